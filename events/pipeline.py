@@ -1,0 +1,51 @@
+"""What goes wrong between a sender and its listeners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .fields import Label
+from .signal import Signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverFailed:
+    """A receiver raised, or a sender named a field that the event does not have."""
+
+    signal: Label
+    receiver: Label
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDropped:
+    """A background listener fell behind and an event was thrown away."""
+
+    signal: Label
+    receiver: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelOverflowed:
+    """A label value past its bound, or unfit to be one, was counted as ``other``."""
+
+    metric: Label
+    label: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueDropped:
+    """A measure that is no sensible number was left out."""
+
+    metric: Label
+    reason: Literal["negative", "not_finite", "not_a_number"]
+
+
+receiver_failed = Signal(ReceiverFailed)
+event_dropped = Signal(EventDropped)
+label_overflowed = Signal(LabelOverflowed)
+value_dropped = Signal(ValueDropped)
+
+FAULTS = (receiver_failed, event_dropped, label_overflowed, value_dropped)
+"""The signals above: silent as long as all is well, so their silence means nothing."""

@@ -1,0 +1,88 @@
+"""What encloses the code that runs now: the open spans, innermost first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
+from threading import RLock
+from types import TracebackType
+from typing import Any
+
+# Reentrant: the garbage collector may close a generator, and so end a span, in the thread that is adding.
+_adding = RLock()
+if sys.platform != "win32":
+    # A fork copies a lock as it stands; held across it, it is free on both sides.
+    os.register_at_fork(before=_adding.acquire, after_in_parent=_adding.release, after_in_child=_adding.release)
+
+_TOO_MUCH = 2**63  # as NaN, infinities and negative amounts, no count of anything: one such would spoil a sum for good
+
+
+class Scope:
+    """The fields that everything told inside inherits, and the totals that it adds to."""
+
+    __slots__ = ("fields", "parent", "totals", "wanted")
+
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        parent: Scope | None,
+        wanted: Mapping[str, tuple[tuple[str, str | None], ...]],
+    ) -> None:
+        self.fields: dict[str, Any] = {**parent.fields, **fields} if parent else dict(fields)
+        self.parent = parent
+        self.wanted = wanted
+        self.totals: dict[str, float] = {}
+
+    def add(self, signal: str, told: Mapping[str, Any]) -> None:
+        """Add what an event told to this scope and to every one around it.
+
+        Sibling tasks and threads share their parents, hence the lock.
+        """
+        scope: Scope | None = self
+        while scope is not None:
+            sums = scope.wanted.get(signal)
+            if sums:
+                totals = scope.totals
+                with _adding:
+                    for name, source in sums:
+                        amount = 1 if source is None else told.get(source)
+                        if isinstance(amount, (int, float)) and 0 <= amount < _TOO_MUCH:
+                            totals[name] = totals.get(name, 0) + amount
+            scope = scope.parent
+
+
+current: ContextVar[Scope | None] = ContextVar("events.scope", default=None)
+
+
+class Inside:
+    """Runs one block inside a scope; leaves the caller's context as it was."""
+
+    __slots__ = ("_before", "_scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._before = current.get()
+        current.set(self._scope)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        leave(self._scope, self._before)
+
+
+def leave(scope: Scope, before: Scope | None) -> None:
+    """Make ``before`` current again, unless the code that runs now is not inside ``scope`` at all.
+
+    It is elsewhere when the event loop closes an abandoned generator in a context of its own, and when generators that
+    hold spans open are finished in another order than begun. A context variable's token would raise in the first case
+    and bring back an ended scope in the second.
+    """
+    now = current.get()
+    while now is not None and now is not scope:
+        now = now.parent
+    if now is scope:
+        current.set(before)

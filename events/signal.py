@@ -1,0 +1,199 @@
+"""A blinker signal that carries one kind of event."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields as fields_of
+from dataclasses import is_dataclass
+from inspect import isasyncgen, iscoroutine
+from pathlib import PurePath
+from time import monotonic
+from traceback import walk_stack, walk_tb
+from types import FrameType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from blinker import ANY, NamedSignal, Namespace, default_namespace
+
+from .callables import is_async, name_of
+from .fields import inherited_fields
+from .scope import current
+
+P = ParamSpec("P")
+E = TypeVar("E")
+R = TypeVar("R", bound=Callable[..., Any])
+
+log = logging.getLogger("events")
+
+
+class Signal(NamedSignal, Generic[P, E]):
+    """Tells whoever listens that something happened.
+
+    >>> agent_finished.emit(agent_name="copywriter", status="success", duration=1.5)  # doctest: +SKIP
+
+    Senders name the fields; receivers get one immutable event. While nobody listens no event is built. A receiver
+    that raises, and a field that does not fit the event, never reach the sender: they become `receiver_failed`.
+
+    The signal stands in blinker's namespace under the event's name in snake case: ``blinker.signal("llm_called")``
+    is the same object. A plain signal that was taken under that name before is adopted, its receivers kept.
+
+    Raises:
+        TypeError: the event is not a frozen dataclass whose fields are all keyword-only.
+        ValueError: another event was declared under the same name.
+    """
+
+    event: Callable[P, E]
+    _inherited: tuple[str, ...]
+
+    def __new__(cls, event: Callable[P, E], namespace: Namespace | None = None) -> Signal[P, E]:
+        check_event(event)
+        names = default_namespace if namespace is None else namespace
+        name = snake_case(event.__name__)
+        taken = names.get(name)
+        if isinstance(taken, Signal):
+            raise ValueError(  # noqa: TRY004  # it is the name that is taken
+                f"signal {name!r} is declared twice: for {taken.event!r} and for {event!r}"
+            )
+        if taken is None:
+            taken = super().__new__(cls)
+            NamedSignal.__init__(taken, name)
+        inherited = inherited_fields(event)  # type: ignore[arg-type]  # a dataclass is its own constructor
+        for attribute, value in {"event": event, "_inherited": inherited, "__doc__": event.__doc__}.items():
+            setattr(taken, attribute, value)
+        if not isinstance(taken, Signal):
+            taken.__class__ = cls  # in place: whoever holds the plain signal now holds this one
+        names[name] = taken
+        return taken  # type: ignore[return-value]  # by now it is one
+
+    def __init__(self, event: Callable[P, E], namespace: Namespace | None = None) -> None:
+        """Leave it all to ``__new__``: blinker's ``__init__`` would drop the receivers of an adopted signal."""
+
+    def emit(self, *args: P.args, **fields: P.kwargs) -> None:
+        """Tell every receiver, in this thread, before returning. Never raises (but see `strict`)."""
+        scope = current.get()
+        if scope is not None:
+            scope.add(self.name, fields)
+        if not (self.receivers or _strict_blocks) or self.is_muted:
+            return
+        if scope is not None:
+            for name in self._inherited:
+                if name not in fields and name in scope.fields:
+                    fields[name] = scope.fields[name]
+        try:
+            event = self.event(*args, **fields)
+        except Exception as error:
+            tell_failure(self.name, "emit", error)
+        else:
+            self._deliver(event)
+
+    def _deliver(self, event: E) -> None:
+        for receiver in self.receivers_for(ANY):
+            try:
+                answer = receiver(event)
+            except Exception as error:
+                tell_failure(self.name, name_of(receiver), error)
+            else:
+                if answer is not None and (iscoroutine(answer) or isasyncgen(answer)):
+                    if iscoroutine(answer):
+                        answer.close()  # else Python warns, later and elsewhere, that it was never awaited
+                    tell_failure(self.name, name_of(receiver), TypeError(self._not_awaited(receiver)))
+
+    def _not_awaited(self, receiver: Callable[..., Any]) -> str:
+        name = name_of(receiver)
+        return f"{self.name} is told, not awaited: {name} is asynchronous; connect events.background({name}) instead"
+
+    def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:
+        """Tell an event that is already built, as `emit` does; blinker's ``send`` in every other case."""
+        if fields or not isinstance(sender, self.event):  # type: ignore[arg-type]  # a dataclass is a type
+            return super().send(sender, **fields)
+        scope = current.get()
+        if scope is not None:
+            scope.add(self.name, {field.name: getattr(sender, field.name) for field in fields_of(sender)})
+        if not self.is_muted:
+            self._deliver(sender)
+        return []
+
+    def connect(self, receiver: R, sender: Any = ANY, weak: bool = False) -> R:
+        """Call ``receiver(event)`` at every emission; it is kept alive unless ``weak``.
+
+        Raises:
+            TypeError: the receiver is a coroutine function (wrap it with `events.background`), or a sender was named
+                (here the event itself is what blinker calls the sender).
+        """
+        if is_async(receiver):
+            raise TypeError(self._not_awaited(receiver))
+        if sender is not ANY:
+            raise TypeError(f"{self.name} has no senders to choose from: look at the event's fields in the receiver")
+        return super().connect(receiver, ANY, weak)
+
+    @contextmanager
+    def captured(self) -> Iterator[list[E]]:
+        """Collect the events told while the block runs."""
+        seen: list[E] = []
+        with self.connected_to(seen.append):
+            yield seen
+
+
+def check_event(event: Any) -> None:
+    """Refuse what receivers could not share, or senders would not spell out."""
+    frozen = isinstance(event, type) and is_dataclass(event) and vars(event)["__dataclass_params__"].frozen
+    if not frozen or not all(field.kw_only for field in fields_of(event)):
+        raise TypeError(f"{event!r} is no event: make it a @dataclass(frozen=True, slots=True, kw_only=True)")
+
+
+def snake_case(name: str) -> str:
+    """Turn a class name into a signal's: ``LLMCalled`` is ``llm_called``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+_strict_blocks: list[None] = []  # one entry an open block; append and pop are atomic, so no lock is needed
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """Let every failure of a receiver, and every field that does not fit, through to the sender: for tests.
+
+    Holds for the whole process, so failures in other threads show too. In it every event is built, heard or not.
+    """
+    _strict_blocks.append(None)
+    try:
+        yield
+    finally:
+        _strict_blocks.pop()
+
+
+_LOG_EVERY = 60.0  # seconds between two log lines about the same receiver
+_last_logged: dict[tuple[str, str], float] = {}
+
+
+def tell_failure(signal: str, receiver: str, error: BaseException) -> None:
+    """Report that a listener of a signal failed: told as `receiver_failed`, logged at most once a minute.
+
+    Under `strict` the error is raised instead. The log holds the error's type and place, not its message: a message
+    may quote what it was given.
+    """
+    if _strict_blocks:
+        raise error
+    now = monotonic()
+    if now - _last_logged.get((signal, receiver), -_LOG_EVERY) >= _LOG_EVERY:
+        _last_logged[signal, receiver] = now
+        log.warning("%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, place_of(error))
+    from .pipeline import receiver_failed  # pipeline's signals are built from this module
+
+    if signal != receiver_failed.name:
+        receiver_failed.emit(signal=signal, receiver=receiver, error=type(error).__name__)
+
+
+def place_of(error: BaseException) -> str:
+    """Say where an error was raised, ``file:line``; for one that was raised here, who called."""
+    raised = list(walk_tb(error.__traceback__))[-1:]
+    if not raised or is_ours(raised[0][0]):
+        raised = [step for step in walk_stack(None) if not is_ours(step[0])][:1]
+    return f"{raised[0][0].f_code.co_filename}:{raised[0][1]}" if raised else "unknown place"
+
+
+def is_ours(frame: FrameType) -> bool:
+    """Tell whether a frame runs a module beside this one."""
+    return PurePath(frame.f_code.co_filename).parent == PurePath(__file__).parent

@@ -1,0 +1,24 @@
+"""What tools agents use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .fields import Label, Seconds, Status, inherited
+from .signal import Signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCalled:
+    """A tool was run for an agent."""
+
+    tool_name: Label
+    status: Status
+    duration: Seconds
+    error: str = ""
+    agent_name: Label = inherited()
+    workflow_type: Label = inherited()
+    run_id: str = inherited("")
+
+
+tool_called = Signal(ToolCalled)

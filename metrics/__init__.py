@@ -1,0 +1,30 @@
+"""What is counted: the only package that knows Prometheus.
+
+>>> from metrics import CATALOGUE, subscribe
+
+`subscribe` connects the catalogue's rows to the signals of `events`; a row is made by `counter`, `histogram`, `gauge`
+or `in_flight`; `scrape` renders a registry for a scraper. ``python -m metrics`` prints the catalogue and checks it.
+"""
+
+from . import buckets
+from .catalogue import BOUNDS, CATALOGUE, CONTEXT, SERIES_BUDGET
+from .endpoint import Scrape, scrape
+from .instruments import Metric, counter, gauge, histogram, in_flight
+from .subscriber import Subscription, subscribe
+
+__all__ = [
+    "BOUNDS",
+    "CATALOGUE",
+    "CONTEXT",
+    "SERIES_BUDGET",
+    "Metric",
+    "Scrape",
+    "Subscription",
+    "buckets",
+    "counter",
+    "gauge",
+    "histogram",
+    "in_flight",
+    "scrape",
+    "subscribe",
+]

@@ -1,0 +1,137 @@
+"""Turns the catalogue into one receiver a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from blinker import default_namespace
+from prometheus_client import CollectorRegistry
+
+from events.pipeline import FAULTS
+from events.signal import Signal
+
+from .catalogue import ALWAYS_KNOWN, BOUNDS, every_signal
+from .instruments import AnySignal, Metric
+from .labels import Labels
+from .series import Group, Instrument, Step, told, watched
+
+
+def subscribe(
+    catalogue: Iterable[Metric],
+    registry: CollectorRegistry,
+    *,
+    namespace: str = "sparklio",
+    known: Mapping[str, Iterable[str]] | None = None,
+    bounds: Mapping[str, int] | None = None,
+) -> Subscription:
+    """Make the catalogue's instruments in a registry and move them by every event from now on.
+
+    Args:
+        catalogue: The rows, such as `metrics.CATALOGUE`.
+        registry: Where the instruments go; never the global one by default.
+        namespace: The first word of every metric's name.
+        known: Values of open labels that are known beforehand, by label; their series exist at zero at once.
+        bounds: How many values an open label keeps, by label, where `catalogue.BOUNDS` does not suit.
+
+    Raises:
+        ValueError: rows of one name do not agree, an open label has no bound, a known value is unfit, or the registry
+            holds a metric of the same name already.
+    """
+    return Subscription(tuple(catalogue), registry, namespace, {**BOUNDS, **(bounds or {})}, known or {})
+
+
+class Subscription:
+    """The live instruments and their receivers; `close` undoes it."""
+
+    def __init__(
+        self,
+        rows: tuple[Metric, ...],
+        registry: CollectorRegistry,
+        namespace: str,
+        bounds: Mapping[str, int],
+        known: Mapping[str, Iterable[str]],
+    ) -> None:
+        self._registry = registry
+        self._receivers: list[tuple[AnySignal, Step]] = []
+        self._labels = Labels(bounds)
+        self._instruments: dict[str, Instrument] = {}
+        try:
+            for row in rows:
+                self._add(row, namespace)
+            self.expect(**ALWAYS_KNOWN)
+            self.expect(**known)
+            self._connect(rows)
+        except BaseException:
+            self.close()
+            raise
+
+    def instrument(self, name: str) -> Any:
+        """Give the live prometheus_client object of a row, by the row's name.
+
+        Raises:
+            KeyError: no row has the name.
+        """
+        return self._instruments[name].collector
+
+    def expect(self, **known: Iterable[str]) -> None:
+        """Declare values of open labels that are to come, so that their series exist at zero.
+
+        Raises:
+            ValueError: a value is unfit, or there are more than the label's bound.
+        """
+        for label, values in known.items():
+            for value in self._labels.expect(label, values):
+                for instrument in self._instruments.values():
+                    instrument.expect(label, value)
+
+    def close(self) -> None:
+        """Disconnect from every signal and take the instruments out of the registry; again is nothing."""
+        for signal, receiver in self._receivers:
+            signal.disconnect(receiver)
+        for instrument in self._instruments.values():
+            with suppress(KeyError):  # somebody took it out before
+                self._registry.unregister(instrument.collector)
+        self._receivers.clear()
+        self._instruments.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _add(self, row: Metric, namespace: str) -> None:
+        instrument = self._instruments.get(row.name)
+        if instrument is None:
+            instrument = self._instruments[row.name] = Instrument(row, f"{namespace}_{row.name}", self._labels)
+            self._registry.register(instrument.collector)
+        instrument.add(row)
+
+    def _connect(self, rows: tuple[Metric, ...]) -> None:
+        everywhere = [row for row in rows if every_signal in row.signals]
+        counted = {signal for row in rows for signal in row.signals} - {every_signal}
+        if everywhere:
+            counted.update(signal for signal in declared() if signal not in FAULTS)
+        for signal in sorted(counted, key=lambda signal: signal.name):
+            receiver = self._compile(signal, [row for row in rows if signal in row.signals], everywhere)
+            signal.connect(receiver)
+            self._receivers.append((signal, receiver))
+
+    def _compile(self, signal: AnySignal, rows: list[Metric], everywhere: list[Metric]) -> Step:
+        groups: dict[tuple[str, ...], list[tuple[Metric, Instrument]]] = {}
+        for row in rows:
+            groups.setdefault(row.by, []).append((row, self._instruments[row.name]))
+        steps: list[Step] = [Group(signal, members, self._labels).record for members in groups.values()]
+        watches = [] if signal in FAULTS else everywhere
+        steps += [watched(row, self._instruments[row.name], signal.name) for row in watches]
+        return told(signal.name, tuple(steps))
+
+
+def declared() -> list[Signal[..., Any]]:
+    """Every signal of ours in the process."""
+    return [signal for signal in default_namespace.values() if isinstance(signal, Signal)]

@@ -1,0 +1,411 @@
+"""The SQLAlchemy bridge: each statement that is sent is told once, whatever becomes of it. On SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_column, relationship, selectinload
+
+import events
+from events import QueryExecuted
+from events.bridges.sqlalchemy import instrument
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(40), unique=True)
+    posts: Mapped[list[Post]] = relationship()
+
+
+class Post(Base):
+    __tablename__ = "Blog Posts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    title: Mapped[str] = mapped_column(sa.String(40), default="untitled")
+
+
+POSTS: Any = Post.__table__
+USERS: Any = User.__table__
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    made = sa.create_engine(f"sqlite:///{tmp_path}/test.db", insertmanyvalues_page_size=2)
+    Base.metadata.create_all(made)
+    with made.begin() as connection:
+        connection.execute(USERS.insert(), [{"id": 1, "name": "ada"}, {"id": 2, "name": "bob"}])
+        connection.execute(POSTS.insert(), [{"id": 1, "user_id": 1}, {"id": 2, "user_id": 2}])
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+async def async_engine(engine: sa.Engine) -> AsyncIterator[AsyncEngine]:
+    made = create_async_engine(engine.url.set(drivername="sqlite+aiosqlite"))
+    yield made
+    await made.dispose()
+
+
+def told(seen: list[QueryExecuted]) -> list[tuple[str, str]]:
+    return [(event.operation, event.table) for event in seen]
+
+
+def test_each_statement_is_told_once_with_its_time(engine: sa.Engine) -> None:
+    with instrument(engine, "studio"), engine.connect() as connection, events.query_executed.captured() as seen:
+        connection.execute(sa.select(USERS)).all()
+    (event,) = seen
+    assert (event.engine, event.operation, event.table, event.error) == ("studio", "select", "users", "")
+    assert 0 < event.duration < 5
+
+
+def test_the_orm_is_told_by_what_it_sends(engine: sa.Engine) -> None:
+    """Loads, lazy loads, eager loads and the unit of work: one event a statement, by table."""
+    with instrument(engine), Session(engine) as session:
+        with events.query_executed.captured() as seen:
+            ada = session.get(User, 1)
+            assert ada is not None
+            assert ada.posts
+        assert told(seen) == [("select", "users"), ("select", "Blog Posts")]
+        with events.query_executed.captured() as seen:
+            session.scalars(sa.select(User).options(selectinload(User.posts))).all()
+            session.scalars(sa.select(User).options(joinedload(User.posts)).limit(1)).unique().all()
+            session.scalar(sa.select(sa.exists().where(User.id == 1)))
+        assert told(seen) == [("select", "users"), ("select", "Blog Posts"), ("select", "users"), ("select", "users")]
+        with events.query_executed.captured() as seen:
+            session.add(User(name="cyd", posts=[Post()]))
+            session.flush()
+            ada.name = "eve"
+            session.flush()
+            session.delete(ada.posts[0])
+            session.flush()
+            session.execute(sa.update(User).where(User.id == 9).values(name="x"))
+            session.execute(sa.delete(Post).where(Post.id == 9))
+            session.scalars(sa.insert(User).returning(User.id), [{"name": "dan"}]).all()
+        wrote = [("insert", "users"), ("insert", "Blog Posts"), ("update", "users"), ("delete", "Blog Posts")]
+        assert told(seen) == [*wrote, ("update", "users"), ("delete", "Blog Posts"), ("insert", "users")]
+
+
+def test_core_text_driver_and_schema_statements_are_told(engine: sa.Engine) -> None:
+    alias = USERS.alias("u")
+    gone = sa.table("elsewhere", sa.column("id"), schema="main")
+    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
+        connection.execute(sa.select(alias.c.id))
+        connection.execute(USERS.insert().values([{"name": "x"}, {"name": "y"}]))
+        connection.execute(USERS.insert().from_select(["name"], sa.select(POSTS.c.title).where(sa.false())))
+        connection.execute(sa.text("select * from users where id = :from"), {"from": 1})
+        connection.exec_driver_sql('delete from "Blog Posts" where id = ?', (7,))
+        connection.execute(sa.schema.CreateTable(sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer))))
+        connection.execute(sa.text("insert into notes values (:id)"), [{"id": 1}, {"id": 2}])
+        connection.execute(sa.text("pragma user_version"))
+        connection.execute(sa.func.count())
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.select(gone))
+    reads = [("select", "users"), ("insert", "users"), ("insert", "users"), ("select", "users")]
+    writes = [("delete", "Blog Posts"), ("ddl", "notes"), ("insert", "notes"), ("set", "system"), ("select", "none")]
+    assert told(seen) == [*reads, *writes, ("select", "elsewhere")]
+
+
+def test_a_savepoint_is_told_as_the_statements_it_sends(engine: sa.Engine) -> None:
+    with instrument(engine), engine.begin() as connection, events.query_executed.captured() as seen:
+        with connection.begin_nested():
+            pass
+        connection.begin_nested().rollback()
+    assert told(seen) == [("savepoint", "none")] * 4
+
+
+def test_executemany_is_one_statement_and_each_batch_of_inserted_values_is_one(engine: sa.Engine) -> None:
+    """What is counted is what is sent: five rows that are to return their keys go out in pages of two."""
+    rows = [{"name": f"user {number}"} for number in range(5)]
+    with instrument(engine), engine.connect() as connection:
+        with events.query_executed.captured() as seen:
+            connection.execute(USERS.insert(), rows)
+        assert told(seen) == [("insert", "users")]
+        connection.rollback()
+        with events.query_executed.captured() as seen:
+            assert len(connection.execute(USERS.insert().returning(USERS.c.id), rows).all()) == 5
+        assert told(seen) == [("insert", "users")] * 3
+        assert {event.error for event in seen} == {""}
+
+
+def test_a_batch_that_fails_is_told_after_those_that_did_not(engine: sa.Engine) -> None:
+    rows = [{"name": name} for name in ("x", "y", "z", "z", "w")]
+    with (
+        instrument(engine),
+        engine.connect() as connection,
+        events.query_executed.captured() as seen,
+        pytest.raises(sa.exc.IntegrityError),
+    ):
+        connection.execute(USERS.insert().returning(USERS.c.id), rows)
+    assert [(event.operation, event.table, event.error) for event in seen] == [
+        ("insert", "users", ""),
+        ("insert", "users", "IntegrityError"),
+    ]
+
+
+def test_the_look_up_of_a_default_is_a_statement_of_its_own(engine: sa.Engine) -> None:
+    """It runs on the execution context of the INSERT that waits for it, and is not that INSERT."""
+    metadata = sa.MetaData()
+    following = sa.select(sa.func.coalesce(sa.func.max(USERS.c.id), 0) + 1).scalar_subquery()
+    notes = sa.Table(
+        "notes", metadata, sa.Column("id", sa.Integer, primary_key=True, default=following), implicit_returning=False
+    )
+    metadata.create_all(engine)
+    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
+        connection.execute(notes.insert())
+    assert told(seen) == [("select", "users"), ("insert", "notes")]
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "table"),
+    [
+        ("select * from nowhere", "OperationalError", "nowhere"),
+        ("insert into users (id, name) values (1, 'ada')", "IntegrityError", "users"),
+        ("selec", "OperationalError", "none"),
+    ],
+)
+def test_a_statement_that_fails_is_told_once_with_its_error(
+    engine: sa.Engine, statement: str, error: str, table: str
+) -> None:
+    with (
+        instrument(engine),
+        engine.connect() as connection,
+        events.query_executed.captured() as seen,
+        pytest.raises(sa.exc.DBAPIError),
+    ):
+        connection.execute(sa.text(statement))
+    (event,) = seen
+    assert (event.error, event.table) == (error, table)
+    assert event.duration > 0
+
+
+def test_what_was_never_sent_is_not_told(engine: sa.Engine) -> None:
+    """Parameters that do not compile, and a connection that cannot be made, are no queries."""
+    nowhere = sa.create_engine("sqlite:////nowhere/at/all.db")
+    with instrument(engine), instrument(nowhere), events.query_executed.captured() as seen:
+        with engine.connect() as connection, pytest.raises(sa.exc.StatementError):
+            connection.execute(sa.text("select :missing"), {})
+        with pytest.raises(sa.exc.OperationalError):
+            nowhere.connect()
+    assert not seen
+
+
+def test_only_tables_of_the_metadata_are_told_by_name(engine: sa.Engine) -> None:
+    """So no text that somebody puts together can make a label; tables declared later count."""
+    metadata = sa.MetaData()
+    sa.Table("users", metadata)
+    sa.Table("Blog Posts", metadata, schema="main")
+    sa.Table("Mixed", metadata)
+    with instrument(engine, metadata=metadata), engine.connect() as connection:
+        with events.query_executed.captured() as seen:
+            connection.execute(sa.text("create table notes (id int)"))
+            connection.execute(sa.text("create table mixed (id int)"))
+            for table in ("USERS", '"Blog Posts"', "notes", "sqlite_master", "(values (1))"):
+                connection.execute(sa.text(f"select * from {table}"))
+        tables = ["other", "Mixed", "users", "Blog Posts", "other", "system", "none"]
+        assert [event.table for event in seen] == tables
+        sa.Table("notes", metadata)
+        with events.query_executed.captured() as seen:
+            connection.execute(sa.text("select * from notes"))
+        assert told(seen) == [("select", "notes")]
+
+
+def test_a_list_of_any_length_is_the_same_statement(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text is read once for each compiled form, though IN lists change it each time."""
+    read: list[str] = []
+
+    def reading(text: str) -> tuple[str, str]:
+        read.append(text)
+        return "select", "users"
+
+    monkeypatch.setattr("events.bridges.sqlalchemy.remembered", reading)
+    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
+        for length in range(1, 10):
+            connection.execute(sa.select(USERS).where(USERS.c.id.in_(range(length)), USERS.c.name != "list"))
+    assert told(seen) == [("select", "users")] * 9
+    assert len(read) == 1
+
+
+def test_a_listener_that_rewrites_statements_does_not_hide_them(engine: sa.Engine) -> None:
+    def commented(_1: Any, _2: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+        return f"/* from nowhere */ {statement}", parameters
+
+    for first in (True, False):
+        handle = None if first else instrument(engine)
+        sa.event.listen(engine, "before_cursor_execute", commented, retval=True)
+        handle = handle or instrument(engine)
+        with engine.connect() as connection, events.query_executed.captured() as seen:
+            connection.execute(sa.select(USERS))
+            connection.execute(USERS.insert().values(name=f"x{first}"))
+            connection.rollback()
+        assert told(seen) == [("select", "users"), ("insert", "users")]
+        handle.close()
+        sa.event.remove(engine, "before_cursor_execute", commented)
+
+
+def test_instrumenting_twice_counts_once(engine: sa.Engine) -> None:
+    """The handle is the same one; another name would be lost on it, so that is an error."""
+    with instrument(engine) as handle:
+        assert instrument(engine) is handle
+        with pytest.raises(ValueError, match="instrumented as 'main'"):
+            instrument(engine, "second")
+        with pytest.raises(ValueError, match="close that handle first"):
+            instrument(engine, metadata=Base.metadata)
+        with engine.connect() as connection, events.query_executed.captured() as seen:
+            connection.execute(sa.select(USERS))
+        assert len(seen) == 1
+
+
+def test_an_engine_with_options_is_the_same_engine(engine: sa.Engine) -> None:
+    """Engines made by `execution_options` hand on their events: instrumented too, they still count once."""
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with instrument(engine), instrument(autocommit, "autocommit"), events.query_executed.captured() as seen:
+        for each in (engine, autocommit):
+            with each.connect() as connection:
+                connection.execute(sa.select(USERS))
+                with pytest.raises(sa.exc.OperationalError):
+                    connection.execute(sa.text("select * from nowhere"))
+    assert len(seen) == 4
+
+
+def test_two_engines_are_told_apart(engine: sa.Engine) -> None:
+    other = sa.create_engine("sqlite://")
+    with instrument(engine, "studio"), instrument(other, "workflows"), events.query_executed.captured() as seen:
+        for each in (engine, other):
+            with each.connect() as connection:
+                connection.execute(sa.text("select 1"))
+    assert [event.engine for event in seen] == ["studio", "workflows"]
+    other.dispose()
+
+
+def test_close_stops_and_can_be_taken_back(engine: sa.Engine) -> None:
+    """It reaches connections that are open; closing twice is nothing; the engine can be instrumented again."""
+    with engine.connect() as connection, events.query_executed.captured() as seen:
+        handle = instrument(engine)
+        connection.execute(sa.text("select 1"))
+        handle.close()
+        handle.close()
+        connection.execute(sa.text("select 2"))
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("select * from nowhere"))
+        assert len(seen) == 1
+        with instrument(engine, "again"):
+            handle.close()
+            connection.execute(sa.text("select 3"))
+        assert [event.engine for event in seen] == ["main", "again"]
+
+
+def test_an_engine_is_not_kept_alive() -> None:
+    engine = sa.create_engine("sqlite://")
+    handle = instrument(engine)
+    alive = weakref.ref(engine)
+    engine.dispose()
+    del engine
+    gc.collect()
+    assert alive() is None
+    handle.close()
+
+
+def test_it_takes_engines_only(engine: sa.Engine) -> None:
+    with engine.connect() as connection, pytest.raises(TypeError, match="takes an Engine or an AsyncEngine"):
+        instrument(connection)  # type: ignore[arg-type]  # that is what is shown
+
+
+@pytest.mark.lenient
+def test_a_receiver_that_raises_never_reaches_the_query(engine: sa.Engine) -> None:
+    def broken(_: QueryExecuted) -> None:
+        raise LookupError("must not be seen")
+
+    with (
+        instrument(engine),
+        engine.connect() as connection,
+        events.query_executed.connected_to(broken),
+        events.receiver_failed.captured() as failures,
+    ):
+        assert connection.execute(sa.select(USERS.c.name)).scalars().all() == ["ada", "bob"]
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("select * from nowhere"))
+    assert [(failure.signal, failure.error) for failure in failures] == [("query_executed", "LookupError")] * 2
+
+
+@pytest.mark.lenient
+def test_a_failure_of_the_bridge_never_reaches_the_query(engine: sa.Engine) -> None:
+    """Here metadata that cannot be read."""
+
+    class Unreadable(sa.MetaData):
+        def __getattribute__(self, name: str) -> Any:
+            raise RuntimeError("unreadable")
+
+    with (
+        instrument(engine, metadata=Unreadable()),
+        engine.connect() as connection,
+        events.receiver_failed.captured() as failures,
+    ):
+        assert connection.execute(sa.select(USERS.c.name)).scalars().all() == ["ada", "bob"]
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("select * from nowhere"))
+    assert [(failure.receiver, failure.error) for failure in failures] == [("sqlalchemy", "RuntimeError")] * 2
+
+
+@pytest.mark.lenient
+def test_no_event_is_built_while_nobody_listens(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(events.query_executed, "event", lambda **fields: built.append(fields))
+    with instrument(engine), engine.connect() as connection:
+        connection.execute(sa.text("select 1"))
+    assert not built
+
+
+def test_a_query_knows_the_agent_that_asked(engine: sa.Engine) -> None:
+    with (
+        instrument(engine),
+        engine.connect() as connection,
+        events.query_executed.captured() as seen,
+        events.agent_run(agent_name="copywriter"),
+    ):
+        connection.execute(sa.text("select 1"))
+    assert [event.agent_name for event in seen] == ["copywriter"]
+
+
+async def test_an_async_engine_is_told_once_a_statement(async_engine: AsyncEngine) -> None:
+    with instrument(async_engine) as handle, events.query_executed.captured() as seen:
+        assert instrument(async_engine.sync_engine) is handle
+        async with async_engine.begin() as connection:
+            await connection.execute(sa.select(USERS))
+            await connection.execute(USERS.insert(), [{"name": "x"}, {"name": "y"}])
+            with pytest.raises(sa.exc.IntegrityError):
+                await connection.execute(USERS.insert().values(id=1, name="ada"))
+            rows = await connection.stream(sa.select(POSTS))
+            assert [row.id async for row in rows] == [1, 2]
+    assert [(event.operation, event.table, event.error) for event in seen] == [
+        ("select", "users", ""),
+        ("insert", "users", ""),
+        ("insert", "users", "IntegrityError"),
+        ("select", "Blog Posts", ""),
+    ]
+
+
+async def test_tasks_on_one_async_engine_know_their_own_agents(async_engine: AsyncEngine) -> None:
+    async def work(name: str) -> None:
+        with events.agent_run(agent_name=name):
+            async with async_engine.connect() as connection:
+                for _ in range(5):
+                    await connection.execute(sa.text("select 1"))
+
+    with instrument(async_engine), events.query_executed.captured() as seen:
+        await asyncio.gather(*(work(f"agent {number}") for number in range(5)))
+    assert sorted(event.agent_name for event in seen) == sorted(
+        f"agent {number}" for number in range(5) for _ in range(5)
+    )

@@ -1,0 +1,225 @@
+"""What goes wrong with a listener, or in naming a field, never reaches the sender, and never hides."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from blinker import Namespace
+
+import events
+from events import ReceiverFailed, Signal, agent_run, receiver_failed, signal
+
+SECRET = "sk-1234 wrote a secret prompt"  # an example of what a message may quote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorOpened:
+    """A door was opened."""
+
+    door: str = "front"
+
+    def __post_init__(self) -> None:
+        if self.door == "none":
+            raise ValueError(SECRET)
+
+
+@pytest.fixture
+def door_opened() -> Signal[..., DoorOpened]:
+    return Signal(DoorOpened, Namespace())
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what was logged a moment ago, for another test."""
+    monkeypatch.setattr(signal, "_last_logged", {})
+
+
+def broken(event: object) -> None:
+    raise ValueError(SECRET)
+
+
+@pytest.mark.lenient
+def test_a_receiver_that_raises_stops_neither_sender_nor_others_and_stays(door_opened: Signal[..., DoorOpened]) -> None:
+    heard: list[list[DoorOpened]] = [[] for _ in range(8)]
+    for one in heard[:4]:
+        door_opened.connect(one.append)
+    door_opened.connect(broken)
+    for one in heard[4:]:
+        door_opened.connect(one.append)
+    with receiver_failed.captured() as failures:
+        door_opened.emit()
+        door_opened.emit()
+    assert [len(one) for one in heard] == [2] * 8
+    assert failures == [ReceiverFailed(signal="door_opened", receiver="broken", error="ValueError")] * 2
+
+
+@pytest.mark.lenient
+def test_what_is_no_mere_failure_passes_through(door_opened: Signal[..., DoorOpened]) -> None:
+    """A receiver is interrupted with the program, not instead of it."""
+
+    def interrupted(event: object) -> None:
+        raise KeyboardInterrupt
+
+    door_opened.connect(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        door_opened.emit()
+
+
+@pytest.mark.lenient
+def test_a_failing_listener_of_failures_goes_to_the_log_alone(
+    door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture
+) -> None:
+    door_opened.connect(broken)
+    calls: list[object] = []
+
+    def broken_too(event: object) -> None:
+        calls.append(event)
+        raise RuntimeError(SECRET)
+
+    with receiver_failed.connected_to(broken_too), receiver_failed.captured() as failures:
+        door_opened.emit()
+    assert len(calls) == 1
+    assert [failure.signal for failure in failures] == ["door_opened"]
+    assert [record.getMessage().split(" at ")[0] for record in caplog.records] == [
+        "door_opened: receiver broken failed with ValueError",
+        f"receiver_failed: receiver {broken_too.__qualname__} failed with RuntimeError",
+    ]
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize(
+    ("fields", "error"), [({"dor": "back"}, "TypeError"), ({"door": "none"}, "ValueError")], ids=["misspelt", "refused"]
+)
+def test_a_field_that_does_not_fit_is_told_not_raised(
+    door_opened: Signal[..., DoorOpened], fields: dict[str, Any], error: str
+) -> None:
+    with receiver_failed.captured() as failures, door_opened.captured() as heard:
+        door_opened.emit(**fields)
+    assert heard == []
+    assert failures == [ReceiverFailed(signal="door_opened", receiver="emit", error=error)]
+
+
+@pytest.mark.lenient
+def test_the_log_says_where_a_field_was_misspelt(
+    door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The place is the sender's, not the bus's own."""
+    with door_opened.captured():
+        door_opened.emit(dor="back")
+    assert f" failed with TypeError at {__file__}:" in caplog.text
+
+
+@pytest.mark.lenient
+def test_the_log_says_where_a_listener_raised(
+    door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture
+) -> None:
+    door_opened.connect(broken)
+    door_opened.emit()
+    assert caplog.messages == [
+        f"door_opened: receiver broken failed with ValueError at {__file__}:{broken.__code__.co_firstlineno + 1}"
+    ]
+    assert [(record.name, record.levelno) for record in caplog.records] == [("events", logging.WARNING)]
+
+
+@pytest.mark.lenient
+def test_the_log_quotes_no_message(door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture) -> None:
+    """A message may quote a prompt or a key."""
+    door_opened.connect(broken)
+    door_opened.emit()
+    door_opened.emit(door="none")
+    assert len(caplog.records) == 2
+    assert SECRET not in caplog.text
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+@pytest.mark.lenient
+def test_the_log_is_written_once_a_minute_for_one_receiver(
+    door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(signal, "monotonic", lambda: now)
+    door_opened.connect(broken)
+    door_opened.connect(lambda event: 1 / 0)
+    with receiver_failed.captured() as failures:
+        for _ in range(100):
+            door_opened.emit()
+    assert len(failures) == 200
+    assert len(caplog.records) == 2
+    now += 59.9
+    door_opened.emit()
+    assert len(caplog.records) == 2
+    now += 0.1
+    door_opened.emit()
+    assert len(caplog.records) == 4
+
+
+def test_strict_lets_a_receivers_failure_through(door_opened: Signal[..., DoorOpened]) -> None:
+    door_opened.connect(broken)
+    with events.strict(), pytest.raises(ValueError, match="secret"):
+        door_opened.emit()
+
+
+def test_strict_lets_a_misfit_through_though_nobody_listens(door_opened: Signal[..., DoorOpened]) -> None:
+    with events.strict(), pytest.raises(TypeError, match="dor"):
+        door_opened.emit(dor="back")
+
+
+def test_strict_lets_a_forgotten_await_through(door_opened: Signal[..., DoorOpened]) -> None:
+    async def awaited() -> None: ...
+
+    door_opened.connect(lambda event: awaited())
+    with events.strict(), pytest.raises(TypeError, match="told, not awaited"):
+        door_opened.emit()
+
+
+@pytest.mark.lenient
+def test_strict_ends_with_its_block(door_opened: Signal[..., DoorOpened]) -> None:
+    door_opened.connect(broken)
+    with pytest.raises(ValueError, match="secret"), events.strict(), events.strict():
+        door_opened.emit()
+    door_opened.emit()
+
+
+@pytest.mark.lenient
+def test_strict_blocks_of_many_threads_are_all_counted(door_opened: Signal[..., DoorOpened]) -> None:
+    together = Barrier(8)
+    quiet: list[int] = []
+
+    def enter_and_leave() -> None:
+        together.wait()
+        for turn in range(500):
+            with events.strict():
+                try:
+                    door_opened.emit(dor="back")
+                except TypeError:
+                    continue
+                quiet.append(turn)
+
+    threads = [Thread(target=enter_and_leave) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not quiet
+    door_opened.emit(dor="back")
+
+
+@pytest.mark.lenient
+def test_a_misspelt_field_of_a_span_does_not_touch_the_work(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        receiver_failed.captured() as failures,
+        events.agent_started.captured(),
+        events.agent_finished.captured(),
+        agent_run(agent="writer"),  # type: ignore[call-arg]  # what is shown not to harm
+    ):
+        done = True
+    assert done
+    assert [(failure.signal, failure.receiver) for failure in failures] == [
+        ("agent_started", "emit"),
+        ("agent_finished", "emit"),
+    ]
+    assert __file__ in caplog.text

@@ -1,0 +1,168 @@
+"""A field's role stands in its type, and each event of the glossary keeps to the rules that listeners rely on."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from types import ModuleType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import blinker
+import pytest
+
+import events
+from events import Signal, Span, agents, http, llm, pipeline
+from events.fields import (
+    UNKNOWN,
+    Code,
+    Label,
+    Open,
+    Pairing,
+    Seconds,
+    Status,
+    Tokens,
+    Total,
+    Unit,
+    WorkflowStatus,
+    inherited,
+    inherited_fields,
+    total,
+    total_fields,
+)
+
+SIGNALS: list[Signal[..., Any]] = [one for one in vars(events).values() if isinstance(one, Signal)]
+SPANS: list[Span[...]] = [one for one in vars(events).values() if isinstance(one, Span)]
+
+
+def name(signal: Signal[..., Any]) -> str:
+    return signal.name
+
+
+def marks(hint: Any) -> list[Any]:
+    """Collect the marks on a type, those inside ``... | None`` too."""
+    if get_origin(hint) in {Union, UnionType}:
+        return [mark for part in get_args(hint) for mark in marks(part)]
+    return list(hint.__metadata__) if get_origin(hint) is Annotated else []
+
+
+@pytest.mark.parametrize("module", [agents, http, llm, pipeline], ids=lambda module: str(module.__name__))
+def test_roles_survive_annotations_that_are_text(module: ModuleType) -> None:
+    """Every module says ``from __future__ import annotations``, so a type is text until somebody asks."""
+    assert "annotations" in vars(module)
+    for event in vars(module).values():
+        if dataclasses.is_dataclass(event) and event.__module__ == module.__name__:
+            assert all(isinstance(field.type, str) for field in dataclasses.fields(event))
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "mark"),
+    [
+        (events.AgentFinished, "agent_name", Open()),
+        (events.AgentFinished, "workflow_type", Open()),
+        (events.AgentFinished, "execution_id", Pairing()),
+        (events.AgentFinished, "duration", Unit("seconds")),
+        (events.AgentFinished, "prompt_tokens", Unit("tokens")),
+        (events.AgentFinished, "cost", Unit("usd")),
+        (events.LLMCalled, "prompt_tokens", Unit("tokens")),
+        (events.LLMCalled, "cost", Unit("usd")),
+        (events.WorkflowStarted, "queue_wait", Unit("seconds")),
+        (events.WorkflowStarted, "run_id", Pairing()),
+        (events.ContextBuilt, "size", Unit("bytes")),
+        (events.HTTPRequestFinished, "status_code", Open()),
+    ],
+)
+def test_a_role_is_read_from_the_type(event: type[Any], field: str, mark: object) -> None:
+    assert marks(get_type_hints(event, include_extras=True)[field]) == [mark]
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "values"),
+    [
+        (events.AgentFinished, "status", get_args(Status)),
+        (events.WorkflowFinished, "status", get_args(WorkflowStatus)),
+        (events.ValueDropped, "reason", ("negative", "not_finite", "not_a_number")),
+    ],
+)
+def test_a_closed_label_lists_its_values(event: type[Any], field: str, values: tuple[str, ...]) -> None:
+    assert get_args(get_type_hints(event, include_extras=True)[field]) == values
+
+
+@pytest.mark.parametrize(
+    "plain", [("run_id", events.LLMCalled), ("error", events.LLMCalled), ("task", events.AgentStarted)]
+)
+def test_what_has_no_role_is_plain_text(plain: tuple[str, type[Any]]) -> None:
+    field, event = plain
+    assert get_type_hints(event, include_extras=True)[field] is str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Something was sampled."""
+
+    agent: Label = inherited()
+    run: str = inherited("")
+    code: Code = 0
+    calls: int = total("called")
+    tokens: Tokens = total("called", "tokens")
+    cost: float = total("called", "cost", start=0.5)
+    duration: Seconds = 0.0
+
+
+def test_inherited_and_total_declare_ordinary_fields() -> None:
+    assert inherited_fields(Sample) == ("agent", "run")
+    assert total_fields(Sample) == {
+        "calls": Total("called", None),
+        "tokens": Total("called", "tokens"),
+        "cost": Total("called", "cost"),
+    }
+    assert Sample() == Sample(agent=UNKNOWN, run="", calls=0, tokens=0, cost=0.5)
+
+
+def test_the_glossary_is_complete() -> None:
+    """What is declared can be imported from the package by name, with its event."""
+    declared = {signal.name for signal in blinker.default_namespace.values() if isinstance(signal, Signal)}
+    assert {signal.name for signal in SIGNALS} <= declared
+    for signal in SIGNALS:
+        assert getattr(events, signal.name) is signal
+        assert getattr(events, getattr(signal.event, "__name__", "")) is signal.event
+    assert sorted(events.__all__) == events.__all__
+    assert {*events.__all__} == {
+        name
+        for name, value in vars(events).items()
+        if not name.startswith("_") and (name == "fields" or not isinstance(value, ModuleType))
+    }
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=name)
+def test_an_event_is_a_frozen_slotted_fact_told_in_one_sentence(signal: Signal[..., Any]) -> None:
+    event: Any = signal.event
+    assert event.__dataclass_params__.frozen
+    assert hasattr(event, "__slots__")
+    assert event.__doc__.split("\n")[0].rstrip().endswith((".", ";"))
+    assert event.__module__.startswith("events.")
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=name)
+def test_what_is_inherited_can_be_had_from_a_span(signal: Signal[..., Any]) -> None:
+    """A field that no span knows would stay unknown for ever."""
+    known = {field for span in SPANS for field in get_type_hints(span.started.event)}
+    assert {*inherited_fields(signal.event)} <= known  # type: ignore[arg-type]  # a dataclass is its own constructor
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=name)
+def test_what_is_totalled_is_a_number_that_a_signal_tells(signal: Signal[..., Any]) -> None:
+    """A misspelt name would leave a total at nought for ever."""
+    for told in total_fields(signal.event).values():  # type: ignore[arg-type]  # the same
+        source: Any = getattr(events, told.signal).event
+        if told.field is not None:
+            hint = get_type_hints(source)[told.field]
+            assert {*(get_args(hint) or (hint,))} <= {int, float, type(None)}
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=name)
+def test_each_field_is_of_a_kind_that_a_listener_can_use(signal: Signal[..., Any]) -> None:
+    """A label, a measure, or plain text or number: nothing that could hold a prompt, an object or a connection."""
+    for hint in get_type_hints(signal.event).values():
+        for part in get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,):
+            closed = get_origin(part) is Literal or (isinstance(part, type) and issubclass(part, Enum))
+            assert closed or part in {str, int, float, bool, type(None)}

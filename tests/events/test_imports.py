@@ -1,0 +1,48 @@
+"""The bus stands on the standard library and blinker, so that whatever emits needs nothing else."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import events
+
+MODULES = sorted(Path(events.__file__).parent.glob("*.py"))
+
+
+def imported(source: str) -> set[str]:
+    """Name the top-level packages that a module imports, at its top or inside its functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add("events" if node.level else str(node.module).partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.stem))
+def test_a_module_imports_the_standard_library_blinker_and_its_siblings(module: Path) -> None:
+    allowed = {*sys.stdlib_module_names, "blinker", "events"}
+    assert imported(module.read_text(encoding="utf-8")) <= allowed
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.stem))
+def test_no_module_of_the_bus_knows_a_bridge(module: Path) -> None:
+    assert "bridges" not in module.read_text(encoding="utf-8")
+
+
+def test_importing_the_bus_loads_nothing_else() -> None:
+    """What is imported indirectly counts as well."""
+    script = """
+import sys
+before = {*sys.modules}
+import events
+print(*sorted({name.partition(".")[0] for name in {*sys.modules} - before} - {*sys.stdlib_module_names}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["blinker", "events"]

@@ -1,0 +1,331 @@
+"""What is told inside a span knows its surroundings and counts in each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from threading import Barrier, Thread
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events import (
+    agent_finished,
+    agent_run,
+    agent_started,
+    context_built,
+    llm_called,
+    query_executed,
+    receiver_failed,
+    scope,
+    tool_called,
+    workflow_finished,
+    workflow_run,
+)
+from events.scope import current
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    yield
+    assert current.get() is None
+
+
+def call(prompt: int | None = 1, completion: int | None = 1, cost: float | None = 0.5) -> None:
+    llm_called.emit(
+        model="m", status="success", duration=0.1, prompt_tokens=prompt, completion_tokens=completion, cost=cost
+    )
+
+
+def test_an_event_inherits_from_every_span_around_it() -> None:
+    with llm_called.captured() as calls, query_executed.captured() as queries, context_built.captured() as contexts:
+        with workflow_run(run_id="r1", workflow_type="campaign"), agent_run(agent_name="writer"):
+            call()
+            query_executed.emit(operation="select", table="brands", duration=0.1)
+            context_built.emit(size=100)
+        call()
+    assert [(told.agent_name, told.workflow_type, told.run_id) for told in calls] == [
+        ("writer", "campaign", "r1"),
+        ("unknown", "unknown", ""),
+    ]
+    assert (queries[0].agent_name, queries[0].run_id) == ("writer", "r1")
+    assert (contexts[0].agent_name, contexts[0].workflow_type, contexts[0].run_id) == ("writer", "campaign", "r1")
+
+
+def test_a_nested_span_inherits_at_its_start_and_its_end() -> None:
+    with (
+        agent_started.captured() as started,
+        agent_finished.captured() as finished,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+        agent_run(agent_name="writer"),
+    ):
+        pass
+    assert (started[0].workflow_type, started[0].run_id) == ("campaign", "r1")
+    assert (finished[0].workflow_type, finished[0].run_id) == ("campaign", "r1")
+
+
+def test_the_innermost_span_and_the_senders_own_word_win() -> None:
+    with llm_called.captured() as calls, agent_run(agent_name="outer"), agent_run(agent_name="inner"):
+        call()
+        llm_called.emit(model="m", status="success", duration=0.1, agent_name="said", run_id="")
+    assert [told.agent_name for told in calls] == ["inner", "said"]
+
+
+def test_only_declared_fields_are_inherited() -> None:
+    with (
+        agent_started.captured() as started,
+        agent_run(agent_name="outer", task="slogan", execution_id="one"),
+        agent_run(agent_name="inner"),
+    ):
+        pass
+    assert started[1].task == ""
+    assert started[1].execution_id != "one"
+
+
+def test_totals_go_to_every_span_around_and_none_beside() -> None:
+    with (
+        agent_finished.captured() as agents,
+        workflow_finished.captured() as workflows,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+    ):
+        with agent_run(agent_name="first"):
+            call(10, 5)
+            tool_called.emit(tool_name="facts", status="success", duration=0.1)
+        with agent_run(agent_name="second"):
+            call(1, 2)
+        call(100, 100)
+    assert [(told.llm_calls, told.tool_calls, told.prompt_tokens, told.completion_tokens) for told in agents] == [
+        (1, 1, 10, 5),
+        (1, 0, 1, 2),
+    ]
+    assert [(told.llm_calls, told.prompt_tokens, told.completion_tokens, told.cost) for told in workflows] == [
+        (3, 111, 107, 1.5)
+    ]
+
+
+def test_totals_add_up_though_nobody_listens_to_what_they_add() -> None:
+    with agent_run(agent_name="writer") as run:
+        call(3, 4)
+        with llm_called.muted():
+            call(3, 4)
+        assert run.totals == {"llm_calls": 2, "prompt_tokens": 6, "completion_tokens": 8, "cost": 1.0}
+
+
+@pytest.mark.parametrize("amount", [None, float("nan"), float("inf"), -1, -0.5, 10**400, "12"])
+def test_an_amount_that_is_none_is_left_out_of_a_total(amount: float | None) -> None:
+    """One NaN would make the whole sum NaN."""
+    with agent_run(agent_name="writer") as run:
+        call(7, 7, cost=0.25)
+        call(7, 7, cost=amount)
+        call(7, 7, cost=0.25)
+    assert run.totals["cost"] == 0.5
+    assert run.totals["llm_calls"] == 3
+
+
+def test_the_totals_of_a_span_can_be_read_on_the_way() -> None:
+    with agent_run(agent_name="writer") as run:
+        before = run.totals
+        call(7)
+        assert before == {}
+        assert run.totals["prompt_tokens"] == 7
+
+
+def test_inside_lends_fields_and_tells_nothing() -> None:
+    with (
+        agent_started.captured() as starts,
+        llm_called.captured() as calls,
+        workflow_run.inside(run_id="r1", workflow_type="campaign"),
+        agent_run.inside(agent_name="writer"),
+    ):
+        call()
+    assert not starts
+    assert (calls[0].agent_name, calls[0].workflow_type, calls[0].run_id) == ("writer", "campaign", "r1")
+
+
+def test_inside_leaves_the_totals_to_the_spans_around_it() -> None:
+    with agent_run(agent_name="writer") as run, workflow_run.inside(run_id="r1", workflow_type="campaign"):
+        call(3)
+    assert run.totals["prompt_tokens"] == 3
+
+
+@pytest.mark.lenient
+def test_a_misspelt_field_of_inside_is_told_not_raised() -> None:
+    with receiver_failed.captured() as failures, workflow_run.inside(run="r1"), llm_called.captured() as calls:
+        call()
+    assert [(failure.signal, failure.receiver) for failure in failures] == [("workflow_started", "inside")]
+    assert calls[0].run_id == ""
+
+
+@pytest.mark.parametrize("raised", [ValueError, GeneratorExit, asyncio.CancelledError])
+def test_inside_ends_however_its_block_is_left(raised: type[BaseException]) -> None:
+    with pytest.raises(raised), agent_run.inside(agent_name="writer"):
+        raise raised
+    assert current.get() is None
+
+
+async def test_gathered_tasks_are_inside_and_keep_apart() -> None:
+    async def agent(name: str, tokens: int) -> None:
+        with agent_run(agent_name=name):
+            for _ in range(10):
+                call(tokens)
+                await asyncio.sleep(0)
+
+    with (
+        agent_finished.captured() as agents,
+        workflow_finished.captured() as workflows,
+        llm_called.captured() as calls,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+    ):
+        await asyncio.gather(*(agent(f"agent {number}", number) for number in range(1, 6)))
+    assert {told.agent_name: told.prompt_tokens for told in agents} == {f"agent {n}": 10 * n for n in range(1, 6)}
+    assert all(told.prompt_tokens == int(told.agent_name.removeprefix("agent ")) for told in calls)
+    assert {told.run_id for told in calls} == {"r1"}
+    assert [told.prompt_tokens for told in workflows] == [150]
+
+
+async def test_a_task_group_and_threads_are_inside() -> None:
+    with llm_called.captured() as calls, agent_run(agent_name="writer") as run:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(call, 1))
+            group.create_task(asyncio.to_thread(call, 10))
+        await asyncio.to_thread(call, 100)
+    assert run.totals["prompt_tokens"] == 111
+    assert {told.agent_name for told in calls} == {"writer"}
+
+
+async def test_a_span_in_a_thread_is_a_child_and_ends_there() -> None:
+    def work() -> None:
+        with agent_run(agent_name="in a thread"):
+            call(5)
+
+    with (
+        agent_finished.captured() as agents,
+        workflow_finished.captured() as workflows,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+    ):
+        await asyncio.to_thread(work)
+    assert (agents[0].run_id, workflows[0].prompt_tokens) == ("r1", 5)
+
+
+async def test_a_task_that_outlives_its_span_still_knows_where_it_came_from() -> None:
+    go_on = asyncio.Event()
+
+    async def later() -> None:
+        await go_on.wait()
+        with agent_run(agent_name="writer"):
+            pass
+        call()
+
+    with llm_called.captured() as calls, agent_started.captured() as starts:
+        with workflow_run(run_id="r1", workflow_type="campaign"):
+            task = asyncio.create_task(later())
+        go_on.set()
+        await task
+    assert (starts[0].run_id, calls[0].run_id) == ("r1", "r1")
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let threads take turns between almost any two steps."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_totals_are_exact_when_eight_threads_add_at_once() -> None:
+    threads, rounds = 8, 1_000
+    together = Barrier(threads)
+
+    def add() -> None:
+        together.wait()
+        for _ in range(rounds):
+            call(3, 2, cost=0.25)
+
+    with (
+        switching_often(),
+        workflow_finished.captured() as workflows,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+        agent_run(agent_name="writer") as run,
+    ):
+        running = [Thread(target=copy_context().run, args=(add,)) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    expected = {
+        "llm_calls": threads * rounds,
+        "prompt_tokens": 3 * threads * rounds,
+        "completion_tokens": 2 * threads * rounds,
+        "cost": 0.25 * threads * rounds,
+    }
+    assert run.totals == expected
+    assert {name: getattr(workflows[0], name) for name in expected} == expected
+
+
+def test_an_amount_told_while_another_is_added_does_not_deadlock() -> None:
+    """The collector may close a generator, and so tell its end, in the thread that is adding."""
+
+    def add() -> None:
+        with agent_run(agent_name="writer"), scope._adding:
+            call()
+
+    thread = Thread(target=add, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+class Agent(NamedTuple):
+    """A run to be made: how many tokens it asks for before, and which runs it makes inside."""
+
+    tokens: list[int | None]
+    parts: list[Agent]
+    threaded: bool
+
+    def total(self) -> int:
+        return sum(filter(None, self.tokens)) + sum(part.total() for part in self.parts)
+
+    def calls(self) -> int:
+        return len(self.tokens) + sum(part.calls() for part in self.parts)
+
+
+amounts = st.lists(st.none() | st.integers(0, 10**9), max_size=4)
+trees = st.recursive(
+    st.builds(Agent, amounts, st.just([]), st.booleans()),
+    lambda parts: st.builds(Agent, amounts, st.lists(parts, max_size=3), st.booleans()),
+    max_leaves=12,
+)
+
+
+@given(trees)
+def test_any_tree_of_spans_sums_up_what_was_told_below(tree: Agent) -> None:
+    expected: dict[str, Agent] = {}
+
+    def perform(agent: Agent, pool: ThreadPoolExecutor) -> None:
+        name = str(len(expected))
+        expected[name] = agent
+        with agent_run(agent_name=name):
+            for tokens in agent.tokens:
+                call(tokens)
+            for part in agent.parts:
+                if part.threaded:  # started in a thread of the pool, inside this run all the same
+                    pool.submit(copy_context().run, perform, part, pool).result()
+                else:
+                    perform(part, pool)
+
+    with agent_finished.captured() as finished, ThreadPoolExecutor(32) as pool:
+        perform(tree, pool)
+    assert len(finished) == len(expected)
+    for told in finished:
+        assert told.prompt_tokens == expected[told.agent_name].total()
+        assert told.llm_calls == expected[told.agent_name].calls()
+    assert current.get() is None

@@ -1,0 +1,428 @@
+"""A signal tells typed facts through blinker and keeps to what blinker's users know."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import weakref
+from collections.abc import AsyncIterator, Callable
+from dataclasses import FrozenInstanceError, dataclass
+from functools import partial
+from threading import Barrier, Thread
+from typing import Any
+from unittest.mock import AsyncMock
+
+import blinker
+import pytest
+from blinker import Namespace
+
+import events
+from events import Signal, agent_run, llm_called, receiver_failed, tool_called
+from events.signal import snake_case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BellRang:
+    """A bell rang."""
+
+    tone: str = "a"
+    times: int = 1
+
+
+@pytest.fixture
+def names() -> Namespace:
+    return Namespace()
+
+
+@pytest.fixture
+def bell_rang(names: Namespace) -> Signal[..., BellRang]:
+    return Signal(BellRang, names)
+
+
+def test_every_receiver_gets_the_same_immutable_event(bell_rang: Signal[..., BellRang]) -> None:
+    first: list[BellRang] = []
+    second: list[BellRang] = []
+    bell_rang.connect(first.append)
+    bell_rang.connect(second.append)
+    bell_rang.emit(tone="c", times=3)
+    assert first == [BellRang(tone="c", times=3)]
+    assert second[0] is first[0]
+    with pytest.raises(FrozenInstanceError):
+        first[0].tone = "d"  # type: ignore[misc]  # what is shown not to work
+
+
+@pytest.mark.parametrize(
+    ("class_name", "signal_name"),
+    [
+        ("AgentFinished", "agent_finished"),
+        ("LLMCalled", "llm_called"),
+        ("HTTPRequestFinished", "http_request_finished"),
+        ("QueryExecuted", "query_executed"),
+        ("Started", "started"),
+        ("S3Read", "s3_read"),
+        ("LLM", "llm"),
+    ],
+)
+def test_a_signal_is_named_after_its_event(class_name: str, signal_name: str) -> None:
+    assert snake_case(class_name) == signal_name
+
+
+def test_the_signal_stands_in_blinkers_namespace() -> None:
+    """A listener need not import ours."""
+    assert blinker.signal("llm_called") is llm_called
+    assert all(
+        blinker.signal(name) is signal for name, signal in vars(events).items() if isinstance(signal, blinker.Signal)
+    )
+
+
+def test_the_documentation_of_the_event_is_that_of_the_signal(bell_rang: Signal[..., BellRang]) -> None:
+    assert bell_rang.__doc__ == "A bell rang."
+    assert inspect.signature(bell_rang.event).parameters.keys() == {"tone", "times"}
+
+
+def test_a_plain_signal_of_that_name_is_adopted_with_its_receivers(names: Namespace) -> None:
+    heard: list[Any] = []
+    plain = names.signal("bell_rang")
+    plain.connect(heard.append, weak=False)
+    ours = Signal(BellRang, names)
+    assert ours is plain
+    assert isinstance(plain, Signal)
+    ours.emit(times=2)
+    assert heard == [BellRang(times=2)]
+
+
+def test_an_adopted_weak_receiver_goes_when_its_owner_goes(names: Namespace) -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.heard: list[Any] = []
+
+        def hear(self, event: Any) -> None:
+            self.heard.append(event)
+
+    owner = Owner()
+    names.signal("bell_rang").connect(owner.hear)
+    ours = Signal(BellRang, names)
+    ours.emit()
+    assert owner.heard == [BellRang()]
+    del owner
+    gc.collect()
+    assert not ours.receivers
+
+
+@pytest.mark.lenient
+def test_an_adopted_coroutine_receiver_is_told_at_every_emission(names: Namespace) -> None:
+    """It could not be refused when it was connected; it must not vanish silently either."""
+
+    async def never_awaited(event: Any) -> None:
+        raise AssertionError
+
+    names.signal("bell_rang").connect(never_awaited, weak=False)
+    ours = Signal(BellRang, names)
+    with receiver_failed.captured() as failures:
+        ours.emit()
+        ours.emit()
+    assert [(failure.signal, failure.error) for failure in failures] == [("bell_rang", "TypeError")] * 2
+
+
+def test_an_adopted_receiver_of_one_sender_still_hears_that_sender(names: Namespace) -> None:
+    heard: list[Any] = []
+    plain = names.signal("bell_rang")
+    plain.connect(heard.append, sender="tower", weak=False)
+    ours = Signal(BellRang, names)
+    ours.emit()
+    assert heard == []
+    plain.send("tower")
+    assert heard == ["tower"]
+
+
+def test_two_events_under_one_name_are_an_error(names: Namespace, bell_rang: Signal[..., BellRang]) -> None:
+    with pytest.raises(ValueError, match="'bell_rang' is declared twice"):
+        Signal(BellRang, names)
+    assert names["bell_rang"] is bell_rang
+
+
+@dataclass(kw_only=True)
+class Mutable:
+    tone: str
+
+
+@dataclass(frozen=True)
+class Positional:
+    tone: str
+
+
+class NoDataclass:
+    pass
+
+
+@pytest.mark.parametrize("event", [Mutable, Positional, NoDataclass, BellRang()])
+def test_an_event_that_receivers_could_not_share_is_refused_and_takes_no_name(names: Namespace, event: Any) -> None:
+    with pytest.raises(TypeError, match="frozen=True"):
+        Signal(event, names)
+    assert not names
+
+
+@pytest.mark.lenient
+def test_no_event_is_built_while_nobody_listens(names: Namespace) -> None:
+    built: list[object] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Costly:
+        size: int
+
+        def __post_init__(self) -> None:
+            built.append(self)
+
+    costly: Signal[..., Costly] = Signal(Costly, names)
+    costly.emit(size=1)
+    with costly.captured(), costly.muted():
+        costly.emit(size=1)
+    assert not built
+    with costly.captured() as heard:
+        costly.emit(size=1)
+    assert built == heard
+
+
+def test_a_closure_that_nobody_else_holds_stays_connected(bell_rang: Signal[..., BellRang]) -> None:
+    heard: list[BellRang] = []
+
+    def subscribe() -> None:
+        bell_rang.connect(lambda event: heard.extend([event]))
+
+    subscribe()
+    gc.collect()
+    bell_rang.emit()
+    assert heard == [BellRang()]
+
+
+def test_a_receiver_can_be_held_weakly(bell_rang: Signal[..., BellRang]) -> None:
+    def hear(event: BellRang) -> None: ...
+
+    bell_rang.connect(hear, weak=True)
+    gone = weakref.ref(hear)
+    del hear
+    gc.collect()
+    assert gone() is None
+    assert not bell_rang.receivers
+
+
+def test_connect_decorates(bell_rang: Signal[..., BellRang]) -> None:
+    heard: list[BellRang] = []
+
+    @bell_rang.connect
+    def hear(event: BellRang) -> str:
+        heard.append(event)
+        return "an answer is nobody's"
+
+    bell_rang.emit()
+    assert hear(BellRang()) == "an answer is nobody's"
+    assert len(heard) == 2
+
+
+def test_a_receiver_connected_twice_hears_once(bell_rang: Signal[..., BellRang]) -> None:
+    heard: list[BellRang] = []
+    hear = heard.append
+    bell_rang.connect(hear)
+    bell_rang.connect(hear)
+    bell_rang.emit()
+    assert len(heard) == 1
+
+
+async def coroutine(event: object) -> None: ...
+
+
+async def stream(event: object) -> AsyncIterator[int]:
+    yield 1
+
+
+class Awaited:
+    async def __call__(self, event: object) -> None: ...
+
+    async def method(self, event: object) -> None: ...
+
+
+class Streamed:
+    async def __call__(self, event: object) -> AsyncIterator[int]:
+        yield 1
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        coroutine,
+        stream,
+        partial(coroutine),
+        partial(partial(stream)),
+        Awaited(),
+        partial(Awaited()),
+        Streamed(),
+        Awaited().method,
+        partial(Awaited().method),
+    ],
+    ids=repr,
+)
+def test_a_receiver_that_would_have_to_be_awaited_is_refused(
+    bell_rang: Signal[..., BellRang], receiver: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(TypeError, match=r"told, not awaited.*connect events\.background"):
+        bell_rang.connect(receiver)
+    with pytest.raises(TypeError, match="told, not awaited"), bell_rang.connected_to(receiver):
+        pass
+    assert not bell_rang.receivers
+
+
+def test_a_class_is_called_at_once_whatever_its_instances_are(bell_rang: Signal[..., BellRang]) -> None:
+    heard: list[object] = []
+
+    class Note:
+        def __init__(self, event: object) -> None:
+            heard.append(event)
+
+        async def __call__(self) -> None: ...
+
+    bell_rang.connect(Note)
+    bell_rang.emit()
+    assert heard == [BellRang()]
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize("answer", [coroutine, stream, AsyncMock()], ids=["coroutine", "stream", "mock"])
+def test_a_plain_callable_that_answers_with_something_to_await_is_told(
+    bell_rang: Signal[..., BellRang], answer: Callable[[Any], Any]
+) -> None:
+    bell_rang.connect(lambda event: answer(event))  # noqa: PLW0108  # connected by itself it would be refused
+    with receiver_failed.captured() as failures:
+        bell_rang.emit()
+    assert [(failure.signal, failure.error) for failure in failures] == [("bell_rang", "TypeError")]
+    assert "<lambda>" in failures[0].receiver
+
+
+@pytest.mark.parametrize("sender", ["tower", 0, None, BellRang()])
+def test_a_named_sender_is_refused(bell_rang: Signal[..., BellRang], sender: object) -> None:
+    """Here the event itself is what blinker calls the sender."""
+    with pytest.raises(TypeError, match="no senders to choose from"):
+        bell_rang.connect(print, sender=sender)
+    with pytest.raises(TypeError, match="no senders to choose from"):
+        bell_rang.connect_via(sender)(print)
+    assert not bell_rang.receivers
+
+
+def test_captured_leaves_permanent_subscriptions_alone(bell_rang: Signal[..., BellRang]) -> None:
+    permanent: list[BellRang] = []
+    bell_rang.connect(permanent.append)
+    with bell_rang.captured() as outer, bell_rang.captured() as inner:
+        bell_rang.emit(times=1)
+    bell_rang.emit(times=2)
+    assert outer == inner == [BellRang(times=1)]
+    assert permanent == [BellRang(times=1), BellRang(times=2)]
+    assert len(bell_rang.receivers) == 1
+
+
+def test_a_muted_signal_tells_nobody(bell_rang: Signal[..., BellRang]) -> None:
+    with bell_rang.captured() as heard:
+        with bell_rang.muted():
+            bell_rang.emit()
+            bell_rang.send(BellRang())
+        bell_rang.emit(times=2)
+    assert heard == [BellRang(times=2)]
+
+
+def test_an_event_that_is_already_built_can_be_sent(bell_rang: Signal[..., BellRang]) -> None:
+    event = BellRang(times=7)
+    with bell_rang.captured() as heard:
+        assert bell_rang.send(event) == []
+    assert heard[0] is event
+
+
+def test_a_sent_event_counts_in_the_spans_around_it() -> None:
+    called = events.LLMCalled(model="m", status="success", duration=1.0, prompt_tokens=5)
+    with agent_run(agent_name="writer") as run:
+        llm_called.send(called)
+        assert run.totals == {"llm_calls": 1, "prompt_tokens": 5}
+
+
+def test_anything_else_is_sent_as_blinker_sends_it(bell_rang: Signal[..., BellRang]) -> None:
+    bell_rang.connect(lambda sender, **fields: (sender, fields))
+    assert [answer for _, answer in bell_rang.send("tower", loud=True)] == [("tower", {"loud": True})]
+
+
+def test_a_receiver_may_emit_connect_and_disconnect(bell_rang: Signal[..., BellRang]) -> None:
+    heard: list[int] = []
+
+    def once(event: BellRang) -> None:
+        bell_rang.disconnect(once)
+        bell_rang.connect(later)
+        bell_rang.emit(times=event.times + 1)
+
+    def later(event: BellRang) -> None:
+        heard.append(event.times)
+
+    bell_rang.connect(once)
+    bell_rang.emit(times=1)
+    bell_rang.emit(times=10)
+    assert heard == [2, 10]
+
+
+@pytest.mark.lenient
+def test_a_receiver_that_emits_without_end_is_a_failure_like_any_other(bell_rang: Signal[..., BellRang]) -> None:
+    calls = 0
+
+    def echo(event: BellRang) -> None:
+        nonlocal calls
+        calls += 1
+        bell_rang.emit()
+
+    bell_rang.connect(echo)
+    with receiver_failed.captured() as failures:
+        bell_rang.emit()
+    assert {failure.error for failure in failures} == {"RecursionError"}
+    assert calls < 10_000
+
+
+def test_receivers_come_and_go_while_others_emit(bell_rang: Signal[..., BellRang]) -> None:
+    """Permanent receivers hear every emission, however busy the signal is."""
+    permanent: list[BellRang] = []
+    bell_rang.connect(permanent.append)
+    emitters, changers, rounds = 4, 4, 300
+    together = Barrier(emitters + changers)
+    raised: list[BaseException] = []
+
+    def run(step: Callable[[], None]) -> None:
+        together.wait()
+        try:
+            for _ in range(rounds):
+                step()
+        except BaseException as error:
+            raised.append(error)
+
+    def come_and_go() -> None:
+        with bell_rang.captured():
+            bell_rang.emit(times=0)
+
+    threads = [Thread(target=run, args=(bell_rang.emit,)) for _ in range(emitters)]
+    threads += [Thread(target=run, args=(come_and_go,)) for _ in range(changers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not raised
+    assert sum(event.times for event in permanent) == emitters * rounds
+    assert len(permanent) == (emitters + changers) * rounds
+    assert len(bell_rang.receivers) == 1
+
+
+def test_blinkers_own_notices_still_come(bell_rang: Signal[..., BellRang]) -> None:
+    seen: list[Any] = []
+
+    def notice(signal: Any, /, *, receiver: Any, **rest: Any) -> None:
+        seen.append(receiver)
+
+    bell_rang.receiver_connected.connect(notice)
+    bell_rang.connect(print)
+    assert seen == [print]
+
+
+def test_a_tool_call_outside_any_span_is_of_unknown_parentage() -> None:
+    with tool_called.captured() as heard:
+        tool_called.emit(tool_name="brand_facts", status="success", duration=0.1)
+    assert (heard[0].agent_name, heard[0].workflow_type, heard[0].run_id) == ("unknown", "unknown", "")

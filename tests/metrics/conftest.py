@@ -1,0 +1,32 @@
+"""A subscription of its own for each test, and a short way to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from metrics import CATALOGUE, Subscription, subscribe
+from tests.support.reading import Read
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def subscription(registry: CollectorRegistry) -> Iterator[Subscription]:
+    with subscribe(CATALOGUE, registry) as live:
+        yield live
+
+
+@pytest.fixture
+def read(registry: CollectorRegistry) -> Read:
+    """Read one sample by the name without its namespace; None where the series does not exist."""
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"sparklio_{name}", labels)
+
+    return value

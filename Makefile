@@ -15,7 +15,7 @@ run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, 
 	@$(BIN)/python -m app
 
 test: .venv/dev ## Run the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
 	$(BIN)/ruff format --check .

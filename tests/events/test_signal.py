@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import re
 import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import FrozenInstanceError, dataclass
@@ -259,7 +260,7 @@ class Streamed:
         Awaited().method,
         partial(Awaited().method),
     ],
-    ids=repr,
+    ids=lambda receiver: re.sub(r" at 0x\w+", "", repr(receiver)),
 )
 def test_a_receiver_that_would_have_to_be_awaited_is_refused(
     bell_rang: Signal[..., BellRang], receiver: Callable[[Any], Any]

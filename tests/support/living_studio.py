@@ -15,7 +15,6 @@ from app.database import Database, Run, runs
 from app.llm.models import open_model
 from app.settings import Settings
 from app.workflows.studio import Studio
-
 from events import (
     LLMCalled,
     WorkflowFinished,

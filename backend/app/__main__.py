@@ -1,0 +1,10 @@
+"""Run the studio: ``python -m app``; ``--help`` lists the settings."""
+
+from __future__ import annotations
+
+import sys
+
+from app.launcher import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

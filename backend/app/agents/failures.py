@@ -1,0 +1,46 @@
+"""Why an agent failed, said to its user: the model, the cause and what to do, never a word of prompt or answer."""
+
+from __future__ import annotations
+
+from pydantic_ai import exceptions as ai
+
+from app.llm.unavailable import ModelUnavailable
+
+from .tools import ToolBroken
+
+# From the particular to the general: the first that fits is told.
+# fmt: off
+REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (ai.ModelContextWindowExceededError, "the brief is too long for {model}: shorten it, or {other}"),
+    (ai.ModelAuthenticationError, "the provider of {model} refuses the studio's key (HTTP {status}): check the key"),
+    (ai.ModelNotFoundError,       "the provider does not know {model} (HTTP {status}): check SPARKLIO_LLM"),
+    (ai.ModelQuotaExceededError,  "the quota for {model} is used up (HTTP {status}): raise it, or {other}"),
+    (ai.ModelRateLimitError,      "{model} is asked too often (HTTP {status}): wait, or lower SPARKLIO_CONCURRENCY"),
+    (ai.ModelHTTPError,           "the server of {model} answers with HTTP {status}: try again later"),
+    (ai.ModelConnectionError,     "{model} cannot be reached: is its server running? Check SPARKLIO_LLM_BASE_URL"),
+    (ai.ModelAPIError,            "the server of {model} gives no proper answer: check SPARKLIO_LLM_BASE_URL"),
+    (ai.ContentFilterError,       "the content filter of {model} refuses: change the brief"),
+    (ai.OutputTokenLimitExceeded, "{model} comes to no end within its limit: try again, or {other}"),
+    (ai.UsageLimitExceeded,       "{model} goes on calling tools: try again, or {other}"),
+    (ai.UnexpectedModelBehavior,  "{model} does not answer in the form that was asked for: try again, or {other}"),
+    (ToolBroken,                  "{error}: the studio's log says where"),
+    (ModelUnavailable,            "{error}"),
+)
+# fmt: on
+OTHER = "set SPARKLIO_LLM to another model"
+TIMEOUT = "{model} does not answer in time: raise SPARKLIO_LLM_TIMEOUT, or {other}"
+
+
+def timed_out(error: Exception) -> bool:
+    """Tell whether time ran out, ours or the transport's."""
+    return isinstance(error, (TimeoutError, ai.ModelRequestTimeout, ai.ModelTimeoutError))
+
+
+def reason(error: Exception, model: str) -> str | None:
+    """Say in one line why an agent failed; None for what is no failure of model or tool but a defect of ours."""
+    if timed_out(error):
+        return TIMEOUT.format(model=model, other=OTHER)
+    for kind, words in REASONS:
+        if isinstance(error, kind):
+            return words.format(model=model, status=getattr(error, "status_code", ""), other=OTHER, error=error)
+    return None

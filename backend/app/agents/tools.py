@@ -1,0 +1,82 @@
+"""What agents look up: each use of a tool is told as `tool_called`, whoever asked for it.
+
+An agent's plan uses its tools before the model is asked, since small models call none. A model that can is offered them
+as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from pydantic_ai import RunContext, Tool
+
+from events import tool_called
+from events.signal import place_of
+from events.span import leaving_of
+
+from .assignment import Library
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a tool may use: the library, for one brand."""
+
+    library: Library
+    brand: str
+
+
+class ToolBroken(Exception):
+    """A tool failed; the message names it and the kind of failure."""
+
+
+async def brand_facts(desk: Desk) -> str:
+    """Look up what is known of the brand: description, audience, tone."""
+    return await desk.library.brand_facts(desk.brand)
+
+
+async def earlier_copy(desk: Desk) -> str:
+    """Look up what was written for the brand before."""
+    return "\n".join(await desk.library.earlier_copy(desk.brand))
+
+
+TOOLS: dict[str, Callable[[Desk], Awaitable[str]]] = {"brand_facts": brand_facts, "earlier_copy": earlier_copy}
+
+
+async def use(name: str, desk: Desk) -> str:
+    """Run a tool and tell it.
+
+    Raises:
+        ToolBroken: it failed.
+    """
+    failure: BaseException | None = None
+    began = perf_counter()
+    try:
+        return await TOOLS[name](desk)
+    except Exception as error:
+        failure = error
+        log.warning("tool %s failed with %s at %s", name, type(error).__name__, place_of(error))
+        raise ToolBroken(f"the tool {name} failed ({type(error).__name__})") from error
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        tool_called.emit(
+            tool_name=name,
+            status=leaving_of(failure),
+            duration=perf_counter() - began,
+            error=type(failure).__name__ if failure else "",
+        )
+
+
+def offered(name: str) -> Tool[Desk]:
+    """Make a tool something that a model can call."""
+
+    async def call(context: RunContext[Desk]) -> str:
+        return await use(name, context.deps) or "nothing is stored"
+
+    return Tool(call, takes_ctx=True, name=name, description=TOOLS[name].__doc__)

@@ -1,0 +1,33 @@
+"""The parts of the studio, as the routes reach them."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request
+
+from app.database import Database
+from app.llm.models import LLM
+from app.workflows.studio import Studio
+
+MAX_PAGE = 100
+
+
+def _database(request: Request) -> Database:
+    return cast("Database", request.app.state.database)
+
+
+def _llm(request: Request) -> LLM:
+    return cast("LLM", request.app.state.llm)
+
+
+def _studio(request: Request) -> Studio:
+    return cast("Studio", request.app.state.studio)
+
+
+TheDatabase = Annotated[Database, Depends(_database)]
+TheLLM = Annotated[LLM, Depends(_llm)]
+TheStudio = Annotated[Studio, Depends(_studio)]
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to give at most")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="How many to leave out first")]

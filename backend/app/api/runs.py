@@ -1,0 +1,53 @@
+"""Runs: listed, looked at, cancelled."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.database import RunStatus
+from app.database import runs as rows
+from app.workflows.studio import UnknownRun
+
+from .answers import Page, RunFound, RunListed
+from .dependencies import Limit, Offset, TheDatabase, TheStudio
+from .errors import problems
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+UNKNOWN = "No such run."
+
+
+@router.get("", summary="List the runs", responses=problems())
+async def list_runs(
+    database: TheDatabase,
+    limit: Limit = 20,
+    offset: Offset = 0,
+    status: Annotated[RunStatus | None, Query(description="Only those in this state")] = None,
+    workflow_type: Annotated[str | None, Query(max_length=64, description="Only those of this workflow")] = None,
+) -> Page[RunListed]:
+    """Give one page of the runs, the latest first."""
+    async with database.session() as session:
+        found, total = await rows.page(session, limit=limit, offset=offset, status=status, workflow_type=workflow_type)
+    return Page(items=[RunListed.of(run) for run in found], total=total, limit=limit, offset=offset)
+
+
+@router.get("/{run_id}", summary="See a run", responses=problems(c404=UNKNOWN))
+async def get_run(run_id: str, database: TheDatabase) -> RunFound:
+    """Tell how a run fares: its state, the steps that ended with what they wrote, and what it spent."""
+    async with database.session() as session:
+        run = await rows.get(session, run_id)
+    if run is None:
+        raise UnknownRun(run_id)
+    return RunFound.of(run)
+
+
+@router.post(
+    "/{run_id}/cancel",
+    summary="Cancel a run",
+    responses=problems(c404=UNKNOWN, c409="The run has ended, so there is nothing to cancel."),
+)
+async def cancel_run(run_id: str, studio: TheStudio) -> RunFound:
+    """Stop a run that is queued or under way; a model call under way is stopped too."""
+    return RunFound.of(await studio.cancel(run_id))

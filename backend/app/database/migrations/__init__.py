@@ -1,0 +1,1 @@
+"""The schema's history, by alembic; it travels inside the package."""

@@ -1,0 +1,183 @@
+"""The model that the settings name, ready to be asked.
+
+>>> llm = await open_model(settings)  # doctest: +SKIP
+>>> await llm.check()  # doctest: +SKIP
+
+``embedded`` is the model that comes with the studio; every other name is pydantic-ai's (``openai:gpt-4o-mini``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.profiles.openai import OpenAIModelProfile
+from pydantic_ai.providers import Provider, infer_provider
+from pydantic_ai.providers.ollama import OllamaProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+from app.settings import Settings
+from events.bridges.pydantic_ai import observed
+
+from .calls import Embedded, Limited
+from .embedded import ALIAS, WINDOW, EmbeddedServer, ModelMissing
+from .unavailable import ModelUnavailable, UnavailableModel
+
+__all__ = ["LLM", "ModelUnavailable", "open_model"]
+
+BY_ADDRESS = {"openai", "openai-chat", "openai-responses", "ollama"}  # what a server of one's own may speak
+FORMS = "SPARKLIO_LLM takes embedded, or provider:model as in openai:gpt-4o-mini, ollama:qwen3:4b, anthropic:..."
+OLLAMA = "http://localhost:11434/v1"
+CHECK_LIMIT = 1.5  # seconds; below those that /health gives each part, so that the reason is told
+CHECK_AGE = 5.0  # seconds that a check's outcome is good for: /health is asked often, by many
+
+EMBEDDED = OpenAIModelProfile(
+    supports_tools=False,  # asked for a tool call it wrote one 0 times of 4
+    supports_json_schema_output=True,
+    default_structured_output_mode="native",  # llama.cpp lets it write nothing that does not fit the schema
+    context_window=WINDOW,
+    openai_supports_strict_tool_definition=False,
+    openai_chat_supports_max_completion_tokens=False,
+)
+
+
+class LLM:
+    """A model and what goes with it; `model` tells every call as `llm_called`."""
+
+    def __init__(
+        self, model: Model, name: str, probe: Callable[[], Awaitable[None]], resources: AsyncExitStack
+    ) -> None:
+        self.model = observed(model)
+        self.name = name
+        self._probe = probe
+        self.resources = resources
+        self._checking = asyncio.Lock()
+        self._checked: tuple[float, ModelUnavailable | None] | None = None
+
+    async def check(self) -> None:
+        """See whether the model can be reached, at the price of no token; the outcome holds for some seconds.
+
+        Raises:
+            ModelUnavailable: it cannot; the message says why.
+        """
+        async with self._checking:
+            if self._checked is None or monotonic() - self._checked[0] > CHECK_AGE:
+                problem = None
+                try:
+                    await self._probe()
+                except ModelUnavailable as reason:
+                    problem = reason
+                self._checked = monotonic(), problem
+        if (problem := self._checked[1]) is not None:
+            raise ModelUnavailable(str(problem))
+
+    async def close(self) -> None:
+        """Close its connections; end the embedded model's process."""
+        self._checked = None
+        await self.resources.aclose()
+
+
+async def open_model(settings: Settings) -> LLM:
+    """Open the model that the settings name.
+
+    When the embedded model is not installed, the answer is an LLM whose calls and checks say so.
+
+    Raises:
+        ModelUnavailable: the name, a key or a package is wrong or missing.
+    """
+    if settings.llm == "embedded":
+        server = EmbeddedServer()
+        try:
+            await asyncio.to_thread(server.start)
+        except ModelMissing as missing:
+            absent = UnavailableModel(ALIAS, missing)
+            return LLM(absent, ALIAS, absent.refuse, AsyncExitStack())
+        llm = await embedded(settings, server)
+        llm.resources.push_async_callback(asyncio.to_thread, server.stop)
+        return llm
+    # In a thread: it imports the provider's SDK, which takes a second.
+    model = Limited(await asyncio.to_thread(remote, settings.llm, settings.llm_base_url), settings.llm_timeout)
+    resources = AsyncExitStack()
+    await resources.enter_async_context(model)
+    return LLM(model, model.model_name, lambda: reach(model.base_url), resources)
+
+
+async def embedded(settings: Settings, server: EmbeddedServer) -> LLM:
+    """Open the model that a server of ours serves; the server stays with who started it."""
+    resources = AsyncExitStack()
+    # Loopback is not for the proxies that the environment names.
+    client = await resources.enter_async_context(httpx2.AsyncClient(trust_env=False))
+    provider = OpenAICompatibleProvider("embedded", base_url=server.base_url, api_key=server.key, http_client=client)
+    chat = OpenAIChatModel(ALIAS, provider=provider, profile=EMBEDDED)
+
+    async def probe() -> None:
+        await asyncio.to_thread(server.revive)
+        await reach(f"{server.address}/health", trust_env=False)
+
+    return LLM(Limited(Embedded(chat, server), settings.llm_timeout), ALIAS, probe, resources)
+
+
+def remote(name: str, base_url: str | None) -> Model:
+    """Make the model of a pydantic-ai name, such as ``openai:gpt-4o-mini``, at an address of one's own if given."""
+    provider_name, _, model_name = name.partition(":")
+    if base_url and provider_name not in BY_ADDRESS:
+        raise ModelUnavailable(
+            f"SPARKLIO_LLM_BASE_URL goes with openai: and ollama: models, not with {name!r}: unset it, or"
+            " set SPARKLIO_LLM to openai:... if the server speaks OpenAI's protocol"
+        )
+    if base_url and provider_name == "openai":
+        # OpenAI's newer Responses protocol is its own; a server of somebody else's speaks the chat one.
+        name = f"openai-chat:{model_name}"
+
+    def provider(kind: str) -> Provider[Any]:
+        if kind == "ollama":
+            return OllamaProvider(base_url=with_path(base_url or os.environ.get("OLLAMA_BASE_URL") or OLLAMA))
+        return OpenAIProvider(base_url=with_path(base_url)) if base_url else infer_provider(kind)
+
+    try:
+        return infer_model(name, provider if provider_name in BY_ADDRESS else infer_provider)
+    except (ImportError, UserError, ValueError) as reason:
+        raise ModelUnavailable(f"SPARKLIO_LLM={name} cannot be used: {for_users(reason)} ({FORMS})") from None
+
+
+def with_path(base_url: str) -> str:
+    """Add the path that both kinds of server have their API under, where an address was given without any."""
+    return base_url if urlsplit(base_url).path.strip("/") else f"{base_url.rstrip('/')}/v1"
+
+
+def for_users(reason: Exception) -> str:
+    """Take from pydantic-ai's message what is for programmers: its classes, and its model for tests."""
+    message = " ".join(str(reason).split()).split(" To try Pydantic AI")[0]
+    return re.sub(r" or pass it via `[^`]*`", "", message).rstrip(".")
+
+
+async def reach(url: str | None, *, trust_env: bool = True) -> None:
+    """See whether a web server answers at an address, whatever it says but that it is out of order."""
+    if url is None:
+        return  # no web service: pydantic-ai's own test model
+    try:
+        async with httpx2.AsyncClient(timeout=CHECK_LIMIT, trust_env=trust_env) as client:
+            answer = await client.get(url)
+    except httpx2.HTTPError as error:
+        raise ModelUnavailable(
+            f"the model's server at {place(url)} cannot be reached: {type(error).__name__}"
+        ) from None
+    if answer.status_code >= 500:
+        raise ModelUnavailable(f"the model's server at {place(url)} answers {answer.status_code}")
+
+
+def place(url: str) -> str:
+    """Name a server without what may be secret in its address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")

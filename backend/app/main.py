@@ -1,0 +1,102 @@
+"""The composition root: the one place that knows every part of the studio and puts them together.
+
+``python -m app`` runs it with a launcher around it; ``uvicorn app.main:app`` and any other ASGI server run it as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from dotenv import load_dotenv
+from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
+
+from app import api
+from app.database import Database, Model
+from app.llm.models import LLM, ModelUnavailable, open_model
+from app.monitoring import prometheus_metrics
+from app.settings import Settings, load_settings
+from app.workflows.studio import Studio
+from events.bridges import sqlalchemy as sqlalchemy_bridge
+from events.bridges.asgi import HTTPEvents
+
+log = logging.getLogger("app")
+
+METRICS_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {}}, "description": "Prometheus's text, or OpenMetrics when asked for."}
+}
+
+app: FastAPI  # made when somebody asks for it: see __getattr__
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Put the studio together; its parts start with the application's lifespan."""
+    made = FastAPIOffline(  # its /docs loads nothing from elsewhere
+        title="Sparklio",
+        description="AI agents that write marketing content. What they do is counted at /metrics.",
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    made.state.settings = settings
+    api.include(made)
+    made.add_api_route(
+        "/metrics", metrics, methods=["GET"], response_class=Response, responses=METRICS_ANSWER, tags=["operation"]
+    )
+    made.add_middleware(HTTPEvents)
+    return made
+
+
+def metrics(request: Request) -> Response:
+    """Everything counted so far, as Prometheus reads it."""
+    # A plain function: it takes milliseconds, so FastAPI calls it in a thread.
+    asked = request.headers
+    return prometheus_metrics.metrics_endpoint(
+        ", ".join(asked.getlist("accept")), ", ".join(asked.getlist("accept-encoding"))
+    )
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Start the database, the model and the studio, in this order; stop them in the other."""
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as parts:
+        database = Database(settings)
+        parts.push_async_callback(database.close)
+        parts.callback(sqlalchemy_bridge.instrument(database.engine, metadata=Model.metadata).close)
+        await database.upgrade()
+
+        log.info("loading the model (%s)", settings.llm)
+        llm = await open_model(settings)
+        parts.push_async_callback(llm.close)
+        prometheus_metrics.subscription.expect(model=[llm.name])
+
+        studio = Studio(database, llm, settings)
+        await studio.start()
+        parts.push_async_callback(studio.stop)
+
+        checking = asyncio.create_task(warn_without(llm))
+        parts.callback(checking.cancel)
+
+        app.state.database, app.state.llm, app.state.studio = database, llm, studio
+        yield
+
+
+async def warn_without(llm: LLM) -> None:
+    """Say so when there is no model; the studio starts all the same, and `/health` goes on telling."""
+    try:
+        await llm.check()
+    except ModelUnavailable as reason:
+        log.warning("%s", reason)
+
+
+def __getattr__(name: str) -> Any:
+    # Not at import time: the launcher imports this module with settings of its own.
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    load_dotenv(".env")
+    made = globals()["app"] = create_app(load_settings())
+    return made

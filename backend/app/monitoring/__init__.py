@@ -1,0 +1,1 @@
+"""The registry of this process and the subscription that feeds it."""

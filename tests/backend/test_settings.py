@@ -1,0 +1,129 @@
+"""Settings come from the environment, a .env file and the command line, and say clearly what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, SettingsInvalid, load_settings, unknown_settings
+
+
+def test_nothing_has_to_be_set() -> None:
+    """The defaults need no key, no server and no network."""
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.llm) == ("127.0.0.1", 8000, "embedded")
+    assert str(settings.async_database_url) == "sqlite+aiosqlite:///data/studio.db"
+
+
+def test_command_line_wins_over_environment_wins_over_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("SPARKLIO_PORT=1\nSPARKLIO_HOST=from-file\nSPARKLIO_CONCURRENCY=4\nOPENAI_API_KEY=key\n")
+    monkeypatch.setenv("SPARKLIO_PORT", "2")
+    monkeypatch.setenv("SPARKLIO_HOST", "from-environment")
+    settings = load_settings(["--port", "3"])
+    assert (settings.port, settings.host, settings.concurrency) == (3, "from-environment", 4)
+
+
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARKLIO_LLM_BASE_URL", "")
+    monkeypatch.setenv("SPARKLIO_PORT", "")
+    assert (load_settings().llm_base_url, load_settings().port) == (None, 8000)
+
+
+@pytest.mark.parametrize(
+    ("written", "async_url", "dbos_url"),
+    [
+        ("sqlite:///studio.db", "sqlite+aiosqlite:///studio.db", "sqlite:///studio.workflows.db"),
+        (
+            "sqlite+aiosqlite:////srv/a.b.sqlite",
+            "sqlite+aiosqlite:////srv/a.b.sqlite",
+            "sqlite:////srv/a.b.workflows.db",
+        ),
+        ("postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d", "postgresql://u:p@h/d"),
+        ("postgresql://u:p%40@h:5433/d", "postgresql+psycopg://u:p%40@h:5433/d", "postgresql://u:p%40@h:5433/d"),
+        ("postgresql+psycopg://h/d?a=b", "postgresql+psycopg://h/d?a=b", "postgresql://h/d?a=b"),
+        ("postgresql+psycopg2:///d?host=/run", "postgresql+psycopg:///d?host=%2Frun", "postgresql:///d?host=%2Frun"),
+    ],
+)
+def test_database_urls_are_taken_as_people_write_them(written: str, async_url: str, dbos_url: str) -> None:
+    """The async driver and DBOS's database are the program's business."""
+    settings = Settings(database_url=written)
+    assert settings.async_database_url.render_as_string(hide_password=False) == async_url
+    assert settings.dbos_database_url == dbos_url
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("PORT", "99999", "SPARKLIO_PORT (--port) = '99999': input should be less than or equal to 65535"),
+        ("PORT", "eighty", "SPARKLIO_PORT (--port) = 'eighty': input should be a valid integer"),
+        ("LLM_TIMEOUT", "nan", "SPARKLIO_LLM_TIMEOUT (--llm-timeout) = 'nan': input should be a finite number"),
+        ("RUN_TIME_LIMIT", "0", "SPARKLIO_RUN_TIME_LIMIT (--run-time-limit) = '0': input should be greater than 0"),
+        ("LOG_LEVEL", "loud", "SPARKLIO_LOG_LEVEL (--log-level) = 'loud': input should be 'debug', 'info'"),
+        ("LLM", "  ", "SPARKLIO_LLM (--llm) = '  ': string should have at least 1 character"),
+        ("LLM_BASE_URL", "localhost:11434", "give an address such as http://localhost:11434/v1"),
+        ("DATABASE_URL", "mysql://h/d", "mysql is not supported; give sqlite:///path/to/file.db or postgresql://"),
+        ("DATABASE_URL", "nonsense", "not a database URL; give sqlite:///path/to/file.db or postgresql://"),
+        ("DATABASE_URL", "postgresql://h:port/d", "not a database URL; give"),
+        ("DATABASE_URL", "postgresql://h", "the name of the database is missing; give postgresql://"),
+        ("DATABASE_URL", "sqlite://", "SQLite needs a file"),
+        ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
+    ],
+)
+def test_value_that_does_not_fit_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    """The line holds the variable, its value and what fits."""
+    monkeypatch.setenv(f"SPARKLIO_{name}", value)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    message = str(caught.value)
+    assert message.startswith(f"SPARKLIO_{name} (--")
+    assert told in message
+    assert "\n" not in message
+
+
+def test_every_setting_that_does_not_fit_has_its_line() -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings(["--port", "x", "--concurrency", "0"])
+    assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["SPARKLIO_PORT", "SPARKLIO_CONCURRENCY"]
+
+
+def test_unreadable_env_file_is_told() -> None:
+    Path(".env").write_bytes(b"SPARKLIO_HOST=\xff\xfe")
+    with pytest.raises(SettingsInvalid, match=r"\.env.*UTF-8"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://user:geheim@host/studio", "postgresql://user:geheim@host:x/studio", "my://u:geheim@h/d"]
+)
+def test_no_password_is_ever_printed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Neither an error nor the settings' own text shows the password of a URL."""
+    monkeypatch.setenv("SPARKLIO_DATABASE_URL", url)
+    try:
+        shown = f"{load_settings()!r} {load_settings()} {load_settings().async_database_url}"
+    except SettingsInvalid as error:
+        shown = f"{error!r} {error}"
+    assert "geheim" not in shown
+
+
+def test_help_describes_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        load_settings(["--help"])
+    assert left.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, field in Settings.model_fields.items():
+        assert field.description
+        assert f"--{name.replace('_', '-')} " in shown
+        assert f"[env: SPARKLIO_{name.upper()}]" in shown
+
+
+def test_misspelt_names_are_found_in_the_environment_and_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARKLIO_PROT", "8001")
+    monkeypatch.setenv("SPARKLIO_PORT", "8001")
+    Path(".env").write_text("SPARKLIO_XYZZY=1\nOPENAI_API_KEY=key\n")
+    assert list(unknown_settings()) == [
+        "SPARKLIO_PROT is no setting; did you mean SPARKLIO_PORT?",
+        "SPARKLIO_XYZZY is no setting; python -m app --help lists them all.",
+    ]

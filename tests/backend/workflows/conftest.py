@@ -1,0 +1,37 @@
+"""A scripted model server, settings that name it, and the balance of what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from tests.support.living_studio import NewSettings, Told, listening, suits
+from tests.support.openai_server import OpenAIServer
+
+
+@pytest.fixture
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer(suits) as server:
+        yield server
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """What is told during a test; at its end every run that started has finished, once."""
+    with listening() as told:
+        yield told
+    told.balances()
+
+
+@pytest.fixture
+def new_settings(model: OpenAIServer, tmp_path: Path) -> NewSettings:
+    """Settings for the scripted model and one and the same data directory."""
+
+    def make(**more: object) -> Settings:
+        given = {"data_dir": tmp_path, "llm": "openai:scripted", "llm_base_url": model.base_url, **more}
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic looks at them
+
+    return make

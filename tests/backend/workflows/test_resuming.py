@@ -1,0 +1,224 @@
+"""A studio that stops leaves its runs to the next start, which finishes them: counted once, tokens whole."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.database import Database, brands, runs
+from app.settings import Settings
+from app.workflows import recovery, slots
+from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, suits
+from tests.support.openai_server import OpenAIServer, stalls
+from tests.support.waiting import until
+
+
+async def interrupted(model: OpenAIServer, settings: Settings, workflow_type: str = "product_content") -> str:
+    """Leave a run after its first step, while the second one's model call is under way."""
+    model.behaviour = in_order(None, stalls(), stalls())
+    asked = model.tally.requests
+    async with living(settings) as life:
+        run_id = await life.submit(workflow_type)
+        await until(lambda: model.tally.requests >= asked + 2)
+    model.behaviour = suits
+    return run_id
+
+
+async def test_a_run_goes_on_where_the_last_studio_left_it(
+    model: OpenAIServer, told: Told, new_settings: NewSettings
+) -> None:
+    run_id = await interrupted(model, new_settings())
+    assert told.finished == []
+    assert model.tally.disconnects == 1
+    async with living(new_settings()) as life:
+        run = await life.ended(run_id)
+    assert run.status == "completed", run.error
+    assert [event.run_id for event in told.resumed] == [run_id]
+    assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer: what was done is not done again
+    [finished] = told.finished
+    assert (finished.llm_calls, finished.prompt_tokens, finished.completion_tokens) == tuple(run.usage)
+    assert run.usage.prompt_tokens == model.tally.prompt_tokens
+
+
+async def test_a_parallel_stage_is_taken_up_again(model: OpenAIServer, told: Told, new_settings: NewSettings) -> None:
+    run_id = await interrupted(model, new_settings(), "campaign")
+    async with living(new_settings()) as life:
+        run = await life.ended(run_id)
+    assert run.status == "completed", run.error
+    assert [step.name for step in run.steps] == ["strategist", "copywriter", "copywriter_2", "reviewer"]
+
+
+async def test_a_run_that_is_waiting_waits_for_the_next_start(
+    model: OpenAIServer, told: Told, new_settings: NewSettings
+) -> None:
+    model.behaviour = lambda _: stalls()
+    async with living(new_settings(concurrency=1)) as life:
+        busy = await life.submit()
+        await until(lambda: model.tally.requests == 1)
+        waiting = await life.submit()
+    assert [event.run_id for event in told.started] == [busy]
+    model.behaviour = suits
+    async with living(new_settings()) as life:
+        for run_id in (busy, waiting):
+            assert (await life.ended(run_id)).status == "completed"
+    assert [event.run_id for event in told.resumed] == [busy]
+
+
+async def test_a_run_stored_but_never_queued_is_queued_at_the_start(told: Told, new_settings: NewSettings) -> None:
+    """Its process ended between the commit of the row and the queueing."""
+    settings = new_settings()
+    database = Database(settings)
+    await database.upgrade()
+    async with database.session() as session, session.begin():
+        brand = await brands.get_or_create(session, "Acme Audio")
+        await runs.create(
+            session,
+            run_id="left-over",
+            workflow_type="brand_identity",
+            brand_id=brand.id,
+            brief=BRIEF,
+            idempotency_key=None,
+        )
+    await database.close()
+    async with living(settings) as life:
+        assert (await life.ended("left-over")).status == "completed"
+
+
+async def test_a_run_goes_on_although_the_engine_lost_its_memory(
+    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
+) -> None:
+    """The steps are stored with the run: what was done is not done again."""
+    run_id = await interrupted(model, new_settings())
+    (tmp_path / "studio.workflows.db").unlink()
+    async with living(new_settings()) as life:
+        run = await life.ended(run_id)
+    assert run.status == "completed", run.error
+    assert model.tally.requests == 4
+
+
+async def test_a_run_of_a_process_that_is_gone_is_taken_over(
+    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
+) -> None:
+    """Two studios lived here; only one is started again."""
+    first = slots.take(tmp_path / "executors")
+    run_id = await interrupted(model, new_settings())
+    first.release()
+    async with living(new_settings()) as life:
+        assert (await life.ended(run_id)).status == "completed"
+
+
+async def test_a_run_that_waits_to_be_resumed_can_be_cancelled(
+    model: OpenAIServer, told: Told, new_settings: NewSettings
+) -> None:
+    """Nobody performs it, so nobody is waited for."""
+    model.behaviour = lambda _: stalls()
+    async with living(new_settings(concurrency=2)) as life:
+        both = {await life.submit(), await life.submit()}
+        await until(lambda: model.tally.requests == 2)
+    async with living(new_settings(concurrency=1)) as life:
+        await until(lambda: model.tally.requests == 3)
+        [busy] = [event.run_id for event in told.resumed]
+        [waiting] = both - {busy}
+        async with asyncio.timeout(5):
+            for run_id in (waiting, busy):
+                assert (await life.studio.cancel(run_id)).status == "cancelled"
+
+
+async def test_a_run_of_a_process_that_lives_is_left_alone(
+    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
+) -> None:
+    run_id = await interrupted(model, new_settings())
+    alive = slots.take(tmp_path / "executors")
+    async with living(new_settings()) as life:
+        other = await life.ended(await life.submit())
+        assert other.status == "completed"
+        assert (await life.run(run_id)).status == "running"
+    alive.release()
+    assert told.resumed == []
+    async with living(new_settings()) as life:
+        await life.ended(run_id)
+
+
+async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
+    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing here says whether that process lives; one that did would have ended the run by now."""
+    run_id = await interrupted(model, new_settings())
+    for lock in (tmp_path / "executors").iterdir():
+        lock.unlink()
+    with sqlite3.connect(tmp_path / "studio.workflows.db") as memory:
+        memory.execute("UPDATE workflow_status SET executor_id = 'elsewhere-0'")
+    async with living(new_settings()) as life:
+        assert (await life.run(run_id)).status == "running"
+    monkeypatch.setattr(recovery, "_GRACE", timedelta(days=-1))
+    async with living(new_settings()) as life:
+        run = await life.ended(run_id)
+    assert run.status == "abandoned"
+    [finished] = told.finished
+    assert (finished.status, finished.error) == ("abandoned", "ProcessGone")
+    assert finished.prompt_tokens == run.usage.prompt_tokens == 11
+
+
+@pytest.mark.parametrize(
+    ("engine_says", "becomes"),
+    [
+        ("CANCELLED", "cancelled"),
+        ("ERROR", "failed"),
+        ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", "failed"),
+        ("SUCCESS", "failed"),
+    ],
+)
+async def test_a_run_that_the_engine_holds_to_have_ended_ends(
+    engine_says: str, becomes: str, model: OpenAIServer, told: Told, new_settings: NewSettings
+) -> None:
+    run_id = await interrupted(model, new_settings())
+    with sqlite3.connect(new_settings().data_dir / "studio.workflows.db") as memory:
+        memory.execute("UPDATE workflow_status SET status = ?", (engine_says,))
+    async with living(new_settings()) as life:
+        assert (await life.run(run_id)).status == becomes
+
+
+@pytest.mark.slow
+async def test_runs_balance_however_often_the_studio_restarts(
+    model: OpenAIServer, told: Told, new_settings: NewSettings
+) -> None:
+    """Whatever moment a stop interrupts, nothing is lost, done twice, or told twice."""
+    dice = random.Random(4)
+    model.behaviour = lambda asked: replace(suits(asked), delay=0.05)
+    kinds = ("campaign", "product_content", "content_review")
+    run_ids: list[str] = []
+    for _ in range(8):
+        async with living(new_settings(concurrency=3)) as life:
+            run_ids += [await life.submit(kind) for kind in kinds]
+            await asyncio.sleep(dice.uniform(0, 1))  # the moment of the stop, not a wait for something
+    async with living(new_settings(concurrency=3)) as life:
+        for run_id in run_ids:
+            run = await life.ended(run_id, within=40)
+            assert (run.status, {step.status for step in run.steps}) == ("completed", {"success"})
+            [finished] = [event for event in told.finished if event.run_id == run_id]
+            assert (finished.llm_calls, finished.prompt_tokens, finished.completion_tokens) == tuple(run.usage)
+
+
+@pytest.mark.slow
+async def test_a_run_goes_on_where_postgresql_has_it(
+    model: OpenAIServer, told: Told, new_settings: NewSettings, new_postgres: Callable[[], str]
+) -> None:
+    """The engine's tables stand beside the studio's, in a schema of their own."""
+    settings = new_settings(database_url=new_postgres())
+    run_id = await interrupted(model, settings)
+    async with living(settings) as life:
+        run = await life.ended(run_id)
+        assert (run.status, [event.run_id for event in told.resumed]) == ("completed", [run_id])
+        async with life.database.session() as session:
+            schemas = "SELECT table_schema FROM information_schema.tables WHERE table_name = '%s'"
+            assert await session.scalar(text(schemas % "workflow_status")) == "dbos"
+            assert await session.scalar(text(schemas % "runs")) == "public"
+    assert model.tally.requests == 4

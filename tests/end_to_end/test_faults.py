@@ -1,0 +1,101 @@
+"""What goes wrong is told: to the run's reader, to the operator, and to nobody who must not know."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.living_studio import suits
+from tests.support.openai_server import Answer, Asked, OpenAIServer, fails, sends, stalls
+from tests.support.studio import Studio, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+SECRET = "sk-this-must-not-be-seen"
+
+
+@pytest.fixture
+def studio_on(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Studio]:
+    """Make studios that ask a model server of the test's."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+
+    def studio(base_url: str) -> Studio:
+        return Studio(tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=base_url)
+
+    return studio
+
+
+def counted(studio: Studio) -> dict[str, float]:
+    """Read the ends of runs, by status, without those at zero."""
+    ends = {s.labels["status"]: s.value for s in studio.scrape() if s.name == "sparklio_workflows_total" and s.value}
+    assert studio.total("active_workflows") == 0
+    return ends
+
+
+def test_a_model_that_can_not_be_reached_fails_the_run_and_not_the_server(
+    studio_on: Callable[[str], Studio], free_port: Callable[[], int]
+) -> None:
+    with studio_on(f"http://127.0.0.1:{free_port()}/v1") as studio:
+        run = studio.ended(studio.submit("product_content"))
+        assert run["status"] == "failed"
+        assert "gpt-4o-mini" in run["error"]
+        assert counted(studio) == {"failed": 1}
+        assert studio.total("agent_executions_total", agent_name="copywriter", status="error") == 1
+        health = studio.call("GET", "/health")
+        assert (health.status_code, health.json()["model"]["status"]) == (503, "unavailable")
+        assert studio.call("GET", "/health/live").status_code == 200
+        seen = studio.output + health.text + str(run) + studio.call("GET", "/metrics").text
+    assert SECRET not in seen
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [sends(b"<html>Bad gateway</html>"), sends(b'{"choices": []}'), fails(500), fails(429, retry_after=0.1)],
+    ids=["no json", "no choices", "server error", "rate limited"],
+)
+def test_rubbish_fails_the_run_with_a_reason(studio_on: Callable[[str], Studio], answer: Answer) -> None:
+    with OpenAIServer(answer) as server, studio_on(server.base_url) as studio:
+        run = studio.ended(studio.submit("product_content"))
+        assert run["status"] == "failed"
+        assert run["error"]
+        assert counted(studio) == {"failed": 1}
+        server.behaviour = suits
+        assert studio.ended(studio.submit("product_content"))["status"] == "completed"
+        assert counted(studio) == {"failed": 1, "completed": 1}
+
+
+def test_a_run_cancelled_half_way_stops_its_model_call(studio_on: Callable[[str], Studio]) -> None:
+    with OpenAIServer(stalls()) as server, studio_on(server.base_url) as studio:
+        run_id = studio.submit("product_content")
+        until(lambda: server.asked)
+        assert studio.total("active_workflows", workflow_type="product_content") == 1
+        studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run_id)
+        until(lambda: server.tally.disconnects == 1)
+        assert studio.ended(run_id)["status"] == "cancelled"
+        assert counted(studio) == {"cancelled": 1}
+        assert studio.total("agent_executions_total", status="cancelled") == 1
+
+
+def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Callable[[str], Studio]) -> None:
+    """The tokens stored of a run that two processes performed are those that the model server counted."""
+    asked_before = []
+
+    def first_then_stall(asked: Asked) -> Answer:
+        asked_before.append(asked)
+        return suits(asked) if len(asked_before) == 1 else stalls()
+
+    with OpenAIServer(first_then_stall) as server:
+        with studio_on(server.base_url) as first:
+            run_id = first.submit("product_content")
+            until(lambda: len(asked_before) == 2)
+            first.end(signal.SIGKILL)
+        server.behaviour = suits
+        with studio_on(server.base_url) as second:
+            run = second.ended(run_id)
+            assert (run["status"], counted(second)) == ("completed", {"completed": 1})
+            assert run["tokens"]["prompt"] == server.tally.prompt_tokens
+            assert run["tokens"]["completion"] == server.tally.completion_tokens
+            assert second.total("llm_tokens_total", token_type="prompt") < run["tokens"]["prompt"]

@@ -132,7 +132,7 @@ async def test_tools_are_run_for_it_and_told(llm: LLM) -> None:
     assert [tool.tool_name for tool in told] == ["brand_facts", "earlier_copy"]
 
 
-@pytest.mark.parametrize("letters", ["word ", "ф", "김", "🎧", "\x01", "<|im_end|>"], ids=ascii)
+@pytest.mark.parametrize("letters", ["김", "\x01", "<|im_end|>"], ids=ascii)
 async def test_no_brief_is_too_long_for_its_window(llm: LLM, letters: str) -> None:
     """Also where every byte is a token."""
     long = letters * 20_000

@@ -33,9 +33,7 @@ def main() -> None:
     os._exit(0)  # not by way of the interpreter's end, which would wait for a generation under way
 
 
-def parameters(
-    xllamacpp: Any, *, model: str, alias: str, key: str, slots: int, window: int, threads: int, batch_threads: int
-) -> Any:
+def parameters(xllamacpp: Any, *, model: str, alias: str, key: str, slots: int, window: int, threads: int) -> Any:
     """Set llama.cpp up for a few short conversations at once, silent, and open to the key's holder alone."""
     given = xllamacpp.CommonParams()
     given.model.path = model
@@ -47,7 +45,7 @@ def parameters(
     given.n_parallel = slots
     given.n_ctx = slots * window
     given.cpuparams.n_threads = threads
-    given.cpuparams_batch.n_threads = batch_threads
+    given.cpuparams_batch.n_threads = threads
     given.fit_params = False  # sizes are chosen here, not by the memory that happens to be free
     given.cache_ram_mib = 0  # by default it keeps up to 8 GB of old prompts
     given.cache_idle_slots = False

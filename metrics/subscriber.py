@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,7 @@ from events.signal import Signal
 from .catalogue import ALWAYS_KNOWN, BOUNDS, every_signal
 from .instruments import AnySignal, Metric
 from .labels import Labels
+from .pollers import Poller, Pollers
 from .series import Group, Instrument, Step, told, watched
 
 
@@ -58,7 +59,9 @@ class Subscription:
         self._receivers: list[tuple[AnySignal, Step]] = []
         self._labels = Labels(bounds)
         self._instruments: dict[str, Instrument] = {}
+        self._pollers = Pollers()
         try:
+            registry.register(self._pollers)  # before the instruments that they move
             for row in rows:
                 self._add(row, namespace)
             self.expect(**ALWAYS_KNOWN)
@@ -87,13 +90,21 @@ class Subscription:
                 for instrument in self._instruments.values():
                     instrument.expect(label, value)
 
+    def poll(self, poller: Poller) -> Callable[[], None]:
+        """Call ``poller()`` before every render of the registry: it reads what nobody tells, and emits it as an event.
+
+        It runs in the thread that renders, so it must be quick and wait for nothing; what it raises becomes
+        `receiver_failed` and stops no render. The answer is a function that takes it out again.
+        """
+        return self._pollers.add(poller)
+
     def close(self) -> None:
         """Disconnect from every signal and take the instruments out of the registry; again is nothing."""
         for signal, receiver in self._receivers:
             signal.disconnect(receiver)
-        for instrument in self._instruments.values():
+        for collector in (self._pollers, *(instrument.collector for instrument in self._instruments.values())):
             with suppress(KeyError):  # somebody took it out before
-                self._registry.unregister(instrument.collector)
+                self._registry.unregister(collector)
         self._receivers.clear()
         self._instruments.clear()
 

@@ -1,0 +1,84 @@
+"""What is read, not told: a poller runs before each render and emits what it read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from blinker import Namespace
+from prometheus_client import CollectorRegistry, generate_latest
+
+import events
+from events.fields import Label
+from events.signal import Signal
+from metrics import Subscription, counter, gauge, scrape, subscribe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthRead:
+    """The length of a queue was read."""
+
+    queue: Label
+    waiting: int
+
+
+depth_read = Signal(DepthRead, namespace=Namespace())
+ROWS = (
+    gauge("queue_waiting", "Waiting.", depth_read, of="waiting", by=("queue",)),
+    counter("queue_reads_total", "Reads.", depth_read),
+)
+RENDERS: list[Callable[[CollectorRegistry], bytes]] = [lambda registry: scrape(registry).body, generate_latest]
+
+
+@pytest.fixture
+def subscription(registry: CollectorRegistry) -> Subscription:
+    return subscribe(ROWS, registry, bounds={"queue": 3})
+
+
+@pytest.mark.parametrize("render", RENDERS, ids=["scrape", "generate_latest"])
+def test_a_render_shows_what_was_read_for_it(
+    registry: CollectorRegistry, subscription: Subscription, render: Callable[[CollectorRegistry], bytes]
+) -> None:
+    """Also the first one, and whoever renders: no number is one scrape old."""
+    waiting = [3]
+    with subscription:
+        subscription.poll(lambda: depth_read.emit(queue="runs", waiting=waiting[0]))
+        assert b'sparklio_queue_waiting{queue="runs"} 3.0' in render(registry)
+        waiting[0] = 5
+        text = render(registry)
+        assert b'sparklio_queue_waiting{queue="runs"} 5.0' in text
+        assert b"sparklio_queue_reads_total 2.0" in text
+
+
+def test_a_poller_taken_out_is_called_no_more(registry: CollectorRegistry, subscription: Subscription) -> None:
+    """Each registration by itself, also of one function twice; taking out twice is nothing."""
+    calls: list[str] = []
+
+    def look() -> None:
+        calls.append("look")
+
+    with subscription:
+        remove, _ = subscription.poll(look), subscription.poll(look)
+        generate_latest(registry)
+        remove()
+        remove()
+        generate_latest(registry)
+    generate_latest(registry)
+    assert calls == ["look"] * 3
+
+
+@pytest.mark.lenient
+def test_a_poller_that_fails_stops_neither_the_render_nor_the_others(
+    registry: CollectorRegistry, subscription: Subscription
+) -> None:
+    def broken() -> None:
+        raise LookupError("not to be seen")
+
+    with subscription, events.receiver_failed.captured() as failures:
+        subscription.poll(broken)
+        subscription.poll(lambda: depth_read.emit(queue="runs", waiting=1))
+        assert b'sparklio_queue_waiting{queue="runs"} 1.0' in generate_latest(registry)
+    (failure,) = failures
+    assert (failure.signal, failure.error) == ("scrape", "LookupError")
+    assert failure.receiver.endswith("broken")

@@ -9,9 +9,17 @@ Connect a listener with ``@llm_called.connect``; tell a fact with ``llm_called.e
 """
 
 from . import fields
-from .agents import AgentFinished, AgentStarted, agent_finished, agent_run, agent_started
+from .agents import (
+    AgentFinished,
+    AgentStarted,
+    ReviewDecided,
+    agent_finished,
+    agent_run,
+    agent_started,
+    review_decided,
+)
 from .background import Background, background
-from .context import ContextBuilt, context_built
+from .context import ContextBuilt, ContextTruncated, context_built, context_truncated
 from .database import QueryExecuted, query_executed
 from .http import HTTPRequestFinished, http_request_finished
 from .llm import LLMCalled, llm_called
@@ -29,13 +37,19 @@ from .signal import Signal, strict
 from .span import Running, Span
 from .tools import ToolCalled, tool_called
 from .workflows import (
+    OldestWorkflowRead,
     WorkflowFinished,
+    WorkflowReleased,
     WorkflowResumed,
     WorkflowStarted,
+    WorkflowStepFinished,
+    oldest_workflow_read,
     workflow_finished,
+    workflow_released,
     workflow_resumed,
     workflow_run,
     workflow_started,
+    workflow_step_finished,
 )
 
 __all__ = [
@@ -43,37 +57,47 @@ __all__ = [
     "AgentStarted",
     "Background",
     "ContextBuilt",
+    "ContextTruncated",
     "EventDropped",
     "HTTPRequestFinished",
     "LLMCalled",
     "LabelOverflowed",
+    "OldestWorkflowRead",
     "QueryExecuted",
     "ReceiverFailed",
+    "ReviewDecided",
     "Running",
     "Signal",
     "Span",
     "ToolCalled",
     "ValueDropped",
     "WorkflowFinished",
+    "WorkflowReleased",
     "WorkflowResumed",
     "WorkflowStarted",
+    "WorkflowStepFinished",
     "agent_finished",
     "agent_run",
     "agent_started",
     "background",
     "context_built",
+    "context_truncated",
     "event_dropped",
     "fields",
     "http_request_finished",
     "label_overflowed",
     "llm_called",
+    "oldest_workflow_read",
     "query_executed",
     "receiver_failed",
+    "review_decided",
     "strict",
     "tool_called",
     "value_dropped",
     "workflow_finished",
+    "workflow_released",
     "workflow_resumed",
     "workflow_run",
     "workflow_started",
+    "workflow_step_finished",
 ]

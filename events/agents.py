@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from .fields import Dollars, Key, Label, Seconds, Status, Tokens, inherited, total
+from .fields import Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited, total
 from .signal import Signal
 from .span import Span
 
@@ -22,7 +23,11 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentFinished:
-    """An agent's execution ended, well or badly."""
+    """An agent's execution ended, well or badly.
+
+    Where the status is not success, ``error_type`` says why. The times are parts of the duration and add up to it:
+    waiting for a model, waiting between two attempts to reach one, using tools, and the agent's own.
+    """
 
     execution_id: Key = ""
     agent_name: Label
@@ -37,8 +42,28 @@ class AgentFinished:
     prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
     completion_tokens: Tokens = total("llm_called", "completion_tokens")
     cost: Dollars = total("llm_called", "cost")
+    error_type: ErrorType = "other"
+    llm_time: Seconds | None = None
+    tool_time: Seconds | None = None
+    backoff_time: Seconds = total("llm_called", "backoff")
+    self_time: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        if self.status in {"timeout", "cancelled"}:  # these say why by themselves
+            object.__setattr__(self, "error_type", self.status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewDecided:
+    """A reviewing agent came to a verdict."""
+
+    agent_name: Label = inherited()
+    verdict: Literal["approved", "revise", "rejected"]
+    workflow_type: Label = inherited()
+    run_id: str = inherited("")
 
 
 agent_started = Signal(AgentStarted)
 agent_finished = Signal(AgentFinished)
+review_decided = Signal(ReviewDecided)
 agent_run = Span(agent_started, agent_finished)

@@ -48,6 +48,22 @@ Status = Literal["success", "error", "timeout", "cancelled"]
 WorkflowStatus = Literal["completed", "failed", "cancelled", "abandoned"]
 """How a workflow ended; a time limit that passed is ``failed``."""
 
+ErrorType = Literal[
+    "timeout",
+    "rate_limited",
+    "quota_exceeded",
+    "auth",
+    "invalid_request",
+    "context_length_exceeded",
+    "content_filtered",
+    "provider_5xx",
+    "connection",
+    "invalid_response",
+    "cancelled",
+    "other",
+]
+"""Why something that asks a model came to nothing."""
+
 UNKNOWN = "unknown"
 """The value of a label that nobody told."""
 

@@ -23,6 +23,7 @@ class LLMCalled:
     status: Status
     duration: Seconds
     error: str = ""
+    backoff: Seconds | None = None
     streamed: bool = False
     prompt_tokens: Tokens | None = None
     completion_tokens: Tokens | None = None

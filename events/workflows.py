@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
-from .fields import Dollars, Key, Label, Seconds, Tokens, WorkflowStatus, total
+from .fields import Dollars, Key, Label, Seconds, Status, Tokens, WorkflowStatus, inherited, total
 from .signal import Signal
 from .span import Span
 
@@ -27,8 +28,40 @@ class WorkflowResumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowReleased:
+    """A process left a workflow run that has not ended: it stops, or another one has taken the run over."""
+
+    run_id: Key
+    workflow_type: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowStepFinished:
+    """A step of a workflow run ended, well or badly, and its outcome was stored."""
+
+    workflow_type: Label = inherited()
+    run_id: str = inherited("")
+    step: Label
+    agent_name: Label
+    status: Status
+    duration: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldestWorkflowRead:
+    """How long the oldest run of a workflow that this process performs has been under way was read; 0 is none."""
+
+    workflow_type: Label
+    age: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFinished:
-    """A workflow run ended, well or badly; tokens and cost are those of the whole run."""
+    """A workflow run ended, well or badly; tokens and cost are those of the whole run.
+
+    What a run spent is ``useful`` when the run is completed and its reviewer did not reject what came of it
+    (``rejected``), else ``wasted``.
+    """
 
     run_id: Key
     workflow_type: Label
@@ -40,10 +73,19 @@ class WorkflowFinished:
     prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
     completion_tokens: Tokens = total("llm_called", "completion_tokens")
     cost: Dollars = total("llm_called", "cost")
+    rejected: bool = False
+    outcome: Literal["useful", "wasted"] = field(init=False, default="wasted")
+
+    def __post_init__(self) -> None:
+        if self.status == "completed" and not self.rejected:
+            object.__setattr__(self, "outcome", "useful")
 
 
 workflow_started = Signal(WorkflowStarted)
 workflow_resumed = Signal(WorkflowResumed)
+workflow_released = Signal(WorkflowReleased)
+workflow_step_finished = Signal(WorkflowStepFinished)
+oldest_workflow_read = Signal(OldestWorkflowRead)
 workflow_finished = Signal(WorkflowFinished)
 workflow_run = Span(
     workflow_started,

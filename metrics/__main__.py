@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from .catalogue import BOUNDS, CATALOGUE, SERIES_BUDGET, every_signal
+from .catalogue import CATALOGUE, SERIES_BUDGET, every_signal
 from .check import SourceNotFound, check, load, most_series
 from .instruments import Metric
 
@@ -78,7 +78,7 @@ def families(catalogue: Sequence[Metric], namespace: str) -> Iterator[dict[str, 
             "type": "gauge" if first.kind == "in_flight" else first.kind,
             "labels": list(first.labels),
             "signal": ", ".join("every signal" if signal is every_signal else signal.name for signal in signals),
-            "most_series": sum(row.most_series(BOUNDS) for row in rows),
+            "most_series": most_series(rows),
             "help": first.help,
             "buckets": list(first.buckets),
         }

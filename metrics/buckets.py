@@ -15,4 +15,25 @@ QUERY = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 
 CONTEXT_BYTES = (1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
 """Bytes of an agent's context."""
+
+CONTEXT_TOKENS = (64, 256, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 200000, 262144, 1048576)
+"""Tokens of an agent's context; the windows of usual models are among the bounds."""
+
+WINDOW_SHARE = (.1, .25, .5, .6, .7, .8, .9, .95, 1, 1.5, 2)
+"""What a context takes of its model's window; past 1 is what was asked for before a cut."""
+
+CALLS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
+"""Calls of one kind in one piece of work."""
+
+TOOL = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+"""Seconds of a tool's use."""
+
+WORKFLOW = (.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+"""Seconds of a workflow run."""
+
+QUEUE_WAIT = (.01, .05, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+"""Seconds that a run stood in the queue."""
+
+STEP = (.05, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""Seconds of one step of a run."""
 # fmt: on

@@ -8,19 +8,25 @@ from blinker import Namespace
 
 from events import (
     agent_finished,
-    agent_started,
+    agent_run,
     context_built,
+    context_truncated,
     event_dropped,
     http_request_finished,
     label_overflowed,
     llm_called,
+    oldest_workflow_read,
     query_executed,
     receiver_failed,
+    review_decided,
     tool_called,
     value_dropped,
     workflow_finished,
+    workflow_released,
     workflow_resumed,
     workflow_run,
+    workflow_started,
+    workflow_step_finished,
 )
 from events.fields import Label
 from events.signal import Signal
@@ -42,6 +48,12 @@ every_signal = Signal(EventTold, namespace=Namespace())
 
 # What a row says twice, once.
 TOKENS = "Tokens of model calls that ended. Prompt tokens include cached ones, completion tokens include reasoning."
+AGENT_ERRORS = "Agent executions that came to nothing, by cause."
+AGENT_TOKENS = (
+    "Tokens of the model calls of agent executions that ended; a share of `llm_tokens_total`, do not add them."
+)
+AGENT_TIME = "Time of agent executions that ended, by what it went to; the phases add up to the executions' duration."
+WORKFLOW_TOKENS = "Tokens, read and written, of runs that ended: useful where the run completed and its reviewer did not reject it, else wasted."
 
 # fmt: off
 CATALOGUE = (
@@ -57,7 +69,7 @@ CATALOGUE = (
     histogram("llm_request_duration_seconds", "Time a successful model call took, to the end of its stream.", llm_called, of="duration", by=("model",), where={"status": "success"}, buckets=buckets.MODEL),
     # Workflows
     counter("workflows_total", "Workflow runs that ended.", workflow_finished, by=("workflow_type", "status")),
-    in_flight("active_workflows", "Workflow runs under way in this process.", workflow_run, resumed=workflow_resumed, by=("workflow_type",)),
+    in_flight("active_workflows", "Workflow runs under way in this process.", workflow_run, resumed=workflow_resumed, released=workflow_released, by=("workflow_type",)),
     # Context
     histogram("context_size_bytes", "UTF-8 bytes of the context an agent was given, as sent.", context_built, of="size", by=("agent_name",), buckets=buckets.CONTEXT_BYTES),
     # Database
@@ -66,29 +78,62 @@ CATALOGUE = (
     # The pipeline itself
     counter("events_total", "Events told.", every_signal, by=("signal",)),
     gauge("last_event_timestamp_seconds", "Unix time at which a signal was last told; 0 is never.", every_signal, of="time", by=("signal",)),
-    counter("receiver_failures_total", "Failures of a signal's listeners, and events with fields that do not fit.", receiver_failed, by=("signal", "receiver"), zeroes=False),
-    counter("events_dropped_total", "Events that a background listener was too slow to take.", event_dropped, by=("signal", "receiver"), zeroes=False),
-    counter("label_overflows_total", "Samples counted under the label value `other`: past the label's bound, or unfit.", label_overflowed, by=("metric", "label"), zeroes=False),
+    counter("receiver_failures_total", "Failures of a signal's listeners, and events with fields that do not fit.", receiver_failed, by=("signal", "receiver"), within={"receiver": "signal"}, zeroes=False),
+    counter("events_dropped_total", "Events that a background listener was too slow to take.", event_dropped, by=("signal", "receiver"), within={"receiver": "signal"}, zeroes=False),
+    counter("label_overflows_total", "Samples counted under the label value `other`: past the label's bound, or unfit.", label_overflowed, by=("metric", "label"), within={"label": "metric"}, zeroes=False),
     counter("dropped_values_total", "Measures left out because they are no sensible number.", value_dropped, by=("metric", "reason"), zeroes=False),
+    # What agents did and spent
+    in_flight("active_agent_executions", "Agent executions under way in this process.", agent_run, by=("agent_name",)),
+    counter("agent_errors_total", AGENT_ERRORS, agent_finished, by=("agent_name", "error_type"), where={"status": "error"}),
+    counter("agent_errors_total", AGENT_ERRORS, agent_finished, by=("agent_name", "error_type"), where={"status": "timeout"}),
+    counter("agent_errors_total", AGENT_ERRORS, agent_finished, by=("agent_name", "error_type"), where={"status": "cancelled"}),
+    histogram("agent_llm_calls", "Model calls that one agent execution made, failed ones too.", agent_finished, of="llm_calls", by=("agent_name",), buckets=buckets.CALLS),
+    histogram("agent_tool_calls", "Uses of tools that one agent execution made, failed ones too.", agent_finished, of="tool_calls", by=("agent_name",), buckets=buckets.CALLS),
+    counter("agent_tokens_total", AGENT_TOKENS, agent_finished, of="prompt_tokens", by=("agent_name",), constant={"token_type": "prompt"}),
+    counter("agent_tokens_total", AGENT_TOKENS, agent_finished, of="completion_tokens", by=("agent_name",), constant={"token_type": "completion"}),
+    counter("agent_cost_usd_total", "US dollars that the model calls of agent executions cost, as far as their prices are known.", agent_finished, of="cost", by=("agent_name",)),
+    counter("agent_time_seconds_total", AGENT_TIME, agent_finished, of="llm_time", by=("agent_name",), constant={"phase": "llm"}),
+    counter("agent_time_seconds_total", AGENT_TIME, agent_finished, of="tool_time", by=("agent_name",), constant={"phase": "tool"}),
+    counter("agent_time_seconds_total", AGENT_TIME, agent_finished, of="backoff_time", by=("agent_name",), constant={"phase": "backoff"}),
+    counter("agent_time_seconds_total", AGENT_TIME, agent_finished, of="self_time", by=("agent_name",), constant={"phase": "self"}),
+    counter("agent_review_verdicts_total", "Verdicts of reviewing agents.", review_decided, by=("agent_name", "verdict")),
+    # Tools
+    counter("tool_calls_total", "Uses of tools that ended.", tool_called, by=("tool_name", "status")),
+    histogram("tool_call_duration_seconds", "Time a tool's use took, however it ended.", tool_called, of="duration", by=("tool_name",), buckets=buckets.TOOL),
+    # How runs of workflows fared and what they spent
+    counter("workflows_started_total", "Workflow runs that left the queue; over all processes, those that ended and those active make up as many.", workflow_started, by=("workflow_type",)),
+    histogram("workflow_duration_seconds", "Time a run took from leaving the queue to its end, by the wall clock.", workflow_finished, of="duration", by=("workflow_type", "status"), buckets=buckets.WORKFLOW),
+    histogram("workflow_queue_wait_seconds", "Time a run stood in the queue.", workflow_started, of="queue_wait", by=("workflow_type",), buckets=buckets.QUEUE_WAIT),
+    counter("workflow_steps_total", "Steps of runs that ended, each attempt by itself.", workflow_step_finished, by=("workflow_type", "step", "status"), within={"step": "workflow_type"}),
+    histogram("workflow_step_duration_seconds", "Time one attempt at a step took, however it ended.", workflow_step_finished, of="duration", by=("workflow_type", "step"), within={"step": "workflow_type"}, buckets=buckets.STEP),
+    gauge("workflow_oldest_active_seconds", "Age of the oldest run that this process performs, by the wall clock; 0 is none.", oldest_workflow_read, of="age", by=("workflow_type",)),
+    counter("workflow_tokens_total", WORKFLOW_TOKENS, workflow_finished, of="prompt_tokens", by=("workflow_type", "outcome")),
+    counter("workflow_tokens_total", WORKFLOW_TOKENS, workflow_finished, of="completion_tokens", by=("workflow_type", "outcome")),
+    counter("workflow_cost_usd_total", "US dollars that runs cost, booked when they end, as far as prices are known; useful and wasted as for tokens.", workflow_finished, of="cost", by=("workflow_type", "outcome")),
+    histogram("workflow_llm_calls", "Model calls that one run made, failed ones too.", workflow_finished, of="llm_calls", by=("workflow_type",), buckets=buckets.CALLS),
+    # What agents were given, and what of it arrived
+    histogram("context_size_tokens", "Tokens of the context an agent was given: the model's count, or an estimate where it gave none.", context_built, of="tokens", by=("agent_name",), buckets=buckets.CONTEXT_TOKENS),
+    histogram("context_window_utilization_ratio", "Share of the model's window that a context wanted, before any trimming.", context_built, of="utilization", by=("agent_name",), buckets=buckets.WINDOW_SHARE),
+    counter("context_truncations_total", "Contexts that did not reach the model whole, by what was done to them.", context_truncated, by=("agent_name", "reason")),
+    counter("context_dropped_bytes_total", "Bytes of contexts that are known not to have reached the model.", context_truncated, of="dropped", by=("agent_name",)),
 )
 # fmt: on
 
-CONTEXT: dict[AnySignal, str] = {
-    agent_started: "for listeners that follow an agent as it works; its end is what is counted",
-    tool_called: "adds up to an agent's tool calls, which `agent_finished` tells",
-}
+CONTEXT: dict[AnySignal, str] = {}
 """Signals that no row counts, each with the reason."""
 
 BOUNDS = {
     "agent_name": 20,
     "endpoint": 60,
-    "label": 20,
+    "label": 120,  # pairs of metric and label
     "metric": 80,
     "model": 12,
-    "receiver": 20,
+    "receiver": 60,  # pairs of signal and receiver
     "signal": 40,
     "status_code": 14,
+    "step": 24,  # pairs of workflow and step
     "table": 30,
+    "tool_name": 8,
     "workflow_type": 12,
 }
 """How many values an open label keeps, by its name; `subscribe(bounds=...)` changes them."""

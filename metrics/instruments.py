@@ -31,7 +31,8 @@ class Metric:
     the amount (without it each event counts 1), ``where`` the values that fields must have for the row to apply.
     Several rows may move one instrument; they then agree in everything but ``on``, ``of``, ``where`` and the values of
     ``constant``. ``zeroes=False`` keeps series from existing before they are first moved, for labels whose product is
-    mostly impossible.
+    mostly impossible. ``within`` names labels whose values belong to another label's, as the steps of a workflow do
+    (``{"step": "workflow_type"}``): the bound of such a label counts pairs.
     """
 
     kind: Kind
@@ -45,7 +46,9 @@ class Metric:
     buckets: tuple[float, ...] = ()
     resumed: AnySignal | None = None
     closed: AnySignal | None = None
+    released: AnySignal | None = None
     zeroes: bool = True
+    within: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if fault := next(faults(self), None):
@@ -59,7 +62,7 @@ class Metric:
     @property
     def signals(self) -> tuple[AnySignal, ...]:
         """Every signal that moves the row."""
-        return tuple(signal for signal in (self.on, self.resumed, self.closed) if signal is not None)
+        return tuple(signal for signal in (self.on, self.resumed, self.closed, self.released) if signal is not None)
 
     @property
     def values(self) -> tuple[tuple[str, ...] | None, ...]:
@@ -69,11 +72,13 @@ class Metric:
 
     def most_series(self, bounds: Mapping[str, int]) -> int:
         """How many time series the row can ever make, every label at its bound."""
-        sizes = (
-            bounds[name] + len(RESERVED) if values is None else len({*values, OTHER})
+        sizes = {
+            name: bounds[name] + len(RESERVED) if values is None else len({*values, OTHER})
             for name, values in zip(self.by, self.values, strict=True)
-        )
-        return prod(sizes) * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
+        }
+        for name, whose in self.within.items():
+            sizes[name] = bounds[name] + len(RESERVED) * sizes.pop(whose)
+        return prod(sizes.values()) * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
 
 
 def counter(name: str, help: str, on: AnySignal, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
@@ -97,13 +102,16 @@ def in_flight(
     span: Span[...],
     *,
     resumed: AnySignal | None = None,
+    released: AnySignal | None = None,
     **row: Any,
 ) -> Metric:
     """Show how many of a span's stretches of work are open: the size of a table, not a sum of steps.
 
-    ``resumed`` names a signal that opens one as well, such as a run taken up after its process died.
+    ``resumed`` names a signal that opens one as well, such as a run taken up after its process died; ``released`` one
+    that closes one as well, such as a run left to another process.
     """
-    return Metric(kind="in_flight", name=name, help=help, on=span.started, resumed=resumed, closed=span.finished, **row)
+    signals = {"on": span.started, "resumed": resumed, "closed": span.finished, "released": released}
+    return Metric(kind="in_flight", name=name, help=help, **signals, **row)  # type: ignore[arg-type]  # all of them signals
 
 
 def faults(row: Metric) -> Iterator[str]:
@@ -135,6 +143,11 @@ def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     for name in row.by:
         if closed_values(hints[name]) is None and mark(hints[name], Open) is None:
             yield f"{name!r} of {row.on.name} is not a label"
+    for name, whose in row.within.items():
+        if whose not in row.by or name not in row.by[row.by.index(whose) + 1 :] or closed_values(hints[name]):
+            yield f"{name!r} can't be within {whose!r}: both stand in by, the inner one later, and it is open"
+    if len({*row.within.values()} | {*row.within}) < 2 * len(row.within):
+        yield "within takes pairs of labels that have none in common"
     if overlap := {*row.by} & {*row.constant}:
         yield f"label {overlap.pop()!r} is both a field and constant"
     for name, value in row.where.items():

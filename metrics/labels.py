@@ -21,7 +21,7 @@ class Labels:
 
     def __init__(self, bounds: Mapping[str, int]) -> None:
         self.bounds = dict(bounds)
-        self._learned: dict[str, set[str]] = {}
+        self._learned: dict[str, set[str | tuple[str, str]]] = {}
         self._lock = Lock()
 
     def expect(self, label: str, values: Iterable[str]) -> tuple[str, ...]:
@@ -37,17 +37,21 @@ class Labels:
                 raise ValueError(f"label {label!r} can't take {value[:40]!r}: unfit, or past the bound of {bound}")
         return expected
 
-    def admit(self, label: str, value: str) -> str:
-        """Give the value itself if the label has it or has room for it, else ``other``."""
+    def admit(self, label: str, value: str, inside: str | None = None) -> str:
+        """Give the value itself if the label has it or has room for it, else ``other``.
+
+        A value ``inside`` one of another label is another value than the same one inside another.
+        """
         if value in RESERVED:
             return value
         with self._lock:
             learned = self._learned.setdefault(label, set())
-            if value in learned:
+            key = value if inside is None else (inside, value)
+            if key in learned:
                 return value
             if len(learned) >= self.bounds[label] or not is_fit(value):
                 return OTHER
-            learned.add(value)
+            learned.add(key)
             return value
 
 

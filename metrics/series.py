@@ -47,7 +47,7 @@ class Instrument:
         Raises:
             ValueError: the row disagrees with the first one of its name.
         """
-        for aspect in ("kind", "help", "by", "labels", "buckets", "zeroes"):
+        for aspect in ("kind", "help", "by", "labels", "buckets", "zeroes", "within"):
             if getattr(row, aspect) != getattr(self.first, aspect):
                 raise ValueError(f"{row.name}: two rows of this name differ in {aspect}")
         self.constants.append(tuple(row.constant.values()))
@@ -71,7 +71,11 @@ class Instrument:
     def _complete(self) -> None:
         self._make(
             [
-                values if values is not None else tuple(self._expected.get(label, ()))
+                values
+                if values is not None
+                else ()
+                if label in self.first.within
+                else tuple(self._expected.get(label, ()))
                 for label, values in zip(self.first.by, self.first.values, strict=True)
             ]
         )
@@ -122,6 +126,7 @@ class Group:
         first = members[0][0]
         self._by = first.by
         self._closed = first.values
+        self._within = first.within
         self._key: Callable[[Any], Any] = attrgetter(*first.by) if first.by else lambda _: ()
         self._series: dict[Any, tuple[tuple[Move, Any, str], ...]] = {}
 
@@ -140,10 +145,16 @@ class Group:
 
     def _admit(self, key: Any) -> tuple[tuple[Move, Any, str], ...]:
         raw = (key,) if len(self._by) == 1 else key
-        texts, folded = [], []
+        texts: list[str] = []
+        folded = []
         for label, closed, value in zip(self._by, self._closed, raw, strict=True):
             text = text_of(value)
-            admitted = self._labels.admit(label, text) if closed is None else text if text in closed else OTHER
+            if closed is None:
+                whose = self._within.get(label)
+                inside = None if whose is None else texts[self._by.index(whose)]
+                admitted = self._labels.admit(label, text, inside)
+            else:
+                admitted = text if text in closed else OTHER
             texts.append(admitted)
             if admitted != text:
                 folded.append(label)
@@ -221,7 +232,7 @@ def amount(name: str, of: Callable[[Any], Any], least: float) -> Move:
 def open_or_close(row: Metric, table: OpenTable, signal: AnySignal) -> Move:
     """Put the event's key into the table of open ones, or take it out."""
     key = attrgetter(key_of(signal))
-    if signal is row.closed:
+    if signal in {row.closed, row.released}:
         return lambda _, event: table.close(key(event))
     return lambda gauge, event: table.open(key(event), gauge)
 

@@ -134,9 +134,9 @@ class Subscription:
             self._receivers.append((signal, receiver))
 
     def _compile(self, signal: AnySignal, rows: list[Metric], everywhere: list[Metric]) -> Step:
-        groups: dict[tuple[str, ...], list[tuple[Metric, Instrument]]] = {}
+        groups: dict[tuple[object, ...], list[tuple[Metric, Instrument]]] = {}
         for row in rows:
-            groups.setdefault(row.by, []).append((row, self._instruments[row.name]))
+            groups.setdefault((row.by, *row.within.items()), []).append((row, self._instruments[row.name]))
         steps: list[Step] = [Group(signal, members, self._labels).record for members in groups.values()]
         watches = [] if signal in FAULTS else everywhere
         steps += [watched(row, self._instruments[row.name], signal.name) for row in watches]

@@ -77,6 +77,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         studio = Studio(database, llm, settings)
         await studio.start()
         parts.push_async_callback(studio.stop)
+        parts.callback(prometheus_metrics.subscription.poll(studio.tell_oldest))
 
         checking = asyncio.create_task(warn_without(llm))
         parts.callback(checking.cancel)

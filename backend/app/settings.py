@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         default=None, repr=False, description="URL of an OpenAI-compatible or Ollama server of one's own"
     )
     llm_timeout: Seconds = Field(default=60.0, description="Seconds that one model call may take")
+    llm_window: int | None = Field(
+        default=None,
+        ge=1024,
+        description="Tokens of prompt and answer that the model takes; unset: what is known of it",
+    )
     run_time_limit: Seconds = Field(default=600.0, description="Seconds that a whole run may take")
     concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(

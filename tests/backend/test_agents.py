@@ -319,13 +319,13 @@ def test_whatever_the_brief_a_prompt_fits_the_window(texts: list[str], window: i
     brand, product, feature, audience, facts, earlier = texts
     assignment = Assignment(brand, product, (feature,), audience, "Do it.", (("copywriter", earlier),))
     spec = AGENTS[agent_name]
-    prompt = compose(spec, assignment, {"brand_facts": facts}, window)
+    prompt, _ = compose(spec, assignment, {"brand_facts": facts}, window)
     assert size(spec.instructions) + size(prompt) <= room(window)
 
 
 @given(brand=st.text(max_size=50), product=st.text(max_size=50), audience=st.text(max_size=50))
 def test_a_brief_of_usual_length_is_told_whole(brand: str, product: str, audience: str) -> None:
-    prompt = compose(AGENTS["copywriter"], Assignment(brand, product, (), audience, "Do it."), {}, 2048)
+    prompt, _ = compose(AGENTS["copywriter"], Assignment(brand, product, (), audience, "Do it."), {}, 2048)
     assert all(one_line(text) in prompt for text in (brand, product, audience))
 
 

@@ -114,7 +114,7 @@ async def test_run_is_accepted_and_found(client: httpx.AsyncClient, database: Da
     assert accepted.headers["location"] == f"/api/v1/runs/{run_id}"
 
     moment = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    spent = {"llm_calls": 2, "prompt_tokens": 30, "completion_tokens": 12}
+    spent: dict[str, Any] = {"llm_calls": 2, "prompt_tokens": 30, "completion_tokens": 12, "cost": 0.25}
     async with database.session() as session, session.begin():
         await runs.begin(session, run_id, moment)
         step: dict[str, Any] = {
@@ -141,6 +141,7 @@ async def test_run_is_accepted_and_found(client: httpx.AsyncClient, database: Da
         "finished_at": "2030-01-02T03:04:05Z",
         "llm_calls": 2,
         "tokens": {"prompt": 30, "completion": 12, "total": 42},
+        "cost": 0.25,
         "brief": ASKED,
         "steps": [
             {
@@ -150,6 +151,7 @@ async def test_run_is_accepted_and_found(client: httpx.AsyncClient, database: Da
                 "duration": 1.5,
                 "llm_calls": 2,
                 "tokens": {"prompt": 30, "completion": 12, "total": 42},
+                "cost": 0.25,
             }
         ],
         "output": {"text": "Hear less."},

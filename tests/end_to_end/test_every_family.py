@@ -2,87 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client.samples import Sample
 
-from tests.support.studio import ENDED, Studio, until
+from tests.end_to_end.conftest import TYPES, Life
+from tests.support.studio import ENDED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-
-TYPES = ("product_content", "brand_identity", "content_review", "campaign")
-
-
-@dataclass
-class Life:
-    """What is known of a studio's second life, which took up a run of the first."""
-
-    studio: Studio
-    runs: list[dict[str, Any]]
-    interrupted: str
-    before: Counter[tuple[str, str]]  # steps that the first life stored, by agent and status
-    tokens_before: tuple[int, int]
-    active: dict[str, float]
-    samples: list[Sample]
-    text: str
-
-    def counts(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """Samples of a name by these labels, without those at zero."""
-        found: Counter[tuple[str, ...]] = Counter()
-        for sample in self.samples:
-            if sample.name == f"sparklio_{name}":
-                found[tuple(sample.labels[label] for label in labels)] += sample.value  # type: ignore[assignment]
-        return {key: value for key, value in found.items() if value}
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        return [step for run in self.runs for step in run["steps"]]
-
-
-def stored_steps(directory: Path) -> tuple[Counter[tuple[str, str]], tuple[int, int]]:
-    """Read what a dead studio left, past its API."""
-    with sqlite3.connect(directory / "data" / "studio.db") as database:
-        rows = database.execute("SELECT agent_name, status, prompt_tokens, completion_tokens FROM steps").fetchall()
-    return Counter((name, status) for name, status, _, _ in rows), (sum(r[2] for r in rows), sum(r[3] for r in rows))
-
-
-@pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Life]:
-    directory = tmp_path_factory.mktemp("studio")
-    with Studio(directory, free_port()) as first:
-        interrupted = first.submit("product_content")
-        until(lambda: any(step["status"] == "success" for step in first.run(interrupted)["steps"]))
-        first.end(signal.SIGKILL)
-    before, tokens_before = stored_steps(directory)
-
-    with Studio(directory, free_port()) as studio:
-        for _ in range(5):
-            assert studio.call("GET", "/health").status_code == 200
-        active: dict[str, float] = {}
-        runs = [interrupted]
-        for workflow_type in TYPES:
-            runs.append(studio.submit(workflow_type, brand=f"Brand of {workflow_type}"))
-            active[workflow_type] = until(partial(studio.total, "active_workflows", workflow_type=workflow_type))
-            studio.ended(runs[-1])
-        runs.append(studio.submit("campaign"))
-        until(partial(studio.total, "active_workflows", workflow_type="campaign"))
-        assert studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=runs[-1]).status_code == 200
-        studio.call("POST", "/api/v1/workflows/{workflow_type}/runs", workflow_type="unheard_of", json={})
-        studio.call("GET", "/api/v1/runs/{run_id}", run_id="no-such-run")
-        studio.client.get("/nowhere/at/all")
-        studio.tally["GET", "unmatched", 404] += 1
-        ended = [studio.ended(run_id) for run_id in runs]
-        text = studio.call("GET", "/metrics").text
-        yield Life(studio, ended, interrupted, before, tokens_before, active, studio.scrape(), text)
 
 
 def test_requests_are_those_that_the_client_made(life: Life) -> None:
@@ -109,7 +37,7 @@ def test_runs_are_those_of_the_api_also_the_one_that_was_killed(life: Life) -> N
     assert life.counts("workflows_total", "workflow_type", "status") == Counter(
         (run["workflow_type"], run["status"]) for run in life.runs
     )
-    assert [run["status"] for run in life.runs] == ["completed"] * 5 + ["cancelled"]
+    assert [run["status"] for run in life.runs] == ["completed"] * 6 + ["cancelled"]
 
 
 def test_active_runs_were_seen_and_are_none_now(life: Life) -> None:

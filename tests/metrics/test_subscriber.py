@@ -179,7 +179,7 @@ class TestBounds:
             finish()
             assert registry.get_sample_value(
                 "sparklio_label_overflows_total", {"metric": "other", "label": "other"}
-            ) == len([row for row in CATALOGUE if row.on is agent_finished])
+            ) == len({row.name for row in CATALOGUE if agent_finished in row.signals})
 
     def test_an_open_label_without_a_bound_is_refused(self, registry: CollectorRegistry) -> None:
         row = counter("calls_total", HELP, llm_called, by=("provider",))
@@ -393,11 +393,7 @@ def test_the_catalogue_holds_the_requested_families_with_their_labels() -> None:
     def labels(name: str) -> tuple[str, ...]:
         return next(row.labels for row in CATALOGUE if row.name == name)
 
-    assert {
-        name: labels(name)
-        for name in (row.name for row in CATALOGUE)
-        if not name.startswith(("events_", "last_", "receiver_", "label_", "dropped_"))
-    } == {
+    requested = {
         "http_requests_total": ("method", "endpoint", "status_code"),
         "http_request_duration_seconds": ("method", "endpoint"),
         "agent_executions_total": ("agent_name", "status"),
@@ -410,15 +406,31 @@ def test_the_catalogue_holds_the_requested_families_with_their_labels() -> None:
         "db_queries_total": ("operation", "table"),
         "db_query_duration_seconds": ("operation", "table"),
     }
+    assert {name: labels(name) for name in requested} == requested
 
 
 def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscription: Subscription) -> None:
     """Given one event of each kind, every family of the catalogue has moved."""
     with workflow_run(run_id="1", workflow_type="campaign"):
         moved_while_active = {labels["workflow_type"]: v for labels, v in samples(registry, "active_workflows")}
-    finish()
+    calls: dict[str, Any] = {"llm_calls": 1, "tool_calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost": 0.1}
+    times: dict[str, Any] = {"llm_time": 1.0, "tool_time": 1.0, "backoff_time": 1.0, "self_time": 1.0}
+    for status in ("success", "error", "timeout", "cancelled"):
+        agent_finished.emit(agent_name="copywriter", status=status, duration=4.0, **calls, **times)
     llm_called.emit(model="m", status="success", duration=1.0, prompt_tokens=1, completion_tokens=1)
-    context_built.emit(agent_name="copywriter", size=2000)
+    events.tool_called.emit(tool_name="t", status="success", duration=0.1)
+    events.review_decided.emit(agent_name="reviewer", verdict="approved")
+    events.workflow_step_finished.emit(
+        workflow_type="campaign", step="reviewer", agent_name="reviewer", status="success", duration=1.0
+    )
+    run: dict[str, Any] = {"run_id": "2", "workflow_type": "campaign"}
+    events.workflow_started.emit(**run, queue_wait=0.1)
+    events.workflow_finished.emit(
+        **run, status="completed", duration=1.0, llm_calls=1, prompt_tokens=1, completion_tokens=1, cost=0.1
+    )
+    events.oldest_workflow_read.emit(workflow_type="campaign", age=1.0)
+    context_built.emit(agent_name="copywriter", size=2000, tokens=500, window=1000, utilization=0.5)
+    events.context_truncated.emit(agent_name="copywriter", reason="app_trim", dropped=10)
     http_request_finished.emit(method="GET", endpoint="/", status_code=200, duration=0.1)
     events.query_executed.emit(operation="select", table="runs", duration=0.1)
     label_overflowed.emit(metric="m", label="l")
@@ -432,4 +444,4 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
         return any(v > 0 for labels, v in samples(registry, row.name + suffix) if constant <= labels.items())
 
     assert moved_while_active == {"campaign": 1}
-    assert [row.name for row in CATALOGUE if not moved(row)] == ["active_workflows"]
+    assert [row.name for row in CATALOGUE if not moved(row)] == ["active_workflows", "active_agent_executions"]

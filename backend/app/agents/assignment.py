@@ -25,6 +25,7 @@ class Spent:
     llm_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost: float = 0.0  # US dollars, as far as prices are known
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Execution:
     llm_calls: int
     prompt_tokens: int
     completion_tokens: int
+    cost: float = 0.0
 
 
 class Library(Protocol):
@@ -53,12 +55,15 @@ class AgentFailed(Exception):
 
     status: Literal["error", "timeout"] = "error"
 
-    def __init__(self, reason: str, *, llm_calls: int = 0, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
+    def __init__(
+        self, reason: str, *, llm_calls: int = 0, prompt_tokens: int = 0, completion_tokens: int = 0, cost: float = 0.0
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.llm_calls = llm_calls
         self.prompt_tokens = prompt_tokens
         self.completion_tokens = completion_tokens
+        self.cost = cost
 
 
 class AgentTimedOut(AgentFailed, TimeoutError):  # a TimeoutError, so that a span around it tells a timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from .assignment import Assignment
 from .roster import AgentSpec
@@ -14,6 +15,13 @@ LONGEST_NAME = 60  # bytes of a name in the closing sentence
 UNNAMED = {"brand": "this brand", "product": "product", "audience": "everybody"}
 
 
+class Composed(NamedTuple):
+    """A prompt, and how many bytes of its material were left out of it."""
+
+    text: str
+    dropped: int
+
+
 def room(window: int | None) -> int:
     """Say how many bytes instructions and prompt may have together.
 
@@ -22,7 +30,7 @@ def room(window: int | None) -> int:
     return min(window or UNKNOWN_WINDOW, WIDEST) - RESERVED
 
 
-def compose(spec: AgentSpec, assignment: Assignment, found: Mapping[str, str], window: int | None) -> str:
+def compose(spec: AgentSpec, assignment: Assignment, found: Mapping[str, str], window: int | None) -> Composed:
     """Write the prompt of one execution: a line each, the longest ones shortened where it must be."""
     lines = [
         ("Brand", assignment.brand),
@@ -40,7 +48,9 @@ def compose(spec: AgentSpec, assignment: Assignment, found: Mapping[str, str], w
     task, form = f"Task: {assignment.task}\n", f"\n{spec.form.format(**names)}"
     fixed = size(spec.instructions) + size(task) + size(form) + sum(size(f"{label}: \n") for label, _ in told)
     texts = shortened([text for _, text in told], room(window) - fixed)
-    return task + "".join(f"{label}: {text}\n" for (label, _), text in zip(told, texts, strict=True)) + form
+    dropped = sum(size(text) for _, text in told) - sum(map(size, texts))
+    lines_kept = "".join(f"{label}: {text}\n" for (label, _), text in zip(told, texts, strict=True))
+    return Composed(task + lines_kept + form, dropped)
 
 
 def one_line(text: str) -> str:

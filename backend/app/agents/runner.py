@@ -13,13 +13,16 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage, UsageLimits
 
-from events import agent_run, context_built
+from events import Running, agent_run, review_decided
 
 from . import tools
 from .assignment import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
+from .causes import cause
+from .context import Context, estimate
 from .failures import reason, timed_out
+from .phases import Phases
 from .prompt import compose, size
-from .roster import AGENTS, AgentSpec
+from .roster import AGENTS, AgentSpec, Review
 
 SEED = 7  # the same brief gives the same text, as far as the model can
 RETRIES = 2  # second and third tries at an answer that does not fit
@@ -28,44 +31,67 @@ THINKING = 2000  # tokens a larger model may write: some think before they answe
 
 
 async def execute(
-    agent_name: str, assignment: Assignment, *, model: Model, library: Library, usage: Spent | None = None
+    agent_name: str,
+    assignment: Assignment,
+    *,
+    model: Model,
+    library: Library,
+    usage: Spent | None = None,
+    window: int | None = None,
 ) -> Execution:
     """Let an agent do its task.
 
-    ``usage`` is kept up to date however this is left, by a cancellation too.
+    ``usage`` is kept up to date however this is left, by a cancellation too. ``window`` is how many tokens the model
+    takes, where that is known better here than by the model itself.
 
     Raises:
         AgentFailed: model or tool failed; AgentTimedOut when time ran out.
     """
     spec, spent = AGENTS[agent_name], usage if usage is not None else Spent()
     with agent_run(agent_name=agent_name, task=assignment.task) as run:
+        desk = tools.Desk(library, assignment.brand)
         try:
-            output = await ask(spec, assignment, model, library, spent)
+            output = await ask(spec, assignment, model, desk, spent, window or model.context_window)
         except Exception as error:
+            run.note(error=type(error).__name__, error_type=cause(error))
             said = reason(error, model.model_name)
             if said is None:
                 raise
-            run.note(error=type(error).__name__)
             failed = AgentTimedOut if timed_out(error) else AgentFailed
-            raise failed(said, **vars(spent)) from error
+            raise failed(said, **vars(spent) | {"cost": run.totals.get("cost", 0.0)}) from error
+        finally:
+            spent.cost = run.totals.get("cost", 0.0)
+            note_times(run, desk.phases)
+        if isinstance(output, Review):
+            review_decided.emit(verdict=output.verdict)
     if isinstance(output, BaseModel):
         data = output.model_dump(mode="json")
         return Execution(data, ", ".join(str(value) for value in data.values()), **vars(spent))
     return Execution({"text": output}, output, **vars(spent))
 
 
-async def ask(spec: AgentSpec, assignment: Assignment, model: Model, library: Library, spent: Spent) -> str | BaseModel:
+def note_times(run: Running, phases: Phases) -> None:
+    """Note what an execution's time went to; a call of a model is waited for with its pauses between attempts."""
+    tool, backoff = phases.seconds("tool"), run.totals.get("backoff_time", 0.0)
+    llm = max(0.0, phases.seconds("llm") - backoff)
+    own = max(0.0, run.elapsed - llm - backoff - tool)
+    run.note(llm_time=llm, tool_time=tool, backoff_time=backoff, self_time=own)
+
+
+async def ask(  # noqa: PLR0917 - its caller hands over all that it has
+    spec: AgentSpec, assignment: Assignment, model: Model, desk: tools.Desk, spent: Spent, window: int | None
+) -> str | BaseModel:
     """Look up, build the context, ask; an answer that does not fit is asked for again."""
-    desk = tools.Desk(library, assignment.brand)
     found = {name: await tools.use(name, desk) for name in spec.tools}
-    prompt = compose(spec, assignment, found, model.context_window)
-    context_built.emit(size=size(spec.instructions) + size(prompt))
+    prompt, dropped = compose(spec, assignment, found, window)
+    sent = spec.instructions + prompt
+    context = Context(size(sent), estimate(sent), dropped, window)
     calls_tools = model.profile.get("supports_tools", True)
     used = RunUsage()
     try:
         answer = await made(spec.name, calls_tools).run(
             prompt,
-            model=Counted(model, spent),
+            model=Counted(model, spent, desk.phases, context),
             deps=desk,
             model_settings=ModelSettings(
                 max_tokens=THINKING if calls_tools else spec.max_tokens, temperature=spec.temperature, seed=SEED
@@ -74,6 +100,7 @@ async def ask(spec: AgentSpec, assignment: Assignment, model: Model, library: Li
             usage_limits=UsageLimits(request_limit=REQUESTS),
         )
     finally:
+        context.answered(None)  # also where no call was made: it was built all the same
         spent.prompt_tokens += used.input_tokens
         spent.completion_tokens += used.output_tokens
     output: str | BaseModel = answer.output
@@ -113,11 +140,16 @@ def tidy(text: str, *, cut_off: bool = False) -> str:
 
 
 class Counted(WrapperModel):
-    """A model that counts its calls for one execution: pydantic-ai counts those alone that were answered."""
+    """A model that counts its calls for one execution, times them, and sees what became of the context.
 
-    def __init__(self, wrapped: Model, spent: Spent) -> None:
+    pydantic-ai counts those calls alone that were answered.
+    """
+
+    def __init__(self, wrapped: Model, spent: Spent, phases: Phases, context: Context) -> None:
         super().__init__(wrapped)
         self._spent = spent
+        self._phases = phases
+        self._context = context
 
     async def request(
         self,
@@ -127,4 +159,11 @@ class Counted(WrapperModel):
     ) -> ModelResponse:
         """Count, then ask."""
         self._spent.llm_calls += 1
-        return await self.wrapped.request(messages, model_settings, model_request_parameters)
+        with self._phases.of("llm"):
+            try:
+                response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+            except BaseException as error:
+                self._context.answered(None, error)
+                raise
+        self._context.answered(response.usage)
+        return response

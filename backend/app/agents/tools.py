@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from pydantic_ai import RunContext, Tool
@@ -18,16 +18,18 @@ from events.signal import place_of
 from events.span import leaving_of
 
 from .assignment import Library
+from .phases import Phases
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What a tool may use: the library, for one brand."""
+    """What a tool may use: the library, for one brand; and the clock that its use is counted by."""
 
     library: Library
     brand: str
+    phases: Phases = field(default_factory=Phases)
 
 
 class ToolBroken(Exception):
@@ -56,7 +58,8 @@ async def use(name: str, desk: Desk) -> str:
     failure: BaseException | None = None
     began = perf_counter()
     try:
-        return await TOOLS[name](desk)
+        with desk.phases.of("tool"):
+            return await TOOLS[name](desk)
     except Exception as error:
         failure = error
         log.warning("tool %s failed with %s at %s", name, type(error).__name__, place_of(error))

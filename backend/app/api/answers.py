@@ -83,6 +83,7 @@ class StepFound(BaseModel):
     duration: float = Field(description="Seconds")
     llm_calls: int
     tokens: Tokens
+    cost: float = Field(description="US dollars, as far as prices are known")
 
     @classmethod
     def of(cls, step: Step) -> StepFound:
@@ -98,6 +99,7 @@ class StepFound(BaseModel):
             duration=step.duration,
             llm_calls=step.llm_calls,
             tokens=Tokens.of(step),
+            cost=step.cost,
         )
 
 
@@ -114,6 +116,7 @@ class RunListed(BaseModel):
     finished_at: datetime | None
     llm_calls: int
     tokens: Tokens = Field(description="Summed from the steps")
+    cost: float = Field(description="US dollars, summed from the steps, as far as prices are known")
 
     @classmethod
     def of(cls, run: Run) -> RunListed:
@@ -148,6 +151,7 @@ def _told(run: Run) -> dict[str, Any]:
         "finished_at": run.finished_at,
         "llm_calls": spent.llm_calls,
         "tokens": Tokens.of(spent),
+        "cost": run.cost,
     }
 
 

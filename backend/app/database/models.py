@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import fsum
 from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
@@ -93,6 +94,17 @@ class Run(Model):
             sum(step.completion_tokens for step in self.steps),
         )
 
+    @property
+    def cost(self) -> float:
+        """What the loaded steps cost, in US dollars, as far as prices are known."""
+        return fsum(step.cost for step in self.steps)
+
+    @property
+    def rejected(self) -> bool:
+        """Tell whether the last verdict of a reviewer among the loaded steps is a rejection."""
+        verdicts = [step.output["verdict"] for step in self.steps if step.output and "verdict" in step.output]
+        return verdicts[-1:] == ["rejected"]
+
 
 class Step(Model):
     """One agent's part of a run, with everything that all its attempts spent."""
@@ -113,5 +125,6 @@ class Step(Model):
     llm_calls: Mapped[int] = mapped_column(default=0)
     prompt_tokens: Mapped[int] = mapped_column(default=0)
     completion_tokens: Mapped[int] = mapped_column(default=0)
+    cost: Mapped[float] = mapped_column(default=0.0, server_default="0")  # US dollars, as far as prices are known
 
     run: Mapped[Run] = relationship(back_populates="steps", lazy="raise")

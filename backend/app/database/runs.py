@@ -120,6 +120,7 @@ async def save_step(
     llm_calls: int,
     prompt_tokens: int,
     completion_tokens: int,
+    cost: float = 0.0,
 ) -> None:
     """Store a step; of a second attempt the outcome replaces the first one's, and what both spent is added up."""
     outcome = {
@@ -131,7 +132,8 @@ async def save_step(
         "started_at": started_at,
         "duration": duration,
     }
-    spent = {"llm_calls": llm_calls, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    tokens = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    spent = {"llm_calls": llm_calls, **tokens, "cost": cost}
     inserting = insert_into(session, Step).values({"run_id": run_id, "name": name, **outcome, **spent})
     new = inserting.excluded
     await session.execute(

@@ -13,9 +13,17 @@ from typing import Any
 
 from app.database import Database, Run, Step, StepStatus
 from app.database import runs as rows
-from events import workflow_finished, workflow_resumed, workflow_started
+from events import (
+    oldest_workflow_read,
+    workflow_finished,
+    workflow_released,
+    workflow_resumed,
+    workflow_started,
+    workflow_step_finished,
+)
 from events.fields import WorkflowStatus
 
+from .catalogue import WORKFLOWS
 from .uninterrupted import uninterrupted
 
 
@@ -47,6 +55,7 @@ class StepRecord:
     llm_calls: int
     prompt_tokens: int
     completion_tokens: int
+    cost: float
 
 
 class Ledger:
@@ -56,6 +65,7 @@ class Ledger:
         self._database = database
         # One change at a time: else an end may be told before its start, and the run counts as active for ever.
         self._turn = asyncio.Lock()
+        self._active: dict[str, Run] = {}  # told as begun here, and not as ended
 
     async def begin(self, run_id: str) -> Run | None:
         """Begin a run, or resume it; None when it has ended."""
@@ -72,9 +82,24 @@ class Ledger:
         """
         return await uninterrupted(self._end(run_id, ending, only_queued=True))
 
-    async def save_step(self, run_id: str, record: StepRecord) -> None:
-        """Store one attempt at a step."""
-        await uninterrupted(self._save_step(run_id, record))
+    async def save_step(self, run: Run, record: StepRecord) -> None:
+        """Store one attempt at a step, and tell it."""
+        await uninterrupted(self._save_step(run, record))
+
+    def leave(self, run_id: str) -> None:
+        """Tell that a run begun here is no longer performed here, unless its end was told."""
+        run = self._active.pop(run_id, None)
+        if run is not None:
+            workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
+
+    def tell_oldest(self) -> None:
+        """Tell how long the oldest run of each workflow has been under way here. Any thread may ask."""
+        now = datetime.now(UTC)
+        oldest = dict.fromkeys(WORKFLOWS, 0.0)
+        for run in tuple(self._active.values()):
+            oldest[run.workflow_type] = max(oldest.get(run.workflow_type, 0.0), _seconds(run.started_at, now))
+        for workflow_type, age in oldest.items():
+            oldest_workflow_read.emit(workflow_type=workflow_type, age=age)
 
     async def finished_step(self, run_id: str, name: str) -> Step | None:
         """Give a step that succeeded before, None when it has to be done."""
@@ -99,6 +124,7 @@ class Ledger:
                 run = await rows.get(session, run_id)
             if run is None or run.status != "running":
                 return None
+            self._active[run.id] = run
             if began:
                 _tell_start(run)
             else:
@@ -118,13 +144,22 @@ class Ledger:
                 return False
             if began:
                 _tell_start(run)
+            self._active.pop(run.id, None)
             _tell_end(run, ending)
             return True
 
-    async def _save_step(self, run_id: str, record: StepRecord) -> None:
+    async def _save_step(self, run: Run, record: StepRecord) -> None:
         fields = {name: getattr(record, name) for name in record.__slots__}
         async with self._database.session() as session, session.begin():
-            await rows.save_step(session, run_id, **fields)
+            await rows.save_step(session, run.id, **fields)
+        workflow_step_finished.emit(
+            run_id=run.id,
+            workflow_type=run.workflow_type,
+            step=record.name,
+            agent_name=record.agent_name,
+            status=record.status,
+            duration=record.duration,
+        )
 
 
 def _tell_start(run: Run) -> None:
@@ -144,6 +179,8 @@ def _tell_end(run: Run, ending: Ending) -> None:
         llm_calls=spent.llm_calls,
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
+        cost=run.cost,
+        rejected=run.rejected,
     )
 
 

@@ -54,6 +54,7 @@ class Performer:
             await self._begin_to_end(run_id, held)
         finally:
             del self._held[run_id]
+            self._ledger.leave(run_id)
             held.left.set()
 
     async def cancel(self, run_id: str, within: float) -> bool:

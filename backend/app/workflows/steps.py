@@ -34,7 +34,8 @@ class StepFailed(Exception):
 class Steps:
     """Does steps with one model and one library."""
 
-    def __init__(self, ledger: Ledger, llm: LLM, library: Library) -> None:
+    def __init__(self, ledger: Ledger, llm: LLM, library: Library, window: int | None = None) -> None:
+        self._window = window  # tokens that the model takes, where the settings say
         self._ledger = ledger
         self._llm = llm
         self._library = library
@@ -70,8 +71,9 @@ class Steps:
                 llm_calls=spent.llm_calls,
                 prompt_tokens=spent.prompt_tokens,
                 completion_tokens=spent.completion_tokens,
+                cost=spent.cost,
             )
-            await self._ledger.save_step(run.id, record)
+            await self._ledger.save_step(run, record)
 
         try:
             execution = await agents.execute(
@@ -80,6 +82,7 @@ class Steps:
                 model=self._llm.model,
                 library=self._library,
                 usage=spent,
+                window=self._window,
             )
         except AgentFailed as failure:
             reason = f"{step.name}: {failure.reason}"

@@ -68,7 +68,7 @@ class Studio:
         self._database = database
         self._settings = settings
         self._ledger = Ledger(database)
-        steps = Steps(self._ledger, llm, BrandLibrary(database))
+        steps = Steps(self._ledger, llm, BrandLibrary(database), settings.llm_window)
         self._performer = Performer(self._ledger, steps, settings.run_time_limit)
         self._slot: slots.Slot | None = None
 
@@ -114,6 +114,10 @@ class Studio:
         await durable.destroy()
         self._slot.release()
         self._slot = None
+
+    def tell_oldest(self) -> None:
+        """Tell how long the oldest run of each workflow has been under way in this process."""
+        self._ledger.tell_oldest()
 
     async def submit(
         self, workflow_type: str, brand: str, brief: Mapping[str, Any], idempotency_key: str | None = None

@@ -1,0 +1,108 @@
+"""Every way in which an agent comes to nothing is counted by one of twelve causes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from app.agents import AgentFailed, Assignment, execute
+from app.agents.causes import cause
+from app.llm.models import open_model
+from app.settings import Settings
+from events import AgentFinished, agent_finished
+from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
+from tests.support.waiting import until
+
+BRIEF = Assignment("Acme Audio", "earbuds", (), "commuters", "Write the copy.")
+
+
+class Shelf:
+    """A library with nothing in it, or one that is out of order."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken = broken
+
+    async def brand_facts(self, brand: str) -> str:
+        if self.broken:
+            raise OSError(brand)
+        return ""
+
+    async def earlier_copy(self, brand: str, limit: int = 2) -> list[str]:
+        return []
+
+
+async def ended(base_url: str, shelf: Shelf | None = None, **settings: float) -> AgentFinished:
+    """Execute an agent and give what was told of its end."""
+    llm = await open_model(Settings(llm="openai:scripted", llm_base_url=base_url, **settings))  # type: ignore[arg-type]  # pydantic looks
+    try:
+        with agent_finished.captured() as told, suppress(AgentFailed):
+            await execute("copywriter", BRIEF, model=llm.model, library=shelf or Shelf())
+    finally:
+        await llm.close()
+    [event] = told
+    return event
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (fails(401), "auth"),
+        (fails(403), "auth"),
+        (fails(404), "invalid_request"),
+        (fails(400), "invalid_request"),
+        (
+            fails(400, "This model's maximum context length is 9.", code="context_length_exceeded"),
+            "context_length_exceeded",
+        ),
+        (fails(429), "rate_limited"),
+        (fails(429, "You exceeded your current quota.", code="insufficient_quota"), "quota_exceeded"),
+        (fails(500), "provider_5xx"),
+        (fails(503), "provider_5xx"),
+        (sends(b"<html>rubbish</html>"), "invalid_response"),
+        (sends(b"{}"), "invalid_response"),
+        (says("", usage=Usage(1, 1)), "invalid_response"),
+        (calls("no_such_tool", {}), "invalid_response"),
+        (says("Hear.", break_after=20), "connection"),
+    ],
+)
+async def test_a_failure_of_the_model_is_counted_by_its_cause(answer: Answer, word: str) -> None:
+    with OpenAIServer(answer) as server:
+        event = await ended(server.base_url)
+    assert (event.status, event.error_type) == ("error", word)
+
+
+async def test_a_model_that_is_not_there_is_a_lost_connection(free_port: Callable[[], int]) -> None:
+    event = await ended(f"http://127.0.0.1:{free_port()}/v1")
+    assert (event.status, event.error_type) == ("error", "connection")
+
+
+async def test_time_that_ran_out_and_a_cancellation_are_causes_of_their_own() -> None:
+    with OpenAIServer(stalls()) as server:
+        event = await ended(server.base_url, llm_timeout=0.2)
+        assert (event.status, event.error_type) == ("timeout", "timeout")
+        with agent_finished.captured() as told:
+            asked = server.tally.requests
+            task = asyncio.create_task(ended(server.base_url))
+            await until(lambda: server.tally.requests > asked)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+    assert [(one.status, one.error_type) for one in told] == [("cancelled", "cancelled")]
+
+
+async def test_what_is_not_the_models_fault_is_other() -> None:
+    with OpenAIServer() as server:
+        event = await ended(server.base_url, Shelf(broken=True))
+    assert (event.status, event.error_type) == ("error", "other")
+
+
+def test_of_several_models_the_last_ones_cause_counts() -> None:
+    assert cause(ExceptionGroup("all failed", [ValueError(), TimeoutError()])) == "timeout"

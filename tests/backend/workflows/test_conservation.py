@@ -1,0 +1,218 @@
+"""Runs that started are those that ended and those that are active: at any quiet moment, for every type."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from app.workflows import durable, recovery
+from app.workflows.catalogue import WORKFLOWS
+from app.workflows.studio import RunEnded
+from events import workflow_released, workflow_step_finished
+from metrics import CATALOGUE, subscribe
+from tests.support.living_studio import Life, NewSettings, Told, in_order, living, suits
+from tests.support.openai_server import OpenAIServer, fails, says, stalls
+from tests.support.reading import samples
+from tests.support.waiting import until
+
+
+class Books:
+    """What is counted of runs, by every process of a test: they are one after the other, or one."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+
+    def of(self, name: str, workflow_type: str) -> float:
+        """Add up the samples of a name for a workflow."""
+        return sum(v for labels, v in samples(self.registry, name) if labels["workflow_type"] == workflow_type)
+
+    def balance(self, active: int = 0) -> None:
+        """See that the counts add up for every type, with so many runs active in all."""
+        for kind in WORKFLOWS:
+            started, ended = self.of("workflows_started_total", kind), self.of("workflows_total", kind)
+            assert started - ended - self.of("active_workflows", kind) == 0, kind
+        assert sum(self.of("active_workflows", kind) for kind in WORKFLOWS) == active
+        agents = sum(v for _, v in samples(self.registry, "active_agent_executions"))
+        assert agents == 0 or active
+
+
+@pytest.fixture
+def books() -> Iterator[Books]:
+    registry = CollectorRegistry()
+    with subscribe(CATALOGUE, registry, known={"workflow_type": WORKFLOWS}):
+        yield Books(registry)
+
+
+@pytest.mark.parametrize("workflow_type", WORKFLOWS)
+async def test_counts_add_up_however_runs_end(
+    workflow_type: str, model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+) -> None:
+    """Completed, failed, out of time, cancelled under way and cancelled in the queue."""
+    async with living(new_settings(concurrency=1, run_time_limit=1.0)) as life:
+        await life.ended(await life.submit(workflow_type))
+        books.balance()
+        model.behaviour = fails(400)
+        await life.ended(await life.submit(workflow_type))
+        books.balance()
+        model.behaviour = stalls()
+        await life.ended(await life.submit(workflow_type))
+        books.balance()
+    async with living(new_settings(concurrency=1)) as life:
+        asked = model.tally.requests
+        run_id = await life.submit(workflow_type)
+        await until(lambda: model.tally.requests > asked)
+        waiting = await life.submit(workflow_type)
+        books.balance(active=1)
+        for one in (waiting, run_id):
+            await life.studio.cancel(one)
+        books.balance()
+    ends = {
+        labels["status"]: v
+        for labels, v in samples(books.registry, "workflows_total")
+        if labels["workflow_type"] == workflow_type and v
+    }
+    assert ends == {"completed": 1, "failed": 2, "cancelled": 2}
+
+
+async def test_a_studio_that_stops_lets_go_of_its_runs(
+    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+) -> None:
+    """Nobody holds them until the next start; then they are active again, and end once."""
+    model.behaviour = in_order(None, stalls())
+    with workflow_released.captured() as released:
+        async with living(new_settings()) as life:
+            run_id = await life.submit()
+            await until(lambda: model.tally.requests == 2)
+            books.balance(active=1)
+    assert [event.run_id for event in released] == [run_id]
+    assert books.of("active_workflows", "product_content") == 0
+    model.behaviour = suits
+    async with living(new_settings()) as life:
+        assert (await life.ended(run_id)).status == "completed"
+        books.balance()
+
+
+async def taken_over(life: Life, model: OpenAIServer) -> str:
+    """Have a run taken over, the way another process does it, while its first performance waits for the model."""
+    model.behaviour = in_order(None, says("Hear the music.", delay=0.5))
+    run_id = await life.submit("brand_identity")
+    await until(lambda: model.tally.requests == 2)
+    await durable.enqueue_again(run_id)
+    return run_id
+
+
+async def test_a_run_taken_over_while_its_process_lives_leaves_that_process(
+    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+) -> None:
+    with workflow_released.captured() as released:
+        async with living(new_settings()) as life:
+            run_id = await taken_over(life, model)
+            assert (await life.ended(run_id)).status == "completed"
+            await until(lambda: len(released) == 1)
+            books.balance()
+    assert [event.run_id for event in told.resumed] == [run_id]
+
+
+async def test_a_run_of_a_process_that_is_gone_for_good_is_abandoned_and_counted(
+    model: OpenAIServer,
+    told: Told,
+    books: Books,
+    new_settings: NewSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model.behaviour = in_order(None, stalls())
+    async with living(new_settings()) as life:
+        run_id = await life.submit()
+        await until(lambda: model.tally.requests == 2)
+    for lock in (new_settings().data_dir / "executors").iterdir():
+        lock.unlink()
+    with sqlite3.connect(new_settings().data_dir / "studio.workflows.db") as memory:
+        memory.execute("UPDATE workflow_status SET executor_id = 'elsewhere-0'")
+    monkeypatch.setattr(recovery, "_GRACE", timedelta(days=-1))
+    async with living(new_settings()) as life:
+        assert (await life.ended(run_id)).status == "abandoned"
+        books.balance()
+    wasted = [
+        v
+        for labels, v in samples(books.registry, "workflow_tokens_total")
+        if labels == {"workflow_type": "product_content", "outcome": "wasted"}
+    ]
+    assert wasted == [18]  # of the one step that was done: 11 read, 7 written
+
+
+async def test_what_a_run_spent_is_useful_unless_its_reviewer_rejects_the_work(
+    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+) -> None:
+    """Booked when the run ends, not before."""
+    model.behaviour = reviewed("approved")
+    async with living(new_settings()) as life:
+        await life.ended(await life.submit("brand_identity"))
+        model.behaviour = reviewed("rejected")
+        await life.ended(await life.submit("brand_identity"))
+    booked = {
+        labels["outcome"]: v
+        for labels, v in samples(books.registry, "workflow_tokens_total")
+        if labels["workflow_type"] == "brand_identity"
+    }
+    assert booked == {"useful": 3 * 18, "wasted": 3 * 18}
+    verdicts = {labels["verdict"]: v for labels, v in samples(books.registry, "agent_review_verdicts_total") if v}
+    assert verdicts == {"approved": 1, "rejected": 1}
+
+
+def reviewed(verdict: str) -> Callable[[Any], Any]:
+    """Answer as it suits, and reviewers with this verdict."""
+
+    def choose(asked: Any) -> Any:
+        answer = suits(asked)
+        if not answer.tool_calls:
+            return answer
+        [(name, _)] = answer.tool_calls
+        return type(answer)(tool_calls=((name, {"verdict": verdict}),))
+
+    return choose
+
+
+async def test_steps_are_told_as_they_are_stored(
+    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+) -> None:
+    model.behaviour = in_order(None, stalls(), fails(400))
+    with workflow_step_finished.captured() as steps:
+        async with living(new_settings()) as life:
+            run = await life.ended(await life.submit("campaign"))
+    assert sorted((event.step, event.status) for event in steps) == sorted((s.name, s.status) for s in run.steps)
+    assert {event.run_id for event in steps} == {run.id}
+    assert [event.duration for event in sorted(steps, key=lambda event: event.step)] == pytest.approx(
+        [step.duration for step in sorted(run.steps, key=lambda step: step.name)]
+    )
+
+
+async def test_the_oldest_run_is_as_old_as_its_row_says(
+    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+) -> None:
+    """Read, not told: it grows from one render to the next, and is 0 when nothing runs."""
+    model.behaviour = stalls()
+    registry = CollectorRegistry()
+
+    def oldest(kind: str) -> float:
+        return registry.get_sample_value("sparklio_workflow_oldest_active_seconds", {"workflow_type": kind}) or 0.0
+
+    with subscribe(CATALOGUE, registry, known={"workflow_type": WORKFLOWS}) as subscription:
+        async with living(new_settings()) as life:
+            subscription.poll(life.studio.tell_oldest)
+            assert oldest("campaign") == 0
+            run_id = await life.submit("campaign")
+            await until(lambda: model.tally.requests == 1)
+            first = oldest("campaign")
+            assert 0 < first < 20
+            await until(lambda: oldest("campaign") > first)
+            assert oldest("product_content") == 0
+            with suppress(RunEnded):
+                await asyncio.wait_for(life.studio.cancel(run_id), 15)
+            assert oldest("campaign") == 0

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from . import otel
 from .catalogue import CATALOGUE, SERIES_BUDGET, every_signal
 from .check import SourceNotFound, check, load, most_series
 from .instruments import Metric
@@ -21,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         catalogue = load(options.catalogue) if options.catalogue else CATALOGUE
         if options.command == "check":
             return run_check(catalogue, options.source or default_sources())
-    except SourceNotFound as missing:
+        if options.otel is not None:
+            print(otel.as_table(catalogue, options.namespace, options.otel))
+            return 0
+    except (SourceNotFound, otel.UnknownVersion) as missing:
         print(f"python -m metrics: {missing}", file=sys.stderr)
         return 2
     print(FORMATS[options.format](list(families(catalogue, options.namespace))))
@@ -33,6 +37,13 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m metrics", description="Print the catalogue of metrics, or check it.")
     top.add_argument("--format", choices=FORMATS, default="table", help="how to print it (default: table)")
     top.add_argument("--namespace", default="sparklio", help="first word of every name (default: sparklio)")
+    top.add_argument(
+        "--otel",
+        metavar="VERSION",
+        nargs="?",
+        const=otel.LATEST_RELEASED,
+        help=f"print the names in OpenTelemetry's conventions instead: {', '.join(otel.versions())}",
+    )
     top.add_argument("--catalogue", metavar="MODULE:NAME", help="rows of your own instead of metrics:CATALOGUE")
     commands = top.add_subparsers(dest="command")
     checks = commands.add_parser(

@@ -1,0 +1,63 @@
+"""The catalogue in OpenTelemetry's words, by version of its conventions."""
+
+from __future__ import annotations
+
+import pytest
+
+from metrics import CATALOGUE
+from metrics.__main__ import main
+from metrics.otel import Conventions, as_table, conventions, versions
+
+FAMILIES = {row.name for row in CATALOGUE}
+LABELS = {label for row in CATALOGUE for label in row.labels}
+
+
+@pytest.mark.parametrize("words", versions().values(), ids=lambda words: words.name)
+def test_every_family_is_printed_once_and_no_other(words: Conventions) -> None:
+    lines = as_table(CATALOGUE, "sparklio", words.name).splitlines()[4:]
+    printed = [line.split("`")[1].removeprefix("sparklio_") for line in lines]
+    assert sorted(printed) == sorted(FAMILIES)
+
+
+@pytest.mark.parametrize("words", versions().values(), ids=lambda words: words.name)
+def test_what_is_mapped_has_the_form_of_the_conventions(words: Conventions) -> None:
+    """Dotted lower-case names below the namespaces that the conventions give to such metrics."""
+    for name, there in words.metrics.items():
+        assert there.startswith(("gen_ai.", "http.server.", "db.client.")), name
+        assert there == there.lower()
+
+
+@pytest.mark.parametrize(
+    ("version", "family", "there"),
+    [
+        ("1.41", "llm_request_duration_seconds", "gen_ai.client.operation.duration"),
+        ("genai-2026", "workflow_duration_seconds", "gen_ai.invoke_workflow.duration"),
+        ("genai-0.1.0", "workflow_duration_seconds", "gen_ai.invoke_agent.duration"),
+        ("genai-0.1.0", "llm_request_duration_seconds", "gen_ai.client.inference.duration"),
+    ],
+)
+def test_a_family_has_the_name_of_its_version(version: str, family: str, there: str) -> None:
+    assert conventions(version).metrics[family] == there
+
+
+def test_a_label_may_be_called_otherwise_in_one_version() -> None:
+    assert conventions("genai-2026").labels["workflow_type"] == "gen_ai.workflow.name"
+    assert conventions("genai-0.1.0").labels["workflow_type"] == "gen_ai.agent.name"
+
+
+def test_the_command_prints_the_default_version_or_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--otel"]) == 0
+    assert capsys.readouterr().out == as_table(CATALOGUE, "sparklio", "1.41") + "\n"
+    assert main(["--namespace", "acme", "--otel", "genai-2026"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        "| `acme_tool_call_duration_seconds` | `gen_ai.execute_tool.duration` | tool_name is gen_ai.tool.name |"
+        in printed
+    )
+    assert "| `acme_active_workflows` | none: `acme.active_workflows` |  |" in printed
+    assert "token_type is gen_ai.token.type (prompt is input, completion is output)" in printed
+
+
+def test_a_version_that_is_not_mapped_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--otel", "9.9"]) == 2
+    assert "choose one of 1.41, genai-2026, genai-0.1.0" in capsys.readouterr().err

@@ -158,8 +158,11 @@ async def test_run_is_accepted_and_found(client: httpx.AsyncClient, database: Da
     }
 
 
-async def test_unknown_workflow_is_told_with_the_known_ones(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/api/v1/workflows/poetry/runs", json=BRIEF)
+@pytest.mark.parametrize("brief", [BRIEF, {}], ids=["a brief", "no brief"])
+async def test_unknown_workflow_is_told_with_the_known_ones(
+    client: httpx.AsyncClient, brief: dict[str, object]
+) -> None:
+    answer = await client.post("/api/v1/workflows/poetry/runs", json=brief)
     assert answer.status_code == 404
     assert all(name in answer.json()["detail"] for name in ["poetry", *WORKFLOWS])
     assert (await client.get("/api/v1/brands")).json()["total"] == 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from app.workflows.catalogue import WORKFLOWS
+from app.workflows.studio import UnknownWorkflow
 
 from .answers import Page, Refused, RunAccepted, StepOffered, WorkflowOffered
 from .dependencies import MAX_PAGE, Limit, Offset, TheStudio
@@ -26,6 +27,13 @@ IdempotencyKey = Annotated[
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
 ]
+
+
+async def known_workflow(workflow_type: Annotated[str, Path(examples=["product_content"])]) -> str:
+    """Refuse an unknown workflow before its brief is looked at: its name is the first thing to mend."""
+    if workflow_type not in WORKFLOWS:
+        raise UnknownWorkflow(workflow_type)
+    return workflow_type
 
 
 @router.get("", summary="List the workflows")
@@ -63,7 +71,7 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
     },
 )
 async def start_run(  # noqa: PLR0917 - FastAPI calls it by name
-    workflow_type: Annotated[str, Path(examples=["product_content"])],
+    workflow_type: Annotated[str, Depends(known_workflow)],
     asked: StartRun,
     studio: TheStudio,
     request: Request,

@@ -1,4 +1,4 @@
-"""What databases are asked."""
+"""What databases are asked, and what their connections go through."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from .signal import Signal
 
 Operation = Literal["select", "insert", "update", "delete", "merge", "call", "copy", "ddl", "savepoint", "set", "other"]
 
+# fmt: off
+DatabaseError = Literal["integrity", "deadlock", "serialization", "statement_timeout", "lock_timeout", "disconnect",
+                        "cancelled", "syntax", "permission", "data", "connect", "other"]
+# fmt: on
+"""Why a database failed, by what one would do about it."""
+
+Phase = Literal["connect", "ping", "compile", "execute", "fetch", "commit", "rollback"]
+"""What was being done when it failed; ``compile`` is what failed before anything was sent."""
+
+Asker = Literal["http", "agent", "workflow", "none"]
+"""The innermost stretch of work that asked: an HTTP request, an agent, a workflow outside its agents, or none."""
+
+Cache = Literal["hit", "miss", "disabled", "no_key", "none"]
+"""Whether SQLAlchemy had the statement compiled; ``none`` where it compiles nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryExecuted:
@@ -17,7 +32,8 @@ class QueryExecuted:
 
     ``table`` is the bare name of the table written to, or of the first one read; ``none`` without one, ``system`` for
     the database's own, ``other`` for one that is not in the metadata. ``duration`` covers the execution, not the
-    fetching. ``error`` is the name of the exception's class, never its message: that quotes what was sent.
+    fetching. ``error`` is the name of the exception's class, never its message: that quotes what was sent. ``rows`` is
+    what the driver says were returned or matched, unknown for streams and where it does not say.
     """
 
     engine: Label = "main"
@@ -25,8 +41,176 @@ class QueryExecuted:
     table: Label
     duration: Seconds
     error: str = ""
+    rows: int | None = None
+    cache: Cache = "none"
+    slow: bool = False
     agent_name: Label = inherited()
     run_id: str = inherited("")
 
 
 query_executed = Signal(QueryExecuted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsStreamed:
+    """A streamed result was read to its end, or closed before; ``duration`` is the time spent waiting for rows."""
+
+    pool: Label = "main"
+    table: Label
+    duration: Seconds
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFailed:
+    """Something asked of a database failed; a statement that failed is told as `query_executed` as well.
+
+    A statement that was answered and fails as its rows are fetched is told here alone, with its table. ``exception`` is
+    the name of the exception's class.
+    """
+
+    pool: Label = "main"
+    phase: Phase
+    error: DatabaseError
+    table: Label = "none"
+    exception: str = ""
+    agent_name: Label = inherited()
+    run_id: str = inherited("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionEnded:
+    """A transaction ended.
+
+    ``released`` is a rollback after which nothing is lost: nothing was written and nothing failed, as when a session
+    that only read is closed. ``failed`` is a COMMIT or ROLLBACK that failed, or a connection lost on the way.
+    ``commit`` is the time that COMMIT took, None where none was sent.
+    """
+
+    pool: Label = "main"
+    outcome: Literal["commit", "rollback", "released", "failed"]
+    duration: Seconds
+    commit: Seconds | None = None
+    agent_name: Label = inherited()
+    run_id: str = inherited("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavepointEnded:
+    """A savepoint was released or rolled back to."""
+
+    pool: Label = "main"
+    outcome: Literal["released", "rollback", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionAcquired:
+    """A pool was asked for a connection and gave one, or did not.
+
+    ``duration`` is what the caller waited; ``wait`` is the part of it spent standing in the pool's queue, without
+    connecting and pinging.
+    """
+
+    pool: Label = "main"
+    outcome: Literal["ok", "timeout", "cancelled", "error"]
+    duration: Seconds
+    wait: Seconds
+    agent_name: Label = inherited()
+    run_id: str = inherited("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionReleased:
+    """A connection came back to its pool, or left it for good while it was held.
+
+    ``idle`` is the part of ``duration`` in which it was neither executing nor fetching nor ending a transaction.
+    ``scope`` is who took it. ``leaked`` was given back by the garbage collector.
+    """
+
+    pool: Label = "main"
+    scope: Asker
+    duration: Seconds
+    idle: Seconds
+    leaked: bool = False
+    agent_name: Label = "unknown"
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionOpened:
+    """A connection to a database was made."""
+
+    pool: Label = "main"
+    duration: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionClosed:
+    """A connection was closed, or left its pool for good.
+
+    ``overflow`` came back to a pool that had no place for it. ``lifetime`` is None for one made before the bridge came.
+    """
+
+    pool: Label = "main"
+    reason: Literal[
+        "recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"
+    ]  # fmt: skip
+    lifetime: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRead:
+    """The state of a pool was read; ``capacity`` is None where there is no limit."""
+
+    pool: Label = "main"
+    used: int
+    idle: int
+    overflow: int
+    capacity: int | None
+    pending: int
+    oldest_hold: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseUsed:
+    """A stretch of work that had asked a database ended: how often it asked, and how long it waited for the answers."""
+
+    scope: Asker
+    queries: int
+    duration: Seconds
+    agent_name: Label = "unknown"
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryRepeated:
+    """One stretch of work sent a statement again that it had sent five times before."""
+
+    scope: Asker
+    table: Label
+    agent_name: Label = inherited()
+    run_id: str = inherited("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelationshipLoaded:
+    """A relationship was loaded lazily: by a query of its own, when it was first touched."""
+
+    relationship: Label
+    scope: Asker
+    agent_name: Label = inherited()
+    run_id: str = inherited("")
+
+
+rows_streamed = Signal(RowsStreamed)
+database_failed = Signal(DatabaseFailed)
+transaction_ended = Signal(TransactionEnded)
+savepoint_ended = Signal(SavepointEnded)
+connection_acquired = Signal(ConnectionAcquired)
+connection_released = Signal(ConnectionReleased)
+connection_opened = Signal(ConnectionOpened)
+connection_closed = Signal(ConnectionClosed)
+pool_read = Signal(PoolRead)
+database_used = Signal(DatabaseUsed)
+query_repeated = Signal(QueryRepeated)
+relationship_loaded = Signal(RelationshipLoaded)

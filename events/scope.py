@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from threading import RLock
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 # Reentrant: the garbage collector may close a generator, and so end a span, in the thread that is adding.
 _adding = RLock()
@@ -19,21 +19,43 @@ if sys.platform != "win32":
 _TOO_MUCH = 2**63  # as NaN, infinities and negative amounts, no count of anything: one such would spoil a sum for good
 
 
-class Scope:
-    """The fields that everything told inside inherits, and the totals that it adds to."""
+class Attached(Protocol):
+    """What somebody keeps for as long as a scope lasts."""
 
-    __slots__ = ("fields", "parent", "totals", "wanted")
+    def end(self) -> None:
+        """Take leave; must not raise."""
+
+
+class Scope:
+    """The fields that everything told inside inherits, and the totals that it adds to.
+
+    ``kind`` says what it is: ``agent``, ``workflow``, ``http_request``. Others may attach what they keep for as long
+    as it lasts; each attached thing's ``end`` is called when it ends.
+    """
+
+    __slots__ = ("attached", "ended", "fields", "kind", "parent", "totals", "wanted")
 
     def __init__(
         self,
         fields: Mapping[str, Any],
         parent: Scope | None,
         wanted: Mapping[str, tuple[tuple[str, str | None], ...]],
+        kind: str = "",
     ) -> None:
         self.fields: dict[str, Any] = {**parent.fields, **fields} if parent else dict(fields)
         self.parent = parent
         self.wanted = wanted
         self.totals: dict[str, float] = {}
+        self.kind = kind
+        self.ended = False
+        self.attached: dict[str, Attached] = {}
+
+    def end(self) -> None:
+        """Tell what is attached that the work is over; work left behind in the background attaches nothing any more."""
+        self.ended = True
+        attached, self.attached = self.attached, {}
+        for thing in attached.values():
+            thing.end()
 
     def add(self, signal: str, told: Mapping[str, Any]) -> None:
         """Add what an event told to this scope and to every one around it.
@@ -57,12 +79,16 @@ current: ContextVar[Scope | None] = ContextVar("events.scope", default=None)
 
 
 class Inside:
-    """Runs one block inside a scope; leaves the caller's context as it was."""
+    """Runs one block inside a scope; leaves the caller's context as it was.
 
-    __slots__ = ("_before", "_scope")
+    With ``whole`` the block is all there is of the scope, which ends with it.
+    """
 
-    def __init__(self, scope: Scope) -> None:
+    __slots__ = ("_before", "_scope", "_whole")
+
+    def __init__(self, scope: Scope, *, whole: bool = False) -> None:
         self._scope = scope
+        self._whole = whole
 
     def __enter__(self) -> None:
         self._before = current.get()
@@ -72,6 +98,8 @@ class Inside:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         leave(self._scope, self._before)
+        if self._whole:
+            self._scope.end()
 
 
 def leave(scope: Scope, before: Scope | None) -> None:

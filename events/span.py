@@ -55,6 +55,7 @@ class Span(Generic[P]):
         self.started = started
         self.finished = finished
         self.key = keys[0]
+        self.kind = started.name.removesuffix("_started")
         self.learns = frozenset(ends) - {self.key, "duration"}  # the key pairs, the clock measures
         self.inherits = inherited_fields(started.event)  # type: ignore[arg-type]  # a dataclass is a type
         wanted: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
@@ -75,7 +76,7 @@ class Span(Generic[P]):
         if misfits := known.keys() - self.learns - {self.key}:
             error = TypeError(f"{self.started.name} has no field {', '.join(sorted(misfits))}")
             tell_failure(self.started.name, "inside", error)
-        return Inside(Scope(known, current.get(), {}))
+        return Inside(Scope(known, current.get(), {}, self.kind), whole=True)
 
     def wrap(self, *args: P.args, **known: P.kwargs) -> Callable[[F], F]:  # noqa: ARG002  # the same
         """Make every call of a function a span: plain, coroutine, generator or async generator function.
@@ -139,7 +140,7 @@ class Running:
             for name in self._span.inherits:
                 if name not in known and name in around.fields:
                     known[name] = around.fields[name]
-        self._scope = Scope(known, around, self._span.wanted)
+        self._scope = Scope(known, around, self._span.wanted, self._span.kind)
         self._span.started.emit(**known)
         self._began = perf_counter()
 
@@ -149,6 +150,7 @@ class Running:
             return
         self._ended = True
         duration = self.elapsed
+        self._scope.end()
         told: dict[str, Any] = {"status": self._span.status[leaving_of(error)], "duration": duration}
         if error is not None:
             told["error"] = type(error).__name__

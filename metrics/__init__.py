@@ -7,7 +7,7 @@ or `in_flight`; `scrape` renders a registry for a scraper. ``python -m metrics``
 """
 
 from . import buckets
-from .catalogue import BOUNDS, CATALOGUE, CONTEXT, SERIES_BUDGET
+from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, SERIES_BUDGET
 from .endpoint import Scrape, scrape
 from .instruments import Metric, counter, gauge, histogram, in_flight
 from .subscriber import Subscription, subscribe
@@ -16,6 +16,8 @@ __all__ = [
     "BOUNDS",
     "CATALOGUE",
     "CONTEXT",
+    "DATABASE_DETAILS",
+    "OPTIONAL",
     "SERIES_BUDGET",
     "Metric",
     "Scrape",

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from . import otel
-from .catalogue import CATALOGUE, SERIES_BUDGET, every_signal
+from .catalogue import CATALOGUE, OPTIONAL, SERIES_BUDGET, every_signal
 from .check import SourceNotFound, check, load, most_series
 from .instruments import Metric
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the answer is the exit code."""
     options = parser().parse_args(arguments)
     try:
-        catalogue = load(options.catalogue) if options.catalogue else CATALOGUE
+        catalogue = load(options.catalogue) if options.catalogue else CATALOGUE + OPTIONAL
         if options.command == "check":
             return run_check(catalogue, options.source or default_sources())
         if options.otel is not None:
@@ -44,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
         const=otel.LATEST_RELEASED,
         help=f"print the names in OpenTelemetry's conventions instead: {', '.join(otel.versions())}",
     )
-    top.add_argument("--catalogue", metavar="MODULE:NAME", help="rows of your own instead of metrics:CATALOGUE")
+    top.add_argument(
+        "--catalogue", metavar="MODULE:NAME", help="rows of your own instead of ours, optional ones included"
+    )
     commands = top.add_subparsers(dest="command")
     checks = commands.add_parser(
         "check",

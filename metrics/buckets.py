@@ -36,4 +36,21 @@ QUEUE_WAIT = (.01, .05, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 STEP = (.05, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Seconds of one step of a run."""
+POOL_WAIT = (.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5, 10, 30)
+"""Seconds that a pool made somebody wait; its time limit is 30 by default."""
+
+HOLD = (.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 120, 300)
+"""Seconds that a connection was held, or a transaction lasted: one held during a model call is among the last."""
+
+CONNECT = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5)
+"""Seconds that making a connection took."""
+
+LIFETIME = (1, 10, 60, 300, 900, 1800, 3600, 14400)
+"""Seconds that a connection lasted; they are recycled after half an hour or an hour."""
+
+QUERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+"""Statements that one stretch of work sent."""
+
+QUERIES_SECONDS = (*QUERY, 30, 60)
+"""Seconds of database time of one stretch of work."""
 # fmt: on

@@ -9,17 +9,29 @@ from blinker import Namespace
 from events import (
     agent_finished,
     agent_run,
+    connection_acquired,
+    connection_closed,
+    connection_opened,
+    connection_released,
     context_built,
     context_truncated,
+    database_failed,
+    database_used,
     event_dropped,
     http_request_finished,
     label_overflowed,
     llm_called,
     oldest_workflow_read,
+    pool_read,
     query_executed,
+    query_repeated,
     receiver_failed,
+    relationship_loaded,
     review_decided,
+    rows_streamed,
+    savepoint_ended,
     tool_called,
+    transaction_ended,
     value_dropped,
     workflow_finished,
     workflow_released,
@@ -29,6 +41,7 @@ from events import (
     workflow_step_finished,
 )
 from events.fields import Label
+from events.pipeline import FAULTS
 from events.signal import Signal
 
 from . import buckets
@@ -55,6 +68,9 @@ AGENT_TOKENS = (
 AGENT_TIME = "Time of agent executions that ended, by what it went to; the phases add up to the executions' duration."
 WORKFLOW_TOKENS = "Tokens, read and written, of runs that ended: useful where the run completed and its reviewer did not reject it, else wasted."
 
+QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
+POOL_CONNECTIONS = "Connections of a pool, in use or idle."
+
 # fmt: off
 CATALOGUE = (
     # HTTP
@@ -75,6 +91,30 @@ CATALOGUE = (
     # Database
     counter("db_queries_total", "Statements sent to the database, failed ones too.", query_executed, by=("operation", "table"), zeroes=False),
     histogram("db_query_duration_seconds", "Time a statement took to execute, without fetching its rows.", query_executed, of="duration", by=("operation", "table"), buckets=buckets.QUERY, zeroes=False),
+    # The database's failures, transactions and pools, and who asked
+    counter("db_query_errors_total", QUERY_ERRORS, database_failed, by=("table", "error"), where={"phase": "execute"}, zeroes=False),
+    counter("db_query_errors_total", QUERY_ERRORS, database_failed, by=("table", "error"), where={"phase": "fetch"}, zeroes=False),
+    counter("db_errors_total", "Failures of a database, by what was being done.", database_failed, by=("phase", "error")),
+    counter("db_transactions_total", "Transactions that ended; released is a rollback after which nothing is lost.", transaction_ended, by=("outcome",)),
+    histogram("db_commit_duration_seconds", "Time a COMMIT took, one that failed too.", transaction_ended, of="commit", by=("outcome",), buckets=buckets.QUERY),
+    gauge("db_pool_connections", POOL_CONNECTIONS, pool_read, of="used", by=("pool",), constant={"state": "used"}),
+    gauge("db_pool_connections", POOL_CONNECTIONS, pool_read, of="idle", by=("pool",), constant={"state": "idle"}),
+    gauge("db_pool_capacity", "The most connections that a pool may have; absent without a limit.", pool_read, of="capacity", by=("pool",), zeroes=False),
+    gauge("db_pool_overflow", "Connections of a pool beyond those that it keeps.", pool_read, of="overflow", by=("pool",)),
+    gauge("db_pool_pending_requests", "Callers that stand in a pool's queue.", pool_read, of="pending", by=("pool",)),
+    histogram("db_pool_acquire_seconds", "Time from asking a pool for a connection to the answer, with connecting and pinging.", connection_acquired, of="duration", by=("pool", "outcome"), buckets=buckets.POOL_WAIT),
+    histogram("db_pool_wait_seconds", "Time spent in a pool's queue alone.", connection_acquired, of="wait", by=("pool",), buckets=buckets.POOL_WAIT),
+    counter("db_pool_timeouts_total", "Callers that a pool sent away after its time limit.", connection_acquired, by=("pool",), where={"outcome": "timeout"}),
+    histogram("db_connection_create_seconds", "Time that making a connection took.", connection_opened, of="duration", by=("pool",), buckets=buckets.CONNECT),
+    counter("db_connections_closed_total", "Connections closed or gone from their pool for good.", connection_closed, by=("pool", "reason")),
+    histogram("db_connection_hold_seconds", "Time that a connection was out of its pool.", connection_released, of="duration", by=("pool",), buckets=buckets.HOLD),
+    histogram("db_connection_idle_hold_seconds", "Time that a connection was out of its pool and not querying, by who took it.", connection_released, of="idle", by=("pool", "scope"), buckets=buckets.HOLD),
+    counter("db_connections_leaked_total", "Connections that the garbage collector gave back.", connection_released, by=("pool",), where={"leaked": True}),
+    gauge("db_connection_oldest_hold_seconds", "Age of the oldest hold under way; 0 without one.", pool_read, of="oldest_hold", by=("pool",)),
+    histogram("db_scope_queries", "Statements that one request, agent or workflow sent, if it sent any.", database_used, of="queries", by=("scope",), buckets=buckets.QUERIES),
+    histogram("db_scope_db_seconds", "Time that one request, agent or workflow waited for statements.", database_used, of="duration", by=("scope",), buckets=buckets.QUERIES_SECONDS),
+    counter("db_repeated_queries_total", "Statements sent again by one request, agent or workflow that had sent them five times.", query_repeated, by=("scope", "table"), zeroes=False),
+    counter("db_lazy_loads_total", "Relationships loaded by a query of their own when they were touched.", relationship_loaded, by=("relationship",), zeroes=False),
     # The pipeline itself
     counter("events_total", "Events told.", every_signal, by=("signal",)),
     gauge("last_event_timestamp_seconds", "Unix time at which a signal was last told; 0 is never.", every_signal, of="time", by=("signal",)),
@@ -117,10 +157,35 @@ CATALOGUE = (
     counter("context_truncations_total", "Contexts that did not reach the model whole, by what was done to them.", context_truncated, by=("agent_name", "reason")),
     counter("context_dropped_bytes_total", "Bytes of contexts that are known not to have reached the model.", context_truncated, of="dropped", by=("agent_name",)),
 )
+
+DATABASE_DETAILS = (
+    counter("db_rows_total", "Rows returned or matched, as far as the driver says; of streams none.", query_executed, of="rows", by=("operation", "table"), zeroes=False),
+    counter("db_slow_queries_total", "Statements that took as long as what counts as slow.", query_executed, by=("operation", "table"), where={"slow": True}, zeroes=False),
+    counter("db_compiled_cache_total", "Statements by whether SQLAlchemy had them compiled.", query_executed, by=("cache",)),
+    histogram("db_fetch_seconds", "Time spent waiting for the rows of a streamed result.", rows_streamed, of="duration", by=("table",), buckets=buckets.QUERY, zeroes=False),
+    histogram("db_transaction_duration_seconds", "Time from a transaction's begin to its end.", transaction_ended, of="duration", by=("outcome",), buckets=buckets.HOLD),
+    histogram("db_connection_lifetime_seconds", "Age at which connections were closed.", connection_closed, of="lifetime", by=("pool",), buckets=buckets.LIFETIME),
+    counter("db_savepoints_total", "Savepoints released or rolled back to.", savepoint_ended, by=("outcome",)),
+)
 # fmt: on
+
+OPTIONAL = DATABASE_DETAILS
+"""Rows that count only where somebody subscribes them too."""
 
 CONTEXT: dict[AnySignal, str] = {}
 """Signals that no row counts, each with the reason."""
+
+SELDOM: tuple[AnySignal, ...] = (
+    *FAULTS,
+    connection_closed,
+    database_failed,
+    query_repeated,
+    relationship_loaded,
+    rows_streamed,
+    savepoint_ended,
+)
+"""Signals whose silence means nothing, since they tell of trouble or of what few programs do: the rows of
+`every_signal` leave them out, so that a time of 0 there always asks for a look."""
 
 BOUNDS = {
     "agent_name": 20,
@@ -128,7 +193,9 @@ BOUNDS = {
     "label": 120,  # pairs of metric and label
     "metric": 80,
     "model": 12,
+    "pool": 4,
     "receiver": 60,  # pairs of signal and receiver
+    "relationship": 40,
     "signal": 40,
     "status_code": 14,
     "step": 24,  # pairs of workflow and step

@@ -96,7 +96,9 @@ def read(sources: Iterable[str]) -> Sources:
     for bridge in sorted(found.bridges):
         spec = find_spec(f"events.bridges.{bridge}")
         if spec is not None and spec.origin is not None:
-            read_file(Path(spec.origin), spans, found)
+            bridging = Path(spec.origin)
+            for path in sorted(bridging.parent.rglob("*.py")) if spec.submodule_search_locations else [bridging]:
+                read_file(path, spans, found)
     return found
 
 

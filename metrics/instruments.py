@@ -151,7 +151,7 @@ def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     if overlap := {*row.by} & {*row.constant}:
         yield f"label {overlap.pop()!r} is both a field and constant"
     for name, value in row.where.items():
-        if (values := closed_values(hints[name])) is not None and value not in values:
+        if (values := closed_values(hints[name])) is not None and text_of(value) not in values:
             yield f"{name!r} of {row.on.name} is never {value!r}; it is one of {', '.join(values)}"
 
 

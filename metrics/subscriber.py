@@ -10,10 +10,9 @@ from typing import Any, Self
 from blinker import default_namespace
 from prometheus_client import CollectorRegistry
 
-from events.pipeline import FAULTS
 from events.signal import Signal
 
-from .catalogue import ALWAYS_KNOWN, BOUNDS, every_signal
+from .catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
 from .instruments import AnySignal, Metric
 from .labels import Labels
 from .pollers import Poller, Pollers
@@ -127,7 +126,7 @@ class Subscription:
         everywhere = [row for row in rows if every_signal in row.signals]
         counted = {signal for row in rows for signal in row.signals} - {every_signal}
         if everywhere:
-            counted.update(signal for signal in declared() if signal not in FAULTS)
+            counted.update(signal for signal in declared() if signal not in SELDOM)
         for signal in sorted(counted, key=lambda signal: signal.name):
             receiver = self._compile(signal, [row for row in rows if signal in row.signals], everywhere)
             signal.connect(receiver)
@@ -138,7 +137,7 @@ class Subscription:
         for row in rows:
             groups.setdefault((row.by, *row.within.items()), []).append((row, self._instruments[row.name]))
         steps: list[Step] = [Group(signal, members, self._labels).record for members in groups.values()]
-        watches = [] if signal in FAULTS else everywhere
+        watches = [] if signal in SELDOM else everywhere
         steps += [watched(row, self._instruments[row.name], signal.name) for row in watches]
         return told(signal.name, tuple(steps))
 

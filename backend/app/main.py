@@ -26,6 +26,8 @@ from events.bridges.asgi import HTTPEvents
 
 log = logging.getLogger("app")
 
+POOL = "main"  # what the studio's pool is called; the workflow engine has one of its own, which is not watched
+
 METRICS_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {}}, "description": "Prometheus's text, or OpenMetrics when asked for."}
 }
@@ -66,7 +68,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as parts:
         database = Database(settings)
         parts.push_async_callback(database.close)
-        parts.callback(sqlalchemy_bridge.instrument(database.engine, metadata=Model.metadata).close)
+        watch_database(database, settings, parts)
         await database.upgrade()
 
         log.info("loading the model (%s)", settings.llm)
@@ -84,6 +86,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
         app.state.database, app.state.llm, app.state.studio = database, llm, studio
         yield
+
+
+def watch_database(database: Database, settings: Settings, parts: AsyncExitStack) -> None:
+    """Have the database's events told, its pool read at each scrape, and the details counted if they are wanted."""
+    watched = sqlalchemy_bridge.instrument(database.engine, POOL, Model.metadata, slow=settings.slow_query)
+    parts.callback(watched.close)
+    prometheus_metrics.subscription.expect(pool=[POOL])
+    parts.callback(prometheus_metrics.subscription.poll(watched.read))
+    if settings.database_details:
+        parts.callback(prometheus_metrics.count_database_details(POOL).close)
 
 
 async def warn_without(llm: LLM) -> None:

@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     )
     run_time_limit: Seconds = Field(default=600.0, description="Seconds that a whole run may take")
     concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
+    slow_query: Seconds = Field(default=1.0, description="Seconds from which a database statement is logged as slow")
+    database_details: bool = Field(
+        default=False, description="Count rows, streams, savepoints, compiling and ages of connections too"
+    )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         default="info", description="What is logged at least"
     )

@@ -16,6 +16,8 @@ from typing import Any, cast, get_args
 
 from ..fields import UNKNOWN
 from ..http import Method, http_request_finished
+from ..scope import Inside, current
+from ..scope import Scope as Enclosing
 from ..signal import tell_failure
 from .routes import Templates
 
@@ -63,7 +65,8 @@ class HTTPEvents:
         scope[_SEEN] = True
         exchange = Exchange(scope, receive, send, self.templates)
         try:
-            await self.app(scope, exchange.receive, exchange.send)
+            with Inside(Enclosing({}, current.get(), {}, "http_request"), whole=True):
+                await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.end(error=type(error).__name__)
             raise

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.bridges import sql_text
-from events.bridges.sql_text import describe, remembered
-from events.bridges.sql_words import LONGEST
+from events.bridges.sqlalchemy import sql_text
+from events.bridges.sqlalchemy.sql_text import describe, remembered
+from events.bridges.sqlalchemy.sql_words import LONGEST
 from events.database import Operation
 
 OPERATIONS = frozenset(get_args(Operation))

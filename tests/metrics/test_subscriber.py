@@ -409,6 +409,21 @@ def test_the_catalogue_holds_the_requested_families_with_their_labels() -> None:
     assert {name: labels(name) for name in requested} == requested
 
 
+def tell_of_a_database() -> None:
+    """Tell one of each of the facts about a database beside its statements."""
+    for phase in ("execute", "fetch"):
+        events.database_failed.emit(phase=phase, error="data", table="runs")
+    events.transaction_ended.emit(outcome="commit", duration=0.1, commit=0.1)
+    events.connection_acquired.emit(outcome="timeout", duration=0.1, wait=0.1)
+    events.connection_opened.emit(duration=0.1)
+    events.connection_closed.emit(reason="recycle")
+    events.connection_released.emit(scope="agent", duration=0.1, idle=0.1, leaked=True)
+    events.pool_read.emit(used=1, idle=1, overflow=1, capacity=1, pending=1, oldest_hold=1.0)
+    events.database_used.emit(scope="agent", queries=1, duration=0.1)
+    events.query_repeated.emit(scope="agent", table="runs")
+    events.relationship_loaded.emit(relationship="Run.steps", scope="agent")
+
+
 def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscription: Subscription) -> None:
     """Given one event of each kind, every family of the catalogue has moved."""
     with workflow_run(run_id="1", workflow_type="campaign"):
@@ -433,6 +448,7 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
     events.context_truncated.emit(agent_name="copywriter", reason="app_trim", dropped=10)
     http_request_finished.emit(method="GET", endpoint="/", status_code=200, duration=0.1)
     events.query_executed.emit(operation="select", table="runs", duration=0.1)
+    tell_of_a_database()
     label_overflowed.emit(metric="m", label="l")
     value_dropped.emit(metric="m", reason="negative")
     receiver_failed.emit(signal="s", receiver="r")

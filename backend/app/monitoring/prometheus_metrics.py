@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from app.agents.roster import AGENTS
 from app.workflows.catalogue import WORKFLOWS
-from metrics import CATALOGUE, scrape, subscribe
+from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
 from metrics.check import check_budget
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that no query here asks for
@@ -44,6 +44,11 @@ active_workflows = subscription.instrument("active_workflows")
 context_size_bytes = subscription.instrument("context_size_bytes")
 db_query_counter = subscription.instrument("db_queries_total")
 db_query_latency = subscription.instrument("db_query_duration_seconds")
+
+
+def count_database_details(pool: str) -> Subscription:
+    """Count what is not counted otherwise, until the answer is closed."""
+    return subscribe(DATABASE_DETAILS, registry, known={"pool": [pool]})
 
 
 def metrics_endpoint(accept: str = "", accept_encoding: str = "") -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from itertools import islice
 
-from ..database import Operation
+from ...database import Operation
 from . import sql_words as words
 from .sql_tokens import END, VALUE, Token, tokens
 from .sql_words import SYSTEM, label_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ..database import Operation
+from ...database import Operation
 from .sql_statement import Statement
 from .sql_words import NONE, OTHER
 

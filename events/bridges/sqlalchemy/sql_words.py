@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..database import Operation
+from ...database import Operation
 from .sql_tokens import VALUE
 
 # fmt: off

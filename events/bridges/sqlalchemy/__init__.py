@@ -1,0 +1,13 @@
+"""Whatever SQLAlchemy engines do, told as the events of `events.database`; the only package here that knows SQLAlchemy.
+
+>>> from events.bridges.sqlalchemy import instrument
+>>> handle = instrument(engine, metadata=Base.metadata)  # doctest: +SKIP
+
+`engine` puts listeners on an engine: `statements` tells what is sent, `streams` what is fetched late, `transactions`
+how they end, `connections` and `pools` what happens to connections, `askers` who asked. `sql_text` reads SQL.
+"""
+
+from .engine import Instrumentation, instrument
+from .sql_text import describe
+
+__all__ = ["Instrumentation", "describe", "instrument"]

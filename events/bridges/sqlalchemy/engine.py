@@ -1,0 +1,121 @@
+"""Puts the bridge's listeners on an engine, and takes them off again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary, ref
+
+from sqlalchemy import Engine, MetaData, event
+
+from ...database import pool_read
+from .connections import Connections
+from .pools import Pools
+from .statements import Statements
+from .streams import Streams
+from .transactions import Transactions
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine  # wants greenlet, which sync engines do without
+
+SLOW = 1.0
+"""Seconds from which a statement counts as slow and is logged."""
+
+
+def instrument(
+    engine: Engine | AsyncEngine, name: str = "main", metadata: MetaData | None = None, slow: float = SLOW
+) -> Instrumentation:
+    """Tell what the engine does: statements, transactions, connections, failures.
+
+    ``name`` becomes the events' ``pool`` (``engine`` of `query_executed`). With ``metadata`` only its tables are told
+    by name, any other is ``other``; without it every table is. A statement that takes ``slow`` seconds or more is
+    logged, with its SQL and without literals. An engine that is instrumented already keeps the handle it has.
+
+    Returns:
+        a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read()`` tells the pool's state.
+
+    Raises:
+        TypeError: this is no engine.
+        ValueError: the engine is instrumented under another name or with other metadata.
+    """
+    target = getattr(engine, "sync_engine", engine)
+    if not isinstance(target, Engine):
+        raise TypeError(f"instrument() takes an Engine or an AsyncEngine, not {engine!r}")
+    with _instrumenting:
+        known = _instrumented.get(target)
+        if known is None:
+            known = _instrumented[target] = Instrumentation(target, name, metadata, slow)
+        elif known.name != name or known.metadata is not metadata:
+            raise ValueError(f"the engine is instrumented as {known.name!r} already: close that handle first")
+        return known
+
+
+_instrumenting = Lock()
+_instrumented: WeakKeyDictionary[Engine, Instrumentation] = WeakKeyDictionary()
+
+Listener = tuple[str, Callable[..., Any], dict[str, bool]]
+
+
+class Instrumentation:
+    """The listeners of one engine: made by `instrument`, undone by `close`.
+
+    None of them lets a failure of its own reach what the program does; it becomes `receiver_failed`.
+    """
+
+    def __init__(self, engine: Engine, name: str, metadata: MetaData | None, slow: float) -> None:
+        self.name = name
+        self.metadata = metadata
+        self._engine = ref(engine)  # the engine holds its listeners: the other way round it would live for ever
+        self._connections = Connections(name)
+        self._pools = Pools(name)
+        self._transactions = Transactions(name)
+        statements = Statements(name, metadata, slow)
+        self._listeners: list[Listener] = [
+            *statements.listeners(),
+            *Streams(name).listeners(),
+            *self._connections.listeners(),
+            *self._transactions.listeners(),
+        ]
+        for hook, listener, options in self._listeners:
+            event.listen(engine, hook, listener, **options)
+        self._transactions.wrap(engine.dialect)
+        self._pools.wrap(engine.pool)
+
+    def read(self) -> None:
+        """Tell the state of the pool as `pool_read`; asks nothing of the database, so a scrape may call it."""
+        engine = self._engine()
+        if engine is None:
+            return
+        used, idle, overflow, capacity = self._connections.state(engine.pool)
+        pool_read.emit(
+            pool=self.name,
+            used=used,
+            idle=idle,
+            overflow=overflow,
+            capacity=capacity,
+            pending=self._pools.pending,
+            oldest_hold=self._connections.oldest_hold(),
+        )
+
+    def close(self) -> None:
+        """Tell nothing more. Call it while no query is under way: SQLAlchemy may be going through its listeners."""
+        with _instrumenting:
+            listeners, self._listeners = self._listeners, []
+            engine = self._engine()
+            if engine is None or not listeners:
+                return
+            for hook, listener, _ in listeners:
+                event.remove(engine, hook, listener)
+            self._transactions.unwrap(engine.dialect)
+            self._pools.unwrap(engine.pool)
+            del _instrumented[engine]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

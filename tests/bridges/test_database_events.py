@@ -1,0 +1,281 @@
+"""What becomes of connections and transactions, on five drivers: each scenario, and what each metric says of it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
+
+import events
+from events.bridges.sqlalchemy import instrument
+from metrics import CATALOGUE, DATABASE_DETAILS, subscribe
+from tests.support.databases import ASYNC, POSTGRESQL, SQLITE, TABLES, USERS, Bench, bench, said
+
+FAMILIES = ("errors", "query_errors", "transactions", "commit_duration", "pool_acquire", "connection_create",
+            "connections_closed", "connection_hold", "connections_leaked", "savepoints", "fetch")  # fmt: skip
+DRIVERS = [*SQLITE, *(pytest.param(driver, marks=pytest.mark.slow) for driver in POSTGRESQL)]
+ONE: dict[str, float] = {"connection_create main": 1, "pool_acquire main ok": 1, "connection_hold main": 1}
+
+
+def one(**more: float) -> dict[str, float]:
+    """Say what a scenario on one connection says, and what else."""
+    return ONE | {name.replace("__", " "): value for name, value in more.items()}
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def url(driver: str, request: pytest.FixtureRequest, tmp_path: Path) -> sa.URL:
+    """Name a database with one table and two users in it."""
+    sqlite = sa.make_url(f"sqlite:///{tmp_path}/test.db")
+    made: sa.URL = sqlite if driver in SQLITE else request.getfixturevalue("postgresql")
+    engine = sa.create_engine(made)
+    TABLES.drop_all(engine)
+    TABLES.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(USERS.insert(), [{"id": 1, "name": "ada"}, {"id": 2, "name": "bob"}])
+    engine.dispose()
+    return made
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    made = CollectorRegistry()
+    with subscribe(CATALOGUE + DATABASE_DETAILS, made, known={"pool": ["main"]}):
+        yield made
+
+
+@pytest.fixture
+async def at(url: sa.URL, driver: str) -> AsyncIterator[Bench]:
+    async with bench(url, driver, pool_size=1, max_overflow=1, pool_timeout=0.05) as made:
+        with instrument(made.engine, metadata=TABLES):
+            yield made
+
+
+def read(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(sa.select(USERS)).all()
+
+
+def write(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(USERS.insert().values(id=3, name="cyd"))
+
+
+def take_back(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(USERS.insert().values(id=3, name="cyd"))
+        connection.rollback()
+
+
+def twice_the_same_key(engine: sa.Engine) -> None:
+    with engine.connect() as connection, pytest.raises(sa.exc.IntegrityError):
+        connection.execute(USERS.insert().values(id=1, name="ada"))
+
+
+def unheard_of(engine: sa.Engine) -> None:
+    with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError):
+        connection.execute(sa.text("select * from nowhere"))
+
+
+def parameter_missing(engine: sa.Engine) -> None:
+    with engine.connect() as connection, pytest.raises(sa.exc.StatementError):
+        connection.execute(sa.text("select :missing"), {})
+
+
+def savepoints(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        with connection.begin_nested():
+            pass
+        connection.begin_nested().rollback()
+
+
+def autocommit(engine: sa.Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(USERS.insert().values(id=3, name="cyd"))
+
+
+def sent_away(engine: sa.Engine) -> None:
+    with engine.connect(), engine.connect(), pytest.raises(sa.exc.TimeoutError):
+        engine.connect()
+
+
+def invalidated(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(sa.select(USERS)).all()
+        connection.invalidate()
+
+
+def detached(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        driver_s: Any = connection.connection.dbapi_connection
+        connection.detach()
+        connection.execute(sa.select(USERS)).all()
+    if (engine.driver, engine.dialect.is_async) == ("psycopg", True):
+        driver_s.close()  # SQLAlchemy leaves this one open for the garbage collector to complain about
+
+
+def disposed(engine: sa.Engine) -> None:
+    read(engine)
+    engine.dispose()
+    read(engine)
+
+
+def broken_creation(engine: sa.Engine) -> None:
+    def refuse(*_: Any) -> None:
+        raise engine.dialect.loaded_dbapi.OperationalError("no")
+
+    sa.event.listen(engine, "do_connect", refuse)
+    with pytest.raises(sa.exc.OperationalError):
+        engine.connect()
+
+
+def leaked(engine: sa.Engine) -> None:
+    connection = engine.raw_connection()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SQLAlchemy warns, and that is what this test is about
+        del connection
+        gc.collect()
+
+
+@dataclass(frozen=True)
+class Case:
+    scenario: Callable[[sa.Engine], None]
+    says: dict[str, float]
+    on_async: dict[str, float] = field(default_factory=dict)
+
+
+RELEASED = one(transactions__released=1)
+CASES = (
+    Case(read, RELEASED),
+    Case(write, one(transactions__commit=1, commit_duration__commit=1)),
+    Case(take_back, one(transactions__rollback=1)),
+    Case(
+        twice_the_same_key,
+        one(errors__execute__integrity=1, query_errors__users__integrity=1, transactions__rollback=1),
+    ),
+    Case(unheard_of, one(errors__execute__syntax=1, query_errors__other__syntax=1, transactions__rollback=1)),
+    Case(parameter_missing, one(errors__compile__other=1)),
+    Case(
+        savepoints,
+        one(savepoints__released=1, savepoints__rollback=1, transactions__commit=1, commit_duration__commit=1),
+    ),
+    Case(autocommit, ONE),
+    Case(
+        sent_away,
+        {
+            "connection_create main": 2,
+            "pool_acquire main ok": 2,
+            "pool_acquire main timeout": 1,
+            "connection_hold main": 2,
+            "connections_closed main overflow": 1,
+        },
+    ),
+    Case(invalidated, one(transactions__failed=1, connections_closed__main__invalidated=1)),
+    Case(detached, one(transactions__released=1, connections_closed__main__detached=1)),
+    Case(
+        disposed,
+        {
+            "connection_create main": 2,
+            "pool_acquire main ok": 2,
+            "connection_hold main": 2,
+            "connections_closed main dispose": 1,
+            "transactions released": 2,
+        },
+    ),
+    Case(broken_creation, {"errors connect connect": 1, "pool_acquire main error": 1}),
+    Case(leaked, one(connections_leaked__main=1), on_async={"connections_closed main leaked": 1}),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.scenario.__name__ for case in CASES])
+async def test_each_scenario_is_told_exactly(
+    case: Case, at: Bench, driver: str, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing more and nothing less than what happened, whatever the driver; afterwards nothing is held."""
+    with caplog.at_level(logging.CRITICAL, logger="sqlalchemy.pool"):
+        await at.run(case.scenario)
+    assert said(registry, *FAMILIES) == case.says | (case.on_async if driver in ASYNC else {})
+    with instrument(at.engine, metadata=TABLES) as handle, events.pool_read.captured() as states:
+        handle.read()
+    (state,) = states
+    assert (state.used, state.overflow, state.pending, state.oldest_hold) == (0, 0, 0, 0)
+    assert state.capacity == 2
+
+
+async def test_a_connection_too_old_is_recycled(url: sa.URL, driver: str, registry: CollectorRegistry) -> None:
+    async with bench(url, driver, pool_recycle=3600) as at:
+        with instrument(at.engine):
+            await at.run(read)
+            at.engine.pool._recycle = 0  # an hour later
+            await at.run(read)
+    assert said(registry, "connections_closed", "connection_create") == {
+        "connection_create main": 2,
+        "connections_closed main recycle": 1,
+    }
+
+
+async def test_a_pool_that_keeps_nothing_is_counted_by_its_events(
+    url: sa.URL, driver: str, registry: CollectorRegistry
+) -> None:
+    """NullPool has no numbers of its own, so what is out and what is open is remembered."""
+
+    def held(engine: sa.Engine) -> list[tuple[int, int, int | None]]:
+        with instrument(engine) as handle, events.pool_read.captured() as states:
+            with engine.connect():
+                handle.read()
+            handle.read()
+        return [(state.used, state.idle, state.capacity) for state in states]
+
+    async with bench(url, driver, poolclass=sa.NullPool) as at:
+        assert await at.run(held) == [(1, 0, None), (0, 0, None)]
+    assert said(registry, "connections_closed") == {"connections_closed main overflow": 1}
+
+
+async def test_time_in_which_nothing_is_asked_is_idle_hold(at: Bench) -> None:
+    """A hold is split into what the database worked and what it did not; who took it is told with it."""
+
+    def hold(engine: sa.Engine) -> None:
+        with events.agent_run(agent_name="copywriter"), engine.connect() as connection:
+            connection.execute(sa.select(USERS)).all()
+
+    with events.connection_released.captured() as seen, events.query_executed.captured() as queries:
+        await at.run(hold)
+    (released,), (query,) = seen, queries
+    assert (released.scope, released.agent_name) == ("agent", "copywriter")
+    assert query.duration < released.duration
+    assert released.idle + query.duration <= released.duration
+    assert released.idle > 0
+
+
+async def test_a_stream_is_timed_to_its_end(at: Bench, registry: CollectorRegistry) -> None:
+    def stream(engine: sa.Engine) -> None:
+        numbers = sa.text(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < 300) "
+            "select users.id, i from users, n"
+        )
+        with engine.connect() as connection:
+            for options in ({"yield_per": 10}, {"stream_results": True}):
+                result = connection.execution_options(**options).execute(numbers)
+                assert len(result.fetchmany(5)) == 5
+                assert len(result.all()) == 595
+            with connection.execution_options(stream_results=True).execute(numbers) as result:
+                result.first()
+
+    with events.rows_streamed.captured() as seen:
+        await at.run(stream)
+    if at.engine.dialect.supports_server_side_cursors:
+        assert [event.rows for event in seen] == [600, 600, 1]
+        assert min(event.duration for event in seen) > 0
+        assert {event.table for event in seen} == {"users"}

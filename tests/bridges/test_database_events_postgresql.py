@@ -1,0 +1,301 @@
+"""What only a server can do to a connection: refuse a commit, cut a line, run into a deadlock, be too slow."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+import events
+from events.bridges.sqlalchemy import instrument
+from metrics import CATALOGUE, DATABASE_DETAILS, subscribe
+from tests.support.databases import POSTGRESQL, TABLES, USERS, Bench, bench, said
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.slow
+
+ASYNCHRONOUS = [driver for driver in POSTGRESQL if driver != "postgresql+psycopg"]
+ASLEEP = sa.text("select 1 from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'")
+
+
+@pytest.fixture
+def admin(postgresql: sa.URL) -> Iterator[sa.Engine]:
+    """An engine that nobody listens to, with the tables made anew."""
+    engine = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    TABLES.drop_all(engine)
+    TABLES.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(USERS.insert(), [{"id": 1, "name": "ada"}, {"id": 2, "name": "bob"}])
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    made = CollectorRegistry()
+    with subscribe(CATALOGUE + DATABASE_DETAILS, made, known={"pool": ["main"]}):
+        yield made
+
+
+@pytest.fixture(params=POSTGRESQL)
+async def at(request: pytest.FixtureRequest, admin: sa.Engine, postgresql: sa.URL) -> AsyncIterator[Bench]:
+    async with bench(postgresql, request.param, pool_size=2, max_overflow=0, pool_pre_ping=True) as made:
+        with instrument(made.engine, metadata=TABLES):
+            yield made
+
+
+@pytest.fixture(params=ASYNCHRONOUS)
+async def tasks(request: pytest.FixtureRequest, admin: sa.Engine, postgresql: sa.URL) -> AsyncIterator[AsyncEngine]:
+    async with bench(postgresql, request.param, pool_size=5, max_overflow=0) as made:
+        with instrument(made.engine, metadata=TABLES):
+            yield AsyncEngine(made.engine)
+
+
+async def test_a_commit_that_fails_is_a_failed_transaction(at: Bench, registry: CollectorRegistry) -> None:
+    """SQLAlchemy's event says "commit" before it is sent, and no rollback follows."""
+
+    def commit(engine: sa.Engine) -> None:
+        with engine.connect() as connection:
+            connection.execute(USERS.insert().values(id=3, name="cyd", boss=99))
+            with pytest.raises(sa.exc.IntegrityError):
+                connection.commit()
+
+    await at.run(commit)
+    assert said(registry, "transactions", "commit_duration", "errors", "query_errors") == {
+        "transactions failed": 1,
+        "commit_duration failed": 1,
+        "errors commit integrity": 1,
+    }
+
+
+async def test_a_statement_past_its_time_has_its_own_reason(at: Bench, registry: CollectorRegistry) -> None:
+    def wait(engine: sa.Engine) -> None:
+        with engine.connect() as connection:
+            connection.execute(sa.text("set local statement_timeout = 50"))
+            with pytest.raises(sa.exc.DBAPIError):
+                connection.execute(sa.text("select pg_sleep(60) from users"))
+
+    await at.run(wait)
+    assert said(registry, "errors", "query_errors", "transactions") == {
+        "errors execute statement_timeout": 1,
+        "query_errors users statement_timeout": 1,
+        "transactions rollback": 1,
+    }
+
+
+async def test_a_stream_that_breaks_is_a_failure_of_fetching_alone(at: Bench, registry: CollectorRegistry) -> None:
+    """The statement was answered, so it is no failed execution; it is counted as one query."""
+
+    def stream(engine: sa.Engine) -> None:
+        text = sa.text("select 1 / (5000 - n) from generate_series(1, 10000) as n left join users on false")
+        with engine.connect() as connection:
+            rows = connection.execution_options(yield_per=10).execute(text)
+            # SQLAlchemy lets asyncpg's own exception through here.
+            with pytest.raises(Exception, match="division by zero"):
+                rows.all()
+
+    await at.run(stream)
+    assert said(registry, "errors", "query_errors", "queries") == {
+        "errors fetch data": 1,
+        "query_errors users data": 1,
+        "queries select users": 1,
+    }
+
+
+async def test_a_line_that_is_cut_while_idle_is_found_by_the_ping(
+    at: Bench, admin: sa.Engine, registry: CollectorRegistry
+) -> None:
+    """The caller notices nothing: the pool pings, throws the connection away and makes another."""
+
+    def backend(engine: sa.Engine) -> int:
+        with engine.connect() as connection:
+            return int(connection.scalar(sa.text("select pg_backend_pid()")) or 0)
+
+    first = await at.run(backend)
+    with admin.connect() as connection:
+        connection.execute(sa.text("select pg_terminate_backend(:pid, 5000)"), {"pid": first})
+    assert await at.run(backend) != first
+    counted = said(registry, "errors", "connections_closed", "connection_create", "connection_hold")
+    assert counted.pop("errors ping disconnect") == 1
+    assert counted == {"connections_closed main ping_failed": 1, "connection_create main": 2, "connection_hold main": 2}
+
+
+async def test_a_line_that_is_cut_in_use_loses_its_transaction(
+    at: Bench, admin: sa.Engine, registry: CollectorRegistry
+) -> None:
+    def use(engine: sa.Engine) -> None:
+        with engine.connect() as connection:
+            pid = connection.scalar(sa.text("select pg_backend_pid()"))
+            with admin.connect() as other:
+                other.execute(sa.text("select pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+            with pytest.raises(sa.exc.DBAPIError):
+                connection.execute(sa.select(USERS))
+
+    await at.run(use)
+    assert said(registry, "errors", "query_errors", "transactions", "connections_closed", "connection_hold") == {
+        "errors execute disconnect": 1,
+        "query_errors users disconnect": 1,
+        "transactions failed": 1,
+        "connections_closed main invalidated": 1,
+        "connection_hold main": 1,
+    }
+
+
+def test_a_deadlock_is_told_as_one(admin: sa.Engine, postgresql: sa.URL, registry: CollectorRegistry) -> None:
+    """Two threads that lock two rows crosswise: one is sent back, the other goes through."""
+    engine = sa.create_engine(postgresql)
+    both = threading.Barrier(2)
+
+    def cross(first: int, second: int) -> bool:
+        with engine.connect() as connection:
+            connection.execute(sa.update(USERS).where(USERS.c.id == first).values(name="x"))
+            both.wait(timeout=30)
+            try:
+                connection.execute(sa.update(USERS).where(USERS.c.id == second).values(name="y"))
+            except sa.exc.OperationalError:
+                return False
+            connection.commit()
+            return True
+
+    with instrument(engine), ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(cross, (1, 2), (2, 1))) == [False, True]
+    engine.dispose()
+    assert said(registry, "errors", "query_errors", "transactions") == {
+        "errors execute deadlock": 1,
+        "query_errors users deadlock": 1,
+        "transactions commit": 1,
+        "transactions rollback": 1,
+    }
+
+
+async def test_a_cancelled_query_costs_its_connection(
+    tasks: AsyncEngine, admin: sa.Engine, registry: CollectorRegistry
+) -> None:
+    async def ask() -> None:
+        async with tasks.connect() as connection:
+            await connection.execute(sa.text("select pg_sleep(60)"))
+
+    task = asyncio.create_task(ask())
+    with admin.connect() as watch:
+        await until(lambda: watch.scalar(ASLEEP), within=30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert said(registry, "errors", "transactions", "connections_closed", "connection_hold", "connections_leaked") == {
+        "errors execute cancelled": 1,
+        "transactions failed": 1,
+        "connections_closed main cancelled": 1,
+        "connection_hold main": 1,
+    }
+
+
+async def test_somebody_who_gives_up_waiting_is_told(tasks: AsyncEngine, registry: CollectorRegistry) -> None:
+    """SQLAlchemy has no event for it at all; while he waits he is pending."""
+    handle = instrument(tasks, metadata=TABLES)
+
+    def pending() -> int:
+        with events.pool_read.captured() as states:
+            handle.read()
+        return states[0].pending
+
+    held = [await tasks.connect() for _ in range(5)]
+    task = asyncio.create_task(connected(tasks))
+    await until(pending)
+    assert pending() == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert pending() == 0
+    for connection in held:
+        await connection.close()
+    assert said(registry, "pool_acquire", "connections_closed") == {
+        "pool_acquire main ok": 5,
+        "pool_acquire main cancelled": 1,
+    }
+
+
+async def connected(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
+
+
+class Truth:
+    """What callers measure themselves."""
+
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+        self.held: list[float] = []
+
+
+def close_to(measured: float, truth: float, calls: int) -> bool:
+    """Within a hundredth, and what a call itself takes on a busy machine."""
+    return abs(measured - truth) <= 0.01 * truth + calls * 0.0005
+
+
+def holds_true(truth: Truth, acquired: list[Any], released: list[Any], calls: int) -> None:
+    assert len(acquired) == len(released) == len(truth.held) == calls
+    assert {event.outcome for event in acquired} == {"ok"}
+    assert close_to(sum(event.duration for event in acquired), sum(truth.waited), calls)
+    assert close_to(sum(event.duration for event in released), sum(truth.held), calls)
+    assert sum(event.wait for event in acquired) <= sum(event.duration for event in acquired)
+    assert sum(event.idle for event in released) < 0.5 * sum(truth.held)
+
+
+def test_sixteen_threads_wait_and_hold_as_long_as_they_measure(admin: sa.Engine, postgresql: sa.URL) -> None:
+    engine = sa.create_engine(postgresql, pool_size=5, max_overflow=0)
+    truth = Truth()
+
+    def work(_: int) -> None:
+        for _ in range(5):
+            began = perf_counter()
+            connection = engine.connect()
+            got = perf_counter()
+            connection.execute(sa.text("select pg_sleep(0.02)"))
+            connection.close()
+            truth.waited.append(got - began)
+            truth.held.append(perf_counter() - got)
+
+    with (
+        instrument(engine) as handle,
+        events.connection_acquired.captured() as acquired,
+        events.connection_released.captured() as released,
+        events.pool_read.captured() as states,
+    ):
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(work, range(16)))
+        handle.read()
+    engine.dispose()
+    holds_true(truth, acquired, released, 80)
+    (state,) = states
+    assert (state.used, state.pending, state.oldest_hold, state.idle) == (0, 0, 0, 5)
+
+
+async def test_five_hundred_tasks_wait_and_hold_as_long_as_they_measure(tasks: AsyncEngine) -> None:
+    truth = Truth()
+
+    async def work() -> None:
+        began = perf_counter()
+        connection = await tasks.connect()
+        got = perf_counter()
+        await connection.execute(sa.text("select pg_sleep(0.01)"))
+        await connection.close()
+        truth.waited.append(got - began)
+        truth.held.append(perf_counter() - got)
+
+    with (
+        events.connection_acquired.captured() as acquired,
+        events.connection_released.captured() as released,
+        events.pool_read.captured() as states,
+    ):
+        await asyncio.gather(*(work() for _ in range(500)))
+        instrument(tasks, metadata=TABLES).read()
+    holds_true(truth, acquired, released, 500)
+    (state,) = states
+    assert (state.used, state.pending, state.oldest_hold, state.idle) == (0, 0, 0, 5)

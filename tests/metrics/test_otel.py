@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics import CATALOGUE
+from metrics import CATALOGUE, OPTIONAL
 from metrics.__main__ import main
 from metrics.otel import Conventions, as_table, conventions, versions
 
@@ -47,7 +47,7 @@ def test_a_label_may_be_called_otherwise_in_one_version() -> None:
 
 def test_the_command_prints_the_default_version_or_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--otel"]) == 0
-    assert capsys.readouterr().out == as_table(CATALOGUE, "sparklio", "1.41") + "\n"
+    assert capsys.readouterr().out == as_table(CATALOGUE + OPTIONAL, "sparklio", "1.41") + "\n"
     assert main(["--namespace", "acme", "--otel", "genai-2026"]) == 0
     printed = capsys.readouterr().out
     assert (

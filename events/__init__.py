@@ -48,13 +48,16 @@ from .database import (
     savepoint_ended,
     transaction_ended,
 )
+from .exposition import MetricsRendered, metrics_rendered
 from .http import HTTPRequestFinished, http_request_finished
 from .llm import LLMCalled, llm_called
 from .pipeline import (
+    CollectorFailed,
     EventDropped,
     LabelOverflowed,
     ReceiverFailed,
     ValueDropped,
+    collector_failed,
     event_dropped,
     label_overflowed,
     receiver_failed,
@@ -83,6 +86,7 @@ __all__ = [
     "AgentFinished",
     "AgentStarted",
     "Background",
+    "CollectorFailed",
     "ConnectionAcquired",
     "ConnectionClosed",
     "ConnectionOpened",
@@ -95,6 +99,7 @@ __all__ = [
     "HTTPRequestFinished",
     "LLMCalled",
     "LabelOverflowed",
+    "MetricsRendered",
     "OldestWorkflowRead",
     "PoolRead",
     "QueryExecuted",
@@ -119,6 +124,7 @@ __all__ = [
     "agent_run",
     "agent_started",
     "background",
+    "collector_failed",
     "connection_acquired",
     "connection_closed",
     "connection_opened",
@@ -132,6 +138,7 @@ __all__ = [
     "http_request_finished",
     "label_overflowed",
     "llm_called",
+    "metrics_rendered",
     "oldest_workflow_read",
     "pool_read",
     "query_executed",

@@ -42,10 +42,19 @@ class ValueDropped:
     reason: Literal["negative", "not_finite", "not_a_number"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorFailed:
+    """A collector failed during a scrape, so its family was left out."""
+
+    collector: Label
+    error: str = ""
+
+
 receiver_failed = Signal(ReceiverFailed)
 event_dropped = Signal(EventDropped)
 label_overflowed = Signal(LabelOverflowed)
 value_dropped = Signal(ValueDropped)
+collector_failed = Signal(CollectorFailed)
 
-FAULTS = (receiver_failed, event_dropped, label_overflowed, value_dropped)
+FAULTS = (receiver_failed, event_dropped, label_overflowed, value_dropped, collector_failed)
 """The signals above: silent as long as all is well, so their silence means nothing."""

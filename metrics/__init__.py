@@ -3,12 +3,14 @@
 >>> from metrics import CATALOGUE, subscribe
 
 `subscribe` connects the catalogue's rows to the signals of `events`; a row is made by `counter`, `histogram`, `gauge`
-or `in_flight`; `scrape` renders a registry for a scraper. ``python -m metrics`` prints the catalogue and checks it.
+or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and `scrape` gives what they would get.
+``python -m metrics`` prints the catalogue and checks it.
 """
 
 from . import buckets
 from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, SERIES_BUDGET
-from .endpoint import Scrape, scrape
+from .endpoint import Endpoint, Scrape, scrape
+from .exposition import render
 from .instruments import Metric, counter, gauge, histogram, in_flight
 from .subscriber import Subscription, subscribe
 
@@ -19,6 +21,7 @@ __all__ = [
     "DATABASE_DETAILS",
     "OPTIONAL",
     "SERIES_BUDGET",
+    "Endpoint",
     "Metric",
     "Scrape",
     "Subscription",
@@ -27,6 +30,7 @@ __all__ = [
     "gauge",
     "histogram",
     "in_flight",
+    "render",
     "scrape",
     "subscribe",
 ]

@@ -36,6 +36,10 @@ QUEUE_WAIT = (.01, .05, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 STEP = (.05, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Seconds of one step of a run."""
+
+RENDER = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+"""Seconds of writing an answer to a scrape; Prometheus gives up after 10 by default."""
+
 POOL_WAIT = (.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5, 10, 30)
 """Seconds that a pool made somebody wait; its time limit is 30 by default."""
 

@@ -9,6 +9,7 @@ from blinker import Namespace
 from events import (
     agent_finished,
     agent_run,
+    collector_failed,
     connection_acquired,
     connection_closed,
     connection_opened,
@@ -21,6 +22,7 @@ from events import (
     http_request_finished,
     label_overflowed,
     llm_called,
+    metrics_rendered,
     oldest_workflow_read,
     pool_read,
     query_executed,
@@ -122,6 +124,11 @@ CATALOGUE = (
     counter("events_dropped_total", "Events that a background listener was too slow to take.", event_dropped, by=("signal", "receiver"), within={"receiver": "signal"}, zeroes=False),
     counter("label_overflows_total", "Samples counted under the label value `other`: past the label's bound, or unfit.", label_overflowed, by=("metric", "label"), within={"label": "metric"}, zeroes=False),
     counter("dropped_values_total", "Measures left out because they are no sensible number.", value_dropped, by=("metric", "reason"), zeroes=False),
+    counter("collector_failures_total", "Families left out of a scrape because their collector failed.", collector_failed, by=("collector",), zeroes=False),
+    # The answers to scrapes
+    histogram("metrics_render_duration_seconds", "Time to write and compress what a scraper is given.", metrics_rendered, of="duration", by=("format",), buckets=buckets.RENDER),
+    counter("metrics_rendered_bytes_total", "Bytes that scrapers were given, compressed.", metrics_rendered, of="size", by=("format", "encoding"), zeroes=False),
+    gauge("metrics_rendered_series", "Samples in the last answer to a scrape for everything.", metrics_rendered, of="series"),
     # What agents did and spent
     in_flight("active_agent_executions", "Agent executions under way in this process.", agent_run, by=("agent_name",)),
     counter("agent_errors_total", AGENT_ERRORS, agent_finished, by=("agent_name", "error_type"), where={"status": "error"}),
@@ -189,6 +196,7 @@ SELDOM: tuple[AnySignal, ...] = (
 
 BOUNDS = {
     "agent_name": 20,
+    "collector": 20,
     "endpoint": 60,
     "label": 120,  # pairs of metric and label
     "metric": 80,

@@ -453,6 +453,8 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
     value_dropped.emit(metric="m", reason="negative")
     receiver_failed.emit(signal="s", receiver="r")
     events.event_dropped.emit(signal="s", receiver="r")
+    events.collector_failed.emit(collector="c")
+    events.metrics_rendered.emit(format="text", encoding="gzip", duration=0.01, size=1000, series=40)
 
     def moved(row: Metric) -> bool:
         suffix = "_count" if row.kind == "histogram" else ""

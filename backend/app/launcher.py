@@ -7,28 +7,23 @@ and with it resume the first one's runs, before it finds that it cannot listen.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from dotenv import load_dotenv
 
 from app import logs
+from app.ports import BACKLOG, CannotStart, listening
 from app.settings import Settings, SettingsInvalid, load_settings, unknown_settings
 
 log = logging.getLogger("app")
 
-_BACKLOG = 2048
 _REQUESTS_WITHIN = 3  # seconds for answers under way when the studio is told to stop
-
-
-class CannotStart(Exception):
-    """The studio cannot start; the message is one line: the thing, the value, the way out."""
 
 
 def main(args: list[str]) -> int:
@@ -39,9 +34,14 @@ def main(args: list[str]) -> int:
         for complaint in unknown_settings():
             log.warning("%s", complaint)
         load_dotenv(".env")  # the keys of model providers, which their own libraries read from the environment
-        with listening(settings) as listener:
+        with ExitStack() as ports:
+            listener = ports.enter_context(listening(settings.host, settings.port))
+            scraped = listener
+            if settings.metrics_port is not None:
+                own = listening(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT")
+                scraped = ports.enter_context(own)
             log.info("starting on %s:%s", *listener.getsockname()[:2])
-            asyncio.run(_run(settings, listener))
+            asyncio.run(_run(settings, listener, scraped))
     except (SettingsInvalid, CannotStart) as error:
         print(error, file=sys.stderr)  # noqa: T201 - what a person at a terminal reads
         return 1
@@ -50,39 +50,7 @@ def main(args: list[str]) -> int:
     return 0
 
 
-@contextmanager
-def listening(settings: Settings) -> Generator[socket.socket]:
-    """Hold the port. Connections wait from now on, until the studio serves them.
-
-    Raises:
-        CannotStart: it is taken, or not to be had.
-    """
-    where = f"{settings.host}:{settings.port}"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise CannotStart(
-            f"Cannot listen on {where}: {error.strerror}; set SPARKLIO_HOST to another address."
-        ) from None
-    with listener:
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            # At once: until one of them listens, Linux lets two processes bind a port that both may reuse.
-            listener.listen(_BACKLOG)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                reason, way_out = "another program listens there", "stop it, or set SPARKLIO_PORT to another port"
-            else:
-                reason, way_out = str(error.strerror), "set SPARKLIO_HOST or SPARKLIO_PORT to another one"
-            raise CannotStart(f"Cannot listen on {where}: {reason}; {way_out}.") from None
-        yield listener
-
-
-async def _run(settings: Settings, listener: socket.socket) -> None:
+async def _run(settings: Settings, listener: socket.socket, scraped: socket.socket) -> None:
     # Here, not above: they take a second, and a taken port is told at once.
     from app.database import DatabaseUnavailable
     from app.llm.models import ModelUnavailable
@@ -90,15 +58,16 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
     from app.workflows.studio import StudioUnavailable
 
     app = create_app(settings)
+    app.state.metrics_listener = scraped
     server = _Server(
         uvicorn.Config(
             app,
             lifespan="off",  # entered here, where its failures are exceptions and not log lines
             log_config=None,
             timeout_graceful_shutdown=_REQUESTS_WITHIN,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
         ),
-        ready=lambda: _say_ready(settings, listener),
+        ready=lambda: _say_ready(settings, listener, scraped),
     )
     with _told_to_stop(server.stop_or(asyncio.current_task())):
         try:
@@ -150,8 +119,9 @@ def _told_to_stop(stop: Callable[[], None]) -> Generator[None]:
             loop.remove_signal_handler(number)
 
 
-def _say_ready(settings: Settings, listener: socket.socket) -> None:
+def _say_ready(settings: Settings, listener: socket.socket, scraped: socket.socket) -> None:
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
-    base = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    name = f"[{host}]" if ":" in host else host
+    base, metrics = (f"http://{name}:{held.getsockname()[1]}" for held in (listener, scraped))
     print(f"Sparklio is ready at {base}")  # noqa: T201 - what a person at a terminal waits for
-    print(f"  API {base}/docs   metrics {base}/metrics   stop with Ctrl-C", flush=True)  # noqa: T201 - the same
+    print(f"  API {base}/docs   metrics {metrics}/metrics   stop with Ctrl-C", flush=True)  # noqa: T201 - the same

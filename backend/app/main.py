@@ -12,17 +12,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from dotenv import load_dotenv
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from app import api
 from app.database import Database, Model
 from app.llm.models import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
+from app.ports import listening, serving
 from app.settings import Settings, load_settings
 from app.workflows.studio import Studio
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEvents
+from metrics import Endpoint
 
 log = logging.getLogger("app")
 
@@ -45,20 +49,32 @@ def create_app(settings: Settings) -> FastAPI:
     )
     made.state.settings = settings
     api.include(made)
-    made.add_api_route(
-        "/metrics", metrics, methods=["GET"], response_class=Response, responses=METRICS_ANSWER, tags=["operation"]
+    scrapes = Endpoint(
+        prometheus_metrics.registry, path="/metrics", token=settings.metrics_token, password=settings.metrics_password
     )
+    made.state.metrics = scrapes
+    if settings.metrics_port is None:
+        add_metrics(made, scrapes)
     made.add_middleware(HTTPEvents)
     return made
 
 
-def metrics(request: Request) -> Response:
-    """Everything counted so far, as Prometheus reads it."""
-    # A plain function: it takes milliseconds, so FastAPI calls it in a thread.
-    asked = request.headers
-    return prometheus_metrics.metrics_endpoint(
-        ", ".join(asked.getlist("accept")), ", ".join(asked.getlist("accept-encoding"))
+def add_metrics(app: FastAPI, scrapes: Endpoint) -> None:
+    """Serve the metrics on the studio's own port: the documented route, then every other method, and the slash."""
+
+    class Handed(Response):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await scrapes(scope, receive, send)
+
+    async def metrics() -> Response:
+        """Everything counted so far, as Prometheus reads it; `name[]` keeps these samples or families alone."""
+        return Handed()
+
+    app.add_api_route(
+        "/metrics", metrics, methods=["GET"], response_class=Response, responses=METRICS_ANSWER, tags=["operation"]
     )
+    for path in ("/metrics", "/metrics/"):
+        app.router.routes.append(Route(path, scrapes, include_in_schema=False))
 
 
 @asynccontextmanager
@@ -66,6 +82,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Start the database, the model and the studio, in this order; stop them in the other."""
     settings: Settings = app.state.settings
     async with AsyncExitStack() as parts:
+        if settings.metrics_port is not None:
+            listener = getattr(app.state, "metrics_listener", None)  # the launcher's, where there is one
+            if listener is None:
+                held = listening(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT")
+                listener = parts.enter_context(held)
+            await parts.enter_async_context(serving(app.state.metrics, listener))
+
         database = Database(settings)
         parts.push_async_callback(database.close)
         watch_database(database, settings, parts)

@@ -56,6 +56,18 @@ class Settings(BaseSettings):
 
     host: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port for /metrics alone, which then is on no other; 0 takes a free one",
+    )
+    metrics_token: Text | None = Field(
+        default=None, repr=False, description="Bearer token that scrapers of /metrics give; unset: none is asked for"
+    )
+    metrics_password: Text | None = Field(
+        default=None, repr=False, description="Password that scrapers of /metrics give, with any user name; unset: none"
+    )
     data_dir: Path = Field(default=Path("data"), description="Directory for the SQLite files; made when missing")
     database_url: Text | None = Field(
         default=None,
@@ -165,7 +177,7 @@ def unknown_settings() -> Iterator[str]:
 def _line(name: str, message: str, value: object) -> str:
     ours = message.removeprefix("Value error, ")
     reason = ours if ours != message else message[:1].lower() + message[1:]
-    hidden = name.endswith("_url") and not str(value).startswith("sqlite")
+    hidden = name.endswith(("_token", "_password")) or (name.endswith("_url") and not str(value).startswith("sqlite"))
     shown = "(not shown: it may hold a password)" if hidden else repr(value)
     return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) = {shown}: {reason}"
 

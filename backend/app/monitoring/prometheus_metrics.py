@@ -52,6 +52,6 @@ def count_database_details(pool: str) -> Subscription:
 
 
 def metrics_endpoint(accept: str = "", accept_encoding: str = "") -> Response:
-    """Answer a scrape with these request headers; rendering takes milliseconds, so call it in a thread."""
+    """Answer a scrape with these request headers; call it in a thread, not on an event loop."""
     scraped = scrape(registry, accept, accept_encoding)
     return Response(scraped.body, headers=scraped.headers)

@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --constraint requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check docs lock clean
+.PHONY: help setup run test check bench docs lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -23,6 +23,9 @@ check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m metrics check
+
+bench: .venv/bench ## Measure what is claimed, beside others; writes benchmarks/RESULTS.md (`SHORT=--short` only checks)
+	$(BIN)/python -m benchmarks $(SHORT)
 
 docs: .venv/studio ## Write docs/metrics.md from the catalogue
 	@{ sed '/^<!-- from here on/q' docs/metrics.md; $(BIN)/python -m metrics --format markdown; } > docs/metrics.new
@@ -52,4 +55,8 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/dev: .venv/studio
 	@echo "Setting up what the tests and checks need, once"
 	$(PIP) --editable '.[studio,dev]'
+	@touch $@
+
+.venv/bench: .venv/dev benchmarks/requirements.txt
+	$(PIP) --requirement benchmarks/requirements.txt
 	@touch $@

@@ -76,6 +76,8 @@ class Scope:
 
 
 current: ContextVar[Scope | None] = ContextVar("events.scope", default=None)
+enclosing = current.get
+"""The scope that the code which runs now is in, if any."""
 
 
 class Inside:

@@ -1,1 +1,1 @@
-"""What we claim, measured side by side with others: ``make bench``. Nothing here is part of the product."""
+"""What is claimed, measured beside others; `table` lists the rows, ``make bench`` runs them."""

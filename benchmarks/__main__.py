@@ -1,69 +1,60 @@
-"""``python -m benchmarks``: measure every claim; a benchmark is a module here with ``claims(short) -> list[Claim]``."""
+"""``python -m benchmarks``: measure every claim, each row in a process of its own."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
+import subprocess
 import sys
 from dataclasses import asdict
 from importlib import import_module
-from importlib.metadata import version
-from pathlib import Path
-from statistics import median
+from time import monotonic
 
 from .measuring import Claim
+from .report import as_markdown, write
+from .table import ROWS
 
-BENCHMARKS = ("exposition",)
-HERE = Path(__file__).parent
 SLACK = 0.25
+"""How far off its bar a ratio fails the short form: other machines, and busy ones, measure otherwise."""
 
 
 def main() -> int:
-    """Run them; with ``--short`` nothing is written, and a bar missed by more than a quarter is a failure."""
+    """Run the rows; with ``--short`` nothing is written, and a bar missed by more than a quarter is a failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"which ones, of {', '.join(BENCHMARKS)} (default: all)"
-    )
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"which ones, of {', '.join(ROWS)} (default: all)")
     parser.add_argument("--short", action="store_true", help="few rounds, nothing written, a failure far off a bar")
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)  # one row, in this process, as JSON
     options = parser.parse_args()
-    measured: dict[str, list[Claim]] = {}
-    for name in options.names or BENCHMARKS:
-        measured[name] = import_module(f"{__package__}.{name}").claims(options.short)
-    print(as_markdown(measured))
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    rows = options.rows or ROWS
+    if options.bare:
+        claims = import_module(f"{__package__}.{rows[0]}").measure(options.short)
+        print(json.dumps([asdict(claim) for claim in claims]))
+        return 0
+    claims = [claim for row in rows for claim in measured(row, options.short)]
+    print(as_markdown(claims))
     if options.short:
-        return int(any(claim.misses(SLACK) for claims in measured.values() for claim in claims))
-    results = {
-        "machine": machine(),
-        "claims": {name: [asdict(claim) for claim in claims] for name, claims in measured.items()},
-    }
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (HERE / "RESULTS.md").write_text(f"# Measured by `make bench`\n\n{machine()}.\n\n{as_markdown(measured)}")
+        missed = [claim for claim in claims if claim.misses(SLACK)]
+        for claim in missed:
+            print(f"far off its bar: {claim.what}", file=sys.stderr)
+        return int(bool(missed))
+    if not options.rows:  # a part would leave the rest out of what is written
+        write(claims)
     return 0
 
 
-def machine() -> str:
-    """Say on what it ran."""
-    return (
-        f"Python {platform.python_version()}, prometheus_client {version('prometheus_client')}, "
-        f"{platform.machine()}, {os.cpu_count()} cores"
-    )
+def measured(row: str, short: bool) -> list[Claim]:
+    """Measure a row in a process of its own, since rows leave heaps and registries behind.
 
-
-def as_markdown(measured: dict[str, list[Claim]]) -> str:
-    """Write every claim with its bar, and what the runs gave: median, least and most."""
-    lines = ["| what | must be | measured | |", "|---|---|---|---|"]
-    runs = ["| what | of | median | range |", "|---|---|---|---|"]
-    for claim in (claim for claims in measured.values() for claim in claims):
-        bound = "at least" if claim.better == "higher" else "at most"
-        verdict = "missed" if claim.misses() else "kept"
-        lines.append(f"| {claim.what} | {bound} {claim.bar:g} {claim.unit} | {claim.measured:.3g} | {verdict} |")
-        for whose, values in claim.runs.items():
-            spread = f"{min(values):.4g} to {max(values):.4g}"
-            runs.append(f"| {claim.what} | {whose} | {median(values):.4g} | {spread} |")
-    notes = [f"- {claim.what}: {claim.note}" for claims in measured.values() for claim in claims if claim.note]
-    return "\n".join([*lines, "", *notes, "", *runs, ""])
+    Raises:
+        CalledProcessError: it failed; it said why.
+    """
+    began = monotonic()
+    command = [sys.executable, "-m", "benchmarks", "--bare", *(["--short"] if short else []), row]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    print(f"{row}: {monotonic() - began:.0f} s", file=sys.stderr)
+    return [Claim(**claim) for claim in json.loads(done.stdout.splitlines()[-1])]
 
 
 if __name__ == "__main__":

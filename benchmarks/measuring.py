@@ -1,27 +1,40 @@
-"""How it is measured: alternately, many times, and told as medians with ranges."""
+"""How it is measured: in turns, many times, and told as medians with ranges."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from statistics import median
 from time import process_time
 from typing import Literal
 
+Runs = dict[str, list[float]]
+"""What was measured in every round, by whom or what it was measured on."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A figure with its bar. ``runs`` holds what was measured, by whom it was measured on."""
+    """A figure with its bar.
+
+    ``ours`` and each of the ``peers`` hold one figure a round; their medians are compared with the bar. ``runs`` holds
+    what they were reckoned from, its unit in the key.
+    """
 
     what: str
     bar: float
     better: Literal["higher", "lower"]
-    measured: float
     unit: str
-    runs: dict[str, list[float]] = field(default_factory=dict)
+    ours: list[float]
+    peers: Runs = field(default_factory=dict)
+    runs: Runs = field(default_factory=dict)
     note: str = ""
+
+    @property
+    def measured(self) -> float:
+        """The figure that is held against the bar."""
+        return median(self.ours)
 
     def misses(self, slack: float = 0.0) -> bool:
         """Tell whether the bar is missed by more than a share of it."""
@@ -31,29 +44,33 @@ class Claim:
 
 
 def alternately(
-    ways: dict[str, Callable[[], object]], rounds: int, before: Callable[[], object] = lambda: None
-) -> dict[str, list[float]]:
+    ways: Mapping[str, Callable[[], object]],
+    rounds: int,
+    before: Callable[[], object] = lambda: None,
+    tries: int = 3,
+    clock: Callable[[], float] = process_time,
+) -> Runs:
     """Time each way in turn, so that what else the machine does hits all of them.
 
-    A run is the best of three, in CPU seconds of this process; ``before`` is done before each, untimed.
+    A run is the best of some tries, in CPU seconds of this process; ``before`` is done before each, untimed.
     """
-    runs: dict[str, list[float]] = {name: [] for name in ways}
+    runs: Runs = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             gc.collect()  # the garbage of the one is not the other's
             best = inf
-            for _ in range(3):
+            for _ in range(tries):
                 before()
-                began = process_time()
+                began = clock()
                 way()
-                best = min(best, process_time() - began)
+                best = min(best, clock() - began)
             runs[name].append(best)
     return runs
 
 
-def times_faster(runs: dict[str, list[float]], ours: str, theirs: str) -> float:
-    """Give the median of the ratios of runs that were made one after the other."""
-    return median(their / our for our, their in zip(runs[ours], runs[theirs], strict=True))
+def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
+    """Divide what was measured in the same round."""
+    return [a / b for a, b in zip(over, under, strict=True)]
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -137,7 +137,7 @@ class _Page:
         parts = []
         series = 0
         for text, samples in blocks:
-            parts.append(text.encode())
+            parts.append(text)
             series += samples
             if self._breathe is not None:
                 self._breathe()

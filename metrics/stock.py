@@ -1,8 +1,8 @@
 """prometheus_client's own counters, gauges, summaries and histograms, written fast.
 
-The only module that reads private parts of prometheus_client. Of each child it keeps the text of its labels, and it
-writes the values as they are, without building a sample each. `trusted` tries it out on the version at hand, against
-what that version writes itself; where the two differ, everything is written from ``collect()`` instead.
+The only module that reads private parts of prometheus_client. The children's values are filled into what `kept` keeps
+of their lines, without building a sample each. `trusted` tries that out on the version at hand, against what that
+version writes itself; where the two differ, everything is written from ``collect()`` instead.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
@@ -10,7 +10,8 @@ what that version writes itself; where the two differ, everything is written fro
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
 from operator import attrgetter, methodcaller
@@ -22,16 +23,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from prometheus_client.values import MutexValue
 
 from .formats import OPENMETRICS, TEXT, Escaping, Format
-from .kept import Texts
-from .lines import AT_ONCE, Block, around, exemplar, family, head, number
+from .kept import Batch, Openings
+from .lines import AT_ONCE, Block, exemplar, family, head, number, numbers
 
 log = logging.getLogger("metrics")
-
-Writer = Callable[[Any, Format], Iterator[Block]]
-
-
-MOST_KEPT = 2000
-"""Characters of a histogram child's buckets that are kept, half of what prometheus_client needs for the child."""
 
 
 class Unusual(Exception):  # a way of saying "not here", never seen outside
@@ -54,15 +49,15 @@ def blocks(collector: Any, form: Format) -> Iterator[Block] | None:
 
     What comes out is good only as a whole: the iterator raises where it meets something unusual.
     """
-    write = _WRITERS.get(type(collector))
-    if write is None or not trusted():
+    kind = _KINDS.get(type(collector))
+    if kind is None or not trusted():
         return None
-    return write(collector, form)
+    return _written(collector, kind, form)
 
 
 @cache
 def trusted() -> bool:
-    """Try every writer on the prometheus_client at hand, once."""
+    """Try every kind on the prometheus_client at hand, once."""
     try:
         faults: list[str] = [form.media_type for form in (TEXT, OPENMETRICS) if not _agrees(form)]
     except Exception as error:
@@ -74,205 +69,163 @@ def trusted() -> bool:
 
 def _agrees(form: Format) -> bool:
     registry = CollectorRegistry()
-    for kind in _WRITERS:
+    moves = []
+    for kind in _KINDS:
         name = kind.__name__.lower()
         bare = kind(f"{name}_bare", "h", registry=registry)
         labelled = kind(f"{name}_labelled", "h", ["z", "a"], registry=registry)
-        for child in (bare, labelled.labels('"%s"\\', "\n"), labelled.labels("é", "")):
-            move = getattr(child, "observe", None) or child.inc
-            for value in (0.1, 3, 2e6):
-                move(value)
+        children = (bare, labelled.labels('"%s"\\', "\n"), labelled.labels("é", ""))
+        moves += [getattr(child, "observe", None) or child.inc for child in children]
     made = list(registry._collector_to_names)
-    ours = "".join(text for collector in made for text, _ in _WRITERS[type(collector)](collector, form))
-    if form is TEXT:
-        return ours.encode() == generate_latest(registry)
-    return ours == "".join(text for metric in registry.collect() for text, _ in family(metric, form))
+    for value in (0.1, 3, 2e6):  # also when something is kept already
+        for move in moves[1:]:
+            move(value)
+        ours = _joined(chain.from_iterable(_written(each, _KINDS[type(each)], form) for each in made))
+        told = chain.from_iterable(family(metric, form) for metric in registry.collect())
+        if ours != (generate_latest(registry) if form is TEXT else _joined(told)):
+            return False
+    return True
 
 
-_texts: WeakKeyDictionary[Any, dict[Escaping, Texts]] = WeakKeyDictionary()
+def _joined(written: Iterable[Block]) -> bytes:
+    return b"".join(text for text, _ in written)
 
 
-class Opened:
-    """A collector's children at this moment, and the texts that are kept of them."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a child of some type is written as."""
 
-    def __init__(self, collector: Any, form: Format) -> None:
-        if collector.collect.__func__ is not client.MetricWrapperBase.collect:
-            raise Unusual
-        self.form = form
-        self._keys: list[tuple[str, ...]] = [()]
-        self.children: list[Any] = [collector]
-        if collector._labelnames:
-            with collector._lock:  # two lists: a tuple for each child would set the garbage collector to work
-                self._keys, self.children = list(collector._metrics), list(collector._metrics.values())
-        kept = _texts.setdefault(collector, {})
-        if form.escaping not in kept:
-            kept[form.escaping] = Texts(collector._labelnames, form.escaping)
-        self.texts = kept[form.escaping]
-        self.texts.fit(self._keys)
-
-    def parts(self, step: int) -> Iterator[tuple[int, list[tuple[str, ...]], list[Any]]]:
-        """Give the children by so many, with the place of the first."""
-        for start in range(0, len(self.children), step):
-            yield start, self._keys[start : start + step], self.children[start : start + step]
+    samples: Callable[[Any], list[tuple[str, str]]]
+    """Name and own label of each line that a child of a collector has."""
+    slots: Callable[[list[Any], Batch, list[bytes], Format], Iterable[bytes]]
+    """The texts to fill into a batch of children, given the lines to put after each of them."""
+    has_created: bool = True
 
 
-def _head(collector: Any, form: Format) -> str:
-    return head(collector._name, collector._documentation, collector._type, collector._unit, form)
+_batches: WeakKeyDictionary[Any, dict[Escaping, list[Batch]]] = WeakKeyDictionary()
 
 
-class Column:
-    """One sample of each child: its line, and the text of its value as long as that stays the same object."""
-
-    def __init__(self, collector: Any, suffix: str, read: Callable[[list[Any]], list[Any]], opened: Opened) -> None:
-        self._read = read
-        self._around = around(collector._name + suffix, bool(collector._labelnames), opened.form.escaping)
-        self._shown = opened.texts.column(suffix, len(opened.children))
-
-    def lines(self, children: list[Any], labels: list[str], start: int) -> list[str]:
-        """Write these children's lines; ``start`` is the place of the first among all."""
-        before, after = self._around
-        place = slice(start, start + len(children))
-        shown = self._shown[place] = [
-            pair if pair[0] is amount else (amount, number(amount))
-            for pair, amount in zip(self._shown[place], self._read(children), strict=True)
-        ]
-        return [f"{before}{label}{after} {text}\n" for label, (_, text) in zip(labels, shown, strict=True)]
-
-
-def _amounts(attribute: str) -> Callable[[list[Any]], list[Any]]:
-    of = attrgetter(attribute)
-
-    def read(children: list[Any]) -> list[Any]:
-        values = list(map(of, children))
-        # Another value class, of several processes for example, is asked as prometheus_client asks it.
-        plain = set(map(type, values)) == {MutexValue}
-        return list(map(_VALUE, values)) if plain else [value.get() for value in values]
-
-    return read
+def _written(collector: Any, kind: Kind, form: Format) -> Iterator[Block]:
+    if collector.collect.__func__ is not client.MetricWrapperBase.collect:
+        raise Unusual
+    name, documentation = collector._name, collector._documentation
+    told = kind.has_created and client._use_created
+    beside = told and form.openmetrics  # in text the times are a family of their own, at the end
+    times = []
+    lines = len(kind.samples(collector))
+    yield head(name, documentation, collector._type, collector._unit, form)
+    for children, batch in _opened(collector, kind, form.escaping):
+        size = len(children)
+        after = batch.created if beside else [b""] * size
+        yield batch.fill(kind.slots(children, batch, after, form)), size * (lines + beside)
+        if told and not beside:
+            times.append((b"".join(batch.created), size))
+    if times:
+        yield head(f"{name}_created", documentation, "gauge", "", form)
+        yield from times
 
 
-def _times(children: list[Any]) -> list[Any]:
-    return list(map(attrgetter("_created"), children))
+def _opened(collector: Any, kind: Kind, escaping: Escaping) -> Iterator[tuple[list[Any], Batch]]:
+    """Give a collector's children as they are now, with what is kept of them as far as it fits."""
+    keys: list[tuple[str, ...]] = [()]
+    children: list[Any] = [collector]
+    names = collector._labelnames
+    if names:
+        with collector._lock:  # two lists: a tuple for each child would set the garbage collector to work
+            keys, children = list(collector._metrics), list(collector._metrics.values())
+    samples = kind.samples(collector)
+    step = max(1, AT_ONCE // len(samples))
+    kept = _batches.setdefault(collector, {}).get(escaping, [])
+    now: list[Batch] = []
+    for place, start in enumerate(range(0, len(children), step)):
+        part = children[start : start + step]
+        held = part if names else []  # a collector that its own texts held would be there for ever
+        batch = kept[place] if place < len(kept) else None
+        if batch is None or batch.children != held:
+            called = keys[start : start + step]
+            lines = map(Openings(names, samples, escaping), called)
+            batch = Batch(held, lines, _created(collector, part, called, escaping))
+        now.append(batch)
+        yield part, batch
+    _batches[collector][escaping] = now
 
 
-class Created:
-    """The times at which children were made: in OpenMetrics beside their samples, in text a family at the end."""
-
-    def __init__(self, collector: Any, opened: Opened) -> None:
-        self.beside = client._use_created and opened.form.openmetrics
-        self._apart = client._use_created and not opened.form.openmetrics
-        self._head = head(f"{collector._name}_created", collector._documentation, "gauge", "", opened.form)
-        self._column = Column(collector, "_created", _times, opened)
-        self._blocks: list[Block] = []
-
-    def lines(self, children: list[Any], labels: list[str], start: int) -> list[str]:
-        """Write these children's times, or keep them for the end; without any wanted, empty lines."""
-        if self.beside:
-            return self._column.lines(children, labels, start)
-        if self._apart:
-            self._blocks.append(("".join(self._column.lines(children, labels, start)), len(children)))
+def _created(collector: Any, children: list[Any], keys: list[tuple[str, ...]], escaping: Escaping) -> list[bytes]:
+    if isinstance(collector, Gauge):
         return []
-
-    def blocks(self) -> Iterator[Block]:
-        """Write the family at the end, if there is one."""
-        if self._blocks:
-            yield self._head, 0
-            yield from self._blocks
+    openings = Openings(collector._labelnames, [(f"{collector._name}_created", "")], escaping)
+    return [f"{openings(key)[0]}{number(child._created)}\n".encode() for key, child in zip(keys, children, strict=True)]
 
 
-def _singles(*samples: tuple[str, str]) -> Writer:
-    """Make the writer of a kind whose children have these samples: suffix and attribute of each."""
+def _singles(*columns: tuple[str, str]) -> Kind:
+    """Make the kind whose children have these samples: suffix and attribute of each."""
+    read = [attrgetter(attribute) for _, attribute in columns]
 
-    def write(collector: Any, form: Format) -> Iterator[Block]:
-        opened = Opened(collector, form)
-        columns = [Column(collector, suffix, _amounts(attribute), opened) for suffix, attribute in samples]
-        is_gauge = isinstance(collector, Gauge)
-        with_exemplars = form.openmetrics and isinstance(collector, Counter)
-        created = Created(collector, opened)
-        yield _head(collector, form), 0
-        for start, keys, children in opened.parts(AT_ONCE):
-            if is_gauge and any(child._child_samples.__func__ is not Gauge._child_samples for child in children):
-                raise Unusual  # its value is what a function says
-            labels = list(map(opened.texts.whole.__getitem__, keys))
-            lines = [column.lines(children, labels, start) for column in columns]
-            if with_exemplars:
-                lines[0] = [
-                    _with_exemplar(line, child._value, form) for line, child in zip(lines[0], children, strict=True)
-                ]
-            if not is_gauge and (times := created.lines(children, labels, start)):
-                lines.append(times)
-            text = "".join(lines[0] if len(lines) == 1 else chain.from_iterable(zip(*lines, strict=True)))
-            yield text, len(children) * len(lines)
-        yield from created.blocks()
+    def slots(children: list[Any], batch: Batch, after: list[bytes], form: Format) -> Iterable[bytes]:
+        values = [list(map(of, children)) for of in read]
+        texts = [batch.texts(place, _amounts(column)) for place, column in enumerate(values)]
+        if form.openmetrics and isinstance(children[0], Counter):
+            texts = [_with_exemplars(texts[0], values[0], form)]
+        return chain.from_iterable(zip(*texts, after, strict=True))
 
-    return write
+    return Kind(lambda collector: [(collector._name + suffix, "") for suffix, _ in columns], slots)
 
 
-def _with_exemplar(line: str, value: Any, form: Format) -> str:
-    given = value.get_exemplar()
-    return f"{line[:-1]}{exemplar(given, form)}\n" if given else line
+def _amounts(values: list[Any]) -> list[Any]:
+    # Another value class, of several processes for example, is asked as prometheus_client asks it.
+    return list(map(_VALUE, values)) if set(map(type, values)) == {MutexValue} else [value.get() for value in values]
 
 
-def _histogram(collector: Any, form: Format) -> Iterator[Block]:
-    opened = Opened(collector, form)
-    name, labelled = collector._name, bool(collector._labelnames)
-    bounds = [f'le="{number(bound)}"' for bound in collector._upper_bounds]
-    has_sum = collector._upper_bounds[0] >= 0
-    bucket, close = around(f"{name}_bucket", True, form.escaping)
-    count, count_end = around(f"{name}_count", labelled, form.escaping)
-    total = Column(collector, "_sum", _amounts("_sum"), opened)
-    created = Created(collector, opened)
-    kept = opened.texts.buckets
-    yield _head(collector, form), 0
-    for start, keys, children in opened.parts(max(1, AT_ONCE // (len(bounds) + 3))):
-        texts = list(map(opened.texts.halves.__getitem__, keys))
-        labels = [text for text, _, _ in texts]
-        sums = total.lines(children, labels, start) if has_sum else [""] * len(children)
-        times = created.lines(children, labels, start) or [""] * len(children)
-        block: list[str] = []
-        for key, child, (text, before, after), sum_line, time_line in zip(
-            keys, children, texts, sums, times, strict=True
-        ):
-            buckets = child._buckets
-            plain = buckets[0].__class__ is MutexValue
-            values = list(map(_VALUE, buckets)) if plain else [value.get() for value in buckets]
-            examples = form.openmetrics and any(map(_EXEMPLAR, buckets))
-            was, rows = kept.get(key, _NOTHING)
-            if was != values or examples:
-                counts = list(map(_SHOWN.__getitem__, accumulate(values)))
-                lines = counts
-                if examples:
-                    lines = [
-                        _with_exemplar(f"{n}\n", value, form)[:-1] for n, value in zip(counts, buckets, strict=True)
-                    ]
-                # One join a child: the text between two bounds is the same all the way down.
-                end = f"{after}{close} "
-                rows = f"\n{bucket}{before}".join([f"{le}{end}{n}" for le, n in zip(bounds, lines, strict=True)])
-                rows = f"{bucket}{before}{rows}\n{count}{text}{count_end} {counts[-1]}\n"
-                if not examples and len(rows) <= MOST_KEPT and rows.isascii():
-                    kept[key] = values, rows
-            block.append(f"{rows}{sum_line}{time_line}")
-        yield "".join(block), len(children) * (len(bounds) + 1 + has_sum + created.beside)
-    yield from created.blocks()
+def _with_exemplars(texts: list[bytes], values: list[Any], form: Format) -> list[bytes]:
+    given = list(map(_EXEMPLAR, values))
+    if not any(given):
+        return texts
+    return [text + exemplar(each, form).encode() if each else text for text, each in zip(texts, given, strict=True)]
 
 
-class Shown(dict[float, str]):
-    """Counts as text; most are small, and looking one up takes a fifth of the time."""
-
-    def __missing__(self, amount: float) -> str:
-        text = number(amount)
-        if len(self) < 1024:
-            self[amount] = text
-        return text
+def _gauge_slots(children: list[Any], batch: Batch, after: list[bytes], form: Format) -> Iterable[bytes]:
+    if any(child._child_samples.__func__ is not Gauge._child_samples for child in children):
+        raise Unusual  # its value is what a function says
+    return _PLAIN_GAUGE.slots(children, batch, after, form)
 
 
-_SHOWN = Shown()
-_NOTHING: tuple[list[Any], str] = ([], "")
+def _histogram_samples(collector: Any) -> list[tuple[str, str]]:
+    name, bounds = collector._name, collector._upper_bounds
+    samples = [(f"{name}_bucket", f'le="{number(bound)}"') for bound in bounds] + [(f"{name}_count", "")]
+    return samples + [(f"{name}_sum", "")] * bool(bounds[0] >= 0)
+
+
+def _histogram_slots(children: list[Any], batch: Batch, after: list[bytes], form: Format) -> Iterable[bytes]:
+    sums = batch.texts(0, _amounts([child._sum for child in children]))
+    has_sum = children[0]._upper_bounds[0] >= 0
+    slots: list[bytes] = []
+    for child, total, line in zip(children, sums, after, strict=True):
+        buckets = child._buckets
+        plain = buckets[0].__class__ is MutexValue
+        counts = list(accumulate(map(_VALUE, buckets) if plain else [value.get() for value in buckets]))
+        texts = list(map(_FEW.__getitem__, counts)) if counts[-1] < len(_FEW) else numbers(counts)
+        slots += _with_exemplars(texts, buckets, form) if form.openmetrics else texts
+        slots.append(texts[-1])
+        if has_sum:
+            slots.append(total)
+        slots.append(line)
+    return slots
+
+
+class Few(dict[float, bytes]):
+    """Small counts as text: looking one up takes a fifth of the time."""
+
+    def __missing__(self, count: float) -> bytes:
+        return number(count).encode()
+
+
+_FEW = Few((float(count), b"%d.0" % count) for count in range(1024))
 _VALUE = attrgetter("_value")
 _EXEMPLAR = methodcaller("get_exemplar")
-_WRITERS: dict[type[Any], Writer] = {
+_PLAIN_GAUGE = _singles(("", "_value"))
+_KINDS: dict[type[Any], Kind] = {
     Counter: _singles(("_total", "_value")),
-    Gauge: _singles(("", "_value")),
+    Gauge: Kind(_PLAIN_GAUGE.samples, _gauge_slots, has_created=False),
     Summary: _singles(("_count", "_count"), ("_sum", "_sum")),
-    Histogram: _histogram,
+    Histogram: Kind(_histogram_samples, _histogram_slots),
 }

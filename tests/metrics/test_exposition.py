@@ -5,11 +5,14 @@ Runs on the prometheus_client at hand; `test_stock_versions` runs it on the olde
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given, settings
@@ -316,10 +319,52 @@ def test_a_colon_stays_in_openmetrics(registry: CollectorRegistry) -> None:
 
 def test_what_was_removed_is_not_kept(registry: CollectorRegistry) -> None:
     histogram = Histogram("took", "h", ["k"], registry=registry)
-    for number in range(10):
+    for number in range(100):
         histogram.labels(str(number)).observe(number)
+    bare = Gauge("bare", "h", registry=registry)
+    removed: list[ref[Any]] = [ref(histogram.labels("7")), ref(bare)]
     render(registry)
-    histogram.clear()
+    histogram.remove("7")
+    registry.unregister(bare)
     histogram.labels("new").observe(1)
     assert render(registry) == generate_latest(registry)
-    assert list(stock._texts[histogram]["underscores"].halves) == [("new",)]
+    del bare
+    gc.collect()
+    assert [left() for left in removed] == [None, None]
+
+
+def test_a_child_made_anew_has_its_own_time_and_values(registry: CollectorRegistry) -> None:
+    counter = Counter("calls_total", "h", ["k"], registry=registry)
+    for _ in range(2):
+        counter.labels("a").inc(3)
+        assert render(registry) == generate_latest(registry)
+        assert render(registry, OPENMETRICS).count(b"_created{") == 1
+        counter.remove("a")
+
+
+def test_histograms_of_many_observations(registry: CollectorRegistry) -> None:
+    """Small counts are looked up, larger ones written; from a million on Go has exponents."""
+    histogram = Histogram("took", "h", buckets=(1, 2, 3), registry=registry)
+    for count, value in ((1000, 0), (30, 1), (999_000, 2), (20, 4)):
+        for bucket, bound in zip(histogram._buckets, histogram._upper_bounds, strict=True):
+            if value <= bound:
+                bucket.inc(count)  # as so many observations would
+                break
+        assert render(registry) == generate_latest(registry)
+    assert b'took_bucket{le="+Inf"} 1.00005e+06\n' in render(registry)
+
+
+def test_renders_at_once_in_threads_agree_with_what_comes_after(registry: CollectorRegistry) -> None:
+    """Given several renders while values move, none leaves a stale text behind."""
+    gauge = Gauge("open", "h", ["k"], registry=registry)
+    children = [gauge.labels(str(number)) for number in range(300)]
+
+    def work(seed: int) -> None:
+        for number in range(20):
+            for child in children[seed::3]:
+                child.set(number + seed / 7)
+            render(registry)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert render(registry) == generate_latest(registry)

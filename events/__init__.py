@@ -50,7 +50,7 @@ from .database import (
 )
 from .exposition import MetricsRendered, metrics_rendered
 from .http import HTTPRequestFinished, http_request_finished
-from .llm import LLMCalled, llm_called
+from .llm import LLMAttempted, LLMCalled, LLMCallStarted, llm_attempted, llm_call, llm_call_started, llm_called
 from .pipeline import (
     CollectorFailed,
     EventDropped,
@@ -97,6 +97,8 @@ __all__ = [
     "DatabaseUsed",
     "EventDropped",
     "HTTPRequestFinished",
+    "LLMAttempted",
+    "LLMCallStarted",
     "LLMCalled",
     "LabelOverflowed",
     "MetricsRendered",
@@ -137,6 +139,9 @@ __all__ = [
     "fields",
     "http_request_finished",
     "label_overflowed",
+    "llm_attempted",
+    "llm_call",
+    "llm_call_started",
     "llm_called",
     "metrics_rendered",
     "oldest_workflow_read",

@@ -26,7 +26,8 @@ class AgentFinished:
     """An agent's execution ended, well or badly.
 
     Where the status is not success, ``error_type`` says why. The times are parts of the duration and add up to it:
-    waiting for a model, waiting between two attempts to reach one, using tools, and the agent's own.
+    waiting for a model, waiting between two attempts to reach one, using tools, and the agent's own. ``cost`` is in
+    USD, and ``None`` where no call of a known price was made.
     """
 
     execution_id: Key = ""
@@ -41,7 +42,7 @@ class AgentFinished:
     tool_calls: int = total("tool_called")
     prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
     completion_tokens: Tokens = total("llm_called", "completion_tokens")
-    cost: Dollars = total("llm_called", "cost")
+    cost: Dollars | None = total("llm_called", "cost", start=None)
     error_type: ErrorType = "other"
     llm_time: Seconds | None = None
     tool_time: Seconds | None = None

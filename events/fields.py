@@ -14,6 +14,7 @@ A value of ``None`` means *unknown*, which is not nought.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Annotated, Any, Literal
 
 
@@ -27,6 +28,11 @@ class Unit:
     """Marks a measure and says what it counts."""
 
     name: str
+
+    @property
+    def most(self) -> float:
+        """The amount from which on no single event can mean it: 30 years, a petabyte, a milliard tokens."""
+        return {"seconds": 1e9, "bytes": 1e15, "tokens": 1e9, "usd": 1e6}.get(self.name, inf)
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,11 @@ def inherited(default: str = UNKNOWN) -> Any:
     return field(default=default, metadata={_INHERITED: True})
 
 
-def total(signal: str, of: str | None = None, *, start: float = 0) -> Any:
+def total(signal: str, of: str | None = None, *, start: float | None = 0) -> Any:
     """Declare a field of a finished event that adds up what was told inside the span.
 
     ``total("llm_called")`` counts the calls; ``total("llm_called", "prompt_tokens")`` adds their tokens.
-    Unknown (``None``) amounts are left out.
+    Unknown (``None``) amounts are left out; ``start`` is what is told where nothing was added.
     """
     return field(default=start, metadata={_TOTAL: Total(signal, of)})
 

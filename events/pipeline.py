@@ -39,7 +39,7 @@ class ValueDropped:
     """A measure that is no sensible number was left out."""
 
     metric: Label
-    reason: Literal["negative", "not_finite", "not_a_number"]
+    reason: Literal["negative", "not_finite", "not_a_number", "too_large"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ class OldestWorkflowRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFinished:
-    """A workflow run ended, well or badly; tokens and cost are those of the whole run.
+    """A workflow run ended, well or badly; tokens and cost (None where nobody knows it) are those of the whole run.
 
     What a run spent is ``useful`` when the run is completed and its reviewer did not reject what came of it
     (``rejected``), else ``wasted``.
@@ -72,7 +72,7 @@ class WorkflowFinished:
     llm_calls: int = total("llm_called")
     prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
     completion_tokens: Tokens = total("llm_called", "completion_tokens")
-    cost: Dollars = total("llm_called", "cost")
+    cost: Dollars | None = total("llm_called", "cost", start=None)
     rejected: bool = False
     outcome: Literal["useful", "wasted"] = field(init=False, default="wasted")
 

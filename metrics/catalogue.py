@@ -21,6 +21,8 @@ from events import (
     event_dropped,
     http_request_finished,
     label_overflowed,
+    llm_attempted,
+    llm_call,
     llm_called,
     metrics_rendered,
     oldest_workflow_read,
@@ -72,6 +74,10 @@ WORKFLOW_TOKENS = "Tokens, read and written, of runs that ended: useful where th
 
 QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
 POOL_CONNECTIONS = "Connections of a pool, in use or idle."
+DETAILS = "Tokens of a kind, already inside llm_tokens_total: do not add the two."
+ESTIMATED = "Tokens estimated from bytes for answers without usage; they are not in llm_tokens_total."
+COST = "USD of model calls, as the provider says or by the price table; a local model costs 0."
+REMAINING = "What the provider says is left of its rate limit; no series where it does not say."
 
 # fmt: off
 CATALOGUE = (
@@ -85,6 +91,30 @@ CATALOGUE = (
     counter("llm_tokens_total", TOKENS, llm_called, of="prompt_tokens", by=("model",), constant={"token_type": "prompt"}),
     counter("llm_tokens_total", TOKENS, llm_called, of="completion_tokens", by=("model",), constant={"token_type": "completion"}),
     histogram("llm_request_duration_seconds", "Time a successful model call took, to the end of its stream.", llm_called, of="duration", by=("model",), where={"status": "success"}, buckets=buckets.MODEL),
+    # Models: calls, their attempts, and what they cost
+    counter("llm_requests_total", "Model calls that ended: logical ones, retries and fallbacks inside.", llm_called, by=("model", "status")),
+    counter("llm_errors_total", "Model calls that came to nothing, by why the last attempt failed.", llm_called, by=("model", "error_type")),
+    counter("llm_attempts_total", "Attempts at model calls that ended.", llm_attempted, by=("provider", "outcome")),
+    histogram("llm_attempt_duration_seconds", "Time one attempt at a model call took, however it ended.", llm_attempted, of="duration", by=("provider", "outcome"), buckets=buckets.MODEL),
+    counter("llm_retries_total", "Attempts at the model that had failed just before, by why.", llm_attempted, by=("model", "retry_reason"), named={"retry_reason": "reason"}),
+    counter("llm_fallbacks_total", "Attempts at another model than the one that had failed just before, by why.", llm_attempted, by=("from_model", "to_model", "fallback_reason"), named={"fallback_reason": "reason"}),
+    counter("llm_backoff_seconds_total", "Time waited before retries.", llm_attempted, of="backoff", by=("provider",)),
+    gauge("llm_rate_limit_remaining", REMAINING, llm_attempted, of="remaining_requests", by=("provider",), constant={"resource": "requests"}, zeroes=False),
+    gauge("llm_rate_limit_remaining", REMAINING, llm_attempted, of="remaining_tokens", by=("provider",), constant={"resource": "tokens"}, zeroes=False),
+    in_flight("llm_active_requests", "Model calls under way in this process, by the model asked first.", llm_call, by=("model",)),
+    histogram("llm_time_to_first_token_seconds", "Time from a call's begin to its first token, where it was seen to come.", llm_called, of="time_to_first_token", by=("model",), where={"status": "success"}, buckets=buckets.FIRST_TOKEN),
+    histogram("llm_time_per_output_token_seconds", "Time between tokens after the first, where they were seen to come.", llm_called, of="time_per_output_token", by=("model",), where={"status": "success"}, buckets=buckets.NEXT_TOKEN),
+    counter("llm_token_details_total", DETAILS, llm_called, of="cache_read_tokens", by=("model",), constant={"detail": "cache_read"}),
+    counter("llm_token_details_total", DETAILS, llm_called, of="cache_write_tokens", by=("model",), constant={"detail": "cache_write"}),
+    counter("llm_token_details_total", DETAILS, llm_called, of="reasoning_tokens", by=("model",), constant={"detail": "reasoning"}),
+    counter("llm_usage_missing_total", "Model calls that brought an answer, or a part of one, without usage.", llm_called, by=("model",), where={"usage_source": "estimated"}),
+    counter("llm_tokens_estimated_total", ESTIMATED, llm_called, of="estimated_prompt_tokens", by=("model",), constant={"token_type": "prompt"}),
+    counter("llm_tokens_estimated_total", ESTIMATED, llm_called, of="estimated_completion_tokens", by=("model",), constant={"token_type": "completion"}),
+    counter("llm_cost_usd_total", COST, llm_called, of="cost", by=("model",), where={"cost_source": "provider"}, constant={"source": "provider"}),
+    counter("llm_cost_usd_total", COST, llm_called, of="cost", by=("model",), where={"cost_source": "price_table"}, constant={"source": "price_table"}),
+    counter("llm_unpriced_requests_total", "Model calls with usage whose model nobody knows a price of; their cost is in no total.", llm_called, by=("model",), where={"cost_source": "unpriced"}),
+    counter("llm_finish_reasons_total", "Answers of models, by why they end; length is one that was cut.", llm_called, by=("model", "finish_reason"), named={"finish_reason": "reason"}),
+    counter("llm_invalid_outputs_total", "Answers of models that are not what was asked for.", llm_called, by=("model", "output_fault"), named={"output_fault": "reason"}),
     # Workflows
     counter("workflows_total", "Workflow runs that ended.", workflow_finished, by=("workflow_type", "status")),
     in_flight("active_workflows", "Workflow runs under way in this process.", workflow_run, resumed=workflow_resumed, released=workflow_released, by=("workflow_type",)),
@@ -198,16 +228,19 @@ BOUNDS = {
     "agent_name": 20,
     "collector": 20,
     "endpoint": 60,
+    "from_model": 4,
     "label": 120,  # pairs of metric and label
-    "metric": 80,
+    "metric": 120,
     "model": 12,
     "pool": 4,
+    "provider": 8,
     "receiver": 60,  # pairs of signal and receiver
     "relationship": 40,
     "signal": 40,
     "status_code": 14,
     "step": 24,  # pairs of workflow and step
     "table": 30,
+    "to_model": 4,
     "tool_name": 8,
     "workflow_type": 12,
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
 from math import prod
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from events import Signal, Span
@@ -43,6 +44,7 @@ class Metric:
     of: str | None = None
     where: Mapping[str, object] = field(default_factory=dict)
     constant: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
     resumed: AnySignal | None = None
     closed: AnySignal | None = None
@@ -57,7 +59,7 @@ class Metric:
     @property
     def labels(self) -> tuple[str, ...]:
         """The instrument's label names."""
-        return (*self.by, *self.constant)
+        return (*(self.named.get(name, name) for name in self.by), *self.constant)
 
     @property
     def signals(self) -> tuple[AnySignal, ...]:
@@ -148,7 +150,9 @@ def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name!r} can't be within {whose!r}: both stand in by, the inner one later, and it is open"
     if len({*row.within.values()} | {*row.within}) < 2 * len(row.within):
         yield "within takes pairs of labels that have none in common"
-    if overlap := {*row.by} & {*row.constant}:
+    if unknown := {*row.named} - {*row.by}:
+        yield f"{unknown.pop()!r} is named and no field in by"
+    if overlap := {*row.labels[: len(row.by)]} & {*row.constant}:
         yield f"label {overlap.pop()!r} is both a field and constant"
     for name, value in row.where.items():
         if (values := closed_values(hints[name])) is not None and text_of(value) not in values:
@@ -157,7 +161,11 @@ def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
 
 def faults_of_amount(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     """Hold the amount's unit against the name, and the buckets against each other."""
-    if row.of and (unit := mark(hints[row.of], Unit)) and unit.name not in row.name.split("_"):
+    if (
+        row.of
+        and (unit := mark(hints[row.of], Unit))
+        and not {unit.name, unit.name.removesuffix("s")} & {*row.name.split("_")}
+    ):
         yield f"{row.of!r} of {row.on.name} is in {unit.name}, the name should say so"
     if row.kind == "histogram" and (not row.buckets or any(a >= b for a, b in pairwise(row.buckets))):
         yield f"buckets must ascend, got {row.buckets}"
@@ -181,7 +189,9 @@ def key_of(signal: AnySignal) -> str:
 
 
 def closed_values(hint: Any) -> tuple[str, ...] | None:
-    """Every value of a closed label, None for anything else."""
+    """Every value of a closed label, also of one that may be None; None for anything else."""
+    if NoneType in (parts := get_args(hint)):
+        (hint,) = parts[:1] if len(parts) == 2 else (None,)
     if get_origin(hint) is Literal:
         return tuple(text_of(value) for value in get_args(hint))
     if isinstance(hint, type) and issubclass(hint, Enum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from itertools import product
-from math import inf
 from operator import attrgetter
 from threading import Lock
 from time import time
@@ -14,14 +14,14 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from events import label_overflowed, value_dropped
+from events import label_overflowed
 from events.signal import tell_failure
 
+from .amounts import Move, amount, show
 from .instruments import OTHER, AnySignal, Metric, key_of, text_of
 from .labels import Labels
 
 Step = Callable[[Any], None]
-Move = Callable[[Any, Any], None]  # what a series takes (inc, set, observe, or the series itself), and the event
 
 
 class Instrument:
@@ -145,6 +145,8 @@ class Group:
 
     def _admit(self, key: Any) -> tuple[tuple[Move, Any, str], ...]:
         raw = (key,) if len(self._by) == 1 else key
+        if any(value is None and closed is not None for value, closed in zip(raw, self._closed, strict=True)):
+            return ()  # no value of the label, so no event for the row
         texts: list[str] = []
         folded = []
         for label, closed, value in zip(self._by, self._closed, raw, strict=True):
@@ -159,8 +161,7 @@ class Group:
             if admitted != text:
                 folded.append(label)
         series = tuple(
-            (move, target_of(row, instrument.child(row, texts)), instrument.name)
-            for row, instrument, move in self._members
+            (move, target_of(row, instrument, texts), instrument.name) for row, instrument, move in self._members
         )
         if folded:  # not remembered: keeping each value past the bound would be the leak that the bound prevents
             self._tell_overflow(folded)
@@ -174,20 +175,21 @@ class Group:
     def _tell_overflow(self, folded: list[str]) -> None:
         if self._signal is label_overflowed:
             return  # it would tell itself for ever
-        for name in {instrument.name for _, instrument, _ in self._members}:
+        for name, named in {instrument.name: row.named for row, instrument, _ in self._members}.items():
             for label in folded:
-                label_overflowed.emit(metric=name, label=label)
+                label_overflowed.emit(metric=name, label=named.get(label, label))
 
 
-def target_of(row: Metric, child: Any) -> Any:
+def target_of(row: Metric, instrument: Instrument, texts: list[str]) -> Any:
     """Bind once what a move of the row takes: the child's method."""
+    if row.kind == "gauge":
+        return partial(show, instrument.collector, (*texts, *row.constant.values()))
+    child = instrument.child(row, texts)
     match row.kind:
         case "counter":
             return child.inc
         case "histogram":
             return child.observe
-        case "gauge":
-            return child.set
         case "in_flight":
             return child
 
@@ -200,33 +202,13 @@ def mover(row: Metric, instrument: Instrument, signal: AnySignal) -> Move:
     elif row.of is None:
         move = one
     else:
-        move = amount(instrument.name, attrgetter(row.of), -inf if row.kind == "gauge" else 0)
+        move = amount(row, instrument.name)
     return only_where(row, move) if row.where else move
 
 
 def one(inc: Any, _: Any) -> None:
     """Count the event."""
     inc()
-
-
-def amount(name: str, of: Callable[[Any], Any], least: float) -> Move:
-    """Take a field's value; None is no sample, and what is no sensible number is told as dropped."""
-
-    def move(take: Any, event: Any) -> None:
-        value = of(event)
-        if value is None:
-            return
-        try:
-            sensible = least <= value < inf and value != -inf
-        except TypeError:
-            value_dropped.emit(metric=name, reason="not_a_number")
-            return
-        if sensible:
-            take(value)
-        else:  # a NaN or a negative amount would spoil a sum for ever
-            value_dropped.emit(metric=name, reason="negative" if -inf < value < least else "not_finite")
-
-    return move
 
 
 def open_or_close(row: Metric, table: OpenTable, signal: AnySignal) -> Move:

@@ -97,7 +97,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         log.info("loading the model (%s)", settings.llm)
         llm = await open_model(settings)
         parts.push_async_callback(llm.close)
-        prometheus_metrics.subscription.expect(model=[llm.name])
+        prometheus_metrics.subscription.expect(model=llm.names)
 
         studio = Studio(database, llm, settings)
         await studio.start()

@@ -80,7 +80,13 @@ class Settings(BaseSettings):
     llm_base_url: Text | None = Field(
         default=None, repr=False, description="URL of an OpenAI-compatible or Ollama server of one's own"
     )
-    llm_timeout: Seconds = Field(default=60.0, description="Seconds that one model call may take")
+    llm_timeout: Seconds = Field(default=60.0, description="Seconds that a model may take to answer, retries included")
+    llm_retries: int = Field(
+        default=2, ge=0, le=20, description="Retries of a model call that failed in a way that passes"
+    )
+    llm_fallbacks: Text | None = Field(
+        default=None, description="Models to ask when the first one fails, in order, as in ollama:qwen3:4b,embedded"
+    )
     llm_window: int | None = Field(
         default=None,
         ge=1024,
@@ -121,6 +127,12 @@ class Settings(BaseSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError("give an address such as http://localhost:11434/v1")
         return value
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models to ask, the first one first, each once."""
+        others = (name.strip() for name in (self.llm_fallbacks or "").split(","))
+        return tuple(dict.fromkeys([self.llm, *(name for name in others if name)]))
 
     @property
     def async_database_url(self) -> URL:

@@ -88,7 +88,9 @@ def server() -> Iterator[OpenAIServer]:
 @pytest.fixture
 async def llm(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LLM]:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    opened = await open_model(Settings(llm="openai:gpt-4o-mini", llm_base_url=server.base_url, llm_timeout=5.0))
+    opened = await open_model(
+        Settings(llm="openai:gpt-4o-mini", llm_base_url=server.base_url, llm_timeout=5.0, llm_retries=0)
+    )
     yield opened
     await opened.close()
 
@@ -105,7 +107,7 @@ def reviews(verdict: str) -> Callable[[Asked], Answer]:
 async def test_an_agent_answers_with_the_models_text(llm: LLM, server: OpenAIServer) -> None:
     server.behaviour = says('  "Hear nothing but music."\n')
     execution = await execute("copywriter", BRIEF, model=llm.model, library=Shelf())
-    assert execution == Execution({"text": "Hear nothing but music."}, "Hear nothing but music.", 1, 11, 7)
+    assert execution == Execution({"text": "Hear nothing but music."}, "Hear nothing but music.", 1, 11, 7, 5.85e-06)
 
 
 async def test_a_reviewer_answers_with_its_verdict_as_data(llm: LLM, server: OpenAIServer) -> None:
@@ -241,7 +243,7 @@ async def test_a_model_that_fails_is_named_with_the_cause_and_nothing_else(
 
 
 async def test_a_failed_call_is_made_once(llm: LLM, server: OpenAIServer, told: Told) -> None:
-    """No retries by the provider's SDK: they would hide failures and multiply waiting."""
+    """No retries by the provider's SDK: they would hide failures and multiply waiting. Ours are told one by one."""
     server.behaviour = fails(500)
     with pytest.raises(AgentFailed):
         await execute("copywriter", BRIEF, model=llm.model, library=Shelf())

@@ -66,7 +66,7 @@ def mortal() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 async def llm(server: EmbeddedServer) -> AsyncIterator[LLM]:
-    opened = await embedded(Settings(), server)
+    opened = await embedded(Settings(llm_retries=0), server)
     yield opened
     await opened.close()
 
@@ -242,7 +242,7 @@ async def test_after_close_calls_and_checks_say_that_it_is_stopped() -> None:
 
 
 async def test_it_stops_at_once_in_the_middle_of_an_answer(mortal: EmbeddedServer) -> None:
-    llm = await embedded(Settings(), mortal)
+    llm = await embedded(Settings(llm_retries=0), mortal)
     call = asyncio.create_task(endless(llm))
     await becomes(1, mortal)
     began = monotonic()

@@ -25,7 +25,9 @@ from pydantic_ai.usage import RequestUsage
 
 import events
 from events import LLMCalled
-from events.bridges.pydantic_ai import observed, timed_out, tokens
+from events.bridges.pydantic_ai import observed
+from events.bridges.pydantic_ai.bills import tokens
+from events.bridges.pydantic_ai.errors import timed_out
 from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
 from tests.support.waiting import until
 

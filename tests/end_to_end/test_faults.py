@@ -99,3 +99,6 @@ def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Calla
             assert run["tokens"]["prompt"] == server.tally.prompt_tokens
             assert run["tokens"]["completion"] == server.tally.completion_tokens
             assert second.total("llm_tokens_total", token_type="prompt") < run["tokens"]["prompt"]
+            bill = (0.15 * server.tally.prompt_tokens + 0.6 * server.tally.completion_tokens) / 1e6
+            assert run["cost"] == pytest.approx(bill)
+            assert 0 < second.total("llm_cost_usd_total", model="gpt-4o-mini") < bill

@@ -182,8 +182,8 @@ class TestBounds:
             ) == len({row.name for row in CATALOGUE if agent_finished in row.signals})
 
     def test_an_open_label_without_a_bound_is_refused(self, registry: CollectorRegistry) -> None:
-        row = counter("calls_total", HELP, llm_called, by=("provider",))
-        with pytest.raises(ValueError, match="open label 'provider' has no bound; add it to subscribe"):
+        row = counter("calls_total", HELP, llm_called, by=("requested_model",))
+        with pytest.raises(ValueError, match="open label 'requested_model' has no bound; add it to subscribe"):
             subscribe([row], registry)
 
 
@@ -432,7 +432,7 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
     times: dict[str, Any] = {"llm_time": 1.0, "tool_time": 1.0, "backoff_time": 1.0, "self_time": 1.0}
     for status in ("success", "error", "timeout", "cancelled"):
         agent_finished.emit(agent_name="copywriter", status=status, duration=4.0, **calls, **times)
-    llm_called.emit(model="m", status="success", duration=1.0, prompt_tokens=1, completion_tokens=1)
+    tell_of_models()
     events.tool_called.emit(tool_name="t", status="success", duration=0.1)
     events.review_decided.emit(agent_name="reviewer", verdict="approved")
     events.workflow_step_finished.emit(
@@ -462,4 +462,50 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
         return any(v > 0 for labels, v in samples(registry, row.name + suffix) if constant <= labels.items())
 
     assert moved_while_active == {"campaign": 1}
-    assert [row.name for row in CATALOGUE if not moved(row)] == ["active_workflows", "active_agent_executions"]
+    still = {row.name for row in CATALOGUE if not moved(row)}
+    assert still == {"active_workflows", "active_agent_executions", "llm_active_requests"}  # nothing is under way
+
+
+def tell_of_models() -> None:
+    """Tell a call that answers whole, one that leaves much unsaid, one that fails, and attempts of every kind."""
+    events.llm_call_started.emit(call_id="1", model="m")
+    llm_called.emit(
+        call_id="1",
+        model="m",
+        status="success",
+        duration=1.0,
+        prompt_tokens=3,
+        completion_tokens=2,
+        cache_read_tokens=1,
+        cache_write_tokens=1,
+        reasoning_tokens=1,
+        time_to_first_token=0.1,
+        time_per_output_token=0.1,
+        cost=0.1,
+        cost_source="price_table",
+        finish_reason="stop",
+        output_fault="empty",
+    )
+    llm_called.emit(
+        model="m",
+        status="success",
+        duration=1.0,
+        usage_source="estimated",
+        estimated_prompt_tokens=1,
+        estimated_completion_tokens=1,
+    )
+    llm_called.emit(model="m", status="success", duration=1.0, cost=0.1, cost_source="provider")
+    llm_called.emit(model="m", status="error", duration=1.0, error_type="other", cost_source="unpriced")
+    events.llm_attempted.emit(
+        model="m", outcome="success", duration=0.1, retry_reason="connection", backoff=0.1, remaining_requests=1
+    )
+    events.llm_attempted.emit(
+        model="n",
+        outcome="success",
+        duration=0.1,
+        fallback_reason="connection",
+        from_model="m",
+        to_model="n",
+        remaining_requests=1,
+        remaining_tokens=1,
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from app.database import Database, Run, runs
+from app.database import Database, Run, Usage, runs
 from app.llm.models import open_model
 from app.settings import Settings
 from app.workflows.studio import Studio
@@ -135,6 +135,11 @@ class Life:
             assert monotonic() < deadline, f"run {run_id} is {run.status} after {within} s"
             await asyncio.sleep(0.02)
         return run
+
+
+def spent(finished: WorkflowFinished) -> Usage:
+    """Read what a run was told to have spent."""
+    return Usage(finished.llm_calls, finished.prompt_tokens, finished.completion_tokens, finished.cost)
 
 
 @asynccontextmanager

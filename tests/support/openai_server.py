@@ -28,6 +28,7 @@ class Usage:
     completion: int = 7
     cached: int = 0
     reasoning: int = 0
+    cache_write: int = 0
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +47,8 @@ class Answer:
     text: str = ""
     tool_calls: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     usage: Usage | None = field(default_factory=Usage)
+    finish: str | None = None
+    """Why it ends, in the provider's word; None where nothing is special."""
     model: str | None = None
     """The model that served; the one that was asked where None."""
     delay: float = 0.0
@@ -181,6 +184,24 @@ class OpenAIServer:
         self._busy.add(task)
         task.add_done_callback(self._busy.discard)
 
+    def read(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Asked | None:
+        """Read a request; None for a path that is not served."""
+        if path != "/v1/chat/completions":
+            return None
+        return Asked(body["model"], body["messages"], bool(body.get("stream")), body, headers)
+
+    def tells_usage(self, asked: Asked) -> bool:
+        """Tell whether an answer carries its usage: a stream only when it was asked for."""
+        return not asked.stream or bool((asked.body.get("stream_options") or {}).get("include_usage"))
+
+    def whole(self, answer: Answer, number: int) -> dict[str, Any]:
+        """Make the body of a plain answer."""
+        return completion(answer, number)
+
+    def frames(self, answer: Answer, number: int, *, usage: bool) -> Iterator[str]:
+        """Make the server-sent events of a streamed answer."""
+        return (f"data: {chunk}\n\n" for chunk in chunks(answer, number, usage=usage))
+
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one request of a connection; the connection ends with it."""
         try:
@@ -191,8 +212,8 @@ class OpenAIServer:
             if (method, path) == ("GET", "/v1/models"):
                 listed = [{"id": name, "object": "model", "created": 0, "owned_by": "tests"} for name in self.models]
                 writer.write(response(200, json.dumps({"object": "list", "data": listed}).encode()))
-            elif (method, path) == ("POST", "/v1/chat/completions"):
-                await self._complete(json.loads(body), headers, reader, writer)
+            elif method == "POST" and (asked := self.read(path, json.loads(body), headers)) is not None:
+                await self._complete(asked, reader, writer)
             else:
                 writer.write(response(404, b'{"error": {"message": "no such path", "code": null}}'))
             await writer.drain()
@@ -203,12 +224,10 @@ class OpenAIServer:
 
     async def _complete(
         self,
-        body: dict[str, Any],
-        headers: dict[str, str],
+        asked: Asked,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        asked = Asked(body["model"], body["messages"], bool(body.get("stream")), body, headers)
         answer = self._choose(asked)
         answer = replace(answer, model=answer.model or asked.model)
         self.asked.append(asked)
@@ -239,12 +258,11 @@ class OpenAIServer:
             writer.write(response(answer.status, answer.body, answer.headers))
             await writer.drain()
             return
-        tells_usage = answer.usage is not None
+        tells_usage = answer.usage is not None and self.tells_usage(asked)
         if asked.stream:
-            tells_usage = tells_usage and bool((asked.body.get("stream_options") or {}).get("include_usage"))
-            await self._stream(chunks(answer, number, usage=tells_usage), answer, writer)
+            await self._stream(self.frames(answer, number, usage=tells_usage), answer, writer)
         else:
-            whole = response(answer.status, json.dumps(completion(answer, number)).encode(), answer.headers)
+            whole = response(answer.status, json.dumps(self.whole(answer, number)).encode(), answer.headers)
             writer.write(whole if answer.break_after is None else whole[: answer.break_after])
             await writer.drain()
         if answer.break_after is None:
@@ -264,7 +282,7 @@ class OpenAIServer:
             if number == answer.stall_after:
                 await asyncio.Event().wait()
             await asyncio.sleep(answer.pause)
-            data = f"data: {event}\n\n".encode()
+            data = event.encode()
             writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         writer.write(b"0\r\n\r\n")
         await writer.drain()
@@ -335,4 +353,4 @@ def tool_calls(answer: Answer, number: int) -> list[dict[str, Any]]:
 
 def finish_reason(answer: Answer) -> str:
     """Say why an answer ends."""
-    return "tool_calls" if answer.tool_calls else "stop"
+    return answer.finish or ("tool_calls" if answer.tool_calls else "stop")

@@ -25,7 +25,8 @@ class Spent:
     llm_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost: float = 0.0  # US dollars, as far as prices are known
+    cost: float | None = None
+    """USD; None while no call of a known price was made."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Execution:
     llm_calls: int
     prompt_tokens: int
     completion_tokens: int
-    cost: float = 0.0
+    cost: float | None = None
 
 
 class Library(Protocol):
@@ -56,7 +57,13 @@ class AgentFailed(Exception):
     status: Literal["error", "timeout"] = "error"
 
     def __init__(
-        self, reason: str, *, llm_calls: int = 0, prompt_tokens: int = 0, completion_tokens: int = 0, cost: float = 0.0
+        self,
+        reason: str,
+        *,
+        llm_calls: int = 0,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+        cost: float | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason

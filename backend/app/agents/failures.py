@@ -6,6 +6,7 @@ from pydantic_ai import exceptions as ai
 
 from app.llm.unavailable import ModelUnavailable
 
+from .causes import timed_out
 from .tools import ToolBroken
 
 # From the particular to the general: the first that fits is told.
@@ -31,13 +32,10 @@ OTHER = "set SPARKLIO_LLM to another model"
 TIMEOUT = "{model} does not answer in time: raise SPARKLIO_LLM_TIMEOUT, or {other}"
 
 
-def timed_out(error: Exception) -> bool:
-    """Tell whether time ran out, ours or the transport's."""
-    return isinstance(error, (TimeoutError, ai.ModelRequestTimeout, ai.ModelTimeoutError))
-
-
 def reason(error: Exception, model: str) -> str | None:
     """Say in one line why an agent failed; None for what is no failure of model or tool but a defect of ours."""
+    if isinstance(error, ExceptionGroup):
+        error = error.exceptions[-1]  # of a chain of models, what the last one said
     if timed_out(error):
         return TIMEOUT.format(model=model, other=OTHER)
     for kind, words in REASONS:

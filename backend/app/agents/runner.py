@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -9,17 +11,19 @@ from pydantic import BaseModel
 from pydantic_ai import Agent, ModelRetry
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RunUsage, UsageLimits
+from pydantic_ai.usage import UsageLimits
 
 from events import Running, agent_run, review_decided
+from events.bridges.pydantic_ai import observed
 
 from . import tools
 from .assignment import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
-from .causes import cause
+from .causes import cause, timed_out
 from .context import Context, estimate
-from .failures import reason, timed_out
+from .failures import reason
 from .phases import Phases
 from .prompt import compose, size
 from .roster import AGENTS, AgentSpec, Review
@@ -51,17 +55,15 @@ async def execute(
     with agent_run(agent_name=agent_name, task=assignment.task) as run:
         desk = tools.Desk(library, assignment.brand)
         try:
-            output = await ask(spec, assignment, model, desk, spent, window or model.context_window)
+            with charged(run, spent, desk.phases):
+                output = await ask(spec, assignment, model, desk, spent, window or model.context_window)
         except Exception as error:
             run.note(error=type(error).__name__, error_type=cause(error))
             said = reason(error, model.model_name)
             if said is None:
                 raise
             failed = AgentTimedOut if timed_out(error) else AgentFailed
-            raise failed(said, **vars(spent) | {"cost": run.totals.get("cost", 0.0)}) from error
-        finally:
-            spent.cost = run.totals.get("cost", 0.0)
-            note_times(run, desk.phases)
+            raise failed(said, **vars(spent)) from error
         if isinstance(output, Review):
             review_decided.emit(verdict=output.verdict)
     if isinstance(output, BaseModel):
@@ -70,12 +72,25 @@ async def execute(
     return Execution({"text": output}, output, **vars(spent))
 
 
-def note_times(run: Running, phases: Phases) -> None:
-    """Note what an execution's time went to; a call of a model is waited for with its pauses between attempts."""
-    tool, backoff = phases.seconds("tool"), run.totals.get("backoff_time", 0.0)
-    llm = max(0.0, phases.seconds("llm") - backoff)
-    own = max(0.0, run.elapsed - llm - backoff - tool)
-    run.note(llm_time=llm, tool_time=tool, backoff_time=backoff, self_time=own)
+@contextmanager
+def charged(run: Running, spent: Spent, phases: Phases) -> Iterator[None]:
+    """Add up what an execution cost and what its time went to, however the block is left.
+
+    What it cost is what its calls told: one that was cut off has cost something too, and no count is past all reason.
+    A call of a model is waited for with its pauses between attempts; those are a phase of their own.
+    """
+    try:
+        yield
+    finally:
+        told = run.totals
+        spent.prompt_tokens += int(told.get("prompt_tokens", 0))
+        spent.completion_tokens += int(told.get("completion_tokens", 0))
+        if "cost" in told:
+            spent.cost = (spent.cost or 0.0) + told["cost"]
+        tool, backoff = phases.seconds("tool"), told.get("backoff_time", 0.0)
+        llm = max(0.0, phases.seconds("llm") - backoff)
+        own = max(0.0, run.elapsed - llm - backoff - tool)
+        run.note(llm_time=llm, tool_time=tool, backoff_time=backoff, self_time=own)
 
 
 async def ask(  # noqa: PLR0917 - its caller hands over all that it has
@@ -86,27 +101,31 @@ async def ask(  # noqa: PLR0917 - its caller hands over all that it has
     prompt, dropped = compose(spec, assignment, found, window)
     sent = spec.instructions + prompt
     context = Context(size(sent), estimate(sent), dropped, window)
-    calls_tools = model.profile.get("supports_tools", True)
-    used = RunUsage()
+    calls_tools = all(one.profile.get("supports_tools", True) for one in members(model))
     try:
         answer = await made(spec.name, calls_tools).run(
             prompt,
-            model=Counted(model, spent, desk.phases, context),
+            model=Counted(observed(model), spent, desk.phases, context),
             deps=desk,
             model_settings=ModelSettings(
                 max_tokens=THINKING if calls_tools else spec.max_tokens, temperature=spec.temperature, seed=SEED
             ),
-            usage=used,
             usage_limits=UsageLimits(request_limit=REQUESTS),
         )
     finally:
         context.answered(None)  # also where no call was made: it was built all the same
-        spent.prompt_tokens += used.input_tokens
-        spent.completion_tokens += used.output_tokens
     output: str | BaseModel = answer.output
     if isinstance(output, str):
         return tidy(output, cut_off=answer.response.finish_reason == "length")
     return output
+
+
+def members(model: Model) -> list[Model]:
+    """Name the models of a chain, or the only one: a chain has no profile of its own."""
+    inner = model
+    while isinstance(inner, WrapperModel):
+        inner = inner.wrapped
+    return inner.models if isinstance(inner, FallbackModel) else [model]
 
 
 @lru_cache

@@ -83,7 +83,7 @@ class StepFound(BaseModel):
     duration: float = Field(description="Seconds")
     llm_calls: int
     tokens: Tokens
-    cost: float = Field(description="US dollars, as far as prices are known")
+    cost: float | None = Field(description="USD; null where nobody knows a price")
 
     @classmethod
     def of(cls, step: Step) -> StepFound:
@@ -116,7 +116,7 @@ class RunListed(BaseModel):
     finished_at: datetime | None
     llm_calls: int
     tokens: Tokens = Field(description="Summed from the steps")
-    cost: float = Field(description="US dollars, summed from the steps, as far as prices are known")
+    cost: float | None = Field(description="USD, summed from the steps; null where nobody knows a price")
 
     @classmethod
     def of(cls, run: Run) -> RunListed:
@@ -151,7 +151,7 @@ def _told(run: Run) -> dict[str, Any]:
         "finished_at": run.finished_at,
         "llm_calls": spent.llm_calls,
         "tokens": Tokens.of(spent),
-        "cost": run.cost,
+        "cost": spent.cost,
     }
 
 

@@ -21,6 +21,8 @@ class Usage(NamedTuple):
     llm_calls: int
     prompt_tokens: int
     completion_tokens: int
+    cost: float | None = None
+    """USD, of the calls whose price is known; None where none is."""
 
 
 class Model(DeclarativeBase):
@@ -92,12 +94,8 @@ class Run(Model):
             sum(step.llm_calls for step in self.steps),
             sum(step.prompt_tokens for step in self.steps),
             sum(step.completion_tokens for step in self.steps),
+            fsum(costs) if (costs := [step.cost for step in self.steps if step.cost is not None]) else None,
         )
-
-    @property
-    def cost(self) -> float:
-        """What the loaded steps cost, in US dollars, as far as prices are known."""
-        return fsum(step.cost for step in self.steps)
 
     @property
     def rejected(self) -> bool:
@@ -125,6 +123,6 @@ class Step(Model):
     llm_calls: Mapped[int] = mapped_column(default=0)
     prompt_tokens: Mapped[int] = mapped_column(default=0)
     completion_tokens: Mapped[int] = mapped_column(default=0)
-    cost: Mapped[float] = mapped_column(default=0.0, server_default="0")  # US dollars, as far as prices are known
+    cost: Mapped[float | None]  # USD, of the calls whose price is known; None where none is
 
     run: Mapped[Run] = relationship(back_populates="steps", lazy="raise")

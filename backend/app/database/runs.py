@@ -120,7 +120,7 @@ async def save_step(
     llm_calls: int,
     prompt_tokens: int,
     completion_tokens: int,
-    cost: float = 0.0,
+    cost: float | None = None,
 ) -> None:
     """Store a step; of a second attempt the outcome replaces the first one's, and what both spent is added up."""
     outcome = {
@@ -132,14 +132,19 @@ async def save_step(
         "started_at": started_at,
         "duration": duration,
     }
-    tokens = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
-    spent = {"llm_calls": llm_calls, **tokens, "cost": cost}
-    inserting = insert_into(session, Step).values({"run_id": run_id, "name": name, **outcome, **spent})
+    spent = {"llm_calls": llm_calls, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    inserting = insert_into(session, Step).values({"run_id": run_id, "name": name, **outcome, **spent, "cost": cost})
     new = inserting.excluded
+    # A cost that nobody knows adds nothing, and two of them are no 0.
+    together = func.coalesce(Step.cost + new["cost"], Step.cost, new["cost"])
     await session.execute(
         inserting.on_conflict_do_update(
             index_elements=["run_id", "name"],
-            set_={**{key: new[key] for key in outcome}, **{key: getattr(Step, key) + new[key] for key in spent}},
+            set_={
+                **{key: new[key] for key in outcome},
+                **{key: getattr(Step, key) + new[key] for key in spent},
+                "cost": together,
+            },
         )
     )
 
@@ -152,9 +157,11 @@ async def step(session: AsyncSession, run_id: str, name: str) -> Step | None:
 
 async def usage(session: AsyncSession, run_id: str) -> Usage:
     """Sum what the steps of a run spent so far."""
-    columns = (Step.llm_calls, Step.prompt_tokens, Step.completion_tokens)
+    columns = (Step.llm_calls, Step.prompt_tokens, Step.completion_tokens, Step.cost)
     row = (await session.execute(select(*(func.sum(column) for column in columns)).where(Step.run_id == run_id))).one()
-    return Usage(*(int(amount or 0) for amount in row))
+    *counts, cost = row
+    calls, prompt, completion = (int(amount or 0) for amount in counts)
+    return Usage(calls, prompt, completion, cost)
 
 
 def _whole() -> Select[Run]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from asyncio import to_thread
+import asyncio
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings, merge_model_settings
+
+from events.bridges.pydantic_ai import observed
 
 from .embedded import EmbeddedServer
 
@@ -22,10 +24,15 @@ ONE_PARAGRAPH = ModelSettings(
 
 
 class Limited(WrapperModel):
-    """A model whose calls are made once and end in time."""
+    """A model whose calls are made once and end in time.
 
-    def __init__(self, wrapped: Model, limit: float) -> None:
+    pydantic-ai keeps the time itself for a model that stands alone. In a chain it would ask the innermost model for its
+    limit, which knows none: there it is kept here (``in_chain``).
+    """
+
+    def __init__(self, wrapped: Model, limit: float, *, in_chain: bool = False) -> None:
         super().__init__(wrapped)
+        self._limit = limit if in_chain else None
         # `timeout` is the transport's, between two bytes; `request_timeout` is pydantic-ai's, for the whole call. A
         # setting that a provider does not know is left out, since it would warn at every call.
         wanted = ModelSettings(timeout=limit, request_timeout=limit, max_retries=0)
@@ -36,6 +43,17 @@ class Limited(WrapperModel):
     def settings(self) -> ModelSettings | None:
         """The wrapped model's settings, with the limits."""
         return merge_model_settings(self.wrapped.settings, self._limits)
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Make the call within the limits."""
+        limited = merge_model_settings(self._limits, model_settings)
+        async with asyncio.timeout(self._limit):
+            return await self.wrapped.request(messages, limited, model_request_parameters)
 
 
 class Embedded(WrapperModel):
@@ -48,6 +66,7 @@ class Embedded(WrapperModel):
     def __init__(self, wrapped: OpenAIChatModel, server: EmbeddedServer) -> None:
         super().__init__(wrapped)
         self._chat = wrapped
+        self._streaming = observed(wrapped)  # each attempt is told, with the time of its first token
         self._server = server
 
     async def request(
@@ -58,11 +77,11 @@ class Embedded(WrapperModel):
     ) -> ModelResponse:
         """Ask for an answer and collect it."""
         if self._server.pid is None:
-            await to_thread(self._server.revive)
+            await asyncio.to_thread(self._server.revive)
             self._chat.client.base_url = self._server.base_url
         if model_request_parameters.output_mode == "text":
             model_settings = merge_model_settings(ONE_PARAGRAPH, model_settings)
-        async with self._chat.request_stream(messages, model_settings, model_request_parameters) as stream:
+        async with self._streaming.request_stream(messages, model_settings, model_request_parameters) as stream:
             async for _ in stream:
                 pass
         return stream.get()

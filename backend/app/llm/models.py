@@ -11,31 +11,40 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic_ai.exceptions import UserError
-from pydantic_ai.models import Model, infer_model
+from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior, UserError
+from pydantic_ai.models import Model, create_async_httpx2_client, infer_model
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.profiles.openai import OpenAIModelProfile
-from pydantic_ai.providers import Provider, infer_provider
+from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
 from app.settings import Settings
-from events.bridges.pydantic_ai import observed
+from events.bridges.pydantic_ai import hear, observed
 
 from .calls import Embedded, Limited
 from .embedded import ALIAS, WINDOW, EmbeddedServer, ModelMissing
+from .outputs import fits
+from .prices import price
+from .retries import Retrying
 from .unavailable import ModelUnavailable, UnavailableModel
 
 __all__ = ["LLM", "ModelUnavailable", "open_model"]
 
+Opened = tuple[Model, str, Callable[[], Awaitable[None]]]
+"""A model, its name, and what sees whether it can be reached."""
+
+FALL_BACK_ON = (ModelAPIError, UnexpectedModelBehavior, ModelUnavailable, TimeoutError)
+HEARD = {"openai", "openai-chat", "openai-responses", "anthropic", "google"}  # what they say of rate limits is told
 BY_ADDRESS = {"openai", "openai-chat", "openai-responses", "ollama"}  # what a server of one's own may speak
 FORMS = "SPARKLIO_LLM takes embedded, or provider:model as in openai:gpt-4o-mini, ollama:qwen3:4b, anthropic:..."
 OLLAMA = "http://localhost:11434/v1"
@@ -53,13 +62,22 @@ EMBEDDED = OpenAIModelProfile(
 
 
 class LLM:
-    """A model and what goes with it; `model` tells every call as `llm_called`."""
+    """A model and what goes with it; `model` tells every call as `llm_called`.
+
+    `name` is the one that is asked first, `names` has those that it falls back on as well.
+    """
 
     def __init__(
-        self, model: Model, name: str, probe: Callable[[], Awaitable[None]], resources: AsyncExitStack
+        self,
+        model: Model,
+        name: str,
+        probe: Callable[[], Awaitable[None]],
+        resources: AsyncExitStack,
+        names: Sequence[str],
     ) -> None:
-        self.model = observed(model)
+        self.model = observed(model, price=price, fits=fits)
         self.name = name
+        self.names = tuple(dict.fromkeys(names))
         self._probe = probe
         self.resources = resources
         self._checking = asyncio.Lock()
@@ -89,33 +107,50 @@ class LLM:
 
 
 async def open_model(settings: Settings) -> LLM:
-    """Open the model that the settings name.
+    """Open the model that the settings name, and those to fall back on.
 
-    When the embedded model is not installed, the answer is an LLM whose calls and checks say so.
+    Each is asked again by itself before the next one gets its turn. When the embedded model is not installed, it is
+    one whose calls and checks say so.
 
     Raises:
         ModelUnavailable: the name, a key or a package is wrong or missing.
     """
-    if settings.llm == "embedded":
+    async with AsyncExitStack() as opening:
+        opened = [await open_one(name, settings, opening) for name in settings.models]
+        resources = opening.pop_all()
+    [(first, name, probe), *others] = opened
+    model = FallbackModel(first, *(other for other, _, _ in others), fallback_on=FALL_BACK_ON) if others else first
+    return LLM(model, name, probe, resources, [name for _, name, _ in opened])
+
+
+async def open_one(name: str, settings: Settings, resources: AsyncExitStack) -> Opened:
+    """Open one model, each of whose attempts is told."""
+    if name == "embedded":
         server = EmbeddedServer()
         try:
             await asyncio.to_thread(server.start)
         except ModelMissing as missing:
             absent = UnavailableModel(ALIAS, missing)
-            return LLM(absent, ALIAS, absent.refuse, AsyncExitStack())
-        llm = await embedded(settings, server)
-        llm.resources.push_async_callback(asyncio.to_thread, server.stop)
-        return llm
+            return absent, ALIAS, absent.refuse
+        resources.push_async_callback(asyncio.to_thread, server.stop)
+        return await serve(settings, server, resources)
+    client = await resources.enter_async_context(create_async_httpx2_client())
+    client.event_hooks = {"response": [hear]}
     # In a thread: it imports the provider's SDK, which takes a second.
-    model = Limited(await asyncio.to_thread(remote, settings.llm, settings.llm_base_url), settings.llm_timeout)
-    resources = AsyncExitStack()
+    model = await asyncio.to_thread(remote, name, settings.llm_base_url, client)
     await resources.enter_async_context(model)
-    return LLM(model, model.model_name, lambda: reach(model.base_url), resources)
+    return kept(observed(model), settings), model.model_name, lambda: reach(model.base_url)
 
 
 async def embedded(settings: Settings, server: EmbeddedServer) -> LLM:
     """Open the model that a server of ours serves; the server stays with who started it."""
     resources = AsyncExitStack()
+    model, name, probe = await serve(settings, server, resources)
+    return LLM(model, name, probe, resources, [name])
+
+
+async def serve(settings: Settings, server: EmbeddedServer, resources: AsyncExitStack) -> Opened:
+    """Make the model that a server of ours serves."""
     # Loopback is not for the proxies that the environment names.
     client = await resources.enter_async_context(httpx2.AsyncClient(trust_env=False))
     provider = OpenAICompatibleProvider("embedded", base_url=server.base_url, api_key=server.key, http_client=client)
@@ -125,10 +160,16 @@ async def embedded(settings: Settings, server: EmbeddedServer) -> LLM:
         await asyncio.to_thread(server.revive)
         await reach(f"{server.address}/health", trust_env=False)
 
-    return LLM(Limited(Embedded(chat, server), settings.llm_timeout), ALIAS, probe, resources)
+    return kept(Embedded(chat, server), settings), ALIAS, probe
 
 
-def remote(name: str, base_url: str | None) -> Model:
+def kept(model: Model, settings: Settings) -> Model:
+    """Keep a model's calls in their limits, and make those again that failed in a way that passes."""
+    limited = Limited(model, settings.llm_timeout, in_chain=len(settings.models) > 1)
+    return Retrying(limited, settings.llm_retries, settings.llm_timeout)
+
+
+def remote(name: str, base_url: str | None, client: httpx2.AsyncClient) -> Model:
     """Make the model of a pydantic-ai name, such as ``openai:gpt-4o-mini``, at an address of one's own if given."""
     provider_name, _, model_name = name.partition(":")
     if base_url and provider_name not in BY_ADDRESS:
@@ -142,11 +183,17 @@ def remote(name: str, base_url: str | None) -> Model:
 
     def provider(kind: str) -> Provider[Any]:
         if kind == "ollama":
-            return OllamaProvider(base_url=with_path(base_url or os.environ.get("OLLAMA_BASE_URL") or OLLAMA))
-        return OpenAIProvider(base_url=with_path(base_url)) if base_url else infer_provider(kind)
+            at = base_url or os.environ.get("OLLAMA_BASE_URL") or OLLAMA
+            return OllamaProvider(base_url=with_path(at), http_client=client)
+        if base_url:
+            return OpenAIProvider(base_url=with_path(base_url), http_client=client)
+        if kind in HEARD:
+            made: Provider[Any] = infer_provider_class(kind)(http_client=client)  # type: ignore[call-arg]  # they all take one
+            return made
+        return infer_provider(kind)
 
     try:
-        return infer_model(name, provider if provider_name in BY_ADDRESS else infer_provider)
+        return infer_model(name, provider)
     except (ImportError, UserError, ValueError) as reason:
         raise ModelUnavailable(f"SPARKLIO_LLM={name} cannot be used: {for_users(reason)} ({FORMS})") from None
 

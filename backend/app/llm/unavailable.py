@@ -8,7 +8,7 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
 
 
-class ModelUnavailable(Exception):
+class ModelUnavailable(ConnectionError):
     """The model cannot be asked; the message says in one line why, and what to do."""
 
 

@@ -55,7 +55,7 @@ class StepRecord:
     llm_calls: int
     prompt_tokens: int
     completion_tokens: int
-    cost: float
+    cost: float | None
 
 
 class Ledger:
@@ -179,7 +179,7 @@ def _tell_end(run: Run, ending: Ending) -> None:
         llm_calls=spent.llm_calls,
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
-        cost=run.cost,
+        cost=spent.cost,
         rejected=run.rejected,
     )
 

@@ -31,7 +31,13 @@ def new_settings(model: OpenAIServer, tmp_path: Path) -> NewSettings:
     """Settings for the scripted model and one and the same data directory."""
 
     def make(**more: object) -> Settings:
-        given = {"data_dir": tmp_path, "llm": "openai:scripted", "llm_base_url": model.base_url, **more}
+        given = {
+            "data_dir": tmp_path,
+            "llm": "openai:scripted",
+            "llm_base_url": model.base_url,
+            "llm_retries": 0,
+            **more,
+        }
         return Settings(**given)  # type: ignore[arg-type]  # pydantic looks at them
 
     return make

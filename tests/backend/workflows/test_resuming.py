@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.database import Database, brands, runs
 from app.settings import Settings
 from app.workflows import recovery, slots
-from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, suits
+from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
 from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.waiting import until
 
@@ -44,7 +44,7 @@ async def test_a_run_goes_on_where_the_last_studio_left_it(
     assert [event.run_id for event in told.resumed] == [run_id]
     assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer: what was done is not done again
     [finished] = told.finished
-    assert (finished.llm_calls, finished.prompt_tokens, finished.completion_tokens) == tuple(run.usage)
+    assert spent(finished) == run.usage
     assert run.usage.prompt_tokens == model.tally.prompt_tokens
 
 
@@ -204,7 +204,7 @@ async def test_runs_balance_however_often_the_studio_restarts(
             run = await life.ended(run_id, within=40)
             assert (run.status, {step.status for step in run.steps}) == ("completed", {"success"})
             [finished] = [event for event in told.finished if event.run_id == run_id]
-            assert (finished.llm_calls, finished.prompt_tokens, finished.completion_tokens) == tuple(run.usage)
+            assert spent(finished) == run.usage
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from app.workflows.studio import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
-from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, suits
+from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
 from tests.support.openai_server import OpenAIServer, fails, sends, stalls
 from tests.support.waiting import until
 
@@ -31,9 +31,8 @@ async def test_a_run_is_told_as_its_rows_and_the_model_server_have_it(
     [started], [finished] = told.started, told.finished
     assert (started.workflow_type, finished.workflow_type) == (workflow_type, workflow_type)
     assert (finished.run_id, finished.status, finished.error) == (run.id, "completed", "")
-    spent = (finished.llm_calls, finished.prompt_tokens, finished.completion_tokens)
-    assert spent == tuple(run.usage)
-    assert spent == (model.tally.requests, model.tally.prompt_tokens, model.tally.completion_tokens)
+    assert spent(finished) == run.usage
+    assert run.usage[:3] == (model.tally.requests, model.tally.prompt_tokens, model.tally.completion_tokens)
     assert started.queue_wait is not None
     assert finished.duration > 0
     assert {call.run_id for call in told.calls} == {run.id}
@@ -230,7 +229,7 @@ async def test_runs_cancelled_at_any_moment_balance(model: OpenAIServer, told: T
             run = await life.ended(run_id)
             [finished] = [event for event in told.finished if event.run_id == run_id]
             assert finished.status == run.status
-            assert (finished.llm_calls, finished.prompt_tokens, finished.completion_tokens) == tuple(run.usage)
+            assert spent(finished) == run.usage
 
         kinds = ("campaign", "product_content", "brand_identity")
         await asyncio.gather(*(one(kinds[i % 3], dice.uniform(0, 4)) for i in range(40)))

@@ -11,16 +11,16 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters, create_async_httpx2_client
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS
 from app.database import Database
-from app.llm.calls import Limited
-from app.llm.models import LLM, reach, remote
+from app.llm.models import LLM, kept, reach, remote
 from app.workflows.catalogue import WORKFLOWS
 from app.workflows.studio import Studio
+from events.bridges.pydantic_ai import observed
 from metrics import CATALOGUE, subscribe
 from tests.support.living_studio import Life, NewSettings, Told, suits
 from tests.support.openai_server import Answer, Asked, OpenAIServer, fails, says, stalls
@@ -105,8 +105,9 @@ async def test_every_count_is_the_servers_own(
         database = Database(settings)
         parts.push_async_callback(database.close)
         await database.upgrade()
-        asked = Streaming(Limited(remote("openai:scripted", model.base_url), settings.llm_timeout))
-        llm = LLM(asked, "scripted", lambda: reach(model.base_url), parts)
+        client = await parts.enter_async_context(create_async_httpx2_client())
+        asked = Streaming(kept(observed(remote("openai:scripted", model.base_url, client)), settings))
+        llm = LLM(asked, "scripted", lambda: reach(model.base_url), parts, ["scripted"])
         studio = Studio(database, llm, settings)
         await studio.start()
         parts.push_async_callback(studio.stop)

@@ -1,0 +1,15 @@
+"""Every request to a language model through pydantic-ai told as `llm_called`, its attempts as `llm_attempted`.
+
+>>> from events.bridges.pydantic_ai import observed
+>>> agent = Agent(observed(infer_model("openai:gpt-4o-mini")))  # doctest: +SKIP
+
+`wrapper` puts itself around a model and `requests` follows what is asked of it; `telling` tells it, with what
+`answers`, `bills` and `errors` read. What is told are names, numbers and the class of an error; never a prompt, an
+output or an error's message.
+"""
+
+from .errors import error_type_of
+from .requests import hear
+from .wrapper import Observed, observed
+
+__all__ = ["Observed", "error_type_of", "hear", "observed"]

@@ -1,0 +1,210 @@
+"""Calls of the studio's model: retried, handed on to another, priced; and what no provider can do to the counts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from app.agents import AgentFailed, Assignment, Spent, execute
+from app.llm.models import open_model
+from app.settings import Settings
+from events import LLMAttempted, agent_finished, llm_attempted, llm_called
+from metrics import CATALOGUE, subscribe
+from tests.support.openai_server import Answer, Asked, OpenAIServer, Usage, completion, fails, says, sends, stalls
+
+pytestmark = pytest.mark.slow
+
+BRIEF = Assignment(brand="Acme", product="earbuds", features=("small",), audience="commuters", task="Write a slogan.")
+Read = Callable[..., float | None]
+
+
+class Shelf:
+    async def brand_facts(self, brand: str) -> str:
+        return ""
+
+    async def earlier_copy(self, brand: str, limit: int = 2) -> list[str]:
+        return []
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    made = CollectorRegistry()
+    with subscribe(CATALOGUE, made):
+        yield made
+
+
+@pytest.fixture
+def read(registry: CollectorRegistry) -> Read:
+    return lambda name, **labels: registry.get_sample_value(f"sparklio_{name}", labels)
+
+
+@pytest.fixture
+def attempts() -> Iterator[list[LLMAttempted]]:
+    with llm_attempted.captured() as seen:
+        yield seen
+
+
+async def ask(server: OpenAIServer, spent: Spent | None = None, **settings: Any) -> None:
+    given: dict[str, Any] = {"llm": "openai:gpt-4o-mini", "llm_base_url": server.base_url, "llm_retries": 0, **settings}
+    llm = await open_model(Settings(**given))
+    try:
+        await execute("copywriter", BRIEF, model=llm.model, library=Shelf(), usage=spent)
+    finally:
+        await llm.close()
+
+
+async def test_a_retry_waits_as_long_as_the_provider_asks(
+    server: OpenAIServer, read: Read, attempts: list[LLMAttempted]
+) -> None:
+    server.behaviour = [fails(429, retry_after=1), says()]
+    with llm_called.captured() as calls:
+        await ask(server, llm_retries=2)
+    assert [(one.attempt, one.outcome, one.retry_reason) for one in attempts] == [
+        (1, "rate_limited", None),
+        (2, "success", "rate_limited"),
+    ]
+    assert 1 <= (read("llm_backoff_seconds_total", provider="openai") or 0) < 2
+    assert [(call.status, call.attempts) for call in calls] == [("success", 2)]
+    assert {one.call_id for one in attempts} == {calls[0].call_id}
+
+
+async def test_a_wait_past_the_limit_of_the_call_is_not_waited(
+    server: OpenAIServer, attempts: list[LLMAttempted]
+) -> None:
+    server.behaviour = fails(429, retry_after=3600)
+    with pytest.raises(AgentFailed, match="too often"):
+        await ask(server, llm_retries=5, llm_timeout=5)
+    assert len(attempts) == 1
+
+
+async def test_retries_end(server: OpenAIServer, read: Read) -> None:
+    server.behaviour = fails(500)
+    with pytest.raises(AgentFailed, match="HTTP 500"):
+        await ask(server, llm_retries=1)
+    assert server.tally.requests == 2
+    assert read("llm_retries_total", model="gpt-4o-mini", reason="provider_5xx") == 1
+    assert read("llm_requests_total", model="gpt-4o-mini", status="error") == 1
+    assert read("llm_attempts_total", provider="openai", outcome="error") == 2
+
+
+@pytest.mark.parametrize(
+    ("failing", "reason"),
+    [(fails(500), "provider_5xx"), (stalls(), "timeout"), (sends(b"<html>"), "invalid_response"), (fails(401), "auth")],
+    ids=["5xx", "stalls", "rubbish", "no key"],
+)
+async def test_the_next_model_of_the_chain_answers(
+    failing: Answer, reason: str, server: OpenAIServer, read: Read
+) -> None:
+    server.behaviour = lambda asked: failing if asked.model == "gpt-4o-mini" else says()
+    await ask(server, llm_fallbacks="openai:gpt-4o, openai:gpt-4.1", llm_timeout=0.5)
+    fell = {"from_model": "gpt-4o-mini", "to_model": "gpt-4o", "reason": reason}
+    assert read("llm_fallbacks_total", **fell) == 1
+    assert read("llm_requests_total", model="gpt-4o", status="success") == 1
+    assert read("llm_tokens_total", model="gpt-4o", token_type="prompt") == 11
+    assert read("llm_active_requests", model="gpt-4o-mini") == 0
+
+
+async def test_a_chain_that_fails_says_what_the_last_model_said(server: OpenAIServer, read: Read) -> None:
+    server.behaviour = lambda asked: fails(500 if asked.model == "gpt-4o-mini" else 401)
+    with pytest.raises(AgentFailed, match="refuses the studio's key"):
+        await ask(server, llm_fallbacks="openai:gpt-4o")
+    assert read("llm_errors_total", model="gpt-4o", error_type="auth") == 1
+
+
+async def test_cost_rolls_up_to_the_agent(server: OpenAIServer, read: Read) -> None:
+    server.behaviour = says(usage=Usage(1000, 200, cached=600))
+    spent = Spent()
+    with agent_finished.captured() as finished:
+        await ask(server, spent)
+    assert spent.cost == finished[0].cost == pytest.approx(0.000225)
+    assert read("llm_cost_usd_total", model="gpt-4o-mini", source="price_table") == pytest.approx(0.000225)
+
+
+async def test_a_model_that_nobody_prices_is_unpriced_and_not_free(server: OpenAIServer, read: Read) -> None:
+    spent = Spent()
+    await ask(server, spent, llm="openai:home-made")
+    assert spent.cost is None
+    assert read("llm_unpriced_requests_total", model="home-made") == 1
+    assert read("llm_cost_usd_total", model="home-made", source="price_table") == 0
+
+
+async def test_a_model_at_home_costs_nothing_on_purpose(server: OpenAIServer, read: Read) -> None:
+    spent = Spent()
+    await ask(server, spent, llm="ollama:qwen3:4b")
+    assert spent.cost == 0
+    assert read("llm_unpriced_requests_total", model="qwen3:4b") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("Fine, I approve.", "invalid_json"), ('{"verdict": "splendid"}', "schema_mismatch")]
+)
+async def test_answers_in_another_form_are_counted(text: str, reason: str, server: OpenAIServer, read: Read) -> None:
+    def answer(asked: Asked) -> Answer:
+        tool = asked.body["tools"][-1]["function"]["name"]
+        return says(json.dumps({"tool": tool}), usage=Usage()) if not tool else wrong(tool)
+
+    def wrong(tool: str) -> Answer:
+        body = completion(says("", tool_calls=((tool, {}),), model="gpt-4o-mini"), 1)
+        body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = text
+        return sends(json.dumps(body).encode())
+
+    server.behaviour = answer
+    llm = await open_model(Settings(llm="openai:gpt-4o-mini", llm_base_url=server.base_url, llm_retries=0))
+    with pytest.raises(AgentFailed, match="does not answer in the form"):
+        await execute("reviewer", BRIEF, model=llm.model, library=Shelf())
+    await llm.close()
+    assert read("llm_invalid_outputs_total", model="gpt-4o-mini", reason=reason) == server.tally.requests
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": -5, "completion_tokens": 7}, 'usage_missing_total{model="gpt-4o-mini"} 1.0'),
+        ({"prompt_tokens": 11, "completion_tokens": -7}, 'usage_missing_total{model="gpt-4o-mini"} 1.0'),
+        (
+            {"prompt_tokens": float("nan"), "completion_tokens": 7},
+            'errors_total{error_type="invalid_response",',
+        ),
+        ({"prompt_tokens": 10**15, "completion_tokens": 7}, 'reason="too_large"} 1.0'),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Failed to extract usage")  # pydantic-ai's own word on such an answer
+async def test_counts_that_can_not_be_reach_no_series(
+    usage: dict[str, Any], counted: str, server: OpenAIServer, registry: CollectorRegistry
+) -> None:
+    body = completion(says(model="gpt-4o-mini"), 1)
+    server.behaviour = sends(json.dumps({**body, "usage": {**usage, "total_tokens": 18}}).encode())
+    with suppress(AgentFailed):  # pydantic-ai takes no answer with NaN in it
+        await ask(server)
+    text = generate_latest(registry).decode()
+    values = [
+        float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("sparklio_llm_tokens_total")
+    ]
+    assert all(0 <= value < 100 for value in values)
+    assert re.search(rf"{re.escape(counted)}.* 1.0$|{re.escape(counted)}$", text, re.MULTILINE)
+
+
+async def test_a_name_of_megabytes_is_counted_as_other(server: OpenAIServer, read: Read) -> None:
+    server.behaviour = says(model="x" * 10_000_000)
+    with llm_called.captured() as calls:
+        await ask(server)
+    assert len(calls[0].model) < 1000
+    assert read("llm_requests_total", model="other", status="success") == 1
+    assert read("label_overflows_total", metric="sparklio_llm_requests_total", label="model") == 1

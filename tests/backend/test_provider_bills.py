@@ -1,0 +1,196 @@
+"""What each provider bills is what `/metrics` says: pydantic-ai's own adapters over HTTP, bodies in documented formats.
+
+After a change that is meant: ``UPDATE_GOLDEN=1 pytest tests/backend/test_provider_bills.py``, then read the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
+from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.google import GoogleModel
+from pydantic_ai.models.ollama import OllamaModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.google import GoogleProvider
+from pydantic_ai.providers.ollama import OllamaProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from app.llm.calls import Limited
+from app.llm.outputs import fits
+from app.llm.prices import price
+from app.llm.retries import Retrying
+from events.bridges.pydantic_ai import hear, observed
+from metrics import CATALOGUE, subscribe
+from tests.support.openai_server import Answer, Behaviour, OpenAIServer, Usage, fails, says, sends
+from tests.support.provider_servers import AnthropicServer, GeminiServer, OllamaServer
+
+pytestmark = pytest.mark.slow
+
+GOLDEN = Path(__file__).parent / "golden"
+PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something of forty bytes, or so.")])]
+LIMIT = 10.0
+
+SERVERS: dict[str, Callable[[], OpenAIServer]] = {
+    "openai": OpenAIServer,
+    "anthropic": AnthropicServer,
+    "gemini": GeminiServer,
+    "ollama": OllamaServer,
+}
+
+FULL = Usage(prompt=1000, completion=200, cached=600)
+# fmt: off
+REFUSALS: dict[str, dict[str, Answer]] = {
+    "openai": {
+        "429": fails(429, "Rate limit reached", retry_after=1, type="requests", code="rate_limit_exceeded"),
+        "5xx": fails(500, "The server had an error", type="server_error"),
+        "too long": fails(400, "This model's maximum context length is 128000 tokens.", type="invalid_request_error", code="context_length_exceeded"),
+        "filtered": fails(400, "Invalid prompt", type="invalid_request_error", code="content_policy_violation"),
+    },
+    "anthropic": {
+        "429": sends(b'{"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}', status=429),
+        "5xx": sends(b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}', status=529),
+        "too long": sends(b'{"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 250000 tokens > 200000 maximum"}}', status=400),
+        "filtered": says("", finish="refusal", usage=Usage(10, 1)),
+    },
+    "gemini": {
+        "429": sends(b'{"error": {"code": 429, "message": "Resource has been exhausted", "status": "RESOURCE_EXHAUSTED"}}', status=429),
+        "5xx": sends(b'{"error": {"code": 503, "message": "The model is overloaded", "status": "UNAVAILABLE"}}', status=503),
+        "too long": sends(b'{"error": {"code": 400, "message": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", "status": "INVALID_ARGUMENT"}}', status=400),
+        "filtered": says("", finish="SAFETY", usage=Usage(10, 0)),
+    },
+    "ollama": {
+        "429": fails(429, "too many requests", type="rate_limit_error"),
+        "5xx": fails(503, "server busy, please try again. maximum pending requests exceeded", type="api_error"),
+        "too long": fails(400, "the prompt is too long: 5000 tokens exceeds the context length of 4096", type="invalid_request_error"),
+        "filtered": says("", finish="content_filter"),
+    },
+}
+# fmt: on
+
+
+LIMITS: dict[str, dict[str, str]] = {
+    "openai": {"x-ratelimit-remaining-requests": "9999", "x-ratelimit-remaining-tokens": "40"},
+    "anthropic": {"anthropic-ratelimit-requests-remaining": "49", "anthropic-ratelimit-tokens-remaining": "80000"},
+    "gemini": {},
+    "ollama": {"x-ratelimit-remaining-requests": "9.2e18"},
+}
+
+
+def told_to_wait(answer: Answer) -> Answer:
+    return Answer(
+        status=answer.status,
+        usage=None,
+        body=answer.body,
+        headers={"Content-Type": "application/json", "Retry-After": "1"},
+    )
+
+
+def scenarios(provider: str) -> dict[str, tuple[Behaviour, str]]:
+    """Name what a provider may do, and whether it is asked plainly or for a stream."""
+    refusals = REFUSALS[provider]
+    return {
+        "plain": (says(headers=LIMITS[provider]), "plain"),
+        "streamed": (says(), "streamed"),
+        "cached": (says(usage=Usage(1000, 200, cached=600, cache_write=100)), "plain"),
+        "cached and streamed": (says(usage=FULL), "streamed"),
+        "reasoning": (says(usage=Usage(1000, 200, reasoning=150)), "plain"),
+        "no usage": (says(usage=None), "plain"),
+        "aborted half-way": (says("one two three four five six", stall_after=5), "left"),
+        "broken half-way": (says("one two three four five six", break_after=5), "streamed"),
+        "429 with Retry-After": ([told_to_wait(refusals["429"]), says()], "plain"),
+        "5xx": (refusals["5xx"], "plain"),
+        "context too long": (refusals["too long"], "plain"),
+        "content filtered": (refusals["filtered"], "plain"),
+        "rubbish": (sends(b"<html>Bad gateway</html>", "text/html"), "plain"),
+    }
+
+
+# Anthropic has no answer without usage.
+CASES = [
+    (provider, name)
+    for provider in SERVERS
+    for name in scenarios(provider)
+    if (provider, name) != ("anthropic", "no usage")
+]
+
+
+def model_at(provider: str, server: Any, client: Any) -> Model:
+    match provider:
+        case "openai":
+            made = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            return OpenAIChatModel("gpt-4o-mini", provider=made)
+        case "anthropic":
+            with_key = AnthropicProvider(base_url=server.address, api_key="none", http_client=client)
+            return AnthropicModel("claude-haiku-4-5", provider=with_key)
+        case "gemini":
+            google = GoogleProvider(base_url=server.address, api_key="none", http_client=client)
+            return GoogleModel("gemini-2.5-flash", provider=google)
+        case _:
+            return OllamaModel("qwen3:4b", provider=OllamaProvider(base_url=server.base_url, http_client=client))
+
+
+@pytest.fixture
+async def parts() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def ask(model: Model, how: str) -> None:
+    settings = model.settings
+    if how == "plain":
+        await model.request(PROMPT, settings, ModelRequestParameters())
+        return
+    async with model.request_stream(PROMPT, settings, ModelRequestParameters()) as stream:
+        async for _ in stream:
+            if how == "left":
+                return
+
+
+def rendered(registry: CollectorRegistry) -> str:
+    """Give the samples that moved, without those that measure time."""
+    lines = generate_latest(registry).decode().splitlines()
+    timed = r"sparklio_llm_\w*seconds(_bucket|_sum|_total|_created)|\w*_created"
+    return "".join(
+        f"{line}\n" for line in lines if not (line.startswith("#") or re.match(timed, line) or line.endswith(" 0.0"))
+    )
+
+
+ROWS = [row for row in CATALOGUE if row.name.startswith(("llm_", "label_overflows", "dropped_values"))]
+
+
+@pytest.mark.parametrize(("provider", "name"), CASES)
+async def test_metrics_are_what_the_provider_bills(provider: str, name: str, parts: AsyncExitStack) -> None:
+    behaviour, how = scenarios(provider)[name]
+    server = parts.enter_context(SERVERS[provider]())
+    server.behaviour = behaviour
+    client = await parts.enter_async_context(create_async_httpx2_client())
+    client.event_hooks = {"response": [hear]}
+    inner = Limited(observed(model_at(provider, server, client)), LIMIT)
+    model = observed(Retrying(inner, 1, LIMIT), price=price, fits=fits)
+    registry = CollectorRegistry()
+    with subscribe(ROWS, registry):
+        with suppress(AgentRunError):
+            await ask(model, how)
+        text = rendered(registry)
+        waited = registry.get_sample_value("sparklio_llm_backoff_seconds_total", {"provider": model.system}) or 0
+    if "Retry-After" in name:
+        assert 1 <= waited < 2
+    golden = GOLDEN / f"{provider}.json"
+    held = json.loads(golden.read_text()) if golden.exists() else {}
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(json.dumps({**held, name: text.splitlines()}, indent=1) + "\n")
+    else:
+        assert text.splitlines() == held[name]

@@ -29,7 +29,7 @@ class Metric:
     """One row: an instrument and the event that moves it. Made by the functions below.
 
     ``by`` names the fields that become labels, ``constant`` adds labels of one value, ``of`` names the field that is
-    the amount (without it each event counts 1), ``where`` the values that fields must have for the row to apply.
+    the amount (without it each event counts 1), ``where`` the values that closed labels must have for the row to apply.
     Several rows may move one instrument; they then agree in everything but ``on``, ``of``, ``where`` and the values of
     ``constant``. ``zeroes=False`` keeps series from existing before they are first moved, for labels whose product is
     mostly impossible. ``within`` names labels whose values belong to another label's, as the steps of a workflow do
@@ -124,6 +124,7 @@ def faults(row: Metric) -> Iterator[str]:
         yield f"{row.on.name} has no field {unknown[0]!r}; it has {', '.join(hints)}"
         return
     yield from faults_of_labels(row, hints)
+    yield from faults_of_where(row, hints)
     yield from faults_of_amount(row, hints)
     for signal in row.signals[1:]:
         if missing := {*row.by, key_of(row.on)} - {*roles(signal)}:
@@ -141,7 +142,7 @@ def faults_of_name(row: Metric) -> Iterator[str]:
 
 
 def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
-    """Hold the fields that become labels, or choose events, against what they can be."""
+    """Hold the fields that become labels against what they can be."""
     for name in row.by:
         if closed_values(hints[name]) is None and mark(hints[name], Open) is None:
             yield f"{name!r} of {row.on.name} is not a label"
@@ -154,8 +155,14 @@ def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
         yield f"{unknown.pop()!r} is named and no field in by"
     if overlap := {*row.labels[: len(row.by)]} & {*row.constant}:
         yield f"label {overlap.pop()!r} is both a field and constant"
+
+
+def faults_of_where(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
+    """Hold the values that fields must have against what they can be."""
     for name, value in row.where.items():
-        if (values := closed_values(hints[name])) is not None and text_of(value) not in values:
+        if (values := closed_values(hints[name])) is None:
+            yield f"{name!r} of {row.on.name} can't be in where: its values are not known beforehand"
+        elif text_of(value) not in values:
             yield f"{name!r} of {row.on.name} is never {value!r}; it is one of {', '.join(values)}"
 
 

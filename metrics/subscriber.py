@@ -16,7 +16,8 @@ from .catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
 from .instruments import AnySignal, Metric
 from .labels import Labels
 from .pollers import Poller, Pollers
-from .series import Group, Instrument, Step, told, watched
+from .receiver import Receiver
+from .series import Instrument
 
 
 def subscribe(
@@ -55,7 +56,7 @@ class Subscription:
         known: Mapping[str, Iterable[str]],
     ) -> None:
         self._registry = registry
-        self._receivers: list[tuple[AnySignal, Step]] = []
+        self._receivers: list[tuple[AnySignal, Receiver]] = []
         self._labels = Labels(bounds)
         self._instruments: dict[str, Instrument] = {}
         self._pollers = Pollers()
@@ -128,18 +129,11 @@ class Subscription:
         if everywhere:
             counted.update(signal for signal in declared() if signal not in SELDOM)
         for signal in sorted(counted, key=lambda signal: signal.name):
-            receiver = self._compile(signal, [row for row in rows if signal in row.signals], everywhere)
+            moved = [(row, self._instruments[row.name]) for row in rows if signal in row.signals]
+            watches = [(row, self._instruments[row.name]) for row in everywhere if signal not in SELDOM]
+            receiver = Receiver(signal, moved, watches, self._labels)
             signal.connect(receiver)
             self._receivers.append((signal, receiver))
-
-    def _compile(self, signal: AnySignal, rows: list[Metric], everywhere: list[Metric]) -> Step:
-        groups: dict[tuple[object, ...], list[tuple[Metric, Instrument]]] = {}
-        for row in rows:
-            groups.setdefault((row.by, *row.within.items()), []).append((row, self._instruments[row.name]))
-        steps: list[Step] = [Group(signal, members, self._labels).record for members in groups.values()]
-        watches = [] if signal in SELDOM else everywhere
-        steps += [watched(row, self._instruments[row.name], signal.name) for row in watches]
-        return told(signal.name, tuple(steps))
 
 
 def declared() -> list[Signal[..., Any]]:

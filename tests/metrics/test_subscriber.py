@@ -32,7 +32,8 @@ from events import (
 )
 from metrics import BOUNDS, CATALOGUE, Metric, Subscription, counter, in_flight, subscribe
 from metrics.labels import Labels
-from metrics.series import Group, Instrument
+from metrics.receiver import Receiver
+from metrics.series import Instrument
 from tests.support.reading import Read, samples
 
 HELP = "A test's own."
@@ -149,12 +150,12 @@ class TestBounds:
     def test_values_past_the_bound_are_not_kept(self) -> None:
         row = counter("runs_total", HELP, agent_finished, by=("agent_name",))
         labels = Labels({"agent_name": 1})
-        group = Group(agent_finished, [(row, Instrument(row, "runs_total", labels))], labels)
-        with agent_finished.connected_to(group.record):
+        receiver = Receiver(agent_finished, [(row, Instrument(row, "runs_total", labels))], [], labels)
+        with agent_finished.connected_to(receiver):
             finish("first")
             for number in range(1000):
                 finish(f"flood {number}")
-        assert list(group._series) == ["first"]
+        assert list(receiver._chosen) == ["first"]
 
     def test_a_value_that_folds_folds_in_every_family(self, registry: CollectorRegistry, read: Read) -> None:
         with subscribe(CATALOGUE, registry, bounds={"agent_name": 1}):

@@ -16,6 +16,7 @@ from .amounts import limits, refuse, show
 from .instruments import OTHER, AnySignal, Metric, key_of, text_of
 from .labels import Labels
 from .series import Instrument
+from .takers import taker, ticker
 
 Pair = tuple[Metric, Instrument]
 
@@ -160,16 +161,18 @@ def moved(row: Metric, instrument: Instrument, texts: list[str], signal: AnySign
         case "in_flight":
             return Moving(instrument.name, open_or_close(row, instrument, texts, signal))
     child = instrument.child(row, texts)
-    take = child.inc if row.kind == "counter" else child.observe
-    return Moving(instrument.name, take, row.of, limits(row)) if row.of else Moving(instrument.name, take, COUNT)
+    if row.of is None:
+        return Moving(instrument.name, ticker(child), COUNT)
+    return Moving(instrument.name, taker(child), row.of, limits(row))
 
 
 def watched(row: Metric, instrument: Instrument, signal: AnySignal) -> Moving:
     """Bind what counts the events of a signal, or stamps the time of the last one."""
     child = instrument.collector.labels(signal.name)
     if row.kind == "counter":
-        return Moving(instrument.name, child.inc, COUNT)
-    return Moving(instrument.name, lambda _: child.set(time()))
+        return Moving(instrument.name, ticker(child), COUNT)
+    show = taker(child)
+    return Moving(instrument.name, lambda _: show(time()))
 
 
 def shown(row: Metric, instrument: Instrument, texts: list[str]) -> Callable[[Any], None]:

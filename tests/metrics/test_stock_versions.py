@@ -1,4 +1,4 @@
-"""The oldest prometheus_client that we take and the newest that there is are written fast, and rightly."""
+"""The oldest prometheus_client that we take and the newest that there is are moved and written fast, and rightly."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TESTS = ("tests/metrics/test_exposition.py", "tests/metrics/test_takers.py")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("wanted", ["prometheus_client==0.19.0", "prometheus_client"], ids=["oldest", "newest"])
-def test_the_exposition_holds_on(wanted: str, tmp_path: Path) -> None:
+def test_the_short_ways_hold_on(wanted: str, tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path), wanted]
     subprocess.run(install, check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     script = "import prometheus_client as used, pytest, sys; print(used.__file__); sys.exit(pytest.main(sys.argv[1:]))"
     ran = subprocess.run(
-        [sys.executable, "-c", script, "-q", "-p", "no:cacheprovider", "tests/metrics/test_exposition.py"],
+        [sys.executable, "-c", script, "-q", "-p", "no:cacheprovider", *TESTS],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,

@@ -1,0 +1,143 @@
+"""What telling an event costs: to nobody, and to the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import time
+from typing import Any
+
+import blinker
+from prometheus_client import CollectorRegistry
+
+from events import LLMCalled, Signal, llm_called
+from metrics import CATALOGUE, subscribe
+
+from .measuring import Claim, alternately, ratios
+
+MODEL = "gpt-4o-mini"
+CALL: dict[str, Any] = {
+    "model": MODEL,
+    "requested_model": MODEL,
+    "provider": "openai",
+    "status": "success",
+    "duration": 1.25,
+    "usage_source": "provider",
+    "prompt_tokens": 1200,
+    "completion_tokens": 85,
+    "cache_read_tokens": 1024,
+    "cost": 0.00023,
+    "cost_source": "price_table",
+    "finish_reason": "stop",
+}
+
+
+def measure(short: bool) -> list[Claim]:
+    """Tell the same call many times each way."""
+    rounds = 30 if short else 200
+    return [unheard(rounds), counted(rounds)]
+
+
+def unheard(rounds: int) -> Claim:
+    """Compare ``emit`` with blinker's ``send``, nobody listening to either."""
+    number = 2000
+    emit = Signal(LLMCalled, blinker.Namespace()).emit
+    send: Any = blinker.Signal().send
+
+    def by_emit() -> None:
+        for _ in range(number):
+            emit(model=MODEL, status="success", duration=1.25, prompt_tokens=1200, completion_tokens=85)
+
+    def by_send() -> None:
+        for _ in range(number):
+            send(None, model=MODEL, status="success", duration=1.25, prompt_tokens=1200, completion_tokens=85)
+
+    runs = alternately({"emit": by_emit, "send": by_send}, rounds)
+    return Claim(
+        what="`emit` that nobody hears, to blinker's `send` with the same five fields",
+        bar=0.7,
+        better="lower",
+        unit="times",
+        ours=ratios(runs["emit"], runs["send"]),
+        runs={f"{name}, ns": [run / number * 1e9 for run in taken] for name, taken in runs.items()},
+    )
+
+
+def counted(rounds: int) -> Claim:
+    """Compare one ``llm_called`` with the same updates written out where the call is made."""
+    number = 300
+    told, written, plain = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
+    inline = written_out(written)
+    from_blinker: Any = blinker.Signal()
+    update = written_out(plain)
+    from_blinker.connect(lambda _, **fields: update(fields), weak=False)
+    with subscribe(CATALOGUE, told):
+        ways: dict[str, Callable[[], object]] = {
+            "llm_called": lambda: llm_called.emit(**CALL),
+            "inline": lambda: inline(CALL),
+            "a blinker receiver": lambda: from_blinker.send(None, **CALL),
+        }
+        for way in ways.values():
+            way()
+        if moved(told) != moved(written):
+            raise AssertionError("the two do not move the same series")
+        runs = alternately({name: times(number, way) for name, way in ways.items()}, rounds)
+    return Claim(
+        what="one `llm_called` into its instruments, to the same updates inline with `labels(**kw)`",
+        bar=0.5,
+        better="lower",
+        unit="times",
+        ours=ratios(runs["llm_called"], runs["inline"]),
+        peers={"a blinker receiver that does the same": ratios(runs["a blinker receiver"], runs["inline"])},
+        runs={f"{name}, us": [run / number * 1e6 for run in taken] for name, taken in runs.items()},
+    )
+
+
+def times(number: int, way: Callable[[], object]) -> Callable[[], None]:
+    """Do something so often that a clock can tell."""
+
+    def run() -> None:
+        for _ in range(number):
+            way()
+
+    return run
+
+
+def written_out(registry: CollectorRegistry) -> Callable[[dict[str, Any]], None]:
+    """Write the updates of one successful call by hand, on instruments like the catalogue's."""
+    subscription = subscribe(CATALOGUE, registry)
+    names = {row.name for row in CATALOGUE}
+    m = {name: subscription.instrument(name) for name in names}
+    subscription.close()  # events move them no more
+    for instrument in m.values():
+        registry.register(instrument)
+    requests, tokens, details = m["llm_requests_total"], m["llm_tokens_total"], m["llm_token_details_total"]
+    duration, cost, reasons = (
+        m["llm_request_duration_seconds"],
+        m["llm_cost_usd_total"],
+        m["llm_finish_reasons_total"],
+    )
+    events, last = m["events_total"], m["last_event_timestamp_seconds"]
+
+    def update(call: dict[str, Any]) -> None:
+        model = call["model"]
+        requests.labels(model=model, status=call["status"]).inc()
+        tokens.labels(model=model, token_type="prompt").inc(call["prompt_tokens"])  # noqa: S106  # no secret
+        tokens.labels(model=model, token_type="completion").inc(call["completion_tokens"])  # noqa: S106  # no secret
+        details.labels(model=model, detail="cache_read").inc(call["cache_read_tokens"])
+        duration.labels(model=model).observe(call["duration"])
+        cost.labels(model=model, source=call["cost_source"]).inc(call["cost"])
+        reasons.labels(model=model, reason=call["finish_reason"]).inc()
+        events.labels(signal="llm_called").inc()
+        last.labels(signal="llm_called").set(time())
+
+    return update
+
+
+def moved(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
+    """Every sample that is not at zero, but for times."""
+    return {
+        (sample.name, str(sample.labels)): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.value and not sample.name.endswith(("_created", "_seconds"))
+    }

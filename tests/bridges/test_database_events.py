@@ -19,15 +19,12 @@ from events.bridges.sqlalchemy import instrument
 from metrics import CATALOGUE, DATABASE_DETAILS, subscribe
 from tests.support.databases import ASYNC, POSTGRESQL, SQLITE, TABLES, USERS, Bench, bench, said
 
-FAMILIES = ("errors", "query_errors", "transactions", "commit_duration", "pool_acquire", "connection_create",
-            "connections_closed", "connection_hold", "connections_leaked", "savepoints", "fetch")  # fmt: skip
+FAMILIES = ("queries", "errors", "query_errors", "transactions", "commit_duration", "pool_acquire", "pool_timeouts",
+            "connection_create", "connections_closed", "connection_hold", "connections_leaked", "savepoints",
+            "fetch")  # fmt: skip
 DRIVERS = [*SQLITE, *(pytest.param(driver, marks=pytest.mark.slow) for driver in POSTGRESQL)]
 ONE: dict[str, float] = {"connection_create main": 1, "pool_acquire main ok": 1, "connection_hold main": 1}
-
-
-def one(**more: float) -> dict[str, float]:
-    """Say what a scenario on one connection says, and what else."""
-    return ONE | {name.replace("__", " "): value for name, value in more.items()}
+"""What one connection says that is taken and given back."""
 
 
 @pytest.fixture(params=DRIVERS)
@@ -57,9 +54,22 @@ def registry() -> Iterator[CollectorRegistry]:
 
 
 @pytest.fixture
-async def at(url: sa.URL, driver: str) -> AsyncIterator[Bench]:
-    async with bench(url, driver, pool_size=1, max_overflow=1, pool_timeout=0.05) as made:
-        with instrument(made.engine, metadata=TABLES):
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Keep what pools say of broken connections, which is part of the scenarios, out of the log."""
+    with caplog.at_level(logging.CRITICAL, logger="sqlalchemy.pool"):
+        yield
+
+
+@pytest.fixture
+def fast() -> bool:
+    return False
+
+
+@pytest.fixture
+async def at(url: sa.URL, driver: str, fast: bool) -> AsyncIterator[Bench]:
+    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 0.05, "insertmanyvalues_page_size": 2}
+    async with bench(url, driver, **options) as made:
+        with instrument(made.engine, metadata=TABLES, fast=fast):
             yield made
 
 
@@ -92,6 +102,28 @@ def unheard_of(engine: sa.Engine) -> None:
 def parameter_missing(engine: sa.Engine) -> None:
     with engine.connect() as connection, pytest.raises(sa.exc.StatementError):
         connection.execute(sa.text("select :missing"), {})
+
+
+def many(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(USERS.insert(), [{"id": number, "name": "x"} for number in range(3, 8)])
+
+
+def in_batches(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        rows = [{"id": number, "name": "x"} for number in range(3, 8)]
+        assert len(connection.execute(USERS.insert().returning(USERS.c.id), rows).all()) == 5
+
+
+def second_batch_fails(engine: sa.Engine) -> None:
+    rows = [{"id": number, "name": "x"} for number in (3, 4, 5, 1, 6)]
+    with engine.connect() as connection, pytest.raises(sa.exc.IntegrityError):
+        connection.execute(USERS.insert().returning(USERS.c.id), rows)
+
+
+def nothing(engine: sa.Engine) -> None:
+    with engine.connect():
+        pass
 
 
 def savepoints(engine: sa.Engine) -> None:
@@ -154,59 +186,63 @@ class Case:
     scenario: Callable[[sa.Engine], None]
     says: dict[str, float]
     on_async: dict[str, float] = field(default_factory=dict)
+    when_fast: dict[str, float] = field(default_factory=dict)
 
 
-RELEASED = one(transactions__released=1)
+TWO: dict[str, float] = dict.fromkeys(ONE, 2)
+READ: dict[str, float] = {"queries select users": 1}
+INSERT: dict[str, float] = {"queries insert users": 1}
+COMMIT: dict[str, float] = {"transactions commit": 1, "commit_duration commit": 1}
+ROLLBACK: dict[str, float] = {"transactions rollback": 1}
+DUPLICATE: dict[str, float] = {"errors execute integrity": 1, "query_errors users integrity": 1}
+UNHEARD_OF: dict[str, float] = {"queries select other": 1, "errors execute syntax": 1, "query_errors other syntax": 1}
+SENT_AWAY: dict[str, float] = {"pool_acquire main timeout": 1, "pool_timeouts main": 1}
+LOST: dict[str, float] = {"transactions failed": 1}
+# fmt: off
 CASES = (
-    Case(read, RELEASED),
-    Case(write, one(transactions__commit=1, commit_duration__commit=1)),
-    Case(take_back, one(transactions__rollback=1)),
-    Case(
-        twice_the_same_key,
-        one(errors__execute__integrity=1, query_errors__users__integrity=1, transactions__rollback=1),
-    ),
-    Case(unheard_of, one(errors__execute__syntax=1, query_errors__other__syntax=1, transactions__rollback=1)),
-    Case(parameter_missing, one(errors__compile__other=1)),
-    Case(
-        savepoints,
-        one(savepoints__released=1, savepoints__rollback=1, transactions__commit=1, commit_duration__commit=1),
-    ),
-    Case(autocommit, ONE),
-    Case(
-        sent_away,
-        {
-            "connection_create main": 2,
-            "pool_acquire main ok": 2,
-            "pool_acquire main timeout": 1,
-            "connection_hold main": 2,
-            "connections_closed main overflow": 1,
-        },
-    ),
-    Case(invalidated, one(transactions__failed=1, connections_closed__main__invalidated=1)),
-    Case(detached, one(transactions__released=1, connections_closed__main__detached=1)),
-    Case(
-        disposed,
-        {
-            "connection_create main": 2,
-            "pool_acquire main ok": 2,
-            "connection_hold main": 2,
-            "connections_closed main dispose": 1,
-            "transactions released": 2,
-        },
-    ),
+    Case(nothing, ONE),
+    Case(read, ONE | READ | {"transactions released": 1}),
+    Case(write, ONE | INSERT | COMMIT),
+    Case(take_back, ONE | INSERT | ROLLBACK),
+    Case(many, ONE | INSERT | COMMIT),
+    Case(in_batches, ONE | COMMIT | {"queries insert users": 3}, when_fast=INSERT),
+    Case(second_batch_fails, ONE | ROLLBACK | DUPLICATE | {"queries insert users": 2}, when_fast=INSERT),
+    Case(twice_the_same_key, ONE | INSERT | ROLLBACK | DUPLICATE),
+    Case(unheard_of, ONE | ROLLBACK | UNHEARD_OF),
+    Case(parameter_missing, ONE | {"errors compile other": 1}),
+    Case(savepoints, ONE | COMMIT | {"queries savepoint none": 4, "savepoints released": 1, "savepoints rollback": 1}),
+    Case(autocommit, ONE | INSERT),
+    Case(sent_away, TWO | SENT_AWAY | {"connections_closed main overflow": 1}),
+    Case(invalidated, ONE | READ | LOST | {"connections_closed main invalidated": 1}),
+    Case(detached, ONE | READ | {"connections_closed main detached": 1, "transactions released": 1}),
+    Case(disposed, TWO | {"queries select users": 2, "transactions released": 2, "connections_closed main dispose": 1}),
     Case(broken_creation, {"errors connect connect": 1, "pool_acquire main error": 1}),
-    Case(leaked, one(connections_leaked__main=1), on_async={"connections_closed main leaked": 1}),
+    Case(leaked, ONE | {"connections_leaked main": 1}, on_async={"connections_closed main leaked": 1}),
 )
+# fmt: on
 
 
+def adds_up(registry: CollectorRegistry) -> None:
+    """See that the families that count the same thing agree."""
+    for one, other in (
+        ("queries", "query_duration"),
+        ("pool_acquire", "pool_wait"),
+        ("connection_hold", "connection_idle_hold"),
+    ):
+        assert sum(said(registry, one).values()) == sum(said(registry, other).values())
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["events", "fast"])
 @pytest.mark.parametrize("case", CASES, ids=[case.scenario.__name__ for case in CASES])
+@pytest.mark.usefixtures("quiet")
 async def test_each_scenario_is_told_exactly(
-    case: Case, at: Bench, driver: str, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+    case: Case, at: Bench, driver: str, fast: bool, registry: CollectorRegistry
 ) -> None:
     """Nothing more and nothing less than what happened, whatever the driver; afterwards nothing is held."""
-    with caplog.at_level(logging.CRITICAL, logger="sqlalchemy.pool"):
-        await at.run(case.scenario)
-    assert said(registry, *FAMILIES) == case.says | (case.on_async if driver in ASYNC else {})
+    await at.run(case.scenario)
+    says = case.says | (case.on_async if driver in ASYNC else {}) | (case.when_fast if fast else {})
+    assert said(registry, *FAMILIES) == says
+    adds_up(registry)
     with instrument(at.engine, metadata=TABLES) as handle, events.pool_read.captured() as states:
         handle.read()
     (state,) = states
@@ -226,23 +262,6 @@ async def test_a_connection_too_old_is_recycled(url: sa.URL, driver: str, regist
     }
 
 
-async def test_a_pool_that_keeps_nothing_is_counted_by_its_events(
-    url: sa.URL, driver: str, registry: CollectorRegistry
-) -> None:
-    """NullPool has no numbers of its own, so what is out and what is open is remembered."""
-
-    def held(engine: sa.Engine) -> list[tuple[int, int, int | None]]:
-        with instrument(engine) as handle, events.pool_read.captured() as states:
-            with engine.connect():
-                handle.read()
-            handle.read()
-        return [(state.used, state.idle, state.capacity) for state in states]
-
-    async with bench(url, driver, poolclass=sa.NullPool) as at:
-        assert await at.run(held) == [(1, 0, None), (0, 0, None)]
-    assert said(registry, "connections_closed") == {"connections_closed main overflow": 1}
-
-
 async def test_time_in_which_nothing_is_asked_is_idle_hold(at: Bench) -> None:
     """A hold is split into what the database worked and what it did not; who took it is told with it."""
 
@@ -259,6 +278,7 @@ async def test_time_in_which_nothing_is_asked_is_idle_hold(at: Bench) -> None:
     assert released.idle > 0
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["events", "fast"])
 async def test_a_stream_is_timed_to_its_end(at: Bench, registry: CollectorRegistry) -> None:
     def stream(engine: sa.Engine) -> None:
         numbers = sa.text(
@@ -275,7 +295,6 @@ async def test_a_stream_is_timed_to_its_end(at: Bench, registry: CollectorRegist
 
     with events.rows_streamed.captured() as seen:
         await at.run(stream)
-    if at.engine.dialect.supports_server_side_cursors:
-        assert [event.rows for event in seen] == [600, 600, 1]
-        assert min(event.duration for event in seen) > 0
-        assert {event.table for event in seen} == {"users"}
+    assert [event.rows for event in seen] == [600, 600, 1]
+    assert min(event.duration for event in seen) > 0
+    assert {event.table for event in seen} == {"users"}

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
@@ -45,10 +46,11 @@ def registry() -> Iterator[CollectorRegistry]:
         yield made
 
 
-@pytest.fixture(params=POSTGRESQL)
+@pytest.fixture(params=[(driver, fast) for driver in POSTGRESQL for fast in (False, True)], ids=str)
 async def at(request: pytest.FixtureRequest, admin: sa.Engine, postgresql: sa.URL) -> AsyncIterator[Bench]:
-    async with bench(postgresql, request.param, pool_size=2, max_overflow=0, pool_pre_ping=True) as made:
-        with instrument(made.engine, metadata=TABLES):
+    driver, fast = request.param
+    async with bench(postgresql, driver, pool_size=2, max_overflow=0, pool_pre_ping=True) as made:
+        with instrument(made.engine, metadata=TABLES, fast=fast):
             yield made
 
 
@@ -226,6 +228,75 @@ async def connected(engine: AsyncEngine) -> AsyncConnection:
     return await engine.connect()
 
 
+async def test_what_goes_past_sqlalchemy_is_no_query(at: Bench, registry: CollectorRegistry) -> None:
+    """COPY with data goes through the driver itself: its transaction and its hold are told, the statement cannot be."""
+
+    def copy(engine: sa.Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(sa.text("copy users to '/dev/null'"))
+            connection.execute(sa.delete(USERS))
+            load(connection.connection.driver_connection)
+            assert connection.scalar(sa.text("select count(*) from users")) == 2
+
+    await at.run(copy)
+    assert said(registry, "queries", "transactions", "commit_duration", "connection_hold", "errors") == {
+        "queries copy users": 1,
+        "queries delete users": 1,
+        "queries select users": 1,
+        "transactions commit": 1,
+        "commit_duration commit": 1,
+        "connection_hold main": 1,
+    }
+
+
+def load(driver: Any) -> None:
+    """Send two rows as each driver does it."""
+    rows = [(8, "eve"), (9, "dan")]
+    if isinstance(driver, psycopg.Connection):
+        with driver.cursor() as cursor, cursor.copy("copy users (id, name) from stdin") as copy:
+            for row in rows:
+                copy.write_row(row)
+    elif isinstance(driver, psycopg.AsyncConnection):
+        sa.util.await_only(load_later(driver, rows))
+    else:
+        sa.util.await_only(driver.copy_records_to_table("users", records=rows, columns=["id", "name"]))
+
+
+async def load_later(driver: psycopg.AsyncConnection[Any], rows: list[tuple[int, str]]) -> None:
+    async with driver.cursor() as cursor, cursor.copy("copy users (id, name) from stdin") as copy:
+        for row in rows:
+            await copy.write_row(row)
+
+
+async def test_disposing_while_tasks_work_loses_no_count(tasks: AsyncEngine, registry: CollectorRegistry) -> None:
+    """SQLAlchemy leaves what was out to the garbage collector, of which drivers complain: hence the closing."""
+    made: list[Any] = []
+    sa.event.listen(tasks.sync_engine, "connect", lambda adapter, _: made.append(adapter.driver_connection))
+
+    async def work() -> None:
+        for _ in range(10):
+            async with tasks.connect() as connection:
+                await connection.execute(sa.text("select pg_sleep(0.01)"))
+
+    working = [asyncio.create_task(work()) for _ in range(8)]
+    while not all(task.done() for task in working):
+        await tasks.dispose()
+        await asyncio.wait(working, timeout=0.02)
+    await asyncio.gather(*working)
+    for driver in made:
+        await driver.close()
+    assert said(registry, "queries", "pool_acquire", "connection_hold", "transactions", "errors") == {
+        "queries select none": 80,
+        "pool_acquire main ok": 80,
+        "connection_hold main": 80,
+        "transactions released": 80,
+    }
+    with events.pool_read.captured() as states:
+        instrument(tasks, metadata=TABLES).read()
+    (state,) = states
+    assert (state.used, state.pending, state.oldest_hold) == (0, 0, 0)
+
+
 class Truth:
     """What callers measure themselves."""
 
@@ -234,21 +305,18 @@ class Truth:
         self.held: list[float] = []
 
 
-def close_to(measured: float, truth: float, calls: int) -> bool:
-    """Within a hundredth, and what a call itself takes on a busy machine."""
-    return abs(measured - truth) <= 0.01 * truth + calls * 0.0005
-
-
 def holds_true(truth: Truth, acquired: list[Any], released: list[Any], calls: int) -> None:
+    """Compare counts exactly, sums of time to a hundredth."""
     assert len(acquired) == len(released) == len(truth.held) == calls
     assert {event.outcome for event in acquired} == {"ok"}
-    assert close_to(sum(event.duration for event in acquired), sum(truth.waited), calls)
-    assert close_to(sum(event.duration for event in released), sum(truth.held), calls)
+    assert sum(event.duration for event in acquired) == pytest.approx(sum(truth.waited), rel=0.01)
+    assert sum(event.duration for event in released) == pytest.approx(sum(truth.held), rel=0.01)
     assert sum(event.wait for event in acquired) <= sum(event.duration for event in acquired)
     assert sum(event.idle for event in released) < 0.5 * sum(truth.held)
 
 
 def test_sixteen_threads_wait_and_hold_as_long_as_they_measure(admin: sa.Engine, postgresql: sa.URL) -> None:
+    """What a thread waits and holds is long beside what a call takes, so that a hundredth is a hundredth."""
     engine = sa.create_engine(postgresql, pool_size=5, max_overflow=0)
     truth = Truth()
 
@@ -257,7 +325,7 @@ def test_sixteen_threads_wait_and_hold_as_long_as_they_measure(admin: sa.Engine,
             began = perf_counter()
             connection = engine.connect()
             got = perf_counter()
-            connection.execute(sa.text("select pg_sleep(0.02)"))
+            connection.execute(sa.text("select pg_sleep(0.1)"))
             connection.close()
             truth.waited.append(got - began)
             truth.held.append(perf_counter() - got)
@@ -284,7 +352,7 @@ async def test_five_hundred_tasks_wait_and_hold_as_long_as_they_measure(tasks: A
         began = perf_counter()
         connection = await tasks.connect()
         got = perf_counter()
-        await connection.execute(sa.text("select pg_sleep(0.01)"))
+        await connection.execute(sa.text("select pg_sleep(0.05)"))
         await connection.close()
         truth.waited.append(got - began)
         truth.held.append(perf_counter() - got)

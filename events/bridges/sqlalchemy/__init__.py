@@ -3,8 +3,9 @@
 >>> from events.bridges.sqlalchemy import instrument
 >>> handle = instrument(engine, metadata=Base.metadata)  # doctest: +SKIP
 
-`engine` puts listeners on an engine: `statements` tells what is sent, `streams` what is fetched late, `transactions`
-how they end, `connections` and `pools` what happens to connections, `askers` who asked. `sql_text` reads SQL.
+`engine` puts listeners on an engine: `statements` tells what is sent, with what `meanings` makes of it, `streams` what
+is fetched late, `transactions` how they end, `connections` and `pools` what happens to connections, `askers` who asked.
+`contexts` is the faster way to watch statements. `sql_text` reads SQL.
 """
 
 from .engine import Instrumentation, instrument

@@ -24,15 +24,14 @@ def without_literals(statement: str) -> str:
     return _LITERALS.sub("?", statement)
 
 
-def innermost() -> tuple[Scope | None, Asker]:
-    """Name who asks now; the scope is the bus's innermost, whatever it is."""
-    scope = around = current.get()
-    while around is not None:
-        kind = KINDS.get(around.kind)
-        if kind is not None and not around.ended:
-            return scope, kind
-        around = around.parent
-    return scope, "none"
+def innermost(scope: Scope | None) -> Asker:
+    """Name who asks in a scope of the bus."""
+    while scope is not None:
+        kind = KINDS.get(scope.kind)
+        if kind is not None and not scope.ended:
+            return kind
+        scope = scope.parent
+    return "none"
 
 
 class Account:
@@ -90,4 +89,4 @@ def tell_lazy_load(context: Any) -> None:
         return
     path = context.compiled.statement._compile_options._current_path  # noqa: SLF001 - the same
     name = f"{path.prop.parent.class_.__name__}.{path.prop.key}" if hasattr(path, "prop") else "unknown"
-    relationship_loaded.emit(relationship=name, scope=innermost()[1])
+    relationship_loaded.emit(relationship=name, scope=innermost(current.get()))

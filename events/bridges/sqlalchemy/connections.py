@@ -6,7 +6,7 @@ from asyncio import CancelledError
 from collections.abc import Iterator
 from time import perf_counter, time
 from typing import Any, Literal
-from weakref import WeakSet, ref
+from weakref import ref
 
 from sqlalchemy import Pool
 from sqlalchemy.exc import InvalidatePoolError
@@ -18,8 +18,10 @@ from ...database import (
     connection_released,
     transaction_ended,
 )
+from ...scope import current
+from ...signal import tell_failure
 from .askers import innermost
-from .kept import KEY, Hold, Kept, guarded
+from .kept import KEY, OURS, Kept, guarded
 from .pools import Acquiring, doing
 
 Reason = Literal["recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"]
@@ -30,17 +32,16 @@ class Connections:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._holds: dict[int, ref[Hold]] = {}
-        # By record, weakly: a pool that was disposed of takes with it what it still had lent, without an event.
-        self._open: WeakSet[Any] = WeakSet()
+        # Weakly: a pool that was disposed of takes with it what it still had lent, without an event.
+        self._kept: dict[int, ref[Kept]] = {}
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Give the listeners, with what they listen to."""
         yield "do_connect", guarded(connection_opened.name, self._connecting), {"insert": True}
         # Before what others do at the start of a connection, which is none of the time it takes to make one.
         yield "connect", guarded(connection_opened.name, self._opened), {"insert": True}
-        yield "checkout", guarded(connection_acquired.name, self._taken), {}
-        yield "checkin", guarded(connection_released.name, self._returned), {}
+        yield "checkout", self._taken, {}
+        yield "checkin", self._returned, {}
         yield "invalidate", guarded(connection_closed.name, self._invalidated), {}
         yield "close", guarded(connection_closed.name, self._closed), {}
         yield "detach", guarded(connection_closed.name, self._detached), {}
@@ -51,83 +52,98 @@ class Connections:
         try:
             size, used, idle, overflow = asked.size(), asked.checkedout(), asked.checkedin(), asked.overflow()
         except (AttributeError, TypeError):  # NullPool, StaticPool and SingletonThreadPool do not keep count
-            used = len(self._holds)
-            return used, max(0, len(self._open) - used), 0, None
+            kept = self._living()
+            used = sum(each.held for each in kept)
+            return used, sum(each.present for each in kept) - used, 0, None
         most = getattr(pool, "_max_overflow", -1)  # there is no public way to ask
         return used, idle, max(0, overflow), None if most < 0 else size + most  # below 0 it means "not full yet"
 
     def oldest_hold(self) -> float:
         """Tell for how long the connection that has been out longest has been."""
         now = perf_counter()
-        holds = [hold() for hold in list(self._holds.values())]
-        return max((now - hold.began for hold in holds if hold is not None), default=0.0)
+        return max((now - kept.began for kept in self._living() if kept.held), default=0.0)
+
+    def forget(self) -> None:
+        """Take every connection for one that nobody holds and that is not here, until it is taken."""
+        for kept in self._living():
+            kept.held, kept.present, kept.transaction = False, False, None
+
+    def _living(self) -> list[Kept]:
+        return [kept for known in list(self._kept.values()) if (kept := known()) is not None]
+
+    def _keep(self, record: Any) -> Kept:
+        kept = record.info[KEY] = Kept()
+        key = id(kept)
+        self._kept[key] = ref(kept, lambda _: self._kept.pop(key, None))
+        return kept
 
     def _connecting(self, _dialect: Any, record: Any, *_: Any) -> None:
         if record is not None:
-            record.info[KEY] = Kept()
+            self._keep(record)
 
     def _opened(self, _connection: Any, record: Any) -> None:
         kept: Kept | None = record.info.get(KEY)
         now = perf_counter()
         if kept is None or kept.opened is not None:  # a creator of the program's own: there is no do_connect
-            kept = record.info[KEY] = Kept()
+            kept = self._keep(record)
             duration = max(0.0, time() - record.last_connect_time)
         else:
             duration = now - kept.opening
         kept.opened = now
-        self._open.add(record)
+        kept.present = True
         connection_opened.emit(pool=self._name, duration=duration)
 
     def _taken(self, _connection: Any, record: Any, proxy: Any) -> None:
-        kept: Kept = record.info.setdefault(KEY, Kept())
-        self._open.add(record)
-        if kept.hold is not None:
-            kept.hold.times += 1
-            return
-        scope, asker = innermost()
-        fields = scope.fields if scope is not None else {}
-        hold = kept.hold = Hold(proxy, asker, str(fields.get("agent_name", "unknown")), str(fields.get("run_id", "")))
-        key = id(hold)
-        self._holds[key] = ref(hold, lambda _: self._holds.pop(key, None))
+        try:
+            kept: Kept = record.info.get(KEY) or self._keep(record)
+            if kept.held:  # a StaticPool hands it out to several, and tells of the return of one
+                return
+            kept.held, kept.busy, kept.present, kept.proxy = True, 0.0, True, ref(proxy)
+            scope = current.get()
+            if scope is None:
+                kept.scope, kept.agent_name, kept.run_id = "none", "unknown", ""
+            else:
+                kept.scope = innermost(scope)
+                kept.agent_name = str(scope.fields.get("agent_name", "unknown"))
+                kept.run_id = str(scope.fields.get("run_id", ""))
+            kept.began = perf_counter()
+        except Exception as error:
+            tell_failure(connection_acquired.name, OURS, error)
 
     def _returned(self, _connection: Any, record: Any) -> None:
-        self._release(record)
+        try:
+            self._release(record)
+        except Exception as error:  # it would lose the pool a place for ever
+            tell_failure(connection_released.name, OURS, error)
 
     def _release(self, record: Any) -> bool:
         """Tell the end of a hold; answer whether it was the garbage collector that ended it."""
         kept: Kept | None = record.info.get(KEY)
-        hold = kept.hold if kept is not None else None
-        if kept is None or hold is None:
+        if kept is None or not kept.held:
             return False
-        hold.times -= 1
-        if hold.times:
-            return False
-        kept.hold = None
-        self._holds.pop(id(hold), None)
-        duration = perf_counter() - hold.began
-        transaction, kept.transaction = kept.transaction, None
-        if transaction is not None:  # neither committed nor rolled back: the connection was lost
+        now = perf_counter()
+        kept.held = False
+        leaked = kept.proxy is not None and kept.proxy() is None
+        kept.proxy = None
+        if kept.transaction is not None:  # neither committed nor rolled back: the connection was lost
+            duration, kept.transaction = now - kept.transaction, None
             transaction_ended.emit(
-                pool=self._name,
-                outcome="failed",
-                duration=perf_counter() - transaction.began,
-                agent_name=hold.agent_name,
-                run_id=hold.run_id,
+                pool=self._name, outcome="failed", duration=duration, agent_name=kept.agent_name, run_id=kept.run_id
             )
-        leaked = hold.proxy() is None
+        duration = now - kept.began
         connection_released.emit(
             pool=self._name,
-            scope=hold.scope,
+            scope=kept.scope,
             duration=duration,
-            idle=max(0.0, duration - hold.busy),
+            idle=max(0.0, duration - kept.busy),
             leaked=leaked,
-            agent_name=hold.agent_name,
-            run_id=hold.run_id,
+            agent_name=kept.agent_name,
+            run_id=kept.run_id,
         )
         return leaked
 
     def _invalidated(self, _connection: Any, record: Any, error: BaseException | None) -> None:
-        kept: Kept = record.info.setdefault(KEY, Kept())
+        kept: Kept = record.info.get(KEY) or self._keep(record)
         if isinstance(error, InvalidatePoolError):
             kept.why = "ping_failed"
         elif isinstance(error, CancelledError):
@@ -145,18 +161,17 @@ class Connections:
             reason = "dispose"
         else:
             reason = "recycle" if isinstance(under_way, Acquiring) else "overflow"
-        self._gone(record, kept, reason)
+        self._gone(kept, reason)
 
     def _detached(self, _connection: Any, record: Any) -> None:
         kept: Kept | None = record.info.get(KEY)
         leaked = self._release(record)
-        self._gone(record, kept, "leaked" if leaked else "detached")
+        self._gone(kept, "leaked" if leaked else "detached")
 
-    def _gone(self, record: Any, kept: Kept | None, reason: Reason) -> None:
-        self._open.discard(record)
+    def _gone(self, kept: Kept | None, reason: Reason) -> None:
         opened = kept.opened if kept is not None else None
         if kept is not None:
-            kept.opened, kept.why = None, ""
+            kept.opened, kept.present, kept.why = None, False, ""
         connection_closed.emit(
             pool=self._name, reason=reason, lifetime=None if opened is None else perf_counter() - opened
         )

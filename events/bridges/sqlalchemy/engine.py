@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
@@ -12,9 +13,9 @@ from sqlalchemy import Engine, MetaData, event
 
 from ...database import pool_read
 from .connections import Connections
+from .contexts import Fast
 from .pools import Pools
 from .statements import Statements
-from .streams import Streams
 from .transactions import Transactions
 
 if TYPE_CHECKING:
@@ -25,13 +26,22 @@ SLOW = 1.0
 
 
 def instrument(
-    engine: Engine | AsyncEngine, name: str = "main", metadata: MetaData | None = None, slow: float = SLOW
+    engine: Engine | AsyncEngine,
+    name: str = "main",
+    metadata: MetaData | None = None,
+    slow: float = SLOW,
+    *,
+    fast: bool = False,
 ) -> Instrumentation:
     """Tell what the engine does: statements, transactions, connections, failures.
 
     ``name`` becomes the events' ``pool`` (``engine`` of `query_executed`). With ``metadata`` only its tables are told
     by name, any other is ``other``; without it every table is. A statement that takes ``slow`` seconds or more is
     logged, with its SQL and without literals. An engine that is instrumented already keeps the handle it has.
+
+    ``fast`` watches statements by the dialect's execution contexts instead of SQLAlchemy's events, which costs a
+    fraction. What differs: rows inserted in batches are one statement, what is asked for a default or a sequence before
+    an INSERT is part of it, and a class of the engine's dialect is replaced.
 
     Returns:
         a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read()`` tells the pool's state.
@@ -46,7 +56,7 @@ def instrument(
     with _instrumenting:
         known = _instrumented.get(target)
         if known is None:
-            known = _instrumented[target] = Instrumentation(target, name, metadata, slow)
+            known = _instrumented[target] = Instrumentation(target, name, metadata, slow, fast=fast)
         elif known.name != name or known.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {known.name!r} already: close that handle first")
         return known
@@ -54,6 +64,18 @@ def instrument(
 
 _instrumenting = Lock()
 _instrumented: WeakKeyDictionary[Engine, Instrumentation] = WeakKeyDictionary()
+
+
+def _forked() -> None:
+    """Forget, in a process that was forked off, who holds and awaits connections: it is the parent that does."""
+    global _instrumenting  # noqa: PLW0603 - a lock that another thread held stays locked in the child
+    _instrumenting = Lock()
+    for instrumentation in list(_instrumented.values()):
+        instrumentation.forget()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forked)
 
 Listener = tuple[str, Callable[..., Any], dict[str, bool]]
 
@@ -64,22 +86,23 @@ class Instrumentation:
     None of them lets a failure of its own reach what the program does; it becomes `receiver_failed`.
     """
 
-    def __init__(self, engine: Engine, name: str, metadata: MetaData | None, slow: float) -> None:
+    def __init__(self, engine: Engine, name: str, metadata: MetaData | None, slow: float, *, fast: bool) -> None:
         self.name = name
         self.metadata = metadata
         self._engine = ref(engine)  # the engine holds its listeners: the other way round it would live for ever
         self._connections = Connections(name)
         self._pools = Pools(name)
         self._transactions = Transactions(name)
+        self._fast: Fast | None = None
         statements = Statements(name, metadata, slow)
         self._listeners: list[Listener] = [
-            *statements.listeners(),
-            *Streams(name).listeners(),
+            *(statements.errors() if fast else statements.listeners()),
             *self._connections.listeners(),
-            *self._transactions.listeners(),
         ]
         for hook, listener, options in self._listeners:
             event.listen(engine, hook, listener, **options)
+        if fast:
+            self._fast = Fast(engine.dialect, statements)
         self._transactions.wrap(engine.dialect)
         self._pools.wrap(engine.pool)
 
@@ -99,6 +122,11 @@ class Instrumentation:
             oldest_hold=self._connections.oldest_hold(),
         )
 
+    def forget(self) -> None:
+        """Know of no hold and no wait any more; what is done with the connections is told all the same."""
+        self._connections.forget()
+        self._pools.forget()
+
     def close(self) -> None:
         """Tell nothing more. Call it while no query is under way: SQLAlchemy may be going through its listeners."""
         with _instrumenting:
@@ -108,6 +136,8 @@ class Instrumentation:
                 return
             for hook, listener, _ in listeners:
                 event.remove(engine, hook, listener)
+            if self._fast is not None:
+                self._fast.undo(engine.dialect)
             self._transactions.unwrap(engine.dialect)
             self._pools.unwrap(engine.pool)
             del _instrumented[engine]

@@ -18,65 +18,45 @@ OURS = "sqlalchemy"
 """What stands for the bridge among the receivers that failed."""
 
 
-class Hold:
-    """One time that a connection is out of its pool."""
-
-    __slots__ = ("__weakref__", "agent_name", "began", "busy", "proxy", "run_id", "scope", "times")
-
-    def __init__(self, proxy: Any, scope: Asker, agent_name: str, run_id: str) -> None:
-        self.proxy = ref(proxy)  # dead at the end: the garbage collector gave the connection back, not the program
-        self.scope = scope
-        self.agent_name = agent_name
-        self.run_id = run_id
-        self.busy = 0.0
-        self.times = 1  # a StaticPool hands out the same connection several times
-        self.began = perf_counter()
-
-
-class Transaction:
-    """One transaction under way."""
-
-    __slots__ = ("began", "matters")
-
-    def __init__(self) -> None:
-        self.matters = False  # something was written in it, or failed: to roll it back means something
-        self.began = perf_counter()
-
-
 class Kept:
-    """What is remembered of one connection."""
+    """What is remembered of one connection: one object for all of it, since each query looks it up."""
 
-    __slots__ = ("failed_in", "hold", "opened", "opening", "transaction", "why")
+    __slots__ = ("__weakref__", "agent_name", "began", "busy", "checked", "failed_in", "held", "matters", "opened",
+                 "opening", "present", "proxy", "run_id", "scope", "transaction", "why")  # fmt: skip
 
     def __init__(self) -> None:
         self.opening = perf_counter()
         self.opened: float | None = None
-        self.hold: Hold | None = None
-        self.transaction: Transaction | None = None
+        self.present = False
+        self.why = ""
+        # The hold: one time that it is out of its pool.
+        self.held = False
+        self.began = 0.0
+        self.busy = 0.0
+        self.proxy: ref[Any] | None = None  # dead at the end: the garbage collector gave it back, not the program
+        self.scope: Asker = "none"
+        self.agent_name = "unknown"
+        self.run_id = ""
+        # The transaction: when it began, whether it was made sure that it is one at all, and whether something was
+        # written in it or failed, so that it means something to roll it back.
+        self.transaction: float | None = None
+        self.checked = False
+        self.matters = False
         # SQLAlchemy tells of an error after the fact, and not what it was doing.
         self.failed_in: Literal["commit", "rollback"] | None = None
-        self.why = ""
-
-    def spend(self, seconds: float) -> None:
-        """Count time in which the connection did something."""
-        if self.hold is not None:
-            self.hold.busy += seconds
 
 
 def kept_of(connection: Any) -> Kept | None:
     """Find what is remembered of a connection, whether SQLAlchemy's or the pool's; None where nothing is."""
-    # An invalid one would connect again if it were asked for its info; one that is being set up has none.
-    if getattr(connection, "invalidated", False) or getattr(connection, "closed", False) is True:
-        return None
     try:
-        info = connection.info
-    except Exception:
+        kept: Kept | None = connection.info.get(KEY)
+    except Exception:  # one that is being set up has no info
         return None
-    return info.get(KEY) if isinstance(info, dict) else None
+    return kept
 
 
 def guarded(signal: str, listener: Callable[..., None]) -> Callable[..., None]:
-    """Stop what a listener raises: one at a connection's return would lose the pool a place for ever."""
+    """Stop what a listener raises; those that each query calls do so themselves, which is one call less."""
 
     @wraps(listener)
     def listening(*args: Any) -> None:

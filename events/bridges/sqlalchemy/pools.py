@@ -42,11 +42,15 @@ class Pools:
         """How many stand in the queue now."""
         return len(self._waiting)
 
+    def forget(self) -> None:
+        """Let go of all that wait."""
+        self._waiting.clear()
+
     def wrap(self, pool: Pool) -> None:
         """Give a pool a class that tells; one that cannot be changed goes on untold."""
         plain = type(pool)
         try:
-            telling = telling_class(plain, self)
+            telling = telling_class(plain, self, self._waiting)
             pool.__class__ = telling
         except TypeError as error:
             tell_failure(connection_acquired.name, OURS, error)
@@ -57,11 +61,6 @@ class Pools:
         """Give the pool its own class back."""
         if self._classes is not None and type(pool) is self._classes[1]:
             pool.__class__ = self._classes[0]
-
-    def queue(self, acquiring: Acquiring) -> None:
-        """Begin to wait."""
-        acquiring.since = perf_counter()
-        self._waiting[id(acquiring)] = acquiring
 
     def leave(self, acquiring: Acquiring) -> None:
         """Wait no more; again is nothing."""
@@ -85,40 +84,46 @@ def outcome_of(error: BaseException | None) -> Literal["ok", "timeout", "cancell
     return "error" if isinstance(error, Exception) else "cancelled"
 
 
-def telling_class(plain: type[Pool], watch: Pools) -> type[Pool]:
+def telling_class(plain: type[Pool], watch: Pools, waiting: dict[int, Acquiring]) -> type[Pool]:
     """Make a class like a pool's own whose pools tell: a subclass, since only `connect` is there for all of it."""
+    connect, do_get, create = plain.connect, plain._do_get, plain._create_connection  # noqa: SLF001 - to be overridden
+    leave, tell = watch.leave, watch.tell
 
     class Telling(plain):  # type: ignore[misc, valid-type]  # made while the program runs
         def connect(self) -> Any:
-            acquiring, before = Acquiring(), doing.get()
+            before = doing.get()
+            acquiring = Acquiring()
             doing.set(acquiring)
             failure: BaseException | None = None
             try:
-                return super().connect()
+                return connect(self)
             except BaseException as error:
                 failure = error
                 raise
             finally:
-                watch.leave(acquiring)
                 doing.set(before)
-                watch.tell(acquiring, failure)
-                del failure  # its traceback leads back here: a cycle that would keep what the failed call held
+                tell(acquiring, failure)
+                failure = None  # its traceback leads back here: a cycle that would keep what the failed call held
 
         def _do_get(self) -> Any:
             acquiring = doing.get()
             if not isinstance(acquiring, Acquiring) or acquiring.since is not None:
-                return super()._do_get()  # which calls itself where another was quicker
-            watch.queue(acquiring)
+                return do_get(self)  # which calls itself where another was quicker
+            key = id(acquiring)
+            waiting[key] = acquiring
+            acquiring.since = since = perf_counter()
             try:
-                return super()._do_get()
+                return do_get(self)
             finally:
-                watch.leave(acquiring)
+                if key in waiting:  # as `leave` would, without a call
+                    acquiring.waited = perf_counter() - since
+                    del waiting[key]
 
         def _create_connection(self) -> Any:
             acquiring = doing.get()
             if isinstance(acquiring, Acquiring):
-                watch.leave(acquiring)  # out of the queue: from here on it is the database that is waited for
-            return super()._create_connection()
+                leave(acquiring)  # out of the queue: from here on it is the database that is waited for
+            return create(self)
 
         def dispose(self) -> None:
             before = doing.get()

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 from ...database import rows_streamed
 from ...signal import tell_failure
-from .kept import OURS, Kept, guarded, kept_of
+from .kept import OURS, Kept
 
 
-class Streams:
-    """Puts a clock around the fetching of streamed results."""
+def watch(context: Any, name: str, kept: Kept | None) -> None:
+    """Put a clock around the fetching of what was just answered, if it is streamed.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    The result does not exist yet, so this waits for it; SQLAlchemy's own event would cost every statement a call.
+    """
+    setting_up = context._setup_result_proxy  # noqa: SLF001 - nothing public makes results
 
-    def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
-        """Give the listeners, with what they listen to."""
-        yield "after_execute", guarded(rows_streamed.name, self._executed), {}
+    def set_up() -> Any:
+        result = setting_up()
+        try:
+            if not result._soft_closed:  # noqa: SLF001 - else it has no rows, and ends before it begins
+                table = getattr(context, "events_table", "none")
+                result.cursor_strategy = Fetching(result.cursor_strategy, name, table, kept)
+        except Exception as error:
+            tell_failure(rows_streamed.name, OURS, error)
+        return result
 
-    def _executed(self, connection: Any, *rest: Any) -> None:
-        result = rest[-1]
-        context = getattr(result, "context", None)
-        if getattr(context, "_is_server_side", False) and not result._soft_closed:  # noqa: SLF001 - nothing else says so
-            table = getattr(context, "events_table", "none")
-            result.cursor_strategy = Fetching(result.cursor_strategy, self._name, table, kept_of(connection))
+    context._setup_result_proxy = set_up  # noqa: SLF001
 
 
 class Fetching:
@@ -84,7 +86,7 @@ class Fetching:
             self._fetching = False
             self._spent += spent
             if self._kept is not None:
-                self._kept.spend(spent)
+                self._kept.busy += spent
             if self._ended:
                 self._tell()
         return fetched

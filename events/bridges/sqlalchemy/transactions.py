@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Dialect
 
 from ...database import savepoint_ended, transaction_ended
-from ...signal import tell_failure
-from .kept import OURS, Kept, Transaction, guarded, kept_of
+from .kept import kept_of
 
+BEGINNINGS = ("do_begin", "do_begin_twophase")
 ENDINGS: dict[str, Literal["commit", "rollback"]] = {
     "do_commit": "commit",
     "do_rollback": "rollback",
@@ -34,17 +34,18 @@ class Transactions:
         self._wrapped: dict[str, tuple[Method | None, Method]] = {}
         self._open = True
 
-    def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
-        """Give the listeners, with what they listen to."""
-        yield "begin", guarded(transaction_ended.name, self._begun), {}
-        yield "begin_twophase", guarded(transaction_ended.name, self._begun), {}
-
     def wrap(self, dialect: Dialect) -> None:
         """Put a clock around what ends transactions and savepoints."""
-        for method in (*ENDINGS, *SAVEPOINTS):
-            timed = self._timed(method, getattr(dialect, method))
-            self._wrapped[method] = vars(dialect).get(method), timed
-            setattr(dialect, method, timed)
+        for method in BEGINNINGS:
+            self._replace(dialect, method, self._begun(getattr(dialect, method)))
+        for method, ending in ENDINGS.items():
+            self._replace(dialect, method, self._ended(getattr(dialect, method), ending))
+        for method, outcome in SAVEPOINTS.items():
+            self._replace(dialect, method, self._left(getattr(dialect, method), outcome))
+
+    def _replace(self, dialect: Dialect, method: str, ours: Method) -> None:
+        self._wrapped[method] = vars(dialect).get(method), ours
+        setattr(dialect, method, ours)
 
     def unwrap(self, dialect: Dialect) -> None:
         """Take the clocks off; one that somebody else has wrapped in the meantime only passes on."""
@@ -56,59 +57,67 @@ class Transactions:
                 else:
                     setattr(dialect, method, before)
 
-    def _begun(self, connection: Connection, *_: Any) -> None:
-        isolation = connection.get_execution_options().get(
-            "isolation_level", getattr(connection.dialect, "_on_connect_isolation_level", None)
-        )
-        kept = kept_of(connection)
-        if kept is not None and isolation != "AUTOCOMMIT":  # there "begin" is said and nothing begins
-            kept.transaction = Transaction()
+    def _begun(self, plain: Method) -> Method:
+        def beginning(connection: Any, *args: Any, **options: Any) -> Any:
+            kept = kept_of(connection) if self._open else None
+            if kept is not None:
+                kept.matters, kept.checked, kept.transaction = False, False, perf_counter()
+            return plain(connection, *args, **options)
 
-    def _timed(self, method: str, plain: Method) -> Method:
-        ending = ENDINGS.get(method)
+        return beginning
 
+    def _ended(self, plain: Method, ending: Literal["commit", "rollback"]) -> Method:
         def timed(connection: Any, *args: Any, **options: Any) -> Any:
             kept = kept_of(connection) if self._open else None
             if kept is None:
                 return plain(connection, *args, **options)
-            transaction: Transaction | None = None
-            if ending is not None:  # taken here: of the calls nested in this one, and of a second one, nothing is told
-                transaction, kept.transaction = kept.transaction, None
-            began = perf_counter()
+            # Taken here: of the calls nested in this one, and of a second one, nothing is told.
+            transaction, kept.transaction = kept.transaction, None
             failed = True
+            began = perf_counter()
             try:
                 answer = plain(connection, *args, **options)
                 failed = False
                 return answer
             finally:
-                spent = perf_counter() - began
-                try:
-                    self._tell(method, kept, transaction, spent, failed=failed)
-                except Exception as error:
-                    tell_failure(transaction_ended.name, OURS, error)
+                ended = perf_counter()
+                kept.busy += ended - began
+                if failed:
+                    kept.failed_in = ending
+                if transaction is not None:
+                    outcome: Literal["commit", "rollback", "released", "failed"]
+                    if failed:
+                        outcome = "failed"
+                    elif ending == "rollback" and not kept.matters:
+                        outcome = "released"
+                    else:
+                        outcome = ending
+                    transaction_ended.emit(
+                        pool=self._name,
+                        outcome=outcome,
+                        duration=ended - transaction,
+                        commit=ended - began if ending == "commit" else None,
+                    )
 
         return timed
 
-    def _tell(self, method: str, kept: Kept, transaction: Transaction | None, spent: float, *, failed: bool) -> None:
-        ending = ENDINGS.get(method)
-        if ending is None:  # a savepoint's statement spends its own time
-            savepoint_ended.emit(pool=self._name, outcome="failed" if failed else SAVEPOINTS[method])
-            return
-        kept.spend(spent)
-        if failed:
-            kept.failed_in = ending
-        if transaction is None:
-            return
-        outcome: Literal["commit", "rollback", "released", "failed"]
-        if failed:
-            outcome = "failed"
-        elif ending == "rollback" and not transaction.matters:
-            outcome = "released"
-        else:
-            outcome = ending
-        transaction_ended.emit(
-            pool=self._name,
-            outcome=outcome,
-            duration=perf_counter() - transaction.began,
-            commit=spent if ending == "commit" else None,
-        )
+    def _left(self, plain: Method, outcome: Literal["released", "rollback"]) -> Method:
+        def told(connection: Any, *args: Any, **options: Any) -> Any:
+            failed = True
+            try:
+                answer = plain(connection, *args, **options)  # a statement, which spends its own time
+                failed = False
+                return answer
+            finally:
+                if self._open:
+                    savepoint_ended.emit(pool=self._name, outcome="failed" if failed else outcome)
+
+        return told
+
+
+def autocommits(connection: Connection) -> bool:
+    """Tell whether each statement is a transaction of its own: there "begin" is said and nothing begins."""
+    options = connection.get_execution_options()
+    if "isolation_level" in options:
+        return bool(options["isolation_level"] == "AUTOCOMMIT")
+    return getattr(connection.dialect, "_on_connect_isolation_level", None) == "AUTOCOMMIT"

@@ -1,0 +1,74 @@
+"""What an execution context says of its statement: what it does, to which table, whether it was compiled before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import TableClause
+from sqlalchemy.engine.interfaces import CacheStats
+
+from ...database import Cache
+from .askers import without_literals
+from .sql_text import Description, remembered
+from .sql_words import label_of
+
+_CACHES: dict[CacheStats, Cache] = {
+    CacheStats.CACHE_HIT: "hit",
+    CacheStats.CACHE_MISS: "miss",
+    CacheStats.CACHING_DISABLED: "disabled",
+    CacheStats.NO_CACHE_KEY: "no_key",
+    CacheStats.NO_DIALECT_SUPPORT: "disabled",
+}
+
+
+def meaning_of(context: Any, statement: str, executemany: bool) -> Description:
+    """Name operation and table of what a context sends.
+
+    They are remembered on the compiled form, not for the text: an IN list changes the text each time. A context also
+    sends what is not its own statement: the look-up of a sequence or a default, while its own is still being made. Only
+    its own can be an executemany, and then it may be a batch of it with another text.
+    """
+    if executemany or statement is getattr(context, "statement", None):
+        compiled = context.compiled
+        if compiled is not None:
+            meaning: Description | None = compiled.__dict__.get("events_meaning")
+            if meaning is None:
+                meaning = compiled.events_meaning = written_by(context) or remembered(statement)
+            return meaning
+    return remembered(statement)
+
+
+def written_by(context: Any) -> Description | None:
+    """Name the table of an INSERT, UPDATE or DELETE by the statement's own attributes, where it has plain ones."""
+    table = getattr(context.compiled.statement, "table", None)
+    if not isinstance(table, TableClause):
+        return None
+    label = label_of(table.schema or "", str(table.name))
+    if context.isinsert:
+        return "insert", label
+    if context.isupdate:
+        return "update", label
+    return ("delete", label) if context.isdelete else None
+
+
+def rows_of(cursor: Any, context: Any) -> int | None:
+    """Read how many rows were returned or matched, where the driver knows."""
+    rows = getattr(cursor, "rowcount", None)
+    if type(rows) is not int or rows < 0:
+        return None
+    # SQLite says 0 of a statement that returns what it changed (up to its last row being fetched).
+    return None if rows == 0 and context.dialect.name == "sqlite" else rows
+
+
+def cache_of(context: Any) -> Cache:
+    """Tell whether the statement was compiled before; text as the program wrote it needs no compiling."""
+    if context.compiled is None:
+        return "none"
+    found = context.cache_hit
+    # First by identity: looking an enum's member up is ten times that, and nearly all are found.
+    return "hit" if found is CacheStats.CACHE_HIT else _CACHES.get(found, "none")
+
+
+def form_of(context: Any, statement: str) -> object:
+    """Give what repeated statements have in common: an IN list changes the text, not the compiled form."""
+    return context.compiled if cache_of(context) in {"hit", "miss"} else without_literals(statement)

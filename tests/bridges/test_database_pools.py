@@ -1,0 +1,176 @@
+"""Pools of every kind, told as they are: those that do not count themselves, without limit, disposed of, forked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import events
+from events.bridges.sqlalchemy import Instrumentation, instrument
+from metrics import CATALOGUE, subscribe
+from tests.support.databases import said
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    made = CollectorRegistry()
+    with subscribe(CATALOGUE, made):
+        yield made
+
+
+def states_of(handle: Instrumentation, engine: sa.Engine) -> list[tuple[int, int, int | None]]:
+    """Read a pool as one connection is out, and as it is back."""
+    with events.pool_read.captured() as states:
+        with engine.connect() as connection:
+            connection.execute(sa.text("select 1"))
+            handle.read()
+        handle.read()
+    return [(state.used, state.idle, state.capacity) for state in states]
+
+
+@pytest.mark.parametrize(
+    ("pool", "states"),
+    [
+        (sa.NullPool, [(1, 0, None), (0, 0, None)]),
+        (sa.StaticPool, [(1, 0, None), (0, 1, None)]),
+        (sa.pool.SingletonThreadPool, [(1, 0, None), (0, 1, None)]),
+        (sa.QueuePool, [(1, 0, 15), (0, 1, 15)]),
+    ],
+)
+@pytest.mark.parametrize("fast", [False, True])
+def test_pools_that_keep_no_count_are_counted_by_their_events(
+    pool: Any, states: list[tuple[int, int, int | None]], fast: bool, tmp_path: Path, registry: CollectorRegistry
+) -> None:
+    """In use, idle and the most that there can be: None is no limit, or none that is known."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", poolclass=pool)
+    with instrument(engine, fast=fast) as handle:
+        assert states_of(handle, engine) == states
+        assert states_of(handle, engine) == states
+        engine.dispose()
+        assert states_of(handle, engine) == states
+        engine.dispose()
+    made = 3 if pool is sa.NullPool else 2
+    assert sum(said(registry, "connection_create").values()) == made
+    assert sum(said(registry, "connections_closed").values()) == made
+    assert said(registry, "connection_hold") == {"connection_hold main": 3}
+
+
+async def test_a_connection_that_is_handed_out_twice_is_one_hold() -> None:
+    """The StaticPool of an asynchronous SQLite in memory has one connection for everybody."""
+    engine = create_async_engine("sqlite+aiosqlite://")
+    with (
+        instrument(engine) as handle,
+        events.connection_released.captured() as released,
+        events.pool_read.captured() as states,
+    ):
+        async with engine.connect() as one, engine.connect() as two:
+            await one.execute(sa.text("select 1"))
+            await two.execute(sa.text("select 1"))
+            handle.read()
+        handle.read()
+    await engine.dispose()
+    assert [(state.used, state.idle) for state in states] == [(1, 0), (0, 1)]
+    assert len(released) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "samples"), [({"max_overflow": -1}, []), ({"pool_size": 3, "max_overflow": 4}, [7.0])]
+)
+def test_a_capacity_without_limit_is_no_sample(
+    options: dict[str, int], samples: list[float], tmp_path: Path, registry: CollectorRegistry
+) -> None:
+    """Infinity would be a number to divide by."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", **options)
+    with instrument(engine) as handle:
+        handle.read()
+    families = {family.name: family.samples for family in registry.collect()}
+    assert [sample.value for sample in families["sparklio_db_pool_capacity"]] == samples
+
+
+def test_disposing_while_others_work_loses_no_count(tmp_path: Path, registry: CollectorRegistry) -> None:
+    """Connections that are out come back to a pool that is gone: each hold has its end all the same."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", pool_size=2, max_overflow=1, pool_timeout=60)
+    rounds = 40
+    going = threading.Barrier(5)
+
+    def work(_: int) -> None:
+        going.wait(timeout=30)
+        for _ in range(rounds):
+            with engine.connect() as connection:
+                connection.execute(sa.text("select 1"))
+
+    with instrument(engine) as handle, ThreadPoolExecutor(4) as threads:
+        done = threads.map(work, range(4))
+        going.wait(timeout=30)
+        for _ in range(20):
+            engine.dispose()
+        list(done)
+        with events.pool_read.captured() as states:
+            handle.read()
+        engine.dispose()
+    counted = said(registry, "queries", "pool_acquire", "connection_hold", "transactions", "errors")
+    assert counted == {
+        "queries select none": 4 * rounds,
+        "pool_acquire main ok": 4 * rounds,
+        "connection_hold main": 4 * rounds,
+        "transactions released": 4 * rounds,
+    }
+    (state,) = states
+    assert (state.used, state.pending, state.oldest_hold) == (0, 0, 0)
+
+
+FORKING = """
+import os, sys
+import sqlalchemy as sa
+import events
+from events.bridges.sqlalchemy import instrument
+
+engine = sa.create_engine(sys.argv[1], poolclass=getattr(sa, sys.argv[2]))
+handle = instrument(engine)
+
+def state():
+    with events.pool_read.captured() as states:
+        handle.read()
+    return states[0].used, states[0].idle, states[0].pending, states[0].oldest_hold > 0
+
+held = engine.connect()
+child = os.fork()
+if child == 0:
+    engine.dispose(close=False)
+    before = state()
+    with events.connection_released.captured() as released, engine.connect() as connection:
+        connection.execute(sa.text("select 1"))
+        during = state()
+    print(before, during, state(), len(released), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(state(), flush=True)
+held.close()
+engine.dispose()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
+@pytest.mark.parametrize("pool", ["QueuePool", "NullPool"])
+def test_a_fork_leaves_what_is_held_to_the_parent(pool: str, tmp_path: Path) -> None:
+    """As SQLAlchemy wants it, the child disposes of the pool without closing; it counts its own from then on."""
+    address = f"sqlite:///{tmp_path}/test.db"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORKING, address, pool],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    child, parent = done.stdout.splitlines()
+    idle = 1 if pool == "QueuePool" else 0
+    assert child == f"(0, 0, 0, False) (1, 0, 0, True) (0, {idle}, 0, False) 1"
+    assert parent == "(1, 0, 0, True)"

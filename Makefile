@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --constraint requirements.txt
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check bench bench-short docs lock clean
@@ -14,8 +15,10 @@ setup: .venv/studio ## Install the studio and its embedded model into .venv
 run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, or see README
 	@$(BIN)/python -m app
 
-test: .venv/dev ## Run the whole suite
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+test: .venv/dev .venv/sqlalchemy-2.0 ## Run the whole suite, and what concerns SQLAlchemy on its older release too
+	$(PYTEST)
+	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
+	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) tests/bridges/test_sqlalchemy*.py tests/bridges/test_database*.py
 
 check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
 	$(BIN)/ruff format --check .
@@ -65,4 +68,10 @@ clean: ## Remove the virtual environment and caches; data/ stays
 	$(BIN)/python -m venv .bench
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .bench/bin/python -m pip install --quiet --constraint requirements.txt \
 		--requirement benchmarks/requirements.txt --editable '.[sqlalchemy]'
+	@touch $@
+
+# Shadows the newer one where PYTHONPATH names it; everything else stays the same.
+.venv/sqlalchemy-2.0: .venv/bin/python requirements-sqlalchemy-2.0.txt
+	@rm -rf $@
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --no-deps --target $@ --requirement requirements-sqlalchemy-2.0.txt
 	@touch $@

@@ -32,21 +32,28 @@ def measure(short: bool) -> list[Claim]:
     }
     late: Runs = {name: [] for name in apps}
     worst: Runs = {name: [] for name in apps}
-    for _ in range(3 if short else 9):
+    for _ in range(2 if short else 9):
         for name, app in apps.items():
             # Ours is soon done; several scrapes give as many chances to be late.
             lates = [1000 * seconds for seconds in asyncio.run(lateness(app, 5 if name == "ours" else 1))]
             late[name].append(percentile(lates, 0.99))
             worst[name].append(max(lates))
+    idle = late["no scrape"]  # what the machine's other work makes of it
+    added = {
+        name: [a - b for a, b in zip(lates, idle, strict=True)] for name, lates in late.items() if lates is not idle
+    }
     return [
         Claim(
-            what="event-loop lag while 100,000 samples are scraped, p99",
+            what="event-loop lag while 100,000 samples are scraped, p99, beyond that of an idle loop",
             bar=10,
             better="lower",
             unit="ms",
-            ours=late.pop("ours"),
-            peers=late,
-            runs={f"{name}, the worst, ms": lates for name, lates in worst.items()},
+            ours=added.pop("ours"),
+            peers=added,
+            runs={
+                **{f"{name}, p99, ms": lates for name, lates in late.items()},
+                **{f"{name}, the worst, ms": lates for name, lates in worst.items()},
+            },
         )
     ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 # fmt: off
 ROWS = (
+    "http_request",    # what counting costs a request
     "telling",         # an event, to nobody and to the catalogue
     "rendering",       # writing 100,000 samples
     "event_loop_lag",  # what an event loop feels of that

@@ -6,6 +6,8 @@ Nothing here looks into prometheus_client; `stock` does, and brings the children
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import compress, count
+from operator import is_not
 from typing import Any
 
 from .formats import Escaping
@@ -58,10 +60,14 @@ class Batch:
     def texts(self, column: int, amounts: list[Any]) -> list[bytes]:
         """Write one value of each child; those that are the same objects as last time are still written."""
         known, texts = self._columns.get(column) or ([None] * len(amounts), [b""] * len(amounts))
-        moved = [place for place, (old, new) in enumerate(zip(known, amounts, strict=True)) if old is not new]
-        if moved:
+        moved = list(compress(count(), map(is_not, known, amounts)))
+        if not moved:
+            return texts
+        if len(moved) == len(amounts):
+            texts = numbers(amounts)
+        else:
             texts = texts.copy()
             for place, text in zip(moved, numbers([amounts[place] for place in moved]), strict=True):
                 texts[place] = text
-            self._columns[column] = amounts, texts
+        self._columns[column] = amounts, texts
         return texts

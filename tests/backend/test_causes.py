@@ -34,9 +34,10 @@ class Shelf:
         return []
 
 
-async def ended(base_url: str, shelf: Shelf | None = None, **settings: float) -> AgentFinished:
+async def ended(base_url: str, shelf: Shelf | None = None, **settings: float | str) -> AgentFinished:
     """Execute an agent and give what was told of its end."""
-    llm = await open_model(Settings(llm="openai:scripted", llm_base_url=base_url, **settings))  # type: ignore[arg-type]  # pydantic looks
+    given = {"llm": "openai:scripted", "llm_base_url": base_url, "llm_retries": 0, **settings}
+    llm = await open_model(Settings(**given))  # type: ignore[arg-type]  # pydantic looks
     try:
         with agent_finished.captured() as told, suppress(AgentFailed):
             await execute("copywriter", BRIEF, model=llm.model, library=shelf or Shelf())
@@ -64,6 +65,8 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (fails(429), "rate_limited"),
         (fails(429, "You exceeded your current quota.", code="insufficient_quota"), "quota_exceeded"),
+        (fails(400, "Invalid prompt", code="content_policy_violation"), "content_filtered"),
+        (says("", finish="content_filter"), "content_filtered"),
         (fails(500), "provider_5xx"),
         (fails(503), "provider_5xx"),
         (sends(b"<html>rubbish</html>"), "invalid_response"),
@@ -96,6 +99,12 @@ async def test_time_that_ran_out_and_a_cancellation_are_causes_of_their_own() ->
             with suppress(asyncio.CancelledError):
                 await task
     assert [(one.status, one.error_type) for one in told] == [("cancelled", "cancelled")]
+
+
+async def test_of_a_chain_of_models_the_last_ones_cause_counts() -> None:
+    with OpenAIServer(lambda asked: fails(500 if asked.model == "scripted" else 401)) as server:
+        event = await ended(server.base_url, llm_fallbacks="openai:another")
+    assert (event.status, event.error_type) == ("error", "auth")
 
 
 async def test_what_is_not_the_models_fault_is_other() -> None:

@@ -8,24 +8,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.google import GoogleModel
-from pydantic_ai.models.ollama import OllamaModel
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.anthropic import AnthropicProvider
-from pydantic_ai.providers.google import GoogleProvider
-from pydantic_ai.providers.ollama import OllamaProvider
-from pydantic_ai.providers.openai import OpenAIProvider
 
 from app.llm.calls import Limited
 from app.llm.outputs import fits
@@ -33,8 +24,8 @@ from app.llm.prices import price
 from app.llm.retries import Retrying
 from events.bridges.pydantic_ai import hear, observed
 from metrics import CATALOGUE, subscribe
-from tests.support.openai_server import Answer, Behaviour, OpenAIServer, Usage, fails, says, sends
-from tests.support.provider_servers import AnthropicServer, GeminiServer, OllamaServer
+from tests.support.model_adapters import SERVERS, model_at
+from tests.support.openai_server import Answer, Behaviour, Usage, fails, says, sends
 
 pytestmark = pytest.mark.slow
 
@@ -42,12 +33,6 @@ GOLDEN = Path(__file__).parent / "golden"
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something of forty bytes, or so.")])]
 LIMIT = 10.0
 
-SERVERS: dict[str, Callable[[], OpenAIServer]] = {
-    "openai": OpenAIServer,
-    "anthropic": AnthropicServer,
-    "gemini": GeminiServer,
-    "ollama": OllamaServer,
-}
 
 FULL = Usage(prompt=1000, completion=200, cached=600)
 # fmt: off
@@ -124,21 +109,6 @@ CASES = [
     for name in scenarios(provider)
     if (provider, name) != ("anthropic", "no usage")
 ]
-
-
-def model_at(provider: str, server: Any, client: Any) -> Model:
-    match provider:
-        case "openai":
-            made = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
-            return OpenAIChatModel("gpt-4o-mini", provider=made)
-        case "anthropic":
-            with_key = AnthropicProvider(base_url=server.address, api_key="none", http_client=client)
-            return AnthropicModel("claude-haiku-4-5", provider=with_key)
-        case "gemini":
-            google = GoogleProvider(base_url=server.address, api_key="none", http_client=client)
-            return GoogleModel("gemini-2.5-flash", provider=google)
-        case _:
-            return OllamaModel("qwen3:4b", provider=OllamaProvider(base_url=server.base_url, http_client=client))
 
 
 @pytest.fixture

@@ -187,9 +187,17 @@ async def test_a_limit_around_the_agent_is_a_cancellation_to_the_call(
 ) -> None:
     """asyncio.timeout cancels what it holds; inside, nobody can tell why."""
     server.behaviour = stalls()
+
+    async def runs_out(limit: asyncio.Timeout) -> None:
+        await until(lambda: server.tally.requests)
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    async def limited() -> None:
+        async with asyncio.timeout(30) as limit:
+            await asyncio.gather(plain(observed(model_of())), runs_out(limit))
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await plain(observed(model_of()))
+        await limited()
     assert [call.status for call in told] == ["cancelled"]
 
 

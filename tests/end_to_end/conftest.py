@@ -16,6 +16,7 @@ import pytest
 from dbos import DBOSClient
 from prometheus_client.samples import Sample
 
+from tests.support.reading import summed
 from tests.support.studio import Studio, until
 
 TYPES = ("product_content", "brand_identity", "content_review", "campaign")
@@ -44,11 +45,7 @@ class Life:
 
     def counts(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
         """Samples of a name by these labels, without those at zero."""
-        found: Counter[tuple[str, ...]] = Counter()
-        for sample in self.samples:
-            if sample.name == f"sparklio_{name}":
-                found[tuple(sample.labels[label] for label in labels)] += sample.value  # type: ignore[assignment]
-        return {key: value for key, value in found.items() if value}
+        return summed(self.samples, name, *labels)
 
     @property
     def steps(self) -> list[dict[str, Any]]:

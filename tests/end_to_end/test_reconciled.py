@@ -49,6 +49,26 @@ def test_tokens_of_agents_are_those_of_models(life: Life) -> None:
     assert told == life.counts("llm_tokens_total", "token_type")
 
 
+def test_the_embedded_model_costs_nothing_on_purpose(life: Life) -> None:
+    """A price of 0, which is not the same as a price that nobody knows."""
+    assert {step["cost"] for step in life.steps if step["status"] == "success"} == {0.0}
+    assert {run["cost"] for run in life.runs if run["status"] == "completed"} == {0.0}
+    for name in (
+        "llm_cost_usd_total",
+        "llm_unpriced_requests_total",
+        "agent_cost_usd_total",
+        "workflow_cost_usd_total",
+    ):
+        assert any(sample.name == f"sparklio_{name}" for sample in life.samples)
+        assert life.counts(name) == {}
+
+
+def test_calls_of_models_are_those_of_agents(life: Life) -> None:
+    assert life.counts("llm_requests_total") == life.counts("agent_llm_calls_sum")
+    assert life.counts("llm_attempts_total", "provider") == {("embedded",): life.counts("llm_requests_total")[()]}
+    assert life.counts("llm_requests_total", "status")["success",] == life.counts("llm_finish_reasons_total")[()]
+
+
 def test_calls_of_agents_are_those_of_their_steps(life: Life) -> None:
     assert life.counts("agent_llm_calls_sum", "agent_name") == here(life, lambda step: step["llm_calls"])
     executions = life.counts("agent_executions_total", "agent_name")
@@ -99,7 +119,8 @@ def test_as_many_runs_ended_as_started_over_both_lives(life: Life) -> None:
 
 
 def test_nothing_is_in_flight_at_the_end(life: Life) -> None:
-    for family in ("active_workflows", "active_agent_executions", "workflow_oldest_active_seconds"):
+    gauges = ("active_workflows", "active_agent_executions", "llm_active_requests", "workflow_oldest_active_seconds")
+    for family in gauges:
         assert any(sample.name == f"sparklio_{family}" for sample in life.samples)
         assert life.counts(family) == {}
 

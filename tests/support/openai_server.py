@@ -120,6 +120,8 @@ class Tally:
     prompt_tokens: int = 0
     """As sent to clients: in whole answers, and in streams that ask for usage."""
     completion_tokens: int = 0
+    bills: list[tuple[str, Usage]] = field(default_factory=list)
+    """The same, answer by answer, each with the model that it was asked of."""
 
 
 class OpenAIServer:
@@ -270,6 +272,7 @@ class OpenAIServer:
             if tells_usage and answer.usage is not None:
                 self.tally.prompt_tokens += answer.usage.prompt
                 self.tally.completion_tokens += answer.usage.completion
+                self.tally.bills.append((asked.model, answer.usage))
 
     async def _stream(self, events: Iterator[str], answer: Answer, writer: asyncio.StreamWriter) -> None:
         headers = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked", **answer.headers}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from math import fsum
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample
 
 
 class Read(Protocol):
@@ -18,3 +21,12 @@ def samples(registry: CollectorRegistry, name: str) -> Iterator[tuple[dict[str, 
     """Give the labels and values of every sample of a name, without its namespace."""
     for family in registry.collect():
         yield from ((sample.labels, sample.value) for sample in family.samples if sample.name == f"sparklio_{name}")
+
+
+def summed(scraped: Iterable[Sample], name: str, *labels: str) -> dict[tuple[str, ...], float]:
+    """Add up the samples of a name, without its namespace, by these labels; those at zero are left out."""
+    found: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+    for sample in scraped:
+        if sample.name == f"sparklio_{name}":
+            found[tuple(sample.labels[label] for label in labels)].append(sample.value)
+    return {key: total for key, values in found.items() if (total := fsum(values))}

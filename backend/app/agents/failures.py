@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
 from pydantic_ai import exceptions as ai
 
 from app.llm.unavailable import ModelUnavailable
@@ -24,6 +25,7 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ai.OutputTokenLimitExceeded, "{model} comes to no end within its limit: try again, or {other}"),
     (ai.UsageLimitExceeded,       "{model} goes on calling tools: try again, or {other}"),
     (ai.UnexpectedModelBehavior,  "{model} does not answer in the form that was asked for: try again, or {other}"),
+    (ValidationError,             "the server of {model} gives no proper answer: try again, or {other}"),
     (ToolBroken,                  "{error}: the studio's log says where"),
     (ModelUnavailable,            "{error}"),
 )

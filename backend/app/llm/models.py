@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+from pydantic import ValidationError
 from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior, UserError
 from pydantic_ai.models import Model, create_async_httpx2_client, infer_model
 from pydantic_ai.models.fallback import FallbackModel
@@ -43,7 +44,7 @@ __all__ = ["LLM", "ModelUnavailable", "open_model"]
 Opened = tuple[Model, str, Callable[[], Awaitable[None]]]
 """A model, its name, and what sees whether it can be reached."""
 
-FALL_BACK_ON = (ModelAPIError, UnexpectedModelBehavior, ModelUnavailable, TimeoutError)
+FALL_BACK_ON = (ModelAPIError, UnexpectedModelBehavior, ValidationError, ModelUnavailable, TimeoutError)
 HEARD = {"openai", "openai-chat", "openai-responses", "anthropic", "google"}  # what they say of rate limits is told
 BY_ADDRESS = {"openai", "openai-chat", "openai-responses", "ollama"}  # what a server of one's own may speak
 FORMS = "SPARKLIO_LLM takes embedded, or provider:model as in openai:gpt-4o-mini, ollama:qwen3:4b, anthropic:..."

@@ -59,29 +59,24 @@ def together(one: Amount | None, other: Amount | None) -> Amount | None:
 
 
 def counted(answer: ModelResponse, messages: Iterable[ModelMessage], *, whole: bool) -> Counted:
-    """Read what the provider counted; estimate it where an answer, or a part of one, came without a count."""
-    prompt, completion = tokens(answer.usage)
-    if prompt is None and completion is None:
-        written = written_bytes([answer])
-        if not whole and not written:
-            return Counted()
-        return Counted(
-            usage_source="estimated",
-            estimated_prompt_tokens=-(-written_bytes(messages) // BYTES_A_TOKEN),
-            estimated_completion_tokens=-(-written // BYTES_A_TOKEN),
-        )
-    usage = answer.usage
+    """Read what the provider counted; estimate what an answer, or a part of one, came without a count of."""
+    usage, (prompt, completion) = answer.usage, tokens(answer.usage)
+    written = tokens_in([answer])
+    if prompt is None and completion is None and not whole and not written:
+        return Counted()
     # The count of an answer that was cut is that of its beginning, where the provider counts at the end.
-    uncounted = 0 if whole else max(-(-written_bytes([answer]) // BYTES_A_TOKEN) - (completion or 0), 0)
+    uncounted = 0 if whole and completion is not None else max(written - (completion or 0), 0)
+    guessed = prompt is None or uncounted or (whole and completion is None)
     return Counted(
-        usage_source="estimated" if uncounted else "provider",
+        usage_source="estimated" if guessed else "provider",
+        estimated_prompt_tokens=tokens_in(messages) if prompt is None else None,
         estimated_completion_tokens=uncounted or None,
         prompt_tokens=prompt,
         completion_tokens=completion,
         # Subsets: more of a part than of the whole is no count.
-        cache_read_tokens=sensible("cache_read_tokens", usage.cache_read_tokens, prompt),
-        cache_write_tokens=sensible("cache_write_tokens", usage.cache_write_tokens, prompt),
-        reasoning_tokens=sensible("reasoning_tokens", reasoning(usage), completion),
+        cache_read_tokens=part_of(prompt, "cache_read_tokens", usage.cache_read_tokens),
+        cache_write_tokens=part_of(prompt, "cache_write_tokens", usage.cache_write_tokens),
+        reasoning_tokens=part_of(completion, "reasoning_tokens", reasoning(usage)),
     )
 
 
@@ -105,27 +100,33 @@ def reasoning(usage: RequestUsage) -> int:
     return told or usage.details.get("thoughts_tokens", 0)
 
 
-def sensible(field: str, amount: Any, most: int | None = MOST_TOKENS) -> int | None:
+def part_of(whole: int | None, field: str, amount: Any) -> int | None:
+    """Give a number of tokens that are some of others; None where those are not known."""
+    return None if whole is None else sensible(field, amount, whole)
+
+
+def sensible(field: str, amount: Any, most: int = MOST_TOKENS) -> int | None:
     """Give a number of tokens if it can be one; else tell that it was dropped."""
     if not isinstance(amount, int):
         value_dropped.emit(metric=f"llm_called.{field}", reason="not_a_number")
     elif amount < 0:
         value_dropped.emit(metric=f"llm_called.{field}", reason="negative")
-    elif most is not None and amount > most:
+    elif amount > most:
         value_dropped.emit(metric=f"llm_called.{field}", reason="too_large")
     else:
         return amount
     return None
 
 
-def written_bytes(messages: Iterable[ModelMessage]) -> int:
-    """Add up the UTF-8 bytes of the text in messages."""
+def tokens_in(messages: Iterable[ModelMessage]) -> int:
+    """Guess the tokens of the text in messages, by its bytes in UTF-8."""
     texts: list[Any] = []
     for message in messages:
         texts.append(getattr(message, "instructions", None))
         for part in message.parts:
             texts += [getattr(part, "content", None), getattr(part, "args", None)]
-    return sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+    written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+    return -(-written // BYTES_A_TOKEN)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,12 +25,13 @@ BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
 )
 BY_STATUS: dict[int, ErrorType] = {
     401: "auth", 402: "quota_exceeded", 403: "auth", 408: "timeout", 413: "context_length_exceeded",
-    429: "rate_limited", 504: "timeout",
+    429: "rate_limited",
 }
 # fmt: on
 LAST_RESORT: tuple[tuple[str, ErrorType], ...] = (
     ("UnexpectedModelBehavior", "invalid_response"),
     ("ModelAPIError", "invalid_response"),  # an answer came and could not be read
+    ("ValidationError", "invalid_response"),  # the same: Google's SDK lets pydantic's own error out
     ("ConnectionError", "connection"),
     ("CancelledError", "cancelled"),
     ("GeneratorExit", "cancelled"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -23,15 +23,16 @@ from app.workflows.studio import Studio
 from events.bridges.pydantic_ai import observed
 from metrics import CATALOGUE, subscribe
 from tests.support.living_studio import Life, NewSettings, Told, suits
-from tests.support.openai_server import Answer, Asked, OpenAIServer, fails, says, stalls
-from tests.support.reading import samples
+from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, fails, says, stalls
+from tests.support.reading import samples, summed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 # How many runs of each kind; the brand's name tells the server and the model which kind a request belongs to.
 RATES = {
-    "plain": 50,
-    "streamed": 50,
+    "plain": 40,
+    "streamed": 40,
+    "retried": 20,
     "broken": 20,
     "limited": 20,
     "stalling": 20,
@@ -47,6 +48,8 @@ ERRORS = {
 }
 TYPES = ("product_content", "brand_identity")  # one step after the other: a run that fails asks once
 STEPS = 3
+MODEL = "gpt-4o-mini"  # one whose price is known: USD a million tokens, read and written
+READ, WRITTEN = 0.15, 0.6
 
 
 def kind_of(text: str) -> str:
@@ -54,9 +57,24 @@ def kind_of(text: str) -> str:
     return text.partition("Brand: ")[2].partition(" ")[0]
 
 
-def behave(asked: Asked) -> Answer:
+def behaviour() -> Callable[[Asked], Answer]:
+    """Make what does as the kind of run wants, and fails the first request of those that are to be retried."""
+    seen: set[str] = set()
+
+    def behave(asked: Asked) -> Answer:
+        prompt = asked.messages[-1]["content"]
+        brand = prompt.partition("Brand: ")[2].partition("\n")[0]
+        if kind_of(prompt) == "retried" and brand not in seen:
+            seen.add(brand)
+            return fails(503)
+        return answer_to(kind_of(prompt), asked)
+
+    return behave
+
+
+def answer_to(kind: str, asked: Asked) -> Answer:
     """Do what the kind of run wants."""
-    match kind_of(asked.messages[-1]["content"]):
+    match kind:
         case "broken":
             return fails(500)
         case "limited":
@@ -99,15 +117,15 @@ async def test_every_count_is_the_servers_own(
     model: OpenAIServer, told: Told, new_settings: NewSettings, registry: CollectorRegistry
 ) -> None:
     """All may be under way at once; those that fail do so at their first call."""
-    model.behaviour = behave
-    settings = new_settings(concurrency=200, llm_timeout=20.0)
+    model.behaviour = behaviour()
+    settings = new_settings(concurrency=200, llm_timeout=20.0, llm_retries=1)
     async with AsyncExitStack() as parts:
         database = Database(settings)
         parts.push_async_callback(database.close)
         await database.upgrade()
         client = await parts.enter_async_context(create_async_httpx2_client())
-        asked = Streaming(kept(observed(remote("openai:scripted", model.base_url, client)), settings))
-        llm = LLM(asked, "scripted", lambda: reach(model.base_url), parts, ["scripted"])
+        asked = Streaming(kept(observed(remote(f"openai:{MODEL}", model.base_url, client)), settings))
+        llm = LLM(asked, MODEL, lambda: reach(model.base_url), parts, [MODEL])
         studio = Studio(database, llm, settings)
         await studio.start()
         parts.push_async_callback(studio.stop)
@@ -119,46 +137,82 @@ async def test_every_count_is_the_servers_own(
         runs = [await life.ended(run_id, within=120) for run_id in run_ids]
 
     def counts(name: str, *by: str) -> dict[tuple[str, ...], float]:
-        found: dict[tuple[str, ...], float] = {}
-        for labels, value in samples(registry, name):
-            key = tuple(labels[label] for label in by)
-            found[key] = found.get(key, 0) + value
-        return {key: value for key, value in found.items() if value}
+        return summed((sample for family in registry.collect() for sample in family.samples), name, *by)
 
-    good = RATES["plain"] + RATES["streamed"]
+    good = RATES["plain"] + RATES["streamed"] + RATES["retried"]
     bad = sum(RATES.values()) - good
     assert Counter(run.status for run in runs) == {"completed": good, "failed": bad}
 
     # The server's own books against what was planned, then the metrics against the server's books.
     tally = model.tally
-    assert tally.requests == good * STEPS + bad
+    retries = {kind: RATES[kind] for kind in ("retried", "broken", "limited", "leaving")}  # one each
+    assert tally.requests == good * STEPS + bad + sum(retries.values())
     assert tally.streams == RATES["streamed"] * STEPS + RATES["streamed-leaving"]
-    assert tally.statuses == {500: RATES["broken"], 429: RATES["limited"], 200: tally.requests - 40}
+    refused = {500: 2 * RATES["broken"], 429: 2 * RATES["limited"], 503: RATES["retried"]}
+    assert tally.statuses == {**refused, 200: tally.requests - sum(refused.values())}
     assert (tally.completed, tally.disconnects) == (good * STEPS, RATES["stalling"])
 
-    assert counts("agent_llm_calls_sum") == counts("workflow_llm_calls_sum") == {(): tally.requests}
+    calls = tally.requests - sum(retries.values())
+    assert counts("agent_llm_calls_sum") == counts("workflow_llm_calls_sum") == {(): calls}
+    check_calls(counts, tally, calls, retries)
     assert counts("agent_executions_total", "status") == {
         ("success",): tally.completed,
         ("timeout",): tally.disconnects,
-        ("error",): tally.requests - tally.completed - tally.disconnects,
+        ("error",): calls - tally.completed - tally.disconnects,
     }
     errors: Counter[tuple[str, ...]] = Counter()
     for kind, (_, error_type) in ERRORS.items():
         errors[error_type,] += RATES[kind]
-    assert counts("agent_errors_total", "error_type") == errors
+    assert counts("agent_errors_total", "error_type") == counts("llm_errors_total", "error_type") == errors
     for family in ("llm_tokens_total", "agent_tokens_total"):
         assert counts(family, "token_type") == {
             ("prompt",): tally.prompt_tokens,
             ("completion",): tally.completion_tokens,
         }
+    bill = pytest.approx((tally.prompt_tokens * READ + tally.completion_tokens * WRITTEN) / 1e6, rel=1e-12)
+    assert counts("llm_cost_usd_total", "source") == {("price_table",): bill}
+    assert counts("agent_cost_usd_total") == {(): bill}
+    assert counts("workflow_cost_usd_total", "outcome") == {("useful",): bill}
     assert counts("workflow_tokens_total", "outcome") == {("useful",): tally.prompt_tokens + tally.completion_tokens}
     assert counts("workflow_steps_total", "status") == counts("agent_executions_total", "status")
     assert counts("agent_review_verdicts_total", "verdict") == {("approved",): good}
-    assert counts("context_size_tokens_count") == {(): tally.requests}
+    assert counts("context_size_tokens_count") == {(): calls}
 
     assert counts("workflows_started_total") == counts("workflows_total") == {(): len(run_ids)}
-    for gauge in ("active_workflows", "active_agent_executions"):
+    for gauge in ("active_workflows", "active_agent_executions", "llm_active_requests"):
         assert list(samples(registry, gauge))
         assert counts(gauge) == {}
     for fault in ("receiver_failures_total", "label_overflows_total", "dropped_values_total"):
         assert counts(fault) == {}
+
+
+def check_calls(
+    counts: Callable[..., dict[tuple[str, ...], float]], tally: Tally, calls: int, retries: dict[str, int]
+) -> None:
+    """Hold what was told of calls, and of the attempts at them, against the server's books."""
+    assert counts("llm_requests_total", "status") == {
+        ("success",): tally.completed,
+        ("timeout",): tally.disconnects,
+        ("error",): calls - tally.completed - tally.disconnects,
+    }
+    attempts = {
+        ("success",): tally.completed,
+        ("timeout",): tally.disconnects,
+        ("rate_limited",): tally.statuses[429],
+        ("error",): tally.requests - tally.completed - tally.disconnects - tally.statuses[429],
+    }
+    for family in ("llm_attempts_total", "llm_attempt_duration_seconds_count"):
+        assert counts(family, "outcome") == attempts
+    assert counts("llm_retries_total", "reason") == {
+        ("provider_5xx",): retries["retried"] + retries["broken"],
+        ("rate_limited",): retries["limited"],
+        ("connection",): retries["leaving"],
+    }
+    assert counts("llm_backoff_seconds_total")[()] > 0
+    assert counts("llm_request_duration_seconds_count") == {(): tally.completed}
+    assert counts("llm_finish_reasons_total") == {(): tally.completed}
+    assert counts("llm_time_to_first_token_seconds_count") == {(): RATES["streamed"] * STEPS}
+    # Of an answer that broke off some words were read and none were counted.
+    assert counts("llm_usage_missing_total") == {(): RATES["streamed-leaving"]}
+    assert counts("llm_tokens_estimated_total", "token_type")["completion",] > 0
+    assert counts("llm_unpriced_requests_total") == counts("llm_fallbacks_total") == {}

@@ -1,0 +1,137 @@
+"""What a provider can say that can not be: it reaches no series, is counted, and breaks nothing; over a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from math import isfinite
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
+from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
+from pydantic_ai.settings import ModelSettings
+
+from app.llm.prices import price
+from app.llm.retries import Retrying
+from events import llm_attempted, llm_called
+from events.bridges.pydantic_ai import hear, observed
+from metrics import CATALOGUE, subscribe
+from tests.support.model_adapters import PROVIDERS, SERVERS, model_at
+from tests.support.openai_server import Answer, OpenAIServer, Usage, fails, says, sends
+from tests.support.reading import summed
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Failed to extract usage"),  # pydantic-ai's own words on such answers
+    pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
+]
+
+PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
+READ, WRITTEN = 3131, 1717  # found again in a body, and replaced by what can not be
+BAD = ["-5", "1e15", "1000000000000000", "1e400", "NaN", "-Infinity", '"many"', "null", "1.5", "{}", "9" * 400]
+ROWS = [row for row in CATALOGUE if row.name.startswith(("llm_", "label_", "dropped_", "receiver_"))]
+
+
+def body(server: OpenAIServer, provider: str, model: str = "told") -> Answer:
+    """Make the body of an answer with a bill, in the provider's format."""
+    answer = says(usage=Usage(READ, WRITTEN), model=model)
+    if provider == "anthropic":  # pydantic-ai asks it for a stream always
+        return sends("".join(server.frames(answer, 1, usage=True)).encode(), "text/event-stream")
+    return sends(json.dumps(server.whole(answer, 1)).encode())
+
+
+def replaced(answer: Answer, was: int, bad: str) -> Answer:
+    assert answer.body is not None
+    assert str(was).encode() in answer.body
+    return sends(answer.body.replace(str(was).encode(), bad.encode()), answer.headers["Content-Type"])
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    made = CollectorRegistry()
+    with subscribe(ROWS, made):
+        yield made
+
+
+async def ask(model: Model, retries: int = 0) -> None:
+    retrying = observed(Retrying(observed(model), retries, 5.0), price=price)
+    with suppress(AgentRunError, ValidationError):
+        await retrying.request(PROMPT, ModelSettings(max_retries=0), ModelRequestParameters())
+
+
+def check_series(registry: CollectorRegistry) -> dict[str, float]:
+    """See that every value is one that can be, and give the sums of those that tell of trouble."""
+    scraped = [sample for family in registry.collect() for sample in family.samples]
+    assert scraped
+    assert all(
+        isfinite(sample.value) and 0 <= sample.value < 1e6 for sample in scraped if "_created" not in sample.name
+    )
+    assert all(len(text) <= 200 for sample in scraped for text in sample.labels.values())
+    names = ("llm_requests_total", "llm_errors_total", "llm_usage_missing_total", "dropped_values_total")
+    sums = {name: summed(scraped, name).get((), 0.0) for name in (*names, "receiver_failures_total")}
+    assert sums["llm_requests_total"] == 1
+    assert sums["receiver_failures_total"] == 0
+    return sums
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("which", [READ, WRITTEN], ids=["prompt", "completion"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_count_that_can_not_be_reaches_no_series(
+    provider: str, which: int, bad: str, registry: CollectorRegistry
+) -> None:
+    with SERVERS[provider]() as server, llm_called.captured() as calls:
+        server.behaviour = replaced(body(server, provider), which, bad)
+        async with create_async_httpx2_client() as client:
+            await ask(model_at(provider, server, client))
+    [call] = calls
+    trouble = check_series(registry)
+    told = call.prompt_tokens if which == READ else call.completion_tokens
+    # Told as unknown with a fault counted; or, where the SDK reads it as nothing or as a number, as that.
+    assert told is None or 0 <= told < 10
+    if told is None:
+        assert trouble["dropped_values_total"] + trouble["llm_usage_missing_total"] + trouble["llm_errors_total"] > 0
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_name_of_ten_megabytes_is_counted_as_other(provider: str, registry: CollectorRegistry) -> None:
+    with SERVERS[provider]() as server, llm_called.captured() as calls:
+        server.behaviour = body(server, provider, model="x" * 10_000_000)
+        async with create_async_httpx2_client() as client:
+            await ask(model_at(provider, server, client))
+    check_series(registry)
+    assert len(calls[0].model) < 1000
+    assert registry.get_sample_value("sparklio_llm_requests_total", {"model": "other", "status": "success"}) == 1
+    overflow = {"metric": "sparklio_llm_requests_total", "label": "model"}
+    assert registry.get_sample_value("sparklio_label_overflows_total", overflow) == 1
+
+
+@pytest.mark.parametrize("header", ["-5", "nan", "inf", "1e309", "tomorrow", "9" * 400, "", "0"])
+async def test_a_retry_after_that_can_not_be_stops_no_retry_and_no_count(
+    header: str, registry: CollectorRegistry
+) -> None:
+    """Either it is waited as if nothing had been said, or, where it asks for ages, the call fails at once."""
+    refusal = fails(429)
+    limited = Answer(status=429, usage=None, body=refusal.body, headers={"Retry-After": header})
+    with OpenAIServer([limited, says()]) as server, llm_attempted.captured() as attempts:
+        async with create_async_httpx2_client() as client:
+            await ask(model_at("openai", server, client), retries=1)
+    check_series(registry)
+    assert attempts[0].outcome == "rate_limited"
+    assert len(attempts) in {1, 2}
+
+
+@pytest.mark.parametrize("header", ["-5", "nan", "1e9", "9" * 400, "many", "", "١٢"])
+async def test_a_rate_limit_that_can_not_be_is_no_series(header: str, registry: CollectorRegistry) -> None:
+    answer = says(headers={"x-ratelimit-remaining-requests": header.encode().decode("latin-1")})
+    with OpenAIServer(answer) as server:
+        async with create_async_httpx2_client() as client:
+            client.event_hooks = {"response": [hear]}
+            await ask(model_at("openai", server, client))
+    check_series(registry)
+    resource = {"provider": "openai", "resource": "requests"}
+    assert registry.get_sample_value("sparklio_llm_rate_limit_remaining", resource) is None

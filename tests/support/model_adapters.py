@@ -1,0 +1,43 @@
+"""Each provider's real SDK adapter, asking a loopback server of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_ai.models import Model
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.google import GoogleModel
+from pydantic_ai.models.ollama import OllamaModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.google import GoogleProvider
+from pydantic_ai.providers.ollama import OllamaProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from tests.support.openai_server import OpenAIServer
+from tests.support.provider_servers import AnthropicServer, GeminiServer, OllamaServer
+
+SERVERS: dict[str, Callable[[], OpenAIServer]] = {
+    "openai": OpenAIServer,
+    "anthropic": AnthropicServer,
+    "gemini": GeminiServer,
+    "ollama": OllamaServer,
+}
+PROVIDERS = tuple(SERVERS)
+
+
+def model_at(provider: str, server: Any, client: Any) -> Model:
+    """Make a provider's model at a server, over an HTTP client of the test's."""
+    match provider:
+        case "openai":
+            made = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            return OpenAIChatModel("gpt-4o-mini", provider=made)
+        case "anthropic":
+            with_key = AnthropicProvider(base_url=server.address, api_key="none", http_client=client)
+            return AnthropicModel("claude-haiku-4-5", provider=with_key)
+        case "gemini":
+            google = GoogleProvider(base_url=server.address, api_key="none", http_client=client)
+            return GoogleModel("gemini-2.5-flash", provider=google)
+        case _:
+            return OllamaModel("qwen3:4b", provider=OllamaProvider(base_url=server.base_url, http_client=client))

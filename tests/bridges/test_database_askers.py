@@ -142,6 +142,7 @@ def test_a_slow_statement_is_logged_without_what_it_was_given(tmp_path: Path, ca
         instrument(made, slow=0.0),
         caplog.at_level(logging.WARNING, logger="events.sql"),
         events.query_executed.captured() as seen,
+        events.workflow_run.inside(run_id="r1", workflow_type="campaign"),
         events.agent_run(agent_name="copywriter"),
         made.connect() as connection,
     ):
@@ -149,7 +150,7 @@ def test_a_slow_statement_is_logged_without_what_it_was_given(tmp_path: Path, ca
     made.dispose()
     assert [event.slow for event in seen] == [True]
     (line,) = caplog.messages
-    assert "agent copywriter" in line
+    assert "agent copywriter, run r1" in line
     assert "select ?, ?, ?" in line
     assert not any(word in line for word in ("secret", "42", "hidden"))
 
@@ -164,5 +165,29 @@ def test_rows_and_compiling_are_told_where_they_are_known(engine: sa.Engine) -> 
     assert [event.cache for event in seen] == ["miss", "hit", "miss", "none"]
 
 
-def test_literals_are_blanked() -> None:
-    assert without_literals("select 'a''b', 1.5, t1.x from t1 where n = 7") == "select ?, ?, t1.x from t1 where n = ?"
+@pytest.mark.parametrize(
+    ("statement", "blanked"),
+    [
+        ("select 'a''b', 1.5, t1.x from t1 where n = 7", "select ?, ?, t1.x from t1 where n = ?"),
+        (r"select E'it\'s secret', 'it\'s secret', 'a\', 'secret'", "select ?, ?, ?, ?"),
+        ("select $$secret$$, $a$it's $$ secret$a$, x from t", "select ?, ?, x from t"),
+        ("select 0xdeadbeef, -1e-5, x", "select ?, -?, x"),
+        ("insert into t values ('never closed, secret", "insert into t values (?"),
+        ("update t set a = '', b = 'secret'", "update t set a = ?, b = ?"),
+    ],
+)
+def test_literals_are_blanked(statement: str, blanked: str) -> None:
+    assert without_literals(statement) == blanked
+
+
+def test_a_literal_is_not_logged_by_halves(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is logged is cut after it was blanked, so that no quote that would have closed is missing."""
+    made = sa.create_engine(f"sqlite:///{tmp_path}/slow.db")
+    with (
+        instrument(made, slow=0.0),
+        caplog.at_level(logging.WARNING, logger="events.sql"),
+        made.connect() as connection,
+    ):
+        connection.exec_driver_sql(f"select '{'secret ' * 5000}'")
+    made.dispose()
+    assert [message.rsplit(": ", 1)[1] for message in caplog.messages] == ["select ?"]

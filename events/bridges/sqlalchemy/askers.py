@@ -16,7 +16,16 @@ REPEATS = 5
 
 _MOST_STATEMENTS = 1000  # kept apart for one asker, which may last for hours
 _NAME = "sqlalchemy"
-_LITERALS = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
+_LITERALS = re.compile(
+    r"""
+      [eE]'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'?
+    | (?:'[^'\\]*(?:\\(?:'(?=\w))?[^'\\]*)*'?)+   # a backslash before a quote and a letter escapes, as in sql_tokens
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | \b0[xX][0-9a-fA-F]+\b | \b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What SQL carries of values; one that is never closed reaches to the end."""
 
 
 def without_literals(statement: str) -> str:

@@ -23,7 +23,8 @@ from .transactions import autocommits
 
 log = logging.getLogger("events.sql")
 
-_LONGEST_LOGGED = 500  # characters
+_LONGEST_READ = 10_000  # characters; read before it is cut, since half a literal is no literal
+_LONGEST_LOGGED = 500
 _READING = frozenset({"select", "set", "savepoint"})
 _STREAMING = frozenset({"stream_results", "yield_per"})
 
@@ -162,7 +163,7 @@ class Statements:
             self._name,
             fields.get("agent_name", "none"),
             fields.get("run_id", "none"),
-            without_literals(statement[:_LONGEST_LOGGED]),
+            without_literals(statement[:_LONGEST_READ])[:_LONGEST_LOGGED],
         )
 
     def _known(self, table: str, metadata: MetaData) -> str:

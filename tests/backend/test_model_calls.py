@@ -74,13 +74,17 @@ async def test_a_retry_waits_as_long_as_the_provider_asks(
     server: OpenAIServer, read: Read, attempts: list[LLMAttempted]
 ) -> None:
     server.behaviour = [fails(429, retry_after=1), says()]
-    with llm_called.captured() as calls:
+    with llm_called.captured() as calls, agent_finished.captured() as finished:
         await ask(server, llm_retries=2)
     assert [(one.attempt, one.outcome, one.retry_reason) for one in attempts] == [
         (1, "rate_limited", None),
         (2, "success", "rate_limited"),
     ]
-    assert 1 <= (read("llm_backoff_seconds_total", provider="openai") or 0) < 2
+    waited = read("llm_backoff_seconds_total", provider="openai")
+    assert waited is not None
+    assert 1 <= waited < 2
+    assert read("agent_time_seconds_total", agent_name="copywriter", phase="backoff") == waited
+    assert [agent.backoff_time for agent in finished] == [waited]
     assert [(call.status, call.attempts) for call in calls] == [("success", 2)]
     assert {one.call_id for one in attempts} == {calls[0].call_id}
 
@@ -92,6 +96,15 @@ async def test_a_wait_past_the_limit_of_the_call_is_not_waited(
     with pytest.raises(AgentFailed, match="too often"):
         await ask(server, llm_retries=5, llm_timeout=5)
     assert len(attempts) == 1
+
+
+async def test_a_rate_limit_is_shown_as_long_as_the_provider_tells_it(server: OpenAIServer, read: Read) -> None:
+    """Nothing left is 0, which is what an operator has to see; nothing said is no series, and no old number."""
+    limit = {"provider": "openai", "resource": "requests"}
+    for told, shown in (("7", 7), ("0", 0), (None, None)):
+        server.behaviour = says(headers={} if told is None else {"x-ratelimit-remaining-requests": told})
+        await ask(server)
+        assert read("llm_rate_limit_remaining", **limit) == shown
 
 
 async def test_retries_end(server: OpenAIServer, read: Read) -> None:

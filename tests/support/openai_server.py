@@ -29,6 +29,8 @@ class Usage:
     cached: int = 0
     reasoning: int = 0
     cache_write: int = 0
+    tool_prompt: int = 0
+    """What tools of the provider's own put into the prompt; part of it."""
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -96,7 +96,7 @@ class AnthropicServer(OpenAIServer):
 
 
 class GeminiServer(OpenAIServer):
-    """Gemini's generateContent: thoughts are counted beside the candidates, cached tokens inside the prompt."""
+    """Gemini's generateContent: thoughts are beside the candidates, tools beside the prompt, cached tokens inside."""
 
     @property
     def address(self) -> str:
@@ -130,10 +130,11 @@ class GeminiServer(OpenAIServer):
         made: dict[str, Any] = {"candidates": [candidate], "modelVersion": answer.model, "responseId": f"r{number}"}
         if (usage := answer.usage) is not None:
             made["usageMetadata"] = {
-                "promptTokenCount": usage.prompt,
+                "promptTokenCount": usage.prompt - usage.tool_prompt,
                 "totalTokenCount": usage.prompt + usage.completion,
                 **({"candidatesTokenCount": usage.completion - usage.reasoning} if finish else {}),
                 **({"thoughtsTokenCount": usage.reasoning} if usage.reasoning else {}),
                 **({"cachedContentTokenCount": usage.cached} if usage.cached else {}),
+                **({"toolUsePromptTokenCount": usage.tool_prompt} if usage.tool_prompt else {}),
             }
         return made

@@ -49,7 +49,14 @@ from .database import (
     transaction_ended,
 )
 from .exposition import MetricsRendered, metrics_rendered
-from .http import HTTPRequestFinished, http_request_finished
+from .http import (
+    HTTPActivityRead,
+    HTTPRequestFinished,
+    WebsocketFinished,
+    http_activity_read,
+    http_request_finished,
+    websocket_finished,
+)
 from .llm import LLMAttempted, LLMCalled, LLMCallStarted, llm_attempted, llm_call, llm_call_started, llm_called
 from .pipeline import (
     CollectorFailed,
@@ -96,6 +103,7 @@ __all__ = [
     "DatabaseFailed",
     "DatabaseUsed",
     "EventDropped",
+    "HTTPActivityRead",
     "HTTPRequestFinished",
     "LLMAttempted",
     "LLMCallStarted",
@@ -117,6 +125,7 @@ __all__ = [
     "ToolCalled",
     "TransactionEnded",
     "ValueDropped",
+    "WebsocketFinished",
     "WorkflowFinished",
     "WorkflowReleased",
     "WorkflowResumed",
@@ -137,6 +146,7 @@ __all__ = [
     "database_used",
     "event_dropped",
     "fields",
+    "http_activity_read",
     "http_request_finished",
     "label_overflowed",
     "llm_attempted",
@@ -157,6 +167,7 @@ __all__ = [
     "tool_called",
     "transaction_ended",
     "value_dropped",
+    "websocket_finished",
     "workflow_finished",
     "workflow_released",
     "workflow_resumed",

@@ -53,9 +53,10 @@ class Scope:
     def end(self) -> None:
         """Tell what is attached that the work is over; work left behind in the background attaches nothing any more."""
         self.ended = True
-        attached, self.attached = self.attached, {}
-        for thing in attached.values():
-            thing.end()
+        if self.attached:
+            attached, self.attached = self.attached, {}
+            for thing in attached.values():
+                thing.end()
 
     def add(self, signal: str, told: Mapping[str, Any]) -> None:
         """Add what an event told to this scope and to every one around it.

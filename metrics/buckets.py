@@ -7,6 +7,18 @@ REQUEST = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60, 300)
 Few, since every endpoint has them: a bound more is 620 series at the bounds of the labels.
 """
 
+FIRST_BYTE = (.01, .05, .25, 1, 5, 30)
+"""Seconds to the first byte of an HTTP answer."""
+
+STREAM = (10, 60, 600)
+"""Seconds of an answer in pieces: a model's words, a report, a feed that stays open."""
+
+BODY_BYTES = (0, 1024, 16384, 262144, 4194304, 67108864)
+"""Bytes of the body of an HTTP request or answer; many have none."""
+
+WEBSOCKET = (1, 10, 60, 600, 3600, 86400)
+"""Seconds that a websocket was open."""
+
 MODEL = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600)
 """Seconds of a model call, from a cached answer to a minute of reasoning (quantiles off by 22% at most)."""
 

@@ -19,6 +19,7 @@ from events import (
     database_failed,
     database_used,
     event_dropped,
+    http_activity_read,
     http_request_finished,
     label_overflowed,
     llm_attempted,
@@ -37,6 +38,7 @@ from events import (
     tool_called,
     transaction_ended,
     value_dropped,
+    websocket_finished,
     workflow_finished,
     workflow_released,
     workflow_resumed,
@@ -83,7 +85,19 @@ REMAINING = "What the provider says is left of its rate limit; no series where i
 CATALOGUE = (
     # HTTP
     counter("http_requests_total", "HTTP requests whose answer ended; 499 is a client that went away.", http_request_finished, by=("method", "endpoint", "status_code"), zeroes=False),
-    histogram("http_request_duration_seconds", "Time from a request's arrival to the last byte of its answer.", http_request_finished, of="duration", by=("method", "endpoint"), buckets=buckets.REQUEST, zeroes=False),
+    histogram("http_request_duration_seconds", "Time from a request's arrival to the last byte of its answer; streamed answers stand apart.", http_request_finished, of="duration", by=("method", "endpoint"), where={"streamed": False}, buckets=buckets.REQUEST, zeroes=False),
+    # More of HTTP
+    counter("http_request_outcomes_total", "HTTP requests by what became of them.", http_request_finished, by=("endpoint", "outcome")),
+    histogram("http_time_to_first_byte_seconds", "Time from a request's arrival to the first byte of its answer's body, streamed or not.", http_request_finished, of="first_byte", by=("endpoint",), buckets=buckets.FIRST_BYTE, zeroes=False),
+    histogram("http_stream_duration_seconds", "Time from a request's arrival to the last byte of an answer that came in pieces of no announced length.", http_request_finished, of="duration", by=("endpoint",), where={"streamed": True}, buckets=buckets.STREAM, zeroes=False),
+    histogram("http_request_body_size_bytes", "Bytes of requests' bodies: as read, or as announced where nobody read them.", http_request_finished, of="request_size", buckets=buckets.BODY_BYTES),
+    histogram("http_response_body_size_bytes", "Bytes of answers' bodies as far as they went out, compressed where they are.", http_request_finished, of="response_size", buckets=buckets.BODY_BYTES),
+    gauge("http_active_requests", "HTTP requests under way in this process, streamed answers included.", http_activity_read, of="requests"),
+    gauge("websocket_active_sessions", "Websockets open in this process.", http_activity_read, of="websockets"),
+    counter("websocket_sessions_total", "Accepted websockets that were closed, by RFC 6455's close code; 1006 is none.", websocket_finished, by=("channel", "close_code"), zeroes=False),
+    histogram("websocket_session_duration_seconds", "Time from a websocket's acceptance to its close.", websocket_finished, of="duration", by=("channel",), buckets=buckets.WEBSOCKET, zeroes=False),
+    counter("websocket_messages_total", "Messages of websockets that were closed.", websocket_finished, of="received", by=("channel",), constant={"direction": "received"}, zeroes=False),
+    counter("websocket_messages_total", "Messages of websockets that were closed.", websocket_finished, of="sent", by=("channel",), constant={"direction": "sent"}, zeroes=False),
     # Agents
     counter("agent_executions_total", "Agent executions that ended.", agent_finished, by=("agent_name", "status")),
     histogram("agent_execution_duration_seconds", "Time an agent's execution took, however it ended.", agent_finished, of="duration", by=("agent_name",), buckets=buckets.AGENT),
@@ -220,12 +234,15 @@ SELDOM: tuple[AnySignal, ...] = (
     relationship_loaded,
     rows_streamed,
     savepoint_ended,
+    websocket_finished,
 )
 """Signals whose silence means nothing, since they tell of trouble or of what few programs do: the rows of
 `every_signal` leave them out, so that a time of 0 there always asks for a look."""
 
 BOUNDS = {
     "agent_name": 20,
+    "channel": 6,
+    "close_code": 8,
     "collector": 20,
     "endpoint": 60,
     "from_model": 4,

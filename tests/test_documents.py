@@ -16,8 +16,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = DOCUMENTS[0].read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
@@ -26,6 +26,16 @@ def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
     program.write_text("\n".join(blocks("python")))
     ran = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[1:], ids=lambda path: path.name)
+def test_the_snippets_of_the_other_documents_run(document: Path) -> None:
+    """Each by itself."""
+    for snippet in blocks("python", document.read_text()):
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", snippet], capture_output=True, text=True, check=False
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from app.ports import listening, serving
 from app.settings import Settings, load_settings
 from app.workflows.studio import Studio
 from events.bridges import sqlalchemy as sqlalchemy_bridge
-from events.bridges.asgi import HTTPEvents
+from events.bridges.asgi import HTTPEvents, read_activity
 from metrics import Endpoint
 
 log = logging.getLogger("app")
@@ -82,6 +82,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Start the database, the model and the studio, in this order; stop them in the other."""
     settings: Settings = app.state.settings
     async with AsyncExitStack() as parts:
+        parts.callback(prometheus_metrics.subscription.poll(read_activity))
         if settings.metrics_port is not None:
             listener = getattr(app.state, "metrics_listener", None)  # the launcher's, where there is one
             if listener is None:

@@ -16,7 +16,7 @@ PROGRAM = """
         with agent_run(agent_name="copywriter"):
             context_built.emit(size=2000)
             llm_called.emit(model="m", status="success", duration=1.0, prompt_tokens=30, completion_tokens=7)
-    http_request_finished.emit(method="GET", endpoint="/health", status_code=200, duration=0.1)
+    http_request_finished.emit(method="GET", endpoint="/health", status_code=200, outcome="ok", duration=0.1)
     query_executed.emit(operation="select", table="runs", duration=0.1)
 
     assert live.request_counter.labels("GET", "/health", "200")._value.get() == 1

@@ -114,7 +114,7 @@ class TestZeroes:
 
     @pytest.mark.usefixtures("subscription")
     def test_the_http_product_is_never_made(self, registry: CollectorRegistry) -> None:
-        http_request_finished.emit(method="GET", endpoint="/health", status_code=200, duration=0.1)
+        http_request_finished.emit(method="GET", endpoint="/health", status_code=200, outcome="ok", duration=0.1)
         assert [labels for labels, _ in samples(registry, "http_requests_total")] == [
             {"method": "GET", "endpoint": "/health", "status_code": "200"}
         ]
@@ -453,7 +453,7 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
     events.oldest_workflow_read.emit(workflow_type="campaign", age=1.0)
     context_built.emit(agent_name="copywriter", size=2000, tokens=500, window=1000, utilization=0.5)
     events.context_truncated.emit(agent_name="copywriter", reason="app_trim", dropped=10)
-    http_request_finished.emit(method="GET", endpoint="/", status_code=200, duration=0.1)
+    tell_of_http()
     events.query_executed.emit(operation="select", table="runs", duration=0.1)
     tell_of_a_database()
     label_overflowed.emit(metric="m", label="l")
@@ -471,6 +471,15 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
     assert moved_while_active == {"campaign": 1}
     still = {row.name for row in CATALOGUE if not moved(row)}
     assert still == {"active_workflows", "active_agent_executions", "llm_active_requests"}  # nothing is under way
+
+
+def tell_of_http() -> None:
+    """Tell a request with a plain answer, one whose answer is streamed, and a websocket, with others under way."""
+    request: dict[str, Any] = {"method": "GET", "endpoint": "/", "status_code": 200, "outcome": "ok", "first_byte": 0.1}
+    http_request_finished.emit(**request, duration=0.1, request_size=10, response_size=10)
+    http_request_finished.emit(**request, duration=9.0, streamed=True)
+    events.websocket_finished.emit(channel="/live", close_code="1000", duration=3.0, received=1, sent=2)
+    events.http_activity_read.emit(requests=1, websockets=1)
 
 
 def tell_of_models() -> None:

@@ -1,0 +1,41 @@
+"""The ASGI bridge on other versions of FastAPI and Starlette than the installed ones: the same tests, real servers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from tests.support.versions import overlay, run_tests
+
+VERSIONS = (
+    ("fastapi==0.115.0", "starlette==0.37.2"),  # the oldest that is promised, with its oldest Starlette
+    ("fastapi==0.136.3", "starlette==0.46.0"),  # the last that copied the routes of included routers
+    ("fastapi==0.137.0", "starlette==1.0.0"),  # the first that did not: `scope["route"].path` lost its prefix
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("pins", VERSIONS, ids=" ".join)
+def test_the_bridge_tells_the_same_on_every_version(pins: tuple[str, str]) -> None:
+    assert "skipped" not in run_tests("tests/bridges/asgi", *pins)
+
+
+def test_an_overlay_gives_the_pinned_version() -> None:
+    """Else the tests above would hold for the installed one, and for nothing else."""
+    asked = "import fastapi, starlette; print(fastapi.__version__, starlette.__version__)"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", asked],
+            env={"PYTHONPATH": str(overlay(*pins))},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()[0]
+        for pins in VERSIONS
+    }
+    assert seen == {"0.115.0", "0.136.3", "0.137.0"}
+    assert version("fastapi") not in seen

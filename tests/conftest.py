@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,10 @@ from blinker import default_namespace
 import events
 
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromedriver": "chromium-driver"}
+
+# A shell that runs the tests in the background has them ignore SIGINT, and so would every studio that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -55,12 +55,13 @@ async def test_counts_add_up_however_runs_end(
     workflow_type: str, model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
 ) -> None:
     """Completed, failed, out of time, cancelled under way and cancelled in the queue."""
-    async with living(new_settings(concurrency=1, run_time_limit=1.0)) as life:
+    async with living(new_settings(concurrency=1)) as life:
         await life.ended(await life.submit(workflow_type))
         books.balance()
         model.behaviour = fails(400)
         await life.ended(await life.submit(workflow_type))
         books.balance()
+    async with living(new_settings(concurrency=1, run_time_limit=1.0)) as life:
         model.behaviour = stalls()
         await life.ended(await life.submit(workflow_type))
         books.balance()

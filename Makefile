@@ -64,10 +64,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 	@touch $@
 
 # The others have an environment of their own, so that nothing of theirs reaches what is run, tested and checked.
-.bench/ready: .venv/bin/python pyproject.toml requirements.txt benchmarks/requirements.txt
+.bench/ready: .venv/bin/python pyproject.toml requirements.txt $(wildcard benchmarks/requirements*.txt)
 	$(BIN)/python -m venv .bench
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .bench/bin/python -m pip install --quiet --constraint requirements.txt \
 		--requirement benchmarks/requirements.txt --editable '.[sqlalchemy]'
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .bench/bin/python -m pip install --quiet --upgrade --target .bench/sqlalchemy-2.0 \
+		--requirement benchmarks/requirements-sqlalchemy-2.0.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.

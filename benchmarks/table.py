@@ -14,5 +14,6 @@ ROWS = (
     "rendering",       # writing 100,000 samples
     "event_loop_lag",  # what an event loop feels of that
     "memory",          # what is kept for it
+    "database",        # what watching a database costs
 )
 # fmt: on

@@ -70,15 +70,12 @@ class Pools:
     def tell(self, acquiring: Acquiring, error: BaseException | None) -> None:
         """Tell how a call for a connection ended."""
         duration = perf_counter() - acquiring.began
-        connection_acquired.emit(
-            pool=self._name, outcome=outcome_of(error), duration=duration, wait=min(acquiring.waited, duration)
-        )
+        outcome = "ok" if error is None else outcome_of(error)
+        connection_acquired.emit(pool=self._name, outcome=outcome, duration=duration, wait=acquiring.waited)
 
 
-def outcome_of(error: BaseException | None) -> Literal["ok", "timeout", "cancelled", "error"]:
-    """Name how a call for a connection ended."""
-    if error is None:
-        return "ok"
+def outcome_of(error: BaseException) -> Literal["ok", "timeout", "cancelled", "error"]:
+    """Name how a call for a connection ended that gave none."""
     if isinstance(error, PoolTimeout):
         return "timeout"
     return "error" if isinstance(error, Exception) else "cancelled"
@@ -107,7 +104,7 @@ def telling_class(plain: type[Pool], watch: Pools, waiting: dict[int, Acquiring]
 
         def _do_get(self) -> Any:
             acquiring = doing.get()
-            if not isinstance(acquiring, Acquiring) or acquiring.since is not None:
+            if type(acquiring) is not Acquiring or acquiring.since is not None:
                 return do_get(self)  # which calls itself where another was quicker
             key = id(acquiring)
             waiting[key] = acquiring

@@ -58,11 +58,12 @@ class Transactions:
                     setattr(dialect, method, before)
 
     def _begun(self, plain: Method) -> Method:
-        def beginning(connection: Any, *args: Any, **options: Any) -> Any:
+        def beginning(connection: Any, *args: Any) -> Any:
             kept = kept_of(connection) if self._open else None
             if kept is not None:
-                kept.matters, kept.checked, kept.transaction = False, False, perf_counter()
-            return plain(connection, *args, **options)
+                kept.matters = kept.checked = False
+                kept.transaction = perf_counter()
+            return plain(connection, *args)
 
         return beginning
 

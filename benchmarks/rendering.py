@@ -42,7 +42,7 @@ def speed(what: str, bar: float, populate: Callable[[CollectorRegistry, int], An
     for case, share in CASES.items():
         runs = alternately(
             {"ours": lambda: render(registry), "generate_latest": lambda: generate_latest(registry)},
-            rounds=3 if short else 9,
+            rounds=3 if short else 5,
             before=partial(some_move, share),
         )
         claims.append(

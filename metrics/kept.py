@@ -49,8 +49,8 @@ class Batch:
         self.created = created
         """A line for each child that tells when it was made."""
         # Bytes, since filling them in takes half the time that text takes. The last slot is for the line above.
-        filled = ("".join(f"{line}\0\n" for line in child) + "\0" for child in lines)
-        self._template = "".join(filled).replace("%", "%%").replace("\0", "%s").encode()
+        slotted = ("".join([f"{line.replace('%', '%%')}%s\n" for line in child]) + "%s" for child in lines)
+        self._template = "".join(slotted).encode()
         self._columns: dict[int, tuple[list[Any], list[bytes]]] = {}
 
     def fill(self, slots: Iterable[bytes]) -> bytes:

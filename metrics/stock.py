@@ -1,8 +1,8 @@
 """prometheus_client's own counters, gauges, summaries and histograms, written fast.
 
-The only module that reads private parts of prometheus_client. The children's values are filled into what `kept` keeps
-of their lines, without building a sample each. `trusted` tries that out on the version at hand, against what that
-version writes itself; where the two differ, everything is written from ``collect()`` instead.
+The only module that reads private parts of prometheus_client (`takers` moves some). The children's values are filled
+into what `kept` keeps of their lines, without building a sample each. `trusted` tries that out on the version at hand,
+against what that version writes itself; where the two differ, everything is written from ``collect()`` instead.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose

@@ -98,6 +98,27 @@ async def test_a_wait_past_the_limit_of_the_call_is_not_waited(
     assert len(attempts) == 1
 
 
+@pytest.mark.parametrize("fallbacks", [None, "openai:gpt-4o"], ids=["alone", "in a chain"])
+async def test_a_models_time_is_for_all_its_attempts(
+    fallbacks: str | None, server: OpenAIServer, attempts: list[LLMAttempted]
+) -> None:
+    """The retry that time ran out for is told as a timeout, not as a caller who left."""
+    server.behaviour = lambda asked: (
+        says() if asked.model == "gpt-4o" else fails(503, retry_after=1) if server.tally.requests == 0 else stalls()
+    )
+    with llm_called.captured() as calls, suppress(AgentFailed):
+        await ask(server, llm_retries=2, llm_timeout=2, llm_fallbacks=fallbacks)
+    outcomes = [(one.model, one.outcome, one.error_type) for one in attempts]
+    assert outcomes[:2] == [
+        ("gpt-4o-mini", "error", "provider_5xx"),
+        ("gpt-4o-mini", "timeout", "timeout"),
+    ]
+    assert attempts[1].duration < 1.9  # a second of the two had been waited
+    assert [(call.status, call.error_type) for call in calls] == (
+        [("success", None)] if fallbacks else [("timeout", "timeout")]
+    )
+
+
 async def test_a_rate_limit_is_shown_as_long_as_the_provider_tells_it(server: OpenAIServer, read: Read) -> None:
     """Nothing left is 0, which is what an operator has to see; nothing said is no series, and no old number."""
     limit = {"provider": "openai", "resource": "requests"}

@@ -146,8 +146,8 @@ async def test_metrics_are_what_the_provider_bills(provider: str, name: str, par
     server.behaviour = behaviour
     client = await parts.enter_async_context(create_async_httpx2_client())
     client.event_hooks = {"response": [hear]}
-    inner = Limited(observed(model_at(provider, server, client)), LIMIT)
-    model = observed(Retrying(inner, 1, LIMIT), price=price, fits=fits)
+    retrying = Retrying(observed(model_at(provider, server, client)), 1, LIMIT)
+    model = observed(Limited(retrying, LIMIT), price=price, fits=fits)
     registry = CollectorRegistry()
     with subscribe(ROWS, registry):
         with suppress(AgentRunError):

@@ -1,4 +1,4 @@
-"""How a model is called: once, within a time limit, and no longer than somebody waits for the answer."""
+"""How a model is called: within a time limit, and no longer than somebody waits for the answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONE_PARAGRAPH = ModelSettings(
 
 
 class Limited(WrapperModel):
-    """A model whose calls are made once and end in time.
+    """A model whose calls end in time, and whose SDK makes them once: what is made again is made by `Retrying`.
 
     pydantic-ai keeps the time itself for a model that stands alone. In a chain it would ask the innermost model for its
     limit, which knows none: there it is kept here (``in_chain``).

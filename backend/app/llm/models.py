@@ -166,8 +166,8 @@ async def serve(settings: Settings, server: EmbeddedServer, resources: AsyncExit
 
 def kept(model: Model, settings: Settings) -> Model:
     """Keep a model's calls in their limits, and make those again that failed in a way that passes."""
-    limited = Limited(model, settings.llm_timeout, in_chain=len(settings.models) > 1)
-    return Retrying(limited, settings.llm_retries, settings.llm_timeout)
+    retrying = Retrying(model, settings.llm_retries, settings.llm_timeout)
+    return Limited(retrying, settings.llm_timeout, in_chain=len(settings.models) > 1)
 
 
 def remote(name: str, base_url: str | None, client: httpx2.AsyncClient) -> Model:

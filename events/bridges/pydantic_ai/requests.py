@@ -47,6 +47,8 @@ class Request:
         else:
             tell_start(self.call, self._model)
         self._began = perf_counter()
+        if self.call.model != self._model.model_name:
+            self.call.turned = self._began
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -118,8 +120,8 @@ class Request:
         limits = [settings.get("request_timeout")]
         if self._asked.streamed and not self._yielded:
             limits.append(settings.get("first_event_timeout"))
-        # The limit begins a moment before the request does.
-        spent = (self._ended or perf_counter()) - self._began + 0.02
+        # A limit holds for all attempts at a model, and begins a moment before the first of them does.
+        spent = (self._ended or perf_counter()) - self.call.turned + 0.02
         return any(limit is not None and spent >= limit for limit in limits)
 
     def end(

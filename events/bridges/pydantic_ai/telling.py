@@ -42,6 +42,8 @@ class Call:
     attempts: int = 0
     model: str = ""
     failed: ErrorType | None = None
+    turned: float = 0.0
+    """When its first attempt at the model began that it is asking now."""
     ended: float = 0.0
     backoff: float = 0.0
     first_token: float | None = None

@@ -32,7 +32,7 @@ def measure(short: bool) -> list[Claim]:
     }
     late: Runs = {name: [] for name in apps}
     worst: Runs = {name: [] for name in apps}
-    for _ in range(2 if short else 9):
+    for _ in range(2 if short else 5):
         for name, app in apps.items():
             # Ours is soon done; several scrapes give as many chances to be late.
             lates = [1000 * seconds for seconds in asyncio.run(lateness(app, 5 if name == "ours" else 1))]

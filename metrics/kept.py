@@ -6,7 +6,7 @@ Nothing here looks into prometheus_client; `stock` does, and brings the children
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress, count
+from itertools import chain, compress, count
 from operator import is_not
 from typing import Any
 
@@ -42,15 +42,21 @@ class Batch:
     """Some children of a collector, side by side: their lines with slots for values, and the values' texts.
 
     It holds for exactly these children. Several threads may write at once, so texts are replaced and never changed.
+
+    Args:
+        children: The children, or nothing where a collector has one and that is itself.
+        lines: The lines of each child, up to their values.
+        created: A whole line for each child that tells when it was made.
+        beside: Whether that stands beside the child's others.
     """
 
-    def __init__(self, children: list[Any], lines: Iterable[list[str]], created: list[bytes]) -> None:
+    def __init__(self, children: list[Any], lines: Iterable[list[str]], created: list[str], beside: bool) -> None:
         self.children = children
-        self.created = created
-        """A line for each child that tells when it was made."""
-        # Bytes, since filling them in takes half the time that text takes. The last slot is for the line above.
-        slotted = ("".join([f"{line.replace('%', '%%')}%s\n" for line in child]) + "%s" for child in lines)
-        self._template = "".join(slotted).encode()
+        self.apart = b"" if beside else "".join(created).encode()
+        ends = [line.replace("%", "%%") if beside else "" for line in created]
+        starts = ("".join([f"{line.replace('%', '%%')}%s\n" for line in child]) for child in lines)
+        # Bytes, since filling them takes half the time that text takes.
+        self._template = "".join(chain.from_iterable(zip(starts, ends, strict=True))).encode()
         self._columns: dict[int, tuple[list[Any], list[bytes]]] = {}
 
     def fill(self, slots: Iterable[bytes]) -> bytes:

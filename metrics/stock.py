@@ -97,12 +97,12 @@ class Kind:
 
     samples: Callable[[Any], list[tuple[str, str]]]
     """Name and own label of each line that a child of a collector has."""
-    slots: Callable[[list[Any], Batch, list[bytes], Format], Iterable[bytes]]
-    """The texts to fill into a batch of children, given the lines to put after each of them."""
+    slots: Callable[[list[Any], Batch, Format], Iterable[bytes]]
+    """The texts to fill into a batch of children."""
     has_created: bool = True
 
 
-_batches: WeakKeyDictionary[Any, dict[Escaping, list[Batch]]] = WeakKeyDictionary()
+_batches: WeakKeyDictionary[Any, dict[tuple[Escaping, bool], list[Batch]]] = WeakKeyDictionary()
 
 
 def _written(collector: Any, kind: Kind, form: Format) -> Iterator[Block]:
@@ -111,21 +111,18 @@ def _written(collector: Any, kind: Kind, form: Format) -> Iterator[Block]:
     name, documentation = collector._name, collector._documentation
     told = kind.has_created and client._use_created
     beside = told and form.openmetrics  # in text the times are a family of their own, at the end
-    times = []
+    apart = []
     lines = len(kind.samples(collector))
     yield head(name, documentation, collector._type, collector._unit, form)
-    for children, batch in _opened(collector, kind, form.escaping):
-        size = len(children)
-        after = batch.created if beside else [b""] * size
-        yield batch.fill(kind.slots(children, batch, after, form)), size * (lines + beside)
-        if told and not beside:
-            times.append((b"".join(batch.created), size))
-    if times:
+    for children, batch in _opened(collector, kind, form.escaping, beside):
+        yield batch.fill(kind.slots(children, batch, form)), len(children) * (lines + beside)
+        apart.append((batch.apart, len(children)))
+    if apart and told and not beside:
         yield head(f"{name}_created", documentation, "gauge", "", form)
-        yield from times
+        yield from apart
 
 
-def _opened(collector: Any, kind: Kind, escaping: Escaping) -> Iterator[tuple[list[Any], Batch]]:
+def _opened(collector: Any, kind: Kind, escaping: Escaping, beside: bool) -> Iterator[tuple[list[Any], Batch]]:
     """Give a collector's children as they are now, with what is kept of them as far as it fits."""
     keys: list[tuple[str, ...]] = [()]
     children: list[Any] = [collector]
@@ -135,7 +132,7 @@ def _opened(collector: Any, kind: Kind, escaping: Escaping) -> Iterator[tuple[li
             keys, children = list(collector._metrics), list(collector._metrics.values())
     samples = kind.samples(collector)
     step = max(1, AT_ONCE // len(samples))
-    kept = _batches.setdefault(collector, {}).get(escaping, [])
+    kept = _batches.setdefault(collector, {}).get((escaping, beside), [])
     now: list[Batch] = []
     for place, start in enumerate(range(0, len(children), step)):
         part = children[start : start + step]
@@ -144,29 +141,29 @@ def _opened(collector: Any, kind: Kind, escaping: Escaping) -> Iterator[tuple[li
         if batch is None or batch.children != held:
             called = keys[start : start + step]
             lines = map(Openings(names, samples, escaping), called)
-            batch = Batch(held, lines, _created(collector, part, called, escaping))
+            batch = Batch(held, lines, _created(collector, part, called, escaping), beside)
         now.append(batch)
         yield part, batch
-    _batches[collector][escaping] = now
+    _batches[collector][escaping, beside] = now
 
 
-def _created(collector: Any, children: list[Any], keys: list[tuple[str, ...]], escaping: Escaping) -> list[bytes]:
+def _created(collector: Any, children: list[Any], keys: list[tuple[str, ...]], escaping: Escaping) -> list[str]:
     if isinstance(collector, Gauge):
-        return []
+        return [""] * len(children)
     openings = Openings(collector._labelnames, [(f"{collector._name}_created", "")], escaping)
-    return [f"{openings(key)[0]}{number(child._created)}\n".encode() for key, child in zip(keys, children, strict=True)]
+    return [f"{openings(key)[0]}{number(child._created)}\n" for key, child in zip(keys, children, strict=True)]
 
 
 def _singles(*columns: tuple[str, str]) -> Kind:
     """Make the kind whose children have these samples: suffix and attribute of each."""
     read = [attrgetter(attribute) for _, attribute in columns]
 
-    def slots(children: list[Any], batch: Batch, after: list[bytes], form: Format) -> Iterable[bytes]:
+    def slots(children: list[Any], batch: Batch, form: Format) -> Iterable[bytes]:
         values = [list(map(of, children)) for of in read]
         texts = [batch.texts(place, _amounts(column)) for place, column in enumerate(values)]
         if form.openmetrics and isinstance(children[0], Counter):
             texts = [_with_exemplars(texts[0], values[0], form)]
-        return chain.from_iterable(zip(*texts, after, strict=True))
+        return texts[0] if len(texts) == 1 else chain.from_iterable(zip(*texts, strict=True))
 
     return Kind(lambda collector: [(collector._name + suffix, "") for suffix, _ in columns], slots)
 
@@ -183,10 +180,10 @@ def _with_exemplars(texts: list[bytes], values: list[Any], form: Format) -> list
     return [text + exemplar(each, form).encode() if each else text for text, each in zip(texts, given, strict=True)]
 
 
-def _gauge_slots(children: list[Any], batch: Batch, after: list[bytes], form: Format) -> Iterable[bytes]:
+def _gauge_slots(children: list[Any], batch: Batch, form: Format) -> Iterable[bytes]:
     if any(child._child_samples.__func__ is not Gauge._child_samples for child in children):
         raise Unusual  # its value is what a function says
-    return _PLAIN_GAUGE.slots(children, batch, after, form)
+    return _PLAIN_GAUGE.slots(children, batch, form)
 
 
 def _histogram_samples(collector: Any) -> list[tuple[str, str]]:
@@ -195,11 +192,11 @@ def _histogram_samples(collector: Any) -> list[tuple[str, str]]:
     return samples + [(f"{name}_sum", "")] * bool(bounds[0] >= 0)
 
 
-def _histogram_slots(children: list[Any], batch: Batch, after: list[bytes], form: Format) -> Iterable[bytes]:
+def _histogram_slots(children: list[Any], batch: Batch, form: Format) -> Iterable[bytes]:
     sums = batch.texts(0, _amounts([child._sum for child in children]))
     has_sum = children[0]._upper_bounds[0] >= 0
     slots: list[bytes] = []
-    for child, total, line in zip(children, sums, after, strict=True):
+    for child, total in zip(children, sums, strict=True):
         buckets = child._buckets
         plain = buckets[0].__class__ is MutexValue
         counts = list(accumulate(map(_VALUE, buckets) if plain else [value.get() for value in buckets]))
@@ -208,7 +205,6 @@ def _histogram_slots(children: list[Any], batch: Batch, after: list[bytes], form
         slots.append(texts[-1])
         if has_sum:
             slots.append(total)
-        slots.append(line)
     return slots
 
 

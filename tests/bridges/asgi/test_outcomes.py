@@ -323,3 +323,57 @@ async def test_what_the_bridge_read_ahead_is_handed_on(told: Told, monkeypatch: 
     await HTTPEvents(late)(scope, receive, ignore)
     assert read == [{"type": "http.request", "body": b"", "more_body": False}]
     assert [request.status_code for request in told] == [200]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-length", b"65537")],
+        [(b"transfer-encoding", b"chunked")],
+        [(b"content-length", b"3"), (b"expect", b"100-continue")],
+    ],
+)
+async def test_a_body_that_nobody_wants_is_not_fetched(
+    headers: Any, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To ask for the client would bring a large body into memory, or invite one that waits for an invitation."""
+    monkeypatch.setattr(disconnects, "WORTH_ASKING", 0.0)
+
+    async def receive() -> Any:
+        pytest.fail("the body was asked for")
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    await HTTPEvents(answers)(scope, receive, ignore)
+    assert [request.outcome for request in told] == ["ok"]
+
+
+@pytest.mark.slow
+async def test_a_client_that_waits_for_an_invitation_gets_none(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without the bridge: the answer comes at once, and no 100 before it."""
+    monkeypatch.setattr(disconnects, "WORTH_ASKING", 0.0)
+    app = FastAPI()
+    app.post("/unread")(lambda: "unread")
+    async with served(inside(app)) as address:
+        url = httpx.URL(address)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        await writer.wait_closed()
+    assert [(request.status_code, request.request_size) for request in told] == [(200, 3)]
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome", "error"), [(TimeoutError, "timeout", "TimeoutError"), (KeyError, "server_error", "KeyError")]
+)
+async def test_what_a_task_group_raises_is_told_by_its_cause(raised: Any, outcome: str, error: str, told: Told) -> None:
+    async def fails() -> None:
+        raise raised
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(fails())
+
+    with pytest.raises(ExceptionGroup):
+        await HTTPEvents(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
+    assert [(request.status_code, request.outcome, request.error) for request in told] == [(500, outcome, error)]

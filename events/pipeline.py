@@ -50,11 +50,35 @@ class CollectorFailed:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFileFaulty:
+    """A file in which a worker process keeps its numbers could not be used, wholly or in part."""
+
+    fault: Literal["empty", "torn", "unknown", "full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupFaultFound:
+    """A process started in a way that makes its numbers wrong."""
+
+    fault: Literal["unshared_workers", "reload", "clock"]
+
+
 receiver_failed = Signal(ReceiverFailed)
 event_dropped = Signal(EventDropped)
 label_overflowed = Signal(LabelOverflowed)
 value_dropped = Signal(ValueDropped)
 collector_failed = Signal(CollectorFailed)
+worker_file_faulty = Signal(WorkerFileFaulty)
+setup_fault_found = Signal(SetupFaultFound)
 
-FAULTS = (receiver_failed, event_dropped, label_overflowed, value_dropped, collector_failed)
+FAULTS = (
+    receiver_failed,
+    event_dropped,
+    label_overflowed,
+    value_dropped,
+    collector_failed,
+    worker_file_faulty,
+    setup_fault_found,
+)
 """The signals above: silent as long as all is well, so their silence means nothing."""

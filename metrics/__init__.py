@@ -12,7 +12,9 @@ from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, S
 from .endpoint import Endpoint, Scrape, scrape
 from .exposition import render
 from .instruments import Metric, counter, gauge, histogram, in_flight
+from .serving import serving
 from .subscriber import Subscription, subscribe
+from .workers import Workers
 
 __all__ = [
     "BOUNDS",
@@ -25,6 +27,7 @@ __all__ = [
     "Metric",
     "Scrape",
     "Subscription",
+    "Workers",
     "buckets",
     "counter",
     "gauge",
@@ -32,5 +35,6 @@ __all__ = [
     "in_flight",
     "render",
     "scrape",
+    "serving",
     "subscribe",
 ]

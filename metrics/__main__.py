@@ -1,4 +1,4 @@
-"""``python -m metrics``: print the catalogue, or check it against the code."""
+"""``python -m metrics``: print the catalogue, check it against the code, or ask a running server how it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any
 from . import otel
 from .catalogue import CATALOGUE, OPTIONAL, SERIES_BUDGET, every_signal
 from .check import SourceNotFound, check, load, most_series
+from .doctor import Unreachable, diagnose
 from .instruments import Metric
+
+ADDRESS = "http://127.0.0.1:8000/metrics"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         catalogue = load(options.catalogue) if options.catalogue else CATALOGUE + OPTIONAL
+        if options.command == "doctor":
+            return run_doctor(options.url, options.header)
         if options.command == "check":
             return run_check(catalogue, options.source or default_sources())
         if options.otel is not None:
@@ -34,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    top = argparse.ArgumentParser(prog="python -m metrics", description="Print the catalogue of metrics, or check it.")
+    top = argparse.ArgumentParser(
+        prog="python -m metrics", description="Print the catalogue of metrics, check it, or look at a running server."
+    )
     top.add_argument("--format", choices=FORMATS, default="table", help="how to print it (default: table)")
     top.add_argument("--namespace", default="sparklio", help="first word of every name (default: sparklio)")
     top.add_argument(
@@ -58,7 +65,27 @@ def parser() -> argparse.ArgumentParser:
         metavar="PACKAGE",
         help="package or folder whose code emits (again for more; default: app, where it is installed)",
     )
+    doctor = commands.add_parser(
+        "doctor", help="ask a running server whether its numbers can be right, and say what to do where they cannot"
+    )
+    doctor.add_argument("url", nargs="?", default=ADDRESS, help=f"where its metrics are (default: {ADDRESS})")
+    doctor.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="as in 'Authorization: Bearer ...'"
+    )
     return top
+
+
+def run_doctor(url: str, headers: Sequence[str]) -> int:
+    """Print what is wrong with the numbers of a running server, or that nothing was found."""
+    try:
+        wrong = diagnose(url, {name.strip(): value.strip() for name, _, value in (h.partition(":") for h in headers)})
+    except Unreachable as reason:
+        print(f"python -m metrics doctor: {reason}", file=sys.stderr)
+        return 2
+    for finding in wrong:
+        print(f"- {finding}")
+    print(f"{'FAILED' if wrong else 'ok'}: {url}")
+    return 1 if wrong else 0
 
 
 def default_sources() -> list[str]:

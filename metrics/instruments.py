@@ -15,6 +15,7 @@ from events import Signal, Span
 from events.fields import Open, Pairing, Unit
 
 Kind = Literal["counter", "gauge", "histogram", "in_flight"]
+Across = Literal["sum", "max", "newest", "latest", "first"]
 AnySignal = Signal[..., Any]
 
 OTHER = "other"
@@ -34,6 +35,9 @@ class Metric:
     ``constant``. ``zeroes=False`` keeps series from existing before they are first moved, for labels whose product is
     mostly impossible. ``within`` names labels whose values belong to another label's, as the steps of a workflow do
     (``{"step": "workflow_type"}``): the bound of such a label counts pairs.
+
+    ``across`` says what a gauge shows of several worker processes: of those that live the ``sum`` (by default), the
+    ``max`` or the ``newest``; or the ``latest`` or ``first`` of all there ever were: the largest and the smallest.
     """
 
     kind: Kind
@@ -51,6 +55,7 @@ class Metric:
     released: AnySignal | None = None
     zeroes: bool = True
     within: Mapping[str, str] = field(default_factory=dict)
+    across: Across | None = None
 
     def __post_init__(self) -> None:
         if fault := next(faults(self), None):
@@ -126,6 +131,8 @@ def faults(row: Metric) -> Iterator[str]:
     yield from faults_of_labels(row, hints)
     yield from faults_of_where(row, hints)
     yield from faults_of_amount(row, hints)
+    if row.across is not None and row.kind != "gauge":
+        yield f"across is for gauges; over workers a {row.kind} is always a sum"
     for signal in row.signals[1:]:
         if missing := {*row.by, key_of(row.on)} - {*roles(signal)}:
             yield f"{signal.name} lacks {', '.join(sorted(missing))}"

@@ -10,12 +10,13 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from .instruments import Metric
 from .labels import Labels
+from .workers import Workers
 
 
 class Instrument:
     """One prometheus_client object, complete at zero."""
 
-    def __init__(self, row: Metric, full_name: str, labels: Labels) -> None:
+    def __init__(self, row: Metric, full_name: str, labels: Labels, workers: Workers | None = None) -> None:
         self.name = full_name
         self.first = row
         self.table = OpenTable()
@@ -27,7 +28,11 @@ class Instrument:
                 raise ValueError(f"{row.name}: open label {label!r} has no bound; add it to subscribe(bounds=...)")
         shape: dict[str, Any] = {"buckets": row.buckets} if row.kind == "histogram" else {}
         kind: Any = {"counter": Counter, "histogram": Histogram}.get(row.kind, Gauge)
-        self.collector = kind(full_name, row.help, row.labels, registry=None, **shape)
+        if workers is None:
+            self.collector = self.shown = kind(full_name, row.help, row.labels, registry=None, **shape)
+        else:  # what this process moves, and the sum over all
+            across = "total" if row.kind in ("counter", "histogram") else row.across or "sum"
+            self.collector, self.shown = workers.pair(kind, full_name, row.help, row.labels, across, **shape)
 
     def add(self, row: Metric) -> None:
         """Take a row that moves this instrument; its series with closed labels exist from now on.
@@ -35,7 +40,7 @@ class Instrument:
         Raises:
             ValueError: the row disagrees with the first one of its name.
         """
-        for aspect in ("kind", "help", "by", "labels", "buckets", "zeroes", "within"):
+        for aspect in ("kind", "help", "by", "labels", "buckets", "zeroes", "within", "across"):
             if getattr(row, aspect) != getattr(self.first, aspect):
                 raise ValueError(f"{row.name}: two rows of this name differ in {aspect}")
         self.constants.append(tuple(row.constant.values()))

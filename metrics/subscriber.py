@@ -18,6 +18,7 @@ from .labels import Labels
 from .pollers import Poller, Pollers
 from .receiver import Receiver
 from .series import Instrument
+from .workers import Workers
 
 
 def subscribe(
@@ -27,6 +28,7 @@ def subscribe(
     namespace: str = "sparklio",
     known: Mapping[str, Iterable[str]] | None = None,
     bounds: Mapping[str, int] | None = None,
+    workers: Workers | None = None,
 ) -> Subscription:
     """Make the catalogue's instruments in a registry and move them by every event from now on.
 
@@ -36,12 +38,15 @@ def subscribe(
         namespace: The first word of every metric's name.
         known: Values of open labels that are known beforehand, by label; their series exist at zero at once.
         bounds: How many values an open label keeps, by label, where `catalogue.BOUNDS` does not suit.
+        workers: The processes whose numbers the registry shows as one; alone by default.
 
     Raises:
         ValueError: rows of one name do not agree, an open label has no bound, a known value is unfit, or the registry
             holds a metric of the same name already.
     """
-    return Subscription(tuple(catalogue), registry, namespace, {**BOUNDS, **(bounds or {})}, known or {})
+    return Subscription(
+        tuple(catalogue), registry, namespace, {**BOUNDS, **(bounds or {})}, known or {}, workers=workers
+    )
 
 
 class Subscription:
@@ -54,14 +59,22 @@ class Subscription:
         namespace: str,
         bounds: Mapping[str, int],
         known: Mapping[str, Iterable[str]],
+        *,
+        workers: Workers | None,
     ) -> None:
         self._registry = registry
         self._receivers: list[tuple[AnySignal, Receiver]] = []
         self._labels = Labels(bounds)
         self._instruments: dict[str, Instrument] = {}
         self._pollers = Pollers()
+        self._workers = workers
+        self._end_polling: Callable[[], None] = lambda: None
         try:
-            registry.register(self._pollers)  # before the instruments that they move
+            if workers is None:
+                registry.register(self._pollers)  # before the instruments that they move
+            else:
+                workers.attach(registry)
+                self._end_polling = workers.regularly(self._pollers.run)  # for the scrapes that other workers answer
             for row in rows:
                 self._add(row, namespace)
             self.expect(**ALWAYS_KNOWN)
@@ -100,9 +113,11 @@ class Subscription:
 
     def close(self) -> None:
         """Disconnect from every signal and take the instruments out of the registry; again is nothing."""
+        self._end_polling()
+        self._end_polling = lambda: None
         for signal, receiver in self._receivers:
             signal.disconnect(receiver)
-        for collector in (self._pollers, *(instrument.collector for instrument in self._instruments.values())):
+        for collector in (self._pollers, *(instrument.shown for instrument in self._instruments.values())):
             with suppress(KeyError):  # somebody took it out before
                 self._registry.unregister(collector)
         self._receivers.clear()
@@ -119,8 +134,10 @@ class Subscription:
     def _add(self, row: Metric, namespace: str) -> None:
         instrument = self._instruments.get(row.name)
         if instrument is None:
-            instrument = self._instruments[row.name] = Instrument(row, f"{namespace}_{row.name}", self._labels)
-            self._registry.register(instrument.collector)
+            instrument = self._instruments[row.name] = Instrument(
+                row, f"{namespace}_{row.name}", self._labels, self._workers
+            )
+            self._registry.register(instrument.shown)
         instrument.add(row)
 
     def _connect(self, rows: tuple[Metric, ...]) -> None:

@@ -461,6 +461,9 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
     receiver_failed.emit(signal="s", receiver="r")
     events.event_dropped.emit(signal="s", receiver="r")
     events.collector_failed.emit(collector="c")
+    events.worker_file_faulty.emit(fault="torn")
+    events.setup_fault_found.emit(fault="reload")
+    events.worker_started.emit(worker_id="w")
     events.metrics_rendered.emit(format="text", encoding="gzip", duration=0.01, size=1000, series=40)
 
     def moved(row: Metric) -> bool:

@@ -1,0 +1,31 @@
+"""What the processes of a server do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .fields import Key, Seconds, Status
+from .signal import Signal
+from .span import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarted:
+    """A process began to serve, alone or as one of several."""
+
+    worker_id: Key = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFinished:
+    """A process stopped serving by itself; one that is killed tells nothing."""
+
+    worker_id: Key
+    status: Status
+    duration: Seconds
+    error: str = ""
+
+
+worker_started = Signal(WorkerStarted)
+worker_finished = Signal(WorkerFinished)
+worker_run = Span(worker_started, worker_finished)

@@ -1,0 +1,17 @@
+"""Several processes, one truth: whichever worker answers a scrape shows the sums of all.
+
+>>> workers = Workers(Path("/run/studio"))  # doctest: +SKIP
+>>> subscription = subscribe(CATALOGUE, registry, workers=workers)  # doctest: +SKIP
+
+Each worker has a file in a common folder: an array of doubles, which it alone writes, and what each of them is.
+`page` writes it; `reading`, `adding` and `sums` add all of them up before a registry is written; `archive` keeps the
+sums of workers that are gone; `published` does the same for what a process tells of itself.
+"""
+
+from metrics.children import trusted as supported
+
+from .group import Workers
+from .layout import Across
+from .published import publish
+
+__all__ = ["Across", "Workers", "publish", "supported"]

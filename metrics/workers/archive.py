@@ -1,0 +1,168 @@
+"""What is kept of workers that are gone: one file with the sums of all of them.
+
+It names those that it holds, so a crash in the middle neither loses nor doubles: before the new archive takes the old
+one's name nothing has happened, and after it the files that it names count no more, wherever they still lie about.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+from .adding import Added, Adder, Places, exactly
+from .layout import ARCHIVE, MOST_CELLS, OUTLIVES, SUFFIX, Fault, Faulty, Shape, head
+from .reading import Reader, files_in
+
+log = logging.getLogger("metrics")
+
+LOCK = "folding.lock"
+LAYERS = 3  # of 53 bits each: with them the sum of all amounts is kept as it is, not rounded
+
+
+def open_archive(folder: Path, faulty: Callable[[Fault], object]) -> Reader | None:
+    """Open the archive, if there is one; it is read at once, since it does not change."""
+    try:
+        archive = Reader(folder / ARCHIVE, LAYERS)
+    except FileNotFoundError:
+        return None
+    except Faulty as error:
+        faulty(error.fault)
+        return None
+    with suppress(Faulty):
+        archive.read_on()
+        if archive.used == archive.cells:
+            return archive
+    archive.close()
+    faulty("torn")
+    return None
+
+
+def fold(folder: Path, faulty: Callable[[Fault], object]) -> None:
+    """Take the workers that are gone into the archive and remove their files; nothing while another process does."""
+    descriptor = -1
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _fold(folder, faulty)
+    except BlockingIOError:
+        return
+    except OSError as error:  # the folder is gone, or its disk is full: their files go on being read one by one
+        log.warning("workers that are gone cannot be archived in %s: %s", folder, error.strerror)
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _fold(folder: Path, faulty: Callable[[Fault], object]) -> None:
+    archive = open_archive(folder, faulty)
+    folded = archive.folded if archive is not None else frozenset()
+    gone: list[Reader] = []
+    useless: list[Path] = []
+    held: list[str] = []
+    try:
+        for path in files_in(folder):
+            try:
+                reader = Reader(path)
+            except Faulty as error:
+                if not locked(path):
+                    useless.append(path)
+                    faulty(error.fault)
+                continue
+            except OSError:
+                continue
+            if reader.lives():
+                reader.close()
+            elif path.stem in folded:  # a crash came between the new archive and this
+                useless.append(path)
+                held.append(path.stem)
+                reader.close()
+            else:
+                gone.append(reader)
+        if gone:
+            _write(folder, archive, gone, [*held, *(reader.path.stem for reader in gone)], faulty)
+        for path in (*useless, *(reader.path for reader in gone)):
+            with suppress(FileNotFoundError):
+                path.unlink()
+    finally:
+        for reader in (*gone, *([archive] if archive is not None else [])):
+            reader.close()
+
+
+def _write(
+    folder: Path, archive: Reader | None, gone: list[Reader], held: list[str], faulty: Callable[[Fault], object]
+) -> None:
+    full = False
+
+    def admit(shape: Shape, _: bytes) -> bool:
+        nonlocal full
+        if shape.across not in OUTLIVES:
+            return False
+        room = places.size + shape.numbers <= MOST_CELLS  # bounds of labels hold for each worker by itself
+        full = full or not room
+        return room
+
+    places = Places(admit)
+    adder = Adder(places)
+    if archive is not None:
+        adder.know(archive, archive.series, lives=False)
+    for reader in gone:
+        try:
+            reader.read_on()
+        except Faulty as error:  # as far as it goes
+            faulty(error.fault)
+        adder.know(reader, reader.series, lives=False)
+    added = adder.add([*([archive] if archive is not None else []), *gone])
+    if full:
+        faulty("full")
+    kept = [(line, shape) for line, shape in places.shapes.items() if places.first[line]]
+    cells = array("d", chain.from_iterable(layer[1:] for layer in layers_of(added)))
+    unfinished = folder / f"{ARCHIVE.removesuffix(SUFFIX)}.new"
+    with unfinished.open("wb") as file:
+        file.write(head("gone", len(cells)))
+        file.write(cells.tobytes())
+        file.write(json.dumps({"folded": held}).encode() + b"\n")
+        file.writelines(text_of(kept))
+    unfinished.replace(folder / ARCHIVE)
+
+
+def layers_of(added: Added) -> list[list[float]]:
+    """Give the totals, and what they rounded away, and what that rounded away."""
+    layers = [added.totals, *([0.0] * len(added.totals) for _ in range(LAYERS - 1))]
+    for place, parts in added.parts.items():
+        rest = list(parts)
+        for layer in layers:
+            layer[place] = exactly(rest)
+            rest.append(-layer[place])
+    return layers
+
+
+def text_of(series: Iterable[tuple[bytes, Shape]]) -> Iterator[bytes]:
+    """Describe series in their order, each family before its first."""
+    known: set[Shape] = set()
+    for line, shape in series:
+        if shape not in known:
+            known.add(shape)
+            yield shape.line
+        yield line
+
+
+def locked(path: Path) -> bool:
+    """Tell whether the process that made a file lives, whatever is in the file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,133 @@
+"""The workers that share a folder, seen from one of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from math import inf
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
+
+from events import worker_file_faulty
+from events.signal import place_of
+from metrics import children
+
+from . import archive
+from .layout import MOST_CELLS, Across, Fault, Shape
+from .page import Page
+from .sums import Sums
+
+log = logging.getLogger("metrics")
+
+EVERY = 1.0  # seconds between two looks at what a process reads of itself, for the scrapes that others answer
+
+
+class Workers(Collector):
+    """The processes that share a folder, as one of them sees them.
+
+    Every instrument exists twice: one that this process moves, whose numbers stand in its file, and one that the
+    registry shows, set to the sum of all files just before it is written. So whichever worker answers says the same.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, cells: int = MOST_CELLS) -> None:
+        self.folder = folder
+        self._page = Page(folder, cells, told)
+        self._sums = Sums(folder, lambda: self._page.path, told)
+        self._registry: CollectorRegistry | None = None
+        self._regular: list[Callable[[], object]] = []
+        archive.fold(folder, told)
+
+    def pair(
+        self, kind: type[Any], name: str, text: str, labels: Iterable[str], across: Across, **more: Any
+    ) -> tuple[Any, Any]:
+        """Make an instrument: the one to move, and the one to show."""
+        labels = tuple(labels)
+        if kind is Histogram:
+            more.setdefault("buckets", Histogram.DEFAULT_BUCKETS)
+        bounds = tuple(float(bound) for bound in more.get("buckets", ()) if bound != inf)
+        shape = Shape(name, kind.__name__.lower(), across, labels, bounds)  # type: ignore[arg-type]  # one of the three
+
+        def adopt(child: Any) -> None:
+            children.renumber(child, self._page.take(shape, children.labels_of(child)))
+
+        def drop(values: tuple[str, ...]) -> None:
+            self._page.drop(shape, values)
+
+        shown = kind(name, text, labels, registry=None, **more)
+        self._sums.show(shape, shown)
+        return children.keeping(kind, adopt, drop)(name, text, labels, registry=None, **more), shown
+
+    def attach(self, registry: CollectorRegistry) -> None:
+        """Add up whenever this registry is written; what is registered before is read before. Again is nothing.
+
+        Raises:
+            ValueError: another registry shows these workers.
+        """
+        if self._registry is None:
+            self._registry = registry
+            registry.register(self)
+        elif self._registry is not registry:
+            raise ValueError("these workers are shown by another registry: make others for this one")
+
+    def regularly(self, read: Callable[[], object]) -> Callable[[], None]:
+        """Call ``read()`` every second and before each sum; the answer ends it."""
+        self._regular.append(read)
+        return lambda: self._regular.remove(read)
+
+    @contextmanager
+    def awake(self) -> Generator[None]:
+        """Keep what this process reads of itself fresh for the others while the block runs."""
+        ended = Event()
+
+        def run() -> None:
+            self.read_self()
+            while not ended.wait(EVERY):
+                self.read_self()
+
+        thread = Thread(target=run, name="metrics of this worker", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def read_self(self) -> None:
+        """Read what this process reads of itself, now."""
+        for read in tuple(self._regular):
+            try:
+                read()
+            except Exception as error:
+                log.warning("a number of this worker cannot be read: %s at %s", type(error).__name__, place_of(error))
+
+    def close(self) -> None:
+        """Leave: the others keep what was counted here and forget the gauges."""
+        self._sums.close()
+        self._page.close()
+        if self._registry is not None:
+            with suppress(KeyError):
+                self._registry.unregister(self)
+
+    def describe(self) -> Iterable[Family]:
+        """Name no family: a registry asks this when it takes a collector in."""
+        return ()
+
+    def collect(self) -> Iterable[Family]:
+        """Set what is shown to the sums, before the families behind this one are read."""
+        self.read_self()
+        self._sums.refresh()
+        return ()
+
+
+def told(fault: Fault) -> None:
+    """Tell of a file that cannot be used."""
+    worker_file_faulty.emit(fault=fault)

@@ -1,0 +1,150 @@
+"""How a worker's file is laid out: who wrote it, an array of doubles, and what each of them is, a line a series.
+
+The doubles stand before the text, in their places for good; the text grows at the end. A series' line is written before
+its doubles are first moved, so a line that a killed process left unfinished stands for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from hashlib import blake2s
+from pathlib import Path
+from time import time_ns
+from typing import Any, Literal, get_args
+
+MAGIC = b"cells 1\n"
+HEAD = 4096  # bytes before the array: one page of memory, so that the array begins on one
+CELL = 8  # bytes of a double
+MOST_CELLS = 2**17  # three times the series budget; what is not used takes no room on the disk
+SUFFIX = ".worker"
+ARCHIVE = "gone" + SUFFIX
+
+Kind = Literal["counter", "gauge", "histogram"]
+Across = Literal["total", "sum", "max", "newest", "latest", "first"]
+"""How a value adds up over workers.
+
+``total`` is the sum of all there ever were. Of those that live, ``sum`` and ``max`` are what they say and ``newest`` is
+the one that was set last. ``latest`` and ``first`` are the largest and the smallest of all there ever were.
+"""
+
+OUTLIVES: frozenset[Across] = frozenset({"total", "latest", "first"})
+
+Fault = Literal["empty", "torn", "unknown", "full"]
+
+
+class Faulty(Exception):
+    """A file is not as it should be."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is the same in all series of a family; files whose families differ are not mixed."""
+
+    family: str
+    kind: Kind
+    across: Across
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a series has: its value, or its sum and its buckets."""
+        return len(self.bounds) + 2 if self.kind == "histogram" else 1
+
+    @property
+    def cells(self) -> int:
+        """How many doubles they take; beside the newest stands its time."""
+        return self.numbers + (self.across == "newest")
+
+    @cached_property
+    def digest(self) -> str:
+        """Name the shape, the family's name included, in short."""
+        return blake2s(json.dumps(asdict(self)).encode(), digest_size=6).hexdigest()
+
+    @cached_property
+    def line(self) -> bytes:
+        """Describe the family: stands once in each file, before its series."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    def series(self, values: tuple[str, ...]) -> bytes:
+        """Describe a series by its labels' values; the same bytes in every file."""
+        return json.dumps([self.digest, *values]).encode() + b"\n"
+
+
+def shape_in(line: bytes) -> Shape:
+    """Read a family's line.
+
+    Raises:
+        Faulty: it is none.
+    """
+    try:
+        said = json.loads(line)
+        bounds = tuple(map(float, said["bounds"]))
+        shape = Shape(str(said["family"]), said["kind"], said["across"], tuple(map(str, said["labels"])), bounds)
+    except (ValueError, KeyError, TypeError):
+        raise Faulty("torn") from None
+    if shape.kind not in get_args(Kind) or shape.across not in get_args(Across):
+        raise Faulty("torn")
+    return shape
+
+
+@lru_cache(MOST_CELLS)
+def labels_in(line: bytes) -> tuple[str, ...]:
+    """Read the labels' values from a series' line; every worker has much the same lines.
+
+    Raises:
+        Faulty: it is none.
+    """
+    try:
+        _, *values = json.loads(line)
+    except ValueError:
+        raise Faulty("torn") from None
+    if not all(isinstance(value, str) for value in values):
+        raise Faulty("torn")
+    return tuple(values)
+
+
+def identity() -> str:
+    """Name this process so that no other ever has the name: its id comes again, the moment of its start does not."""
+    try:
+        began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # in ticks since the machine's
+    except (OSError, IndexError):
+        began = str(time_ns())
+    return f"{os.getpid()}-{began}"
+
+
+def head(who: str, cells: int) -> bytes:
+    """Write what stands at the beginning of a file."""
+    return (MAGIC + json.dumps({"who": who, "cells": cells}).encode() + b"\n").ljust(HEAD, b"\0")
+
+
+def read_head(descriptor: int) -> tuple[str, int]:
+    """Read who wrote a file and how many doubles it holds.
+
+    Raises:
+        Faulty: it is empty, or not whole.
+    """
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        raise Faulty("empty")
+    start = os.pread(descriptor, HEAD, 0)
+    try:
+        said: Any = json.loads(start.removeprefix(MAGIC).partition(b"\n")[0])
+        who, cells = str(said["who"]), int(said["cells"])
+    except (ValueError, KeyError, TypeError):
+        raise Faulty("torn") from None
+    if not start.startswith(MAGIC) or cells < 0 or size < text_at(cells):
+        raise Faulty("torn")
+    return who, cells
+
+
+def text_at(cells: int) -> int:
+    """Say where the text begins."""
+    return HEAD + CELL * cells

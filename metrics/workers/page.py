@@ -1,0 +1,228 @@
+"""The file of this process: it alone writes there, and the kernel keeps what it wrote when it is killed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import mmap
+import os
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from math import nan
+from pathlib import Path
+from threading import Lock
+from time import time
+from typing import Any
+from weakref import WeakSet
+
+from .layout import HEAD, MOST_CELLS, SUFFIX, Fault, Shape, head, identity, text_at
+
+log = logging.getLogger("metrics")
+
+
+class SharedValue:
+    """A number of this process that the other workers read as well; the interface is prometheus_client's.
+
+    It is kept twice: here for reading, which costs less than from the file, and in the file for the others.
+    """
+
+    __slots__ = ("_at", "_cells", "_exemplar", "_lock", "_value")
+
+    def __init__(self, cells: Any, at: int) -> None:
+        self._value = 0.0
+        self._exemplar: Any = None
+        self.move(cells, at)
+
+    def move(self, cells: Any, at: int) -> None:
+        """Go on at zero in another place."""
+        self._cells = cells
+        self._at = at
+        self._lock = Lock()
+        self.set(0.0)
+
+    def inc(self, amount: float) -> None:
+        """Add an amount."""
+        with self._lock:
+            self._value = self._cells[self._at] = self._value + amount
+
+    def set(self, value: float, timestamp: float | None = None) -> None:  # noqa: ARG002  # prometheus_client's interface
+        """Put a value in its place."""
+        with self._lock:
+            self._value = self._cells[self._at] = value
+
+    def get(self) -> float:
+        """Give this process's own value."""
+        with self._lock:
+            return self._value
+
+    def set_exemplar(self, exemplar: Any) -> None:
+        """Keep an exemplar; this process shows it."""
+        with self._lock:
+            self._exemplar = exemplar
+
+    def get_exemplar(self) -> Any:
+        """Give this process's last exemplar."""
+        with self._lock:
+            return self._exemplar
+
+
+class DatedValue(SharedValue):
+    """A number with the moment at which it was set, in the next place."""
+
+    __slots__ = ()
+
+    def inc(self, amount: float) -> None:
+        """Add an amount, now."""
+        with self._lock:
+            self._cells[self._at + 1] = time()
+            self._value = self._cells[self._at] = self._value + amount
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        """Put a value in its place, now."""
+        with self._lock:
+            self._cells[self._at + 1] = timestamp or time()
+            self._value = self._cells[self._at] = value
+
+
+class Page:
+    """Where the numbers of this process stand. A process that is forked from this one goes on in a file of its own.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(
+        self, folder: Path, cells: int = MOST_CELLS, faulty: Callable[[Fault], object] = lambda _: None
+    ) -> None:
+        self._folder = folder
+        self._most = cells
+        self._faulty = faulty
+        self._told_full = False
+        self._series: dict[tuple[Shape, tuple[str, ...]], list[SharedValue]] = {}
+        self._closed = False
+        self._locked = -1
+        self._cells: Any = None
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._open()
+        _pages.add(self)
+
+    def take(self, shape: Shape, values: tuple[str, ...]) -> list[SharedValue]:
+        """Make the numbers of a series; past the end of the file they are this process's alone."""
+        with self._lock:
+            taken = self._series.get((shape, values))
+            if taken is not None:  # it was removed and is made again
+                for value in taken:
+                    value.set(0.0)
+                return taken
+            cells, at, room = self._place(shape, values)
+            kind = DatedValue if shape.across == "newest" else SharedValue
+            taken = [kind(cells, at + number) for number in range(shape.numbers)]
+            self._series[shape, values] = taken
+            tell, self._told_full = not room and not self._told_full, self._told_full or not room
+        if tell:
+            log.warning("no room for more series in %s: what is new counts in this process alone", self.path.name)
+            self._faulty("full")
+        return taken
+
+    def drop(self, shape: Shape, values: tuple[str, ...]) -> None:
+        """Take a gauge's series away; counts stay, since sums do not shrink."""
+        if shape.kind == "gauge":
+            with self._lock:
+                for value in self._series.get((shape, values), ()):
+                    value.set(nan)
+
+    def renew(self) -> None:
+        """Go on at zero in a file of the process that calls."""
+        os.close(self._locked)
+        try:
+            self._open()
+        except OSError as error:
+            log.warning("this process's numbers are not shared: %s: %s", error.filename, error.strerror)
+            self._cells, self._used, self._most = array("d"), 0, 0
+        for (shape, values), taken in self._series.items():
+            cells, at, _ = self._place(shape, values)
+            for number, value in enumerate(taken):
+                value.move(cells, at + number)
+
+    def close(self) -> None:
+        """Let the others see that no more comes; what was counted stays in their sums."""
+        if not self._closed:
+            self._closed = True
+            _pages.discard(self)
+            os.close(self._locked)
+
+    def _open(self) -> None:
+        self._lock = Lock()
+        self._used = 0
+        self._known: set[str] = set()
+        self.who = identity()
+        number = 0
+        while (path := self._folder / f"{self.who}-{number}{SUFFIX}").exists():
+            number += 1  # another registry of this process
+        self.who = path.name.removesuffix(SUFFIX)
+        unfinished = path.with_suffix(".new")  # nobody reads it before it is whole and locked
+        self._locked = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # What is mapped is opened again: a mapping keeps the lock of the file that it was made of, and a process that
+        # is forked from this one inherits the mapping.
+        mapped = os.open(unfinished, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._locked, fcntl.LOCK_EX)
+            # Reserved, not only counted on: on a full disk a mapping's first touch would kill the process.
+            reserve(mapped, text_at(self._most))
+            os.pwrite(mapped, head(self.who, self._most), 0)
+            memory = mmap.mmap(mapped, text_at(self._most))
+        finally:
+            os.close(mapped)
+        self._cells = memoryview(memory)[HEAD:].cast("d")
+        self._end = text_at(self._most)
+        self.path = unfinished.rename(path)
+
+    def _place(self, shape: Shape, values: tuple[str, ...]) -> tuple[Any, int, bool]:
+        """Find room for a series: in the file, else in memory that nobody else reads."""
+        at = self._write(shape, values)
+        return (array("d", bytes(8 * shape.cells)), 0, False) if at is None else (self._cells, at, True)
+
+    def _write(self, shape: Shape, values: tuple[str, ...]) -> int | None:
+        at = self._used
+        if at + shape.cells > self._most:
+            return None
+        text = shape.series(values)
+        if shape.digest not in self._known:
+            text = shape.line + text
+        if (problem := self._append(text)) is not None:  # a full disk: only this process counts the series
+            log.warning("%s cannot be written: %s", self.path, problem)
+            return None
+        self._known.add(shape.digest)
+        self._end += len(text)
+        self._used += shape.cells
+        return at
+
+    def _append(self, text: bytes) -> str | None:
+        """Write text at the end of the file, or say why not: what is half written the next text replaces."""
+        try:
+            written = os.pwrite(self._locked, text, self._end)
+        except OSError as error:
+            return error.strerror
+        return None if written == len(text) else os.strerror(errno.ENOSPC)
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Make a file so long; where the system can, with room on the disk for all of it."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
+
+
+_pages: WeakSet[Page] = WeakSet()
+
+
+def _after_fork() -> None:
+    for page in tuple(_pages):
+        with suppress(Exception):  # a child process has to live, counted or not
+            page.renew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

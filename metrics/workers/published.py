@@ -1,0 +1,53 @@
+"""What prometheus_client's own collectors tell of a process, added up over the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
+
+from metrics import children
+
+from .group import Workers
+from .layout import Across
+
+PROCESS: Mapping[str, Across] = {"process_start_time_seconds": "first"}
+"""How a process's gauges add up, where it is not by their sum: the studio began with its first worker."""
+
+
+def publish(workers: Workers, registry: CollectorRegistry, collector: Collector) -> None:
+    """Show the counters and gauges of a collector as sums over the workers; counters keep what the dead had."""
+    published = _Published(workers, registry, collector)
+    published.read()
+    workers.regularly(published.read)
+
+
+class _Published:
+    def __init__(self, workers: Workers, registry: CollectorRegistry, collector: Collector) -> None:
+        self._workers = workers
+        self._registry = registry
+        self._collector = collector
+        self._moved: dict[str, Any] = {}
+        self._numbers: dict[tuple[str, ...], Any] = {}
+
+    def read(self) -> None:
+        for family in self._collector.collect():
+            for sample in family.samples:
+                key = (sample.name, *sample.labels.values())
+                number = self._numbers.get(key)
+                if number is None:
+                    number = self._numbers[key] = self._number(family, sample.labels)
+                number.set(float(sample.value))
+
+    def _number(self, family: Family, labels: Mapping[str, str]) -> Any:
+        moved = self._moved.get(family.name)
+        if moved is None:
+            kind, across = (Counter, "total") if family.type == "counter" else (Gauge, PROCESS.get(family.name, "sum"))
+            moved, shown = self._workers.pair(kind, family.name, family.documentation, labels, across)  # type: ignore[arg-type]  # one of the words
+            self._moved[family.name] = moved
+            self._registry.register(shown)
+        [number] = children.numbers_of(moved.labels(*labels.values()) if labels else moved)
+        return number

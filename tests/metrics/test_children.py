@@ -1,0 +1,52 @@
+"""The numbers inside prometheus_client's instruments can be put in others' hands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from metrics import children, render
+from metrics.takers import taker
+from metrics.workers import Workers
+
+
+def test_the_version_at_hand_is_trusted() -> None:
+    assert children.trusted()
+
+
+@pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
+@pytest.mark.parametrize("labels", [(), ("a", "b")])
+def test_what_moves_an_instrument_moves_what_is_shown(
+    kind: type[Counter | Gauge | Histogram], labels: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The public way and the short one, with labels and without."""
+    workers, registry = Workers(tmp_path), CollectorRegistry()
+    moved, shown = workers.pair(kind, "moved", "m", labels, "total" if kind is not Gauge else "sum")
+    workers.attach(registry)
+    registry.register(shown)
+    child = moved.labels(*labels) if labels else moved
+    (getattr(child, "observe", None) or child.inc)(2.0)
+    taker(child)(3.0)
+    render(registry)
+    told = {sample.name: sample.value for family in shown.collect() for sample in family.samples}
+    assert told[{Counter: "moved_total", Gauge: "moved", Histogram: "moved_sum"}[kind]] == (
+        3.0 if kind is Gauge else 5.0
+    )
+    assert told.get("moved_count", 2.0) == 2.0
+    workers.close()
+
+
+def test_a_version_built_another_way_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What moves its numbers does not go through what it was given: each process shows its own."""
+
+    def inc(self: Counter, amount: float = 1) -> None:
+        """Keep the amount elsewhere."""
+
+    monkeypatch.setattr(Counter, "inc", inc)
+    children.trusted.cache_clear()
+    assert not children.trusted()
+    monkeypatch.undo()
+    children.trusted.cache_clear()
+    assert children.trusted()

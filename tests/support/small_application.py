@@ -1,0 +1,33 @@
+"""An application that serves its metrics and nothing else: ``uvicorn tests.support.small_application:app``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from metrics import CATALOGUE, Endpoint, Workers, serving, subscribe
+from metrics.workers import publish
+
+registry = CollectorRegistry()
+workers = Workers(Path(os.environ["SMALL_DIR"])) if "SMALL_DIR" in os.environ else None
+subscription = subscribe(CATALOGUE, registry, workers=workers)
+if workers is None:
+    ProcessCollector(registry=registry)
+else:
+    publish(workers, registry, ProcessCollector(registry=CollectorRegistry()))
+endpoint = Endpoint(registry)
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Serve; count the process as long as it does."""
+    if scope["type"] != "lifespan":
+        await endpoint(scope, receive, send)
+        return
+    await receive()
+    with serving(workers):
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await send({"type": "lifespan.shutdown.complete"})

@@ -27,6 +27,7 @@ from app.workflows.studio import Studio
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEvents, read_activity
 from metrics import Endpoint
+from metrics import serving as serving_numbers
 
 log = logging.getLogger("app")
 
@@ -94,9 +95,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.push_async_callback(database.close)
         watch_database(database, settings, parts)
         await database.upgrade()
+        parts.enter_context(serving_numbers(prometheus_metrics.workers, await database.ahead()))
 
         log.info("loading the model (%s)", settings.llm)
-        llm = await open_model(settings)
+        llm = await open_model(settings, getattr(app.state, "lent_model", None))
         parts.push_async_callback(llm.close)
         prometheus_metrics.subscription.expect(model=llm.names)
 

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     metrics_password: Text | None = Field(
         default=None, repr=False, description="Password that scrapers of /metrics give, with any user name; unset: none"
     )
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that serve; several need PostgreSQL")
+    metrics_dir: Path | None = Field(
+        default=None,
+        description="Directory in which processes share their numbers; with SPARKLIO_WORKERS one is made",
+    )
     data_dir: Path = Field(default=Path("data"), description="Directory for the SQLite files; made when missing")
     database_url: Text | None = Field(
         default=None,
@@ -173,6 +178,13 @@ def load_settings(args: list[str] | None = None, **given: Any) -> Settings:
         raise SettingsInvalid(f"The file .env cannot be read: {error.strerror}; make it readable.") from None
     except SettingsError as error:
         raise SettingsInvalid(" ".join(str(error).split())) from None
+
+
+def metrics_folder() -> Path | None:
+    """Read where processes share their numbers, which has to be known before there are settings."""
+    name = f"{PREFIX}METRICS_DIR"
+    folder = os.environ.get(name) or dotenv_values(".env").get(name)
+    return Path(folder).expanduser() if folder else None
 
 
 def unknown_settings() -> Iterator[str]:

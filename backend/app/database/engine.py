@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
 from weakref import WeakSet
@@ -100,6 +101,16 @@ class Database:
                 await session.execute(select(Run.id).limit(1))
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(_reason(error)) from error
+
+    async def ahead(self) -> float | None:
+        """Say by how many seconds the server's clock is ahead of the one here at least; None for a file."""
+        if self._file is not None:
+            return None
+        async with self.engine.connect() as connection:
+            asked = datetime.now(UTC)
+            there: datetime = await connection.scalar(text("SELECT clock_timestamp()"))
+            answered = datetime.now(UTC)
+        return (there - min(max(there, asked), answered)).total_seconds()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -13,6 +13,7 @@ from pydantic_ai.settings import ModelSettings, merge_model_settings
 from events.bridges.pydantic_ai import observed
 
 from .embedded import EmbeddedServer
+from .lent import Lent
 
 # The model likes to say again what it has read or said. A sampler of llama.cpp's makes it ever less likely to repeat
 # more than so many tokens; those of a brand's or product's name have to be repeated.
@@ -63,7 +64,7 @@ class Embedded(WrapperModel):
     cancelled call went on for as long as its answer was long.
     """
 
-    def __init__(self, wrapped: OpenAIChatModel, server: EmbeddedServer) -> None:
+    def __init__(self, wrapped: OpenAIChatModel, server: EmbeddedServer | Lent) -> None:
         super().__init__(wrapped)
         self._chat = wrapped
         self._streaming = observed(wrapped)  # each attempt is told, with the time of its first token
@@ -76,7 +77,7 @@ class Embedded(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask for an answer and collect it."""
-        if self._server.pid is None:
+        if not await asyncio.to_thread(self._server.answers):
             await asyncio.to_thread(self._server.revive)
             self._chat.client.base_url = self._server.base_url
         if model_request_parameters.output_mode == "text":

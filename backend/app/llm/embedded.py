@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, Timer
 from typing import IO, cast
+from urllib.parse import urlsplit
 
 from .unavailable import ModelUnavailable
 
@@ -56,6 +57,7 @@ class EmbeddedServer:
         self.key = secrets.token_urlsafe(24)
         self._model = model
         self._address: str | None = None
+        self._port = 0  # the system chooses a free one
         self._process: subprocess.Popen[str] | None = None
         self._changing = Lock()
 
@@ -75,6 +77,10 @@ class EmbeddedServer:
     def pid(self) -> int | None:
         """The id of its process while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    def answers(self) -> bool:
+        """Tell whether its process runs."""
+        return self.pid is not None
 
     def start(self) -> None:
         """Load the model and serve it.
@@ -117,6 +123,7 @@ class EmbeddedServer:
             # llama.cpp's threads wait for each other by spinning. With as many as there are cores, one other busy
             # process made a workflow last 9 s instead of 3, and a single call over three minutes.
             "threads": min(max(cores // 2, 1), 8),
+            "port": self._port,  # when it is started anew, those that know its address go on
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "app.llm.server_process"],
@@ -144,6 +151,7 @@ class EmbeddedServer:
                 f"the embedded model {model} does not load: {reason}: run `make setup` again, or set SPARKLIO_LLM"
             )
         self._address = answer["url"]
+        self._port = urlsplit(answer["url"]).port or 0
 
     def _forget(self) -> None:
         process, self._process, self._address = self._process, None, None

@@ -34,6 +34,7 @@ from events.bridges.pydantic_ai import hear, observed
 
 from .calls import Embedded, Limited
 from .embedded import ALIAS, WINDOW, EmbeddedServer, ModelMissing
+from .lent import Lent
 from .outputs import fits
 from .prices import price
 from .retries import Retrying
@@ -107,8 +108,8 @@ class LLM:
         await self.resources.aclose()
 
 
-async def open_model(settings: Settings) -> LLM:
-    """Open the model that the settings name, and those to fall back on.
+async def open_model(settings: Settings, lent: Lent | None = None) -> LLM:
+    """Open the model that the settings name, and those to fall back on; the embedded one at a lent server.
 
     Each is asked again by itself before the next one gets its turn. When the embedded model is not installed, it is
     one whose calls and checks say so.
@@ -117,15 +118,17 @@ async def open_model(settings: Settings) -> LLM:
         ModelUnavailable: the name, a key or a package is wrong or missing.
     """
     async with AsyncExitStack() as opening:
-        opened = [await open_one(name, settings, opening) for name in settings.models]
+        opened = [await open_one(name, settings, opening, lent) for name in settings.models]
         resources = opening.pop_all()
     [(first, name, probe), *others] = opened
     model = FallbackModel(first, *(other for other, _, _ in others), fallback_on=FALL_BACK_ON) if others else first
     return LLM(model, name, probe, resources, [name for _, name, _ in opened])
 
 
-async def open_one(name: str, settings: Settings, resources: AsyncExitStack) -> Opened:
+async def open_one(name: str, settings: Settings, resources: AsyncExitStack, lent: Lent | None) -> Opened:
     """Open one model, each of whose attempts is told."""
+    if name == "embedded" and lent is not None:
+        return await serve(settings, lent, resources)
     if name == "embedded":
         server = EmbeddedServer()
         try:
@@ -143,14 +146,14 @@ async def open_one(name: str, settings: Settings, resources: AsyncExitStack) -> 
     return kept(observed(model), settings), model.model_name, lambda: reach(model.base_url)
 
 
-async def embedded(settings: Settings, server: EmbeddedServer) -> LLM:
+async def embedded(settings: Settings, server: EmbeddedServer | Lent) -> LLM:
     """Open the model that a server of ours serves; the server stays with who started it."""
     resources = AsyncExitStack()
     model, name, probe = await serve(settings, server, resources)
     return LLM(model, name, probe, resources, [name])
 
 
-async def serve(settings: Settings, server: EmbeddedServer, resources: AsyncExitStack) -> Opened:
+async def serve(settings: Settings, server: EmbeddedServer | Lent, resources: AsyncExitStack) -> Opened:
     """Make the model that a server of ours serves."""
     # Loopback is not for the proxies that the environment names.
     client = await resources.enter_async_context(httpx2.AsyncClient(trust_env=False))

@@ -33,13 +33,15 @@ def main() -> None:
     os._exit(0)  # not by way of the interpreter's end, which would wait for a generation under way
 
 
-def parameters(xllamacpp: Any, *, model: str, alias: str, key: str, slots: int, window: int, threads: int) -> Any:
+def parameters(
+    xllamacpp: Any, *, model: str, alias: str, key: str, slots: int, window: int, threads: int, port: int
+) -> Any:
     """Set llama.cpp up for a few short conversations at once, silent, and open to the key's holder alone."""
     given = xllamacpp.CommonParams()
     given.model.path = model
     given.model_alias = {alias}
     given.hostnames = ["127.0.0.1"]
-    given.port = 0  # the system chooses a free one
+    given.port = port
     given.api_keys = [key]  # else every user of this machine and every page in its browser could ask the model
     given.cors_origins = ""
     given.n_parallel = slots

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import logging
 
-from prometheus_client import (
-    CollectorRegistry,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, PlatformCollector, disable_created_metrics
 from starlette.responses import Response
 
 from app.agents.roster import AGENTS
+from app.monitoring.sharing import sharing
+from app.settings import metrics_folder
 from app.workflows.catalogue import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
 from metrics.check import check_budget
@@ -24,11 +20,10 @@ from metrics.check import check_budget
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that no query here asks for
 
 registry = CollectorRegistry()
-ProcessCollector(registry=registry)
 PlatformCollector(registry=registry)
-GCCollector(registry=registry)
+workers = sharing(registry, metrics_folder())
 
-subscription = subscribe(CATALOGUE, registry, known={"agent_name": AGENTS, "workflow_type": WORKFLOWS})
+subscription = subscribe(CATALOGUE, registry, known={"agent_name": AGENTS, "workflow_type": WORKFLOWS}, workers=workers)
 
 for fault in check_budget(CATALOGUE):
     logging.getLogger(__name__).warning("metrics: %s", fault)
@@ -48,7 +43,7 @@ db_query_latency = subscription.instrument("db_query_duration_seconds")
 
 def count_database_details(pool: str) -> Subscription:
     """Count what is not counted otherwise, until the answer is closed."""
-    return subscribe(DATABASE_DETAILS, registry, known={"pool": [pool]})
+    return subscribe(DATABASE_DETAILS, registry, known={"pool": [pool]}, workers=workers)
 
 
 def metrics_endpoint(accept: str = "", accept_encoding: str = "") -> Response:

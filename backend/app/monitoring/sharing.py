@@ -1,0 +1,36 @@
+"""What the process tells of itself, and whether it shares its numbers with other processes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+
+from metrics import Workers
+from metrics.workers import publish, supported
+
+log = logging.getLogger("app")
+
+
+def sharing(registry: CollectorRegistry, folder: Path | None) -> Workers | None:
+    """Join the workers that share a folder, if there is one; what a process tells of itself is shown either way."""
+    workers = None
+    if folder is not None and supported():
+        try:
+            workers = Workers(folder)
+        except OSError as error:
+            log.warning(
+                "SPARKLIO_METRICS_DIR=%s cannot be used (%s): this process counts for itself; name another.",
+                folder,
+                error.strerror,
+            )
+    if workers is None:
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+    else:
+        workers.attach(registry)
+        elsewhere = CollectorRegistry()  # it is not this one's families that are shown
+        for collector in (ProcessCollector(registry=elsewhere), GCCollector(registry=elsewhere)):
+            publish(workers, registry, collector)
+    return workers

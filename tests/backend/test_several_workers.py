@@ -1,0 +1,260 @@
+"""Several workers behind one port, on PostgreSQL: one truth, whichever answers, whoever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.supervisor import FOLDER
+from metrics.__main__ import main
+from tests.support.living_studio import suits
+from tests.support.openai_server import Answer, Asked, OpenAIServer
+from tests.support.studio import Studio, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+Series = dict[tuple[str, ...], float]
+
+
+@pytest.fixture
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer(suits) as server:
+        yield server
+
+
+@pytest.fixture
+def new_studio(
+    model: OpenAIServer, tmp_path: Path, free_port: Callable[[], int], new_postgres: Callable[[], str]
+) -> Callable[..., Studio]:
+    def make(**settings: object) -> Studio:
+        given = {"llm": "openai:scripted", "llm_base_url": model.base_url, "database_url": new_postgres(), **settings}
+        return Studio(tmp_path, free_port(), **given)
+
+    return make
+
+
+def scraped(url: str) -> Series:
+    """Scrape on a connection of its own, so that any worker may answer."""
+    text = httpx.get(f"{url}/metrics", timeout=30).text
+    return {
+        (sample.name.removeprefix("sparklio_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def counts(series: Series) -> Series:
+    """Keep what never goes down."""
+    endings = ("_total", "_count", "_sum", "_bucket")
+    return {key: value for key, value in series.items() if key[0].endswith(endings)}
+
+
+def without_scrapes(series: Series) -> Series:
+    """Leave out what a scrape, a look at the own process or an idle queue moves by itself."""
+    own = ("process_", "python_", "metrics_", "db_", "http_", "events_", "last_event_", "workflow_oldest_")
+    return {key: value for key, value in series.items() if not key[0].startswith(own)}
+
+
+@contextmanager
+def scraping(url: str) -> Iterator[list[Series]]:
+    """Scrape over and over while the block runs; a connection to a worker that dies may break."""
+    seen: list[Series] = []
+    ended = Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            try:
+                seen.append(counts(scraped(url)))
+            except httpx.HTTPError:
+                continue
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
+
+
+def children_of(process: int, what: bytes) -> list[int]:
+    """Give the ids of the processes with a word in their command line that any thread of a process started."""
+    lists = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
+    children = [int(child) for text in lists for child in text.split()]
+    return [child for child in children if what in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def workers_of(studio: Studio) -> list[int]:
+    """Give the ids of a launcher's workers."""
+    return children_of(studio.process.pid, b"app.worker")
+
+
+def test_every_worker_tells_what_is_stored_over_a_kill(new_studio: Callable[..., Studio], model: OpenAIServer) -> None:
+    """Runs, tokens and calls are those stored and those the model server knows, before and after one dies by -9."""
+    with new_studio(workers=2, concurrency=1) as studio:
+        before = workers_of(studio)
+        assert len(before) == 2
+        runs = [studio.submit("product_content", brand=f"Brand {number}") for number in range(4)]
+        ended = [studio.ended(run_id) for run_id in runs]
+        until(lambda: scraped(studio.url)["active_workflows", "product_content"] == 0)
+        answers = [without_scrapes(scraped(studio.url)) for _ in range(8)]
+        assert all(answer == answers[0] for answer in answers)
+        assert answers[0]["workflows_total", "completed", "product_content"] == 4
+        assert answers[0]["llm_tokens_total", "scripted", "prompt"] == model.tally.prompt_tokens
+        assert answers[0]["workers",] == 2
+
+        began = scraped(studio.url)["process_start_time_seconds",]
+        held = Event()
+
+        def waits(asked: Asked) -> Answer:
+            return suits(asked) if held.is_set() else replace(suits(asked), delay=3.0)
+
+        model.behaviour = waits
+        runs += [studio.submit("brand_identity", brand=f"Brand {number}") for number in range(2)]
+        with scraping(studio.url) as seen:
+            until(lambda: scraped(studio.url)["active_workflows", "brand_identity"] == 2)
+            os.kill(before[0], signal.SIGKILL)
+            until(lambda: scraped(studio.url)["active_workflows", "brand_identity"] == 1)
+            held.set()
+            until(lambda: "another takes its place" in studio.output)
+            until(lambda: scraped(studio.url)["workers",] == 2, within=60)
+            ended = [studio.ended(run_id) for run_id in runs]
+            until(lambda: scraped(studio.url)["active_workflows", "brand_identity"] == 0)
+        for earlier, later in pairwise(seen):
+            assert {key for key, value in later.items() if value < earlier.get(key, 0)} == set()
+            assert earlier.keys() <= later.keys()
+
+        stored = Counter((run["status"], run["workflow_type"]) for run in ended)
+        assert stored == {("completed", "product_content"): 4, ("completed", "brand_identity"): 2}
+        for _ in range(4):
+            last = scraped(studio.url)
+            assert (
+                Counter({key[1:]: value for key, value in last.items() if key[0] == "workflows_total" and value})
+                == stored
+            )
+            assert last["workflows_started_total", "brand_identity"] == 2
+            steps = sum(len(run["steps"]) for run in ended)
+            assert sum(value for key, value in last.items() if key[0] == "workflow_steps_total") == steps
+            assert last["llm_tokens_total", "scripted", "prompt"] == sum(run["tokens"]["prompt"] for run in ended)
+            assert (last["workers",], last["workers_started_total",]) == (2, 3)
+            assert last["process_start_time_seconds",] == began
+        assert main(["doctor", f"{studio.url}/metrics"]) == 0
+        after = workers_of(studio)
+        assert len(after) == 2
+        assert len({*before, *after}) == 3
+        assert studio.end() == 0
+        assert not any(Path(f"/proc/{worker}").exists() for worker in after)
+
+
+def test_a_launcher_that_is_killed_takes_its_workers_along(
+    new_studio: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Their folder stays behind, and the next launcher removes it."""
+    place = tmp_path / "t"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    with new_studio(workers=2) as studio:
+        [left] = place.glob(f"{FOLDER}*")
+        workers = workers_of(studio)
+        studio.end(signal.SIGKILL)
+        until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    with new_studio(workers=2):
+        [now] = place.glob(f"{FOLDER}*")
+        assert now != left
+    assert list(place.glob(f"{FOLDER}*")) == []
+
+
+def test_workers_share_one_embedded_model(new_studio: Callable[..., Studio]) -> None:
+    """One server for all; killed, it comes back at its address and the next run is done."""
+    with new_studio(workers=2, llm="embedded", llm_base_url="") as studio:
+        launcher = studio.process.pid
+        [server] = children_of(launcher, b"server_process")
+        assert studio.ended(studio.submit("brand_identity"))["status"] == "completed"
+        os.kill(server, signal.SIGKILL)
+        run = studio.ended(studio.submit("brand_identity"))
+        assert run["status"] == "completed", run
+        [other] = children_of(launcher, b"server_process")
+        assert other != server
+        assert [children_of(worker, b"server_process") for worker in workers_of(studio)] == [[], []]
+
+
+def test_what_keeps_a_worker_from_starting_is_said_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    ended = launched(tmp_path, workers=3, port=free_port(), llm="openai:x", openai_api_key="", database_url=nowhere())
+    assert ended.returncode == 1
+    assert ended.stderr.count("cannot be used") == 1
+    assert "Traceback" not in ended.stderr
+
+
+def nowhere() -> str:
+    return "postgresql://nobody:secret@127.0.0.1:1/nothing"
+
+
+def test_sqlite_is_refused_in_one_line_that_says_what_to_do(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Before anything is touched."""
+    ended = launched(tmp_path, workers=4, port=free_port())
+    [line] = ended.stderr.splitlines()
+    for part in ("SPARKLIO_WORKERS = 4", "PostgreSQL", "SPARKLIO_DATABASE_URL=postgresql://", "SPARKLIO_WORKERS=1"):
+        assert part in line
+    assert ended.returncode == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def launched(directory: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the launcher to its end, which is to come soon."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")}
+    own = {f"SPARKLIO_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "app"]
+    environment = {**others, **own, "OPENAI_API_KEY": "none"}
+    return subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_gunicorns_workers_share_a_folder_by_one_variable(new_studio: Callable[..., Studio]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        studio = new_studio(metrics_dir=folder)
+        port = studio.url.rpartition(":")[2]
+        command = [
+            *(sys.executable, "-m", "gunicorn", "app.main:app", "--workers", "2", "--bind", f"127.0.0.1:{port}"),
+            *("--worker-class", "uvicorn_worker.UvicornWorker"),
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            command, cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
+        )
+        with process, studio.client:
+            try:
+                until(lambda: answers(studio.url) and scraped(studio.url)["workers",] == 2, within=60)
+                run = studio.ended(studio.submit("brand_identity"))
+                assert run["status"] == "completed"
+                for _ in range(6):
+                    told = scraped(studio.url)
+                    assert told["workflows_total", "completed", "brand_identity"] == 1
+                    assert told["workers",] == 2
+                assert told["setup_faults_total", "unshared_workers"] == 0
+                assert main(["doctor", f"{studio.url}/metrics"]) == 0
+            finally:
+                process.send_signal(signal.SIGTERM)
+                said = process.stderr.read() if process.stderr else ""
+        assert "Traceback" not in said, said
+
+
+def answers(url: str) -> bool:
+    """Tell whether somebody serves there."""
+    try:
+        return httpx.get(f"{url}/health/live", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False

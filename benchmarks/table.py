@@ -15,5 +15,6 @@ ROWS = (
     "event_loop_lag",  # what an event loop feels of that
     "memory",          # what is kept for it
     "database",        # what watching a database costs
+    "workers",         # several processes: a scrape and an update
 )
 # fmt: on

@@ -1,6 +1,6 @@
 """prometheus_client's own counters, gauges, summaries and histograms, written fast.
 
-The only module that reads private parts of prometheus_client (`takers` moves some). The children's values are filled
+The only module that reads private parts of the whole (`takers` and `children` those of a child). The values are filled
 into what `kept` keeps of their lines, without building a sample each. `trusted` tries that out on the version at hand,
 against what that version writes itself; where the two differ, everything is written from ``collect()`` instead.
 """

@@ -17,7 +17,7 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
-from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, value_dropped
+from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed, value_dropped
 from events.bridges.pydantic_ai import observed
 from events.bridges.pydantic_ai.bills import Bill, Counted, bill_of
 from tests.support.openai_server import Usage, fails, says
@@ -108,6 +108,21 @@ async def test_where_one_of_the_models_has_no_price_the_call_has_none(server: An
     server.behaviour = [BROKEN, says(TEXT, usage=Usage(100, 20))]
     call, _ = await told(model(server, "unheard-of", "claude-later"))
     assert (call.prompt_tokens, call.cost, call.cost_source) == (1100, None, "unpriced")
+
+
+@pytest.mark.lenient
+async def test_a_price_list_that_breaks_is_told_and_the_call_all_the_same(server: AnthropicServer) -> None:
+    """Else it would count as under way for ever."""
+
+    def broken(*_: object) -> float:
+        raise ZeroDivisionError
+
+    provider = AnthropicProvider(base_url=server.address, api_key="none")
+    asked = observed(AnthropicModel("claude-haiku-4-5", provider=provider), price=broken)
+    with receiver_failed.captured() as failures:
+        call, _ = await told(asked)
+    assert (call.status, call.finish_reason, call.cost) == ("success", "stop", None)
+    assert [(failure.signal, failure.error) for failure in failures] == [("llm_called", "ZeroDivisionError")]
 
 
 @pytest.mark.parametrize(

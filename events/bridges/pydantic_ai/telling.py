@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from secrets import token_hex
+from typing import TypeVar
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -18,6 +19,7 @@ from .bills import Bill, Price, bill_of
 from .errors import failure_type
 
 Answer = ModelResponse | StreamedResponse
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -118,13 +120,23 @@ def tell_attempt(call: Call, model: Model, ending: Ending, headers: Mapping[str,
 
 def keep_bill(call: Call, model: Model, answer: Answer) -> None:
     """Keep the bill of an attempt that failed half-way: the call has to pay for it too, however it goes on."""
-    call.lost.append((answer, read_bill(call, model, said_by(answer), whole=False)))
+    bill = guarded(lambda: read_bill(call, model, said_by(answer), whole=False), Bill())
+    call.lost.append((answer, bill))
 
 
 def read_bill(call: Call, model: Model, said: ModelResponse, *, whole: bool) -> Bill:
     """Read what an answer is billed for, by the names that it gives, or else by those of the model that was asked."""
     provider, name = named(said.provider_name) or named(model.system), named(said.model_name) or call.model
     return bill_of(said, call.asked.messages, provider, name, call.asked.price, whole=whole)
+
+
+def guarded(read: Callable[[], T], otherwise: T) -> T:
+    """Read something of an answer; where a price or a schema breaks it, report that and tell the call without."""
+    try:
+        return read()
+    except Exception as failure:
+        tell_failure(llm_called.name, "observed", failure)
+        return otherwise
 
 
 def said_by(answer: Answer) -> ModelResponse:
@@ -139,7 +151,7 @@ def tell_call(call: Call, first: Model, ending: Ending, answer: Answer | None) -
     if answer is not None:
         said = said_by(answer)
         whole = said if ending.status == "success" else None
-        bill = read_bill(call, first, said, whole=whole is not None)
+        bill = guarded(lambda: read_bill(call, first, said, whole=whole is not None), Bill())
         model, provider = named(said.model_name) or model, named(said.provider_name) or provider
     written = bill.counted.completion_tokens
     # A stream that broke is the answer of its attempt, and of the call where nothing came after it.
@@ -158,7 +170,7 @@ def tell_call(call: Call, first: Model, ending: Ending, answer: Answer | None) -
         backoff=call.backoff,
         streamed=asked.streamed,
         finish_reason=finish_reason(whole) if whole else None,
-        output_fault=output_fault(whole, asked.parameters, asked.fits) if whole else None,
+        output_fault=guarded(lambda: output_fault(whole, asked.parameters, asked.fits), None) if whole else None,
         cost=bill.cost,
         cost_source=bill.cost_source,
         time_to_first_token=to_first,

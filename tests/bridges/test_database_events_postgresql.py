@@ -24,6 +24,13 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.slow
 
 ASYNCHRONOUS = [driver for driver in POSTGRESQL if driver != "postgresql+psycopg"]
+DEADLOCK = {
+    "queries update users": 4,
+    "errors execute deadlock": 1,
+    "query_errors users deadlock": 1,
+    "transactions commit": 1,
+    "transactions rollback": 1,
+}
 ASLEEP = sa.text("select 1 from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'")
 
 
@@ -170,12 +177,25 @@ def test_a_deadlock_is_told_as_one(admin: sa.Engine, postgresql: sa.URL, registr
     with instrument(engine), ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(cross, (1, 2), (2, 1))) == [False, True]
     engine.dispose()
-    assert said(registry, "errors", "query_errors", "transactions") == {
-        "errors execute deadlock": 1,
-        "query_errors users deadlock": 1,
-        "transactions commit": 1,
-        "transactions rollback": 1,
-    }
+    assert said(registry, "errors", "query_errors", "transactions", "queries") == DEADLOCK
+
+
+async def test_a_deadlock_of_tasks_is_told_as_one(tasks: AsyncEngine, registry: CollectorRegistry) -> None:
+    both = asyncio.Barrier(2)
+
+    async def cross(first: int, second: int) -> bool:
+        async with tasks.connect() as connection:
+            await connection.execute(sa.update(USERS).where(USERS.c.id == first).values(name="x"))
+            await both.wait()
+            try:
+                await connection.execute(sa.update(USERS).where(USERS.c.id == second).values(name="y"))
+            except sa.exc.DBAPIError:
+                return False
+            await connection.commit()
+            return True
+
+    assert sorted(await asyncio.gather(cross(1, 2), cross(2, 1))) == [False, True]
+    assert said(registry, "errors", "query_errors", "transactions", "queries") == DEADLOCK
 
 
 async def test_a_cancelled_query_costs_its_connection(

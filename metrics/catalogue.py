@@ -41,6 +41,7 @@ from events import (
     value_dropped,
     websocket_finished,
     worker_file_faulty,
+    worker_finished,
     worker_run,
     worker_started,
     workflow_finished,
@@ -243,6 +244,7 @@ SELDOM: tuple[AnySignal, ...] = (
     relationship_loaded,
     rows_streamed,
     savepoint_ended,
+    worker_finished,
     websocket_finished,
 )
 """Signals whose silence means nothing, since they tell of trouble or of what few programs do: the rows of

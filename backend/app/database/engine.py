@@ -103,13 +103,16 @@ class Database:
             raise self._unavailable(_reason(error)) from error
 
     async def ahead(self) -> float | None:
-        """Say by how many seconds the server's clock is ahead of the one here at least; None for a file."""
+        """Say by how many seconds the server's clock is ahead of the one here at least; None where it does not say."""
         if self._file is not None:
             return None
-        async with self.engine.connect() as connection:
-            asked = datetime.now(UTC)
-            there: datetime = await connection.scalar(text("SELECT clock_timestamp()"))
-            answered = datetime.now(UTC)
+        try:
+            async with self.engine.connect() as connection:
+                asked = datetime.now(UTC)
+                there: datetime = await connection.scalar(text("SELECT clock_timestamp()"))
+                answered = datetime.now(UTC)
+        except (SQLAlchemyError, OSError):
+            return None
         return (there - min(max(there, asked), answered)).total_seconds()
 
     async def close(self) -> None:

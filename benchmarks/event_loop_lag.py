@@ -40,7 +40,9 @@ def measure(short: bool) -> list[Claim]:
             worst[name].append(max(lates))
     idle = late["no scrape"]  # what the machine's other work makes of it
     added = {
-        name: [a - b for a, b in zip(lates, idle, strict=True)] for name, lates in late.items() if lates is not idle
+        name: [max(0.0, a - b) for a, b in zip(lates, idle, strict=True)]
+        for name, lates in late.items()
+        if lates is not idle
     }
     return [
         Claim(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,8 @@ def claim(what: str, unit: str, runs: Runs) -> Claim:
 
 def counted(ways: tuple[str, ...], rounds: int) -> Runs:
     """Count thousands of instructions a request with callgrind: those of the process, not of the system's kernel."""
+    if shutil.which("callgrind_control") is None:
+        raise SystemExit("http_request needs valgrind: apt-get install valgrind")
     runs: Runs = {way: [] for way in ways}
     for _ in range(rounds):
         for way in ways:

@@ -16,7 +16,9 @@ from .measuring import Claim
 HERE = Path(__file__).parent
 INTRODUCTION = """# Measured by `make bench`
 
-{machine}. Every row compares what ran in turns, in one run on one machine; figures are medians of the rounds with their
+{machine}.
+
+Every row compares what ran in turns, in one run on one machine; figures are medians of the rounds with their
 ranges. Absolute times are this machine's, ratios hold better elsewhere. All rounds: `results.json`.
 
 """

@@ -1,6 +1,7 @@
 """One small FastAPI application behind uvicorn, counted in several ways.
 
-``python -m benchmarks.served <way> <fd>`` serves it on an open socket.
+``python -m benchmarks.served <way> <fd>`` serves it on an open socket; with ``slowed`` behind that, the bridge does not
+take a fast answer for a slow one, whose clients it asks after.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
@@ -20,7 +22,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from events.bridges.asgi import HTTPEvents
+from events.bridges.asgi import HTTPEvents, disconnects
 from metrics import CATALOGUE, OPTIONAL, subscribe
 
 REQUEST = b"GET /api/v1/things/7 HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n"
@@ -112,7 +114,8 @@ class Served:
     def __init__(self, way: str, around: tuple[str, ...] = ()) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             fd = listener.fileno()
-            command = [*around, sys.executable, "-m", "benchmarks.served", way, str(fd)]
+            slowed = ["slowed"] if around else []
+            command = [*around, sys.executable, "-m", "benchmarks.served", way, str(fd), *slowed]
             environment = {**os.environ, "PYTHONHASHSEED": "0"}
             self.process = subprocess.Popen(command, pass_fds=[fd], env=environment)
             self.connection = socket.create_connection(listener.getsockname()[:2], timeout=120)
@@ -162,4 +165,6 @@ def serve(way: str, fd: int) -> None:
 
 
 if __name__ == "__main__":
+    if "slowed" in sys.argv[3:]:
+        disconnects.WORTH_ASKING = inf
     serve(sys.argv[1], int(sys.argv[2]))

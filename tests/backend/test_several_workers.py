@@ -121,7 +121,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(new_studio: Callable[...,
         held = Event()
 
         def waits(asked: Asked) -> Answer:
-            return suits(asked) if held.is_set() else replace(suits(asked), delay=3.0)
+            return suits(asked) if held.is_set() else replace(suits(asked), delay=6.0)
 
         model.behaviour = waits
         runs += [studio.submit("brand_identity", brand=f"Brand {number}") for number in range(2)]
@@ -157,7 +157,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(new_studio: Callable[...,
         after = workers_of(studio)
         assert len(after) == 2
         assert len({*before, *after}) == 3
-        assert studio.end() == 0
+        assert studio.end(within=30) == 0
         assert not any(Path(f"/proc/{worker}").exists() for worker in after)
 
 

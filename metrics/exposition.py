@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry, Metric
 from events import collector_failed
 from events.signal import place_of
 
-from . import stock
 from .formats import TEXT, Format
 from .lines import Block, family
+from .stock import writing
 
 log = logging.getLogger("metrics")
 
@@ -58,7 +58,7 @@ def rendering(
         breathe: Called after every block of some hundred samples.
     """
     page = _Page(form, None if names is None else frozenset(names), breathe)
-    listed = stock.collectors(registry)
+    listed = writing.collectors(registry)
     if listed is None:  # whatever it is, it collects
         page.collect("registry", registry)
     else:
@@ -107,7 +107,7 @@ class _Page:
         name = registered[0] if registered else type(collector).__name__
         if names is None or name in names:
             with suppress(Exception):  # it changed, or it fails: its public face will tell
-                if (blocks := stock.blocks(collector, self._form)) is not None:
+                if (blocks := writing.blocks(collector, self._form)) is not None:
                     self._write(blocks)
                     return
         self.collect(name, collector)

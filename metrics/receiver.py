@@ -16,7 +16,7 @@ from .amounts import limits, refuse, show
 from .instruments import OTHER, AnySignal, Metric, key_of, text_of
 from .labels import Labels
 from .series import Instrument
-from .takers import taker, ticker
+from .stock.moving import taker, ticker
 
 Pair = tuple[Metric, Instrument]
 

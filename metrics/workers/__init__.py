@@ -8,7 +8,7 @@ Each worker has a file in a common folder: an array of doubles, which it alone w
 sums of workers that are gone; `published` does the same for what a process tells of itself.
 """
 
-from metrics.children import trusted as supported
+from metrics.stock.children import trusted as supported
 
 from .group import Workers
 from .layout import Across

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from events import worker_file_faulty
 from events.signal import place_of
-from metrics import children
+from metrics.stock import children
 
 from . import archive
 from .layout import MOST_CELLS, Across, Fault, Shape

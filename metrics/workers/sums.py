@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from metrics import children
+from metrics.stock import children
 
 from . import archive
 from .adding import NOWHERE, Adder, Places

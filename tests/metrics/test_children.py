@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from metrics import children, render
-from metrics.takers import taker
+from metrics import render
+from metrics.stock import children
+from metrics.stock.moving import taker
 from metrics.workers import Workers
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("tests/metrics/test_exposition.py", "tests/metrics/test_takers.py", "tests/metrics/test_children.py")
+TESTS = ("tests/metrics/test_exposition.py", "tests/metrics/test_moving.py", "tests/metrics/test_children.py")
 
 
 @pytest.mark.slow

@@ -1,9 +1,8 @@
 """The short way into prometheus_client's counters, gauges and histograms, for amounts that were looked at before.
 
 ``inc`` and ``observe`` ask whether the child may be moved at all, whether the amount is fit and whether there is an
-exemplar, and ``observe`` tries one bucket after another: half of what they cost. Like `stock`, this module reads
-private parts of prometheus_client; `trusted` tries the short way on the version at hand, and where it does something
-else, the public way is taken.
+exemplar, and ``observe`` tries one bucket after another: half of what they cost. `trusted` tries the short way on the
+version at hand; where it does something else, the public way is taken.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose

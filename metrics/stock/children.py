@@ -1,7 +1,7 @@
 """The numbers inside prometheus_client's counters, gauges and histograms: reached, and put in others' hands.
 
-Like `stock` and `takers`, this module touches private parts of prometheus_client. `trusted` tries it out on the version
-at hand; where that is built another way, every process shows its own numbers alone.
+`trusted` tries that out on the version at hand; where it is built another way, every process shows its own numbers
+alone.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose

@@ -1,8 +1,8 @@
 """prometheus_client's own counters, gauges, summaries and histograms, written fast.
 
-The only module that reads private parts of the whole (`takers` and `children` those of a child). The values are filled
-into what `kept` keeps of their lines, without building a sample each. `trusted` tries that out on the version at hand,
-against what that version writes itself; where the two differ, everything is written from ``collect()`` instead.
+The values are filled into what `kept` keeps of their lines, without building a sample each. `trusted` tries that out on
+the version at hand, against what that version writes itself; where the two differ, everything is written from
+``collect()`` instead.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
@@ -22,9 +22,9 @@ import prometheus_client.metrics as client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 from prometheus_client.values import MutexValue
 
-from .formats import OPENMETRICS, TEXT, Escaping, Format
-from .kept import Batch, Openings
-from .lines import AT_ONCE, Block, exemplar, family, head, number, numbers
+from ..formats import OPENMETRICS, TEXT, Escaping, Format
+from ..kept import Batch, Openings
+from ..lines import AT_ONCE, Block, exemplar, family, head, number, numbers
 
 log = logging.getLogger("metrics")
 

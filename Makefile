@@ -30,7 +30,7 @@ check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
 bench: .bench/ready ## Measure what is claimed, beside others; writes benchmarks/RESULTS.md
 	.bench/bin/python -m benchmarks
 
-bench-short: .bench/ready ## The same in two minutes; writes nothing, fails where a bar is missed by far
+bench-short: .bench/ready ## The same in two minutes; writes nothing, fails where a figure is far off
 	.bench/bin/python -m benchmarks --short
 
 docs: .venv/studio ## Write docs/metrics.md from the catalogue

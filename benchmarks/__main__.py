@@ -15,14 +15,14 @@ from .report import as_markdown, write
 from .table import ROWS
 
 SLACK = 0.25
-"""How far off its bar a ratio fails the short form: other machines, and busy ones, measure otherwise."""
+"""How far off a ratio fails the short form: other machines, and busy ones, measure otherwise."""
 
 
 def main() -> int:
-    """Run the rows; with ``--short`` nothing is written, and a bar missed by more than a quarter is a failure."""
+    """Run the rows; with ``--short`` nothing is written, and a figure off by more than a quarter is a failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("rows", nargs="*", metavar="row", help=f"which ones, of {', '.join(ROWS)} (default: all)")
-    parser.add_argument("--short", action="store_true", help="few rounds, nothing written, a failure far off a bar")
+    parser.add_argument("--short", action="store_true", help="few rounds, nothing written, a failure far off")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)  # one row, in this process, as JSON
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
@@ -35,9 +35,9 @@ def main() -> int:
     claims = [claim for row in rows for claim in measured(row, options.short)]
     print(as_markdown(claims))
     if options.short:
-        missed = [claim for claim in claims if claim.misses(SLACK)]
+        missed = [claim for claim in claims if claim.is_far_off(SLACK)]
         for claim in missed:
-            print(f"far off its bar: {claim.what}", file=sys.stderr)
+            print(f"far off: {claim.what}", file=sys.stderr)
         return int(bool(missed))
     if not options.rows:  # a part would leave the rest out of what is written
         write(claims)

@@ -24,6 +24,8 @@ WAYS = ("nothing", "empty_pair", "ours", "fast")
 TIMES = {"select": 6, "get": 4, "cycle": 4}
 """How often each scenario is gone through in one try: well under a millisecond, between two interruptions."""
 WHAT = {"select": "SELECT 1", "get": "Session.get", "cycle": "connect, SELECT 1 and close"}
+STANDS = {"cycle": 2.5}
+"""How many times less than OpenTelemetry we add where that is short of the bar."""
 SITTING = 3
 """Rounds of which the best counts: what else a machine does only ever adds."""
 
@@ -40,7 +42,7 @@ def measure(short: bool) -> list[Claim]:
     return [
         compared("cycle", wire, memory, 1.3, floor="empty_pair"),
         compared("get", wire, memory, 1.15),
-        compared("select", wire, memory, 1.15, way="fast"),
+        compared("select", wire, memory, 1.15, way="fast", stands=1.31),
         Claim(
             what="connect, SELECT 1 and close on SQLite in memory, by contexts, to an empty pair of events",
             bar=1.3,
@@ -48,9 +50,10 @@ def measure(short: bool) -> list[Claim]:
             unit="times",
             ours=ratios(memory["cycle"]["fast"], memory["cycle"]["empty_pair"]),
             peers={"by events": ratios(memory["cycle"]["ours"], memory["cycle"]["empty_pair"])},
+            stands=1.4,
             note="it is four facts, each told and counted: that alone takes more than the bar leaves by events",
         ),
-        *(spans_to_ours(what, old[scenario]) for scenario, what in WHAT.items()),
+        *(spans_to_ours(what, old[scenario], STANDS.get(scenario)) for scenario, what in WHAT.items()),
     ]
 
 
@@ -58,7 +61,14 @@ Scenarios = dict[str, Runs]
 
 
 def compared(
-    scenario: str, wire: Scenarios, memory: Scenarios, bar: float, *, floor: str = "nothing", way: str = "ours"
+    scenario: str,
+    wire: Scenarios,
+    memory: Scenarios,
+    bar: float,
+    *,
+    floor: str = "nothing",
+    way: str = "ours",
+    stands: float | None = None,
 ) -> Claim:
     """Set one way on a real server against what it stands on, and show it in memory, where nothing hides it."""
     return Claim(
@@ -74,10 +84,11 @@ def compared(
             if each != floor and not (each == way and runs is wire)
         },
         runs=named(wire[scenario], "PostgreSQL") | named(memory[scenario], "SQLite in memory"),
+        stands=stands,
     )
 
 
-def spans_to_ours(what: str, runs: Runs) -> Claim:
+def spans_to_ours(what: str, runs: Runs, stands: float | None) -> Claim:
     """Set what OpenTelemetry adds to a scenario against what we add."""
 
     def added(way: str) -> list[float]:
@@ -91,6 +102,7 @@ def spans_to_ours(what: str, runs: Runs) -> Claim:
         ours=ratios(added("otel"), added("fast")),
         peers={"by events": ratios(added("otel"), added("ours"))},
         runs=named(runs, "SQLite in memory"),
+        stands=stands,
     )
 
 

@@ -1,11 +1,8 @@
 """Bucket ladders, by what they measure. Bounds are only ever added, so that old queries by ``le`` stay true."""
 
 # fmt: off
-REQUEST = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60, 300)
-"""Seconds of an HTTP request: fine where an API answers, coarse where one waits for a model.
-
-Few, since every endpoint has them: a bound more is 620 series at the bounds of the labels.
-"""
+REQUEST = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+"""Seconds of an HTTP request: fine where an API answers, to five minutes where one waits for a model."""
 
 FIRST_BYTE = (.01, .05, .25, 1, 5, 30)
 """Seconds to the first byte of an HTTP answer."""
@@ -25,7 +22,7 @@ MODEL = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 300
 AGENT = (.05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600)
 """Seconds of an agent's execution."""
 
-QUERY = (.0005, .001, .0025, .005, .01, .05, .1, .5, 1, 5, 10)
+QUERY = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 """Seconds of a database statement; holds the bounds of OpenTelemetry's ``db.client.operation.duration``."""
 
 CONTEXT_BYTES = (1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
@@ -43,7 +40,7 @@ CALLS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 TOOL = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """Seconds of a tool's use."""
 
-WORKFLOW = (.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+WORKFLOW = (.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 """Seconds of a workflow run."""
 
 QUEUE_WAIT = (.01, .05, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)

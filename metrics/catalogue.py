@@ -89,8 +89,8 @@ REMAINING = "What the provider says is left of its rate limit; no series where i
 # fmt: off
 CATALOGUE = (
     # HTTP
-    counter("http_requests_total", "HTTP requests whose answer ended; 499 is a client that went away.", http_request_finished, by=("method", "endpoint", "status_code"), zeroes=False),
-    histogram("http_request_duration_seconds", "Time from a request's arrival to the last byte of its answer; streamed answers stand apart.", http_request_finished, of="duration", by=("method", "endpoint"), where={"streamed": False}, buckets=buckets.REQUEST, zeroes=False),
+    counter("http_requests_total", "HTTP requests whose answer ended; 499 is a client that went away.", http_request_finished, by=("method", "endpoint", "status_code"), within={"method": "endpoint"}, zeroes=False),
+    histogram("http_request_duration_seconds", "Time from a request's arrival to the last byte of its answer; streamed answers stand apart.", http_request_finished, of="duration", by=("method", "endpoint"), within={"method": "endpoint"}, where={"streamed": False}, buckets=buckets.REQUEST, zeroes=False),
     # More of HTTP
     counter("http_request_outcomes_total", "HTTP requests by what became of them.", http_request_finished, by=("endpoint", "outcome")),
     histogram("http_time_to_first_byte_seconds", "Time from a request's arrival to the first byte of its answer's body, streamed or not.", http_request_finished, of="first_byte", by=("endpoint",), buckets=buckets.FIRST_BYTE, zeroes=False),
@@ -258,6 +258,7 @@ BOUNDS = {
     "endpoint": 60,
     "from_model": 4,
     "label": 120,  # pairs of metric and label
+    "method": 180,  # pairs of endpoint and method: three for each endpoint
     "metric": 120,
     "model": 12,
     "pool": 4,

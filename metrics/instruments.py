@@ -34,7 +34,8 @@ class Metric:
     Several rows may move one instrument; they then agree in everything but ``on``, ``of``, ``where`` and the values of
     ``constant``. ``zeroes=False`` keeps series from existing before they are first moved, for labels whose product is
     mostly impossible. ``within`` names labels whose values belong to another label's, as the steps of a workflow do
-    (``{"step": "workflow_type"}``): the bound of such a label counts pairs.
+    (``{"step": "workflow_type"}``): the bound of such a label counts pairs. A closed label may be within another too,
+    where of all pairs few are possible: a route has not every method.
 
     ``across`` says what a gauge shows of several worker processes: of those that live the ``sum`` (by default), the
     ``max`` or the ``newest``; or the ``latest`` or ``first`` of all there ever were: the largest and the smallest.
@@ -79,12 +80,12 @@ class Metric:
 
     def most_series(self, bounds: Mapping[str, int]) -> int:
         """How many time series the row can ever make, every label at its bound."""
-        sizes = {
-            name: bounds[name] + len(RESERVED) if values is None else len({*values, OTHER})
-            for name, values in zip(self.by, self.values, strict=True)
-        }
+        sizes, beside = {}, {}  # beside: how many values a label takes past its bound
+        for name, values in zip(self.by, self.values, strict=True):
+            beside[name] = len(RESERVED) if values is None else 1
+            sizes[name] = bounds[name] + beside[name] if values is None else len({*values, OTHER})
         for name, whose in self.within.items():
-            sizes[name] = bounds[name] + len(RESERVED) * sizes.pop(whose)
+            sizes[name] = bounds[name] + beside[name] * sizes.pop(whose)
         return prod(sizes.values()) * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
 
 
@@ -154,8 +155,10 @@ def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
         if closed_values(hints[name]) is None and mark(hints[name], Open) is None:
             yield f"{name!r} of {row.on.name} is not a label"
     for name, whose in row.within.items():
-        if whose not in row.by or name not in row.by[row.by.index(whose) + 1 :] or closed_values(hints[name]):
-            yield f"{name!r} can't be within {whose!r}: both stand in by, the inner one later, and it is open"
+        if name == whose or not {name, whose} <= {*row.by}:
+            yield f"{name!r} can't be within {whose!r}: two fields, both of which stand in by"
+        elif closed_values(hints[name]) is not None and row.zeroes:
+            yield f"{name!r} is closed: within {whose!r} it takes zeroes=False, else all pairs would exist at once"
     if len({*row.within.values()} | {*row.within}) < 2 * len(row.within):
         yield "within takes pairs of labels that have none in common"
     if unknown := {*row.named} - {*row.by}:

@@ -135,17 +135,16 @@ class Receiver:
         return chosen
 
     def _admit(self, row: Metric, raw: dict[str, Any]) -> list[str]:
-        texts: list[str] = []
-        for label, closed in zip(row.by, row.values, strict=True):
+        texts: dict[str, str] = {}
+        # Labels within others last, when it is known inside which value they are.
+        for label, closed in sorted(zip(row.by, row.values, strict=True), key=lambda each: each[0] in row.within):
             text = text_of(raw[label])
-            if closed is None:
-                whose = row.within.get(label)
-                inside = None if whose is None else texts[row.by.index(whose)]
-                text = self._labels.admit(label, text, inside)
-            elif text not in closed:
+            if closed is not None and text not in closed:
                 text = OTHER
-            texts.append(text)
-        return texts
+            elif closed is None or label in row.within:
+                text = self._labels.admit(label, text, texts.get(row.within.get(label, "")))
+            texts[label] = text
+        return [texts[label] for label in row.by]
 
     def _tell_overflow(self, folded: Iterable[tuple[str, str]]) -> None:
         if self._signal is not label_overflowed:  # it would tell itself for ever

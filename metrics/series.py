@@ -24,8 +24,8 @@ class Instrument:
         self._labels = labels
         self._expected: dict[str, list[str]] = {}
         for label, values in zip(row.by, row.values, strict=True):
-            if values is None and label not in labels.bounds:
-                raise ValueError(f"{row.name}: open label {label!r} has no bound; add it to subscribe(bounds=...)")
+            if (values is None or label in row.within) and label not in labels.bounds:
+                raise ValueError(f"{row.name}: label {label!r} has no bound; add it to subscribe(bounds=...)")
         shape: dict[str, Any] = {"buckets": row.buckets} if row.kind == "histogram" else {}
         kind: Any = {"counter": Counter, "histogram": Histogram}.get(row.kind, Gauge)
         if workers is None:

@@ -184,7 +184,7 @@ class TestBounds:
 
     def test_an_open_label_without_a_bound_is_refused(self, registry: CollectorRegistry) -> None:
         row = counter("calls_total", HELP, llm_called, by=("requested_model",))
-        with pytest.raises(ValueError, match="open label 'requested_model' has no bound; add it to subscribe"):
+        with pytest.raises(ValueError, match="label 'requested_model' has no bound; add it to subscribe"):
             subscribe([row], registry)
 
 

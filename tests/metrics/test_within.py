@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from events import label_overflowed, workflow_step_finished
-from metrics import Metric, counter, subscribe
+from events import http_request_finished, label_overflowed, workflow_step_finished
+from metrics import BOUNDS, CATALOGUE, Metric, counter, subscribe
 from metrics.instruments import OTHER
+from metrics.labels import Labels
+from metrics.series import Instrument
 from tests.support.reading import samples
 
 HELP = "A test's own."
@@ -18,6 +22,14 @@ def row(**more: object) -> Metric:
 
 
 STEPS = row(within={"step": "workflow_type"})
+REQUESTS = counter(
+    "requests_total",
+    HELP,
+    http_request_finished,
+    by=("method", "endpoint"),
+    within={"method": "endpoint"},
+    zeroes=False,
+)
 
 
 def tell(workflow_type: str, step: str) -> None:
@@ -50,7 +62,74 @@ def test_the_most_series_are_the_pairs_and_what_each_outer_value_may_fold_into()
     assert STEPS.most_series(bounds) == 24 + 2 * 14
 
 
-@pytest.mark.parametrize("within", [{"workflow_type": "step"}, {"step": "agent_name"}, {"step": "step"}])
+@pytest.mark.parametrize("within", [{"run_id": "step"}, {"step": "agent_name"}, {"step": "step"}])
 def test_a_pair_that_makes_no_sense_is_refused(within: dict[str, str]) -> None:
     with pytest.raises(TypeError, match="can't be within"):
         row(within=within)
+
+
+def ask(method: str, endpoint: str) -> None:
+    http_request_finished.emit(method=method, endpoint=endpoint, status_code=200, outcome="ok", duration=0.1)  # type: ignore[arg-type]
+
+
+def test_a_route_has_methods_of_its_own_until_the_pairs_are_used_up() -> None:
+    """Past the bound a method counts as ``other``, and the route keeps its name; a method that is none uses up none."""
+    registry = CollectorRegistry()
+    with (
+        subscribe([REQUESTS], registry, bounds={"endpoint": 3, "method": 3}),  # and unmatched
+        label_overflowed.captured() as overflows,
+    ):
+        for method in ("GET", "BREW", "POST", "GET"):
+            ask(method, "/a")
+        for method in ("GET", "DELETE", "PUT", "GET"):
+            ask(method, "/b")
+        ask("GET", "/c")
+        counted = {(labels["method"], labels["endpoint"]): v for labels, v in samples(registry, "requests_total")}
+    assert counted == {
+        ("GET", "/a"): 2,
+        (OTHER, "/a"): 1,
+        ("POST", "/a"): 1,
+        ("GET", "/b"): 2,
+        (OTHER, "/b"): 2,
+        (OTHER, OTHER): 1,
+    }
+    assert [event.label for event in overflows] == ["method", "method", "method", "method", "endpoint"]
+
+
+@given(
+    asked=st.lists(
+        st.tuples(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "BREW"]), st.sampled_from("abcdef"))
+    ),
+    routes=st.integers(1, 7),
+    pairs=st.integers(0, 40),
+)
+def test_whatever_is_asked_of_routes_the_series_stay_within_the_row_s_figure(
+    asked: list[tuple[str, str]], routes: int, pairs: int
+) -> None:
+    """The bound holds while the program runs, not in the sum alone; no request goes uncounted."""
+    registry, bounds = CollectorRegistry(), {"endpoint": routes, "method": pairs}
+    with subscribe([REQUESTS], registry, bounds=bounds):
+        for method, endpoint in asked:
+            ask(method, endpoint)
+        values = [value for _, value in samples(registry, "requests_total")]
+    assert sum(values) == len(asked)
+    assert len(values) <= REQUESTS.most_series(bounds) == pairs + routes + 2
+
+
+def test_every_method_of_a_request_is_within_its_route() -> None:
+    """So a method that folds folds in every family, and requests can be divided by one another."""
+    rows = [row for row in CATALOGUE if "method" in row.by]
+    assert len(rows) == 2
+    assert {row.within["method"] for row in rows} == {"endpoint"}
+    assert BOUNDS["method"] == 3 * BOUNDS["endpoint"]
+
+
+def test_a_closed_label_within_another_is_not_at_zero_from_the_start() -> None:
+    """Its zeroes would be all the pairs, which the bound is there to keep away."""
+    with pytest.raises(TypeError, match="zeroes=False"):
+        counter("requests_total", HELP, http_request_finished, by=("method", "endpoint"), within={"method": "endpoint"})
+
+
+def test_a_closed_label_within_another_needs_a_bound() -> None:
+    with pytest.raises(ValueError, match="'method' has no bound"):
+        Instrument(REQUESTS, "requests_total", Labels({"endpoint": 2}))

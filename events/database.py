@@ -65,13 +65,15 @@ class RowsStreamed:
 class DatabaseFailed:
     """Something asked of a database failed; a statement that failed is told as `query_executed` as well.
 
-    A statement that was answered and fails as its rows are fetched is told here alone, with its table. ``exception`` is
-    the name of the exception's class.
+    A statement that was answered and fails as its rows are fetched is told here alone, with its operation and its
+    table. ``operation`` is ``savepoint`` for what begins and ends transactions, ``none`` where nothing was being asked
+    yet: connecting, pinging, compiling. ``exception`` is the name of the exception's class.
     """
 
     pool: Label = "main"
     phase: Phase
     error: DatabaseError
+    operation: Literal[Operation, "none"] = "none"
     table: Label = "none"
     exception: str = ""
     agent_name: Label = inherited()

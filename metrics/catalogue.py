@@ -143,8 +143,8 @@ CATALOGUE = (
     counter("db_queries_total", "Statements sent to the database, failed ones too.", query_executed, by=("operation", "table"), zeroes=False),
     histogram("db_query_duration_seconds", "Time a statement took to execute, without fetching its rows.", query_executed, of="duration", by=("operation", "table"), buckets=buckets.QUERY, zeroes=False),
     # The database's failures, transactions and pools, and who asked
-    counter("db_query_errors_total", QUERY_ERRORS, database_failed, by=("table", "error"), where={"phase": "execute"}, zeroes=False),
-    counter("db_query_errors_total", QUERY_ERRORS, database_failed, by=("table", "error"), where={"phase": "fetch"}, zeroes=False),
+    counter("db_query_errors_total", QUERY_ERRORS, database_failed, by=("operation", "table", "error"), where={"phase": "execute"}, zeroes=False),
+    counter("db_query_errors_total", QUERY_ERRORS, database_failed, by=("operation", "table", "error"), where={"phase": "fetch"}, zeroes=False),
     counter("db_errors_total", "Failures of a database, by what was being done.", database_failed, by=("phase", "error")),
     counter("db_transactions_total", "Transactions that ended; released is a rollback after which nothing is lost.", transaction_ended, by=("outcome",)),
     histogram("db_commit_duration_seconds", "Time a COMMIT took, one that failed too.", transaction_ended, of="commit", by=("outcome",), buckets=buckets.QUERY),

@@ -173,6 +173,20 @@ def broken_creation(engine: sa.Engine) -> None:
         engine.connect()
 
 
+def broken_reconnection(engine: sa.Engine) -> None:
+    def refuse(*_: Any) -> None:
+        raise engine.dialect.loaded_dbapi.OperationalError("no")
+
+    with engine.connect() as connection:
+        connection.invalidate()
+        sa.event.listen(engine, "do_connect", refuse)
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.select(USERS))
+        connection.rollback()
+        with pytest.raises(sa.exc.OperationalError):
+            connection.begin()
+
+
 def leaked(engine: sa.Engine) -> None:
     connection = engine.raw_connection()
     with warnings.catch_warnings():
@@ -194,9 +208,14 @@ READ: dict[str, float] = {"queries select users": 1}
 INSERT: dict[str, float] = {"queries insert users": 1}
 COMMIT: dict[str, float] = {"transactions commit": 1, "commit_duration commit": 1}
 ROLLBACK: dict[str, float] = {"transactions rollback": 1}
-DUPLICATE: dict[str, float] = {"errors execute integrity": 1, "query_errors users integrity": 1}
-UNHEARD_OF: dict[str, float] = {"queries select other": 1, "errors execute syntax": 1, "query_errors other syntax": 1}
+DUPLICATE: dict[str, float] = {"errors execute integrity": 1, "query_errors insert users integrity": 1}
+UNHEARD_OF: dict[str, float] = {
+    "queries select other": 1,
+    "errors execute syntax": 1,
+    "query_errors select other syntax": 1,
+}
 SENT_AWAY: dict[str, float] = {"pool_acquire main timeout": 1, "pool_timeouts main": 1}
+BROKEN: dict[str, float] = ONE | {"errors connect connect": 2, "pool_acquire main error": 2}
 LOST: dict[str, float] = {"transactions failed": 1}
 # fmt: off
 CASES = (
@@ -217,6 +236,7 @@ CASES = (
     Case(detached, ONE | READ | {"connections_closed main detached": 1, "transactions released": 1}),
     Case(disposed, TWO | {"queries select users": 2, "transactions released": 2, "connections_closed main dispose": 1}),
     Case(broken_creation, {"errors connect connect": 1, "pool_acquire main error": 1}),
+    Case(broken_reconnection, BROKEN | {"connections_closed main invalidated": 1}),
     Case(leaked, ONE | {"connections_leaked main": 1}, on_async={"connections_closed main leaked": 1}),
 )
 # fmt: on
@@ -248,6 +268,23 @@ async def test_each_scenario_is_told_exactly(
     (state,) = states
     assert (state.used, state.overflow, state.pending, state.oldest_hold) == (0, 0, 0, 0)
     assert state.capacity == 2
+
+
+@pytest.mark.parametrize(
+    ("scenario", "told"),
+    [
+        (twice_the_same_key, [("execute", "insert", "users")]),
+        (parameter_missing, [("compile", "none", "none")]),
+        (broken_creation, [("connect", "none", "none")]),
+        (broken_reconnection, [("connect", "none", "none")] * 2),
+    ],
+)
+async def test_a_failure_is_told_with_what_was_asked(
+    scenario: Callable[[sa.Engine], None], told: list[tuple[str, str, str]], at: Bench
+) -> None:
+    with events.database_failed.captured() as failures:
+        await at.run(scenario)
+    assert [(failure.phase, failure.operation, failure.table) for failure in failures] == told
 
 
 async def test_a_connection_too_old_is_recycled(url: sa.URL, driver: str, registry: CollectorRegistry) -> None:

@@ -27,7 +27,7 @@ ASYNCHRONOUS = [driver for driver in POSTGRESQL if driver != "postgresql+psycopg
 DEADLOCK = {
     "queries update users": 4,
     "errors execute deadlock": 1,
-    "query_errors users deadlock": 1,
+    "query_errors update users deadlock": 1,
     "transactions commit": 1,
     "transactions rollback": 1,
 }
@@ -77,7 +77,9 @@ async def test_a_commit_that_fails_is_a_failed_transaction(at: Bench, registry: 
             with pytest.raises(sa.exc.IntegrityError):
                 connection.commit()
 
-    await at.run(commit)
+    with events.database_failed.captured() as failures:
+        await at.run(commit)
+    assert [(failure.operation, failure.table) for failure in failures] == [("savepoint", "none")]
     assert said(registry, "transactions", "commit_duration", "errors", "query_errors") == {
         "transactions failed": 1,
         "commit_duration failed": 1,
@@ -95,7 +97,7 @@ async def test_a_statement_past_its_time_has_its_own_reason(at: Bench, registry:
     await at.run(wait)
     assert said(registry, "errors", "query_errors", "transactions") == {
         "errors execute statement_timeout": 1,
-        "query_errors users statement_timeout": 1,
+        "query_errors select users statement_timeout": 1,
         "transactions rollback": 1,
     }
 
@@ -114,7 +116,7 @@ async def test_a_stream_that_breaks_is_a_failure_of_fetching_alone(at: Bench, re
     await at.run(stream)
     assert said(registry, "errors", "query_errors", "queries") == {
         "errors fetch data": 1,
-        "query_errors users data": 1,
+        "query_errors select users data": 1,
         "queries select users": 1,
     }
 
@@ -151,7 +153,7 @@ async def test_a_line_that_is_cut_in_use_loses_its_transaction(
     await at.run(use)
     assert said(registry, "errors", "query_errors", "transactions", "connections_closed", "connection_hold") == {
         "errors execute disconnect": 1,
-        "query_errors users disconnect": 1,
+        "query_errors select users disconnect": 1,
         "transactions failed": 1,
         "connections_closed main invalidated": 1,
         "connection_hold main": 1,

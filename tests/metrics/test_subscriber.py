@@ -419,7 +419,7 @@ def test_the_catalogue_holds_the_requested_families_with_their_labels() -> None:
 def tell_of_a_database() -> None:
     """Tell one of each of the facts about a database beside its statements."""
     for phase in ("execute", "fetch"):
-        events.database_failed.emit(phase=phase, error="data", table="runs")
+        events.database_failed.emit(phase=phase, error="data", operation="select", table="runs")
     events.transaction_ended.emit(outcome="commit", duration=0.1, commit=0.1)
     events.connection_acquired.emit(outcome="timeout", duration=0.1, wait=0.1)
     events.connection_opened.emit(duration=0.1)

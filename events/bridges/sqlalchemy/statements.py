@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import MetaData
 from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.exc import DBAPIError
 
 from ...database import Operation, Phase, database_failed, query_executed
 from ...scope import current
@@ -27,6 +28,8 @@ _LONGEST_READ = 10_000  # characters; read before it is cut, since half a litera
 _LONGEST_LOGGED = 500
 _READING = frozenset({"select", "set", "savepoint"})
 _STREAMING = frozenset({"stream_results", "yield_per"})
+# Where SQLAlchemy has no statement, and yet something is sent: BEGIN, COMMIT, ROLLBACK, PREPARE TRANSACTION.
+_WITHOUT_STATEMENT = frozenset({"execute", "commit", "rollback"})
 
 Sent = tuple[float, str, bool]
 
@@ -87,20 +90,29 @@ class Statements:
         try:
             context: Any = failure.execution_context
             connection = failure.connection
-            # One that is invalid would connect again if it were asked what is remembered of it.
-            kept = None if connection is None or connection.invalidated else kept_of(connection)
+            lost = connection is not None and connection.invalidated
+            if lost and context is None and isinstance(failure.original_exception, DBAPIError):
+                return  # BEGIN fails once more with what failed to connect for it, which was told as the driver's own
+            # One that is lost would connect again if it were asked what is remembered of it.
+            kept = None if connection is None or lost else kept_of(connection)
             sent: Sent | None = None if context is None else context.__dict__.pop("events_sent", None)
             exception = type(failure.sqlalchemy_exception or failure.original_exception).__name__
+            operation: Operation | Literal["none"] = "none"
             table = NONE
-            if sent is not None and connection is not None:
-                table = self._tell(connection, kept, context, sent, ended, error=exception, rows=None)
-            elif context is not None:
-                table = getattr(context, "events_table", NONE)
             phase = phase_of(failure, kept, answered=sent is None)
+            if sent is not None and connection is not None:
+                operation, _ = meaning_of(context, *sent[1:])
+                table = self._tell(connection, kept, context, sent, ended, error=exception, rows=None)
+            elif phase == "fetch":
+                operation, _ = meaning_of(context, context.statement, executemany=False)
+                table = context.events_table
+            elif context is None and phase in _WITHOUT_STATEMENT:
+                operation = "savepoint"
             database_failed.emit(
                 pool=self._name,
                 phase=phase,
                 error=reason_of(failure.original_exception, phase, disconnected=failure.is_disconnect),
+                operation=operation,
                 table=table,
                 exception=exception,
             )
@@ -182,9 +194,10 @@ def phase_of(failure: ExceptionContext, kept: Kept | None, *, answered: bool) ->
     """Name what was being done when it failed."""
     if failure.is_pre_ping:
         return "ping"
-    if failure.connection is None:
-        return "connect"
     context = failure.execution_context
+    # A connection that was lost is made anew by whatever asks next, which then fails without having been sent.
+    if failure.connection is None or (context is None and failure.connection.invalidated):
+        return "connect"
     if context is not None:
         if not answered:
             return "execute"

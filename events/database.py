@@ -150,7 +150,9 @@ class ConnectionOpened:
 class ConnectionClosed:
     """A connection was closed, or left its pool for good.
 
-    ``overflow`` came back to a pool that had no place for it. ``lifetime`` is None for one made before the bridge came.
+    ``overflow`` came back to a pool that had no place for it. ``dispose`` went with its pool: at once where it was
+    idle; by the garbage collector where it was out, told when the pool is next read or makes a connection. ``lifetime``
+    is None for one made before the bridge came.
     """
 
     pool: Label = "main"

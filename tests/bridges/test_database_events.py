@@ -164,6 +164,20 @@ def disposed(engine: sa.Engine) -> None:
     read(engine)
 
 
+def disposed_while_out(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        driver_s: Any = connection.connection.driver_connection
+        engine.dispose()
+        connection.execute(sa.select(USERS)).all()
+    connection.close()  # once more is nothing
+    closing = driver_s.close()  # by hand, since drivers complain of what is left to the garbage collector
+    if engine.dialect.is_async:
+        sa.util.await_only(closing)
+    del driver_s
+    gc.collect()
+    read(engine)
+
+
 def broken_creation(engine: sa.Engine) -> None:
     def refuse(*_: Any) -> None:
         raise engine.dialect.loaded_dbapi.OperationalError("no")
@@ -216,6 +230,9 @@ UNHEARD_OF: dict[str, float] = {
 }
 SENT_AWAY: dict[str, float] = {"pool_acquire main timeout": 1, "pool_timeouts main": 1}
 BROKEN: dict[str, float] = ONE | {"errors connect connect": 2, "pool_acquire main error": 2}
+DISPOSED: dict[str, float] = TWO | {
+    "queries select users": 2, "transactions released": 2, "connections_closed main dispose": 1
+}  # fmt: skip
 LOST: dict[str, float] = {"transactions failed": 1}
 # fmt: off
 CASES = (
@@ -234,7 +251,8 @@ CASES = (
     Case(sent_away, TWO | SENT_AWAY | {"connections_closed main overflow": 1}),
     Case(invalidated, ONE | READ | LOST | {"connections_closed main invalidated": 1}),
     Case(detached, ONE | READ | {"connections_closed main detached": 1, "transactions released": 1}),
-    Case(disposed, TWO | {"queries select users": 2, "transactions released": 2, "connections_closed main dispose": 1}),
+    Case(disposed, DISPOSED),
+    Case(disposed_while_out, DISPOSED),
     Case(broken_creation, {"errors connect connect": 1, "pool_acquire main error": 1}),
     Case(broken_reconnection, BROKEN | {"connections_closed main invalidated": 1}),
     Case(leaked, ONE | {"connections_leaked main": 1}, on_async={"connections_closed main leaked": 1}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -307,6 +308,15 @@ async def test_disposing_while_tasks_work_loses_no_count(tasks: AsyncEngine, reg
     await asyncio.gather(*working)
     for driver in made:
         await driver.close()
+    await tasks.dispose()
+    opened = len(made)
+    del driver, working
+    made.clear()
+    gc.collect()
+    instrument(tasks, metadata=TABLES).read()
+    closed = said(registry, "connections_closed")
+    assert sum(closed.values()) == opened
+    assert {*closed} == {"connections_closed main dispose"}
     assert said(registry, "queries", "pool_acquire", "connection_hold", "transactions", "errors") == {
         "queries select none": 80,
         "pool_acquire main ok": 80,

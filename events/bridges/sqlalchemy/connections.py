@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
+from collections import deque
 from collections.abc import Iterator
 from time import perf_counter, time
 from typing import Any, Literal
-from weakref import ref
+from weakref import finalize, ref
 
 from sqlalchemy import Pool
 from sqlalchemy.exc import InvalidatePoolError
@@ -32,8 +33,9 @@ class Connections:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        # Weakly: a pool that was disposed of takes with it what it still had lent, without an event.
-        self._kept: dict[int, ref[Kept]] = {}
+        # By the record, as long as it lives; with what happens when it no longer does.
+        self._known: dict[int, tuple[Kept, finalize[[int], Any]]] = {}
+        self._dropped: deque[float | None] = deque()
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Give the listeners, with what they listen to."""
@@ -67,15 +69,50 @@ class Connections:
         """Take every connection for one that nobody holds and that is not here, until it is taken."""
         for kept in self._living():
             kept.held, kept.present, kept.transaction = False, False, None
+        self._dropped.clear()
+
+    def leave(self) -> None:
+        """Watch no more: what is remembered of connections goes, so that another handle begins anew."""
+        for _, end in list(self._known.values()):
+            if (watched := end.detach()) is not None:
+                watched[0].info.pop(KEY, None)
+        self._known.clear()
+
+    def tell_dropped(self) -> None:
+        """Tell of connections that ended since with a pool that their engine no longer has."""
+        while self._dropped:
+            try:
+                lifetime = self._dropped.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            connection_closed.emit(pool=self._name, reason="dispose", lifetime=lifetime)
 
     def _living(self) -> list[Kept]:
-        return [kept for known in list(self._kept.values()) if (kept := known()) is not None]
+        return [kept for kept, _ in list(self._known.values())]
 
     def _keep(self, record: Any) -> Kept:
+        key = id(record)
         kept = record.info[KEY] = Kept()
-        key = id(kept)
-        self._kept[key] = ref(kept, lambda _: self._kept.pop(key, None))
+        known = self._known.get(key)
+        if known is None:
+            end = finalize(record, self._drop, key)
+            end.atexit = False
+        else:
+            end = known[1]
+        self._known[key] = kept, end
         return kept
+
+    def _drop(self, key: int, /) -> None:
+        """Note that a record is no more.
+
+        `Engine.dispose` leaves what is out to the old pool, which takes it back, or lends it to who waits there still;
+        with ``close=False`` it leaves all. SQLAlchemy has no event for the end of such a connection: it ends with its
+        record, which the garbage collector takes with the pool. It may come at any moment, whatever locks are held
+        then, so nothing is told here.
+        """
+        kept, _ = self._known.pop(key)
+        if kept.present:
+            self._dropped.append(None if kept.opened is None else perf_counter() - kept.opened)
 
     def _connecting(self, _dialect: Any, record: Any, *_: Any) -> None:
         if record is not None:
@@ -90,8 +127,8 @@ class Connections:
         else:
             duration = now - kept.opening
         kept.opened = now
-        kept.present = True
         connection_opened.emit(pool=self._name, duration=duration)
+        self.tell_dropped()  # where nobody reads the pool, they would be more and more
 
     def _taken(self, _connection: Any, record: Any, proxy: Any) -> None:
         try:

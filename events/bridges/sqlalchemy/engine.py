@@ -107,7 +107,11 @@ class Instrumentation:
         self._pools.wrap(engine.pool)
 
     def read(self) -> None:
-        """Tell the state of the pool as `pool_read`; asks nothing of the database, so a scrape may call it."""
+        """Tell the state of the pool as `pool_read`; asks nothing of the database, so a scrape may call it.
+
+        Tells too which connections ended with a pool that was disposed of.
+        """
+        self._connections.tell_dropped()
         engine = self._engine()
         if engine is None:
             return
@@ -140,6 +144,7 @@ class Instrumentation:
                 self._fast.undo(engine.dialect)
             self._transactions.unwrap(engine.dialect)
             self._pools.unwrap(engine.pool)
+            self._connections.leave()
             del _instrumented[engine]
 
     def __enter__(self) -> Self:

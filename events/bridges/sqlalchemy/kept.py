@@ -21,7 +21,7 @@ OURS = "sqlalchemy"
 class Kept:
     """What is remembered of one connection: one object for all of it, since each query looks it up."""
 
-    __slots__ = ("__weakref__", "agent_name", "began", "busy", "checked", "failed_in", "held", "matters", "opened",
+    __slots__ = ("agent_name", "began", "busy", "checked", "failed_in", "held", "matters", "opened",
                  "opening", "present", "proxy", "run_id", "scope", "transaction", "why")  # fmt: skip
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from math import nan
 from pathlib import Path
 from threading import Lock
-from time import time
+from time import time, time_ns
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -145,7 +145,7 @@ class Page:
 
     def renew(self) -> None:
         """Go on at zero in a file of the process that calls."""
-        os.close(self._locked)
+        self._leave()
         try:
             self._open()
         except OSError as error:
@@ -161,16 +161,21 @@ class Page:
         if not self._closed:
             self._closed = True
             _pages.discard(self)
+            with self._lock:
+                self._leave()
+
+    def _leave(self) -> None:
+        if self._locked >= 0:
             os.close(self._locked)
+        self._locked = -1  # what is opened next has that number: nothing may be written there
 
     def _open(self) -> None:
         self._lock = Lock()
         self._used = 0
         self._known: set[str] = set()
         self.who = identity()
-        number = 0
-        while (path := self._folder / f"{self.who}-{number}{SUFFIX}").exists():
-            number += 1  # another registry of this process
+        # The moment keeps a process's files apart: a name that came again would be taken for a file read or archived.
+        path = self._folder / f"{self.who}-{time_ns()}{SUFFIX}"
         self.who = path.name.removesuffix(SUFFIX)
         unfinished = path.with_suffix(".new")  # nobody reads it before it is whole and locked
         self._locked = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -193,6 +193,29 @@ def test_a_process_id_that_comes_again_is_another_worker(folder: Path, here: Mem
     assert files(folder) == sorted([ARCHIVE, here.workers._page.path.name])
 
 
+def test_a_process_that_leaves_and_comes_again_counts_on(folder: Path, here: Member) -> None:
+    """Its files are archived and removed while it goes on: none of them is taken for another."""
+    counted = 0
+    for times in range(1, 5):
+        with Member(folder):
+            for _ in range(times):
+                count()  # in both
+            counted += 2 * times
+            assert set(calls(here)) == {float(counted)}
+        with Member(folder):
+            pass  # it takes the other into the archive, and nobody looks
+
+
+def test_who_has_left_writes_nowhere(folder: Path, tmp_path: Path) -> None:
+    """A series that is new then: its file's number is that of what the process opens next."""
+    left = Workers(folder)
+    counter, _ = left.pair(Counter, "calls", "c", ["who"], "total")
+    left.close()
+    with (tmp_path / "another").open("wb"):
+        counter.labels("a").inc()
+    assert (tmp_path / "another").read_bytes() == b""
+
+
 def test_a_forked_process_counts_in_a_file_of_its_own(folder: Path, here: Member) -> None:
     assert Counting(folder, "forking").wait() == ["done"]
     assert set(calls(here)) == {3.0}

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import fsum, isnan
 from operator import add
+from pathlib import Path
 
+from prometheus_client.samples import Exemplar
+
+from .exemplars import when
 from .layout import OUTLIVES, Across, Shape
 from .reading import Reader
 
@@ -88,6 +92,23 @@ class Adder:
         for place, (value, _) in gauges.items():
             counts[place] = value
         return Added(counts, set(gauges), amounts)
+
+    def exemplars(self, readers: Iterable[Reader], torn: Callable[[Path], object]) -> dict[int, Exemplar]:
+        """Give the newest exemplar of each number that has any, by place; files with one that is not whole are told."""
+        newest: dict[int, Exemplar] = {}
+        for reader in readers:
+            found, whole = reader.records.read()
+            if not whole:
+                torn(reader.path)
+            if not found:
+                continue
+            known = self._known.get(reader, Known())
+            amounts = dict(known.amounts)
+            for cell, exemplar in found:
+                place = amounts.get(cell) or next(iter(known.counts[cell : cell + 1]), NOWHERE)
+                if place != NOWHERE and when(exemplar) >= when(newest.get(place, exemplar)):
+                    newest[place] = exemplar
+        return newest
 
 
 @dataclass

@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 
 from .adding import Added, Adder, Places, exactly
+from .exemplars import record
 from .layout import ARCHIVE, MOST_CELLS, OUTLIVES, SUFFIX, Fault, Faulty, Shape, head
 from .reading import Reader, files_in
 
@@ -118,7 +119,9 @@ def _write(
         except Faulty as error:  # as far as it goes
             faulty(error.fault)
         adder.know(reader, reader.series, lives=False)
-    added = adder.add([*([archive] if archive is not None else []), *gone])
+    readers = [*([archive] if archive is not None else []), *gone]
+    added = adder.add(readers)
+    exemplars = adder.exemplars(readers, lambda _: faulty("torn"))
     if full:
         faulty("full")
     kept = [(line, shape) for line, shape in places.shapes.items() if places.first[line]]
@@ -129,6 +132,7 @@ def _write(
         file.write(cells.tobytes())
         file.write(json.dumps({"folded": held}).encode() + b"\n")
         file.writelines(text_of(kept))
+        file.writelines(filter(None, (record(place - 1, exemplar) for place, exemplar in exemplars.items())))
     unfinished.replace(folder / ARCHIVE)
 
 

@@ -1,13 +1,16 @@
 """How a worker's file is laid out: who wrote it, an array of doubles, and what each of them is, a line a series.
 
 The doubles stand before the text, in their places for good; the text grows at the end. A series' line is written before
-its doubles are first moved, so a line that a killed process left unfinished stands for nothing.
+its doubles are first moved, so a line that a killed process left unfinished stands for nothing. Between the lines stand
+records, of exemplars, all of one length: they are written over.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2s
@@ -19,8 +22,12 @@ MAGIC = b"cells 1\n"
 HEAD = 4096  # bytes before the array: one page of memory, so that the array begins on one
 CELL = 8  # bytes of a double
 MOST_CELLS = 2**17  # three times the series budget; what is not used takes no room on the disk
+MARK = b"#"  # begins a record
+RECORD = 1024  # bytes: 128 characters, each six long where JSON escapes it, and a power of two, to lie within a page
 SUFFIX = ".worker"
 ARCHIVE = "gone" + SUFFIX
+
+_SPACES = re.compile(b" *")  # before a record, to its place
 
 Kind = Literal["counter", "gauge", "histogram"]
 Across = Literal["total", "sum", "max", "newest", "latest", "first"]
@@ -148,3 +155,13 @@ def read_head(descriptor: int) -> tuple[str, int]:
 def text_at(cells: int) -> int:
     """Say where the text begins."""
     return HEAD + CELL * cells
+
+
+def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
+    """Split text into lines and records, each with its place; what is not whole yet, at the end, is left."""
+    end = 0
+    while (begin := _SPACES.match(text, end).end()) < len(text):  # type: ignore[union-attr]  # it always matches
+        end = begin + RECORD if text.startswith(MARK, begin) else text.find(b"\n", begin) + 1
+        if not begin < end <= len(text):
+            return
+        yield begin, text[begin:end]

@@ -8,15 +8,16 @@ import logging
 import mmap
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from math import nan
 from pathlib import Path
 from threading import Lock
 from time import time, time_ns
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet
 
+from .exemplars import Exemplars
 from .layout import HEAD, MOST_CELLS, SUFFIX, Fault, Shape, head, identity, text_at
 
 log = logging.getLogger("metrics")
@@ -28,12 +29,11 @@ class SharedValue:
     It is kept twice: here for reading, which costs less than from the file, and in the file for the others.
     """
 
-    __slots__ = ("_at", "_cells", "_exemplar", "_lock", "_value")
-    exemplars: ClassVar[bool] = False  # whether any number of this process was given one
+    __slots__ = ("_at", "_cells", "_lock", "_page", "_value")
 
-    def __init__(self, cells: Any, at: int) -> None:
+    def __init__(self, page: Page, cells: Any, at: int) -> None:
+        self._page = page
         self._value = 0.0
-        self._exemplar: Any = None
         self.move(cells, at)
 
     def move(self, cells: Any, at: int) -> None:
@@ -59,15 +59,12 @@ class SharedValue:
             return self._value
 
     def set_exemplar(self, exemplar: Any) -> None:
-        """Keep an exemplar: shown when this process answers."""
-        SharedValue.exemplars = True
-        with self._lock:
-            self._exemplar = exemplar
+        """Keep an exemplar for whoever answers."""
+        self._page.exemplars.keep(self._cells, self._at, exemplar)
 
     def get_exemplar(self) -> Any:
-        """Give this process's last exemplar."""
-        with self._lock:
-            return self._exemplar
+        """Give this process's newest exemplar."""
+        return self._page.exemplars.of(self._cells, self._at)
 
 
 class DatedValue(SharedValue):
@@ -120,7 +117,7 @@ class Page:
                 return taken
             cells, at, room = self._place(shape, values)
             kind = DatedValue if shape.across == "newest" else SharedValue
-            taken = [kind(cells, at + number) for number in range(shape.numbers)]
+            taken = [kind(self, cells, at + number) for number in range(shape.numbers)]
             self._series[shape, values] = taken
             tell, self._told_full = not room and not self._told_full, self._told_full or not room
         if tell:
@@ -135,14 +132,6 @@ class Page:
                 for value in self._series.get((shape, values), ()):
                     value.set(nan)
 
-    def exemplars(self) -> Iterator[tuple[bytes, int, Any]]:
-        """Give this process's exemplars, each with its series' line and the place of its number there."""
-        if SharedValue.exemplars:
-            for (shape, values), taken in tuple(self._series.items()):
-                for number, value in enumerate(taken):
-                    if (exemplar := value.get_exemplar()) is not None:
-                        yield shape.series(values), number, exemplar
-
     def renew(self) -> None:
         """Go on at zero in a file of the process that calls."""
         self._leave()
@@ -151,6 +140,7 @@ class Page:
         except OSError as error:
             log.warning("this process's numbers are not shared: %s: %s", error.filename, error.strerror)
             self._cells, self._used, self._most = array("d"), 0, 0
+            self.exemplars = Exemplars(self._cells, self._write_record)
         for (shape, values), taken in self._series.items():
             cells, at, _ = self._place(shape, values)
             for number, value in enumerate(taken):
@@ -192,6 +182,7 @@ class Page:
             os.close(mapped)
         self._cells = memoryview(memory)[HEAD:].cast("d")
         self._end = text_at(self._most)
+        self.exemplars = Exemplars(self._cells, self._write_record)
         self.path = unfinished.rename(path)
 
     def _place(self, shape: Shape, values: tuple[str, ...]) -> tuple[Any, int, bool]:
@@ -206,7 +197,7 @@ class Page:
         text = shape.series(values)
         if shape.digest not in self._known:
             text = shape.line + text
-        if (problem := self._append(text)) is not None:  # a full disk: only this process counts the series
+        if (problem := self._put(text, self._end)) is not None:  # a full disk: only this process counts the series
             log.warning("%s cannot be written: %s", self.path, problem)
             return None
         self._known.add(shape.digest)
@@ -214,10 +205,25 @@ class Page:
         self._used += shape.cells
         return at
 
-    def _append(self, text: bytes) -> str | None:
-        """Write text at the end of the file, or say why not: what is half written the next text replaces."""
+    def _write_record(self, record: bytes, place: int | None) -> int | None:
+        """Write over a record, or, without a place, one at the end; give its place, or none where there is no room.
+
+        It lies within a page of memory: the kernel writes that whole even for a process that is killed meanwhile.
+        """
+        with self._lock:
+            if place is not None:
+                self._put(record, place)
+                return place
+            before = -self._end % len(record)
+            if self._put(b" " * before + record, self._end) is not None:
+                return None
+            self._end += before + len(record)
+            return self._end - len(record)
+
+    def _put(self, text: bytes, place: int) -> str | None:
+        """Write text into the file, or say why not: what is half written at the end the next text replaces."""
         try:
-            written = os.pwrite(self._locked, text, self._end)
+            written = os.pwrite(self._locked, text, place)
         except OSError as error:
             return error.strerror
         return None if written == len(text) else os.strerror(errno.ENOSPC)

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .layout import ARCHIVE, HEAD, SUFFIX, Faulty, Shape, labels_in, read_head, shape_in, text_at
+from .exemplars import Records
+from .layout import ARCHIVE, HEAD, MARK, SUFFIX, Faulty, Shape, labels_in, pieces, read_head, shape_in, text_at
 
 
 class Reader:
@@ -37,6 +38,7 @@ class Reader:
         self.series: list[tuple[bytes, Shape]] = []
         self.new: list[tuple[bytes, Shape]] = []  # of them, those of the last reading
         self.used = 0
+        self.records = Records(self._file)
         self.folded: frozenset[str] = frozenset()
         self._broken = False
 
@@ -64,12 +66,15 @@ class Reader:
         size = os.fstat(self._file).st_size
         if size <= self._read or self._broken:
             return self.new
-        text = os.pread(self._file, size - self._read, self._read)
-        whole = text[: text.rfind(b"\n") + 1]  # the rest is being written, or was when its process was killed
-        self._read += len(whole)
+        start = self._read
+        text = os.pread(self._file, size - start, start)
         try:
-            for line in whole.splitlines(keepends=True):
-                self._take(line)
+            for place, piece in pieces(text):  # the rest is being written, or was when its process was killed
+                self._read = start + place + len(piece)
+                if piece.startswith(MARK):
+                    self.records.note(start + place)
+                else:
+                    self._take(piece)
         except Faulty:
             self._broken = True  # what follows cannot be told apart
             raise

@@ -13,7 +13,7 @@ from prometheus_client import Gauge
 from metrics.stock import children
 
 from . import archive
-from .adding import NOWHERE, Adder, Places
+from .adding import Adder, Places
 from .layout import ARCHIVE, Fault, Faulty, Shape, labels_in
 from .page import Page
 from .reading import Reader, files_in
@@ -61,9 +61,9 @@ class Sums:
                 if value != was:
                     self._targets[place].set(value)
             self._was = totals
-            for line, number, exemplar in self._page.exemplars():
-                if place := self._places.first.get(line, NOWHERE):
-                    self._targets[place + number].set_exemplar(exemplar)
+            exemplars = self._adder.exemplars(readers, lambda path: self._tell(path, "torn"))
+            for place, exemplar in exemplars.items():
+                self._targets[place].set_exemplar(exemplar)
 
     def close(self) -> None:
         """Let go of the files."""

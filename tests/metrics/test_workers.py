@@ -13,11 +13,10 @@ from threading import Thread
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 from events import WorkerFileFaulty, agent_run, worker_file_faulty, workflow_started
 from metrics import render
-from metrics.formats import OPENMETRICS
 from metrics.workers import Workers, publish
 from metrics.workers.layout import ARCHIVE, identity
 from tests.support.counting import Counting, Member, count
@@ -354,25 +353,6 @@ def test_scrapes_while_workers_die_never_go_back(folder: Path, here: Member) -> 
         assert seen[0] == sorted(seen[0])
         assert seen[1] == sorted(seen[1])
         assert calls(here) == calls(other)
-
-
-def test_exemplars_survive(folder: Path) -> None:
-    """Those of the process that answers, on the sums of all."""
-    registry = CollectorRegistry()
-    mine, other = Workers(folder), Workers(folder)
-    (calls, shown), (theirs, _) = (workers.pair(Counter, "calls", "c", ["who"], "total") for workers in (mine, other))
-    (took, times), _ = (workers.pair(Histogram, "took", "t", [], "total") for workers in (mine, other))
-    mine.attach(registry)
-    registry.register(shown)
-    registry.register(times)
-    theirs.labels("a").inc(2)
-    calls.labels("a").inc(1, {"trace_id": "t1"})
-    took.observe(0.3, {"trace_id": "t2"})
-    text = render(registry, OPENMETRICS).decode()
-    assert 'calls_total{who="a"} 3.0 # {trace_id="t1"} 1.0' in text
-    assert 'took_bucket{le="0.5"} 1.0 # {trace_id="t2"} 0.3' in text
-    mine.close()
-    other.close()
 
 
 @given(st.lists(st.lists(st.floats(0, 1e6), min_size=1, max_size=5), min_size=1, max_size=5))

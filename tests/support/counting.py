@@ -52,10 +52,10 @@ class Member:
 
 
 class Counting:
-    """One such process."""
+    """One such process, of this module or of one that is begun alike."""
 
-    def __init__(self, folder: Path, what: str, *more: object) -> None:
-        command = [sys.executable, "-m", "tests.support.counting", str(folder), what, *map(str, more)]
+    def __init__(self, folder: Path, what: str, *more: object, module: str = "tests.support.counting") -> None:
+        command = [sys.executable, "-m", module, str(folder), what, *map(str, more)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     def line(self) -> str:

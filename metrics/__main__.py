@@ -12,8 +12,9 @@ from typing import Any
 from . import otel
 from .catalogue import CATALOGUE, OPTIONAL, SERIES_BUDGET, every_signal
 from .check import SourceNotFound, check, load, most_series
-from .doctor import Unreachable, diagnose
+from .doctor import diagnose
 from .instruments import Metric
+from .looking import Unreachable, without_secret
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 
@@ -70,15 +71,29 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("url", nargs="?", default=ADDRESS, help=f"where its metrics are (default: {ADDRESS})")
     doctor.add_argument(
-        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="as in 'Authorization: Bearer ...'"
+        "--header",
+        action="append",
+        default=[],
+        type=as_header,
+        metavar="'NAME: VALUE'",
+        help="sent along, as in 'Authorization: Bearer ...' (again for more)",
     )
     return top
 
 
-def run_doctor(url: str, headers: Sequence[str]) -> int:
+def as_header(text: str) -> tuple[str, str]:
+    """Read a header; what is none is not repeated, since it may hold a secret."""
+    name, colon, value = (part.strip() for part in text.partition(":"))
+    if not (name and colon and value and text.isprintable() and text.isascii()):
+        raise argparse.ArgumentTypeError("give it as 'NAME: VALUE', in one line of ASCII")
+    return name, value
+
+
+def run_doctor(url: str, headers: Sequence[tuple[str, str]]) -> int:
     """Print what is wrong with the numbers of a running server, or that nothing was found."""
+    url, secret = without_secret(url)
     try:
-        wrong = diagnose(url, {name.strip(): value.strip() for name, _, value in (h.partition(":") for h in headers)})
+        wrong = diagnose(url, {**secret, **dict(headers)})
     except Unreachable as reason:
         print(f"python -m metrics doctor: {reason}", file=sys.stderr)
         return 2

@@ -4,39 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from time import time
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
-
+from .looking import Look, look
 from .setup import ADVICE, CLOCK_OFF
 
 SCRAPES = 24
 AT_ONCE = 8  # so that more than one worker answers
-_WITHIN = 10.0  # seconds
 _DATES_IN = 1.0  # the header Date has whole seconds
-
-
-class Unreachable(Exception):
-    """The server's metrics cannot be read; the message says why."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """One scrape: when it was asked for and answered, the server's own time, and what it said."""
-
-    asked: float
-    answered: float
-    date: float | None
-    samples: tuple[Sample, ...]
-
-    def total(self, name: str) -> float:
-        """Add up the samples whose name ends so."""
-        return sum(sample.value for sample in self.samples if sample.name.endswith(name))
 
 
 def diagnose(url: str, headers: Mapping[str, str]) -> list[str]:
@@ -51,24 +25,6 @@ def diagnose(url: str, headers: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(findings(looks)))
 
 
-def look(url: str, headers: Mapping[str, str]) -> Look:
-    """Scrape once, on a connection of its own: with several workers, any of them may answer.
-
-    Raises:
-        Unreachable: nobody answers, or not with metrics.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise Unreachable(f"{url} is no web address; give one such as http://127.0.0.1:8000/metrics")
-    asked = time()
-    try:
-        with urlopen(Request(url, headers=dict(headers)), timeout=_WITHIN) as answer:  # noqa: S310  # seen to be http
-            text, date = answer.read().decode(), answer.headers.get("Date")
-        samples = tuple(sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    except (URLError, OSError, ValueError) as error:
-        raise Unreachable(f"{url} cannot be read: {getattr(error, 'reason', None) or error}") from None
-    return Look(asked, time(), parsedate_to_datetime(date).timestamp() if date else None, samples)
-
-
 def findings(looks: Iterable[Look]) -> Iterator[str]:
     """Compare scrapes with one another and with the clock here, and read what the server found at its start."""
     looks = tuple(looks)
@@ -77,8 +33,10 @@ def findings(looks: Iterable[Look]) -> Iterator[str]:
         seen = f"{len(begun)} processes answered" if len(begun) > 1 else "a counter went down between two scrapes"
         yield f"unshared_workers: {seen}: {ADVICE['unshared_workers']}"
     # The least of all: a busy server's header may be seconds old, a clock that is off is so every time.
-    if (off := min(map(clock_off, looks), default=0.0)) > CLOCK_OFF:
-        yield f"clock: the server's and the one here differ by {off:.0f} s: {ADVICE['clock']}"
+    off = min(map(clock_ahead, looks), key=abs, default=0.0)
+    if abs(off) > CLOCK_OFF:
+        way = "ahead of" if off > 0 else "behind"
+        yield f"clock: the server's is {abs(off):.0f} s {way} the one here: {ADVICE['clock']}"
     last = looks[-1]
     for sample in last.samples:
         if sample.name.endswith("_setup_faults_total") and sample.value:
@@ -101,11 +59,10 @@ def went_down(looks: tuple[Look, ...]) -> Iterator[bool]:
                 yield sample.value < before.get((sample.name, *sample.labels.items()), 0.0)
 
 
-def clock_off(one: Look) -> float:
-    """Say by how much the server's clock and the one here differ at least."""
+def clock_ahead(one: Look) -> float:
+    """Say by how much the server's clock is ahead of the one here at least; below 0 it is behind."""
     times = [one.date] if one.date is not None else []
-    off = [max(one.asked - when - _DATES_IN, when - one.answered, 0.0) for when in times]
-    ahead = [
-        sample.value - one.answered for sample in one.samples if sample.name.endswith("_last_event_timestamp_seconds")
-    ]
-    return max([*off, *ahead, 0.0])
+    events = [sample.value for sample in one.samples if sample.name.endswith("_last_event_timestamp_seconds")]
+    ahead = max([when - one.answered for when in (*times, *events)], default=0.0)
+    behind = max([one.asked - when - _DATES_IN for when in times], default=0.0)
+    return ahead if ahead > 0 else min(-behind, 0.0)

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import current_process
 from pathlib import Path
 from time import time
 from typing import Literal
@@ -21,11 +22,11 @@ ADVICE: Mapping[Fault, str] = {
     ),
     "reload": (
         "the server restarts whenever a file changes, and every counter begins at zero with it."
-        " Leave --reload (or `fastapi dev`) out in production"
+        " Leave --reload (or `fastapi dev`, or `reload=True`) out in production"
     ),
     "clock": (
-        "the clock is off: times of last events, and durations of runs that cross processes, are wrong by as much."
-        " Set it, and keep it by NTP"
+        "two clocks differ (this machine's, the database's, or what the program's own files were dated by): times of"
+        " last events, and durations of runs that cross processes, are wrong by as much. Set them, and keep them by NTP"
     ),
 }
 
@@ -40,20 +41,34 @@ def examine(*, shared: bool, ahead: float | None = None) -> list[Fault]:
         shared: Whether the process shares its numbers with others.
         ahead: By how many seconds another machine's clock is ahead of this one's, where that is known.
     """
-    found = list(faults(shared=shared, ahead=ahead, command=sys.argv, parent=command_of(os.getppid())))
+    found = list(
+        faults(shared=shared, ahead=ahead, command=sys.argv, parent=command_of(os.getppid()), given=configuration())
+    )
     for fault in found:
         setup_fault_found.emit(fault=fault)
     return found
 
 
-def faults(*, shared: bool, ahead: float | None, command: Sequence[str], parent: Sequence[str]) -> Iterator[Fault]:
-    """Find what is wrong, given the command lines of a process and of the one that started it."""
-    if not shared and workers_wanted(command, parent, os.environ) > 1:
+def faults(
+    *, shared: bool, ahead: float | None, command: Sequence[str], parent: Sequence[str], given: object = None
+) -> Iterator[Fault]:
+    """Find what is wrong, given the command lines of a process and of its parent, and uvicorn's configuration."""
+    workers: int = getattr(given, "workers", 1)
+    if not shared and max(workers, workers_wanted(command, parent, os.environ)) > 1:
         yield "unshared_workers"
-    if any(reloads(words) for words in (command, parent)):
+    if getattr(given, "reload", False) or any(reloads(words) for words in (command, parent)):
         yield "reload"
     if abs(ahead or 0.0) > CLOCK_OFF or newest_file() > time() + _FILES_AHEAD:
         yield "clock"
+
+
+def configuration() -> object:
+    """Give the configuration that uvicorn handed to this process, None where it did not start it.
+
+    It hands it to the processes that it starts as workers or anew at changes, whether it was told so by options, by
+    variables or by a program that calls ``uvicorn.run``.
+    """
+    return getattr(current_process(), "_kwargs", {}).get("config")
 
 
 def workers_wanted(command: Sequence[str], parent: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -80,7 +95,7 @@ def is_server(word: str) -> bool:
 
 def reloads(words: Sequence[str]) -> bool:
     """Tell whether a command line asks for restarts at changes."""
-    if not any(is_server(word) for word in words[:4]):
+    if not any(is_server(word) for word in words[:4]) or "--no-reload" in words:
         return False
     return "--reload" in words or ("dev" in words[1:4] and any(Path(word).name == "fastapi" for word in words[:3]))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Thread
+from time import time
 from typing import Any
 from weakref import WeakSet
 
@@ -108,12 +109,13 @@ class Database:
             return None
         try:
             async with self.engine.connect() as connection:
-                asked = datetime.now(UTC)
-                there: datetime = await connection.scalar(text("SELECT clock_timestamp()"))
-                answered = datetime.now(UTC)
+                asked = time()
+                told: datetime = await connection.scalar(text("SELECT clock_timestamp()"))
+                answered = time()
         except (SQLAlchemyError, OSError):
             return None
-        return (there - min(max(there, asked), answered)).total_seconds()
+        there = told.timestamp()
+        return there - min(max(there, asked), answered)
 
     async def close(self) -> None:
         """Close every connection."""

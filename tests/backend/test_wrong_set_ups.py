@@ -1,0 +1,80 @@
+"""The studio itself, started in ways that make its numbers wrong: it warns, and the doctor says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from metrics.__main__ import main
+from tests.support.living_studio import suits
+from tests.support.openai_server import OpenAIServer
+from tests.support.served import living_at, served
+from tests.support.studio import Studio
+
+pytestmark = pytest.mark.slow
+
+TOKEN, PASSWORD = "hush-token", "hush-password"
+
+
+@pytest.fixture
+def new_studio(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., Studio]]:
+    with OpenAIServer(suits) as model:
+        given = {"llm": "openai:scripted", "llm_base_url": model.base_url}
+        yield lambda **settings: Studio(tmp_path, free_port(), **given, **settings)
+
+
+def test_a_studio_that_reloads_is_found(
+    new_studio: Callable[..., Studio], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``uvicorn app.main:app --reload``: its counters begin at zero when a file changes, and it says so before."""
+    studio, log, watched = new_studio(), tmp_path / "log", tmp_path / "watched"
+    watched.mkdir()
+    port = studio.url.rpartition(":")[2]
+    command = ["-m", "uvicorn", "app.main:app", "--port", port, "--reload", "--reload-dir", str(watched)]
+    with studio.client, served(f"{studio.url}/health/live", command, tmp_path, studio.environment, log):
+        assert studio.ended(studio.submit("brand_identity"))["status"] == "completed"
+        assert main(["doctor", f"{studio.url}/metrics"]) == 1
+    finding, last = capsys.readouterr().out.splitlines()
+    assert re.match(r"- reload: told by the server at its start: .*Leave --reload", finding)
+    assert last == f"FAILED: {studio.url}/metrics"
+    assert "the numbers will be wrong (reload)" in log.read_text()
+
+
+@pytest.mark.parametrize(("seconds", "way"), [(3600, "ahead of"), (-3600, "behind")])
+def test_a_studio_whose_clock_is_not_the_databases_is_found(
+    seconds: int,
+    way: str,
+    new_studio: Callable[..., Studio],
+    new_postgres: Callable[[], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """At its start by PostgreSQL's clock, from outside by the one here."""
+    studio = new_studio(database_url=new_postgres())
+    studio.environment |= living_at(seconds, studio.directory)
+    with studio:
+        assert studio.total("setup_faults_total", fault="clock") == 1
+        assert main(["doctor", f"{studio.url}/metrics"]) == 1
+    [seen, told, _] = capsys.readouterr().out.splitlines()
+    assert re.match(rf"- clock: the server's is 3(599|600) s {way} the one here: .*NTP", seen)
+    assert re.match(r"- clock: told by the server at its start: .*the database's.*NTP", told)
+    assert " WARNING metrics: the numbers will be wrong (clock)" in studio.output
+
+
+def test_a_healthy_studio_that_asks_for_a_secret_tells_how_to_give_it(
+    new_studio: Callable[..., Studio], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without it, with the token, and with the password in the address; neither is ever shown."""
+    with new_studio(metrics_token=TOKEN, metrics_password=PASSWORD) as studio:
+        url = f"{studio.url}/metrics"
+        assert main(["doctor", url]) == 2
+        assert main(["doctor", url, "--header", f"Authorization: Bearer not-{TOKEN}"]) == 2
+        refused = capsys.readouterr().err
+        assert refused.count("--header 'Authorization: Bearer TOKEN'") == 2
+        assert main(["doctor", url, "--header", f"Authorization: Bearer {TOKEN}"]) == 0
+        assert main(["doctor", url.replace("//", f"//any:{PASSWORD}@")]) == 0
+        assert capsys.readouterr().out.splitlines() == [f"ok: {url}"] * 2
+    assert "the numbers will be wrong" not in studio.output
+    assert not any(secret in said for secret in (TOKEN, PASSWORD) for said in (refused, studio.output))

@@ -125,14 +125,14 @@ class ConnectionAcquired:
 class ConnectionReleased:
     """A connection came back to its pool, or left it for good while it was held.
 
-    ``idle`` is the part of ``duration`` in which it was neither executing nor fetching nor ending a transaction.
-    ``scope`` is who took it. ``leaked`` was given back by the garbage collector.
+    ``idle`` is the part of ``duration`` in which it was neither executing nor fetching nor ending a transaction, None
+    where nobody watched. ``scope`` is who took it. ``leaked`` was given back by the garbage collector.
     """
 
     pool: Label = "main"
     scope: Asker
     duration: Seconds
-    idle: Seconds
+    idle: Seconds | None
     leaked: bool = False
     agent_name: Label = "unknown"
     run_id: str = ""

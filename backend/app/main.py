@@ -31,7 +31,8 @@ from metrics import serving as serving_numbers
 
 log = logging.getLogger("app")
 
-POOL = "main"  # what the studio's pool is called; the workflow engine has one of its own, which is not watched
+POOL = "main"  # what the studio's pool is called
+DBOS_POOL = "dbos"  # and that of the workflow engine, of which nothing else is watched: its statements are its own
 
 METRICS_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {}}, "description": "Prometheus's text, or OpenMetrics when asked for."}
@@ -103,6 +104,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         prometheus_metrics.subscription.expect(model=llm.names)
 
         studio = Studio(database, llm, settings)
+        watch_dbos(studio, parts)
         await studio.start()
         parts.push_async_callback(studio.stop)
         parts.callback(prometheus_metrics.subscription.poll(studio.tell_oldest))
@@ -122,6 +124,14 @@ def watch_database(database: Database, settings: Settings, parts: AsyncExitStack
     parts.callback(prometheus_metrics.subscription.poll(watched.read))
     if settings.database_details:
         parts.callback(prometheus_metrics.count_database_details(POOL).close)
+
+
+def watch_dbos(studio: Studio, parts: AsyncExitStack) -> None:
+    """Have the workflow engine's connections told."""
+    watched = sqlalchemy_bridge.instrument(studio.dbos_engine, DBOS_POOL, statements=False)
+    parts.callback(watched.close)
+    prometheus_metrics.subscription.expect(pool=[DBOS_POOL])
+    parts.callback(prometheus_metrics.subscription.poll(watched.read))
 
 
 async def warn_without(llm: LLM) -> None:

@@ -329,6 +329,7 @@ async def test_time_in_which_nothing_is_asked_is_idle_hold(at: Bench) -> None:
     (released,), (query,) = seen, queries
     assert (released.scope, released.agent_name) == ("agent", "copywriter")
     assert query.duration < released.duration
+    assert released.idle is not None
     assert released.idle + query.duration <= released.duration
     assert released.idle > 0
 

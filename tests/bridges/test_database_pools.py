@@ -208,6 +208,30 @@ def test_a_connection_that_waits_for_its_pool_s_end_is_lent_once_more(tmp_path: 
         assert [event.reason for event in closed] == ["dispose"]
 
 
+def test_connections_alone_can_be_told(tmp_path: Path) -> None:
+    """Nothing is sent, begun or failed then, as far as anybody hears, and nobody knows for how long one was idle."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
+    with (
+        instrument(engine, "theirs", statements=False) as handle,
+        events.connection_acquired.captured() as acquired,
+        events.connection_released.captured() as released,
+        events.pool_read.captured() as states,
+        events.query_executed.captured() as queries,
+        events.transaction_ended.captured() as transactions,
+        events.database_failed.captured() as failures,
+    ):
+        with engine.begin() as connection:
+            connection.execute(sa.text("select 1"))
+            with pytest.raises(sa.exc.OperationalError):
+                connection.execute(sa.text("select * from nowhere"))
+            handle.read()
+        engine.dispose()
+    assert [(event.pool, event.outcome) for event in acquired] == [("theirs", "ok")]
+    assert [(event.pool, event.idle) for event in released] == [("theirs", None)]
+    assert [(event.pool, event.used) for event in states] == [("theirs", 1)]
+    assert [*queries, *transactions, *failures] == []
+
+
 def test_a_second_handle_begins_anew(tmp_path: Path) -> None:
     """It knows the connections that it finds from when they are taken, and only it tells of their end."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", poolclass=sa.pool.SingletonThreadPool)

@@ -84,6 +84,14 @@ def test_rows_written_are_inserts_counted(life: Life) -> None:
     assert timed == life.counts("db_queries_total", "operation", "table")
 
 
+def test_the_workflow_engine_has_a_pool_of_its_own(life: Life) -> None:
+    """Of which connections are told, and no statements: without them nobody knows what was idle."""
+    pools = life.counts("db_connection_hold_seconds_count", "pool")
+    assert pools["dbos",] > 0
+    assert pools["main",] > 0
+    assert {pool for pool, _ in life.counts("db_connection_idle_hold_seconds_count", "pool", "scope")} == {"main"}
+
+
 def test_every_signal_was_told(life: Life) -> None:
     told = life.counts("last_event_timestamp_seconds", "signal")
     every = {sample.labels["signal"] for sample in life.samples if sample.name == "sparklio_events_total"}

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSClient, SetWorkflowID, WorkflowStatus
 from dbos import error as errors
+from sqlalchemy import Engine
 
 T = TypeVar("T")
 
@@ -44,9 +45,15 @@ async def carry_on(run_id: str) -> None:
 
 
 async def launch(
-    url: str, executor_id: str, perform: Callable[[str], Awaitable[None]], *, concurrency: int, log_level: str
+    url: str,
+    engine: Engine,
+    executor_id: str,
+    perform: Callable[[str], Awaitable[None]],
+    *,
+    concurrency: int,
+    log_level: str,
 ) -> None:
-    """Start DBOS: it performs what is queued, so many runs at once, and what this executor left behind.
+    """Start DBOS on an engine: it performs what is queued, so many runs at once, and what this executor left behind.
 
     It runs workflows on the event loop that it finds in the thread where it is launched: this one.
     """
@@ -58,12 +65,12 @@ async def launch(
         config={
             "name": _NAME,
             "system_database_url": url,
+            "system_database_engine": engine,
             "dbos_system_schema": _SCHEMA,
             "application_version": VERSION,
             "executor_id": executor_id,
             "log_level": _level(log_level),
             "enable_otlp": False,
-            "sys_db_pool_size": 5,
             "notification_listener_polling_interval_sec": 0.1,  # nothing is notified; a stop waits for this
         }
     )

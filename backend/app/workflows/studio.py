@@ -14,7 +14,7 @@ from app.database import BrandLibrary, Database, Run, brands, runs
 from app.llm.models import LLM
 from app.settings import Settings
 
-from . import durable, slots
+from . import dbos_engine, durable, slots
 from .catalogue import WORKFLOWS
 from .ledger import CANCELLED, Ledger
 from .performer import Performer
@@ -71,6 +71,7 @@ class Studio:
         steps = Steps(self._ledger, llm, BrandLibrary(database), settings.llm_window)
         self._performer = Performer(self._ledger, steps, settings.run_time_limit)
         self._slot: slots.Slot | None = None
+        self.dbos_engine = dbos_engine.make(settings.dbos_database_url)
 
     async def start(self) -> None:
         """Take an executor slot, start DBOS, and take up what was left behind.
@@ -89,6 +90,7 @@ class Studio:
         try:
             await durable.launch(
                 settings.dbos_database_url,
+                self.dbos_engine,
                 self._slot.executor_id,
                 self._performer.perform,
                 concurrency=settings.concurrency,
@@ -112,6 +114,7 @@ class Studio:
             return
         await self._performer.release(_STOP_WITHIN)
         await durable.destroy()
+        dbos_engine.close(self.dbos_engine)
         self._slot.release()
         self._slot = None
 

@@ -31,8 +31,9 @@ Reason = Literal["recycle", "overflow", "invalidated", "cancelled", "ping_failed
 class Connections:
     """Watches the connections of one engine's pools."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, statements: bool) -> None:
         self._name = name
+        self._statements = statements  # are watched, so that it is known when a connection is busy
         # By the record, as long as it lives; with what happens when it no longer does.
         self._known: dict[int, tuple[Kept, finalize[[int], Any]]] = {}
         self._dropped: deque[float | None] = deque()
@@ -172,7 +173,7 @@ class Connections:
             pool=self._name,
             scope=kept.scope,
             duration=duration,
-            idle=max(0.0, duration - kept.busy),
+            idle=max(0.0, duration - kept.busy) if self._statements else None,
             leaked=leaked,
             agent_name=kept.agent_name,
             run_id=kept.run_id,

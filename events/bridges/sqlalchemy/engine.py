@@ -32,6 +32,7 @@ def instrument(
     slow: float = SLOW,
     *,
     fast: bool = False,
+    statements: bool = True,
 ) -> Instrumentation:
     """Tell what the engine does: statements, transactions, connections, failures.
 
@@ -42,6 +43,9 @@ def instrument(
     ``fast`` watches statements by the dialect's execution contexts instead of SQLAlchemy's events, which costs a
     fraction. What differs: rows inserted in batches are one statement, what is asked for a default or a sequence before
     an INSERT is part of it, and a class of the engine's dialect is replaced.
+
+    Without ``statements`` only what becomes of connections is told, as for an engine of somebody else's whose pool
+    matters and whose statements are not the program's. How long they were idle is not known then.
 
     Returns:
         a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read()`` tells the pool's state.
@@ -56,7 +60,9 @@ def instrument(
     with _instrumenting:
         known = _instrumented.get(target)
         if known is None:
-            known = _instrumented[target] = Instrumentation(target, name, metadata, slow, fast=fast)
+            known = _instrumented[target] = Instrumentation(
+                target, name, metadata, slow, fast=fast, statements=statements
+            )
         elif known.name != name or known.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {known.name!r} already: close that handle first")
         return known
@@ -86,24 +92,25 @@ class Instrumentation:
     None of them lets a failure of its own reach what the program does; it becomes `receiver_failed`.
     """
 
-    def __init__(self, engine: Engine, name: str, metadata: MetaData | None, slow: float, *, fast: bool) -> None:
+    def __init__(
+        self, engine: Engine, name: str, metadata: MetaData | None, slow: float, *, fast: bool, statements: bool
+    ) -> None:
         self.name = name
         self.metadata = metadata
         self._engine = ref(engine)  # the engine holds its listeners: the other way round it would live for ever
-        self._connections = Connections(name)
+        self._connections = Connections(name, statements=statements)
         self._pools = Pools(name)
         self._transactions = Transactions(name)
         self._fast: Fast | None = None
-        statements = Statements(name, metadata, slow)
-        self._listeners: list[Listener] = [
-            *(statements.errors() if fast else statements.listeners()),
-            *self._connections.listeners(),
-        ]
+        self._listeners: list[Listener] = [*self._connections.listeners()]
+        if statements:
+            watching = Statements(name, metadata, slow)
+            self._listeners += watching.errors() if fast else watching.listeners()
+            if fast:
+                self._fast = Fast(engine.dialect, watching)
+            self._transactions.wrap(engine.dialect)
         for hook, listener, options in self._listeners:
             event.listen(engine, hook, listener, **options)
-        if fast:
-            self._fast = Fast(engine.dialect, statements)
-        self._transactions.wrap(engine.dialect)
         self._pools.wrap(engine.pool)
 
     def read(self) -> None:

@@ -19,6 +19,8 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.waiting import until
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -55,6 +57,8 @@ class Answer:
     """The model that served; the one that was asked where None."""
     delay: float = 0.0
     """Seconds before the first byte."""
+    once: Event | None = None
+    """Nothing is sent before this is set."""
     pause: float = 0.0
     """Seconds before each chunk of a stream."""
     break_after: int | None = None
@@ -256,6 +260,8 @@ class OpenAIServer:
 
     async def _send(self, answer: Answer, asked: Asked, number: int, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(answer.delay)
+        if answer.once is not None:
+            await until(answer.once.is_set, within=300)
         if answer.stall_after == 0:
             await asyncio.Event().wait()
         if answer.body is not None:

@@ -54,7 +54,7 @@ class Studio:
         self.tally: Counter[tuple[str, str, int]] = Counter()
         self.client = httpx.Client(base_url=self.url, timeout=30.0)
 
-    def start(self, within: float = 60.0) -> Self:
+    def start(self, within: float = 100.0) -> Self:
         """Start it and wait until it says that it is ready."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app"],

@@ -21,7 +21,7 @@ from blinker import ANY, NamedSignal, Namespace, default_namespace
 from .callables import is_async, name_of
 from .fields import inherited_fields
 from .making import unfrozen
-from .scope import Scope, enclosing
+from .scope import enclosing
 
 P = ParamSpec("P")
 E = TypeVar("E")
@@ -88,27 +88,23 @@ class Signal(NamedSignal, Generic[P, E]):
             scope = enclosing()
             if scope is not None:
                 scope.add(self.name, fields)
-            if self.receivers or _strict_blocks:
-                self._tell(fields, scope)
-
-    def _tell(self, fields: dict[str, Any], scope: Scope | None) -> None:
-        if self.is_muted:
-            return
-        if scope is not None:
-            around = scope.fields
-            for name in self._inherited:
-                if name not in fields and name in around:
-                    fields[name] = around[name]
-        try:
-            if self._unfrozen is None:
-                event = self.event(**fields)  # type: ignore[call-arg]  # they are those of the ParamSpec
+            if not (self.receivers or _strict_blocks) or self.is_muted:
+                return
+            if scope is not None:
+                around = scope.fields
+                for name in self._inherited:
+                    if name not in fields and name in around:
+                        fields[name] = around[name]
+            try:
+                if self._unfrozen is None:
+                    event = self.event(**fields)
+                else:
+                    event = self._unfrozen(**fields)
+                    event.__class__ = self.event
+            except Exception as error:
+                tell_failure(self.name, "emit", error)
             else:
-                event = self._unfrozen(**fields)
-                event.__class__ = self.event
-        except Exception as error:
-            tell_failure(self.name, "emit", error)
-        else:
-            self._deliver(event)
+                self._deliver(event)
 
     def _deliver(self, event: E) -> None:
         heard_by = self._heard_by

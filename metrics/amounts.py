@@ -26,7 +26,9 @@ def limits(row: Metric) -> tuple[float, float]:
 
 def refuse(value: Any, least: float, limit: float, name: str) -> None:
     """Tell that an amount outside of the limits was left out: it would spoil a sum for ever, as a NaN does."""
-    if -inf < value < least:
+    if not isinstance(value, (int, float)):
+        value_dropped.emit(metric=name, reason="not_a_number")
+    elif -inf < value < least:
         value_dropped.emit(metric=name, reason="negative")
     else:
         value_dropped.emit(metric=name, reason="too_large" if limit <= value < inf else "not_finite")

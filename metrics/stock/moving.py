@@ -1,8 +1,9 @@
-"""The short way into prometheus_client's counters, gauges and histograms, for amounts that were looked at before.
+"""Moves what stands inside prometheus_client's counters, histograms and gauges: all that one event moves, at once.
 
-``inc`` and ``observe`` ask whether the child may be moved at all, whether the amount is fit and whether there is an
-exemplar, and ``observe`` tries one bucket after another: half of what they cost. `trusted` tries the short way on the
-version at hand; where it does something else, the public way is taken.
+``inc`` and ``observe`` take a lock for each number, ask whether the child may be moved at all, whether the amount is
+fit and whether there is an exemplar, and ``observe`` tries one bucket after another: most of what they cost. Here one
+lock stands for all numbers, and what was looked at before is not asked again. `trusted` tries that on the version at
+hand; where it does something else, the public way is taken.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
@@ -10,56 +11,199 @@ version at hand; where it does something else, the public way is taken.
 from __future__ import annotations
 
 import logging
+import os
 from bisect import bisect_left
-from collections.abc import Callable
-from functools import cache, partial
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import chain
+from threading import RLock
+from time import time
+from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.values import MutexValue
+
+from .children import numbers_of
 
 log = logging.getLogger("metrics")
 
-Taker = Callable[[float], object]
+Mover = Callable[[Any], None]
+Refuse = Callable[[Any, float, float, str], None]
+
+LOCK = RLock()
+"""Held to move a number. Reentrant: the garbage collector may tell an event in the middle of another."""
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # Whoever held it is not there any more.
+    os.register_at_fork(after_in_child=LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # as threading does itself
 
 
-def taker(child: Any) -> Taker:
-    """Give what adds an amount, no less than 0 and no NaN, to a counter or a histogram, or sets a gauge to it."""
-    return short(child) if trusted() else public(child)
+class Mirrored:
+    """A number that is kept twice: here, and in its place of some cells that others read."""
+
+    __slots__ = ("_at", "_cells", "_value")
 
 
-def ticker(child: Any) -> Callable[[], object]:
-    """Give what adds 1 to a counter."""
-    return partial(short(child), 1.0) if trusted() else public(child)
+class Take(NamedTuple):
+    """What adds an event's field to a counter or a histogram, if it is at least ``least`` and less than ``limit``."""
+
+    child: Any
+    field: str
+    least: float
+    limit: float
+    name: str
 
 
-def public(child: Any) -> Callable[..., object]:
-    """Give the method that prometheus_client documents."""
-    way: Callable[..., object] = (
-        child.observe if isinstance(child, Histogram) else child.set if isinstance(child, Gauge) else child.inc
-    )
-    return way
+class Moved(NamedTuple):
+    """What an event moves: counters that go up by one, gauges that are set to the time, and amounts."""
+
+    ticks: Sequence[tuple[Any, str]]
+    stamps: Sequence[tuple[Any, str]]
+    takes: Sequence[Take]
+    refuse: Refuse
+    """Called with an amount that is no number or not within its limits: these, and the name of the metric."""
+    failed: Callable[[str, Exception], None]
+    """Called with the name of a metric that could not be moved."""
 
 
-def short(child: Any) -> Taker:
-    """Go around what that method asks."""
-    if isinstance(child, Gauge):
-        return child._value.set  # type: ignore[no-any-return]  # whatever class of values is in use
-    if isinstance(child, Counter):
-        return child._value.inc  # type: ignore[no-any-return]  # the same
-    add, bounds, buckets = child._sum.inc, child._upper_bounds, [bucket.inc for bucket in child._buckets]
+def mover(moved: Moved) -> Mover:
+    """Give what moves everything by an event."""
+    children = [*(child for child, _ in (*moved.ticks, *moved.stamps)), *(take.child for take in moved.takes)]
+    numbers = [number for child in children for number in numbers_of(child)]
+    kinds = {type(number) for number in numbers}
+    # What is made of a class of theirs may do more.
+    mirrored = bool(kinds) and all(Mirrored in kind.__bases__ for kind in kinds)
+    if not trusted() or not (mirrored or kinds <= {MutexValue}):
+        return public(moved)
+    for number in numbers:
+        number._lock = LOCK
+    return short(moved, mirrored=mirrored)
 
-    def observe(amount: float) -> None:
-        add(amount)
-        buckets[bisect_left(bounds, amount)](1)
 
-    return observe
+def short(moved: Moved, *, mirrored: bool = False) -> Mover:
+    """Go around what prometheus_client asks."""
+    ticks, stamps = ([child._value for child, _ in each] for each in (moved.ticks, moved.stamps))
+    amounts = [(take.field, isinstance(take.child, Histogram)) for take in moved.takes]
+    make = written_out(len(ticks), len(stamps), tuple(amounts), mirrored=mirrored)
+    return make(lambda event: refuse_odd(event, moved), *ticks, *stamps, *chain(*map(parts_of, moved.takes)))
+
+
+def parts_of(take: Take) -> tuple[Any, ...]:
+    """Give what `written_out` names for an amount."""
+    if isinstance(take.child, Histogram):
+        return take.least, take.limit, take.child._sum, take.child._upper_bounds, take.child._buckets
+    return take.least, take.limit, take.child._value
+
+
+@cache
+def written_out(
+    ticks: int, stamps: int, amounts: tuple[tuple[str, bool], ...], *, mirrored: bool
+) -> Callable[..., Mover]:
+    """Write the code that moves so many counters of events, times and amounts, and compile it.
+
+    Looping over them instead takes half as long again. Amounts come with the name of their field and with whether they
+    go into a histogram. For ``1, 1, (("duration", True),)`` it is this function::
+
+        def make(refuse, tick0, stamp0, least0, limit0, total0, bounds0, buckets0):
+            def move(event):
+                odd = False
+                now = time()
+                with LOCK:
+                    tick0._value = tick0._value + 1.0
+                    stamp0._value = now
+                    amount = event.duration
+                    if amount is not None:
+                        try:
+                            if least0 <= amount < limit0:
+                                total0._value = total0._value + amount
+                                bucket = buckets0[bisect_left(bounds0, amount)]
+                                bucket._value = bucket._value + 1.0
+                            else:
+                                odd = True
+                        except TypeError:
+                            odd = True
+                if odd:
+                    refuse(event)
+            return move
+    """
+    place = "{0}._value = {0}._cells[{0}._at] = " if mirrored else "{0}._value = "
+    add = place + "{0}._value + {1}"
+    names = [*(f"tick{each}" for each in range(ticks)), *(f"stamp{each}" for each in range(stamps))]
+    lines = [add.format(name, "1.0") for name in names[:ticks]]
+    lines += [place.format(name) + "now" for name in names[ticks:]]
+    for each, (field, is_histogram) in enumerate(amounts):
+        names += [f"least{each}", f"limit{each}", f"total{each}"]
+        taking = [add.format(f"total{each}", "amount")]
+        if is_histogram:
+            names += [f"bounds{each}", f"buckets{each}"]
+            taking += [f"bucket = buckets{each}[bisect_left(bounds{each}, amount)]", add.format("bucket", "1.0")]
+        lines += [
+            f"amount = event.{field}",
+            "if amount is not None:",
+            "    try:",
+            f"        if least{each} <= amount < limit{each}:",
+            *(f"            {line}" for line in taking),
+            "        else:",
+            "            odd = True",
+            "    except TypeError:",
+            "        odd = True",
+        ]
+    source = [
+        f"def make(refuse, {', '.join(names)}):",
+        "    def move(event):",
+        "        odd = False",
+        "        now = time()",
+        "        with LOCK:",
+        *(f"            {line}" for line in lines or ["pass"]),
+        "        if odd:",
+        "            refuse(event)",
+        "    return move",
+    ]
+    made: dict[str, Any] = {"time": time, "bisect_left": bisect_left, "LOCK": LOCK}
+    exec(compile("\n".join(source), "<moving>", "exec"), made)  # noqa: S102  # of names of fields and numbers alone
+    return made["make"]  # type: ignore[no-any-return]  # the function above
+
+
+def refuse_odd(event: Any, moved: Moved) -> None:
+    """Hand on what is no number or not within its limits."""
+    for take in moved.takes:
+        amount = getattr(event, take.field)
+        if amount is not None and not is_fit(amount, take):
+            moved.refuse(amount, take.least, take.limit, take.name)
+
+
+def is_fit(amount: Any, take: Take) -> bool:
+    """Tell whether an amount is a number within its limits."""
+    return isinstance(amount, (int, float)) and take.least <= amount < take.limit
+
+
+def public(moved: Moved) -> Mover:
+    """Take the ways that prometheus_client documents."""
+
+    def move(event: Any) -> None:
+        for child, name in moved.ticks:
+            attempt(name, child.inc)
+        for child, name in moved.stamps:
+            attempt(name, child.set_to_current_time)
+        for take in moved.takes:
+            if is_fit(amount := getattr(event, take.field), take):
+                attempt(take.name, getattr(take.child, "observe", None) or take.child.inc, amount)
+        refuse_odd(event, moved)
+
+    def attempt(name: str, way: Callable[..., object], *amount: float) -> None:
+        try:
+            way(*amount)
+        except Exception as error:
+            moved.failed(name, error)
+
+    return move
 
 
 @cache
 def trusted() -> bool:
     """See, once, whether both ways make the same samples."""
     try:
-        same = all(_samples(kind, short) == _samples(kind, public) for kind in (Counter, Gauge, Histogram))
+        same = _samples(short) == _samples(public)
     except Exception:
         same = False
     if not same:
@@ -67,18 +211,24 @@ def trusted() -> bool:
     return same
 
 
-def _samples(kind: type[Any], way: Callable[[Any], Taker]) -> list[tuple[object, ...]]:
-    shape = {"buckets": (0, 0.5, 1)} if kind is Histogram else {}
-    bare = kind("bare", "h", registry=None, **shape)
-    labelled = kind("labelled", "h", ["label"], registry=None, **shape)
-    for child in (bare, labelled.labels("a"), labelled.labels("b")):
-        take = way(child)
-        for amount in (0, 0.25, 0.5, 0.75, 1.0, 2.0):
-            take(amount)
-    collected = [*bare.collect(), *labelled.collect()]
-    return [
-        (sample.name, sample.labels, sample.value)
-        for family in collected
-        for sample in family.samples
-        if not sample.name.endswith("_created")
-    ]
+class _Tried(NamedTuple):
+    amount: float
+
+
+def _samples(way: Callable[[Moved], Mover]) -> list[tuple[object, ...]]:
+    """Move every kind, with labels and without, and tell what it shows."""
+    tick, stamp, bare = (kind("bare", "h", registry=None) for kind in (Counter, Gauge, Histogram))
+    ladder = Histogram("ladder", "h", ["label"], registry=None, buckets=(0, 0.5, 1))
+    counter = Counter("counter", "h", ["label"], registry=None)
+    children = [bare, *(each.labels(label) for each in (ladder, counter) for label in "ab")]
+    takes = [Take(child, "amount", 0, 10, "") for child in children]
+    move = way(Moved([(tick, "")], [(stamp, "")], takes, _ignore, _ignore))
+    for amount in (0, 0.25, 0.5, 0.75, 1.0, 2.0, 99):
+        move(_Tried(amount))
+    shown = [*tick.collect(), *bare.collect(), *ladder.collect(), *counter.collect()]
+    samples = [sample for family in shown for sample in family.samples if not sample.name.endswith("_created")]
+    stamped = [sample.value > 0 for family in stamp.collect() for sample in family.samples]
+    return [*((sample.name, sample.labels, sample.value) for sample in samples), (stamped,)]
+
+
+def _ignore(*_: object) -> None: ...

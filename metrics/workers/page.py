@@ -17,19 +17,21 @@ from time import time, time_ns
 from typing import Any
 from weakref import WeakSet
 
+from metrics.stock.moving import LOCK, Mirrored
+
 from .exemplars import Exemplars
 from .layout import HEAD, MOST_CELLS, SUFFIX, Fault, Shape, head, identity, text_at
 
 log = logging.getLogger("metrics")
 
 
-class SharedValue:
+class SharedValue(Mirrored):
     """A number of this process that the other workers read as well; the interface is prometheus_client's.
 
     It is kept twice: here for reading, which costs less than from the file, and in the file for the others.
     """
 
-    __slots__ = ("_at", "_cells", "_lock", "_page", "_value")
+    __slots__ = ("_lock", "_page")
 
     def __init__(self, page: Page, cells: Any, at: int) -> None:
         self._page = page
@@ -40,7 +42,7 @@ class SharedValue:
         """Go on at zero in another place."""
         self._cells = cells
         self._at = at
-        self._lock = Lock()
+        self._lock = LOCK
         self.set(0.0)
 
     def inc(self, amount: float) -> None:

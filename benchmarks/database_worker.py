@@ -69,14 +69,6 @@ def ours(url: str) -> sa.Engine:
     return engine
 
 
-def fast(url: str) -> sa.Engine:
-    """Count all of the catalogue, statements by their execution contexts."""
-    subscribe(CATALOGUE, CollectorRegistry(), known={"pool": ["main"]})
-    engine = new_engine(url)
-    instrument(engine, metadata=Base.metadata, fast=True)
-    return engine
-
-
 def otel(url: str) -> sa.Engine:
     """Make OpenTelemetry's spans, for nobody to export."""
     instrumentation: Any = import_module("opentelemetry.instrumentation.sqlalchemy")
@@ -123,7 +115,7 @@ def cycle(engine: sa.Engine) -> Iterator[Run]:
     yield run
 
 
-WAYS = {each.__name__: each for each in (nothing, empty_pair, ours, fast, otel)}
+WAYS = {each.__name__: each for each in (nothing, empty_pair, ours, otel)}
 SCENARIOS = {each.__name__: each for each in (select, get, cycle)}
 
 

@@ -61,15 +61,10 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.fixture
-def fast() -> bool:
-    return False
-
-
-@pytest.fixture
-async def at(url: sa.URL, driver: str, fast: bool) -> AsyncIterator[Bench]:
+async def at(url: sa.URL, driver: str) -> AsyncIterator[Bench]:
     options: dict[str, Any] = {"pool_size": 1, "max_overflow": 1, "pool_timeout": 0.05, "insertmanyvalues_page_size": 2}
     async with bench(url, driver, **options) as made:
-        with instrument(made.engine, metadata=TABLES, fast=fast):
+        with instrument(made.engine, metadata=TABLES):
             yield made
 
 
@@ -214,7 +209,6 @@ class Case:
     scenario: Callable[[sa.Engine], None]
     says: dict[str, float]
     on_async: dict[str, float] = field(default_factory=dict)
-    when_fast: dict[str, float] = field(default_factory=dict)
 
 
 TWO: dict[str, float] = dict.fromkeys(ONE, 2)
@@ -241,8 +235,8 @@ CASES = (
     Case(write, ONE | INSERT | COMMIT),
     Case(take_back, ONE | INSERT | ROLLBACK),
     Case(many, ONE | INSERT | COMMIT),
-    Case(in_batches, ONE | COMMIT | {"queries insert users": 3}, when_fast=INSERT),
-    Case(second_batch_fails, ONE | ROLLBACK | DUPLICATE | {"queries insert users": 2}, when_fast=INSERT),
+    Case(in_batches, ONE | COMMIT | {"queries insert users": 3}),
+    Case(second_batch_fails, ONE | ROLLBACK | DUPLICATE | {"queries insert users": 2}),
     Case(twice_the_same_key, ONE | INSERT | ROLLBACK | DUPLICATE),
     Case(unheard_of, ONE | ROLLBACK | UNHEARD_OF),
     Case(parameter_missing, ONE | {"errors compile other": 1}),
@@ -270,15 +264,12 @@ def adds_up(registry: CollectorRegistry) -> None:
         assert sum(said(registry, one).values()) == sum(said(registry, other).values())
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["events", "fast"])
 @pytest.mark.parametrize("case", CASES, ids=[case.scenario.__name__ for case in CASES])
 @pytest.mark.usefixtures("quiet")
-async def test_each_scenario_is_told_exactly(
-    case: Case, at: Bench, driver: str, fast: bool, registry: CollectorRegistry
-) -> None:
+async def test_each_scenario_is_told_exactly(case: Case, at: Bench, driver: str, registry: CollectorRegistry) -> None:
     """Nothing more and nothing less than what happened, whatever the driver; afterwards nothing is held."""
     await at.run(case.scenario)
-    says = case.says | (case.on_async if driver in ASYNC else {}) | (case.when_fast if fast else {})
+    says = case.says | (case.on_async if driver in ASYNC else {})
     assert said(registry, *FAMILIES) == says
     adds_up(registry)
     with instrument(at.engine, metadata=TABLES) as handle, events.pool_read.captured() as states:
@@ -334,7 +325,6 @@ async def test_time_in_which_nothing_is_asked_is_idle_hold(at: Bench) -> None:
     assert released.idle > 0
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["events", "fast"])
 async def test_a_stream_is_timed_to_its_end(at: Bench, registry: CollectorRegistry) -> None:
     def stream(engine: sa.Engine) -> None:
         numbers = sa.text(

@@ -54,11 +54,10 @@ def registry() -> Iterator[CollectorRegistry]:
         yield made
 
 
-@pytest.fixture(params=[(driver, fast) for driver in POSTGRESQL for fast in (False, True)], ids=str)
+@pytest.fixture(params=POSTGRESQL)
 async def at(request: pytest.FixtureRequest, admin: sa.Engine, postgresql: sa.URL) -> AsyncIterator[Bench]:
-    driver, fast = request.param
-    async with bench(postgresql, driver, pool_size=2, max_overflow=0, pool_pre_ping=True) as made:
-        with instrument(made.engine, metadata=TABLES, fast=fast):
+    async with bench(postgresql, request.param, pool_size=2, max_overflow=0, pool_pre_ping=True) as made:
+        with instrument(made.engine, metadata=TABLES):
             yield made
 
 

@@ -57,13 +57,12 @@ def states_of(handle: Instrumentation, engine: sa.Engine) -> list[tuple[int, int
         (sa.QueuePool, [(1, 0, 15), (0, 1, 15)]),
     ],
 )
-@pytest.mark.parametrize("fast", [False, True])
 def test_pools_that_keep_no_count_are_counted_by_their_events(
-    pool: Any, states: list[tuple[int, int, int | None]], fast: bool, tmp_path: Path, registry: CollectorRegistry
+    pool: Any, states: list[tuple[int, int, int | None]], tmp_path: Path, registry: CollectorRegistry
 ) -> None:
     """In use, idle and the most that there can be: None is no limit, or none that is known."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", poolclass=pool)
-    with instrument(engine, fast=fast) as handle:
+    with instrument(engine) as handle:
         assert states_of(handle, engine) == states
         assert states_of(handle, engine) == states
         engine.dispose()

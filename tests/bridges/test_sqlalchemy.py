@@ -255,6 +255,36 @@ def test_a_listener_that_rewrites_statements_does_not_hide_them(engine: sa.Engin
         sa.event.remove(engine, "before_cursor_execute", commented)
 
 
+@pytest.mark.parametrize("hook", ["do_execute", "do_executemany", "do_execute_no_params"])
+@pytest.mark.parametrize("executes", [False, True])
+def test_who_listens_to_executions_as_well_is_heard(engine: sa.Engine, hook: str, executes: bool) -> None:
+    """Before and after ours, and whether or not it executes in the dialect's place; a statement is sent once."""
+    heard: list[str] = []
+
+    def listener(name: str) -> Any:
+        def listen(cursor: Any, statement: str, *more: Any) -> bool:
+            heard.append(name)
+            if executes and name == "after":
+                getattr(engine.dialect, hook)(cursor, statement, *more)
+            return executes and name == "after"
+
+        return listen
+
+    rows: Any = [{"name": "a"}, {"name": "b"}] if hook == "do_executemany" else None
+    sa.event.listen(engine, hook, listener("before"))
+    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
+        sa.event.listen(engine, hook, listener("after"))
+        sa.event.listen(engine, hook, listener("last"))
+        changed = connection.execution_options(no_parameters=hook == "do_execute_no_params")
+        names = "'x'" if rows is None else ":name"
+        changed.execute(sa.text(f"insert into users (name) values ({names})"), rows)
+        sent = connection.scalar(sa.select(sa.func.count()).where(USERS.c.name.in_(["x", "a", "b"])))
+    assert heard[: 2 if executes else 3] == ["before", "after"] + ["last"] * (not executes)
+    assert sent == (1 if rows is None else 2)
+    assert told(seen)[0] == ("insert", "users")
+    assert len(seen) == 2
+
+
 def test_instrumenting_twice_counts_once(engine: sa.Engine) -> None:
     """The handle is the same one; another name would be lost on it, so that is an error."""
     with instrument(engine) as handle:

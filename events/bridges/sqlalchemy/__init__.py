@@ -5,7 +5,7 @@
 
 `engine` puts listeners on an engine: `statements` tells what is sent, with what `meanings` makes of it, `streams` what
 is fetched late, `transactions` how they end, `connections` and `pools` what happens to connections, `askers` who asked.
-`contexts` is the faster way to watch statements. `sql_text` reads SQL.
+`sql_text` reads SQL.
 """
 
 from .engine import Instrumentation, instrument

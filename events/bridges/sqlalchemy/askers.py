@@ -92,10 +92,6 @@ def account(seconds: float, form: Any, table: str) -> None:
 
 def tell_lazy_load(context: Any) -> None:
     """Tell a query that SQLAlchemy sends because a relationship was touched that nobody had loaded."""
-    options = context.execution_options.get("_sa_orm_load_options")
-    # Not "is_relationship_load", which is true as well for selectinload, the cure.
-    if options is None or options._lazy_loaded_from is None:  # noqa: SLF001 - do_orm_execute tells it in public, at twice the cost
-        return
-    path = context.compiled.statement._compile_options._current_path  # noqa: SLF001 - the same
+    path = context.compiled.statement._compile_options._current_path  # noqa: SLF001 - nothing public has it here
     name = f"{path.prop.parent.class_.__name__}.{path.prop.key}" if hasattr(path, "prop") else "unknown"
     relationship_loaded.emit(relationship=name, scope=innermost(current.get()))

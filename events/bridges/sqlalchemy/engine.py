@@ -13,7 +13,6 @@ from sqlalchemy import Engine, MetaData, event
 
 from ...database import pool_read
 from .connections import Connections
-from .contexts import Fast
 from .pools import Pools
 from .statements import Statements
 from .transactions import Transactions
@@ -31,7 +30,6 @@ def instrument(
     metadata: MetaData | None = None,
     slow: float = SLOW,
     *,
-    fast: bool = False,
     statements: bool = True,
 ) -> Instrumentation:
     """Tell what the engine does: statements, transactions, connections, failures.
@@ -39,10 +37,6 @@ def instrument(
     ``name`` becomes the events' ``pool`` (``engine`` of `query_executed`). With ``metadata`` only its tables are told
     by name, any other is ``other``; without it every table is. A statement that takes ``slow`` seconds or more is
     logged, with its SQL and without literals. An engine that is instrumented already keeps the handle it has.
-
-    ``fast`` watches statements by the dialect's execution contexts instead of SQLAlchemy's events, which costs a
-    fraction. What differs: rows inserted in batches are one statement, what is asked for a default or a sequence before
-    an INSERT is part of it, and a class of the engine's dialect is replaced.
 
     Without ``statements`` only what becomes of connections is told, as for an engine of somebody else's whose pool
     matters and whose statements are not the program's. How long they were idle is not known then.
@@ -60,9 +54,7 @@ def instrument(
     with _instrumenting:
         known = _instrumented.get(target)
         if known is None:
-            known = _instrumented[target] = Instrumentation(
-                target, name, metadata, slow, fast=fast, statements=statements
-            )
+            known = _instrumented[target] = Instrumentation(target, name, metadata, slow, statements=statements)
         elif known.name != name or known.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {known.name!r} already: close that handle first")
         return known
@@ -92,22 +84,16 @@ class Instrumentation:
     None of them lets a failure of its own reach what the program does; it becomes `receiver_failed`.
     """
 
-    def __init__(
-        self, engine: Engine, name: str, metadata: MetaData | None, slow: float, *, fast: bool, statements: bool
-    ) -> None:
+    def __init__(self, engine: Engine, name: str, metadata: MetaData | None, slow: float, *, statements: bool) -> None:
         self.name = name
         self.metadata = metadata
         self._engine = ref(engine)  # the engine holds its listeners: the other way round it would live for ever
         self._connections = Connections(name, statements=statements)
         self._pools = Pools(name)
         self._transactions = Transactions(name)
-        self._fast: Fast | None = None
         self._listeners: list[Listener] = [*self._connections.listeners()]
         if statements:
-            watching = Statements(name, metadata, slow)
-            self._listeners += watching.errors() if fast else watching.listeners()
-            if fast:
-                self._fast = Fast(engine.dialect, watching)
+            self._listeners += Statements(name, metadata, slow).listeners(engine.dialect)
             self._transactions.wrap(engine.dialect)
         for hook, listener, options in self._listeners:
             event.listen(engine, hook, listener, **options)
@@ -147,8 +133,6 @@ class Instrumentation:
                 return
             for hook, listener, _ in listeners:
                 event.remove(engine, hook, listener)
-            if self._fast is not None:
-                self._fast.undo(engine.dialect)
             self._transactions.unwrap(engine.dialect)
             self._pools.unwrap(engine.pool)
             self._connections.leave()

@@ -14,6 +14,9 @@ from ...signal import tell_failure
 KEY = "events.kept"
 """Where it stands in the ``info`` of a pool's record, which lasts as long as the connection itself."""
 
+LENT = "events_kept"
+"""Where it stands on what a pool lends, for as long as that lasts: by its record it takes thrice as long."""
+
 OURS = "sqlalchemy"
 """What stands for the bridge among the receivers that failed."""
 
@@ -47,12 +50,20 @@ class Kept:
 
 
 def kept_of(connection: Any) -> Kept | None:
-    """Find what is remembered of a connection, whether SQLAlchemy's or the pool's; None where nothing is."""
-    try:
-        kept: Kept | None = connection.info.get(KEY)
-    except Exception:  # one that is being set up has no info
-        return None
+    """Find what is remembered of a pool's connection; None where nothing is."""
+    kept: Kept | None = getattr(connection, LENT, None)
+    if kept is None and is_lent(connection):
+        kept = connection.info.get(KEY)
     return kept
+
+
+def is_lent(connection: Any) -> bool:
+    """Tell whether a connection comes from a pool; SQLAlchemy asks a new server this and that before it does."""
+    try:
+        connection.info  # noqa: B018 - a property
+    except NotImplementedError:
+        return False
+    return True
 
 
 def guarded(signal: str, listener: Callable[..., None]) -> Callable[..., None]:

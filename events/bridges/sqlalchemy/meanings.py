@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import TableClause
-from sqlalchemy.engine.interfaces import CacheStats
+from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
 from ...database import Cache
 from .askers import without_literals
 from .sql_text import Description, remembered
 from .sql_words import label_of
 
+HIT = CacheStats.CACHE_HIT
+"""What nearly all are, compared by identity: looking an enum's member up takes ten times as long."""
+
 _CACHES: dict[CacheStats, Cache] = {
-    CacheStats.CACHE_HIT: "hit",
+    HIT: "hit",
     CacheStats.CACHE_MISS: "miss",
     CacheStats.CACHING_DISABLED: "disabled",
     CacheStats.NO_CACHE_KEY: "no_key",
@@ -21,21 +24,25 @@ _CACHES: dict[CacheStats, Cache] = {
 }
 
 
-def meaning_of(context: Any, statement: str, executemany: bool) -> Description:
+def meaning_of(context: Any, statement: str) -> Description:
     """Name operation and table of what a context sends.
 
     They are remembered on the compiled form, not for the text: an IN list changes the text each time. A context also
-    sends what is not its own statement: the look-up of a sequence or a default, while its own is still being made. Only
-    its own can be an executemany, and then it may be a batch of it with another text.
+    sends what is not its own statement: the look-up of a sequence or a default, while its own is still being made.
     """
-    if executemany or statement is getattr(context, "statement", None):
-        compiled = context.compiled
-        if compiled is not None:
-            meaning: Description | None = compiled.__dict__.get("events_meaning")
-            if meaning is None:
-                meaning = compiled.events_meaning = written_by(context) or remembered(statement)
-            return meaning
-    return remembered(statement)
+    compiled = context.compiled
+    if compiled is None or not (statement is getattr(context, "statement", None) or is_made_of(context, statement)):
+        return remembered(statement)
+    meaning: Description | None = getattr(compiled, "events_meaning", None)
+    if meaning is None:
+        meaning = compiled.events_meaning = written_by(context) or remembered(statement)
+    return meaning
+
+
+def is_made_of(context: Any, statement: str) -> bool:
+    """Tell whether a text is a context's own statement, changed: a batch of its rows, or with a listener's comment."""
+    own: str | None = getattr(context, "statement", None)
+    return own is not None and (context.execute_style is ExecuteStyle.INSERTMANYVALUES or own in statement)
 
 
 def written_by(context: Any) -> Description | None:
@@ -62,13 +69,10 @@ def rows_of(cursor: Any, context: Any) -> int | None:
 
 def cache_of(context: Any) -> Cache:
     """Tell whether the statement was compiled before; text as the program wrote it needs no compiling."""
-    if context.compiled is None:
-        return "none"
-    found = context.cache_hit
-    # First by identity: looking an enum's member up is ten times that, and nearly all are found.
-    return "hit" if found is CacheStats.CACHE_HIT else _CACHES.get(found, "none")
+    return "none" if context.compiled is None else _CACHES.get(context.cache_hit, "none")
 
 
 def form_of(context: Any, statement: str) -> object:
     """Give what repeated statements have in common: an IN list changes the text, not the compiled form."""
-    return context.compiled if cache_of(context) in {"hit", "miss"} else without_literals(statement)
+    is_cached = context.cache_hit is HIT or cache_of(context) == "miss"
+    return context.compiled if is_cached else without_literals(statement)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import dropwhile
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, Literal
 
 from sqlalchemy import MetaData
-from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from ...database import Operation, Phase, database_failed, query_executed
@@ -16,11 +18,11 @@ from ...scope import current
 from ...signal import tell_failure
 from .askers import account, tell_lazy_load, without_literals
 from .errors import reason_of
-from .kept import OURS, Kept, kept_of
-from .meanings import cache_of, form_of, meaning_of, rows_of
+from .kept import LENT, OURS, Kept, is_lent, kept_of
+from .meanings import HIT, cache_of, form_of, meaning_of, rows_of
 from .sql_words import NONE, OTHER, SYSTEM
 from .streams import watch
-from .transactions import autocommits
+from .transactions import check
 
 log = logging.getLogger("events.sql")
 
@@ -31,7 +33,7 @@ _STREAMING = frozenset({"stream_results", "yield_per"})
 # Where SQLAlchemy has no statement, and yet something is sent: BEGIN, COMMIT, ROLLBACK, PREPARE TRANSACTION.
 _WITHOUT_STATEMENT = frozenset({"execute", "commit", "rollback"})
 
-Sent = tuple[float, str, bool]
+Sent = tuple[float, str]
 
 
 class Statements:
@@ -44,45 +46,48 @@ class Statements:
         self._labels: dict[str, str] = {}
         self._tables = -1
 
-    def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
+    def listeners(self, dialect: Any) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Give the listeners, with what they listen to."""
-        # With retval SQLAlchemy does not wrap the listener: one call less for each query.
-        yield "before_cursor_execute", self._before, {"retval": True}
-        yield "after_cursor_execute", self._after, {}
-        yield from self.errors()
-
-    def errors(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
-        """Give the listener for failures alone: the dialect has it, so that it costs other statements nothing."""
+        for hook in ("do_execute", "do_executemany", "do_execute_no_params"):
+            yield hook, self._around(dialect, hook), {}
         yield "handle_error", self._failed, {}
 
-    def _before(
-        self, _connection: Connection, _cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
-    ) -> tuple[str, Any]:
-        try:
-            # On the context of this one execution: nothing else is surely not shared with another query.
-            context.events_sent = perf_counter(), statement, executemany
-        except Exception as error:
-            tell_failure(query_executed.name, OURS, error)
-        return statement, parameters
+    def _around(self, dialect: Any, hook: str) -> Callable[..., bool | None]:
+        """Make a listener that executes in the dialect's place, as these events allow, with a clock around it.
 
-    def _after(
-        self, connection: Connection, cursor: Any, _statement: str, _parameters: Any, context: Any, _executemany: bool
-    ) -> None:
-        ended = perf_counter()
-        try:
-            self.executed(connection, kept_of(connection), cursor, context, ended)
-        except Exception as error:
-            tell_failure(query_executed.name, OURS, error)
+        The pair of events before and after a statement would do as well; but any listener of a connection's events
+        makes each new connection gather all of them, which takes longer than all that is done here.
+        """
+        execute, listeners = getattr(dialect, hook), attrgetter(f"dispatch.{hook}.listeners")
+        all_of_them: Sequence[Any] = ()  # SQLAlchemy's own, once this is one of them
 
-    def executed(self, connection: Connection, kept: Kept | None, cursor: Any, context: Any, ended: float) -> None:
-        """Tell what was answered, if its start was seen."""
-        sent = context.__dict__.pop("events_sent", None)
-        if sent is None:
-            return
-        # The driver streams, or SQLAlchemy does without its help, as on SQLite.
-        if context._is_server_side or not _STREAMING.isdisjoint(context.execution_options):  # noqa: SLF001 - not public
-            watch(context, self._name, kept)
-        self._tell(connection, kept, context, sent, ended, error="", rows=rows_of(cursor, context))
+        def executing(cursor: Any, statement: str, *more: Any) -> bool | None:
+            nonlocal all_of_them
+            context = more[-1]
+            if context is None:
+                return None
+            began = perf_counter()
+            try:
+                # To have executed is to be the last: who listens after this is asked from here.
+                all_of_them = all_of_them or listeners(dialect)
+                if all_of_them[-1] is executing or not handed_on(cursor, statement, *more):
+                    execute(cursor, statement, *more)
+            except BaseException:
+                context.events_sent = began, statement  # to be told by `_failed`, which knows the error
+                raise
+            ended = perf_counter()
+            try:
+                self._tell(context, cursor, statement, began, ended)
+            except Exception as error:
+                tell_failure(query_executed.name, OURS, error)
+            return True
+
+        def handed_on(*execution: Any) -> bool:
+            later = dropwhile(lambda each: each is not executing, all_of_them)
+            # But for another handle on the same dialect.
+            return any(each(*execution) for each in later if each.__qualname__ != executing.__qualname__)
+
+        return executing
 
     def _failed(self, failure: ExceptionContext) -> None:
         """Tell what failed; of a statement that was answered and fails as it is fetched, only that."""
@@ -94,18 +99,20 @@ class Statements:
             if lost and context is None and isinstance(failure.original_exception, DBAPIError):
                 return  # BEGIN fails once more with what failed to connect for it, which was told as the driver's own
             # One that is lost would connect again if it were asked what is remembered of it.
-            kept = None if connection is None or lost else kept_of(connection)
-            sent: Sent | None = None if context is None else context.__dict__.pop("events_sent", None)
+            kept = None if connection is None or lost else kept_of(connection.connection)
+            sent: Sent | None = getattr(context, "events_sent", None)
             exception = type(failure.sqlalchemy_exception or failure.original_exception).__name__
             operation: Operation | Literal["none"] = "none"
             table = NONE
             phase = phase_of(failure, kept, answered=sent is None)
-            if sent is not None and connection is not None:
-                operation, _ = meaning_of(context, *sent[1:])
-                table = self._tell(connection, kept, context, sent, ended, error=exception, rows=None)
+            if sent is not None:
+                context.events_sent = None
+                began, statement = sent
+                operation, _ = meaning_of(context, statement)
+                table = self._tell(context, None, statement, began, ended, error=exception)
             elif phase == "fetch":
-                operation, _ = meaning_of(context, context.statement, executemany=False)
-                table = context.events_table
+                operation, table = meaning_of(context, context.statement)
+                table = self._label(table)
             elif context is None and phase in _WITHOUT_STATEMENT:
                 operation = "savepoint"
             database_failed.emit(
@@ -119,31 +126,20 @@ class Statements:
         except Exception as error:
             tell_failure(database_failed.name, OURS, error)
 
-    def _tell(
-        self,
-        connection: Connection,
-        kept: Kept | None,
-        context: Any,
-        sent: Sent,
-        ended: float,
-        *,
-        error: str,
-        rows: int | None,
-    ) -> str:
+    def _tell(self, context: Any, cursor: Any, statement: str, began: float, ended: float, *, error: str = "") -> str:
         """Tell a statement, and give its table."""
-        began, statement, executemany = sent
+        connection = context._dbapi_connection  # noqa: SLF001 - the public way is two calls, and may connect again
+        kept: Kept | None = getattr(connection, LENT, None) or kept_of(connection)
+        if kept is None and not is_lent(connection):
+            return NONE
         duration = ended - began
-        operation, table = meaning_of(context, statement, executemany)
-        if self._metadata is not None:
-            table = self._labels.get(table) or self._known(table, self._metadata)
-        context.events_table = table
+        operation, table = meaning_of(context, statement)
+        table = self._labels.get(table) or self._label(table)
         if kept is not None:
             kept.busy += duration
             if kept.transaction is not None:
                 if not kept.checked:
-                    kept.checked = True
-                    if autocommits(connection):
-                        kept.transaction = None
+                    check(kept, context.root_connection)
                 if error or operation not in _READING:
                     kept.matters = True
         slow = duration >= self._slow
@@ -153,15 +149,21 @@ class Statements:
             table=table,
             duration=duration,
             error=error,
-            rows=rows,
-            cache=cache_of(context),
+            rows=None if error else rows_of(cursor, context),
+            cache="hit" if context.cache_hit is HIT else cache_of(context),
             slow=slow,
         )
         if current.get() is not None:
             account(duration, None if operation in {"savepoint", "set"} else form_of(context, statement), table)
-        tell_lazy_load(context)
+        options = context.execution_options.get("_sa_orm_load_options")
+        # Not "is_relationship_load", which is true as well for selectinload, the cure.
+        if options is not None and options._lazy_loaded_from is not None:  # noqa: SLF001 - do_orm_execute tells it in public, at twice the cost
+            tell_lazy_load(context)
         if slow:
             self._log(operation, table, duration, statement)
+        # The driver streams, or SQLAlchemy does without its help, as on SQLite.
+        if context._is_server_side or not _STREAMING.isdisjoint(context.execution_options):  # noqa: SLF001 - the same
+            watch(context, self._name, kept, table)
         return table
 
     def _log(self, operation: Operation, table: str, duration: float, statement: str) -> None:
@@ -178,10 +180,12 @@ class Statements:
             without_literals(statement[:_LONGEST_READ])[:_LONGEST_LOGGED],
         )
 
-    def _known(self, table: str, metadata: MetaData) -> str:
-        """Look a table up that was not among the metadata's when it was last read: tables may be declared later."""
-        if len(metadata.tables) != self._tables:
-            names = [str(known.name) for known in list(metadata.tables.values())]
+    def _label(self, table: str) -> str:
+        """Give the name to tell of a table."""
+        if self._metadata is None:
+            return table
+        if len(self._metadata.tables) != self._tables:  # they may be declared later
+            names = [str(known.name) for known in list(self._metadata.tables.values())]
             self._tables = len(names)
             # A name that SQL does not quote comes in lower case, whatever the case of the table's.
             self._labels = {name.lower(): name for name in names} | {
@@ -201,10 +205,18 @@ def phase_of(failure: ExceptionContext, kept: Kept | None, *, answered: bool) ->
     if context is not None:
         if not answered:
             return "execute"
-        return "fetch" if hasattr(context, "events_table") else "compile"
+        return "fetch" if is_answered(context.cursor) else "compile"
     if failure.statement is not None:
         return "compile"
     ending: Phase = "execute"  # BEGIN, on drivers that send it
     if kept is not None and kept.failed_in is not None:
         ending, kept.failed_in = kept.failed_in, None
     return ending
+
+
+def is_answered(cursor: Any) -> bool:
+    """Tell whether a statement was executed with a cursor; no mark is left where each statement would pay for it."""
+    try:
+        return cursor.description is not None or cursor.rowcount >= 0
+    except Exception:
+        return False

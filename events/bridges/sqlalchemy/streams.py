@@ -11,7 +11,7 @@ from ...signal import tell_failure
 from .kept import OURS, Kept
 
 
-def watch(context: Any, name: str, kept: Kept | None) -> None:
+def watch(context: Any, name: str, kept: Kept | None, table: str) -> None:
     """Put a clock around the fetching of what was just answered, if it is streamed.
 
     The result does not exist yet, so this waits for it; SQLAlchemy's own event would cost every statement a call.
@@ -22,7 +22,6 @@ def watch(context: Any, name: str, kept: Kept | None) -> None:
         result = setting_up()
         try:
             if not result._soft_closed:  # noqa: SLF001 - else it has no rows, and ends before it begins
-                table = getattr(context, "events_table", "none")
                 result.cursor_strategy = Fetching(result.cursor_strategy, name, table, kept)
         except Exception as error:
             tell_failure(rows_streamed.name, OURS, error)

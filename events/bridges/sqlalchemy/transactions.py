@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Dialect
 
 from ...database import savepoint_ended, transaction_ended
-from .kept import kept_of
+from .kept import Kept, kept_of
 
 BEGINNINGS = ("do_begin", "do_begin_twophase")
 ENDINGS: dict[str, Literal["commit", "rollback"]] = {
@@ -114,6 +114,13 @@ class Transactions:
                     savepoint_ended.emit(pool=self._name, outcome="failed" if failed else outcome)
 
         return told
+
+
+def check(kept: Kept, connection: Connection) -> None:
+    """See, at its first statement, whether a transaction is one at all."""
+    kept.checked = True
+    if autocommits(connection):
+        kept.transaction = None
 
 
 def autocommits(connection: Connection) -> bool:

@@ -2,8 +2,8 @@
 
 ``inc`` and ``observe`` take a lock for each number, ask whether the child may be moved at all, whether the amount is
 fit and whether there is an exemplar, and ``observe`` tries one bucket after another: most of what they cost. Here one
-lock stands for all numbers, and what was looked at before is not asked again. `trusted` tries that on the version at
-hand; where it does something else, the public way is taken.
+lock stands for all that is moved, and what was looked at before is not asked again. `trusted` tries that on the version
+at hand; where it does something else, the public way is taken.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
@@ -34,7 +34,7 @@ LOCK = RLock()
 """Held to move a number. Reentrant: the garbage collector may tell an event in the middle of another."""
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    # Whoever held it is not there any more.
+    # Whoever held it is not there any more. To hold it across the fork, beside other locks, might wait for ever.
     os.register_at_fork(after_in_child=LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # as threading does itself
 
 
@@ -120,7 +120,7 @@ def written_out(
                                 bucket._value = bucket._value + 1.0
                             else:
                                 odd = True
-                        except TypeError:
+                        except Exception:
                             odd = True
                 if odd:
                     refuse(event)
@@ -145,7 +145,7 @@ def written_out(
             *(f"            {line}" for line in taking),
             "        else:",
             "            odd = True",
-            "    except TypeError:",
+            "    except Exception:",
             "        odd = True",
         ]
     source = [

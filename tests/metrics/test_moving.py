@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +20,26 @@ from metrics.stock import moving
 from metrics.stock.moving import LOCK, Moved, Mover, Take, mover, public
 from metrics.workers import Workers
 
+
+class Array:
+    """What compares, but not to true or false."""
+
+    def __ge__(self, _: object) -> Array:
+        return self
+
+    def __lt__(self, _: object) -> Array:
+        return self
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+    def __repr__(self) -> str:
+        return "array"
+
+
 LEAST, LIMIT = 0, 2.0**63
 AMOUNTS = st.floats(0, 2.0**62) | st.integers(0, 2**62) | st.sampled_from([0, 0.5, 1, 2.5])
-ODD = st.sampled_from([-1, float("nan"), float("inf"), 2.0**63, "soon", 1j])
+ODD = st.sampled_from([-1, float("nan"), float("inf"), 2.0**63, "soon", 1j, Decimal(1), Decimal("nan"), Array()])
 LADDERS = st.lists(st.floats(0, 1e9), min_size=1, unique=True).map(sorted)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -256,33 +257,55 @@ def test_a_listener_that_rewrites_statements_does_not_hide_them(engine: sa.Engin
 
 
 @pytest.mark.parametrize("hook", ["do_execute", "do_executemany", "do_execute_no_params"])
-@pytest.mark.parametrize("executes", [False, True])
-def test_who_listens_to_executions_as_well_is_heard(engine: sa.Engine, hook: str, executes: bool) -> None:
-    """Before and after ours, and whether or not it executes in the dialect's place; a statement is sent once."""
+@pytest.mark.parametrize("executes", ["", "before", "after"])
+def test_who_listens_to_executions_as_well_is_heard(engine: sa.Engine, hook: str, executes: str) -> None:
+    """Whatever kind of callable it is; each statement is sent once, and told unless it was executed before our turn."""
     heard: list[str] = []
 
-    def listener(name: str) -> Any:
-        def listen(cursor: Any, statement: str, *more: Any) -> bool:
-            heard.append(name)
-            if executes and name == "after":
-                getattr(engine.dialect, hook)(cursor, statement, *more)
-            return executes and name == "after"
+    def listen(name: str, cursor: Any, statement: str, *more: Any) -> bool:
+        heard.append(name)
+        if name == executes:
+            getattr(engine.dialect, hook)(cursor, statement, *more)
+        return name == executes
 
-        return listen
-
-    rows: Any = [{"name": "a"}, {"name": "b"}] if hook == "do_executemany" else None
-    sa.event.listen(engine, hook, listener("before"))
+    sa.event.listen(engine, hook, partial(listen, "before"))
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
-        sa.event.listen(engine, hook, listener("after"))
-        sa.event.listen(engine, hook, listener("last"))
-        changed = connection.execution_options(no_parameters=hook == "do_execute_no_params")
+        sa.event.listen(engine, hook, partial(listen, "after"))
+        rows = [{"name": "a"}, {"name": "b"}] if hook == "do_executemany" else None
         names = "'x'" if rows is None else ":name"
+        changed = connection.execution_options(no_parameters=hook == "do_execute_no_params")
         changed.execute(sa.text(f"insert into users (name) values ({names})"), rows)
         sent = connection.scalar(sa.select(sa.func.count()).where(USERS.c.name.in_(["x", "a", "b"])))
-    assert heard[: 2 if executes else 3] == ["before", "after"] + ["last"] * (not executes)
+    assert set(heard) == ({"before"} if executes == "before" else {"before", "after"})
     assert sent == (1 if rows is None else 2)
-    assert told(seen)[0] == ("insert", "users")
-    assert len(seen) == 2
+    assert (("insert", "users") in told(seen)) is (executes != "before")
+
+
+def test_a_dialect_that_is_wrapped_later_is_asked_as_it_is(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever puts a function in the dialect's place after us is not passed over, nor called once it is gone."""
+    asked: list[str] = []
+    with instrument(engine), engine.connect() as connection:
+        plain = engine.dialect.do_execute
+
+        def noting(cursor: Any, statement: str, *more: Any) -> None:
+            asked.append(statement)
+            plain(cursor, statement, *more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(engine.dialect, "do_execute", noting)
+            connection.execute(sa.text("select 1"))
+        connection.execute(sa.text("select 2"))
+    assert asked == ["select 1"]
+
+
+def test_a_connection_of_no_pool_is_left_alone(engine: sa.Engine) -> None:
+    """A program, or somebody's dialect, may hand the dialect what it opened itself."""
+    opened = engine.dialect.dbapi.connect(":memory:")  # type: ignore[union-attr]  # it was loaded
+    with instrument(engine), events.transaction_ended.captured() as ended:
+        engine.dialect.do_begin(opened)
+        engine.dialect.do_rollback(opened)
+    opened.close()
+    assert ended == []
 
 
 def test_instrumenting_twice_counts_once(engine: sa.Engine) -> None:
@@ -293,21 +316,31 @@ def test_instrumenting_twice_counts_once(engine: sa.Engine) -> None:
             instrument(engine, "second")
         with pytest.raises(ValueError, match="close that handle first"):
             instrument(engine, metadata=Base.metadata)
+        with pytest.raises(ValueError, match="close that handle first"):
+            instrument(engine, statements=False)
         with engine.connect() as connection, events.query_executed.captured() as seen:
             connection.execute(sa.select(USERS))
         assert len(seen) == 1
 
 
 def test_an_engine_with_options_is_the_same_engine(engine: sa.Engine) -> None:
-    """Engines made by `execution_options` hand on their events: instrumented too, they still count once."""
+    """Engines made by `execution_options` have its pool and dialect: they count as it does, once, under its name."""
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with instrument(engine), instrument(autocommit, "autocommit"), events.query_executed.captured() as seen:
+    with (
+        instrument(autocommit) as handle,
+        events.query_executed.captured() as seen,
+        events.database_failed.captured() as failures,
+    ):
+        assert instrument(engine) is handle
+        with pytest.raises(ValueError, match="instrumented as 'main'"):
+            instrument(autocommit.execution_options(logging_token="a"), "autocommit")
         for each in (engine, autocommit):
             with each.connect() as connection:
                 connection.execute(sa.select(USERS))
                 with pytest.raises(sa.exc.OperationalError):
                     connection.execute(sa.text("select * from nowhere"))
-    assert len(seen) == 4
+    assert [event.engine for event in seen] == ["main"] * 4
+    assert [event.phase for event in failures] == ["execute"] * 2
 
 
 def test_two_engines_are_told_apart(engine: sa.Engine) -> None:
@@ -338,13 +371,18 @@ def test_close_stops_and_can_be_taken_back(engine: sa.Engine) -> None:
 
 
 def test_an_engine_is_not_kept_alive() -> None:
+    """By a handle that is kept, or by a listener of the program's that knows the engine."""
     engine = sa.create_engine("sqlite://")
     handle = instrument(engine)
-    alive = weakref.ref(engine)
+    known = sa.create_engine("sqlite://")
+    sa.event.listen(known, "do_connect", lambda *_, engine=known: None)
+    instrument(known)
+    alive = weakref.ref(engine), weakref.ref(known)
     engine.dispose()
-    del engine
+    known.dispose()
+    del engine, known
     gc.collect()
-    assert alive() is None
+    assert [each() for each in alive] == [None, None]
     handle.close()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakSet, ref
 
 from sqlalchemy import Engine, MetaData, event
 
@@ -19,6 +19,9 @@ from .transactions import Transactions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # wants greenlet, which sync engines do without
+
+HANDLE = "events_instrumentation"
+"""Where the handle stands on its engine: anywhere else it would keep it alive, through what else listens to it."""
 
 SLOW = 1.0
 """Seconds from which a statement counts as slow and is logged."""
@@ -36,7 +39,11 @@ def instrument(
 
     ``name`` becomes the events' ``pool`` (``engine`` of `query_executed`). With ``metadata`` only its tables are told
     by name, any other is ``other``; without it every table is. A statement that takes ``slow`` seconds or more is
-    logged, with its SQL and without literals. An engine that is instrumented already keeps the handle it has.
+    logged, with its SQL and without literals. An engine that is instrumented already keeps the handle it has; one made
+    of it by ``execution_options`` is the same engine.
+
+    Statements are executed by a listener of SQLAlchemy's ``do_execute`` and its kin, which asks those that came later
+    first. What a listener that came before executes itself is not told: SQLAlchemy asks nobody else then.
 
     Without ``statements`` only what becomes of connections is told, as for an engine of somebody else's whose pool
     matters and whose statements are not the program's. How long they were idle is not known then.
@@ -46,29 +53,33 @@ def instrument(
 
     Raises:
         TypeError: this is no engine.
-        ValueError: the engine is instrumented under another name or with other metadata.
+        ValueError: the engine is instrumented under another name, with other metadata or other ``statements``.
     """
     target = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine):
         raise TypeError(f"instrument() takes an Engine or an AsyncEngine, not {engine!r}")
+    while (made_of := getattr(target, "_proxied", None)) is not None:
+        target = made_of
     with _instrumenting:
-        known = _instrumented.get(target)
+        known: Instrumentation | None = getattr(target, HANDLE, None)
         if known is None:
-            known = _instrumented[target] = Instrumentation(target, name, metadata, slow, statements=statements)
-        elif known.name != name or known.metadata is not metadata:
+            known = Instrumentation(target, name, metadata, slow, statements=statements)
+            setattr(target, HANDLE, known)
+            _instrumentations.add(known)
+        elif (known.name, known.statements) != (name, statements) or known.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {known.name!r} already: close that handle first")
         return known
 
 
 _instrumenting = Lock()
-_instrumented: WeakKeyDictionary[Engine, Instrumentation] = WeakKeyDictionary()
+_instrumentations: WeakSet[Instrumentation] = WeakSet()
 
 
 def _forked() -> None:
     """Forget, in a process that was forked off, who holds and awaits connections: it is the parent that does."""
     global _instrumenting  # noqa: PLW0603 - a lock that another thread held stays locked in the child
     _instrumenting = Lock()
-    for instrumentation in list(_instrumented.values()):
+    for instrumentation in list(_instrumentations):
         instrumentation.forget()
 
 
@@ -87,13 +98,14 @@ class Instrumentation:
     def __init__(self, engine: Engine, name: str, metadata: MetaData | None, slow: float, *, statements: bool) -> None:
         self.name = name
         self.metadata = metadata
-        self._engine = ref(engine)  # the engine holds its listeners: the other way round it would live for ever
+        self.statements = statements
+        self._engine = ref(engine)  # whoever holds the handle does not hold the engine
         self._connections = Connections(name, statements=statements)
         self._pools = Pools(name)
         self._transactions = Transactions(name)
         self._listeners: list[Listener] = [*self._connections.listeners()]
         if statements:
-            self._listeners += Statements(name, metadata, slow).listeners(engine.dialect)
+            self._listeners += Statements(name, metadata, slow).listeners()
             self._transactions.wrap(engine.dialect)
         for hook, listener, options in self._listeners:
             event.listen(engine, hook, listener, **options)
@@ -136,7 +148,7 @@ class Instrumentation:
             self._transactions.unwrap(engine.dialect)
             self._pools.unwrap(engine.pool)
             self._connections.leave()
-            del _instrumented[engine]
+            delattr(engine, HANDLE)
 
     def __enter__(self) -> Self:
         return self

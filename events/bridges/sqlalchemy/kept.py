@@ -60,10 +60,9 @@ def kept_of(connection: Any) -> Kept | None:
 def is_lent(connection: Any) -> bool:
     """Tell whether a connection comes from a pool; SQLAlchemy asks a new server this and that before it does."""
     try:
-        connection.info  # noqa: B018 - a property
-    except NotImplementedError:
+        return isinstance(connection.info, dict)
+    except Exception:
         return False
-    return True
 
 
 def guarded(signal: str, listener: Callable[..., None]) -> Callable[..., None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import dropwhile
 from operator import attrgetter
 from time import perf_counter
@@ -46,32 +46,30 @@ class Statements:
         self._labels: dict[str, str] = {}
         self._tables = -1
 
-    def listeners(self, dialect: Any) -> Iterator[tuple[str, Any, dict[str, bool]]]:
+    def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Give the listeners, with what they listen to."""
         for hook in ("do_execute", "do_executemany", "do_execute_no_params"):
-            yield hook, self._around(dialect, hook), {}
+            yield hook, self._around(hook), {}
         yield "handle_error", self._failed, {}
 
-    def _around(self, dialect: Any, hook: str) -> Callable[..., bool | None]:
+    def _around(self, hook: str) -> Callable[..., bool | None]:
         """Make a listener that executes in the dialect's place, as these events allow, with a clock around it.
 
-        The pair of events before and after a statement would do as well; but any listener of a connection's events
+        The pair of events before and after a statement has the same facts; but any listener of a connection's events
         makes each new connection gather all of them, which takes longer than all that is done here.
         """
-        execute, listeners = getattr(dialect, hook), attrgetter(f"dispatch.{hook}.listeners")
-        all_of_them: Sequence[Any] = ()  # SQLAlchemy's own, once this is one of them
+        execute, listeners = attrgetter(hook), attrgetter(f"dispatch.{hook}.listeners")
 
         def executing(cursor: Any, statement: str, *more: Any) -> bool | None:
-            nonlocal all_of_them
             context = more[-1]
             if context is None:
                 return None
+            dialect = context.dialect
             began = perf_counter()
             try:
-                # To have executed is to be the last: who listens after this is asked from here.
-                all_of_them = all_of_them or listeners(dialect)
-                if all_of_them[-1] is executing or not handed_on(cursor, statement, *more):
-                    execute(cursor, statement, *more)
+                # To have executed is to be the last: who came later is asked from here, and may execute itself.
+                if listeners(dialect)[-1] is executing or not handed_on(listeners(dialect), cursor, statement, *more):
+                    execute(dialect)(cursor, statement, *more)
             except BaseException:
                 context.events_sent = began, statement  # to be told by `_failed`, which knows the error
                 raise
@@ -82,10 +80,9 @@ class Statements:
                 tell_failure(query_executed.name, OURS, error)
             return True
 
-        def handed_on(*execution: Any) -> bool:
-            later = dropwhile(lambda each: each is not executing, all_of_them)
-            # But for another handle on the same dialect.
-            return any(each(*execution) for each in later if each.__qualname__ != executing.__qualname__)
+        def handed_on(listening: Iterable[Any], *execution: Any) -> bool:
+            later = dropwhile(lambda each: each is not executing, tuple(listening))
+            return any(each(*execution) for each in later if each is not executing)
 
         return executing
 

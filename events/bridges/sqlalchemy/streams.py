@@ -16,6 +16,8 @@ def watch(context: Any, name: str, kept: Kept | None, table: str) -> None:
 
     The result does not exist yet, so this waits for it; SQLAlchemy's own event would cost every statement a call.
     """
+    if "_setup_result_proxy" in vars(context):  # a context may send more than one statement, and has one result
+        return
     setting_up = context._setup_result_proxy  # noqa: SLF001 - nothing public makes results
 
     def set_up() -> Any:

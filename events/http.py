@@ -9,7 +9,10 @@ from .fields import Bytes, Code, Label, Seconds
 from .signal import Signal
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"]
-"""The nine methods of RFC 9110 and RFC 5789; any other word a client sends is ``other``."""
+"""The nine methods of RFC 9110 and RFC 5789; any other word a client sends is ``other``.
+
+So is one of the nine that was answered 405: it is none that the route has.
+"""
 
 Outcome = Literal[
     "ok", "client_error", "server_error", "client_disconnect", "timeout", "cancelled", "stream_aborted"

@@ -14,7 +14,7 @@ from .catalogue import CATALOGUE, OPTIONAL, SERIES_BUDGET, every_signal
 from .check import SourceNotFound, check, load, most_series
 from .doctor import diagnose
 from .instruments import Metric
-from .looking import Unreachable, without_secret
+from .looking import Unreachable, shown, without_secret
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 
@@ -99,7 +99,7 @@ def run_doctor(url: str, headers: Sequence[tuple[str, str]]) -> int:
         return 2
     for finding in wrong:
         print(f"- {finding}")
-    print(f"{'FAILED' if wrong else 'ok'}: {url}")
+    print(f"{'FAILED' if wrong else 'ok'}: {shown(url)}")
     return 1 if wrong else 0
 
 

@@ -69,6 +69,7 @@ QUERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 QUERIES_SECONDS = (*QUERY, 30, 60)
 """Seconds of database time of one stretch of work."""
+
 FIRST_TOKEN = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Seconds until a model's first token."""
 

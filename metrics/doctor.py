@@ -51,9 +51,8 @@ def findings(looks: Iterable[Look]) -> Iterator[str]:
 
 def went_down(looks: tuple[Look, ...]) -> Iterator[bool]:
     """Tell of each counter that was lower in a scrape that began after another had ended."""
-    first, *_, last = looks
-    before = {(sample.name, *sample.labels.items()): sample.value for sample in first.samples}
-    for one in (*looks[1:-1], last):
+    before = {(sample.name, *sample.labels.items()): sample.value for sample in looks[0].samples}
+    for one in looks[1:]:
         for sample in one.samples:
             if sample.name.endswith(("_total", "_count", "_bucket")):
                 yield sample.value < before.get((sample.name, *sample.labels.items()), 0.0)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.client import BadStatusLine, HTTPException
+from http.client import BadStatusLine, HTTPException, InvalidURL, responses
 from time import time
+from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import unquote
-from urllib.request import Request, urlopen
+from urllib.parse import unquote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -27,7 +29,7 @@ _REFUSALS: Mapping[int, str] = {
 
 
 class Unreachable(Exception):
-    """The server's metrics cannot be read; the message says why."""
+    """The server's metrics cannot be read; the message says why, without what may be a secret in the address."""
 
 
 @dataclass(frozen=True)
@@ -46,27 +48,52 @@ def look(url: str, headers: Mapping[str, str]) -> Look:
     Raises:
         Unreachable: nobody answers, or not with metrics.
     """
-    if not url.startswith(("http://", "https://")):
-        raise Unreachable(f"{url} is no web address; give one such as http://127.0.0.1:8000/metrics")
+    place = shown(url)
+    if not url.lower().startswith(("http://", "https://")):
+        raise Unreachable(f"{place} is no web address; give one such as http://127.0.0.1:8000/metrics")
     asked = time()
     try:
-        with urlopen(Request(url, headers=dict(headers)), timeout=_WITHIN) as answer:  # noqa: S310  # seen to be http
+        request = Request(url, headers=dict(headers))  # noqa: S310  # seen to be http
+        with _OPENER.open(request, timeout=_WITHIN) as answer:
             text, said = answer.read().decode(errors="replace"), answer.headers
     except HTTPError as error:
         with error:
             way_out = _REFUSALS.get(error.code, "see its log")
-        raise Unreachable(f"{url} answers {error.code} {error.reason}: {way_out}") from None
-    except (OSError, HTTPException, ValueError) as error:
-        nonsense = type(error) is BadStatusLine  # and not the one that says that the connection broke
-        reason = "no HTTP is spoken there" if nonsense else getattr(error, "reason", None) or error
+        raise Unreachable(f"{place} answers {error.code} {responses.get(error.code, '')}: {way_out}") from None
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
         refused = isinstance(reason, ConnectionRefusedError)
         way_out = "; start the server, or give the address where it listens" if refused else ""
-        raise Unreachable(f"{url} cannot be read: {reason}{way_out}") from None
-    return Look(asked, time(), date_in(said.get("Date")), samples_in(text, url))
+        raise Unreachable(f"{place} cannot be read: {reason}{way_out}") from None
+    except (InvalidURL, ValueError):  # their words repeat the part of the address that they take for a port or a path
+        raise Unreachable(
+            f"{place} cannot be read: the address is malformed; in a password, write / as %2F and @ as %40"
+        ) from None
+    except HTTPException as error:
+        reason = "no HTTP is spoken there" if isinstance(error, BadStatusLine) else error
+        raise Unreachable(f"{place} cannot be read: {reason}") from None
+    return Look(asked, time(), date_in(said.get("Date")), samples_in(text, place))
 
 
-def samples_in(text: str, url: str) -> tuple[Sample, ...]:
-    """Read Prometheus's text.
+class _SameServer(HTTPRedirectHandler):
+    """Follows no redirect to another server: urllib would send it the secret as well."""
+
+    def redirect_request(  # noqa: PLR0917  # urllib's
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
+        here, there = urlsplit(req.full_url), urlsplit(newurl)
+        if (here.scheme, here.netloc.lower()) == (there.scheme, there.netloc.lower()):
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+        fp.close()
+        goal = shown(re.split("[?#]", newurl)[0])  # a query may hold a secret too
+        raise Unreachable(f"{shown(req.full_url)} points to {goal}, another server: give that address if you trust it")
+
+
+_OPENER = build_opener(_SameServer)
+
+
+def samples_in(text: str, place: str) -> tuple[Sample, ...]:
+    """Read Prometheus's text, which a server answered at that place.
 
     Raises:
         Unreachable: it is none, or without a sample.
@@ -76,7 +103,7 @@ def samples_in(text: str, url: str) -> tuple[Sample, ...]:
     except (ValueError, LookupError):  # whichever the parser meets first in what was never meant for it
         samples = ()
     if not samples:
-        raise Unreachable(f"{url} answers, but not with metrics: {_REFUSALS[404]}")
+        raise Unreachable(f"{place} answers, but not with metrics: {_REFUSALS[404]}")
     return samples
 
 
@@ -86,6 +113,15 @@ def date_in(header: str | None) -> float | None:
         return parsedate_to_datetime(header).timestamp() if header else None
     except ValueError:
         return None
+
+
+def shown(url: str) -> str:
+    """Cut everything that may be a user and a password out of what was given as an address, whatever its form.
+
+    >>> shown("http://any:hu/sh@127.0.0.1:8000/metrics")
+    'http://127.0.0.1:8000/metrics'
+    """
+    return re.sub(r"(?is)^(https?://)?.*@", r"\1", url)
 
 
 def without_secret(url: str) -> tuple[str, dict[str, str]]:

@@ -53,7 +53,8 @@ def faults(
     *, shared: bool, ahead: float | None, command: Sequence[str], parent: Sequence[str], given: object = None
 ) -> Iterator[Fault]:
     """Find what is wrong, given the command lines of a process and of its parent, and uvicorn's configuration."""
-    workers: int = getattr(given, "workers", 1)
+    told = getattr(given, "workers", None)
+    workers = told if isinstance(told, int) else 1  # another program's configuration may have anything by that name
     if not shared and max(workers, workers_wanted(command, parent, os.environ)) > 1:
         yield "unshared_workers"
     if getattr(given, "reload", False) or any(reloads(words) for words in (command, parent)):

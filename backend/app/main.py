@@ -127,9 +127,11 @@ def watch_database(database: Database, settings: Settings, parts: AsyncExitStack
 
 
 def watch_dbos(studio: Studio, parts: AsyncExitStack) -> None:
-    """Have the workflow engine's connections told."""
+    """Have the workflow engine's connections told, for as long as it lives.
+
+    The handle is not closed: DBOS does not wait for its last threads, which may be going through the listeners.
+    """
     watched = sqlalchemy_bridge.instrument(studio.dbos_engine, DBOS_POOL, statements=False)
-    parts.callback(watched.close)
     prometheus_metrics.subscription.expect(pool=[DBOS_POOL])
     parts.callback(prometheus_metrics.subscription.poll(watched.read))
 

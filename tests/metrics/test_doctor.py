@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from base64 import b64encode
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.samples import Sample
@@ -12,7 +13,7 @@ from prometheus_client.samples import Sample
 import events
 from metrics import serving, setup
 from metrics.doctor import findings
-from metrics.looking import Look, without_secret
+from metrics.looking import Look, shown, without_secret
 
 
 def found(command: str, parent: str = "", *, shared: bool = False, ahead: float | None = None) -> list[str]:
@@ -40,6 +41,13 @@ def test_workers_by_the_environment_are_found(monkeypatch: pytest.MonkeyPatch) -
     assert found("uvicorn app.main:app") == ["unshared_workers"]
     assert found("uvicorn app.main:app --workers 1") == []
     assert found("pytest -n 4") == []
+
+
+@pytest.mark.parametrize("workers", [None, "4", [4], 1])
+def test_a_configuration_that_says_no_number_of_workers_is_one_process(workers: object) -> None:
+    """Another program's may be there in place of uvicorn's, with anything by that name."""
+    given = SimpleNamespace(workers=workers)
+    assert list(setup.faults(shared=False, ahead=None, command=["python"], parent=[], given=given)) == []
 
 
 @pytest.mark.parametrize(
@@ -129,3 +137,22 @@ def test_a_password_in_an_address_is_sent_as_the_header_and_shown_nowhere(url: s
 def test_an_address_without_a_password_stays_as_it_is() -> None:
     for url in ("http://host:1/metrics?name[]=a@b", "host", "file:///a@b"):
         assert without_secret(url) == (url, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "printed"),
+    [
+        ("http://host:1/metrics", "http://host:1/metrics"),
+        ("any:hush@host/metrics", "host/metrics"),
+        ("http://any:hush@host/metrics", "http://host/metrics"),
+        ("HTTPS://any:hu/sh@host/metrics", "HTTPS://host/metrics"),
+        ("http://any:hu@sh@host", "http://host"),
+        ("http:/any:hush@host", "host"),
+        ("any:hu://sh@host", "host"),
+        ("ftp://any:hu\nsh@host", "host"),
+        ("127.0.0.1:8000", "127.0.0.1:8000"),
+    ],
+)
+def test_an_address_is_printed_without_what_may_be_a_password(url: str, printed: str) -> None:
+    """Whatever its form: what cannot be read as an address may be one with a mistake in it."""
+    assert shown(url) == printed

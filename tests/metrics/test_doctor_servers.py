@@ -172,6 +172,53 @@ def test_what_is_no_web_address_is_said(url: str, capsys: pytest.CaptureFixture[
     assert url in line
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("any:hush@host/metrics", "host/metrics is no web address"),
+        ("http://any:hu/sh@host/metrics", "http://host/metrics cannot be read: the address is malformed"),
+        ("http://any:hu sh@[host/metrics", "http://[host/metrics cannot be read: the address is malformed"),
+        ("http://[any:hush]:1/@host/metrics", "http://host/metrics cannot be read: the address is malformed"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_without_repeating_its_secret(
+    url: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the address nor the words of whatever parser met it first."""
+    assert main(["doctor", url]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"python -m metrics doctor: {says}")
+    assert not re.search("any|hu|sh", line)
+
+
+def test_a_scheme_in_capitals_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(200, b"up 1\n", {}) as url:
+        assert main(["doctor", url.replace("http", "HTTP")]) == 0
+    assert capsys.readouterr().out == f"ok: {url.replace('http', 'HTTP')}\n"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_secret_is_not_sent_on_to_another_server(status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the redirect points is said, without what may be a secret in it, and nothing asks there."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        goal = f"127.0.0.1:{other.getsockname()[1]}/login"
+        with answering(status, b"", {"Location": f"http://any:hush@{goal}?key=hush"}) as url:
+            assert main(["doctor", url.replace("://", "://any:hush@")]) == 2
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"python -m metrics doctor: {url} points to http://{goal}, another server")
+    assert "hush" not in line
+
+
+def test_a_redirect_that_stays_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Here in a circle, which is told in one line of our own words."""
+    with answering(302, b"", {"Location": "/metrics"}) as url:
+        assert main(["doctor", url]) == 2
+    assert capsys.readouterr().err == f"python -m metrics doctor: {url} answers 302 Found: see its log\n"
+
+
 def test_nobody_there_is_said(capsys: pytest.CaptureFixture[str], free_port: Callable[[], int]) -> None:
     url = f"http://127.0.0.1:{free_port()}/metrics"
     assert main(["doctor", url]) == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
@@ -11,9 +13,29 @@ _CONNECT_SECONDS = 10
 _WAIT_SECONDS = 30  # for a connection, or for SQLite's lock
 _IDLE_SECONDS = 60  # of a transaction, after which PostgreSQL ends the session and frees its locks
 
+_ends: WeakKeyDictionary[Engine, Event] = WeakKeyDictionary()
+
 
 def make(url: str) -> Engine:
     """Make an engine as DBOS makes its own, which it lets nobody have."""
+    engine = _make(url)
+    ended = _ends[engine] = Event()
+
+    def invalidate_after_end(_connection: Any, record: Any) -> None:
+        if ended.is_set():
+            record.invalidate()
+
+    event.listen(engine, "checkin", invalidate_after_end)  # now: at the end, threads may be going through the listeners
+    return engine
+
+
+def close(engine: Engine) -> None:
+    """Close the connections that DBOS gave back, and those that its last threads give back later."""
+    _ends[engine].set()
+    engine.dispose()
+
+
+def _make(url: str) -> Engine:
     address = make_url(url)
     options: dict[str, Any] = {
         "pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": _WAIT_SECONDS, "pool_pre_ping": True
@@ -31,12 +53,6 @@ def make(url: str) -> Engine:
     return engine
 
 
-def close(engine: Engine) -> None:
-    """Close the connections that DBOS gave back, and those that its last threads give back later."""
-    event.listen(engine, "checkin", _invalidate)
-    engine.dispose()
-
-
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # Writers take turns from the start of their transactions: DBOS reads first and then writes what follows from it.
     connection.isolation_level = "IMMEDIATE"
@@ -48,7 +64,3 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_SECONDS * 1000}")
     connection.commit()  # else the pool's rollback would undo it
-
-
-def _invalidate(_connection: Any, record: Any) -> None:
-    record.invalidate()

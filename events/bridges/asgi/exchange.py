@@ -16,6 +16,7 @@ from .routes import Templates
 
 CLIENT_GONE = 499  # nginx's number for a client that closed the connection; no standard has one
 METHODS: dict[str, Method] = {method: method for method in get_args(Method) if method != "other"}
+NOT_ALLOWED = 405
 BODILESS = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
 _NO_FIELDS: dict[str, Any] = {}
 _NO_TOTALS: dict[str, tuple[tuple[str, str | None], ...]] = {}
@@ -160,7 +161,8 @@ class Exchange:
         try:
             scope = self._scope
             http_request_finished.emit(
-                method=METHODS.get(scope["method"], "other"),
+                # What the route does not have is of the client's choosing: a scanner would fill the room for pairs.
+                method="other" if status == NOT_ALLOWED else METHODS.get(scope["method"], "other"),
                 endpoint=self._templates.name(scope, status),
                 status_code=code,
                 outcome=outcome,

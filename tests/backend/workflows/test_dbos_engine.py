@@ -89,10 +89,9 @@ async def test_its_pool_is_told_by_name_and_its_statements_are_not(
         database_failed.captured() as failures,
     ):
         async with living(new_settings()) as life:
-            handle = instrument(life.studio.dbos_engine, "dbos", statements=False)
+            instrument(life.studio.dbos_engine, "dbos", statements=False)
             run = await life.ended(await life.submit())
             assert run.status == "completed", run.error
-    handle.close()
     assert {(event.pool, event.idle) for event in released} == {("dbos", None)}
     assert {event.pool for event in closed} == {"dbos"}
     assert [*queries, *transactions, *failures] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from threading import Lock
+from threading import RLock
 
 from .instruments import OTHER, RESERVED, text_of
 
@@ -22,7 +22,7 @@ class Labels:
     def __init__(self, bounds: Mapping[str, int]) -> None:
         self.bounds = dict(bounds)
         self._learned: dict[str, set[str | tuple[str, str]]] = {}
-        self._lock = Lock()
+        self._lock = RLock()  # the garbage collector may end a span in here, whose labels are admitted too
 
     def expect(self, label: str, values: Iterable[str]) -> tuple[str, ...]:
         """Admit values beforehand and give them as text.

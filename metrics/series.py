@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from threading import Lock
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from metrics.stock.moving import LOCK
 
 from .instruments import Metric
 from .labels import Labels
@@ -85,22 +86,24 @@ class OpenTable:
     def __init__(self) -> None:
         self._open: dict[str, Any] = {}
         self._sizes: dict[Any, int] = {}
-        self._lock = Lock()
 
     def open(self, key: str, gauge: Any) -> None:
         """Put a key in, under the series that it counts for; one that is in already stays where it is."""
-        with self._lock:
+        with LOCK:  # the gauge's too, and reentrant: the garbage collector may end a span in here
             if key not in self._open:
                 self._open[key] = gauge
                 self._resize(gauge, 1)
 
     def close(self, key: str) -> None:
         """Take a key out; one that is not in was never seen to begin."""
-        with self._lock:
+        with LOCK:
             gauge = self._open.pop(key, None)
             if gauge is not None:
                 self._resize(gauge, -1)
 
     def _resize(self, gauge: Any, step: int) -> None:
         self._sizes[gauge] = self._sizes.get(gauge, 0) + step
-        gauge.set(self._sizes[gauge])
+        size = None
+        while size != self._sizes[gauge]:  # it was another one again if the garbage collector ended a span meanwhile
+            size = self._sizes[gauge]
+            gauge.set(size)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from threading import RLock
 from time import sleep
 from typing import Any
 from zlib import crc32
 
 from prometheus_client.samples import Exemplar
+
+from metrics.stock.moving import LOCK
 
 from .layout import MARK, RECORD
 
@@ -35,7 +36,6 @@ class Exemplars:
     def __init__(self, cells: Any, write: Callable[[bytes, int | None], int | None]) -> None:
         self._cells = cells
         self._write = write
-        self._lock = RLock()  # the garbage collector may close a span in here, and that may give an exemplar
         self._kept: dict[int, tuple[Exemplar, int | None]] = {}
 
     def keep(self, cells: Any, at: int, exemplar: Exemplar) -> None:
@@ -43,7 +43,7 @@ class Exemplars:
         written = record(at, exemplar)
         if cells is not self._cells or written is None:
             return
-        with self._lock:
+        with LOCK:  # the garbage collector may close a span in here, and that may give an exemplar
             last, place = self._kept.get(at, (exemplar, None))
             if when(exemplar) >= when(last):
                 self._kept[at] = exemplar, self._write(written, place)

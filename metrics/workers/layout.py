@@ -18,7 +18,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Any, Literal, get_args
 
-MAGIC = b"cells 1\n"
+MAGIC = b"cells 2\n"
 HEAD = 4096  # bytes before the array: one page of memory, so that the array begins on one
 CELL = 8  # bytes of a double
 MOST_CELLS = 2**17  # three times the series budget; what is not used takes no room on the disk

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
-import mmap
 import os
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from math import nan
 from pathlib import Path
-from threading import Lock
-from time import time, time_ns
+from time import time
 from typing import Any
 from weakref import WeakSet
 
 from metrics.stock.moving import LOCK, Mirrored
 
 from .exemplars import Exemplars
-from .layout import HEAD, MOST_CELLS, SUFFIX, Fault, Shape, head, identity, text_at
+from .layout import HEAD, MOST_CELLS, Fault, Shape, text_at
+from .making import make
 
 log = logging.getLogger("metrics")
 
@@ -111,7 +109,7 @@ class Page:
 
     def take(self, shape: Shape, values: tuple[str, ...]) -> list[SharedValue]:
         """Make the numbers of a series; past the end of the file they are this process's alone."""
-        with self._lock:
+        with LOCK:
             taken = self._series.get((shape, values))
             if taken is not None:  # it was removed and is made again
                 for value in taken:
@@ -119,8 +117,10 @@ class Page:
                 return taken
             cells, at, room = self._place(shape, values)
             kind = DatedValue if shape.across == "newest" else SharedValue
-            taken = [kind(self, cells, at + number) for number in range(shape.numbers)]
-            self._series[shape, values] = taken
+            made = [kind(self, cells, at + number) for number in range(shape.numbers)]
+            taken = self._series.setdefault((shape, values), made)
+            if taken is not made and shape.kind == "gauge":  # the garbage collector called what made it meanwhile
+                made[0].set(nan)
             tell, self._told_full = not room and not self._told_full, self._told_full or not room
         if tell:
             log.warning("no room for more series in %s: what is new counts in this process alone", self.path.name)
@@ -130,7 +130,7 @@ class Page:
     def drop(self, shape: Shape, values: tuple[str, ...]) -> None:
         """Take a gauge's series away; counts stay, since sums do not shrink."""
         if shape.kind == "gauge":
-            with self._lock:
+            with LOCK:
                 for value in self._series.get((shape, values), ()):
                     value.set(nan)
 
@@ -143,7 +143,7 @@ class Page:
             log.warning("this process's numbers are not shared: %s: %s", error.filename, error.strerror)
             self._cells, self._used, self._most = array("d"), 0, 0
             self.exemplars = Exemplars(self._cells, self._write_record)
-        for (shape, values), taken in self._series.items():
+        for (shape, values), taken in self._series.copy().items():
             cells, at, _ = self._place(shape, values)
             for number, value in enumerate(taken):
                 value.move(cells, at + number)
@@ -153,7 +153,7 @@ class Page:
         if not self._closed:
             self._closed = True
             _pages.discard(self)
-            with self._lock:
+            with LOCK:
                 self._leave()
 
     def _leave(self) -> None:
@@ -162,30 +162,12 @@ class Page:
         self._locked = -1  # what is opened next has that number: nothing may be written there
 
     def _open(self) -> None:
-        self._lock = Lock()
-        self._used = 0
+        self.path, locked, memory = make(self._folder, self._most)
         self._known: set[str] = set()
-        self.who = identity()
-        # The moment keeps a process's files apart: a name that came again would be taken for a file read or archived.
-        path = self._folder / f"{self.who}-{time_ns()}{SUFFIX}"
-        self.who = path.name.removesuffix(SUFFIX)
-        unfinished = path.with_suffix(".new")  # nobody reads it before it is whole and locked
-        self._locked = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        # What is mapped is opened again: a mapping keeps the lock of the file that it was made of, and a process that
-        # is forked from this one inherits the mapping.
-        mapped = os.open(unfinished, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._locked, fcntl.LOCK_EX)
-            # Reserved, not only counted on: on a full disk a mapping's first touch would kill the process.
-            reserve(mapped, text_at(self._most))
-            os.pwrite(mapped, head(self.who, self._most), 0)
-            memory = mmap.mmap(mapped, text_at(self._most))
-        finally:
-            os.close(mapped)
         self._cells = memoryview(memory)[HEAD:].cast("d")
-        self._end = text_at(self._most)
         self.exemplars = Exemplars(self._cells, self._write_record)
-        self.path = unfinished.rename(path)
+        self._used, self._end = 0, text_at(self._most)
+        self._locked = locked  # at last: what the garbage collector calls before writes nowhere
 
     def _place(self, shape: Shape, values: tuple[str, ...]) -> tuple[Any, int, bool]:
         """Find room for a series: in the file, else in memory that nobody else reads."""
@@ -193,18 +175,17 @@ class Page:
         return (array("d", bytes(8 * shape.cells)), 0, False) if at is None else (self._cells, at, True)
 
     def _write(self, shape: Shape, values: tuple[str, ...]) -> int | None:
-        at = self._used
-        if at + shape.cells > self._most:
-            return None
         text = shape.series(values)
         if shape.digest not in self._known:
             text = shape.line + text
-        if (problem := self._put(text, self._end)) is not None:  # a full disk: only this process counts the series
-            log.warning("%s cannot be written: %s", self.path, problem)
+        if self._used + shape.cells > self._most:
+            return None
+        try:
+            at, _ = self._append(text, cells=shape.cells)
+        except OSError as error:  # a full disk: only this process counts the series
+            log.warning("%s cannot be written: %s", self.path, error.strerror)
             return None
         self._known.add(shape.digest)
-        self._end += len(text)
-        self._used += shape.cells
         return at
 
     def _write_record(self, record: bytes, place: int | None) -> int | None:
@@ -212,31 +193,36 @@ class Page:
 
         It lies within a page of memory: the kernel writes that whole even for a process that is killed meanwhile.
         """
-        with self._lock:
-            if place is not None:
-                self._put(record, place)
-                return place
-            before = -self._end % len(record)
-            if self._put(b" " * before + record, self._end) is not None:
-                return None
-            self._end += before + len(record)
-            return self._end - len(record)
+        with LOCK, suppress(OSError):
+            if place is None:
+                _, place = self._append(record, step=len(record))
+            else:
+                os.pwrite(self._locked, record, place)
+        return place
 
-    def _put(self, text: bytes, place: int) -> str | None:
-        """Write text into the file, or say why not: what is half written at the end the next text replaces."""
+    def _append(self, text: bytes, cells: int = 0, step: int = 1) -> tuple[int, int]:
+        """Write text behind all other, at a multiple of ``step``; give its first cell and its place.
+
+        Both are reserved before it is written: the garbage collector may call what writes, but not in between.
+
+        Raises:
+            OSError: there is no room; what is half written the next text replaces.
+        """
+        size = len(text)
+        at, end = self._used, self._end
+        place = end + -end % step
+        if at + cells > self._most:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._used, self._end = at + cells, place + size
+        written = 0
         try:
-            written = os.pwrite(self._locked, text, place)
-        except OSError as error:
-            return error.strerror
-        return None if written == len(text) else os.strerror(errno.ENOSPC)
-
-
-def reserve(descriptor: int, size: int) -> None:
-    """Make a file so long; where the system can, with room on the disk for all of it."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)
+            written = os.pwrite(self._locked, b" " * (place - end) + text, end)
+        finally:
+            if (short := end + written < place + size) and self._end == place + size:
+                self._used, self._end = at, end
+        if short:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return at, place
 
 
 _pages: WeakSet[Page] = WeakSet()

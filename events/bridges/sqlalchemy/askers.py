@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from ...database import Asker, database_used, query_repeated, relationship_loaded
@@ -52,7 +52,7 @@ class Account:
         self._queries = 0
         self._seconds = 0.0
         self._times: dict[Any, int] = {}
-        self._adding = Lock()
+        self._adding = RLock()  # the garbage collector may give a connection back in here, which asks
 
     def add(self, seconds: float, form: Any) -> int:
         """Count a query; answer how often this form of statement was sent, 0 where that is not counted."""

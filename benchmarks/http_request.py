@@ -77,7 +77,7 @@ def control(served: Served, *command: str) -> None:
     subprocess.run(["callgrind_control", *command, str(served.process.pid)], capture_output=True, check=True)  # noqa: S607
 
 
-def timed(ways: tuple[str, ...], rounds: int, tries: int = 8, requests: int = 50) -> Runs:
+def timed(ways: tuple[str, ...], rounds: int, tries: int = 20, requests: int = 50) -> Runs:
     """Take the microseconds of CPU that servers side by side spend on a request, in turns.
 
     A figure is the best of some tries: what else a machine does only ever adds.

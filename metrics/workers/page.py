@@ -115,15 +115,15 @@ class Page:
                 for value in taken:
                     value.set(0.0)
                 return taken
-            cells, at, room = self._place(shape, values)
+            cells, at, problem = self._place(shape, values)
             kind = DatedValue if shape.across == "newest" else SharedValue
             made = [kind(self, cells, at + number) for number in range(shape.numbers)]
             taken = self._series.setdefault((shape, values), made)
             if taken is not made and shape.kind == "gauge":  # the garbage collector called what made it meanwhile
                 made[0].set(nan)
-            tell, self._told_full = not room and not self._told_full, self._told_full or not room
-        if tell:
-            log.warning("no room for more series in %s: what is new counts in this process alone", self.path.name)
+            tell, self._told_full = problem and not self._told_full, self._told_full or bool(problem)
+        if tell:  # without the lock: whoever handles the log may wait for it
+            log.warning("no room in %s: %s: new series count in this process alone", self.path.name, problem)
             self._faulty("full")
         return taken
 
@@ -169,24 +169,17 @@ class Page:
         self._used, self._end = 0, text_at(self._most)
         self._locked = locked  # at last: what the garbage collector calls before writes nowhere
 
-    def _place(self, shape: Shape, values: tuple[str, ...]) -> tuple[Any, int, bool]:
-        """Find room for a series: in the file, else in memory that nobody else reads."""
-        at = self._write(shape, values)
-        return (array("d", bytes(8 * shape.cells)), 0, False) if at is None else (self._cells, at, True)
-
-    def _write(self, shape: Shape, values: tuple[str, ...]) -> int | None:
+    def _place(self, shape: Shape, values: tuple[str, ...]) -> tuple[Any, int, str]:
+        """Find room for a series: in the file, else, with the reason, in memory that nobody else reads."""
         text = shape.series(values)
         if shape.digest not in self._known:
             text = shape.line + text
-        if self._used + shape.cells > self._most:
-            return None
         try:
             at, _ = self._append(text, cells=shape.cells)
-        except OSError as error:  # a full disk: only this process counts the series
-            log.warning("%s cannot be written: %s", self.path, error.strerror)
-            return None
+        except OSError as error:
+            return array("d", bytes(8 * shape.cells)), 0, error.strerror or type(error).__name__
         self._known.add(shape.digest)
-        return at
+        return self._cells, at, ""
 
     def _write_record(self, record: bytes, place: int | None) -> int | None:
         """Write over a record, or, without a place, one at the end; give its place, or none where there is no room.
@@ -212,7 +205,7 @@ class Page:
         at, end = self._used, self._end
         place = end + -end % step
         if at + cells > self._most:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.ENOSPC, f"it holds {self._most:,} numbers at most")
         self._used, self._end = at + cells, place + size
         written = 0
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
+from events import WorkerFileFaulty, worker_file_faulty
 from metrics import CATALOGUE, Subscription, subscribe
 from tests.support.reading import Read
 
@@ -30,3 +31,15 @@ def read(registry: CollectorRegistry) -> Read:
         return registry.get_sample_value(f"sparklio_{name}", labels)
 
     return value
+
+
+@pytest.fixture
+def faults() -> Iterator[list[str]]:
+    """What was told of workers' files that are faulty."""
+    told: list[str] = []
+
+    def note(event: WorkerFileFaulty) -> None:
+        told.append(event.fault)
+
+    with worker_file_faulty.connected_to(note):
+        yield told

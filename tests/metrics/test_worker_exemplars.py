@@ -33,18 +33,6 @@ def here(tmp_path: Path) -> Iterator[Giver]:
         yield giver
 
 
-@pytest.fixture
-def faults() -> Iterator[list[str]]:
-    """What was told of faulty files."""
-    told: list[str] = []
-
-    def note(event: WorkerFileFaulty) -> None:
-        told.append(event.fault)
-
-    with worker_file_faulty.connected_to(note):
-        yield told
-
-
 def other(folder: Path, what: str, *more: object) -> Counting:
     return Counting(folder, what, *more, module="tests.support.giving")
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
-from events import WorkerFileFaulty, agent_run, worker_file_faulty, workflow_started
+from events import agent_run, workflow_started
 from metrics import render
 from metrics.workers import Workers, publish
 from metrics.workers.layout import ARCHIVE, identity
@@ -33,18 +33,6 @@ def here(folder: Path) -> Iterator[Member]:
     """This process, one of the workers."""
     with Member(folder) as member:
         yield member
-
-
-@pytest.fixture
-def faults() -> Iterator[list[str]]:
-    """What was told of faulty files."""
-    told: list[str] = []
-
-    def note(event: WorkerFileFaulty) -> None:
-        told.append(event.fault)
-
-    with worker_file_faulty.connected_to(note):
-        yield told
 
 
 def files(folder: Path) -> list[str]:

@@ -49,6 +49,7 @@ from .database import (
     transaction_ended,
 )
 from .exposition import MetricsRendered, metrics_rendered
+from .failures import strict
 from .http import (
     HTTPActivityRead,
     HTTPRequestFinished,
@@ -74,7 +75,7 @@ from .pipeline import (
     value_dropped,
     worker_file_faulty,
 )
-from .signal import Signal, strict
+from .signal import Signal
 from .span import Running, Span
 from .tools import ToolCalled, tool_called
 from .workers import WorkerFinished, WorkerStarted, worker_finished, worker_run, worker_started

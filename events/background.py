@@ -15,8 +15,9 @@ from typing import Any, Self
 from weakref import WeakSet
 
 from .callables import name_of
+from .failures import tell_failure
 from .pipeline import event_dropped
-from .signal import snake_case, tell_failure
+from .signal import snake_case
 
 
 def background(listener: Callable[[Any], Any], *, size: int = 10_000, drain: float = 5.0) -> Background:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields as fields_of
 from dataclasses import is_dataclass
 from inspect import isasyncgen, iscoroutine
-from pathlib import PurePath
-from time import monotonic
-from traceback import walk_stack, walk_tb
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from weakref import ReferenceType
 
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
 from .callables import is_async, name_of
+from .failures import strict_blocks, tell_failure
 from .fields import inherited_fields
 from .making import unfrozen
 from .scope import enclosing
@@ -26,8 +22,6 @@ from .scope import enclosing
 P = ParamSpec("P")
 E = TypeVar("E")
 R = TypeVar("R", bound=Callable[..., Any])
-
-log = logging.getLogger("events")
 
 
 class Signal(NamedSignal, Generic[P, E]):
@@ -88,7 +82,7 @@ class Signal(NamedSignal, Generic[P, E]):
             scope = enclosing()
             if scope is not None:
                 scope.add(self.name, fields)
-            if not (self.receivers or _strict_blocks) or self.is_muted:
+            if not (self.receivers or strict_blocks) or self.is_muted:
                 return
             if scope is not None:
                 around = scope.fields
@@ -181,54 +175,3 @@ def check_event(event: Any) -> None:
 def snake_case(name: str) -> str:
     """Turn a class name into a signal's: ``LLMCalled`` is ``llm_called``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-_strict_blocks: list[None] = []  # one entry an open block; append and pop are atomic, so no lock is needed
-
-
-@contextmanager
-def strict() -> Iterator[None]:
-    """Let every failure of a receiver, and every field that does not fit, through to the sender: for tests.
-
-    Holds for the whole process, so failures in other threads show too. In it every event is built, heard or not.
-    """
-    _strict_blocks.append(None)
-    try:
-        yield
-    finally:
-        _strict_blocks.pop()
-
-
-_LOG_EVERY = 60.0  # seconds between two log lines about the same receiver
-_last_logged: dict[tuple[str, str], float] = {}
-
-
-def tell_failure(signal: str, receiver: str, error: BaseException) -> None:
-    """Report that a listener of a signal failed: told as `receiver_failed`, logged at most once a minute.
-
-    Under `strict` the error is raised instead. The log holds the error's type and place, not its message: a message
-    may quote what it was given.
-    """
-    if _strict_blocks:
-        raise error
-    now = monotonic()
-    if now - _last_logged.get((signal, receiver), -_LOG_EVERY) >= _LOG_EVERY:
-        _last_logged[signal, receiver] = now
-        log.warning("%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, place_of(error))
-    from .pipeline import receiver_failed  # pipeline's signals are built from this module
-
-    if signal != receiver_failed.name:
-        receiver_failed.emit(signal=signal, receiver=receiver, error=type(error).__name__)
-
-
-def place_of(error: BaseException) -> str:
-    """Say where an error was raised, ``file:line``; for one that was raised here, who called."""
-    raised = list(walk_tb(error.__traceback__))[-1:]
-    if not raised or is_ours(raised[0][0]):
-        raised = [step for step in walk_stack(None) if not is_ours(step[0])][:1]
-    return f"{raised[0][0].f_code.co_filename}:{raised[0][1]}" if raised else "unknown place"
-
-
-def is_ours(frame: FrameType) -> bool:
-    """Tell whether a frame runs a module beside this one."""
-    return PurePath(frame.f_code.co_filename).parent == PurePath(__file__).parent

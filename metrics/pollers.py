@@ -8,7 +8,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from events.callables import name_of
-from events.signal import tell_failure
+from events.failures import tell_failure
 
 Poller = Callable[[], object]
 """Reads some state of the process and emits it as an event. It must be quick, and ask nobody outside the process."""

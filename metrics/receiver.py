@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 from events import label_overflowed, value_dropped
-from events.signal import tell_failure
+from events.failures import tell_failure
 
 from .amounts import limits, refuse, show
 from .instruments import OTHER, AnySignal, Metric, key_of, text_of

@@ -11,7 +11,7 @@ import pytest
 from blinker import Namespace
 
 import events
-from events import ReceiverFailed, Signal, agent_run, receiver_failed, signal
+from events import ReceiverFailed, Signal, agent_run, receiver_failed
 
 SECRET = "sk-1234 wrote a secret prompt"  # an example of what a message may quote
 
@@ -35,7 +35,7 @@ def door_opened() -> Signal[..., DoorOpened]:
 @pytest.fixture(autouse=True)
 def nothing_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what was logged a moment ago, for another test."""
-    monkeypatch.setattr(signal, "_last_logged", {})
+    monkeypatch.setattr("events.failures._last_logged", {})
 
 
 def broken(event: object) -> None:
@@ -141,7 +141,7 @@ def test_the_log_is_written_once_a_minute_for_one_receiver(
     door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
-    monkeypatch.setattr(signal, "monotonic", lambda: now)
+    monkeypatch.setattr("events.failures.monotonic", lambda: now)
     door_opened.connect(broken)
     door_opened.connect(lambda event: 1 / 0)
     with receiver_failed.captured() as failures:

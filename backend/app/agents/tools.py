@@ -14,7 +14,7 @@ from time import perf_counter
 from pydantic_ai import RunContext, Tool
 
 from events import tool_called
-from events.signal import place_of
+from events.failures import place_of
 from events.span import leaving_of
 
 from .assignment import Library

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...failures import tell_failure
 from ...http import http_request_finished
-from ...signal import tell_failure
 from .exchange import Exchange, OutspokenExchange
 from .protocol import ASGIApp, Receive, Scope, Send, sends_may_fail
 from .routes import Templates

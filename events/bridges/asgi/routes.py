@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
+from ...failures import tell_failure
 from ...fields import UNKNOWN
 from ...http import http_request_finished
-from ...signal import tell_failure
 
 UNMATCHED = "unmatched"
 

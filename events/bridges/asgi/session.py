@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from ...failures import tell_failure
 from ...http import Outcome, http_request_finished, websocket_finished
-from ...signal import tell_failure
 from . import activity, disconnects
 from .exchange import CLIENT_GONE, alone, answered, cut_short
 from .protocol import Message, Receive, Scope, Send

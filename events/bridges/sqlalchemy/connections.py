@@ -19,8 +19,8 @@ from ...database import (
     connection_released,
     transaction_ended,
 )
+from ...failures import tell_failure
 from ...scope import current
-from ...signal import tell_failure
 from .askers import innermost
 from .kept import KEY, LENT, OURS, Kept, guarded
 from .pools import Acquiring, doing

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from weakref import ref
 
 from ...database import Asker
-from ...signal import tell_failure
+from ...failures import tell_failure
 
 KEY = "events.kept"
 """Where it stands in the ``info`` of a pool's record, which lasts as long as the connection itself."""

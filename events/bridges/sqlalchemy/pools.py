@@ -10,7 +10,7 @@ from sqlalchemy import Pool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...database import connection_acquired
-from ...signal import tell_failure
+from ...failures import tell_failure
 from .kept import OURS
 
 

@@ -14,8 +14,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from ...database import Operation, Phase, database_failed, query_executed
+from ...failures import tell_failure
 from ...scope import current
-from ...signal import tell_failure
 from .askers import account, tell_lazy_load, without_literals
 from .errors import reason_of
 from .kept import LENT, OURS, Kept, is_lent, kept_of

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from ...database import rows_streamed
-from ...signal import tell_failure
+from ...failures import tell_failure
 from .kept import OURS, Kept
 
 

@@ -1,0 +1,63 @@
+"""What goes wrong as an event is told: kept from whoever tells it, and told as `receiver_failed` instead."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from time import monotonic
+from traceback import walk_stack, walk_tb
+from types import FrameType
+
+log = logging.getLogger("events")
+
+strict_blocks: list[None] = []  # one entry an open block; append and pop are atomic, so no lock is needed
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """Let every failure of a receiver, and every field that does not fit, through to the sender: for tests.
+
+    Holds for the whole process, so failures in other threads show too. In it every event is built, heard or not.
+    """
+    strict_blocks.append(None)
+    try:
+        yield
+    finally:
+        strict_blocks.pop()
+
+
+_LOG_EVERY = 60.0  # seconds between two log lines about the same receiver
+_last_logged: dict[tuple[str, str], float] = {}
+
+
+def tell_failure(signal: str, receiver: str, error: BaseException) -> None:
+    """Report that a listener of a signal failed: told as `receiver_failed`, logged at most once a minute.
+
+    Under `strict` the error is raised instead. The log holds the error's type and place, not its message: a message
+    may quote what it was given.
+    """
+    if strict_blocks:
+        raise error
+    now = monotonic()
+    if now - _last_logged.get((signal, receiver), -_LOG_EVERY) >= _LOG_EVERY:
+        _last_logged[signal, receiver] = now
+        log.warning("%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, place_of(error))
+    from .pipeline import receiver_failed  # whose signals need this module
+
+    if signal != receiver_failed.name:
+        receiver_failed.emit(signal=signal, receiver=receiver, error=type(error).__name__)
+
+
+def place_of(error: BaseException) -> str:
+    """Say where an error was raised, ``file:line``; for one that was raised here, who called."""
+    raised = list(walk_tb(error.__traceback__))[-1:]
+    if not raised or is_ours(raised[0][0]):
+        raised = [step for step in walk_stack(None) if not is_ours(step[0])][:1]
+    return f"{raised[0][0].f_code.co_filename}:{raised[0][1]}" if raised else "unknown place"
+
+
+def is_ours(frame: FrameType) -> bool:
+    """Tell whether a frame runs a module beside this one."""
+    return PurePath(frame.f_code.co_filename).parent == PurePath(__file__).parent

@@ -19,7 +19,8 @@ strict_blocks: list[None] = []  # one entry an open block; append and pop are at
 def strict() -> Iterator[None]:
     """Let every failure of a receiver, and every field that does not fit, through to the sender: for tests.
 
-    Holds for the whole process, so failures in other threads show too. In it every event is built, heard or not.
+    Holds for the whole process, so failures in other threads show too. In it every event is built, heard or not, but
+    for those of `Signal.bind`, whose fields were looked at when they were bound.
     """
     strict_blocks.append(None)
     try:

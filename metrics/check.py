@@ -141,11 +141,11 @@ def bridges_in(imported: str) -> Iterator[str]:
 def emissions(called: ast.expr, spans: Mapping[str, Span[...]], renamed: Mapping[str, str]) -> Iterator[str]:
     """Name the signals that calling an expression emits."""
     method = None
-    if isinstance(called, ast.Attribute) and called.attr in ("emit", "wrap"):
+    if isinstance(called, ast.Attribute) and called.attr in ("emit", "bind", "wrap"):
         method, called = called.attr, called.value
     name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
     name = renamed.get(name, name)
-    if method == "emit":
+    if method in ("emit", "bind"):
         yield name
     elif name in spans:
         yield from (spans[name].started.name, spans[name].finished.name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from operator import attrgetter
 from types import NoneType
 from typing import Any, NamedTuple
 
 from events import label_overflowed, value_dropped
+from events.binding import Binding
 from events.failures import tell_failure
 
 from .amounts import limits, refuse, show
@@ -18,6 +19,8 @@ from .series import Instrument
 from .stock.moving import Moved, Mover, Take, mover
 
 Pair = tuple[Metric, Instrument]
+Choice = tuple[Metric, Instrument, list[str]]
+Other = tuple[Callable[[Any], object], str]
 
 
 class Chosen(NamedTuple):
@@ -25,11 +28,11 @@ class Chosen(NamedTuple):
 
     move: Mover
     """Moves counts and amounts."""
-    others: tuple[tuple[Callable[[Any], object], str], ...]
+    others: tuple[Other, ...]
     """Take the whole event, each with the name of its metric: what is open, and gauges."""
 
 
-class Receiver:
+class Receiver(Binding):
     """Moves every series of one signal's rows: one look-up, by all fields that choose between them, finds them."""
 
     MOST_REMEMBERED = 4096
@@ -69,10 +72,33 @@ class Receiver:
     def _failed(self, name: str, error: Exception) -> None:
         tell_failure(self._signal.name, name, error)
 
+    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Mover | None:
+        """Choose once, where nothing but counts and amounts is left to be told."""
+        if not known.keys() >= set(self._fields):
+            return None
+        chosen, folded = self._find({name: known[name] for name in self._fields})
+        moved, others = self._sort(chosen)
+        if folded or others or any(take.field not in named for take in moved.takes):
+            return None
+        return mover(moved, named)
+
     def _choose(self, key: Any) -> Chosen:
         raw = dict(zip(self._fields, (key,) if len(self._fields) == 1 else key, strict=True))
+        chosen, folded = self._find(raw)
+        moved, others = self._sort(chosen)
+        bound = Chosen(mover(moved), others)
+        if folded:  # not remembered: keeping each value past the bound would be the leak that the bound prevents
+            self._tell_overflow(folded)
+        elif all(type(value) in self._REMEMBERED or isinstance(value, Enum) for value in raw.values()):
+            if len(self._chosen) >= self.MOST_REMEMBERED:
+                self._chosen.clear()
+            self._chosen[key] = bound
+        return bound
+
+    def _find(self, raw: dict[str, Any]) -> tuple[list[Choice], Iterable[tuple[str, str]]]:
+        """Find the rows and series that fields choose, and the metrics and labels whose values are past the bound."""
         folded: dict[tuple[str, str], None] = {}
-        chosen: list[tuple[Metric, Instrument, list[str]]] = []
+        chosen: list[Choice] = []
         for row, instrument in self._pairs:
             if any(values is not None and raw[name] is None for name, values in zip(row.by, row.values, strict=True)):
                 continue  # without a value of its label it is no event of the row
@@ -83,19 +109,12 @@ class Receiver:
                 instrument.appear(texts)
             if all(raw[name] == wanted for name, wanted in row.where.items()):
                 chosen.append((row, instrument, texts))
-        bound = self._bind(chosen)
-        if folded:  # not remembered: keeping each value past the bound would be the leak that the bound prevents
-            self._tell_overflow(folded)
-        elif all(type(value) in self._REMEMBERED or isinstance(value, Enum) for value in raw.values()):
-            if len(self._chosen) >= self.MOST_REMEMBERED:
-                self._chosen.clear()
-            self._chosen[key] = bound
-        return bound
+        return chosen, folded
 
-    def _bind(self, chosen: Iterable[tuple[Metric, Instrument, list[str]]]) -> Chosen:
-        """Find what rows move by how they move it, so that no time is spent on asking."""
+    def _sort(self, chosen: Iterable[Choice]) -> tuple[Moved, tuple[Other, ...]]:
+        """Sort what rows move by how they move it, so that no time is spent on asking."""
         ticks, takes = list(self._ticks), []
-        others: list[tuple[Callable[[Any], object], str]] = []
+        others: list[Other] = []
         for row, instrument, texts in chosen:
             name = instrument.name
             if row.kind == "gauge":
@@ -106,7 +125,7 @@ class Receiver:
                 ticks.append((instrument.child(row, texts), name))
             else:
                 takes.append(Take(instrument.child(row, texts), row.of, *limits(row), name))
-        return Chosen(mover(Moved(ticks, self._stamps, takes, refuse, self._failed)), tuple(others))
+        return Moved(ticks, self._stamps, takes, refuse, self._failed), tuple(others)
 
     def _admit(self, row: Metric, raw: dict[str, Any]) -> list[str]:
         texts: dict[str, str] = {}

@@ -14,10 +14,12 @@ import logging
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from threading import RLock
 from time import time
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -27,7 +29,9 @@ from .children import numbers_of
 
 log = logging.getLogger("metrics")
 
-Mover = Callable[[Any], None]
+Mover = Callable[..., None]
+"""Takes an event; or, where fields were named, the values of those."""
+
 Refuse = Callable[[Any, float, float, str], None]
 
 LOCK = RLock()
@@ -66,26 +70,36 @@ class Moved(NamedTuple):
     """Called with the name of a metric that could not be moved."""
 
 
-def mover(moved: Moved) -> Mover:
-    """Give what moves everything by an event."""
+def mover(moved: Moved, named: Sequence[str] | None = None) -> Mover:
+    """Give what moves everything by an event, or by the values of its fields that are named."""
     children = [*(child for child, _ in (*moved.ticks, *moved.stamps)), *(take.child for take in moved.takes)]
     numbers = [number for child in children for number in numbers_of(child)]
     kinds = {type(number) for number in numbers}
     # What is made of a class of theirs may do more.
     mirrored = bool(kinds) and all(Mirrored in kind.__bases__ for kind in kinds)
     if not trusted() or not (mirrored or kinds <= {MutexValue}):
-        return public(moved)
+        return public(moved, named)
     for number in numbers:
         number._lock = LOCK
-    return short(moved, mirrored=mirrored)
+    return short(moved, named, mirrored=mirrored)
 
 
-def short(moved: Moved, *, mirrored: bool = False) -> Mover:
+def short(moved: Moved, named: Sequence[str] | None = None, *, mirrored: bool = False) -> Mover:
     """Go around what prometheus_client asks."""
     ticks, stamps = ([child._value for child, _ in each] for each in (moved.ticks, moved.stamps))
     amounts = [(take.field, isinstance(take.child, Histogram)) for take in moved.takes]
-    make = written_out(len(ticks), len(stamps), tuple(amounts), mirrored=mirrored)
-    return make(lambda event: refuse_odd(event, moved), *ticks, *stamps, *chain(*map(parts_of, moved.takes)))
+    told = None if named is None else tuple(named)
+    make = written_out(len(ticks), len(stamps), tuple(amounts), told, mirrored=mirrored)
+    return make(
+        by_values(lambda event: refuse_odd(event, moved), named), *ticks, *stamps, *chain(*map(parts_of, moved.takes))
+    )
+
+
+def by_values(move: Mover, named: Sequence[str] | None) -> Mover:
+    """Make what takes an event take the values of the fields that are named, if any are."""
+    if named is None:
+        return move
+    return lambda values: move(SimpleNamespace(**dict(zip(named, values, strict=True))))
 
 
 def parts_of(take: Take) -> tuple[Any, ...]:
@@ -97,18 +111,20 @@ def parts_of(take: Take) -> tuple[Any, ...]:
 
 @cache
 def written_out(
-    ticks: int, stamps: int, amounts: tuple[tuple[str, bool], ...], *, mirrored: bool
+    ticks: int, stamps: int, amounts: tuple[tuple[str, bool], ...], named: tuple[str, ...] | None, *, mirrored: bool
 ) -> Callable[..., Mover]:
     """Write the code that moves so many counters of events, times and amounts, and compile it.
 
     Looping over them instead takes half as long again. Amounts come with the name of their field and with whether they
-    go into a histogram. For ``1, 1, (("duration", True),)`` it is this function::
+    go into a histogram. For ``1, 1, (("duration", True),), None`` it is this function; where fields are named, ``move``
+    takes their values instead::
 
         def make(refuse, tick0, stamp0, least0, limit0, total0, bounds0, buckets0):
             def move(event):
                 odd = False
                 now = time()
-                with LOCK:
+                try:
+                    acquire()
                     tick0._value = tick0._value + 1.0
                     stamp0._value = now
                     amount = event.duration
@@ -122,13 +138,25 @@ def written_out(
                                 odd = True
                         except Exception:
                             odd = True
+                except BaseException:
+                    let_go()
+                    raise
+                release()
                 if odd:
                     refuse(event)
             return move
+
+    The lock is taken inside of ``try``: what a signal's handler raises may come as soon as ``acquire`` returns, or
+    while it waits. ``with`` takes twice as long.
     """
     place = "{0}._value = {0}._cells[{0}._at] = " if mirrored else "{0}._value = "
     add = place + "{0}._value + {1}"
     names = [*(f"tick{each}" for each in range(ticks)), *(f"stamp{each}" for each in range(stamps))]
+    told = (
+        {field: f"event.{field}" for field, _ in amounts}
+        if named is None
+        else {field: f"told{each}" for each, field in enumerate(named)}
+    )
     lines = [add.format(name, "1.0") for name in names[:ticks]]
     lines += [place.format(name) + "now" for name in names[ticks:]]
     for each, (field, is_histogram) in enumerate(amounts):
@@ -138,7 +166,7 @@ def written_out(
             names += [f"bounds{each}", f"buckets{each}"]
             taking += [f"bucket = buckets{each}[bisect_left(bounds{each}, amount)]", add.format("bucket", "1.0")]
         lines += [
-            f"amount = event.{field}",
+            f"amount = {told[field]}",
             "if amount is not None:",
             "    try:",
             f"        if least{each} <= amount < limit{each}:",
@@ -151,17 +179,30 @@ def written_out(
     source = [
         f"def make(refuse, {', '.join(names)}):",
         "    def move(event):",
+        *([] if named is None else [f"        [{', '.join(told.values())}] = event"]),
         "        odd = False",
         "        now = time()",
-        "        with LOCK:",
+        "        try:",
+        "            acquire()",
         *(f"            {line}" for line in lines or ["pass"]),
+        "        except BaseException:",
+        "            let_go()",
+        "            raise",
+        "        release()",
         "        if odd:",
         "            refuse(event)",
         "    return move",
     ]
-    made: dict[str, Any] = {"time": time, "bisect_left": bisect_left, "LOCK": LOCK}
+    lock = {"acquire": LOCK.acquire, "release": LOCK.release, "let_go": let_go}
+    made: dict[str, Any] = {"time": time, "bisect_left": bisect_left, **lock}
     exec(compile("\n".join(source), "<moving>", "exec"), made)  # noqa: S102  # of names of fields and numbers alone
     return made["make"]  # type: ignore[no-any-return]  # the function above
+
+
+def let_go() -> None:
+    """Release the lock, if it was taken at all."""
+    with suppress(RuntimeError):
+        LOCK.release()
 
 
 def refuse_odd(event: Any, moved: Moved) -> None:
@@ -177,7 +218,7 @@ def is_fit(amount: Any, take: Take) -> bool:
     return isinstance(amount, (int, float)) and take.least <= amount < take.limit
 
 
-def public(moved: Moved) -> Mover:
+def public(moved: Moved, named: Sequence[str] | None = None) -> Mover:
     """Take the ways that prometheus_client documents."""
 
     def move(event: Any) -> None:
@@ -196,7 +237,7 @@ def public(moved: Moved) -> Mover:
         except Exception as error:
             moved.failed(name, error)
 
-    return move
+    return by_values(move, named)
 
 
 @cache

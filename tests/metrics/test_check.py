@@ -105,6 +105,11 @@ def test_spans_and_wraps_emit_both_ends(tmp_path: Path) -> None:
     assert {"agent_started", "agent_finished"} <= read([str(tmp_path)]).emitted
 
 
+def test_what_is_bound_to_be_emitted_is(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("import events\nsent = events.query_executed.bind('duration', table='runs')\n")
+    assert "query_executed" in read([str(tmp_path)]).emitted
+
+
 def test_entering_a_span_without_telling_emits_nothing(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("from events import workflow_run\nworkflow_run.inside(run_id='1')\n")
     assert "workflow_started" not in read([str(tmp_path)]).emitted

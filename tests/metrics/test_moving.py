@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,19 +107,33 @@ def workers(tmp_path: Path) -> Iterator[Callable[[], Workers]]:
         each.close()
 
 
+def by_values(way: Callable[..., Mover]) -> Callable[[Moved], Mover]:
+    """Take the fields of an event one by one, in another order than they are asked for."""
+
+    def make(moved: Moved) -> Mover:
+        move = way(moved, ("c", "unused", "a", "b"))
+        return lambda event: move((event.c, "unused", event.a, event.b))
+
+    return make
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(events=st.lists(st.builds(Event, *[st.none() | AMOUNTS | ODD] * 3), max_size=20), ladder=LADDERS)
 def test_every_way_writes_the_same_text(
     workers: Callable[[], Workers], events: list[Event], ladder: list[float]
 ) -> None:
-    """Whatever is taken or refused, in one process or with others, bounds themselves among it."""
+    """Whatever is taken or refused, in one process or with others, by events or values, bounds themselves among it."""
     assert moving.trusted()
     own, theirs, shared = Bench(mover, ladder), Bench(public, ladder), Bench(mover, ladder, workers())
+    benches = [own, theirs, shared]
+    benches += [Bench(by_values(mover), ladder), Bench(by_values(public), ladder)]
+    benches += [Bench(by_values(mover), ladder, workers())]
     for event in (*events, *(Event(bound, bound, bound) for bound in ladder)):
-        for bench in (own, theirs, shared):
+        for bench in benches:
             bench.move(event)
-    assert own.text() == theirs.text() == shared.text()
-    assert own.refused == theirs.refused == shared.refused
+    for bench in benches:
+        assert bench.text() == own.text()
+        assert bench.refused == own.refused
     assert own.last._value.get() == pytest.approx(theirs.last._value.get(), abs=60)
 
 
@@ -179,6 +196,72 @@ def test_an_event_in_the_middle_of_another_does_not_wait_for_itself() -> None:
     with LOCK:
         bench.move(Event(c=5))
     assert bench.children[2]._value.get() == 5
+
+
+class Interrupted(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.fixture
+def interrupting() -> Iterator[Callable[[float], None]]:
+    """Raise from a signal's handler after so many seconds."""
+
+    def handle(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, handle)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds) and None
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def is_free() -> bool:
+    """Tell whether a thread that has nothing to do with it can take the lock."""
+    with ThreadPoolExecutor(1) as thread:
+        taken = thread.submit(LOCK.acquire, timeout=1).result()
+        if taken:
+            thread.submit(LOCK.release).result()
+    return taken
+
+
+def test_what_a_signals_handler_raises_leaves_the_lock_free(interrupting: Callable[[float], None]) -> None:
+    """At whatever moment it comes; whoever told the event sees it."""
+    bench = Bench(mover, [1.0])
+
+    def move_on() -> None:
+        while True:
+            bench.move(Event(c=1))
+
+    for number in range(300):
+        interrupting(0.0002 + number * 1e-6)
+        with pytest.raises(Interrupted):
+            move_on()
+    assert is_free()
+
+
+def test_what_a_signals_handler_raises_is_seen_by_who_waits_for_the_lock(
+    interrupting: Callable[[float], None],
+) -> None:
+    bench = Bench(mover, [1.0])
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with LOCK:
+            held.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    try:
+        interrupting(0.05)
+        with pytest.raises(Interrupted):
+            bench.move(Event(c=1))
+        assert not is_free()
+    finally:
+        done.set()
+        holder.join()
+    assert is_free()
 
 
 FORKING = """

@@ -1,0 +1,108 @@
+"""What emits one kind of event over and over, most of whose fields are known beforehand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from .callables import name_of
+from .failures import tell_failure
+from .scope import enclosing
+
+if TYPE_CHECKING:
+    from .signal import Signal
+
+Way = Callable[[tuple[Any, ...]], None]
+"""Takes the values of the fields that are named, in order."""
+
+
+class Binding(ABC):
+    """A receiver that can be given most of an event's fields once, beforehand."""
+
+    @abstractmethod
+    def __call__(self, event: Any) -> None:
+        """Receive an event."""
+
+    @abstractmethod
+    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Way | None:
+        """Give what does as much as receiving an event with the ``known`` fields and the values of those ``named``.
+
+        Fields that are inherited from a scope may be neither. None where the event itself is needed.
+        """
+
+
+def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> Way:
+    """Make what emits a signal's event with the values of the fields that are named; see `Signal.bind`."""
+    signature(signal.event).bind(**dict.fromkeys(named), **known)
+    settled = {**defaults_of(signal, named), **known}
+    # Receivers, what tells all of them, and for whom that fails: no thread sees one without the others.
+    ready: tuple[list[Any], Way | None, str] = [], None, ""
+
+    def emit(values: tuple[Any, ...]) -> None:
+        nonlocal ready
+        heard_by, way, name = ready
+        if signal._heard_by is not heard_by:  # noqa: SLF001 - the other half of this: a receiver came or went
+            ready = heard_by, way, name = signal._heard_by, *way_to(signal, named, settled)  # noqa: SLF001
+        if way is None or signal.is_muted:
+            emit_whole(values)
+            return
+        try:
+            scope = enclosing()
+            if scope is not None:
+                scope.add(signal.name, {**known, **dict(zip(named, values, strict=True))})
+            way(values)
+        except Exception as error:
+            tell_failure(signal.name, name, error)
+
+    def emit_whole(values: tuple[Any, ...]) -> None:
+        try:
+            told = dict(zip(named, values, strict=True))
+        except (TypeError, ValueError) as error:
+            tell_failure(signal.name, "emit", error)
+        else:
+            signal.emit(**known, **told)
+
+    return emit
+
+
+def defaults_of(signal: Signal[..., Any], named: tuple[str, ...]) -> dict[str, Any]:
+    """Give the fields that nobody has to tell, by what they are then; what is inherited is not among them."""
+    told = {*named, *signal._inherited}  # noqa: SLF001 - the other half of this
+    of_class = fields(signal.event)  # type: ignore[arg-type]  # a dataclass is its own constructor
+    return {each.name: each.default for each in of_class if each.default is not MISSING and each.name not in told}
+
+
+def way_to(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> tuple[Way | None, str]:
+    """Give what tells every receiver, and the receiver's name; None if one cannot bind, or may vanish by itself."""
+    heard_by = signal._heard_by  # noqa: SLF001 - the other half of this
+    receivers = signal._look_up()  # noqa: SLF001
+    if not heard_by:
+        return None, ""
+    ways: list[tuple[Way, str]] = []
+    for receiver in receivers:
+        name = name_of(receiver)
+        try:
+            way = receiver.bind(known, named) if isinstance(receiver, Binding) else None
+        except Exception as error:
+            tell_failure(signal.name, name, error)
+            way = None
+        if way is None:
+            return None, ""
+        ways.append((way, name))
+    return ways[0] if len(ways) == 1 else (one_by_one(signal.name, ways), "")
+
+
+def one_by_one(signal: str, ways: Iterable[tuple[Way, str]]) -> Way:
+    """Put ways together, so that one that fails does not starve the others."""
+
+    def way(values: tuple[Any, ...]) -> None:
+        for each, name in ways:
+            try:
+                each(values)
+            except Exception as error:
+                tell_failure(signal, name, error)
+
+    return way

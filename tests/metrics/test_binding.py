@@ -1,0 +1,97 @@
+"""What is emitted with most fields known beforehand moves the same series, without an event where that can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from events import Signal, agent_finished, agent_started, llm_called, pool_read, query_executed
+from metrics import CATALOGUE, OPTIONAL, Subscription, subscribe
+from metrics.receiver import Receiver
+from tests.support.reading import Read
+
+QUERY = {"engine": "main", "operation": "select", "table": "runs", "cache": "hit", "slow": False, "error": ""}
+
+
+def receiver_of(signal: Signal[..., Any]) -> Receiver:
+    [receiver] = signal.receivers.values()
+    assert isinstance(receiver, Receiver)
+    return receiver
+
+
+@pytest.mark.usefixtures("subscription")
+class TestWhatCanBeBound:
+    def test_amounts_may_be_told_later(self) -> None:
+        assert receiver_of(query_executed).bind(QUERY, ("duration", "rows")) is not None
+
+    def test_what_chooses_a_series_may_not(self) -> None:
+        """A scope may tell it, or the sender later."""
+        known = {"status": "success", "tool_calls": 0}
+        assert receiver_of(agent_finished).bind(known, ("duration",)) is None
+
+    def test_an_amount_that_nobody_will_tell_is_needed(self) -> None:
+        assert receiver_of(query_executed).bind(QUERY, ("rows",)) is None
+
+    @pytest.mark.parametrize(
+        ("signal", "known"),
+        [
+            pytest.param(agent_started, {"agent_name": "copywriter"}, id="what is under way"),
+            pytest.param(pool_read, {"pool": "main"}, id="a gauge"),
+        ],
+    )
+    def test_what_needs_the_event_gets_it(self, signal: Signal[..., Any], known: dict[str, Any]) -> None:
+        named = tuple(name for name in signal.event.__dataclass_fields__ if name not in known)  # type: ignore[attr-defined]
+        assert receiver_of(signal).bind(known, named) is None
+
+
+def test_details_that_are_subscribed_are_moved_too(read: Read, registry: CollectorRegistry) -> None:
+    with subscribe((*CATALOGUE, *OPTIONAL), registry):
+        emit = query_executed.bind("duration", "rows", operation="select", table="runs", cache="hit")
+        emit((0.002, 3))
+        emit((0.2, None))
+        assert read("db_rows_total", operation="select", table="runs") == 3
+        assert read("db_compiled_cache_total", cache="hit") == 2
+        assert read("db_slow_queries_total", operation="select", table="runs") in {0, None}
+        assert read("db_query_duration_seconds_count", operation="select", table="runs") == 2
+        assert read("events_total", signal="query_executed") == 2
+
+
+def test_values_past_their_bound_are_counted_each_time(read: Read, registry: CollectorRegistry) -> None:
+    with subscribe(CATALOGUE, registry, bounds={"table": 3}, known={"table": ["runs"]}):  # with "none" and "system"
+        emit = query_executed.bind("duration", operation="select", table="assets")
+        emit((0.1,))
+        emit((0.1,))
+        assert read("db_queries_total", operation="select", table="other") == 2
+        assert read("label_overflows_total", metric="sparklio_db_queries_total", label="table") == 2
+
+
+@pytest.mark.parametrize(("odd", "reason"), [(-1.0, "negative"), (float("nan"), "not_finite"), ("1", "not_a_number")])
+@pytest.mark.usefixtures("subscription")
+def test_an_amount_that_is_none_is_left_out_and_counted(read: Read, odd: Any, reason: str) -> None:
+    emit = query_executed.bind("duration", operation="select", table="runs")
+    emit((odd,))
+    emit((0.5,))
+    assert read("db_query_duration_seconds_sum", operation="select", table="runs") == 0.5
+    assert read("db_queries_total", operation="select", table="runs") == 2
+    metric = "sparklio_db_query_duration_seconds"
+    assert read("dropped_values_total", metric=metric, reason=reason) == 1
+
+
+def test_a_subscription_that_comes_or_goes_is_seen(subscription: Subscription, registry: CollectorRegistry) -> None:
+    """By what was bound before."""
+    later = CollectorRegistry()
+    emit = llm_called.bind("duration", model="m", status="success")
+    emit((0.1,))
+    with subscribe(CATALOGUE, later):
+        emit((0.2,))
+        before = told(registry)
+        subscription.close()
+        emit((0.3,))
+        assert (before, told(later)) == (2, 2)
+    emit((0.4,))
+
+
+def told(registry: CollectorRegistry) -> float | None:
+    return registry.get_sample_value("sparklio_events_total", {"signal": "llm_called"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -165,8 +166,10 @@ def test_the_look_up_of_a_default_is_a_statement_of_its_own(engine: sa.Engine) -
     )
     metadata.create_all(engine)
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
-        connection.execute(notes.insert())
-    assert told(seen) == [("select", "users"), ("insert", "notes")]
+        for _ in range(3):  # the third time it is remembered
+            connection.execute(notes.insert())
+            connection.rollback()
+    assert told(seen) == [("select", "users"), ("insert", "notes")] * 3
 
 
 @pytest.mark.parametrize(
@@ -217,6 +220,10 @@ def test_only_tables_of_the_metadata_are_told_by_name(engine: sa.Engine) -> None
                 connection.execute(sa.text(f"select * from {table}"))
         tables = ["other", "Mixed", "users", "Blog Posts", "other", "system", "none"]
         assert [event.table for event in seen] == tables
+        with events.query_executed.captured() as seen:
+            for _ in range(3):
+                connection.execute(sa.text("select * from notes"))
+        assert told(seen) == [("select", "other")] * 3
         sa.Table("notes", metadata)
         with events.query_executed.captured() as seen:
             connection.execute(sa.text("select * from notes"))
@@ -353,6 +360,38 @@ def test_two_engines_are_told_apart(engine: sa.Engine) -> None:
     other.dispose()
 
 
+def test_what_one_handle_remembered_of_a_statement_the_next_does_not_tell(engine: sa.Engine) -> None:
+    """SQLAlchemy keeps compiled statements for as long as the engine lives."""
+    with events.query_executed.captured() as seen:
+        for name in ("first", "second"):
+            with instrument(engine, name), engine.connect() as connection:
+                for _ in range(3):
+                    connection.execute(sa.select(USERS.c.id)).all()
+    assert [event.engine for event in seen] == ["first"] * 3 + ["second"] * 3
+
+
+def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.bridges.sqlalchemy.statements._MOST_WAYS", 2)
+    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
+        for _ in range(2):
+            for table in "abcde":
+                connection.execute(sa.text(f"create temporary table {table} (id int)"))
+                connection.execute(sa.text(f"drop table {table}"))
+    assert told(seen) == [("ddl", table) for table in "abcde" for _ in range(2)] * 2
+
+
+def test_a_statement_is_slow_each_time_that_it_is(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was remembered as a fast one or not."""
+    with instrument(engine, slow=0.05), engine.connect() as connection, events.query_executed.captured() as seen:
+        sqlite: Any = connection.connection.dbapi_connection
+        sqlite.create_function("wait", 1, time.sleep)
+        for seconds in (0.0, 0.0, 0.1, 0.0, 0.1):
+            connection.execute(sa.select(sa.func.wait(seconds))).all()
+    assert [event.slow for event in seen] == [False, False, True, False, True]
+
+
 def test_close_stops_and_can_be_taken_back(engine: sa.Engine) -> None:
     """It reaches connections that are open; closing twice is nothing; the engine can be instrumented again."""
     with engine.connect() as connection, events.query_executed.captured() as seen:
@@ -430,7 +469,7 @@ def test_a_failure_of_the_bridge_never_reaches_the_query(engine: sa.Engine) -> N
 @pytest.mark.lenient
 def test_no_event_is_built_while_nobody_listens(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Any] = []
-    monkeypatch.setattr(events.query_executed, "event", lambda **fields: built.append(fields))
+    monkeypatch.setattr(events.query_executed, "_unfrozen", lambda **fields: built.append(fields))
     with instrument(engine), engine.connect() as connection:
         connection.execute(sa.text("select 1"))
     assert not built

@@ -22,7 +22,7 @@ from ...database import (
 from ...failures import tell_failure
 from ...scope import current
 from .askers import innermost
-from .kept import KEY, LENT, OURS, Kept, guarded
+from .kept import KEY, OURS, Kept, guarded
 from .pools import Acquiring, doing
 
 Reason = Literal["recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"]
@@ -134,7 +134,7 @@ class Connections:
     def _taken(self, _connection: Any, record: Any, proxy: Any) -> None:
         try:
             kept: Kept = record.info.get(KEY) or self._keep(record)
-            setattr(proxy, LENT, kept)
+            proxy.events_kept = kept
             if kept.held:  # a StaticPool hands it out to several, and tells of the return of one
                 return
             kept.held, kept.busy, kept.present, kept.proxy = True, 0.0, True, ref(proxy)

@@ -1,8 +1,13 @@
-"""Why a database failed: a closed set of reasons, from SQLSTATE where the driver tells one."""
+"""Why a database failed, from SQLSTATE where the driver tells one, and what it was doing: both closed sets."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy.engine import ExceptionContext
+
 from ...database import DatabaseError, Phase
+from .kept import Kept
 
 # Class 23 is integrity whatever the rest, and so on (SQL:2016 table 38; PostgreSQL's manual, appendix A).
 _STATES: dict[str, DatabaseError] = {
@@ -97,3 +102,31 @@ def by_number(error: Exception) -> DatabaseError | None:
         return _SQLITE.get(number & 0xFF)
     first = error.args[0] if error.args else None
     return _MYSQL.get(first) if type(first) is int else None
+
+
+def phase_of(failure: ExceptionContext, kept: Kept | None, *, answered: bool) -> Phase:
+    """Name what was being done when it failed."""
+    if failure.is_pre_ping:
+        return "ping"
+    context = failure.execution_context
+    # A connection that was lost is made anew by whatever asks next, which then fails without having been sent.
+    if failure.connection is None or (context is None and failure.connection.invalidated):
+        return "connect"
+    if context is not None:
+        if not answered:
+            return "execute"
+        return "fetch" if is_answered(context.cursor) else "compile"
+    if failure.statement is not None:
+        return "compile"
+    ending: Phase = "execute"  # BEGIN, on drivers that send it
+    if kept is not None and kept.failed_in is not None:
+        ending, kept.failed_in = kept.failed_in, None
+    return ending
+
+
+def is_answered(cursor: Any) -> bool:
+    """Tell whether a statement was executed with a cursor; no mark is left where each statement would pay for it."""
+    try:
+        return cursor.description is not None or cursor.rowcount >= 0
+    except Exception:
+        return False

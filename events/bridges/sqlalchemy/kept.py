@@ -14,9 +14,6 @@ from ...failures import tell_failure
 KEY = "events.kept"
 """Where it stands in the ``info`` of a pool's record, which lasts as long as the connection itself."""
 
-LENT = "events_kept"
-"""Where it stands on what a pool lends, for as long as that lasts: by its record it takes thrice as long."""
-
 OURS = "sqlalchemy"
 """What stands for the bridge among the receivers that failed."""
 
@@ -51,7 +48,8 @@ class Kept:
 
 def kept_of(connection: Any) -> Kept | None:
     """Find what is remembered of a pool's connection; None where nothing is."""
-    kept: Kept | None = getattr(connection, LENT, None)
+    # On what a pool lends it stands for as long as that lasts: by the record it takes thrice as long.
+    kept: Kept | None = getattr(connection, "events_kept", None)
     if kept is None and is_lent(connection):
         kept = connection.info.get(KEY)
     return kept

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import dropwhile
-from operator import attrgetter
 from time import perf_counter
 from typing import Any, Literal
 
@@ -13,27 +11,29 @@ from sqlalchemy import MetaData
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from ...database import Operation, Phase, database_failed, query_executed
+from ...binding import Way
+from ...database import Cache, Operation, database_failed, query_executed
 from ...failures import tell_failure
-from ...scope import current
-from .askers import account, tell_lazy_load, without_literals
-from .errors import reason_of
-from .kept import LENT, OURS, Kept, is_lent, kept_of
-from .meanings import HIT, cache_of, form_of, meaning_of, rows_of
+from ...scope import enclosing
+from .askers import account, tell_lazy_load
+from .errors import phase_of, reason_of
+from .kept import OURS, is_lent, kept_of
+from .meanings import cache_of, form_of, meaning_of
+from .slow import log_slow
 from .sql_words import NONE, OTHER, SYSTEM
 from .streams import watch
-from .transactions import check
+from .transactions import take_part
 
-log = logging.getLogger("events.sql")
-
-_LONGEST_READ = 10_000  # characters; read before it is cut, since half a literal is no literal
-_LONGEST_LOGGED = 500
+_MOST_WAYS = 4096  # a program's tables and what is done to them are far fewer
 _READING = frozenset({"select", "set", "savepoint"})
+_REPEATING = frozenset({"set", "savepoint"})
 _STREAMING = frozenset({"stream_results", "yield_per"})
 # Where SQLAlchemy has no statement, and yet something is sent: BEGIN, COMMIT, ROLLBACK, PREPARE TRANSACTION.
 _WITHOUT_STATEMENT = frozenset({"execute", "commit", "rollback"})
 
 Sent = tuple[float, str]
+Known = tuple["Statements", Operation, str, bool, Way]
+"""Who knows it, what it does, its table, whether it only reads, and what tells that it was sent."""
 
 
 class Statements:
@@ -45,6 +45,7 @@ class Statements:
         self._slow = slow
         self._labels: dict[str, str] = {}
         self._tables = -1
+        self._ways: dict[tuple[Operation, str, Cache, bool], Way] = {}
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Give the listeners, with what they listen to."""
@@ -58,31 +59,43 @@ class Statements:
         The pair of events before and after a statement has the same facts; but any listener of a connection's events
         makes each new connection gather all of them, which takes longer than all that is done here.
         """
-        execute, listeners = attrgetter(hook), attrgetter(f"dispatch.{hook}.listeners")
+        many, bare = hook == "do_executemany", hook == "do_execute_no_params"
+        tell = self._tell
+        listening: Sequence[Any] = (None,)  # all that listen to this hook, in order, once that was looked up
 
-        def executing(cursor: Any, statement: str, *more: Any) -> bool | None:
-            context = more[-1]
+        def executing(cursor: Any, statement: str, parameters: Any, context: Any = None) -> bool | None:
+            if bare:
+                context = parameters  # without any, it comes third
             if context is None:
                 return None
             dialect = context.dialect
             began = perf_counter()
             try:
-                # To have executed is to be the last: who came later is asked from here, and may execute itself.
-                if listeners(dialect)[-1] is executing or not handed_on(listeners(dialect), cursor, statement, *more):
-                    execute(dialect)(cursor, statement, *more)
+                if listening[-1] is not executing and handed_on(dialect, cursor, statement, parameters, context):
+                    pass
+                elif many:
+                    dialect.do_executemany(cursor, statement, parameters, context)
+                elif bare:
+                    dialect.do_execute_no_params(cursor, statement, context)
+                else:
+                    dialect.do_execute(cursor, statement, parameters, context)
             except BaseException:
                 context.events_sent = began, statement  # to be told by `_failed`, which knows the error
                 raise
-            ended = perf_counter()
+            duration = perf_counter() - began
             try:
-                self._tell(context, cursor, statement, began, ended)
+                tell(context, cursor, statement, duration)
             except Exception as error:
                 tell_failure(query_executed.name, OURS, error)
             return True
 
-        def handed_on(listening: Iterable[Any], *execution: Any) -> bool:
+        def handed_on(dialect: Any, *execution: Any) -> bool:
+            """Ask who came later, and may execute as well: to have executed is to be the last that is asked."""
+            nonlocal listening
+            listening = getattr(dialect.dispatch, hook).listeners
             later = dropwhile(lambda each: each is not executing, tuple(listening))
-            return any(each(*execution) for each in later if each is not executing)
+            told = execution[:-1] if bare else execution
+            return any(each(*told) for each in later if each is not executing)
 
         return executing
 
@@ -105,8 +118,7 @@ class Statements:
             if sent is not None:
                 context.events_sent = None
                 began, statement = sent
-                operation, _ = meaning_of(context, statement)
-                table = self._tell(context, None, statement, began, ended, error=exception)
+                operation, table = self._tell_failed(context, statement, ended - began, exception)
             elif phase == "fetch":
                 operation, table = meaning_of(context, context.statement)
                 table = self._label(table)
@@ -123,59 +135,87 @@ class Statements:
         except Exception as error:
             tell_failure(database_failed.name, OURS, error)
 
-    def _tell(self, context: Any, cursor: Any, statement: str, began: float, ended: float, *, error: str = "") -> str:
-        """Tell a statement, and give its table."""
+    def _tell(self, context: Any, cursor: Any, statement: str, duration: float) -> None:
+        """Tell a statement that was answered; each pays for this, so little is looked up and little called."""
         connection = context._dbapi_connection  # noqa: SLF001 - the public way is two calls, and may connect again
-        kept: Kept | None = getattr(connection, LENT, None) or kept_of(connection)
-        if kept is None and not is_lent(connection):
-            return NONE
-        duration = ended - began
-        operation, table = meaning_of(context, statement)
-        table = self._labels.get(table) or self._label(table)
+        slow = duration >= self._slow
+        try:
+            kept, known = connection.events_kept, context.compiled.events_known
+            same = known[0] is self and statement is context.statement and not slow
+        except AttributeError:  # seen for the first time, or never kept
+            kept = kept_of(connection)
+            if kept is None and not is_lent(connection):
+                return
+            same = False
+        _, operation, table, reads, emit = known if same else self._know(context, statement, slow=slow)
         if kept is not None:
             kept.busy += duration
-            if kept.transaction is not None:
-                if not kept.checked:
-                    check(kept, context.root_connection)
-                if error or operation not in _READING:
-                    kept.matters = True
-        slow = duration >= self._slow
+            if not (reads and kept.checked):
+                take_part(kept, context, writes=not reads)
+        rows = getattr(cursor, "rowcount", None)
+        # SQLite says 0 of a statement that returns what it changed (up to its last row being fetched).
+        if type(rows) is not int or rows < 0 or (rows == 0 and context.dialect.name == "sqlite"):
+            rows = None
+        emit((duration, rows))
+        options, streams = context.execution_options, context._is_server_side  # noqa: SLF001 - the same
+        if options or slow or streams or enclosing() is not None:
+            self._tell_more(context, statement, operation, table, duration)
+            # The driver streams, or SQLAlchemy does without its help, as on SQLite.
+            if streams or not _STREAMING.isdisjoint(options):
+                watch(context, self._name, kept, table)
+
+    def _know(self, context: Any, statement: str, *, slow: bool) -> Known:
+        """Find what is to be known of a statement; what a compiled one is remembered for holds each time it is sent."""
+        operation, table = meaning_of(context, statement)
+        table = self._label(table)
+        cache = cache_of(context)
+        way = self._ways.get((operation, table, cache, slow))
+        if way is None:
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            way = self._ways[operation, table, cache, slow] = query_executed.bind(
+                "duration", "rows", engine=self._name, operation=operation, table=table, cache=cache, slow=slow
+            )
+        known = self, operation, table, operation in _READING, way
+        own = statement is getattr(context, "statement", None)
+        declared = table != OTHER or self._metadata is None  # others may be later
+        if own and declared and cache == "hit" and not slow:
+            context.compiled.events_known = known
+        return known
+
+    def _tell_failed(self, context: Any, statement: str, duration: float, error: str) -> tuple[Operation, str]:
+        """Tell a statement that failed; give what it does, and its table."""
+        operation, table = meaning_of(context, statement)
+        connection = context._dbapi_connection  # noqa: SLF001 - the public way may connect again
+        kept = kept_of(connection)
+        if kept is None and not is_lent(connection):
+            return operation, NONE
+        table = self._label(table)
+        if kept is not None:
+            kept.busy += duration
+            take_part(kept, context, writes=True)
         query_executed.emit(
             engine=self._name,
             operation=operation,
             table=table,
             duration=duration,
             error=error,
-            rows=None if error else rows_of(cursor, context),
-            cache="hit" if context.cache_hit is HIT else cache_of(context),
-            slow=slow,
+            cache=cache_of(context),
+            slow=duration >= self._slow,
         )
-        if current.get() is not None:
-            account(duration, None if operation in {"savepoint", "set"} else form_of(context, statement), table)
+        self._tell_more(context, statement, operation, table, duration)
+        return operation, table
+
+    def _tell_more(self, context: Any, statement: str, operation: Operation, table: str, duration: float) -> None:
+        """Tell what there is to say of a statement beside itself."""
+        if enclosing() is not None:
+            account(duration, None if operation in _REPEATING else form_of(context, statement), table)
         options = context.execution_options.get("_sa_orm_load_options")
         # Not "is_relationship_load", which is true as well for selectinload, the cure.
         if options is not None and options._lazy_loaded_from is not None:  # noqa: SLF001 - do_orm_execute tells it in public, at twice the cost
             tell_lazy_load(context)
-        if slow:
-            self._log(operation, table, duration, statement)
-        # The driver streams, or SQLAlchemy does without its help, as on SQLite.
-        if context._is_server_side or not _STREAMING.isdisjoint(context.execution_options):  # noqa: SLF001 - the same
-            watch(context, self._name, kept, table)
-        return table
-
-    def _log(self, operation: Operation, table: str, duration: float, statement: str) -> None:
-        scope = current.get()
-        fields = scope.fields if scope is not None else {}
-        log.warning(
-            "slow statement: %.3f s, %s %s on %s, agent %s, run %s: %s",
-            duration,
-            operation,
-            table,
-            self._name,
-            fields.get("agent_name", "none"),
-            fields.get("run_id", "none"),
-            without_literals(statement[:_LONGEST_READ])[:_LONGEST_LOGGED],
-        )
+        if duration >= self._slow:
+            log_slow(self._name, operation, table, duration, statement)
 
     def _label(self, table: str) -> str:
         """Give the name to tell of a table."""
@@ -189,31 +229,3 @@ class Statements:
                 name: name for name in (*names, NONE, SYSTEM, OTHER)
             }
         return self._labels.get(table, OTHER)
-
-
-def phase_of(failure: ExceptionContext, kept: Kept | None, *, answered: bool) -> Phase:
-    """Name what was being done when it failed."""
-    if failure.is_pre_ping:
-        return "ping"
-    context = failure.execution_context
-    # A connection that was lost is made anew by whatever asks next, which then fails without having been sent.
-    if failure.connection is None or (context is None and failure.connection.invalidated):
-        return "connect"
-    if context is not None:
-        if not answered:
-            return "execute"
-        return "fetch" if is_answered(context.cursor) else "compile"
-    if failure.statement is not None:
-        return "compile"
-    ending: Phase = "execute"  # BEGIN, on drivers that send it
-    if kept is not None and kept.failed_in is not None:
-        ending, kept.failed_in = kept.failed_in, None
-    return ending
-
-
-def is_answered(cursor: Any) -> bool:
-    """Tell whether a statement was executed with a cursor; no mark is left where each statement would pay for it."""
-    try:
-        return cursor.description is not None or cursor.rowcount >= 0
-    except Exception:
-        return False

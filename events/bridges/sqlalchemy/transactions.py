@@ -116,11 +116,16 @@ class Transactions:
         return told
 
 
-def check(kept: Kept, connection: Connection) -> None:
-    """See, at its first statement, whether a transaction is one at all."""
-    kept.checked = True
-    if autocommits(connection):
-        kept.transaction = None
+def take_part(kept: Kept, context: Any, *, writes: bool) -> None:
+    """Count a statement into its transaction, if that is one at all, which is seen at its first statement."""
+    if kept.transaction is None:
+        return
+    if not kept.checked:
+        kept.checked = True
+        if autocommits(context.root_connection):
+            kept.transaction = None
+    if writes:
+        kept.matters = True
 
 
 def autocommits(connection: Connection) -> bool:

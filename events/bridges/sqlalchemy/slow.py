@@ -1,0 +1,30 @@
+"""The log line of a slow statement: its text, and who asked, which are no labels."""
+
+from __future__ import annotations
+
+import logging
+
+from ...database import Operation
+from ...scope import enclosing
+from .askers import without_literals
+
+log = logging.getLogger("events.sql")
+
+_LONGEST_READ = 10_000  # characters; read before it is cut, since half a literal is no literal
+_LONGEST_LOGGED = 500
+
+
+def log_slow(engine: str, operation: Operation, table: str, duration: float, statement: str) -> None:
+    """Log a statement without the values in it."""
+    scope = enclosing()
+    fields = scope.fields if scope is not None else {}
+    log.warning(
+        "slow statement: %.3f s, %s %s on %s, agent %s, run %s: %s",
+        duration,
+        operation,
+        table,
+        engine,
+        fields.get("agent_name", "none"),
+        fields.get("run_id", "none"),
+        without_literals(statement[:_LONGEST_READ])[:_LONGEST_LOGGED],
+    )

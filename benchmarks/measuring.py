@@ -19,7 +19,7 @@ class Claim:
     """A figure with its bar.
 
     ``ours`` and each of the ``peers`` hold one figure a round; their medians are compared with the bar. ``runs`` holds
-    what they were reckoned from, its unit in the key. ``stands`` is what a figure that misses its bar is known to be.
+    what they were reckoned from, its unit in the key.
     """
 
     what: str
@@ -30,7 +30,6 @@ class Claim:
     peers: Runs = field(default_factory=dict)
     runs: Runs = field(default_factory=dict)
     note: str = ""
-    stands: float | None = None
 
     @property
     def measured(self) -> float:
@@ -42,11 +41,10 @@ class Claim:
         return self.measured < self.bar if self.better == "higher" else self.measured > self.bar
 
     def is_far_off(self, slack: float) -> bool:
-        """Tell whether the figure is off by more than a share: of the bar, or of where it is known to stand."""
-        expected = self.bar if self.stands is None else self.stands
+        """Tell whether the figure misses the bar by more than a share of it."""
         if self.better == "higher":
-            return self.measured < expected * (1 - slack)
-        return self.measured > expected * (1 + slack)
+            return self.measured < self.bar * (1 - slack)
+        return self.measured > self.bar * (1 + slack)
 
 
 def alternately(

@@ -203,16 +203,15 @@ class Interrupted(Exception):
 
 
 @pytest.fixture
-def interrupting() -> Iterator[Callable[[float], None]]:
-    """Raise from a signal's handler after so many seconds."""
+def interrupted() -> Iterator[signal.Signals]:
+    """Give a signal whose handler raises; not the one that ends tests that take too long."""
 
     def handle(*_: object) -> None:
         raise Interrupted
 
-    before = signal.signal(signal.SIGALRM, handle)
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds) and None
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    before = signal.signal(signal.SIGVTALRM, handle)
+    yield signal.SIGVTALRM
+    signal.signal(signal.SIGVTALRM, before)
 
 
 def is_free() -> bool:
@@ -224,24 +223,23 @@ def is_free() -> bool:
     return taken
 
 
-def test_what_a_signals_handler_raises_leaves_the_lock_free(interrupting: Callable[[float], None]) -> None:
+@pytest.mark.usefixtures("interrupted")
+def test_what_a_signals_handler_raises_leaves_the_lock_free() -> None:
     """At whatever moment it comes; whoever told the event sees it."""
     bench = Bench(mover, [1.0])
 
-    def move_on() -> None:
+    def move_until_interrupted(after: float) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, after)  # it counts this process's CPU time, in steps of milliseconds
         while True:
             bench.move(Event(c=1))
 
     for number in range(300):
-        interrupting(0.0002 + number * 1e-6)
         with pytest.raises(Interrupted):
-            move_on()
+            move_until_interrupted(0.0002 + number * 1e-6)
     assert is_free()
 
 
-def test_what_a_signals_handler_raises_is_seen_by_who_waits_for_the_lock(
-    interrupting: Callable[[float], None],
-) -> None:
+def test_what_a_signals_handler_raises_is_seen_by_who_waits_for_the_lock(interrupted: signal.Signals) -> None:
     bench = Bench(mover, [1.0])
     held, done = threading.Event(), threading.Event()
 
@@ -250,17 +248,19 @@ def test_what_a_signals_handler_raises_is_seen_by_who_waits_for_the_lock(
             held.set()
             done.wait()
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=hold, daemon=True)
+    interruption = threading.Timer(0.05, signal.pthread_kill, (threading.get_ident(), interrupted))
     holder.start()
-    held.wait()
+    assert held.wait(10)
+    interruption.start()
     try:
-        interrupting(0.05)
         with pytest.raises(Interrupted):
             bench.move(Event(c=1))
         assert not is_free()
     finally:
         done.set()
         holder.join()
+        interruption.join()
     assert is_free()
 
 

@@ -21,7 +21,7 @@ TOO_MUCH = 2.0**63  # an amount without a unit: past every counter and identifie
 def limits(row: Metric) -> tuple[float, float]:
     """Say the least amount that a row takes, and the one from which it takes none."""
     unit = mark(roles(row.on)[str(row.of)], Unit)
-    return LEAST if row.kind == "gauge" else 0, unit.most if unit else TOO_MUCH
+    return LEAST if row.kind == "gauge" else 0.0, unit.most if unit else TOO_MUCH
 
 
 def refuse(value: Any, least: float, limit: float, name: str) -> None:

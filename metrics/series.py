@@ -7,10 +7,9 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from metrics.stock.moving import LOCK
-
 from .instruments import Metric
 from .labels import Labels
+from .stock.lock import LOCK
 from .workers import Workers
 
 

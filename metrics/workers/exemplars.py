@@ -15,7 +15,7 @@ from zlib import crc32
 
 from prometheus_client.samples import Exemplar
 
-from metrics.stock.moving import LOCK
+from metrics.stock.lock import LOCK
 
 from .layout import MARK, RECORD
 

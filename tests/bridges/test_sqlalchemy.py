@@ -382,7 +382,7 @@ def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
     assert told(seen) == [("ddl", table) for table in "abcde" for _ in range(2)] * 2
 
 
-def test_a_statement_is_slow_each_time_that_it_is(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_statement_is_slow_each_time_that_it_is(engine: sa.Engine) -> None:
     """Whether it was remembered as a fast one or not."""
     with instrument(engine, slow=0.05), engine.connect() as connection, events.query_executed.captured() as seen:
         sqlite: Any = connection.connection.dbapi_connection

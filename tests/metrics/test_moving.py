@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.values import MutexValue
 
 from metrics.stock import moving
-from metrics.stock.moving import LOCK, Moved, Mover, Take, mover, public
+from metrics.stock.lock import LOCK
+from metrics.stock.moving import Moved, Mover, Take, mover, public
 from metrics.workers import Workers
 
 
@@ -270,7 +271,7 @@ from threading import Event, Thread
 from prometheus_client import CollectorRegistry
 from events import tool_called
 from metrics import CATALOGUE, subscribe
-from metrics.stock.moving import LOCK
+from metrics.stock.lock import LOCK
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads at every fork
 subscribe(CATALOGUE, CollectorRegistry())

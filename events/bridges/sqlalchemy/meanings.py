@@ -58,15 +58,6 @@ def written_by(context: Any) -> Description | None:
     return ("delete", label) if context.isdelete else None
 
 
-def rows_of(cursor: Any, context: Any) -> int | None:
-    """Read how many rows were returned or matched, where the driver knows."""
-    rows = getattr(cursor, "rowcount", None)
-    if type(rows) is not int or rows < 0:
-        return None
-    # SQLite says 0 of a statement that returns what it changed (up to its last row being fetched).
-    return None if rows == 0 and context.dialect.name == "sqlite" else rows
-
-
 def cache_of(context: Any) -> Cache:
     """Tell whether the statement was compiled before; text as the program wrote it needs no compiling."""
     return "none" if context.compiled is None else _CACHES.get(context.cache_hit, "none")

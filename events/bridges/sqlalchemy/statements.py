@@ -140,19 +140,19 @@ class Statements:
         connection = context._dbapi_connection  # noqa: SLF001 - the public way is two calls, and may connect again
         slow = duration >= self._slow
         try:
-            kept, known = connection.events_kept, context.compiled.events_known
+            kept, known, rows = connection.events_kept, context.compiled.events_known, cursor.rowcount
             same = known[0] is self and statement is context.statement and not slow
         except AttributeError:  # seen for the first time, or never kept
             kept = kept_of(connection)
             if kept is None and not is_lent(connection):
                 return
+            rows = getattr(cursor, "rowcount", None)
             same = False
         _, operation, table, reads, emit = known if same else self._know(context, statement, slow=slow)
         if kept is not None:
             kept.busy += duration
             if not (reads and kept.checked):
                 take_part(kept, context, writes=not reads)
-        rows = getattr(cursor, "rowcount", None)
         # SQLite says 0 of a statement that returns what it changed (up to its last row being fetched).
         if type(rows) is not int or rows < 0 or (rows == 0 and context.dialect.name == "sqlite"):
             rows = None

@@ -108,7 +108,7 @@ class Signal(NamedSignal, Generic[P, E]):
         >>> sent((0.002, 1))  # doctest: +SKIP
 
         Receivers learn what they would by `emit`, and it raises no more than that does. Where each receiver is a
-        `Binding`, as the metrics are, it takes a third of the time: they do once what depends on known fields alone,
+        `Binding`, as the metrics are, it takes a quarter of the time: they do once what depends on known fields alone,
         and no event is built.
 
         Raises:

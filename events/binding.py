@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from .callables import name_of
 from .failures import tell_failure
-from .scope import enclosing
+from .scope import Scope, enclosing
 
 if TYPE_CHECKING:
     from .signal import Signal
 
 Way = Callable[[tuple[Any, ...]], None]
 """Takes the values of the fields that are named, in order."""
+
+Emit = Callable[[tuple[Any, ...]], Scope | None]
+"""The same; gives the scope that the event was told in, if any, so that who tells need not look it up again."""
 
 
 class Binding(ABC):
@@ -34,28 +37,31 @@ class Binding(ABC):
         """
 
 
-def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> Way:
+def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> Emit:
     """Make what emits a signal's event with the values of the fields that are named; see `Signal.bind`."""
     signature(signal.event).bind(**dict.fromkeys(named), **known)
     settled = {**defaults_of(signal, named), **known}
     # Receivers, what tells all of them, and for whom that fails: no thread sees one without the others.
     ready: tuple[list[Any], Way | None, str] = [], None, ""
 
-    def emit(values: tuple[Any, ...]) -> None:
+    def emit(values: tuple[Any, ...]) -> Scope | None:
         nonlocal ready
         heard_by, way, name = ready
         if signal._heard_by is not heard_by:  # noqa: SLF001 - the other half of this: a receiver came or went
-            ready = heard_by, way, name = signal._heard_by, *way_to(signal, named, settled)  # noqa: SLF001
-        if way is None or signal.is_muted:
+            heard_by = signal._heard_by  # noqa: SLF001
+            way, name = way_to(signal, heard_by, named, settled)
+            ready = heard_by, way, name
+        scope = enclosing()
+        if way is None:
             emit_whole(values)
-            return
+            return scope
         try:
-            scope = enclosing()
             if scope is not None:
                 scope.add(signal.name, {**known, **dict(zip(named, values, strict=True))})
             way(values)
         except Exception as error:
             tell_failure(signal.name, name, error)
+        return scope
 
     def emit_whole(values: tuple[Any, ...]) -> None:
         try:
@@ -75,14 +81,19 @@ def defaults_of(signal: Signal[..., Any], named: tuple[str, ...]) -> dict[str, A
     return {each.name: each.default for each in of_class if each.default is not MISSING and each.name not in told}
 
 
-def way_to(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> tuple[Way | None, str]:
-    """Give what tells every receiver, and the receiver's name; None if one cannot bind, or may vanish by itself."""
-    heard_by = signal._heard_by  # noqa: SLF001 - the other half of this
-    receivers = signal._look_up()  # noqa: SLF001
+def way_to(
+    signal: Signal[..., Any], heard_by: list[Any], named: tuple[str, ...], known: Mapping[str, Any]
+) -> tuple[Way | None, str]:
+    """Give what tells every receiver, and for whom that fails.
+
+    None if one cannot bind or may vanish by itself, and while none is to hear.
+    """
     if not heard_by:
-        return None, ""
+        signal._look_up()  # noqa: SLF001 - fills it, unless a receiver came or went meanwhile
+    if not heard_by or signal.is_muted:
+        return None, "emit"
     ways: list[tuple[Way, str]] = []
-    for receiver in receivers:
+    for receiver in heard_by[0]:
         name = name_of(receiver)
         try:
             way = receiver.bind(known, named) if isinstance(receiver, Binding) else None
@@ -90,9 +101,9 @@ def way_to(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str,
             tell_failure(signal.name, name, error)
             way = None
         if way is None:
-            return None, ""
+            return None, "emit"
         ways.append((way, name))
-    return ways[0] if len(ways) == 1 else (one_by_one(signal.name, ways), "")
+    return ways[0] if len(ways) == 1 else (one_by_one(signal.name, ways), "emit")
 
 
 def one_by_one(signal: str, ways: Iterable[tuple[Way, str]]) -> Way:

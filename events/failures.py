@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
@@ -37,10 +38,12 @@ def tell_failure(signal: str, receiver: str, error: BaseException) -> None:
     """Report that a listener of a signal failed: told as `receiver_failed`, logged at most once a minute.
 
     Under `strict` the error is raised instead. The log holds the error's type and place, not its message: a message
-    may quote what it was given.
+    may quote what it was given. Of what the end of the interpreter takes away, nothing is said.
     """
     if strict_blocks:
         raise error
+    if sys.is_finalizing():
+        return
     now = monotonic()
     if now - _last_logged.get((signal, receiver), -_LOG_EVERY) >= _LOG_EVERY:
         _last_logged[signal, receiver] = now

@@ -13,7 +13,7 @@ from weakref import ReferenceType
 
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
-from .binding import Way, bound
+from .binding import Emit, bound
 from .callables import is_async, name_of
 from .failures import strict_blocks, tell_failure
 from .fields import inherited_fields
@@ -45,7 +45,7 @@ class Signal(NamedSignal, Generic[P, E]):
     _inherited: tuple[str, ...]
     _unfrozen: Callable[..., Any] | None
     _heard_by: list[tuple[Callable[[E], Any], ...]]
-    """Empty, or the receivers if all are kept alive; a new list whenever one comes or goes."""
+    """Empty, or the receivers if all are kept alive; a new list whenever one comes or goes, or all are muted."""
 
     def __new__(cls, event: Callable[P, E], namespace: Namespace | None = None) -> Signal[P, E]:
         check_event(event)
@@ -101,7 +101,7 @@ class Signal(NamedSignal, Generic[P, E]):
             else:
                 self._deliver(event)
 
-    def bind(self, *named: str, **known: Any) -> Way:
+    def bind(self, *named: str, **known: Any) -> Emit:
         """Give what emits this event over and over: it takes a tuple of the values of the fields that are ``named``.
 
         >>> sent = query_executed.bind("duration", "rows", operation="select", table="campaigns")  # doctest: +SKIP
@@ -172,6 +172,16 @@ class Signal(NamedSignal, Generic[P, E]):
         """Call ``receiver`` no more; one that was never connected is nothing."""
         super().disconnect(receiver, sender)
         self._heard_by = []
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Tell nobody while the block runs."""
+        try:
+            with super().muted():
+                self._heard_by = []
+                yield
+        finally:
+            self._heard_by = []
 
     @contextmanager
     def captured(self) -> Iterator[list[E]]:

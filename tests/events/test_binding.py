@@ -122,7 +122,22 @@ def test_a_muted_signal_tells_nothing(sent: Signal[..., Sent]) -> None:
     emit((1,))
     with sent.muted():
         emit((2,))
-    assert ready.values == [(1,)]
+        sent.bind("size", kind="parcel")((3,))
+    emit((4,))
+    assert ready.values == [(1,), (4,)]
+    assert ready.events == []
+
+
+@pytest.mark.parametrize("receivers", [[], [Ready()], [Ready(able=False)]], ids=["unheard", "bound", "by events"])
+def test_it_gives_the_scope_that_it_was_told_in(sent: Signal[..., Sent], receivers: list[Ready]) -> None:
+    for receiver in receivers:
+        sent.connect(receiver)
+    emit = sent.bind("size", kind="parcel")
+    with agent_run(agent_name="packer"):
+        scope = emit((1,))
+    assert scope is not None
+    assert scope.kind == "agent"
+    assert emit((2,)) is None
 
 
 def test_it_adds_to_the_totals_of_its_scope() -> None:
@@ -193,9 +208,12 @@ class TestNothingReachesTheSender:
         assert [failure.receiver for failure in failures] == ["emit"]
 
     @pytest.mark.parametrize("values", [(), (1, 2), None])
-    def test_of_such_values_inside_a_scope(self, sent: Signal[..., Sent], values: Any) -> None:
-        ready = sent.connect(Ready())
+    @pytest.mark.parametrize(("receivers", "named"), [(0, "emit"), (1, "Ready"), (2, "emit")])
+    def test_of_such_values_inside_a_scope(
+        self, sent: Signal[..., Sent], values: Any, receivers: int, named: str
+    ) -> None:
+        told = [sent.connect(Ready()).values for _ in range(receivers)]
         with agent_run(agent_name="packer"), receiver_failed.captured() as failures:
             sent.bind("size", kind="parcel")(values)
-        assert ready.values == []
-        assert [failure.receiver for failure in failures] == ["Ready"]
+        assert told == [[]] * receivers
+        assert [failure.receiver for failure in failures] == [named]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from dataclasses import dataclass
 from threading import Barrier, Thread
 from typing import Any
@@ -223,3 +225,21 @@ def test_a_misspelt_field_of_a_span_does_not_touch_the_work(caplog: pytest.LogCa
         ("agent_finished", "emit"),
     ]
     assert __file__ in caplog.text
+
+
+def test_what_fails_as_the_interpreter_ends_is_nobodys_trouble() -> None:
+    """By then modules are gone: receivers fail that never did, and nothing can be imported to tell it."""
+    script = """
+import builtins
+from events import tool_called
+
+class Last:
+    def __del__(self, emit=tool_called.emit):
+        print("the last one")
+        emit(tool_name="search", status="success", duration=0.1)
+
+tool_called.connect(lambda event: 1 / 0)
+builtins.last = Last()  # goes last of all
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the last one\n", "")

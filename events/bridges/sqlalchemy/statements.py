@@ -7,11 +7,11 @@ from itertools import dropwhile
 from time import perf_counter
 from typing import Any, Literal
 
-from sqlalchemy import MetaData
+from sqlalchemy import Dialect, MetaData
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from ...binding import Way
+from ...binding import Emit
 from ...database import Cache, Operation, database_failed, query_executed
 from ...failures import tell_failure
 from ...scope import enclosing
@@ -32,8 +32,8 @@ _STREAMING = frozenset({"stream_results", "yield_per"})
 _WITHOUT_STATEMENT = frozenset({"execute", "commit", "rollback"})
 
 Sent = tuple[float, str]
-Known = tuple["Statements", Operation, str, bool, Way]
-"""Who knows it, what it does, its table, whether it only reads, and what tells that it was sent."""
+Known = tuple["Statements", Operation, str, bool, bool, Emit]
+"""Who knows it, what it does, its table, whether it only reads, whether its rows are counted, and what tells of it."""
 
 
 class Statements:
@@ -45,7 +45,7 @@ class Statements:
         self._slow = slow
         self._labels: dict[str, str] = {}
         self._tables = -1
-        self._ways: dict[tuple[Operation, str, Cache, bool], Way] = {}
+        self._ways: dict[tuple[Operation, str, Cache, bool], Emit] = {}
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Give the listeners, with what they listen to."""
@@ -138,27 +138,22 @@ class Statements:
     def _tell(self, context: Any, cursor: Any, statement: str, duration: float) -> None:
         """Tell a statement that was answered; each pays for this, so little is looked up and little called."""
         connection = context._dbapi_connection  # noqa: SLF001 - the public way is two calls, and may connect again
-        slow = duration >= self._slow
         try:
-            kept, known, rows = connection.events_kept, context.compiled.events_known, cursor.rowcount
-            same = known[0] is self and statement is context.statement and not slow
+            kept, known = connection.events_kept, context.compiled.events_known
         except AttributeError:  # seen for the first time, or never kept
-            kept = kept_of(connection)
+            kept, known = kept_of(connection), (None,)
             if kept is None and not is_lent(connection):
                 return
-            rows = getattr(cursor, "rowcount", None)
-            same = False
-        _, operation, table, reads, emit = known if same else self._know(context, statement, slow=slow)
+        if known[0] is not self or statement is not context.statement or duration >= self._slow:
+            known = self._know(context, statement, slow=duration >= self._slow)
+        _, operation, table, reads, counted, emit = known
         if kept is not None:
             kept.busy += duration
             if not (reads and kept.checked):
                 take_part(kept, context, writes=not reads)
-        # SQLite says 0 of a statement that returns what it changed (up to its last row being fetched).
-        if type(rows) is not int or rows < 0 or (rows == 0 and context.dialect.name == "sqlite"):
-            rows = None
-        emit((duration, rows))
+        scope = emit((duration, rows_of(cursor, context.dialect) if counted else None))
         options, streams = context.execution_options, context._is_server_side  # noqa: SLF001 - the same
-        if options or slow or streams or enclosing() is not None:
+        if scope is not None or options or streams or duration >= self._slow:
             self._tell_more(context, statement, operation, table, duration)
             # The driver streams, or SQLAlchemy does without its help, as on SQLite.
             if streams or not _STREAMING.isdisjoint(options):
@@ -176,7 +171,9 @@ class Statements:
             way = self._ways[operation, table, cache, slow] = query_executed.bind(
                 "duration", "rows", engine=self._name, operation=operation, table=table, cache=cache, slow=slow
             )
-        known = self, operation, table, operation in _READING, way
+        reads = operation in _READING
+        counted = not (reads and context.dialect.name == "sqlite")  # of what SQLite reads it never says how much
+        known = self, operation, table, reads, counted, way
         own = statement is getattr(context, "statement", None)
         declared = table != OTHER or self._metadata is None  # others may be later
         if own and declared and cache == "hit" and not slow:
@@ -229,3 +226,11 @@ class Statements:
                 name: name for name in (*names, NONE, SYSTEM, OTHER)
             }
         return self._labels.get(table, OTHER)
+
+
+def rows_of(cursor: Any, dialect: Dialect) -> int | None:
+    """Give how many rows a statement returned or matched; None where the driver does not say."""
+    rows = getattr(cursor, "rowcount", None)
+    # SQLite says 0 of a statement that returns what it changed (up to its last row being fetched).
+    unknown = type(rows) is not int or rows < 0 or (rows == 0 and dialect.name == "sqlite")
+    return None if unknown else rows

@@ -33,7 +33,7 @@ def measure(short: bool) -> list[Claim]:
     if hasattr(os, "sched_setaffinity"):
         # Client and server on one core: waking another one up takes as long as the query, or not, by luck.
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    sittings = 3 if short else 7
+    sittings = 3 if short else 11
     with server() as postgresql:
         # Two processes share the machine with all else.
         wire = scenarios(WAYS, postgresql, sittings, rounds=2 * SITTING)

@@ -56,7 +56,7 @@ def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, 
             emit_whole(values)
             return scope
         try:
-            if scope is not None:
+            if scope is not None and scope.wants(signal.name):
                 scope.add(signal.name, {**known, **dict(zip(named, values, strict=True))})
             way(values)
         except Exception as error:
@@ -72,6 +72,31 @@ def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, 
             signal.emit(**known, **told)
 
     return emit
+
+
+class Emitters(dict[tuple[Any, ...], Emit]):
+    """What emits a signal's events, by the values of some fields: bound when first asked for; see `Signal.bind_by`."""
+
+    MOST = 4096
+    """How many are remembered."""
+
+    def __init__(
+        self, signal: Signal[..., Any], by: tuple[str, ...], named: tuple[str, ...], known: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self._signal = signal
+        self._by = by
+        self._named = named
+        self._known = known
+
+    def __missing__(self, values: tuple[Any, ...]) -> Emit:
+        """Bind what was not asked for before."""
+        if len(self) >= self.MOST:
+            self.clear()
+        emit = self[values] = bound(
+            self._signal, self._named, {**self._known, **dict(zip(self._by, values, strict=True))}
+        )
+        return emit
 
 
 def defaults_of(signal: Signal[..., Any], named: tuple[str, ...]) -> dict[str, Any]:

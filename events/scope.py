@@ -58,6 +58,15 @@ class Scope:
             for thing in attached.values():
                 thing.end()
 
+    def wants(self, signal: str) -> bool:
+        """Tell whether this scope, or one around it, adds up anything of a signal's events."""
+        scope: Scope | None = self
+        while scope is not None:
+            if signal in scope.wanted:
+                return True
+            scope = scope.parent
+        return False
+
     def add(self, signal: str, told: Mapping[str, Any]) -> None:
         """Add what an event told to this scope and to every one around it.
 

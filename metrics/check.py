@@ -17,6 +17,9 @@ from .catalogue import BOUNDS, CONTEXT, SERIES_BUDGET, every_signal
 from .instruments import AnySignal, Metric
 from .subscriber import declared
 
+TELLING = ("emit", "bind", "bind_by")
+"""Methods of a signal that tell its event, or give what does."""
+
 
 class SourceNotFound(LookupError):
     """A source to look through is neither a package that can be imported nor a folder."""
@@ -141,11 +144,11 @@ def bridges_in(imported: str) -> Iterator[str]:
 def emissions(called: ast.expr, spans: Mapping[str, Span[...]], renamed: Mapping[str, str]) -> Iterator[str]:
     """Name the signals that calling an expression emits."""
     method = None
-    if isinstance(called, ast.Attribute) and called.attr in ("emit", "bind", "wrap"):
+    if isinstance(called, ast.Attribute) and called.attr in (*TELLING, "wrap"):
         method, called = called.attr, called.value
     name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
     name = renamed.get(name, name)
-    if method in ("emit", "bind"):
+    if method in TELLING:
         yield name
     elif name in spans:
         yield from (spans[name].started.name, spans[name].finished.name)

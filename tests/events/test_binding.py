@@ -128,6 +128,31 @@ def test_a_muted_signal_tells_nothing(sent: Signal[..., Sent]) -> None:
     assert ready.events == []
 
 
+def test_each_choice_of_fields_is_bound_once(sent: Signal[..., Sent], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are remembered; past that, once more."""
+    monkeypatch.setattr("events.binding.Emitters.MOST", 2)
+    choices = sent.bind_by(("kind", "urgent"), ("size",), weight=0.5)
+    with sent.captured() as seen:
+        choices["parcel", True]((1,))
+        choices["letter", False]((2,))
+        assert choices["parcel", True] is choices["parcel", True]
+        choices["card", False]((3,))
+    assert list(choices) == [("card", False)]
+    assert seen == [
+        Sent(kind="parcel", size=1, weight=0.5, urgent=True),
+        Sent(kind="letter", size=2, weight=0.5),
+        Sent(kind="card", size=3, weight=0.5),
+    ]
+
+
+@pytest.mark.parametrize(("choice", "error"), [(("parcel",), ValueError), (([], True), TypeError)])
+def test_a_choice_that_does_not_fit_is_refused(
+    sent: Signal[..., Sent], choice: tuple[Any, ...], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        sent.bind_by(("kind", "urgent"), ("size",))[choice]
+
+
 @pytest.mark.parametrize("receivers", [[], [Ready()], [Ready(able=False)]], ids=["unheard", "bound", "by events"])
 def test_it_gives_the_scope_that_it_was_told_in(sent: Signal[..., Sent], receivers: list[Ready]) -> None:
     for receiver in receivers:
@@ -209,11 +234,13 @@ class TestNothingReachesTheSender:
 
     @pytest.mark.parametrize("values", [(), (1, 2), None])
     @pytest.mark.parametrize(("receivers", "named"), [(0, "emit"), (1, "Ready"), (2, "emit")])
-    def test_of_such_values_inside_a_scope(
-        self, sent: Signal[..., Sent], values: Any, receivers: int, named: str
-    ) -> None:
-        told = [sent.connect(Ready()).values for _ in range(receivers)]
+    def test_of_such_values_inside_a_scope_that_adds_them_up(self, values: Any, receivers: int, named: str) -> None:
+        told = [Ready() for _ in range(receivers)]
+        for ready in told:
+            llm_called.connect(ready)
         with agent_run(agent_name="packer"), receiver_failed.captured() as failures:
-            sent.bind("size", kind="parcel")(values)
-        assert told == [[]] * receivers
+            llm_called.bind("duration", model="m", status="success")(values)
+        for ready in told:
+            llm_called.disconnect(ready)
+        assert [ready.values for ready in told] == [[]] * receivers
         assert [failure.receiver for failure in failures] == [named]

@@ -105,8 +105,9 @@ def test_spans_and_wraps_emit_both_ends(tmp_path: Path) -> None:
     assert {"agent_started", "agent_finished"} <= read([str(tmp_path)]).emitted
 
 
-def test_what_is_bound_to_be_emitted_is(tmp_path: Path) -> None:
-    (tmp_path / "code.py").write_text("import events\nsent = events.query_executed.bind('duration', table='runs')\n")
+@pytest.mark.parametrize("bound", ["bind('duration', table='runs')", "bind_by(('table',), ('duration',))"])
+def test_what_is_bound_to_be_emitted_is(tmp_path: Path, bound: str) -> None:
+    (tmp_path / "code.py").write_text(f"import events\nsent = events.query_executed.{bound}\n")
     assert "query_executed" in read([str(tmp_path)]).emitted
 
 

@@ -18,6 +18,10 @@ CLIENT_GONE = 499  # nginx's number for a client that closed the connection; no 
 METHODS: dict[str, Method] = {method: method for method in get_args(Method) if method != "other"}
 NOT_ALLOWED = 405
 BODILESS = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
+EMITTERS = http_request_finished.bind_by(
+    ("method", "endpoint", "status_code", "outcome", "streamed", "error"),
+    ("duration", "first_byte", "request_size", "response_size"),
+)
 _NO_FIELDS: dict[str, Any] = {}
 _NO_TOTALS: dict[str, tuple[tuple[str, str | None], ...]] = {}
 FILES = ("http.response.pathsend", "http.response.zerocopysend")  # ASGI's extensions: the server reads the file itself
@@ -160,18 +164,13 @@ class Exchange:
             name = name or "IncompleteResponse"
         try:
             scope = self._scope
-            http_request_finished.emit(
-                # What the route does not have is of the client's choosing: a scanner would fill the room for pairs.
-                method="other" if status == NOT_ALLOWED else METHODS.get(scope["method"], "other"),
-                endpoint=self._templates.name(scope, status),
-                status_code=code,
-                outcome=outcome,
-                duration=duration,
-                first_byte=duration if whole and self._first is None else self._first,
-                streamed=self._streamed,
-                request_size=self._given if self._read else unread(scope, self._given),
-                response_size=self._length if self._unseen else self._sent,
-                error=name,
+            # What the route does not have is of the client's choosing: a scanner would fill the room for pairs.
+            method = "other" if status == NOT_ALLOWED else METHODS.get(scope["method"], "other")
+            endpoint = self._templates.name(scope, status)
+            first_byte = duration if whole and self._first is None else self._first
+            given = self._given if self._read else unread(scope, self._given)
+            EMITTERS[method, endpoint, int(code), outcome, self._streamed, name](
+                (duration, first_byte, given, self._length if self._unseen else self._sent)
             )
         except Exception as failure:
             self._fail(failure)

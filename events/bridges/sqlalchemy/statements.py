@@ -12,7 +12,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from ...binding import Emit
-from ...database import Cache, Operation, database_failed, query_executed
+from ...database import Operation, database_failed, query_executed
 from ...failures import tell_failure
 from ...scope import enclosing
 from .askers import account, tell_lazy_load
@@ -24,7 +24,6 @@ from .sql_words import NONE, OTHER, SYSTEM
 from .streams import watch
 from .transactions import take_part
 
-_MOST_WAYS = 4096  # a program's tables and what is done to them are far fewer
 _READING = frozenset({"select", "set", "savepoint"})
 _REPEATING = frozenset({"set", "savepoint"})
 _STREAMING = frozenset({"stream_results", "yield_per"})
@@ -45,7 +44,8 @@ class Statements:
         self._slow = slow
         self._labels: dict[str, str] = {}
         self._tables = -1
-        self._ways: dict[tuple[Operation, str, Cache, bool], Emit] = {}
+        by = ("operation", "table", "cache", "slow")
+        self._emitters = query_executed.bind_by(by, ("duration", "rows"), engine=name)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Give the listeners, with what they listen to."""
@@ -140,11 +140,12 @@ class Statements:
         connection = context._dbapi_connection  # noqa: SLF001 - the public way is two calls, and may connect again
         try:
             kept, known = connection.events_kept, context.compiled.events_known
+            same = known[0] is self and statement is context.statement
         except AttributeError:  # seen for the first time, or never kept
-            kept, known = kept_of(connection), (None,)
+            kept, known, same = kept_of(connection), None, False
             if kept is None and not is_lent(connection):
                 return
-        if known[0] is not self or statement is not context.statement or duration >= self._slow:
+        if not same or duration >= self._slow:
             known = self._know(context, statement, slow=duration >= self._slow)
         _, operation, table, reads, counted, emit = known
         if kept is not None:
@@ -164,16 +165,9 @@ class Statements:
         operation, table = meaning_of(context, statement)
         table = self._label(table)
         cache = cache_of(context)
-        way = self._ways.get((operation, table, cache, slow))
-        if way is None:
-            if len(self._ways) >= _MOST_WAYS:
-                self._ways.clear()
-            way = self._ways[operation, table, cache, slow] = query_executed.bind(
-                "duration", "rows", engine=self._name, operation=operation, table=table, cache=cache, slow=slow
-            )
         reads = operation in _READING
         counted = not (reads and context.dialect.name == "sqlite")  # of what SQLite reads it never says how much
-        known = self, operation, table, reads, counted, way
+        known = self, operation, table, reads, counted, self._emitters[operation, table, cache, slow]
         own = statement is getattr(context, "statement", None)
         declared = table != OTHER or self._metadata is None  # others may be later
         if own and declared and cache == "hit" and not slow:

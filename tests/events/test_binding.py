@@ -13,6 +13,7 @@ from blinker import Namespace
 from events import ReceiverFailed, Signal, agent_finished, agent_run, llm_called, receiver_failed
 from events.binding import Binding, Way
 from events.fields import inherited
+from events.scope import Inside, Scope, enclosing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,19 @@ def test_it_adds_to_the_totals_of_its_scope() -> None:
             if receiver is not None:
                 llm_called.disconnect(receiver)
     assert [(event.llm_calls, event.prompt_tokens) for event in finished] == [(2, 11)] * 3
+
+
+def test_it_adds_to_the_totals_of_a_scope_around_one_that_has_none() -> None:
+    emit = llm_called.bind("duration", "prompt_tokens", model="m", status="success")
+    ready = llm_called.connect(Ready())
+    with (
+        agent_finished.captured() as finished,
+        agent_run(agent_name="copywriter"),
+        Inside(Scope({}, enclosing(), {}), whole=True),
+    ):
+        emit((0.1, 5))
+    llm_called.disconnect(ready)
+    assert [(event.llm_calls, event.prompt_tokens) for event in finished] == [(1, 5)]
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,15 @@ def configure(level: str) -> None:
                 "uvicorn.access": {"filters": ["people"]},
                 # What they do at level info is told by the studio's own lines.
                 **{name: {"level": "DEBUG" if level == "debug" else "WARNING"} for name in _CHATTY},
+                **{name: {"level": "WARNING"} for name in _QUOTING},
             },
         }
     )
 
 
-_CHATTY = ("alembic", "httpx", "httpx2", "httpcore", "openai", "anthropic", "google_genai", "asyncio", "uvicorn.error")
+_CHATTY = ("alembic", "httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "uvicorn.error")
+_QUOTING = ("aiosqlite", "anthropic", "google_genai", "openai")
+"""Those that log at level debug whole requests and statements: prompts and answers, which belong in no log."""
 
 
 class PeopleOnly(logging.Filter):

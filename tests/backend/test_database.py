@@ -17,6 +17,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import BrandLibrary, Database, DatabaseUnavailable, Model, Run, Usage, brands, runs
@@ -482,3 +483,12 @@ async def test_cancelled_query_gives_its_connection_back(database: Database) -> 
     await ask()
     pool: Any = database.engine.pool
     assert pool.checkedout() == 0
+
+
+async def test_what_fails_does_not_quote_what_it_was_given(database: Database) -> None:
+    """The server logs what nobody handles, whole."""
+    with pytest.raises(DBAPIError) as failure:
+        async with database.session() as session:
+            await session.execute(text("INSERT INTO nowhere VALUES (:told)"), {"told": "a secret prompt"})
+    assert "nowhere" in str(failure.value)
+    assert "secret" not in str(failure.value)

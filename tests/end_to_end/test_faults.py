@@ -102,3 +102,22 @@ def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Calla
             bill = (0.15 * server.tally.prompt_tokens + 0.6 * server.tally.completion_tokens) / 1e6
             assert run["cost"] == pytest.approx(bill)
             assert 0 < second.total("llm_cost_usd_total", model="gpt-4o-mini") < bill
+
+
+def test_nothing_that_a_model_is_told_or_says_is_logged_at_any_level(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drivers of models and databases log whole requests and statements at level debug."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with (
+        OpenAIServer(suits) as server,
+        Studio(
+            tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=server.base_url, log_level="debug"
+        ) as studio,
+    ):
+        run = studio.ended(studio.submit("product_content", product="zither polish", audience="zitherists"))
+        assert run["status"] == "completed"
+        studio.end()
+        said = studio.output
+    assert " DEBUG " in said
+    assert [quoted for quoted in (SECRET, "zither", "Hear the music", "You are") if quoted in said] == []

@@ -41,7 +41,7 @@ class Database:
         url = settings.async_database_url
         self._name = f"SQLite file {self._file}" if self._file else f"PostgreSQL {url.render_as_string()}"
         self._threads: WeakSet[Thread] = WeakSet()
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"hide_parameters": True}  # briefs and answers, which an error would quote
         if self._file is not None:
             options["connect_args"] = {"async_creator_fn": self._open_file}
         else:

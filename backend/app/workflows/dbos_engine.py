@@ -38,7 +38,8 @@ def close(engine: Engine) -> None:
 def _make(url: str) -> Engine:
     address = make_url(url)
     options: dict[str, Any] = {
-        "pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": _WAIT_SECONDS, "pool_pre_ping": True
+        "pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": _WAIT_SECONDS, "pool_pre_ping": True,
+        "hide_parameters": True,  # DBOS logs failures whole: else with all that a statement was given
     }  # fmt: skip
     if address.get_backend_name() == "sqlite":
         engine = create_engine(address, **options)

@@ -77,6 +77,13 @@ def test_what_comes_back_after_its_end_is_closed(engine: sa.Engine) -> None:
     assert before is not engine.pool
 
 
+def test_what_fails_does_not_quote_what_it_was_given(engine: sa.Engine) -> None:
+    with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError) as failure:
+        connection.execute(sa.text("INSERT INTO nowhere VALUES (:told)"), {"told": "a secret prompt"})
+    assert "nowhere" in str(failure.value)
+    assert "secret" not in str(failure.value)
+
+
 async def test_its_pool_is_told_by_name_and_its_statements_are_not(
     model: OpenAIServer, told: Told, new_settings: NewSettings
 ) -> None:

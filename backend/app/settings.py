@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         default=False, description="Count rows, streams, savepoints, compiling and ages of connections too"
     )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
-        default="info", description="What is logged at least"
+        default="info", description="What is logged at least; prompts and answers never are"
     )
 
     @field_validator("data_dir")

@@ -243,46 +243,58 @@ class OpenAIServer:
         self.tally.streams += asked.stream
         self.tally.statuses[answer.status] = self.tally.statuses.get(answer.status, 0) + 1
         number = next(self._numbers)
-        sending = asyncio.ensure_future(self._send(answer, asked, number, writer))
+        ending = asyncio.Event()
+        sending = asyncio.ensure_future(self._send(answer, asked, number, writer, ending))
         leaving = asyncio.ensure_future(reader.read(1))  # a client has nothing more to say: this ends when it leaves
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
+            if not (sending.done() or ending.is_set()):
                 self.tally.disconnects += 1
         finally:
             sending.cancel()
             leaving.cancel()
             [outcome, _] = await asyncio.gather(sending, leaving, return_exceptions=True)
         if isinstance(outcome, ConnectionError):
-            self.tally.disconnects += 1
+            self.tally.disconnects += not ending.is_set()
         elif isinstance(outcome, Exception):
             raise outcome
 
-    async def _send(self, answer: Answer, asked: Asked, number: int, writer: asyncio.StreamWriter) -> None:
+    async def _send(
+        self, answer: Answer, asked: Asked, number: int, writer: asyncio.StreamWriter, ending: asyncio.Event
+    ) -> None:
+        """Send an answer. It is tallied *before* its last piece, with which the client may go and look at the tally."""
         await asyncio.sleep(answer.delay)
         if answer.once is not None:
             await until(answer.once.is_set, within=300)
         if answer.stall_after == 0:
             await asyncio.Event().wait()
         if answer.body is not None:
+            ending.set()
             writer.write(response(answer.status, answer.body, answer.headers))
             await writer.drain()
             return
-        tells_usage = answer.usage is not None and self.tells_usage(asked)
+        usage = answer.usage if self.tells_usage(asked) else None
+
+        def end() -> None:
+            ending.set()
+            if answer.break_after is None:
+                self.tally.completed += 1
+                if usage is not None:
+                    self.tally.prompt_tokens += usage.prompt
+                    self.tally.completion_tokens += usage.completion
+                    self.tally.bills.append((asked.model, usage))
+
         if asked.stream:
-            await self._stream(self.frames(answer, number, usage=tells_usage), answer, writer)
+            await self._stream(list(self.frames(answer, number, usage=usage is not None)), answer, writer, end)
         else:
             whole = response(answer.status, json.dumps(self.whole(answer, number)).encode(), answer.headers)
+            end()
             writer.write(whole if answer.break_after is None else whole[: answer.break_after])
             await writer.drain()
-        if answer.break_after is None:
-            self.tally.completed += 1
-            if tells_usage and answer.usage is not None:
-                self.tally.prompt_tokens += answer.usage.prompt
-                self.tally.completion_tokens += answer.usage.completion
-                self.tally.bills.append((asked.model, answer.usage))
 
-    async def _stream(self, events: Iterator[str], answer: Answer, writer: asyncio.StreamWriter) -> None:
+    async def _stream(
+        self, events: Sequence[str], answer: Answer, writer: asyncio.StreamWriter, end: Callable[[], None]
+    ) -> None:
         headers = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked", **answer.headers}
         writer.write(response(answer.status, None, headers))
         for number, event in enumerate(events):
@@ -293,6 +305,8 @@ class OpenAIServer:
             if number == answer.stall_after:
                 await asyncio.Event().wait()
             await asyncio.sleep(answer.pause)
+            if number == len(events) - 1:
+                end()
             data = event.encode()
             writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         writer.write(b"0\r\n\r\n")

@@ -33,7 +33,8 @@ class Binding(ABC):
     def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Way | None:
         """Give what does as much as receiving an event with the ``known`` fields and the values of those ``named``.
 
-        Fields that are inherited from a scope may be neither. None where the event itself is needed.
+        Fields that are inherited from a scope may be neither. What is given raises where it gets more values than are
+        named, or fewer. None where the event itself is needed.
         """
 
 

@@ -47,7 +47,10 @@ class Ready(Binding):
 
     def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Way | None:
         self.known = {**known, "named": named}
-        return self.values.append if self.able else None
+        return self.take if self.able else None
+
+    def take(self, values: tuple[Any, ...]) -> None:
+        self.values.append(tuple(value for _, value in zip(self.known["named"], values, strict=True)))
 
 
 class Broken(Ready):
@@ -245,6 +248,14 @@ class TestNothingReachesTheSender:
             sent.bind("size", kind="parcel")(values)
         assert seen == []
         assert [failure.receiver for failure in failures] == ["emit"]
+
+    @pytest.mark.parametrize("values", [(), (1, 2), None])
+    def test_of_such_values_inside_a_scope(self, sent: Signal[..., Sent], values: Any) -> None:
+        ready = sent.connect(Ready())
+        with agent_run(agent_name="packer"), receiver_failed.captured() as failures:
+            sent.bind("size", kind="parcel")(values)
+        assert ready.values == []
+        assert [failure.receiver for failure in failures] == ["Ready"]
 
     @pytest.mark.parametrize("values", [(), (1, 2), None])
     @pytest.mark.parametrize(("receivers", "named"), [(0, "emit"), (1, "Ready"), (2, "emit")])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from events import Signal, agent_finished, agent_started, llm_called, pool_read, query_executed
+from events import Signal, agent_finished, agent_started, llm_called, pool_read, query_executed, receiver_failed
 from metrics import CATALOGUE, OPTIONAL, Subscription, subscribe
 from metrics.receiver import Receiver
 from tests.support.reading import Read
@@ -77,6 +77,17 @@ def test_an_amount_that_is_none_is_left_out_and_counted(read: Read, odd: Any, re
     assert read("db_queries_total", operation="select", table="runs") == 2
     metric = "sparklio_db_query_duration_seconds"
     assert read("dropped_values_total", metric=metric, reason=reason) == 1
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize("values", [(), (0.1, 2), None])
+@pytest.mark.usefixtures("subscription")
+def test_values_that_are_not_those_named_move_nothing(read: Read, values: Any) -> None:
+    with receiver_failed.captured() as failures:
+        query_executed.bind("duration", operation="select", table="runs")(values)
+    assert read("db_queries_total", operation="select", table="runs") in {0, None}
+    assert read("events_total", signal="query_executed") == 0
+    assert [failure.receiver for failure in failures] == ["metrics"]
 
 
 def test_a_subscription_that_comes_or_goes_is_seen(subscription: Subscription, registry: CollectorRegistry) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import time
 
 import httpx
 import pytest
 
 from metrics.__main__ import main
+from metrics.doctor import SCRAPES
 from tests.support.served import living_at, served
 from tests.support.studio import until
 
@@ -230,6 +234,21 @@ def test_nobody_there_is_said(capsys: pytest.CaptureFixture[str], free_port: Cal
 @pytest.mark.parametrize("date", ["yesterday", "Sun, 99 Foo 2026 00:00:00 GMT", ""])
 def test_a_header_that_is_no_date_is_no_clock(date: str, capsys: pytest.CaptureFixture[str]) -> None:
     with answering(200, b"up 1\n", {"Date": date}) as url:
+        assert main(["doctor", url]) == 0
+    assert capsys.readouterr().out == f"ok: {url}\n"
+
+
+def test_a_header_that_was_renewed_long_ago_is_no_clock_that_is_off(capsys: pytest.CaptureFixture[str]) -> None:
+    """A busy server's is seconds old for as long as all scrapes take."""
+
+    class Late(UserDict[str, str]):
+        asked, began = 0, time()
+
+        def __getitem__(self, key: str) -> str:
+            self.asked += 1
+            return formatdate(time() if self.asked > SCRAPES + 4 else self.began - 10, usegmt=True)
+
+    with answering(200, b"up 1\n", Late(Date="")) as url:
         assert main(["doctor", url]) == 0
     assert capsys.readouterr().out == f"ok: {url}\n"
 

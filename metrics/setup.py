@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from multiprocessing import current_process
 from pathlib import Path
 from time import time
@@ -119,5 +120,6 @@ def children_of(process: int) -> int:
 
 
 def newest_file() -> float:
-    """Say when the newest file beside this one was written."""
-    return max(path.stat().st_mtime for path in Path(__file__).parent.glob("*.py"))
+    """Return when the newest module of this package was written, as a Unix time."""
+    package = Path(import_module(__name__.partition(".")[0]).__path__[0])
+    return max(path.stat().st_mtime for path in package.rglob("*.py"))

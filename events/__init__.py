@@ -8,7 +8,6 @@ Connect a listener with ``@llm_called.connect``; tell a fact with ``llm_called.e
 ``with agent_run(...)``. See `Signal`, `Span` and `fields`.
 """
 
-from . import fields
 from .agents import (
     AgentFinished,
     AgentStarted,
@@ -18,7 +17,11 @@ from .agents import (
     agent_started,
     review_decided,
 )
-from .background import Background, background
+from .bus import fields
+from .bus.background import Background, background
+from .bus.failures import strict
+from .bus.signal import Signal
+from .bus.span import Running, Span
 from .context import ContextBuilt, ContextTruncated, context_built, context_truncated
 from .database import (
     ConnectionAcquired,
@@ -49,7 +52,6 @@ from .database import (
     transaction_ended,
 )
 from .exposition import MetricsRendered, metrics_rendered
-from .failures import strict
 from .http import (
     HTTPActivityRead,
     HTTPRequestFinished,
@@ -75,8 +77,6 @@ from .pipeline import (
     value_dropped,
     worker_file_faulty,
 )
-from .signal import Signal
-from .span import Running, Span
 from .tools import ToolCalled, tool_called
 from .workers import WorkerFinished, WorkerStarted, worker_finished, worker_run, worker_started
 from .workflows import (

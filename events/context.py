@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .fields import Bytes, Label, Tokens, inherited
-from .signal import Signal
+from .bus.fields import Bytes, Label, Tokens, inherited
+from .bus.signal import Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

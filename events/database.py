@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .fields import Label, Seconds, inherited
-from .signal import Signal
+from .bus.fields import Label, Seconds, inherited
+from .bus.signal import Signal
 
 Operation = Literal["select", "insert", "update", "delete", "merge", "call", "copy", "ddl", "savepoint", "set", "other"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .fields import Bytes, Seconds, Unit
-from .signal import Signal
+from .bus.fields import Bytes, Seconds, Unit
+from .bus.signal import Signal
 
 Series = Annotated[int, Unit("series")]
 

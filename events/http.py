@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .fields import Bytes, Code, Label, Seconds
-from .signal import Signal
+from .bus.fields import Bytes, Code, Label, Seconds
+from .bus.signal import Signal
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"]
 """The nine methods of RFC 9110 and RFC 5789; any other word a client sends is ``other``.

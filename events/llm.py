@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .fields import Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited
-from .signal import Signal
-from .span import Span
+from .bus.fields import Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited
+from .bus.signal import Signal
+from .bus.span import Span
 
 Outcome = Literal["success", "error", "timeout", "rate_limited", "cancelled"]
 """How one attempt ended."""

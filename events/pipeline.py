@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .fields import Label
-from .signal import Signal
+from .bus.fields import Label
+from .bus.signal import Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

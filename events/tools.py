@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .fields import Label, Seconds, Status, inherited
-from .signal import Signal
+from .bus.fields import Label, Seconds, Status, inherited
+from .bus.signal import Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .fields import Key, Seconds, Status
-from .signal import Signal
-from .span import Span
+from .bus.fields import Key, Seconds, Status
+from .bus.signal import Signal
+from .bus.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .fields import Dollars, Key, Label, Seconds, Status, Tokens, WorkflowStatus, inherited, total
-from .signal import Signal
-from .span import Span
+from .bus.fields import Dollars, Key, Label, Seconds, Status, Tokens, WorkflowStatus, inherited, total
+from .bus.signal import Signal
+from .bus.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

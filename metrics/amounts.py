@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import Gauge
 
 from events import value_dropped
-from events.fields import Unit
+from events.bus.fields import Unit
 
 from .instruments import Metric, mark, roles
 

@@ -51,9 +51,9 @@ from events import (
     workflow_started,
     workflow_step_finished,
 )
-from events.fields import Label
+from events.bus.fields import Label
+from events.bus.signal import Signal
 from events.pipeline import FAULTS
-from events.signal import Signal
 
 from . import buckets
 from .instruments import AnySignal, counter, gauge, histogram, in_flight

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import events
-from events.signal import snake_case
-from events.span import Span
+from events.bus.signal import snake_case
+from events.bus.span import Span
 
 from .catalogue import BOUNDS, CONTEXT, SERIES_BUDGET, every_signal
 from .instruments import AnySignal, Metric

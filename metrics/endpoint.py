@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from prometheus_client import CollectorRegistry
 
 from events import metrics_rendered
-from events.failures import place_of
+from events.bus.failures import place_of
 
 from .compression import compressors
 from .exposition import Breather, rendering

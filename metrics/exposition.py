@@ -17,7 +17,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Metric
 
 from events import collector_failed
-from events.failures import place_of
+from events.bus.failures import place_of
 
 from .formats import TEXT, Format
 from .lines import Block, family

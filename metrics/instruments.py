@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from events import Signal, Span
-from events.fields import Open, Pairing, Unit
+from events.bus.fields import Open, Pairing, Unit
 
 Kind = Literal["counter", "gauge", "histogram", "in_flight"]
 Across = Literal["sum", "max", "newest", "latest", "first"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from events.callables import name_of
-from events.failures import tell_failure
+from events.bus.failures import tell_failure
+from events.bus.receivers import name_of
 
 Poller = Callable[[], object]
 """Reads some state of the process and emits it as an event. It must be quick, and ask nobody outside the process."""

@@ -9,8 +9,8 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 from events import label_overflowed, value_dropped
-from events.binding import Binding
-from events.failures import tell_failure
+from events.bus.emitters import Binding
+from events.bus.failures import tell_failure
 
 from .amounts import limits, refuse, show
 from .instruments import OTHER, AnySignal, Metric, key_of, text_of

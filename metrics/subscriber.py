@@ -10,7 +10,7 @@ from typing import Any, Self
 from blinker import default_namespace
 from prometheus_client import CollectorRegistry
 
-from events.signal import Signal
+from events.bus.signal import Signal
 
 from .catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
 from .instruments import AnySignal, Metric

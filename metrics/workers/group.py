@@ -15,7 +15,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from events import worker_file_faulty
-from events.failures import place_of
+from events.bus.failures import place_of
 from metrics.stock import children
 
 from . import archive

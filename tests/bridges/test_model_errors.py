@@ -15,7 +15,7 @@ from pydantic_ai.settings import ModelSettings
 
 from events import LLMCalled, llm_attempted, llm_called
 from events.bridges.pydantic_ai import observed
-from events.fields import ErrorType
+from events.bus.fields import ErrorType
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import Answer, OpenAIServer, fails, says, sends, stalls
 from tests.support.waiting import until

@@ -10,8 +10,8 @@ import pytest
 from blinker import Namespace
 
 from events import agent_finished, agent_run, http_request_finished, llm_called, workflow_finished, workflow_run
-from events.fields import Bytes, Label, Seconds
-from events.signal import Signal
+from events.bus.fields import Bytes, Label, Seconds
+from events.bus.signal import Signal
 from metrics import BOUNDS, counter, gauge, histogram, in_flight
 from metrics.instruments import closed_values, text_of
 

@@ -10,8 +10,8 @@ from blinker import Namespace
 from prometheus_client import CollectorRegistry, generate_latest
 
 import events
-from events.fields import Label
-from events.signal import Signal
+from events.bus.fields import Label
+from events.bus.signal import Signal
 from metrics import Subscription, counter, gauge, scrape, subscribe
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from events.bridges.pydantic_ai import error_type_of
-from events.fields import ErrorType
+from events.bus.fields import ErrorType
 
 from .tools import ToolBroken
 

@@ -14,8 +14,8 @@ from time import perf_counter
 from pydantic_ai import RunContext, Tool
 
 from events import tool_called
-from events.failures import place_of
-from events.span import leaving_of
+from events.bus.failures import place_of
+from events.bus.span import leaving_of
 
 from .assignment import Library
 from .phases import Phases

@@ -21,7 +21,7 @@ from events import (
     workflow_started,
     workflow_step_finished,
 )
-from events.fields import WorkflowStatus
+from events.bus.fields import WorkflowStatus
 
 from .catalogue import WORKFLOWS
 from .uninterrupted import uninterrupted

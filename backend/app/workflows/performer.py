@@ -10,7 +10,7 @@ from typing import Any
 
 from app.database import Run
 from events import workflow_run
-from events.failures import place_of
+from events.bus.failures import place_of
 
 from . import durable
 from .catalogue import WORKFLOWS

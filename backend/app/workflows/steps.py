@@ -14,7 +14,7 @@ from app import agents
 from app.agents import AgentFailed, Assignment, Library, Spent
 from app.database import Run, StepStatus
 from app.llm.models import LLM
-from events.failures import place_of
+from events.bus.failures import place_of
 
 from . import durable
 from .catalogue import Step

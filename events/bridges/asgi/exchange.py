@@ -6,10 +6,10 @@ from collections.abc import Awaitable
 from time import perf_counter
 from typing import Any, get_args
 
-from ...failures import tell_failure
+from ...bus.context import Scope as Enclosing
+from ...bus.context import current, leave
+from ...bus.failures import tell_failure
 from ...http import Method, Outcome, http_request_finished
-from ...scope import Scope as Enclosing
-from ...scope import current, leave
 from . import activity, disconnects
 from .protocol import Message, Receive, Scope, Send, content_length
 from .routes import Templates

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...failures import tell_failure
+from ...bus.failures import tell_failure
 from ...http import http_request_finished
 from .exchange import Exchange, OutspokenExchange
 from .protocol import ASGIApp, Receive, Scope, Send, sends_may_fail

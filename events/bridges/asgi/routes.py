@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
-from ...failures import tell_failure
-from ...fields import UNKNOWN
+from ...bus.failures import tell_failure
+from ...bus.fields import UNKNOWN
 from ...http import http_request_finished
 
 UNMATCHED = "unmatched"

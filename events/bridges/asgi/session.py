@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from ...failures import tell_failure
+from ...bus.failures import tell_failure
 from ...http import Outcome, http_request_finished, websocket_finished
 from . import activity, disconnects
 from .exchange import CLIENT_GONE, alone, answered, cut_short

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from ...fields import ErrorType, Status
+from ...bus.fields import ErrorType, Status
 
 # From the particular to the general: the first name among an error's classes that fits.
 # fmt: off

@@ -15,10 +15,10 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from ...failures import tell_failure
-from ...fields import Status
+from ...bus.context import Inside, current
+from ...bus.failures import tell_failure
+from ...bus.fields import Status
 from ...llm import llm_called
-from ...scope import Inside, current
 from .errors import timed_out
 from .telling import Asked, Call, Ending, keep_bill, tell_attempt, tell_call, tell_start
 

@@ -11,8 +11,8 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
-from ...failures import tell_failure
-from ...fields import UNKNOWN, ErrorType, Status
+from ...bus.failures import tell_failure
+from ...bus.fields import UNKNOWN, ErrorType, Status
 from ...llm import llm_attempted, llm_call_started, llm_called
 from .answers import Fits, finish_reason, named, output_fault, remaining
 from .bills import Bill, Price, bill_of

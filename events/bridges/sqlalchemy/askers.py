@@ -6,8 +6,8 @@ import re
 from threading import RLock
 from typing import Any
 
+from ...bus.context import Scope, current
 from ...database import Asker, database_used, query_repeated, relationship_loaded
-from ...scope import Scope, current
 
 KINDS: dict[str, Asker] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
 

@@ -12,6 +12,8 @@ from weakref import finalize, ref
 from sqlalchemy import Pool
 from sqlalchemy.exc import InvalidatePoolError
 
+from ...bus.context import current
+from ...bus.failures import tell_failure
 from ...database import (
     connection_acquired,
     connection_closed,
@@ -19,8 +21,6 @@ from ...database import (
     connection_released,
     transaction_ended,
 )
-from ...failures import tell_failure
-from ...scope import current
 from .askers import innermost
 from .kept import KEY, OURS, Kept, guarded
 from .pools import Acquiring, doing

@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any, Literal
 from weakref import ref
 
+from ...bus.failures import tell_failure
 from ...database import Asker
-from ...failures import tell_failure
 
 KEY = "events.kept"
 """Where it stands in the ``info`` of a pool's record, which lasts as long as the connection itself."""

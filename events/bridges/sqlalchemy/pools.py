@@ -9,8 +9,8 @@ from typing import Any, Literal
 from sqlalchemy import Pool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ...bus.failures import tell_failure
 from ...database import connection_acquired
-from ...failures import tell_failure
 from .kept import OURS
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from ...bus.context import enclosing
 from ...database import Operation
-from ...scope import enclosing
 from .askers import without_literals
 
 log = logging.getLogger("events.sql")

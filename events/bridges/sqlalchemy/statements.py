@@ -11,10 +11,10 @@ from sqlalchemy import Dialect, MetaData
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from ...binding import Emit
+from ...bus.context import enclosing
+from ...bus.emitters import Emit
+from ...bus.failures import tell_failure
 from ...database import Operation, database_failed, query_executed
-from ...failures import tell_failure
-from ...scope import enclosing
 from .askers import account, tell_lazy_load
 from .errors import phase_of, reason_of
 from .kept import OURS, is_lent, kept_of

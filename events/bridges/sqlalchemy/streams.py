@@ -6,8 +6,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+from ...bus.failures import tell_failure
 from ...database import rows_streamed
-from ...failures import tell_failure
 from .kept import OURS, Kept
 
 

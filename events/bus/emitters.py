@@ -8,9 +8,9 @@ from dataclasses import MISSING, fields
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from .callables import name_of
+from .context import Scope, enclosing
 from .failures import tell_failure
-from .scope import Scope, enclosing
+from .receivers import name_of
 
 if TYPE_CHECKING:
     from .signal import Signal

@@ -417,7 +417,8 @@ def test_a_forked_child_begins_again(tmp_path: Path) -> None:
 import os
 import warnings
 from threading import Event, Thread
-from events import agent_run, background, llm_called, scope
+from events import agent_run, background, llm_called
+from events.bus import context
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads at every fork
 gate = Event()
@@ -453,7 +454,7 @@ receiver = background(listen)
 llm_called.connect(receiver)
 call("before")
 fork_while(receiver._changed)
-fork_while(scope._adding)
+fork_while(context._adding)
 gate.set()
 call("after")
 """,

@@ -11,9 +11,9 @@ import pytest
 from blinker import Namespace
 
 from events import ReceiverFailed, Signal, agent_finished, agent_run, llm_called, receiver_failed
-from events.binding import Binding, Way
-from events.fields import inherited
-from events.scope import Inside, Scope, enclosing
+from events.bus.context import Inside, Scope, enclosing
+from events.bus.emitters import Binding, Way
+from events.bus.fields import inherited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def test_a_muted_signal_tells_nothing(sent: Signal[..., Sent]) -> None:
 
 def test_each_choice_of_fields_is_bound_once(sent: Signal[..., Sent], monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as are remembered; past that, once more."""
-    monkeypatch.setattr("events.binding.Emitters.MOST", 2)
+    monkeypatch.setattr("events.bus.emitters.Emitters.MOST", 2)
     choices = sent.bind_by(("kind", "urgent"), ("size",), weight=0.5)
     with sent.captured() as seen:
         choices["parcel", True]((1,))

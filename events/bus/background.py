@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from .callables import name_of
+from ..pipeline import event_dropped
 from .failures import tell_failure
-from .pipeline import event_dropped
+from .receivers import name_of
 from .signal import snake_case
 
 

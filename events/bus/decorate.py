@@ -8,7 +8,7 @@ from functools import partial, wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from .callables import function_of
+from .receivers import function_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 

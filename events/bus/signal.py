@@ -13,12 +13,12 @@ from weakref import ReferenceType
 
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
-from .binding import Emit, Emitters, bound
-from .callables import is_async, name_of
+from .context import enclosing
+from .emitters import Emit, Emitters, bound
 from .failures import strict_blocks, tell_failure
 from .fields import inherited_fields
-from .making import unfrozen
-from .scope import enclosing
+from .frozen import unfrozen
+from .receivers import is_async, name_of
 
 P = ParamSpec("P")
 E = TypeVar("E")

@@ -85,7 +85,7 @@ class Scope:
             scope = scope.parent
 
 
-current: ContextVar[Scope | None] = ContextVar("events.scope", default=None)
+current: ContextVar[Scope | None] = ContextVar("events.bus.context", default=None)
 enclosing = current.get
 """The scope that the code which runs now is in, if any."""
 

@@ -25,9 +25,9 @@ from events import (
     workflow_finished,
     workflow_run,
 )
-from events.failures import tell_failure
-from events.fields import Key, Label, Seconds, Status
-from events.scope import current
+from events.bus.context import current
+from events.bus.failures import tell_failure
+from events.bus.fields import Key, Label, Seconds, Status
 from tests.support.waiting import until
 
 

@@ -19,7 +19,7 @@ from blinker import Namespace
 
 import events
 from events import Signal, agent_run, llm_called, receiver_failed, tool_called
-from events.signal import snake_case
+from events.bus.signal import snake_case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from events import AgentFinished, agent_finished, agent_run, agent_started, llm_called
-from events.scope import current
+from events.bus.context import current
 from tests.support.waiting import until
 
 writer = agent_run.wrap(agent_name="writer")

@@ -9,8 +9,8 @@ import pytest
 from blinker import Namespace
 
 import events
-from events.making import unfrozen
-from events.signal import Signal
+from events.bus.frozen import unfrozen
+from events.bus.signal import Signal
 
 OURS = sorted(
     (

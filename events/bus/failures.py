@@ -48,7 +48,7 @@ def tell_failure(signal: str, receiver: str, error: BaseException) -> None:
     if now - _last_logged.get((signal, receiver), -_LOG_EVERY) >= _LOG_EVERY:
         _last_logged[signal, receiver] = now
         log.warning("%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, place_of(error))
-    from .pipeline import receiver_failed  # whose signals need this module
+    from ..pipeline import receiver_failed  # whose signals need this module
 
     if signal != receiver_failed.name:
         receiver_failed.emit(signal=signal, receiver=receiver, error=type(error).__name__)

@@ -12,7 +12,7 @@ import pytest
 
 import events
 from events import Signal, Span, agents, http, llm, pipeline
-from events.fields import (
+from events.bus.fields import (
     UNKNOWN,
     Code,
     Label,

@@ -37,7 +37,7 @@ def door_opened() -> Signal[..., DoorOpened]:
 @pytest.fixture(autouse=True)
 def nothing_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what was logged a moment ago, for another test."""
-    monkeypatch.setattr("events.failures._last_logged", {})
+    monkeypatch.setattr("events.bus.failures._last_logged", {})
 
 
 def broken(event: object) -> None:
@@ -143,7 +143,7 @@ def test_the_log_is_written_once_a_minute_for_one_receiver(
     door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
-    monkeypatch.setattr("events.failures.monotonic", lambda: now)
+    monkeypatch.setattr("events.bus.failures.monotonic", lambda: now)
     door_opened.connect(broken)
     door_opened.connect(lambda event: 1 / 0)
     with receiver_failed.captured() as failures:

@@ -10,11 +10,11 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
+from .context import Inside, Scope, current, leave
+from .decorate import wrapped
 from .failures import tell_failure
 from .fields import Pairing, inherited_fields, total_fields
-from .scope import Inside, Scope, current, leave
 from .signal import Signal
-from .wrapping import wrapped
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])

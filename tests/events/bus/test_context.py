@@ -23,12 +23,12 @@ from events import (
     llm_called,
     query_executed,
     receiver_failed,
-    scope,
     tool_called,
     workflow_finished,
     workflow_run,
 )
-from events.scope import current
+from events.bus import context
+from events.bus.context import current
 
 
 @pytest.fixture(autouse=True)
@@ -275,7 +275,7 @@ def test_an_amount_told_while_another_is_added_does_not_deadlock() -> None:
     """The collector may close a generator, and so tell its end, in the thread that is adding."""
 
     def add() -> None:
-        with agent_run(agent_name="writer"), scope._adding:
+        with agent_run(agent_name="writer"), context._adding:
             call()
 
     thread = Thread(target=add, daemon=True)

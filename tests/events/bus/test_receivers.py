@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 from blinker import Namespace
 
-from events.signal import Signal
+from events.bus.signal import Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

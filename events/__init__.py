@@ -8,6 +8,7 @@ Connect a listener with ``@llm_called.connect``; tell a fact with ``llm_called.e
 ``with agent_run(...)``. See `Signal`, `Span` and `fields`.
 """
 
+from .agent_context import ContextBuilt, ContextTruncated, context_built, context_truncated
 from .agents import (
     AgentFinished,
     AgentStarted,
@@ -22,7 +23,6 @@ from .bus.background import Background, background
 from .bus.failures import strict
 from .bus.signal import Signal
 from .bus.span import Running, Span
-from .context import ContextBuilt, ContextTruncated, context_built, context_truncated
 from .database import (
     ConnectionAcquired,
     ConnectionClosed,

@@ -11,7 +11,7 @@ client is still there, `routes` names the route, `activity` counts what is under
 each render, as in ``subscription.poll(read_activity)``.
 """
 
-from .activity import read_activity
+from .in_flight import read_activity
 from .middleware import HTTPEvents
 
 __all__ = ["HTTPEvents", "read_activity"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .protocol import Message, Receive, Scope, content_length, has
+from .asgi_types import Message, Receive, Scope, content_length, has
 
 WORTH_ASKING = 0.05
 """Seconds that an answer must have taken to be worth some turns of the event loop (80 microseconds here)."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from ...bus.failures import tell_failure
 from ...http import http_request_finished
-from .exchange import Exchange, OutspokenExchange
-from .protocol import ASGIApp, Receive, Scope, Send, sends_may_fail
+from .asgi_types import ASGIApp, Receive, Scope, Send, sends_may_fail
+from .request import Exchange, OutspokenExchange
 from .routes import Templates
-from .session import Session
+from .websocket import Session
 
 _SEEN = "events.http_request"
 _TOLD = ("http", "websocket")

@@ -6,9 +6,9 @@ from time import perf_counter
 
 from ...bus.failures import tell_failure
 from ...http import Outcome, http_request_finished, websocket_finished
-from . import activity, disconnects
-from .exchange import CLIENT_GONE, alone, answered, cut_short
-from .protocol import Message, Receive, Scope, Send
+from . import disconnects, in_flight
+from .asgi_types import Message, Receive, Scope, Send
+from .request import CLIENT_GONE, alone, answered, cut_short
 from .routes import Templates
 
 ABNORMAL = 1006  # RFC 6455, section 7.1.5: the connection ended without a Close frame
@@ -40,7 +40,7 @@ class Session:
         self._waiting = False
         self._told = False
         self._held: list[Message] = []
-        activity.requests.add(self)  # until it is accepted
+        in_flight.requests.add(self)  # until it is accepted
 
     def leave(self, error: BaseException | None) -> None:
         """Take note that the application has returned, or what it raised."""
@@ -92,8 +92,8 @@ class Session:
         elif kind == "websocket.accept":
             self._accepted = True
             self._began = perf_counter()
-            activity.requests.discard(self)
-            activity.websockets.add(self)
+            in_flight.requests.discard(self)
+            in_flight.websockets.add(self)
         elif kind == "websocket.close" and self._accepted:
             self._end(message.get("code") or 1000)
         elif kind == "websocket.close":
@@ -119,7 +119,7 @@ class Session:
         if self._told:
             return
         self._told = True
-        activity.websockets.discard(self)
+        in_flight.websockets.discard(self)
         try:
             websocket_finished.emit(
                 channel=self._templates.name(self._scope, 101),
@@ -136,7 +136,7 @@ class Session:
         if self._told:
             return
         self._told = True
-        activity.requests.discard(self)
+        in_flight.requests.discard(self)
         try:
             http_request_finished.emit(
                 method="GET",  # as RFC 6455 has it; HTTP/2's CONNECT of RFC 8441 looks the same from here

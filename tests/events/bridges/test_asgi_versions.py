@@ -21,7 +21,7 @@ VERSIONS = (
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("pins", VERSIONS, ids=" ".join)
 def test_the_bridge_tells_the_same_on_every_version(pins: tuple[str, str]) -> None:
-    assert "skipped" not in run_tests("tests/bridges/asgi", *pins)
+    assert "skipped" not in run_tests("tests/events/bridges/asgi", *pins)
 
 
 def test_an_overlay_gives_the_pinned_version() -> None:

@@ -10,8 +10,8 @@ from ...bus.context import Scope as Enclosing
 from ...bus.context import current, leave
 from ...bus.failures import tell_failure
 from ...http import Method, Outcome, http_request_finished
-from . import activity, disconnects
-from .protocol import Message, Receive, Scope, Send, content_length
+from . import disconnects, in_flight
+from .asgi_types import Message, Receive, Scope, Send, content_length
 from .routes import Templates
 
 CLIENT_GONE = 499  # nginx's number for a client that closed the connection; no standard has one
@@ -54,7 +54,7 @@ class Exchange:
         self._left = False  # the client
         self._waiting = False  # the application, for a message
         self._told = False
-        activity.requests.add(self)
+        in_flight.requests.add(self)
         self._before = before = current.get()
         self._enclosing = enclosing = Enclosing(_NO_FIELDS, before, _NO_TOTALS, "http_request")
         current.set(enclosing)
@@ -149,7 +149,7 @@ class Exchange:
 
     def _end(self, duration: float, error: BaseException | None = None, *, whole: bool = True) -> None:
         self._told = True
-        activity.requests.discard(self)
+        in_flight.requests.discard(self)
         status = self._status
         if isinstance(error, BaseExceptionGroup):
             error = alone(error)

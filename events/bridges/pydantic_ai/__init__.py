@@ -8,8 +8,8 @@
 output or an error's message.
 """
 
-from .errors import error_type_of
-from .requests import hear
+from .calls import hear
+from .error_types import error_type_of
 from .wrapper import Observed, observed
 
 __all__ = ["Observed", "error_type_of", "hear", "observed"]

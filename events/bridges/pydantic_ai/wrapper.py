@@ -12,10 +12,10 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from .answers import Fits
-from .bills import Price
-from .requests import Request
-from .telling import Asked
+from .calls import Request
+from .emit import Asked
+from .response import Fits
+from .usage import Price
 
 
 def observed(model: Model, *, price: Price | None = None, fits: Fits | None = None) -> Model:

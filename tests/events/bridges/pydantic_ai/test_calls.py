@@ -26,8 +26,8 @@ from pydantic_ai.usage import RequestUsage
 import events
 from events import LLMCalled
 from events.bridges.pydantic_ai import observed
-from events.bridges.pydantic_ai.bills import tokens
-from events.bridges.pydantic_ai.errors import timed_out
+from events.bridges.pydantic_ai.error_types import timed_out
+from events.bridges.pydantic_ai.usage import tokens
 from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
 from tests.support.waiting import until
 

@@ -14,9 +14,9 @@ from pydantic_ai.settings import ModelSettings
 from ...bus.failures import tell_failure
 from ...bus.fields import UNKNOWN, ErrorType, Status
 from ...llm import llm_attempted, llm_call_started, llm_called
-from .answers import Fits, finish_reason, named, output_fault, remaining
-from .bills import Bill, Price, bill_of
-from .errors import failure_type
+from .error_types import failure_type
+from .response import Fits, finish_reason, named, output_fault, remaining
+from .usage import Bill, Price, bill_of
 
 Answer = ModelResponse | StreamedResponse
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from pydantic_ai.usage import RequestUsage
 
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed, value_dropped
 from events.bridges.pydantic_ai import observed
-from events.bridges.pydantic_ai.bills import Bill, Counted, bill_of
+from events.bridges.pydantic_ai.usage import Bill, Counted, bill_of
 from tests.support.openai_server import Usage, fails, says
 from tests.support.provider_servers import AnthropicServer
 

@@ -19,8 +19,8 @@ from ...bus.context import Inside, current
 from ...bus.failures import tell_failure
 from ...bus.fields import Status
 from ...llm import llm_called
-from .errors import timed_out
-from .telling import Asked, Call, Ending, keep_bill, tell_attempt, tell_call, tell_start
+from .emit import Asked, Call, Ending, keep_bill, tell_attempt, tell_call, tell_start
+from .error_types import timed_out
 
 
 class Request:

@@ -18,7 +18,7 @@ run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, 
 test: .venv/dev .venv/sqlalchemy-2.0 ## Run the whole suite, and what concerns SQLAlchemy on its older release too
 	$(PYTEST)
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
-	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) tests/bridges/test_sqlalchemy*.py tests/bridges/test_database*.py
+	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) tests/events/bridges/sqlalchemy
 
 check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
 	$(BIN)/ruff format --check .

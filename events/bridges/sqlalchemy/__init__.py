@@ -8,7 +8,7 @@ is fetched late, `transactions` how they end, `connections` and `pools` what hap
 `sql_text` reads SQL.
 """
 
-from .engine import Instrumentation, instrument
-from .sql_text import describe
+from .instrument import Instrumentation, instrument
+from .sql import describe
 
 __all__ = ["Instrumentation", "describe", "instrument"]

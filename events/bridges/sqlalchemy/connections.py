@@ -21,9 +21,9 @@ from ...database import (
     connection_released,
     transaction_ended,
 )
-from .askers import innermost
-from .kept import KEY, OURS, Kept, guarded
-from .pools import Acquiring, doing
+from .attribution import innermost
+from .connection_state import KEY, OURS, Kept, guarded
+from .pool import Acquiring, doing
 
 Reason = Literal["recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"]
 

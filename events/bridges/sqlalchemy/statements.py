@@ -15,13 +15,13 @@ from ...bus.context import enclosing
 from ...bus.emitters import Emit
 from ...bus.failures import tell_failure
 from ...database import Operation, database_failed, query_executed
-from .askers import account, tell_lazy_load
-from .errors import phase_of, reason_of
-from .kept import OURS, is_lent, kept_of
-from .meanings import cache_of, form_of, meaning_of
-from .slow import log_slow
-from .sql_words import NONE, OTHER, SYSTEM
-from .streams import watch
+from .attribution import account, tell_lazy_load
+from .connection_state import OURS, is_lent, kept_of
+from .error_reasons import phase_of, reason_of
+from .fetch import watch
+from .slow_query_log import log_slow
+from .sql.keywords import NONE, OTHER, SYSTEM
+from .statement_info import cache_of, form_of, meaning_of
 from .transactions import take_part
 
 _READING = frozenset({"select", "set", "savepoint"})

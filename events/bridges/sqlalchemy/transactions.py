@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Dialect
 
 from ...database import savepoint_ended, transaction_ended
-from .kept import Kept, kept_of
+from .connection_state import Kept, kept_of
 
 BEGINNINGS = ("do_begin", "do_begin_twophase")
 ENDINGS: dict[str, Literal["commit", "rollback"]] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ...database import Operation
-from .sql_statement import Statement
-from .sql_words import NONE, OTHER
+from ....database import Operation
+from .keywords import NONE, OTHER
+from .parser import Statement
 
 Description = tuple[Operation, str]
 

@@ -238,7 +238,7 @@ def test_a_list_of_any_length_is_the_same_statement(engine: sa.Engine, monkeypat
         read.append(text)
         return "select", "users"
 
-    monkeypatch.setattr("events.bridges.sqlalchemy.meanings.remembered", reading)
+    monkeypatch.setattr("events.bridges.sqlalchemy.statement_info.remembered", reading)
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         for length in range(1, 10):
             connection.execute(sa.select(USERS).where(USERS.c.id.in_(range(length)), USERS.c.name != "list"))

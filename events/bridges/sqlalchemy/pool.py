@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...bus.failures import tell_failure
 from ...database import connection_acquired
-from .kept import OURS
+from .connection_state import OURS
 
 
 class Acquiring:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, MetaData, event
 
 from ...database import pool_read
 from .connections import Connections
-from .pools import Pools
+from .pool import Pools
 from .statements import Statements
 from .transactions import Transactions
 

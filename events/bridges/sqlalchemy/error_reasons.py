@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import ExceptionContext
 
 from ...database import DatabaseError, Phase
-from .kept import Kept
+from .connection_state import Kept
 
 # Class 23 is integrity whatever the rest, and so on (SQL:2016 table 38; PostgreSQL's manual, appendix A).
 _STATES: dict[str, DatabaseError] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...bus.failures import tell_failure
 from ...database import rows_streamed
-from .kept import OURS, Kept
+from .connection_state import OURS, Kept
 
 
 def watch(context: Any, name: str, kept: Kept | None, table: str) -> None:

@@ -8,9 +8,9 @@ from sqlalchemy import TableClause
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
 from ...database import Cache
-from .askers import without_literals
-from .sql_text import Description, remembered
-from .sql_words import label_of
+from .attribution import without_literals
+from .sql import Description, remembered
+from .sql.keywords import label_of
 
 HIT = CacheStats.CACHE_HIT
 """What nearly all are, compared by identity: looking an enum's member up takes ten times as long."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from itertools import islice
 
-from ...database import Operation
-from . import sql_words as words
-from .sql_tokens import END, VALUE, Token, tokens
-from .sql_words import SYSTEM, label_of
+from ....database import Operation
+from . import keywords as words
+from .keywords import SYSTEM, label_of
+from .lexer import END, VALUE, Token, tokens
 
 DEPTH = 30
 """How deep parentheses are followed."""

@@ -6,7 +6,7 @@ import logging
 
 from ...bus.context import enclosing
 from ...database import Operation
-from .askers import without_literals
+from .attribution import without_literals
 
 log = logging.getLogger("events.sql")
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 import events
 from events.bridges.asgi import HTTPEvents
 from events.bridges.sqlalchemy import instrument
-from events.bridges.sqlalchemy.askers import without_literals
+from events.bridges.sqlalchemy.attribution import without_literals
 
 
 class Base(DeclarativeBase):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.bridges.sqlalchemy import sql_text
-from events.bridges.sqlalchemy.sql_text import describe, remembered
-from events.bridges.sqlalchemy.sql_words import LONGEST
+from events.bridges.sqlalchemy import sql
+from events.bridges.sqlalchemy.sql import describe, remembered
+from events.bridges.sqlalchemy.sql.keywords import LONGEST
 from events.database import Operation
 
 OPERATIONS = frozenset(get_args(Operation))
@@ -112,7 +112,7 @@ def test_a_megabyte_is_described_in_bounded_work(start: str, piece: str) -> None
 
 def test_texts_are_remembered_in_bounded_number_and_size() -> None:
     """Statements put together by hand are all different: they must not pile up."""
-    kept = sql_text._KEPT
+    kept = sql._KEPT
     kept.cache_clear()
     for number in range(600):
         remembered(f"select * from users where id = {number}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ...database import Operation
-from .sql_tokens import VALUE
+from ....database import Operation
+from .lexer import VALUE
 
 # fmt: off
 SUBQUERIES = frozenset({"select", "with", "values", "table", "insert", "update", "delete", "merge"})

@@ -11,7 +11,7 @@ from . import buckets
 from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, SERIES_BUDGET
 from .endpoint import Endpoint, Scrape, scrape
 from .exposition import render
-from .instruments import Metric, counter, gauge, histogram, in_flight
+from .rows import Metric, counter, gauge, histogram, in_flight
 from .serving import serving
 from .subscriber import Subscription, subscribe
 from .workers import Workers

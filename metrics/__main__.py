@@ -13,8 +13,8 @@ from . import otel
 from .catalogue import CATALOGUE, OPTIONAL, SERIES_BUDGET, every_signal
 from .check import SourceNotFound, check, load, most_series
 from .doctor import diagnose
-from .instruments import Metric
 from .looking import Unreachable, shown, without_secret
+from .rows import Metric
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 

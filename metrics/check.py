@@ -14,7 +14,7 @@ from events.bus.signal import snake_case
 from events.bus.span import Span
 
 from .catalogue import BOUNDS, CONTEXT, SERIES_BUDGET, every_signal
-from .instruments import AnySignal, Metric
+from .rows import AnySignal, Metric
 from .subscriber import declared
 
 TELLING = ("emit", "bind", "bind_by")

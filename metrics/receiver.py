@@ -13,8 +13,8 @@ from events.bus.emitters import Binding
 from events.bus.failures import tell_failure
 
 from .amounts import limits, refuse, show
-from .instruments import OTHER, AnySignal, Metric, key_of, text_of
 from .labels import Labels
+from .rows import OTHER, AnySignal, Metric, key_of, text_of
 from .series import Instrument
 from .stock.moving import Moved, Mover, Take, mover
 

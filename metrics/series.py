@@ -7,8 +7,8 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from .instruments import Metric
 from .labels import Labels
+from .rows import Metric
 from .stock.lock import LOCK
 from .workers import Workers
 

@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry
 from events.bus.signal import Signal
 
 from .catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
-from .instruments import AnySignal, Metric
 from .labels import Labels
 from .pollers import Poller, Pollers
 from .receiver import Receiver
+from .rows import AnySignal, Metric
 from .series import Instrument
 from .workers import Workers
 

@@ -12,7 +12,7 @@ from events import agent_finished, http_request_finished, llm_called, tool_calle
 from metrics import CATALOGUE, OPTIONAL, counter
 from metrics.__main__ import main
 from metrics.check import SourceNotFound, check, check_budget, most_series, read
-from metrics.instruments import AnySignal
+from metrics.rows import AnySignal
 
 HELP = "A test's own."
 EVERY_ROW = CATALOGUE + OPTIONAL

@@ -13,7 +13,7 @@ from events import agent_finished, agent_run, http_request_finished, llm_called,
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
 from metrics import BOUNDS, counter, gauge, histogram, in_flight
-from metrics.instruments import closed_values, text_of
+from metrics.rows import closed_values, text_of
 
 
 class Colour(Enum):

@@ -55,8 +55,8 @@ from events.bus.fields import Label
 from events.bus.signal import Signal
 from events.pipeline import FAULTS
 
-from . import buckets
-from .instruments import AnySignal, counter, gauge, histogram, in_flight
+from .. import buckets
+from ..rows import AnySignal, counter, gauge, histogram, in_flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,8 @@ from events.bus.failures import place_of
 
 from .compression import compressors
 from .exposition import Breather, rendering
-from .formats import Format
 from .negotiation import encoding_for, format_for
+from .text_format.formats import Format
 
 log = logging.getLogger("metrics")
 

@@ -22,9 +22,9 @@ import prometheus_client.metrics as client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 from prometheus_client.values import MutexValue
 
-from ..formats import OPENMETRICS, TEXT, Escaping, Format
-from ..kept import Batch, Openings
-from ..lines import AT_ONCE, Block, exemplar, family, head, number, numbers
+from ..text_format.formats import OPENMETRICS, TEXT, Escaping, Format
+from ..text_format.line_cache import Batch, Openings
+from ..text_format.lines import AT_ONCE, Block, exemplar, family, head, number, numbers
 
 log = logging.getLogger("metrics")
 

@@ -33,8 +33,8 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from events import collector_failed
 from metrics.exposition import render, rendering
-from metrics.formats import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
 from metrics.stock import writing
+from metrics.text_format.formats import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
 
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True)
 LABELS = NAMES.filter(lambda name: not name.startswith("__") and name not in ("le", "quantile"))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.formats import OFFERED, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
 from metrics.negotiation import encoding_for, format_for
+from metrics.text_format.formats import OFFERED, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
 
 OM, UTF8 = "application/openmetrics-text", "allow-utf-8"
 PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"

@@ -18,7 +18,7 @@ from prometheus_client.samples import Exemplar
 
 from events import WorkerFileFaulty, worker_file_faulty
 from metrics import Endpoint, render
-from metrics.formats import OPENMETRICS
+from metrics.text_format.formats import OPENMETRICS
 from metrics.workers.exemplars import when
 from metrics.workers.layout import ARCHIVE, MARK, RECORD, pieces, read_head, text_at
 from tests.support.asgi_server import served

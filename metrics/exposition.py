@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Metric
 from events import collector_failed
 from events.bus.failures import place_of
 
-from .stock import writing
+from .fastpath import write
 from .text_format.formats import TEXT, Format
 from .text_format.lines import Block, family
 
@@ -58,7 +58,7 @@ def rendering(
         breathe: Called after every block of some hundred samples.
     """
     page = _Page(form, None if names is None else frozenset(names), breathe)
-    listed = writing.collectors(registry)
+    listed = write.collectors(registry)
     if listed is None:  # whatever it is, it collects
         page.collect("registry", registry)
     else:
@@ -107,7 +107,7 @@ class _Page:
         name = registered[0] if registered else type(collector).__name__
         if names is None or name in names:
             with suppress(Exception):  # it changed, or it fails: its public face will tell
-                if (blocks := writing.blocks(collector, self._form)) is not None:
+                if (blocks := write.blocks(collector, self._form)) is not None:
                     self._write(blocks)
                     return
         self.collect(name, collector)

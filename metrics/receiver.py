@@ -13,10 +13,10 @@ from events.bus.emitters import Binding
 from events.bus.failures import tell_failure
 
 from .amounts import limits, refuse, show
+from .fastpath.update import Moved, Mover, Take, mover
 from .labels import Labels
 from .rows import OTHER, AnySignal, Metric, key_of, text_of
 from .series import Instrument
-from .stock.moving import Moved, Mover, Take, mover
 
 Pair = tuple[Metric, Instrument]
 Choice = tuple[Metric, Instrument, list[str]]

@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from .fastpath.lock import LOCK
 from .labels import Labels
 from .rows import Metric
-from .stock.lock import LOCK
 from .workers import Workers
 
 

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from prometheus_client.samples import Exemplar
 
-from metrics.stock.lock import LOCK
+from metrics.fastpath.lock import LOCK
 
 from .layout import MARK, RECORD
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from events import worker_file_faulty
 from events.bus.failures import place_of
-from metrics.stock import children
+from metrics.fastpath import children
 
 from . import archive
 from .layout import MOST_CELLS, Across, Fault, Shape

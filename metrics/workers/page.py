@@ -14,8 +14,8 @@ from time import time
 from typing import Any
 from weakref import WeakSet
 
-from metrics.stock.lock import LOCK
-from metrics.stock.moving import Mirrored
+from metrics.fastpath.lock import LOCK
+from metrics.fastpath.update import Mirrored
 
 from .exemplars import Exemplars
 from .layout import HEAD, MOST_CELLS, Fault, Shape, text_at

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from metrics.stock import children
+from metrics.fastpath import children
 
 from .group import Workers
 from .layout import Across

@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from metrics.stock import children
+from metrics.fastpath import children
 
 from . import archive
 from .adding import Adder, Places

@@ -33,7 +33,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from events import collector_failed
 from metrics.exposition import render, rendering
-from metrics.stock import writing
+from metrics.fastpath import write
 from metrics.text_format.formats import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
 
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True)
@@ -51,7 +51,7 @@ KINDS = st.sampled_from([Counter, Gauge, Summary, Histogram, Info, Enum])
 @pytest.fixture(autouse=True)
 def tried_out() -> None:
     """Let it look at the prometheus_client at hand before a test changes it."""
-    writing.trusted()
+    write.trusted()
 
 
 def move(kind: type[Any], child: Any, data: st.DataObject) -> None:
@@ -122,7 +122,7 @@ def written_fast(collector: Any) -> bool:
     """Tell whether a collector of a known kind is, and not by way of its `collect`."""
     if type(collector) not in (Counter, Gauge, Summary, Histogram):
         return True
-    blocks = writing.blocks(collector, TEXT)
+    blocks = write.blocks(collector, TEXT)
     return blocks is not None and bool(list(blocks))
 
 
@@ -137,8 +137,8 @@ def test_text_is_that_of_prometheus_client_letter_by_letter(data: st.DataObject)
         written = rendering(registry)
         assert written.body == generate_latest(registry)
         assert written.series == sum(len(metric.samples) for metric in registry.collect())
-        assert [written_fast(collector) for collector, _ in writing.collectors(registry) or []].count(False) == 0
-    for collector in writing.collectors(registry) or []:
+        assert [written_fast(collector) for collector, _ in write.collectors(registry) or []].count(False) == 0
+    for collector in write.collectors(registry) or []:
         if isinstance(collector[0], Gauge) and collector[0]._labelnames:
             collector[0].clear()
     populate_more = Counter("zz_more", "h", ["a"], registry=registry)
@@ -197,7 +197,7 @@ def test_every_format_says_the_same(data: st.DataObject) -> None:
 
 
 def test_the_version_at_hand_is_written_fast() -> None:
-    assert writing.trusted()
+    assert write.trusted()
 
 
 @pytest.mark.parametrize("kind", [Counter, Gauge, Summary, Histogram])
@@ -245,15 +245,15 @@ def test_private_parts_that_changed_cost_the_speed_alone(
 
 
 def test_a_version_that_writes_otherwise_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "generate_latest", lambda _: b"something new\n")
-    writing.trusted.cache_clear()
+    monkeypatch.setattr(write, "generate_latest", lambda _: b"something new\n")
+    write.trusted.cache_clear()
     try:
-        assert not writing.trusted()
+        assert not write.trusted()
         registry = CollectorRegistry()
         Histogram("took", "h", registry=registry).observe(1)
         assert render(registry) == generate_latest(registry)
     finally:
-        writing.trusted.cache_clear()
+        write.trusted.cache_clear()
 
 
 def test_a_broken_collector_loses_its_own_family(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
@@ -292,7 +292,7 @@ def test_names_keep_samples_or_families_alone(registry: CollectorRegistry) -> No
     Histogram("took", "h", registry=registry, buckets=[1])
     Gauge("open", "h", registry=registry)
     registry.register(Broken())  # type: ignore[arg-type, unused-ignore]
-    registry.unregister(next(c for c, _ in writing.collectors(registry) or [] if isinstance(c, Broken)))
+    registry.unregister(next(c for c, _ in write.collectors(registry) or [] if isinstance(c, Broken)))
 
     def kept(*names: str) -> list[str]:
         return [line.split(" ")[0] for line in render(registry, names=names).decode().splitlines() if line[0] != "#"]

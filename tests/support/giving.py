@@ -13,7 +13,7 @@ from typing import Any, Self
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.samples import Exemplar
 
-from metrics.stock import children
+from metrics.fastpath import children
 from metrics.workers import Workers
 from tests.support.counting import say
 

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("tests/metrics/test_exposition.py", "tests/metrics/test_moving.py", "tests/metrics/test_children.py")
+TESTS = (
+    "tests/metrics/test_exposition.py",
+    "tests/metrics/fastpath/test_update.py",
+    "tests/metrics/fastpath/test_children.py",
+)
 
 
 @pytest.mark.slow

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.values import MutexValue
 
-from metrics.stock import moving
-from metrics.stock.lock import LOCK
-from metrics.stock.moving import Moved, Mover, Take, mover, public
+from metrics.fastpath import update
+from metrics.fastpath.lock import LOCK
+from metrics.fastpath.update import Moved, Mover, Take, mover, public
 from metrics.workers import Workers
 
 
@@ -124,7 +124,7 @@ def test_every_way_writes_the_same_text(
     workers: Callable[[], Workers], events: list[Event], ladder: list[float]
 ) -> None:
     """Whatever is taken or refused, in one process or with others, by events or values, bounds themselves among it."""
-    assert moving.trusted()
+    assert update.trusted()
     own, theirs, shared = Bench(mover, ladder), Bench(public, ladder), Bench(mover, ladder, workers())
     benches = [own, theirs, shared]
     benches += [Bench(by_values(mover), ladder), Bench(by_values(public), ladder)]
@@ -142,7 +142,7 @@ def test_a_version_with_other_parts_is_moved_the_public_way(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One whose methods do otherwise costs time, and a warning, but no number."""
-    moving.trusted.cache_clear()
+    update.trusted.cache_clear()
     try:
         with monkeypatch.context() as changed, caplog.at_level(logging.WARNING, "metrics"):
             changed.setattr(Counter, "inc", lambda self, amount=1: self._value.inc(2 * amount))
@@ -152,7 +152,7 @@ def test_a_version_with_other_parts_is_moved_the_public_way(
             assert bench.children[2]._value.get() == 6
         assert "the slow way" in caplog.text
     finally:
-        moving.trusted.cache_clear()
+        update.trusted.cache_clear()
 
 
 def test_a_number_of_another_class_is_moved_the_public_way() -> None:
@@ -271,7 +271,7 @@ from threading import Event, Thread
 from prometheus_client import CollectorRegistry
 from events import tool_called
 from metrics import CATALOGUE, subscribe
-from metrics.stock.lock import LOCK
+from metrics.fastpath.lock import LOCK
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads at every fork
 subscribe(CATALOGUE, CollectorRegistry())

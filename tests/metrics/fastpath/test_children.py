@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from metrics import render
-from metrics.stock import children
+from metrics.fastpath import children
 from metrics.workers import Workers
 
 

@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.values import MutexValue
 
 from .children import numbers_of
-from .compiled import written_out
+from .codegen import written_out
 from .lock import LOCK
 
 log = logging.getLogger("metrics")

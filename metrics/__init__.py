@@ -11,10 +11,10 @@ from . import buckets
 from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, SERIES_BUDGET
 from .endpoint import Endpoint, Scrape, scrape
 from .exposition import render
+from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
 from .serving import serving
 from .subscriber import Subscription, subscribe
-from .workers import Workers
 
 __all__ = [
     "BOUNDS",

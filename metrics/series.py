@@ -9,8 +9,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from .fastpath.lock import LOCK
 from .labels import Labels
+from .multiprocess import Workers
 from .rows import Metric
-from .workers import Workers
 
 
 class Instrument:

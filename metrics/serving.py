@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 from events import worker_run
 
+from .multiprocess import Workers
 from .setup import ADVICE, examine
-from .workers import Workers
 
 log = logging.getLogger("metrics")
 

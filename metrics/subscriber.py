@@ -14,11 +14,11 @@ from events.bus.signal import Signal
 
 from .catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
 from .labels import Labels
+from .multiprocess import Workers
 from .pollers import Poller, Pollers
 from .receiver import Receiver
 from .rows import AnySignal, Metric
 from .series import Instrument
-from .workers import Workers
 
 
 def subscribe(

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client import Counter, Gauge
 
 from metrics.labels import Labels
+from metrics.multiprocess.layout import Shape
 from metrics.series import OpenTable
-from metrics.workers.layout import Shape
 from tests.support.giving import FIRST, QUICK, Giver
 
 SOON = range(1, 120)

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from events import agent_run, llm_called, workflow_started
 from metrics import CATALOGUE, Workers, subscribe
-from metrics.workers import archive
+from metrics.multiprocess import archive
 
 ROOT = Path(__file__).parents[2]
 NAMES = {

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.samples import Exemplar
 
 from metrics.fastpath import children
-from metrics.workers import Workers
+from metrics.multiprocess import Workers
 from tests.support.counting import say
 
 FIRST, SECOND, QUICK, SLOW = NUMBERS = (

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from metrics import CATALOGUE, Endpoint, Workers, serving, subscribe
-from metrics.workers import publish
+from metrics.multiprocess import publish
 
 registry = CollectorRegistry()
 workers = Workers(Path(os.environ["SMALL_DIR"])) if "SMALL_DIR" in os.environ else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
 from metrics import Workers
-from metrics.workers import publish, supported
+from metrics.multiprocess import publish, supported
 
 log = logging.getLogger("app")
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from metrics import render
 from metrics.fastpath import children
-from metrics.workers import Workers
+from metrics.multiprocess import Workers
 
 
 def test_the_version_at_hand_is_trusted() -> None:

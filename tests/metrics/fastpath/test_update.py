@@ -22,7 +22,7 @@ from prometheus_client.values import MutexValue
 from metrics.fastpath import update
 from metrics.fastpath.lock import LOCK
 from metrics.fastpath.update import Moved, Mover, Take, mover, public
-from metrics.workers import Workers
+from metrics.multiprocess import Workers
 
 
 class Array:

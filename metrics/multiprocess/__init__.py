@@ -13,6 +13,6 @@ from metrics.fastpath.children import trusted as supported
 
 from .group import Workers
 from .layout import Across
-from .published import publish
+from .process_collectors import publish
 
 __all__ = ["Across", "Workers", "publish", "supported"]

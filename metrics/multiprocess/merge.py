@@ -13,7 +13,7 @@ from prometheus_client.samples import Exemplar
 
 from .exemplars import when
 from .layout import OUTLIVES, Across, Shape
-from .reading import Reader
+from .reader import Reader
 
 NOWHERE = 0
 """The place in the totals for what is not shown."""

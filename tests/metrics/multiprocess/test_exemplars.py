@@ -18,9 +18,9 @@ from prometheus_client.samples import Exemplar
 
 from events import WorkerFileFaulty, worker_file_faulty
 from metrics import Endpoint, render
+from metrics.multiprocess.exemplars import when
+from metrics.multiprocess.layout import ARCHIVE, MARK, RECORD, pieces, read_head, text_at
 from metrics.text_format.formats import OPENMETRICS
-from metrics.workers.exemplars import when
-from metrics.workers.layout import ARCHIVE, MARK, RECORD, pieces, read_head, text_at
 from tests.support.asgi_server import served
 from tests.support.counting import Counting
 from tests.support.giving import FIRST, NUMBERS, QUICK, SECOND, Giver

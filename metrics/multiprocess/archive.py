@@ -16,10 +16,10 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from .adding import Added, Adder, Places, exactly
 from .exemplars import record
 from .layout import ARCHIVE, MOST_CELLS, OUTLIVES, SUFFIX, Fault, Faulty, Shape, head
-from .reading import Reader, files_in
+from .merge import Added, Adder, Places, exactly
+from .reader import Reader, files_in
 
 log = logging.getLogger("metrics")
 

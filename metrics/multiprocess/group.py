@@ -19,9 +19,9 @@ from events.bus.failures import place_of
 from metrics.fastpath import children
 
 from . import archive
+from .aggregate import Sums
+from .file import Page
 from .layout import MOST_CELLS, Across, Fault, Shape
-from .page import Page
-from .sums import Sums
 
 log = logging.getLogger("metrics")
 

@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 
 from events import agent_run, workflow_started
 from metrics import render
-from metrics.workers import Workers, publish
-from metrics.workers.layout import ARCHIVE, identity
+from metrics.multiprocess import Workers, publish
+from metrics.multiprocess.layout import ARCHIVE, identity
 from tests.support.counting import Counting, Member, count
 
 

@@ -9,8 +9,8 @@ or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and
 
 from . import buckets
 from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, SERIES_BUDGET
-from .endpoint import Endpoint, Scrape, scrape
-from .exposition import render
+from .exposition.endpoint import Endpoint, Scrape, scrape
+from .exposition.render import render
 from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
 from .serving import serving

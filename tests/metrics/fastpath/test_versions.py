@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TESTS = (
-    "tests/metrics/test_exposition.py",
+    "tests/metrics/exposition/test_render.py",
     "tests/metrics/fastpath/test_update.py",
     "tests/metrics/fastpath/test_children.py",
 )

@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry
 from events import metrics_rendered
 from events.bus.failures import place_of
 
+from ..text_format.formats import Format
 from .compression import compressors
-from .exposition import Breather, rendering
 from .negotiation import encoding_for, format_for
-from .text_format.formats import Format
+from .render import Breather, rendering
 
 log = logging.getLogger("metrics")
 

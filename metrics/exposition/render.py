@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry, Metric
 from events import collector_failed
 from events.bus.failures import place_of
 
-from .fastpath import write
-from .text_format.formats import TEXT, Format
-from .text_format.lines import Block, family
+from ..fastpath import write
+from ..text_format.formats import TEXT, Format
+from ..text_format.lines import Block, family
 
 log = logging.getLogger("metrics")
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
-from .text_format.formats import OFFERED, TEXT, Escaping, Format
+from ..text_format.formats import OFFERED, TEXT, Escaping, Format
 
 _MOST_PARTS: Final = 64
 """A header with more is not from a scraper; the rest of it is left unread."""

@@ -32,7 +32,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from events import collector_failed
-from metrics.exposition import render, rendering
+from metrics.exposition.render import render, rendering
 from metrics.fastpath import write
 from metrics.text_format.formats import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
 

@@ -14,7 +14,7 @@ from .exposition.render import render
 from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
 from .serving import serving
-from .subscriber import Subscription, subscribe
+from .subscription.subscribe import Subscription, subscribe
 
 __all__ = [
     "BOUNDS",

@@ -15,7 +15,7 @@ from events.bus.span import Span
 
 from .catalogue import BOUNDS, CONTEXT, SERIES_BUDGET, every_signal
 from .rows import AnySignal, Metric
-from .subscriber import declared
+from .subscription.subscribe import declared
 
 TELLING = ("emit", "bind", "bind_by")
 """Methods of a signal that tell its event, or give what does."""

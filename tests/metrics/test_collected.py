@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import Counter, Gauge
 
-from metrics.labels import Labels
 from metrics.multiprocess.layout import Shape
-from metrics.series import OpenTable
+from metrics.subscription.label_limits import Labels
+from metrics.subscription.series import OpenTable
 from tests.support.giving import FIRST, QUICK, Giver
 
 SOON = range(1, 120)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from threading import RLock
 
-from .rows import OTHER, RESERVED, text_of
+from ..rows import OTHER, RESERVED, text_of
 
 MOST_CHARACTERS = 200
 """A longer value is no name; it counts as ``other``."""

@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.signal import Signal
 
-from .catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
-from .labels import Labels
-from .multiprocess import Workers
+from ..catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
+from ..multiprocess import Workers
+from ..rows import AnySignal, Metric
+from .label_limits import Labels
 from .pollers import Poller, Pollers
 from .receiver import Receiver
-from .rows import AnySignal, Metric
 from .series import Instrument
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from .fastpath.lock import LOCK
-from .labels import Labels
-from .multiprocess import Workers
-from .rows import Metric
+from ..fastpath.lock import LOCK
+from ..multiprocess import Workers
+from ..rows import Metric
+from .label_limits import Labels
 
 
 class Instrument:

@@ -12,7 +12,7 @@ from prometheus_client import Gauge
 from events import value_dropped
 from events.bus.fields import Unit
 
-from .rows import Metric, mark, roles
+from ..rows import Metric, mark, roles
 
 LEAST = -float_info.max  # of a gauge
 TOO_MUCH = 2.0**63  # an amount without a unit: past every counter and identifier

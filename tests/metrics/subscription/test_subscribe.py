@@ -31,9 +31,9 @@ from events import (
     workflow_started,
 )
 from metrics import BOUNDS, CATALOGUE, Metric, Subscription, counter, in_flight, subscribe
-from metrics.labels import Labels
-from metrics.receiver import Receiver
-from metrics.series import Instrument
+from metrics.subscription.label_limits import Labels
+from metrics.subscription.receiver import Receiver
+from metrics.subscription.series import Instrument
 from tests.support.reading import Read, samples
 
 HELP = "A test's own."

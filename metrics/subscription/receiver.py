@@ -12,11 +12,11 @@ from events import label_overflowed, value_dropped
 from events.bus.emitters import Binding
 from events.bus.failures import tell_failure
 
-from .amounts import limits, refuse, show
-from .fastpath.update import Moved, Mover, Take, mover
-from .labels import Labels
-from .rows import OTHER, AnySignal, Metric, key_of, text_of
+from ..fastpath.update import Moved, Mover, Take, mover
+from ..rows import OTHER, AnySignal, Metric, key_of, text_of
+from .label_limits import Labels
 from .series import Instrument
+from .value_limits import limits, refuse, show
 
 Pair = tuple[Metric, Instrument]
 Choice = tuple[Metric, Instrument, list[str]]

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 
 from events import http_request_finished, label_overflowed, workflow_step_finished
 from metrics import BOUNDS, CATALOGUE, Metric, counter, subscribe
-from metrics.labels import Labels
 from metrics.rows import OTHER
-from metrics.series import Instrument
+from metrics.subscription.label_limits import Labels
+from metrics.subscription.series import Instrument
 from tests.support.reading import samples
 
 HELP = "A test's own."

@@ -9,11 +9,11 @@ or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and
 
 from . import buckets
 from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, SERIES_BUDGET
+from .diagnostics.lifecycle import serving
 from .exposition.endpoint import Endpoint, Scrape, scrape
 from .exposition.render import render
 from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
-from .serving import serving
 from .subscription.subscribe import Subscription, subscribe
 
 __all__ = [

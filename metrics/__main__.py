@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from . import otel
 from .catalogue import CATALOGUE, OPTIONAL, SERIES_BUDGET, every_signal
-from .check import SourceNotFound, check, load, most_series
-from .doctor import diagnose
-from .looking import Unreachable, shown, without_secret
+from .diagnostics import otel
+from .diagnostics.check import SourceNotFound, check, load, most_series
+from .diagnostics.doctor import diagnose
+from .diagnostics.scrape_client import Unreachable, shown, without_secret
 from .rows import Metric
 
 ADDRESS = "http://127.0.0.1:8000/metrics"

@@ -15,7 +15,7 @@ from app.monitoring.sharing import sharing
 from app.settings import metrics_folder
 from app.workflows.catalogue import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
-from metrics.check import check_budget
+from metrics.diagnostics.check import check_budget
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that no query here asks for
 

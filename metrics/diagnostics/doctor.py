@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
 
-from .looking import Look, look
-from .setup import ADVICE, CLOCK_OFF
+from .deployment import ADVICE, CLOCK_OFF
+from .scrape_client import Look, look
 
 SCRAPES = 24
 AT_ONCE = 8  # so that more than one worker answers

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .rows import Metric
+from ..rows import Metric
 
 LATEST_RELEASED = ""
 """Asks for the default version."""

@@ -11,7 +11,7 @@ import pytest
 from events import agent_finished, http_request_finished, llm_called, tool_called
 from metrics import CATALOGUE, OPTIONAL, counter
 from metrics.__main__ import main
-from metrics.check import SourceNotFound, check, check_budget, most_series, read
+from metrics.diagnostics.check import SourceNotFound, check, check_budget, most_series, read
 from metrics.rows import AnySignal
 
 HELP = "A test's own."

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 from events import worker_run
 
-from .multiprocess import Workers
-from .setup import ADVICE, examine
+from ..multiprocess import Workers
+from .deployment import ADVICE, examine
 
 log = logging.getLogger("metrics")
 

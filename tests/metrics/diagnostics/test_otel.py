@@ -6,7 +6,7 @@ import pytest
 
 from metrics import CATALOGUE, OPTIONAL
 from metrics.__main__ import main
-from metrics.otel import Conventions, as_table, conventions, versions
+from metrics.diagnostics.otel import Conventions, as_table, conventions, versions
 
 FAMILIES = {row.name for row in CATALOGUE}
 LABELS = {label for row in CATALOGUE for label in row.labels}

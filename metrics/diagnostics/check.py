@@ -13,9 +13,9 @@ import events
 from events.bus.signal import snake_case
 from events.bus.span import Span
 
-from .catalogue import BOUNDS, CONTEXT, SERIES_BUDGET, every_signal
-from .rows import AnySignal, Metric
-from .subscription.subscribe import declared
+from ..catalogue import BOUNDS, CONTEXT, SERIES_BUDGET, every_signal
+from ..rows import AnySignal, Metric
+from ..subscription.subscribe import declared
 
 TELLING = ("emit", "bind", "bind_by")
 """Methods of a signal that tell its event, or give what does."""

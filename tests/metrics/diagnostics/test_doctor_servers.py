@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from metrics.__main__ import main
-from metrics.doctor import SCRAPES
+from metrics.diagnostics.doctor import SCRAPES
 from tests.support.served import living_at, served
 from tests.support.studio import until
 

@@ -11,13 +11,14 @@ import pytest
 from prometheus_client.samples import Sample
 
 import events
-from metrics import serving, setup
-from metrics.doctor import findings
-from metrics.looking import Look, shown, without_secret
+from metrics import serving
+from metrics.diagnostics import deployment
+from metrics.diagnostics.doctor import findings
+from metrics.diagnostics.scrape_client import Look, shown, without_secret
 
 
 def found(command: str, parent: str = "", *, shared: bool = False, ahead: float | None = None) -> list[str]:
-    return list(setup.faults(shared=shared, ahead=ahead, command=command.split(), parent=parent.split()))
+    return list(deployment.faults(shared=shared, ahead=ahead, command=command.split(), parent=parent.split()))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_workers_by_the_environment_are_found(monkeypatch: pytest.MonkeyPatch) -
 def test_a_configuration_that_says_no_number_of_workers_is_one_process(workers: object) -> None:
     """Another program's may be there in place of uvicorn's, with anything by that name."""
     given = SimpleNamespace(workers=workers)
-    assert list(setup.faults(shared=False, ahead=None, command=["python"], parent=[], given=given)) == []
+    assert list(deployment.faults(shared=False, ahead=None, command=["python"], parent=[], given=given)) == []
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_a_clock_that_is_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the database's, or by our own files, which cannot come from the future."""
     assert found("python -m app", ahead=-3.5) == ["clock"]
     assert found("python -m app", ahead=0.5) == []
-    monkeypatch.setattr(setup, "time", lambda: setup.newest_file() - 3600)
+    monkeypatch.setattr(deployment, "time", lambda: deployment.newest_file() - 3600)
     assert found("python -m app") == ["clock"]
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from . import brands, errors, health, page, runs, workflows
+from . import exception_handlers
+from .routers import brands, health, page, runs, workflows
 
 __all__ = ["include"]
 
@@ -29,4 +30,4 @@ def include(app: FastAPI) -> None:
     app.include_router(health.router)
     app.include_router(page.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
-    errors.register(app)
+    exception_handlers.register(app)

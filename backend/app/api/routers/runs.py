@@ -10,9 +10,9 @@ from app.database import RunStatus
 from app.database import runs as rows
 from app.workflows.studio import UnknownRun
 
-from .answers import Page, RunFound, RunListed
-from .dependencies import Limit, Offset, TheDatabase, TheStudio
-from .errors import problems
+from ..dependencies import Limit, Offset, TheDatabase, TheStudio
+from ..exception_handlers import problems
+from ..schemas.responses import Page, RunFound, RunListed
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 

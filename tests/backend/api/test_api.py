@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI
 
 from app import api
-from app.api import health
+from app.api.routers import health
 from app.database import Database, Run, brands, runs
 from app.llm.models import ModelUnavailable
 from app.settings import Settings

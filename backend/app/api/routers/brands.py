@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Brand
 from app.database import brands as rows
 
-from .answers import BrandFound, Page
-from .dependencies import Limit, Offset, TheDatabase
-from .errors import UnknownBrand, problems
-from .given import BrandChanges, NewBrand
+from ..dependencies import Limit, Offset, TheDatabase
+from ..exception_handlers import UnknownBrand, problems
+from ..schemas.requests import BrandChanges, NewBrand
+from ..schemas.responses import BrandFound, Page
 
 router = APIRouter(prefix="/brands", tags=["brands"])
 

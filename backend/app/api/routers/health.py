@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from app.database import DatabaseUnavailable
 from app.llm.models import ModelUnavailable
 
-from .dependencies import TheDatabase, TheLLM
+from ..dependencies import TheDatabase, TheLLM
 
 CHECK_SECONDS = 2.0
 

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from app.workflows.catalogue import WORKFLOWS
 from app.workflows.studio import UnknownWorkflow
 
-from .answers import Page, Refused, RunAccepted, StepOffered, WorkflowOffered
-from .dependencies import MAX_PAGE, Limit, Offset, TheStudio
-from .errors import problems
-from .given import StartRun
+from ..dependencies import MAX_PAGE, Limit, Offset, TheStudio
+from ..exception_handlers import problems
+from ..schemas.requests import StartRun
+from ..schemas.responses import Page, Refused, RunAccepted, StepOffered, WorkflowOffered
 
 router = APIRouter(prefix="/workflows", tags=["workflows"])
 

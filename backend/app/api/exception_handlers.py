@@ -15,7 +15,7 @@ from app.database import DatabaseUnavailable
 from app.database.brands import BrandInUse, BrandTaken
 from app.workflows.studio import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
 
-from .answers import Problem
+from .schemas.responses import Problem
 
 logger = logging.getLogger(__name__)
 

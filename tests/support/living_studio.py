@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from app.database import Database, Run, Usage, runs
+from app.database import Database, Run, Usage
+from app.database.repositories import runs
 from app.llm.models import open_model
 from app.settings import Settings
 from app.workflows.studio import Studio

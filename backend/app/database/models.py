@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from .columns import SafeText, UTCDateTime
+from .types import SafeText, UTCDateTime
 
 RunStatus = Literal["queued", "running", "completed", "failed", "cancelled", "abandoned"]
 StepStatus = Literal["success", "error", "timeout", "cancelled"]

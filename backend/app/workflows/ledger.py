@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.database import Database, Run, Step, StepStatus
-from app.database import runs as rows
+from app.database.repositories import runs as rows
 from events import (
     oldest_workflow_read,
     workflow_finished,

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import BrandLibrary, Database, Run, brands, runs
+from app.database import BrandLibrary, Database, Run
+from app.database.repositories import brands, runs
 from app.llm.models import LLM
 from app.settings import Settings
 

@@ -18,7 +18,8 @@ from fastapi import FastAPI
 
 from app import api
 from app.api.routers import health
-from app.database import Database, Run, brands, runs
+from app.database import Database, Run
+from app.database.repositories import brands, runs
 from app.llm.models import ModelUnavailable
 from app.settings import Settings
 from app.workflows.catalogue import WORKFLOWS

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.database import Database, brands, runs
+from app.database import Database
+from app.database.repositories import brands, runs
 from app.settings import Settings
 from app.workflows import recovery, slots
 from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Brand
-from app.database import brands as rows
+from app.database.repositories import brands as rows
 
 from ..dependencies import Limit, Offset, TheDatabase
 from ..exception_handlers import UnknownBrand, problems

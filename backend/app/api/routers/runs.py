@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.database import RunStatus
-from app.database import runs as rows
+from app.database.repositories import runs as rows
 from app.workflows.studio import UnknownRun
 
 from ..dependencies import Limit, Offset, TheDatabase, TheStudio

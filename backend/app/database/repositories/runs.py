@@ -9,8 +9,8 @@ from sqlalchemy import CursorResult, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
-from .models import Run, RunStatus, Step, StepStatus, Usage, now
-from .upserts import insert_into
+from ..models import Run, RunStatus, Step, StepStatus, Usage, now
+from ..upserts import insert_into
 
 UNFINISHED: tuple[RunStatus, ...] = ("queued", "running")
 

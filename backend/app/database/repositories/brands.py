@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .models import Brand
-from .upserts import insert_into
+from ..models import Brand
+from ..upserts import insert_into
 
 
 class BrandTaken(Exception):

@@ -20,8 +20,9 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import BrandLibrary, Database, DatabaseUnavailable, Model, Run, Usage, brands, runs
+from app.database import BrandLibrary, Database, DatabaseUnavailable, Model, Run, Usage
 from app.database.engine import alembic_config
+from app.database.repositories import brands, runs
 from app.settings import Settings
 
 MOMENT = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

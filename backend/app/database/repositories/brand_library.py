@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from ..engine import Database
+from ..models import Brand, Run
 from .brands import by_name
-from .engine import Database
-from .models import Brand, Run
 
 _EXCERPT = 300  # characters: the context of a small model is short
 

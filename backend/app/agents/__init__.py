@@ -3,8 +3,8 @@
 >>> execution = await execute("copywriter", assignment, model=llm.model, library=library)  # doctest: +SKIP
 """
 
-from .assignment import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
-from .roster import AGENTS
+from .registry import AGENTS
 from .runner import execute
+from .schemas import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
 
 __all__ = ["AGENTS", "AgentFailed", "AgentTimedOut", "Assignment", "Execution", "Library", "Spent", "execute"]

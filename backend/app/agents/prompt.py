@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from .assignment import Assignment
-from .roster import AgentSpec
+from .registry import AgentSpec
+from .schemas import Assignment
 
 UNKNOWN_WINDOW = 4096  # tokens; what Ollama takes when nobody says otherwise, and it drops the front of longer prompts
 WIDEST = 16_384

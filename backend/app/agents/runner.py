@@ -20,13 +20,13 @@ from events import Running, agent_run, review_decided
 from events.bridges.pydantic_ai import observed
 
 from . import tools
-from .assignment import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
-from .causes import cause, timed_out
 from .context import Context, estimate
-from .failures import reason
-from .phases import Phases
+from .error_messages import reason
+from .error_types import cause, timed_out
+from .phase_timer import Phases
 from .prompt import compose, size
-from .roster import AGENTS, AgentSpec, Review
+from .registry import AGENTS, AgentSpec, Review
+from .schemas import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
 
 SEED = 7  # the same brief gives the same text, as far as the model can
 RETRIES = 2  # second and third tries at an answer that does not fit

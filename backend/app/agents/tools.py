@@ -17,8 +17,8 @@ from events import tool_called
 from events.bus.failures import place_of
 from events.bus.span import leaving_of
 
-from .assignment import Library
-from .phases import Phases
+from .phase_timer import Phases
+from .schemas import Library
 
 log = logging.getLogger(__name__)
 

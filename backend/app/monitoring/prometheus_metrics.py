@@ -10,7 +10,7 @@ import logging
 from prometheus_client import CollectorRegistry, PlatformCollector, disable_created_metrics
 from starlette.responses import Response
 
-from app.agents.roster import AGENTS
+from app.agents.registry import AGENTS
 from app.monitoring.sharing import sharing
 from app.settings import metrics_folder
 from app.workflows.catalogue import WORKFLOWS

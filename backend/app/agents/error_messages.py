@@ -7,7 +7,7 @@ from pydantic_ai import exceptions as ai
 
 from app.llm.unavailable import ModelUnavailable
 
-from .causes import timed_out
+from .error_types import timed_out
 from .tools import ToolBroken
 
 # From the particular to the general: the first that fits is told.

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from app.agents import AgentFailed, Assignment, execute
 from app.agents.context import JUDGED_FROM, cut_in_silence, estimate
-from app.agents.phases import Phases
+from app.agents.phase_timer import Phases
 from app.agents.prompt import compose, size
-from app.agents.roster import AGENTS
+from app.agents.registry import AGENTS
 from app.llm.models import LLM, open_model
 from app.settings import Settings
 from events import ContextBuilt, ContextTruncated, agent_finished, context_built, context_truncated
@@ -130,7 +130,7 @@ def test_little_is_never_said_to_be_cut(text: str, counted: int | None) -> None:
 def test_each_moment_is_one_phases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parallel uses of tools count once, and a model's call takes precedence."""
     clock = iter([0.0, 1.0, 2.0, 4.0, 5.0, 7.0, 8.0, 9.0, 9.0])
-    monkeypatch.setattr("app.agents.phases.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("app.agents.phase_timer.perf_counter", lambda: next(clock))
     phases = Phases()  # 0
     with phases.of("tool"), phases.of("tool"), phases.of("llm"):  # from 1, from 2, from 4
         pass  # to 5, to 7, to 8

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from app.agents import AgentFailed, Assignment, execute
-from app.agents.causes import cause
+from app.agents.error_types import cause
 from app.llm.models import open_model
 from app.settings import Settings
 from events import AgentFinished, agent_finished

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from app import api
 from app.database import Database, Model
-from app.llm.models import LLM, ModelUnavailable, open_model
+from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.ports import listening, serving
 from app.settings import Settings, load_settings

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from app.llm.lent import Lent
+from app.llm.embedded.remote import Lent
 from app.ports import BACKLOG, CannotStart
 from app.settings import Settings
 
@@ -41,7 +41,7 @@ async def serve(
     """
     # Here, not above: they take a second, and a taken port is told at once.
     from app.database import DatabaseUnavailable
-    from app.llm.models import ModelUnavailable
+    from app.llm.factory import ModelUnavailable
     from app.main import create_app, lifespan
     from app.workflows.studio import StudioUnavailable
 

@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 
-from app.llm.embedded import EmbeddedServer, ModelMissing
-from app.llm.lent import Lent
+from app.llm.embedded.remote import Lent
+from app.llm.embedded.server import EmbeddedServer, ModelMissing
 from app.llm.unavailable import ModelUnavailable
 from app.ports import CannotStart
 from app.serving import told_to_stop

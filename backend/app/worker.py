@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dotenv import load_dotenv
 
 from app import logs
-from app.llm.lent import Lent
+from app.llm.embedded.remote import Lent
 from app.ports import CannotStart
 from app.serving import serve
 from app.settings import SettingsInvalid, load_settings

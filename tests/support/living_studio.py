@@ -13,7 +13,7 @@ from typing import Any
 
 from app.database import Database, Run, Usage
 from app.database.repositories import runs
-from app.llm.models import open_model
+from app.llm.factory import open_model
 from app.settings import Settings
 from app.workflows.studio import Studio
 from events import (

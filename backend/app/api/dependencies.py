@@ -7,7 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Query, Request
 
 from app.database import Database
-from app.llm.models import LLM
+from app.llm.factory import LLM
 from app.workflows.studio import Studio
 
 MAX_PAGE = 100

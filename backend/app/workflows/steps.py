@@ -13,7 +13,7 @@ from typing import Any
 from app import agents
 from app.agents import AgentFailed, Assignment, Library, Spent
 from app.database import Run, StepStatus
-from app.llm.models import LLM
+from app.llm.factory import LLM
 from events.bus.failures import place_of
 
 from . import durable

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import BrandLibrary, Database, Run
 from app.database.repositories import brands, runs
-from app.llm.models import LLM
+from app.llm.factory import LLM
 from app.settings import Settings
 
 from . import dbos_engine, durable, slots

@@ -15,7 +15,7 @@ from app.agents.context import JUDGED_FROM, cut_in_silence, estimate
 from app.agents.phase_timer import Phases
 from app.agents.prompt import compose, size
 from app.agents.registry import AGENTS
-from app.llm.models import LLM, open_model
+from app.llm.factory import LLM, open_model
 from app.settings import Settings
 from events import ContextBuilt, ContextTruncated, agent_finished, context_built, context_truncated
 from tests.support.openai_server import OpenAIServer, Usage, fails, says

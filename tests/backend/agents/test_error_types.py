@@ -10,7 +10,7 @@ import pytest
 
 from app.agents import AgentFailed, Assignment, execute
 from app.agents.error_types import cause
-from app.llm.models import open_model
+from app.llm.factory import open_model
 from app.settings import Settings
 from events import AgentFinished, agent_finished
 from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.agents import AGENTS, AgentFailed, AgentTimedOut, Assignment, Execution, Spent, execute
 from app.agents.prompt import compose, one_line, room, size
 from app.agents.tools import TOOLS
-from app.llm.models import LLM, ModelUnavailable, open_model
+from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.settings import Settings
 from events import (
     AgentFinished,

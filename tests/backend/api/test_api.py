@@ -20,7 +20,7 @@ from app import api
 from app.api.routers import health
 from app.database import Database, Run
 from app.database.repositories import brands, runs
-from app.llm.models import ModelUnavailable
+from app.llm.factory import ModelUnavailable
 from app.settings import Settings
 from app.workflows.catalogue import WORKFLOWS
 from app.workflows.studio import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow

@@ -17,7 +17,7 @@ from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS
 from app.database import Database
-from app.llm.models import LLM, kept, reach, remote
+from app.llm.factory import LLM, kept, reach, remote
 from app.workflows.catalogue import WORKFLOWS
 from app.workflows.studio import Studio
 from events.bridges.pydantic_ai import observed

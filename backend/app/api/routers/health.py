@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.database import DatabaseUnavailable
-from app.llm.models import ModelUnavailable
+from app.llm.factory import ModelUnavailable
 
 from ..dependencies import TheDatabase, TheLLM
 

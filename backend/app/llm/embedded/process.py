@@ -1,4 +1,4 @@
-"""The process around the embedded model: ``python -m app.llm.server_process``, options as a line of JSON on its input.
+"""The process around the embedded model: ``python -m app.llm.embedded.process``; takes its options as a line of JSON.
 
 llama.cpp holds Python's global lock for as long as it loads a model, and an assertion that fails in it ends its
 process: so it gets a process of its own. That process lives as long as its standard input is open. Whoever started it

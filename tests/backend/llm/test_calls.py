@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from app.agents import AgentFailed, Assignment, Spent, execute
-from app.llm.models import open_model
+from app.llm.factory import open_model
 from app.settings import Settings
 from events import LLMAttempted, agent_finished, llm_attempted, llm_called
 from metrics import CATALOGUE, subscribe

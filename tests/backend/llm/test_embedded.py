@@ -20,8 +20,8 @@ from pydantic_ai import Agent
 from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS, AgentFailed, Assignment, Spent, execute
-from app.llm.embedded import ALIAS, EmbeddedServer, ModelMissing, find_model
-from app.llm.models import LLM, ModelUnavailable, embedded, open_model
+from app.llm.embedded.server import ALIAS, EmbeddedServer, ModelMissing, find_model
+from app.llm.factory import LLM, ModelUnavailable, embedded, open_model
 from app.settings import Settings
 from events import agent_finished, llm_called, tool_called
 from tests.support.studio import until as until_true
@@ -274,7 +274,7 @@ def test_it_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) ->
 
 OWNER = """
 import sys, time
-from app.llm.embedded import EmbeddedServer
+from app.llm.embedded.server import EmbeddedServer
 server = EmbeddedServer()
 server.start()
 print(server.address, flush=True)

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
-from .unavailable import ModelUnavailable
+from ..unavailable import ModelUnavailable
 
 PATIENCE = 20.0  # seconds for the launcher to bring the model back
 _EVERY = 0.2

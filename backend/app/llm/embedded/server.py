@@ -19,7 +19,7 @@ from threading import Lock, Timer
 from typing import IO, cast
 from urllib.parse import urlsplit
 
-from .unavailable import ModelUnavailable
+from ..unavailable import ModelUnavailable
 
 ALIAS = "smollm2-135m-instruct"  # else the model's name would be its file's path
 WINDOW = 2048  # tokens of prompt and answer together
@@ -126,7 +126,7 @@ class EmbeddedServer:
             "port": self._port,  # when it is started anew, those that know its address go on
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.llm.server_process"],
+            [sys.executable, "-m", "app.llm.embedded.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,6 +1,6 @@
 """What each provider bills is what `/metrics` says: pydantic-ai's own adapters over HTTP, bodies in documented formats.
 
-After a change that is meant: ``UPDATE_GOLDEN=1 pytest tests/backend/test_provider_bills.py``, then read the difference.
+After a change that is meant: ``UPDATE_GOLDEN=1 pytest tests/backend/llm/test_provider_usage.py``, then read the difference.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
 
-from app.llm.calls import Limited
-from app.llm.outputs import fits
+from app.llm.limits import Limited
+from app.llm.output_schema import fits
 from app.llm.prices import price
 from app.llm.retries import Retrying
 from events.bridges.pydantic_ai import hear, observed

@@ -12,8 +12,8 @@ from pydantic_ai.settings import ModelSettings, merge_model_settings
 
 from events.bridges.pydantic_ai import observed
 
-from .embedded import EmbeddedServer
-from .lent import Lent
+from .embedded.remote import Lent
+from .embedded.server import EmbeddedServer
 
 # The model likes to say again what it has read or said. A sampler of llama.cpp's makes it ever less likely to repeat
 # more than so many tokens; those of a brand's or product's name have to be repeated.

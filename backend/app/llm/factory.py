@@ -32,10 +32,10 @@ from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from app.settings import Settings
 from events.bridges.pydantic_ai import hear, observed
 
-from .calls import Embedded, Limited
-from .embedded import ALIAS, WINDOW, EmbeddedServer, ModelMissing
-from .lent import Lent
-from .outputs import fits
+from .embedded.remote import Lent
+from .embedded.server import ALIAS, WINDOW, EmbeddedServer, ModelMissing
+from .limits import Embedded, Limited
+from .output_schema import fits
 from .prices import price
 from .retries import Retrying
 from .unavailable import ModelUnavailable, UnavailableModel

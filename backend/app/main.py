@@ -23,7 +23,7 @@ from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.ports import listening, serving
 from app.settings import Settings, load_settings
-from app.workflows.studio import Studio
+from app.workflows.service import Studio
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEvents, read_activity
 from metrics import Endpoint

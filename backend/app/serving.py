@@ -43,7 +43,7 @@ async def serve(
     from app.database import DatabaseUnavailable
     from app.llm.factory import ModelUnavailable
     from app.main import create_app, lifespan
-    from app.workflows.studio import StudioUnavailable
+    from app.workflows.service import StudioUnavailable
 
     app = create_app(settings)
     app.state.metrics_listener = scraped

@@ -15,7 +15,7 @@ from app.database import Database, Run, Usage
 from app.database.repositories import runs
 from app.llm.factory import open_model
 from app.settings import Settings
-from app.workflows.studio import Studio
+from app.workflows.service import Studio
 from events import (
     LLMCalled,
     WorkflowFinished,

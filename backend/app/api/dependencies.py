@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Request
 
 from app.database import Database
 from app.llm.factory import LLM
-from app.workflows.studio import Studio
+from app.workflows.service import Studio
 
 MAX_PAGE = 100
 

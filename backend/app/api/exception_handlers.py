@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from app.database import DatabaseUnavailable
 from app.database.repositories.brands import BrandInUse, BrandTaken
-from app.workflows.studio import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
+from app.workflows.service import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
 
 from .schemas.responses import Problem
 

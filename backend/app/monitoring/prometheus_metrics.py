@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.agents.registry import AGENTS
 from app.monitoring.sharing import sharing
 from app.settings import metrics_folder
-from app.workflows.catalogue import WORKFLOWS
+from app.workflows.definitions import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
 from metrics.diagnostics.check import check_budget
 

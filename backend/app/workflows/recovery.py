@@ -13,8 +13,8 @@ from dbos import WorkflowStatus
 
 from app.database import Run
 
-from . import durable, slots
-from .ledger import CANCELLED, Ending, Ledger
+from . import dbos_client, executor_locks
+from .run_state import CANCELLED, Ending, Ledger
 
 log = logging.getLogger("app.workflows")
 
@@ -24,7 +24,7 @@ _GRACE = timedelta(seconds=60)  # past its time limit a living process ends a ru
 class Recovery:
     """Looks once at every run that has not ended."""
 
-    def __init__(self, ledger: Ledger, slot: slots.Slot, time_limit: float) -> None:
+    def __init__(self, ledger: Ledger, slot: executor_locks.Slot, time_limit: float) -> None:
         self._ledger = ledger
         self._slot = slot
         self._patience = timedelta(seconds=time_limit) + _GRACE
@@ -32,7 +32,7 @@ class Recovery:
     async def reconcile(self) -> None:
         """Take up, end or leave alone each unfinished run."""
         runs = await self._ledger.unfinished()
-        known = await durable.statuses([run.id for run in runs])
+        known = await dbos_client.statuses([run.id for run in runs])
         for run in runs:
             await self._settle(run, known.get(run.id))
 
@@ -42,7 +42,7 @@ class Recovery:
             if run.status == "running" and self._is_old(run.started_at):
                 await self._abandon(run)
             else:
-                await durable.enqueue(run.id)
+                await dbos_client.enqueue(run.id)
         elif status.status == "PENDING":
             await self._under_way(run, status)
         elif status.status == "CANCELLED":
@@ -59,28 +59,28 @@ class Recovery:
 
     async def _under_way(self, run: Run, status: WorkflowStatus) -> None:
         executor = status.executor_id or ""
-        if executor == self._slot.executor_id and status.app_version == durable.VERSION:
+        if executor == self._slot.executor_id and status.app_version == dbos_client.VERSION:
             return  # DBOS starts it again
-        with slots.left_behind(self._slot.directory, executor) as gone:
+        with executor_locks.left_behind(self._slot.directory, executor) as gone:
             if gone:
                 # The name is held meanwhile: nobody can come to life under it and take its runs up as well.
-                now = (await durable.statuses([run.id])).get(run.id)
+                now = (await dbos_client.statuses([run.id])).get(run.id)
                 if now is not None and (now.status, now.executor_id) == ("PENDING", executor):
                     log.info("run %s is taken over from %s, which is gone", run.id, executor)
-                    await durable.enqueue_again(run.id)
+                    await dbos_client.enqueue_again(run.id)
                 return
         if executor != self._slot.executor_id and self._lives(executor):
             return
-        if self._is_old(durable.claimed_at(status)):
+        if self._is_old(dbos_client.claimed_at(status)):
             await self._abandon(run)
-            await durable.cancel(run.id)
+            await dbos_client.cancel(run.id)
 
     def _lives(self, executor_id: str | None) -> bool:
         """Tell whether an executor's process lives on this machine; one elsewhere is judged by its age alone."""
         if not executor_id or executor_id == self._slot.executor_id:
             return False
-        with slots.left_behind(self._slot.directory, executor_id) as gone:
-            return not gone and slots.was_here(self._slot.directory, executor_id)
+        with executor_locks.left_behind(self._slot.directory, executor_id) as gone:
+            return not gone and executor_locks.was_here(self._slot.directory, executor_id)
 
     def _is_old(self, moment: datetime | None) -> bool:
         return moment is None or moment + self._patience < datetime.now(UTC)

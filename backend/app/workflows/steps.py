@@ -16,9 +16,9 @@ from app.database import Run, StepStatus
 from app.llm.factory import LLM
 from events.bus.failures import place_of
 
-from . import durable
-from .catalogue import Step
-from .ledger import Ledger, StepRecord
+from . import dbos_client
+from .definitions import Step
+from .run_state import Ledger, StepRecord
 
 log = logging.getLogger("app.workflows")
 
@@ -47,7 +47,7 @@ class Steps:
             StepFailed: the agent failed.
         """
         # The durable step answers with data and never raises: what DBOS stores of an exception would be our classes.
-        return _text(durable.step(step.name, partial(self._attempt, run, position, step, earlier)))
+        return _text(dbos_client.step(step.name, partial(self._attempt, run, position, step, earlier)))
 
     async def _attempt(
         self, run: Run, position: int, step: Step, earlier: tuple[tuple[str, str], ...]

@@ -22,8 +22,8 @@ from app.database import Database, Run
 from app.database.repositories import brands, runs
 from app.llm.factory import ModelUnavailable
 from app.settings import Settings
-from app.workflows.catalogue import WORKFLOWS
-from app.workflows.studio import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
+from app.workflows.definitions import WORKFLOWS
+from app.workflows.service import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
 
 ASKED = {"product": "wireless earbuds", "features": ["noise cancelling"], "audience": "commuters"}
 BRIEF: dict[str, Any] = {"brand": "Acme Audio", **ASKED}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.workflows import durable, recovery
-from app.workflows.catalogue import WORKFLOWS
-from app.workflows.studio import RunEnded
+from app.workflows import dbos_client, recovery
+from app.workflows.definitions import WORKFLOWS
+from app.workflows.service import RunEnded
 from events import workflow_released, workflow_step_finished
 from metrics import CATALOGUE, subscribe
 from tests.support.living_studio import Life, NewSettings, Told, in_order, living, suits
@@ -105,7 +105,7 @@ async def taken_over(life: Life, model: OpenAIServer) -> str:
     model.behaviour = in_order(None, says("Hear the music.", delay=0.5))
     run_id = await life.submit("brand_identity")
     await until(lambda: model.tally.requests == 2)
-    await durable.enqueue_again(run_id)
+    await dbos_client.enqueue_again(run_id)
     return run_id
 
 

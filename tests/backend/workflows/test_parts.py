@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.workflows import slots
-from app.workflows.catalogue import WORKFLOWS, Workflow
-from app.workflows.uninterrupted import uninterrupted
+from app.workflows import executor_locks
+from app.workflows.definitions import WORKFLOWS, Workflow
+from app.workflows.shield import uninterrupted
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=lambda workflow: workflow.name)
@@ -35,35 +35,37 @@ def test_the_workflows_have_the_steps_that_were_promised() -> None:
 
 
 def test_living_processes_never_share_a_slot(tmp_path: Path) -> None:
-    first, second = slots.take(tmp_path), slots.take(tmp_path)
-    assert first.executor_id == f"{slots.host()}-0"
-    assert second.executor_id == f"{slots.host()}-1"
+    first, second = executor_locks.take(tmp_path), executor_locks.take(tmp_path)
+    assert first.executor_id == f"{executor_locks.host()}-0"
+    assert second.executor_id == f"{executor_locks.host()}-1"
     first.release()
     second.release()
 
 
 def test_a_slot_has_the_same_name_after_a_restart(tmp_path: Path) -> None:
-    before = slots.take(tmp_path)
+    before = executor_locks.take(tmp_path)
     before.release()
-    after = slots.take(tmp_path)
+    after = executor_locks.take(tmp_path)
     assert after.executor_id == before.executor_id
     after.release()
 
 
 def test_a_slot_is_free_when_its_process_was_killed(tmp_path: Path) -> None:
     """The kernel drops the lock: nothing has to be cleaned up."""
-    program = "import sys, pathlib; from app.workflows import slots; slots.take(pathlib.Path(sys.argv[1]));"
+    program = (
+        "import sys, pathlib; from app.workflows import executor_locks; executor_locks.take(pathlib.Path(sys.argv[1]));"
+    )
     program += "print('taken', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "taken\n"
-        name = f"{slots.host()}-0"
-        with slots.left_behind(tmp_path, name) as gone:
+        name = f"{executor_locks.host()}-0"
+        with executor_locks.left_behind(tmp_path, name) as gone:
             assert not gone
         os.kill(other.pid, signal.SIGKILL)
-    with slots.left_behind(tmp_path, name) as gone:
+    with executor_locks.left_behind(tmp_path, name) as gone:
         assert gone
 
 
@@ -73,9 +75,9 @@ def test_an_executor_that_was_never_here_is_not_said_to_be_gone(tmp_path: Path) 
     inside = tmp_path / "executors"
     inside.mkdir()
     for name in ("elsewhere-0", "../outside", ""):
-        with slots.left_behind(inside, name) as gone:
+        with executor_locks.left_behind(inside, name) as gone:
             assert not gone
-        assert not slots.was_here(inside, name)
+        assert not executor_locks.was_here(inside, name)
 
 
 async def test_work_is_done_to_its_end_although_it_is_cancelled() -> None:

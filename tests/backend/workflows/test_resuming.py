@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.database import Database
 from app.database.repositories import brands, runs
 from app.settings import Settings
-from app.workflows import recovery, slots
+from app.workflows import executor_locks, recovery
 from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
 from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.waiting import until
@@ -109,7 +109,7 @@ async def test_a_run_of_a_process_that_is_gone_is_taken_over(
     model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
 ) -> None:
     """Two studios lived here; only one is started again."""
-    first = slots.take(tmp_path / "executors")
+    first = executor_locks.take(tmp_path / "executors")
     run_id = await interrupted(model, new_settings())
     first.release()
     async with living(new_settings()) as life:
@@ -137,7 +137,7 @@ async def test_a_run_of_a_process_that_lives_is_left_alone(
     model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
 ) -> None:
     run_id = await interrupted(model, new_settings())
-    alive = slots.take(tmp_path / "executors")
+    alive = executor_locks.take(tmp_path / "executors")
     async with living(new_settings()) as life:
         other = await life.ended(await life.submit())
         assert other.status == "completed"

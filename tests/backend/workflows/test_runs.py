@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from app.workflows.studio import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
+from app.workflows.service import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
 from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
 from tests.support.openai_server import OpenAIServer, fails, sends, stalls
 from tests.support.waiting import until

@@ -18,8 +18,8 @@ from pydantic_ai.settings import ModelSettings
 from app.agents import AGENTS
 from app.database import Database
 from app.llm.factory import LLM, kept, reach, remote
-from app.workflows.catalogue import WORKFLOWS
-from app.workflows.studio import Studio
+from app.workflows.definitions import WORKFLOWS
+from app.workflows.service import Studio
 from events.bridges.pydantic_ai import observed
 from metrics import CATALOGUE, subscribe
 from tests.support.living_studio import Life, NewSettings, Told, suits

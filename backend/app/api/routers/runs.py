@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from app.database import RunStatus
 from app.database.repositories import runs as rows
-from app.workflows.studio import UnknownRun
+from app.workflows.service import UnknownRun
 
 from ..dependencies import Limit, Offset, TheDatabase, TheStudio
 from ..exception_handlers import problems

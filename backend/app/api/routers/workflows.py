@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
-from app.workflows.catalogue import WORKFLOWS
-from app.workflows.studio import UnknownWorkflow
+from app.workflows.definitions import WORKFLOWS
+from app.workflows.service import UnknownWorkflow
 
 from ..dependencies import MAX_PAGE, Limit, Offset, TheStudio
 from ..exception_handlers import problems

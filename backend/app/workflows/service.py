@@ -15,11 +15,11 @@ from app.database.repositories import brands, runs
 from app.llm.factory import LLM
 from app.settings import Settings
 
-from . import dbos_engine, durable, slots
-from .catalogue import WORKFLOWS
-from .ledger import CANCELLED, Ledger
-from .performer import Performer
+from . import dbos_client, dbos_engine, executor_locks
+from .definitions import WORKFLOWS
+from .executor import Performer
 from .recovery import Recovery
+from .run_state import CANCELLED, Ledger
 from .steps import Steps
 
 _CANCEL_WITHIN = 10.0  # seconds for a run to store what it spent before its end is told without it
@@ -71,7 +71,7 @@ class Studio:
         self._ledger = Ledger(database)
         steps = Steps(self._ledger, llm, BrandLibrary(database), settings.llm_window)
         self._performer = Performer(self._ledger, steps, settings.run_time_limit)
-        self._slot: slots.Slot | None = None
+        self._slot: executor_locks.Slot | None = None
         self.dbos_engine = dbos_engine.make(settings.dbos_database_url)
 
     async def start(self) -> None:
@@ -82,14 +82,14 @@ class Studio:
         """
         settings = self._settings
         try:
-            self._slot = slots.take(settings.data_dir / "executors", _prefix(settings))
+            self._slot = executor_locks.take(settings.data_dir / "executors", _prefix(settings))
         except OSError as error:
             raise StudioUnavailable(
                 f"The data directory cannot be used ({error.filename}): {error.strerror}; "
                 "make it writable, or set SPARKLIO_DATA_DIR to another."
             ) from None
         try:
-            await durable.launch(
+            await dbos_client.launch(
                 settings.dbos_database_url,
                 self.dbos_engine,
                 self._slot.executor_id,
@@ -114,7 +114,7 @@ class Studio:
         if self._slot is None:
             return
         await self._performer.release(_STOP_WITHIN)
-        await durable.destroy()
+        await dbos_client.destroy()
         dbos_engine.close(self.dbos_engine)
         self._slot.release()
         self._slot = None
@@ -153,7 +153,7 @@ class Studio:
             run = earlier
             if run.status != "queued":
                 return run
-        await durable.enqueue(run.id)  # a repeated request queues what a lost process did not
+        await dbos_client.enqueue(run.id)  # a repeated request queues what a lost process did not
         return run
 
     async def cancel(self, run_id: str) -> Run:
@@ -170,8 +170,8 @@ class Studio:
         if not here and not await self._ledger.end_queued(run_id, CANCELLED):
             # It left the queue this moment, or another process has it: DBOS tells that one.
             await self._performer.cancel(run_id, _CANCEL_WITHIN)
-        known = (await durable.statuses([run_id])).get(run_id)
-        await durable.cancel(run_id)
+        known = (await dbos_client.statuses([run_id])).get(run_id)
+        await dbos_client.cancel(run_id)
         elsewhere = known is not None and known.status == "PENDING"
         run = await self._ended(run_id, _CANCEL_WITHIN if elsewhere else 0)
         if run.finished_at is None:
@@ -202,4 +202,4 @@ def _prefix(settings: Settings) -> str | None:
     if settings.sqlite_file is not None:
         return None
     place = hashlib.blake2s(str(settings.data_dir.resolve()).encode(), digest_size=4).hexdigest()
-    return f"{slots.host()}-{place}"
+    return f"{executor_locks.host()}-{place}"

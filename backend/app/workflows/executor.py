@@ -12,9 +12,9 @@ from app.database import Run
 from events import workflow_run
 from events.bus.failures import place_of
 
-from . import durable
-from .catalogue import WORKFLOWS
-from .ledger import CANCELLED, Ending, Ledger
+from . import dbos_client
+from .definitions import WORKFLOWS
+from .run_state import CANCELLED, Ending, Ledger
 from .steps import StepFailed, Steps
 
 log = logging.getLogger("app.workflows")
@@ -94,10 +94,10 @@ class Performer:
                 raise
             held.task.uncancel()  # answered here: what follows is no longer being cancelled
             ending = CANCELLED
-        except durable.CancelledElsewhere:
+        except dbos_client.CancelledElsewhere:
             await self._ledger.end(run_id, CANCELLED)
             raise asyncio.CancelledError from None  # DBOS knows already, and would wait for an answer
-        except durable.TakenOver:
+        except dbos_client.TakenOver:
             log.warning("run %s was taken over by another process", run_id)
             raise asyncio.CancelledError from None
         await self._ledger.end(run_id, ending)

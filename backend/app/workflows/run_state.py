@@ -23,8 +23,8 @@ from events import (
 )
 from events.bus.fields import WorkflowStatus
 
-from .catalogue import WORKFLOWS
-from .uninterrupted import uninterrupted
+from .definitions import WORKFLOWS
+from .shield import uninterrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from app import api
 from app.database import Database, Model
 from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
-from app.ports import listening, serving
+from app.server.sockets import listening, serving
 from app.settings import Settings, load_settings
 from app.workflows.service import Studio
 from events.bridges import sqlalchemy as sqlalchemy_bridge

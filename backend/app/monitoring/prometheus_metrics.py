@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, disable_crea
 from starlette.responses import Response
 
 from app.agents.registry import AGENTS
-from app.monitoring.sharing import sharing
+from app.monitoring.processes import sharing
 from app.settings import metrics_folder
 from app.workflows.definitions import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from app.llm.embedded.remote import Lent
-from app.ports import BACKLOG, CannotStart
+from app.server.sockets import BACKLOG, CannotStart
 from app.settings import Settings
 
 _REQUESTS_WITHIN = 3  # seconds for answers under way when the studio is told to stop

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.supervisor import FOLDER
+from app.server.supervisor import FOLDER
 from metrics.__main__ import main
 from tests.support.living_studio import suits
 from tests.support.openai_server import OpenAIServer
@@ -100,7 +100,7 @@ def children_of(process: int, what: bytes) -> list[int]:
 
 def workers_of(studio: Studio) -> list[int]:
     """Give the ids of a launcher's workers."""
-    return children_of(studio.process.pid, b"app.worker")
+    return children_of(studio.process.pid, b"app.server.worker")
 
 
 def state_of(process: int) -> str:

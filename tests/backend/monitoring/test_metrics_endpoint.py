@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.settings import Settings, SettingsInvalid, load_settings
-from tests.backend.test_launcher import launched, one_line_of
+from tests.backend.server.test_launcher import launched, one_line_of
 from tests.support.studio import Studio
 
 

@@ -1,4 +1,4 @@
-"""One of several workers: ``python -m app.worker``, started by the supervisor, which says what to serve.
+"""One of several workers: ``python -m app.server.worker``, started by the supervisor, which says what to serve.
 
 It ends when its standard input does, so none outlives its supervisor.
 """
@@ -16,8 +16,8 @@ from dotenv import load_dotenv
 
 from app import logs
 from app.llm.embedded.remote import Lent
-from app.ports import CannotStart
-from app.serving import serve
+from app.server.sockets import CannotStart
+from app.server.uvicorn_server import serve
 from app.settings import SettingsInvalid, load_settings
 
 

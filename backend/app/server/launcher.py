@@ -16,10 +16,10 @@ from functools import partial
 from dotenv import load_dotenv
 
 from app import logs
-from app.ports import CannotStart, listening
-from app.serving import serve
+from app.server.sockets import CannotStart, listening
+from app.server.supervisor import refuse, supervise
+from app.server.uvicorn_server import serve
 from app.settings import Settings, SettingsInvalid, load_settings, unknown_settings
-from app.supervisor import refuse, supervise
 
 log = logging.getLogger("app")
 

@@ -24,8 +24,8 @@ from time import monotonic
 from app.llm.embedded.remote import Lent
 from app.llm.embedded.server import EmbeddedServer, ModelMissing
 from app.llm.unavailable import ModelUnavailable
-from app.ports import CannotStart
-from app.serving import told_to_stop
+from app.server.sockets import CannotStart
+from app.server.uvicorn_server import told_to_stop
 from app.settings import Settings
 
 log = logging.getLogger("app")
@@ -171,7 +171,7 @@ class Workers:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "app.worker",
+                "app.server.worker",
                 stdin=asyncio.subprocess.PIPE,
                 pass_fds={shared.listener.fileno(), shared.scraped.fileno(), tell},
                 env={**os.environ, "SPARKLIO_METRICS_DIR": str(shared.folder)},

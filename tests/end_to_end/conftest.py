@@ -16,7 +16,7 @@ import pytest
 from dbos import DBOSClient
 from prometheus_client.samples import Sample
 
-from tests.support.reading import summed
+from tests.support.samples import summed
 from tests.support.studio import Studio, until
 
 TYPES = ("product_content", "brand_identity", "content_review", "campaign")

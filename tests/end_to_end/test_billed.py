@@ -23,9 +23,9 @@ import genai_prices
 import pytest
 from prometheus_client.samples import Sample
 
-from tests.support.living_studio import suits
+from tests.support.in_process_studio import suits
 from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, Usage, fails, stalls
-from tests.support.reading import summed
+from tests.support.samples import summed
 from tests.support.studio import Studio, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

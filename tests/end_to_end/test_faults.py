@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.living_studio import suits
+from tests.support.in_process_studio import suits
 from tests.support.openai_server import Answer, Asked, OpenAIServer, fails, sends, stalls
 from tests.support.studio import Studio, until
 

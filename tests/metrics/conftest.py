@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from events import WorkerFileFaulty, worker_file_faulty
 from metrics import CATALOGUE, Subscription, subscribe
-from tests.support.reading import Read
+from tests.support.samples import Read
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 from metrics.multiprocess.layout import Shape
 from metrics.subscription.label_limits import Labels
 from metrics.subscription.series import OpenTable
-from tests.support.giving import FIRST, QUICK, Giver
+from tests.support.exemplar_worker import FIRST, QUICK, Giver
 
 SOON = range(1, 120)
 """After how many allocations the collector comes."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from .waiting import until
+from .wait import until
 
 
 @asynccontextmanager

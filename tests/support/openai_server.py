@@ -19,7 +19,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.waiting import until
+from tests.support.wait import until
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from app.llm.factory import open_model
 from app.settings import Settings
 from events import AgentFinished, agent_finished
 from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
-from tests.support.waiting import until
+from tests.support.wait import until
 
 BRIEF = Assignment("Acme Audio", "earbuds", (), "commuters", "Write the copy.")
 

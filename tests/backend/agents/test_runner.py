@@ -29,7 +29,7 @@ from events import (
     tool_called,
 )
 from tests.support.openai_server import Answer, Asked, OpenAIServer, Usage, calls, fails, says, sends, stalls
-from tests.support.waiting import until
+from tests.support.wait import until
 
 SECRET = "sk-a-key-that-nobody-may-see"
 PROMPTED = "a-word-of-the-brief"

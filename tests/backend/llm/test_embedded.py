@@ -25,7 +25,7 @@ from app.llm.factory import LLM, ModelUnavailable, embedded, open_model
 from app.settings import Settings
 from events import agent_finished, llm_called, tool_called
 from tests.support.studio import until as until_true
-from tests.support.waiting import until
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 

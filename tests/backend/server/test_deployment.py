@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from metrics.__main__ import main
-from tests.support.living_studio import suits
+from tests.support.in_process_studio import suits
 from tests.support.openai_server import OpenAIServer
-from tests.support.served import living_at, served
+from tests.support.server_process import living_at, served
 from tests.support.studio import Studio
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.living_studio import in_order, suits
+from tests.support.in_process_studio import in_order, suits
 from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.studio import Studio, until
 

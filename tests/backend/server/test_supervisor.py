@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.server.supervisor import FOLDER
 from metrics.__main__ import main
-from tests.support.living_studio import suits
+from tests.support.in_process_studio import suits
 from tests.support.openai_server import OpenAIServer
 from tests.support.studio import Studio, until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.support.living_studio import NewSettings, Told, listening, suits
+from tests.support.in_process_studio import NewSettings, Told, listening, suits
 from tests.support.openai_server import OpenAIServer
 
 

@@ -17,10 +17,10 @@ from app.workflows.definitions import WORKFLOWS
 from app.workflows.service import RunEnded
 from events import workflow_released, workflow_step_finished
 from metrics import CATALOGUE, subscribe
-from tests.support.living_studio import Life, NewSettings, Told, in_order, living, suits
+from tests.support.in_process_studio import Life, NewSettings, Told, in_order, living, suits
 from tests.support.openai_server import OpenAIServer, fails, says, stalls
-from tests.support.reading import samples
-from tests.support.waiting import until
+from tests.support.samples import samples
+from tests.support.wait import until
 
 
 class Books:

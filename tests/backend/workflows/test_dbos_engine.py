@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.workflows import dbos_engine
 from events import connection_closed, connection_released, database_failed, query_executed, transaction_ended
 from events.bridges.sqlalchemy import instrument
-from tests.support.living_studio import NewSettings, Told, living
+from tests.support.in_process_studio import NewSettings, Told, living
 from tests.support.openai_server import OpenAIServer
 
 

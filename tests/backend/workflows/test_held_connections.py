@@ -11,7 +11,7 @@ import pytest
 from app.database import Model
 from events import agent_run, connection_released
 from events.bridges.sqlalchemy import instrument
-from tests.support.living_studio import NewSettings, Told, living, suits
+from tests.support.in_process_studio import NewSettings, Told, living, suits
 from tests.support.openai_server import Answer, Asked, OpenAIServer
 
 THINKING = 0.4  # seconds that a model call takes here

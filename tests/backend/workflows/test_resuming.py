@@ -17,9 +17,9 @@ from app.database import Database
 from app.database.repositories import brands, runs
 from app.settings import Settings
 from app.workflows import executor_locks, recovery
-from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
+from tests.support.in_process_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
 from tests.support.openai_server import OpenAIServer, stalls
-from tests.support.waiting import until
+from tests.support.wait import until
 
 
 async def interrupted(model: OpenAIServer, settings: Settings, workflow_type: str = "product_content") -> str:

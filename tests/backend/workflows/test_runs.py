@@ -10,9 +10,9 @@ from contextlib import suppress
 import pytest
 
 from app.workflows.service import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
-from tests.support.living_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
+from tests.support.in_process_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
 from tests.support.openai_server import OpenAIServer, fails, sends, stalls
-from tests.support.waiting import until
+from tests.support.wait import until
 
 
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])

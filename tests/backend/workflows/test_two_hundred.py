@@ -22,9 +22,9 @@ from app.workflows.definitions import WORKFLOWS
 from app.workflows.service import Studio
 from events.bridges.pydantic_ai import observed
 from metrics import CATALOGUE, subscribe
-from tests.support.living_studio import Life, NewSettings, Told, suits
+from tests.support.in_process_studio import Life, NewSettings, Told, suits
 from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, fails, says, stalls
-from tests.support.reading import samples, summed
+from tests.support.samples import samples, summed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from events import context_built
-from tests.support.living_studio import NewSettings, Told, living
+from tests.support.in_process_studio import NewSettings, Told, living
 
 
 async def test_contexts_are_measured_by_the_window_of_the_settings(told: Told, new_settings: NewSettings) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from events import AgentFinished, agent_finished, agent_run, agent_started, llm_called
 from events.bus.context import current
-from tests.support.waiting import until
+from tests.support.wait import until
 
 writer = agent_run.wrap(agent_name="writer")
 

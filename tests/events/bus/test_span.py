@@ -28,7 +28,7 @@ from events import (
 from events.bus.context import current
 from events.bus.failures import tell_failure
 from events.bus.fields import Key, Label, Seconds, Status
-from tests.support.waiting import until
+from tests.support.wait import until
 
 
 @pytest.fixture(autouse=True)

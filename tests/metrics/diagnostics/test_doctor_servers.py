@@ -20,7 +20,7 @@ import pytest
 
 from metrics.__main__ import main
 from metrics.diagnostics.doctor import SCRAPES
-from tests.support.served import living_at, served
+from tests.support.server_process import living_at, served
 from tests.support.studio import until
 
 ROOT = Path(__file__).parents[2]

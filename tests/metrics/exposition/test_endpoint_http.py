@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generat
 from events import MetricsRendered, metrics_rendered
 from metrics import Endpoint, Subscription
 from tests.support.asgi_server import served
-from tests.support.reading import Read
-from tests.support.waiting import until
+from tests.support.samples import Read
+from tests.support.wait import until
 
 
 @pytest.fixture

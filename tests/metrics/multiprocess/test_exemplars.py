@@ -22,8 +22,8 @@ from metrics.multiprocess.exemplars import when
 from metrics.multiprocess.layout import ARCHIVE, MARK, RECORD, pieces, read_head, text_at
 from metrics.text_format.formats import OPENMETRICS
 from tests.support.asgi_server import served
-from tests.support.counting import Counting
-from tests.support.giving import FIRST, NUMBERS, QUICK, SECOND, Giver
+from tests.support.counter_worker import Counting
+from tests.support.exemplar_worker import FIRST, NUMBERS, QUICK, SECOND, Giver
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def here(tmp_path: Path) -> Iterator[Giver]:
 
 
 def other(folder: Path, what: str, *more: object) -> Counting:
-    return Counting(folder, what, *more, module="tests.support.giving")
+    return Counting(folder, what, *more, module="tests.support.exemplar_worker")
 
 
 def records(path: Path) -> list[int]:

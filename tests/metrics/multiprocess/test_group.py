@@ -19,7 +19,7 @@ from events import agent_run, workflow_started
 from metrics import render
 from metrics.multiprocess import Workers, publish
 from metrics.multiprocess.layout import ARCHIVE, identity
-from tests.support.counting import Counting, Member, count
+from tests.support.counter_worker import Counting, Member, count
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from events import Signal, agent_finished, agent_started, llm_called, pool_read, query_executed, receiver_failed
 from metrics import CATALOGUE, OPTIONAL, Subscription, subscribe
 from metrics.subscription.receiver import Receiver
-from tests.support.reading import Read
+from tests.support.samples import Read
 
 QUERY = {"engine": "main", "operation": "select", "table": "runs", "cache": "hit", "slow": False, "error": ""}
 

@@ -12,7 +12,7 @@ from metrics import BOUNDS, CATALOGUE, Metric, counter, subscribe
 from metrics.rows import OTHER
 from metrics.subscription.label_limits import Labels
 from metrics.subscription.series import Instrument
-from tests.support.reading import samples
+from tests.support.samples import samples
 
 HELP = "A test's own."
 

@@ -34,7 +34,7 @@ from metrics import BOUNDS, CATALOGUE, Metric, Subscription, counter, in_flight,
 from metrics.subscription.label_limits import Labels
 from metrics.subscription.receiver import Receiver
 from metrics.subscription.series import Instrument
-from tests.support.reading import Read, samples
+from tests.support.samples import Read, samples
 
 HELP = "A test's own."
 

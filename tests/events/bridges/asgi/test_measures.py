@@ -26,7 +26,7 @@ from events.bridges.asgi import HTTPEvents, read_activity
 from metrics import CATALOGUE, subscribe
 from tests.support.asgi_apps import BOTH_WAYS, ignore, inside, nothing, pass_on, studio
 from tests.support.asgi_server import served
-from tests.support.waiting import until
+from tests.support.wait import until
 
 Told = list[HTTPRequestFinished]
 

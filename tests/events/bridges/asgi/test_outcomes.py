@@ -32,7 +32,7 @@ from tests.support.asgi_apps import (
     ticks,
 )
 from tests.support.asgi_server import served
-from tests.support.waiting import until
+from tests.support.wait import until
 
 Told = list[HTTPRequestFinished]
 

@@ -21,7 +21,7 @@ from events.bridges.asgi import HTTPEvents, read_activity
 from metrics import CATALOGUE, subscribe
 from tests.support.asgi_apps import ignore, inside, nothing
 from tests.support.asgi_server import served
-from tests.support.waiting import until
+from tests.support.wait import until
 
 Told = list[HTTPRequestFinished]
 Sessions = list[WebsocketFinished]

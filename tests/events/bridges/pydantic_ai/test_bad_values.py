@@ -22,7 +22,7 @@ from events.bridges.pydantic_ai import hear, observed
 from metrics import CATALOGUE, subscribe
 from tests.support.model_adapters import PROVIDERS, SERVERS, model_at
 from tests.support.openai_server import Answer, OpenAIServer, Usage, fails, says, sends
-from tests.support.reading import summed
+from tests.support.samples import summed
 
 pytestmark = [
     pytest.mark.slow,

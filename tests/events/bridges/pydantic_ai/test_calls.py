@@ -29,7 +29,7 @@ from events.bridges.pydantic_ai import observed
 from events.bridges.pydantic_ai.error_types import timed_out
 from events.bridges.pydantic_ai.usage import tokens
 from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
-from tests.support.waiting import until
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from events.bridges.pydantic_ai import observed
 from events.bus.fields import ErrorType
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import Answer, OpenAIServer, fails, says, sends, stalls
-from tests.support.waiting import until
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import events
 from events import QueryExecuted
 from events.bridges.sqlalchemy import instrument
 from tests.support.postgresql import postgresql_server
-from tests.support.waiting import until
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ import events
 from events.bridges.sqlalchemy import instrument
 from metrics import CATALOGUE, DATABASE_DETAILS, subscribe
 from tests.support.databases import POSTGRESQL, TABLES, USERS, Bench, bench, said
-from tests.support.waiting import until
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""A worker that gives exemplars, here or in a process of its own: ``python -m tests.support.giving FOLDER WHAT``."""
+"""A worker that gives exemplars, here or in a process of its own: ``python -m tests.support.exemplar_worker``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prometheus_client.samples import Exemplar
 
 from metrics.fastpath import children
 from metrics.multiprocess import Workers
-from tests.support.counting import say
+from tests.support.counter_worker import say
 
 FIRST, SECOND, QUICK, SLOW = NUMBERS = (
     ("calls_total", "a"), ("calls_total", "b"), ("took_bucket", "0.5"), ("took_bucket", "+Inf"),

@@ -1,4 +1,4 @@
-"""A worker that counts in a process of its own: ``python -m tests.support.counting FOLDER WHAT``.
+"""A worker that counts in a process of its own: ``python -m tests.support.counter_worker FOLDER WHAT``.
 
 It says on standard output what it has counted, a line each time, after it has counted it.
 """
@@ -54,7 +54,7 @@ class Member:
 class Counting:
     """One such process, of this module or of one that is begun alike."""
 
-    def __init__(self, folder: Path, what: str, *more: object, module: str = "tests.support.counting") -> None:
+    def __init__(self, folder: Path, what: str, *more: object, module: str = "tests.support.counter_worker") -> None:
         command = [sys.executable, "-m", module, str(folder), what, *map(str, more)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 

@@ -5,7 +5,7 @@
 
 `engine` puts listeners on an engine: `statements` tells what is sent, with what `meanings` makes of it, `streams` what
 is fetched late, `transactions` how they end, `connections` and `pools` what happens to connections, `askers` who asked.
-`sql_text` reads SQL.
+`sql` reads SQL.
 """
 
 from .instrument import Instrumentation, instrument

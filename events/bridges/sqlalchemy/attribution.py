@@ -19,7 +19,7 @@ _NAME = "sqlalchemy"
 _LITERALS = re.compile(
     r"""
       [eE]'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'?
-    | (?:'[^'\\]*(?:\\(?:'(?=\w))?[^'\\]*)*'?)+   # a backslash before a quote and a letter escapes, as in sql_tokens
+    | (?:'[^'\\]*(?:\\(?:'(?=\w))?[^'\\]*)*'?)+   # a backslash before a quote and a letter escapes, as in `sql.lexer`
     | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
     | \b0[xX][0-9a-fA-F]+\b | \b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b
     """,

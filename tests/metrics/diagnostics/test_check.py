@@ -171,7 +171,7 @@ class TestCommandLine:
 
     def test_the_page_of_the_catalogue_is_current(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["--format", "markdown"]) == 0
-        page = Path(__file__).parents[2] / "docs" / "metrics.md"
+        page = Path(__file__).parents[3] / "docs" / "metrics.md"
         assert capsys.readouterr().out in page.read_text(), "run: make docs"
 
 

@@ -23,7 +23,7 @@ from metrics.diagnostics.doctor import SCRAPES
 from tests.support.server_process import living_at, served
 from tests.support.studio import until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 APP = "tests.support.small_application:app"
 YEARS = 10 * 365 * 86400  # so long ago no file of ours was written
 

@@ -1,0 +1,1 @@
+"""What serves the studio: the launcher, one process or a supervisor with several, their sockets."""

@@ -1,0 +1,1 @@
+"""A registry rendered and served to scrapers: formats, negotiation, compression, the endpoint."""

@@ -1,0 +1,1 @@
+"""The catalogue's rows turned into one receiver a signal: label limits, series, pollers, value limits."""

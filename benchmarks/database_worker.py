@@ -63,7 +63,7 @@ def empty_pair(url: str) -> sa.Engine:
 
 def ours(url: str) -> sa.Engine:
     """Count all of the catalogue."""
-    subscribe(CATALOGUE, CollectorRegistry(), known={"pool": ["main"]})
+    subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio", label_values={"pool": ["main"]})
     engine = new_engine(url)
     instrument(engine, metadata=Base.metadata)
     return engine

@@ -22,7 +22,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from events.bridges.asgi import HTTPEvents, disconnects
+from events.bridges.asgi import HTTPEventsMiddleware, disconnects
 from metrics import CATALOGUE, OPTIONAL, subscribe
 
 REQUEST = b"GET /api/v1/things/7 HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n"
@@ -50,8 +50,8 @@ def nothing(_: FastAPI) -> None:
 
 def ours(app: FastAPI) -> None:
     """Count by the whole catalogue."""
-    subscribe(CATALOGUE + OPTIONAL, CollectorRegistry())
-    app.add_middleware(HTTPEvents)
+    subscribe(CATALOGUE + OPTIONAL, CollectorRegistry(), namespace="sparklio")
+    app.add_middleware(HTTPEventsMiddleware)
 
 
 def by_hand(app: FastAPI) -> None:

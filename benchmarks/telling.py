@@ -70,7 +70,7 @@ def counted(rounds: int) -> Claim:
     from_blinker: Any = blinker.Signal()
     update = written_out(plain)
     from_blinker.connect(lambda _, **fields: update(fields), weak=False)
-    with subscribe(CATALOGUE, told):
+    with subscribe(CATALOGUE, told, namespace="sparklio"):
         ways: dict[str, Callable[[], object]] = {
             "llm_called": lambda: llm_called.emit(**CALL),
             "inline": lambda: inline(CALL),
@@ -97,7 +97,7 @@ def known(rounds: int) -> Claim:
     number = 300
     query: dict[str, Any] = {"operation": "select", "table": "runs", "cache": "hit"}
     emit = query_executed.bind("duration", "rows", **query)
-    with subscribe(CATALOGUE, CollectorRegistry()):
+    with subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio"):
         ways: dict[str, Callable[[], object]] = {
             "bind": lambda: emit((0.002, 3)),
             "emit": lambda: query_executed.emit(duration=0.002, rows=3, **query),
@@ -125,9 +125,9 @@ def times(number: int, way: Callable[[], object]) -> Callable[[], None]:
 
 def written_out(registry: CollectorRegistry) -> Callable[[dict[str, Any]], None]:
     """Write the updates of one successful call by hand, on instruments like the catalogue's."""
-    subscription = subscribe(CATALOGUE, registry)
+    subscription = subscribe(CATALOGUE, registry, namespace="sparklio")
     names = {row.name for row in CATALOGUE}
-    m = {name: subscription.instrument(name) for name in names}
+    m = {name: subscription.collector(name) for name in names}
     subscription.close()  # events move them no more
     for instrument in m.values():
         registry.register(instrument)

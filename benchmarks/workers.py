@@ -171,7 +171,7 @@ def updates(place: Path, stack: ExitStack, short: bool) -> list[Claim]:
 def telling(folder: Path | None) -> Callable[[], None]:
     """Tell events to the catalogue, with a folder as one of several workers."""
     workers = Workers(folder) if folder else None
-    subscription = subscribe(CATALOGUE, CollectorRegistry(), workers=workers)
+    subscription = subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio", workers=workers)
     [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
     for signal, each in subscription._receivers:
         signal.disconnect(each)

@@ -21,8 +21,22 @@ from .agents import (
 from .bus import fields
 from .bus.background import Background, background
 from .bus.failures import strict
+from .bus.fields import (
+    Bytes,
+    Code,
+    Dollars,
+    ErrorType,
+    Key,
+    Label,
+    Seconds,
+    Status,
+    Tokens,
+    WorkflowStatus,
+    inherited,
+    total,
+)
 from .bus.signal import Signal
-from .bus.span import Running, Span
+from .bus.span import ActiveSpan, Span
 from .database import (
     ConnectionAcquired,
     ConnectionClosed,
@@ -96,9 +110,12 @@ from .workflows import (
 )
 
 __all__ = [
+    "ActiveSpan",
     "AgentFinished",
     "AgentStarted",
     "Background",
+    "Bytes",
+    "Code",
     "CollectorFailed",
     "ConnectionAcquired",
     "ConnectionClosed",
@@ -108,12 +125,16 @@ __all__ = [
     "ContextTruncated",
     "DatabaseFailed",
     "DatabaseUsed",
+    "Dollars",
+    "ErrorType",
     "EventDropped",
     "HTTPActivityRead",
     "HTTPRequestFinished",
+    "Key",
     "LLMAttempted",
     "LLMCallStarted",
     "LLMCalled",
+    "Label",
     "LabelOverflowed",
     "MetricsRendered",
     "OldestWorkflowRead",
@@ -124,11 +145,13 @@ __all__ = [
     "RelationshipLoaded",
     "ReviewDecided",
     "RowsStreamed",
-    "Running",
     "SavepointEnded",
+    "Seconds",
     "SetupFaultFound",
     "Signal",
     "Span",
+    "Status",
+    "Tokens",
     "ToolCalled",
     "TransactionEnded",
     "ValueDropped",
@@ -140,6 +163,7 @@ __all__ = [
     "WorkflowReleased",
     "WorkflowResumed",
     "WorkflowStarted",
+    "WorkflowStatus",
     "WorkflowStepFinished",
     "agent_finished",
     "agent_run",
@@ -158,6 +182,7 @@ __all__ = [
     "fields",
     "http_activity_read",
     "http_request_finished",
+    "inherited",
     "label_overflowed",
     "llm_attempted",
     "llm_call",
@@ -176,6 +201,7 @@ __all__ = [
     "setup_fault_found",
     "strict",
     "tool_called",
+    "total",
     "transaction_ended",
     "value_dropped",
     "websocket_finished",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .bus import background, failures
 from .bus.fields import Label
+from .bus.numbers import DropReason
 from .bus.signal import Signal
 
 
@@ -39,7 +41,7 @@ class ValueDropped:
     """A measure that is no sensible number was left out."""
 
     metric: Label
-    reason: Literal["negative", "not_finite", "not_a_number", "too_large"]
+    reason: DropReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +84,17 @@ FAULTS = (
     setup_fault_found,
 )
 """The signals above: silent as long as all is well, so their silence means nothing."""
+
+
+def _emit_receiver_failed(signal: str, receiver: str, error: BaseException) -> None:
+    if signal != receiver_failed.name:  # its own failing receiver would be called again, without end
+        receiver_failed.emit(signal=signal, receiver=receiver, error=type(error).__name__)
+
+
+def _emit_event_dropped(signal: str, receiver: str) -> None:
+    if signal != event_dropped.name:  # a listener of drops that is itself full would never stop
+        event_dropped.emit(signal=signal, receiver=receiver)
+
+
+failures.emit_receiver_failed = _emit_receiver_failed
+background.emit_event_dropped = _emit_event_dropped

@@ -8,7 +8,7 @@ or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and
 """
 
 from . import buckets
-from .catalogue import BOUNDS, CATALOGUE, CONTEXT, DATABASE_DETAILS, OPTIONAL, SERIES_BUDGET
+from .catalogue import CATALOGUE, DATABASE_DETAILS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNTED_SIGNALS
 from .diagnostics.lifecycle import serving
 from .exposition.endpoint import Endpoint, Scrape, scrape
 from .exposition.render import render
@@ -17,12 +17,12 @@ from .rows import Metric, counter, gauge, histogram, in_flight
 from .subscription.subscribe import Subscription, subscribe
 
 __all__ = [
-    "BOUNDS",
     "CATALOGUE",
-    "CONTEXT",
     "DATABASE_DETAILS",
+    "LABEL_LIMITS",
     "OPTIONAL",
     "SERIES_BUDGET",
+    "UNCOUNTED_SIGNALS",
     "Endpoint",
     "Metric",
     "Scrape",

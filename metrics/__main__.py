@@ -131,7 +131,7 @@ def families(catalogue: Sequence[Metric], namespace: str) -> Iterator[dict[str, 
         yield {
             "name": f"{namespace}_{name}",
             "type": "gauge" if first.kind == "in_flight" else first.kind,
-            "labels": list(first.labels),
+            "labels": list(first.label_names),
             "signal": ", ".join("every signal" if signal is every_signal else signal.name for signal in signals),
             "most_series": most_series(rows),
             "help": first.help,

@@ -15,7 +15,9 @@ from events import Signal, Span
 from events.bus.fields import Open, Pairing, Unit
 
 Kind = Literal["counter", "gauge", "histogram", "in_flight"]
-Across = Literal["sum", "max", "newest", "latest", "first"]
+MultiprocessMode = Literal["livesum", "livemax", "livemostrecent", "max", "min"]
+"""What a gauge shows of several processes, in prometheus_client's words: ``live`` counts living processes alone."""
+
 AnySignal = Signal[..., Any]
 
 OTHER = "other"
@@ -29,79 +31,82 @@ RESERVED = frozenset({"unknown", OTHER})
 class Metric:
     """One row: an instrument and the event that moves it. Made by the functions below.
 
-    ``by`` names the fields that become labels, ``constant`` adds labels of one value, ``of`` names the field that is
-    the amount (without it each event counts 1), ``where`` the values that closed labels must have for the row to apply.
-    Several rows may move one instrument; they then agree in everything but ``on``, ``of``, ``where`` and the values of
-    ``constant``. ``zeroes=False`` keeps series from existing before they are first moved, for labels whose product is
-    mostly impossible. ``within`` names labels whose values belong to another label's, as the steps of a workflow do
-    (``{"step": "workflow_type"}``): the bound of such a label counts pairs. A closed label may be within another too,
-    where of all pairs few are possible: a route has not every method.
+    ``labels`` names the event's fields that become labels, ``rename`` gives some of them another label name, and
+    ``const_labels`` adds labels of one value. ``value`` names the field that is added, observed or shown; without it
+    each event counts 1. ``where`` holds the values that closed labels must have for the row to apply. Several rows may
+    move one instrument; they agree in everything but ``signal``, ``value``, ``where`` and the values of
+    ``const_labels``.
 
-    ``across`` says what a gauge shows of several worker processes: of those that live the ``sum`` (by default), the
-    ``max`` or the ``newest``; or the ``latest`` or ``first`` of all there ever were: the largest and the smallest.
+    Series of closed labels are initialized: they exist at 0 before the first event. ``initialize=False`` leaves that
+    out, for labels most of whose combinations never occur. ``nested_in`` names labels whose values belong to another
+    label's value, as the steps of a workflow do (``{"step": "workflow_type"}``): the limit of such a label counts
+    pairs. A closed label may be nested too, where few of all pairs are possible: a route has not every method.
+
+    ``multiprocess_mode`` says what a gauge shows of several worker processes: ``livesum`` (the default), ``livemax`` or
+    ``livemostrecent`` of those that live, ``max`` or ``min`` of all there ever were.
     """
 
     kind: Kind
     name: str
     help: str
-    on: AnySignal
-    by: tuple[str, ...] = ()
-    of: str | None = None
+    signal: AnySignal
+    labels: tuple[str, ...] = ()
+    value: str | None = None
     where: Mapping[str, object] = field(default_factory=dict)
-    constant: Mapping[str, str] = field(default_factory=dict)
-    named: Mapping[str, str] = field(default_factory=dict)
+    const_labels: Mapping[str, str] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
     resumed: AnySignal | None = None
     closed: AnySignal | None = None
     released: AnySignal | None = None
-    zeroes: bool = True
-    within: Mapping[str, str] = field(default_factory=dict)
-    across: Across | None = None
+    initialize: bool = True
+    nested_in: Mapping[str, str] = field(default_factory=dict)
+    multiprocess_mode: MultiprocessMode | None = None
 
     def __post_init__(self) -> None:
         if fault := next(faults(self), None):
             raise TypeError(f"{self.name}: {fault}")
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def label_names(self) -> tuple[str, ...]:
         """The instrument's label names."""
-        return (*(self.named.get(name, name) for name in self.by), *self.constant)
+        return (*(self.rename.get(name, name) for name in self.labels), *self.const_labels)
 
     @property
     def signals(self) -> tuple[AnySignal, ...]:
         """Every signal that moves the row."""
-        return tuple(signal for signal in (self.on, self.resumed, self.closed, self.released) if signal is not None)
+        return tuple(signal for signal in (self.signal, self.resumed, self.closed, self.released) if signal is not None)
 
     @property
-    def values(self) -> tuple[tuple[str, ...] | None, ...]:
-        """For each field in ``by`` the closed set of its values, or None where they are learned."""
-        hints = roles(self.on)
-        return tuple(closed_values(hints[name]) for name in self.by)
+    def closed_label_values(self) -> tuple[tuple[str, ...] | None, ...]:
+        """For each field in ``labels`` the closed set of its values, or None where they are learned."""
+        hints = roles(self.signal)
+        return tuple(closed_values(hints[name]) for name in self.labels)
 
     def most_series(self, bounds: Mapping[str, int]) -> int:
         """How many time series the row can ever make, every label at its bound."""
         sizes, beside = {}, {}  # beside: how many values a label takes past its bound
-        for name, values in zip(self.by, self.values, strict=True):
+        for name, values in zip(self.labels, self.closed_label_values, strict=True):
             beside[name] = len(RESERVED) if values is None else 1
             sizes[name] = bounds[name] + beside[name] if values is None else len({*values, OTHER})
-        for name, whose in self.within.items():
+        for name, whose in self.nested_in.items():
             sizes[name] = bounds[name] + beside[name] * sizes.pop(whose)
         return prod(sizes.values()) * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
 
 
-def counter(name: str, help: str, on: AnySignal, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
-    """Count events, or add up their field ``of``; the name ends in ``_total``."""
-    return Metric(kind="counter", name=name, help=help, on=on, **row)
+def counter(name: str, help: str, signal: AnySignal, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
+    """Count events, or add up their field ``value``; the name ends in ``_total``."""
+    return Metric(kind="counter", name=name, help=help, signal=signal, **row)
 
 
-def histogram(name: str, help: str, on: AnySignal, *, of: str, buckets: Iterable[float], **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
-    """Sort the field ``of`` of each event into buckets; an unknown amount (None) is no sample."""
-    return Metric(kind="histogram", name=name, help=help, on=on, of=of, buckets=tuple(buckets), **row)
+def histogram(name: str, help: str, signal: AnySignal, *, value: str, buckets: Iterable[float], **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
+    """Sort the field ``value`` of each event into buckets; an unknown amount (None) is no sample."""
+    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=tuple(buckets), **row)
 
 
-def gauge(name: str, help: str, on: AnySignal, *, of: str, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
-    """Show the field ``of`` of the last event."""
-    return Metric(kind="gauge", name=name, help=help, on=on, of=of, **row)
+def gauge(name: str, help: str, signal: AnySignal, *, value: str, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
+    """Show the field ``value`` of the last event."""
+    return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **row)
 
 
 def in_flight(
@@ -118,24 +123,26 @@ def in_flight(
     ``resumed`` names a signal that opens one as well, such as a run taken up after its process died; ``released`` one
     that closes one as well, such as a run left to another process.
     """
-    signals = {"on": span.started, "resumed": resumed, "closed": span.finished, "released": released}
+    signals = {"signal": span.started, "resumed": resumed, "closed": span.finished, "released": released}
     return Metric(kind="in_flight", name=name, help=help, **signals, **row)  # type: ignore[arg-type]  # all of them signals
 
 
 def faults(row: Metric) -> Iterator[str]:
     """Say what is wrong with a row: its name, its labels, its amount, its signals."""
     yield from faults_of_name(row)
-    hints = roles(row.on)
-    if unknown := [name for name in (*row.by, *row.where, *([row.of] if row.of else [])) if name not in hints]:
-        yield f"{row.on.name} has no field {unknown[0]!r}; it has {', '.join(hints)}"
+    hints = roles(row.signal)
+    if unknown := [
+        name for name in (*row.labels, *row.where, *([row.value] if row.value else [])) if name not in hints
+    ]:
+        yield f"{row.signal.name} has no field {unknown[0]!r}; it has {', '.join(hints)}"
         return
     yield from faults_of_labels(row, hints)
     yield from faults_of_where(row, hints)
     yield from faults_of_amount(row, hints)
-    if row.across is not None and row.kind != "gauge":
-        yield f"across is for gauges; over workers a {row.kind} is always a sum"
+    if row.multiprocess_mode is not None and row.kind != "gauge":
+        yield f"multiprocess_mode is for gauges; over processes a {row.kind} is always a sum"
     for signal in row.signals[1:]:
-        if missing := {*row.by, key_of(row.on)} - {*roles(signal)}:
+        if missing := {*row.labels, key_of(row.signal)} - {*roles(signal)}:
             yield f"{signal.name} lacks {', '.join(sorted(missing))}"
 
 
@@ -151,39 +158,39 @@ def faults_of_name(row: Metric) -> Iterator[str]:
 
 def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     """Hold the fields that become labels against what they can be."""
-    for name in row.by:
+    for name in row.labels:
         if closed_values(hints[name]) is None and mark(hints[name], Open) is None:
-            yield f"{name!r} of {row.on.name} is not a label"
-    for name, whose in row.within.items():
-        if name == whose or not {name, whose} <= {*row.by}:
-            yield f"{name!r} can't be within {whose!r}: two fields, both of which stand in by"
-        elif closed_values(hints[name]) is not None and row.zeroes:
-            yield f"{name!r} is closed: within {whose!r} it takes zeroes=False, else all pairs would exist at once"
-    if len({*row.within.values()} | {*row.within}) < 2 * len(row.within):
-        yield "within takes pairs of labels that have none in common"
-    if unknown := {*row.named} - {*row.by}:
-        yield f"{unknown.pop()!r} is named and no field in by"
-    if overlap := {*row.labels[: len(row.by)]} & {*row.constant}:
-        yield f"label {overlap.pop()!r} is both a field and constant"
+            yield f"{name!r} of {row.signal.name} is not a label"
+    for name, whose in row.nested_in.items():
+        if name == whose or not {name, whose} <= {*row.labels}:
+            yield f"{name!r} can't be nested in {whose!r}: name two fields, both of them in labels"
+        elif closed_values(hints[name]) is not None and row.initialize:
+            yield f"{name!r} is closed: nested in {whose!r} it needs initialize=False, else all pairs exist at once"
+    if len({*row.nested_in.values()} | {*row.nested_in}) < 2 * len(row.nested_in):
+        yield "nested_in takes pairs of labels that have none in common"
+    if unknown := {*row.rename} - {*row.labels}:
+        yield f"{unknown.pop()!r} is renamed and no field in labels"
+    if overlap := {*row.label_names[: len(row.labels)]} & {*row.const_labels}:
+        yield f"label {overlap.pop()!r} is both a field and in const_labels"
 
 
 def faults_of_where(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     """Hold the values that fields must have against what they can be."""
     for name, value in row.where.items():
         if (values := closed_values(hints[name])) is None:
-            yield f"{name!r} of {row.on.name} can't be in where: its values are not known beforehand"
+            yield f"{name!r} of {row.signal.name} can't be in where: its values are not known beforehand"
         elif text_of(value) not in values:
-            yield f"{name!r} of {row.on.name} is never {value!r}; it is one of {', '.join(values)}"
+            yield f"{name!r} of {row.signal.name} is never {value!r}; it is one of {', '.join(values)}"
 
 
 def faults_of_amount(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     """Hold the amount's unit against the name, and the buckets against each other."""
     if (
-        row.of
-        and (unit := mark(hints[row.of], Unit))
+        row.value
+        and (unit := mark(hints[row.value], Unit))
         and not {unit.name, unit.name.removesuffix("s")} & {*row.name.split("_")}
     ):
-        yield f"{row.of!r} of {row.on.name} is in {unit.name}, the name should say so"
+        yield f"{row.value!r} of {row.signal.name} is in {unit.name}, the name should say so"
     if row.kind == "histogram" and (not row.buckets or any(a >= b for a, b in pairwise(row.buckets))):
         yield f"buckets must ascend, got {row.buckets}"
 

@@ -25,7 +25,7 @@ from app.server.sockets import listening, serving
 from app.settings import Settings, load_settings
 from app.workflows.service import Studio
 from events.bridges import sqlalchemy as sqlalchemy_bridge
-from events.bridges.asgi import HTTPEvents, read_activity
+from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import Endpoint
 from metrics import serving as serving_numbers
 
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     made.state.metrics = scrapes
     if settings.metrics_port is None:
         add_metrics(made, scrapes)
-    made.add_middleware(HTTPEvents)
+    made.add_middleware(HTTPEventsMiddleware)
     return made
 
 
@@ -84,7 +84,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Start the database, the model and the studio, in this order; stop them in the other."""
     settings: Settings = app.state.settings
     async with AsyncExitStack() as parts:
-        parts.callback(prometheus_metrics.subscription.poll(read_activity))
+        parts.callback(prometheus_metrics.subscription.poll(read_in_flight))
         if settings.metrics_port is not None:
             listener = getattr(app.state, "metrics_listener", None)  # the launcher's, where there is one
             if listener is None:
@@ -101,7 +101,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         log.info("loading the model (%s)", settings.llm)
         llm = await open_model(settings, getattr(app.state, "lent_model", None))
         parts.push_async_callback(llm.close)
-        prometheus_metrics.subscription.expect(model=llm.names)
+        prometheus_metrics.subscription.initialize(model=llm.names)
 
         studio = Studio(database, llm, settings)
         watch_dbos(studio, parts)
@@ -120,7 +120,7 @@ def watch_database(database: Database, settings: Settings, parts: AsyncExitStack
     """Have the database's events told, its pool read at each scrape, and the details counted if they are wanted."""
     watched = sqlalchemy_bridge.instrument(database.engine, POOL, Model.metadata, slow=settings.slow_query)
     parts.callback(watched.close)
-    prometheus_metrics.subscription.expect(pool=[POOL])
+    prometheus_metrics.subscription.initialize(pool=[POOL])
     parts.callback(prometheus_metrics.subscription.poll(watched.read))
     if settings.database_details:
         parts.callback(prometheus_metrics.count_database_details(POOL).close)
@@ -132,7 +132,7 @@ def watch_dbos(studio: Studio, parts: AsyncExitStack) -> None:
     The handle is not closed: DBOS does not wait for its last threads, which may be going through the listeners.
     """
     watched = sqlalchemy_bridge.instrument(studio.dbos_engine, DBOS_POOL, statements=False)
-    prometheus_metrics.subscription.expect(pool=[DBOS_POOL])
+    prometheus_metrics.subscription.initialize(pool=[DBOS_POOL])
     parts.callback(prometheus_metrics.subscription.poll(watched.read))
 
 

@@ -14,8 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from ..pipeline import event_dropped
-from .failures import tell_failure
+from .failures import report_failure
 from .receivers import name_of
 from .signal import snake_case
 
@@ -35,6 +34,10 @@ def background(listener: Callable[[Any], Any], *, size: int = 10_000, drain: flo
     if size < 1:
         raise ValueError(f"background(size={size}) would drop every event: let at least 1 wait")
     return Background(listener, size, drain)
+
+
+def emit_event_dropped(signal: str, receiver: str) -> None:
+    """Emit `event_dropped`; `events.pipeline` puts the real one here, since its signals stand on this module."""
 
 
 class Background:
@@ -96,7 +99,7 @@ class Background:
 
     def _tell(self, event: Any, error: BaseException) -> None:
         try:
-            tell_failure(snake_case(type(event).__name__), self.__qualname__, error)
+            report_failure(snake_case(type(event).__name__), self.__qualname__, error)
         except BaseException as strict:
             self._failure = self._failure or strict  # there is no sender here to raise it in: `close` does
 
@@ -130,8 +133,7 @@ class Background:
     def _drop(self, events: Iterable[Any]) -> None:
         for event in events:
             signal = snake_case(type(event).__name__)
-            if signal != event_dropped.name:  # else a listener of drops that is itself full would never stop telling
-                event_dropped.emit(signal=signal, receiver=self.__qualname__)
+            emit_event_dropped(signal, self.__qualname__)
 
     def __enter__(self) -> Self:
         return self

@@ -10,13 +10,13 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol
 
+from .numbers import drop_reason
+
 # Reentrant: the garbage collector may close a generator, and so end a span, in the thread that is adding.
 _adding = RLock()
 if sys.platform != "win32":
     # A fork copies a lock as it stands; held across it, it is free on both sides.
     os.register_at_fork(before=_adding.acquire, after_in_parent=_adding.release, after_in_child=_adding.release)
-
-_TOO_MUCH = 2**63  # as NaN, infinities and negative amounts, no count of anything: one such would spoil a sum for good
 
 
 class Attached(Protocol):
@@ -80,7 +80,7 @@ class Scope:
                 with _adding:
                     for name, source in sums:
                         amount = 1 if source is None else told.get(source)
-                        if isinstance(amount, (int, float)) and 0 <= amount < _TOO_MUCH:
+                        if amount is not None and drop_reason(amount) is None:
                             totals[name] = totals.get(name, 0) + amount
             scope = scope.parent
 

@@ -9,20 +9,20 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from .context import Scope, enclosing
-from .failures import tell_failure
+from .failures import report_failure
 from .receivers import name_of
 
 if TYPE_CHECKING:
     from .signal import Signal
 
-Way = Callable[[tuple[Any, ...]], None]
+ReceiveFn = Callable[[tuple[Any, ...]], None]
 """Takes the values of the fields that are named, in order."""
 
-Emit = Callable[[tuple[Any, ...]], Scope | None]
+EmitFn = Callable[[tuple[Any, ...]], Scope | None]
 """The same; gives the scope that the event was told in, if any, so that who tells need not look it up again."""
 
 
-class Binding(ABC):
+class BindableReceiver(ABC):
     """A receiver that can be given most of an event's fields once, beforehand."""
 
     @abstractmethod
@@ -30,7 +30,7 @@ class Binding(ABC):
         """Receive an event."""
 
     @abstractmethod
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Way | None:
+    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
         """Give what does as much as receiving an event with the ``known`` fields and the values of those ``named``.
 
         Fields that are inherited from a scope may be neither. What is given raises where it gets more values than are
@@ -38,19 +38,19 @@ class Binding(ABC):
         """
 
 
-def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> Emit:
+def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> EmitFn:
     """Make what emits a signal's event with the values of the fields that are named; see `Signal.bind`."""
     signature(signal.event).bind(**dict.fromkeys(named), **known)
     settled = {**defaults_of(signal, named), **known}
     # Receivers, what tells all of them, and for whom that fails: no thread sees one without the others.
-    ready: tuple[list[Any], Way | None, str] = [], None, ""
+    ready: tuple[list[Any], ReceiveFn | None, str] = [], None, ""
 
     def emit(values: tuple[Any, ...]) -> Scope | None:
         nonlocal ready
         heard_by, way, name = ready
         if signal._heard_by is not heard_by:  # noqa: SLF001 - the other half of this: a receiver came or went
             heard_by = signal._heard_by  # noqa: SLF001
-            way, name = way_to(signal, heard_by, named, settled)
+            way, name = compile_receivers(signal, heard_by, named, settled)
             ready = heard_by, way, name
         scope = enclosing()
         if way is None:
@@ -61,21 +61,21 @@ def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, 
                 scope.add(signal.name, {**known, **dict(zip(named, values, strict=True))})
             way(values)
         except Exception as error:
-            tell_failure(signal.name, name, error)
+            report_failure(signal.name, name, error)
         return scope
 
     def emit_whole(values: tuple[Any, ...]) -> None:
         try:
             told = dict(zip(named, values, strict=True))
         except (TypeError, ValueError) as error:
-            tell_failure(signal.name, "emit", error)
+            report_failure(signal.name, "emit", error)
         else:
             signal.emit(**known, **told)
 
     return emit
 
 
-class Emitters(dict[tuple[Any, ...], Emit]):
+class EmitterCache(dict[tuple[Any, ...], EmitFn]):
     """What emits a signal's events, by the values of some fields: bound when first asked for; see `Signal.bind_by`."""
 
     MOST = 4096
@@ -90,7 +90,7 @@ class Emitters(dict[tuple[Any, ...], Emit]):
         self._named = named
         self._known = known
 
-    def __missing__(self, values: tuple[Any, ...]) -> Emit:
+    def __missing__(self, values: tuple[Any, ...]) -> EmitFn:
         """Bind what was not asked for before."""
         if len(self) >= self.MOST:
             self.clear()
@@ -107,9 +107,9 @@ def defaults_of(signal: Signal[..., Any], named: tuple[str, ...]) -> dict[str, A
     return {each.name: each.default for each in of_class if each.default is not MISSING and each.name not in told}
 
 
-def way_to(
+def compile_receivers(
     signal: Signal[..., Any], heard_by: list[Any], named: tuple[str, ...], known: Mapping[str, Any]
-) -> tuple[Way | None, str]:
+) -> tuple[ReceiveFn | None, str]:
     """Give what tells every receiver, and for whom that fails.
 
     None if one cannot bind or may vanish by itself, and while none is to hear.
@@ -118,21 +118,21 @@ def way_to(
         signal._look_up()  # noqa: SLF001 - fills it, unless a receiver came or went meanwhile
     if not heard_by or signal.is_muted:
         return None, "emit"
-    ways: list[tuple[Way, str]] = []
+    ways: list[tuple[ReceiveFn, str]] = []
     for receiver in heard_by[0]:
         name = name_of(receiver)
         try:
-            way = receiver.bind(known, named) if isinstance(receiver, Binding) else None
+            way = receiver.bind(known, named) if isinstance(receiver, BindableReceiver) else None
         except Exception as error:
-            tell_failure(signal.name, name, error)
+            report_failure(signal.name, name, error)
             way = None
         if way is None:
             return None, "emit"
         ways.append((way, name))
-    return ways[0] if len(ways) == 1 else (one_by_one(signal.name, ways), "emit")
+    return ways[0] if len(ways) == 1 else (fan_out(signal.name, ways), "emit")
 
 
-def one_by_one(signal: str, ways: Iterable[tuple[Way, str]]) -> Way:
+def fan_out(signal: str, ways: Iterable[tuple[ReceiveFn, str]]) -> ReceiveFn:
     """Put ways together, so that one that fails does not starve the others."""
 
     def way(values: tuple[Any, ...]) -> None:
@@ -140,6 +140,6 @@ def one_by_one(signal: str, ways: Iterable[tuple[Way, str]]) -> Way:
             try:
                 each(values)
             except Exception as error:
-                tell_failure(signal, name, error)
+                report_failure(signal, name, error)
 
     return way

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
-from time import monotonic
 from traceback import walk_stack, walk_tb
 from types import FrameType
+
+from .log_throttle import LogThrottle
 
 log = logging.getLogger("events")
 
@@ -30,28 +31,26 @@ def strict() -> Iterator[None]:
         strict_blocks.pop()
 
 
-_LOG_EVERY = 60.0  # seconds between two log lines about the same receiver
-_last_logged: dict[tuple[str, str], float] = {}
+_throttle = LogThrottle()
 
 
-def tell_failure(signal: str, receiver: str, error: BaseException) -> None:
-    """Report that a listener of a signal failed: told as `receiver_failed`, logged at most once a minute.
+def emit_receiver_failed(signal: str, receiver: str, error: BaseException) -> None:
+    """Emit `receiver_failed`; `events.pipeline` puts the real one here, since its signals stand on this module."""
+
+
+def report_failure(signal: str, receiver: str, error: BaseException) -> None:
+    """Report that a receiver of a signal failed: emitted as `receiver_failed`, logged at most once a minute.
 
     Under `strict` the error is raised instead. The log holds the error's type and place, not its message: a message
-    may quote what it was given. Of what the end of the interpreter takes away, nothing is said.
+    may quote what it was given. Nothing is reported of what fails because the interpreter is shutting down.
     """
     if strict_blocks:
         raise error
     if sys.is_finalizing():
         return
-    now = monotonic()
-    if now - _last_logged.get((signal, receiver), -_LOG_EVERY) >= _LOG_EVERY:
-        _last_logged[signal, receiver] = now
+    if _throttle.is_due((signal, receiver)):
         log.warning("%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, place_of(error))
-    from ..pipeline import receiver_failed  # whose signals need this module
-
-    if signal != receiver_failed.name:
-        receiver_failed.emit(signal=signal, receiver=receiver, error=type(error).__name__)
+    emit_receiver_failed(signal, receiver, error)
 
 
 def place_of(error: BaseException) -> str:

@@ -14,8 +14,8 @@ from weakref import ReferenceType
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
 from .context import enclosing
-from .emitters import Emit, Emitters, bound
-from .failures import strict_blocks, tell_failure
+from .emitters import EmitFn, EmitterCache, bound
+from .failures import report_failure, strict_blocks
 from .fields import inherited_fields
 from .frozen import unfrozen
 from .receivers import is_async, name_of
@@ -97,26 +97,26 @@ class Signal(NamedSignal, Generic[P, E]):
                     event = self._unfrozen(**fields)
                     event.__class__ = self.event
             except Exception as error:
-                tell_failure(self.name, "emit", error)
+                report_failure(self.name, "emit", error)
             else:
                 self._deliver(event)
 
-    def bind(self, *named: str, **known: Any) -> Emit:
+    def bind(self, *named: str, **known: Any) -> EmitFn:
         """Give what emits this event over and over: it takes a tuple of the values of the fields that are ``named``.
 
         >>> sent = query_executed.bind("duration", "rows", operation="select", table="campaigns")  # doctest: +SKIP
         >>> sent((0.002, 1))  # doctest: +SKIP
 
         Receivers learn what they would by `emit`, and it raises no more than that does. Where each receiver is a
-        `Binding`, as the metrics are, it takes a quarter of the time: they do once what depends on known fields alone,
-        and no event is built.
+        `BindableReceiver`, as the metrics are, it takes a quarter of the time: they do once what depends on known
+        fields alone, and no event is built.
 
         Raises:
             TypeError: a field is missing, is none of this event's, or is both named and known.
         """
         return bound(self, named, known)
 
-    def bind_by(self, by: tuple[str, ...], named: tuple[str, ...], /, **known: Any) -> Emitters:
+    def bind_by(self, by: tuple[str, ...], named: tuple[str, ...], /, **known: Any) -> EmitterCache:
         """Give what `bind` gives for each choice of values of the fields ``by``, which are to have few.
 
         >>> sent = query_executed.bind_by(("operation", "table"), ("duration",), cache="hit")  # doctest: +SKIP
@@ -129,7 +129,7 @@ class Signal(NamedSignal, Generic[P, E]):
             TypeError: a choice is asked for, and fields are missing, are none of this event's, or are given twice.
             ValueError: a choice has not as many values as there are fields.
         """
-        return Emitters(self, by, named, known)
+        return EmitterCache(self, by, named, known)
 
     def _deliver(self, event: E) -> None:
         heard_by = self._heard_by
@@ -137,12 +137,12 @@ class Signal(NamedSignal, Generic[P, E]):
             try:
                 answer = receiver(event)
             except Exception as error:
-                tell_failure(self.name, name_of(receiver), error)
+                report_failure(self.name, name_of(receiver), error)
             else:
                 if answer is not None and (iscoroutine(answer) or isasyncgen(answer)):
                     if iscoroutine(answer):
                         answer.close()  # else Python warns, later and elsewhere, that it was never awaited
-                    tell_failure(self.name, name_of(receiver), TypeError(self._not_awaited(receiver)))
+                    report_failure(self.name, name_of(receiver), TypeError(self._not_awaited(receiver)))
 
     def _look_up(self) -> tuple[Callable[[E], Any], ...]:
         """Ask blinker for the receivers, and remember them unless one may vanish by itself."""

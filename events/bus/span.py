@@ -12,15 +12,15 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, ge
 
 from .context import Inside, Scope, current, leave
 from .decorate import wrapped
-from .failures import tell_failure
+from .failures import report_failure
 from .fields import Pairing, inherited_fields, total_fields
 from .signal import Signal
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
-Leaving = Literal["success", "error", "timeout", "cancelled"]
-LEAVINGS: tuple[Leaving, ...] = get_args(Leaving)
+SpanOutcome = Literal["success", "error", "timeout", "cancelled"]
+SPAN_OUTCOMES: tuple[SpanOutcome, ...] = get_args(SpanOutcome)
 
 
 class Span(Generic[P]):
@@ -42,13 +42,13 @@ class Span(Generic[P]):
     """
 
     def __init__(
-        self, started: Signal[P, Any], finished: Signal[..., Any], status: Mapping[Leaving, str] | None = None
+        self, started: Signal[P, Any], finished: Signal[..., Any], status: Mapping[SpanOutcome, str] | None = None
     ) -> None:
         begins, ends = hints_of(started), hints_of(finished)
         if missing := ({*begins} | {"status", "duration", "error"}) - {*ends}:
             raise TypeError(f"{finished.name} lacks {', '.join(sorted(missing))}")
-        self.status = dict(status) if status else {leaving: leaving for leaving in LEAVINGS}
-        if unfit := {*self.status.values()} - {*get_args(ends["status"])} or {*LEAVINGS} - {*self.status}:
+        self.status = dict(status) if status else {leaving: leaving for leaving in SPAN_OUTCOMES}
+        if unfit := {*self.status.values()} - {*get_args(ends["status"])} or {*SPAN_OUTCOMES} - {*self.status}:
             raise TypeError(f"{finished.name}: status does not map {', '.join(sorted(unfit))}")
         keys = [name for name, hint in begins.items() if is_key(hint)]
         if len(keys) != 1:
@@ -64,11 +64,11 @@ class Span(Generic[P]):
             wanted[total.signal].append((name, total.field))
         self.wanted = {signal: tuple(sums) for signal, sums in wanted.items()}
 
-    def __call__(self, *args: P.args, **known: P.kwargs) -> Running:  # noqa: ARG002  # a ParamSpec comes as a pair
+    def __call__(self, *args: P.args, **known: P.kwargs) -> ActiveSpan:  # noqa: ARG002  # a ParamSpec comes as a pair
         """Begin a span: use the answer in one ``with`` block. It takes the fields of the started event."""
-        return Running(self, known)
+        return ActiveSpan(self, known)
 
-    def inside(self, **known: Any) -> AbstractContextManager[None]:
+    def scope(self, **known: Any) -> AbstractContextManager[None]:
         """Let what is told in a block inherit this span's fields, telling neither a start nor an end.
 
         For work whose start and end are told by somebody else, such as a workflow that outlives its process. A field
@@ -76,7 +76,7 @@ class Span(Generic[P]):
         """
         if misfits := known.keys() - self.learns - {self.key}:
             error = TypeError(f"{self.started.name} has no field {', '.join(sorted(misfits))}")
-            tell_failure(self.started.name, "inside", error)
+            report_failure(self.started.name, "scope", error)
         return Inside(Scope(known, current.get(), {}, self.kind), whole=True)
 
     def wrap(self, *args: P.args, **known: P.kwargs) -> Callable[[F], F]:  # noqa: ARG002  # the same
@@ -85,10 +85,10 @@ class Span(Generic[P]):
         A generator's span lasts until it is exhausted, closed or dropped; between its steps the caller's context is
         left alone.
         """
-        return wrapped(lambda: Running(self, known))
+        return wrapped(lambda: ActiveSpan(self, known))
 
 
-class Running:
+class ActiveSpan:
     """One span under way."""
 
     __slots__ = ("_began", "_ended", "_known", "_learned", "_scope", "_span")
@@ -118,13 +118,13 @@ class Running:
         """
         finished = self._span.finished.name
         if self._ended:
-            tell_failure(finished, "note", RuntimeError(f"{finished} was told before {', '.join(learned)} was noted"))
+            report_failure(finished, "note", RuntimeError(f"{finished} was told before {', '.join(learned)} was noted"))
             return
         misfits = learned.keys() - self._span.learns
         self._learned.update((name, value) for name, value in learned.items() if name not in misfits)
         if misfits:
             names = ", ".join(sorted(misfits))
-            tell_failure(finished, "note", TypeError(f"{finished} has no field that can be noted as {names}"))
+            report_failure(finished, "note", TypeError(f"{finished} has no field that can be noted as {names}"))
 
     def start(self) -> None:
         """Tell the start, then begin to measure.
@@ -152,7 +152,7 @@ class Running:
         self._ended = True
         duration = self.elapsed
         self._scope.end()
-        told: dict[str, Any] = {"status": self._span.status[leaving_of(error)], "duration": duration}
+        told: dict[str, Any] = {"status": self._span.status[outcome_of(error)], "duration": duration}
         if error is not None:
             told["error"] = type(error).__name__
         self._span.finished.emit(**{**self.totals, **told, **self._known, **self._learned})
@@ -179,7 +179,7 @@ class Running:
         self.end(error)
 
 
-def leaving_of(error: BaseException | None) -> Leaving:
+def outcome_of(error: BaseException | None) -> SpanOutcome:
     """Name how a block of code was left."""
     if error is None:
         return "success"

@@ -13,7 +13,7 @@ import events
 from events.bus.signal import snake_case
 from events.bus.span import Span
 
-from ..catalogue import BOUNDS, CONTEXT, SERIES_BUDGET, every_signal
+from ..catalogue import LABEL_LIMITS, SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
 from ..rows import AnySignal, Metric
 from ..subscription.subscribe import declared
 
@@ -34,10 +34,10 @@ class Sources:
     bridges: set[str] = field(default_factory=set)
 
 
-def most_series(catalogue: Iterable[Metric], bounds: Mapping[str, int] = BOUNDS) -> int:
+def most_series(catalogue: Iterable[Metric], bounds: Mapping[str, int] = LABEL_LIMITS) -> int:
     """How many series the catalogue can make, every label at its bound."""
     # Rows of one instrument and the same constant labels move the same series.
-    each = {(row.name, *row.constant.values()): row.most_series(bounds) for row in catalogue}
+    each = {(row.name, *row.const_labels.values()): row.most_series(bounds) for row in catalogue}
     return sum(each.values())
 
 
@@ -45,7 +45,7 @@ def check(
     catalogue: Sequence[Metric],
     sources: Iterable[str] = (),
     *,
-    context: Mapping[AnySignal, str] = CONTEXT,
+    context: Mapping[AnySignal, str] = UNCOUNTED_SIGNALS,
     budget: int = SERIES_BUDGET,
 ) -> list[str]:
     """Say everything that is wrong; an empty list is a pass.
@@ -71,10 +71,13 @@ def check(
             if signal is not every_signal and signal.name not in emitted
         ),
         *(
-            f"signal {name} is counted by no row; add one, or list it in CONTEXT with the reason"
+            f"signal {name} is counted by no row; add one, or list it in UNCOUNTED_SIGNALS with the reason"
             for name in sorted(known - counted - explained)
         ),
-        *(f"signal {name} is counted, so it does not belong in CONTEXT" for name in sorted(explained & counted)),
+        *(
+            f"signal {name} is counted, so it does not belong in UNCOUNTED_SIGNALS"
+            for name in sorted(explained & counted)
+        ),
         *check_budget(catalogue, budget),
     ]
 

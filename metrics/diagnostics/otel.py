@@ -72,7 +72,7 @@ def as_table(catalogue: Iterable[Metric], namespace: str, version: str = LATEST_
     ]
     for name, row in families.items():
         there = words.metrics.get(name)
-        labels = ", ".join(label_there(label, words) for label in row.labels) if there else ""
+        labels = ", ".join(label_there(label, words) for label in row.label_names) if there else ""
         lines.append(
             f"| `{namespace}_{name}` | {f'`{there}`' if there else f'none: `{namespace}.{name}`'} | {labels} |"
         )

@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
-from time import monotonic, perf_counter, sleep
+from time import perf_counter, sleep
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
 
 from events import collector_failed
 from events.bus.failures import place_of
+from events.bus.log_throttle import LogThrottle
 
 from ..fastpath import write
 from ..text_format.formats import TEXT, Format
@@ -151,14 +152,11 @@ class _Page:
         return Rendering(b"".join(self._parts), self._series)
 
 
-_LOG_EVERY = 60.0  # seconds between two log lines about the same collector
-_last_logged: dict[str, float] = {}
+_throttle = LogThrottle()
 
 
 def _tell(collector: str, error: Exception) -> None:
     # As with receivers: the type and the place, since a message may quote what it was given.
-    now = monotonic()
-    if now - _last_logged.get(collector, -_LOG_EVERY) >= _LOG_EVERY:
-        _last_logged[collector] = now
+    if _throttle.is_due(collector):
         log.warning("%s: left out of /metrics, %s at %s", collector, type(error).__name__, place_of(error))
     collector_failed.emit(collector=collector, error=type(error).__name__)

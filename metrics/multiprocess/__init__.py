@@ -12,7 +12,7 @@ same for what a process tells of itself; `group` is all of this as one worker se
 from metrics.fastpath.children import trusted as supported
 
 from .group import Workers
-from .layout import Across
+from .layout import Mode
 from .process_collectors import publish
 
-__all__ = ["Across", "Workers", "publish", "supported"]
+__all__ = ["Mode", "Workers", "publish", "supported"]

@@ -103,7 +103,7 @@ def _write(
 
     def admit(shape: Shape, _: bytes) -> bool:
         nonlocal full
-        if shape.across not in OUTLIVES:
+        if shape.mode not in OUTLIVES:
             return False
         room = places.size + shape.numbers <= MOST_CELLS  # bounds of labels hold for each worker by itself
         full = full or not room

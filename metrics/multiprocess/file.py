@@ -117,7 +117,7 @@ class Page:
                     value.set(0.0)
                 return taken
             cells, at, problem = self._place(shape, values)
-            kind = DatedValue if shape.across == "newest" else SharedValue
+            kind = DatedValue if shape.mode == "livemostrecent" else SharedValue
             made = [kind(self, cells, at + number) for number in range(shape.numbers)]
             taken = self._series.setdefault((shape, values), made)
             if taken is not made and shape.kind == "gauge":  # the garbage collector called what made it meanwhile

@@ -21,7 +21,7 @@ from metrics.fastpath import children
 from . import archive
 from .aggregate import Sums
 from .file import Page
-from .layout import MOST_CELLS, Across, Fault, Shape
+from .layout import MOST_CELLS, Fault, Mode, Shape
 
 log = logging.getLogger("metrics")
 
@@ -47,14 +47,14 @@ class Workers(Collector):
         archive.fold(folder, told)
 
     def pair(
-        self, kind: type[Any], name: str, text: str, labels: Iterable[str], across: Across, **more: Any
+        self, kind: type[Any], name: str, text: str, labels: Iterable[str], mode: Mode, **more: Any
     ) -> tuple[Any, Any]:
         """Make an instrument: the one to move, and the one to show."""
         labels = tuple(labels)
         if kind is Histogram:
             more.setdefault("buckets", Histogram.DEFAULT_BUCKETS)
         bounds = tuple(float(bound) for bound in more.get("buckets", ()) if bound != inf)
-        shape = Shape(name, kind.__name__.lower(), across, labels, bounds)  # type: ignore[arg-type]  # one of the three
+        shape = Shape(name, kind.__name__.lower(), mode, labels, bounds)  # type: ignore[arg-type]  # one of the three
 
         def adopt(child: Any) -> None:
             children.renumber(child, self._page.take(shape, children.labels_of(child)))

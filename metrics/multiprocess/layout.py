@@ -18,7 +18,9 @@ from pathlib import Path
 from time import time_ns
 from typing import Any, Literal, get_args
 
-MAGIC = b"cells 2\n"
+from ..rows import MultiprocessMode
+
+MAGIC = b"cells 3\n"
 HEAD = 4096  # bytes before the array: one page of memory, so that the array begins on one
 CELL = 8  # bytes of a double
 MOST_CELLS = 2**17  # three times the series budget; what is not used takes no room on the disk
@@ -30,14 +32,12 @@ ARCHIVE = "gone" + SUFFIX
 _SPACES = re.compile(b" *")  # before a record, to its place
 
 Kind = Literal["counter", "gauge", "histogram"]
-Across = Literal["total", "sum", "max", "newest", "latest", "first"]
-"""How a value adds up over workers.
+Mode = Literal["total"] | MultiprocessMode
+"""How a value is aggregated over processes: ``total`` is the sum of all there ever were, as for counters."""
 
-``total`` is the sum of all there ever were. Of those that live, ``sum`` and ``max`` are what they say and ``newest`` is
-the one that was set last. ``latest`` and ``first`` are the largest and the smallest of all there ever were.
-"""
+MODES = frozenset({"total", *get_args(MultiprocessMode)})
 
-OUTLIVES: frozenset[Across] = frozenset({"total", "latest", "first"})
+OUTLIVES: frozenset[Mode] = frozenset({"total", "max", "min"})
 
 Fault = Literal["empty", "torn", "unknown", "full"]
 
@@ -56,7 +56,7 @@ class Shape:
 
     family: str
     kind: Kind
-    across: Across
+    mode: Mode
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
 
@@ -67,8 +67,8 @@ class Shape:
 
     @property
     def cells(self) -> int:
-        """How many doubles they take; beside the newest stands its time."""
-        return self.numbers + (self.across == "newest")
+        """How many doubles they take; beside the most recent stands its time."""
+        return self.numbers + (self.mode == "livemostrecent")
 
     @cached_property
     def digest(self) -> str:
@@ -94,10 +94,10 @@ def shape_in(line: bytes) -> Shape:
     try:
         said = json.loads(line)
         bounds = tuple(map(float, said["bounds"]))
-        shape = Shape(str(said["family"]), said["kind"], said["across"], tuple(map(str, said["labels"])), bounds)
+        shape = Shape(str(said["family"]), said["kind"], said["mode"], tuple(map(str, said["labels"])), bounds)
     except (ValueError, KeyError, TypeError):
         raise Faulty("torn") from None
-    if shape.kind not in get_args(Kind) or shape.across not in get_args(Across):
+    if shape.kind not in get_args(Kind) or shape.mode not in MODES:
         raise Faulty("torn")
     return shape
 

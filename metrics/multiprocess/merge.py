@@ -12,7 +12,7 @@ from pathlib import Path
 from prometheus_client.samples import Exemplar
 
 from .exemplars import when
-from .layout import OUTLIVES, Across, Shape
+from .layout import OUTLIVES, Mode, Shape
 from .reader import Reader
 
 NOWHERE = 0
@@ -56,16 +56,16 @@ class Adder:
         """Find the places of a file's new series; gauges of those that are gone have none."""
         known = self._known.setdefault(reader, Known())
         for line, shape in new:
-            place = self._places.of(line, shape) if lives or shape.across in OUTLIVES else NOWHERE
+            place = self._places.of(line, shape) if lives or shape.mode in OUTLIVES else NOWHERE
             cell = len(known.counts)
             known.counts += [NOWHERE] * shape.cells
             if place == NOWHERE:
                 continue
-            if shape.across == "total":
+            if shape.mode == "total":
                 known.amounts.append((cell, place))
                 known.counts[cell + 1 :] = range(place + 1, place + shape.cells)
             else:
-                known.gauges.append((cell, place, shape.across))
+                known.gauges.append((cell, place, shape.mode))
 
     def forget(self, reader: Reader) -> None:
         """Leave a file out from now on."""
@@ -117,7 +117,7 @@ class Known:
 
     counts: list[int] = field(default_factory=list)  # the place of each that is a count, NOWHERE for the others
     amounts: list[tuple[int, int]] = field(default_factory=list)  # double and place
-    gauges: list[tuple[int, int, Across]] = field(default_factory=list)
+    gauges: list[tuple[int, int, Mode]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -129,20 +129,18 @@ class Added:
     parts: dict[int, list[float]]
 
 
-def choose(
-    gauges: dict[int, tuple[float, float]], known: Iterable[tuple[int, int, Across]], values: list[float]
-) -> None:
+def choose(gauges: dict[int, tuple[float, float]], known: Iterable[tuple[int, int, Mode]], values: list[float]) -> None:
     """Join a file's gauges to those of others, each with the time at which it was set where that matters."""
-    for cell, place, across in known:
+    for cell, place, mode in known:
         value = values[cell]
         if isnan(value):  # the series was taken away
             continue
-        when = values[cell + 1] if across == "newest" else 0.0
+        when = values[cell + 1] if mode == "livemostrecent" else 0.0
         other = gauges.get(place)
         if other is None:
             gauges[place] = value, when
-        elif across != "newest":
-            gauges[place] = JOIN[across](other[0], value), when
+        elif mode != "livemostrecent":
+            gauges[place] = JOIN[mode](other[0], value), when
         elif when >= other[1]:
             gauges[place] = value, when
 
@@ -160,4 +158,4 @@ def _least(one: float, other: float) -> float:
     return min(one, other) if one and other else one or other
 
 
-JOIN: dict[Across, Callable[[float, float], float]] = {"sum": add, "max": max, "latest": max, "first": _least}
+JOIN: dict[Mode, Callable[[float, float], float]] = {"livesum": add, "livemax": max, "max": max, "min": _least}

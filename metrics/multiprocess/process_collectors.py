@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector
 from metrics.fastpath import children
 
 from .group import Workers
-from .layout import Across
+from .layout import Mode
 
-PROCESS: Mapping[str, Across] = {"process_start_time_seconds": "first"}
+PROCESS: Mapping[str, Mode] = {"process_start_time_seconds": "min"}
 """How a process's gauges add up, where it is not by their sum: the studio began with its first worker."""
 
 
@@ -45,8 +45,10 @@ class _Published:
     def _number(self, family: Family, labels: Mapping[str, str]) -> Any:
         moved = self._moved.get(family.name)
         if moved is None:
-            kind, across = (Counter, "total") if family.type == "counter" else (Gauge, PROCESS.get(family.name, "sum"))
-            moved, shown = self._workers.pair(kind, family.name, family.documentation, labels, across)  # type: ignore[arg-type]  # one of the words
+            kind, mode = (
+                (Counter, "total") if family.type == "counter" else (Gauge, PROCESS.get(family.name, "livesum"))
+            )
+            moved, shown = self._workers.pair(kind, family.name, family.documentation, labels, mode)  # type: ignore[arg-type]  # one of the words
             self._moved[family.name] = moved
             self._registry.register(shown)
         [number] = children.numbers_of(moved.labels(*labels.values()) if labels else moved)

@@ -19,8 +19,8 @@ class Labels:
     since a series that vanished and came back would lose its increase.
     """
 
-    def __init__(self, bounds: Mapping[str, int]) -> None:
-        self.bounds = dict(bounds)
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self.limits = dict(limits)
         self._learned: dict[str, set[str | tuple[str, str]]] = {}
         self._lock = RLock()  # the garbage collector may end a span in here, whose labels are admitted too
 
@@ -33,8 +33,8 @@ class Labels:
         expected = tuple(text_of(value) for value in values)
         for value in expected:
             if self.admit(label, value) != value:
-                bound = self.bounds.get(label)
-                raise ValueError(f"label {label!r} can't take {value[:40]!r}: unfit, or past the bound of {bound}")
+                limit = self.limits.get(label)
+                raise ValueError(f"label {label!r} can't take {value[:40]!r}: unfit, or past the limit of {limit}")
         return expected
 
     def admit(self, label: str, value: str, inside: str | None = None) -> str:
@@ -49,7 +49,7 @@ class Labels:
             key = value if inside is None else (inside, value)
             if key in learned:
                 return value
-            if len(learned) >= self.bounds[label] or not is_fit(value):
+            if len(learned) >= self.limits[label] or not is_fit(value):
                 return OTHER
             learned.add(key)
             return value

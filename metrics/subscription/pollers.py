@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from events.bus.failures import tell_failure
+from events.bus.failures import report_failure
 from events.bus.receivers import name_of
 
 Poller = Callable[[], object]
@@ -43,7 +43,7 @@ class Pollers(Collector):
             try:
                 poller()
             except Exception as error:
-                tell_failure(SCRAPE, name_of(poller), error)
+                report_failure(SCRAPE, name_of(poller), error)
 
     def describe(self) -> Iterable[Family]:
         """Name no family: a registry asks this when it takes a collector in."""

@@ -9,8 +9,8 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 from events import label_overflowed, value_dropped
-from events.bus.emitters import Binding
-from events.bus.failures import tell_failure
+from events.bus.emitters import BindableReceiver
+from events.bus.failures import report_failure
 
 from ..fastpath.update import Moved, Mover, Take, mover
 from ..rows import OTHER, AnySignal, Metric, key_of, text_of
@@ -32,10 +32,10 @@ class Chosen(NamedTuple):
     """Take the whole event, each with the name of its metric: what is open, and gauges."""
 
 
-class Receiver(Binding):
+class Receiver(BindableReceiver):
     """Moves every series of one signal's rows: one look-up, by all fields that choose between them, finds them."""
 
-    MOST_REMEMBERED = 4096
+    MAX_REMEMBERED = 4096
     """Choices that are remembered; bounds and closed sets keep them far fewer."""
 
     # Only values of these types are remembered: others may be equal as text yet never as keys.
@@ -50,7 +50,7 @@ class Receiver(Binding):
         self._ticks = [(child, name) for row, child, name in watching if row.kind == "counter"]
         self._stamps = [(child, name) for row, child, name in watching if row.kind == "gauge"]
         self._labels = labels
-        fields = dict.fromkeys(name for row, _ in self._pairs for name in (*row.by, *row.where))
+        fields = dict.fromkeys(name for row, _ in self._pairs for name in (*row.labels, *row.where))
         self._fields = tuple(fields)
         self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
         self._chosen: dict[Any, Chosen] = {}
@@ -70,7 +70,7 @@ class Receiver(Binding):
                 self._failed(name, error)
 
     def _failed(self, name: str, error: Exception) -> None:
-        tell_failure(self._signal.name, name, error)
+        report_failure(self._signal.name, name, error)
 
     def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Mover | None:
         """Choose once, where nothing but counts and amounts is left to be told."""
@@ -90,7 +90,7 @@ class Receiver(Binding):
         if folded:  # not remembered: keeping each value past the bound would be the leak that the bound prevents
             self._tell_overflow(folded)
         elif all(type(value) in self._REMEMBERED or isinstance(value, Enum) for value in raw.values()):
-            if len(self._chosen) >= self.MOST_REMEMBERED:
+            if len(self._chosen) >= self.MAX_REMEMBERED:
                 self._chosen.clear()
             self._chosen[key] = bound
         return bound
@@ -100,11 +100,14 @@ class Receiver(Binding):
         folded: dict[tuple[str, str], None] = {}
         chosen: list[Choice] = []
         for row, instrument in self._pairs:
-            if any(values is not None and raw[name] is None for name, values in zip(row.by, row.values, strict=True)):
+            if any(
+                values is not None and raw[name] is None
+                for name, values in zip(row.labels, row.closed_label_values, strict=True)
+            ):
                 continue  # without a value of its label it is no event of the row
             texts = self._admit(row, raw)
-            if misfits := [name for name, text in zip(row.by, texts, strict=True) if text != text_of(raw[name])]:
-                folded.update(((instrument.name, row.named.get(name, name)), None) for name in misfits)
+            if misfits := [name for name, text in zip(row.labels, texts, strict=True) if text != text_of(raw[name])]:
+                folded.update(((instrument.name, row.rename.get(name, name)), None) for name in misfits)
             else:
                 instrument.appear(texts)
             if all(raw[name] == wanted for name, wanted in row.where.items()):
@@ -121,23 +124,25 @@ class Receiver(Binding):
                 others.append((shown(row, instrument, texts), name))
             elif row.kind == "in_flight":
                 others.append((open_or_close(row, instrument, texts, self._signal), name))
-            elif row.of is None:
+            elif row.value is None:
                 ticks.append((instrument.child(row, texts), name))
             else:
-                takes.append(Take(instrument.child(row, texts), row.of, *limits(row), name))
+                takes.append(Take(instrument.child(row, texts), row.value, *limits(row), name))
         return Moved(ticks, self._stamps, takes, refuse, self._failed), tuple(others)
 
     def _admit(self, row: Metric, raw: dict[str, Any]) -> list[str]:
         texts: dict[str, str] = {}
         # Labels within others last, when it is known inside which value they are.
-        for label, closed in sorted(zip(row.by, row.values, strict=True), key=lambda each: each[0] in row.within):
+        for label, closed in sorted(
+            zip(row.labels, row.closed_label_values, strict=True), key=lambda each: each[0] in row.nested_in
+        ):
             text = text_of(raw[label])
             if closed is not None and text not in closed:
                 text = OTHER
-            elif closed is None or label in row.within:
-                text = self._labels.admit(label, text, texts.get(row.within.get(label, "")))
+            elif closed is None or label in row.nested_in:
+                text = self._labels.admit(label, text, texts.get(row.nested_in.get(label, "")))
             texts[label] = text
-        return [texts[label] for label in row.by]
+        return [texts[label] for label in row.labels]
 
     def _tell_overflow(self, folded: Iterable[tuple[str, str]]) -> None:
         if self._signal is not label_overflowed:  # it would tell itself for ever
@@ -147,7 +152,7 @@ class Receiver(Binding):
 
 def shown(row: Metric, instrument: Instrument, texts: list[str]) -> Callable[[Any], None]:
     """Make what shows a field of the last event; unknown is no series."""
-    read, labels = attrgetter(str(row.of)), (*texts, *row.constant.values())
+    read, labels = attrgetter(str(row.value)), (*texts, *row.const_labels.values())
     least, limit = limits(row)
 
     def move(event: Any) -> None:

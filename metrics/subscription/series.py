@@ -23,16 +23,16 @@ class Instrument:
         self.constants: list[tuple[str, ...]] = []
         self._labels = labels
         self._expected: dict[str, list[str]] = {}
-        for label, values in zip(row.by, row.values, strict=True):
-            if (values is None or label in row.within) and label not in labels.bounds:
-                raise ValueError(f"{row.name}: label {label!r} has no bound; add it to subscribe(bounds=...)")
+        for label, values in zip(row.labels, row.closed_label_values, strict=True):
+            if (values is None or label in row.nested_in) and label not in labels.limits:
+                raise ValueError(f"{row.name}: label {label!r} has no limit; add it to subscribe(label_limits=...)")
         shape: dict[str, Any] = {"buckets": row.buckets} if row.kind == "histogram" else {}
         kind: Any = {"counter": Counter, "histogram": Histogram}.get(row.kind, Gauge)
         if workers is None:
-            self.collector = self.shown = kind(full_name, row.help, row.labels, registry=None, **shape)
+            self.collector = self.shown = kind(full_name, row.help, row.label_names, registry=None, **shape)
         else:  # what this process moves, and the sum over all
-            across = "total" if row.kind in ("counter", "histogram") else row.across or "sum"
-            self.collector, self.shown = workers.pair(kind, full_name, row.help, row.labels, across, **shape)
+            mode = "total" if row.kind in ("counter", "histogram") else row.multiprocess_mode or "livesum"
+            self.collector, self.shown = workers.pair(kind, full_name, row.help, row.label_names, mode, **shape)
 
     def add(self, row: Metric) -> None:
         """Take a row that moves this instrument; its series with closed labels exist from now on.
@@ -40,25 +40,34 @@ class Instrument:
         Raises:
             ValueError: the row disagrees with the first one of its name.
         """
-        for aspect in ("kind", "help", "by", "labels", "buckets", "zeroes", "within", "across"):
+        for aspect in (
+            "kind",
+            "help",
+            "labels",
+            "label_names",
+            "buckets",
+            "initialize",
+            "nested_in",
+            "multiprocess_mode",
+        ):
             if getattr(row, aspect) != getattr(self.first, aspect):
                 raise ValueError(f"{row.name}: two rows of this name differ in {aspect}")
-        self.constants.append(tuple(row.constant.values()))
+        self.constants.append(tuple(row.const_labels.values()))
         self._complete()
 
     def expect(self, label: str, value: str) -> None:
         """Make the series that an open label's value can have, as far as the other labels are known."""
-        if label in self.first.by:
+        if label in self.first.labels:
             self._expected.setdefault(label, []).append(value)
             self._complete()
 
     def appear(self, texts: list[str]) -> None:
         """Make the series that go with values just learned: every closed combination beside them."""
-        self._make([values or (text,) for text, values in zip(texts, self.first.values, strict=True)])
+        self._make([values or (text,) for text, values in zip(texts, self.first.closed_label_values, strict=True)])
 
     def child(self, row: Metric, texts: list[str]) -> Any:
         """One series of a row."""
-        values = (*texts, *row.constant.values())
+        values = (*texts, *row.const_labels.values())
         return self.collector.labels(*values) if values else self.collector
 
     def _complete(self) -> None:
@@ -67,14 +76,14 @@ class Instrument:
                 values
                 if values is not None
                 else ()
-                if label in self.first.within
+                if label in self.first.nested_in
                 else tuple(self._expected.get(label, ()))
-                for label, values in zip(self.first.by, self.first.values, strict=True)
+                for label, values in zip(self.first.labels, self.first.closed_label_values, strict=True)
             ]
         )
 
     def _make(self, choices: list[tuple[str, ...]]) -> None:
-        if self.first.zeroes and self.first.labels:
+        if self.first.initialize and self.first.label_names:
             for texts, constants in product(product(*choices), self.constants):
                 self.collector.labels(*texts, *constants)
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.signal import Signal
 
-from ..catalogue import ALWAYS_KNOWN, BOUNDS, SELDOM, every_signal
+from ..catalogue import LABEL_LIMITS, PRESET_LABEL_VALUES, RARE_SIGNALS, every_signal
 from ..multiprocess import Workers
 from ..rows import AnySignal, Metric
 from .label_limits import Labels
@@ -25,9 +25,9 @@ def subscribe(
     catalogue: Iterable[Metric],
     registry: CollectorRegistry,
     *,
-    namespace: str = "sparklio",
-    known: Mapping[str, Iterable[str]] | None = None,
-    bounds: Mapping[str, int] | None = None,
+    namespace: str,
+    label_values: Mapping[str, Iterable[str]] | None = None,
+    label_limits: Mapping[str, int] | None = None,
     workers: Workers | None = None,
 ) -> Subscription:
     """Make the catalogue's instruments in a registry and move them by every event from now on.
@@ -35,9 +35,9 @@ def subscribe(
     Args:
         catalogue: The rows, such as `metrics.CATALOGUE`.
         registry: Where the instruments go; never the global one by default.
-        namespace: The first word of every metric's name.
-        known: Values of open labels that are known beforehand, by label; their series exist at zero at once.
-        bounds: How many values an open label keeps, by label, where `catalogue.BOUNDS` does not suit.
+        namespace: The first word of every metric's name, such as ``acme``.
+        label_values: Values of open labels that are known beforehand, by label; their series exist at zero at once.
+        label_limits: How many values an open label keeps, by label, where `catalogue.LABEL_LIMITS` does not suit.
         workers: The processes whose numbers the registry shows as one; alone by default.
 
     Raises:
@@ -45,7 +45,12 @@ def subscribe(
             holds a metric of the same name already.
     """
     return Subscription(
-        tuple(catalogue), registry, namespace, {**BOUNDS, **(bounds or {})}, known or {}, workers=workers
+        tuple(catalogue),
+        registry,
+        namespace,
+        {**LABEL_LIMITS, **(label_limits or {})},
+        label_values or {},
+        workers=workers,
     )
 
 
@@ -57,14 +62,14 @@ class Subscription:
         rows: tuple[Metric, ...],
         registry: CollectorRegistry,
         namespace: str,
-        bounds: Mapping[str, int],
-        known: Mapping[str, Iterable[str]],
+        label_limits: Mapping[str, int],
+        label_values: Mapping[str, Iterable[str]],
         *,
         workers: Workers | None,
     ) -> None:
         self._registry = registry
         self._receivers: list[tuple[AnySignal, Receiver]] = []
-        self._labels = Labels(bounds)
+        self._labels = Labels(label_limits)
         self._instruments: dict[str, Instrument] = {}
         self._pollers = Pollers()
         self._workers = workers
@@ -77,28 +82,28 @@ class Subscription:
                 self._end_polling = workers.regularly(self._pollers.run)  # for the scrapes that other workers answer
             for row in rows:
                 self._add(row, namespace)
-            self.expect(**ALWAYS_KNOWN)
-            self.expect(**known)
+            self.initialize(**PRESET_LABEL_VALUES)
+            self.initialize(**label_values)
             self._connect(rows)
         except BaseException:
             self.close()
             raise
 
-    def instrument(self, name: str) -> Any:
-        """Give the live prometheus_client object of a row, by the row's name.
+    def collector(self, name: str) -> Any:
+        """Return the live prometheus_client object of a row, by the row's name.
 
         Raises:
             KeyError: no row has the name.
         """
         return self._instruments[name].collector
 
-    def expect(self, **known: Iterable[str]) -> None:
-        """Declare values of open labels that are to come, so that their series exist at zero.
+    def initialize(self, **label_values: Iterable[str]) -> None:
+        """Create the series of values of open labels that are to come, so that they exist at zero.
 
         Raises:
             ValueError: a value is unfit, or there are more than the label's bound.
         """
-        for label, values in known.items():
+        for label, values in label_values.items():
             for value in self._labels.expect(label, values):
                 for instrument in self._instruments.values():
                     instrument.expect(label, value)
@@ -144,10 +149,10 @@ class Subscription:
         everywhere = [row for row in rows if every_signal in row.signals]
         counted = {signal for row in rows for signal in row.signals} - {every_signal}
         if everywhere:
-            counted.update(signal for signal in declared() if signal not in SELDOM)
+            counted.update(signal for signal in declared() if signal not in RARE_SIGNALS)
         for signal in sorted(counted, key=lambda signal: signal.name):
             moved = [(row, self._instruments[row.name]) for row in rows if signal in row.signals]
-            watches = [(row, self._instruments[row.name]) for row in everywhere if signal not in SELDOM]
+            watches = [(row, self._instruments[row.name]) for row in everywhere if signal not in RARE_SIGNALS]
             receiver = Receiver(signal, moved, watches, self._labels)
             signal.connect(receiver)
             self._receivers.append((signal, receiver))

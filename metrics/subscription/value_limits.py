@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from math import inf
 from sys import float_info
 from typing import Any
 
@@ -11,27 +10,23 @@ from prometheus_client import Gauge
 
 from events import value_dropped
 from events.bus.fields import Unit
+from events.bus.numbers import MAX_AMOUNT, drop_reason
 
 from ..rows import Metric, mark, roles
 
 LEAST = -float_info.max  # of a gauge
-TOO_MUCH = 2.0**63  # an amount without a unit: past every counter and identifier
 
 
 def limits(row: Metric) -> tuple[float, float]:
     """Say the least amount that a row takes, and the one from which it takes none."""
-    unit = mark(roles(row.on)[str(row.of)], Unit)
-    return LEAST if row.kind == "gauge" else 0.0, unit.most if unit else TOO_MUCH
+    unit = mark(roles(row.signal)[str(row.value)], Unit)
+    return LEAST if row.kind == "gauge" else 0.0, unit.most if unit else MAX_AMOUNT
 
 
 def refuse(value: Any, least: float, limit: float, name: str) -> None:
     """Tell that an amount outside of the limits was left out: it would spoil a sum for ever, as a NaN does."""
-    if not isinstance(value, (int, float)):
-        value_dropped.emit(metric=name, reason="not_a_number")
-    elif -inf < value < least:
-        value_dropped.emit(metric=name, reason="negative")
-    else:
-        value_dropped.emit(metric=name, reason="too_large" if limit <= value < inf else "not_finite")
+    if reason := drop_reason(value, least, limit):
+        value_dropped.emit(metric=name, reason=reason)
 
 
 def show(collector: Gauge, labels: tuple[str, ...], value: float | None) -> None:

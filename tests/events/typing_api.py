@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 from events import (
+    ActiveSpan,
     AgentFinished,
     AgentStarted,
     LLMCalled,
-    Running,
     Signal,
     agent_finished,
     agent_run,
@@ -35,7 +35,7 @@ def emits() -> None:
 
 def spans() -> None:
     with agent_run(agent_name="writer", task="slogan") as run:
-        assert_type(run, Running)
+        assert_type(run, ActiveSpan)
         run.note(llm_calls=2)
     agent_run(agent="writer")  # type: ignore[call-arg]  # misspelt
     agent_run(task="slogan")  # type: ignore[call-arg]  # missing

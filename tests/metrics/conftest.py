@@ -19,7 +19,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def subscription(registry: CollectorRegistry) -> Iterator[Subscription]:
-    with subscribe(CATALOGUE, registry) as live:
+    with subscribe(CATALOGUE, registry, namespace="sparklio") as live:
         yield live
 
 

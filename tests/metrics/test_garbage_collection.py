@@ -76,7 +76,7 @@ def test_exemplars_and_series_may_come_while_another_series_is_made(tmp_path: Pa
 def test_a_series_that_is_made_within_its_own_making_is_one(tmp_path: Path, kind: str) -> None:
     """Whoever made it moves the same numbers, and of a gauge the others see no second one at zero."""
     with Giver(tmp_path) as here, Giver(tmp_path) as other:
-        way, across = (Counter, "total") if kind == "counter" else (Gauge, "max")
+        way, across = (Counter, "total") if kind == "counter" else (Gauge, "livemax")
         _, shown = other.workers.pair(way, "made", "m", ["who"], across)  # type: ignore[arg-type]  # one of the words
         other.registry.register(shown)
         page, shape = here.workers._page, Shape("made", kind, across, ("who",))  # type: ignore[arg-type]  # the same

@@ -35,7 +35,9 @@ def emit_bound(signal: Signal[..., Any], fields: dict[str, Any]) -> None:
 def replay(recording: str, tell: Callable[[Signal[..., Any], dict[str, Any]], None] = emit) -> str:
     """Tell the recorded events to a fresh subscription and render it, without the times at which that happens."""
     registry = CollectorRegistry()
-    with subscribe(CATALOGUE, registry, known={"agent_name": ["strategist", "copywriter"]}):
+    with subscribe(
+        CATALOGUE, registry, namespace="sparklio", label_values={"agent_name": ["strategist", "copywriter"]}
+    ):
         for line in (GOLDEN / f"{recording}.jsonl").read_text().splitlines():
             fields = json.loads(line)
             signal = default_namespace[fields.pop("signal")]

@@ -12,7 +12,7 @@ from blinker import Namespace
 from events import agent_finished, agent_run, http_request_finished, llm_called, workflow_finished, workflow_run
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
-from metrics import BOUNDS, counter, gauge, histogram, in_flight
+from metrics import LABEL_LIMITS, counter, gauge, histogram, in_flight
 from metrics.rows import closed_values, text_of
 
 
@@ -39,20 +39,35 @@ thing_done = Signal(ThingDone, namespace=Namespace())
 @pytest.mark.parametrize(
     ("declare", "complaint"),
     [
-        (lambda: counter("runs_total", "h", agent_finished, by=("agent",)), "agent_finished has no field 'agent'; it"),
-        (lambda: counter("runs_total", "h", agent_finished, by=("run_id",)), "'run_id' of agent_finished is not a lab"),
-        (lambda: counter("runs_total", "h", agent_finished, by=("duration",)), "'duration' of agent_finished is not a"),
+        (
+            lambda: counter("runs_total", "h", agent_finished, labels=("agent",)),
+            "agent_finished has no field 'agent'; it",
+        ),
+        (
+            lambda: counter("runs_total", "h", agent_finished, labels=("run_id",)),
+            "'run_id' of agent_finished is not a lab",
+        ),
+        (
+            lambda: counter("runs_total", "h", agent_finished, labels=("duration",)),
+            "'duration' of agent_finished is not a",
+        ),
         (lambda: counter("runs", "h", agent_finished), "a counter ends in _total"),
-        (lambda: gauge("runs_total", "h", agent_finished, of="llm_calls"), "a gauge does not end in _total"),
+        (lambda: gauge("runs_total", "h", agent_finished, value="llm_calls"), "a gauge does not end in _total"),
         (lambda: counter("Runs_total", "h", agent_finished), "lower-case words"),
-        (lambda: histogram("run_ms", "h", agent_finished, of="duration", buckets=(1,)), "is in seconds, the name sho"),
-        (lambda: counter("size_total", "h", thing_done, of="size"), "'size' of thing_done is in bytes"),
-        (lambda: histogram("x_seconds", "h", agent_finished, of="duration", buckets=(2, 1)), "buckets must ascend"),
-        (lambda: histogram("x_seconds", "h", agent_finished, of="duration", buckets=()), "buckets must ascend"),
+        (
+            lambda: histogram("run_ms", "h", agent_finished, value="duration", buckets=(1,)),
+            "is in seconds, the name sho",
+        ),
+        (lambda: counter("size_total", "h", thing_done, value="size"), "'size' of thing_done is in bytes"),
+        (lambda: histogram("x_seconds", "h", agent_finished, value="duration", buckets=(2, 1)), "buckets must ascend"),
+        (lambda: histogram("x_seconds", "h", agent_finished, value="duration", buckets=()), "buckets must ascend"),
         (lambda: counter("runs_total", "h", agent_finished, where={"status": "ok"}), "is never 'ok'; it is one of suc"),
         (lambda: counter("runs_total", "h", agent_finished, where={"state": "ok"}), "has no field 'state'"),
-        (lambda: counter("x_total", "h", llm_called, by=("model",), constant={"model": "m"}), "both a field and const"),
-        (lambda: in_flight("x", "h", agent_run, by=("status",)), "agent_started has no field 'status'"),
+        (
+            lambda: counter("x_total", "h", llm_called, labels=("model",), const_labels={"model": "m"}),
+            "both a field and in const_labels",
+        ),
+        (lambda: in_flight("x", "h", agent_run, labels=("status",)), "agent_started has no field 'status'"),
         (lambda: in_flight("x", "h", agent_run, resumed=http_request_finished), "http_request_finished lacks"),
     ],
 )
@@ -67,26 +82,26 @@ def test_the_complaint_names_the_metric() -> None:
 
 
 def test_literals_enums_and_booleans_are_closed_labels() -> None:
-    row = counter("things_total", "Things.", thing_done, by=("name", "colour", "cached", "way"))
-    assert row.values == (None, ("red",), ("false", "true"), ("up", "down"))
+    row = counter("things_total", "Things.", thing_done, labels=("name", "colour", "cached", "way"))
+    assert row.closed_label_values == (None, ("red",), ("false", "true"), ("up", "down"))
 
 
 def test_a_measure_that_may_be_unknown_keeps_its_unit() -> None:
-    assert counter("thing_size_bytes_total", "Bytes.", thing_done, of="size").of == "size"
+    assert counter("thing_size_bytes_total", "Bytes.", thing_done, value="size").value == "size"
 
 
 def test_most_series_counts_every_label_at_its_bound_and_the_reserved_values() -> None:
-    row = counter("things_total", "Things.", thing_done, by=("name", "way"))
+    row = counter("things_total", "Things.", thing_done, labels=("name", "way"))
     assert row.most_series({"name": 5}) == (5 + 2) * (2 + 1)
 
 
 def test_a_histogram_has_a_series_for_each_bucket_infinity_sum_and_count() -> None:
-    row = histogram("thing_seconds", "Time.", thing_done, of="duration", buckets=(1, 2))
-    assert row.most_series(BOUNDS) == 5
+    row = histogram("thing_seconds", "Time.", thing_done, value="duration", buckets=(1, 2))
+    assert row.most_series(LABEL_LIMITS) == 5
 
 
 def test_in_flight_follows_both_signals_of_its_span() -> None:
-    row = in_flight("active_workflows", "h", workflow_run, by=("workflow_type",))
+    row = in_flight("active_workflows", "h", workflow_run, labels=("workflow_type",))
     assert row.signals == (workflow_run.started, workflow_finished)
 
 

@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Host, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
-from events.bridges.asgi import HTTPEvents
+from events.bridges.asgi import HTTPEventsMiddleware
 
 App = Any
 HAS_FRONTEND = hasattr(FastAPI, "frontend")
@@ -117,11 +117,11 @@ def site(files: Path) -> Starlette:
 
 def inside(app: App) -> App:
     """Use the bridge as the framework's own middleware."""
-    app.add_middleware(HTTPEvents)
+    app.add_middleware(HTTPEventsMiddleware)
     return app
 
 
-BOTH_WAYS = pytest.mark.parametrize("use", [inside, HTTPEvents])
+BOTH_WAYS = pytest.mark.parametrize("use", [inside, HTTPEventsMiddleware])
 
 
 def client_of(app: App, root_path: str = "", **options: Any) -> httpx.AsyncClient:

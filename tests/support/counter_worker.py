@@ -34,7 +34,7 @@ class Member:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.registry = CollectorRegistry()
         self.workers = Workers(folder, **options)
-        self.subscription = subscribe(ROWS, self.registry, workers=self.workers)
+        self.subscription = subscribe(ROWS, self.registry, namespace="sparklio", workers=self.workers)
 
     def read(self, name: str, **labels: str) -> float | None:
         """Scrape, and give one sample by its name without the namespace."""

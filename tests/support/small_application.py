@@ -13,7 +13,7 @@ from metrics.multiprocess import publish
 
 registry = CollectorRegistry()
 workers = Workers(Path(os.environ["SMALL_DIR"])) if "SMALL_DIR" in os.environ else None
-subscription = subscribe(CATALOGUE, registry, workers=workers)
+subscription = subscribe(CATALOGUE, registry, namespace="sparklio", workers=workers)
 if workers is None:
     ProcessCollector(registry=registry)
 else:

@@ -16,8 +16,8 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
-from events import Running, agent_run, review_decided
-from events.bridges.pydantic_ai import observed
+from events import ActiveSpan, agent_run, review_decided
+from events.bridges.pydantic_ai import instrument
 
 from . import tools
 from .context import Context, estimate
@@ -73,7 +73,7 @@ async def execute(
 
 
 @contextmanager
-def charged(run: Running, spent: Spent, phases: Phases) -> Iterator[None]:
+def charged(run: ActiveSpan, spent: Spent, phases: Phases) -> Iterator[None]:
     """Add up what an execution cost and what its time went to, however the block is left.
 
     What it cost is what its calls told: one that was cut off has cost something too, and no count is past all reason.
@@ -105,7 +105,7 @@ async def ask(  # noqa: PLR0917 - its caller hands over all that it has
     try:
         answer = await made(spec.name, calls_tools).run(
             prompt,
-            model=Counted(observed(model), spent, desk.phases, context),
+            model=Counted(instrument(model), spent, desk.phases, context),
             deps=desk,
             model_settings=ModelSettings(
                 max_tokens=THINKING if calls_tools else spec.max_tokens, temperature=spec.temperature, seed=SEED

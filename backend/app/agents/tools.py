@@ -15,7 +15,7 @@ from pydantic_ai import RunContext, Tool
 
 from events import tool_called
 from events.bus.failures import place_of
-from events.bus.span import leaving_of
+from events.bus.span import outcome_of
 
 from .phase_timer import Phases
 from .schemas import Library
@@ -70,7 +70,7 @@ async def use(name: str, desk: Desk) -> str:
     finally:
         tool_called.emit(
             tool_name=name,
-            status=leaving_of(failure),
+            status=outcome_of(failure),
             duration=perf_counter() - began,
             error=type(failure).__name__ if failure else "",
         )

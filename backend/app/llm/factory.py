@@ -30,7 +30,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
 from app.settings import Settings
-from events.bridges.pydantic_ai import hear, observed
+from events.bridges.pydantic_ai import instrument, record_response_headers
 
 from .embedded.remote import Lent
 from .embedded.server import ALIAS, WINDOW, EmbeddedServer, ModelMissing
@@ -77,7 +77,7 @@ class LLM:
         resources: AsyncExitStack,
         names: Sequence[str],
     ) -> None:
-        self.model = observed(model, price=price, fits=fits)
+        self.model = instrument(model, price=price, fits=fits)
         self.name = name
         self.names = tuple(dict.fromkeys(names))
         self._probe = probe
@@ -139,11 +139,11 @@ async def open_one(name: str, settings: Settings, resources: AsyncExitStack, len
         resources.push_async_callback(asyncio.to_thread, server.stop)
         return await serve(settings, server, resources)
     client = await resources.enter_async_context(create_async_httpx2_client())
-    client.event_hooks = {"response": [hear]}
+    client.event_hooks = {"response": [record_response_headers]}
     # In a thread: it imports the provider's SDK, which takes a second.
     model = await asyncio.to_thread(remote, name, settings.llm_base_url, client)
     await resources.enter_async_context(model)
-    return kept(observed(model), settings), model.model_name, lambda: reach(model.base_url)
+    return kept(instrument(model), settings), model.model_name, lambda: reach(model.base_url)
 
 
 async def embedded(settings: Settings, server: EmbeddedServer | Lent) -> LLM:

@@ -10,7 +10,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 
-from events.bridges.pydantic_ai import observed
+from events.bridges.pydantic_ai import instrument
 
 from .embedded.remote import Lent
 from .embedded.server import EmbeddedServer
@@ -67,7 +67,7 @@ class Embedded(WrapperModel):
     def __init__(self, wrapped: OpenAIChatModel, server: EmbeddedServer | Lent) -> None:
         super().__init__(wrapped)
         self._chat = wrapped
-        self._streaming = observed(wrapped)  # each attempt is told, with the time of its first token
+        self._streaming = instrument(wrapped)  # each attempt is told, with the time of its first token
         self._server = server
 
     async def request(

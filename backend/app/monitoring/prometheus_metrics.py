@@ -23,27 +23,33 @@ registry = CollectorRegistry()
 PlatformCollector(registry=registry)
 workers = sharing(registry, metrics_folder())
 
-subscription = subscribe(CATALOGUE, registry, known={"agent_name": AGENTS, "workflow_type": WORKFLOWS}, workers=workers)
+subscription = subscribe(
+    CATALOGUE,
+    registry,
+    namespace="sparklio",
+    label_values={"agent_name": AGENTS, "workflow_type": WORKFLOWS},
+    workers=workers,
+)
 
 for fault in check_budget(CATALOGUE):
     logging.getLogger(__name__).warning("metrics: %s", fault)
 
-request_counter = subscription.instrument("http_requests_total")
-request_latency = subscription.instrument("http_request_duration_seconds")
-agent_execution_counter = subscription.instrument("agent_executions_total")
-agent_latency = subscription.instrument("agent_execution_duration_seconds")
-llm_tokens_used = subscription.instrument("llm_tokens_total")
-llm_latency = subscription.instrument("llm_request_duration_seconds")
-workflow_counter = subscription.instrument("workflows_total")
-active_workflows = subscription.instrument("active_workflows")
-context_size_bytes = subscription.instrument("context_size_bytes")
-db_query_counter = subscription.instrument("db_queries_total")
-db_query_latency = subscription.instrument("db_query_duration_seconds")
+request_counter = subscription.collector("http_requests_total")
+request_latency = subscription.collector("http_request_duration_seconds")
+agent_execution_counter = subscription.collector("agent_executions_total")
+agent_latency = subscription.collector("agent_execution_duration_seconds")
+llm_tokens_used = subscription.collector("llm_tokens_total")
+llm_latency = subscription.collector("llm_request_duration_seconds")
+workflow_counter = subscription.collector("workflows_total")
+active_workflows = subscription.collector("active_workflows")
+context_size_bytes = subscription.collector("context_size_bytes")
+db_query_counter = subscription.collector("db_queries_total")
+db_query_latency = subscription.collector("db_query_duration_seconds")
 
 
 def count_database_details(pool: str) -> Subscription:
     """Count what is not counted otherwise, until the answer is closed."""
-    return subscribe(DATABASE_DETAILS, registry, known={"pool": [pool]}, workers=workers)
+    return subscribe(DATABASE_DETAILS, registry, namespace="sparklio", label_values={"pool": [pool]}, workers=workers)
 
 
 def metrics_endpoint(accept: str = "", accept_encoding: str = "") -> Response:

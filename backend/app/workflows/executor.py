@@ -87,7 +87,7 @@ class Performer:
             run = await self._ledger.begin(run_id)
             if run is None:
                 return  # it ended before it got here
-            with workflow_run.inside(run_id=run.id, workflow_type=run.workflow_type):
+            with workflow_run.scope(run_id=run.id, workflow_type=run.workflow_type):
                 ending = await self._carry_out(run)
         except asyncio.CancelledError:
             if not held.cancelled:

@@ -9,6 +9,6 @@ requests: set[object] = set()
 websockets: set[object] = set()
 
 
-def read_activity() -> None:
+def read_in_flight() -> None:
     """Tell how many there are: for a poller that runs before each render, as `metrics.Subscription.poll` takes it."""
     http_activity_read.emit(requests=len(requests), websockets=len(websockets))

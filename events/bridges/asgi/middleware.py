@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...http import http_request_finished
 from .asgi_types import ASGIApp, Receive, Scope, Send, sends_may_fail
 from .request import Exchange, OutspokenExchange
@@ -15,7 +15,7 @@ _SEEN = "events.http_request"
 _TOLD = ("http", "websocket")
 
 
-class HTTPEvents:
+class HTTPEventsMiddleware:
     """ASGI middleware that tells each request once, when its answer ends, and each websocket when it is closed.
 
     The event is told *just before* the last chunk goes to the server. So a client that has its whole answer and then
@@ -63,7 +63,7 @@ class HTTPEvents:
             watch = OutspokenExchange if sends_may_fail(scope) else Exchange
             return watch(scope, receive, send, self.templates)
         except Exception as failure:  # a scope such as no server makes: it is the application's to refuse
-            tell_failure(http_request_finished.name, "HTTPEvents", failure)
+            report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return None
 
     def _excluded(self, scope: Scope) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from ...bus.context import Scope as Enclosing
 from ...bus.context import current, leave
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...http import Method, Outcome, http_request_finished
 from . import disconnects, in_flight
 from .asgi_types import Message, Receive, Scope, Send, content_length
@@ -176,7 +176,7 @@ class Exchange:
             self._fail(failure)
 
     def _fail(self, failure: Exception) -> None:
-        tell_failure(http_request_finished.name, "HTTPEvents", failure)
+        report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
 
 
 class OutspokenExchange(Exchange):

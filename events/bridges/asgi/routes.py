@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN
 from ...http import http_request_finished
 
@@ -47,7 +47,7 @@ class Templates:
                     return path
             return self.of(scope, status)
         except Exception as failure:
-            tell_failure(http_request_finished.name, "HTTPEvents", failure)
+            report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return UNKNOWN
 
     def of(self, scope: MutableMapping[str, Any], status: int) -> str:

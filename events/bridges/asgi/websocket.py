@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...http import Outcome, http_request_finished, websocket_finished
 from . import disconnects, in_flight
 from .asgi_types import Message, Receive, Scope, Send
@@ -151,7 +151,7 @@ class Session:
             self._fail(failure)
 
     def _fail(self, failure: Exception) -> None:
-        tell_failure(websocket_finished.name, "HTTPEvents", failure)
+        report_failure(websocket_finished.name, "HTTPEventsMiddleware", failure)
 
 
 def name_of(error: BaseException | None) -> str:

@@ -16,7 +16,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from ...bus.context import Inside, current
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...bus.fields import Status
 from ...llm import llm_called
 from .emit import Asked, Call, Ending, keep_bill, tell_attempt, tell_call, tell_start
@@ -72,7 +72,7 @@ class Request:
                 stream._get_event_iterator = lambda: self._events(source(), stream)  # type: ignore[method-assign]  # noqa: SLF001
                 self._watched = True
         except Exception as failure:
-            tell_failure(llm_called.name, "observed", failure)
+            report_failure(llm_called.name, "pydantic_ai", failure)
 
     async def _events(self, source: Any, stream: StreamedResponse) -> AsyncIterator[Any]:
         try:
@@ -101,7 +101,7 @@ class Request:
             try:
                 status = "success" if stream.get().state in ("complete", "suspended") else "cancelled"
             except Exception as failure:
-                tell_failure(llm_called.name, "observed", failure)
+                report_failure(llm_called.name, "pydantic_ai", failure)
         elif stream is not None and status == "error" and (self._watched or stream.cancelled):
             status = "cancelled"  # the consumer failed, not the model: its events would have told
         self.end(status, error, stream)
@@ -147,7 +147,7 @@ class Request:
                 if self._outer is None:
                     tell_call(self.call, self._model, ending, answer)
         except Exception as failure:
-            tell_failure(llm_called.name, "observed", failure)
+            report_failure(llm_called.name, "pydantic_ai", failure)
 
 
 def first_of(model: Model) -> Model:
@@ -165,7 +165,7 @@ def is_token(event: Any) -> bool:
     return bool(getattr(part, "content", None) or getattr(part, "args", None) or getattr(part, "tool_name", None))
 
 
-async def hear(response: Any) -> None:
+async def record_response_headers(response: Any) -> None:
     """Note the head of an HTTP response: hook it into the client that a provider uses, for what it says of limits."""
     request = _under_way.get()
     if request is not None:

@@ -11,7 +11,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN, ErrorType, Status
 from ...llm import llm_attempted, llm_call_started, llm_called
 from .error_types import failure_type
@@ -84,7 +84,7 @@ def tell_start(call: Call, model: Model) -> None:
             provider=named(model.system) or UNKNOWN,
         )
     except Exception as failure:
-        tell_failure(llm_call_started.name, "observed", failure)
+        report_failure(llm_call_started.name, "pydantic_ai", failure)
 
 
 def tell_attempt(call: Call, model: Model, ending: Ending, headers: Mapping[str, str], status_code: int | None) -> None:
@@ -135,7 +135,7 @@ def guarded(read: Callable[[], T], otherwise: T) -> T:
     try:
         return read()
     except Exception as failure:
-        tell_failure(llm_called.name, "observed", failure)
+        report_failure(llm_called.name, "pydantic_ai", failure)
         return otherwise
 
 

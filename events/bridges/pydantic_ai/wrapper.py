@@ -18,12 +18,12 @@ from .response import Fits
 from .usage import Price
 
 
-def observed(model: Model, *, price: Price | None = None, fits: Fits | None = None) -> Model:
+def instrument(model: Model, *, price: Price | None = None, fits: Fits | None = None) -> Model:
     """Wrap a model so that each request to it is told once, streamed or not.
 
     What counts as a call is what is wrapped outermost, what counts as an attempt what is wrapped innermost: around a
-    fallback or something that retries, wrap both it and its members. ``observed(FallbackModel(observed(a),
-    observed(b)))`` tells one `llm_called`, with the model that answered and ``fallback:a,b`` as the one that was asked,
+    fallback or something that retries, wrap both it and its members. ``instrument(FallbackModel(instrument(a),
+    instrument(b)))`` emits one `llm_called`, with the model that answered and ``fallback:a,b`` as the one asked for,
     and an `llm_attempted` for each member that was tried; a model that is wrapped once makes one attempt a call. No
     token counts twice. Retries inside a provider's SDK belong to an attempt; ``max_retries=0`` in the model's settings
     turns them off.
@@ -34,11 +34,11 @@ def observed(model: Model, *, price: Price | None = None, fits: Fits | None = No
     A limit that is to be told as a timeout must reach the model: ``timeout`` or ``request_timeout`` in its settings.
     `asyncio.timeout` around an agent arrives here as a cancellation and is told as one.
     """
-    return model if isinstance(model, Observed) else Observed(model, price, fits)
+    return model if isinstance(model, InstrumentedModel) else InstrumentedModel(model, price, fits)
 
 
-class Observed(WrapperModel):
-    """The model that `observed` makes."""
+class InstrumentedModel(WrapperModel):
+    """The model that `instrument` makes."""
 
     def __init__(self, wrapped: Model, price: Price | None, fits: Fits | None) -> None:
         super().__init__(wrapped)

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, Literal
 from weakref import ref
 
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...database import Asker
 
 KEY = "events.kept"
@@ -71,6 +71,6 @@ def guarded(signal: str, listener: Callable[..., None]) -> Callable[..., None]:
         try:
             listener(*args)
         except Exception as error:
-            tell_failure(signal, OURS, error)
+            report_failure(signal, OURS, error)
 
     return listening

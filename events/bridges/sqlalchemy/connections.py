@@ -13,7 +13,7 @@ from sqlalchemy import Pool
 from sqlalchemy.exc import InvalidatePoolError
 
 from ...bus.context import current
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...database import (
     connection_acquired,
     connection_closed,
@@ -147,13 +147,13 @@ class Connections:
                 kept.run_id = str(scope.fields.get("run_id", ""))
             kept.began = perf_counter()
         except Exception as error:
-            tell_failure(connection_acquired.name, OURS, error)
+            report_failure(connection_acquired.name, OURS, error)
 
     def _returned(self, _connection: Any, record: Any) -> None:
         try:
             self._release(record)
         except Exception as error:  # it would lose the pool a place for ever
-            tell_failure(connection_released.name, OURS, error)
+            report_failure(connection_released.name, OURS, error)
 
     def _release(self, record: Any) -> bool:
         """Tell the end of a hold; answer whether it was the garbage collector that ended it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...database import rows_streamed
 from .connection_state import OURS, Kept
 
@@ -26,7 +26,7 @@ def watch(context: Any, name: str, kept: Kept | None, table: str) -> None:
             if not result._soft_closed:  # noqa: SLF001 - else it has no rows, and ends before it begins
                 result.cursor_strategy = Fetching(result.cursor_strategy, name, table, kept)
         except Exception as error:
-            tell_failure(rows_streamed.name, OURS, error)
+            report_failure(rows_streamed.name, OURS, error)
         return result
 
     context._setup_result_proxy = set_up  # noqa: SLF001
@@ -104,4 +104,4 @@ class Fetching:
         try:
             rows_streamed.emit(pool=self._name, table=self._table, duration=self._spent, rows=self._rows)
         except Exception as error:
-            tell_failure(rows_streamed.name, OURS, error)
+            report_failure(rows_streamed.name, OURS, error)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Pool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ...bus.failures import tell_failure
+from ...bus.failures import report_failure
 from ...database import connection_acquired
 from .connection_state import OURS
 
@@ -53,7 +53,7 @@ class Pools:
             telling = telling_class(plain, self, self._waiting)
             pool.__class__ = telling
         except TypeError as error:
-            tell_failure(connection_acquired.name, OURS, error)
+            report_failure(connection_acquired.name, OURS, error)
         else:
             self._classes = plain, telling
 

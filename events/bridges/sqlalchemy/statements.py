@@ -12,8 +12,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from ...bus.context import enclosing
-from ...bus.emitters import Emit
-from ...bus.failures import tell_failure
+from ...bus.emitters import EmitFn
+from ...bus.failures import report_failure
 from ...database import Operation, database_failed, query_executed
 from .attribution import account, tell_lazy_load
 from .connection_state import OURS, is_lent, kept_of
@@ -31,7 +31,7 @@ _STREAMING = frozenset({"stream_results", "yield_per"})
 _WITHOUT_STATEMENT = frozenset({"execute", "commit", "rollback"})
 
 Sent = tuple[float, str]
-Known = tuple["Statements", Operation, str, bool, bool, Emit]
+Known = tuple["Statements", Operation, str, bool, bool, EmitFn]
 """Who knows it, what it does, its table, whether it only reads, whether its rows are counted, and what tells of it."""
 
 
@@ -86,7 +86,7 @@ class Statements:
             try:
                 tell(context, cursor, statement, duration)
             except Exception as error:
-                tell_failure(query_executed.name, OURS, error)
+                report_failure(query_executed.name, OURS, error)
             return True
 
         def handed_on(dialect: Any, *execution: Any) -> bool:
@@ -133,7 +133,7 @@ class Statements:
                 exception=exception,
             )
         except Exception as error:
-            tell_failure(database_failed.name, OURS, error)
+            report_failure(database_failed.name, OURS, error)
 
     def _tell(self, context: Any, cursor: Any, statement: str, duration: float) -> None:
         """Tell a statement that was answered; each pays for this, so little is looked up and little called."""

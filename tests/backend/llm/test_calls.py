@@ -46,7 +46,7 @@ def server() -> Iterator[OpenAIServer]:
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
     made = CollectorRegistry()
-    with subscribe(CATALOGUE, made):
+    with subscribe(CATALOGUE, made, namespace="sparklio"):
         yield made
 
 

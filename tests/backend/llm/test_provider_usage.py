@@ -22,7 +22,7 @@ from app.llm.limits import Limited
 from app.llm.output_schema import fits
 from app.llm.prices import price
 from app.llm.retries import Retrying
-from events.bridges.pydantic_ai import hear, observed
+from events.bridges.pydantic_ai import instrument, record_response_headers
 from metrics import CATALOGUE, subscribe
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import Answer, Behaviour, Usage, fails, says, sends
@@ -145,11 +145,11 @@ async def test_metrics_are_what_the_provider_bills(provider: str, name: str, par
     server = parts.enter_context(SERVERS[provider]())
     server.behaviour = behaviour
     client = await parts.enter_async_context(create_async_httpx2_client())
-    client.event_hooks = {"response": [hear]}
-    retrying = Retrying(observed(model_at(provider, server, client)), 1, LIMIT)
-    model = observed(Limited(retrying, LIMIT), price=price, fits=fits)
+    client.event_hooks = {"response": [record_response_headers]}
+    retrying = Retrying(instrument(model_at(provider, server, client)), 1, LIMIT)
+    model = instrument(Limited(retrying, LIMIT), price=price, fits=fits)
     registry = CollectorRegistry()
-    with subscribe(ROWS, registry):
+    with subscribe(ROWS, registry, namespace="sparklio"):
         with suppress(AgentRunError):
             await ask(model, how)
         text = rendered(registry)

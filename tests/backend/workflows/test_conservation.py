@@ -46,7 +46,7 @@ class Books:
 @pytest.fixture
 def books() -> Iterator[Books]:
     registry = CollectorRegistry()
-    with subscribe(CATALOGUE, registry, known={"workflow_type": WORKFLOWS}):
+    with subscribe(CATALOGUE, registry, namespace="sparklio", label_values={"workflow_type": WORKFLOWS}):
         yield Books(registry)
 
 
@@ -204,7 +204,9 @@ async def test_the_oldest_run_is_as_old_as_its_row_says(
     def oldest(kind: str) -> float:
         return registry.get_sample_value("sparklio_workflow_oldest_active_seconds", {"workflow_type": kind}) or 0.0
 
-    with subscribe(CATALOGUE, registry, known={"workflow_type": WORKFLOWS}) as subscription:
+    with subscribe(
+        CATALOGUE, registry, namespace="sparklio", label_values={"workflow_type": WORKFLOWS}
+    ) as subscription:
         async with living(new_settings()) as life:
             subscription.poll(life.studio.tell_oldest)
             assert oldest("campaign") == 0

@@ -20,7 +20,7 @@ from app.database import Database
 from app.llm.factory import LLM, kept, reach, remote
 from app.workflows.definitions import WORKFLOWS
 from app.workflows.service import Studio
-from events.bridges.pydantic_ai import observed
+from events.bridges.pydantic_ai import instrument
 from metrics import CATALOGUE, subscribe
 from tests.support.in_process_studio import Life, NewSettings, Told, suits
 from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, fails, says, stalls
@@ -109,7 +109,9 @@ class Streaming(WrapperModel):
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
     made = CollectorRegistry()
-    with subscribe(CATALOGUE, made, known={"workflow_type": WORKFLOWS, "agent_name": AGENTS}):
+    with subscribe(
+        CATALOGUE, made, namespace="sparklio", label_values={"workflow_type": WORKFLOWS, "agent_name": AGENTS}
+    ):
         yield made
 
 
@@ -124,7 +126,7 @@ async def test_every_count_is_the_servers_own(
         parts.push_async_callback(database.close)
         await database.upgrade()
         client = await parts.enter_async_context(create_async_httpx2_client())
-        asked = Streaming(kept(observed(remote(f"openai:{MODEL}", model.base_url, client)), settings))
+        asked = Streaming(kept(instrument(remote(f"openai:{MODEL}", model.base_url, client)), settings))
         llm = LLM(asked, MODEL, lambda: reach(model.base_url), parts, [MODEL])
         studio = Studio(database, llm, settings)
         await studio.start()

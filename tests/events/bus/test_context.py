@@ -140,8 +140,8 @@ def test_inside_lends_fields_and_tells_nothing() -> None:
     with (
         agent_started.captured() as starts,
         llm_called.captured() as calls,
-        workflow_run.inside(run_id="r1", workflow_type="campaign"),
-        agent_run.inside(agent_name="writer"),
+        workflow_run.scope(run_id="r1", workflow_type="campaign"),
+        agent_run.scope(agent_name="writer"),
     ):
         call()
     assert not starts
@@ -149,22 +149,22 @@ def test_inside_lends_fields_and_tells_nothing() -> None:
 
 
 def test_inside_leaves_the_totals_to_the_spans_around_it() -> None:
-    with agent_run(agent_name="writer") as run, workflow_run.inside(run_id="r1", workflow_type="campaign"):
+    with agent_run(agent_name="writer") as run, workflow_run.scope(run_id="r1", workflow_type="campaign"):
         call(3)
     assert run.totals["prompt_tokens"] == 3
 
 
 @pytest.mark.lenient
 def test_a_misspelt_field_of_inside_is_told_not_raised() -> None:
-    with receiver_failed.captured() as failures, workflow_run.inside(run="r1"), llm_called.captured() as calls:
+    with receiver_failed.captured() as failures, workflow_run.scope(run="r1"), llm_called.captured() as calls:
         call()
-    assert [(failure.signal, failure.receiver) for failure in failures] == [("workflow_started", "inside")]
+    assert [(failure.signal, failure.receiver) for failure in failures] == [("workflow_started", "scope")]
     assert calls[0].run_id == ""
 
 
 @pytest.mark.parametrize("raised", [ValueError, GeneratorExit, asyncio.CancelledError])
 def test_inside_ends_however_its_block_is_left(raised: type[BaseException]) -> None:
-    with pytest.raises(raised), agent_run.inside(agent_name="writer"):
+    with pytest.raises(raised), agent_run.scope(agent_name="writer"):
         raise raised
     assert current.get() is None
 

@@ -12,7 +12,7 @@ from blinker import Namespace
 
 from events import ReceiverFailed, Signal, agent_finished, agent_run, llm_called, receiver_failed
 from events.bus.context import Inside, Scope, enclosing
-from events.bus.emitters import Binding, Way
+from events.bus.emitters import BindableReceiver, ReceiveFn
 from events.bus.fields import inherited
 
 
@@ -33,7 +33,7 @@ def sent() -> Signal[..., Sent]:
     return Signal(Sent, Namespace())
 
 
-class Ready(Binding):
+class Ready(BindableReceiver):
     """Keeps the events that it is told, and what it is told without one."""
 
     def __init__(self, *, able: bool = True) -> None:
@@ -45,7 +45,7 @@ class Ready(Binding):
     def __call__(self, event: Any) -> None:
         self.events.append(event)
 
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Way | None:
+    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
         self.known = {**known, "named": named}
         return self.take if self.able else None
 
@@ -56,7 +56,7 @@ class Ready(Binding):
 class Broken(Ready):
     """Fails as it is told."""
 
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Way | None:
+    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
         return self.fail
 
     def fail(self, values: tuple[Any, ...]) -> None:
@@ -134,7 +134,7 @@ def test_a_muted_signal_tells_nothing(sent: Signal[..., Sent]) -> None:
 
 def test_each_choice_of_fields_is_bound_once(sent: Signal[..., Sent], monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as are remembered; past that, once more."""
-    monkeypatch.setattr("events.bus.emitters.Emitters.MOST", 2)
+    monkeypatch.setattr("events.bus.emitters.EmitterCache.MOST", 2)
     choices = sent.bind_by(("kind", "urgent"), ("size",), weight=0.5)
     with sent.captured() as seen:
         choices["parcel", True]((1,))
@@ -231,7 +231,7 @@ class TestNothingReachesTheSender:
         """It is told events instead, and so are the others."""
 
         class Unbound(Ready):
-            def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Way | None:
+            def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
                 raise ZeroDivisionError
 
         receivers = [sent.connect(Ready()), sent.connect(Unbound())]

@@ -14,6 +14,7 @@ from blinker import Namespace
 
 import events
 from events import ReceiverFailed, Signal, agent_run, receiver_failed
+from events.bus.log_throttle import LogThrottle
 
 SECRET = "sk-1234 wrote a secret prompt"  # an example of what a message may quote
 
@@ -37,7 +38,7 @@ def door_opened() -> Signal[..., DoorOpened]:
 @pytest.fixture(autouse=True)
 def nothing_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what was logged a moment ago, for another test."""
-    monkeypatch.setattr("events.bus.failures._last_logged", {})
+    monkeypatch.setattr("events.bus.failures._throttle", LogThrottle())
 
 
 def broken(event: object) -> None:
@@ -143,7 +144,7 @@ def test_the_log_is_written_once_a_minute_for_one_receiver(
     door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
-    monkeypatch.setattr("events.bus.failures.monotonic", lambda: now)
+    monkeypatch.setattr("events.bus.log_throttle.monotonic", lambda: now)
     door_opened.connect(broken)
     door_opened.connect(lambda event: 1 / 0)
     with receiver_failed.captured() as failures:

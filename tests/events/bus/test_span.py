@@ -26,7 +26,7 @@ from events import (
     workflow_run,
 )
 from events.bus.context import current
-from events.bus.failures import tell_failure
+from events.bus.failures import report_failure
 from events.bus.fields import Key, Label, Seconds, Status
 from tests.support.wait import until
 
@@ -416,7 +416,7 @@ def test_a_span_of_ones_own_takes_a_few_lines() -> None:
 @contextmanager
 def told_failures() -> Iterator[None]:
     """Tell one failure of our own making, as a span inside another context manager would."""
-    tell_failure("agent_finished", "note", TypeError())
+    report_failure("agent_finished", "note", TypeError())
     yield
 
 

@@ -21,7 +21,7 @@ EVERYTHING = """
     from events import agent_run, context_built, tool_called, workflow_resumed
     from events import workflow_started as began
     import events
-    from events.bridges.asgi import HTTPEvents
+    from events.bridges.asgi import HTTPEventsMiddleware
     from events.bridges import sqlalchemy as database_events  # a package: all of it is read
     import events.bridges.pydantic_ai
 
@@ -69,7 +69,7 @@ def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path
 
 
 def test_a_bridge_counts_only_where_it_is_imported(source: Path) -> None:
-    without(source, "from events.bridges.asgi import HTTPEvents")
+    without(source, "from events.bridges.asgi import HTTPEventsMiddleware")
     assert "http_requests_total listens to http_request_finished, which nothing emits" in check(
         CATALOGUE + OPTIONAL, [str(source)]
     )
@@ -78,7 +78,7 @@ def test_a_bridge_counts_only_where_it_is_imported(source: Path) -> None:
 def test_a_signal_that_nobody_counts_must_be_explained(source: Path) -> None:
     rows = [row for row in EVERY_ROW if tool_called not in row.signals]
     assert check(rows, [str(source)]) == [
-        "signal tool_called is counted by no row; add one, or list it in CONTEXT with the reason"
+        "signal tool_called is counted by no row; add one, or list it in UNCOUNTED_SIGNALS with the reason"
     ]
     assert check(rows, [str(source)], context={tool_called: "for listeners"}) == []
 
@@ -86,7 +86,7 @@ def test_a_signal_that_nobody_counts_must_be_explained(source: Path) -> None:
 def test_a_signal_that_is_counted_needs_no_explanation(source: Path) -> None:
     context: dict[AnySignal, str] = {llm_called: "never"}
     assert check(EVERY_ROW, [str(source)], context=context) == [
-        "signal llm_called is counted, so it does not belong in CONTEXT"
+        "signal llm_called is counted, so it does not belong in UNCOUNTED_SIGNALS"
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_signal_of_ones_own_is_held_to_the_same(source: Path) -> None:
     (source / "own.py").write_text("from events import Signal\nclass ShipSank: ...\nship_sank = Signal(ShipSank)\n")
     assert check(EVERY_ROW, [str(source)]) == [
         "signal ship_sank is declared and emitted nowhere",
-        "signal ship_sank is counted by no row; add one, or list it in CONTEXT with the reason",
+        "signal ship_sank is counted by no row; add one, or list it in UNCOUNTED_SIGNALS with the reason",
     ]
 
 
@@ -122,7 +122,7 @@ def test_the_series_budget_is_kept() -> None:
 
 
 def test_a_passed_budget_fails() -> None:
-    row = counter("requests_total", HELP, http_request_finished, by=("method", "endpoint", "status_code"))
+    row = counter("requests_total", HELP, http_request_finished, labels=("method", "endpoint", "status_code"))
     assert check_budget([row], budget=1000) == ["the catalogue can make 9,920 series, the budget is 1,000"]
 
 
@@ -176,5 +176,5 @@ class TestCommandLine:
 
 
 def test_a_finished_agent_is_what_the_catalogue_counts_agents_by() -> None:
-    told_by = {row.on for row in CATALOGUE if row.name.startswith("agent_") and "review" not in row.name}
+    told_by = {row.signal for row in CATALOGUE if row.name.startswith("agent_") and "review" not in row.name}
     assert told_by == {agent_finished}

@@ -9,7 +9,7 @@ from metrics.__main__ import main
 from metrics.diagnostics.otel import Conventions, as_table, conventions, versions
 
 FAMILIES = {row.name for row in CATALOGUE}
-LABELS = {label for row in CATALOGUE for label in row.labels}
+LABELS = {label for row in CATALOGUE for label in row.label_names}
 
 
 @pytest.mark.parametrize("words", versions().values(), ids=lambda words: words.name)

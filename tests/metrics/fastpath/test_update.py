@@ -79,7 +79,9 @@ class Bench:
     def make(self, kind: Any, name: str, labels: Any = (), **more: Any) -> Any:
         if self.workers is None:
             return kind(name, "h", labels, registry=self.registry, **more)
-        moved, shown = self.workers.pair(kind, name, "h", labels, "newest" if kind is Gauge else "total", **more)
+        moved, shown = self.workers.pair(
+            kind, name, "h", labels, "livemostrecent" if kind is Gauge else "total", **more
+        )
         self.registry.register(shown)
         return moved
 
@@ -274,7 +276,7 @@ from metrics import CATALOGUE, subscribe
 from metrics.fastpath.lock import LOCK
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads at every fork
-subscribe(CATALOGUE, CollectorRegistry())
+subscribe(CATALOGUE, CollectorRegistry(), namespace="acme")
 held, forked = Event(), Event()
 
 def hold():

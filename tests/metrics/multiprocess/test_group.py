@@ -126,7 +126,7 @@ def test_a_gauge_that_only_a_dead_worker_had_is_gone(folder: Path) -> None:
 
     registry = CollectorRegistry()
     mine, theirs = Workers(folder), Workers(folder)
-    instruments = [workers.pair(Gauge, "depth", "d", ["queue"], "max") for workers in (mine, theirs)]
+    instruments = [workers.pair(Gauge, "depth", "d", ["queue"], "livemax") for workers in (mine, theirs)]
     mine.attach(registry)
     registry.register(instruments[0][1])
     instruments[1][0].labels("a").set(7)
@@ -142,7 +142,9 @@ def test_a_gauge_that_only_a_dead_worker_had_is_gone(folder: Path) -> None:
 def test_a_gauge_is_what_was_set_last_and_vanishes_where_it_is_unknown_again(folder: Path) -> None:
     registry = CollectorRegistry()
     mine, theirs = Workers(folder), Workers(folder)
-    (left, shown), (other, _) = (workers.pair(Gauge, "left", "l", ["who"], "newest") for workers in (mine, theirs))
+    (left, shown), (other, _) = (
+        workers.pair(Gauge, "left", "l", ["who"], "livemostrecent") for workers in (mine, theirs)
+    )
     mine.attach(registry)
     registry.register(shown)
     for gauge, value in ((left, 9), (other, 5), (left, 7)):

@@ -47,7 +47,7 @@ class TestWhatCanBeBound:
 
 
 def test_details_that_are_subscribed_are_moved_too(read: Read, registry: CollectorRegistry) -> None:
-    with subscribe((*CATALOGUE, *OPTIONAL), registry):
+    with subscribe((*CATALOGUE, *OPTIONAL), registry, namespace="sparklio"):
         emit = query_executed.bind("duration", "rows", operation="select", table="runs", cache="hit")
         emit((0.002, 3))
         emit((0.2, None))
@@ -59,7 +59,9 @@ def test_details_that_are_subscribed_are_moved_too(read: Read, registry: Collect
 
 
 def test_values_past_their_bound_are_counted_each_time(read: Read, registry: CollectorRegistry) -> None:
-    with subscribe(CATALOGUE, registry, bounds={"table": 3}, known={"table": ["runs"]}):  # with "none" and "system"
+    with subscribe(
+        CATALOGUE, registry, namespace="sparklio", label_limits={"table": 3}, label_values={"table": ["runs"]}
+    ):  # with "none" and "system"
         emit = query_executed.bind("duration", operation="select", table="assets")
         emit((0.1,))
         emit((0.1,))
@@ -95,7 +97,7 @@ def test_a_subscription_that_comes_or_goes_is_seen(subscription: Subscription, r
     later = CollectorRegistry()
     emit = llm_called.bind("duration", model="m", status="success")
     emit((0.1,))
-    with subscribe(CATALOGUE, later):
+    with subscribe(CATALOGUE, later, namespace="sparklio"):
         emit((0.2,))
         before = told(registry)
         subscription.close()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from events import http_request_finished, label_overflowed, workflow_step_finished
-from metrics import BOUNDS, CATALOGUE, Metric, counter, subscribe
+from metrics import CATALOGUE, LABEL_LIMITS, Metric, counter, subscribe
 from metrics.rows import OTHER
 from metrics.subscription.label_limits import Labels
 from metrics.subscription.series import Instrument
@@ -18,17 +18,17 @@ HELP = "A test's own."
 
 
 def row(**more: object) -> Metric:
-    return counter("steps_total", HELP, workflow_step_finished, by=("workflow_type", "step"), **more)
+    return counter("steps_total", HELP, workflow_step_finished, labels=("workflow_type", "step"), **more)
 
 
-STEPS = row(within={"step": "workflow_type"})
+STEPS = row(nested_in={"step": "workflow_type"})
 REQUESTS = counter(
     "requests_total",
     HELP,
     http_request_finished,
-    by=("method", "endpoint"),
-    within={"method": "endpoint"},
-    zeroes=False,
+    labels=("method", "endpoint"),
+    nested_in={"method": "endpoint"},
+    initialize=False,
 )
 
 
@@ -39,7 +39,7 @@ def tell(workflow_type: str, step: str) -> None:
 def test_each_workflow_has_steps_of_its_own_until_the_pairs_are_used_up() -> None:
     registry = CollectorRegistry()
     with (
-        subscribe([STEPS], registry, bounds={"workflow_type": 2, "step": 3}),
+        subscribe([STEPS], registry, namespace="sparklio", label_limits={"workflow_type": 2, "step": 3}),
         label_overflowed.captured() as overflows,
     ):
         for kind, step in [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2"), ("a", "1"), ("c", "1"), ("c", "unknown")]:
@@ -64,8 +64,8 @@ def test_the_most_series_are_the_pairs_and_what_each_outer_value_may_fold_into()
 
 @pytest.mark.parametrize("within", [{"run_id": "step"}, {"step": "agent_name"}, {"step": "step"}])
 def test_a_pair_that_makes_no_sense_is_refused(within: dict[str, str]) -> None:
-    with pytest.raises(TypeError, match="can't be within"):
-        row(within=within)
+    with pytest.raises(TypeError, match="can't be nested in"):
+        row(nested_in=within)
 
 
 def ask(method: str, endpoint: str) -> None:
@@ -76,7 +76,9 @@ def test_a_route_has_methods_of_its_own_until_the_pairs_are_used_up() -> None:
     """Past the bound a method counts as ``other``, and the route keeps its name; a method that is none uses up none."""
     registry = CollectorRegistry()
     with (
-        subscribe([REQUESTS], registry, bounds={"endpoint": 3, "method": 3}),  # and unmatched
+        subscribe(
+            [REQUESTS], registry, namespace="sparklio", label_limits={"endpoint": 3, "method": 3}
+        ),  # and unmatched
         label_overflowed.captured() as overflows,
     ):
         for method in ("GET", "BREW", "POST", "GET"):
@@ -108,7 +110,7 @@ def test_whatever_is_asked_of_routes_the_series_stay_within_the_row_s_figure(
 ) -> None:
     """The bound holds while the program runs, not in the sum alone; no request goes uncounted."""
     registry, bounds = CollectorRegistry(), {"endpoint": routes, "method": pairs}
-    with subscribe([REQUESTS], registry, bounds=bounds):
+    with subscribe([REQUESTS], registry, namespace="sparklio", label_limits=bounds):
         for method, endpoint in asked:
             ask(method, endpoint)
         values = [value for _, value in samples(registry, "requests_total")]
@@ -118,18 +120,24 @@ def test_whatever_is_asked_of_routes_the_series_stay_within_the_row_s_figure(
 
 def test_every_method_of_a_request_is_within_its_route() -> None:
     """So a method that folds folds in every family, and requests can be divided by one another."""
-    rows = [row for row in CATALOGUE if "method" in row.by]
+    rows = [row for row in CATALOGUE if "method" in row.labels]
     assert len(rows) == 2
-    assert {row.within["method"] for row in rows} == {"endpoint"}
-    assert BOUNDS["method"] == 3 * BOUNDS["endpoint"]
+    assert {row.nested_in["method"] for row in rows} == {"endpoint"}
+    assert LABEL_LIMITS["method"] == 3 * LABEL_LIMITS["endpoint"]
 
 
 def test_a_closed_label_within_another_is_not_at_zero_from_the_start() -> None:
     """Its zeroes would be all the pairs, which the bound is there to keep away."""
-    with pytest.raises(TypeError, match="zeroes=False"):
-        counter("requests_total", HELP, http_request_finished, by=("method", "endpoint"), within={"method": "endpoint"})
+    with pytest.raises(TypeError, match="initialize=False"):
+        counter(
+            "requests_total",
+            HELP,
+            http_request_finished,
+            labels=("method", "endpoint"),
+            nested_in={"method": "endpoint"},
+        )
 
 
 def test_a_closed_label_within_another_needs_a_bound() -> None:
-    with pytest.raises(ValueError, match="'method' has no bound"):
+    with pytest.raises(ValueError, match="'method' has no limit"):
         Instrument(REQUESTS, "requests_total", Labels({"endpoint": 2}))

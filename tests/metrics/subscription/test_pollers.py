@@ -25,7 +25,7 @@ class DepthRead:
 
 depth_read = Signal(DepthRead, namespace=Namespace())
 ROWS = (
-    gauge("queue_waiting", "Waiting.", depth_read, of="waiting", by=("queue",)),
+    gauge("queue_waiting", "Waiting.", depth_read, value="waiting", labels=("queue",)),
     counter("queue_reads_total", "Reads.", depth_read),
 )
 RENDERS: list[Callable[[CollectorRegistry], bytes]] = [lambda registry: scrape(registry).body, generate_latest]
@@ -33,7 +33,7 @@ RENDERS: list[Callable[[CollectorRegistry], bytes]] = [lambda registry: scrape(r
 
 @pytest.fixture
 def subscription(registry: CollectorRegistry) -> Subscription:
-    return subscribe(ROWS, registry, bounds={"queue": 3})
+    return subscribe(ROWS, registry, namespace="sparklio", label_limits={"queue": 3})
 
 
 @pytest.mark.parametrize("render", RENDERS, ids=["scrape", "generate_latest"])

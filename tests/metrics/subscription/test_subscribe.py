@@ -30,7 +30,7 @@ from events import (
     workflow_run,
     workflow_started,
 )
-from metrics import BOUNDS, CATALOGUE, Metric, Subscription, counter, in_flight, subscribe
+from metrics import CATALOGUE, LABEL_LIMITS, Metric, Subscription, counter, in_flight, subscribe
 from metrics.subscription.label_limits import Labels
 from metrics.subscription.receiver import Receiver
 from metrics.subscription.series import Instrument
@@ -96,7 +96,12 @@ class TestCounting:
 
 class TestZeroes:
     def test_what_is_known_beforehand_exists_at_zero(self, registry: CollectorRegistry, read: Read) -> None:
-        with subscribe(CATALOGUE, registry, known={"agent_name": ["copywriter"], "workflow_type": ["campaign"]}):
+        with subscribe(
+            CATALOGUE,
+            registry,
+            namespace="sparklio",
+            label_values={"agent_name": ["copywriter"], "workflow_type": ["campaign"]},
+        ):
             assert read("agent_executions_total", agent_name="copywriter", status="timeout") == 0
             assert read("agent_execution_duration_seconds_count", agent_name="copywriter") == 0
             assert read("workflows_total", workflow_type="campaign", status="abandoned") == 0
@@ -104,7 +109,7 @@ class TestZeroes:
 
     def test_what_becomes_known_later_exists_at_zero_from_then(self, subscription: Subscription, read: Read) -> None:
         assert read("llm_tokens_total", model="m", token_type="prompt") is None
-        subscription.expect(model=["m"])
+        subscription.initialize(model=["m"])
         assert read("llm_tokens_total", model="m", token_type="prompt") == 0
 
     @pytest.mark.usefixtures("subscription")
@@ -120,16 +125,16 @@ class TestZeroes:
         ]
 
     def test_more_known_values_than_the_bound_are_refused(self, registry: CollectorRegistry) -> None:
-        many = [f"m{number}" for number in range(BOUNDS["model"] + 1)]
-        with pytest.raises(ValueError, match=r"label 'model' can't take 'm12'.* past the bound of 12"):
-            subscribe(CATALOGUE, registry, known={"model": many})
+        many = [f"m{number}" for number in range(LABEL_LIMITS["model"] + 1)]
+        with pytest.raises(ValueError, match=r"label 'model' can't take 'm12'.* past the limit of 12"):
+            subscribe(CATALOGUE, registry, namespace="sparklio", label_values={"model": many})
         assert list(registry.collect()) == []
 
 
 class TestBounds:
     def test_past_the_bound_only_the_offending_value_folds(self, registry: CollectorRegistry) -> None:
-        row = counter("runs_total", HELP, agent_finished, by=("agent_name", "status"))
-        with subscribe([row], registry, bounds={"agent_name": 50}):
+        row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
+        with subscribe([row], registry, namespace="sparklio", label_limits={"agent_name": 50}):
             for number in range(1000):
                 finish(f"agent {number}", status="error" if number % 2 else "success")
             totals: Tally[str] = Tally()
@@ -140,7 +145,7 @@ class TestBounds:
             assert len(list(samples(registry, "runs_total"))) <= row.most_series({"agent_name": 50})
 
     def test_a_fold_is_counted(self, registry: CollectorRegistry, read: Read) -> None:
-        with subscribe(CATALOGUE, registry, bounds={"agent_name": 1}):
+        with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 1}):
             finish("first")
             finish("second")
             finish("second")
@@ -148,7 +153,7 @@ class TestBounds:
             assert read("label_overflows_total", metric=metric, label="agent_name") == 2
 
     def test_values_past_the_bound_are_not_kept(self) -> None:
-        row = counter("runs_total", HELP, agent_finished, by=("agent_name",))
+        row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
         labels = Labels({"agent_name": 1})
         receiver = Receiver(agent_finished, [(row, Instrument(row, "runs_total", labels))], [], labels)
         with agent_finished.connected_to(receiver):
@@ -158,7 +163,7 @@ class TestBounds:
         assert list(receiver._chosen) == ["first"]
 
     def test_a_value_that_folds_folds_in_every_family(self, registry: CollectorRegistry, read: Read) -> None:
-        with subscribe(CATALOGUE, registry, bounds={"agent_name": 1}):
+        with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 1}):
             context_built.emit(agent_name="first", size=10)
             finish("second")
             assert read("agent_executions_total", agent_name="other", status="success") == 1
@@ -176,16 +181,18 @@ class TestBounds:
         assert read("agent_executions_total", agent_name="unknown", status="success") == 1
 
     def test_the_overflow_of_the_overflow_counter_does_not_tell_itself(self, registry: CollectorRegistry) -> None:
-        with subscribe(CATALOGUE, registry, bounds={"agent_name": 0, "metric": 0, "label": 0}):
+        with subscribe(
+            CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 0, "metric": 0, "label": 0}
+        ):
             finish()
             assert registry.get_sample_value(
                 "sparklio_label_overflows_total", {"metric": "other", "label": "other"}
             ) == len({row.name for row in CATALOGUE if agent_finished in row.signals})
 
     def test_an_open_label_without_a_bound_is_refused(self, registry: CollectorRegistry) -> None:
-        row = counter("calls_total", HELP, llm_called, by=("requested_model",))
-        with pytest.raises(ValueError, match="label 'requested_model' has no bound; add it to subscribe"):
-            subscribe([row], registry)
+        row = counter("calls_total", HELP, llm_called, labels=("requested_model",))
+        with pytest.raises(ValueError, match="label 'requested_model' has no limit; add it to subscribe"):
+            subscribe([row], registry, namespace="sparklio")
 
 
 @pytest.mark.usefixtures("subscription")
@@ -253,8 +260,8 @@ class Broken:
 class TestFailures:
     @pytest.mark.lenient
     def test_a_row_that_fails_does_not_starve_the_others(self, registry: CollectorRegistry, read: Read) -> None:
-        with subscribe(CATALOGUE, registry) as live, receiver_failed.captured() as failures:
-            live.instrument("agent_execution_duration_seconds").labels("copywriter")._sum = Broken()
+        with subscribe(CATALOGUE, registry, namespace="sparklio") as live, receiver_failed.captured() as failures:
+            live.collector("agent_execution_duration_seconds").labels("copywriter")._sum = Broken()
             finish()
             finish()
             name = "sparklio_agent_execution_duration_seconds"
@@ -263,28 +270,28 @@ class TestFailures:
             assert read("receiver_failures_total", signal="agent_finished", receiver=name) == 2
 
     def test_in_strict_mode_it_is_seen(self, registry: CollectorRegistry) -> None:
-        with subscribe(CATALOGUE, registry) as live:
-            live.instrument("agent_execution_duration_seconds").labels("copywriter")._sum = Broken()
+        with subscribe(CATALOGUE, registry, namespace="sparklio") as live:
+            live.collector("agent_execution_duration_seconds").labels("copywriter")._sum = Broken()
             with pytest.raises(ZeroDivisionError):
                 finish()
 
     def test_rows_of_one_name_must_agree(self, registry: CollectorRegistry) -> None:
         rows = [
-            counter("runs_total", "One.", agent_finished, by=("agent_name",)),
-            counter("runs_total", "Two.", agent_finished, by=("agent_name",)),
+            counter("runs_total", "One.", agent_finished, labels=("agent_name",)),
+            counter("runs_total", "Two.", agent_finished, labels=("agent_name",)),
         ]
         with pytest.raises(ValueError, match="runs_total: two rows of this name differ in help"):
-            subscribe(rows, registry)
+            subscribe(rows, registry, namespace="sparklio")
 
     @pytest.mark.lenient
     def test_a_misspelt_field_is_counted_not_raised(self, registry: CollectorRegistry, read: Read) -> None:
-        with subscribe(CATALOGUE, registry):
+        with subscribe(CATALOGUE, registry, namespace="sparklio"):
             llm_called.emit(modle="m", status="success", duration=1.0)  # type: ignore[call-arg]
             assert read("receiver_failures_total", signal="llm_called", receiver="emit") == 1
 
 
 class TestInFlight:
-    ROW = in_flight("agents", HELP, agent_run, by=("agent_name",))
+    ROW = in_flight("agents", HELP, agent_run, labels=("agent_name",))
 
     @pytest.fixture
     def agents(self, registry: CollectorRegistry) -> Iterator[dict[str, float]]:
@@ -294,7 +301,7 @@ class TestInFlight:
                 assert value is not None, f"no series for {name}"
                 return value
 
-        with subscribe([self.ROW], registry, bounds={"agent_name": 5}):
+        with subscribe([self.ROW], registry, namespace="sparklio", label_limits={"agent_name": 5}):
             yield Agents()
 
     def test_it_is_the_number_of_open_spans(self, agents: dict[str, float]) -> None:
@@ -345,7 +352,7 @@ class TestInFlight:
 
 class TestClosing:
     def test_a_closed_subscription_leaves_no_receiver_and_no_instrument(self, registry: CollectorRegistry) -> None:
-        live = subscribe(CATALOGUE, registry)
+        live = subscribe(CATALOGUE, registry, namespace="sparklio")
         live.close()
         live.close()
         assert list(registry.collect()) == []
@@ -355,15 +362,15 @@ class TestClosing:
         )
 
     def test_a_registry_can_be_subscribed_again(self, registry: CollectorRegistry, read: Read) -> None:
-        subscribe(CATALOGUE, registry).close()
-        with subscribe(CATALOGUE, registry):
+        subscribe(CATALOGUE, registry, namespace="sparklio").close()
+        with subscribe(CATALOGUE, registry, namespace="sparklio"):
             finish()
             assert read("agent_executions_total", agent_name="copywriter", status="success") == 1
 
     def test_two_registries_count_apart(self, registry: CollectorRegistry) -> None:
         other = CollectorRegistry()
         labels = {"agent_name": "copywriter", "status": "success"}
-        with subscribe(CATALOGUE, registry):
+        with subscribe(CATALOGUE, registry, namespace="sparklio"):
             finish()
             with subscribe(CATALOGUE, other, namespace="acme"):
                 finish()
@@ -371,13 +378,13 @@ class TestClosing:
         assert other.get_sample_value("acme_agent_executions_total", labels) is None
 
     def test_a_registry_that_holds_the_name_already_is_left_as_it_was(self, registry: CollectorRegistry) -> None:
-        with subscribe(CATALOGUE, registry) as first:
+        with subscribe(CATALOGUE, registry, namespace="sparklio") as first:
             with pytest.raises(ValueError, match="sparklio_http_requests"):
-                subscribe(CATALOGUE, registry)
+                subscribe(CATALOGUE, registry, namespace="sparklio")
             finish()
             labels = {"agent_name": "copywriter", "status": "success"}
             assert registry.get_sample_value("sparklio_agent_executions_total", labels) == 1
-            assert first.instrument("agent_executions_total") is not None
+            assert first.collector("agent_executions_total") is not None
 
 
 STATUSES = st.sampled_from(["success", "error", "timeout", "cancelled", "strange"])
@@ -387,8 +394,8 @@ STATUSES = st.sampled_from(["success", "error", "timeout", "cancelled", "strange
 def test_no_event_is_lost_and_no_bound_is_passed(told: list[tuple[str, str]], bound: int) -> None:
     """Whatever names and statuses come, the series add up to the events and stay within the row's own figure."""
     registry = CollectorRegistry()
-    row = counter("runs_total", HELP, agent_finished, by=("agent_name", "status"))
-    with subscribe([row], registry, bounds={"agent_name": bound}):
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
+    with subscribe([row], registry, namespace="sparklio", label_limits={"agent_name": bound}):
         for name, status in told:
             finish(name, status)
         values = [value for _, value in samples(registry, "runs_total")]
@@ -398,7 +405,7 @@ def test_no_event_is_lost_and_no_bound_is_passed(told: list[tuple[str, str]], bo
 
 def test_the_catalogue_holds_the_requested_families_with_their_labels() -> None:
     def labels(name: str) -> tuple[str, ...]:
-        return next(row.labels for row in CATALOGUE if row.name == name)
+        return next(row.label_names for row in CATALOGUE if row.name == name)
 
     requested = {
         "http_requests_total": ("method", "endpoint", "status_code"),
@@ -468,7 +475,7 @@ def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscripti
 
     def moved(row: Metric) -> bool:
         suffix = "_count" if row.kind == "histogram" else ""
-        constant = row.constant.items()
+        constant = row.const_labels.items()
         return any(v > 0 for labels, v in samples(registry, row.name + suffix) if constant <= labels.items())
 
     assert moved_while_active == {"campaign": 1}

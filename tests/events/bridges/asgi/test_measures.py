@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 import events
 from events import HTTPRequestFinished
-from events.bridges.asgi import HTTPEvents, read_activity
+from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import CATALOGUE, subscribe
 from tests.support.asgi_apps import BOTH_WAYS, ignore, inside, nothing, pass_on, studio
 from tests.support.asgi_server import served
@@ -166,7 +166,7 @@ async def test_a_file_that_the_server_reads_is_as_long_as_announced(told: Told) 
             await send({"type": "http.response.start", "status": 200, "headers": announced})
             await send({"type": f"http.response.{kind}", "path": "/somewhere"})
 
-        await HTTPEvents(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
+        await HTTPEventsMiddleware(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
     assert [(request.outcome, request.response_size) for request in told] == [("ok", 12345), ("ok", None)] * 2
 
 
@@ -185,7 +185,7 @@ async def test_requests_under_way_are_counted_until_their_answer_ends(told: Told
 
     def active() -> int:
         with events.http_activity_read.captured() as read:
-            read_activity()
+            read_in_flight()
         return read[0].requests
 
     app = inside(Starlette(routes=[Route("/", waits), Route("/stream", lambda _: StreamingResponse(stream()))]))
@@ -207,8 +207,8 @@ async def test_what_is_told_is_counted_and_streams_stand_apart(told: Told) -> No
     app.get("/plain")(lambda: "here")
     app.get("/stream")(lambda: StreamingResponse(pieces()))
     registry = CollectorRegistry()
-    with subscribe(CATALOGUE, registry) as subscription:
-        subscription.poll(read_activity)
+    with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
+        subscription.poll(read_in_flight)
         async with served(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
             for path in ("/plain", "/stream", "/stream", "/nothing"):
                 await client.get(path)

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 import events
 from events import HTTPRequestFinished
-from events.bridges.asgi import HTTPEvents, disconnects
+from events.bridges.asgi import HTTPEventsMiddleware, disconnects
 from tests.support.asgi_apps import (
     BOTH_WAYS,
     App,
@@ -71,8 +71,8 @@ async def test_an_application_that_does_not_finish_is_told_so(told: Told) -> Non
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    await HTTPEvents(silent)(dict(scope), nothing, ignore)
-    await HTTPEvents(half)(dict(scope), nothing, ignore)
+    await HTTPEventsMiddleware(silent)(dict(scope), nothing, ignore)
+    await HTTPEventsMiddleware(half)(dict(scope), nothing, ignore)
     assert [(request.status_code, request.error, request.outcome, request.first_byte) for request in told] == [
         (500, "IncompleteResponse", "server_error", None),
         (201, "IncompleteResponse", "stream_aborted", pytest.approx(0, abs=1)),
@@ -84,7 +84,7 @@ async def test_a_cancelled_request_is_told_and_stays_cancelled(told: Told) -> No
         await asyncio.Event().wait()
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    task = asyncio.create_task(HTTPEvents(waits)(scope, nothing, ignore))
+    task = asyncio.create_task(HTTPEventsMiddleware(waits)(scope, nothing, ignore))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -103,7 +103,7 @@ async def test_a_server_that_says_nobody_is_there_is_believed(told: Told) -> Non
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "asgi": {"spec_version": "2.4"}}
     app = Starlette(routes=[Route("/", lambda _: StreamingResponse(ticks()))])
     with pytest.raises((ClientDisconnect, ExceptionGroup)):  # older versions of Starlette let the group through
-        await HTTPEvents(app)(scope, nothing, gone)
+        await HTTPEventsMiddleware(app)(scope, nothing, gone)
     [request] = told
     assert (request.status_code, request.outcome) == (499, "client_disconnect")
     assert request.error in ("ClientDisconnect", "BrokenPipeError")
@@ -122,10 +122,12 @@ async def test_a_failure_inside_the_bridge_never_reaches_the_request(told: Told)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     with events.receiver_failed.captured() as failed:
-        await HTTPEvents(odd)(scope, nothing, keep)
+        await HTTPEventsMiddleware(odd)(scope, nothing, keep)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert [(request.endpoint, request.status_code) for request in told] == [("unknown", 200)]
-    assert [(failure.signal, failure.receiver) for failure in failed] == [("http_request_finished", "HTTPEvents")]
+    assert [(failure.signal, failure.receiver) for failure in failed] == [
+        ("http_request_finished", "HTTPEventsMiddleware")
+    ]
 
 
 @pytest.mark.lenient
@@ -145,7 +147,7 @@ async def test_odd_messages_reach_the_server_as_they_are(headers: Any, body: dic
 
     left = list(headers) if isinstance(headers, list) else None
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"content-length", b"-1")]}
-    await HTTPEvents(odd)(scope, nothing, keep)
+    await HTTPEventsMiddleware(odd)(scope, nothing, keep)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert left is None or list(sent[0]["headers"]) == left
     assert [request.status_code for request in told] == [200]
@@ -159,7 +161,7 @@ async def test_a_scope_that_the_bridge_can_not_read_is_served_all_the_same(told:
         async def keep(message: Any, sent: list[Any] = sent) -> None:
             sent.append(message)
 
-        await HTTPEvents(answers)(scope, nothing, keep)
+        await HTTPEventsMiddleware(answers)(scope, nothing, keep)
         assert len(sent) == 2
     assert not told
 
@@ -170,7 +172,7 @@ async def test_the_lifespan_passes_untouched(told: Told) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope, receive, send))
 
-    await HTTPEvents(app)({"type": "lifespan"}, nothing, ignore)
+    await HTTPEventsMiddleware(app)({"type": "lifespan"}, nothing, ignore)
     assert seen == [({"type": "lifespan"}, nothing, ignore)]
     assert not told
 
@@ -181,7 +183,7 @@ async def test_a_whole_answer_is_told_by_its_code(code: int, outcome: str, told:
         await send({"type": "http.response.start", "status": code, "headers": []})
         await send({"type": "http.response.body", "body": b"here"})
 
-    await HTTPEvents(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
+    await HTTPEventsMiddleware(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
     assert [(request.status_code, request.outcome) for request in told] == [(code, outcome)]
 
 
@@ -193,7 +195,7 @@ async def test_a_time_limit_inside_is_a_timeout_also_after_the_answer_began(told
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
-        await HTTPEvents(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
+        await HTTPEventsMiddleware(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
     assert [(request.status_code, request.outcome) for request in told] == [(200, "timeout")]
 
 
@@ -267,7 +269,9 @@ async def test_a_client_that_leaves_before_the_answer_is_a_499(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", [[HTTPEvents, BaseHTTPMiddleware], [BaseHTTPMiddleware, HTTPEvents]])
+@pytest.mark.parametrize(
+    "order", [[HTTPEventsMiddleware, BaseHTTPMiddleware], [BaseHTTPMiddleware, HTTPEventsMiddleware]]
+)
 async def test_asking_for_the_client_disturbs_nothing(
     order: list[Any], told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,7 +324,7 @@ async def test_what_the_bridge_read_ahead_is_handed_on(told: Told, monkeypatch: 
         read.append(await receive())
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    await HTTPEvents(late)(scope, receive, ignore)
+    await HTTPEventsMiddleware(late)(scope, receive, ignore)
     assert read == [{"type": "http.request", "body": b"", "more_body": False}]
     assert [request.status_code for request in told] == [200]
 
@@ -343,7 +347,7 @@ async def test_a_body_that_nobody_wants_is_not_fetched(
         pytest.fail("the body was asked for")
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
-    await HTTPEvents(answers)(scope, receive, ignore)
+    await HTTPEventsMiddleware(answers)(scope, receive, ignore)
     assert [request.outcome for request in told] == ["ok"]
 
 
@@ -375,5 +379,5 @@ async def test_what_a_task_group_raises_is_told_by_its_cause(raised: Any, outcom
             outer.create_task(fails())
 
     with pytest.raises(ExceptionGroup):
-        await HTTPEvents(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
+        await HTTPEventsMiddleware(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
     assert [(request.status_code, request.outcome, request.error) for request in told] == [(500, outcome, error)]

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from events import HTTPRequestFinished
-from events.bridges.asgi import HTTPEvents
+from events.bridges.asgi import HTTPEventsMiddleware
 from tests.support.asgi_apps import (
     BOTH_WAYS,
     HAS_FRONTEND,
@@ -168,7 +168,7 @@ async def test_methods_that_nobody_defined_are_one_method(told: Told) -> None:
             await client.request(method, "/")
         # Methods are case-sensitive (RFC 9110, section 9.1): this is none of the nine.
         scope = {"type": "http", "method": "get", "path": "/", "headers": [], "root_path": "", "query_string": b""}
-        await HTTPEvents(answers)(scope, nothing, ignore)
+        await HTTPEventsMiddleware(answers)(scope, nothing, ignore)
     assert {request.method for request in told} == {*methods, "other"}
     assert sum(request.method == "other" for request in told) == 51
 
@@ -193,7 +193,7 @@ async def test_a_prefix_from_outside_is_no_part_of_the_template(told: Told) -> N
     app = FastAPI()
     app.get("/items/{number}")(item)
     app.mount("/star/{name}", Starlette(routes=starlette_routes()))
-    app.add_middleware(HTTPEvents)
+    app.add_middleware(HTTPEventsMiddleware)
     async with client_of(app, root_path="/proxy") as client:
         for url in ("/proxy/items/1", "/proxy/star/a/deep/1"):
             assert (await client.get(url)).status_code == 200
@@ -212,7 +212,7 @@ async def test_a_prefix_from_outside_is_no_part_of_the_template(told: Told) -> N
     trusting.get("/items/{number}")(item)
     trusting.mount("/star/{name}", Starlette(routes=starlette_routes()))
     trusting.add_middleware(Prefixed)
-    trusting.add_middleware(HTTPEvents)
+    trusting.add_middleware(HTTPEventsMiddleware)
     for number in range(3):
         async with client_of(trusting, headers={"X-Forwarded-Prefix": f"/made/up/{number}"}) as client:
             assert (await client.get("/items/1")).status_code == 200
@@ -226,7 +226,7 @@ async def test_stacked_bridges_tell_once(told: Told) -> None:
     sub.get("/items/{number}")(item)
     app = FastAPI()
     app.mount("/sub", sub)
-    for outermost in (app, inside(app), HTTPEvents(app)):
+    for outermost in (app, inside(app), HTTPEventsMiddleware(app)):
         async with client_of(outermost) as client:
             await client.get("/sub/items/1")
     assert [request.endpoint for request in told] == ["/sub/items/{number}"] * 3
@@ -237,7 +237,7 @@ async def test_excluded_paths_are_not_told(told: Told) -> None:
     app.get("/metrics")(lambda: "here")
     app.mount("/scrape", answers)
     app.get("/metrics/more")(lambda: "here")
-    app.add_middleware(HTTPEvents, exclude=("/metrics", "/scrape"))
+    app.add_middleware(HTTPEventsMiddleware, exclude=("/metrics", "/scrape"))
     async with client_of(app, root_path="/proxy") as client:
         for url in ("/metrics", "/metrics/", "/proxy/metrics", "/scrape", "/scrape/", "/metrics?name=x"):
             await client.get(url)
@@ -248,7 +248,7 @@ async def test_excluded_paths_are_not_told(told: Told) -> None:
 
 def test_one_path_to_exclude_is_still_a_list() -> None:
     with pytest.raises(TypeError, match=r"write exclude=\('/metrics',\)"):
-        HTTPEvents(answers, exclude="/metrics")
+        HTTPEventsMiddleware(answers, exclude="/metrics")
 
 
 async def test_a_route_beside_a_websocket_of_the_same_path_is_told(told: Told) -> None:
@@ -264,7 +264,7 @@ async def test_a_route_beside_a_websocket_of_the_same_path_is_told(told: Told) -
 async def test_routes_that_come_later_are_found(told: Told) -> None:
     """What was learned of an application's routes is no longer true once it gets more of them."""
     app = Starlette(routes=[Mount("/early/{name}", routes=[Route("/{key}", plain)])])
-    bridged = HTTPEvents(app)
+    bridged = HTTPEventsMiddleware(app)
     async with client_of(bridged) as client:
         assert (await client.get("/early/a/1")).status_code == 200
         assert (await client.get("/late/a/1")).status_code == 404

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import events
 from events import HTTPRequestFinished, WebsocketFinished
-from events.bridges.asgi import HTTPEvents, read_activity
+from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import CATALOGUE, subscribe
 from tests.support.asgi_apps import ignore, inside, nothing
 from tests.support.asgi_server import served
@@ -202,7 +202,7 @@ async def test_a_client_that_does_not_wait_for_the_handshake_is_a_499(sessions: 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
 
-    await HTTPEvents(app)({"type": "websocket", "path": "/", "headers": []}, impatient, ignore)
+    await HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, impatient, ignore)
     assert [(request.status_code, request.outcome) for request in told] == [(499, "client_disconnect")]
     assert not sessions
 
@@ -212,7 +212,9 @@ async def test_a_cancelled_session_is_told_and_stays_cancelled(sessions: Session
         await send({"type": "websocket.accept"})
         await receive()
 
-    task = asyncio.create_task(HTTPEvents(app)({"type": "websocket", "path": "/", "headers": []}, nothing, ignore))
+    task = asyncio.create_task(
+        HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, nothing, ignore)
+    )
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -238,7 +240,7 @@ async def test_what_was_read_in_search_of_the_code_is_handed_on(sessions: Sessio
             await send({"type": "websocket.send", "text": "tick"})
         heard.extend([await receive(), await receive()])
 
-    await HTTPEvents(app)({"type": "websocket", "path": "/", "headers": []}, receive, send)
+    await HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, receive, send)
     assert [message["type"] for message in heard] == ["websocket.receive", "websocket.disconnect"]
     assert [(session.close_code, session.received) for session in sessions] == [("1001", 1)]
 
@@ -251,8 +253,8 @@ async def test_open_sessions_are_counted(server: Any, sessions: Sessions) -> Non
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"sparklio_{name}", labels)
 
-    with subscribe(CATALOGUE, registry) as subscription:
-        subscription.poll(read_activity)
+    with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
+        subscription.poll(read_in_flight)
         async with served(inside(live()), ws=server) as http:
             async with connect(address_of(http, "/echo/1")) as socket, connect(address_of(http, "/echo/2")):
                 await socket.send("one")
@@ -280,9 +282,9 @@ async def test_a_failure_inside_the_bridge_never_reaches_a_websocket(sessions: S
         return "nothing that a server says"
 
     with events.receiver_failed.captured() as failed:
-        await HTTPEvents(odd)({"type": "websocket", "path": "/", "headers": []}, receive, ignore)
+        await HTTPEventsMiddleware(odd)({"type": "websocket", "path": "/", "headers": []}, receive, ignore)
     assert [(session.channel, session.close_code) for session in sessions] == [("unknown", "1000")]
-    assert {failure.receiver for failure in failed} == {"HTTPEvents"}
+    assert {failure.receiver for failure in failed} == {"HTTPEventsMiddleware"}
 
 
 async def test_the_message_of_a_disconnect_reaches_the_application(sessions: Sessions) -> None:
@@ -297,7 +299,7 @@ async def test_the_message_of_a_disconnect_reaches_the_application(sessions: Ses
             heard.append(left.code)
 
     app = Starlette(routes=[Mount("/", routes=[WebSocketRoute("/{key}", listens)])])
-    async with served(HTTPEvents(app), ws="websockets-sansio") as http:
+    async with served(HTTPEventsMiddleware(app), ws="websockets-sansio") as http:
         socket = await connect(address_of(http, "/1"))
         await socket.close(1001)
         await until(lambda: heard)

@@ -18,7 +18,7 @@ from pydantic_ai.settings import ModelSettings
 from app.llm.prices import price
 from app.llm.retries import Retrying
 from events import llm_attempted, llm_called
-from events.bridges.pydantic_ai import hear, observed
+from events.bridges.pydantic_ai import instrument, record_response_headers
 from metrics import CATALOGUE, subscribe
 from tests.support.model_adapters import PROVIDERS, SERVERS, model_at
 from tests.support.openai_server import Answer, OpenAIServer, Usage, fails, says, sends
@@ -53,12 +53,12 @@ def replaced(answer: Answer, was: int, bad: str) -> Answer:
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
     made = CollectorRegistry()
-    with subscribe(ROWS, made):
+    with subscribe(ROWS, made, namespace="sparklio"):
         yield made
 
 
 async def ask(model: Model, retries: int = 0) -> None:
-    retrying = observed(Retrying(observed(model), retries, 5.0), price=price)
+    retrying = instrument(Retrying(instrument(model), retries, 5.0), price=price)
     with suppress(AgentRunError, ValidationError):
         await retrying.request(PROMPT, ModelSettings(max_retries=0), ModelRequestParameters())
 
@@ -130,7 +130,7 @@ async def test_a_rate_limit_that_can_not_be_is_no_series(header: str, registry: 
     answer = says(headers={"x-ratelimit-remaining-requests": header.encode().decode("latin-1")})
     with OpenAIServer(answer) as server:
         async with create_async_httpx2_client() as client:
-            client.event_hooks = {"response": [hear]}
+            client.event_hooks = {"response": [record_response_headers]}
             await ask(model_at("openai", server, client))
     check_series(registry)
     resource = {"provider": "openai", "resource": "requests"}

@@ -25,7 +25,7 @@ from pydantic_ai.usage import RequestUsage
 
 import events
 from events import LLMCalled
-from events.bridges.pydantic_ai import observed
+from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.error_types import timed_out
 from events.bridges.pydantic_ai.usage import tokens
 from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
@@ -86,7 +86,7 @@ async def test_a_call_is_told_once_with_what_the_provider_counted(
 ) -> None:
     """Cached tokens stay inside the prompt and reasoning inside the completion, as the bill has them."""
     server.behaviour = says(usage=Usage(prompt=100, completion=20, cached=60, reasoning=15))
-    await ask(observed(model_of()))
+    await ask(instrument(model_of()))
     [call] = told
     assert (call.status, call.error, call.streamed) == ("success", "", ask is streamed)
     assert (call.prompt_tokens, call.completion_tokens) == (100, 20)
@@ -101,7 +101,7 @@ async def test_the_model_is_the_one_that_answered(
     ask: Any, server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     server.behaviour = says(model="gpt-4o-mini-2024-07-18")
-    await ask(observed(model_of("gpt-4o-mini")))
+    await ask(instrument(model_of("gpt-4o-mini")))
     assert [(call.model, call.requested_model) for call in told] == [("gpt-4o-mini-2024-07-18", "gpt-4o-mini")]
 
 
@@ -110,7 +110,7 @@ async def test_tokens_that_nobody_counted_are_unknown_and_not_nought(
     ask: Any, server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     server.behaviour = says(usage=None)
-    await ask(observed(model_of()))
+    await ask(instrument(model_of()))
     assert [(call.status, call.prompt_tokens, call.completion_tokens) for call in told] == [("success", None, None)]
 
 
@@ -134,7 +134,7 @@ async def test_a_call_that_fails_is_told_as_an_error_by_its_class(
         error = "UnexpectedModelBehavior"  # an event stream that holds no event
     server.behaviour = behaviour
     with pytest.raises(Exception) as raised:  # noqa: PT011  # which one, the next lines say
-        await ask(observed(model_of()))
+        await ask(instrument(model_of()))
     assert type(raised.value).__name__ == error
     assert [(call.status, call.error, call.streamed) for call in told] == [("error", error, ask is streamed)]
     assert (told[0].model, told[0].prompt_tokens) == ("gpt-4o-mini", None)
@@ -161,7 +161,7 @@ async def test_a_limit_in_the_models_settings_is_told_as_a_timeout(
     server.behaviour = behaviour
     limits: Any = {setting: 0.1}
     with pytest.raises(error):
-        await ask(observed(model_of()), limits)
+        await ask(instrument(model_of()), limits)
     [call] = told
     assert call.status == "timeout"
     assert 0.08 <= call.duration < 5
@@ -173,7 +173,7 @@ async def test_a_cancelled_call_is_told_as_cancelled_and_stops(
     ask: Any, server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     server.behaviour = says("one two three", stall_after=2) if ask is streamed else stalls()
-    task = asyncio.create_task(ask(observed(model_of())))
+    task = asyncio.create_task(ask(instrument(model_of())))
     await until(lambda: server.tally.requests == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -194,7 +194,7 @@ async def test_a_limit_around_the_agent_is_a_cancellation_to_the_call(
 
     async def limited() -> None:
         async with asyncio.timeout(30) as limit:
-            await asyncio.gather(plain(observed(model_of())), runs_out(limit))
+            await asyncio.gather(plain(instrument(model_of())), runs_out(limit))
 
     with pytest.raises(TimeoutError):
         await limited()
@@ -205,7 +205,7 @@ async def test_a_stream_that_is_left_half_way_is_cancelled(
     server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     server.behaviour = says("one two three", stall_after=2)
-    async with Agent(observed(model_of())).run_stream("Say something.") as run:
+    async with Agent(instrument(model_of())).run_stream("Say something.") as run:
         async for _ in run.stream_text(delta=True, debounce_by=None):
             break
     assert [(call.status, call.error, call.streamed) for call in told] == [("cancelled", "", True)]
@@ -216,7 +216,7 @@ async def test_a_stream_that_was_cut_keeps_the_usage_it_had(
 ) -> None:
     """The usage comes before the end mark: whoever leaves between the two has it all."""
     server.behaviour = says("one", stall_after=4)
-    model = observed(model_of())
+    model = instrument(model_of())
     async with model.request_stream(PROMPT, None, PARAMETERS) as stream:
         reading = asyncio.create_task(exhaust(stream))
         await until(lambda: stream.usage.input_tokens)
@@ -229,7 +229,7 @@ async def test_a_stream_that_was_dropped_is_told_when_it_is_collected(
     server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     server.behaviour = says("one two three", stall_after=2)
-    opened = observed(model_of()).request_stream(PROMPT, None, PARAMETERS)
+    opened = instrument(model_of()).request_stream(PROMPT, None, PARAMETERS)
     await opened.__aenter__()
     del opened
     gc.collect()
@@ -241,7 +241,7 @@ async def test_a_stream_lasts_until_the_model_is_done_and_not_the_reader(
     server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     """What the consumer does with the last word is not the model's time."""
-    async with observed(model_of()).request_stream(PROMPT, None, PARAMETERS) as stream:
+    async with instrument(model_of()).request_stream(PROMPT, None, PARAMETERS) as stream:
         assert not told
         await exhaust(stream)
         assert [call.status for call in told] == ["success"]
@@ -253,7 +253,7 @@ async def test_a_reader_that_fails_does_not_make_the_model_fail(
 ) -> None:
     server.behaviour = says("one two three", stall_after=2)
     with pytest.raises(LookupError):
-        async with observed(model_of()).request_stream(PROMPT, None, PARAMETERS):
+        async with instrument(model_of()).request_stream(PROMPT, None, PARAMETERS):
             raise LookupError
     assert [(call.status, call.error) for call in told] == [("cancelled", "LookupError")]
 
@@ -262,7 +262,7 @@ async def test_a_stream_of_a_model_that_was_read_before_is_told_when_it_is_left(
     server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     """FallbackModel waits for a first event before it hands a stream over."""
-    chain = observed(FallbackModel(model_of("first"), model_of("second")))
+    chain = instrument(FallbackModel(model_of("first"), model_of("second")))
     server.behaviour = [fails(500), says("one two three")]
     await streamed(chain)
     server.behaviour = [fails(500), says("one two three four", break_after=3)]
@@ -276,7 +276,7 @@ async def test_a_fallback_is_one_call_of_the_model_that_answered(
 ) -> None:
     """Also where its members are wrapped as well: tokens count once."""
     server.behaviour = [fails(500), says()]
-    await plain(observed(FallbackModel(observed(model_of("first")), observed(model_of("second")))))
+    await plain(instrument(FallbackModel(instrument(model_of("first")), instrument(model_of("second")))))
     [call] = told
     assert (call.model, call.requested_model, call.status) == ("second", "fallback:first,second", "success")
     assert call.prompt_tokens == server.tally.prompt_tokens
@@ -286,7 +286,7 @@ async def test_wrapping_the_members_of_a_fallback_tells_each_attempt(
     server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     server.behaviour = [fails(500), says()]
-    await plain(FallbackModel(observed(model_of("first")), observed(model_of("second"))))
+    await plain(FallbackModel(instrument(model_of("first")), instrument(model_of("second"))))
     assert [(call.model, call.status) for call in told] == [("first", "error"), ("second", "success")]
 
 
@@ -295,30 +295,30 @@ async def test_a_fallback_that_ran_out_of_time_everywhere_is_a_timeout(
 ) -> None:
     server.behaviour = stalls()
     with pytest.raises(ExceptionGroup):
-        await plain(observed(FallbackModel(model_of("first"), model_of("second"))), ModelSettings(timeout=0.1))
+        await plain(instrument(FallbackModel(model_of("first"), model_of("second"))), ModelSettings(timeout=0.1))
     assert [call.status for call in told] == ["timeout"]
 
 
 async def test_wrapping_twice_tells_once(model_of: ModelOf, told: list[LLMCalled]) -> None:
-    model = observed(model_of())
-    assert observed(model) is model
-    await plain(observed(WrapperModel(model)))
-    await streamed(observed(WrapperModel(model)))
+    model = instrument(model_of())
+    assert instrument(model) is model
+    await plain(instrument(WrapperModel(model)))
+    await streamed(instrument(WrapperModel(model)))
     assert [call.streamed for call in told] == [False, True]
 
 
 async def test_a_call_made_while_a_stream_is_open_is_a_call_of_its_own(
     model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
-    async with observed(model_of("outer")).request_stream(PROMPT, None, PARAMETERS) as stream:
-        await plain(observed(model_of("inner")))
+    async with instrument(model_of("outer")).request_stream(PROMPT, None, PARAMETERS) as stream:
+        await plain(instrument(model_of("inner")))
         await exhaust(stream)
     assert [call.model for call in told] == ["inner", "outer"]
 
 
 async def test_each_request_of_an_agent_is_told(server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]) -> None:
     """A tool call and the answer after it are two requests; so are a rejected output and the second try."""
-    agent = Agent(observed(model_of()))
+    agent = Agent(instrument(model_of()))
 
     @agent.tool_plain
     def brand_facts(brand: str) -> str:
@@ -332,7 +332,7 @@ async def test_each_request_of_an_agent_is_told(server: OpenAIServer, model_of: 
         score: int
 
     server.behaviour = [calls("final_result", {"score": "no"}), calls("final_result", {"score": 3})]
-    judged = await Agent(observed(model_of()), output_type=Verdict).run("Judge.")
+    judged = await Agent(instrument(model_of()), output_type=Verdict).run("Judge.")
     assert judged.output == Verdict(score=3)
     assert len(told) == server.tally.requests == 4
     assert sum(call.prompt_tokens or 0 for call in told) == server.tally.prompt_tokens
@@ -344,18 +344,18 @@ async def test_a_call_knows_its_agent_and_run_and_its_tokens_roll_up(
 ) -> None:
     with (
         events.agent_finished.captured() as finished,
-        events.workflow_run.inside(run_id="r1", workflow_type="demo"),
+        events.workflow_run.scope(run_id="r1", workflow_type="demo"),
         events.agent_run(agent_name="copywriter", task="slogan"),
     ):
-        await ask(observed(model_of()))
-        await ask(observed(model_of()))
+        await ask(instrument(model_of()))
+        await ask(instrument(model_of()))
     assert [(call.agent_name, call.workflow_type, call.run_id) for call in told] == [("copywriter", "demo", "r1")] * 2
     [run] = finished
     assert (run.llm_calls, run.prompt_tokens, run.completion_tokens) == (2, 22, 14)
 
 
 async def test_a_stream_read_elsewhere_belongs_to_where_it_was_opened(model_of: ModelOf, told: list[LLMCalled]) -> None:
-    model = observed(model_of())
+    model = instrument(model_of())
     with events.agent_run(agent_name="copywriter"):
         opened = model.request_stream(PROMPT, None, PARAMETERS)
         stream = await opened.__aenter__()
@@ -370,7 +370,7 @@ async def test_calls_at_once_are_kept_apart(server: OpenAIServer, model_of: Mode
 
     async def run(number: int) -> None:
         with events.agent_run(agent_name=f"agent {number}"):
-            await (plain if number % 2 else streamed)(observed(model_of(str(number))))
+            await (plain if number % 2 else streamed)(instrument(model_of(str(number))))
 
     await asyncio.gather(*(run(number) for number in range(1, 21)))
     assert sorted((call.prompt_tokens, call.agent_name) for call in told) == [
@@ -384,7 +384,7 @@ async def test_neither_prompt_nor_output_nor_an_errors_message_is_told(
     ask: Any, fine: bool, server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     server.behaviour = says(SECRET) if fine else fails(400, SECRET)
-    agent = Agent(observed(model_of()), instructions=SECRET)
+    agent = Agent(instrument(model_of()), instructions=SECRET)
     with nullcontext() if fine else pytest.raises(ModelAPIError, match=SECRET):
         if ask is plain:
             await agent.run(SECRET)
@@ -414,7 +414,7 @@ async def test_a_failure_in_telling_never_reaches_the_caller(told: list[LLMCalle
                 stream._usage = cast(Any, None)
                 yield stream
 
-    model = observed(Uncounted(TestModel(custom_output_text="fine")))
+    model = instrument(Uncounted(TestModel(custom_output_text="fine")))
     with events.receiver_failed.captured() as failed:
         response = await model.request(PROMPT, None, PARAMETERS)
         async with model.request_stream(PROMPT, None, PARAMETERS):
@@ -422,7 +422,7 @@ async def test_a_failure_in_telling_never_reaches_the_caller(told: list[LLMCalle
     assert response.text == "fine"
     assert [call.prompt_tokens for call in told] == [None, None]
     assert [(failure.signal, failure.receiver, failure.error) for failure in failed] == [
-        ("llm_called", "observed", "AttributeError")
+        ("llm_called", "instrument", "AttributeError")
     ] * 2
 
 

@@ -14,7 +14,7 @@ from pydantic_ai.models import ModelRequestParameters, create_async_httpx2_clien
 from pydantic_ai.settings import ModelSettings
 
 from events import LLMCalled, llm_attempted, llm_called
-from events.bridges.pydantic_ai import observed
+from events.bridges.pydantic_ai import instrument
 from events.bus.fields import ErrorType
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import Answer, OpenAIServer, fails, says, sends, stalls
@@ -93,7 +93,7 @@ async def ask(provider: str, server: OpenAIServer, prompt: list[ModelMessage] = 
     limits = ModelSettings(max_retries=0, **settings)  # type: ignore[typeddict-item]  # its own keys
     async with create_async_httpx2_client() as client:
         with suppress(Exception):  # what is told of it is what these tests are about
-            await observed(model_at(provider, server, client)).request(prompt, limits, ModelRequestParameters())
+            await instrument(model_at(provider, server, client)).request(prompt, limits, ModelRequestParameters())
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed, value_dropped
-from events.bridges.pydantic_ai import observed
+from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.usage import Bill, Counted, bill_of
 from tests.support.openai_server import Usage, fails, says
 from tests.support.provider_servers import AnthropicServer
@@ -58,8 +58,8 @@ def model(server: AnthropicServer, *names: str) -> Model:
     """Make a chain of models that are asked one after the other."""
     provider = AnthropicProvider(base_url=server.address, api_key="none")
     settings = ModelSettings(max_retries=0)
-    chain = [Collecting(observed(AnthropicModel(name, provider=provider, settings=settings))) for name in names]
-    return observed(FallbackModel(*chain, fallback_on=(Exception,)), price=price)
+    chain = [Collecting(instrument(AnthropicModel(name, provider=provider, settings=settings))) for name in names]
+    return instrument(FallbackModel(*chain, fallback_on=(Exception,)), price=price)
 
 
 async def told(asked: Model) -> tuple[LLMCalled, list[LLMAttempted]]:
@@ -90,7 +90,7 @@ async def test_a_call_pays_for_each_attempt_once_where_all_of_them_break(server:
 async def test_a_stream_that_breaks_is_paid_once(server: AnthropicServer) -> None:
     server.behaviour = BROKEN
     provider = AnthropicProvider(base_url=server.address, api_key="none")
-    asked = observed(WrapperModel(observed(AnthropicModel("claude-haiku-4-5", provider=provider))), price=price)
+    asked = instrument(WrapperModel(instrument(AnthropicModel("claude-haiku-4-5", provider=provider))), price=price)
     with llm_called.captured() as calls, suppress(AgentRunError):
         async with asked.request_stream(PROMPT, ModelSettings(max_retries=0), ModelRequestParameters()) as stream:
             async for _ in stream:
@@ -118,7 +118,7 @@ async def test_a_price_list_that_breaks_is_told_and_the_call_all_the_same(server
         raise ZeroDivisionError
 
     provider = AnthropicProvider(base_url=server.address, api_key="none")
-    asked = observed(AnthropicModel("claude-haiku-4-5", provider=provider), price=broken)
+    asked = instrument(AnthropicModel("claude-haiku-4-5", provider=provider), price=broken)
     with receiver_failed.captured() as failures:
         call, _ = await told(asked)
     assert (call.status, call.finish_reason, call.cost) == ("success", "stop", None)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
 
 import events
-from events.bridges.asgi import HTTPEvents
+from events.bridges.asgi import HTTPEventsMiddleware
 from events.bridges.sqlalchemy import instrument
 from events.bridges.sqlalchemy.attribution import without_literals
 
@@ -97,7 +97,7 @@ def test_each_stretch_of_work_is_told_and_the_outer_has_what_the_inner_asked(eng
             connection.execute(sa.select(User)).all()
 
     with events.database_used.captured() as used:
-        with events.workflow_run.inside(run_id="r1", workflow_type="campaign"):
+        with events.workflow_run.scope(run_id="r1", workflow_type="campaign"):
             ask()
             with events.agent_run(agent_name="copywriter"):
                 ask()
@@ -118,7 +118,7 @@ async def test_a_request_is_told_by_the_middleware(engine: sa.Engine) -> None:
         return {"type": "http.request"}
 
     with events.database_used.captured() as used, events.connection_released.captured() as released:
-        await HTTPEvents(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, nothing)
+        await HTTPEventsMiddleware(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, nothing)
     assert [(event.scope, event.queries) for event in used] == [("http", 1)]
     assert [event.scope for event in released] == ["http"]
 
@@ -142,7 +142,7 @@ def test_a_slow_statement_is_logged_without_what_it_was_given(tmp_path: Path, ca
         instrument(made, slow=0.0),
         caplog.at_level(logging.WARNING, logger="events.sql"),
         events.query_executed.captured() as seen,
-        events.workflow_run.inside(run_id="r1", workflow_type="campaign"),
+        events.workflow_run.scope(run_id="r1", workflow_type="campaign"),
         events.agent_run(agent_name="copywriter"),
         made.connect() as connection,
     ):

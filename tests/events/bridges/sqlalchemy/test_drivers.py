@@ -49,7 +49,7 @@ def url(driver: str, request: pytest.FixtureRequest, tmp_path: Path) -> sa.URL:
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
     made = CollectorRegistry()
-    with subscribe(CATALOGUE + DATABASE_DETAILS, made, known={"pool": ["main"]}):
+    with subscribe(CATALOGUE + DATABASE_DETAILS, made, namespace="sparklio", label_values={"pool": ["main"]}):
         yield made
 
 

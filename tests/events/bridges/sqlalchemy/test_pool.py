@@ -27,7 +27,7 @@ from tests.support.studio import until
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
     made = CollectorRegistry()
-    with subscribe(CATALOGUE, made):
+    with subscribe(CATALOGUE, made, namespace="sparklio"):
         yield made
 
 

@@ -50,7 +50,7 @@ def admin(postgresql: sa.URL) -> Iterator[sa.Engine]:
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
     made = CollectorRegistry()
-    with subscribe(CATALOGUE + DATABASE_DETAILS, made, known={"pool": ["main"]}):
+    with subscribe(CATALOGUE + DATABASE_DETAILS, made, namespace="sparklio", label_values={"pool": ["main"]}):
         yield made
 
 

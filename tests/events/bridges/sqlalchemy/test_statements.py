@@ -373,7 +373,7 @@ def test_what_one_handle_remembered_of_a_statement_the_next_does_not_tell(engine
 def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
     engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("events.bus.emitters.Emitters.MOST", 2)
+    monkeypatch.setattr("events.bus.emitters.EmitterCache.MOST", 2)
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         for _ in range(2):
             for table in "abcde":

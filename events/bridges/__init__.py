@@ -1,1 +1,1 @@
-"""Other people's libraries told as our events, one module a library."""
+"""Bridges: each package here turns the calls and hooks of one library into this project's events."""

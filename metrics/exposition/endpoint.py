@@ -6,7 +6,7 @@ import asyncio
 import logging
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from prometheus_client import CollectorRegistry
 
 from events import metrics_rendered
+from events.bridges.asgi_types import Receive, Scope, Send, header_text
 from events.bus.failures import place_of
 
 from ..text_format.formats import Format
@@ -26,11 +27,6 @@ from .negotiation import encoding_for, format_for
 from .render import Breather, rendering
 
 log = logging.getLogger("metrics")
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 PIECE = 256 * 1024  # bytes sent at once: a server copies them on the event loop
 _PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
@@ -133,7 +129,7 @@ class Endpoint:
     def _may_read(self, scope: Scope) -> bool:
         if not self._secrets:
             return True
-        scheme, _, given = _header(scope, b"authorization").encode("latin-1").strip().partition(b" ")
+        scheme, _, given = header_text(scope["headers"], b"authorization").encode("latin-1").strip().partition(b" ")
         given = given.strip()
         if scheme.lower() == b"basic":
             try:
@@ -145,8 +141,8 @@ class Endpoint:
         return any(right)
 
     async def _scraped(self, scope: Scope) -> Scrape:
-        form = format_for(_header(scope, b"accept"))
-        encoding = encoding_for(_header(scope, b"accept-encoding"), tuple(compressors()))
+        form = format_for(header_text(scope["headers"], b"accept"))
+        encoding = encoding_for(header_text(scope["headers"], b"accept-encoding"), tuple(compressors()))
         names = names_in(scope.get("query_string", b""))
         asked = (form, encoding, names)
         with self._lock:
@@ -166,10 +162,6 @@ def names_in(query: bytes) -> frozenset[str] | None:
     except ValueError:
         return None
     return frozenset(value for name, value in pairs if name == "name[]") or None
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name)
 
 
 async def reply(send: Send, status: int, headers: dict[str, str], body: bytes, whole: bool = True) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .asgi_types import Message, Receive, Scope, content_length, has
+from ..asgi_types import Message, Receive, Scope, content_length, has_header
 
 WORTH_ASKING = 0.05
 """Seconds that an answer must have taken to be worth some turns of the event loop (80 microseconds here)."""
@@ -40,7 +40,7 @@ def may_ask(scope: Scope) -> bool:
     """
     headers = scope["headers"]
     small = (content_length(headers) or 0) <= SMALL
-    return small and not has(headers, b"transfer-encoding") and not has(headers, b"expect")
+    return small and not has_header(headers, b"transfer-encoding") and not has_header(headers, b"expect")
 
 
 async def ready(receive: Receive) -> Message | None:

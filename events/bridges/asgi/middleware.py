@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ...bus.failures import report_failure
 from ...http import http_request_finished
-from .asgi_types import ASGIApp, Receive, Scope, Send, sends_may_fail
+from ..asgi_types import ASGIApp, Receive, Scope, Send, send_raises_on_disconnect
 from .request import Exchange, OutspokenExchange
 from .routes import Templates
 from .websocket import Session
@@ -60,7 +60,7 @@ class HTTPEventsMiddleware:
             scope[_SEEN] = True
             if kind == "websocket":
                 return Session(scope, receive, send, self.templates)
-            watch = OutspokenExchange if sends_may_fail(scope) else Exchange
+            watch = OutspokenExchange if send_raises_on_disconnect(scope) else Exchange
             return watch(scope, receive, send, self.templates)
         except Exception as failure:  # a scope such as no server makes: it is the application's to refuse
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)

@@ -10,8 +10,8 @@ from ...bus.context import Scope as Enclosing
 from ...bus.context import current, leave
 from ...bus.failures import report_failure
 from ...http import Method, Outcome, http_request_finished
+from ..asgi_types import Message, Receive, Scope, Send, content_length
 from . import disconnects, in_flight
-from .asgi_types import Message, Receive, Scope, Send, content_length
 from .routes import Templates
 
 CLIENT_GONE = 499  # nginx's number for a client that closed the connection; no standard has one

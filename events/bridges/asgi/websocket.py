@@ -6,8 +6,8 @@ from time import perf_counter
 
 from ...bus.failures import report_failure
 from ...http import Outcome, http_request_finished, websocket_finished
+from ..asgi_types import Message, Receive, Scope, Send
 from . import disconnects, in_flight
-from .asgi_types import Message, Receive, Scope, Send
 from .request import CLIENT_GONE, alone, answered, cut_short
 from .routes import Templates
 

@@ -9,7 +9,7 @@ or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and
 
 from . import buckets
 from .catalogue import CATALOGUE, DATABASE_DETAILS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNTED_SIGNALS
-from .diagnostics.lifecycle import serving
+from .diagnostics.lifespan import process_lifespan
 from .exposition.endpoint import Endpoint, Scrape, scrape
 from .exposition.render import render
 from .multiprocess import Workers
@@ -33,8 +33,8 @@ __all__ = [
     "gauge",
     "histogram",
     "in_flight",
+    "process_lifespan",
     "render",
     "scrape",
-    "serving",
     "subscribe",
 ]

@@ -26,8 +26,7 @@ from app.settings import Settings, load_settings
 from app.workflows.service import Studio
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
-from metrics import Endpoint
-from metrics import serving as serving_numbers
+from metrics import Endpoint, process_lifespan
 
 log = logging.getLogger("app")
 
@@ -96,7 +95,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.push_async_callback(database.close)
         watch_database(database, settings, parts)
         await database.upgrade()
-        parts.enter_context(serving_numbers(prometheus_metrics.workers, await database.ahead()))
+        parts.enter_context(process_lifespan(prometheus_metrics.workers, await database.ahead()))
 
         log.info("loading the model (%s)", settings.llm)
         llm = await open_model(settings, getattr(app.state, "lent_model", None))

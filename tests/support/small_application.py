@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from metrics import CATALOGUE, Endpoint, Workers, serving, subscribe
+from metrics import CATALOGUE, Endpoint, Workers, process_lifespan, subscribe
 from metrics.multiprocess import publish
 
 registry = CollectorRegistry()
@@ -27,7 +27,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await endpoint(scope, receive, send)
         return
     await receive()
-    with serving(workers):
+    with process_lifespan(workers):
         await send({"type": "lifespan.startup.complete"})
         await receive()
     await send({"type": "lifespan.shutdown.complete"})

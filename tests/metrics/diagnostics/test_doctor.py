@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.samples import Sample
 
 import events
-from metrics import serving
+from metrics import process_lifespan
 from metrics.diagnostics import deployment
 from metrics.diagnostics.doctor import findings
 from metrics.diagnostics.scrape_client import Look, shown, without_secret
@@ -86,7 +86,7 @@ def test_what_is_found_is_warned_of_and_told(caplog: pytest.LogCaptureFixture, m
         events.worker_started.captured() as started,
         events.worker_finished.captured() as finished,
         caplog.at_level(logging.WARNING),
-        serving(),
+        process_lifespan(),
     ):
         assert (len(started), len(finished)) == (1, 0)
     assert len(finished) == 1

@@ -15,7 +15,7 @@ log = logging.getLogger("metrics")
 
 
 @contextmanager
-def serving(workers: Workers | None = None, ahead: float | None = None) -> Generator[None]:
+def process_lifespan(workers: Workers | None = None, ahead: float | None = None) -> Generator[None]:
     """Put this around the life of an application; it warns where the numbers cannot be right.
 
     Args:

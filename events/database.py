@@ -19,7 +19,7 @@ DatabaseError = Literal["integrity", "deadlock", "serialization", "statement_tim
 Phase = Literal["connect", "ping", "compile", "execute", "fetch", "commit", "rollback"]
 """What was being done when it failed; ``compile`` is what failed before anything was sent."""
 
-Asker = Literal["http", "agent", "workflow", "none"]
+Caller = Literal["http", "agent", "workflow", "none"]
 """The innermost stretch of work that asked: an HTTP request, an agent, a workflow outside its agents, or none."""
 
 Cache = Literal["hit", "miss", "disabled", "no_key", "none"]
@@ -130,7 +130,7 @@ class ConnectionReleased:
     """
 
     pool: Label = "main"
-    scope: Asker
+    scope: Caller
     duration: Seconds
     idle: Seconds | None
     leaked: bool = False
@@ -179,7 +179,7 @@ class PoolRead:
 class DatabaseUsed:
     """A stretch of work that had asked a database ended: how often it asked, and how long it waited for the answers."""
 
-    scope: Asker
+    scope: Caller
     queries: int
     duration: Seconds
     agent_name: Label = "unknown"
@@ -190,7 +190,7 @@ class DatabaseUsed:
 class QueryRepeated:
     """One stretch of work sent a statement again that it had sent five times before."""
 
-    scope: Asker
+    scope: Caller
     table: Label
     agent_name: Label = inherited()
     run_id: str = inherited("")
@@ -201,7 +201,7 @@ class RelationshipLoaded:
     """A relationship was loaded lazily: by a query of its own, when it was first touched."""
 
     relationship: Label
-    scope: Asker
+    scope: Caller
     agent_name: Label = inherited()
     run_id: str = inherited("")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .bus.fields import Bytes, Seconds, Unit
+from .bus.fields import Bytes, Measure, Seconds
 from .bus.signal import Signal
 
-Series = Annotated[int, Unit("series")]
+Series = Annotated[int, Measure("series")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,12 @@ from .bus.fields import Label
 from .bus.numbers import DropReason
 from .bus.signal import Signal
 
+WorkerFileFault = Literal["empty", "torn", "unknown", "full"]
+"""What is wrong with a worker's metrics file: empty; torn; of a family that this process lacks; no room left."""
+
+SetupFault = Literal["unshared_workers", "reload", "clock"]
+"""What is wrong with how a process was started: workers that share no metrics, a reloader, a clock that is ahead."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverFailed:
@@ -56,14 +62,14 @@ class CollectorFailed:
 class WorkerFileFaulty:
     """A file in which a worker process keeps its numbers could not be used, wholly or in part."""
 
-    fault: Literal["empty", "torn", "unknown", "full"]
+    fault: WorkerFileFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupFaultFound:
     """A process started in a way that makes its numbers wrong."""
 
-    fault: Literal["unshared_workers", "reload", "clock"]
+    fault: SetupFault
 
 
 receiver_failed = Signal(ReceiverFailed)
@@ -74,7 +80,7 @@ collector_failed = Signal(CollectorFailed)
 worker_file_faulty = Signal(WorkerFileFaulty)
 setup_fault_found = Signal(SetupFaultFound)
 
-FAULTS = (
+FAULT_SIGNALS = (
     receiver_failed,
     event_dropped,
     label_overflowed,

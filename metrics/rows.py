@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from events import Signal, Span
-from events.bus.fields import Open, Pairing, Unit
+from events.bus.fields import Measure, OpenLabel, PairingKey
 
 Kind = Literal["counter", "gauge", "histogram", "in_flight"]
 MultiprocessMode = Literal["livesum", "livemax", "livemostrecent", "max", "min"]
@@ -159,7 +159,7 @@ def faults_of_name(row: Metric) -> Iterator[str]:
 def faults_of_labels(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     """Hold the fields that become labels against what they can be."""
     for name in row.labels:
-        if closed_values(hints[name]) is None and mark(hints[name], Open) is None:
+        if closed_values(hints[name]) is None and mark(hints[name], OpenLabel) is None:
             yield f"{name!r} of {row.signal.name} is not a label"
     for name, whose in row.nested_in.items():
         if name == whose or not {name, whose} <= {*row.labels}:
@@ -187,7 +187,7 @@ def faults_of_amount(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     """Hold the amount's unit against the name, and the buckets against each other."""
     if (
         row.value
-        and (unit := mark(hints[row.value], Unit))
+        and (unit := mark(hints[row.value], Measure))
         and not {unit.name, unit.name.removesuffix("s")} & {*row.name.split("_")}
     ):
         yield f"{row.value!r} of {row.signal.name} is in {unit.name}, the name should say so"
@@ -207,7 +207,7 @@ def key_of(signal: AnySignal) -> str:
         TypeError: the event has none.
     """
     for name, hint in roles(signal).items():
-        if mark(hint, Pairing):
+        if mark(hint, PairingKey):
             return name
     raise TypeError(f"{signal.name} has no Key field to pair a start with its end")
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from weakref import WeakSet
 
 from .failures import report_failure
-from .receivers import name_of
+from .receivers import callable_name
 from .signal import snake_case
 
 
@@ -49,7 +49,7 @@ class Background:
         self._drain = drain
         self._closed = False
         self._failure: BaseException | None = None
-        self.__qualname__ = name_of(listener)
+        self.__qualname__ = callable_name(listener)
         self.begin()
         _alive.add(self)
         atexit.register(self.close)

@@ -19,7 +19,7 @@ if sys.platform != "win32":
     os.register_at_fork(before=_adding.acquire, after_in_parent=_adding.release, after_in_child=_adding.release)
 
 
-class Attached(Protocol):
+class ScopeHook(Protocol):
     """What somebody keeps for as long as a scope lasts."""
 
     def end(self) -> None:
@@ -33,7 +33,7 @@ class Scope:
     as it lasts; each attached thing's ``end`` is called when it ends.
     """
 
-    __slots__ = ("attached", "ended", "fields", "kind", "parent", "totals", "wanted")
+    __slots__ = ("ended", "fields", "hooks", "kind", "parent", "totals", "wanted")
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class Scope:
         self.totals: dict[str, float] = {}
         self.kind = kind
         self.ended = False
-        self.attached: dict[str, Attached] = {}
+        self.hooks: dict[str, ScopeHook] = {}
 
     def end(self) -> None:
         """Tell what is attached that the work is over; work left behind in the background attaches nothing any more."""
         self.ended = True
-        if self.attached:
-            attached, self.attached = self.attached, {}
-            for thing in attached.values():
+        if self.hooks:
+            hooks, self.hooks = self.hooks, {}
+            for thing in hooks.values():
                 thing.end()
 
     def wants(self, signal: str) -> bool:
@@ -85,44 +85,44 @@ class Scope:
             scope = scope.parent
 
 
-current: ContextVar[Scope | None] = ContextVar("events.bus.context", default=None)
-enclosing = current.get
+current_scope: ContextVar[Scope | None] = ContextVar("events.bus.context", default=None)
+get_current_scope = current_scope.get
 """The scope that the code which runs now is in, if any."""
 
 
-class Inside:
+class use_scope:  # noqa: N801  # called like a function, as contextlib.suppress is
     """Runs one block inside a scope; leaves the caller's context as it was.
 
     With ``whole`` the block is all there is of the scope, which ends with it.
     """
 
-    __slots__ = ("_before", "_scope", "_whole")
+    __slots__ = ("_before", "_end_on_exit", "_scope")
 
-    def __init__(self, scope: Scope, *, whole: bool = False) -> None:
+    def __init__(self, scope: Scope, *, end_on_exit: bool = False) -> None:
         self._scope = scope
-        self._whole = whole
+        self._end_on_exit = end_on_exit
 
     def __enter__(self) -> None:
-        self._before = current.get()
-        current.set(self._scope)
+        self._before = current_scope.get()
+        current_scope.set(self._scope)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        leave(self._scope, self._before)
-        if self._whole:
+        exit_scope(self._scope, self._before)
+        if self._end_on_exit:
             self._scope.end()
 
 
-def leave(scope: Scope, before: Scope | None) -> None:
+def exit_scope(scope: Scope, before: Scope | None) -> None:
     """Make ``before`` current again, unless the code that runs now is not inside ``scope`` at all.
 
     It is elsewhere when the event loop closes an abandoned generator in a context of its own, and when generators that
     hold spans open are finished in another order than begun. A context variable's token would raise in the first case
     and bring back an ended scope in the second.
     """
-    now = current.get()
+    now = current_scope.get()
     while now is not None and now is not scope:
         now = now.parent
     if now is scope:
-        current.set(before)
+        current_scope.set(before)

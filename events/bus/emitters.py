@@ -8,9 +8,9 @@ from dataclasses import MISSING, fields
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from .context import Scope, enclosing
+from .context import Scope, get_current_scope
 from .failures import report_failure
-from .receivers import name_of
+from .receivers import callable_name
 
 if TYPE_CHECKING:
     from .signal import Signal
@@ -38,7 +38,7 @@ class BindableReceiver(ABC):
         """
 
 
-def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> EmitFn:
+def make_emitter(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> EmitFn:
     """Make what emits a signal's event with the values of the fields that are named; see `Signal.bind`."""
     signature(signal.event).bind(**dict.fromkeys(named), **known)
     settled = {**defaults_of(signal, named), **known}
@@ -48,11 +48,11 @@ def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, 
     def emit(values: tuple[Any, ...]) -> Scope | None:
         nonlocal ready
         heard_by, way, name = ready
-        if signal._heard_by is not heard_by:  # noqa: SLF001 - the other half of this: a receiver came or went
-            heard_by = signal._heard_by  # noqa: SLF001
+        if signal._receiver_cache is not heard_by:  # noqa: SLF001 - the other half of this: a receiver came or went
+            heard_by = signal._receiver_cache  # noqa: SLF001
             way, name = compile_receivers(signal, heard_by, named, settled)
             ready = heard_by, way, name
-        scope = enclosing()
+        scope = get_current_scope()
         if way is None:
             emit_whole(values)
             return scope
@@ -78,7 +78,7 @@ def bound(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, 
 class EmitterCache(dict[tuple[Any, ...], EmitFn]):
     """What emits a signal's events, by the values of some fields: bound when first asked for; see `Signal.bind_by`."""
 
-    MOST = 4096
+    MAX_SIZE = 4096
     """How many are remembered."""
 
     def __init__(
@@ -92,9 +92,9 @@ class EmitterCache(dict[tuple[Any, ...], EmitFn]):
 
     def __missing__(self, values: tuple[Any, ...]) -> EmitFn:
         """Bind what was not asked for before."""
-        if len(self) >= self.MOST:
+        if len(self) >= self.MAX_SIZE:
             self.clear()
-        emit = self[values] = bound(
+        emit = self[values] = make_emitter(
             self._signal, self._named, {**self._known, **dict(zip(self._by, values, strict=True))}
         )
         return emit
@@ -120,7 +120,7 @@ def compile_receivers(
         return None, "emit"
     ways: list[tuple[ReceiveFn, str]] = []
     for receiver in heard_by[0]:
-        name = name_of(receiver)
+        name = callable_name(receiver)
         try:
             way = receiver.bind(known, named) if isinstance(receiver, BindableReceiver) else None
         except Exception as error:

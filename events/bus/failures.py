@@ -22,7 +22,7 @@ def strict() -> Iterator[None]:
     """Let every failure of a receiver, and every field that does not fit, through to the sender: for tests.
 
     Holds for the whole process, so failures in other threads show too. In it every event is built, heard or not, but
-    for those of `Signal.bind`, whose fields were looked at when they were bound.
+    for those of `Signal.bind`, whose fields were checked when they were bound.
     """
     strict_blocks.append(None)
     try:
@@ -49,11 +49,13 @@ def report_failure(signal: str, receiver: str, error: BaseException) -> None:
     if sys.is_finalizing():
         return
     if _throttle.is_due((signal, receiver)):
-        log.warning("%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, place_of(error))
+        log.warning(
+            "%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, error_location(error)
+        )
     emit_receiver_failed(signal, receiver, error)
 
 
-def place_of(error: BaseException) -> str:
+def error_location(error: BaseException) -> str:
     """Say where an error was raised, ``file:line``; for one that was raised here, who called."""
     raised = list(walk_tb(error.__traceback__))[-1:]
     if not raised or is_ours(raised[0][0]):

@@ -19,34 +19,34 @@ from typing import Annotated, Any, Literal
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenLabel:
     """Marks a label whose values are not known beforehand."""
 
 
 @dataclass(frozen=True)
-class Unit:
+class Measure:
     """Marks a measure and says what it counts."""
 
     name: str
 
     @property
-    def most(self) -> float:
+    def max_amount(self) -> float:
         """The amount from which on no single event can mean it: 30 years, a petabyte, a milliard tokens."""
         return {"seconds": 1e9, "bytes": 1e15, "tokens": 1e9, "usd": 1e6}.get(self.name, inf)
 
 
 @dataclass(frozen=True)
-class Pairing:
+class PairingKey:
     """Marks the field that pairs a start with its end."""
 
 
-Label = Annotated[str, Open()]
-Code = Annotated[int, Open()]
-Seconds = Annotated[float, Unit("seconds")]
-Bytes = Annotated[int, Unit("bytes")]
-Tokens = Annotated[int, Unit("tokens")]
-Dollars = Annotated[float, Unit("usd")]
-Key = Annotated[str, Pairing()]
+Label = Annotated[str, OpenLabel()]
+Code = Annotated[int, OpenLabel()]
+Seconds = Annotated[float, Measure("seconds")]
+Bytes = Annotated[int, Measure("bytes")]
+Tokens = Annotated[int, Measure("tokens")]
+Dollars = Annotated[float, Measure("usd")]
+Key = Annotated[str, PairingKey()]
 
 Status = Literal["success", "error", "timeout", "cancelled"]
 """How an agent, a model call or a tool ended."""

@@ -1,4 +1,4 @@
-"""Frozen events made as fast as unfrozen ones."""
+"""Frozen events made as fast as mutable ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import field, fields, make_dataclass
 from typing import Any
 
 
-def unfrozen(event: type[Any]) -> type[Any] | None:
+def mutable_twin(event: type[Any]) -> type[Any] | None:
     """Give a class of the same shape whose objects can take ``event`` as their class once they are filled.
 
     A frozen dataclass fills each field by ``object.__setattr__``, which takes thrice as long as plain assignment; an

@@ -8,7 +8,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isfunction, ismetho
 from typing import Any
 
 
-def name_of(receiver: Callable[..., Any]) -> str:
+def callable_name(receiver: Callable[..., Any]) -> str:
     """Name a receiver for people: its function's qualified name."""
     called = unwrapped(receiver)
     return getattr(called, "__qualname__", None) or type(called).__qualname__

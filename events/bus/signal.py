@@ -13,12 +13,12 @@ from weakref import ReferenceType
 
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
-from .context import enclosing
-from .emitters import EmitFn, EmitterCache, bound
+from .context import get_current_scope
+from .emitters import EmitFn, EmitterCache, make_emitter
 from .failures import report_failure, strict_blocks
 from .fields import inherited_fields
-from .frozen import unfrozen
-from .receivers import is_async, name_of
+from .frozen import mutable_twin
+from .receivers import callable_name, is_async
 
 P = ParamSpec("P")
 E = TypeVar("E")
@@ -43,8 +43,8 @@ class Signal(NamedSignal, Generic[P, E]):
 
     event: Callable[P, E]
     _inherited: tuple[str, ...]
-    _unfrozen: Callable[..., Any] | None
-    _heard_by: list[tuple[Callable[[E], Any], ...]]
+    _mutable_twin: Callable[..., Any] | None
+    _receiver_cache: list[tuple[Callable[[E], Any], ...]]
     """Empty, or the receivers if all are kept alive; a new list whenever one comes or goes, or all are muted."""
 
     def __new__(cls, event: Callable[P, E], namespace: Namespace | None = None) -> Signal[P, E]:
@@ -60,8 +60,8 @@ class Signal(NamedSignal, Generic[P, E]):
             taken = super().__new__(cls)
             NamedSignal.__init__(taken, name)
         inherited = inherited_fields(event)  # type: ignore[arg-type]  # a dataclass is its own constructor
-        told = {"event": event, "_inherited": inherited, "_unfrozen": unfrozen(event), "__doc__": event.__doc__}  # type: ignore[arg-type]  # the same
-        for attribute, value in {**told, "_heard_by": []}.items():
+        told = {"event": event, "_inherited": inherited, "_mutable_twin": mutable_twin(event), "__doc__": event.__doc__}  # type: ignore[arg-type]  # the same
+        for attribute, value in {**told, "_receiver_cache": []}.items():
             setattr(taken, attribute, value)
         if not isinstance(taken, Signal):
             taken.__class__ = cls  # in place: whoever holds the plain signal now holds this one
@@ -80,7 +80,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
         def emit(self, /, **fields: Any) -> None:
             """Tell every receiver, in this thread, before returning. Never raises (but see `strict`)."""
-            scope = enclosing()
+            scope = get_current_scope()
             if scope is not None:
                 scope.add(self.name, fields)
             if not (self.receivers or strict_blocks) or self.is_muted:
@@ -91,10 +91,10 @@ class Signal(NamedSignal, Generic[P, E]):
                     if name not in fields and name in around:
                         fields[name] = around[name]
             try:
-                if self._unfrozen is None:
+                if self._mutable_twin is None:
                     event = self.event(**fields)
                 else:
-                    event = self._unfrozen(**fields)
+                    event = self._mutable_twin(**fields)
                     event.__class__ = self.event
             except Exception as error:
                 report_failure(self.name, "emit", error)
@@ -114,7 +114,7 @@ class Signal(NamedSignal, Generic[P, E]):
         Raises:
             TypeError: a field is missing, is none of this event's, or is both named and known.
         """
-        return bound(self, named, known)
+        return make_emitter(self, named, known)
 
     def bind_by(self, by: tuple[str, ...], named: tuple[str, ...], /, **known: Any) -> EmitterCache:
         """Give what `bind` gives for each choice of values of the fields ``by``, which are to have few.
@@ -132,35 +132,37 @@ class Signal(NamedSignal, Generic[P, E]):
         return EmitterCache(self, by, named, known)
 
     def _deliver(self, event: E) -> None:
-        heard_by = self._heard_by
+        heard_by = self._receiver_cache
         for receiver in heard_by[0] if heard_by else self._look_up():
             try:
                 answer = receiver(event)
             except Exception as error:
-                report_failure(self.name, name_of(receiver), error)
+                report_failure(self.name, callable_name(receiver), error)
             else:
                 if answer is not None and (iscoroutine(answer) or isasyncgen(answer)):
                     if iscoroutine(answer):
                         answer.close()  # else Python warns, later and elsewhere, that it was never awaited
-                    report_failure(self.name, name_of(receiver), TypeError(self._not_awaited(receiver)))
+                    report_failure(self.name, callable_name(receiver), TypeError(self._not_awaited(receiver)))
 
     def _look_up(self) -> tuple[Callable[[E], Any], ...]:
         """Ask blinker for the receivers, and remember them unless one may vanish by itself."""
-        heard_by = self._heard_by  # the one of now: if a receiver comes meanwhile, what is remembered is not asked for
+        heard_by = (
+            self._receiver_cache
+        )  # replaced if a receiver connects meanwhile: then what is stored here is never read
         receivers = tuple(self.receivers_for(ANY))
         if not heard_by and not any(isinstance(kept, ReferenceType) for kept in tuple(self.receivers.values())):
             heard_by.append(receivers)
         return receivers
 
     def _not_awaited(self, receiver: Callable[..., Any]) -> str:
-        name = name_of(receiver)
+        name = callable_name(receiver)
         return f"{self.name} is told, not awaited: {name} is asynchronous; connect events.background({name}) instead"
 
     def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:
         """Tell an event that is already built, as `emit` does; blinker's ``send`` in every other case."""
         if fields or not isinstance(sender, self.event):  # type: ignore[arg-type]  # a dataclass is a type
             return super().send(sender, **fields)
-        scope = enclosing()
+        scope = get_current_scope()
         if scope is not None:
             scope.add(self.name, {field.name: getattr(sender, field.name) for field in fields_of(sender)})
         if not self.is_muted:
@@ -181,22 +183,22 @@ class Signal(NamedSignal, Generic[P, E]):
         try:
             return super().connect(receiver, ANY, weak)
         finally:
-            self._heard_by = []
+            self._receiver_cache = []
 
     def disconnect(self, receiver: Callable[..., Any], sender: Any = ANY) -> None:
         """Call ``receiver`` no more; one that was never connected is nothing."""
         super().disconnect(receiver, sender)
-        self._heard_by = []
+        self._receiver_cache = []
 
     @contextmanager
     def muted(self) -> Iterator[None]:
         """Tell nobody while the block runs."""
         try:
             with super().muted():
-                self._heard_by = []
+                self._receiver_cache = []
                 yield
         finally:
-            self._heard_by = []
+            self._receiver_cache = []
 
     @contextmanager
     def captured(self) -> Iterator[list[E]]:

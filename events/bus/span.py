@@ -10,10 +10,10 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
-from .context import Inside, Scope, current, leave
+from .context import Scope, current_scope, exit_scope, use_scope
 from .decorate import wrapped
 from .failures import report_failure
-from .fields import Pairing, inherited_fields, total_fields
+from .fields import PairingKey, inherited_fields, total_fields
 from .signal import Signal
 
 P = ParamSpec("P")
@@ -77,7 +77,7 @@ class Span(Generic[P]):
         if misfits := known.keys() - self.learns - {self.key}:
             error = TypeError(f"{self.started.name} has no field {', '.join(sorted(misfits))}")
             report_failure(self.started.name, "scope", error)
-        return Inside(Scope(known, current.get(), {}, self.kind), whole=True)
+        return use_scope(Scope(known, current_scope.get(), {}, self.kind), end_on_exit=True)
 
     def wrap(self, *args: P.args, **known: P.kwargs) -> Callable[[F], F]:  # noqa: ARG002  # the same
         """Make every call of a function a span: plain, coroutine, generator or async generator function.
@@ -134,7 +134,7 @@ class ActiveSpan:
         """
         if self._scope is not None:
             raise RuntimeError(f"this {self._span.started.name} span was entered before: make a new one")
-        known, around = self._known, current.get()
+        known, around = self._known, current_scope.get()
         if not known.get(self._span.key):
             known[self._span.key] = token_hex(16)
         if around is not None:
@@ -159,7 +159,7 @@ class ActiveSpan:
 
     def step(self) -> AbstractContextManager[None]:
         """Run one step of the work inside this span, leaving the caller's context as it was."""
-        return Inside(self._begun())
+        return use_scope(self._begun())
 
     def _begun(self) -> Scope:
         if self._scope is None:
@@ -168,14 +168,14 @@ class ActiveSpan:
 
     def __enter__(self) -> Self:
         self.start()
-        current.set(self._scope)
+        current_scope.set(self._scope)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         scope = self._begun()
-        leave(scope, scope.parent)
+        exit_scope(scope, scope.parent)
         self.end(error)
 
 
@@ -197,4 +197,4 @@ def hints_of(signal: Signal[..., Any]) -> dict[str, Any]:
 
 def is_key(hint: Any) -> bool:
     """Tell whether a field pairs a start with its end."""
-    return any(isinstance(mark, Pairing) for mark in getattr(hint, "__metadata__", ()))
+    return any(isinstance(mark, PairingKey) for mark in getattr(hint, "__metadata__", ()))

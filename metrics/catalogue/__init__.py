@@ -53,7 +53,7 @@ from events import (
 )
 from events.bus.fields import Label
 from events.bus.signal import Signal
-from events.pipeline import FAULTS
+from events.pipeline import FAULT_SIGNALS
 
 from .. import buckets
 from ..rows import AnySignal, counter, gauge, histogram, in_flight
@@ -237,7 +237,7 @@ UNCOUNTED_SIGNALS: dict[AnySignal, str] = {}
 """Signals that no row counts, each with the reason."""
 
 RARE_SIGNALS: tuple[AnySignal, ...] = (
-    *FAULTS,
+    *FAULT_SIGNALS,
     connection_closed,
     database_failed,
     query_repeated,

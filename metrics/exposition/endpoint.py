@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from events import metrics_rendered
 from events.bridges.asgi_types import Receive, Scope, Send, header_text
-from events.bus.failures import place_of
+from events.bus.failures import error_location
 
 from ..text_format.formats import Format
 from .compression import compressors
@@ -121,7 +121,7 @@ class Endpoint:
             try:
                 scraped = await self._scraped(scope)
             except Exception as error:  # a fault of ours costs the scrape, never the application around it
-                log.warning("/metrics failed with %s at %s", type(error).__name__, place_of(error))
+                log.warning("/metrics failed with %s at %s", type(error).__name__, error_location(error))
                 await reply(send, 500, _PLAIN, b"The metrics cannot be written; see the log.\n", whole)
             else:
                 await reply(send, 200, scraped.headers, scraped.body, whole)

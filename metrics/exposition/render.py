@@ -17,7 +17,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Metric
 
 from events import collector_failed
-from events.bus.failures import place_of
+from events.bus.failures import error_location
 from events.bus.log_throttle import LogThrottle
 
 from ..fastpath import write
@@ -158,5 +158,5 @@ _throttle = LogThrottle()
 def _tell(collector: str, error: Exception) -> None:
     # As with receivers: the type and the place, since a message may quote what it was given.
     if _throttle.is_due(collector):
-        log.warning("%s: left out of /metrics, %s at %s", collector, type(error).__name__, place_of(error))
+        log.warning("%s: left out of /metrics, %s at %s", collector, type(error).__name__, error_location(error))
     collector_failed.emit(collector=collector, error=type(error).__name__)

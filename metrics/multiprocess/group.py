@@ -15,7 +15,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from events import worker_file_faulty
-from events.bus.failures import place_of
+from events.bus.failures import error_location
 from metrics.fastpath import children
 
 from . import archive
@@ -107,7 +107,9 @@ class Workers(Collector):
             try:
                 read()
             except Exception as error:
-                log.warning("a number of this worker cannot be read: %s at %s", type(error).__name__, place_of(error))
+                log.warning(
+                    "a number of this worker cannot be read: %s at %s", type(error).__name__, error_location(error)
+                )
 
     def close(self) -> None:
         """Leave: the others keep what was counted here and forget the gauges."""

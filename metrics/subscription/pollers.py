@@ -8,7 +8,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from events.bus.failures import report_failure
-from events.bus.receivers import name_of
+from events.bus.receivers import callable_name
 
 Poller = Callable[[], object]
 """Reads some state of the process and emits it as an event. It must be quick, and ask nobody outside the process."""
@@ -29,7 +29,7 @@ class Pollers(Collector):
     def add(self, poller: Poller) -> Callable[[], None]:
         """Run a poller from now on; the answer takes it out again."""
         entry: Poller = lambda: poller()  # noqa: E731, PLW0108 - its own identity: one poller may be added twice
-        entry.__qualname__ = name_of(poller)
+        entry.__qualname__ = callable_name(poller)
         self._pollers += (entry,)
 
         def remove() -> None:
@@ -43,7 +43,7 @@ class Pollers(Collector):
             try:
                 poller()
             except Exception as error:
-                report_failure(SCRAPE, name_of(poller), error)
+                report_failure(SCRAPE, callable_name(poller), error)
 
     def describe(self) -> Iterable[Family]:
         """Name no family: a registry asks this when it takes a collector in."""

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import Gauge
 
 from events import value_dropped
-from events.bus.fields import Unit
+from events.bus.fields import Measure
 from events.bus.numbers import MAX_AMOUNT, drop_reason
 
 from ..rows import Metric, mark, roles
@@ -19,8 +19,8 @@ LEAST = -float_info.max  # of a gauge
 
 def limits(row: Metric) -> tuple[float, float]:
     """Say the least amount that a row takes, and the one from which it takes none."""
-    unit = mark(roles(row.signal)[str(row.value)], Unit)
-    return LEAST if row.kind == "gauge" else 0.0, unit.most if unit else MAX_AMOUNT
+    unit = mark(roles(row.signal)[str(row.value)], Measure)
+    return LEAST if row.kind == "gauge" else 0.0, unit.max_amount if unit else MAX_AMOUNT
 
 
 def refuse(value: Any, least: float, limit: float, name: str) -> None:

@@ -14,7 +14,7 @@ from time import perf_counter
 from pydantic_ai import RunContext, Tool
 
 from events import tool_called
-from events.bus.failures import place_of
+from events.bus.failures import error_location
 from events.bus.span import outcome_of
 
 from .phase_timer import Phases
@@ -62,7 +62,7 @@ async def use(name: str, desk: Desk) -> str:
             return await TOOLS[name](desk)
     except Exception as error:
         failure = error
-        log.warning("tool %s failed with %s at %s", name, type(error).__name__, place_of(error))
+        log.warning("tool %s failed with %s at %s", name, type(error).__name__, error_location(error))
         raise ToolBroken(f"the tool {name} failed ({type(error).__name__})") from error
     except BaseException as error:
         failure = error

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.database import Run
 from events import workflow_run
-from events.bus.failures import place_of
+from events.bus.failures import error_location
 
 from . import dbos_client
 from .definitions import WORKFLOWS
@@ -112,7 +112,7 @@ class Performer:
             if limit.expired():
                 reason = f"The run passed its time limit of {self._time_limit:g} seconds (SPARKLIO_RUN_TIME_LIMIT)."
                 return Ending(status="failed", error=reason, kind="TimeLimitPassed")
-            log.error("run %s failed with %s at %s", run.id, type(error).__name__, place_of(error))  # noqa: TRY400 - its message may quote a prompt
+            log.error("run %s failed with %s at %s", run.id, type(error).__name__, error_location(error))  # noqa: TRY400 - its message may quote a prompt
             reason = f"The studio failed with {type(error).__name__}; its log says where."
             return Ending(status="failed", error=reason, kind=type(error).__name__)
 

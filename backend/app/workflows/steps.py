@@ -14,7 +14,7 @@ from app import agents
 from app.agents import AgentFailed, Assignment, Library, Spent
 from app.database import Run, StepStatus
 from app.llm.factory import LLM
-from events.bus.failures import place_of
+from events.bus.failures import error_location
 
 from . import dbos_client
 from .definitions import Step
@@ -93,7 +93,7 @@ class Steps:
             raise
         except Exception as error:
             kind = type(error).__name__
-            log.error("run %s: step %s failed with %s at %s", run.id, step.name, kind, place_of(error))  # noqa: TRY400 - its message may quote a prompt
+            log.error("run %s: step %s failed with %s at %s", run.id, step.name, kind, error_location(error))  # noqa: TRY400 - its message may quote a prompt
             reason = f"The agent failed with {kind}; the studio's log says where."
             await save("error", reason)
             return {"error": f"{step.name}: {reason}", "kind": kind}

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any, get_args
 
 from ...bus.context import Scope as Enclosing
-from ...bus.context import current, leave
+from ...bus.context import current_scope, exit_scope
 from ...bus.failures import report_failure
 from ...http import Method, Outcome, http_request_finished
 from ..asgi_types import Message, Receive, Scope, Send, content_length
@@ -55,13 +55,13 @@ class Exchange:
         self._waiting = False  # the application, for a message
         self._told = False
         in_flight.requests.add(self)
-        self._before = before = current.get()
+        self._before = before = current_scope.get()
         self._enclosing = enclosing = Enclosing(_NO_FIELDS, before, _NO_TOTALS, "http_request")
-        current.set(enclosing)
+        current_scope.set(enclosing)
 
     def leave(self, error: BaseException | None) -> None:
         """Take note that the application has returned, or what it raised."""
-        leave(self._enclosing, self._before)
+        exit_scope(self._enclosing, self._before)
         self._enclosing.end()
         if not self._told:
             self._end(perf_counter() - self._began, error, whole=False)

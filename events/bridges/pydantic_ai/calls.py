@@ -15,7 +15,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from ...bus.context import Inside, current
+from ...bus.context import current_scope, use_scope
 from ...bus.failures import report_failure
 from ...bus.fields import Status
 from ...llm import llm_called
@@ -39,7 +39,7 @@ class Request:
         self._yielded = False
         self._first_token: float | None = None
         self._told = False
-        self._scope = current.get()  # a stream may be read in another context than it was opened in
+        self._scope = current_scope.get()  # a stream may be read in another context than it was opened in
         self._cut: BaseException | None = None
         self._ended: float | None = None
         if self._outer:
@@ -136,7 +136,7 @@ class Request:
         self._told = True
         self._ended = self._ended or perf_counter()
         try:
-            with Inside(self._scope) if self._scope else nullcontext():
+            with use_scope(self._scope) if self._scope else nullcontext():
                 ending = Ending(
                     status=status, error=error, began=self._began, ended=self._ended, first_token=self._first_token
                 )

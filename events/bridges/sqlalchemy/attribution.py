@@ -6,10 +6,10 @@ import re
 from threading import RLock
 from typing import Any
 
-from ...bus.context import Scope, current
-from ...database import Asker, database_used, query_repeated, relationship_loaded
+from ...bus.context import Scope, current_scope
+from ...database import Caller, database_used, query_repeated, relationship_loaded
 
-KINDS: dict[str, Asker] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
+KINDS: dict[str, Caller] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
 
 REPEATS = 5
 """How often one stretch of work may send a statement before each further time is told."""
@@ -33,7 +33,7 @@ def without_literals(statement: str) -> str:
     return _LITERALS.sub("?", statement)
 
 
-def innermost(scope: Scope | None) -> Asker:
+def innermost(scope: Scope | None) -> Caller:
     """Name who asks in a scope of the bus."""
     while scope is not None:
         kind = KINDS.get(scope.kind)
@@ -46,7 +46,7 @@ def innermost(scope: Scope | None) -> Asker:
 class Account:
     """What one stretch of work asked; attached to its scope, told when that ends."""
 
-    def __init__(self, scope: Scope, kind: Asker) -> None:
+    def __init__(self, scope: Scope, kind: Caller) -> None:
         self._fields = {name: scope.fields[name] for name in ("agent_name", "run_id") if name in scope.fields}
         self._kind = kind
         self._queries = 0
@@ -75,14 +75,14 @@ def account(seconds: float, form: Any, table: str) -> None:
     Only the innermost one is held to repeat itself: a workflow whose agents each look the same thing up does not.
     ``form`` is what repeated statements have in common, None for those that may be repeated.
     """
-    scope = current.get()
+    scope = current_scope.get()
     inner = True
     while scope is not None:
         kind = KINDS.get(scope.kind)
         if kind is not None and not scope.ended:
-            kept = scope.attached.get(_NAME)
+            kept = scope.hooks.get(_NAME)
             if kept is None:
-                kept = scope.attached.setdefault(_NAME, Account(scope, kind))
+                kept = scope.hooks.setdefault(_NAME, Account(scope, kind))
             times = kept.add(seconds, form if inner else None)  # type: ignore[attr-defined]  # it is ours, by its name
             if times > REPEATS:
                 query_repeated.emit(scope=kind, table=table)
@@ -94,4 +94,4 @@ def tell_lazy_load(context: Any) -> None:
     """Tell a query that SQLAlchemy sends because a relationship was touched that nobody had loaded."""
     path = context.compiled.statement._compile_options._current_path  # noqa: SLF001 - nothing public has it here
     name = f"{path.prop.parent.class_.__name__}.{path.prop.key}" if hasattr(path, "prop") else "unknown"
-    relationship_loaded.emit(relationship=name, scope=innermost(current.get()))
+    relationship_loaded.emit(relationship=name, scope=innermost(current_scope.get()))

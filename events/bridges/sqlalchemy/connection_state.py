@@ -9,7 +9,7 @@ from typing import Any, Literal
 from weakref import ref
 
 from ...bus.failures import report_failure
-from ...database import Asker
+from ...database import Caller
 
 KEY = "events.kept"
 """Where it stands in the ``info`` of a pool's record, which lasts as long as the connection itself."""
@@ -34,7 +34,7 @@ class Kept:
         self.began = 0.0
         self.busy = 0.0
         self.proxy: ref[Any] | None = None  # dead at the end: the garbage collector gave it back, not the program
-        self.scope: Asker = "none"
+        self.scope: Caller = "none"
         self.agent_name = "unknown"
         self.run_id = ""
         # The transaction: when it began, whether it was made sure that it is one at all, and whether something was

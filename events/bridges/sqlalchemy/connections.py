@@ -12,7 +12,7 @@ from weakref import finalize, ref
 from sqlalchemy import Pool
 from sqlalchemy.exc import InvalidatePoolError
 
-from ...bus.context import current
+from ...bus.context import current_scope
 from ...bus.failures import report_failure
 from ...database import (
     connection_acquired,
@@ -138,7 +138,7 @@ class Connections:
             if kept.held:  # a StaticPool hands it out to several, and tells of the return of one
                 return
             kept.held, kept.busy, kept.present, kept.proxy = True, 0.0, True, ref(proxy)
-            scope = current.get()
+            scope = current_scope.get()
             if scope is None:
                 kept.scope, kept.agent_name, kept.run_id = "none", "unknown", ""
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ...bus.context import enclosing
+from ...bus.context import get_current_scope
 from ...database import Operation
 from .attribution import without_literals
 
@@ -16,7 +16,7 @@ _LONGEST_LOGGED = 500
 
 def log_slow(engine: str, operation: Operation, table: str, duration: float, statement: str) -> None:
     """Log a statement without the values in it."""
-    scope = enclosing()
+    scope = get_current_scope()
     fields = scope.fields if scope is not None else {}
     log.warning(
         "slow statement: %.3f s, %s %s on %s, agent %s, run %s: %s",

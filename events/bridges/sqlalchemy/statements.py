@@ -11,7 +11,7 @@ from sqlalchemy import Dialect, MetaData
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from ...bus.context import enclosing
+from ...bus.context import get_current_scope
 from ...bus.emitters import EmitFn
 from ...bus.failures import report_failure
 from ...database import Operation, database_failed, query_executed
@@ -199,7 +199,7 @@ class Statements:
 
     def _tell_more(self, context: Any, statement: str, operation: Operation, table: str, duration: float) -> None:
         """Tell what there is to say of a statement beside itself."""
-        if enclosing() is not None:
+        if get_current_scope() is not None:
             account(duration, None if operation in _REPEATING else form_of(context, statement), table)
         options = context.execution_options.get("_sa_orm_load_options")
         # Not "is_relationship_load", which is true as well for selectinload, the cure.

@@ -28,13 +28,13 @@ from events import (
     workflow_run,
 )
 from events.bus import context
-from events.bus.context import current
+from events.bus.context import current_scope
 
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open() -> Iterator[None]:
     yield
-    assert current.get() is None
+    assert current_scope.get() is None
 
 
 def call(prompt: int | None = 1, completion: int | None = 1, cost: float | None = 0.5) -> None:
@@ -166,7 +166,7 @@ def test_a_misspelt_field_of_inside_is_told_not_raised() -> None:
 def test_inside_ends_however_its_block_is_left(raised: type[BaseException]) -> None:
     with pytest.raises(raised), agent_run.scope(agent_name="writer"):
         raise raised
-    assert current.get() is None
+    assert current_scope.get() is None
 
 
 async def test_gathered_tasks_are_inside_and_keep_apart() -> None:
@@ -328,4 +328,4 @@ def test_any_tree_of_spans_sums_up_what_was_told_below(tree: Agent) -> None:
     for told in finished:
         assert told.prompt_tokens == expected[told.agent_name].total()
         assert told.llm_calls == expected[told.agent_name].calls()
-    assert current.get() is None
+    assert current_scope.get() is None

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from events import AgentFinished, agent_finished, agent_run, agent_started, llm_called
-from events.bus.context import current
+from events.bus.context import current_scope
 from tests.support.wait import until
 
 writer = agent_run.wrap(agent_name="writer")
@@ -25,7 +25,7 @@ def ends() -> Iterator[list[AgentFinished]]:
     """Collect the ends of agent runs; no run stays current and each start has its end."""
     with agent_started.captured() as started, agent_finished.captured() as finished:
         yield finished
-    assert current.get() is None
+    assert current_scope.get() is None
     assert [told.execution_id for told in started] == [*{told.execution_id: None for told in started}]
     assert {told.execution_id for told in started} == {told.execution_id for told in finished}
     assert len(started) == len(finished)
@@ -116,11 +116,11 @@ def test_a_generator_is_a_span_from_its_first_step_to_its_last(ends: list[AgentF
             yield item
 
     stream = work(3)
-    assert current.get() is None
+    assert current_scope.get() is None
     seen = []
     for item in stream:
         call()  # between two steps: not inside
-        assert current.get() is None
+        assert current_scope.get() is None
         assert not ends
         seen.append(item)
     assert seen == [0, 1, 2]
@@ -184,7 +184,7 @@ def test_a_generator_that_is_left_early_cleans_up_inside_its_span(ends: list[Age
             yield 2
         finally:
             call()
-            cleaned.append(current.get())
+            cleaned.append(current_scope.get())
 
     stream = cast(Generator[int, None, None], work())
     assert next(stream) == 1
@@ -287,7 +287,7 @@ async def test_an_async_generator_is_a_span_from_its_first_step_to_its_last(ends
     seen = []
     async for item in work(3):
         call()  # between two steps: not inside
-        assert current.get() is None
+        assert current_scope.get() is None
         assert not ends
         seen.append(item)
     assert seen == [0, 1, 2]
@@ -323,7 +323,7 @@ async def test_a_stream_that_is_closed_cleans_up_inside_its_span(ends: list[Agen
             yield 2
         finally:
             await asyncio.sleep(0)
-            cleaned.append(current.get())
+            cleaned.append(current_scope.get())
 
     async with aclosing(cast(Any, work())) as stream:
         async for _ in stream:

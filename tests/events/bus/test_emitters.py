@@ -11,7 +11,7 @@ import pytest
 from blinker import Namespace
 
 from events import ReceiverFailed, Signal, agent_finished, agent_run, llm_called, receiver_failed
-from events.bus.context import Inside, Scope, enclosing
+from events.bus.context import Scope, get_current_scope, use_scope
 from events.bus.emitters import BindableReceiver, ReceiveFn
 from events.bus.fields import inherited
 
@@ -134,7 +134,7 @@ def test_a_muted_signal_tells_nothing(sent: Signal[..., Sent]) -> None:
 
 def test_each_choice_of_fields_is_bound_once(sent: Signal[..., Sent], monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as are remembered; past that, once more."""
-    monkeypatch.setattr("events.bus.emitters.EmitterCache.MOST", 2)
+    monkeypatch.setattr("events.bus.emitters.EmitterCache.MAX_SIZE", 2)
     choices = sent.bind_by(("kind", "urgent"), ("size",), weight=0.5)
     with sent.captured() as seen:
         choices["parcel", True]((1,))
@@ -190,7 +190,7 @@ def test_it_adds_to_the_totals_of_a_scope_around_one_that_has_none() -> None:
     with (
         agent_finished.captured() as finished,
         agent_run(agent_name="copywriter"),
-        Inside(Scope({}, enclosing(), {}), whole=True),
+        use_scope(Scope({}, get_current_scope(), {}), end_on_exit=True),
     ):
         emit((0.1, 5))
     llm_called.disconnect(ready)

@@ -9,7 +9,7 @@ import pytest
 from blinker import Namespace
 
 import events
-from events.bus.frozen import unfrozen
+from events.bus.frozen import mutable_twin
 from events.bus.signal import Signal
 
 OURS = sorted(
@@ -87,14 +87,14 @@ def test_an_emitted_event_is_the_one_that_its_class_makes(event: type[Any]) -> N
 @pytest.mark.parametrize("event", [Checked, Inheriting, SelfMade])
 def test_a_class_that_does_more_than_fill_its_fields_makes_its_events_itself(event: type[Any]) -> None:
     """There is no short way around a check of its own."""
-    assert unfrozen(event) is None
+    assert mutable_twin(event) is None
 
 
 @pytest.mark.parametrize("signal", OURS, ids=lambda signal: str(signal.name))
 def test_every_event_of_ours_that_only_has_fields_is_made_the_fast_way(signal: Signal[..., Any]) -> None:
     """One made so can be compared, hashed and pickled like any other."""
     event: Any = signal.event
-    twin = unfrozen(event)
+    twin = mutable_twin(event)
     assert twin is not None
     values = {each.name: "x" for each in fields(event)}
     made = twin(**values)

@@ -25,7 +25,7 @@ from events import (
     workflow_finished,
     workflow_run,
 )
-from events.bus.context import current
+from events.bus.context import current_scope
 from events.bus.failures import report_failure
 from events.bus.fields import Key, Label, Seconds, Status
 from tests.support.wait import until
@@ -290,7 +290,7 @@ def test_a_listener_that_fails_at_the_start_or_the_end_changes_nothing(told: Tol
         agent_run(agent_name="writer"),
     ):
         raise KeyError
-    assert current.get() is None
+    assert current_scope.get() is None
     assert [end.error for end in told[1]] == ["KeyError"]
 
 
@@ -309,7 +309,7 @@ async def test_a_generator_that_the_loop_closes_elsewhere_ends_its_span(told: To
     await asyncio.create_task(abandon())
     await until(lambda: told[1])
     assert [(end.status, end.error) for end in told[1]] == [("cancelled", "GeneratorExit")]
-    assert current.get() is None
+    assert current_scope.get() is None
 
 
 def test_generators_that_end_in_another_order_than_begun_leave_no_ended_span_behind(told: Told) -> None:
@@ -321,12 +321,12 @@ def test_generators_that_end_in_another_order_than_begun_leave_no_ended_span_beh
     assert len(list(pairs)) == 2
     del pairs
     assert [end.agent_name for end in told[1]] == ["short", "long"]
-    assert current.get() is None
+    assert current_scope.get() is None
     first, second = stream("first", 1), stream("second", 2)
     assert [next(first), next(second)] == [0, 0]
     assert list(first) == []
     assert list(second) == [1]
-    assert current.get() is None
+    assert current_scope.get() is None
 
 
 def test_leaving_a_span_cleans_up_what_leaked_inside(told: Told) -> None:
@@ -337,9 +337,9 @@ def test_leaving_a_span_cleans_up_what_leaked_inside(told: Told) -> None:
     with agent_run(agent_name="outer"):
         leak = leaking()
         next(leak)
-    assert current.get() is None
+    assert current_scope.get() is None
     leak.close()
-    assert current.get() is None
+    assert current_scope.get() is None
     assert [end.agent_name for end in told[1]] == ["outer", "inner"]
 
 

@@ -373,7 +373,7 @@ def test_what_one_handle_remembered_of_a_statement_the_next_does_not_tell(engine
 def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
     engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("events.bus.emitters.EmitterCache.MOST", 2)
+    monkeypatch.setattr("events.bus.emitters.EmitterCache.MAX_SIZE", 2)
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         for _ in range(2):
             for table in "abcde":
@@ -469,7 +469,7 @@ def test_a_failure_of_the_bridge_never_reaches_the_query(engine: sa.Engine) -> N
 @pytest.mark.lenient
 def test_no_event_is_built_while_nobody_listens(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Any] = []
-    monkeypatch.setattr(events.query_executed, "_unfrozen", lambda **fields: built.append(fields))
+    monkeypatch.setattr(events.query_executed, "_mutable_twin", lambda **fields: built.append(fields))
     with instrument(engine), engine.connect() as connection:
         connection.execute(sa.text("select 1"))
     assert not built

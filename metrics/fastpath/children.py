@@ -1,84 +1,88 @@
-"""The numbers inside prometheus_client's counters, gauges and histograms: reached, and put in others' hands.
+"""Access to the values inside prometheus_client's counters, gauges and histograms, and their replacement.
 
-`trusted` tries that out on the version at hand; where it is built another way, every process shows its own numbers
-alone.
+`values_are_replaceable` is the self-test. Where it fails, worker processes cannot share their values: each one shows
+its own.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
-log = logging.getLogger("metrics")
+from .self_test import self_test
 
 
-def keeping(
-    kind: type[Any], adopt: Callable[[Any], object], drop: Callable[[tuple[str, ...]], object] = lambda _: None
+def watched_class(
+    kind: type[Any],
+    on_create: Callable[[Any], object],
+    on_remove: Callable[[tuple[str, ...]], object] = lambda _: None,
 ) -> type[Any]:
-    """Make a kind of collector whose every child, or itself without labels, goes to ``adopt`` before it is used.
+    """Return a subclass of a collector class that reports its children as they come and go.
 
-    ``drop`` is given the labels' values of a child that was removed.
+    ``on_create`` is called with each child before it is used; without labels the collector is its own only child.
+    ``on_remove`` is called with the label values of a child that was removed.
     """
 
-    class Kept(kind):  # type: ignore[misc]  # any of the three
+    class Watched(kind):  # type: ignore[misc]  # any of the three
         def _metric_init(self) -> None:
             super()._metric_init()
-            adopt(self)
+            on_create(self)
 
         def remove(self, *labels: Any) -> None:
             super().remove(*labels)
-            drop(tuple(map(str, labels)))
+            on_remove(tuple(map(str, labels)))
 
-    Kept.__name__ = kind.__name__
-    return Kept
+    Watched.__name__ = kind.__name__
+    return Watched
 
 
-def labels_of(child: Any) -> tuple[str, ...]:
-    """Give the values of a child's labels."""
+def label_values_of(child: Any) -> tuple[str, ...]:
+    """Return a child's label values."""
     return tuple(child._labelvalues)
 
 
-def numbers_of(child: Any) -> list[Any]:
-    """Give a child's numbers: its value, or its sum and its buckets, each by itself, the last without end."""
+def values_of(child: Any) -> list[Any]:
+    """Return a child's value objects: its one value, or a histogram's sum and then its buckets, not cumulative."""
     return [child._sum, *child._buckets] if isinstance(child, Histogram) else [child._value]
 
 
-def renumber(child: Any, numbers: Sequence[Any]) -> None:
-    """Put other numbers in the place of a child's; they have prometheus_client's ``inc``, ``set`` and ``get``."""
+def replace_values(child: Any, values: Sequence[Any]) -> None:
+    """Replace a child's value objects, in the order of `values_of`.
+
+    The new ones need the methods ``inc``, ``set`` and ``get`` of prometheus_client's own.
+    """
     if isinstance(child, Histogram):
-        child._sum, *child._buckets = numbers
+        child._sum, *child._buckets = values
     else:
-        [child._value] = numbers
+        [child._value] = values
 
 
-@cache
-def trusted() -> bool:
-    """See whether what moves a collector moves the numbers that it was given."""
-    try:
-        fine = all(_follows(kind) for kind in (Counter, Gauge, Histogram))
-    except Exception:
-        fine = False
-    if not fine:
-        log.warning("prometheus_client is not as it was: the numbers of several workers are not added up")
-    return fine
+def _updates_replaced_values(kind: type[Any]) -> bool:
+    replacements: list[Any] = []
 
+    def replace(child: Any) -> None:
+        replacements.extend(values_of(kind("spare", "h", registry=None)))
+        replace_values(child, replacements)
 
-def _follows(kind: type[Any]) -> bool:
-    given: list[Any] = []
-
-    def adopt(child: Any) -> None:
-        spare = kind("spare", "h", registry=None)
-        renumber(child, numbers_of(spare))
-        given.extend(numbers_of(spare))
-
-    made = keeping(kind, adopt)("tried", "h", ["label"], registry=None)
-    child = made.labels("a")
+    collector = watched_class(kind, replace)("tried", "h", ["label"], registry=None)
+    child = collector.labels("a")
     (getattr(child, "observe", None) or child.inc)(2.0)
-    shown = [sample.value for family in made.collect() for sample in family.samples]
-    return given[0].get() == 2.0 and 2.0 in shown and labels_of(child) == ("a",) and made.labels("a") is child
+    shown = [sample.value for family in collector.collect() for sample in family.samples]
+    return (
+        replacements[0].get() == 2.0
+        and 2.0 in shown
+        and label_values_of(child) == ("a",)
+        and collector.labels("a") is child
+    )
+
+
+def _differences() -> Iterator[str]:
+    return (kind.__name__ for kind in (Counter, Gauge, Histogram) if not _updates_replaced_values(kind))
+
+
+values_are_replaceable = self_test(_differences, otherwise="the values of several workers are not added up")
+"""Whether updates of a collector reach the value objects that were put into it."""

@@ -8,7 +8,7 @@ from functools import cache
 from time import time
 from typing import Any
 
-from .lock import LOCK, let_go
+from .lock import LOCK, release_if_held
 
 
 @cache
@@ -41,7 +41,7 @@ def written_out(
                         except Exception:
                             odd = True
                 except BaseException:
-                    let_go()
+                    release_if_held()
                     raise
                 release()
                 if odd:
@@ -88,14 +88,14 @@ def written_out(
         "            acquire()",
         *(f"            {line}" for line in lines or ["pass"]),
         "        except BaseException:",
-        "            let_go()",
+        "            release_if_held()",
         "            raise",
         "        release()",
         "        if odd:",
         "            refuse(event)",
         "    return move",
     ]
-    lock = {"acquire": LOCK.acquire, "release": LOCK.release, "let_go": let_go}
+    lock = {"acquire": LOCK.acquire, "release": LOCK.release, "release_if_held": release_if_held}
     made: dict[str, Any] = {"time": time, "bisect_left": bisect_left, **lock}
     exec(compile("\n".join(source), "<moving>", "exec"), made)  # noqa: S102  # of names of fields and numbers alone
     return made["make"]  # type: ignore[no-any-return]  # the function above

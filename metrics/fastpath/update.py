@@ -2,17 +2,15 @@
 
 ``inc`` and ``observe`` take a lock for each number, ask whether the child may be moved at all, whether the amount is
 fit and whether there is an exemplar, and ``observe`` tries one bucket after another: most of what they cost. Here one
-lock stands for all that is moved, and what was looked at before is not asked again. `trusted` tries that on the version
-at hand; where it does something else, the public way is taken.
+lock stands for all that is moved, and what was looked at before is not asked again. `fast_update_works` tries that on
+the version at hand; where it does something else, the public way is taken.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -20,11 +18,10 @@ from typing import Any, NamedTuple
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.values import MutexValue
 
-from .children import numbers_of
+from .children import values_of
 from .codegen import written_out
 from .lock import LOCK
-
-log = logging.getLogger("metrics")
+from .self_test import self_test
 
 Mover = Callable[..., None]
 """Takes an event; or, where fields were named, the values of those."""
@@ -32,7 +29,7 @@ Mover = Callable[..., None]
 Refuse = Callable[[Any, float, float, str], None]
 
 
-class Mirrored:
+class SharedCell:
     """A number that is kept twice: here, and in its place of some cells that others read."""
 
     __slots__ = ("_at", "_cells", "_value")
@@ -63,11 +60,11 @@ class Moved(NamedTuple):
 def mover(moved: Moved, named: Sequence[str] | None = None) -> Mover:
     """Give what moves everything by an event, or by the values of its fields that are named."""
     children = [*(child for child, _ in (*moved.ticks, *moved.stamps)), *(take.child for take in moved.takes)]
-    numbers = [number for child in children for number in numbers_of(child)]
+    numbers = [number for child in children for number in values_of(child)]
     kinds = {type(number) for number in numbers}
     # What is made of a class of theirs may do more.
-    mirrored = bool(kinds) and all(Mirrored in kind.__bases__ for kind in kinds)
-    if not trusted() or not (mirrored or kinds <= {MutexValue}):
+    mirrored = bool(kinds) and all(SharedCell in kind.__bases__ for kind in kinds)
+    if not fast_update_works() or not (mirrored or kinds <= {MutexValue}):
         return public(moved, named)
     for number in numbers:
         number._lock = LOCK
@@ -134,18 +131,6 @@ def public(moved: Moved, named: Sequence[str] | None = None) -> Mover:
     return by_values(move, named)
 
 
-@cache
-def trusted() -> bool:
-    """See, once, whether both ways make the same samples."""
-    try:
-        same = _samples(short) == _samples(public)
-    except Exception:
-        same = False
-    if not same:
-        log.warning("prometheus_client is not as it was: events are counted the slow way")
-    return same
-
-
 class _Tried(NamedTuple):
     amount: float
 
@@ -167,3 +152,12 @@ def _samples(way: Callable[[Moved], Mover]) -> list[tuple[object, ...]]:
 
 
 def _ignore(*_: object) -> None: ...
+
+
+def _differences() -> Iterator[str]:
+    if _samples(short) != _samples(public):
+        yield "samples"
+
+
+fast_update_works = self_test(_differences, otherwise="events are counted the slow way, by its public methods")
+"""Whether fast updates lead to the same samples as the methods of the prometheus_client at hand."""

@@ -1,7 +1,7 @@
 """prometheus_client's own counters, gauges, summaries and histograms, written fast.
 
-The values are filled into what `kept` keeps of their lines, without building a sample each. `trusted` tries that out on
-the version at hand, against what that version writes itself; where the two differ, everything is written from
+The values are filled into the lines that `line_cache` keeps, without building a sample for each. `fast_write_works` is
+the self-test: it compares with what prometheus_client itself writes; where the two differ, everything is written from
 ``collect()`` instead.
 """
 
@@ -9,10 +9,8 @@ the version at hand, against what that version writes itself; where the two diff
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate, chain
 from operator import attrgetter, methodcaller
 from typing import Any
@@ -25,8 +23,7 @@ from prometheus_client.values import MutexValue
 from ..text_format.formats import OPENMETRICS, TEXT, Escaping, Format
 from ..text_format.line_cache import Batch, Openings
 from ..text_format.lines import AT_ONCE, Block, exemplar, family, head, number, numbers
-
-log = logging.getLogger("metrics")
+from .self_test import self_test
 
 
 class Unusual(Exception):  # a way of saying "not here", never seen outside
@@ -50,21 +47,17 @@ def blocks(collector: Any, form: Format) -> Iterator[Block] | None:
     What comes out is good only as a whole: the iterator raises where it meets something unusual.
     """
     kind = _KINDS.get(type(collector))
-    if kind is None or not trusted():
+    if kind is None or not fast_write_works():
         return None
     return _written(collector, kind, form)
 
 
-@cache
-def trusted() -> bool:
-    """Try every kind on the prometheus_client at hand, once."""
-    try:
-        faults: list[str] = [form.media_type for form in (TEXT, OPENMETRICS) if not _agrees(form)]
-    except Exception as error:
-        faults = [type(error).__name__]
-    if faults:
-        log.warning("prometheus_client is not as it was (%s): /metrics is written the slow way", ", ".join(faults))
-    return not faults
+def _differences() -> Iterator[str]:
+    return (form.media_type for form in (TEXT, OPENMETRICS) if not _agrees(form))
+
+
+fast_write_works = self_test(_differences, otherwise="/metrics is written the slow way, from collect()")
+"""Whether this module writes every kind of collector as the prometheus_client at hand does."""
 
 
 def _agrees(form: Format) -> bool:

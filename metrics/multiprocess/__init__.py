@@ -9,7 +9,7 @@ add all of them up before a registry is written; `archive` keeps the sums of wor
 same for what a process tells of itself; `group` is all of this as one worker sees it.
 """
 
-from metrics.fastpath.children import trusted as supported
+from metrics.fastpath.children import values_are_replaceable as supported
 
 from .group import Workers
 from .layout import Mode

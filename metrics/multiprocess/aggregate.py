@@ -76,7 +76,7 @@ class Sums:
         self._stamped: object = None
         self._places = Places(self._admit)
         self._adder = Adder(self._places)
-        self._scrap = children.numbers_of(Gauge("scrap", "Nobody sees it.", registry=None))[0]
+        self._scrap = children.values_of(Gauge("scrap", "Nobody sees it.", registry=None))[0]
         self._targets: list[Any] = [self._scrap]
         self._was = [nan]  # unequal to everything: what is new is set
         self._gauges: dict[bytes, bool] = {}  # those that vanish with their worker, and whether they are shown
@@ -148,7 +148,7 @@ class Sums:
         if instrument is None:  # another version's, or one that this worker does not count
             self._tell(shape, "unknown")
             return False
-        self._targets += children.numbers_of(_child(instrument, line))
+        self._targets += children.values_of(_child(instrument, line))
         if shape.kind == "gauge" and shape.labels:
             self._gauges[line] = True
         return True
@@ -164,7 +164,7 @@ class Sums:
                 instrument.remove(*labels_in(line))
                 self._targets[place] = self._scrap
             else:
-                [self._targets[place]] = children.numbers_of(_child(instrument, line))
+                [self._targets[place]] = children.values_of(_child(instrument, line))
                 self._was[place] = nan
             self._gauges[line] = not shown
 

@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 from metrics.fastpath.lock import LOCK
-from metrics.fastpath.update import Mirrored
+from metrics.fastpath.update import SharedCell
 
 from .create import make
 from .exemplars import Exemplars
@@ -24,7 +24,7 @@ from .layout import HEAD, MOST_CELLS, Fault, Shape, text_at
 log = logging.getLogger("metrics")
 
 
-class SharedValue(Mirrored):
+class SharedValue(SharedCell):
     """A number of this process that the other workers read as well; the interface is prometheus_client's.
 
     It is kept twice: here for reading, which costs less than from the file, and in the file for the others.

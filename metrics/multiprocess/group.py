@@ -57,14 +57,14 @@ class Workers(Collector):
         shape = Shape(name, kind.__name__.lower(), mode, labels, bounds)  # type: ignore[arg-type]  # one of the three
 
         def adopt(child: Any) -> None:
-            children.renumber(child, self._page.take(shape, children.labels_of(child)))
+            children.replace_values(child, self._page.take(shape, children.label_values_of(child)))
 
         def drop(values: tuple[str, ...]) -> None:
             self._page.drop(shape, values)
 
         shown = kind(name, text, labels, registry=None, **more)
         self._sums.show(shape, shown)
-        return children.keeping(kind, adopt, drop)(name, text, labels, registry=None, **more), shown
+        return children.watched_class(kind, adopt, drop)(name, text, labels, registry=None, **more), shown
 
     def attach(self, registry: CollectorRegistry) -> None:
         """Add up whenever this registry is written; what is registered before is read before. Again is nothing.

@@ -51,5 +51,5 @@ class _Published:
             moved, shown = self._workers.pair(kind, family.name, family.documentation, labels, mode)  # type: ignore[arg-type]  # one of the words
             self._moved[family.name] = moved
             self._registry.register(shown)
-        [number] = children.numbers_of(moved.labels(*labels.values()) if labels else moved)
+        [number] = children.values_of(moved.labels(*labels.values()) if labels else moved)
         return number

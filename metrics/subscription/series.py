@@ -19,7 +19,7 @@ class Instrument:
     def __init__(self, row: Metric, full_name: str, labels: Labels, workers: Workers | None = None) -> None:
         self.name = full_name
         self.first = row
-        self.table = OpenTable()
+        self.table = InFlightTable()
         self.constants: list[tuple[str, ...]] = []
         self._labels = labels
         self._expected: dict[str, list[str]] = {}
@@ -88,7 +88,7 @@ class Instrument:
                 self.collector.labels(*texts, *constants)
 
 
-class OpenTable:
+class InFlightTable:
     """What is open now, by key: an in-flight gauge shows its size, so a lost or doubled end can't make it drift."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge
 
 from metrics.multiprocess.layout import Shape
 from metrics.subscription.label_limits import Labels
-from metrics.subscription.series import OpenTable
+from metrics.subscription.series import InFlightTable
 from tests.support.exemplar_worker import FIRST, QUICK, Giver
 
 SOON = range(1, 120)
@@ -104,7 +104,7 @@ class Late:
 
 def test_what_is_open_may_be_closed_while_something_is_opened() -> None:
     """The gauge shows how much is open at last."""
-    table, gauge = OpenTable(), Late()
+    table, gauge = InFlightTable(), Late()
     table.open("left", gauge)
     with collected(10**6, lambda: table.close("left")):
         table.open("kept", gauge)

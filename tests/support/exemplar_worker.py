@@ -52,8 +52,8 @@ class Giver:
         """Reach what an exemplar is given to."""
         name, value = number
         if name == "calls_total":
-            return children.numbers_of(self.calls.labels(value))[0]
-        return children.numbers_of(self.took)[1:][("0.5", "1.0", "+Inf").index(value)]
+            return children.values_of(self.calls.labels(value))[0]
+        return children.values_of(self.took)[1:][("0.5", "1.0", "+Inf").index(value)]
 
     def shown(self) -> dict[tuple[str, ...], Exemplar]:
         """Scrape, and give the exemplars."""

@@ -13,7 +13,7 @@ from metrics.multiprocess import Workers
 
 
 def test_the_version_at_hand_is_trusted() -> None:
-    assert children.trusted()
+    assert children.values_are_replaceable()
 
 
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
@@ -42,8 +42,8 @@ def test_a_version_built_another_way_is_not_trusted(monkeypatch: pytest.MonkeyPa
         """Keep the amount elsewhere."""
 
     monkeypatch.setattr(Counter, "inc", inc)
-    children.trusted.cache_clear()
-    assert not children.trusted()
+    children.values_are_replaceable.cache_clear()
+    assert not children.values_are_replaceable()
     monkeypatch.undo()
-    children.trusted.cache_clear()
-    assert children.trusted()
+    children.values_are_replaceable.cache_clear()
+    assert children.values_are_replaceable()

@@ -126,7 +126,7 @@ def test_every_way_writes_the_same_text(
     workers: Callable[[], Workers], events: list[Event], ladder: list[float]
 ) -> None:
     """Whatever is taken or refused, in one process or with others, by events or values, bounds themselves among it."""
-    assert update.trusted()
+    assert update.fast_update_works()
     own, theirs, shared = Bench(mover, ladder), Bench(public, ladder), Bench(mover, ladder, workers())
     benches = [own, theirs, shared]
     benches += [Bench(by_values(mover), ladder), Bench(by_values(public), ladder)]
@@ -144,7 +144,7 @@ def test_a_version_with_other_parts_is_moved_the_public_way(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One whose methods do otherwise costs time, and a warning, but no number."""
-    update.trusted.cache_clear()
+    update.fast_update_works.cache_clear()
     try:
         with monkeypatch.context() as changed, caplog.at_level(logging.WARNING, "metrics"):
             changed.setattr(Counter, "inc", lambda self, amount=1: self._value.inc(2 * amount))
@@ -154,7 +154,7 @@ def test_a_version_with_other_parts_is_moved_the_public_way(
             assert bench.children[2]._value.get() == 6
         assert "the slow way" in caplog.text
     finally:
-        update.trusted.cache_clear()
+        update.fast_update_works.cache_clear()
 
 
 def test_a_number_of_another_class_is_moved_the_public_way() -> None:

@@ -18,12 +18,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app import api
-from app.database import Database, Model
+from app.database import Base, Database
 from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.server.sockets import listening, serving
 from app.settings import Settings, load_settings
-from app.workflows.service import Studio
+from app.workflows.service import WorkflowService
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import Endpoint, process_lifespan
@@ -102,11 +102,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.push_async_callback(llm.close)
         prometheus_metrics.subscription.initialize(model=llm.names)
 
-        studio = Studio(database, llm, settings)
+        studio = WorkflowService(database, llm, settings)
         watch_dbos(studio, parts)
         await studio.start()
         parts.push_async_callback(studio.stop)
-        parts.callback(prometheus_metrics.subscription.poll(studio.tell_oldest))
+        parts.callback(prometheus_metrics.subscription.poll(studio.emit_oldest_runs))
 
         checking = asyncio.create_task(warn_without(llm))
         parts.callback(checking.cancel)
@@ -117,7 +117,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def watch_database(database: Database, settings: Settings, parts: AsyncExitStack) -> None:
     """Have the database's events told, its pool read at each scrape, and the details counted if they are wanted."""
-    watched = sqlalchemy_bridge.instrument(database.engine, POOL, Model.metadata, slow=settings.slow_query)
+    watched = sqlalchemy_bridge.instrument(database.engine, POOL, Base.metadata, slow=settings.slow_query)
     parts.callback(watched.close)
     prometheus_metrics.subscription.initialize(pool=[POOL])
     parts.callback(prometheus_metrics.subscription.poll(watched.read))
@@ -125,7 +125,7 @@ def watch_database(database: Database, settings: Settings, parts: AsyncExitStack
         parts.callback(prometheus_metrics.count_database_details(POOL).close)
 
 
-def watch_dbos(studio: Studio, parts: AsyncExitStack) -> None:
+def watch_dbos(studio: WorkflowService, parts: AsyncExitStack) -> None:
     """Have the workflow engine's connections told, for as long as it lives.
 
     The handle is not closed: DBOS does not wait for its last threads, which may be going through the listeners.

@@ -32,7 +32,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class SettingsInvalid(ValueError):
+class InvalidSettings(ValueError):
     """A setting does not fit; the message has one line for each, without passwords."""
 
 
@@ -165,22 +165,22 @@ class Settings(BaseSettings):
 def load_settings(args: list[str] | None = None, **given: Any) -> Settings:
     """Read the settings; with ``args``, the command line as well (``--help`` prints them all and exits).
 
-    Raises SettingsInvalid with a line for each setting that does not fit.
+    Raises InvalidSettings with a line for each setting that does not fit.
     """
     try:
         return Settings(**given) if args is None else CliApp.run(Settings, cli_args=args, **given)
     except ValidationError as error:
         lines = [_line(str(problem["loc"][0]), problem["msg"], problem["input"]) for problem in error.errors()]
-        raise SettingsInvalid("\n".join(lines)) from None
+        raise InvalidSettings("\n".join(lines)) from None
     except UnicodeDecodeError:
-        raise SettingsInvalid("The file .env cannot be read: it is not UTF-8; save it as UTF-8.") from None
+        raise InvalidSettings("The file .env cannot be read: it is not UTF-8; save it as UTF-8.") from None
     except OSError as error:
-        raise SettingsInvalid(f"The file .env cannot be read: {error.strerror}; make it readable.") from None
+        raise InvalidSettings(f"The file .env cannot be read: {error.strerror}; make it readable.") from None
     except SettingsError as error:
-        raise SettingsInvalid(" ".join(str(error).split())) from None
+        raise InvalidSettings(" ".join(str(error).split())) from None
 
 
-def metrics_folder() -> Path | None:
+def metrics_dir_from_environment() -> Path | None:
     """Read where processes share their numbers, which has to be known before there are settings."""
     name = f"{PREFIX}METRICS_DIR"
     folder = os.environ.get(name) or dotenv_values(".env").get(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsInvalid, load_settings, unknown_settings
+from app.settings import InvalidSettings, Settings, load_settings, unknown_settings
 
 
 def test_nothing_has_to_be_set() -> None:
@@ -75,7 +75,7 @@ def test_value_that_does_not_fit_is_told_in_one_line(
 ) -> None:
     """The line holds the variable, its value and what fits."""
     monkeypatch.setenv(f"SPARKLIO_{name}", value)
-    with pytest.raises(SettingsInvalid) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         load_settings()
     message = str(caught.value)
     assert message.startswith(f"SPARKLIO_{name} (--")
@@ -84,14 +84,14 @@ def test_value_that_does_not_fit_is_told_in_one_line(
 
 
 def test_every_setting_that_does_not_fit_has_its_line() -> None:
-    with pytest.raises(SettingsInvalid) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         load_settings(["--port", "x", "--concurrency", "0"])
     assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["SPARKLIO_PORT", "SPARKLIO_CONCURRENCY"]
 
 
 def test_unreadable_env_file_is_told() -> None:
     Path(".env").write_bytes(b"SPARKLIO_HOST=\xff\xfe")
-    with pytest.raises(SettingsInvalid, match=r"\.env.*UTF-8"):
+    with pytest.raises(InvalidSettings, match=r"\.env.*UTF-8"):
         load_settings()
 
 
@@ -103,7 +103,7 @@ def test_no_password_is_ever_printed(monkeypatch: pytest.MonkeyPatch, url: str) 
     monkeypatch.setenv("SPARKLIO_DATABASE_URL", url)
     try:
         shown = f"{load_settings()!r} {load_settings()} {load_settings().async_database_url}"
-    except SettingsInvalid as error:
+    except InvalidSettings as error:
         shown = f"{error!r} {error}"
     assert "geheim" not in shown
 

@@ -17,7 +17,7 @@ from dbos import DBOSClient
 from prometheus_client.samples import Sample
 
 from tests.support.samples import summed
-from tests.support.studio import Studio, until
+from tests.support.studio import StudioProcess, until
 
 TYPES = ("product_content", "brand_identity", "content_review", "campaign")
 LONG = "music and quiet on one charge for those who travel far and listen long, "
@@ -32,7 +32,7 @@ TOO_MUCH = {  # for the embedded model's window
 class Life:
     """What is known of a studio's second life, which took up a run of the first."""
 
-    studio: Studio
+    studio: StudioProcess
     runs: list[dict[str, Any]]
     interrupted: str
     before: Counter[tuple[str, str]]  # steps that the first life stored, by agent and status
@@ -77,7 +77,7 @@ def rival(directory: Path) -> Iterator[Callable[[str], object]]:
 @pytest.fixture(scope="session")
 def life(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Life]:
     directory = tmp_path_factory.mktemp("studio")
-    with Studio(directory, free_port()) as first:
+    with StudioProcess(directory, free_port()) as first:
         interrupted = first.submit("product_content")
         until(lambda: any(step["status"] == "success" for step in first.run(interrupted)["steps"]))
         shown = first.scrape()
@@ -86,7 +86,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int])
     before = Counter((step["agent_name"], step["status"]) for step in stored)
     tokens_before = (sum(step["prompt_tokens"] for step in stored), sum(step["completion_tokens"] for step in stored))
 
-    with Studio(directory, free_port()) as studio, rival(directory) as take_over:
+    with StudioProcess(directory, free_port()) as studio, rival(directory) as take_over:
         for _ in range(5):
             assert studio.call("GET", "/health").status_code == 200
         active: dict[str, float] = {}

@@ -23,16 +23,16 @@ import genai_prices
 import pytest
 from prometheus_client.samples import Sample
 
-from tests.support.in_process_studio import suits
+from tests.support.in_process_studio import matching_answer
 from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, Usage, fails, stalls
 from tests.support.samples import summed
-from tests.support.studio import Studio, until
+from tests.support.studio import StudioProcess, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 PRICED, UNPRICED = "gpt-4o-mini", "home-made"
 TYPES = ("product_content", "brand_identity", "content_review", "campaign")
-KINDS = ("Plain", "Limited", "Broken", "Refused", "Rejected", "Elsewhere")
+KINDS = ("Plain", "TimeoutModel", "Broken", "ValidationProblem", "Rejected", "Elsewhere")
 
 
 def exactly(amount: Any) -> Any:
@@ -56,16 +56,16 @@ class Provider:
         self._asked[found[0]] += 1
         n = next(self._numbers)
         usage = Usage(200 + n, 20 + n % 7, cached=128 if n % 2 else 0, reasoning=n % 5)
-        answer = replace(suits(asked), usage=usage)
+        answer = replace(matching_answer(asked), usage=usage)
         reviews = bool(answer.tool_calls)
         rejection = tuple((tool, {"verdict": "rejected"}) for tool, _ in answer.tool_calls)
         # fmt: off
         special: dict[str, tuple[bool, Answer]] = {
             "Killed":    (nth == 1 and self.killing, stalls()),
             "Cancelled": (nth == 1,                  stalls()),
-            "Limited":   (nth == 0,                  fails(429, retry_after=0.01)),
+            "TimeoutModel":   (nth == 0,                  fails(429, retry_after=0.01)),
             "Broken":    (nth == 0,                  replace(answer, break_after=200)),
-            "Refused":   (reviews,                   fails(500)),
+            "ValidationProblem":   (reviews,                   fails(500)),
             "Rejected":  (reviews,                   replace(answer, tool_calls=rejection)),
             "Elsewhere": (asked.model == PRICED,     fails(503, retry_after=0.01)),
         }
@@ -96,9 +96,9 @@ def billed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     with pytest.MonkeyPatch.context() as environment, OpenAIServer(provider) as server:
         environment.setenv("OPENAI_API_KEY", "none")
 
-        def studio() -> Studio:
+        def studio() -> StudioProcess:
             model = {"llm": f"openai:{PRICED}", "llm_base_url": server.base_url, "llm_retries": 1}
-            return Studio(directory, free_port(), **model, llm_fallbacks=f"openai:{UNPRICED}", concurrency=8)
+            return StudioProcess(directory, free_port(), **model, llm_fallbacks=f"openai:{UNPRICED}", concurrency=8)
 
         with studio() as one:
             started = [one.submit("product_content", brand="Killed product_content")]
@@ -199,9 +199,9 @@ def test_calls_and_attempts_are_those_that_the_provider_saw(billed: Billed) -> N
     """But for the attempt that died with its process: nobody was left to tell it."""
     assert billed.told("llm_attempts_total") == {(): billed.tally.requests - 1}
     assert billed.told("llm_requests_total") == {(): sum(run["llm_calls"] for run in billed.runs)}
-    answered = Counter(model for model, _ in billed.tally.bills)
-    assert billed.told("llm_requests_total", "model", "status")[UNPRICED, "success"] == answered[UNPRICED]
-    assert billed.told("llm_requests_total", "model", "status")[PRICED, "success"] == answered[PRICED]
+    is_answering = Counter(model for model, _ in billed.tally.bills)
+    assert billed.told("llm_requests_total", "model", "status")[UNPRICED, "success"] == is_answering[UNPRICED]
+    assert billed.told("llm_requests_total", "model", "status")[PRICED, "success"] == is_answering[PRICED]
     assert billed.told("llm_fallbacks_total", "to_model") == {
         (UNPRICED,): billed.told("llm_requests_total", "model")[UNPRICED,]
     }

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.in_process_studio import suits
+from tests.support.in_process_studio import matching_answer
 from tests.support.openai_server import Answer, Asked, OpenAIServer, fails, sends, stalls
-from tests.support.studio import Studio, until
+from tests.support.studio import StudioProcess, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -18,17 +18,19 @@ SECRET = "sk-this-must-not-be-seen"
 
 
 @pytest.fixture
-def studio_on(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Studio]:
+def studio_on(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], StudioProcess]:
     """Make studios that ask a model server of the test's."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
 
-    def studio(base_url: str) -> Studio:
-        return Studio(tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=base_url)
+    def studio(base_url: str) -> StudioProcess:
+        return StudioProcess(tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=base_url)
 
     return studio
 
 
-def counted(studio: Studio) -> dict[str, float]:
+def counted(studio: StudioProcess) -> dict[str, float]:
     """Read the ends of runs, by status, without those at zero."""
     ends = {s.labels["status"]: s.value for s in studio.scrape() if s.name == "sparklio_workflows_total" and s.value}
     assert studio.total("active_workflows") == 0
@@ -36,7 +38,7 @@ def counted(studio: Studio) -> dict[str, float]:
 
 
 def test_a_model_that_can_not_be_reached_fails_the_run_and_not_the_server(
-    studio_on: Callable[[str], Studio], free_port: Callable[[], int]
+    studio_on: Callable[[str], StudioProcess], free_port: Callable[[], int]
 ) -> None:
     with studio_on(f"http://127.0.0.1:{free_port()}/v1") as studio:
         run = studio.ended(studio.submit("product_content"))
@@ -56,18 +58,18 @@ def test_a_model_that_can_not_be_reached_fails_the_run_and_not_the_server(
     [sends(b"<html>Bad gateway</html>"), sends(b'{"choices": []}'), fails(500), fails(429, retry_after=0.1)],
     ids=["no json", "no choices", "server error", "rate limited"],
 )
-def test_rubbish_fails_the_run_with_a_reason(studio_on: Callable[[str], Studio], answer: Answer) -> None:
+def test_rubbish_fails_the_run_with_a_reason(studio_on: Callable[[str], StudioProcess], answer: Answer) -> None:
     with OpenAIServer(answer) as server, studio_on(server.base_url) as studio:
         run = studio.ended(studio.submit("product_content"))
         assert run["status"] == "failed"
         assert run["error"]
         assert counted(studio) == {"failed": 1}
-        server.behaviour = suits
+        server.behaviour = matching_answer
         assert studio.ended(studio.submit("product_content"))["status"] == "completed"
         assert counted(studio) == {"failed": 1, "completed": 1}
 
 
-def test_a_run_cancelled_half_way_stops_its_model_call(studio_on: Callable[[str], Studio]) -> None:
+def test_a_run_cancelled_half_way_stops_its_model_call(studio_on: Callable[[str], StudioProcess]) -> None:
     with OpenAIServer(stalls()) as server, studio_on(server.base_url) as studio:
         run_id = studio.submit("product_content")
         until(lambda: server.asked)
@@ -79,20 +81,20 @@ def test_a_run_cancelled_half_way_stops_its_model_call(studio_on: Callable[[str]
         assert studio.total("agent_executions_total", status="cancelled") == 1
 
 
-def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Callable[[str], Studio]) -> None:
+def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Callable[[str], StudioProcess]) -> None:
     """The tokens stored of a run that two processes performed are those that the model server counted."""
     asked_before = []
 
     def first_then_stall(asked: Asked) -> Answer:
         asked_before.append(asked)
-        return suits(asked) if len(asked_before) == 1 else stalls()
+        return matching_answer(asked) if len(asked_before) == 1 else stalls()
 
     with OpenAIServer(first_then_stall) as server:
         with studio_on(server.base_url) as first:
             run_id = first.submit("product_content")
             until(lambda: len(asked_before) == 2)
             first.end(signal.SIGKILL)
-        server.behaviour = suits
+        server.behaviour = matching_answer
         with studio_on(server.base_url) as second:
             run = second.ended(run_id)
             assert (run["status"], counted(second)) == ("completed", {"completed": 1})
@@ -110,8 +112,8 @@ def test_nothing_that_a_model_is_told_or_says_is_logged_at_any_level(
     """The drivers of models and databases log whole requests and statements at level debug."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     with (
-        OpenAIServer(suits) as server,
-        Studio(
+        OpenAIServer(matching_answer) as server,
+        StudioProcess(
             tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=server.base_url, log_level="debug"
         ) as studio,
     ):

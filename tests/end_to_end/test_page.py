@@ -10,14 +10,14 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.support.studio import Studio, until
+from tests.support.studio import StudioProcess, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Studio]:
-    with Studio(tmp_path_factory.mktemp("studio"), free_port()) as running:
+def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[StudioProcess]:
+    with StudioProcess(tmp_path_factory.mktemp("studio"), free_port()) as running:
         yield running
 
 
@@ -53,7 +53,7 @@ def troubles(browser: Chrome) -> list[str]:
     return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
-def test_a_workflow_is_started_and_its_copy_shows(studio: Studio, browser: Chrome) -> None:
+def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser: Chrome) -> None:
     troubles(browser)  # what came before is not this page's
     browser.get(studio.url)
     until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
@@ -70,7 +70,7 @@ def test_a_workflow_is_started_and_its_copy_shows(studio: Studio, browser: Chrom
     assert troubles(browser) == []
 
 
-def test_a_problem_is_told_in_words(studio: Studio, browser: Chrome) -> None:
+def test_a_problem_is_told_in_words(studio: StudioProcess, browser: Chrome) -> None:
     browser.get(studio.url)
     until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
     fill(browser, "features", "\n".join(f"feature {number}" for number in range(11)))
@@ -79,7 +79,7 @@ def test_a_problem_is_told_in_words(studio: Studio, browser: Chrome) -> None:
     until(lambda: "features" in problem.text)
 
 
-def test_the_links_lead_somewhere(studio: Studio, browser: Chrome) -> None:
+def test_the_links_lead_somewhere(studio: StudioProcess, browser: Chrome) -> None:
     browser.get(studio.url)
     links = {link.get_attribute("href") for link in browser.find_elements(By.TAG_NAME, "a")}
     for page in ("/docs", "/metrics", "/health"):

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.studio import Studio, until
+from tests.support.studio import StudioProcess, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("prometheus", "promtool"), pytest.mark.timeout(180)]
 
@@ -19,14 +19,14 @@ CONFIG = Path(__file__).parents[2] / "monitoring" / "prometheus.yml"
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Studio]:
-    with Studio(tmp_path_factory.mktemp("studio"), free_port()) as running:
+def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[StudioProcess]:
+    with StudioProcess(tmp_path_factory.mktemp("studio"), free_port()) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def prometheus(
-    studio: Studio, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+    studio: StudioProcess, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
 ) -> Iterator[Callable[[str], dict[tuple[str, ...], float]]]:
     """Start a Prometheus with the repository's own configuration, but for the port and the pace."""
     place = tmp_path_factory.mktemp("prometheus")
@@ -81,7 +81,7 @@ def test_the_target_is_up(prometheus: Callable[[str], Any]) -> None:
     until(lambda: prometheus('sum(up{job="sparklio-backend"})') == {(): 1.0}, within=20, every=0.3)
 
 
-def test_counts_by_promql_are_those_of_the_api(studio: Studio, prometheus: Callable[[str], Any]) -> None:
+def test_counts_by_promql_are_those_of_the_api(studio: StudioProcess, prometheus: Callable[[str], Any]) -> None:
     runs = [studio.ended(studio.submit(kind)) for kind in ("product_content", "content_review", "product_content")]
     settled(prometheus, 'max(sparklio_last_event_timestamp_seconds{signal="workflow_finished"}) > bool 0', {(): 1.0})
     settled(

@@ -1,4 +1,4 @@
-"""A studio in the test's own process, on a real database, asking a scripted model server; and what it told."""
+"""A studio in the test's own process, on a real database, asking a scripted model server; and what it recorded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.database import Database, Run, Usage
 from app.database.repositories import runs
 from app.llm.factory import open_model
 from app.settings import Settings
-from app.workflows.service import Studio
+from app.workflows.service import WorkflowService
 from events import (
     LLMCalled,
     WorkflowFinished,
@@ -33,18 +33,18 @@ NewSettings = Callable[..., Settings]
 BRIEF = {"product": "wireless earbuds", "features": ["noise cancelling"], "audience": "commuters"}
 
 
-def suits(asked: Asked) -> Answer:
+def matching_answer(asked: Asked) -> Answer:
     """Answer a request in the form that it wants: a text, or something that fits its schema."""
     wanted = asked.body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
-        return says(json.dumps(filled(wanted["json_schema"]["schema"])))
+        return says(json.dumps(example_of_schema(wanted["json_schema"]["schema"])))
     if asked.body.get("tool_choice") == "required":
         [*_, tool] = asked.body["tools"]
-        return calls(tool["function"]["name"], filled(tool["function"]["parameters"]))
+        return calls(tool["function"]["name"], example_of_schema(tool["function"]["parameters"]))
     return says("Hear the music, not the train.")
 
 
-def filled(schema: dict[str, Any]) -> Any:
+def example_of_schema(schema: dict[str, Any]) -> Any:
     """Make the first thing that fits a JSON schema."""
     defined = schema.get("$defs", {})
 
@@ -63,28 +63,28 @@ def filled(schema: dict[str, Any]) -> Any:
     return fill(schema)
 
 
-def in_order(*answers: Answer | None) -> Callable[[Asked], Answer]:
-    """Answer one request after the other as told; None, and everything after the last, as suits it."""
+def answers_in_order(*answers: Answer | None) -> Callable[[Asked], Answer]:
+    """Answer one request after the other as recorded; None, and everything after the last, as matching_answer it."""
     waiting = list(answers)
 
     def choose(asked: Asked) -> Answer:
-        told = waiting.pop(0) if waiting else None
-        return suits(asked) if told is None else told
+        recorded = waiting.pop(0) if waiting else None
+        return matching_answer(asked) if recorded is None else recorded
 
     return choose
 
 
 @dataclass
-class Told:
-    """What was told about runs and model calls."""
+class RecordedEvents:
+    """What was recorded about runs and model calls."""
 
     started: list[WorkflowStarted] = field(default_factory=list)
     resumed: list[WorkflowResumed] = field(default_factory=list)
     finished: list[WorkflowFinished] = field(default_factory=list)
     calls: list[LLMCalled] = field(default_factory=list)
 
-    def balances(self) -> None:
-        """See that every run that started finished, each told once, none still counted as active."""
+    def assert_balanced(self) -> None:
+        """See that every run that started finished, each recorded once, none still counted as active."""
         started = Counter(event.run_id for event in self.started)
         finished = Counter(event.run_id for event in self.finished)
         assert started == finished
@@ -93,30 +93,30 @@ class Told:
 
 
 @contextmanager
-def listening() -> Iterator[Told]:
-    """Collect what is told while the block runs."""
-    told = Told()
+def record_events() -> Iterator[RecordedEvents]:
+    """Collect what is recorded while the block runs."""
+    recorded = RecordedEvents()
     with ExitStack() as stack:
         for signal, into in (
-            (workflow_started, told.started),
-            (workflow_resumed, told.resumed),
-            (workflow_finished, told.finished),
-            (llm_called, told.calls),
+            (workflow_started, recorded.started),
+            (workflow_resumed, recorded.resumed),
+            (workflow_finished, recorded.finished),
+            (llm_called, recorded.calls),
         ):
             stack.enter_context(signal.connected_to(into.append))
-        yield told
+        yield recorded
 
 
 @dataclass
-class Life:
+class InProcessStudio:
     """A studio between its start and its stop."""
 
-    studio: Studio
+    service: WorkflowService
     database: Database
 
     async def submit(self, workflow_type: str = "product_content", brand: str = "Acme Audio") -> str:
         """Queue a run and give its id."""
-        return (await self.studio.submit(workflow_type, brand, BRIEF)).id
+        return (await self.service.submit(workflow_type, brand, BRIEF)).id
 
     async def run(self, run_id: str) -> Run:
         """Read a run."""
@@ -127,9 +127,9 @@ class Life:
 
     async def ended(self, run_id: str, within: float = 20.0) -> Run:
         """Wait for a run's end and read it."""
-        return await self.become(run_id, ("completed", "failed", "cancelled", "abandoned"), within)
+        return await self.wait_for_status(run_id, ("completed", "failed", "cancelled", "abandoned"), within)
 
-    async def become(self, run_id: str, statuses: Sequence[str], within: float = 20.0) -> Run:
+    async def wait_for_status(self, run_id: str, statuses: Sequence[str], within: float = 20.0) -> Run:
         """Wait until a run has one of these statuses and read it."""
         deadline = monotonic() + within
         while (run := await self.run(run_id)).status not in statuses:
@@ -139,12 +139,12 @@ class Life:
 
 
 def spent(finished: WorkflowFinished) -> Usage:
-    """Read what a run was told to have spent."""
+    """Read what a run was recorded to have spent."""
     return Usage(finished.llm_calls, finished.prompt_tokens, finished.completion_tokens, finished.cost)
 
 
 @asynccontextmanager
-async def living(settings: Settings) -> AsyncIterator[Life]:
+async def running_studio(settings: Settings) -> AsyncIterator[InProcessStudio]:
     """Start a studio; stop it when the block ends."""
     async with AsyncExitStack() as parts:
         database = Database(settings)
@@ -152,7 +152,7 @@ async def living(settings: Settings) -> AsyncIterator[Life]:
         await database.upgrade()
         llm = await open_model(settings)
         parts.push_async_callback(llm.close)
-        studio = Studio(database, llm, settings)
-        await studio.start()
-        parts.push_async_callback(studio.stop)
-        yield Life(studio, database)
+        service = WorkflowService(database, llm, settings)
+        await service.start()
+        parts.push_async_callback(service.stop)
+        yield InProcessStudio(service, database)

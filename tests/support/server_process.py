@@ -14,7 +14,7 @@ import httpx
 
 from tests.support.studio import until
 
-SHIFTED = """\
+CLOCK_SHIFT = """\
 import time
 
 real = time.time, time.time_ns
@@ -23,23 +23,25 @@ time.time_ns = lambda: real[1]() + {seconds} * 10**9
 """
 
 
-def living_at(seconds: int, folder: Path) -> dict[str, str]:
+def environment_with_shifted_clock(seconds: int, folder: Path) -> dict[str, str]:
     """Give variables by which every Python process has a clock so many seconds ahead, before it loads anything.
 
     The machine's own clock is no test's to set, and libfaketime (0.9.10) breaks ``time.sleep`` besides.
     """
-    (folder / "sitecustomize.py").write_text(SHIFTED.format(seconds=seconds))
+    (folder / "sitecustomize.py").write_text(CLOCK_SHIFT.format(seconds=seconds))
     return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 @contextmanager
-def served(url: str, command: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> Iterator[None]:
+def running_server(
+    url: str, command: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path
+) -> Iterator[None]:
     """Run Python with these arguments until the block ends, which begins when the address answers."""
     with log.open("w") as said:
         process = subprocess.Popen([sys.executable, *command], cwd=cwd, env=environment, stdout=said, stderr=said)
     with process:
         try:
-            until(lambda: answered(url, process, log), within=60)
+            until(lambda: is_answering(url, process, log), within=60)
             yield
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -48,7 +50,7 @@ def served(url: str, command: Sequence[str], cwd: Path, environment: Mapping[str
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-def answered(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
+def is_answering(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
     """Tell whether somebody answers there, whatever."""
     assert process.poll() is None, log.read_text()
     try:

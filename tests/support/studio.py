@@ -41,7 +41,7 @@ def until(condition: Callable[[], Any], within: float = 30.0, every: float = 0.0
     return answer
 
 
-class Studio:
+class StudioProcess:
     """One server process; its data lies in ``directory``, so another one can take it up."""
 
     def __init__(self, directory: Path, port: int, **settings: object) -> None:

@@ -9,7 +9,7 @@ from pydantic_ai.usage import RequestUsage
 
 from events import context_built, context_truncated
 
-JUDGED_FROM = 256  # tokens; below, what the chat format adds or leaves out weighs too much to judge by
+MIN_TOKENS_TO_JUDGE = 256  # tokens; below, what the chat format adds or leaves out weighs too much to judge by
 
 
 def estimate(text: str) -> int:
@@ -18,13 +18,13 @@ def estimate(text: str) -> int:
     return round(plain / 4 + (len(text) - plain) / 1.5)
 
 
-def cut_in_silence(guess: int, counted: int | None) -> bool:
+def truncated_silently(guess: int, counted: int | None) -> bool:
     """Tell whether a provider answered for less than it was sent: it counted under half of a cautious guess.
 
     Ollama drops the front of a prompt that is longer than its window and answers as if nothing were; it counts what is
     left, a little over half of the window. Neither its answer nor its status shows it.
     """
-    return counted is not None and guess >= JUDGED_FROM and 0 < counted < guess / 2
+    return counted is not None and guess >= MIN_TOKENS_TO_JUDGE and 0 < counted < guess / 2
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Context:
             return
         self.told = True
         counted = usage.input_tokens if usage is not None and usage.input_tokens > 0 else None
-        silent = cut_in_silence(self.guess, counted)
+        silent = truncated_silently(self.guess, counted)
         tokens = self.guess if counted is None or silent else counted
         wanted = tokens * (self.size + self.dropped) / self.size if self.size else 0.0
         context_built.emit(

@@ -8,7 +8,7 @@ from pydantic_ai import exceptions as ai
 from app.llm.unavailable import ModelUnavailable
 
 from .error_types import timed_out
-from .tools import ToolBroken
+from .tools import ToolFailed
 
 # From the particular to the general: the first that fits is told.
 # fmt: off
@@ -26,7 +26,7 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ai.UsageLimitExceeded,       "{model} goes on calling tools: try again, or {other}"),
     (ai.UnexpectedModelBehavior,  "{model} does not answer in the form that was asked for: try again, or {other}"),
     (ValidationError,             "the server of {model} gives no proper answer: try again, or {other}"),
-    (ToolBroken,                  "{error}: the studio's log says where"),
+    (ToolFailed,                  "{error}: the studio's log says where"),
     (ModelUnavailable,            "{error}"),
 )
 # fmt: on

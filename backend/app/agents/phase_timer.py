@@ -13,7 +13,7 @@ FIRST: tuple[Phase, ...] = ("llm", "tool")
 """Whose a moment is when both go on: tools that a model called run between its calls, so few are both."""
 
 
-class Phases:
+class PhaseTimer:
     """A clock that always runs for one phase: what is open, or the agent itself.
 
     Sums of durations would count parallel calls twice. Each stretch between two changes is counted once instead, so

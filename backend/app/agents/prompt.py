@@ -8,14 +8,14 @@ from typing import NamedTuple
 from .registry import AgentSpec
 from .schemas import Assignment
 
-UNKNOWN_WINDOW = 4096  # tokens; what Ollama takes when nobody says otherwise, and it drops the front of longer prompts
-WIDEST = 16_384
-RESERVED = 512  # tokens for the answer, a second try and what the chat format adds
-LONGEST_NAME = 60  # bytes of a name in the closing sentence
-UNNAMED = {"brand": "this brand", "product": "product", "audience": "everybody"}
+DEFAULT_WINDOW = 4096  # tokens; what Ollama takes when nobody says otherwise, and it drops the front of longer prompts
+MAX_WINDOW = 16_384
+RESERVED_TOKENS = 512  # tokens for the answer, a second try and what the chat format adds
+MAX_NAME_BYTES = 60  # bytes of a name in the closing sentence
+NAME_PLACEHOLDERS = {"brand": "this brand", "product": "product", "audience": "everybody"}
 
 
-class Composed(NamedTuple):
+class Prompt(NamedTuple):
     """A prompt, and how many bytes of its material were left out of it."""
 
     text: str
@@ -27,10 +27,10 @@ def room(window: int | None) -> int:
 
     No tokenizer is asked: those of today's models make a token of a byte at worst, so what fits as bytes fits.
     """
-    return min(window or UNKNOWN_WINDOW, WIDEST) - RESERVED
+    return min(window or DEFAULT_WINDOW, MAX_WINDOW) - RESERVED_TOKENS
 
 
-def compose(spec: AgentSpec, assignment: Assignment, found: Mapping[str, str], window: int | None) -> Composed:
+def compose(spec: AgentSpec, assignment: Assignment, found: Mapping[str, str], window: int | None) -> Prompt:
     """Write the prompt of one execution: a line each, the longest ones shortened where it must be."""
     lines = [
         ("Brand", assignment.brand),
@@ -43,14 +43,15 @@ def compose(spec: AgentSpec, assignment: Assignment, found: Mapping[str, str], w
     ]
     told = [(label, cleaned) for label, text in lines if (cleaned := one_line(text))]
     names = {
-        name: cut(one_line(getattr(assignment, name)), LONGEST_NAME) or unnamed for name, unnamed in UNNAMED.items()
+        name: cut(one_line(getattr(assignment, name)), MAX_NAME_BYTES) or unnamed
+        for name, unnamed in NAME_PLACEHOLDERS.items()
     }
     task, form = f"Task: {assignment.task}\n", f"\n{spec.form.format(**names)}"
     fixed = size(spec.instructions) + size(task) + size(form) + sum(size(f"{label}: \n") for label, _ in told)
     texts = shortened([text for _, text in told], room(window) - fixed)
     dropped = sum(size(text) for _, text in told) - sum(map(size, texts))
     lines_kept = "".join(f"{label}: {text}\n" for (label, _), text in zip(told, texts, strict=True))
-    return Composed(task + lines_kept + form, dropped)
+    return Prompt(task + lines_kept + form, dropped)
 
 
 def one_line(text: str) -> str:

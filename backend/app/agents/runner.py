@@ -23,7 +23,7 @@ from . import tools
 from .context import Context, estimate
 from .error_messages import reason
 from .error_types import cause, timed_out
-from .phase_timer import Phases
+from .phase_timer import PhaseTimer
 from .prompt import compose, size
 from .registry import AGENTS, AgentSpec, Review
 from .schemas import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
@@ -53,7 +53,7 @@ async def execute(
     """
     spec, spent = AGENTS[agent_name], usage if usage is not None else Spent()
     with agent_run(agent_name=agent_name, task=assignment.task) as run:
-        desk = tools.Desk(library, assignment.brand)
+        desk = tools.ToolContext(library, assignment.brand)
         try:
             with charged(run, spent, desk.phases):
                 output = await ask(spec, assignment, model, desk, spent, window or model.context_window)
@@ -73,7 +73,7 @@ async def execute(
 
 
 @contextmanager
-def charged(run: ActiveSpan, spent: Spent, phases: Phases) -> Iterator[None]:
+def charged(run: ActiveSpan, spent: Spent, phases: PhaseTimer) -> Iterator[None]:
     """Add up what an execution cost and what its time went to, however the block is left.
 
     What it cost is what its calls told: one that was cut off has cost something too, and no count is past all reason.
@@ -94,7 +94,7 @@ def charged(run: ActiveSpan, spent: Spent, phases: Phases) -> Iterator[None]:
 
 
 async def ask(  # noqa: PLR0917 - its caller hands over all that it has
-    spec: AgentSpec, assignment: Assignment, model: Model, desk: tools.Desk, spent: Spent, window: int | None
+    spec: AgentSpec, assignment: Assignment, model: Model, desk: tools.ToolContext, spent: Spent, window: int | None
 ) -> str | BaseModel:
     """Look up, build the context, ask; an answer that does not fit is asked for again."""
     found = {name: await tools.use(name, desk) for name in spec.tools}
@@ -105,7 +105,7 @@ async def ask(  # noqa: PLR0917 - its caller hands over all that it has
     try:
         answer = await made(spec.name, calls_tools).run(
             prompt,
-            model=Counted(instrument(model), spent, desk.phases, context),
+            model=CountingModel(instrument(model), spent, desk.phases, context),
             deps=desk,
             model_settings=ModelSettings(
                 max_tokens=THINKING if calls_tools else spec.max_tokens, temperature=spec.temperature, seed=SEED
@@ -129,14 +129,14 @@ def members(model: Model) -> list[Model]:
 
 
 @lru_cache
-def made(name: str, calls_tools: bool) -> Agent[tools.Desk, Any]:
+def made(name: str, calls_tools: bool) -> Agent[tools.ToolContext, Any]:
     """Make a pydantic-ai agent of a row of the roster, with its tools if the model can call them."""
     spec = AGENTS[name]
-    agent: Agent[tools.Desk, Any] = Agent(
+    agent: Agent[tools.ToolContext, Any] = Agent(
         name=name,
         instructions=spec.instructions,
         output_type=spec.output_type or str,
-        deps_type=tools.Desk,
+        deps_type=tools.ToolContext,
         tools=[tools.offered(tool) for tool in spec.tools] if calls_tools else [],
         retries=RETRIES,
     )
@@ -158,13 +158,13 @@ def tidy(text: str, *, cut_off: bool = False) -> str:
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2 else text
 
 
-class Counted(WrapperModel):
+class CountingModel(WrapperModel):
     """A model that counts its calls for one execution, times them, and sees what became of the context.
 
     pydantic-ai counts those calls alone that were answered.
     """
 
-    def __init__(self, wrapped: Model, spent: Spent, phases: Phases, context: Context) -> None:
+    def __init__(self, wrapped: Model, spent: Spent, phases: PhaseTimer, context: Context) -> None:
         super().__init__(wrapped)
         self._spent = spent
         self._phases = phases

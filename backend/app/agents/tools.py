@@ -17,43 +17,43 @@ from events import tool_called
 from events.bus.failures import error_location
 from events.bus.span import outcome_of
 
-from .phase_timer import Phases
+from .phase_timer import PhaseTimer
 from .schemas import Library
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Desk:
+class ToolContext:
     """What a tool may use: the library, for one brand; and the clock that its use is counted by."""
 
     library: Library
     brand: str
-    phases: Phases = field(default_factory=Phases)
+    phases: PhaseTimer = field(default_factory=PhaseTimer)
 
 
-class ToolBroken(Exception):
+class ToolFailed(Exception):
     """A tool failed; the message names it and the kind of failure."""
 
 
-async def brand_facts(desk: Desk) -> str:
+async def brand_facts(desk: ToolContext) -> str:
     """Look up what is known of the brand: description, audience, tone."""
     return await desk.library.brand_facts(desk.brand)
 
 
-async def earlier_copy(desk: Desk) -> str:
+async def earlier_copy(desk: ToolContext) -> str:
     """Look up what was written for the brand before."""
     return "\n".join(await desk.library.earlier_copy(desk.brand))
 
 
-TOOLS: dict[str, Callable[[Desk], Awaitable[str]]] = {"brand_facts": brand_facts, "earlier_copy": earlier_copy}
+TOOLS: dict[str, Callable[[ToolContext], Awaitable[str]]] = {"brand_facts": brand_facts, "earlier_copy": earlier_copy}
 
 
-async def use(name: str, desk: Desk) -> str:
+async def use(name: str, desk: ToolContext) -> str:
     """Run a tool and tell it.
 
     Raises:
-        ToolBroken: it failed.
+        ToolFailed: it failed.
     """
     failure: BaseException | None = None
     began = perf_counter()
@@ -63,7 +63,7 @@ async def use(name: str, desk: Desk) -> str:
     except Exception as error:
         failure = error
         log.warning("tool %s failed with %s at %s", name, type(error).__name__, error_location(error))
-        raise ToolBroken(f"the tool {name} failed ({type(error).__name__})") from error
+        raise ToolFailed(f"the tool {name} failed ({type(error).__name__})") from error
     except BaseException as error:
         failure = error
         raise
@@ -76,10 +76,10 @@ async def use(name: str, desk: Desk) -> str:
         )
 
 
-def offered(name: str) -> Tool[Desk]:
+def offered(name: str) -> Tool[ToolContext]:
     """Make a tool something that a model can call."""
 
-    async def call(context: RunContext[Desk]) -> str:
+    async def call(context: RunContext[ToolContext]) -> str:
         return await use(name, context.deps) or "nothing is stored"
 
     return Tool(call, takes_ctx=True, name=name, description=TOOLS[name].__doc__)

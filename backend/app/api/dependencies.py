@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Request
 
 from app.database import Database
 from app.llm.factory import LLM
-from app.workflows.service import Studio
+from app.workflows.service import WorkflowService
 
 MAX_PAGE = 100
 
@@ -21,13 +21,13 @@ def _llm(request: Request) -> LLM:
     return cast("LLM", request.app.state.llm)
 
 
-def _studio(request: Request) -> Studio:
-    return cast("Studio", request.app.state.studio)
+def _studio(request: Request) -> WorkflowService:
+    return cast("WorkflowService", request.app.state.studio)
 
 
-TheDatabase = Annotated[Database, Depends(_database)]
-TheLLM = Annotated[LLM, Depends(_llm)]
-TheStudio = Annotated[Studio, Depends(_studio)]
+DatabaseDep = Annotated[Database, Depends(_database)]
+LLMDep = Annotated[LLM, Depends(_llm)]
+WorkflowServiceDep = Annotated[WorkflowService, Depends(_studio)]
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to give at most")]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="How many to leave out first")]

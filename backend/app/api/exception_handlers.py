@@ -12,15 +12,15 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from app.database import DatabaseUnavailable
-from app.database.repositories.brands import BrandInUse, BrandTaken
-from app.workflows.service import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
+from app.database.repositories.brands import BrandInUse, BrandNameTaken
+from app.workflows.service import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
 
 from .schemas.responses import Problem
 
 logger = logging.getLogger(__name__)
 
 
-class UnknownBrand(Exception):
+class BrandNotFound(Exception):
     """No brand has that id."""
 
     def __init__(self, brand_id: int) -> None:
@@ -29,11 +29,11 @@ class UnknownBrand(Exception):
 
 # fmt: off
 CODES: dict[type[Exception], int] = {
-    UnknownWorkflow:     404,
-    UnknownRun:          404,
-    UnknownBrand:        404,
-    RunEnded:            409,
-    BrandTaken:          409,
+    WorkflowNotFound:     404,
+    RunNotFound:          404,
+    BrandNotFound:        404,
+    RunAlreadyEnded:            409,
+    BrandNameTaken:          409,
     BrandInUse:          409,
     IdempotencyConflict: 422,  # as draft-ietf-httpapi-idempotency-key-header has it, section 2.7
 }

@@ -25,7 +25,7 @@ class Usage(NamedTuple):
     """USD, of the calls whose price is known; None where none is."""
 
 
-class Model(DeclarativeBase):
+class Base(DeclarativeBase):
     """The tables of the studio."""
 
     # Named constraints: a later migration has to be able to drop them on both databases.
@@ -51,7 +51,7 @@ def _one_of(column: str, values: object) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(map(repr, get_args(values)))})", name=column)
 
 
-class Brand(Model):
+class Brand(Base):
     """Whom the studio writes for."""
 
     __tablename__ = "brands"
@@ -64,7 +64,7 @@ class Brand(Model):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Run(Model):
+class Run(Base):
     """One run of a workflow for a brand; its id is the id of the durable workflow too."""
 
     __tablename__ = "runs"
@@ -104,7 +104,7 @@ class Run(Model):
         return verdicts[-1:] == ["rejected"]
 
 
-class Step(Model):
+class Step(Base):
     """One agent's part of a run, with everything that all its attempts spent."""
 
     __tablename__ = "steps"

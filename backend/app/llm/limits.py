@@ -12,7 +12,7 @@ from pydantic_ai.settings import ModelSettings, merge_model_settings
 
 from events.bridges.pydantic_ai import instrument
 
-from .embedded.remote import Lent
+from .embedded.remote import RemoteEmbeddedServer
 from .embedded.server import EmbeddedServer
 
 # The model likes to say again what it has read or said. A sampler of llama.cpp's makes it ever less likely to repeat
@@ -24,8 +24,8 @@ ONE_PARAGRAPH = ModelSettings(
 )
 
 
-class Limited(WrapperModel):
-    """A model whose calls end in time, and whose SDK makes them once: what is made again is made by `Retrying`.
+class TimeoutModel(WrapperModel):
+    """A model whose calls end in time, and whose SDK makes them once: what is made again is made by `RetryingModel`.
 
     pydantic-ai keeps the time itself for a model that stands alone. In a chain it would ask the innermost model for its
     limit, which knows none: there it is kept here (``in_chain``).
@@ -64,7 +64,7 @@ class Embedded(WrapperModel):
     cancelled call went on for as long as its answer was long.
     """
 
-    def __init__(self, wrapped: OpenAIChatModel, server: EmbeddedServer | Lent) -> None:
+    def __init__(self, wrapped: OpenAIChatModel, server: EmbeddedServer | RemoteEmbeddedServer) -> None:
         super().__init__(wrapped)
         self._chat = wrapped
         self._streaming = instrument(wrapped)  # each attempt is told, with the time of its first token

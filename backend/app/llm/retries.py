@@ -32,7 +32,7 @@ PASSING = (
 """What may be over at the next try; used up quotas, refusals and limits of time are not."""
 
 
-class Retrying(WrapperModel):
+class RetryingModel(WrapperModel):
     """A model whose failed calls are made again, after as long a wait as the provider asks for or an ever longer one.
 
     It gives up after so many retries, and sooner where the next wait would pass the limit of the whole call: a provider

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.agents.registry import AGENTS
 from app.monitoring.processes import sharing
-from app.settings import metrics_folder
+from app.settings import metrics_dir_from_environment
 from app.workflows.definitions import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
 from metrics.diagnostics.check import check_budget
@@ -21,7 +21,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 
 registry = CollectorRegistry()
 PlatformCollector(registry=registry)
-workers = sharing(registry, metrics_folder())
+workers = sharing(registry, metrics_dir_from_environment())
 
 subscription = subscribe(
     CATALOGUE,

@@ -16,10 +16,10 @@ from functools import partial
 from dotenv import load_dotenv
 
 from app import logs
-from app.server.sockets import CannotStart, listening
+from app.server.sockets import StartupError, listening
 from app.server.supervisor import refuse, supervise
 from app.server.uvicorn_server import serve
-from app.settings import Settings, SettingsInvalid, load_settings, unknown_settings
+from app.settings import InvalidSettings, Settings, load_settings, unknown_settings
 
 log = logging.getLogger("app")
 
@@ -44,7 +44,7 @@ def main(args: list[str]) -> int:
             if settings.workers > 1:
                 return asyncio.run(supervise(settings, args, listener, scraped, ready))
             asyncio.run(serve(settings, listener, scraped, ready=ready))
-    except (SettingsInvalid, CannotStart) as error:
+    except (InvalidSettings, StartupError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - what a person at a terminal reads
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

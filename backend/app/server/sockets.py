@@ -14,7 +14,7 @@ import uvicorn
 BACKLOG = 2048
 
 
-class CannotStart(Exception):
+class StartupError(Exception):
     """The studio cannot start; the message is one line: the thing, the value, the way out."""
 
 
@@ -23,7 +23,7 @@ def listening(host: str, port: int, setting: str = "SPARKLIO_PORT") -> Generator
     """Hold a port, named by a setting. Connections wait from now on, until the studio serves them.
 
     Raises:
-        CannotStart: it is taken, or not to be had.
+        StartupError: it is taken, or not to be had.
     """
     where = f"{host}:{port}"
     try:
@@ -32,7 +32,7 @@ def listening(host: str, port: int, setting: str = "SPARKLIO_PORT") -> Generator
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise CannotStart(
+        raise StartupError(
             f"Cannot listen on {where}: {error.strerror}; set SPARKLIO_HOST to another address."
         ) from None
     with listener:
@@ -46,7 +46,7 @@ def listening(host: str, port: int, setting: str = "SPARKLIO_PORT") -> Generator
                 reason, way_out = "another program listens there", f"stop it, or set {setting} to another port"
             else:
                 reason, way_out = str(error.strerror), f"set SPARKLIO_HOST or {setting} to another one"
-            raise CannotStart(f"Cannot listen on {where}: {reason}; {way_out}.") from None
+            raise StartupError(f"Cannot listen on {where}: {reason}; {way_out}.") from None
         yield listener
 
 

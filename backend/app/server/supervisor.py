@@ -21,11 +21,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 
-from app.llm.embedded.remote import Lent
-from app.llm.embedded.server import EmbeddedServer, ModelMissing
+from app.llm.embedded.remote import RemoteEmbeddedServer
+from app.llm.embedded.server import EmbeddedServer, ModelNotInstalled
 from app.llm.unavailable import ModelUnavailable
-from app.server.sockets import CannotStart
-from app.server.uvicorn_server import told_to_stop
+from app.server.sockets import StartupError
+from app.server.uvicorn_server import stop_on_signals
 from app.settings import Settings
 
 log = logging.getLogger("app")
@@ -53,17 +53,17 @@ class Shared:
     listener: socket.socket
     scraped: socket.socket
     folder: Path
-    model: Lent | None
+    model: RemoteEmbeddedServer | None
 
 
 def refuse(settings: Settings) -> None:
     """Refuse what several workers cannot do.
 
     Raises:
-        CannotStart: the database is a SQLite file.
+        StartupError: the database is a SQLite file.
     """
     if settings.workers > 1 and settings.sqlite_file is not None:
-        raise CannotStart(
+        raise StartupError(
             f"SPARKLIO_WORKERS = {settings.workers} needs PostgreSQL: SQLite ({settings.sqlite_file}) lets one process"
             " write at a time; set SPARKLIO_DATABASE_URL=postgresql://user:password@host/name, or SPARKLIO_WORKERS=1."
         )
@@ -79,20 +79,20 @@ async def supervise(
     """Run so many workers until told to stop; the answer is the exit code.
 
     Raises:
-        CannotStart: the embedded model does not load.
+        StartupError: the embedded model does not load.
     """
     with ExitStack() as parts:
         folder = settings.metrics_dir or parts.enter_context(folder_of_a_run())
         server = await lend(settings)
         if server is not None:
             parts.callback(server.stop)
-        model = None if server is None else Lent(server.address, server.key)
+        model = None if server is None else RemoteEmbeddedServer(server.address, server.key)
         workers = Workers(
             Shared(
                 settings=settings, arguments=arguments, listener=listener, scraped=scraped, folder=folder, model=model
             )
         )
-        with told_to_stop(workers.stop):
+        with stop_on_signals(workers.stop):
             watching = asyncio.create_task(watch(server)) if server is not None else None
             try:
                 return await workers.run(settings.workers, ready)
@@ -233,7 +233,7 @@ async def lend(settings: Settings) -> EmbeddedServer | None:
     """Start the embedded model, if it is wanted and installed; without it each worker says so.
 
     Raises:
-        CannotStart: it does not load.
+        StartupError: it does not load.
     """
     if "embedded" not in settings.models:
         return None
@@ -241,10 +241,10 @@ async def lend(settings: Settings) -> EmbeddedServer | None:
     server = EmbeddedServer()
     try:
         await asyncio.to_thread(server.start)
-    except ModelMissing:
+    except ModelNotInstalled:
         return None
     except ModelUnavailable as error:
-        raise CannotStart(str(error)) from None
+        raise StartupError(str(error)) from None
     return server
 
 

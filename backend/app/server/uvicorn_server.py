@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from app.llm.embedded.remote import Lent
-from app.server.sockets import BACKLOG, CannotStart
+from app.llm.embedded.remote import RemoteEmbeddedServer
+from app.server.sockets import BACKLOG, StartupError
 from app.settings import Settings
 
 _REQUESTS_WITHIN = 3  # seconds for answers under way when the studio is told to stop
@@ -23,7 +23,7 @@ async def serve(
     scraped: socket.socket,
     *,
     ready: Callable[[], None],
-    model: Lent | None = None,
+    model: RemoteEmbeddedServer | None = None,
     stops: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> None:
     """Serve until a signal comes.
@@ -37,13 +37,13 @@ async def serve(
         stops: Is given the function that a signal calls, for who has another way to be told.
 
     Raises:
-        CannotStart: the database, the model or the workflow engine cannot be used.
+        StartupError: the database, the model or the workflow engine cannot be used.
     """
     # Here, not above: they take a second, and a taken port is told at once.
     from app.database import DatabaseUnavailable
     from app.llm.factory import ModelUnavailable
     from app.main import create_app, lifespan
-    from app.workflows.service import StudioUnavailable
+    from app.workflows.service import WorkflowEngineUnavailable
 
     app = create_app(settings)
     app.state.metrics_listener = scraped
@@ -60,12 +60,12 @@ async def serve(
     )
     stop = server.stop_or(asyncio.current_task())
     stops(stop)
-    with told_to_stop(stop):
+    with stop_on_signals(stop):
         try:
             async with lifespan(app):
                 await server.serve(sockets=[listener])
-        except (DatabaseUnavailable, ModelUnavailable, StudioUnavailable) as error:
-            raise CannotStart(str(error)) from None
+        except (DatabaseUnavailable, ModelUnavailable, WorkflowEngineUnavailable) as error:
+            raise StartupError(str(error)) from None
 
 
 class _Server(uvicorn.Server):
@@ -98,7 +98,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def told_to_stop(stop: Callable[[], None]) -> Generator[None]:
+def stop_on_signals(stop: Callable[[], None]) -> Generator[None]:
     """Call ``stop()`` at Ctrl-C and at a service manager's signal while the block runs."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dotenv import load_dotenv
 
 from app import logs
-from app.llm.embedded.remote import Lent
-from app.server.sockets import CannotStart
+from app.llm.embedded.remote import RemoteEmbeddedServer
+from app.server.sockets import StartupError
 from app.server.uvicorn_server import serve
-from app.settings import SettingsInvalid, load_settings
+from app.settings import InvalidSettings, load_settings
 
 
 def main() -> int:
@@ -30,14 +30,14 @@ def main() -> int:
         load_dotenv(".env")
         listener = socket.socket(fileno=given["listener"])
         scraped = listener if given["scraped"] == given["listener"] else socket.socket(fileno=given["scraped"])
-        model = Lent(**given["model"]) if given["model"] else None
+        model = RemoteEmbeddedServer(**given["model"]) if given["model"] else None
 
         def ready() -> None:
             os.write(given["ready"], b"\n")
             os.close(given["ready"])
 
         asyncio.run(serve(settings, listener, scraped, ready=ready, model=model, stops=stop_with_input))
-    except (SettingsInvalid, CannotStart) as error:
+    except (InvalidSettings, StartupError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - what a person at a terminal reads
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -1,7 +1,7 @@
 """DBOS, kept behind a few functions: workflows that outlive their process.
 
 DBOS is one a process. It remembers which workflows were queued and begun, and which of their steps are done; what it
-starts again after a crash is `carry_on`, the one workflow function that it knows. What a run is and how it fares is
+starts again after a crash is `run_workflow`, the one workflow function that it knows. What a run is and how it fares is
 told by its row, not by DBOS.
 """
 
@@ -37,7 +37,7 @@ _perform: Callable[[str], Awaitable[None]] | None = None
 
 
 @DBOS.workflow(name="sparklio.run")
-async def carry_on(run_id: str) -> None:
+async def run_workflow(run_id: str) -> None:
     """Do what is left of a run. DBOS calls it: from the queue, and again after a crash."""
     if _perform is None:
         raise asyncio.CancelledError  # between two lives of the studio: the next start takes it up
@@ -103,7 +103,7 @@ async def destroy() -> None:
 async def enqueue(run_id: str) -> None:
     """Queue a run; a second time is nothing."""
     with SetWorkflowID(run_id):
-        await DBOS.enqueue_workflow_async(QUEUE, carry_on, run_id)
+        await DBOS.enqueue_workflow_async(QUEUE, run_workflow, run_id)
 
 
 async def cancel(run_id: str) -> None:

@@ -14,7 +14,7 @@ from events.bus.failures import error_location
 
 from . import dbos_client
 from .definitions import WORKFLOWS
-from .run_state import CANCELLED, Ending, Ledger
+from .run_state import CANCELLED, RunOutcome, RunTransitions
 from .steps import StepFailed, Steps
 
 log = logging.getLogger("app.workflows")
@@ -29,13 +29,13 @@ class Held:
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Performer:
+class RunExecutor:
     """Performs runs, and knows which ones it is performing.
 
     The time limit is for the work of one process: the time between two starts of the studio does not count.
     """
 
-    def __init__(self, ledger: Ledger, steps: Steps, time_limit: float) -> None:
+    def __init__(self, ledger: RunTransitions, steps: Steps, time_limit: float) -> None:
         self._ledger = ledger
         self._steps = steps
         self._time_limit = time_limit
@@ -102,19 +102,19 @@ class Performer:
             raise asyncio.CancelledError from None
         await self._ledger.end(run_id, ending)
 
-    async def _carry_out(self, run: Run) -> Ending:
+    async def _carry_out(self, run: Run) -> RunOutcome:
         try:
             async with asyncio.timeout(self._time_limit) as limit:
-                return Ending(status="completed", output=await self._stages(run))
+                return RunOutcome(status="completed", output=await self._stages(run))
         except StepFailed as failure:
-            return Ending(status="failed", error=str(failure), kind=failure.kind)
+            return RunOutcome(status="failed", error=str(failure), kind=failure.kind)
         except Exception as error:
             if limit.expired():
                 reason = f"The run passed its time limit of {self._time_limit:g} seconds (SPARKLIO_RUN_TIME_LIMIT)."
-                return Ending(status="failed", error=reason, kind="TimeLimitPassed")
+                return RunOutcome(status="failed", error=reason, kind="TimeLimitPassed")
             log.error("run %s failed with %s at %s", run.id, type(error).__name__, error_location(error))  # noqa: TRY400 - its message may quote a prompt
             reason = f"The studio failed with {type(error).__name__}; its log says where."
-            return Ending(status="failed", error=reason, kind=type(error).__name__)
+            return RunOutcome(status="failed", error=reason, kind=type(error).__name__)
 
     async def _stages(self, run: Run) -> dict[str, Any]:
         workflow = WORKFLOWS[run.workflow_type]

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class Slot:
+class ExecutorLock:
     """A name that no other living process has."""
 
     def __init__(self, directory: Path, name: str, descriptor: int) -> None:
@@ -29,7 +29,7 @@ class Slot:
         os.close(self._descriptor)
 
 
-def take(directory: Path, prefix: str | None = None) -> Slot:
+def take(directory: Path, prefix: str | None = None) -> ExecutorLock:
     """Take the first free name: the host's, and a number.
 
     Raises:
@@ -42,7 +42,7 @@ def take(directory: Path, prefix: str | None = None) -> Slot:
         name = f"{prefix}-{number}"
         descriptor = _lock(directory / f"{name}.lock", create=True)
         if descriptor is not None:
-            return Slot(directory, name, descriptor)
+            return ExecutorLock(directory, name, descriptor)
         number += 1
 
 
@@ -51,13 +51,13 @@ def host() -> str:
     return re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
 
 
-def was_here(directory: Path, executor_id: str) -> bool:
+def has_lock_file(directory: Path, executor_id: str) -> bool:
     """Tell whether an executor of this name ever took its lock in this directory."""
     return Path(executor_id).name == executor_id and (directory / f"{executor_id}.lock").exists()
 
 
 @contextmanager
-def left_behind(directory: Path, executor_id: str) -> Iterator[bool]:
+def lock_if_dead(directory: Path, executor_id: str) -> Iterator[bool]:
     """Hold the name of another executor while the block runs; False where its process lives or was never here."""
     if Path(executor_id).name != executor_id:
         yield False

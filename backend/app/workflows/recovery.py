@@ -14,7 +14,7 @@ from dbos import WorkflowStatus
 from app.database import Run
 
 from . import dbos_client, executor_locks
-from .run_state import CANCELLED, Ending, Ledger
+from .run_state import CANCELLED, RunOutcome, RunTransitions
 
 log = logging.getLogger("app.workflows")
 
@@ -24,7 +24,7 @@ _GRACE = timedelta(seconds=60)  # past its time limit a living process ends a ru
 class Recovery:
     """Looks once at every run that has not ended."""
 
-    def __init__(self, ledger: Ledger, slot: executor_locks.Slot, time_limit: float) -> None:
+    def __init__(self, ledger: RunTransitions, slot: executor_locks.ExecutorLock, time_limit: float) -> None:
         self._ledger = ledger
         self._slot = slot
         self._patience = timedelta(seconds=time_limit) + _GRACE
@@ -51,17 +51,17 @@ class Recovery:
         elif status.status in {"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}:
             kind = "TooManyAttempts" if status.status.startswith("MAX") else "WorkflowFailed"
             reason = f"The workflow engine gave the run up: {status.status.lower().replace('_', ' ')}."
-            await self._ledger.end(run.id, Ending(status="failed", error=reason, kind=kind))
+            await self._ledger.end(run.id, RunOutcome(status="failed", error=reason, kind=kind))
         elif status.status == "SUCCESS":
             # Its row is changed first, so this run ended between our two looks, or its row was changed by hand.
             reason = "The workflow ended, but its end was not stored."
-            await self._ledger.end(run.id, Ending(status="failed", error=reason, kind="EndNotStored"))
+            await self._ledger.end(run.id, RunOutcome(status="failed", error=reason, kind="EndNotStored"))
 
     async def _under_way(self, run: Run, status: WorkflowStatus) -> None:
         executor = status.executor_id or ""
         if executor == self._slot.executor_id and status.app_version == dbos_client.VERSION:
             return  # DBOS starts it again
-        with executor_locks.left_behind(self._slot.directory, executor) as gone:
+        with executor_locks.lock_if_dead(self._slot.directory, executor) as gone:
             if gone:
                 # The name is held meanwhile: nobody can come to life under it and take its runs up as well.
                 now = (await dbos_client.statuses([run.id])).get(run.id)
@@ -79,13 +79,13 @@ class Recovery:
         """Tell whether an executor's process lives on this machine; one elsewhere is judged by its age alone."""
         if not executor_id or executor_id == self._slot.executor_id:
             return False
-        with executor_locks.left_behind(self._slot.directory, executor_id) as gone:
-            return not gone and executor_locks.was_here(self._slot.directory, executor_id)
+        with executor_locks.lock_if_dead(self._slot.directory, executor_id) as gone:
+            return not gone and executor_locks.has_lock_file(self._slot.directory, executor_id)
 
     def _is_old(self, moment: datetime | None) -> bool:
         return moment is None or moment + self._patience < datetime.now(UTC)
 
     async def _abandon(self, run: Run) -> None:
         reason = "The process that ran it is gone, and its time limit has passed."
-        if await self._ledger.end(run.id, Ending(status="abandoned", error=reason, kind="ProcessGone")):
+        if await self._ledger.end(run.id, RunOutcome(status="abandoned", error=reason, kind="ProcessGone")):
             log.warning("run %s is abandoned: its process is gone", run.id)

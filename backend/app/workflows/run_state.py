@@ -24,11 +24,11 @@ from events import (
 from events.bus.fields import WorkflowStatus
 
 from .definitions import WORKFLOWS
-from .shield import uninterrupted
+from .shield import run_shielded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class RunOutcome:
     """How a run ended: ``error`` is for its reader, ``kind`` names it for listeners."""
 
     status: WorkflowStatus
@@ -37,7 +37,7 @@ class Ending:
     output: dict[str, Any] | None = None
 
 
-CANCELLED = Ending(status="cancelled")
+CANCELLED = RunOutcome(status="cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class StepRecord:
     cost: float | None
 
 
-class Ledger:
+class RunTransitions:
     """Changes the rows of runs and tells what changed."""
 
     def __init__(self, database: Database) -> None:
@@ -69,22 +69,22 @@ class Ledger:
 
     async def begin(self, run_id: str) -> Run | None:
         """Begin a run, or resume it; None when it has ended."""
-        return await uninterrupted(self._begin(run_id))
+        return await run_shielded(self._begin(run_id))
 
-    async def end(self, run_id: str, ending: Ending) -> bool:
+    async def end(self, run_id: str, ending: RunOutcome) -> bool:
         """End a run that is under way; False when it had ended before."""
-        return await uninterrupted(self._end(run_id, ending, only_queued=False))
+        return await run_shielded(self._end(run_id, ending, only_queued=False))
 
-    async def end_queued(self, run_id: str, ending: Ending) -> bool:
+    async def end_queued(self, run_id: str, ending: RunOutcome) -> bool:
         """End a run that nobody has begun; False when somebody has.
 
         It leaves the queue and ends in one transaction and both are told, so that as many runs finish as start.
         """
-        return await uninterrupted(self._end(run_id, ending, only_queued=True))
+        return await run_shielded(self._end(run_id, ending, only_queued=True))
 
     async def save_step(self, run: Run, record: StepRecord) -> None:
         """Store one attempt at a step, and tell it."""
-        await uninterrupted(self._save_step(run, record))
+        await run_shielded(self._save_step(run, record))
 
     def leave(self, run_id: str) -> None:
         """Tell that a run begun here is no longer performed here, unless its end was told."""
@@ -92,7 +92,7 @@ class Ledger:
         if run is not None:
             workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
 
-    def tell_oldest(self) -> None:
+    def emit_oldest_runs(self) -> None:
         """Tell how long the oldest run of each workflow has been under way here. Any thread may ask."""
         now = datetime.now(UTC)
         oldest = dict.fromkeys(WORKFLOWS, 0.0)
@@ -131,7 +131,7 @@ class Ledger:
                 workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
             return run
 
-    async def _end(self, run_id: str, ending: Ending, *, only_queued: bool) -> bool:
+    async def _end(self, run_id: str, ending: RunOutcome, *, only_queued: bool) -> bool:
         async with self._turn:
             async with self._database.session() as session, session.begin():
                 now = datetime.now(UTC)
@@ -166,7 +166,7 @@ def _tell_start(run: Run) -> None:
     workflow_started.emit(run_id=run.id, workflow_type=run.workflow_type, queue_wait=_queue_wait(run))
 
 
-def _tell_end(run: Run, ending: Ending) -> None:
+def _tell_end(run: Run, ending: RunOutcome) -> None:
     spent = run.usage
     workflow_finished.emit(
         run_id=run.id,

@@ -17,34 +17,34 @@ from app.settings import Settings
 
 from . import dbos_client, dbos_engine, executor_locks
 from .definitions import WORKFLOWS
-from .executor import Performer
+from .executor import RunExecutor
 from .recovery import Recovery
-from .run_state import CANCELLED, Ledger
+from .run_state import CANCELLED, RunTransitions
 from .steps import Steps
 
 _CANCEL_WITHIN = 10.0  # seconds for a run to store what it spent before its end is told without it
 _STOP_WITHIN = 5.0  # the same, for all runs together, when the process ends
 
 
-class StudioUnavailable(Exception):
+class WorkflowEngineUnavailable(Exception):
     """The studio cannot start; the message is one line: the thing, the cause, the way out."""
 
 
-class UnknownWorkflow(Exception):
+class WorkflowNotFound(Exception):
     """No workflow has that name."""
 
     def __init__(self, workflow_type: str) -> None:
         super().__init__(f"There is no workflow {workflow_type!r}; choose one of {', '.join(sorted(WORKFLOWS))}.")
 
 
-class UnknownRun(Exception):
+class RunNotFound(Exception):
     """No run has that id."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"There is no run {run_id!r}; GET /api/v1/runs lists them.")
 
 
-class RunEnded(Exception):
+class RunAlreadyEnded(Exception):
     """The run has ended, so there is nothing to cancel."""
 
     def __init__(self, run: Run) -> None:
@@ -62,29 +62,29 @@ class IdempotencyConflict(Exception):
         self.run = run
 
 
-class Studio:
+class WorkflowService:
     """Runs workflows. One a process, because DBOS is one a process."""
 
     def __init__(self, database: Database, llm: LLM, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._ledger = Ledger(database)
+        self._ledger = RunTransitions(database)
         steps = Steps(self._ledger, llm, BrandLibrary(database), settings.llm_window)
-        self._performer = Performer(self._ledger, steps, settings.run_time_limit)
-        self._slot: executor_locks.Slot | None = None
+        self._performer = RunExecutor(self._ledger, steps, settings.run_time_limit)
+        self._slot: executor_locks.ExecutorLock | None = None
         self.dbos_engine = dbos_engine.make(settings.dbos_database_url)
 
     async def start(self) -> None:
         """Take an executor slot, start DBOS, and take up what was left behind.
 
         Raises:
-            StudioUnavailable: the data directory or the tables of the workflow engine cannot be written.
+            WorkflowEngineUnavailable: the data directory or the tables of the workflow engine cannot be written.
         """
         settings = self._settings
         try:
             self._slot = executor_locks.take(settings.data_dir / "executors", _prefix(settings))
         except OSError as error:
-            raise StudioUnavailable(
+            raise WorkflowEngineUnavailable(
                 f"The data directory cannot be used ({error.filename}): {error.strerror}; "
                 "make it writable, or set SPARKLIO_DATA_DIR to another."
             ) from None
@@ -101,7 +101,7 @@ class Studio:
         except SQLAlchemyError as error:
             await self.stop()
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise StudioUnavailable(
+            raise WorkflowEngineUnavailable(
                 f"The tables of the workflow engine cannot be used: {cause}; "
                 "make the database writable, or set SPARKLIO_DATABASE_URL to another."
             ) from error
@@ -119,9 +119,9 @@ class Studio:
         self._slot.release()
         self._slot = None
 
-    def tell_oldest(self) -> None:
+    def emit_oldest_runs(self) -> None:
         """Tell how long the oldest run of each workflow has been under way in this process."""
-        self._ledger.tell_oldest()
+        self._ledger.emit_oldest_runs()
 
     async def submit(
         self, workflow_type: str, brand: str, brief: Mapping[str, Any], idempotency_key: str | None = None
@@ -129,11 +129,11 @@ class Studio:
         """Queue a run; with the key of an earlier one, give that one.
 
         Raises:
-            UnknownWorkflow: there is no such workflow.
+            WorkflowNotFound: there is no such workflow.
             IdempotencyConflict: the key's run was asked for in other words.
         """
         if workflow_type not in WORKFLOWS:
-            raise UnknownWorkflow(workflow_type)
+            raise WorkflowNotFound(workflow_type)
         brief = dict(brief)
         try:
             async with self._database.session() as session, session.begin():
@@ -160,12 +160,12 @@ class Studio:
         """Cancel a run: in the queue at once, under way as soon as its model call has stopped.
 
         Raises:
-            UnknownRun: there is no such run.
-            RunEnded: it has ended, before or while it was being cancelled.
+            RunNotFound: there is no such run.
+            RunAlreadyEnded: it has ended, before or while it was being cancelled.
         """
         run = await self._known(run_id)
         if run.finished_at is not None:
-            raise RunEnded(run)
+            raise RunAlreadyEnded(run)
         here = await self._performer.cancel(run_id, _CANCEL_WITHIN)
         if not here and not await self._ledger.end_queued(run_id, CANCELLED):
             # It left the queue this moment, or another process has it: DBOS tells that one.
@@ -178,13 +178,13 @@ class Studio:
             await self._ledger.end(run_id, CANCELLED)  # nobody has it, or nobody answers for it
             run = await self._known(run_id)
         if run.status != "cancelled":
-            raise RunEnded(run)
+            raise RunAlreadyEnded(run)
         return run
 
     async def _known(self, run_id: str) -> Run:
         run = await self._ledger.run(run_id)
         if run is None:
-            raise UnknownRun(run_id)
+            raise RunNotFound(run_id)
         return run
 
     async def _ended(self, run_id: str, within: float) -> Run:

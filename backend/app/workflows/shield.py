@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+async def run_shielded(work: Coroutine[Any, Any, T]) -> T:
     """Await ``work`` to its end, also when this task is cancelled meanwhile; then pass the cancellation on.
 
     A transaction torn between its commit and the telling of it would be told never, or twice.

@@ -18,7 +18,7 @@ from events.bus.failures import error_location
 
 from . import dbos_client
 from .definitions import Step
-from .run_state import Ledger, StepRecord
+from .run_state import RunTransitions, StepRecord
 
 log = logging.getLogger("app.workflows")
 
@@ -34,7 +34,7 @@ class StepFailed(Exception):
 class Steps:
     """Does steps with one model and one library."""
 
-    def __init__(self, ledger: Ledger, llm: LLM, library: Library, window: int | None = None) -> None:
+    def __init__(self, ledger: RunTransitions, llm: LLM, library: Library, window: int | None = None) -> None:
         self._window = window  # tokens that the model takes, where the settings say
         self._ledger = ledger
         self._llm = llm

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agents import AgentFailed, Assignment, execute
-from app.agents.context import JUDGED_FROM, cut_in_silence, estimate
-from app.agents.phase_timer import Phases
+from app.agents.context import MIN_TOKENS_TO_JUDGE, estimate, truncated_silently
+from app.agents.phase_timer import PhaseTimer
 from app.agents.prompt import compose, size
 from app.agents.registry import AGENTS
 from app.llm.factory import LLM, open_model
@@ -121,17 +121,17 @@ def test_an_estimate_counts_letters_not_bytes() -> None:
 @given(text=st.text(max_size=400), counted=st.none() | st.integers(-5, 10_000))
 def test_little_is_never_said_to_be_cut(text: str, counted: int | None) -> None:
     """And an unknown count says nothing."""
-    if cut_in_silence(estimate(text), counted):
+    if truncated_silently(estimate(text), counted):
         assert counted is not None
         assert 0 < counted < estimate(text) / 2
-        assert estimate(text) >= JUDGED_FROM
+        assert estimate(text) >= MIN_TOKENS_TO_JUDGE
 
 
 def test_each_moment_is_one_phases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parallel uses of tools count once, and a model's call takes precedence."""
     clock = iter([0.0, 1.0, 2.0, 4.0, 5.0, 7.0, 8.0, 9.0, 9.0])
     monkeypatch.setattr("app.agents.phase_timer.perf_counter", lambda: next(clock))
-    phases = Phases()  # 0
+    phases = PhaseTimer()  # 0
     with phases.of("tool"), phases.of("tool"), phases.of("llm"):  # from 1, from 2, from 4
         pass  # to 5, to 7, to 8
     assert (phases.seconds("tool"), phases.seconds("llm")) == (6.0, 1.0)

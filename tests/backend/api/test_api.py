@@ -17,13 +17,13 @@ import pytest
 from fastapi import FastAPI
 
 from app import api
-from app.api.routers import health
+from app.api.routers import health, page
 from app.database import Database, Run
 from app.database.repositories import brands, runs
 from app.llm.factory import ModelUnavailable
 from app.settings import Settings
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.service import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
+from app.workflows.service import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
 
 ASKED = {"product": "wireless earbuds", "features": ["noise cancelling"], "audience": "commuters"}
 BRIEF: dict[str, Any] = {"brand": "Acme Audio", **ASKED}
@@ -38,7 +38,7 @@ class PaperStudio:
 
     async def submit(self, workflow_type: str, brand: str, brief: Mapping[str, Any], key: str | None) -> Run:
         if workflow_type not in WORKFLOWS:
-            raise UnknownWorkflow(workflow_type)
+            raise WorkflowNotFound(workflow_type)
         try:
             async with self.database.session() as session, session.begin():
                 whose = await brands.get_or_create(session, brand)
@@ -61,9 +61,9 @@ class PaperStudio:
             ended = await runs.finish(session, run_id, "cancelled", None, None, datetime.now(UTC))
             run = await runs.get(session, run_id)
         if run is None:
-            raise UnknownRun(run_id)
+            raise RunNotFound(run_id)
         if not ended:
-            raise RunEnded(run)
+            raise RunAlreadyEnded(run)
         return run
 
 
@@ -543,4 +543,4 @@ async def test_every_link_of_the_start_page_leads_somewhere(client: httpx.AsyncC
 
 
 def test_start_page_travels_with_the_package() -> None:
-    assert Path(api.__file__).with_name("start_page.html").is_file()
+    assert Path(page.__file__).with_name("start_page.html").is_file()

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import BrandLibrary, Database, DatabaseUnavailable, Model, Run, Usage
+from app.database import Base, BrandLibrary, Database, DatabaseUnavailable, Run, Usage
 from app.database.engine import alembic_config
 from app.database.repositories import brands, runs
 from app.settings import Settings
@@ -58,11 +58,11 @@ async def save(session: AsyncSession, run_id: str, **fields: Any) -> None:
 async def test_migrations_build_exactly_the_models(database: Database) -> None:
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        return list(compare_metadata(context, Model.metadata))
+        return list(compare_metadata(context, Base.metadata))
 
     def constraints(connection: Connection) -> set[str | None]:
         found = inspect(connection)
-        return {check["name"] for table in Model.metadata.tables for check in found.get_check_constraints(table)}
+        return {check["name"] for table in Base.metadata.tables for check in found.get_check_constraints(table)}
 
     async with database.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
@@ -327,12 +327,12 @@ async def test_two_brands_never_share_a_name(database: Database) -> None:
         await brands.create(session, name="Acme")
         other = await brands.create(session, name="Other")
     async with database.session() as session:
-        with pytest.raises(brands.BrandTaken, match="'Acme' is there already"):
+        with pytest.raises(brands.BrandNameTaken, match="'Acme' is there already"):
             await brands.create(session, name="Acme")
     async with database.session() as session:
         found = await brands.get(session, other.id)
         assert found is not None
-        with pytest.raises(brands.BrandTaken, match="'Acme' is there already"):
+        with pytest.raises(brands.BrandNameTaken, match="'Acme' is there already"):
             await brands.update(session, found, name="Acme")
 
 
@@ -393,10 +393,10 @@ async def test_key_belongs_to_the_run_that_came_first(database: Database) -> Non
     assert len({run_id for run_id, _ in told}) == 1
     assert sum(new for _, new in told) == 1
     async with database.session() as session:
-        first = await runs.by_idempotency_key(session, "key")
+        first = await runs.get_by_idempotency_key(session, "key")
         assert first is not None
         assert first.brand.name == "Acme Audio"
-        assert await runs.by_idempotency_key(session, "another") is None
+        assert await runs.get_by_idempotency_key(session, "another") is None
         assert (await runs.page(session, limit=9, offset=0))[1] == 1
 
 

@@ -20,7 +20,7 @@ from pydantic_ai import Agent
 from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS, AgentFailed, Assignment, Spent, execute
-from app.llm.embedded.server import ALIAS, EmbeddedServer, ModelMissing, find_model
+from app.llm.embedded.server import ALIAS, EmbeddedServer, ModelNotInstalled, find_model_file
 from app.llm.factory import LLM, ModelUnavailable, embedded, open_model
 from app.settings import Settings
 from events import agent_finished, llm_called, tool_called
@@ -301,8 +301,8 @@ async def test_without_its_packages_the_studio_has_a_model_that_says_what_is_mis
     monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)  # how Python marks a package that cannot be imported
-    with pytest.raises(ModelMissing):
-        find_model()
+    with pytest.raises(ModelNotInstalled):
+        find_model_file()
     llm = await open_model(Settings())
     assert llm.name == ALIAS
     with pytest.raises(ModelUnavailable, match=r"make setup.*SPARKLIO_LLM") as missing:

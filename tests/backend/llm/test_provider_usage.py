@@ -18,10 +18,10 @@ from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
 
-from app.llm.limits import Limited
+from app.llm.limits import TimeoutModel
 from app.llm.output_schema import fits
 from app.llm.prices import price
-from app.llm.retries import Retrying
+from app.llm.retries import RetryingModel
 from events.bridges.pydantic_ai import instrument, record_response_headers
 from metrics import CATALOGUE, subscribe
 from tests.support.model_adapters import SERVERS, model_at
@@ -146,8 +146,8 @@ async def test_metrics_are_what_the_provider_bills(provider: str, name: str, par
     server.behaviour = behaviour
     client = await parts.enter_async_context(create_async_httpx2_client())
     client.event_hooks = {"response": [record_response_headers]}
-    retrying = Retrying(instrument(model_at(provider, server, client)), 1, LIMIT)
-    model = instrument(Limited(retrying, LIMIT), price=price, fits=fits)
+    retrying = RetryingModel(instrument(model_at(provider, server, client)), 1, LIMIT)
+    model = instrument(TimeoutModel(retrying, LIMIT), price=price, fits=fits)
     registry = CollectorRegistry()
     with subscribe(ROWS, registry, namespace="sparklio"):
         with suppress(AgentRunError):

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.settings import Settings, SettingsInvalid, load_settings
+from app.settings import InvalidSettings, Settings, load_settings
 from tests.backend.server.test_launcher import launched, one_line_of
-from tests.support.studio import Studio
+from tests.support.studio import StudioProcess
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,9 @@ def model(free_port: Callable[[], int]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def studio(
     model: dict[str, str], tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Studio]:
+) -> Iterator[StudioProcess]:
     """Give a studio that asks scrapers for a token."""
-    with Studio(tmp_path_factory.mktemp("studio"), free_port(), metrics_token="geheim", **model) as started:
+    with StudioProcess(tmp_path_factory.mktemp("studio"), free_port(), metrics_token="geheim", **model) as started:
         yield started
 
 
@@ -43,7 +43,7 @@ def studio(
         ("DELETE", "/metrics/", 405),
     ],
 )
-def test_the_studio_answers_scrapers_with_the_token(studio: Studio, method: str, path: str, status: int) -> None:
+def test_the_studio_answers_scrapers_with_the_token(studio: StudioProcess, method: str, path: str, status: int) -> None:
     answer = studio.client.request(method, path, headers={"Authorization": "Bearer geheim"})
     assert answer.status_code == status
     assert bool(answer.content) == (method != "HEAD")
@@ -52,7 +52,7 @@ def test_the_studio_answers_scrapers_with_the_token(studio: Studio, method: str,
 
 
 @pytest.mark.slow
-def test_metrics_are_documented_once_and_left_out_of_the_http_families(studio: Studio) -> None:
+def test_metrics_are_documented_once_and_left_out_of_the_http_families(studio: StudioProcess) -> None:
     described = studio.client.get("/openapi.json").json()["paths"]
     assert {path: [*methods] for path, methods in described.items() if "metrics" in path} == {"/metrics": ["get"]}
     text = studio.client.get("/metrics", headers={"Authorization": "Bearer geheim"}).text
@@ -65,7 +65,7 @@ def test_a_port_of_its_own_serves_the_metrics_and_nothing_else(
     model: dict[str, str], tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     port, own = free_port(), free_port()
-    with Studio(tmp_path, port, metrics_port=own, **model) as studio, httpx.Client() as client:
+    with StudioProcess(tmp_path, port, metrics_port=own, **model) as studio, httpx.Client() as client:
         assert f"http://127.0.0.1:{own}/metrics" in studio.output
         assert studio.client.get("/metrics").status_code == 404
         assert "/metrics" not in studio.client.get("/openapi.json").json()["paths"]
@@ -100,5 +100,5 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "geheim" not in f"{settings!r} {settings}"
     for name in ("TOKEN", "PASSWORD"):
         monkeypatch.setenv(f"SPARKLIO_METRICS_{name}", "  ")
-    with pytest.raises(SettingsInvalid, match="not shown"):
+    with pytest.raises(InvalidSettings, match="not shown"):
         load_settings()

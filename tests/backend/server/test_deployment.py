@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from metrics.__main__ import main
-from tests.support.in_process_studio import suits
+from tests.support.in_process_studio import matching_answer
 from tests.support.openai_server import OpenAIServer
-from tests.support.server_process import living_at, served
-from tests.support.studio import Studio
+from tests.support.server_process import environment_with_shifted_clock, running_server
+from tests.support.studio import StudioProcess
 
 pytestmark = pytest.mark.slow
 
@@ -20,21 +20,21 @@ TOKEN, PASSWORD = "hush-token", "hush-password"
 
 
 @pytest.fixture
-def new_studio(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., Studio]]:
-    with OpenAIServer(suits) as model:
+def new_studio(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., StudioProcess]]:
+    with OpenAIServer(matching_answer) as model:
         given = {"llm": "openai:scripted", "llm_base_url": model.base_url}
-        yield lambda **settings: Studio(tmp_path, free_port(), **given, **settings)
+        yield lambda **settings: StudioProcess(tmp_path, free_port(), **given, **settings)
 
 
 def test_a_studio_that_reloads_is_found(
-    new_studio: Callable[..., Studio], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    new_studio: Callable[..., StudioProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``uvicorn app.main:app --reload``: its counters begin at zero when a file changes, and it says so before."""
     studio, log, watched = new_studio(), tmp_path / "log", tmp_path / "watched"
     watched.mkdir()
     port = studio.url.rpartition(":")[2]
     command = ["-m", "uvicorn", "app.main:app", "--port", port, "--reload", "--reload-dir", str(watched)]
-    with studio.client, served(f"{studio.url}/health/live", command, tmp_path, studio.environment, log):
+    with studio.client, running_server(f"{studio.url}/health/live", command, tmp_path, studio.environment, log):
         assert studio.ended(studio.submit("brand_identity"))["status"] == "completed"
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
     finding, last = capsys.readouterr().out.splitlines()
@@ -47,13 +47,13 @@ def test_a_studio_that_reloads_is_found(
 def test_a_studio_whose_clock_is_not_the_databases_is_found(
     seconds: int,
     way: str,
-    new_studio: Callable[..., Studio],
+    new_studio: Callable[..., StudioProcess],
     new_postgres: Callable[[], str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """At its start by PostgreSQL's clock, from outside by the one here."""
     studio = new_studio(database_url=new_postgres())
-    studio.environment |= living_at(seconds, studio.directory)
+    studio.environment |= environment_with_shifted_clock(seconds, studio.directory)
     with studio:
         assert studio.total("setup_faults_total", fault="clock") == 1
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
@@ -64,7 +64,7 @@ def test_a_studio_whose_clock_is_not_the_databases_is_found(
 
 
 def test_a_healthy_studio_that_asks_for_a_secret_tells_how_to_give_it(
-    new_studio: Callable[..., Studio], capsys: pytest.CaptureFixture[str]
+    new_studio: Callable[..., StudioProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without it, with the token, and with the password in the address; neither is ever shown."""
     with new_studio(metrics_token=TOKEN, metrics_password=PASSWORD) as studio:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.in_process_studio import in_order, suits
+from tests.support.in_process_studio import answers_in_order, matching_answer
 from tests.support.openai_server import OpenAIServer, stalls
-from tests.support.studio import Studio, until
+from tests.support.studio import StudioProcess, until
 
 pytestmark = pytest.mark.slow
 
@@ -25,17 +25,17 @@ FreePort = Callable[[], int]
 
 @pytest.fixture
 def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(suits) as server:
+    with OpenAIServer(matching_answer) as server:
         yield server
 
 
 @pytest.fixture
-def new_studio(model: OpenAIServer, tmp_path: Path, free_port: FreePort) -> Callable[..., Studio]:
+def new_studio(model: OpenAIServer, tmp_path: Path, free_port: FreePort) -> Callable[..., StudioProcess]:
     """Studios with one data directory and the scripted model, each on a port of its own."""
 
-    def make(port: int | None = None, **settings: object) -> Studio:
+    def make(port: int | None = None, **settings: object) -> StudioProcess:
         given = {"llm": "openai:scripted", "llm_base_url": model.base_url, **settings}
-        return Studio(tmp_path, port or free_port(), **given)
+        return StudioProcess(tmp_path, port or free_port(), **given)
 
     return make
 
@@ -136,7 +136,9 @@ def test_a_model_that_is_misspelt_is_named(tmp_path: Path, free_port: FreePort) 
     assert "SPARKLIO_LLM" in one_line_of(launched(tmp_path, port=free_port(), llm="nonsense"))
 
 
-def test_a_studio_without_its_model_starts_and_says_so(new_studio: Callable[..., Studio], free_port: FreePort) -> None:
+def test_a_studio_without_its_model_starts_and_says_so(
+    new_studio: Callable[..., StudioProcess], free_port: FreePort
+) -> None:
     with new_studio(llm_base_url=f"http://127.0.0.1:{free_port()}/v1") as studio:
         until(lambda: [line for line in studio.lines if " WARNING " in line])
         assert studio.call("GET", "/health").status_code == 503
@@ -149,17 +151,17 @@ def test_a_studio_without_its_model_starts_and_says_so(new_studio: Callable[...,
 
 
 def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
-    model: OpenAIServer, new_studio: Callable[..., Studio], tmp_path: Path
+    model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
 ) -> None:
     """It stops in seconds, with exit code 0 and no traceback; the run is neither failed nor cancelled."""
 
-    def stop(studio: Studio, how: signal.Signals, asked: int) -> None:
+    def stop(studio: StudioProcess, how: signal.Signals, asked: int) -> None:
         until(lambda: model.tally.requests == asked)
         assert studio.end(how, within=10) == 0
         assert "Traceback" not in studio.output
         assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
 
-    model.behaviour = in_order(None, stalls(), stalls())
+    model.behaviour = answers_in_order(None, stalls(), stalls())
     with new_studio() as studio:
         run_id = studio.submit("product_content")
         stop(studio, signal.SIGTERM, asked=2)
@@ -167,7 +169,7 @@ def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
         stop(studio, signal.SIGINT, asked=3)
     assert model.tally.disconnects == 2
 
-    model.behaviour = suits
+    model.behaviour = matching_answer
     with new_studio() as studio:
         run = studio.ended(run_id)
         assert run["status"] == "completed"
@@ -176,10 +178,10 @@ def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
 
 
 def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
-    model: OpenAIServer, new_studio: Callable[..., Studio], tmp_path: Path
+    model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
 ) -> None:
     """The run is counted once, its tokens are whole, and what was done is not done again."""
-    model.behaviour = in_order(None, stalls())
+    model.behaviour = answers_in_order(None, stalls())
     with new_studio() as studio:
         run_id = studio.submit("product_content")
         until(lambda: model.tally.requests == 2)
@@ -188,7 +190,7 @@ def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
         studio.end(signal.SIGKILL)
     assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
 
-    model.behaviour = suits
+    model.behaviour = matching_answer
     with new_studio() as studio:
         run = studio.ended(run_id)
         assert run["status"] == "completed"
@@ -204,17 +206,17 @@ def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
 
 
 def test_a_second_studio_leaves_the_runs_of_the_first_alone(
-    model: OpenAIServer, new_studio: Callable[..., Studio], tmp_path: Path
+    model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
 ) -> None:
     """On the same port it does not start; on another one it works beside the first, on the same data."""
-    model.behaviour = in_order(None, stalls())
+    model.behaviour = answers_in_order(None, stalls())
     with new_studio() as first:
         held = first.submit("product_content")
         until(lambda: model.tally.requests == 2)
         port = first.url.rpartition(":")[2]
         assert port in one_line_of(launched(tmp_path, port=port, llm="openai:any", llm_base_url=model.base_url))
 
-        model.behaviour = suits
+        model.behaviour = matching_answer
         with new_studio() as second:
             ended = second.ended(second.submit("brand_identity"))
             assert ended["status"] == "completed"
@@ -231,7 +233,9 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
             assert total == 2
 
 
-def test_a_studio_told_to_stop_while_it_starts_stops(new_studio: Callable[..., Studio], free_port: FreePort) -> None:
+def test_a_studio_told_to_stop_while_it_starts_stops(
+    new_studio: Callable[..., StudioProcess], free_port: FreePort
+) -> None:
     port = free_port()
     studio = new_studio(port)
     process = subprocess.Popen(
@@ -246,7 +250,7 @@ def test_a_studio_told_to_stop_while_it_starts_stops(new_studio: Callable[..., S
 
 
 def test_a_connection_made_while_the_studio_starts_is_served(
-    new_studio: Callable[..., Studio], free_port: FreePort
+    new_studio: Callable[..., StudioProcess], free_port: FreePort
 ) -> None:
     """The port is held from the first moment; who comes early waits."""
     port = free_port()
@@ -265,7 +269,7 @@ def test_a_connection_made_while_the_studio_starts_is_served(
 def test_uvicorn_runs_the_application_too(tmp_path: Path, model: OpenAIServer, free_port: FreePort) -> None:
     """``uvicorn app.main:app``: the settings come from the environment, the parts from the lifespan."""
     port = free_port()
-    studio = Studio(tmp_path, port, llm="openai:scripted", llm_base_url=model.base_url)
+    studio = StudioProcess(tmp_path, port, llm="openai:scripted", llm_base_url=model.base_url)
     command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
     process = subprocess.Popen(command, cwd=tmp_path, env=studio.environment, stderr=subprocess.PIPE, text=True)
     with process, studio.client:

@@ -21,9 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.server.supervisor import FOLDER
 from metrics.__main__ import main
-from tests.support.in_process_studio import suits
+from tests.support.in_process_studio import matching_answer
 from tests.support.openai_server import OpenAIServer
-from tests.support.studio import Studio, until
+from tests.support.studio import StudioProcess, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -32,17 +32,17 @@ Series = dict[tuple[str, ...], float]
 
 @pytest.fixture
 def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(suits) as server:
+    with OpenAIServer(matching_answer) as server:
         yield server
 
 
 @pytest.fixture
 def new_studio(
     model: OpenAIServer, tmp_path: Path, free_port: Callable[[], int], new_postgres: Callable[[], str]
-) -> Callable[..., Studio]:
-    def make(**settings: object) -> Studio:
+) -> Callable[..., StudioProcess]:
+    def make(**settings: object) -> StudioProcess:
         given = {"llm": "openai:scripted", "llm_base_url": model.base_url, "database_url": new_postgres(), **settings}
-        return Studio(tmp_path, free_port(), **given)
+        return StudioProcess(tmp_path, free_port(), **given)
 
     return make
 
@@ -98,7 +98,7 @@ def children_of(process: int, what: bytes) -> list[int]:
     return [child for child in children if what in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-def workers_of(studio: Studio) -> list[int]:
+def workers_of(studio: StudioProcess) -> list[int]:
     """Give the ids of a launcher's workers."""
     return children_of(studio.process.pid, b"app.server.worker")
 
@@ -122,7 +122,9 @@ def stopped(*processes: int) -> Iterator[None]:
 
 
 @pytest.mark.timeout(480)  # half a minute on an idle machine; four minutes were seen on one with six busy loops
-def test_every_worker_tells_what_is_stored_over_a_kill(new_studio: Callable[..., Studio], model: OpenAIServer) -> None:
+def test_every_worker_tells_what_is_stored_over_a_kill(
+    new_studio: Callable[..., StudioProcess], model: OpenAIServer
+) -> None:
     """Runs, tokens and calls are those stored and those the model server knows, before and after one dies by -9.
 
     Nothing here depends on how long a thing takes: what has to be under way is held, who must not act is stopped.
@@ -148,7 +150,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(new_studio: Callable[...,
 
         began = scraped(studio.url)["process_start_time_seconds",]
         held = Event()
-        model.behaviour = lambda asked: replace(suits(asked), once=held)
+        model.behaviour = lambda asked: replace(matching_answer(asked), once=held)
         with scraping(studio.url) as seen:
             runs += [studio.submit("brand_identity", brand=f"Brand {number}") for number in range(4)]
             until(lambda: active() == 4, within=60)  # one in each
@@ -188,7 +190,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(new_studio: Callable[...,
 
 
 def test_a_launcher_that_is_killed_takes_its_workers_along(
-    new_studio: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    new_studio: Callable[..., StudioProcess], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Their folder stays behind, and the next launcher removes it."""
     place = tmp_path / "t"
@@ -205,7 +207,7 @@ def test_a_launcher_that_is_killed_takes_its_workers_along(
     assert list(place.glob(f"{FOLDER}*")) == []
 
 
-def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., Studio]) -> None:
+def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., StudioProcess]) -> None:
     studio = new_studio(workers=2)
     studio.process = subprocess.Popen(
         [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
@@ -219,18 +221,18 @@ def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., St
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
-def test_workers_share_one_embedded_model(new_studio: Callable[..., Studio]) -> None:
+def test_workers_share_one_embedded_model(new_studio: Callable[..., StudioProcess]) -> None:
     """One server for all; killed, it comes back at its address and the next run is done."""
     with new_studio(workers=2, llm="embedded", llm_base_url="") as studio:
         launcher = studio.process.pid
-        [server] = children_of(launcher, b"server_process")
+        [server] = children_of(launcher, b"app.llm.embedded.process")
         assert studio.ended(studio.submit("brand_identity"))["status"] == "completed"
         os.kill(server, signal.SIGKILL)
         run = studio.ended(studio.submit("brand_identity"))
         assert run["status"] == "completed", run
-        [other] = children_of(launcher, b"server_process")
+        [other] = children_of(launcher, b"app.llm.embedded.process")
         assert other != server
-        assert [children_of(worker, b"server_process") for worker in workers_of(studio)] == [[], []]
+        assert [children_of(worker, b"app.llm.embedded.process") for worker in workers_of(studio)] == [[], []]
 
 
 def test_what_keeps_a_worker_from_starting_is_said_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
@@ -265,7 +267,7 @@ def launched(directory: Path, **settings: object) -> subprocess.CompletedProcess
     )
 
 
-def test_gunicorns_workers_share_a_folder_by_one_variable(new_studio: Callable[..., Studio]) -> None:
+def test_gunicorns_workers_share_a_folder_by_one_variable(new_studio: Callable[..., StudioProcess]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         studio = new_studio(metrics_dir=folder)
         port = studio.url.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""A scripted model server, settings that name it, and the balance of what is told."""
+"""A scripted model server, settings that name it, and the balance of what is recorded."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.support.in_process_studio import NewSettings, Told, listening, suits
+from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_answer, record_events
 from tests.support.openai_server import OpenAIServer
 
 
 @pytest.fixture
 def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(suits) as server:
+    with OpenAIServer(matching_answer) as server:
         yield server
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
-    """What is told during a test; at its end every run that started has finished, once."""
-    with listening() as told:
-        yield told
-    told.balances()
+def recorded() -> Iterator[RecordedEvents]:
+    """What is recorded during a test; at its end every run that started has finished, once."""
+    with record_events() as recorded:
+        yield recorded
+    recorded.assert_balanced()
 
 
 @pytest.fixture

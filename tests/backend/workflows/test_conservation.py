@@ -14,10 +14,17 @@ from prometheus_client import CollectorRegistry
 
 from app.workflows import dbos_client, recovery
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.service import RunEnded
+from app.workflows.service import RunAlreadyEnded
 from events import workflow_released, workflow_step_finished
 from metrics import CATALOGUE, subscribe
-from tests.support.in_process_studio import Life, NewSettings, Told, in_order, living, suits
+from tests.support.in_process_studio import (
+    InProcessStudio,
+    NewSettings,
+    RecordedEvents,
+    answers_in_order,
+    matching_answer,
+    running_studio,
+)
 from tests.support.openai_server import OpenAIServer, fails, says, stalls
 from tests.support.samples import samples
 from tests.support.wait import until
@@ -52,27 +59,27 @@ def books() -> Iterator[Books]:
 
 @pytest.mark.parametrize("workflow_type", WORKFLOWS)
 async def test_counts_add_up_however_runs_end(
-    workflow_type: str, model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+    workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
     """Completed, failed, out of time, cancelled under way and cancelled in the queue."""
-    async with living(new_settings(concurrency=1)) as life:
-        await life.ended(await life.submit(workflow_type))
+    async with running_studio(new_settings(concurrency=1)) as studio:
+        await studio.ended(await studio.submit(workflow_type))
         books.balance()
         model.behaviour = fails(400)
-        await life.ended(await life.submit(workflow_type))
+        await studio.ended(await studio.submit(workflow_type))
         books.balance()
-    async with living(new_settings(concurrency=1, run_time_limit=1.0)) as life:
+    async with running_studio(new_settings(concurrency=1, run_time_limit=1.0)) as studio:
         model.behaviour = stalls()
-        await life.ended(await life.submit(workflow_type))
+        await studio.ended(await studio.submit(workflow_type))
         books.balance()
-    async with living(new_settings(concurrency=1)) as life:
+    async with running_studio(new_settings(concurrency=1)) as studio:
         asked = model.tally.requests
-        run_id = await life.submit(workflow_type)
+        run_id = await studio.submit(workflow_type)
         await until(lambda: model.tally.requests > asked)
-        waiting = await life.submit(workflow_type)
+        waiting = await studio.submit(workflow_type)
         books.balance(active=1)
         for one in (waiting, run_id):
-            await life.studio.cancel(one)
+            await studio.service.cancel(one)
         books.balance()
     ends = {
         labels["status"]: v
@@ -83,62 +90,62 @@ async def test_counts_add_up_however_runs_end(
 
 
 async def test_a_studio_that_stops_lets_go_of_its_runs(
-    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
     """Nobody holds them until the next start; then they are active again, and end once."""
-    model.behaviour = in_order(None, stalls())
+    model.behaviour = answers_in_order(None, stalls())
     with workflow_released.captured() as released:
-        async with living(new_settings()) as life:
-            run_id = await life.submit()
+        async with running_studio(new_settings()) as studio:
+            run_id = await studio.submit()
             await until(lambda: model.tally.requests == 2)
             books.balance(active=1)
     assert [event.run_id for event in released] == [run_id]
     assert books.of("active_workflows", "product_content") == 0
-    model.behaviour = suits
-    async with living(new_settings()) as life:
-        assert (await life.ended(run_id)).status == "completed"
+    model.behaviour = matching_answer
+    async with running_studio(new_settings()) as studio:
+        assert (await studio.ended(run_id)).status == "completed"
         books.balance()
 
 
-async def taken_over(life: Life, model: OpenAIServer) -> str:
+async def taken_over(studio: InProcessStudio, model: OpenAIServer) -> str:
     """Have a run taken over, the way another process does it, while its first performance waits for the model."""
-    model.behaviour = in_order(None, says("Hear the music.", delay=0.5))
-    run_id = await life.submit("brand_identity")
+    model.behaviour = answers_in_order(None, says("Hear the music.", delay=0.5))
+    run_id = await studio.submit("brand_identity")
     await until(lambda: model.tally.requests == 2)
     await dbos_client.enqueue_again(run_id)
     return run_id
 
 
 async def test_a_run_taken_over_while_its_process_lives_leaves_that_process(
-    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
     with workflow_released.captured() as released:
-        async with living(new_settings()) as life:
-            run_id = await taken_over(life, model)
-            assert (await life.ended(run_id)).status == "completed"
+        async with running_studio(new_settings()) as studio:
+            run_id = await taken_over(studio, model)
+            assert (await studio.ended(run_id)).status == "completed"
             await until(lambda: len(released) == 1)
             books.balance()
-    assert [event.run_id for event in told.resumed] == [run_id]
+    assert [event.run_id for event in recorded.resumed] == [run_id]
 
 
 async def test_a_run_of_a_process_that_is_gone_for_good_is_abandoned_and_counted(
     model: OpenAIServer,
-    told: Told,
+    recorded: RecordedEvents,
     books: Books,
     new_settings: NewSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model.behaviour = in_order(None, stalls())
-    async with living(new_settings()) as life:
-        run_id = await life.submit()
+    model.behaviour = answers_in_order(None, stalls())
+    async with running_studio(new_settings()) as studio:
+        run_id = await studio.submit()
         await until(lambda: model.tally.requests == 2)
     for lock in (new_settings().data_dir / "executors").iterdir():
         lock.unlink()
     with sqlite3.connect(new_settings().data_dir / "studio.workflows.db") as memory:
         memory.execute("UPDATE workflow_status SET executor_id = 'elsewhere-0'")
     monkeypatch.setattr(recovery, "_GRACE", timedelta(days=-1))
-    async with living(new_settings()) as life:
-        assert (await life.ended(run_id)).status == "abandoned"
+    async with running_studio(new_settings()) as studio:
+        assert (await studio.ended(run_id)).status == "abandoned"
         books.balance()
     wasted = [
         v
@@ -149,14 +156,14 @@ async def test_a_run_of_a_process_that_is_gone_for_good_is_abandoned_and_counted
 
 
 async def test_what_a_run_spent_is_useful_unless_its_reviewer_rejects_the_work(
-    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
     """Booked when the run ends, not before."""
     model.behaviour = reviewed("approved")
-    async with living(new_settings()) as life:
-        await life.ended(await life.submit("brand_identity"))
+    async with running_studio(new_settings()) as studio:
+        await studio.ended(await studio.submit("brand_identity"))
         model.behaviour = reviewed("rejected")
-        await life.ended(await life.submit("brand_identity"))
+        await studio.ended(await studio.submit("brand_identity"))
     booked = {
         labels["outcome"]: v
         for labels, v in samples(books.registry, "workflow_tokens_total")
@@ -168,10 +175,10 @@ async def test_what_a_run_spent_is_useful_unless_its_reviewer_rejects_the_work(
 
 
 def reviewed(verdict: str) -> Callable[[Any], Any]:
-    """Answer as it suits, and reviewers with this verdict."""
+    """Answer each request in its own form, and reviewers with this verdict."""
 
     def choose(asked: Any) -> Any:
-        answer = suits(asked)
+        answer = matching_answer(asked)
         if not answer.tool_calls:
             return answer
         [(name, _)] = answer.tool_calls
@@ -181,12 +188,12 @@ def reviewed(verdict: str) -> Callable[[Any], Any]:
 
 
 async def test_steps_are_told_as_they_are_stored(
-    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
-    model.behaviour = in_order(None, stalls(), fails(400))
+    model.behaviour = answers_in_order(None, stalls(), fails(400))
     with workflow_step_finished.captured() as steps:
-        async with living(new_settings()) as life:
-            run = await life.ended(await life.submit("campaign"))
+        async with running_studio(new_settings()) as studio:
+            run = await studio.ended(await studio.submit("campaign"))
     assert sorted((event.step, event.status) for event in steps) == sorted((s.name, s.status) for s in run.steps)
     assert {event.run_id for event in steps} == {run.id}
     assert [event.duration for event in sorted(steps, key=lambda event: event.step)] == pytest.approx(
@@ -195,9 +202,9 @@ async def test_steps_are_told_as_they_are_stored(
 
 
 async def test_the_oldest_run_is_as_old_as_its_row_says(
-    model: OpenAIServer, told: Told, books: Books, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
-    """Read, not told: it grows from one render to the next, and is 0 when nothing runs."""
+    """Read, not recorded: it grows from one render to the next, and is 0 when nothing runs."""
     model.behaviour = stalls()
     registry = CollectorRegistry()
 
@@ -207,15 +214,15 @@ async def test_the_oldest_run_is_as_old_as_its_row_says(
     with subscribe(
         CATALOGUE, registry, namespace="sparklio", label_values={"workflow_type": WORKFLOWS}
     ) as subscription:
-        async with living(new_settings()) as life:
-            subscription.poll(life.studio.tell_oldest)
+        async with running_studio(new_settings()) as studio:
+            subscription.poll(studio.service.emit_oldest_runs)
             assert oldest("campaign") == 0
-            run_id = await life.submit("campaign")
+            run_id = await studio.submit("campaign")
             await until(lambda: model.tally.requests == 1)
             first = oldest("campaign")
             assert 0 < first < 20
             await until(lambda: oldest("campaign") > first)
             assert oldest("product_content") == 0
-            with suppress(RunEnded):
-                await asyncio.wait_for(life.studio.cancel(run_id), 15)
+            with suppress(RunAlreadyEnded):
+                await asyncio.wait_for(studio.service.cancel(run_id), 15)
             assert oldest("campaign") == 0

@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.workflows import dbos_engine
 from events import connection_closed, connection_released, database_failed, query_executed, transaction_ended
 from events.bridges.sqlalchemy import instrument
-from tests.support.in_process_studio import NewSettings, Told, living
+from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
 from tests.support.openai_server import OpenAIServer
 
 
@@ -79,13 +79,13 @@ def test_what_comes_back_after_its_end_is_closed(engine: sa.Engine) -> None:
 
 def test_what_fails_does_not_quote_what_it_was_given(engine: sa.Engine) -> None:
     with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError) as failure:
-        connection.execute(sa.text("INSERT INTO nowhere VALUES (:told)"), {"told": "a secret prompt"})
+        connection.execute(sa.text("INSERT INTO nowhere VALUES (:given)"), {"given": "a secret prompt"})
     assert "nowhere" in str(failure.value)
     assert "secret" not in str(failure.value)
 
 
 async def test_its_pool_is_told_by_name_and_its_statements_are_not(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """They would stand among the studio's own, which have no label that tells the two apart."""
     with (
@@ -95,9 +95,9 @@ async def test_its_pool_is_told_by_name_and_its_statements_are_not(
         transaction_ended.captured() as transactions,
         database_failed.captured() as failures,
     ):
-        async with living(new_settings()) as life:
-            instrument(life.studio.dbos_engine, "dbos", statements=False)
-            run = await life.ended(await life.submit())
+        async with running_studio(new_settings()) as studio:
+            instrument(studio.service.dbos_engine, "dbos", statements=False)
+            run = await studio.ended(await studio.submit())
             assert run.status == "completed", run.error
     assert {(event.pool, event.idle) for event in released} == {("dbos", None)}
     assert {event.pool for event in closed} == {"dbos"}

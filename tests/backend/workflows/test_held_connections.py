@@ -8,10 +8,10 @@ from threading import Event
 
 import pytest
 
-from app.database import Model
+from app.database import Base
 from events import agent_run, connection_released
 from events.bridges.sqlalchemy import instrument
-from tests.support.in_process_studio import NewSettings, Told, living, suits
+from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_answer, running_studio
 from tests.support.openai_server import Answer, Asked, OpenAIServer
 
 THINKING = 0.4  # seconds that a model call takes here
@@ -19,34 +19,34 @@ THINKING = 0.4  # seconds that a model call takes here
 
 def thinks(asked: Asked) -> Answer:
     """Take the time of a model."""
-    return replace(suits(asked), delay=THINKING)
+    return replace(matching_answer(asked), delay=THINKING)
 
 
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])
 async def test_no_connection_is_held_across_a_model_call(
-    workflow_type: str, model: OpenAIServer, told: Told, new_settings: NewSettings
+    workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """The longest idle hold stays far under one model call."""
     model.behaviour = thinks
-    async with living(new_settings()) as life:
-        with instrument(life.database.engine, metadata=Model.metadata), connection_released.captured() as released:
-            run = await life.ended(await life.submit(workflow_type))
+    async with running_studio(new_settings()) as studio:
+        with instrument(studio.database.engine, metadata=Base.metadata), connection_released.captured() as released:
+            run = await studio.ended(await studio.submit(workflow_type))
             assert run.status == "completed", run.error
     holds = [event for event in released if event.scope in ("agent", "workflow")]
     assert {event.scope for event in holds} == {"agent", "workflow"}
-    assert min(call.duration for call in told.calls) >= THINKING
+    assert min(call.duration for call in recorded.calls) >= THINKING
     assert max(event.idle for event in holds if event.idle is not None) < THINKING / 2
 
 
 async def test_one_that_is_held_would_be_seen_and_named(model: OpenAIServer, new_settings: NewSettings) -> None:
     """The same measure, on an agent that does it."""
-    async with living(new_settings()) as life:
+    async with running_studio(new_settings()) as studio:
         with (
-            instrument(life.database.engine, metadata=Model.metadata),
+            instrument(studio.database.engine, metadata=Base.metadata),
             connection_released.captured() as released,
             agent_run(agent_name="copywriter"),
         ):
-            async with life.database.session() as session:
+            async with studio.database.session() as session:
                 await session.connection()
                 await asyncio.to_thread(Event().wait, THINKING)
     [held] = [event for event in released if event.agent_name == "copywriter"]

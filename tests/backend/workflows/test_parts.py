@@ -13,7 +13,7 @@ import pytest
 
 from app.workflows import executor_locks
 from app.workflows.definitions import WORKFLOWS, Workflow
-from app.workflows.shield import uninterrupted
+from app.workflows.shield import run_shielded
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=lambda workflow: workflow.name)
@@ -62,10 +62,10 @@ def test_a_slot_is_free_when_its_process_was_killed(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "taken\n"
         name = f"{executor_locks.host()}-0"
-        with executor_locks.left_behind(tmp_path, name) as gone:
+        with executor_locks.lock_if_dead(tmp_path, name) as gone:
             assert not gone
         os.kill(other.pid, signal.SIGKILL)
-    with executor_locks.left_behind(tmp_path, name) as gone:
+    with executor_locks.lock_if_dead(tmp_path, name) as gone:
         assert gone
 
 
@@ -75,9 +75,9 @@ def test_an_executor_that_was_never_here_is_not_said_to_be_gone(tmp_path: Path) 
     inside = tmp_path / "executors"
     inside.mkdir()
     for name in ("elsewhere-0", "../outside", ""):
-        with executor_locks.left_behind(inside, name) as gone:
+        with executor_locks.lock_if_dead(inside, name) as gone:
             assert not gone
-        assert not executor_locks.was_here(inside, name)
+        assert not executor_locks.has_lock_file(inside, name)
 
 
 async def test_work_is_done_to_its_end_although_it_is_cancelled() -> None:
@@ -88,9 +88,9 @@ async def test_work_is_done_to_its_end_although_it_is_cancelled() -> None:
     async def work() -> None:
         entered.set()
         await leave.wait()
-        done.append("committed and told")
+        done.append("committed and emitted")
 
-    task = asyncio.create_task(uninterrupted(work()))
+    task = asyncio.create_task(run_shielded(work()))
     await entered.wait()
     for _ in range(3):
         task.cancel()
@@ -99,7 +99,7 @@ async def test_work_is_done_to_its_end_although_it_is_cancelled() -> None:
     leave.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert done == ["committed and told"]
+    assert done == ["committed and emitted"]
 
 
 async def test_what_work_raises_is_passed_on() -> None:
@@ -107,4 +107,4 @@ async def test_what_work_raises_is_passed_on() -> None:
         raise LookupError("gone")
 
     with pytest.raises(LookupError, match="gone"):
-        await uninterrupted(work())
+        await run_shielded(work())

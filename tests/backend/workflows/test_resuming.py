@@ -17,63 +17,75 @@ from app.database import Database
 from app.database.repositories import brands, runs
 from app.settings import Settings
 from app.workflows import executor_locks, recovery
-from tests.support.in_process_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
+from tests.support.in_process_studio import (
+    BRIEF,
+    NewSettings,
+    RecordedEvents,
+    answers_in_order,
+    matching_answer,
+    running_studio,
+    spent,
+)
 from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.wait import until
 
 
 async def interrupted(model: OpenAIServer, settings: Settings, workflow_type: str = "product_content") -> str:
     """Leave a run after its first step, while the second one's model call is under way."""
-    model.behaviour = in_order(None, stalls(), stalls())
+    model.behaviour = answers_in_order(None, stalls(), stalls())
     asked = model.tally.requests
-    async with living(settings) as life:
-        run_id = await life.submit(workflow_type)
+    async with running_studio(settings) as studio:
+        run_id = await studio.submit(workflow_type)
         await until(lambda: model.tally.requests >= asked + 2)
-    model.behaviour = suits
+    model.behaviour = matching_answer
     return run_id
 
 
 async def test_a_run_goes_on_where_the_last_studio_left_it(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     run_id = await interrupted(model, new_settings())
-    assert told.finished == []
+    assert recorded.finished == []
     assert model.tally.disconnects == 1
-    async with living(new_settings()) as life:
-        run = await life.ended(run_id)
+    async with running_studio(new_settings()) as studio:
+        run = await studio.ended(run_id)
     assert run.status == "completed", run.error
-    assert [event.run_id for event in told.resumed] == [run_id]
+    assert [event.run_id for event in recorded.resumed] == [run_id]
     assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer: what was done is not done again
-    [finished] = told.finished
+    [finished] = recorded.finished
     assert spent(finished) == run.usage
     assert run.usage.prompt_tokens == model.tally.prompt_tokens
 
 
-async def test_a_parallel_stage_is_taken_up_again(model: OpenAIServer, told: Told, new_settings: NewSettings) -> None:
+async def test_a_parallel_stage_is_taken_up_again(
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
+) -> None:
     run_id = await interrupted(model, new_settings(), "campaign")
-    async with living(new_settings()) as life:
-        run = await life.ended(run_id)
+    async with running_studio(new_settings()) as studio:
+        run = await studio.ended(run_id)
     assert run.status == "completed", run.error
     assert [step.name for step in run.steps] == ["strategist", "copywriter", "copywriter_2", "reviewer"]
 
 
 async def test_a_run_that_is_waiting_waits_for_the_next_start(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     model.behaviour = lambda _: stalls()
-    async with living(new_settings(concurrency=1)) as life:
-        busy = await life.submit()
+    async with running_studio(new_settings(concurrency=1)) as studio:
+        busy = await studio.submit()
         await until(lambda: model.tally.requests == 1)
-        waiting = await life.submit()
-    assert [event.run_id for event in told.started] == [busy]
-    model.behaviour = suits
-    async with living(new_settings()) as life:
+        waiting = await studio.submit()
+    assert [event.run_id for event in recorded.started] == [busy]
+    model.behaviour = matching_answer
+    async with running_studio(new_settings()) as studio:
         for run_id in (busy, waiting):
-            assert (await life.ended(run_id)).status == "completed"
-    assert [event.run_id for event in told.resumed] == [busy]
+            assert (await studio.ended(run_id)).status == "completed"
+    assert [event.run_id for event in recorded.resumed] == [busy]
 
 
-async def test_a_run_stored_but_never_queued_is_queued_at_the_start(told: Told, new_settings: NewSettings) -> None:
+async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
+    recorded: RecordedEvents, new_settings: NewSettings
+) -> None:
     """Its process ended between the commit of the row and the queueing."""
     settings = new_settings()
     database = Database(settings)
@@ -89,67 +101,71 @@ async def test_a_run_stored_but_never_queued_is_queued_at_the_start(told: Told, 
             idempotency_key=None,
         )
     await database.close()
-    async with living(settings) as life:
-        assert (await life.ended("left-over")).status == "completed"
+    async with running_studio(settings) as studio:
+        assert (await studio.ended("left-over")).status == "completed"
 
 
 async def test_a_run_goes_on_although_the_engine_lost_its_memory(
-    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
     """The steps are stored with the run: what was done is not done again."""
     run_id = await interrupted(model, new_settings())
     (tmp_path / "studio.workflows.db").unlink()
-    async with living(new_settings()) as life:
-        run = await life.ended(run_id)
+    async with running_studio(new_settings()) as studio:
+        run = await studio.ended(run_id)
     assert run.status == "completed", run.error
     assert model.tally.requests == 4
 
 
 async def test_a_run_of_a_process_that_is_gone_is_taken_over(
-    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
     """Two studios lived here; only one is started again."""
     first = executor_locks.take(tmp_path / "executors")
     run_id = await interrupted(model, new_settings())
     first.release()
-    async with living(new_settings()) as life:
-        assert (await life.ended(run_id)).status == "completed"
+    async with running_studio(new_settings()) as studio:
+        assert (await studio.ended(run_id)).status == "completed"
 
 
 async def test_a_run_that_waits_to_be_resumed_can_be_cancelled(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """Nobody performs it, so nobody is waited for."""
     model.behaviour = lambda _: stalls()
-    async with living(new_settings(concurrency=2)) as life:
-        both = {await life.submit(), await life.submit()}
+    async with running_studio(new_settings(concurrency=2)) as studio:
+        both = {await studio.submit(), await studio.submit()}
         await until(lambda: model.tally.requests == 2)
-    async with living(new_settings(concurrency=1)) as life:
+    async with running_studio(new_settings(concurrency=1)) as studio:
         await until(lambda: model.tally.requests == 3)
-        [busy] = [event.run_id for event in told.resumed]
+        [busy] = [event.run_id for event in recorded.resumed]
         [waiting] = both - {busy}
         async with asyncio.timeout(5):
             for run_id in (waiting, busy):
-                assert (await life.studio.cancel(run_id)).status == "cancelled"
+                assert (await studio.service.cancel(run_id)).status == "cancelled"
 
 
 async def test_a_run_of_a_process_that_lives_is_left_alone(
-    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
     run_id = await interrupted(model, new_settings())
     alive = executor_locks.take(tmp_path / "executors")
-    async with living(new_settings()) as life:
-        other = await life.ended(await life.submit())
+    async with running_studio(new_settings()) as studio:
+        other = await studio.ended(await studio.submit())
         assert other.status == "completed"
-        assert (await life.run(run_id)).status == "running"
+        assert (await studio.run(run_id)).status == "running"
     alive.release()
-    assert told.resumed == []
-    async with living(new_settings()) as life:
-        await life.ended(run_id)
+    assert recorded.resumed == []
+    async with running_studio(new_settings()) as studio:
+        await studio.ended(run_id)
 
 
 async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
-    model: OpenAIServer, told: Told, new_settings: NewSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing here says whether that process lives; one that did would have ended the run by now."""
     run_id = await interrupted(model, new_settings())
@@ -157,13 +173,13 @@ async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
         lock.unlink()
     with sqlite3.connect(tmp_path / "studio.workflows.db") as memory:
         memory.execute("UPDATE workflow_status SET executor_id = 'elsewhere-0'")
-    async with living(new_settings()) as life:
-        assert (await life.run(run_id)).status == "running"
+    async with running_studio(new_settings()) as studio:
+        assert (await studio.run(run_id)).status == "running"
     monkeypatch.setattr(recovery, "_GRACE", timedelta(days=-1))
-    async with living(new_settings()) as life:
-        run = await life.ended(run_id)
+    async with running_studio(new_settings()) as studio:
+        run = await studio.ended(run_id)
     assert run.status == "abandoned"
-    [finished] = told.finished
+    [finished] = recorded.finished
     assert (finished.status, finished.error) == ("abandoned", "ProcessGone")
     assert finished.prompt_tokens == run.usage.prompt_tokens == 11
 
@@ -178,47 +194,47 @@ async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
     ],
 )
 async def test_a_run_that_the_engine_holds_to_have_ended_ends(
-    engine_says: str, becomes: str, model: OpenAIServer, told: Told, new_settings: NewSettings
+    engine_says: str, becomes: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     run_id = await interrupted(model, new_settings())
     with sqlite3.connect(new_settings().data_dir / "studio.workflows.db") as memory:
         memory.execute("UPDATE workflow_status SET status = ?", (engine_says,))
-    async with living(new_settings()) as life:
-        assert (await life.run(run_id)).status == becomes
+    async with running_studio(new_settings()) as studio:
+        assert (await studio.run(run_id)).status == becomes
 
 
 @pytest.mark.slow
 async def test_runs_balance_however_often_the_studio_restarts(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """Whatever moment a stop interrupts, nothing is lost, done twice, or told twice."""
+    """Whatever moment a stop interrupts, nothing is lost, done twice, or recorded twice."""
     dice = random.Random(4)
-    model.behaviour = lambda asked: replace(suits(asked), delay=0.05)
+    model.behaviour = lambda asked: replace(matching_answer(asked), delay=0.05)
     kinds = ("campaign", "product_content", "content_review")
     run_ids: list[str] = []
     for _ in range(8):
-        async with living(new_settings(concurrency=3)) as life:
-            run_ids += [await life.submit(kind) for kind in kinds]
+        async with running_studio(new_settings(concurrency=3)) as studio:
+            run_ids += [await studio.submit(kind) for kind in kinds]
             await asyncio.sleep(dice.uniform(0, 1))  # the moment of the stop, not a wait for something
-    async with living(new_settings(concurrency=3)) as life:
+    async with running_studio(new_settings(concurrency=3)) as studio:
         for run_id in run_ids:
-            run = await life.ended(run_id, within=40)
+            run = await studio.ended(run_id, within=40)
             assert (run.status, {step.status for step in run.steps}) == ("completed", {"success"})
-            [finished] = [event for event in told.finished if event.run_id == run_id]
+            [finished] = [event for event in recorded.finished if event.run_id == run_id]
             assert spent(finished) == run.usage
 
 
 @pytest.mark.slow
 async def test_a_run_goes_on_where_postgresql_has_it(
-    model: OpenAIServer, told: Told, new_settings: NewSettings, new_postgres: Callable[[], str]
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str]
 ) -> None:
     """The engine's tables stand beside the studio's, in a schema of their own."""
     settings = new_settings(database_url=new_postgres())
     run_id = await interrupted(model, settings)
-    async with living(settings) as life:
-        run = await life.ended(run_id)
-        assert (run.status, [event.run_id for event in told.resumed]) == ("completed", [run_id])
-        async with life.database.session() as session:
+    async with running_studio(settings) as studio:
+        run = await studio.ended(run_id)
+        assert (run.status, [event.run_id for event in recorded.resumed]) == ("completed", [run_id])
+        async with studio.database.session() as session:
             schemas = "SELECT table_schema FROM information_schema.tables WHERE table_name = '%s'"
             assert await session.scalar(text(schemas % "workflow_status")) == "dbos"
             assert await session.scalar(text(schemas % "runs")) == "public"

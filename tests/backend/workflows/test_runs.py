@@ -1,4 +1,4 @@
-"""Runs end in every way there is; each time the rows, what was told and what the model server did agree."""
+"""Runs end in every way there is; each time the rows, what was recorded and what the model server did agree."""
 
 from __future__ import annotations
 
@@ -9,230 +9,240 @@ from contextlib import suppress
 
 import pytest
 
-from app.workflows.service import IdempotencyConflict, RunEnded, UnknownRun, UnknownWorkflow
-from tests.support.in_process_studio import BRIEF, NewSettings, Told, in_order, living, spent, suits
+from app.workflows.service import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
+from tests.support.in_process_studio import (
+    BRIEF,
+    NewSettings,
+    RecordedEvents,
+    answers_in_order,
+    matching_answer,
+    running_studio,
+    spent,
+)
 from tests.support.openai_server import OpenAIServer, fails, sends, stalls
 from tests.support.wait import until
 
 
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])
 async def test_a_run_is_told_as_its_rows_and_the_model_server_have_it(
-    workflow_type: str, model: OpenAIServer, told: Told, new_settings: NewSettings
+    workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """Tokens from three books: the steps' rows, the event, the server that was asked."""
-    async with living(new_settings()) as life:
-        run = await life.ended(await life.submit(workflow_type))
+    async with running_studio(new_settings()) as studio:
+        run = await studio.ended(await studio.submit(workflow_type))
         assert run.status == "completed", run.error
         assert run.output is not None
         assert run.output["text"]
         assert {step.status for step in run.steps} == {"success"}
         assert [step.position for step in run.steps] == list(range(len(run.steps)))
 
-    [started], [finished] = told.started, told.finished
+    [started], [finished] = recorded.started, recorded.finished
     assert (started.workflow_type, finished.workflow_type) == (workflow_type, workflow_type)
     assert (finished.run_id, finished.status, finished.error) == (run.id, "completed", "")
     assert spent(finished) == run.usage
     assert run.usage[:3] == (model.tally.requests, model.tally.prompt_tokens, model.tally.completion_tokens)
     assert started.queue_wait is not None
     assert finished.duration > 0
-    assert {call.run_id for call in told.calls} == {run.id}
-    assert {call.workflow_type for call in told.calls} == {workflow_type}
+    assert {call.run_id for call in recorded.calls} == {run.id}
+    assert {call.workflow_type for call in recorded.calls} == {workflow_type}
 
 
 @pytest.mark.parametrize(
     "answer", [fails(500, "out of order"), sends(b"<html>rubbish</html>"), sends(b"{}")], ids=["500", "html", "empty"]
 )
 async def test_a_model_that_fails_ends_the_run_with_the_reason(
-    answer: object, model: OpenAIServer, told: Told, new_settings: NewSettings
+    answer: object, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """And the next run is none the worse for it."""
-    model.behaviour = in_order(None, answer, answer, answer)  # type: ignore[arg-type]  # answers, as parametrized
-    async with living(new_settings()) as life:
-        run = await life.ended(await life.submit())
+    model.behaviour = answers_in_order(None, answer, answer, answer)  # type: ignore[arg-type]  # answers, as parametrized
+    async with running_studio(new_settings()) as studio:
+        run = await studio.ended(await studio.submit())
         assert run.status == "failed"
         assert run.error is not None
         assert run.error.startswith("reviewer: ")
         assert "\n" not in run.error
         assert [(step.name, step.status) for step in run.steps] == [("copywriter", "success"), ("reviewer", "error")]
         assert run.output is None
-        model.behaviour = suits
-        assert (await life.ended(await life.submit())).status == "completed"
+        model.behaviour = matching_answer
+        assert (await studio.ended(await studio.submit())).status == "completed"
 
-    assert [event.status for event in told.finished] == ["failed", "completed"]
-    assert told.finished[0].error == "AgentFailed"
-    assert told.finished[0].prompt_tokens == run.usage.prompt_tokens
+    assert [event.status for event in recorded.finished] == ["failed", "completed"]
+    assert recorded.finished[0].error == "AgentFailed"
+    assert recorded.finished[0].prompt_tokens == run.usage.prompt_tokens
 
 
 async def test_a_model_that_cannot_be_reached_ends_the_run_with_the_reason(
-    told: Told, new_settings: NewSettings, free_port: Callable[[], int]
+    recorded: RecordedEvents, new_settings: NewSettings, free_port: Callable[[], int]
 ) -> None:
-    async with living(new_settings(llm_base_url=f"http://127.0.0.1:{free_port()}/v1")) as life:
-        run = await life.ended(await life.submit())
+    async with running_studio(new_settings(llm_base_url=f"http://127.0.0.1:{free_port()}/v1")) as studio:
+        run = await studio.ended(await studio.submit())
     assert run.status == "failed"
     assert [(step.name, step.status) for step in run.steps] == [("copywriter", "error")]
     assert run.error
 
 
 async def test_a_model_call_past_its_limit_is_a_timeout_of_the_step(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = in_order(stalls(), stalls(), stalls())
-    async with living(new_settings(llm_timeout=0.3)) as life:
-        run = await life.ended(await life.submit())
+    model.behaviour = answers_in_order(stalls(), stalls(), stalls())
+    async with running_studio(new_settings(llm_timeout=0.3)) as studio:
+        run = await studio.ended(await studio.submit())
     assert run.status == "failed"
     assert [(step.name, step.status) for step in run.steps] == [("copywriter", "timeout")]
 
 
 async def test_when_one_of_two_parallel_steps_fails_the_other_is_stopped_and_stored(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """No model call goes on behind the back of a run that has ended."""
-    model.behaviour = in_order(None, stalls(), fails(500))
-    async with living(new_settings()) as life:
-        run = await life.ended(await life.submit("campaign"))
+    model.behaviour = answers_in_order(None, stalls(), fails(500))
+    async with running_studio(new_settings()) as studio:
+        run = await studio.ended(await studio.submit("campaign"))
         assert run.status == "failed"
         assert run.steps[0].status == "success"
         assert sorted(step.status for step in run.steps[1:]) == ["cancelled", "error"]
         await until(lambda: model.tally.disconnects == 1)
-    assert sorted(call.status for call in told.calls) == ["cancelled", "error", "success"]
+    assert sorted(call.status for call in recorded.calls) == ["cancelled", "error", "success"]
 
 
 async def test_cancelling_a_run_stops_its_model_call_and_keeps_its_tokens(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = in_order(None, stalls())
-    async with living(new_settings()) as life:
-        run_id = await life.submit()
+    model.behaviour = answers_in_order(None, stalls())
+    async with running_studio(new_settings()) as studio:
+        run_id = await studio.submit()
         await until(lambda: model.tally.requests == 2)
-        run = await life.studio.cancel(run_id)
+        run = await studio.service.cancel(run_id)
         assert run.status == "cancelled"
         assert [(step.name, step.status) for step in run.steps] == [
             ("copywriter", "success"),
             ("reviewer", "cancelled"),
         ]
         await until(lambda: model.tally.disconnects == 1)
-        with pytest.raises(RunEnded, match="is cancelled"):
-            await life.studio.cancel(run_id)
-        model.behaviour = suits
-        assert (await life.ended(await life.submit())).status == "completed"  # its place in the queue is free
-    [cancelled, _] = told.finished
+        with pytest.raises(RunAlreadyEnded, match="is cancelled"):
+            await studio.service.cancel(run_id)
+        model.behaviour = matching_answer
+        assert (await studio.ended(await studio.submit())).status == "completed"  # its place in the queue is free
+    [cancelled, _] = recorded.finished
     assert cancelled.status == "cancelled"
     assert cancelled.prompt_tokens == run.usage.prompt_tokens == 11
     assert cancelled.completion_tokens == run.usage.completion_tokens == 7
 
 
 async def test_cancelling_a_parallel_stage_stops_both_calls(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = in_order(None, stalls(), stalls())
-    async with living(new_settings()) as life:
-        run_id = await life.submit("campaign")
+    model.behaviour = answers_in_order(None, stalls(), stalls())
+    async with running_studio(new_settings()) as studio:
+        run_id = await studio.submit("campaign")
         await until(lambda: model.tally.requests == 3)
-        run = await life.studio.cancel(run_id)
+        run = await studio.service.cancel(run_id)
         assert [step.status for step in run.steps] == ["success", "cancelled", "cancelled"]
         await until(lambda: model.tally.disconnects == 2)
 
 
 async def test_a_run_cancelled_in_the_queue_never_asks_the_model(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """It is told as started and finished: as many runs end as begin."""
+    """It is recorded as started and finished: as many runs end as begin."""
     model.behaviour = lambda _: stalls()
-    async with living(new_settings(concurrency=1)) as life:
-        busy = await life.submit()
+    async with running_studio(new_settings(concurrency=1)) as studio:
+        busy = await studio.submit()
         await until(lambda: model.tally.requests == 1)
-        waiting = await life.submit()
-        run = await life.studio.cancel(waiting)
+        waiting = await studio.submit()
+        run = await studio.service.cancel(waiting)
         assert (run.status, run.steps) == ("cancelled", [])
-        await life.studio.cancel(busy)
+        await studio.service.cancel(busy)
     assert model.tally.requests == 1
-    assert [event.run_id for event in told.finished] == [waiting, busy]
-    assert told.finished[0].duration == 0
+    assert [event.run_id for event in recorded.finished] == [waiting, busy]
+    assert recorded.finished[0].duration == 0
 
 
 async def test_a_run_cancelled_twice_at_once_is_told_once(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     model.behaviour = lambda _: stalls()
-    async with living(new_settings()) as life:
-        run_id = await life.submit()
+    async with running_studio(new_settings()) as studio:
+        run_id = await studio.submit()
         await until(lambda: model.tally.requests == 1)
-        both = await asyncio.gather(*(life.studio.cancel(run_id) for _ in range(2)))
+        both = await asyncio.gather(*(studio.service.cancel(run_id) for _ in range(2)))
         assert {run.status for run in both} == {"cancelled"}
-    assert len(told.finished) == 1
+    assert len(recorded.finished) == 1
 
 
 async def test_a_run_past_its_time_limit_fails_and_its_model_call_stops(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = in_order(None, stalls())
-    async with living(new_settings(run_time_limit=1.0)) as life:
-        run = await life.ended(await life.submit())
+    model.behaviour = answers_in_order(None, stalls())
+    async with running_studio(new_settings(run_time_limit=1.0)) as studio:
+        run = await studio.ended(await studio.submit())
         await until(lambda: model.tally.disconnects == 1)
     assert run.status == "failed"
     assert run.error is not None
     assert "time limit of 1 seconds" in run.error
     assert "SPARKLIO_RUN_TIME_LIMIT" in run.error
     assert [step.status for step in run.steps] == ["success", "cancelled"]
-    [finished] = told.finished
+    [finished] = recorded.finished
     assert (finished.status, finished.error, finished.prompt_tokens) == ("failed", "TimeLimitPassed", 11)
 
 
 async def test_no_more_runs_at_once_than_the_settings_say(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     model.behaviour = lambda _: stalls()
-    async with living(new_settings(concurrency=2)) as life:
-        run_ids = [await life.submit() for _ in range(4)]
+    async with running_studio(new_settings(concurrency=2)) as studio:
+        run_ids = [await studio.submit() for _ in range(4)]
         await until(lambda: model.tally.requests == 2)
-        assert sorted([(await life.run(run_id)).status for run_id in run_ids]) == ["queued"] * 2 + ["running"] * 2
+        assert sorted([(await studio.run(run_id)).status for run_id in run_ids]) == ["queued"] * 2 + ["running"] * 2
         for run_id in run_ids:
-            await life.studio.cancel(run_id)
-    assert len(told.finished) == 4
+            await studio.service.cancel(run_id)
+    assert len(recorded.finished) == 4
 
 
 async def test_a_key_that_comes_again_gives_the_run_that_it_began(
-    model: OpenAIServer, told: Told, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    async with living(new_settings()) as life:
+    async with running_studio(new_settings()) as studio:
         answers = await asyncio.gather(
-            *(life.studio.submit("brand_identity", "Acme Audio", BRIEF, "key-1") for _ in range(3))
+            *(studio.service.submit("brand_identity", "Acme Audio", BRIEF, "key-1") for _ in range(3))
         )
         [run_id] = {run.id for run in answers}
         with pytest.raises(IdempotencyConflict, match="key-1"):
-            await life.studio.submit("brand_identity", "Acme Audio", {**BRIEF, "product": "amplifier"}, "key-1")
-        await life.ended(run_id)
-        again = await life.studio.submit("brand_identity", "Acme Audio", BRIEF, "key-1")
+            await studio.service.submit("brand_identity", "Acme Audio", {**BRIEF, "product": "amplifier"}, "key-1")
+        await studio.ended(run_id)
+        again = await studio.service.submit("brand_identity", "Acme Audio", BRIEF, "key-1")
         assert (again.id, again.status) == (run_id, "completed")
-    assert len(told.finished) == 1
+    assert len(recorded.finished) == 1
 
 
-async def test_what_is_not_there_is_said_with_the_way_out(told: Told, new_settings: NewSettings) -> None:
-    async with living(new_settings()) as life:
-        with pytest.raises(UnknownWorkflow, match="brand_identity, campaign, content_review, product_content"):
-            await life.submit("nonsense")
-        with pytest.raises(UnknownRun, match="no-such-run"):
-            await life.studio.cancel("no-such-run")
+async def test_what_is_not_there_is_said_with_the_way_out(recorded: RecordedEvents, new_settings: NewSettings) -> None:
+    async with running_studio(new_settings()) as studio:
+        with pytest.raises(WorkflowNotFound, match="brand_identity, campaign, content_review, product_content"):
+            await studio.submit("nonsense")
+        with pytest.raises(RunNotFound, match="no-such-run"):
+            await studio.service.cancel("no-such-run")
 
 
 @pytest.mark.slow
-async def test_runs_cancelled_at_any_moment_balance(model: OpenAIServer, told: Told, new_settings: NewSettings) -> None:
-    """Whatever a cancellation interrupts, each run ends once, and is told with what its rows say it spent."""
+async def test_runs_cancelled_at_any_moment_balance(
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
+) -> None:
+    """Whatever a cancellation interrupts, each run ends once, and is recorded with what its rows say it spent."""
     dice = random.Random(2)
-    async with living(new_settings(concurrency=4)) as life:
+    async with running_studio(new_settings(concurrency=4)) as studio:
 
         async def one(workflow_type: str, patience: float) -> None:
-            run_id = await life.submit(workflow_type)
+            run_id = await studio.submit(workflow_type)
             await asyncio.sleep(patience)  # the moment of the cancellation, not a wait for something
-            with suppress(RunEnded):
-                await life.studio.cancel(run_id)
-            run = await life.ended(run_id)
-            [finished] = [event for event in told.finished if event.run_id == run_id]
+            with suppress(RunAlreadyEnded):
+                await studio.service.cancel(run_id)
+            run = await studio.ended(run_id)
+            [finished] = [event for event in recorded.finished if event.run_id == run_id]
             assert finished.status == run.status
             assert spent(finished) == run.usage
 
         kinds = ("campaign", "product_content", "brand_identity")
         await asyncio.gather(*(one(kinds[i % 3], dice.uniform(0, 4)) for i in range(40)))
-    statuses = {event.status for event in told.finished}
+    statuses = {event.status for event in recorded.finished}
     assert statuses <= {"completed", "cancelled"}
-    assert len(told.finished) == 40
+    assert len(recorded.finished) == 40

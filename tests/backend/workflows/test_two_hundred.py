@@ -17,12 +17,12 @@ from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS
 from app.database import Database
-from app.llm.factory import LLM, kept, reach, remote
+from app.llm.factory import LLM, build_provider_model, probe_http, with_limits_and_retries
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.service import Studio
+from app.workflows.service import WorkflowService
 from events.bridges.pydantic_ai import instrument
 from metrics import CATALOGUE, subscribe
-from tests.support.in_process_studio import Life, NewSettings, Told, suits
+from tests.support.in_process_studio import InProcessStudio, NewSettings, RecordedEvents, matching_answer
 from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, fails, says, stalls
 from tests.support.samples import samples, summed
 
@@ -86,7 +86,7 @@ def answer_to(kind: str, asked: Asked) -> Answer:
         case "streamed-leaving":
             return replace(says(), usage=None, break_after=3)
         case _:
-            return suits(asked)
+            return matching_answer(asked)
 
 
 class Streaming(WrapperModel):
@@ -116,7 +116,7 @@ def registry() -> Iterator[CollectorRegistry]:
 
 
 async def test_every_count_is_the_servers_own(
-    model: OpenAIServer, told: Told, new_settings: NewSettings, registry: CollectorRegistry
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, registry: CollectorRegistry
 ) -> None:
     """All may be under way at once; those that fail do so at their first call."""
     model.behaviour = behaviour()
@@ -126,17 +126,21 @@ async def test_every_count_is_the_servers_own(
         parts.push_async_callback(database.close)
         await database.upgrade()
         client = await parts.enter_async_context(create_async_httpx2_client())
-        asked = Streaming(kept(instrument(remote(f"openai:{MODEL}", model.base_url, client)), settings))
-        llm = LLM(asked, MODEL, lambda: reach(model.base_url), parts, [MODEL])
-        studio = Studio(database, llm, settings)
-        await studio.start()
-        parts.push_async_callback(studio.stop)
-        life = Life(studio, database)
+        asked = Streaming(
+            with_limits_and_retries(
+                instrument(build_provider_model(f"openai:{MODEL}", model.base_url, client)), settings
+            )
+        )
+        llm = LLM(asked, MODEL, lambda: probe_http(model.base_url), parts, [MODEL])
+        service = WorkflowService(database, llm, settings)
+        await service.start()
+        parts.push_async_callback(service.stop)
+        studio = InProcessStudio(service, database)
         kinds = [kind for kind, times in RATES.items() for _ in range(times)]
         run_ids = await asyncio.gather(
-            *(life.submit(TYPES[place % 2], brand=f"{kind} {place}") for place, kind in enumerate(kinds))
+            *(studio.submit(TYPES[place % 2], brand=f"{kind} {place}") for place, kind in enumerate(kinds))
         )
-        runs = [await life.ended(run_id, within=120) for run_id in run_ids]
+        runs = [await studio.ended(run_id, within=120) for run_id in run_ids]
 
     def counts(name: str, *by: str) -> dict[tuple[str, ...], float]:
         return summed((sample for family in registry.collect() for sample in family.samples), name, *by)
@@ -191,7 +195,7 @@ async def test_every_count_is_the_servers_own(
 def check_calls(
     counts: Callable[..., dict[tuple[str, ...], float]], tally: Tally, calls: int, retries: dict[str, int]
 ) -> None:
-    """Hold what was told of calls, and of the attempts at them, against the server's books."""
+    """Hold what was recorded of calls, and of the attempts at them, against the server's books."""
     assert counts("llm_requests_total", "status") == {
         ("success",): tally.completed,
         ("timeout",): tally.disconnects,

@@ -20,7 +20,7 @@ import pytest
 
 from metrics.__main__ import main
 from metrics.diagnostics.doctor import SCRAPES
-from tests.support.server_process import living_at, served
+from tests.support.server_process import environment_with_shifted_clock, running_server
 from tests.support.studio import until
 
 ROOT = Path(__file__).parents[3]
@@ -80,9 +80,9 @@ def test_what_makes_numbers_wrong_is_warned_of_at_the_start_and_found_by_the_doc
         started.write_text(f"import uvicorn\n\nif __name__ == '__main__':\n    uvicorn.run({given})\n")
         command = [str(started)]
     variables = {key: value.format(folder=folder) for key, value in wanted.variables.items()}
-    path = living_at(wanted.clock, tmp_path)["PYTHONPATH"]
+    path = environment_with_shifted_clock(wanted.clock, tmp_path)["PYTHONPATH"]
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT), path])}
-    with served(url, command, ROOT, environment, log):
+    with running_server(url, command, ROOT, environment, log):
         if "SMALL_DIR" in variables:
             until(lambda: re.search(r"^sparklio_workers 3\.0$", httpx.get(url).text, re.MULTILINE))
         code = main(["doctor", url])

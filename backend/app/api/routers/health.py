@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from app.database import DatabaseUnavailable
 from app.llm.factory import ModelUnavailable
 
-from ..dependencies import TheDatabase, TheLLM
+from ..dependencies import DatabaseDep, LLMDep
 
 CHECK_SECONDS = 2.0
 
@@ -27,7 +27,7 @@ class Live(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-class PartHealth(BaseModel):
+class ComponentHealth(BaseModel):
     """Whether one part works."""
 
     status: State
@@ -38,8 +38,8 @@ class Health(BaseModel):
     """Whether the studio can do its work."""
 
     status: State = Field(description="ok when every part is")
-    database: PartHealth
-    model: PartHealth
+    database: ComponentHealth
+    model: ComponentHealth
 
 
 @router.get(
@@ -47,7 +47,7 @@ class Health(BaseModel):
     summary="Can the studio work?",
     responses={503: {"model": Health, "description": "The database or the model is unavailable."}},
 )
-async def health(database: TheDatabase, llm: TheLLM, response: Response) -> Health:
+async def health(database: DatabaseDep, llm: LLMDep, response: Response) -> Health:
     """Ask the database and the model, both at once, two seconds at most."""
     told = await asyncio.gather(_check(database.ping), _check(llm.check))
     status: State = "ok" if all(part.status == "ok" for part in told) else "unavailable"
@@ -63,14 +63,14 @@ async def live() -> Live:
     return Live()
 
 
-async def _check(check: Callable[[], Awaitable[None]]) -> PartHealth:
+async def _check(check: Callable[[], Awaitable[None]]) -> ComponentHealth:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await check()
     except (DatabaseUnavailable, ModelUnavailable) as error:
-        return PartHealth(status="unavailable", reason=str(error))
+        return ComponentHealth(status="unavailable", reason=str(error))
     except TimeoutError:
-        return PartHealth(status="unavailable", reason=f"No answer within {CHECK_SECONDS:g} seconds.")
+        return ComponentHealth(status="unavailable", reason=f"No answer within {CHECK_SECONDS:g} seconds.")
     except Exception as error:  # an honest no, whatever breaks; its text may hold secrets
-        return PartHealth(status="unavailable", reason=f"The check itself failed ({type(error).__name__}).")
-    return PartHealth(status="ok")
+        return ComponentHealth(status="unavailable", reason=f"The check itself failed ({type(error).__name__}).")
+    return ComponentHealth(status="ok")

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.service import UnknownWorkflow
+from app.workflows.service import WorkflowNotFound
 
-from ..dependencies import MAX_PAGE, Limit, Offset, TheStudio
+from ..dependencies import MAX_PAGE, Limit, Offset, WorkflowServiceDep
 from ..exception_handlers import problems
-from ..schemas.requests import StartRun
-from ..schemas.responses import Page, Refused, RunAccepted, StepOffered, WorkflowOffered
+from ..schemas.requests import RunCreate
+from ..schemas.responses import Page, RunCreated, ValidationProblem, WorkflowOut, WorkflowStepOut
 
 router = APIRouter(prefix="/workflows", tags=["workflows"])
 
@@ -32,19 +32,19 @@ IdempotencyKey = Annotated[
 async def known_workflow(workflow_type: Annotated[str, Path(examples=["product_content"])]) -> str:
     """Refuse an unknown workflow before its brief is looked at: its name is the first thing to mend."""
     if workflow_type not in WORKFLOWS:
-        raise UnknownWorkflow(workflow_type)
+        raise WorkflowNotFound(workflow_type)
     return workflow_type
 
 
 @router.get("", summary="List the workflows")
-async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[WorkflowOffered]:
+async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[WorkflowOut]:
     """Tell which workflows can be started, and the steps of each."""
     offered = [
-        WorkflowOffered(
+        WorkflowOut(
             name=workflow.name,
             description=workflow.description,
             steps=[
-                StepOffered(name=step.name, agent_name=step.agent_name, task=step.task, stage=number)
+                WorkflowStepOut(name=step.name, agent_name=step.agent_name, task=step.task, stage=number)
                 for number, stage in enumerate(workflow.stages, 1)
                 for step in stage
             ],
@@ -65,25 +65,25 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
         },
         **problems(c404="No such workflow; the message lists those there are."),
         422: {
-            "model": Refused,
+            "model": ValidationProblem,
             "description": "The brief does not fit, or the Idempotency-Key belongs to another request.",
         },
     },
 )
 async def start_run(  # noqa: PLR0917 - FastAPI calls it by name
     workflow_type: Annotated[str, Depends(known_workflow)],
-    asked: StartRun,
-    studio: TheStudio,
+    asked: RunCreate,
+    studio: WorkflowServiceDep,
     request: Request,
     response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> RunAccepted:
+) -> RunCreated:
     """Queue a run of a workflow and answer at once; its agents work while you ask for its state."""
     brief = asked.model_dump(exclude={"brand"})
     run = await studio.submit(workflow_type, asked.brand, brief, _bare(idempotency_key))
     # A path, not an address: the Host header is the caller's word.
     response.headers["Location"] = request.url_for("get_run", run_id=run.id).path
-    return RunAccepted(run_id=run.id, workflow_type=run.workflow_type, brand=run.brand.name, status=run.status)
+    return RunCreated(run_id=run.id, workflow_type=run.workflow_type, brand=run.brand.name, status=run.status)
 
 
 def _bare(key: str | None) -> str | None:

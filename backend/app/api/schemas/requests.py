@@ -44,7 +44,7 @@ class _Given(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class StartRun(_Given):
+class RunCreate(_Given):
     """What to write about, and for whom."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -55,7 +55,7 @@ class StartRun(_Given):
     audience: Line = Field(description="Who should buy it")
 
 
-class NewBrand(_Given):
+class BrandCreate(_Given):
     """A brand to store."""
 
     name: BrandName = Field(examples=["Acme Audio"])
@@ -64,7 +64,7 @@ class NewBrand(_Given):
     tone: OptionalLine = Field(default="", examples=["warm, exact, never loud"])
 
 
-class BrandChanges(_Given):
+class BrandUpdate(_Given):
     """What to change of a brand; what is left out or null stays."""
 
     name: BrandName | None = Field(default=None, examples=["Acme Sound"])

@@ -12,7 +12,7 @@ from app.database import Brand, Run, RunStatus, Step, StepStatus, Usage
 Item = TypeVar("Item")
 
 
-class BrandFound(BaseModel):
+class BrandOut(BaseModel):
     """A stored brand."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -25,12 +25,12 @@ class BrandFound(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, brand: Brand) -> BrandFound:
+    def of(cls, brand: Brand) -> BrandOut:
         """Tell of a row."""
         return cls.model_validate(brand)
 
 
-class StepOffered(BaseModel):
+class WorkflowStepOut(BaseModel):
     """A step of a workflow."""
 
     name: str = Field(examples=["copywriter"])
@@ -39,15 +39,15 @@ class StepOffered(BaseModel):
     stage: int = Field(description="Steps of one stage run side by side")
 
 
-class WorkflowOffered(BaseModel):
+class WorkflowOut(BaseModel):
     """A workflow that can be started."""
 
     name: str = Field(examples=["product_content"])
     description: str
-    steps: list[StepOffered]
+    steps: list[WorkflowStepOut]
 
 
-class RunAccepted(BaseModel):
+class RunCreated(BaseModel):
     """A run that was queued, or the one that the Idempotency-Key belongs to."""
 
     run_id: str = Field(examples=["5c0b9d6e-6f0c-4a57-9b3c-0d7a3cf6a1de"])
@@ -70,7 +70,7 @@ class Tokens(BaseModel):
         return cls(prompt=prompt, completion=completion, total=prompt + completion)
 
 
-class StepFound(BaseModel):
+class StepOut(BaseModel):
     """A step that ended, well or badly."""
 
     position: int
@@ -86,7 +86,7 @@ class StepFound(BaseModel):
     cost: float | None = Field(description="USD; null where nobody knows a price")
 
     @classmethod
-    def of(cls, step: Step) -> StepFound:
+    def of(cls, step: Step) -> StepOut:
         """Tell of a row."""
         return cls(
             position=step.position,
@@ -103,7 +103,7 @@ class StepFound(BaseModel):
         )
 
 
-class RunListed(BaseModel):
+class RunSummary(BaseModel):
     """A run, in short."""
 
     run_id: str
@@ -119,22 +119,22 @@ class RunListed(BaseModel):
     cost: float | None = Field(description="USD, summed from the steps; null where nobody knows a price")
 
     @classmethod
-    def of(cls, run: Run) -> RunListed:
+    def of(cls, run: Run) -> RunSummary:
         """Tell of a row."""
         return cls(**_told(run))
 
 
-class RunFound(RunListed):
+class RunDetail(RunSummary):
     """A run, with all that came of it."""
 
     brief: dict[str, Any]
-    steps: list[StepFound] = Field(description="The steps that ended, in order")
+    steps: list[StepOut] = Field(description="The steps that ended, in order")
     output: dict[str, Any] | None = Field(description="What the run hands back when it is completed")
 
     @classmethod
-    def of(cls, run: Run) -> RunFound:
+    def of(cls, run: Run) -> RunDetail:
         """Tell of a row."""
-        steps = [StepFound.of(step) for step in run.steps]
+        steps = [StepOut.of(step) for step in run.steps]
         return cls(**_told(run), brief=run.brief, steps=steps, output=run.output)
 
 
@@ -170,7 +170,7 @@ class Problem(BaseModel):
     detail: str
 
 
-class Misfit(BaseModel):
+class FieldError(BaseModel):
     """A value that does not fit."""
 
     type: str = Field(examples=["string_too_long"])
@@ -178,7 +178,7 @@ class Misfit(BaseModel):
     msg: str = Field(description="What fits")
 
 
-class Refused(BaseModel):
+class ValidationProblem(BaseModel):
     """Why a request is refused: in words, or value by value."""
 
-    detail: str | list[Misfit]
+    detail: str | list[FieldError]

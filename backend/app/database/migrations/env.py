@@ -8,13 +8,13 @@ from alembic import context
 from sqlalchemy import Connection
 
 from app.database.engine import Database
-from app.database.models import Model
+from app.database.models import Base
 from app.settings import load_settings
 
 
 def _run(connection: Connection) -> None:
     # Batches: SQLite changes a table by copying it.
-    context.configure(connection=connection, target_metadata=Model.metadata, render_as_batch=True)
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -13,7 +13,7 @@ from ..models import Brand
 from ..upserts import insert_into
 
 
-class BrandTaken(Exception):
+class BrandNameTaken(Exception):
     """Another brand has that name."""
 
 
@@ -39,7 +39,7 @@ async def page(session: AsyncSession, *, limit: int, offset: int) -> tuple[list[
 
 
 async def create(session: AsyncSession, *, name: str, **fields: Any) -> Brand:
-    """Store a new brand; raises BrandTaken when the name is taken."""
+    """Store a new brand; raises BrandNameTaken when the name is taken."""
     brand = Brand(name=name, **fields)
     session.add(brand)
     await _flush_unless_taken(session, name)
@@ -57,7 +57,7 @@ async def get_or_create(session: AsyncSession, name: str, **defaults: Any) -> Br
 
 
 async def update(session: AsyncSession, brand: Brand, **fields: Any) -> Brand:
-    """Change some fields of a brand; raises BrandTaken when the new name is taken."""
+    """Change some fields of a brand; raises BrandNameTaken when the new name is taken."""
     for name, value in fields.items():
         setattr(brand, name, value)
     await _flush_unless_taken(session, str(fields.get("name", brand.name)))
@@ -78,4 +78,4 @@ async def _flush_unless_taken(session: AsyncSession, name: str) -> None:
     try:
         await session.flush()
     except IntegrityError:
-        raise BrandTaken(f"A brand {name!r} is there already; use it or choose another name.") from None
+        raise BrandNameTaken(f"A brand {name!r} is there already; use it or choose another name.") from None

@@ -58,7 +58,7 @@ async def get(session: AsyncSession, run_id: str) -> Run | None:
     return await session.scalar(_whole().where(Run.id == run_id))
 
 
-async def by_idempotency_key(session: AsyncSession, key: str) -> Run | None:
+async def get_by_idempotency_key(session: AsyncSession, key: str) -> Run | None:
     """Find the run that an idempotency key belongs to."""
     return await session.scalar(_whole().where(Run.idempotency_key == key))
 

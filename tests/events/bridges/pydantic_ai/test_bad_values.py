@@ -16,7 +16,7 @@ from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx
 from pydantic_ai.settings import ModelSettings
 
 from app.llm.prices import price
-from app.llm.retries import Retrying
+from app.llm.retries import RetryingModel
 from events import llm_attempted, llm_called
 from events.bridges.pydantic_ai import instrument, record_response_headers
 from metrics import CATALOGUE, subscribe
@@ -58,7 +58,7 @@ def registry() -> Iterator[CollectorRegistry]:
 
 
 async def ask(model: Model, retries: int = 0) -> None:
-    retrying = instrument(Retrying(instrument(model), retries, 5.0), price=price)
+    retrying = instrument(RetryingModel(instrument(model), retries, 5.0), price=price)
     with suppress(AgentRunError, ValidationError):
         await retrying.request(PROMPT, ModelSettings(max_retries=0), ModelRequestParameters())
 

@@ -166,5 +166,5 @@ def serve(way: str, fd: int) -> None:
 
 if __name__ == "__main__":
     if "slowed" in sys.argv[3:]:
-        disconnects.WORTH_ASKING = inf
+        disconnects.CHECK_AFTER_SECONDS = inf
     serve(sys.argv[1], int(sys.argv[2]))

@@ -1,14 +1,18 @@
-"""HTTP requests and websockets told as the events of `events.http`: pure ASGI, for any framework and any server.
+"""ASGI bridge: emits the events of `events.http` for each request and websocket, with any framework and any server.
 
->>> app.add_middleware(HTTPEventsMiddleware)  # doctest: +SKIP
+Add it as a middleware of the framework, ``app.add_middleware(HTTPEventsMiddleware)``, or wrap the finished application,
+``app = HTTPEventsMiddleware(app)``. The first sits inside the framework's handler of unexpected errors: an exception
+that reaches it is recorded by its name and with status code 500, whatever response that handler makes of it. The second
+sees the response only, not the exception behind it.
 
-or, around a finished application, ``app = HTTPEventsMiddleware(app)``. The first sits inside the framework's handler of
-unexpected errors: an exception that reaches it is reported as 500, whatever that handler makes of it. The second
-sees what is sent, not the exception behind it.
-
-`middleware` is the entry, `request` a request and its response, `websocket` a websocket, `disconnects` asks whether the
-client is still there, `routes` names the route, `in_flight` counts what is under way: have `read_in_flight` called
-before each render, as in ``subscription.poll(read_in_flight)``.
+- `middleware`: the entry point, `HTTPEventsMiddleware`
+- `request`: tracks one request and its response
+- `websocket`: tracks one websocket
+- `outcomes`: the outcome of a request, from its status code or its exception
+- `disconnects`: whether the client is still connected
+- `routes`: the template of the route that responded
+- `in_flight`: how many requests and websockets are open; register `read_in_flight` as a poller that runs before each
+  render, as in ``subscription.poll(read_in_flight)``
 """
 
 from .in_flight import read_in_flight

@@ -1,7 +1,7 @@
-"""Whether the client is still there, asked of a server that tells it to nobody who does not ask.
+"""Whether the client is still connected, for servers that say so only to an application that calls `receive`.
 
-Most servers drop what is sent to nobody in silence. `receive` alone says that the client left, and most applications
-call it no more once they have read the request.
+Most servers silently drop what is sent after the client disconnected. Only `receive` reports it, and most applications
+stop calling `receive` once they have read the request.
 """
 
 from __future__ import annotations
@@ -11,53 +11,55 @@ from typing import Any
 
 from ..asgi_types import Message, Receive, Scope, content_length, has_header
 
-WORTH_ASKING = 0.05
-"""Seconds that an answer must have taken to be worth some turns of the event loop (80 microseconds here)."""
+CHECK_AFTER_SECONDS = 0.05
+"""A response that took less is sent without a check: a check costs some turns of the event loop (80 microseconds)."""
 
-SMALL = 65_536
-"""Bytes of an unread body that may be read ahead: what a server keeps in memory anyhow (uvicorn's high-water mark)."""
+MAX_PREFETCH_BYTES = 65_536
+"""The largest unread request body that may be read ahead: servers buffer as much (uvicorn's high-water mark)."""
 
 
-def known_gone(server: Any) -> bool:
-    """Tell whether uvicorn knows that its client left; ``server`` is what the given `receive` is a method of.
+def client_disconnected(server: Any) -> bool:
+    """Return whether uvicorn has seen its client disconnect; False for other servers.
 
-    A look that costs nothing and moves nothing, so that even the fastest answer is told truly. False for other servers.
+    ``server`` is the object that the ASGI callable `receive` is a method of. Reading its attribute costs next to
+    nothing and consumes no message, so it is done for the fastest response too.
     """
     return getattr(server, "disconnected", False) is True
 
 
-async def let_it_learn(server: Any) -> None:
-    """Let the event loop read what came over its sockets, so that uvicorn learns that its client left."""
-    if isinstance(getattr(server, "disconnected", None), bool) and on_asyncio():
-        for _ in range(3):  # the socket is read, the connection closed, the protocol told
+async def poll_socket(server: Any) -> None:
+    """Let the event loop read its sockets, so that uvicorn notices a client that has disconnected."""
+    if isinstance(getattr(server, "disconnected", None), bool) and runs_on_asyncio():
+        for _ in range(3):  # one turn each: the socket is read, the connection is closed, the protocol is notified
             await asyncio.sleep(0)
 
 
-def may_ask(scope: Scope) -> bool:
-    """Tell whether asking does no harm while the body is unread: it may fetch some of it.
+def may_prefetch_body(scope: Scope) -> bool:
+    """Return whether `receive` may be called while the request body is unread, which may fetch some of it.
 
-    Not a large one, nor one that the client sends only when it is asked to (RFC 9110, section 10.1.1).
+    Not where the body is large, or of unannounced length, or where the client waits with it for a ``100 Continue``,
+    which `receive` would make the server send (RFC 9110, section 10.1.1).
     """
     headers = scope["headers"]
-    small = (content_length(headers) or 0) <= SMALL
+    small = (content_length(headers) or 0) <= MAX_PREFETCH_BYTES
     return small and not has_header(headers, b"transfer-encoding") and not has_header(headers, b"expect")
 
 
-async def ready(receive: Receive) -> Message | None:
-    """Give the message that the server has for the application by now; None while there is none."""
-    if not on_asyncio():
+async def receive_nowait(receive: Receive) -> Message | None:
+    """Return the next message from the server if it has one already, else None."""
+    if not runs_on_asyncio():
         return None
-    question = asyncio.ensure_future(receive())
+    receiving = asyncio.ensure_future(receive())
     try:
         await asyncio.sleep(0)
     finally:
-        question.cancel()  # nothing to one that is answered
-    [answer] = await asyncio.gather(question, return_exceptions=True)
-    return None if isinstance(answer, BaseException) else answer
+        receiving.cancel()  # no effect once it is done
+    [message] = await asyncio.gather(receiving, return_exceptions=True)
+    return None if isinstance(message, BaseException) else message
 
 
-def on_asyncio() -> bool:
-    """Tell whether asyncio's is the event loop that runs."""
+def runs_on_asyncio() -> bool:
+    """Return whether the running event loop is asyncio's, and not trio's."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

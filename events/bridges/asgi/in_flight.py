@@ -1,14 +1,17 @@
-"""Which requests and websockets this process serves now, over all its bridges."""
+"""The requests and websockets that this process serves at the moment, over all middlewares."""
 
 from __future__ import annotations
 
 from ...http import http_activity_read
 
-# Sets of the open ones, not sums of steps: an end that is lost or doubled can't make their sizes drift.
+# Sets of the open ones, not counters: an end that is missed or seen twice can't make their sizes drift.
 requests: set[object] = set()
 websockets: set[object] = set()
 
 
 def read_in_flight() -> None:
-    """Tell how many there are: for a poller that runs before each render, as `metrics.Subscription.poll` takes it."""
+    """Emit `http_activity_read` with the numbers of open requests and websockets.
+
+    It is a poller: register it with `metrics.Subscription.poll`, which calls it before each render.
+    """
     http_activity_read.emit(requests=len(requests), websockets=len(websockets))

@@ -1,4 +1,4 @@
-"""The middleware: puts a watch on each request and each websocket, and lets everything else pass."""
+"""The middleware: puts a tracker around each request and websocket, and passes everything else through."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from collections.abc import Iterable
 from ...bus.failures import report_failure
 from ...http import http_request_finished
 from ..asgi_types import ASGIApp, Receive, Scope, Send, send_raises_on_disconnect
-from .request import Exchange, OutspokenExchange
-from .routes import Templates
-from .websocket import Session
+from .request import RequestTracker, RequestTrackerASGI24
+from .routes import RouteTemplates
+from .websocket import WebsocketTracker
 
-_SEEN = "events.http_request"
-_TOLD = ("http", "websocket")
+_TRACKED = "events.http_request"  # key that marks a scope which has a tracker already
+_TRACKED_TYPES = ("http", "websocket")
 
 
 class HTTPEventsMiddleware:
-    """ASGI middleware that tells each request once, when its answer ends, and each websocket when it is closed.
+    """ASGI middleware that emits one event for each request, when its response ends, and for each closed websocket.
 
-    The event is told *just before* the last chunk goes to the server. So a client that has its whole answer and then
-    reads the metrics finds its own request counted. The price: should that very last write fail, the request is told
-    as answered. Work after the last chunk (background tasks) is not the client's waiting time and is not measured.
+    The event is emitted *just before* the last chunk goes to the server. So a client that has the whole response and
+    then reads the metrics finds its own request counted. The price: should that very last write fail, the request still
+    counts as answered. Work after the last chunk (background tasks) is not the client's waiting time and not measured.
 
-    Status code: the one that was sent; 499 when the client went away first; 500 when the application raised, was
-    cancelled or ended before it sent any. ``error`` names what was raised, also when the answer had begun by then.
+    Status code: the one that was sent; 499 when the client disconnected first; 500 when the application raised, was
+    cancelled or returned before it sent one. ``error`` is the class of the exception, also when the response had
+    started by then.
 
-    Paths in ``exclude`` are not told, with or without a slash at the end. The lifespan passes untouched. Where several
-    are stacked, in mounted applications for example, the outermost tells.
+    Paths in ``exclude`` emit nothing, with or without a slash at the end. The lifespan passes untouched. Of several
+    stacked middlewares, in mounted applications for example, only the outermost emits.
 
     Raises:
-        TypeError: ``exclude`` is one string, which would be read letter by letter.
+        TypeError: ``exclude`` is a string; as an iterable it would exclude each of its letters.
     """
 
     def __init__(self, app: ASGIApp, exclude: Iterable[str] = ("/metrics",)) -> None:
@@ -37,36 +38,36 @@ class HTTPEventsMiddleware:
             raise TypeError(f"exclude takes several paths: write exclude=({exclude!r},)")
         self.app = app
         self.exclude = frozenset(path for each in exclude for path in (each.rstrip("/"), each.rstrip("/") + "/"))
-        self.templates = Templates()
+        self.route_templates = RouteTemplates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        watch = self._watch(scope, receive, send)
-        if watch is None:
+        tracker = self._tracker(scope, receive, send)
+        if tracker is None:
             await self.app(scope, receive, send)
             return
         try:
-            await self.app(scope, watch.receive, watch.send)
+            await self.app(scope, tracker.receive, tracker.send)
         except BaseException as error:
-            watch.leave(error)
+            tracker.finish(error)
             raise
-        watch.leave(None)
+        tracker.finish(None)
 
-    def _watch(self, scope: Scope, receive: Receive, send: Send) -> Exchange | Session | None:
+    def _tracker(self, scope: Scope, receive: Receive, send: Send) -> RequestTracker | WebsocketTracker | None:
         try:
             kind = scope["type"]
-            if kind not in _TOLD or _SEEN in scope or self._excluded(scope):
+            if kind not in _TRACKED_TYPES or _TRACKED in scope or self._is_excluded(scope):
                 return None
-            scope[_SEEN] = True
+            scope[_TRACKED] = True
             if kind == "websocket":
-                return Session(scope, receive, send, self.templates)
-            watch = OutspokenExchange if send_raises_on_disconnect(scope) else Exchange
-            return watch(scope, receive, send, self.templates)
-        except Exception as failure:  # a scope such as no server makes: it is the application's to refuse
+                return WebsocketTracker(scope, receive, send, self.route_templates)
+            tracker = RequestTrackerASGI24 if send_raises_on_disconnect(scope) else RequestTracker
+            return tracker(scope, receive, send, self.route_templates)
+        except Exception as failure:  # a scope that breaks the specification: the application may refuse it
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return None
 
-    def _excluded(self, scope: Scope) -> bool:
+    def _is_excluded(self, scope: Scope) -> bool:
         path: str = scope["path"]
         if path in self.exclude:
             return True

@@ -1,20 +1,21 @@
-"""Names the route that answered a request, from what FastAPI and Starlette leave in its ASGI scope.
+"""Finds the template of the route that responded, from what FastAPI and Starlette leave in the ASGI scope.
 
-Read *after* the application ran: routers write into the very scope that they were given. What is read, and since when:
+It is read *after* the application ran: routers write into the scope that they are called with. What is read, and since
+which version it is there:
 
-- ``scope["endpoint"]``: what was matched last, on every version; it tells a stale entry from a true one.
+- ``scope["endpoint"]``: what was matched last, on every version; a route with another endpoint is a stale entry.
 - ``scope["fastapi"]["effective_route_context"]``: FastAPI 0.137 and newer, for routes of included routers; its path
   has every prefix, whereas ``scope["route"].path`` silently lost them.
 - ``scope["route"]``: FastAPI's own routes always, Starlette's since 1.7.
 - ``scope["root_path"]`` past ``scope["app_root_path"]``: the literal text that mounts took off the path.
 
-No framework is imported, so any is optional; what is not there is simply not found.
+No framework is imported, so any is optional: a key that is absent is skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN
@@ -22,78 +23,85 @@ from ...http import http_request_finished
 
 UNMATCHED = "unmatched"
 
-Trail = tuple[str, tuple[Any, ...]]
-"""The template of the mounts on the way to a route, and those mounts."""
+
+class MountPath(NamedTuple):
+    """The mounts that lead to a route, outermost first, and their templates joined."""
+
+    template: str
+    mounts: tuple[Any, ...]
 
 
-class Templates:
-    """Finds templates, and remembers what it took a search to find: one look-up, however many routes there are.
+NO_MOUNTS = MountPath("", ())
 
-    Frameworks leave most of what is needed in the scope. Searched for once is what they do not: plain routes by what
-    answers, and the mounts of a router.
+
+class RouteTemplates:
+    """Finds the templates of routes, and caches what takes a search: one look-up a request, however many routes.
+
+    Frameworks leave most of what is needed in the scope. A search is needed for plain Starlette routes inside FastAPI,
+    by their endpoint, and for the mounts that a path went through.
     """
 
     def __init__(self) -> None:
-        self._trails: dict[str, Trail] = {}
-        self._indexes: dict[int, Index] = {}
+        self._mount_paths: dict[str, MountPath] = {}
+        self._indexes: dict[int, RouterIndex] = {}
 
-    def name(self, scope: MutableMapping[str, Any], status: int) -> str:
-        """Give the template as `of` does; a framework that changed its ways costs a label, not a request."""
+    def endpoint(self, scope: MutableMapping[str, Any], status: int) -> str:
+        """Return the full template of the route that responded with ``status``, for the event's field ``endpoint``.
+
+        It consists of what the application declares and never of text from the client: the number of its values is
+        bounded. `UNMATCHED` where no route matches, inside mounts too; "unknown" where one did but has no template that
+        can be found. It never raises: a change inside a framework may cost the label, but no request.
+        """
         try:
             if "app_root_path" not in scope:  # no mount on the way: most of them
                 endpoint = scope.get("endpoint")
                 path = None if endpoint is None else matched_path(scope, endpoint)
                 if path is not None:
                     return path
-            return self.of(scope, status)
+            return self._find(scope, status)
         except Exception as failure:
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return UNKNOWN
 
-    def of(self, scope: MutableMapping[str, Any], status: int) -> str:
-        """Give the full template of the route that answered with ``status``.
-
-        It is made of what the application declares and never of text from the client: the number of its values is
-        bounded. `UNMATCHED` where no route fits, inside mounts too; "unknown" where one did but cannot be named.
-        """
+    def _find(self, scope: MutableMapping[str, Any], status: int) -> str:
         endpoint = scope.get("endpoint")
-        prefix, mounts = self._trail(scope) if "app_root_path" in scope else ("", ())
+        prefix, mounts = self._mount_path(scope) if "app_root_path" in scope else NO_MOUNTS
         last = next((mount for mount in mounts if mount.app is endpoint), None)
-        if endpoint is None or last is not None:  # no route: nothing fits, or files, or an application of another kind
+        if endpoint is None or last is not None:  # no route: no match, or static files, or a foreign application
             if status == 404:
                 return UNMATCHED
             if last is not None and not routes_of(last):
                 return f"{prefix}/{{path}}"
-            directory = frontend(scope)
+            directory = frontend_directory(scope)
             return UNMATCHED if directory is None else f"{prefix}{directory}/{{path}}"
         path = matched_path(scope, endpoint)
         if path is None:
-            path = self._declared_path(scope, endpoint, mounts)
+            path = self._search_routes(scope, endpoint, mounts)
         return UNKNOWN if path is None else prefix + path
 
-    def _trail(self, scope: MutableMapping[str, Any]) -> Trail:
+    def _mount_path(self, scope: MutableMapping[str, Any]) -> MountPath:
         root: str = scope["app_root_path"]
         literal = scope["root_path"].removeprefix(root)
-        trail = self._trails.get(literal)
-        if trail is None:
+        mount_path = self._mount_paths.get(literal)
+        if mount_path is None:
             path = scope["path"].removeprefix(root)
             router = scope.get("router")
-            trail = self._explained(router, path, literal)
-            if trail is None and self._forget():  # a mount may have come since
-                trail = self._explained(router, path, literal)
-            trail = trail or ("", ())
-            if trail[0] == literal:  # no parameters: as many as there are declarations
-                self._trails[literal] = trail
-        return trail
+            mount_path = self._match_mounts(router, path, literal)
+            if mount_path is None and self._clear_indexes():  # a mount may have been added since
+                mount_path = self._match_mounts(router, path, literal)
+            mount_path = mount_path or NO_MOUNTS
+            if mount_path.template == literal:  # without parameters there are only as many as declared: safe to cache
+                self._mount_paths[literal] = mount_path
+        return mount_path
 
-    def _explained(self, router: Any, path: str, literal: str) -> Trail | None:
-        """Find the mounts that took ``literal`` off ``path``, as the routers did: the first that matches, then inside.
+    def _match_mounts(self, router: Any, path: str, literal: str) -> MountPath | None:
+        """Return the mounts that took ``literal`` off ``path``, as the routers do: the first that matches, then inside.
 
-        None where mounts do not explain it all, as when a proxy's prefix was written into the scope on the way.
+        None where mounts do not explain all of it, as when a middleware wrote a proxy's prefix into the scope.
         """
         for mount in self._index(router).mounts:
             if hasattr(mount, "host_regex"):
-                inside = self._explained(mount, path, literal)
+                inside = self._match_mounts(mount, path, literal)
                 if inside is not None:
                     return inside
                 continue
@@ -104,74 +112,74 @@ class Templates:
             taken = path[: len(path) - len(rest)]
             if not literal.startswith(taken):
                 continue
-            inside = self._explained(mount, rest, literal.removeprefix(taken))
+            inside = self._match_mounts(mount, rest, literal.removeprefix(taken))
             if inside is not None:
-                return mount.path + inside[0], (mount, *inside[1])
+                return MountPath(mount.path + inside.template, (mount, *inside.mounts))
             if taken == literal:
-                return mount.path, (mount,)
+                return MountPath(mount.path, (mount,))
         return None
 
-    def _declared_path(self, scope: MutableMapping[str, Any], endpoint: Any, mounts: tuple[Any, ...]) -> str | None:
-        """Search the routes: FastAPI leaves no trace of plain Starlette ones, such as its own ``/docs``."""
+    def _search_routes(self, scope: MutableMapping[str, Any], endpoint: Any, mounts: tuple[Any, ...]) -> str | None:
+        """Return the path of the declared route: FastAPI notes nothing of plain Starlette ones, such as ``/docs``."""
         here = scope["path"].removeprefix(scope.get("root_path") or "")
         for _ in range(2):
             for router in (*reversed(mounts), scope.get("router")):
-                for route in self._answering(router, endpoint):
+                for route in self._routes_with(router, endpoint):
                     if route.path_regex.match(here):
                         path: str = route.path
                         return path
-            if not self._forget():
+            if not self._clear_indexes():
                 break
         return None
 
-    def _answering(self, router: Any, endpoint: Any) -> Iterator[Any]:
+    def _routes_with(self, router: Any, endpoint: Any) -> Iterator[Any]:
         index = self._index(router)
-        yield from index.answering(endpoint)
+        yield from index.routes_with(endpoint)
         for mount in index.mounts:
             if hasattr(mount, "host_regex"):  # takes nothing off the path: its routes are as good as the router's own
-                yield from self._answering(mount, endpoint)
+                yield from self._routes_with(mount, endpoint)
 
-    def _index(self, router: Any) -> Index:
+    def _index(self, router: Any) -> RouterIndex:
         index = self._indexes.get(id(router))
         if index is None or index.router is not router or index.size != len(routes_of(router)):
-            index = self._indexes[id(router)] = Index(router)
+            index = self._indexes[id(router)] = RouterIndex(router)
         return index
 
-    def _forget(self) -> bool:
-        """Drop what was remembered of routers, if anything was: they may have got more routes."""
-        remembered = bool(self._indexes)
+    def _clear_indexes(self) -> bool:
+        """Drop the indexes, since routers may have got more routes; return whether there were any."""
+        had_any = bool(self._indexes)
         self._indexes.clear()
-        return remembered
+        return had_any
 
 
-class Index:
-    """What a router declares, gone through once: its mounts and hosts, and its routes by what answers."""
+class RouterIndex:
+    """The declarations of a router: its mounts and hosts, and its routes by endpoint."""
 
     def __init__(self, router: Any) -> None:
         routes = routes_of(router)
-        self.router = router  # kept, so that its identity is nobody else's
+        self.router = router  # a reference, so that its id() is not used again
         self.size = len(routes)
         self.mounts: list[Any] = []
-        self._routes: dict[int, list[Any]] = {}
-        for route in flat(routes):
+        self._by_endpoint: dict[int, list[Any]] = {}
+        for route in flatten(routes):
             if hasattr(route, "endpoint"):
-                self._routes.setdefault(id(route.endpoint), []).append(route)
+                self._by_endpoint.setdefault(id(route.endpoint), []).append(route)
             elif hasattr(route, "path_regex") or hasattr(route, "host_regex"):
                 self.mounts.append(route)
 
-    def answering(self, endpoint: Any) -> Iterable[Any]:
-        """Give the routes, with regular expressions, that an endpoint stands behind."""
-        return self._routes.get(id(endpoint), ())
+    def routes_with(self, endpoint: Any) -> Iterable[Any]:
+        """Return the routes of an endpoint."""
+        return self._by_endpoint.get(id(endpoint), ())
 
 
 def matched_path(scope: MutableMapping[str, Any], endpoint: Any) -> str | None:
-    """Read the path of the matched route where the framework left it; a router around it may have left another."""
+    """Return the path of the matched route if it is in the scope; a route around it may be there instead."""
     fastapi = scope.get("fastapi")
     if fastapi:
         context = fastapi.get("effective_route_context")
         route = getattr(context, "starlette_route", None) or context
         if getattr(route, "endpoint", None) is endpoint:
-            path: str = getattr(route, "path")  # noqa: B009  # what has an endpoint has a path, whatever its type
+            path: str = getattr(route, "path")  # noqa: B009  # whatever has an endpoint has a path
             return path
     route = scope.get("route")
     if getattr(route, "endpoint", None) is endpoint:
@@ -180,8 +188,8 @@ def matched_path(scope: MutableMapping[str, Any], endpoint: Any) -> str | None:
     return None
 
 
-def frontend(scope: MutableMapping[str, Any]) -> str | None:
-    """Name the directory of files that FastAPI's ``frontend()`` answered from: it notes the path inside that alone."""
+def frontend_directory(scope: MutableMapping[str, Any]) -> str | None:
+    """Return the path of the ``frontend()`` directory that FastAPI responded from; it notes only the path inside."""
     inside = (scope.get("fastapi") or {}).get("frontend_path")
     path: str = scope["path"].removeprefix(scope.get("root_path") or "")
     if inside is None or not path.endswith(inside):
@@ -190,12 +198,12 @@ def frontend(scope: MutableMapping[str, Any]) -> str | None:
 
 
 def routes_of(router: Any) -> Sequence[Any]:
-    """Give the routes of a router, an application or a mount; none where it is something else."""
+    """Return the routes of a router, an application or a mount; none for anything else."""
     return getattr(router, "routes", None) or ()
 
 
-def flat(routes: Iterable[Any]) -> Iterator[Any]:
-    """Go through routes; those of FastAPI's included routers come with their prefixes."""
+def flatten(routes: Iterable[Any]) -> Iterator[Any]:
+    """Yield each route; those of routers that FastAPI included come with their prefixes."""
     for route in routes:
         contexts = getattr(route, "effective_route_contexts", None)
         if contexts is None:

@@ -1,4 +1,4 @@
-"""One websocket, watched from its handshake to its close."""
+"""Tracks one websocket from its handshake to its close."""
 
 from __future__ import annotations
 
@@ -8,152 +8,153 @@ from ...bus.failures import report_failure
 from ...http import Outcome, http_request_finished, websocket_finished
 from ..asgi_types import Message, Receive, Scope, Send
 from . import disconnects, in_flight
-from .request import CLIENT_GONE, alone, answered, cut_short
-from .routes import Templates
+from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
+from .routes import RouteTemplates
 
-ABNORMAL = 1006  # RFC 6455, section 7.1.5: the connection ended without a Close frame
-NO_CODE = 1005  # a Close frame that named none
-REFUSED = 403  # what a server answers where the application closes before it accepts (ASGI, "Close - send event")
-STANDARD = range(1000, 1016)
-MOST_HELD = 100  # messages that are read ahead for the application in search of the last one
+ABNORMAL_CLOSURE = 1006  # RFC 6455, section 7.4.1: the connection ended without a Close frame
+NO_STATUS_RECEIVED = 1005  # the same: a Close frame without a code
+REGISTERED_CODES = range(1000, 1016)
+FORBIDDEN = 403  # what a server responds where the application closes before it accepts (ASGI, "Close - send event")
+MAX_BUFFERED_MESSAGES = 100  # that are received in search of the close code, before the application asks for them
 
 
-class Session:
-    """Stands between the application and the server; tells an accepted websocket once, when it is closed.
+class WebsocketTracker:
+    """Stands between the application and the server; emits `websocket_finished` once, when an accepted socket closes.
 
-    A handshake that came to nothing is told as the HTTP request that it was: with the code of its refusal, 500 where
-    the application failed, 499 where the client did not wait.
+    A handshake that fails is emitted as the HTTP request that it was, `http_request_finished`: with the status code of
+    its refusal, 500 where the application failed, 499 where the client disconnected first.
     """
 
-    __slots__ = ("_accepted", "_began", "_held", "_receive", "_received", "_refused", "_scope", "_send", "_sent",
-                 "_templates", "_told", "_waiting")  # fmt: skip
+    __slots__ = ("_accepted", "_buffered", "_denial_status", "_emitted", "_messages_received", "_messages_sent",
+                 "_receive", "_receiving", "_route_templates", "_scope", "_send", "_started_at")  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, templates: Templates) -> None:
-        self._began = perf_counter()
+    def __init__(self, scope: Scope, receive: Receive, send: Send, route_templates: RouteTemplates) -> None:
+        self._started_at = perf_counter()
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._templates = templates
+        self._route_templates = route_templates
         self._accepted = False
-        self._refused = 0  # the code of an answer of the application's own
-        self._received = self._sent = 0
-        self._waiting = False
-        self._told = False
-        self._held: list[Message] = []
+        self._denial_status = 0  # of a response that the application sends instead of accepting
+        self._messages_received = self._messages_sent = 0
+        self._receiving = False  # the application awaits a message
+        self._emitted = False
+        self._buffered: list[Message] = []  # received in search of the close code, not yet by the application
         in_flight.requests.add(self)  # until it is accepted
 
-    def leave(self, error: BaseException | None) -> None:
-        """Take note that the application has returned, or what it raised."""
+    def finish(self, error: BaseException | None) -> None:
+        """Emit the event unless that is done: the application has returned, or raised ``error``."""
         if self._accepted:
-            self._end(ABNORMAL, error)
+            self._emit_closed(ABNORMAL_CLOSURE, error)
         else:
-            self._refuse(self._refused or 500, cut_short(error, self._refused), name_of(error) or "IncompleteResponse")
+            outcome = outcome_of_failure(error, self._denial_status)
+            self._emit_rejected(self._denial_status or 500, outcome, error_name(error) or "IncompleteResponse")
 
     async def receive(self) -> Message:
-        """Hand the application the server's next message."""
-        if self._held:
-            return self._held.pop(0)
-        self._waiting = True
+        """Return the next message from the server to the application."""
+        if self._buffered:
+            return self._buffered.pop(0)
+        self._receiving = True
         try:
             message = await self._receive()
         finally:
-            self._waiting = False
+            self._receiving = False
         try:
-            self._look_at(message)
+            self._observe_received(message)
         except Exception as failure:
-            self._fail(failure)
+            self._report(failure)
         return message
 
-    def _look_at(self, message: Message) -> None:
+    def _observe_received(self, message: Message) -> None:
         if message["type"] == "websocket.receive":
-            self._received += 1
+            self._messages_received += 1
         elif message["type"] == "websocket.disconnect":
             if self._accepted:
-                self._end(message.get("code") or NO_CODE, theirs=True)
+                self._emit_closed(message.get("code") or NO_STATUS_RECEIVED, by_client=True)
             else:
-                self._refuse(CLIENT_GONE, "client_disconnect")
+                self._emit_rejected(CLIENT_CLOSED_REQUEST, "client_disconnect")
 
     async def send(self, message: Message) -> None:
-        """Hand the server the application's next message."""
+        """Pass the application's next message on to the server."""
         try:
-            self._look_at_sent(message)
+            self._observe_sent(message)
         except Exception as failure:
-            self._fail(failure)
+            self._report(failure)
         try:
             await self._send(message)
-        except OSError:  # nobody is there any more (ASGI 2.4, "Disconnected Client")
-            await self._seek_last_word()
+        except OSError:  # the client is gone (ASGI 2.4, "Disconnected Client")
+            await self._find_close_code()
             raise
 
-    def _look_at_sent(self, message: Message) -> None:
+    def _observe_sent(self, message: Message) -> None:
         kind = message["type"]
         if kind == "websocket.send":
-            self._sent += 1
+            self._messages_sent += 1
         elif kind == "websocket.accept":
             self._accepted = True
-            self._began = perf_counter()
+            self._started_at = perf_counter()
             in_flight.requests.discard(self)
             in_flight.websockets.add(self)
         elif kind == "websocket.close" and self._accepted:
-            self._end(message.get("code") or 1000)
+            self._emit_closed(message.get("code") or 1000)
         elif kind == "websocket.close":
-            self._refuse(REFUSED, answered(REFUSED))
+            self._emit_rejected(FORBIDDEN, outcome_of_status(FORBIDDEN))
         elif kind == "websocket.http.response.start":
-            self._refused = message["status"]
+            self._denial_status = message["status"]
         elif kind == "websocket.http.response.body" and not message.get("more_body", False):
-            self._refuse(self._refused, answered(self._refused))
+            self._emit_rejected(self._denial_status, outcome_of_status(self._denial_status))
 
-    async def _seek_last_word(self) -> None:
-        """Look for the client's close code among what it said that the application did not listen to."""
+    async def _find_close_code(self) -> None:
+        """Search the messages that the application has not received for the disconnect, which has the client's code."""
         try:
-            while not (self._told or self._waiting) and len(self._held) < MOST_HELD:
-                message = await disconnects.ready(self._receive)
+            while not (self._emitted or self._receiving) and len(self._buffered) < MAX_BUFFERED_MESSAGES:
+                message = await disconnects.receive_nowait(self._receive)
                 if message is None:
                     return
-                self._held.append(message)
-                self._look_at(message)
+                self._buffered.append(message)
+                self._observe_received(message)
         except Exception as failure:
-            self._fail(failure)
+            self._report(failure)
 
-    def _end(self, code: int, error: BaseException | None = None, *, theirs: bool = False) -> None:
-        if self._told:
+    def _emit_closed(self, code: int, error: BaseException | None = None, *, by_client: bool = False) -> None:
+        if self._emitted:
             return
-        self._told = True
+        self._emitted = True
         in_flight.websockets.discard(self)
         try:
             websocket_finished.emit(
-                channel=self._templates.name(self._scope, 101),
-                close_code="other" if theirs and code not in STANDARD else str(code),
-                duration=perf_counter() - self._began,
-                received=self._received,
-                sent=self._sent,
-                error=name_of(error),
+                channel=self._route_templates.endpoint(self._scope, 101),
+                close_code="other" if by_client and code not in REGISTERED_CODES else str(code),
+                duration=perf_counter() - self._started_at,
+                received=self._messages_received,
+                sent=self._messages_sent,
+                error=error_name(error),
             )
         except Exception as failure:
-            self._fail(failure)
+            self._report(failure)
 
-    def _refuse(self, status: int, outcome: Outcome, error: str = "") -> None:
-        if self._told:
+    def _emit_rejected(self, status: int, outcome: Outcome, error: str = "") -> None:
+        if self._emitted:
             return
-        self._told = True
+        self._emitted = True
         in_flight.requests.discard(self)
         try:
             http_request_finished.emit(
                 method="GET",  # as RFC 6455 has it; HTTP/2's CONNECT of RFC 8441 looks the same from here
-                endpoint=self._templates.name(self._scope, status),
+                endpoint=self._route_templates.endpoint(self._scope, status),
                 status_code=status,
                 outcome=outcome,
-                duration=perf_counter() - self._began,
+                duration=perf_counter() - self._started_at,
                 request_size=0,
                 error=error,
             )
         except Exception as failure:
-            self._fail(failure)
+            self._report(failure)
 
-    def _fail(self, failure: Exception) -> None:
+    def _report(self, failure: Exception) -> None:
         report_failure(websocket_finished.name, "HTTPEventsMiddleware", failure)
 
 
-def name_of(error: BaseException | None) -> str:
-    """Name what was raised, if anything was."""
-    return "" if error is None else type(alone(error)).__name__
+def error_name(error: BaseException | None) -> str:
+    """Return the class of an exception, "" for None; of a group with a single member, that member's."""
+    return "" if error is None else type(unwrap_group(error)).__name__

@@ -259,7 +259,7 @@ async def test_a_client_that_leaves_before_the_answer_is_a_499(
     uvicorn knows, however fast the answer was and whether or not the body was read. Other servers, and those behind a
     middleware of another's making, are asked, where the answer took long enough.
     """
-    monkeypatch.setattr(disconnects, "WORTH_ASKING", 0.0 if asked else 5.0)
+    monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.0 if asked else 5.0)
     async with served(patient(body_is_read=body_is_read, hidden=asked)) as address:
         await ask_and_leave(address, request_text, wait_for=b"")
         await until(lambda: told)
@@ -276,7 +276,7 @@ async def test_asking_for_the_client_disturbs_nothing(
     order: list[Any], told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slow answers of every kind, many at once on few connections, arrive whole and are told as they are."""
-    monkeypatch.setattr(disconnects, "WORTH_ASKING", 0.0)
+    monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.0)
     app = FastAPI()
 
     @app.api_route("/read", methods=["GET", "POST"])
@@ -310,7 +310,7 @@ async def test_asking_for_the_client_disturbs_nothing(
 
 async def test_what_the_bridge_read_ahead_is_handed_on(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that nobody read is read by asking; whoever reads it later still gets it."""
-    monkeypatch.setattr(disconnects, "WORTH_ASKING", 0.0)
+    monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.0)
     messages = [{"type": "http.request", "body": b"", "more_body": False}]
     read: list[Any] = []
 
@@ -341,7 +341,7 @@ async def test_a_body_that_nobody_wants_is_not_fetched(
     headers: Any, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To ask for the client would bring a large body into memory, or invite one that waits for an invitation."""
-    monkeypatch.setattr(disconnects, "WORTH_ASKING", 0.0)
+    monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.0)
 
     async def receive() -> Any:
         pytest.fail("the body was asked for")
@@ -354,7 +354,7 @@ async def test_a_body_that_nobody_wants_is_not_fetched(
 @pytest.mark.slow
 async def test_a_client_that_waits_for_an_invitation_gets_none(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     """As without the bridge: the answer comes at once, and no 100 before it."""
-    monkeypatch.setattr(disconnects, "WORTH_ASKING", 0.0)
+    monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.0)
     app = FastAPI()
     app.post("/unread")(lambda: "unread")
     async with served(inside(app)) as address:

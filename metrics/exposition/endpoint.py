@@ -22,8 +22,8 @@ from events.bridges.asgi_types import Receive, Scope, Send, header_text
 from events.bus.failures import error_location
 
 from ..text_format.formats import Format
-from .compression import compressors
-from .negotiation import encoding_for, format_for
+from .content_encoding import compressors
+from .content_type import encoding_for, format_for
 from .render import Breather, rendering
 
 log = logging.getLogger("metrics")

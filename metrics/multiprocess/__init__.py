@@ -11,8 +11,8 @@ same for what a process tells of itself; `group` is all of this as one worker se
 
 from metrics.fastpath.children import values_are_replaceable as supported
 
-from .group import Workers
-from .layout import Mode
+from .file_layout import Mode
 from .process_collectors import publish
+from .workers import Workers
 
 __all__ = ["Mode", "Workers", "publish", "supported"]

@@ -13,10 +13,10 @@ from prometheus_client import Gauge
 from metrics.fastpath import children
 
 from . import archive
-from .file import Page
-from .layout import ARCHIVE, Fault, Faulty, Shape, labels_in
+from .file_layout import ARCHIVE, Fault, Faulty, Shape, labels_in
+from .file_reader import Reader, files_in
 from .merge import Adder, Places
-from .reader import Reader, files_in
+from .shared_file import Page
 
 _ATTEMPTS = 10  # reading begins again when workers were folded meanwhile
 

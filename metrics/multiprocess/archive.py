@@ -17,9 +17,9 @@ from itertools import chain
 from pathlib import Path
 
 from .exemplars import record
-from .layout import ARCHIVE, MOST_CELLS, OUTLIVES, SUFFIX, Fault, Faulty, Shape, head
+from .file_layout import ARCHIVE, MOST_CELLS, OUTLIVES, SUFFIX, Fault, Faulty, Shape, head
+from .file_reader import Reader, files_in
 from .merge import Added, Adder, Places, exactly
-from .reader import Reader, files_in
 
 log = logging.getLogger("metrics")
 

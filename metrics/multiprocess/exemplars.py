@@ -17,7 +17,7 @@ from prometheus_client.samples import Exemplar
 
 from metrics.fastpath.lock import LOCK
 
-from .layout import MARK, RECORD
+from .file_layout import MARK, RECORD
 
 _SUM = len(b"%08x" % 0)
 _BODY = RECORD - len(MARK) - _SUM

@@ -12,8 +12,8 @@ from pathlib import Path
 from prometheus_client.samples import Exemplar
 
 from .exemplars import when
-from .layout import OUTLIVES, Mode, Shape
-from .reader import Reader
+from .file_layout import OUTLIVES, Mode, Shape
+from .file_reader import Reader
 
 NOWHERE = 0
 """The place in the totals for what is not shown."""

@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 
 from metrics.fastpath import children
 
-from .group import Workers
-from .layout import Mode
+from .file_layout import Mode
+from .workers import Workers
 
 PROCESS: Mapping[str, Mode] = {"process_start_time_seconds": "min"}
 """How a process's gauges add up, where it is not by their sum: the studio began with its first worker."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import Counter, Gauge
 
-from metrics.multiprocess.layout import Shape
+from metrics.multiprocess.file_layout import Shape
 from metrics.subscription.label_limits import Labels
 from metrics.subscription.series import InFlightTable
 from tests.support.exemplar_worker import FIRST, QUICK, Giver

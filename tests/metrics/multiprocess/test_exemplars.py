@@ -19,7 +19,7 @@ from prometheus_client.samples import Exemplar
 from events import WorkerFileFaulty, worker_file_faulty
 from metrics import Endpoint, render
 from metrics.multiprocess.exemplars import when
-from metrics.multiprocess.layout import ARCHIVE, MARK, RECORD, pieces, read_head, text_at
+from metrics.multiprocess.file_layout import ARCHIVE, MARK, RECORD, pieces, read_head, text_at
 from metrics.text_format.formats import OPENMETRICS
 from tests.support.asgi_server import served
 from tests.support.counter_worker import Counting

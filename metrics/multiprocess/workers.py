@@ -20,8 +20,8 @@ from metrics.fastpath import children
 
 from . import archive
 from .aggregate import Sums
-from .file import Page
-from .layout import MOST_CELLS, Fault, Mode, Shape
+from .file_layout import MOST_CELLS, Fault, Mode, Shape
+from .shared_file import Page
 
 log = logging.getLogger("metrics")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .exemplars import Records
-from .layout import ARCHIVE, HEAD, MARK, SUFFIX, Faulty, Shape, labels_in, pieces, read_head, shape_in, text_at
+from .file_layout import ARCHIVE, HEAD, MARK, SUFFIX, Faulty, Shape, labels_in, pieces, read_head, shape_in, text_at
 
 
 class Reader:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from time import time_ns
 
-from .layout import SUFFIX, head, identity, text_at
+from .file_layout import SUFFIX, head, identity, text_at
 
 
 def make(folder: Path, cells: int) -> tuple[Path, int, mmap.mmap]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.exposition.negotiation import encoding_for, format_for
+from metrics.exposition.content_type import encoding_for, format_for
 from metrics.text_format.formats import OFFERED, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
 
 OM, UTF8 = "application/openmetrics-text", "allow-utf-8"

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from events import agent_run, workflow_started
 from metrics import render
 from metrics.multiprocess import Workers, publish
-from metrics.multiprocess.layout import ARCHIVE, identity
+from metrics.multiprocess.file_layout import ARCHIVE, identity
 from tests.support.counter_worker import Counting, Member, count
 
 

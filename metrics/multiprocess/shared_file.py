@@ -17,9 +17,9 @@ from weakref import WeakSet
 from metrics.fastpath.lock import LOCK
 from metrics.fastpath.update import SharedCell
 
-from .create import make
 from .exemplars import Exemplars
-from .layout import HEAD, MOST_CELLS, Fault, Shape, text_at
+from .file_creation import make
+from .file_layout import HEAD, MOST_CELLS, Fault, Shape, text_at
 
 log = logging.getLogger("metrics")
 

@@ -50,7 +50,7 @@ def stock_values(name: str) -> Any:
 def worker(folder: Path) -> tuple[Workers, list[Any], Any]:
     """Make one of ours: its histograms, and the one that a registry shows."""
     made = Workers(folder)
-    moved, shown = made.pair(Histogram, "requests_seconds", "Time.", LABELS, "total")
+    moved, shown = made.create_instruments(Histogram, "requests_seconds", "Time.", LABELS, "total")
     return made, observed(moved), shown
 
 
@@ -134,7 +134,10 @@ def updates(place: Path, stack: ExitStack, short: bool) -> list[Claim]:
     finally:
         values.ValueClass = before
     alone = Counter("calls", "Calls.", registry=None), Histogram("took", "Time.", registry=None)
-    mine = shared.pair(Counter, "calls", "", (), "total")[0], shared.pair(Histogram, "took", "", (), "total")[0]
+    mine = (
+        shared.create_instruments(Counter, "calls", "", (), "total")[0],
+        shared.create_instruments(Histogram, "took", "", (), "total")[0],
+    )
 
     def moving(counter: Counter, histogram: Histogram) -> Callable[[], None]:
         def move() -> None:

@@ -10,7 +10,7 @@ or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and
 from . import buckets
 from .catalogue import CATALOGUE, DATABASE_DETAILS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNTED_SIGNALS
 from .diagnostics.lifespan import process_lifespan
-from .exposition.endpoint import Endpoint, Scrape, scrape
+from .exposition.endpoint import Endpoint, ScrapeResponse, scrape
 from .exposition.render import render
 from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
@@ -25,7 +25,7 @@ __all__ = [
     "UNCOUNTED_SIGNALS",
     "Endpoint",
     "Metric",
-    "Scrape",
+    "ScrapeResponse",
     "Subscription",
     "Workers",
     "buckets",

@@ -27,5 +27,5 @@ def process_lifespan(workers: Workers | None = None, ahead: float | None = None)
     with ExitStack() as parts:
         parts.enter_context(worker_run())
         if workers is not None:
-            parts.enter_context(workers.awake())
+            parts.enter_context(workers.refreshing())
         yield

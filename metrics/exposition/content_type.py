@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
-from ..text_format.formats import OFFERED, TEXT, Escaping, Format
+from ..text_format.formats import OFFERED_FORMATS, TEXT, Escaping, Format
 
 _MOST_PARTS: Final = 64
 """A header with more is not from a scraper; the rest of it is left unread."""
@@ -25,7 +25,7 @@ class _Part:
     place: int
 
 
-def format_for(accept: str) -> Format:
+def choose_format(accept: str) -> Format:
     """Choose the format that suits an ``Accept`` header best.
 
     A format's weight is that of the range that names it most exactly. Among equal weights the exact range wins, then
@@ -34,7 +34,7 @@ def format_for(accept: str) -> Format:
     best: tuple[float, int, int] = (0.0, 0, 0)
     chosen = TEXT
     parts = list(_parts(accept))
-    for offered in OFFERED:
+    for offered in OFFERED_FORMATS:
         fitting = [(_exactness(part, offered), part) for part in parts]
         exact, part = max(fitting, key=lambda pair: (pair[0], -pair[1].place), default=(0, None))
         if part is None or not exact:
@@ -56,12 +56,12 @@ def _exactness(part: _Part, offered: Format) -> int:
 def _escaped(offered: Format, part: _Part) -> Format:
     asked = part.parameters.get("escaping")
     for escaping in get_args(Escaping):
-        if escaping == asked and offered.takes_escaping:
+        if escaping == asked and offered.supports_escaping:
             return replace(offered, escaping=escaping)
     return offered
 
 
-def encoding_for(accept_encoding: str, available: tuple[str, ...]) -> str:
+def choose_encoding(accept_encoding: str, available: tuple[str, ...]) -> str:
     """Choose among the encodings that there are, the preferred one first; ``identity`` suits where none does.
 
     ``*`` stands for gzip, which everybody reads; anything else is named by who wants it.

@@ -23,17 +23,17 @@ from events.bus.failures import error_location
 
 from ..text_format.formats import Format
 from .content_encoding import compressors
-from .content_type import encoding_for, format_for
-from .render import Breather, rendering
+from .content_type import choose_encoding, choose_format
+from .render import GilYielder, render_with_count
 
 log = logging.getLogger("metrics")
 
-PIECE = 256 * 1024  # bytes sent at once: a server copies them on the event loop
+CHUNK_SIZE = 256 * 1024  # bytes sent at once: a server copies them on the event loop
 _PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
-class Scrape:
+class ScrapeResponse:
     """A rendered registry and the HTTP headers that describe it."""
 
     body: bytes
@@ -45,31 +45,31 @@ def scrape(
     accept: str = "",
     accept_encoding: str = "",
     names: Collection[str] | None = None,
-) -> Scrape:
+) -> ScrapeResponse:
     """Render a registry for a request with these ``Accept`` and ``Accept-Encoding`` headers.
 
     Call it in a thread, not on an event loop. A header that can't be read counts as absent: a scraper always gets its
     numbers. ``names`` keeps these samples or families alone.
     """
-    encoding = encoding_for(accept_encoding, tuple(compressors()))
-    return _scrape(registry, format_for(accept), encoding, names)
+    encoding = choose_encoding(accept_encoding, tuple(compressors()))
+    return _scrape(registry, choose_format(accept), encoding, names)
 
 
-def _scrape(registry: CollectorRegistry, form: Format, encoding: str, names: Collection[str] | None) -> Scrape:
+def _scrape(registry: CollectorRegistry, form: Format, encoding: str, names: Collection[str] | None) -> ScrapeResponse:
     began = perf_counter()
-    rendered = rendering(registry, form, names, Breather())
+    rendered = render_with_count(registry, form, names, GilYielder())
     body = rendered.body if encoding == "identity" else compressors()[encoding](rendered.body)
     metrics_rendered.emit(
-        format="openmetrics" if form.openmetrics else "text",
+        format="openmetrics" if form.is_openmetrics else "text",
         encoding=cast(Any, encoding),
         duration=perf_counter() - began,
         size=len(body),
-        series=rendered.series if names is None else None,
+        series=rendered.sample_count if names is None else None,
     )
     headers = {"Content-Type": form.content_type, "Vary": "Accept, Accept-Encoding", "Cache-Control": "no-store"}
     if encoding != "identity":
         headers["Content-Encoding"] = encoding
-    return Scrape(body, headers)
+    return ScrapeResponse(body, headers)
 
 
 class Endpoint:
@@ -93,7 +93,7 @@ class Endpoint:
         self._registry = registry
         self._path = None if path is None else path.rstrip("/")
         self._secrets = [(scheme, s.encode()) for scheme, s in (("bearer", token), ("basic", password)) if s]
-        self._under_way: dict[object, Future[Scrape]] = {}
+        self._under_way: dict[object, Future[ScrapeResponse]] = {}
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(1, "metrics")
 
@@ -111,20 +111,20 @@ class Endpoint:
     async def _answer(self, scope: Scope, send: Send) -> None:
         whole = scope["method"] != "HEAD"
         if self._path is not None and scope["path"].rstrip("/") != self._path:
-            await reply(send, 404, _PLAIN, f"Not found; the metrics are at {self._path}.\n".encode(), whole)
+            await send_response(send, 404, _PLAIN, f"Not found; the metrics are at {self._path}.\n".encode(), whole)
         elif not self._may_read(scope):
             challenge = ", ".join(f'{scheme.title()} realm="metrics"' for scheme, _ in self._secrets)
-            await reply(send, 401, {**_PLAIN, "WWW-Authenticate": challenge}, b"Unauthorized.\n", whole)
+            await send_response(send, 401, {**_PLAIN, "WWW-Authenticate": challenge}, b"Unauthorized.\n", whole)
         elif scope["method"] not in ("GET", "HEAD"):
-            await reply(send, 405, {**_PLAIN, "Allow": "GET, HEAD"}, b"Method not allowed; GET it.\n")
+            await send_response(send, 405, {**_PLAIN, "Allow": "GET, HEAD"}, b"Method not allowed; GET it.\n")
         else:
             try:
                 scraped = await self._scraped(scope)
             except Exception as error:  # a fault of ours costs the scrape, never the application around it
                 log.warning("/metrics failed with %s at %s", type(error).__name__, error_location(error))
-                await reply(send, 500, _PLAIN, b"The metrics cannot be written; see the log.\n", whole)
+                await send_response(send, 500, _PLAIN, b"The metrics cannot be written; see the log.\n", whole)
             else:
-                await reply(send, 200, scraped.headers, scraped.body, whole)
+                await send_response(send, 200, scraped.headers, scraped.body, whole)
 
     def _may_read(self, scope: Scope) -> bool:
         if not self._secrets:
@@ -140,10 +140,10 @@ class Endpoint:
         right = [compare_digest(given, secret) & (scheme.lower() == way.encode()) for way, secret in self._secrets]
         return any(right)
 
-    async def _scraped(self, scope: Scope) -> Scrape:
-        form = format_for(header_text(scope["headers"], b"accept"))
-        encoding = encoding_for(header_text(scope["headers"], b"accept-encoding"), tuple(compressors()))
-        names = names_in(scope.get("query_string", b""))
+    async def _scraped(self, scope: Scope) -> ScrapeResponse:
+        form = choose_format(header_text(scope["headers"], b"accept"))
+        encoding = choose_encoding(header_text(scope["headers"], b"accept-encoding"), tuple(compressors()))
+        names = selected_names(scope.get("query_string", b""))
         asked = (form, encoding, names)
         with self._lock:
             future = self._under_way.get(asked)
@@ -155,7 +155,7 @@ class Endpoint:
         return await asyncio.shield(asyncio.wrap_future(future))
 
 
-def names_in(query: bytes) -> frozenset[str] | None:
+def selected_names(query: bytes) -> frozenset[str] | None:
     """Read the ``name[]`` parameters, None where there are none."""
     try:
         pairs = parse_qsl(query.decode("latin-1"), errors="replace", max_num_fields=10_000)
@@ -164,14 +164,14 @@ def names_in(query: bytes) -> frozenset[str] | None:
     return frozenset(value for name, value in pairs if name == "name[]") or None
 
 
-async def reply(send: Send, status: int, headers: dict[str, str], body: bytes, whole: bool = True) -> None:
+async def send_response(send: Send, status: int, headers: dict[str, str], body: bytes, whole: bool = True) -> None:
     """Send an answer, piece by piece so that a large one does not hold the event loop; without ``whole`` its head."""
     described = {**headers, "Content-Length": str(len(body))}
     raw = [(name.lower().encode(), value.encode()) for name, value in described.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
-    pieces = range(PIECE, len(body), PIECE) if whole else ()
+    pieces = range(CHUNK_SIZE, len(body), CHUNK_SIZE) if whole else ()
     for end in pieces:
-        await send({"type": "http.response.body", "body": body[end - PIECE : end], "more_body": True})
+        await send({"type": "http.response.body", "body": body[end - CHUNK_SIZE : end], "more_body": True})
         await asyncio.sleep(0)
-    last = body[(len(body) - 1) // PIECE * PIECE :] if whole and body else b""
+    last = body[(len(body) - 1) // CHUNK_SIZE * CHUNK_SIZE :] if whole and body else b""
     await send({"type": "http.response.body", "body": last, "more_body": False})

@@ -22,34 +22,34 @@ from events.bus.log_throttle import LogThrottle
 
 from ..fastpath import write
 from ..text_format.formats import TEXT, Format
-from ..text_format.lines import Block, family
+from ..text_format.lines import Block, render_family
 
 log = logging.getLogger("metrics")
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
+class RenderedRegistry:
     """A registry's text and how many samples are in it."""
 
     body: bytes
-    series: int
+    sample_count: int
 
 
 def render(registry: CollectorRegistry, form: Format = TEXT, names: Collection[str] | None = None) -> bytes:
     """Write a registry in a text format; the default is what ``generate_latest`` writes, byte for byte.
 
     It takes a third of a microsecond a sample and holds the interpreter meanwhile: in a thread beside an event loop
-    call `rendering` with a `Breather`.
+    call `render_with_count` with a `GilYielder`.
     """
-    return rendering(registry, form, names).body
+    return render_with_count(registry, form, names).body
 
 
-def rendering(
+def render_with_count(
     registry: CollectorRegistry,
     form: Format = TEXT,
     names: Collection[str] | None = None,
     breathe: Callable[[], object] | None = None,
-) -> Rendering:
+) -> RenderedRegistry:
     """Write a registry, and count its samples.
 
     Args:
@@ -72,7 +72,7 @@ def rendering(
     return page.end()
 
 
-class Breather:
+class GilYielder:
     """Gives the interpreter away every millisecond, so that an event loop beside it never waits much longer.
 
     Without it the loop waits for Python's switch interval, 5 ms, each time that it comes back from the system.
@@ -130,7 +130,7 @@ class _Page:
             metric = copy(metric)
             metric.samples = samples
         try:
-            self._write(family(metric, self._form))
+            self._write(render_family(metric, self._form))
         except Exception as error:  # a value that is no number, a label that is no text
             _tell(metric.name, error)
 
@@ -145,11 +145,11 @@ class _Page:
         self._parts += parts
         self._series += series
 
-    def end(self) -> Rendering:
+    def end(self) -> RenderedRegistry:
         """Give the whole page."""
-        if self._form.openmetrics:
+        if self._form.is_openmetrics:
             self._parts.append(b"# EOF\n")
-        return Rendering(b"".join(self._parts), self._series)
+        return RenderedRegistry(b"".join(self._parts), self._series)
 
 
 _throttle = LogThrottle()

@@ -21,8 +21,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from prometheus_client.values import MutexValue
 
 from ..text_format.formats import OPENMETRICS, TEXT, Escaping, Format
-from ..text_format.line_cache import Batch, Openings
-from ..text_format.lines import AT_ONCE, Block, exemplar, family, head, number, numbers
+from ..text_format.line_cache import LinePrefixes, RenderedChildren
+from ..text_format.lines import (
+    BLOCK_SIZE,
+    Block,
+    exemplar_suffix,
+    family_header,
+    format_value,
+    format_values,
+    render_family,
+)
 from .self_test import self_test
 
 
@@ -42,7 +50,7 @@ def collectors(registry: object) -> list[tuple[Any, list[str]]] | None:
 
 
 def blocks(collector: Any, form: Format) -> Iterator[Block] | None:
-    """Write a collector's family as `lines.family` does; None where this module does not know how.
+    """Write a collector's family as `lines.render_family` does; None where this module does not know how.
 
     What comes out is good only as a whole: the iterator raises where it meets something unusual.
     """
@@ -74,7 +82,7 @@ def _agrees(form: Format) -> bool:
         for move in moves[1:]:
             move(value)
         ours = _joined(chain.from_iterable(_written(each, _KINDS[type(each)], form) for each in made))
-        told = chain.from_iterable(family(metric, form) for metric in registry.collect())
+        told = chain.from_iterable(render_family(metric, form) for metric in registry.collect())
         if ours != (generate_latest(registry) if form is TEXT else _joined(told)):
             return False
     return True
@@ -90,12 +98,12 @@ class Kind:
 
     samples: Callable[[Any], list[tuple[str, str]]]
     """Name and own label of each line that a child of a collector has."""
-    slots: Callable[[list[Any], Batch, Format], Iterable[bytes]]
+    slots: Callable[[list[Any], RenderedChildren, Format], Iterable[bytes]]
     """The texts to fill into a batch of children."""
     has_created: bool = True
 
 
-_batches: WeakKeyDictionary[Any, dict[tuple[Escaping, bool], list[Batch]]] = WeakKeyDictionary()
+_batches: WeakKeyDictionary[Any, dict[tuple[Escaping, bool], list[RenderedChildren]]] = WeakKeyDictionary()
 
 
 def _written(collector: Any, kind: Kind, form: Format) -> Iterator[Block]:
@@ -103,19 +111,21 @@ def _written(collector: Any, kind: Kind, form: Format) -> Iterator[Block]:
         raise Unusual
     name, documentation = collector._name, collector._documentation
     told = kind.has_created and client._use_created
-    beside = told and form.openmetrics  # in text the times are a family of their own, at the end
+    beside = told and form.is_openmetrics  # in text the times are a family of their own, at the end
     apart = []
     lines = len(kind.samples(collector))
-    yield head(name, documentation, collector._type, collector._unit, form)
+    yield family_header(name, documentation, collector._type, collector._unit, form)
     for children, batch in _opened(collector, kind, form.escaping, beside):
         yield batch.fill(kind.slots(children, batch, form)), len(children) * (lines + beside)
-        apart.append((batch.apart, len(children)))
+        apart.append((batch.created_lines, len(children)))
     if apart and told and not beside:
-        yield head(f"{name}_created", documentation, "gauge", "", form)
+        yield family_header(f"{name}_created", documentation, "gauge", "", form)
         yield from apart
 
 
-def _opened(collector: Any, kind: Kind, escaping: Escaping, beside: bool) -> Iterator[tuple[list[Any], Batch]]:
+def _opened(
+    collector: Any, kind: Kind, escaping: Escaping, beside: bool
+) -> Iterator[tuple[list[Any], RenderedChildren]]:
     """Give a collector's children as they are now, with what is kept of them as far as it fits."""
     keys: list[tuple[str, ...]] = [()]
     children: list[Any] = [collector]
@@ -124,17 +134,17 @@ def _opened(collector: Any, kind: Kind, escaping: Escaping, beside: bool) -> Ite
         with collector._lock:  # two lists: a tuple for each child would set the garbage collector to work
             keys, children = list(collector._metrics), list(collector._metrics.values())
     samples = kind.samples(collector)
-    step = max(1, AT_ONCE // len(samples))
+    step = max(1, BLOCK_SIZE // len(samples))
     kept = _batches.setdefault(collector, {}).get((escaping, beside), [])
-    now: list[Batch] = []
+    now: list[RenderedChildren] = []
     for place, start in enumerate(range(0, len(children), step)):
         part = children[start : start + step]
         held = part if names else []  # a collector that its own texts held would be there for ever
         batch = kept[place] if place < len(kept) else None
         if batch is None or batch.children != held:
             called = keys[start : start + step]
-            lines = map(Openings(names, samples, escaping), called)
-            batch = Batch(held, lines, _created(collector, part, called, escaping), beside)
+            lines = map(LinePrefixes(names, samples, escaping), called)
+            batch = RenderedChildren(held, lines, _created(collector, part, called, escaping), beside)
         now.append(batch)
         yield part, batch
     _batches[collector][escaping, beside] = now
@@ -143,18 +153,18 @@ def _opened(collector: Any, kind: Kind, escaping: Escaping, beside: bool) -> Ite
 def _created(collector: Any, children: list[Any], keys: list[tuple[str, ...]], escaping: Escaping) -> list[str]:
     if isinstance(collector, Gauge):
         return [""] * len(children)
-    openings = Openings(collector._labelnames, [(f"{collector._name}_created", "")], escaping)
-    return [f"{openings(key)[0]}{number(child._created)}\n" for key, child in zip(keys, children, strict=True)]
+    prefixes = LinePrefixes(collector._labelnames, [(f"{collector._name}_created", "")], escaping)
+    return [f"{prefixes(key)[0]}{format_value(child._created)}\n" for key, child in zip(keys, children, strict=True)]
 
 
 def _singles(*columns: tuple[str, str]) -> Kind:
     """Make the kind whose children have these samples: suffix and attribute of each."""
     read = [attrgetter(attribute) for _, attribute in columns]
 
-    def slots(children: list[Any], batch: Batch, form: Format) -> Iterable[bytes]:
+    def slots(children: list[Any], batch: RenderedChildren, form: Format) -> Iterable[bytes]:
         values = [list(map(of, children)) for of in read]
-        texts = [batch.texts(place, _amounts(column)) for place, column in enumerate(values)]
-        if form.openmetrics and isinstance(children[0], Counter):
+        texts = [batch.value_texts(place, _amounts(column)) for place, column in enumerate(values)]
+        if form.is_openmetrics and isinstance(children[0], Counter):
             texts = [_with_exemplars(texts[0], values[0], form)]
         return texts[0] if len(texts) == 1 else chain.from_iterable(zip(*texts, strict=True))
 
@@ -170,10 +180,12 @@ def _with_exemplars(texts: list[bytes], values: list[Any], form: Format) -> list
     given = list(map(_EXEMPLAR, values))
     if not any(given):
         return texts
-    return [text + exemplar(each, form).encode() if each else text for text, each in zip(texts, given, strict=True)]
+    return [
+        text + exemplar_suffix(each, form).encode() if each else text for text, each in zip(texts, given, strict=True)
+    ]
 
 
-def _gauge_slots(children: list[Any], batch: Batch, form: Format) -> Iterable[bytes]:
+def _gauge_slots(children: list[Any], batch: RenderedChildren, form: Format) -> Iterable[bytes]:
     if any(child._child_samples.__func__ is not Gauge._child_samples for child in children):
         raise Unusual  # its value is what a function says
     return _PLAIN_GAUGE.slots(children, batch, form)
@@ -181,20 +193,20 @@ def _gauge_slots(children: list[Any], batch: Batch, form: Format) -> Iterable[by
 
 def _histogram_samples(collector: Any) -> list[tuple[str, str]]:
     name, bounds = collector._name, collector._upper_bounds
-    samples = [(f"{name}_bucket", f'le="{number(bound)}"') for bound in bounds] + [(f"{name}_count", "")]
+    samples = [(f"{name}_bucket", f'le="{format_value(bound)}"') for bound in bounds] + [(f"{name}_count", "")]
     return samples + [(f"{name}_sum", "")] * bool(bounds[0] >= 0)
 
 
-def _histogram_slots(children: list[Any], batch: Batch, form: Format) -> Iterable[bytes]:
-    sums = batch.texts(0, _amounts([child._sum for child in children]))
+def _histogram_slots(children: list[Any], batch: RenderedChildren, form: Format) -> Iterable[bytes]:
+    sums = batch.value_texts(0, _amounts([child._sum for child in children]))
     has_sum = children[0]._upper_bounds[0] >= 0
     slots: list[bytes] = []
     for child, total in zip(children, sums, strict=True):
         buckets = child._buckets
         plain = buckets[0].__class__ is MutexValue
         counts = list(accumulate(map(_VALUE, buckets) if plain else [value.get() for value in buckets]))
-        texts = list(map(_FEW.__getitem__, counts)) if counts[-1] < len(_FEW) else numbers(counts)
-        slots += _with_exemplars(texts, buckets, form) if form.openmetrics else texts
+        texts = list(map(_FEW.__getitem__, counts)) if counts[-1] < len(_FEW) else format_values(counts)
+        slots += _with_exemplars(texts, buckets, form) if form.is_openmetrics else texts
         slots.append(texts[-1])
         if has_sum:
             slots.append(total)
@@ -205,7 +217,7 @@ class Few(dict[float, bytes]):
     """Small counts as text: looking one up takes a fifth of the time."""
 
     def __missing__(self, count: float) -> bytes:
-        return number(count).encode()
+        return format_value(count).encode()
 
 
 _FEW = Few((float(count), b"%d.0" % count) for count in range(1024))

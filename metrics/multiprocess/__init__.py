@@ -9,10 +9,10 @@ add all of them up before a registry is written; `archive` keeps the sums of wor
 same for what a process tells of itself; `group` is all of this as one worker sees it.
 """
 
-from metrics.fastpath.children import values_are_replaceable as supported
+from metrics.fastpath.children import values_are_replaceable as is_supported
 
-from .file_layout import Mode
-from .process_collectors import publish
+from .file_layout import AggregationMode
+from .process_collectors import register_process_collector
 from .workers import Workers
 
-__all__ = ["Mode", "Workers", "publish", "supported"]
+__all__ = ["AggregationMode", "Workers", "is_supported", "register_process_collector"]

@@ -10,31 +10,32 @@ from typing import Any
 
 from prometheus_client import Gauge
 
+from events.pipeline import WorkerFileFault
 from metrics.fastpath import children
 
 from . import archive
-from .file_layout import ARCHIVE, Fault, Faulty, Shape, labels_in
+from .file_layout import ARCHIVE, CorruptFile, FamilySchema, parse_label_values
 from .file_reader import Reader, files_in
-from .merge import Adder, Places
-from .shared_file import Page
+from .merge import Merger, SeriesIndex
+from .shared_file import SharedFile
 
 _ATTEMPTS = 10  # reading begins again when workers were folded meanwhile
 
 
-class Sums:
+class Aggregator:
     """Adds the files of a folder up and puts the sums into the instruments that are shown."""
 
-    def __init__(self, folder: Path, page: Page, faulty: Callable[[Fault], object]) -> None:
+    def __init__(self, folder: Path, page: SharedFile, faulty: Callable[[WorkerFileFault], object]) -> None:
         self._folder = folder
-        self._page = page
+        self._file = page
         self._faulty = faulty
         self._lock = Lock()
         self._shown: dict[str, Any] = {}  # by the digest of their shape
-        self._told: set[tuple[object, Fault]] = set()
+        self._told: set[tuple[object, WorkerFileFault]] = set()
         self._was: list[float] = []
         self._begin_again()
 
-    def show(self, shape: Shape, instrument: Any) -> None:
+    def show(self, shape: FamilySchema, instrument: Any) -> None:
         """Put the sums of a family into an instrument from now on."""
         with self._lock:
             self._shown[shape.digest] = instrument
@@ -46,7 +47,7 @@ class Sums:
         with self._lock:
             live, gone = self._look()
             if gone:
-                archive.fold(self._folder, self._faulty)
+                archive.archive_dead(self._folder, self._faulty)
                 live, gone = self._look()
             for _ in range(_ATTEMPTS):
                 if self._stamp() == self._stamped:
@@ -74,19 +75,19 @@ class Sums:
         self._readers: dict[Path, Reader] = {}
         self._archive: Reader | None = None
         self._stamped: object = None
-        self._places = Places(self._admit)
-        self._adder = Adder(self._places)
+        self._places = SeriesIndex(self._admit)
+        self._adder = Merger(self._places)
         self._scrap = children.values_of(Gauge("scrap", "Nobody sees it.", registry=None))[0]
         self._targets: list[Any] = [self._scrap]
         self._was = [nan]  # unequal to everything: what is new is set
         self._gauges: dict[bytes, bool] = {}  # those that vanish with their worker, and whether they are shown
-        self._open(self._page.path)  # now, since somebody may take it away: for this process it is there all the same
+        self._open(self._file.path)  # now, since somebody may take it away: for this process it is there all the same
 
     def _look(self) -> tuple[list[Reader], list[Reader]]:
         """Read the archive, then what is new in the workers' files: of those that live, and of those that are gone."""
         self._read_archive()
         folded = self._archive.folded if self._archive is not None else frozenset()
-        paths = {path for path in files_in(self._folder) if path.stem not in folded} | {self._page.path}
+        paths = {path for path in files_in(self._folder) if path.stem not in folded} | {self._file.path}
         for path in self._readers.keys() - paths:
             self._drop(path)
         live, gone = [], []
@@ -94,14 +95,14 @@ class Sums:
             reader = self._readers.get(path) or self._open(path)
             if reader is None:
                 continue
-            if path == self._page.path or reader.lives():
+            if path == self._file.path or reader.is_alive():
                 live.append(reader)
             else:
                 gone.append(reader)
                 self._adder.forget(reader)
             try:
                 new = reader.read_on()
-            except Faulty as error:
+            except CorruptFile as error:
                 self._tell(path, error.fault)
                 new = reader.new
             self._adder.know(reader, reader.series if reader in gone else new, lives=reader not in gone)
@@ -129,11 +130,11 @@ class Sums:
     def _open(self, path: Path) -> Reader | None:
         try:
             self._readers[path] = Reader(path)
-        except Faulty as error:
-            if archive.locked(path):
+        except CorruptFile as error:
+            if archive.writer_is_alive(path):
                 self._tell(path, error.fault)  # one whose process is gone is told by who removes it
             else:
-                archive.fold(self._folder, self._faulty)
+                archive.archive_dead(self._folder, self._faulty)
         except OSError:
             return None  # folded this moment
         return self._readers.get(path)
@@ -143,7 +144,7 @@ class Sums:
         self._adder.forget(reader)
         reader.close()
 
-    def _admit(self, shape: Shape, line: bytes) -> bool:
+    def _admit(self, shape: FamilySchema, line: bytes) -> bool:
         instrument = self._shown.get(shape.digest)
         if instrument is None:  # another version's, or one that this worker does not count
             self._tell(shape, "unknown")
@@ -161,19 +162,19 @@ class Sums:
                 continue
             instrument = self._shown[self._places.shapes[line].digest]
             if shown:
-                instrument.remove(*labels_in(line))
+                instrument.remove(*parse_label_values(line))
                 self._targets[place] = self._scrap
             else:
                 [self._targets[place]] = children.values_of(_child(instrument, line))
                 self._was[place] = nan
             self._gauges[line] = not shown
 
-    def _tell(self, about: object, fault: Fault) -> None:
+    def _tell(self, about: object, fault: WorkerFileFault) -> None:
         if (about, fault) not in self._told:
             self._told.add((about, fault))
             self._faulty(fault)
 
 
 def _child(instrument: Any, line: bytes) -> Any:
-    values = labels_in(line)
+    values = parse_label_values(line)
     return instrument.labels(*values) if values else instrument

@@ -16,27 +16,29 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from .exemplars import record
-from .file_layout import ARCHIVE, MOST_CELLS, OUTLIVES, SUFFIX, Fault, Faulty, Shape, head
+from events.pipeline import WorkerFileFault
+
+from .exemplars import encode_record
+from .file_layout import ARCHIVE, ARCHIVED_MODES, MAX_CELLS, SUFFIX, CorruptFile, FamilySchema, file_header
 from .file_reader import Reader, files_in
-from .merge import Added, Adder, Places, exactly
+from .merge import Merged, Merger, SeriesIndex, exact_sum
 
 log = logging.getLogger("metrics")
 
 LOCK = "folding.lock"
-LAYERS = 3  # of 53 bits each: with them the sum of all amounts is kept as it is, not rounded
+CORRECTION_LAYERS = 3  # of 53 bits each: with them the sum of all amounts is kept as it is, not rounded
 
 
-def open_archive(folder: Path, faulty: Callable[[Fault], object]) -> Reader | None:
+def open_archive(folder: Path, faulty: Callable[[WorkerFileFault], object]) -> Reader | None:
     """Open the archive, if there is one; it is read at once, since it does not change."""
     try:
-        archive = Reader(folder / ARCHIVE, LAYERS)
+        archive = Reader(folder / ARCHIVE, CORRECTION_LAYERS)
     except FileNotFoundError:
         return None
-    except Faulty as error:
+    except CorruptFile as error:
         faulty(error.fault)
         return None
-    with suppress(Faulty):
+    with suppress(CorruptFile):
         archive.read_on()
         if archive.used == archive.cells:
             return archive
@@ -45,7 +47,7 @@ def open_archive(folder: Path, faulty: Callable[[Fault], object]) -> Reader | No
     return None
 
 
-def fold(folder: Path, faulty: Callable[[Fault], object]) -> None:
+def archive_dead(folder: Path, faulty: Callable[[WorkerFileFault], object]) -> None:
     """Take the workers that are gone into the archive and remove their files; nothing while another process does."""
     descriptor = -1
     try:
@@ -61,7 +63,7 @@ def fold(folder: Path, faulty: Callable[[Fault], object]) -> None:
             os.close(descriptor)
 
 
-def _fold(folder: Path, faulty: Callable[[Fault], object]) -> None:
+def _fold(folder: Path, faulty: Callable[[WorkerFileFault], object]) -> None:
     archive = open_archive(folder, faulty)
     folded = archive.folded if archive is not None else frozenset()
     gone: list[Reader] = []
@@ -71,14 +73,14 @@ def _fold(folder: Path, faulty: Callable[[Fault], object]) -> None:
         for path in files_in(folder):
             try:
                 reader = Reader(path)
-            except Faulty as error:
-                if not locked(path):
+            except CorruptFile as error:
+                if not writer_is_alive(path):
                     useless.append(path)
                     faulty(error.fault)
                 continue
             except OSError:
                 continue
-            if reader.lives():
+            if reader.is_alive():
                 reader.close()
             elif path.stem in folded:  # a crash came between the new archive and this
                 useless.append(path)
@@ -97,26 +99,30 @@ def _fold(folder: Path, faulty: Callable[[Fault], object]) -> None:
 
 
 def _write(
-    folder: Path, archive: Reader | None, gone: list[Reader], held: list[str], faulty: Callable[[Fault], object]
+    folder: Path,
+    archive: Reader | None,
+    gone: list[Reader],
+    held: list[str],
+    faulty: Callable[[WorkerFileFault], object],
 ) -> None:
     full = False
 
-    def admit(shape: Shape, _: bytes) -> bool:
+    def admit(shape: FamilySchema, _: bytes) -> bool:
         nonlocal full
-        if shape.mode not in OUTLIVES:
+        if shape.mode not in ARCHIVED_MODES:
             return False
-        room = places.size + shape.numbers <= MOST_CELLS  # bounds of labels hold for each worker by itself
+        room = places.size + shape.numbers <= MAX_CELLS  # bounds of labels hold for each worker by itself
         full = full or not room
         return room
 
-    places = Places(admit)
-    adder = Adder(places)
+    places = SeriesIndex(admit)
+    adder = Merger(places)
     if archive is not None:
         adder.know(archive, archive.series, lives=False)
     for reader in gone:
         try:
             reader.read_on()
-        except Faulty as error:  # as far as it goes
+        except CorruptFile as error:  # as far as it goes
             faulty(error.fault)
         adder.know(reader, reader.series, lives=False)
     readers = [*([archive] if archive is not None else []), *gone]
@@ -125,31 +131,31 @@ def _write(
     if full:
         faulty("full")
     kept = [(line, shape) for line, shape in places.shapes.items() if places.first[line]]
-    cells = array("d", chain.from_iterable(layer[1:] for layer in layers_of(added)))
+    cells = array("d", chain.from_iterable(layer[1:] for layer in correction_layers(added)))
     unfinished = folder / f"{ARCHIVE.removesuffix(SUFFIX)}.new"
     with unfinished.open("wb") as file:
-        file.write(head("gone", len(cells)))
+        file.write(file_header("gone", len(cells)))
         file.write(cells.tobytes())
         file.write(json.dumps({"folded": held}).encode() + b"\n")
-        file.writelines(text_of(kept))
-        file.writelines(filter(None, (record(place - 1, exemplar) for place, exemplar in exemplars.items())))
+        file.writelines(series_text(kept))
+        file.writelines(filter(None, (encode_record(place - 1, exemplar) for place, exemplar in exemplars.items())))
     unfinished.replace(folder / ARCHIVE)
 
 
-def layers_of(added: Added) -> list[list[float]]:
+def correction_layers(added: Merged) -> list[list[float]]:
     """Give the totals, and what they rounded away, and what that rounded away."""
-    layers = [added.totals, *([0.0] * len(added.totals) for _ in range(LAYERS - 1))]
+    layers = [added.totals, *([0.0] * len(added.totals) for _ in range(CORRECTION_LAYERS - 1))]
     for place, parts in added.parts.items():
         rest = list(parts)
         for layer in layers:
-            layer[place] = exactly(rest)
+            layer[place] = exact_sum(rest)
             rest.append(-layer[place])
     return layers
 
 
-def text_of(series: Iterable[tuple[bytes, Shape]]) -> Iterator[bytes]:
+def series_text(series: Iterable[tuple[bytes, FamilySchema]]) -> Iterator[bytes]:
     """Describe series in their order, each family before its first."""
-    known: set[Shape] = set()
+    known: set[FamilySchema] = set()
     for line, shape in series:
         if shape not in known:
             known.add(shape)
@@ -157,7 +163,7 @@ def text_of(series: Iterable[tuple[bytes, Shape]]) -> Iterator[bytes]:
         yield line
 
 
-def locked(path: Path) -> bool:
+def writer_is_alive(path: Path) -> bool:
     """Tell whether the process that made a file lives, whatever is in the file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -17,16 +17,16 @@ from prometheus_client.samples import Exemplar
 
 from metrics.fastpath.lock import LOCK
 
-from .file_layout import MARK, RECORD
+from .file_layout import RECORD_MARK, RECORD_SIZE
 
 _SUM = len(b"%08x" % 0)
-_BODY = RECORD - len(MARK) - _SUM
+_BODY = RECORD_SIZE - len(RECORD_MARK) - _SUM
 _PATIENCE = 10  # milliseconds that a reading waits for writers that were stopped in the middle of a record
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class Exemplars:
+class ExemplarStore:
     """The exemplars of a process's numbers: each number's newest, by its time.
 
     ``write`` puts a record in its place, or at the end of the file where it has none yet, and gives the place; none if
@@ -40,12 +40,12 @@ class Exemplars:
 
     def keep(self, cells: Any, at: int, exemplar: Exemplar) -> None:
         """Keep an exemplar of the number at a place, unless there is a newer one."""
-        written = record(at, exemplar)
+        written = encode_record(at, exemplar)
         if cells is not self._cells or written is None:
             return
         with LOCK:  # the garbage collector may close a span in here, and that may give an exemplar
             last, place = self._kept.get(at, (exemplar, None))
-            if when(exemplar) >= when(last):
+            if exemplar_time(exemplar) >= exemplar_time(last):
                 self._kept[at] = exemplar, self._write(written, place)
 
     def of(self, cells: Any, at: int) -> Exemplar | None:
@@ -53,7 +53,7 @@ class Exemplars:
         return self._kept.get(at, (None, None))[0] if cells is self._cells else None
 
 
-class Records:
+class RecordReader:
     """The records in a file of a worker, this one or another."""
 
     def __init__(self, file: int) -> None:
@@ -71,12 +71,12 @@ class Records:
         """
         found, whole, patience = [], True, _PATIENCE
         for place, (seen, last) in self._read.items():
-            said, now = last, os.pread(self._file, RECORD, place)
+            said, now = last, os.pread(self._file, RECORD_SIZE, place)
             if hash(now) != seen:
-                while (said := said_in(now)) is None and patience:
+                while (said := decode_record(now)) is None and patience:
                     patience -= 1
                     sleep(0.001)
-                    now = os.pread(self._file, RECORD, place)
+                    now = os.pread(self._file, RECORD_SIZE, place)
                 whole = whole and said is not None
                 said = said or last
                 self._read[place] = hash(now), said
@@ -85,18 +85,18 @@ class Records:
         return found, whole
 
 
-def record(at: int, exemplar: Exemplar) -> bytes | None:
+def encode_record(at: int, exemplar: Exemplar) -> bytes | None:
     """Write the exemplar of the number at a place; one that is longer than OpenMetrics allows is none."""
     labels = {str(name): str(value) for name, value in exemplar.labels.items()}
-    text = _text([at, labels, float(exemplar.value), when(exemplar)])
+    text = _text([at, labels, float(exemplar.value), exemplar_time(exemplar)])
     body = text.encode(errors="replace").ljust(_BODY - 1) + b"\n"  # half a character, a lone surrogate, is no text
-    return MARK + b"%08x" % crc32(body) + body if len(body) == _BODY else None
+    return RECORD_MARK + b"%08x" % crc32(body) + body if len(body) == _BODY else None
 
 
-def said_in(written: bytes) -> tuple[int, Exemplar] | None:
+def decode_record(written: bytes) -> tuple[int, Exemplar] | None:
     """Read a record: the place of the number and its exemplar; none if it is not whole."""
-    body = written[len(MARK) + _SUM :]
-    if written != MARK + b"%08x" % crc32(body) + body:
+    body = written[len(RECORD_MARK) + _SUM :]
+    if written != RECORD_MARK + b"%08x" % crc32(body) + body:
         return None
     try:
         at, labels, value, when = json.loads(body)
@@ -105,6 +105,6 @@ def said_in(written: bytes) -> tuple[int, Exemplar] | None:
         return None
 
 
-def when(exemplar: Exemplar) -> float:
+def exemplar_time(exemplar: Exemplar) -> float:
     """Give an exemplar's time, in seconds; without one it is older than all others."""
     return float(exemplar.timestamp or 0.0)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from time import time_ns
 
-from .file_layout import SUFFIX, head, identity, text_at
+from .file_layout import SUFFIX, file_header, process_identity, text_offset
 
 
 def make(folder: Path, cells: int) -> tuple[Path, int, mmap.mmap]:
@@ -18,7 +18,7 @@ def make(folder: Path, cells: int) -> tuple[Path, int, mmap.mmap]:
         OSError: the folder cannot be written.
     """
     # The moment keeps a process's files apart: a name that came again would be taken for a file read or archived.
-    path = folder / f"{identity()}-{time_ns()}{SUFFIX}"
+    path = folder / f"{process_identity()}-{time_ns()}{SUFFIX}"
     unfinished = path.with_suffix(".new")
     locked = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -47,8 +47,8 @@ def _mapped(path: Path, who: str, cells: int) -> mmap.mmap:
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         # Reserved, not only counted on: on a full disk a mapping's first touch would kill the process.
-        reserve(descriptor, text_at(cells))
-        os.pwrite(descriptor, head(who, cells), 0)
-        return mmap.mmap(descriptor, text_at(cells))
+        reserve(descriptor, text_offset(cells))
+        os.pwrite(descriptor, file_header(who, cells), 0)
+        return mmap.mmap(descriptor, text_offset(cells))
     finally:
         os.close(descriptor)

@@ -18,45 +18,47 @@ from pathlib import Path
 from time import time_ns
 from typing import Any, Literal, get_args
 
+from events.pipeline import WorkerFileFault
+
 from ..rows import MultiprocessMode
 
 MAGIC = b"cells 3\n"
-HEAD = 4096  # bytes before the array: one page of memory, so that the array begins on one
-CELL = 8  # bytes of a double
-MOST_CELLS = 2**17  # three times the series budget; what is not used takes no room on the disk
-MARK = b"#"  # begins a record
-RECORD = 1024  # bytes: 128 characters, each six long where JSON escapes it, and a power of two, to lie within a page
+HEADER_SIZE = 4096  # bytes before the array: one page of memory, so that the array begins on one
+CELL_SIZE = 8  # bytes of a double
+MAX_CELLS = 2**17  # three times the series budget; what is not used takes no room on the disk
+RECORD_MARK = b"#"  # begins a record
+RECORD_SIZE = (
+    1024  # bytes: 128 characters, each six long where JSON escapes it, and a power of two, to lie within a page
+)
 SUFFIX = ".worker"
 ARCHIVE = "gone" + SUFFIX
 
 _SPACES = re.compile(b" *")  # before a record, to its place
 
 Kind = Literal["counter", "gauge", "histogram"]
-Mode = Literal["total"] | MultiprocessMode
+AggregationMode = Literal["total"] | MultiprocessMode
 """How a value is aggregated over processes: ``total`` is the sum of all there ever were, as for counters."""
 
-MODES = frozenset({"total", *get_args(MultiprocessMode)})
+AGGREGATION_MODES = frozenset({"total", *get_args(MultiprocessMode)})
 
-OUTLIVES: frozenset[Mode] = frozenset({"total", "max", "min"})
-
-Fault = Literal["empty", "torn", "unknown", "full"]
+ARCHIVED_MODES: frozenset[AggregationMode] = frozenset({"total", "max", "min"})
 
 
-class Faulty(Exception):
+class CorruptFile(Exception):
     """A file is not as it should be."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: WorkerFileFault) -> None:
         super().__init__(fault)
         self.fault = fault
 
 
 @dataclass(frozen=True)
-class Shape:
+class FamilySchema:
     """What is the same in all series of a family; files whose families differ are not mixed."""
 
     family: str
     kind: Kind
-    mode: Mode
+    mode: AggregationMode
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
 
@@ -85,40 +87,40 @@ class Shape:
         return json.dumps([self.digest, *values]).encode() + b"\n"
 
 
-def shape_in(line: bytes) -> Shape:
+def parse_family_line(line: bytes) -> FamilySchema:
     """Read a family's line.
 
     Raises:
-        Faulty: it is none.
+        CorruptFile: it is none.
     """
     try:
         said = json.loads(line)
         bounds = tuple(map(float, said["bounds"]))
-        shape = Shape(str(said["family"]), said["kind"], said["mode"], tuple(map(str, said["labels"])), bounds)
+        shape = FamilySchema(str(said["family"]), said["kind"], said["mode"], tuple(map(str, said["labels"])), bounds)
     except (ValueError, KeyError, TypeError):
-        raise Faulty("torn") from None
-    if shape.kind not in get_args(Kind) or shape.mode not in MODES:
-        raise Faulty("torn")
+        raise CorruptFile("torn") from None
+    if shape.kind not in get_args(Kind) or shape.mode not in AGGREGATION_MODES:
+        raise CorruptFile("torn")
     return shape
 
 
-@lru_cache(MOST_CELLS)
-def labels_in(line: bytes) -> tuple[str, ...]:
+@lru_cache(MAX_CELLS)
+def parse_label_values(line: bytes) -> tuple[str, ...]:
     """Read the labels' values from a series' line; every worker has much the same lines.
 
     Raises:
-        Faulty: it is none.
+        CorruptFile: it is none.
     """
     try:
         _, *values = json.loads(line)
     except ValueError:
-        raise Faulty("torn") from None
+        raise CorruptFile("torn") from None
     if not all(isinstance(value, str) for value in values):
-        raise Faulty("torn")
+        raise CorruptFile("torn")
     return tuple(values)
 
 
-def identity() -> str:
+def process_identity() -> str:
     """Name this process so that no other ever has the name: its id comes again, the moment of its start does not."""
     try:
         began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # in ticks since the machine's
@@ -127,41 +129,41 @@ def identity() -> str:
     return f"{os.getpid()}-{began}"
 
 
-def head(who: str, cells: int) -> bytes:
+def file_header(who: str, cells: int) -> bytes:
     """Write what stands at the beginning of a file."""
-    return (MAGIC + json.dumps({"who": who, "cells": cells}).encode() + b"\n").ljust(HEAD, b"\0")
+    return (MAGIC + json.dumps({"who": who, "cells": cells}).encode() + b"\n").ljust(HEADER_SIZE, b"\0")
 
 
-def read_head(descriptor: int) -> tuple[str, int]:
+def read_file_header(descriptor: int) -> tuple[str, int]:
     """Read who wrote a file and how many doubles it holds.
 
     Raises:
-        Faulty: it is empty, or not whole.
+        CorruptFile: it is empty, or not whole.
     """
     size = os.fstat(descriptor).st_size
     if size == 0:
-        raise Faulty("empty")
-    start = os.pread(descriptor, HEAD, 0)
+        raise CorruptFile("empty")
+    start = os.pread(descriptor, HEADER_SIZE, 0)
     try:
         said: Any = json.loads(start.removeprefix(MAGIC).partition(b"\n")[0])
         who, cells = str(said["who"]), int(said["cells"])
     except (ValueError, KeyError, TypeError):
-        raise Faulty("torn") from None
-    if not start.startswith(MAGIC) or cells < 0 or size < text_at(cells):
-        raise Faulty("torn")
+        raise CorruptFile("torn") from None
+    if not start.startswith(MAGIC) or cells < 0 or size < text_offset(cells):
+        raise CorruptFile("torn")
     return who, cells
 
 
-def text_at(cells: int) -> int:
+def text_offset(cells: int) -> int:
     """Say where the text begins."""
-    return HEAD + CELL * cells
+    return HEADER_SIZE + CELL_SIZE * cells
 
 
-def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
+def lines_and_records(text: bytes) -> Iterator[tuple[int, bytes]]:
     """Split text into lines and records, each with its place; what is not whole yet, at the end, is left."""
     end = 0
     while (begin := _SPACES.match(text, end).end()) < len(text):  # type: ignore[union-attr]  # it always matches
-        end = begin + RECORD if text.startswith(MARK, begin) else text.find(b"\n", begin) + 1
+        end = begin + RECORD_SIZE if text.startswith(RECORD_MARK, begin) else text.find(b"\n", begin) + 1
         if not begin < end <= len(text):
             return
         yield begin, text[begin:end]

@@ -9,15 +9,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .exemplars import Records
-from .file_layout import ARCHIVE, HEAD, MARK, SUFFIX, Faulty, Shape, labels_in, pieces, read_head, shape_in, text_at
+from .exemplars import RecordReader
+from .file_layout import (
+    ARCHIVE,
+    HEADER_SIZE,
+    RECORD_MARK,
+    SUFFIX,
+    CorruptFile,
+    FamilySchema,
+    lines_and_records,
+    parse_family_line,
+    parse_label_values,
+    read_file_header,
+    text_offset,
+)
 
 
 class Reader:
     """One file, read on from where it was read to before.
 
     Raises:
-        Faulty: it is no worker's file.
+        CorruptFile: it is no worker's file.
         OSError: it is gone.
     """
 
@@ -26,19 +38,19 @@ class Reader:
         self.layers = layers
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self.who, cells = read_head(self._file)
+            self.who, cells = read_file_header(self._file)
             self.cells = cells // layers
-            self._memory = mmap.mmap(self._file, text_at(cells), access=mmap.ACCESS_READ)
+            self._memory = mmap.mmap(self._file, text_offset(cells), access=mmap.ACCESS_READ)
         except BaseException:
             os.close(self._file)
             raise
-        self._array: Any = memoryview(self._memory)[HEAD:].cast("d")
-        self._read = text_at(cells)
-        self._shapes: dict[bytes, Shape] = {}
-        self.series: list[tuple[bytes, Shape]] = []
-        self.new: list[tuple[bytes, Shape]] = []  # of them, those of the last reading
+        self._array: Any = memoryview(self._memory)[HEADER_SIZE:].cast("d")
+        self._read = text_offset(cells)
+        self._shapes: dict[bytes, FamilySchema] = {}
+        self.series: list[tuple[bytes, FamilySchema]] = []
+        self.new: list[tuple[bytes, FamilySchema]] = []  # of them, those of the last reading
         self.used = 0
-        self.records = Records(self._file)
+        self.records = RecordReader(self._file)
         self.folded: frozenset[str] = frozenset()
         self._broken = False
 
@@ -47,7 +59,7 @@ class Reader:
         os.close(self._file)
         self._array.release()
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Tell whether the process that writes it lives: it holds a lock that the kernel drops with it."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not meet
@@ -56,11 +68,11 @@ class Reader:
         fcntl.flock(self._file, fcntl.LOCK_UN)
         return False
 
-    def read_on(self) -> list[tuple[bytes, Shape]]:
+    def read_on(self) -> list[tuple[bytes, FamilySchema]]:
         """Read the series that are new.
 
         Raises:
-            Faulty: a line is not whole in the middle; what stands before it is read.
+            CorruptFile: a line is not whole in the middle; what stands before it is read.
         """
         self.new = []
         size = os.fstat(self._file).st_size
@@ -69,13 +81,15 @@ class Reader:
         start = self._read
         text = os.pread(self._file, size - start, start)
         try:
-            for place, piece in pieces(text):  # the rest is being written, or was when its process was killed
+            for place, piece in lines_and_records(
+                text
+            ):  # the rest is being written, or was when its process was killed
                 self._read = start + place + len(piece)
-                if piece.startswith(MARK):
+                if piece.startswith(RECORD_MARK):
                     self.records.note(start + place)
                 else:
                     self._take(piece)
-        except Faulty:
+        except CorruptFile:
             self._broken = True  # what follows cannot be told apart
             raise
         return self.new
@@ -83,15 +97,19 @@ class Reader:
     def _take(self, line: bytes) -> None:
         if line.startswith(b"["):
             shape = self._shapes.get(line[2:14])
-            if shape is None or self.used + shape.cells > self.cells or len(labels_in(line)) != len(shape.labels):
-                raise Faulty("torn")
+            if (
+                shape is None
+                or self.used + shape.cells > self.cells
+                or len(parse_label_values(line)) != len(shape.labels)
+            ):
+                raise CorruptFile("torn")
             self.series.append((line, shape))
             self.new.append((line, shape))
             self.used += shape.cells
         elif line.startswith(b'{"folded"'):
             self.folded = frozenset(line.decode(errors="replace").split('"')[3::2])
         else:
-            shape = shape_in(line)
+            shape = parse_family_line(line)
             self._shapes[shape.digest.encode()] = shape
 
     def values(self, layer: int = 0) -> list[float]:

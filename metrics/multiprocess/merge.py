@@ -11,55 +11,55 @@ from pathlib import Path
 
 from prometheus_client.samples import Exemplar
 
-from .exemplars import when
-from .file_layout import OUTLIVES, Mode, Shape
+from .exemplars import exemplar_time
+from .file_layout import ARCHIVED_MODES, AggregationMode, FamilySchema
 from .file_reader import Reader
 
-NOWHERE = 0
+HIDDEN = 0
 """The place in the totals for what is not shown."""
 
 
-class Places:
+class SeriesIndex:
     """Where each series stands in the totals: the same for all files."""
 
-    def __init__(self, admit: Callable[[Shape, bytes], bool] = lambda *_: True) -> None:
-        self.size = 1  # the first place is NOWHERE
+    def __init__(self, admit: Callable[[FamilySchema, bytes], bool] = lambda *_: True) -> None:
+        self.size = 1  # the first place is HIDDEN
         self.first: dict[bytes, int] = {}
-        self.shapes: dict[bytes, Shape] = {}
+        self.shapes: dict[bytes, FamilySchema] = {}
         self._admit = admit
 
-    def of(self, line: bytes, shape: Shape) -> int:
+    def of(self, line: bytes, shape: FamilySchema) -> int:
         """Give the first place of a series."""
         place = self.first.get(line)
         if place is None:
             if self._admit(shape, line):
                 place, self.size = self.size, self.size + shape.numbers
             else:
-                place = NOWHERE
+                place = HIDDEN
             self.first[line] = place
             self.shapes[line] = shape
         return place
 
 
-class Adder:
+class Merger:
     """Adds files up: counts place by place, other amounts exactly, gauges one by one.
 
     Amounts such as seconds are added without rounding in between. Else their sum would depend on the order: it would be
     smaller by its last bit when a worker is archived, and look as if the counter had begun anew.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: SeriesIndex) -> None:
         self._places = places
-        self._known: dict[Reader, Known] = {}
+        self._known: dict[Reader, FileIndex] = {}
 
-    def know(self, reader: Reader, new: Iterable[tuple[bytes, Shape]], lives: bool) -> None:
+    def know(self, reader: Reader, new: Iterable[tuple[bytes, FamilySchema]], lives: bool) -> None:
         """Find the places of a file's new series; gauges of those that are gone have none."""
-        known = self._known.setdefault(reader, Known())
+        known = self._known.setdefault(reader, FileIndex())
         for line, shape in new:
-            place = self._places.of(line, shape) if lives or shape.mode in OUTLIVES else NOWHERE
+            place = self._places.of(line, shape) if lives or shape.mode in ARCHIVED_MODES else HIDDEN
             cell = len(known.counts)
-            known.counts += [NOWHERE] * shape.cells
-            if place == NOWHERE:
+            known.counts += [HIDDEN] * shape.cells
+            if place == HIDDEN:
                 continue
             if shape.mode == "total":
                 known.amounts.append((cell, place))
@@ -71,27 +71,27 @@ class Adder:
         """Leave a file out from now on."""
         self._known.pop(reader, None)
 
-    def add(self, readers: Iterable[Reader]) -> Added:
+    def add(self, readers: Iterable[Reader]) -> Merged:
         """Add these up."""
         counts = [0.0] * self._places.size
         amounts: defaultdict[int, list[float]] = defaultdict(list)
         gauges: dict[int, tuple[float, float]] = {}
         for reader in readers:
-            known = self._known.get(reader, Known())
+            known = self._known.get(reader, FileIndex())
             values = reader.values()
             for place, value in zip(known.counts, values, strict=False):
                 counts[place] += value
-            choose(gauges, known.gauges, values)
+            merge_gauges(gauges, known.gauges, values)
             for layer in range(reader.layers):
                 exact = reader.values(layer) if layer else values
                 for cell, place in known.amounts:
                     if value := exact[cell]:
                         amounts[place].append(value)
         for place, parts in amounts.items():
-            counts[place] = exactly(parts)
+            counts[place] = exact_sum(parts)
         for place, (value, _) in gauges.items():
             counts[place] = value
-        return Added(counts, set(gauges), amounts)
+        return Merged(counts, set(gauges), amounts)
 
     def exemplars(self, readers: Iterable[Reader], torn: Callable[[Path], object]) -> dict[int, Exemplar]:
         """Give the newest exemplar of each number that has any, by place; files with one that is not whole are told."""
@@ -102,26 +102,26 @@ class Adder:
                 torn(reader.path)
             if not found:
                 continue
-            known = self._known.get(reader, Known())
+            known = self._known.get(reader, FileIndex())
             amounts = dict(known.amounts)
             for cell, exemplar in found:
-                place = amounts.get(cell) or next(iter(known.counts[cell : cell + 1]), NOWHERE)
-                if place != NOWHERE and when(exemplar) >= when(newest.get(place, exemplar)):
+                place = amounts.get(cell) or next(iter(known.counts[cell : cell + 1]), HIDDEN)
+                if place != HIDDEN and exemplar_time(exemplar) >= exemplar_time(newest.get(place, exemplar)):
                     newest[place] = exemplar
         return newest
 
 
 @dataclass
-class Known:
+class FileIndex:
     """Where the doubles of a file belong."""
 
-    counts: list[int] = field(default_factory=list)  # the place of each that is a count, NOWHERE for the others
+    counts: list[int] = field(default_factory=list)  # the place of each that is a count, HIDDEN for the others
     amounts: list[tuple[int, int]] = field(default_factory=list)  # double and place
-    gauges: list[tuple[int, int, Mode]] = field(default_factory=list)
+    gauges: list[tuple[int, int, AggregationMode]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Added:
+class Merged:
     """The sum of some files: by place; which gauges there are; and what amounts were added from."""
 
     totals: list[float]
@@ -129,7 +129,9 @@ class Added:
     parts: dict[int, list[float]]
 
 
-def choose(gauges: dict[int, tuple[float, float]], known: Iterable[tuple[int, int, Mode]], values: list[float]) -> None:
+def merge_gauges(
+    gauges: dict[int, tuple[float, float]], known: Iterable[tuple[int, int, AggregationMode]], values: list[float]
+) -> None:
     """Join a file's gauges to those of others, each with the time at which it was set where that matters."""
     for cell, place, mode in known:
         value = values[cell]
@@ -145,7 +147,7 @@ def choose(gauges: dict[int, tuple[float, float]], known: Iterable[tuple[int, in
             gauges[place] = value, when
 
 
-def exactly(parts: list[float]) -> float:
+def exact_sum(parts: list[float]) -> float:
     """Add without rounding in between; what no process ever counted, of a torn file, adds up to anything."""
     try:
         return fsum(parts)
@@ -158,4 +160,9 @@ def _least(one: float, other: float) -> float:
     return min(one, other) if one and other else one or other
 
 
-JOIN: dict[Mode, Callable[[float, float], float]] = {"livesum": add, "livemax": max, "max": max, "min": _least}
+JOIN: dict[AggregationMode, Callable[[float, float], float]] = {
+    "livesum": add,
+    "livemax": max,
+    "max": max,
+    "min": _least,
+}

@@ -11,18 +11,18 @@ from prometheus_client.registry import Collector
 
 from metrics.fastpath import children
 
-from .file_layout import Mode
+from .file_layout import AggregationMode
 from .workers import Workers
 
-PROCESS: Mapping[str, Mode] = {"process_start_time_seconds": "min"}
+PROCESS_GAUGE_MODES: Mapping[str, AggregationMode] = {"process_start_time_seconds": "min"}
 """How a process's gauges add up, where it is not by their sum: the studio began with its first worker."""
 
 
-def publish(workers: Workers, registry: CollectorRegistry, collector: Collector) -> None:
+def register_process_collector(workers: Workers, registry: CollectorRegistry, collector: Collector) -> None:
     """Show the counters and gauges of a collector as sums over the workers; counters keep what the dead had."""
     published = _Published(workers, registry, collector)
     published.read()
-    workers.regularly(published.read)
+    workers.every_second(published.read)
 
 
 class _Published:
@@ -46,9 +46,11 @@ class _Published:
         moved = self._moved.get(family.name)
         if moved is None:
             kind, mode = (
-                (Counter, "total") if family.type == "counter" else (Gauge, PROCESS.get(family.name, "livesum"))
+                (Counter, "total")
+                if family.type == "counter"
+                else (Gauge, PROCESS_GAUGE_MODES.get(family.name, "livesum"))
             )
-            moved, shown = self._workers.pair(kind, family.name, family.documentation, labels, mode)  # type: ignore[arg-type]  # one of the words
+            moved, shown = self._workers.create_instruments(kind, family.name, family.documentation, labels, mode)  # type: ignore[arg-type]  # one of the words
             self._moved[family.name] = moved
             self._registry.register(shown)
         [number] = children.values_of(moved.labels(*labels.values()) if labels else moved)

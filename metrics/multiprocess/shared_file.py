@@ -14,12 +14,13 @@ from time import time
 from typing import Any
 from weakref import WeakSet
 
+from events.pipeline import WorkerFileFault
 from metrics.fastpath.lock import LOCK
 from metrics.fastpath.update import SharedCell
 
-from .exemplars import Exemplars
+from .exemplars import ExemplarStore
 from .file_creation import make
-from .file_layout import HEAD, MOST_CELLS, Fault, Shape, text_at
+from .file_layout import HEADER_SIZE, MAX_CELLS, FamilySchema, text_offset
 
 log = logging.getLogger("metrics")
 
@@ -30,10 +31,10 @@ class SharedValue(SharedCell):
     It is kept twice: here for reading, which costs less than from the file, and in the file for the others.
     """
 
-    __slots__ = ("_lock", "_page")
+    __slots__ = ("_file", "_lock")
 
-    def __init__(self, page: Page, cells: Any, at: int) -> None:
-        self._page = page
+    def __init__(self, page: SharedFile, cells: Any, at: int) -> None:
+        self._file = page
         self._value = 0.0
         self.move(cells, at)
 
@@ -61,14 +62,14 @@ class SharedValue(SharedCell):
 
     def set_exemplar(self, exemplar: Any) -> None:
         """Keep an exemplar for whoever answers."""
-        self._page.exemplars.keep(self._cells, self._at, exemplar)
+        self._file.exemplars.keep(self._cells, self._at, exemplar)
 
     def get_exemplar(self) -> Any:
         """Give this process's newest exemplar."""
-        return self._page.exemplars.of(self._cells, self._at)
+        return self._file.exemplars.of(self._cells, self._at)
 
 
-class DatedValue(SharedValue):
+class TimestampedValue(SharedValue):
     """A number with the moment at which it was set, in the next place."""
 
     __slots__ = ()
@@ -86,7 +87,7 @@ class DatedValue(SharedValue):
             self._value = self._cells[self._at] = value
 
 
-class Page:
+class SharedFile:
     """Where the numbers of this process stand. A process that is forked from this one goes on in a file of its own.
 
     Raises:
@@ -94,21 +95,21 @@ class Page:
     """
 
     def __init__(
-        self, folder: Path, cells: int = MOST_CELLS, faulty: Callable[[Fault], object] = lambda _: None
+        self, folder: Path, cells: int = MAX_CELLS, faulty: Callable[[WorkerFileFault], object] = lambda _: None
     ) -> None:
         self._folder = folder
         self._most = cells
         self._faulty = faulty
         self._told_full = False
-        self._series: dict[tuple[Shape, tuple[str, ...]], list[SharedValue]] = {}
+        self._series: dict[tuple[FamilySchema, tuple[str, ...]], list[SharedValue]] = {}
         self._closed = False
         self._locked = -1
         self._cells: Any = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._open()
-        _pages.add(self)
+        _files.add(self)
 
-    def take(self, shape: Shape, values: tuple[str, ...]) -> list[SharedValue]:
+    def take(self, shape: FamilySchema, values: tuple[str, ...]) -> list[SharedValue]:
         """Make the numbers of a series; past the end of the file they are this process's alone."""
         with LOCK:
             taken = self._series.get((shape, values))
@@ -117,7 +118,7 @@ class Page:
                     value.set(0.0)
                 return taken
             cells, at, problem = self._place(shape, values)
-            kind = DatedValue if shape.mode == "livemostrecent" else SharedValue
+            kind = TimestampedValue if shape.mode == "livemostrecent" else SharedValue
             made = [kind(self, cells, at + number) for number in range(shape.numbers)]
             taken = self._series.setdefault((shape, values), made)
             if taken is not made and shape.kind == "gauge":  # the garbage collector called what made it meanwhile
@@ -128,7 +129,7 @@ class Page:
             self._faulty("full")
         return taken
 
-    def drop(self, shape: Shape, values: tuple[str, ...]) -> None:
+    def drop(self, shape: FamilySchema, values: tuple[str, ...]) -> None:
         """Take a gauge's series away; counts stay, since sums do not shrink."""
         if shape.kind == "gauge":
             with LOCK:
@@ -143,7 +144,7 @@ class Page:
         except OSError as error:
             log.warning("this process's numbers are not shared: %s: %s", error.filename, error.strerror)
             self._cells, self._used, self._most = array("d"), 0, 0
-            self.exemplars = Exemplars(self._cells, self._write_record)
+            self.exemplars = ExemplarStore(self._cells, self._write_record)
         for (shape, values), taken in self._series.copy().items():
             cells, at, _ = self._place(shape, values)
             for number, value in enumerate(taken):
@@ -153,7 +154,7 @@ class Page:
         """Let the others see that no more comes; what was counted stays in their sums."""
         if not self._closed:
             self._closed = True
-            _pages.discard(self)
+            _files.discard(self)
             with LOCK:
                 self._leave()
 
@@ -165,12 +166,12 @@ class Page:
     def _open(self) -> None:
         self.path, locked, memory = make(self._folder, self._most)
         self._known: set[str] = set()
-        self._cells = memoryview(memory)[HEAD:].cast("d")
-        self.exemplars = Exemplars(self._cells, self._write_record)
-        self._used, self._end = 0, text_at(self._most)
+        self._cells = memoryview(memory)[HEADER_SIZE:].cast("d")
+        self.exemplars = ExemplarStore(self._cells, self._write_record)
+        self._used, self._end = 0, text_offset(self._most)
         self._locked = locked  # at last: what the garbage collector calls before writes nowhere
 
-    def _place(self, shape: Shape, values: tuple[str, ...]) -> tuple[Any, int, str]:
+    def _place(self, shape: FamilySchema, values: tuple[str, ...]) -> tuple[Any, int, str]:
         """Find room for a series: in the file, else, with the reason, in memory that nobody else reads."""
         text = shape.series(values)
         if shape.digest not in self._known:
@@ -219,11 +220,11 @@ class Page:
         return at, place
 
 
-_pages: WeakSet[Page] = WeakSet()
+_files: WeakSet[SharedFile] = WeakSet()
 
 
 def _after_fork() -> None:
-    for page in tuple(_pages):
+    for page in tuple(_files):
         with suppress(Exception):  # a child process has to live, counted or not
             page.renew()
 

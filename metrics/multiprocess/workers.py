@@ -16,16 +16,19 @@ from prometheus_client.registry import Collector
 
 from events import worker_file_faulty
 from events.bus.failures import error_location
+from events.pipeline import WorkerFileFault
 from metrics.fastpath import children
 
 from . import archive
-from .aggregate import Sums
-from .file_layout import MOST_CELLS, Fault, Mode, Shape
-from .shared_file import Page
+from .aggregate import Aggregator
+from .file_layout import MAX_CELLS, AggregationMode, FamilySchema
+from .shared_file import SharedFile
 
 log = logging.getLogger("metrics")
 
-EVERY = 1.0  # seconds between two looks at what a process reads of itself, for the scrapes that others answer
+REFRESH_INTERVAL = (
+    1.0  # seconds between two looks at what a process reads of itself, for the scrapes that others answer
+)
 
 
 class Workers(Collector):
@@ -38,29 +41,29 @@ class Workers(Collector):
         OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, cells: int = MOST_CELLS) -> None:
+    def __init__(self, folder: Path, cells: int = MAX_CELLS) -> None:
         self.folder = folder
-        self._page = Page(folder, cells, told)
-        self._sums = Sums(folder, self._page, told)
+        self._file = SharedFile(folder, cells, emit_file_fault)
+        self._sums = Aggregator(folder, self._file, emit_file_fault)
         self._registry: CollectorRegistry | None = None
         self._regular: list[Callable[[], object]] = []
-        archive.fold(folder, told)
+        archive.archive_dead(folder, emit_file_fault)
 
-    def pair(
-        self, kind: type[Any], name: str, text: str, labels: Iterable[str], mode: Mode, **more: Any
+    def create_instruments(
+        self, kind: type[Any], name: str, text: str, labels: Iterable[str], mode: AggregationMode, **more: Any
     ) -> tuple[Any, Any]:
         """Make an instrument: the one to move, and the one to show."""
         labels = tuple(labels)
         if kind is Histogram:
             more.setdefault("buckets", Histogram.DEFAULT_BUCKETS)
         bounds = tuple(float(bound) for bound in more.get("buckets", ()) if bound != inf)
-        shape = Shape(name, kind.__name__.lower(), mode, labels, bounds)  # type: ignore[arg-type]  # one of the three
+        shape = FamilySchema(name, kind.__name__.lower(), mode, labels, bounds)  # type: ignore[arg-type]  # one of the three
 
         def adopt(child: Any) -> None:
-            children.replace_values(child, self._page.take(shape, children.label_values_of(child)))
+            children.replace_values(child, self._file.take(shape, children.label_values_of(child)))
 
         def drop(values: tuple[str, ...]) -> None:
-            self._page.drop(shape, values)
+            self._file.drop(shape, values)
 
         shown = kind(name, text, labels, registry=None, **more)
         self._sums.show(shape, shown)
@@ -78,20 +81,20 @@ class Workers(Collector):
         elif self._registry is not registry:
             raise ValueError("these workers are shown by another registry: make others for this one")
 
-    def regularly(self, read: Callable[[], object]) -> Callable[[], None]:
+    def every_second(self, read: Callable[[], object]) -> Callable[[], None]:
         """Call ``read()`` every second and before each sum; the answer ends it."""
         self._regular.append(read)
         return lambda: self._regular.remove(read)
 
     @contextmanager
-    def awake(self) -> Generator[None]:
+    def refreshing(self) -> Generator[None]:
         """Keep what this process reads of itself fresh for the others while the block runs."""
         ended = Event()
 
         def run() -> None:
-            self.read_self()
-            while not ended.wait(EVERY):
-                self.read_self()
+            self.read_own_values()
+            while not ended.wait(REFRESH_INTERVAL):
+                self.read_own_values()
 
         thread = Thread(target=run, name="metrics of this worker", daemon=True)
         thread.start()
@@ -101,7 +104,7 @@ class Workers(Collector):
             ended.set()
             thread.join()
 
-    def read_self(self) -> None:
+    def read_own_values(self) -> None:
         """Read what this process reads of itself, now."""
         for read in tuple(self._regular):
             try:
@@ -114,7 +117,7 @@ class Workers(Collector):
     def close(self) -> None:
         """Leave: the others keep what was counted here and forget the gauges."""
         self._sums.close()
-        self._page.close()
+        self._file.close()
         if self._registry is not None:
             with suppress(KeyError):
                 self._registry.unregister(self)
@@ -125,11 +128,11 @@ class Workers(Collector):
 
     def collect(self) -> Iterable[Family]:
         """Set what is shown to the sums, before the families behind this one are read."""
-        self.read_self()
+        self.read_own_values()
         self._sums.refresh()
         return ()
 
 
-def told(fault: Fault) -> None:
+def emit_file_fault(fault: WorkerFileFault) -> None:
     """Tell of a file that cannot be used."""
     worker_file_faulty.emit(fault=fault)

@@ -32,7 +32,9 @@ class Instrument:
             self.collector = self.shown = kind(full_name, row.help, row.label_names, registry=None, **shape)
         else:  # what this process moves, and the sum over all
             mode = "total" if row.kind in ("counter", "histogram") else row.multiprocess_mode or "livesum"
-            self.collector, self.shown = workers.pair(kind, full_name, row.help, row.label_names, mode, **shape)
+            self.collector, self.shown = workers.create_instruments(
+                kind, full_name, row.help, row.label_names, mode, **shape
+            )
 
     def add(self, row: Metric) -> None:
         """Take a row that moves this instrument; its series with closed labels exist from now on.

@@ -79,7 +79,7 @@ class Subscription:
                 registry.register(self._pollers)  # before the instruments that they move
             else:
                 workers.attach(registry)
-                self._end_polling = workers.regularly(self._pollers.run)  # for the scrapes that other workers answer
+                self._end_polling = workers.every_second(self._pollers.run)  # for the scrapes that other workers answer
             for row in rows:
                 self._add(row, namespace)
             self.initialize(**PRESET_LABEL_VALUES)

@@ -18,19 +18,19 @@ class Format:
     escaping: Escaping = "underscores"
 
     @property
-    def openmetrics(self) -> bool:
+    def is_openmetrics(self) -> bool:
         """Whether it is OpenMetrics, which has units, exemplars and an end."""
         return self.media_type == "application/openmetrics-text"
 
     @property
-    def takes_escaping(self) -> bool:
+    def supports_escaping(self) -> bool:
         """Whether a scraper may choose the escaping; older versions know underscores only."""
         return self.version == "1.0.0"
 
     @property
     def content_type(self) -> str:
         """The HTTP header."""
-        escaping = f"; escaping={self.escaping}" if self.takes_escaping else ""
+        escaping = f"; escaping={self.escaping}" if self.supports_escaping else ""
         return f"{self.media_type}; version={self.version}; charset=utf-8{escaping}"
 
 
@@ -39,5 +39,5 @@ TEXT_1 = Format("text/plain", "1.0.0")
 OPENMETRICS = Format("application/openmetrics-text", "1.0.0")
 OPENMETRICS_0 = Format("application/openmetrics-text", "0.0.1")
 
-OFFERED = (TEXT, OPENMETRICS, OPENMETRICS_0, TEXT_1)
+OFFERED_FORMATS = (TEXT, OPENMETRICS, OPENMETRICS_0, TEXT_1)
 """What there is, the first being what a scraper gets that does not care."""

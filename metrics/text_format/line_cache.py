@@ -11,10 +11,10 @@ from operator import is_not
 from typing import Any
 
 from .formats import Escaping
-from .lines import around, label_name, label_value, numbers
+from .lines import escape_label_name, escape_label_value, format_values, line_frame
 
 
-class Openings:
+class LinePrefixes:
     """Writes the lines of a child up to their values.
 
     Args:
@@ -25,20 +25,20 @@ class Openings:
 
     def __init__(self, names: Sequence[str], samples: Iterable[tuple[str, str]], escaping: Escaping) -> None:
         order = sorted(range(len(names)), key=names.__getitem__)
-        self._starts = [(place, f'{label_name(names[place], escaping)}="') for place in order]
+        self._starts = [(place, f'{escape_label_name(names[place], escaping)}="') for place in order]
         self._split = sum(name < "le" for name in names)  # how many stand before a bucket's own label
-        self._samples = [(*around(name, bool(names or own), escaping), own) for name, own in samples]
+        self._samples = [(*line_frame(name, bool(names or own), escaping), own) for name, own in samples]
 
     def __call__(self, values: tuple[str, ...]) -> list[str]:
         """Give the lines of the child with these labels' values."""
-        pairs = [f'{start}{label_value(values[place])}"' for place, start in self._starts]
+        pairs = [f'{start}{escape_label_value(values[place])}"' for place, start in self._starts]
         before, after = pairs[: self._split], pairs[self._split :]
         return [
             f"{start}{','.join((*before, own, *after) if own else pairs)}{end} " for start, end, own in self._samples
         ]
 
 
-class Batch:
+class RenderedChildren:
     """Some children of a collector, side by side: their lines with slots for values, and the values' texts.
 
     It holds for exactly these children. Several threads may write at once, so texts are replaced and never changed.
@@ -52,7 +52,7 @@ class Batch:
 
     def __init__(self, children: list[Any], lines: Iterable[list[str]], created: list[str], beside: bool) -> None:
         self.children = children
-        self.apart = b"" if beside else "".join(created).encode()
+        self.created_lines = b"" if beside else "".join(created).encode()
         ends = [line.replace("%", "%%") if beside else "" for line in created]
         starts = ("".join([f"{line.replace('%', '%%')}%s\n" for line in child]) for child in lines)
         # Bytes, since filling them takes half the time that text takes.
@@ -63,17 +63,17 @@ class Batch:
         """Write the children with these texts in their slots."""
         return self._template % tuple(slots)
 
-    def texts(self, column: int, amounts: list[Any]) -> list[bytes]:
+    def value_texts(self, column: int, amounts: list[Any]) -> list[bytes]:
         """Write one value of each child; those that are the same objects as last time are still written."""
         known, texts = self._columns.get(column) or ([None] * len(amounts), [b""] * len(amounts))
         moved = list(compress(count(), map(is_not, known, amounts)))
         if not moved:
             return texts
         if len(moved) == len(amounts):
-            texts = numbers(amounts)
+            texts = format_values(amounts)
         else:
             texts = texts.copy()
-            for place, text in zip(moved, numbers([amounts[place] for place in moved]), strict=True):
+            for place, text in zip(moved, format_values([amounts[place] for place in moved]), strict=True):
                 texts[place] = text
         self._columns[column] = amounts, texts
         return texts

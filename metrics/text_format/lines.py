@@ -17,7 +17,7 @@ from prometheus_client.utils import floatToGoString
 
 from .formats import Escaping, Format
 
-AT_ONCE = 256
+BLOCK_SIZE = 256
 """Samples of one block: what is written without a pause."""
 
 _LEGACY_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -31,10 +31,10 @@ Block = tuple[bytes, int]
 """Written text and the number of samples in it."""
 
 
-def family(metric: Metric, form: Format) -> Iterator[Block]:
+def render_family(metric: Metric, form: Format) -> Iterator[Block]:
     """Write a family in blocks."""
-    if form.openmetrics:
-        yield head(metric.name, metric.documentation, metric.type, metric.unit, form)
+    if form.is_openmetrics:
+        yield family_header(metric.name, metric.documentation, metric.type, metric.unit, form)
         yield from _blocks(openmetrics_line(sample, metric, form) for sample in metric.samples)
         return
     apart: dict[str, list[Sample]] = {}
@@ -43,10 +43,10 @@ def family(metric: Metric, form: Format) -> Iterator[Block]:
     for sample in metric.samples:
         suffix = names.get(sample.name)
         (here if suffix is None else apart.setdefault(suffix, [])).append(sample)
-    yield head(metric.name, metric.documentation, metric.type, metric.unit, form)
+    yield family_header(metric.name, metric.documentation, metric.type, metric.unit, form)
     yield from _blocks(text_line(sample, form) for sample in here)
     for suffix, samples in sorted(apart.items()):
-        yield head(metric.name + suffix, metric.documentation, "gauge", "", form)
+        yield family_header(metric.name + suffix, metric.documentation, "gauge", "", form)
         yield from _blocks(text_line(sample, form) for sample in samples)
 
 
@@ -54,21 +54,21 @@ def _blocks(lines: Iterable[str]) -> Iterator[Block]:
     block = []
     for line in filter(None, lines):
         block.append(line)
-        if len(block) == AT_ONCE:
+        if len(block) == BLOCK_SIZE:
             yield "".join(block).encode(), len(block)
             block.clear()
     if block:
         yield "".join(block).encode(), len(block)
 
 
-def head(name: str, documentation: str, kind: str, unit: str, form: Format) -> Block:
+def family_header(name: str, documentation: str, kind: str, unit: str, form: Format) -> Block:
     """Write the lines before a family's samples."""
     text = documentation.replace("\\", r"\\").replace("\n", r"\n")
-    if form.openmetrics:
+    if form.is_openmetrics:
         text = text.replace('"', r"\"")
     else:
         name, kind, unit = name + _TEXT_SUFFIXES.get(kind, ""), _TEXT_TYPES.get(kind, kind), ""
-    shown = metric_name(name, form.escaping)
+    shown = escape_metric_name(name, form.escaping)
     units = f"# UNIT {shown} {unit}\n" if unit else ""
     return f"# HELP {shown} {text}\n# TYPE {shown} {kind}\n{units}".encode(), 0
 
@@ -77,19 +77,19 @@ def text_line(sample: Sample, form: Format) -> str:
     """Write a sample in Prometheus's text format."""
     if getattr(sample, "native_histogram", None) is not None:
         return ""
-    before, after = around(sample.name, bool(sample.labels), form.escaping)
+    before, after = line_frame(sample.name, bool(sample.labels), form.escaping)
     time = "" if sample.timestamp is None else f" {int(float(sample.timestamp) * 1000)}"
-    return f"{before}{label_text(sample.labels, form.escaping)}{after} {number(sample.value)}{time}\n"
+    return f"{before}{label_pairs(sample.labels, form.escaping)}{after} {format_value(sample.value)}{time}\n"
 
 
 def openmetrics_line(sample: Sample, metric: Metric, form: Format) -> str:
     """Write a sample in OpenMetrics, with its exemplar where OpenMetrics allows one."""
     if getattr(sample, "native_histogram", None) is not None:
         return ""
-    before, after = around(sample.name, bool(sample.labels), form.escaping)
+    before, after = line_frame(sample.name, bool(sample.labels), form.escaping)
     time = "" if sample.timestamp is None else f" {sample.timestamp}"
-    shown = exemplar(sample.exemplar, form) if sample.exemplar and _may_have_exemplar(sample, metric) else ""
-    return f"{before}{label_text(sample.labels, form.escaping)}{after} {number(sample.value)}{time}{shown}\n"
+    shown = exemplar_suffix(sample.exemplar, form) if sample.exemplar and _may_have_exemplar(sample, metric) else ""
+    return f"{before}{label_pairs(sample.labels, form.escaping)}{after} {format_value(sample.value)}{time}{shown}\n"
 
 
 def _may_have_exemplar(sample: Sample, metric: Metric) -> bool:
@@ -98,56 +98,59 @@ def _may_have_exemplar(sample: Sample, metric: Metric) -> bool:
     return metric.type in ("histogram", "gaugehistogram") and sample.name.endswith("_bucket")
 
 
-def exemplar(given: Exemplar, form: Format) -> str:
+def exemplar_suffix(given: Exemplar, form: Format) -> str:
     """Write what follows the value of a sample that has an exemplar."""
     time = "" if given.timestamp is None else f" {given.timestamp}"
-    return f" # {{{label_text(given.labels, form.escaping)}}} {number(given.value)}{time}"
+    return f" # {{{label_pairs(given.labels, form.escaping)}}} {format_value(given.value)}{time}"
 
 
-def around(name: str, labelled: bool, escaping: Escaping) -> tuple[str, str]:
+def line_frame(name: str, labelled: bool, escaping: Escaping) -> tuple[str, str]:
     """Give what stands before and after a sample's labels; a name in quotes stands among them."""
-    shown = metric_name(name, escaping)
+    shown = escape_metric_name(name, escaping)
     if shown.startswith('"'):
         return f"{{{shown}{',' if labelled else ''}", "}"
     return (f"{shown}{{", "}") if labelled else (shown, "")
 
 
-def label_text(labels: Mapping[str, Any], escaping: Escaping) -> str:
+def label_pairs(labels: Mapping[str, Any], escaping: Escaping) -> str:
     """Write labels in the order of their names."""
-    return ",".join([f'{label_name(name, escaping)}="{label_value(labels[name])}"' for name in sorted(labels)])
+    return ",".join(
+        [f'{escape_label_name(name, escaping)}="{escape_label_value(labels[name])}"' for name in sorted(labels)]
+    )
 
 
-def label_value(value: object) -> str:
+def escape_label_value(value: object) -> str:
     """Write a label's value; it may hold anything."""
     return str(value).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def number(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Write a value as Go does; Go turns to exponents sooner than Python."""
     value = float(value)
     return repr(value) if -1e300 < value < 1e6 else floatToGoString(value)  # type: ignore[no-untyped-call]
 
 
-def numbers(values: Iterable[Any]) -> list[bytes]:
+def format_values(values: Iterable[Any]) -> list[bytes]:
     """Write some values as `number` does; one ``repr`` of them all is far faster than one of each."""
     floats = list(map(float, values))
     shown = repr(floats)[1:-1].encode()
     texts = shown.split(b", ")
     if b"n" in shown or max(floats) >= 1e6:  # nan and inf have the letter
         return [
-            text if -1e300 < value < 1e6 else number(value).encode() for value, text in zip(floats, texts, strict=True)
+            text if -1e300 < value < 1e6 else format_value(value).encode()
+            for value, text in zip(floats, texts, strict=True)
         ]
     return texts
 
 
 @lru_cache(4096)
-def metric_name(name: str, escaping: Escaping) -> str:
+def escape_metric_name(name: str, escaping: Escaping) -> str:
     """Write a metric's or a sample's name."""
     return _escaped(name, escaping, _LEGACY_METRIC)
 
 
 @lru_cache(4096)
-def label_name(name: str, escaping: Escaping) -> str:
+def escape_label_name(name: str, escaping: Escaping) -> str:
     """Write a label's name."""
     return _escaped(name, escaping, _LEGACY_LABEL)
 
@@ -156,7 +159,7 @@ def _escaped(name: str, escaping: Escaping, legacy: re.Pattern[str]) -> str:
     if legacy.fullmatch(name) and escaping != "dots":
         return name
     if escaping == "allow-utf-8":
-        return f'"{label_value(name)}"'
+        return f'"{escape_label_value(name)}"'
     # A character is judged in its place: a digit may not come first.
     judged = [(char, legacy.fullmatch(f"{'_' if place else ''}{char}")) for place, char in enumerate(name)]
     if escaping == "underscores":

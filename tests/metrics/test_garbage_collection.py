@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import Counter, Gauge
 
-from metrics.multiprocess.file_layout import Shape
+from metrics.multiprocess.file_layout import FamilySchema
 from metrics.subscription.label_limits import Labels
 from metrics.subscription.series import InFlightTable
-from tests.support.exemplar_worker import FIRST, QUICK, Giver
+from tests.support.exemplar_worker import FIRST, QUICK, ExemplarWorker
 
 SOON = range(1, 120)
 """After how many allocations the collector comes."""
@@ -50,9 +50,9 @@ def collected(after: int, *ends: Callable[[], object]) -> Iterator[None]:
 
 def test_exemplars_and_series_may_come_while_another_series_is_made(tmp_path: Path) -> None:
     """Each has a place of its own in the file, the other workers read all of them, and nothing hangs."""
-    with Giver(tmp_path) as here, Giver(tmp_path) as other:
-        made, _ = here.workers.pair(Counter, "made", "m", ["who"], "total")
-        _, shown = other.workers.pair(Counter, "made", "m", ["who"], "total")
+    with ExemplarWorker(tmp_path) as here, ExemplarWorker(tmp_path) as other:
+        made, _ = here.workers.create_instruments(Counter, "made", "m", ["who"], "total")
+        _, shown = other.workers.create_instruments(Counter, "made", "m", ["who"], "total")
         other.registry.register(shown)
         for after in SOON:
             with collected(
@@ -75,11 +75,11 @@ def test_exemplars_and_series_may_come_while_another_series_is_made(tmp_path: Pa
 @pytest.mark.parametrize("kind", ["counter", "gauge"])
 def test_a_series_that_is_made_within_its_own_making_is_one(tmp_path: Path, kind: str) -> None:
     """Whoever made it moves the same numbers, and of a gauge the others see no second one at zero."""
-    with Giver(tmp_path) as here, Giver(tmp_path) as other:
+    with ExemplarWorker(tmp_path) as here, ExemplarWorker(tmp_path) as other:
         way, across = (Counter, "total") if kind == "counter" else (Gauge, "livemax")
-        _, shown = other.workers.pair(way, "made", "m", ["who"], across)  # type: ignore[arg-type]  # one of the words
+        _, shown = other.workers.create_instruments(way, "made", "m", ["who"], across)  # type: ignore[arg-type]  # one of the words
         other.registry.register(shown)
-        page, shape = here.workers._page, Shape("made", kind, across, ("who",))  # type: ignore[arg-type]  # the same
+        page, shape = here.workers._file, FamilySchema("made", kind, across, ("who",))  # type: ignore[arg-type]  # the same
         for after in SOON:
             within: list[object] = []
             with collected(after, lambda after=after, to=within: to.append(page.take(shape, (str(after),)))):  # type: ignore[misc]

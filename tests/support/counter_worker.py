@@ -28,7 +28,7 @@ NAMES = {
 ROWS = tuple(row for row in CATALOGUE if row.name in NAMES)
 
 
-class Member:
+class LocalWorker:
     """A worker in this process: a registry, its subscription, and the folder that it shares."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
@@ -51,7 +51,7 @@ class Member:
         self.workers.close()
 
 
-class Counting:
+class WorkerProcess:
     """One such process, of this module or of one that is begun alike."""
 
     def __init__(self, folder: Path, what: str, *more: object, module: str = "tests.support.counter_worker") -> None:
@@ -146,7 +146,7 @@ def fold_and_die(folder: Path) -> None:
 
     for name in ("open", "replace", "unlink"):
         setattr(Path, name, mortal(getattr(Path, name)))
-    archive.fold(folder, say)
+    archive.archive_dead(folder, say)
     say("survived")
 
 
@@ -156,7 +156,7 @@ def main() -> None:
     if what == "fold_and_die":
         fold_and_die(folder)
         return
-    with Member(folder):
+    with LocalWorker(folder):
         {"for_ever": for_ever, "many_names": many_names, "working": working, "once": once, "forking": forking}[what](
             folder
         )

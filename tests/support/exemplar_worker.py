@@ -23,14 +23,14 @@ FIRST, SECOND, QUICK, SLOW = NUMBERS = (
 """The numbers that have exemplars, by their sample's name and its label's value."""
 
 
-class Giver:
+class ExemplarWorker:
     """A worker with two families, and a registry that shows them."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.workers = Workers(folder, **options)
         self.registry = CollectorRegistry()
-        self.calls, calls = self.workers.pair(Counter, "calls", "c", ["who"], "total")
-        self.took, took = self.workers.pair(Histogram, "took", "t", [], "total", buckets=(0.5, 1))
+        self.calls, calls = self.workers.create_instruments(Counter, "calls", "c", ["who"], "total")
+        self.took, took = self.workers.create_instruments(Histogram, "took", "t", [], "total", buckets=(0.5, 1))
         self.workers.attach(self.registry)
         for shown in (calls, took):
             self.registry.register(shown)
@@ -38,7 +38,7 @@ class Giver:
     @property
     def file(self) -> Path:
         """Where this worker's numbers stand."""
-        return self.workers._page.path
+        return self.workers._file.path
 
     def give(self, trace: str, number: tuple[str, str] = FIRST) -> None:
         """Count once, with an exemplar, as applications do."""
@@ -77,21 +77,21 @@ class Giver:
         self.workers.close()
 
 
-def once(giver: Giver) -> None:
+def once(giver: ExemplarWorker) -> None:
     """Give each number one, under the name on the command line."""
     for number in NUMBERS:
         giver.give(sys.argv[3], number)
     say("done")
 
 
-def for_ever(giver: Giver) -> None:
+def for_ever(giver: ExemplarWorker) -> None:
     """Give them until killed, and say the time of each."""
     for each in count():
         giver.give(f"{os.getpid()} {each}")
         say(giver.number(FIRST).get_exemplar().timestamp)
 
 
-def forking(giver: Giver) -> None:
+def forking(giver: ExemplarWorker) -> None:
     """Give one, say what a forked process has of it, and let that give one too."""
     giver.give("parent's", FIRST)
     giver.give("parent's", SECOND)
@@ -103,7 +103,7 @@ def forking(giver: Giver) -> None:
     say(sorted(giver.traces().values()))
 
 
-def on_a_full_disk(giver: Giver) -> None:
+def on_a_full_disk(giver: ExemplarWorker) -> None:
     """Give one for which there is half the room, go on counting, and give one when there is room again."""
     giver.calls.labels("a").inc()
     giver.calls.labels("b").inc()
@@ -120,7 +120,7 @@ def on_a_full_disk(giver: Giver) -> None:
 def main() -> None:
     """Do what the command line says, and leave no better than killed."""
     ways = {"once": once, "for_ever": for_ever, "forking": forking, "on_a_full_disk": on_a_full_disk}
-    ways[sys.argv[2]](Giver(Path(sys.argv[1])))
+    ways[sys.argv[2]](ExemplarWorker(Path(sys.argv[1])))
     os._exit(0)
 
 

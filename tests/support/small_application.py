@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from metrics import CATALOGUE, Endpoint, Workers, process_lifespan, subscribe
-from metrics.multiprocess import publish
+from metrics.multiprocess import register_process_collector
 
 registry = CollectorRegistry()
 workers = Workers(Path(os.environ["SMALL_DIR"])) if "SMALL_DIR" in os.environ else None
@@ -17,7 +17,7 @@ subscription = subscribe(CATALOGUE, registry, namespace="sparklio", workers=work
 if workers is None:
     ProcessCollector(registry=registry)
 else:
-    publish(workers, registry, ProcessCollector(registry=CollectorRegistry()))
+    register_process_collector(workers, registry, ProcessCollector(registry=CollectorRegistry()))
 endpoint = Endpoint(registry)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
 from metrics import Workers
-from metrics.multiprocess import publish, supported
+from metrics.multiprocess import is_supported, register_process_collector
 
 log = logging.getLogger("app")
 
@@ -16,7 +16,7 @@ log = logging.getLogger("app")
 def sharing(registry: CollectorRegistry, folder: Path | None) -> Workers | None:
     """Join the workers that share a folder, if there is one; what a process tells of itself is shown either way."""
     workers = None
-    if folder is not None and supported():
+    if folder is not None and is_supported():
         try:
             workers = Workers(folder)
         except OSError as error:
@@ -32,5 +32,5 @@ def sharing(registry: CollectorRegistry, folder: Path | None) -> Workers | None:
         workers.attach(registry)
         elsewhere = CollectorRegistry()  # it is not this one's families that are shown
         for collector in (ProcessCollector(registry=elsewhere), GCCollector(registry=elsewhere)):
-            publish(workers, registry, collector)
+            register_process_collector(workers, registry, collector)
     return workers

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.exposition.content_type import encoding_for, format_for
-from metrics.text_format.formats import OFFERED, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
+from metrics.exposition.content_type import choose_encoding, choose_format
+from metrics.text_format.formats import OFFERED_FORMATS, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
 
 OM, UTF8 = "application/openmetrics-text", "allow-utf-8"
 PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -45,7 +45,7 @@ PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version
     ],
 )
 def test_the_format_that_a_scraper_prefers(accept: str, form: Format) -> None:
-    assert format_for(accept) == form
+    assert choose_format(accept) == form
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_the_format_that_a_scraper_prefers(accept: str, form: Format) -> None:
     ],
 )
 def test_the_encoding_that_a_scraper_prefers(header: str, encoding: str) -> None:
-    assert encoding_for(header, ("zstd", "gzip")) == encoding
+    assert choose_encoding(header, ("zstd", "gzip")) == encoding
 
 
 def test_zstd_only_where_there_is_one() -> None:
-    assert encoding_for("zstd", ("gzip",)) == "identity"
-    assert encoding_for("zstd, gzip;q=0.1", ("gzip",)) == "gzip"
+    assert choose_encoding("zstd", ("gzip",)) == "identity"
+    assert choose_encoding("zstd, gzip;q=0.1", ("gzip",)) == "gzip"
 
 
 @given(st.text() | st.lists(st.sampled_from([*f'{OM};=,q01.*/ "', OM, "text/plain", "version=", "q="])).map("".join))
 def test_no_header_fails(header: str) -> None:
-    assert format_for(header).version in {offered.version for offered in OFFERED}
-    assert encoding_for(header, ("zstd", "gzip")) in ("zstd", "gzip", "identity")
+    assert choose_format(header).version in {offered.version for offered in OFFERED_FORMATS}
+    assert choose_encoding(header, ("zstd", "gzip")) in ("zstd", "gzip", "identity")

@@ -32,7 +32,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from events import collector_failed
-from metrics.exposition.render import render, rendering
+from metrics.exposition.render import render, render_with_count
 from metrics.fastpath import write
 from metrics.text_format.formats import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
 
@@ -134,9 +134,9 @@ def test_text_is_that_of_prometheus_client_letter_by_letter(data: st.DataObject)
     populate(registry, data)
     registry.register(told(data))  # type: ignore[arg-type, unused-ignore]
     for _ in range(2):
-        written = rendering(registry)
+        written = render_with_count(registry)
         assert written.body == generate_latest(registry)
-        assert written.series == sum(len(metric.samples) for metric in registry.collect())
+        assert written.sample_count == sum(len(metric.samples) for metric in registry.collect())
         assert [written_fast(collector) for collector, _ in write.collectors(registry) or []].count(False) == 0
     for collector in write.collectors(registry) or []:
         if isinstance(collector[0], Gauge) and collector[0]._labelnames:

@@ -23,7 +23,7 @@ def test_what_moves_an_instrument_moves_what_is_shown(
 ) -> None:
     """With labels and without."""
     workers, registry = Workers(tmp_path), CollectorRegistry()
-    moved, shown = workers.pair(kind, "moved", "m", labels, "total" if kind is not Gauge else "livesum")
+    moved, shown = workers.create_instruments(kind, "moved", "m", labels, "total" if kind is not Gauge else "livesum")
     workers.attach(registry)
     registry.register(shown)
     child = moved.labels(*labels) if labels else moved

@@ -79,7 +79,7 @@ class Bench:
     def make(self, kind: Any, name: str, labels: Any = (), **more: Any) -> Any:
         if self.workers is None:
             return kind(name, "h", labels, registry=self.registry, **more)
-        moved, shown = self.workers.pair(
+        moved, shown = self.workers.create_instruments(
             kind, name, "h", labels, "livemostrecent" if kind is Gauge else "total", **more
         )
         self.registry.register(shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .bus import background, failures
+from .bus.failures import failure_hooks
 from .bus.fields import Label
 from .bus.numbers import DropReason
 from .bus.signal import Signal
@@ -98,9 +98,9 @@ def _emit_receiver_failed(signal: str, receiver: str, error: BaseException) -> N
 
 
 def _emit_event_dropped(signal: str, receiver: str) -> None:
-    if signal != event_dropped.name:  # a listener of drops that is itself full would never stop
+    if signal != event_dropped.name:  # a listener of drops that is itself full would drop one more, without end
         event_dropped.emit(signal=signal, receiver=receiver)
 
 
-failures.emit_receiver_failed = _emit_receiver_failed
-background.emit_event_dropped = _emit_event_dropped
+failure_hooks.receiver_failed = _emit_receiver_failed
+failure_hooks.event_dropped = _emit_event_dropped

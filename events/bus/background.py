@@ -1,4 +1,4 @@
-"""A slow or asynchronous listener, fed through a bounded queue so that it never holds up a sender."""
+"""A slow or asynchronous listener in a thread of its own, behind a bounded queue: it never holds up who emits."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from .failures import report_failure
+from .failures import report_drop, report_failure
 from .receivers import callable_name
 from .signal import snake_case
 
 
 def background(listener: Callable[[Any], Any], *, size: int = 10_000, drain: float = 5.0) -> Background:
-    """Make a receiver that hands each event to ``listener`` in a thread of its own.
+    """Return a receiver that passes each event to ``listener`` in a thread of its own.
 
-    >>> llm_called.connect(background(write_audit_row))  # doctest: +SKIP
+    >>> from events import background, tool_called
+    >>> async def write_audit_row(event):
+    ...     print(event.tool_name)
+    >>> with background(write_audit_row) as receiver, tool_called.connected_to(receiver):
+    ...     tool_called.emit(tool_name="search", status="success", duration=0.1)
+    search
 
-    A coroutine function runs on an event loop of that thread, one event at a time. At most ``size`` events wait; past
-    that the newest is dropped and told as `event_dropped`. A listener that raises is told as `receiver_failed`.
-    `Background.close`, called at exit at the latest, hands over what waits for at most ``drain`` seconds.
+    A coroutine function runs on an event loop of that thread, one event at a time. A listener that raises is reported
+    as `receiver_failed` and receives the next event all the same.
+
+    Args:
+        listener: A function or coroutine function that takes an event.
+        size: How many events may wait. Past that the newest is dropped, and `event_dropped` is emitted.
+        drain: For how many seconds `Background.close`, called at exit at the latest, passes on the events that wait.
 
     Raises:
         ValueError: ``size`` leaves no room for an event.
@@ -36,80 +45,78 @@ def background(listener: Callable[[Any], Any], *, size: int = 10_000, drain: flo
     return Background(listener, size, drain)
 
 
-def emit_event_dropped(signal: str, receiver: str) -> None:
-    """Emit `event_dropped`; `events.pipeline` puts the real one here, since its signals stand on this module."""
-
-
 class Background:
-    """The receiver that `background` makes: connect it to one signal or several."""
+    """A receiver made by `background`: connect it to one signal or to several."""
 
     def __init__(self, listener: Callable[[Any], Any], size: int, drain: float) -> None:
         self._listener = listener
         self._size = size
         self._drain = drain
         self._closed = False
-        self._failure: BaseException | None = None
+        self._strict_failure: BaseException | None = None
         self.__qualname__ = callable_name(listener)
-        self.begin()
-        _alive.add(self)
+        self.reset()
+        _instances.add(self)
         atexit.register(self.close)
 
-    def begin(self) -> None:
-        """Start out empty, as a new process must: a fork carries no thread over, and a lock as it happens to stand."""
-        self._waiting: deque[Any] = deque()
-        self._changed = Condition()  # on an RLock: a collected generator may tell its end while this thread holds it
+    def reset(self) -> None:
+        """Start empty, as a forked process must: it has no copy of the thread, and a lock may have been held."""
+        self._queue: deque[Any] = deque()
+        # On an RLock: the garbage collector may end a span, which emits, while this thread holds it.
+        self._changed = Condition()
         self._thread: Thread | None = None
 
     def __call__(self, event: Any) -> None:
+        """Put an event into the queue, or drop it where there is no room."""
         with self._changed:
-            taken = not self._closed and len(self._waiting) < self._size
-            if taken:
-                self._waiting.append(event)
+            has_room = not self._closed and len(self._queue) < self._size
+            if has_room:
+                self._queue.append(event)
                 self._changed.notify()
                 if self._thread is None:
                     self._start()
-        if not taken:
+        if not has_room:
             self._drop([event])
 
     def _start(self) -> None:
-        self._thread = Thread(target=self._feed, name=f"events.background({self.__qualname__})", daemon=True)
+        self._thread = Thread(target=self._run, name=f"events.background({self.__qualname__})", daemon=True)
         try:
             self._thread.start()
         except RuntimeError:
             self._thread = None  # the next event tries again
             raise
 
-    def _feed(self) -> None:
+    def _run(self) -> None:
         runner = asyncio.Runner()  # makes no event loop until it runs something
         for event in iter(self._next, _END):
             try:
-                answer = self._listener(event)
-                if iscoroutine(answer):
-                    runner.run(answer)
-                elif isasyncgen(answer):
-                    raise TypeError(f"{self.__qualname__} yields, so it would never run: let it be a coroutine")  # noqa: TRY301  # told below
+                result = self._listener(event)
+                if iscoroutine(result):
+                    runner.run(result)
+                elif isasyncgen(result):
+                    raise TypeError(f"{self.__qualname__} yields, so it would never run: make it a coroutine function")  # noqa: TRY301  # reported below
             except BaseException as error:  # CancelledError and SystemExit too: nobody else would see the thread end
-                self._tell(event, error)
+                self._report(event, error)
         runner.close()
 
     def _next(self) -> Any:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            return self._waiting.popleft() if self._waiting else _END
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            return self._queue.popleft() if self._queue else _END
 
-    def _tell(self, event: Any, error: BaseException) -> None:
+    def _report(self, event: Any, error: BaseException) -> None:
         try:
             report_failure(snake_case(type(event).__name__), self.__qualname__, error)
-        except BaseException as strict:
-            self._failure = self._failure or strict  # there is no sender here to raise it in: `close` does
+        except BaseException as raised_by_strict:  # in this thread nobody could catch it: `close` raises it
+            self._strict_failure = self._strict_failure or raised_by_strict
 
     def close(self) -> None:
-        """Hand over what waits, within the time to drain, then stop. Events told later are dropped.
+        """Pass on the events that wait, within the time to drain, then stop; later events are dropped.
 
-        Called by the listener itself, it only says that nothing more is taken.
+        Called by the listener itself, it only stops taking events.
 
         Raises:
-            BaseException: under `events.strict`, the first that the listener raised.
+            BaseException: in a `strict` block, the first error that the listener raised.
         """
         with self._changed:
             if self._closed:
@@ -123,17 +130,16 @@ class Background:
         if thread is not None:
             thread.join(self._drain)
         with self._changed:
-            late = [*self._waiting]
-            self._waiting.clear()
-        self._drop(late)
-        failure, self._failure = self._failure, None
+            remaining = [*self._queue]
+            self._queue.clear()
+        self._drop(remaining)
+        failure, self._strict_failure = self._strict_failure, None
         if failure is not None:
             raise failure
 
     def _drop(self, events: Iterable[Any]) -> None:
         for event in events:
-            signal = snake_case(type(event).__name__)
-            emit_event_dropped(signal, self.__qualname__)
+            report_drop(snake_case(type(event).__name__), self.__qualname__)
 
     def __enter__(self) -> Self:
         return self
@@ -146,14 +152,14 @@ class Background:
 
 _END = object()
 
-_alive: WeakSet[Background] = WeakSet()
+_instances: WeakSet[Background] = WeakSet()
 
 
-def begin_again() -> None:
-    """Begin in a forked child what lives in its parent."""
-    for receiver in list(_alive):
-        receiver.begin()
+def reset_after_fork() -> None:
+    """Reset, in a forked process, every listener that it has from its parent."""
+    for receiver in list(_instances):
+        receiver.reset()
 
 
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=begin_again)
+    os.register_at_fork(after_in_child=reset_after_fork)

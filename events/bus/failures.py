@@ -1,11 +1,12 @@
-"""What goes wrong as an event is told: kept from whoever tells it, and told as `receiver_failed` instead."""
+"""Keeps the failures of receivers from the code that emits: they are logged and reported, and raised in strict mode."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePath
 from traceback import walk_stack, walk_tb
 from types import FrameType
@@ -14,15 +15,21 @@ from .log_throttle import LogThrottle
 
 log = logging.getLogger("events")
 
-strict_blocks: list[None] = []  # one entry an open block; append and pop are atomic, so no lock is needed
+strict_blocks: list[None] = []  # one entry for each open block; append and pop are atomic, so no lock is needed
 
 
 @contextmanager
 def strict() -> Iterator[None]:
-    """Let every failure of a receiver, and every field that does not fit, through to the sender: for tests.
+    """Raise every failure of a receiver, and every field that does not fit, where the event is emitted: for tests.
 
-    Holds for the whole process, so failures in other threads show too. In it every event is built, heard or not, but
-    for those of `Signal.bind`, whose fields were checked when they were bound.
+    >>> from events import strict, tool_called
+    >>> with strict():
+    ...     tool_called.emit(tool="search", status="success", duration=0.1)
+    Traceback (most recent call last):
+    TypeError: ToolCalled.__init__() got an unexpected keyword argument 'tool'
+
+    It holds for the whole process, so failures in other threads show too. While it lasts every event is built, even
+    without receivers, except those emitted through `Signal.bind`: their fields were checked when they were bound.
     """
     strict_blocks.append(None)
     try:
@@ -31,38 +38,53 @@ def strict() -> Iterator[None]:
         strict_blocks.pop()
 
 
+@dataclass(slots=True)
+class FailureHooks:
+    """The callbacks that turn what goes wrong in the bus into events; `events.pipeline` sets them.
+
+    So the bus reports and the vocabulary emits: the events of these reports are declared on top of the bus, which does
+    not know them.
+    """
+
+    receiver_failed: Callable[[str, str, BaseException], None] = lambda _signal, _receiver, _error: None
+    event_dropped: Callable[[str, str], None] = lambda _signal, _receiver: None
+
+
+failure_hooks = FailureHooks()
+
 _throttle = LogThrottle()
-
-
-def emit_receiver_failed(signal: str, receiver: str, error: BaseException) -> None:
-    """Emit `receiver_failed`; `events.pipeline` puts the real one here, since its signals stand on this module."""
 
 
 def report_failure(signal: str, receiver: str, error: BaseException) -> None:
     """Report that a receiver of a signal failed: emitted as `receiver_failed`, logged at most once a minute.
 
-    Under `strict` the error is raised instead. The log holds the error's type and place, not its message: a message
-    may quote what it was given. Nothing is reported of what fails because the interpreter is shutting down.
+    In a `strict` block the error is raised instead. The log has the error's type and place, not its message, which may
+    quote a prompt or a key. While the interpreter shuts down nothing is reported: receivers fail then because modules
+    are gone.
     """
     if strict_blocks:
         raise error
     if sys.is_finalizing():
         return
     if _throttle.is_due((signal, receiver)):
-        log.warning(
-            "%s: receiver %s failed with %s at %s", signal, receiver, type(error).__name__, error_location(error)
-        )
-    emit_receiver_failed(signal, receiver, error)
+        kind, place = type(error).__name__, error_location(error)
+        log.warning("%s: receiver %s failed with %s at %s", signal, receiver, kind, place)
+    failure_hooks.receiver_failed(signal, receiver, error)
+
+
+def report_drop(signal: str, receiver: str) -> None:
+    """Report that an event did not reach a receiver that could take no more: emitted as `event_dropped`."""
+    failure_hooks.event_dropped(signal, receiver)
 
 
 def error_location(error: BaseException) -> str:
-    """Say where an error was raised, ``file:line``; for one that was raised here, who called."""
+    """Return where an error was raised, as ``file:line``; for one raised by the bus, the line that called the bus."""
     raised = list(walk_tb(error.__traceback__))[-1:]
-    if not raised or is_ours(raised[0][0]):
-        raised = [step for step in walk_stack(None) if not is_ours(step[0])][:1]
+    if not raised or is_bus_frame(raised[0][0]):
+        raised = [step for step in walk_stack(None) if not is_bus_frame(step[0])][:1]
     return f"{raised[0][0].f_code.co_filename}:{raised[0][1]}" if raised else "unknown place"
 
 
-def is_ours(frame: FrameType) -> bool:
-    """Tell whether a frame runs a module beside this one."""
+def is_bus_frame(frame: FrameType) -> bool:
+    """Return whether a frame runs code of this package."""
     return PurePath(frame.f_code.co_filename).parent == PurePath(__file__).parent

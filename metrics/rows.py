@@ -187,10 +187,10 @@ def faults_of_amount(row: Metric, hints: Mapping[str, Any]) -> Iterator[str]:
     """Hold the amount's unit against the name, and the buckets against each other."""
     if (
         row.value
-        and (unit := mark(hints[row.value], Measure))
-        and not {unit.name, unit.name.removesuffix("s")} & {*row.name.split("_")}
+        and (measure := mark(hints[row.value], Measure))
+        and not {measure.unit, measure.unit.removesuffix("s")} & {*row.name.split("_")}
     ):
-        yield f"{row.value!r} of {row.signal.name} is in {unit.name}, the name should say so"
+        yield f"{row.value!r} of {row.signal.name} is in {measure.unit}, the name should say so"
     if row.kind == "histogram" and (not row.buckets or any(a >= b for a, b in pairwise(row.buckets))):
         yield f"buckets must ascend, got {row.buckets}"
 

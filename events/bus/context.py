@@ -1,4 +1,4 @@
-"""What encloses the code that runs now: the open spans, innermost first."""
+"""The scope that the running code is in: its fields are inherited, its totals grow, and it knows the one around it."""
 
 from __future__ import annotations
 
@@ -10,119 +10,132 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol
 
-from .numbers import drop_reason
+from .numbers import MAX_AMOUNT
 
 # Reentrant: the garbage collector may close a generator, and so end a span, in the thread that is adding.
-_adding = RLock()
+_totals_lock = RLock()
 if sys.platform != "win32":
-    # A fork copies a lock as it stands; held across it, it is free on both sides.
-    os.register_at_fork(before=_adding.acquire, after_in_parent=_adding.release, after_in_child=_adding.release)
+    # A fork copies a lock in whatever state it is. Acquired before the fork, it is free in both processes after it.
+    os.register_at_fork(
+        before=_totals_lock.acquire, after_in_parent=_totals_lock.release, after_in_child=_totals_lock.release
+    )
 
 
 class ScopeHook(Protocol):
-    """What somebody keeps for as long as a scope lasts."""
+    """An object that is called when the scope it is attached to ends; see `Scope.hooks`."""
 
     def end(self) -> None:
-        """Take leave; must not raise."""
+        """Act on the end of the scope; must not raise."""
 
 
 class Scope:
-    """The fields that everything told inside inherits, and the totals that it adds to.
+    """A stretch of work: the fields that events emitted in it inherit, and the totals that they add to.
 
-    ``kind`` says what it is: ``agent``, ``workflow``, ``http_request``. Others may attach what they keep for as long
-    as it lasts; each attached thing's ``end`` is called when it ends.
+    Args:
+        fields: What the scope adds to the fields of ``parent``.
+        parent: The scope around it, if any.
+        sums: By the name of a signal, what is summed of its events: pairs of a total's name and the field whose values
+            are added, or None where events are counted.
+        kind: What sort of work it is: ``agent``, ``workflow``, ``http_request``.
+
+    ``hooks`` holds, under a name of its owner's choice, what other code attaches for as long as the scope lasts.
     """
 
-    __slots__ = ("ended", "fields", "hooks", "kind", "parent", "totals", "wanted")
+    __slots__ = ("ended", "fields", "hooks", "kind", "parent", "sums", "totals")
 
     def __init__(
         self,
         fields: Mapping[str, Any],
         parent: Scope | None,
-        wanted: Mapping[str, tuple[tuple[str, str | None], ...]],
+        sums: Mapping[str, tuple[tuple[str, str | None], ...]],
         kind: str = "",
     ) -> None:
         self.fields: dict[str, Any] = {**parent.fields, **fields} if parent else dict(fields)
         self.parent = parent
-        self.wanted = wanted
+        self.sums = sums
         self.totals: dict[str, float] = {}
         self.kind = kind
         self.ended = False
         self.hooks: dict[str, ScopeHook] = {}
 
     def end(self) -> None:
-        """Tell what is attached that the work is over; work left behind in the background attaches nothing any more."""
+        """Mark the scope as ended and call the ``end`` of each hook.
+
+        Tasks that outlive the scope still inherit from it; `ended` tells them not to attach a hook, which nobody would
+        call.
+        """
         self.ended = True
         if self.hooks:
             hooks, self.hooks = self.hooks, {}
-            for thing in hooks.values():
-                thing.end()
+            for hook in hooks.values():
+                hook.end()
 
-    def wants(self, signal: str) -> bool:
-        """Tell whether this scope, or one around it, adds up anything of a signal's events."""
+    def is_summing(self, signal: str) -> bool:
+        """Return whether this scope, or one around it, sums anything of a signal's events."""
         scope: Scope | None = self
         while scope is not None:
-            if signal in scope.wanted:
+            if signal in scope.sums:
                 return True
             scope = scope.parent
         return False
 
-    def add(self, signal: str, told: Mapping[str, Any]) -> None:
-        """Add what an event told to this scope and to every one around it.
+    def add(self, signal: str, values: Mapping[str, Any]) -> None:
+        """Add the values of an event's fields to the totals of this scope and of every scope around it.
 
-        Sibling tasks and threads share their parents, hence the lock.
+        Sibling tasks and threads share the scopes around them, hence the lock.
         """
         scope: Scope | None = self
         while scope is not None:
-            sums = scope.wanted.get(signal)
+            sums = scope.sums.get(signal)
             if sums:
                 totals = scope.totals
-                with _adding:
-                    for name, source in sums:
-                        amount = 1 if source is None else told.get(source)
-                        if amount is not None and drop_reason(amount) is None:
+                with _totals_lock:
+                    for name, field in sums:
+                        amount = 1 if field is None else values.get(field)
+                        # The rule of `numbers.drop_reason`, without its call: this runs at each emission in a scope.
+                        if isinstance(amount, (int, float)) and 0 <= amount < MAX_AMOUNT:
                             totals[name] = totals.get(name, 0) + amount
             scope = scope.parent
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("events.bus.context", default=None)
 get_current_scope = current_scope.get
-"""The scope that the code which runs now is in, if any."""
+"""Return the scope that the running code is in, None outside of all; bound once, as `emit` calls it each time."""
 
 
 class use_scope:  # noqa: N801  # called like a function, as contextlib.suppress is
-    """Runs one block inside a scope; leaves the caller's context as it was.
+    """Run a ``with`` block inside a scope, then make the scope before it current again.
 
-    With ``whole`` the block is all there is of the scope, which ends with it.
+    ``end_on_exit`` ends the scope with the block; leave it out where the scope goes on, as between a generator's steps.
     """
 
-    __slots__ = ("_before", "_end_on_exit", "_scope")
+    __slots__ = ("_end_on_exit", "_previous", "_scope")
 
     def __init__(self, scope: Scope, *, end_on_exit: bool = False) -> None:
         self._scope = scope
         self._end_on_exit = end_on_exit
 
     def __enter__(self) -> None:
-        self._before = current_scope.get()
+        self._previous = current_scope.get()
         current_scope.set(self._scope)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        exit_scope(self._scope, self._before)
+        exit_scope(self._scope, self._previous)
         if self._end_on_exit:
             self._scope.end()
 
 
-def exit_scope(scope: Scope, before: Scope | None) -> None:
-    """Make ``before`` current again, unless the code that runs now is not inside ``scope`` at all.
+def exit_scope(scope: Scope, previous: Scope | None) -> None:
+    """Make ``previous`` the current scope again, unless the running code is not inside ``scope`` at all.
 
-    It is elsewhere when the event loop closes an abandoned generator in a context of its own, and when generators that
-    hold spans open are finished in another order than begun. A context variable's token would raise in the first case
-    and bring back an ended scope in the second.
+    That happens when the event loop closes an abandoned generator in a context of its own, and when generators that
+    hold spans open finish in another order than they began. `ContextVar.reset` would raise in the first case and bring
+    back an ended scope in the second.
     """
-    now = current_scope.get()
-    while now is not None and now is not scope:
-        now = now.parent
-    if now is scope:
-        current_scope.set(before)
+    scope_now = current_scope.get()
+    while scope_now is not None and scope_now is not scope:
+        scope_now = scope_now.parent
+    if scope_now is scope:
+        current_scope.set(previous)

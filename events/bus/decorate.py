@@ -1,4 +1,4 @@
-"""A span around every call of a function, of any of the four kinds of function."""
+"""Wraps each of the four kinds of function so that every call is a span."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import partial, wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from .receivers import function_of
+from .receivers import called_function
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Work(AbstractContextManager[Any], Protocol):
-    """What `wrapped` needs of a span: a ``with`` block, or a start, steps and an end."""
+class CallSpan(AbstractContextManager[Any], Protocol):
+    """The part of a span that a wrapped call uses: a ``with`` block, or a start, steps and an end."""
 
     def start(self) -> None: ...
     def step(self) -> AbstractContextManager[None]: ...
@@ -22,57 +22,57 @@ class Work(AbstractContextManager[Any], Protocol):
     def __enter__(self) -> Self: ...
 
 
-def wrapped(begin: Callable[[], Work]) -> Callable[[F], F]:
-    """Decorate a function so that each call is a span made by ``begin``."""
+def wrap_calls(make_span: Callable[[], CallSpan]) -> Callable[[F], F]:
+    """Return a decorator that runs each call of a function in a span of its own, made by ``make_span``."""
 
-    def decorate(work: F) -> F:
-        code = function_of(work)
-        if isasyncgenfunction(code):
-            call: Any = async_generator(work, begin)
-        elif isgeneratorfunction(code):
-            call = generator(work, begin)
-        elif iscoroutinefunction(code):
-            call = coroutine(work, begin)
+    def decorate(function: F) -> F:
+        kind = called_function(function)
+        if isasyncgenfunction(kind):
+            call: Any = wrap_async_generator(function, make_span)
+        elif isgeneratorfunction(kind):
+            call = wrap_generator(function, make_span)
+        elif iscoroutinefunction(kind):
+            call = wrap_coroutine(function, make_span)
         else:
-            call = function(work, begin)
-        return cast(F, wraps(work)(call))
+            call = wrap_function(function, make_span)
+        return cast(F, wraps(function)(call))
 
     return decorate
 
 
-def function(work: Callable[..., Any], begin: Callable[[], Work]) -> Callable[..., Any]:
+def wrap_function(function: Callable[..., Any], make_span: Callable[[], CallSpan]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        with begin():
-            return work(*args, **kwargs)
+        with make_span():
+            return function(*args, **kwargs)
 
     return call
 
 
-def coroutine(work: Callable[..., Any], begin: Callable[[], Work]) -> Callable[..., Any]:
+def wrap_coroutine(function: Callable[..., Any], make_span: Callable[[], CallSpan]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        with begin():
-            return await work(*args, **kwargs)
+        with make_span():
+            return await function(*args, **kwargs)
 
     return call
 
 
 # A generator shares its caller's context. So a span is current only while a step runs, never across a yield: else what
-# the caller does between two items would be told as done inside. The loops are PEP 380's `yield from`, step by step.
+# the caller does between two items would count as done inside. The loops are PEP 380's `yield from`, step by step.
 
 
-def generator(work: Callable[..., Any], begin: Callable[[], Work]) -> Callable[..., Any]:
+def wrap_generator(function: Callable[..., Any], make_span: Callable[[], CallSpan]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        span = begin()
+        span = make_span()
         span.start()
         try:
-            items = work(*args, **kwargs)
+            items = function(*args, **kwargs)
             resume: Callable[[], Any] = partial(next, items)
             while True:
                 try:
                     with span.step():
                         item = resume()
                 except StopIteration as stop:
-                    answer = stop.value
+                    result = stop.value
                     break
                 try:
                     sent = yield item
@@ -88,17 +88,17 @@ def generator(work: Callable[..., Any], begin: Callable[[], Work]) -> Callable[.
             span.end(error)
             raise
         span.end(None)
-        return answer
+        return result
 
     return call
 
 
-def async_generator(work: Callable[..., Any], begin: Callable[[], Work]) -> Callable[..., Any]:
+def wrap_async_generator(function: Callable[..., Any], make_span: Callable[[], CallSpan]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        span = begin()
+        span = make_span()
         span.start()
         try:
-            items = work(*args, **kwargs)
+            items = function(*args, **kwargs)
             resume: Callable[[], Any] = partial(anext, items)
             while True:
                 try:

@@ -1,4 +1,4 @@
-"""What emits one kind of event over and over, most of whose fields are known beforehand."""
+"""Pre-bound emitters: they emit events of one kind again and again, with most fields fixed beforehand."""
 
 from __future__ import annotations
 
@@ -16,130 +16,130 @@ if TYPE_CHECKING:
     from .signal import Signal
 
 ReceiveFn = Callable[[tuple[Any, ...]], None]
-"""Takes the values of the fields that are named, in order."""
+"""Takes the values of the variable fields, in order."""
 
 EmitFn = Callable[[tuple[Any, ...]], Scope | None]
-"""The same; gives the scope that the event was told in, if any, so that who tells need not look it up again."""
+"""Takes the same; returns the scope that the event was emitted in, if any, so that its caller need not look it up."""
 
 
 class BindableReceiver(ABC):
-    """A receiver that can be given most of an event's fields once, beforehand."""
+    """A receiver that can prepare for events of which most fields are fixed."""
 
     @abstractmethod
     def __call__(self, event: Any) -> None:
         """Receive an event."""
 
     @abstractmethod
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
-        """Give what does as much as receiving an event with the ``known`` fields and the values of those ``named``.
+    def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> ReceiveFn | None:
+        """Return a function equivalent to calling this receiver with the complete event, or None if it needs the event.
 
-        Fields that are inherited from a scope may be neither. What is given raises where it gets more values than are
-        named, or fewer. None where the event itself is needed.
+        The function takes the values of the ``variable`` fields, in order, and raises if it gets more or fewer. Fields
+        with defaults are among the ``fixed`` ones; a field that is inherited from a scope may be in neither.
         """
 
 
-def make_emitter(signal: Signal[..., Any], named: tuple[str, ...], known: Mapping[str, Any]) -> EmitFn:
-    """Make what emits a signal's event with the values of the fields that are named; see `Signal.bind`."""
-    signature(signal.event).bind(**dict.fromkeys(named), **known)
-    settled = {**defaults_of(signal, named), **known}
-    # Receivers, what tells all of them, and for whom that fails: no thread sees one without the others.
-    ready: tuple[list[Any], ReceiveFn | None, str] = [], None, ""
+def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Mapping[str, Any]) -> EmitFn:
+    """Return a function that emits a signal's event from the values of its variable fields; see `Signal.bind`."""
+    signature(signal.event).bind(**dict.fromkeys(variable), **fixed)
+    with_defaults = {**default_values(signal, variable), **fixed}
+    # The receiver cache that was compiled, what calls its receivers, and whom to report if that raises. They are
+    # replaced together, so that no thread sees one without the others.
+    compiled: tuple[list[Any], ReceiveFn | None, str] = [], None, ""
 
     def emit(values: tuple[Any, ...]) -> Scope | None:
-        nonlocal ready
-        heard_by, way, name = ready
-        if signal._receiver_cache is not heard_by:  # noqa: SLF001 - the other half of this: a receiver came or went
-            heard_by = signal._receiver_cache  # noqa: SLF001
-            way, name = compile_receivers(signal, heard_by, named, settled)
-            ready = heard_by, way, name
+        nonlocal compiled
+        cache, receive, receiver_name = compiled
+        if signal._receiver_cache is not cache:  # noqa: SLF001 - made for this: a receiver connected or disconnected
+            cache = signal._receiver_cache  # noqa: SLF001
+            receive, receiver_name = compile_receivers(signal, cache, variable, with_defaults)
+            compiled = cache, receive, receiver_name
         scope = get_current_scope()
-        if way is None:
-            emit_whole(values)
+        if receive is None:
+            emit_event(values)
             return scope
         try:
-            if scope is not None and scope.wants(signal.name):
-                scope.add(signal.name, {**known, **dict(zip(named, values, strict=True))})
-            way(values)
+            if scope is not None and scope.is_summing(signal.name):
+                scope.add(signal.name, {**fixed, **dict(zip(variable, values, strict=True))})
+            receive(values)
         except Exception as error:
-            report_failure(signal.name, name, error)
+            report_failure(signal.name, receiver_name, error)
         return scope
 
-    def emit_whole(values: tuple[Any, ...]) -> None:
+    def emit_event(values: tuple[Any, ...]) -> None:
         try:
-            told = dict(zip(named, values, strict=True))
+            named = dict(zip(variable, values, strict=True))
         except (TypeError, ValueError) as error:
             report_failure(signal.name, "emit", error)
         else:
-            signal.emit(**known, **told)
+            signal.emit(**fixed, **named)
 
     return emit
 
 
 class EmitterCache(dict[tuple[Any, ...], EmitFn]):
-    """What emits a signal's events, by the values of some fields: bound when first asked for; see `Signal.bind_by`."""
+    """Emitters of one signal by the values of some fields, each bound at its first look-up; see `Signal.bind_by`."""
 
     MAX_SIZE = 4096
-    """How many are remembered."""
+    """How many emitters it holds; it is emptied before one more is bound."""
 
     def __init__(
-        self, signal: Signal[..., Any], by: tuple[str, ...], named: tuple[str, ...], known: Mapping[str, Any]
+        self, signal: Signal[..., Any], by: tuple[str, ...], variable: tuple[str, ...], fixed: Mapping[str, Any]
     ) -> None:
         super().__init__()
         self._signal = signal
         self._by = by
-        self._named = named
-        self._known = known
+        self._variable = variable
+        self._fixed = fixed
 
     def __missing__(self, values: tuple[Any, ...]) -> EmitFn:
-        """Bind what was not asked for before."""
+        """Bind, store and return the emitter for values that are looked up for the first time."""
         if len(self) >= self.MAX_SIZE:
             self.clear()
-        emit = self[values] = make_emitter(
-            self._signal, self._named, {**self._known, **dict(zip(self._by, values, strict=True))}
-        )
+        fixed = {**self._fixed, **dict(zip(self._by, values, strict=True))}
+        emit = self[values] = make_emitter(self._signal, self._variable, fixed)
         return emit
 
 
-def defaults_of(signal: Signal[..., Any], named: tuple[str, ...]) -> dict[str, Any]:
-    """Give the fields that nobody has to tell, by what they are then; what is inherited is not among them."""
-    told = {*named, *signal._inherited}  # noqa: SLF001 - the other half of this
+def default_values(signal: Signal[..., Any], variable: tuple[str, ...]) -> dict[str, Any]:
+    """Return the defaults of a signal's fields, except of those that are variable or inherited from a scope."""
+    left_out = {*variable, *signal._inherited}  # noqa: SLF001 - made for this
     of_class = fields(signal.event)  # type: ignore[arg-type]  # a dataclass is its own constructor
-    return {each.name: each.default for each in of_class if each.default is not MISSING and each.name not in told}
+    return {each.name: each.default for each in of_class if each.default is not MISSING and each.name not in left_out}
 
 
 def compile_receivers(
-    signal: Signal[..., Any], heard_by: list[Any], named: tuple[str, ...], known: Mapping[str, Any]
+    signal: Signal[..., Any], cache: list[Any], variable: tuple[str, ...], fixed: Mapping[str, Any]
 ) -> tuple[ReceiveFn | None, str]:
-    """Give what tells every receiver, and for whom that fails.
+    """Return a function that calls all receivers, and the receiver's name to report if it raises.
 
-    None if one cannot bind or may vanish by itself, and while none is to hear.
+    ``(None, "emit")`` where each event has to be built: a receiver cannot bind or is held weakly, or there is none.
     """
-    if not heard_by:
-        signal._look_up()  # noqa: SLF001 - fills it, unless a receiver came or went meanwhile
-    if not heard_by or signal.is_muted:
+    if not cache:
+        signal._find_receivers()  # noqa: SLF001 - fills the cache, unless a receiver connected or disconnected meanwhile
+    if not cache or signal.is_muted:
         return None, "emit"
-    ways: list[tuple[ReceiveFn, str]] = []
-    for receiver in heard_by[0]:
+    bound: list[tuple[ReceiveFn, str]] = []
+    for receiver in cache[0]:
         name = callable_name(receiver)
         try:
-            way = receiver.bind(known, named) if isinstance(receiver, BindableReceiver) else None
+            receive = receiver.bind(fixed, variable) if isinstance(receiver, BindableReceiver) else None
         except Exception as error:
             report_failure(signal.name, name, error)
-            way = None
-        if way is None:
+            receive = None
+        if receive is None:
             return None, "emit"
-        ways.append((way, name))
-    return ways[0] if len(ways) == 1 else (fan_out(signal.name, ways), "emit")
+        bound.append((receive, name))
+    return bound[0] if len(bound) == 1 else (fan_out(signal.name, bound), "emit")
 
 
-def fan_out(signal: str, ways: Iterable[tuple[ReceiveFn, str]]) -> ReceiveFn:
-    """Put ways together, so that one that fails does not starve the others."""
+def fan_out(signal: str, bound: Iterable[tuple[ReceiveFn, str]]) -> ReceiveFn:
+    """Return a function that calls all of several bound receivers, even where some of them raise."""
 
-    def way(values: tuple[Any, ...]) -> None:
-        for each, name in ways:
+    def receive_all(values: tuple[Any, ...]) -> None:
+        for receive, name in bound:
             try:
-                each(values)
+                receive(values)
             except Exception as error:
                 report_failure(signal, name, error)
 
-    return way
+    return receive_all

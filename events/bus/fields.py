@@ -1,19 +1,18 @@
-"""What a field of an event is for.
+"""Types for the fields of events, which say what a listener may do with each.
 
-A field's type says what a listener may do with it:
+- A *closed label* (``Literal``, an enum, ``bool``): every value is known beforehand.
+- An *open label* (`Label`, `Code`): values come up at run time, so a listener keeps a bounded number of them.
+- A *measure* (`Seconds`, `Bytes`, `Tokens`, `Dollars`): the number itself, in a base unit.
+- A *key* (`Key`): the same value in the event that starts something and in the one that ends it.
+- Anything else is *context* (ids, names of exceptions): for logs and traces, never a label.
 
-- a *closed label* (``Literal``, an enum, ``bool``): every value is known beforehand;
-- an *open label* (`Label`, `Code`): values are learned, so a listener keeps a bounded number of them;
-- a *measure* (`Seconds`, `Bytes`, `Tokens`, `Dollars`): the number itself, in a base unit;
-- a *key* (`Key`): pairs the start of something with its end;
-- anything else is plain context (ids, names of exceptions): for logs and traces, never a label.
-
-A value of ``None`` means *unknown*, which is not nought.
+A value of ``None`` means *unknown*, which is not zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any, Literal
 
@@ -25,19 +24,19 @@ class OpenLabel:
 
 @dataclass(frozen=True)
 class Measure:
-    """Marks a measure and says what it counts."""
+    """Marks a number that is measured or counted, and names its unit."""
 
-    name: str
+    unit: str
 
     @property
     def max_amount(self) -> float:
-        """The amount from which on no single event can mean it: 30 years, a petabyte, a milliard tokens."""
-        return {"seconds": 1e9, "bytes": 1e15, "tokens": 1e9, "usd": 1e6}.get(self.name, inf)
+        """The amount from which on no single event can be right: 30 years, a petabyte, 10^9 tokens, 10^6 dollars."""
+        return {"seconds": 1e9, "bytes": 1e15, "tokens": 1e9, "usd": 1e6}.get(self.unit, inf)
 
 
 @dataclass(frozen=True)
 class PairingKey:
-    """Marks the field that pairs a start with its end."""
+    """Marks the field whose value pairs a started event with its finished event."""
 
 
 Label = Annotated[str, OpenLabel()]
@@ -49,10 +48,10 @@ Dollars = Annotated[float, Measure("usd")]
 Key = Annotated[str, PairingKey()]
 
 Status = Literal["success", "error", "timeout", "cancelled"]
-"""How an agent, a model call or a tool ended."""
+"""How an agent run, a model call or a tool call ended."""
 
 WorkflowStatus = Literal["completed", "failed", "cancelled", "abandoned"]
-"""How a workflow ended; a time limit that passed is ``failed``."""
+"""How a workflow run ended; one that exceeded its time limit is ``failed``."""
 
 ErrorType = Literal[
     "timeout",
@@ -68,10 +67,10 @@ ErrorType = Literal[
     "cancelled",
     "other",
 ]
-"""Why something that asks a model came to nothing."""
+"""Why an agent run, a model call or an attempt at one failed."""
 
 UNKNOWN = "unknown"
-"""The value of a label that nobody told."""
+"""The value of a label that was not set."""
 
 _INHERITED = "inherited"
 _TOTAL = "total"
@@ -79,31 +78,40 @@ _TOTAL = "total"
 
 @dataclass(frozen=True)
 class Total:
-    """What a span's finished event adds up: ``field`` of ``signal``, or how often it was told."""
+    """The sum in a span's finished event: of ``field`` of the events of ``signal``, or of their number where None."""
 
     signal: str
     field: str | None
 
 
 def inherited(default: str = UNKNOWN) -> Any:
-    """Declare a field that is taken from the enclosing spans when the sender does not name it."""
-    return field(default=default, metadata={_INHERITED: True})
+    """Declare a field whose value comes from the enclosing spans where the emitting code does not set it.
 
-
-def total(signal: str, of: str | None = None, *, start: float | None = 0) -> Any:
-    """Declare a field of a finished event that adds up what was told inside the span.
-
-    ``total("llm_called")`` counts the calls; ``total("llm_called", "prompt_tokens")`` adds their tokens.
-    Unknown (``None``) amounts are left out; ``start`` is what is told where nothing was added.
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class ToolCalled:
+    ...     tool_name: Label
+    ...     agent_name: Label = inherited()
+    >>> inherited_fields(ToolCalled)
+    ('agent_name',)
     """
-    return field(default=start, metadata={_TOTAL: Total(signal, of)})
+    return dataclasses.field(default=default, metadata={_INHERITED: True})
+
+
+def total(signal: str, field: str | None = None, *, start: float | None = 0) -> Any:
+    """Declare a field of a finished event that sums the events emitted inside the span.
+
+    ``total("llm_called")`` counts the calls; ``total("llm_called", "prompt_tokens")`` sums their tokens. Unknown
+    amounts (``None``) are left out. ``start`` is the field's value where nothing was summed.
+    """
+    return dataclasses.field(default=start, metadata={_TOTAL: Total(signal, field)})
 
 
 def inherited_fields(event: type[Any]) -> tuple[str, ...]:
-    """Name the fields of an event class that are declared with `inherited`."""
+    """Return the names of an event class's fields that are declared with `inherited`."""
     return tuple(name for name, spec in event.__dataclass_fields__.items() if spec.metadata.get(_INHERITED))
 
 
 def total_fields(event: type[Any]) -> dict[str, Total]:
-    """Map the fields of an event class that are declared with `total` to what they add up."""
+    """Return what each field of an event class that is declared with `total` sums, by the field's name."""
     return {name: spec.metadata[_TOTAL] for name, spec in event.__dataclass_fields__.items() if _TOTAL in spec.metadata}

@@ -1,4 +1,4 @@
-"""Frozen events made as fast as mutable ones."""
+"""Builds frozen events as fast as mutable ones."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from typing import Any
 
 
 def mutable_twin(event: type[Any]) -> type[Any] | None:
-    """Give a class of the same shape whose objects can take ``event`` as their class once they are filled.
+    """Return a mutable dataclass with the fields of a frozen one, whose instances can be turned into frozen ones.
 
-    A frozen dataclass fills each field by ``object.__setattr__``, which takes thrice as long as plain assignment; an
-    object of the answer is filled plainly, then frozen by ``made.__class__ = event``. None where making an event takes
-    more than filling its fields: it inherits, or has a ``__post_init__``, ``__init__`` or ``__new__`` of its own.
+    A frozen dataclass sets each field by ``object.__setattr__``, which takes three times as long as plain assignment.
+    An instance of the twin is filled by plain assignment and then frozen by ``instance.__class__ = event``. None where
+    building an event does more than set its fields: its class inherits, or has a ``__post_init__``, ``__init__`` or
+    ``__new__`` of its own.
     """
     own = vars(event)
     code = getattr(own.get("__init__"), "__code__", None)
-    generated = code is not None and code.co_filename == "<string>"  # what dataclasses gives its own functions
+    generated = code is not None and code.co_filename == "<string>"  # the file name that dataclasses compiles under
     if not generated or event.__bases__ != (object,) or {"__new__", "__post_init__"} & own.keys():
         return None
-    shape = [(each.name, each.type, like(each)) for each in fields(event)]
-    twin: Any = make_dataclass(event.__name__, shape, kw_only=True, slots="__slots__" in own)
-    twin.__init__.__qualname__ = own["__init__"].__qualname__  # Python names it where fields do not fit
+    specs = [(each.name, each.type, copy_field(each)) for each in fields(event)]
+    twin: Any = make_dataclass(event.__name__, specs, kw_only=True, slots="__slots__" in own)
+    twin.__init__.__qualname__ = own["__init__"].__qualname__  # Python quotes it where arguments do not fit
     try:
         object.__new__(twin).__class__ = event
-    except TypeError:  # laid out otherwise, as with slots named by hand
+    except TypeError:  # another memory layout, as with slots declared by hand
         return None
     return twin  # type: ignore[no-any-return]  # a class
 
 
-def like(each: Any) -> Any:
-    """Declare a field once more."""
+def copy_field(each: Any) -> Any:
+    """Return a new dataclass field with the default of another one."""
     return field(default=each.default, default_factory=each.default_factory, init=each.init)

@@ -1,4 +1,4 @@
-"""Log lines about the same thing, at most one a minute."""
+"""Limits log lines about one subject to one a minute."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from time import monotonic
 
 
 class LogThrottle:
-    """Says when a line about something is due: the first time, and then once every ``interval`` seconds."""
+    """Decides when a log line is due: at the first occurrence, then at most once every ``interval`` seconds a subject.
+
+    It remembers each subject for ever, so subjects are to be few: names in the code, not values of requests.
+    """
 
     def __init__(self, interval: float = 60.0) -> None:
         self._interval = interval
-        self._last: dict[Hashable, float] = {}
+        self._last_logged: dict[Hashable, float] = {}
 
-    def is_due(self, about: Hashable) -> bool:
-        """Return whether a line may be logged now; if so, the next one is due an interval later."""
+    def is_due(self, subject: Hashable) -> bool:
+        """Return whether a line about the subject may be logged now; if so, the next one is due an interval later."""
         now = monotonic()
-        if now - self._last.get(about, -self._interval) < self._interval:
+        if now - self._last_logged.get(subject, -self._interval) < self._interval:
             return False
-        self._last[about] = now
+        self._last_logged[subject] = now
         return True

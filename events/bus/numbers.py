@@ -1,4 +1,4 @@
-"""Which number is a sensible amount: the one rule that all who add up amounts share."""
+"""The one rule that says which amounts may be added to a total, a counter or a histogram."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ DropReason = Literal["negative", "not_finite", "not_a_number", "too_large"]
 """Why an amount is left out."""
 
 MAX_AMOUNT = 2.0**63
-"""An amount from here on is no count of anything: it is past every counter and identifier."""
+"""The limit of an amount whose unit has none of its own: no counter and no identifier reaches it."""
 
 
 def drop_reason(amount: Any, minimum: float = 0.0, limit: float = MAX_AMOUNT) -> DropReason | None:
-    """Return why an amount has to be left out, None if it can be added: ``minimum <= amount < limit``.
+    """Return why an amount has to be left out, or None if it may be added: ``minimum <= amount < limit``.
 
-    One NaN, infinity or negative amount would spoil a sum for good.
+    One NaN, infinite, negative or absurdly large amount would make a sum useless for good. Numbers are ``int``,
+    ``float`` and their subclasses, such as ``bool`` and ``numpy.float64``. Other numeric types, such as ``Decimal``, do
+    not add to a float, or change a sum's type and precision.
+
+    >>> drop_reason(1.5)
+    >>> drop_reason(float("nan"))
+    'not_finite'
+    >>> drop_reason(-1)
+    'negative'
+    >>> drop_reason(2e9, limit=1e9)
+    'too_large'
     """
     if not isinstance(amount, (int, float)):
         return "not_a_number"

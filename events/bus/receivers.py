@@ -1,4 +1,4 @@
-"""What a callable is called, and what calling it makes."""
+"""Looks into the callables that receive events: their names, and whether a call has to be awaited."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isfunction, ismetho
 from typing import Any
 
 
-def callable_name(receiver: Callable[..., Any]) -> str:
-    """Name a receiver for people: its function's qualified name."""
-    called = unwrapped(receiver)
-    return getattr(called, "__qualname__", None) or type(called).__qualname__
+def callable_name(called: Callable[..., Any]) -> str:
+    """Return the qualified name of a callable's function, or of its class, for logs and labels.
+
+    >>> from functools import partial
+    >>> callable_name(partial(partial(int), base=2))
+    'int'
+    """
+    inner = unwrap_partial(called)
+    return getattr(inner, "__qualname__", None) or type(inner).__qualname__
 
 
-def is_async(receiver: Callable[..., Any]) -> bool:
-    """Tell whether calling a receiver only makes something to be awaited."""
-    code = function_of(receiver)
-    return iscoroutinefunction(code) or isasyncgenfunction(code)
+def is_async(called: Callable[..., Any]) -> bool:
+    """Return whether a call does nothing until its result is awaited or iterated."""
+    function = called_function(called)
+    return iscoroutinefunction(function) or isasyncgenfunction(function)
 
 
-def function_of(receiver: Callable[..., Any]) -> Callable[..., Any]:
-    """Find the function that a call runs: a partial's, a method's, or an object's ``__call__``."""
-    called = unwrapped(receiver)
+def called_function(called: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that a call runs: the one inside a partial or a method, or an object's ``__call__``."""
+    inner = unwrap_partial(called)
     # On the type: a class is called through its metaclass, whatever its own `__call__` is.
-    return called if isfunction(called) or ismethod(called) else type(called).__call__
+    return inner if isfunction(inner) or ismethod(inner) else type(inner).__call__
 
 
-def unwrapped(receiver: Callable[..., Any]) -> Callable[..., Any]:
-    """Look through `functools.partial`."""
-    while isinstance(receiver, partial):
-        receiver = receiver.func
-    return receiver
+def unwrap_partial(called: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the callable inside any number of `functools.partial`."""
+    while isinstance(called, partial):
+        called = called.func
+    return called

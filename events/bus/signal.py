@@ -1,4 +1,4 @@
-"""A blinker signal that carries one kind of event."""
+"""A blinker signal whose receivers get one immutable, typed event."""
 
 from __future__ import annotations
 
@@ -26,18 +26,29 @@ R = TypeVar("R", bound=Callable[..., Any])
 
 
 class Signal(NamedSignal, Generic[P, E]):
-    """Tells whoever listens that something happened.
+    """A kind of event that code can emit and receivers can connect to.
 
-    >>> agent_finished.emit(agent_name="copywriter", status="success", duration=1.5)  # doctest: +SKIP
+    >>> from events import agent_finished
+    >>> @agent_finished.connect
+    ... def log_agent(event):
+    ...     print(event.agent_name, event.status)
+    >>> agent_finished.emit(agent_name="copywriter", status="success", duration=1.5)
+    copywriter success
+    >>> agent_finished.disconnect(log_agent)
 
-    Senders name the fields; receivers get one immutable event. While nobody listens no event is built. A receiver
-    that raises, and a field that does not fit the event, never reach the sender: they become `receiver_failed`.
+    Whoever emits passes the fields by name; receivers get one immutable event. Without receivers no event is built. The
+    code that emits is never affected by a receiver that raises, nor by a field that does not fit the event: both are
+    reported as `receiver_failed`.
 
-    The signal stands in blinker's namespace under the event's name in snake case: ``blinker.signal("llm_called")``
-    is the same object. A plain signal that was taken under that name before is adopted, its receivers kept.
+    The signal is in blinker's namespace under the event's name in snake case: ``blinker.signal("llm_called")`` is the
+    same object. A plain blinker signal that exists under that name already becomes this one and keeps its receivers.
+
+    Args:
+        event: A frozen dataclass whose fields are all keyword-only.
+        namespace: Another namespace than blinker's default one, for tests.
 
     Raises:
-        TypeError: the event is not a frozen dataclass whose fields are all keyword-only.
+        TypeError: the event is not such a dataclass.
         ValueError: another event was declared under the same name.
     """
 
@@ -45,10 +56,14 @@ class Signal(NamedSignal, Generic[P, E]):
     _inherited: tuple[str, ...]
     _mutable_twin: Callable[..., Any] | None
     _receiver_cache: list[tuple[Callable[[E], Any], ...]]
-    """Empty, or the receivers if all are kept alive; a new list whenever one comes or goes, or all are muted."""
+    """Receiver cache: ``[]`` is not computed, ``[receivers]`` is. It stays empty where a receiver is held weakly.
+
+    Connecting, disconnecting and muting replace the list, and never empty it in place, so that an emitter sees with
+    ``is`` that what it compiled is stale.
+    """
 
     def __new__(cls, event: Callable[P, E], namespace: Namespace | None = None) -> Signal[P, E]:
-        check_event(event)
+        check_event_class(event)
         names = default_namespace if namespace is None else namespace
         name = snake_case(event.__name__)
         taken = names.get(name)
@@ -60,26 +75,27 @@ class Signal(NamedSignal, Generic[P, E]):
             taken = super().__new__(cls)
             NamedSignal.__init__(taken, name)
         inherited = inherited_fields(event)  # type: ignore[arg-type]  # a dataclass is its own constructor
-        told = {"event": event, "_inherited": inherited, "_mutable_twin": mutable_twin(event), "__doc__": event.__doc__}  # type: ignore[arg-type]  # the same
-        for attribute, value in {**told, "_receiver_cache": []}.items():
+        twin = mutable_twin(event)  # type: ignore[arg-type]  # the same
+        attributes = {"event": event, "_inherited": inherited, "_mutable_twin": twin, "__doc__": event.__doc__}
+        for attribute, value in {**attributes, "_receiver_cache": []}.items():
             setattr(taken, attribute, value)
         if not isinstance(taken, Signal):
-            taken.__class__ = cls  # in place: whoever holds the plain signal now holds this one
+            taken.__class__ = cls  # in place: code that holds the plain signal now holds this one
         names[name] = taken
         return taken  # type: ignore[return-value]  # by now it is one
 
     def __init__(self, event: Callable[P, E], namespace: Namespace | None = None) -> None:
-        """Leave it all to ``__new__``: blinker's ``__init__`` would drop the receivers of an adopted signal."""
+        """Do nothing: ``__new__`` does it all, and blinker's ``__init__`` would drop an adopted signal's receivers."""
 
     if TYPE_CHECKING:
 
         def emit(self, *args: P.args, **fields: P.kwargs) -> None:
-            """Tell every receiver, in this thread, before returning. Never raises (but see `strict`)."""
+            """Call every receiver with the event, in this thread, before returning. Never raises (but see `strict`)."""
 
-    else:  # the same without ``args``, always empty, which would cost a fifth of an emission that nobody hears
+    else:  # the same without ``args``, always empty, which would cost a fifth of an emission without receivers
 
         def emit(self, /, **fields: Any) -> None:
-            """Tell every receiver, in this thread, before returning. Never raises (but see `strict`)."""
+            """Call every receiver with the event, in this thread, before returning. Never raises (but see `strict`)."""
             scope = get_current_scope()
             if scope is not None:
                 scope.add(self.name, fields)
@@ -101,65 +117,71 @@ class Signal(NamedSignal, Generic[P, E]):
             else:
                 self._deliver(event)
 
-    def bind(self, *named: str, **known: Any) -> EmitFn:
-        """Give what emits this event over and over: it takes a tuple of the values of the fields that are ``named``.
+    def bind(self, *variable: str, **fixed: Any) -> EmitFn:
+        """Return a pre-bound emitter: a function that takes one tuple with the values of the ``variable`` fields.
 
-        >>> sent = query_executed.bind("duration", "rows", operation="select", table="campaigns")  # doctest: +SKIP
-        >>> sent((0.002, 1))  # doctest: +SKIP
+        >>> from events import query_executed
+        >>> emit_select = query_executed.bind("duration", "rows", operation="select", table="campaigns")
+        >>> with query_executed.captured() as events:
+        ...     emit_select((0.002, 1))
+        >>> events[0].table, events[0].rows
+        ('campaigns', 1)
 
-        Receivers learn what they would by `emit`, and it raises no more than that does. Where each receiver is a
-        `BindableReceiver`, as the metrics are, it takes a quarter of the time: they do once what depends on known
-        fields alone, and no event is built.
-
-        Raises:
-            TypeError: a field is missing, is none of this event's, or is both named and known.
-        """
-        return make_emitter(self, named, known)
-
-    def bind_by(self, by: tuple[str, ...], named: tuple[str, ...], /, **known: Any) -> EmitterCache:
-        """Give what `bind` gives for each choice of values of the fields ``by``, which are to have few.
-
-        >>> sent = query_executed.bind_by(("operation", "table"), ("duration",), cache="hit")  # doctest: +SKIP
-        >>> sent["select", "campaigns"]((0.002,))  # doctest: +SKIP
-
-        Those that were asked for are remembered, and 4,096 at most. Values that are equal have to be the same: 200 is
-        not told from 200.0.
+        The ``fixed`` fields are checked and resolved once, now. Receivers see no difference to `emit`, and like it the
+        emitter never raises. Where each receiver is a `BindableReceiver`, as metrics are, it takes a quarter of the
+        time: receivers do once what depends on fixed fields alone, and no event is built.
 
         Raises:
-            TypeError: a choice is asked for, and fields are missing, are none of this event's, or are given twice.
-            ValueError: a choice has not as many values as there are fields.
+            TypeError: a field is missing, is not one of this event's, or is both variable and fixed.
         """
-        return EmitterCache(self, by, named, known)
+        return make_emitter(self, variable, fixed)
+
+    def bind_by(self, by: tuple[str, ...], variable: tuple[str, ...], /, **fixed: Any) -> EmitterCache:
+        """Return a mapping from values of the fields ``by`` to pre-bound emitters, for fields that have few values.
+
+        >>> from events import query_executed
+        >>> emitters = query_executed.bind_by(("operation", "table"), ("duration",), cache="hit")
+        >>> emitters["select", "campaigns"]((0.002,))
+
+        An emitter is bound when its values are looked up first, and kept; past 4,096 all are bound anew. Equal values
+        share an emitter, whatever their types: use 200 or 200.0, not both.
+
+        Raises:
+            TypeError: at a look-up, if fields are missing, are not this event's, or occur twice.
+            ValueError: at a look-up, if there are not as many values as fields.
+        """
+        return EmitterCache(self, by, variable, fixed)
 
     def _deliver(self, event: E) -> None:
-        heard_by = self._receiver_cache
-        for receiver in heard_by[0] if heard_by else self._look_up():
+        cache = self._receiver_cache
+        for receiver in cache[0] if cache else self._find_receivers():
             try:
-                answer = receiver(event)
+                result = receiver(event)
             except Exception as error:
                 report_failure(self.name, callable_name(receiver), error)
             else:
-                if answer is not None and (iscoroutine(answer) or isasyncgen(answer)):
-                    if iscoroutine(answer):
-                        answer.close()  # else Python warns, later and elsewhere, that it was never awaited
+                if result is not None and (iscoroutine(result) or isasyncgen(result)):
+                    if iscoroutine(result):
+                        result.close()  # else Python warns, later and elsewhere, that it was never awaited
                     report_failure(self.name, callable_name(receiver), TypeError(self._not_awaited(receiver)))
 
-    def _look_up(self) -> tuple[Callable[[E], Any], ...]:
-        """Ask blinker for the receivers, and remember them unless one may vanish by itself."""
-        heard_by = (
-            self._receiver_cache
-        )  # replaced if a receiver connects meanwhile: then what is stored here is never read
+    def _find_receivers(self) -> tuple[Callable[[E], Any], ...]:
+        """Return the receivers that blinker has now, and cache them unless one is held weakly."""
+        cache = self._receiver_cache  # replaced if a receiver connects meanwhile: what is stored here is not read then
         receivers = tuple(self.receivers_for(ANY))
-        if not heard_by and not any(isinstance(kept, ReferenceType) for kept in tuple(self.receivers.values())):
-            heard_by.append(receivers)
+        if not cache and not any(isinstance(receiver, ReferenceType) for receiver in tuple(self.receivers.values())):
+            cache.append(receivers)
         return receivers
 
     def _not_awaited(self, receiver: Callable[..., Any]) -> str:
         name = callable_name(receiver)
-        return f"{self.name} is told, not awaited: {name} is asynchronous; connect events.background({name}) instead"
+        return (
+            f"receivers of {self.name} are called, not awaited: {name} is asynchronous;"
+            f" connect events.background({name}) instead"
+        )
 
     def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:
-        """Tell an event that is already built, as `emit` does; blinker's ``send`` in every other case."""
+        """Emit an event that is already built, as `emit` does; anything else is sent as blinker's ``send`` does."""
         if fields or not isinstance(sender, self.event):  # type: ignore[arg-type]  # a dataclass is a type
             return super().send(sender, **fields)
         scope = get_current_scope()
@@ -170,29 +192,33 @@ class Signal(NamedSignal, Generic[P, E]):
         return []
 
     def connect(self, receiver: R, sender: Any = ANY, weak: bool = False) -> R:
-        """Call ``receiver(event)`` at every emission; it is kept alive unless ``weak``.
+        """Call ``receiver(event)`` at every emission, and return it, so that this works as a decorator.
+
+        Args:
+            receiver: A function, or any callable, that takes the event.
+            sender: Not for use: the event itself is what blinker calls the sender.
+            weak: Hold the receiver weakly, as blinker does by default; otherwise it is kept alive.
 
         Raises:
-            TypeError: the receiver is a coroutine function (wrap it with `events.background`), or a sender was named
-                (here the event itself is what blinker calls the sender).
+            TypeError: the receiver is a coroutine function (wrap it with `events.background`), or a sender is passed.
         """
         if is_async(receiver):
             raise TypeError(self._not_awaited(receiver))
         if sender is not ANY:
-            raise TypeError(f"{self.name} has no senders to choose from: look at the event's fields in the receiver")
+            raise TypeError(f"{self.name} has no senders to choose from: check the event's fields in the receiver")
         try:
             return super().connect(receiver, ANY, weak)
         finally:
             self._receiver_cache = []
 
     def disconnect(self, receiver: Callable[..., Any], sender: Any = ANY) -> None:
-        """Call ``receiver`` no more; one that was never connected is nothing."""
+        """Stop calling ``receiver``; one that is not connected is ignored."""
         super().disconnect(receiver, sender)
         self._receiver_cache = []
 
     @contextmanager
     def muted(self) -> Iterator[None]:
-        """Tell nobody while the block runs."""
+        """Call no receiver while the block runs."""
         try:
             with super().muted():
                 self._receiver_cache = []
@@ -202,19 +228,30 @@ class Signal(NamedSignal, Generic[P, E]):
 
     @contextmanager
     def captured(self) -> Iterator[list[E]]:
-        """Collect the events told while the block runs."""
-        seen: list[E] = []
-        with self.connected_to(seen.append):
-            yield seen
+        """Collect in a list the events that are emitted while the block runs, for tests.
+
+        >>> from events import tool_called
+        >>> with tool_called.captured() as calls:
+        ...     tool_called.emit(tool_name="search", status="success", duration=0.1)
+        >>> calls[0].tool_name
+        'search'
+        """
+        captured: list[E] = []
+        with self.connected_to(captured.append):
+            yield captured
 
 
-def check_event(event: Any) -> None:
-    """Refuse what receivers could not share, or senders would not spell out."""
+def check_event_class(event: Any) -> None:
+    """Raise TypeError unless a class is a frozen dataclass, for receivers share it, with keyword-only fields."""
     frozen = isinstance(event, type) and is_dataclass(event) and vars(event)["__dataclass_params__"].frozen
     if not frozen or not all(field.kw_only for field in fields_of(event)):
-        raise TypeError(f"{event!r} is no event: make it a @dataclass(frozen=True, slots=True, kw_only=True)")
+        raise TypeError(f"{event!r} is no event class: make it a @dataclass(frozen=True, slots=True, kw_only=True)")
 
 
 def snake_case(name: str) -> str:
-    """Turn a class name into a signal's: ``LLMCalled`` is ``llm_called``."""
+    """Return a class name in snake case, as signals are named.
+
+    >>> snake_case("LLMCalled")
+    'llm_called'
+    """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,4 +1,4 @@
-"""A stretch of work: told when it starts, told once when it ends, however it is left."""
+"""A stretch of work: one event when it starts, exactly one when it ends, however it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
 from .context import Scope, current_scope, exit_scope, use_scope
-from .decorate import wrapped
+from .decorate import wrap_calls
 from .failures import report_failure
 from .fields import PairingKey, inherited_fields, total_fields
 from .signal import Signal
@@ -24,144 +24,159 @@ SPAN_OUTCOMES: tuple[SpanOutcome, ...] = get_args(SpanOutcome)
 
 
 class Span(Generic[P]):
-    """Pairs a started signal with a finished one.
+    """A kind of work that has a started event and a finished event.
 
-    >>> with agent_run(agent_name="copywriter", task="product_detail") as run:  # doctest: +SKIP
-    ...     run.note(task="slogan")
+    >>> from events import agent_finished, agent_run, llm_called
+    >>> with agent_finished.captured() as finished:
+    ...     with agent_run(agent_name="copywriter", task="product_detail") as run:
+    ...         llm_called.emit(model="m", status="success", duration=0.1, prompt_tokens=5)
+    ...         run.note(task="slogan")
+    >>> finished[0].status, finished[0].task, finished[0].llm_calls, finished[0].prompt_tokens
+    ('success', 'slogan', 1, 5)
 
-    The finished event repeats every field of the started one and adds the status, the duration, the error's name, what
-    was noted on the way and the totals of what was told inside (see `events.fields.total`).
+    The finished event has every field of the started one and adds the status, the duration, the error's name, what was
+    noted meanwhile and the totals of the events emitted inside (see `events.fields.total`).
 
-    A block can be left in four ways: it ends (success), raises `TimeoutError` (timeout), raises another `Exception`
-    (error), or is torn down by any other `BaseException` such as `asyncio.CancelledError` (cancelled). ``status`` maps
-    them to the values of the event's own ``status`` field where those have other names. A timeout set *around* the
-    span reaches it as a cancellation; set it inside to have it told as a timeout.
+    A block ends in one of four outcomes: it runs to its end (success), raises `TimeoutError` (timeout), raises another
+    `Exception` (error), or is torn down by any other `BaseException` such as `asyncio.CancelledError` (cancelled). A
+    timeout set *around* the span reaches it as a cancellation; set it inside to have a timeout recorded.
+
+    Args:
+        started: The signal of the started event, which has one field of type `Key`.
+        finished: The signal of the finished event.
+        status: By outcome, the value of the finished event's ``status`` field, where its values have other names.
 
     Raises:
-        TypeError: the finished event lacks a field of the started one, or ``status`` does not fit its values.
+        TypeError: the finished event lacks a field of the started one, the started event has no key or several, or
+            ``status`` does not fit the field's values.
     """
 
     def __init__(
         self, started: Signal[P, Any], finished: Signal[..., Any], status: Mapping[SpanOutcome, str] | None = None
     ) -> None:
-        begins, ends = hints_of(started), hints_of(finished)
-        if missing := ({*begins} | {"status", "duration", "error"}) - {*ends}:
+        started_types, finished_types = field_types(started), field_types(finished)
+        if missing := ({*started_types} | {"status", "duration", "error"}) - {*finished_types}:
             raise TypeError(f"{finished.name} lacks {', '.join(sorted(missing))}")
-        self.status = dict(status) if status else {leaving: leaving for leaving in SPAN_OUTCOMES}
-        if unfit := {*self.status.values()} - {*get_args(ends["status"])} or {*SPAN_OUTCOMES} - {*self.status}:
+        self.status = dict(status) if status else {outcome: outcome for outcome in SPAN_OUTCOMES}
+        if unfit := {*self.status.values()} - {*get_args(finished_types["status"])} or {*SPAN_OUTCOMES} - {
+            *self.status
+        }:
             raise TypeError(f"{finished.name}: status does not map {', '.join(sorted(unfit))}")
-        keys = [name for name, hint in begins.items() if is_key(hint)]
+        keys = [name for name, hint in started_types.items() if is_key(hint)]
         if len(keys) != 1:
             raise TypeError(f"{started.name} needs one Key field to pair it with {finished.name}, it has {len(keys)}")
         self.started = started
         self.finished = finished
         self.key = keys[0]
         self.kind = started.name.removesuffix("_started")
-        self.learns = frozenset(ends) - {self.key, "duration"}  # the key pairs, the clock measures
-        self.inherits = inherited_fields(started.event)  # type: ignore[arg-type]  # a dataclass is a type
-        wanted: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
+        self.notable = frozenset(finished_types) - {self.key, "duration"}  # the key pairs, the clock measures
+        self.inherited = inherited_fields(started.event)  # type: ignore[arg-type]  # a dataclass is a type
+        sums: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
         for name, total in total_fields(finished.event).items():  # type: ignore[arg-type]  # the same
-            wanted[total.signal].append((name, total.field))
-        self.wanted = {signal: tuple(sums) for signal, sums in wanted.items()}
+            sums[total.signal].append((name, total.field))
+        self.sums = {signal: tuple(pairs) for signal, pairs in sums.items()}
 
-    def __call__(self, *args: P.args, **known: P.kwargs) -> ActiveSpan:  # noqa: ARG002  # a ParamSpec comes as a pair
-        """Begin a span: use the answer in one ``with`` block. It takes the fields of the started event."""
-        return ActiveSpan(self, known)
+    def __call__(self, *args: P.args, **fields: P.kwargs) -> ActiveSpan:  # noqa: ARG002  # a ParamSpec comes as a pair
+        """Return a span with these fields of the started event, for one ``with`` block."""
+        return ActiveSpan(self, fields)
 
-    def scope(self, **known: Any) -> AbstractContextManager[None]:
-        """Let what is told in a block inherit this span's fields, telling neither a start nor an end.
+    def scope(self, **fields: Any) -> AbstractContextManager[None]:
+        """Return a ``with`` block in which events inherit these fields, without a started or a finished event.
 
-        For work whose start and end are told by somebody else, such as a workflow that outlives its process. A field
-        that the span does not have is reported as a failure, not raised.
+        For work whose start and end are emitted elsewhere, such as a workflow that outlives its process. A field that
+        the span does not have is reported as a failure, not raised.
         """
-        if misfits := known.keys() - self.learns - {self.key}:
-            error = TypeError(f"{self.started.name} has no field {', '.join(sorted(misfits))}")
+        if unknown := fields.keys() - self.notable - {self.key}:
+            error = TypeError(f"{self.started.name} has no field {', '.join(sorted(unknown))}")
             report_failure(self.started.name, "scope", error)
-        return use_scope(Scope(known, current_scope.get(), {}, self.kind), end_on_exit=True)
+        return use_scope(Scope(fields, current_scope.get(), {}, self.kind), end_on_exit=True)
 
-    def wrap(self, *args: P.args, **known: P.kwargs) -> Callable[[F], F]:  # noqa: ARG002  # the same
-        """Make every call of a function a span: plain, coroutine, generator or async generator function.
+    def wrap(self, *args: P.args, **fields: P.kwargs) -> Callable[[F], F]:  # noqa: ARG002  # the same
+        """Return a decorator that makes every call of a function a span with these fields of the started event.
 
-        A generator's span lasts until it is exhausted, closed or dropped; between its steps the caller's context is
-        left alone.
+        The function may be plain, a coroutine function, a generator function or an async generator function. A
+        generator's span lasts until the generator is exhausted, closed or dropped; between its steps the caller is not
+        inside the span.
         """
-        return wrapped(lambda: ActiveSpan(self, known))
+        return wrap_calls(lambda: ActiveSpan(self, fields))
 
 
 class ActiveSpan:
-    """One span under way."""
+    """One span, from when it is made to its end; not entered before `start` or the ``with`` block."""
 
-    __slots__ = ("_began", "_ended", "_known", "_learned", "_scope", "_span")
+    __slots__ = ("_ended", "_fields", "_noted", "_scope", "_span", "_start_time")
 
-    def __init__(self, span: Span[...], known: Mapping[str, Any]) -> None:
+    def __init__(self, span: Span[...], fields: Mapping[str, Any]) -> None:
         self._span = span
-        self._known = dict(known)
-        self._learned: dict[str, Any] = {}
+        self._fields = dict(fields)
+        self._noted: dict[str, Any] = {}
         self._scope: Scope | None = None
-        self._began = perf_counter()
+        self._start_time = perf_counter()
         self._ended = False
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
-        return perf_counter() - self._began
+        """Seconds since the start; before it, since the span was made."""
+        return perf_counter() - self._start_time
 
     @property
     def totals(self) -> Mapping[str, float]:
-        """What was told inside so far, added up under the names of the finished event's fields."""
+        """The sums of the events emitted inside so far, by the names of the finished event's fields."""
         return dict(self._scope.totals) if self._scope else {}
 
-    def note(self, **learned: Any) -> None:
-        """Add to what the finished event will tell.
+    def note(self, **fields: Any) -> None:
+        """Set fields of the finished event; they win over those of the start and over the totals.
 
-        A field that it does not have, or a note after the end, is reported as a failure, not raised.
+        A field that the event does not have, its key or duration, and a note after the end are reported as failures,
+        not raised.
         """
         finished = self._span.finished.name
         if self._ended:
-            report_failure(finished, "note", RuntimeError(f"{finished} was told before {', '.join(learned)} was noted"))
+            error = RuntimeError(f"{finished} was emitted before {', '.join(fields)} was noted")
+            report_failure(finished, "note", error)
             return
-        misfits = learned.keys() - self._span.learns
-        self._learned.update((name, value) for name, value in learned.items() if name not in misfits)
-        if misfits:
-            names = ", ".join(sorted(misfits))
+        unknown = fields.keys() - self._span.notable
+        self._noted.update((name, value) for name, value in fields.items() if name not in unknown)
+        if unknown:
+            names = ", ".join(sorted(unknown))
             report_failure(finished, "note", TypeError(f"{finished} has no field that can be noted as {names}"))
 
     def start(self) -> None:
-        """Tell the start, then begin to measure.
+        """Emit the started event, then start the clock.
 
         Raises:
             RuntimeError: it was started before; a span is one stretch of work.
         """
         if self._scope is not None:
             raise RuntimeError(f"this {self._span.started.name} span was entered before: make a new one")
-        known, around = self._known, current_scope.get()
-        if not known.get(self._span.key):
-            known[self._span.key] = token_hex(16)
-        if around is not None:
-            for name in self._span.inherits:
-                if name not in known and name in around.fields:
-                    known[name] = around.fields[name]
-        self._scope = Scope(known, around, self._span.wanted, self._span.kind)
-        self._span.started.emit(**known)
-        self._began = perf_counter()
+        fields, parent = self._fields, current_scope.get()
+        if not fields.get(self._span.key):
+            fields[self._span.key] = token_hex(16)
+        if parent is not None:
+            for name in self._span.inherited:
+                if name not in fields and name in parent.fields:
+                    fields[name] = parent.fields[name]
+        self._scope = Scope(fields, parent, self._span.sums, self._span.kind)
+        self._span.started.emit(**fields)
+        self._start_time = perf_counter()
 
     def end(self, error: BaseException | None) -> None:
-        """Tell the end, once; a second end, or one without a start, is nothing."""
+        """Emit the finished event, once; a second call, or one without a start, does nothing."""
         if self._ended or self._scope is None:
             return
         self._ended = True
         duration = self.elapsed
         self._scope.end()
-        told: dict[str, Any] = {"status": self._span.status[outcome_of(error)], "duration": duration}
+        measured: dict[str, Any] = {"status": self._span.status[outcome_of(error)], "duration": duration}
         if error is not None:
-            told["error"] = type(error).__name__
-        self._span.finished.emit(**{**self.totals, **told, **self._known, **self._learned})
+            measured["error"] = type(error).__name__
+        self._span.finished.emit(**{**self.totals, **measured, **self._fields, **self._noted})
 
     def step(self) -> AbstractContextManager[None]:
-        """Run one step of the work inside this span, leaving the caller's context as it was."""
-        return use_scope(self._begun())
+        """Return a ``with`` block for one step of the work; after it the code is outside this span again."""
+        return use_scope(self._entered_scope())
 
-    def _begun(self) -> Scope:
+    def _entered_scope(self) -> Scope:
         if self._scope is None:
             raise RuntimeError(f"this {self._span.started.name} span was not entered")
         return self._scope
@@ -174,13 +189,13 @@ class ActiveSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        scope = self._begun()
+        scope = self._entered_scope()
         exit_scope(scope, scope.parent)
         self.end(error)
 
 
 def outcome_of(error: BaseException | None) -> SpanOutcome:
-    """Name how a block of code was left."""
+    """Return how a block of code ended, by the exception that left it, if any."""
     if error is None:
         return "success"
     if isinstance(error, TimeoutError):
@@ -190,11 +205,11 @@ def outcome_of(error: BaseException | None) -> SpanOutcome:
     return "cancelled"  # CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit
 
 
-def hints_of(signal: Signal[..., Any]) -> dict[str, Any]:
-    """Read the fields of a signal's event with their roles."""
+def field_types(signal: Signal[..., Any]) -> dict[str, Any]:
+    """Return the types of the fields of a signal's event, with the markers of their roles."""
     return get_type_hints(signal.event, include_extras=True)
 
 
 def is_key(hint: Any) -> bool:
-    """Tell whether a field pairs a start with its end."""
-    return any(isinstance(mark, PairingKey) for mark in getattr(hint, "__metadata__", ()))
+    """Return whether a field of this type pairs a started event with its finished event."""
+    return any(isinstance(marker, PairingKey) for marker in getattr(hint, "__metadata__", ()))

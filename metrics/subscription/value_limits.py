@@ -19,8 +19,8 @@ LEAST = -float_info.max  # of a gauge
 
 def limits(row: Metric) -> tuple[float, float]:
     """Say the least amount that a row takes, and the one from which it takes none."""
-    unit = mark(roles(row.signal)[str(row.value)], Measure)
-    return LEAST if row.kind == "gauge" else 0.0, unit.max_amount if unit else MAX_AMOUNT
+    measure = mark(roles(row.signal)[str(row.value)], Measure)
+    return LEAST if row.kind == "gauge" else 0.0, measure.max_amount if measure else MAX_AMOUNT
 
 
 def refuse(value: Any, least: float, limit: float, name: str) -> None:

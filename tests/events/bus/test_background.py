@@ -454,7 +454,7 @@ receiver = background(listen)
 llm_called.connect(receiver)
 call("before")
 fork_while(receiver._changed)
-fork_while(context._adding)
+fork_while(context._totals_lock)
 gate.set()
 call("after")
 """,

@@ -275,7 +275,7 @@ def test_an_amount_told_while_another_is_added_does_not_deadlock() -> None:
     """The collector may close a generator, and so tell its end, in the thread that is adding."""
 
     def add() -> None:
-        with agent_run(agent_name="writer"), context._adding:
+        with agent_run(agent_name="writer"), context._totals_lock:
             call()
 
     thread = Thread(target=add, daemon=True)

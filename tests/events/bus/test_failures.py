@@ -175,7 +175,7 @@ def test_strict_lets_a_forgotten_await_through(door_opened: Signal[..., DoorOpen
     async def awaited() -> None: ...
 
     door_opened.connect(lambda event: awaited())
-    with events.strict(), pytest.raises(TypeError, match="told, not awaited"):
+    with events.strict(), pytest.raises(TypeError, match="called, not awaited"):
         door_opened.emit()
 
 

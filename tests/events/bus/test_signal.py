@@ -265,9 +265,9 @@ class Streamed:
 def test_a_receiver_that_would_have_to_be_awaited_is_refused(
     bell_rang: Signal[..., BellRang], receiver: Callable[[Any], Any]
 ) -> None:
-    with pytest.raises(TypeError, match=r"told, not awaited.*connect events\.background"):
+    with pytest.raises(TypeError, match=r"called, not awaited.*connect events\.background"):
         bell_rang.connect(receiver)
-    with pytest.raises(TypeError, match="told, not awaited"), bell_rang.connected_to(receiver):
+    with pytest.raises(TypeError, match="called, not awaited"), bell_rang.connected_to(receiver):
         pass
     assert not bell_rang.receivers
 

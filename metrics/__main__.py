@@ -1,88 +1,108 @@
-"""``python -m metrics``: print the catalogue, check it against the code, or ask a running server how it is."""
+"""``python -m metrics``: print the catalogue, check it against the code, or examine a running server.
+
+Defaults come from the nearest ``pyproject.toml`` with a table ``[tool.sparklio.metrics]``, see
+`metrics.diagnostics.project_config`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-from .catalogue import CATALOGUE, OPTIONAL, SERIES_BUDGET, every_signal
+from .catalogue import CATALOGUE, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
 from .diagnostics import otel
-from .diagnostics.check import SourceNotFound, check, load, most_series
+from .diagnostics.check import CatalogueNotFound, check, load_catalogue, most_series
 from .diagnostics.doctor import diagnose
-from .diagnostics.scrape_client import Unreachable, shown, without_secret
+from .diagnostics.listing import FORMATS, describe_families
+from .diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config
+from .diagnostics.scrape_client import Unreachable, split_credentials, strip_credentials
+from .diagnostics.source_scan import SourceNotFound
 from .rows import Metric
+from .subscription.subscribe import declared
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 
 
+class UsageError(Exception):
+    """The command line and the project's configuration together do not say what to do."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the answer is the exit code."""
-    options = parser().parse_args(arguments)
+    """Run the command line and return the exit code: 1 where something is wrong, 2 where the command cannot run."""
+    options = build_parser().parse_args(arguments)
+    if options.command == "doctor":
+        return run_doctor(options.url, options.header)
     try:
-        catalogue = load(options.catalogue) if options.catalogue else CATALOGUE + OPTIONAL
-        if options.command == "doctor":
-            return run_doctor(options.url, options.header)
-        if options.command == "check":
-            return run_check(catalogue, options.source or default_sources())
-        if options.otel is not None:
-            print(otel.as_table(catalogue, options.namespace, options.otel))
-            return 0
-    except (SourceNotFound, otel.UnknownVersion) as missing:
-        print(f"python -m metrics: {missing}", file=sys.stderr)
+        return run_catalogue_command(options, find_project_config(Path.cwd()))
+    except (UsageError, ProjectConfigInvalid, otel.UnknownVersion) as error:
+        print(f"python -m metrics: {error}", file=sys.stderr)
         return 2
-    print(FORMATS[options.format](list(families(catalogue, options.namespace))))
-    return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m metrics", description="Print the catalogue of metrics, check it, or look at a running server."
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m metrics", description="Print the catalogue of metrics, check it, or examine a running server."
     )
-    top.add_argument("--format", choices=FORMATS, default="table", help="how to print it (default: table)")
-    top.add_argument("--namespace", default="sparklio", help="first word of every name (default: sparklio)")
-    top.add_argument(
+    parser.add_argument("--format", choices=FORMATS, default="table", help="how to print it (default: table)")
+    parser.add_argument(
         "--otel",
         metavar="VERSION",
         nargs="?",
         const=otel.LATEST_RELEASED,
         help=f"print the names in OpenTelemetry's conventions instead: {', '.join(otel.versions())}",
     )
-    top.add_argument(
-        "--catalogue", metavar="MODULE:NAME", help="rows of your own instead of ours, optional ones included"
-    )
-    commands = top.add_subparsers(dest="command")
-    checks = commands.add_parser(
+    add_shared_options(parser)
+    commands = parser.add_subparsers(dest="command")
+    check_parser = commands.add_parser(
         "check",
         help="fail where nothing feeds a metric, a signal is emitted or counted nowhere, or the budget is passed",
     )
-    checks.add_argument(
-        "--source",
-        action="append",
-        metavar="PACKAGE",
-        help="package or folder whose code emits (again for more; default: app, where it is installed)",
+    add_shared_options(check_parser)
+    doctor_parser = commands.add_parser(
+        "doctor", help="examine a running server: whether its numbers can be right, and what to do where they cannot"
     )
-    doctor = commands.add_parser(
-        "doctor", help="ask a running server whether its numbers can be right, and say what to do where they cannot"
-    )
-    doctor.add_argument("url", nargs="?", default=ADDRESS, help=f"where its metrics are (default: {ADDRESS})")
-    doctor.add_argument(
+    doctor_parser.add_argument("url", nargs="?", default=ADDRESS, help=f"where its metrics are (default: {ADDRESS})")
+    doctor_parser.add_argument(
         "--header",
         action="append",
         default=[],
-        type=as_header,
+        type=parse_header,
         metavar="'NAME: VALUE'",
         help="sent along, as in 'Authorization: Bearer ...' (again for more)",
     )
-    return top
+    return parser
 
 
-def as_header(text: str) -> tuple[str, str]:
-    """Read a header; what is none is not repeated, since it may hold a secret."""
+def add_shared_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that stand before or after ``check``.
+
+    They have no default here: that of the subcommand's parser would overwrite what stands before the subcommand.
+    """
+    missing = argparse.SUPPRESS
+    parser.add_argument(
+        "--namespace", default=missing, help="first word of every name (default: the project's, else none)"
+    )
+    parser.add_argument(
+        "--catalogue",
+        action="append",
+        default=missing,
+        metavar="MODULE:NAME",
+        help="rows of your own instead of ours, optional ones included (again for more; default: the project's)",
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=missing,
+        metavar="PACKAGE",
+        help="package or folder whose code emits (again for more; default: the project's)",
+    )
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """Return the name and value of a header; the error does not repeat a malformed one, which may hold a secret."""
     name, colon, value = (part.strip() for part in text.partition(":"))
     if not (name and colon and value and text.isprintable() and text.isascii()):
         raise argparse.ArgumentTypeError("give it as 'NAME: VALUE', in one line of ASCII")
@@ -91,86 +111,95 @@ def as_header(text: str) -> tuple[str, str]:
 
 def run_doctor(url: str, headers: Sequence[tuple[str, str]]) -> int:
     """Print what is wrong with the numbers of a running server, or that nothing was found."""
-    url, secret = without_secret(url)
+    url, credentials = split_credentials(url)
     try:
-        wrong = diagnose(url, {**secret, **dict(headers)})
+        found = diagnose(url, {**credentials, **dict(headers)})
     except Unreachable as reason:
         print(f"python -m metrics doctor: {reason}", file=sys.stderr)
         return 2
-    for finding in wrong:
+    for finding in found:
         print(f"- {finding}")
-    print(f"{'FAILED' if wrong else 'ok'}: {shown(url)}")
-    return 1 if wrong else 0
+    print(f"{'FAILED' if found else 'ok'}: {strip_credentials(url)}")
+    return 1 if found else 0
 
 
-def default_sources() -> list[str]:
-    """Name the studio's package, where it is installed."""
-    return ["app"] if find_spec("app") else []
+def run_catalogue_command(options: argparse.Namespace, project: ProjectConfig) -> int:
+    """Print or check the catalogue, as the options say, then the project's configuration, then the defaults.
+
+    Raises:
+        UsageError: a catalogue, a source or a label's limit is missing.
+        UnknownVersion: OpenTelemetry's conventions are not mapped in that version.
+    """
+    namespace = getattr(options, "namespace", project.namespace)
+    paths = getattr(options, "catalogue", project.catalogue)
+    origin = "" if hasattr(options, "catalogue") else f"; it is {project.describe('catalogue')}"
+    try:
+        catalogue = tuple(row for path in paths for row in load_catalogue(path)) if paths else CATALOGUE + OPTIONAL
+    except CatalogueNotFound as error:
+        raise UsageError(f"{error}{origin}") from error
+    if options.otel is not None and options.command is None:
+        print(otel.format_names(catalogue, namespace, options.otel))
+        return 0
+    label_limits = {**LABEL_LIMITS, **project.label_limits}
+    if label := next(labels_without_limit(catalogue, label_limits), None):
+        raise UsageError(
+            f"label {label!r} has no limit: say how many values it may take, as {label} = 10 under"
+            f" {project.describe('label_limits')}"
+        )
+    if options.command == "check":
+        return run_check(catalogue, options, project, label_limits, own_catalogue=bool(paths))
+    print(FORMATS[options.format](list(describe_families(catalogue, namespace, label_limits))))
+    return 0
 
 
-def run_check(catalogue: Sequence[Metric], sources: Sequence[str]) -> int:
-    """Print what is wrong, or what was checked."""
-    wrong = check(catalogue, sources)
+def labels_without_limit(catalogue: Sequence[Metric], label_limits: Mapping[str, int]) -> Iterator[str]:
+    """Yield the open and the nested labels that have no limit."""
+    for row in catalogue:
+        for label, values in zip(row.labels, row.closed_label_values, strict=True):
+            if (values is None or label in row.nested_in) and label not in label_limits:
+                yield label
+
+
+def run_check(
+    catalogue: Sequence[Metric],
+    options: argparse.Namespace,
+    project: ProjectConfig,
+    label_limits: Mapping[str, int],
+    *,
+    own_catalogue: bool,
+) -> int:
+    """Print what is wrong, or what was checked.
+
+    The catalogue of `metrics` has to count every signal of `events`; one of the project's own counts what it likes, so
+    only its rows and the signals that its sources declare are checked.
+
+    Raises:
+        UsageError: no source is named, or one is not there.
+    """
+    sources: Sequence[str] = getattr(options, "source", project.source)
+    if not sources:
+        raise UsageError(f"name the code that emits: --source PACKAGE, or {project.describe('source')}")
+    try:
+        wrong = check(
+            catalogue,
+            sources,
+            signals=() if own_catalogue else declared(),
+            uncounted={} if own_catalogue else UNCOUNTED_SIGNALS,
+            label_limits=label_limits,
+        )
+    except SourceNotFound as error:
+        origin = "" if hasattr(options, "source") else f"; it is {project.describe('source')}"
+        raise UsageError(f"{error}{origin}") from error
     for fault in wrong:
         print(f"- {fault}")
     names = {row.name for row in catalogue}
     signals = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
     print(
         f"{'FAILED' if wrong else 'ok'}: {len(names)} families fed by {len(signals)} signals, "
-        f"at most {most_series(catalogue):,} series of {SERIES_BUDGET:,}; sources: {', '.join(sources) or 'none'}"
+        f"at most {most_series(catalogue, label_limits):,} series of {SERIES_BUDGET:,}; sources: {', '.join(sources)}"
     )
     return 1 if wrong else 0
 
-
-def families(catalogue: Sequence[Metric], namespace: str) -> Iterator[dict[str, Any]]:
-    """Describe each family once, its rows together."""
-    for name in dict.fromkeys(row.name for row in catalogue):
-        rows = [row for row in catalogue if row.name == name]
-        first = rows[0]
-        signals = dict.fromkeys(signal for row in rows for signal in row.signals)
-        yield {
-            "name": f"{namespace}_{name}",
-            "type": "gauge" if first.kind == "in_flight" else first.kind,
-            "labels": list(first.label_names),
-            "signal": ", ".join("every signal" if signal is every_signal else signal.name for signal in signals),
-            "most_series": most_series(rows),
-            "help": first.help,
-            "buckets": list(first.buckets),
-        }
-
-
-COLUMNS = ("name", "type", "labels", "signal", "most_series")
-
-
-def cells(family: dict[str, Any]) -> list[str]:
-    """Write one family's columns as text."""
-    return [", ".join(value) if isinstance(value := family[column], list) else str(value) for column in COLUMNS]
-
-
-def as_table(described: list[dict[str, Any]]) -> str:
-    """Line the columns up for a terminal."""
-    rows = [[column.replace("_", " ") for column in COLUMNS], *map(cells, described)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
-def as_markdown(described: list[dict[str, Any]]) -> str:
-    """Write a table for a page of documentation, with the meanings."""
-    lines = ["| metric | type | labels | told by | at most | meaning |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {' | '.join([f'`{name}`', *rest, family['help']])} |"
-        for family in described
-        for name, *rest in [cells(family)]
-    ]
-    return "\n".join(lines)
-
-
-def as_json(described: list[dict[str, Any]]) -> str:
-    """Write a list of objects."""
-    return json.dumps(described, indent=2)
-
-
-FORMATS = {"table": as_table, "markdown": as_markdown, "json": as_json}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -21,6 +21,7 @@ from app import api
 from app.database import Base, Database
 from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
+from app.monitoring.processes import DEPLOYMENT_ADVICE
 from app.server.sockets import listening, serving
 from app.settings import Settings, load_settings
 from app.workflows.service import WorkflowService
@@ -95,7 +96,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.push_async_callback(database.close)
         watch_database(database, settings, parts)
         await database.upgrade()
-        parts.enter_context(process_lifespan(prometheus_metrics.workers, await database.ahead()))
+        parts.enter_context(
+            process_lifespan(prometheus_metrics.workers, await database.ahead(), advice=DEPLOYMENT_ADVICE)
+        )
 
         log.info("loading the model (%s)", settings.llm)
         llm = await open_model(settings, getattr(app.state, "lent_model", None))

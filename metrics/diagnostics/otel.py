@@ -1,4 +1,4 @@
-"""The catalogue in OpenTelemetry's words: read from ``otel.toml``, which holds them by version of the conventions."""
+"""The catalogue in the names of OpenTelemetry's semantic conventions, which ``otel.toml`` holds by their version."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from ..rows import Metric
 
 LATEST_RELEASED = ""
-"""Asks for the default version."""
+"""Stands for the default version, the first one in ``otel.toml``."""
 
 
 class UnknownVersion(LookupError):
     """The conventions are not mapped in that version."""
 
 
-@dataclass(frozen=True)
-class Conventions:
-    """One version of the conventions: names of metrics, labels and label values."""
+@dataclass(frozen=True, slots=True)
+class OtelNames:
+    """OpenTelemetry's names of metrics, labels and label values, by ours, in one version of the conventions."""
 
     name: str
     title: str
@@ -31,56 +31,61 @@ class Conventions:
 
 
 @lru_cache
-def versions() -> dict[str, Conventions]:
-    """Read every version, the default one first."""
+def versions() -> dict[str, OtelNames]:
+    """Return every version that is mapped, by name, the default one first."""
     data: dict[str, Any] = tomllib.loads(Path(__file__).with_name("otel.toml").read_text("utf-8"))
     return {
-        one["name"]: Conventions(
-            one["name"], one["title"], one["metrics"], data["labels"] | one.get("labels", {}), data["values"]
+        version["name"]: OtelNames(
+            name=version["name"],
+            title=version["title"],
+            metrics=version["metrics"],
+            labels=data["labels"] | version.get("labels", {}),
+            values=data["values"],
         )
-        for one in data["version"]
+        for version in data["version"]
     }
 
 
-def conventions(version: str = LATEST_RELEASED) -> Conventions:
-    """Give one version.
+def names_in(version: str = LATEST_RELEASED) -> OtelNames:
+    """Return the names in one version.
 
     Raises:
         UnknownVersion: it is not mapped.
     """
-    known = versions()
+    mapped = versions()
     if not version:
-        return next(iter(known.values()))
-    if version not in known:
-        raise UnknownVersion(f"no conventions of version {version!r}; choose one of {', '.join(known)}")
-    return known[version]
+        return next(iter(mapped.values()))
+    if version not in mapped:
+        raise UnknownVersion(f"no conventions of version {version!r}; choose one of {', '.join(mapped)}")
+    return mapped[version]
 
 
-def as_table(catalogue: Iterable[Metric], namespace: str, version: str = LATEST_RELEASED) -> str:
-    """Write a table of every family: its name there, its labels there, and the values that differ.
+def format_names(catalogue: Iterable[Metric], namespace: str, version: str = LATEST_RELEASED) -> str:
+    """Return a Markdown table of every family: its name there, its labels there, and the values that differ.
 
     Raises:
         UnknownVersion: that version is not mapped.
     """
-    words = conventions(version)
+    names = names_in(version)
     families = {row.name: row for row in catalogue}
     lines = [
-        f"Names in {words.title}; a family without an equivalent keeps its own.",
+        f"Names in {names.title}; a family without an equivalent keeps its own.",
         "",
         "| metric | OpenTelemetry | labels |",
         "|---|---|---|",
     ]
     for name, row in families.items():
-        there = words.metrics.get(name)
-        labels = ", ".join(label_there(label, words) for label in row.label_names) if there else ""
+        otel_name = names.metrics.get(name)
+        labels = ", ".join(format_label(label, names) for label in row.label_names) if otel_name else ""
+        prefix = (f"{namespace}_", f"{namespace}.") if namespace else ("", "")
         lines.append(
-            f"| `{namespace}_{name}` | {f'`{there}`' if there else f'none: `{namespace}.{name}`'} | {labels} |"
+            f"| `{prefix[0]}{name}` | {f'`{otel_name}`' if otel_name else f'none: `{prefix[1]}{name}`'} | {labels} |"
         )
     return "\n".join(lines)
 
 
-def label_there(label: str, words: Conventions) -> str:
-    """Write a label as it is called there, with the values that have another word."""
-    values = words.values.get(label, {})
-    changed = f" ({', '.join(f'{ours} is {theirs}' for ours, theirs in values.items())})" if values else ""
-    return f"{label} is {words.labels[label]}{changed}" if label in words.labels else label
+def format_label(label: str, names: OtelNames) -> str:
+    """Return a label with its name there, and those of its values that are called otherwise there."""
+    values = names.values.get(label, {})
+    differing = f" ({', '.join(f'{ours} is {theirs}' for ours, theirs in values.items())})" if values else ""
+    return f"{label} is {names.labels[label]}{differing}" if label in names.labels else label

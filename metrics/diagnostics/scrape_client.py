@@ -1,4 +1,4 @@
-"""One scrape of a running server, as the doctor sees it: what it said and when, or why it cannot be read."""
+"""The doctor's HTTP client: one scrape of a running server, or the reason why it cannot be read."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-_WITHIN = 10.0  # seconds
+_TIMEOUT = 10.0  # seconds
 
-_REFUSALS: Mapping[int, str] = {
+_WAYS_OUT: Mapping[int, str] = {
     401: (
-        "it asks for a secret and was given none, or another: give its token by --header 'Authorization: Bearer TOKEN',"
+        "it wants a secret and got none, or another one: pass its token by --header 'Authorization: Bearer TOKEN',"
         " or its password in the address, http://any:PASSWORD@host/metrics"
     ),
     404: "give the address of its metrics, such as http://127.0.0.1:8000/metrics",
@@ -29,110 +29,115 @@ _REFUSALS: Mapping[int, str] = {
 
 
 class Unreachable(Exception):
-    """The server's metrics cannot be read; the message says why, without what may be a secret in the address."""
+    """The server's metrics cannot be read. The message names the reason, and nothing that may be a secret."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """One scrape: when it was asked for and answered, the server's own time, and what it said."""
+@dataclass(frozen=True, slots=True)
+class ScrapeResult:
+    """The answer to one scrape: its samples, and when it was sent and received by the local clock, as Unix times."""
 
-    asked: float
-    answered: float
+    sent_at: float
+    received_at: float
     date: float | None
+    """The server's own time, from its header ``Date``."""
     samples: tuple[Sample, ...]
 
 
-def look(url: str, headers: Mapping[str, str]) -> Look:
-    """Scrape once, on a connection of its own: with several workers, any of them may answer.
+def scrape_url(url: str, headers: Mapping[str, str]) -> ScrapeResult:
+    """Scrape a URL once, on a connection of its own, so that any of several workers may answer.
 
     Raises:
-        Unreachable: nobody answers, or not with metrics.
+        Unreachable: nothing answers, or something without metrics.
     """
-    place = shown(url)
+    address = strip_credentials(url)
     if not url.lower().startswith(("http://", "https://")):
-        raise Unreachable(f"{place} is no web address; give one such as http://127.0.0.1:8000/metrics")
-    asked = time()
+        raise Unreachable(f"{address} is no web address; give one such as http://127.0.0.1:8000/metrics")
+    sent_at = time()
     try:
-        request = Request(url, headers=dict(headers))  # noqa: S310  # seen to be http
-        with _OPENER.open(request, timeout=_WITHIN) as answer:
-            text, said = answer.read().decode(errors="replace"), answer.headers
+        request = Request(url, headers=dict(headers))  # noqa: S310  # the scheme was checked above
+        with _OPENER.open(request, timeout=_TIMEOUT) as response:
+            text, response_headers = response.read().decode(errors="replace"), response.headers
     except HTTPError as error:
         with error:
-            way_out = _REFUSALS.get(error.code, "see its log")
-        raise Unreachable(f"{place} answers {error.code} {responses.get(error.code, '')}: {way_out}") from None
+            way_out = _WAYS_OUT.get(error.code, "see its log")
+        raise Unreachable(f"{address} answers {error.code} {responses.get(error.code, '')}: {way_out}") from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         refused = isinstance(reason, ConnectionRefusedError)
         way_out = "; start the server, or give the address where it listens" if refused else ""
-        raise Unreachable(f"{place} cannot be read: {reason}{way_out}") from None
-    except (InvalidURL, ValueError):  # their words repeat the part of the address that they take for a port or a path
+        raise Unreachable(f"{address} cannot be read: {reason}{way_out}") from None
+    except (InvalidURL, ValueError):  # their messages repeat the part of the address that they take for a port or path
         raise Unreachable(
-            f"{place} cannot be read: the address is malformed; in a password, write / as %2F and @ as %40"
+            f"{address} cannot be read: the address is malformed; in a password, write / as %2F and @ as %40"
         ) from None
     except HTTPException as error:
         reason = "no HTTP is spoken there" if isinstance(error, BadStatusLine) else error
-        raise Unreachable(f"{place} cannot be read: {reason}") from None
-    return Look(asked, time(), date_in(said.get("Date")), samples_in(text, place))
+        raise Unreachable(f"{address} cannot be read: {reason}") from None
+    return ScrapeResult(sent_at, time(), parse_date(response_headers.get("Date")), parse_samples(text, address))
 
 
 class _SameServer(HTTPRedirectHandler):
-    """Follows no redirect to another server: urllib would send it the secret as well."""
+    """Redirect handler that refuses redirects to another server: urllib would send the secret there too."""
 
-    def redirect_request(  # noqa: PLR0917  # urllib's
+    def redirect_request(  # noqa: PLR0917  # urllib's signature
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
-        here, there = urlsplit(req.full_url), urlsplit(newurl)
-        if (here.scheme, here.netloc.lower()) == (there.scheme, there.netloc.lower()):
+        origin, target = urlsplit(req.full_url), urlsplit(newurl)
+        if (origin.scheme, origin.netloc.lower()) == (target.scheme, target.netloc.lower()):
             return super().redirect_request(req, fp, code, msg, headers, newurl)
         fp.close()
-        goal = shown(re.split("[?#]", newurl)[0])  # a query may hold a secret too
-        raise Unreachable(f"{shown(req.full_url)} points to {goal}, another server: give that address if you trust it")
+        shown = strip_credentials(re.split("[?#]", newurl)[0])  # a query may hold a secret too
+        raise Unreachable(
+            f"{strip_credentials(req.full_url)} points to {shown}, another server: give that address if you trust it"
+        )
 
 
 _OPENER = build_opener(_SameServer)
 
 
-def samples_in(text: str, place: str) -> tuple[Sample, ...]:
-    """Read Prometheus's text, which a server answered at that place.
+def parse_samples(text: str, address: str) -> tuple[Sample, ...]:
+    """Return the samples of a text in Prometheus's format; the address is for the error's message.
 
     Raises:
-        Unreachable: it is none, or without a sample.
+        Unreachable: the text is in another format, or holds no sample.
     """
     try:
         samples = tuple(sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    except (ValueError, LookupError):  # whichever the parser meets first in what was never meant for it
+    except (ValueError, LookupError):  # the parser raises either, depending on what the foreign text holds
         samples = ()
     if not samples:
-        raise Unreachable(f"{place} answers, but not with metrics: {_REFUSALS[404]}")
+        raise Unreachable(f"{address} answers, but not with metrics: {_WAYS_OUT[404]}")
     return samples
 
 
-def date_in(header: str | None) -> float | None:
-    """Read the header ``Date``; None where it is missing or no date."""
+def parse_date(header: str | None) -> float | None:
+    """Return the header ``Date`` as a Unix time; None where it is missing or no date."""
     try:
         return parsedate_to_datetime(header).timestamp() if header else None
     except ValueError:
         return None
 
 
-def shown(url: str) -> str:
-    """Cut everything that may be a user and a password out of what was given as an address, whatever its form.
+def strip_credentials(url: str) -> str:
+    """Return a text that was typed as an address, without all that may be a user and a password in it.
 
-    >>> shown("http://any:hu/sh@127.0.0.1:8000/metrics")
+    It works on malformed addresses too: one that cannot be parsed may be a good one with a mistake in its password.
+
+    >>> strip_credentials("http://any:hu/sh@127.0.0.1:8000/metrics")
     'http://127.0.0.1:8000/metrics'
     """
     return re.sub(r"(?is)^(https?://)?.*@", r"\1", url)
 
 
-def without_secret(url: str) -> tuple[str, dict[str, str]]:
-    """Take the user and the password out of an address and put them into the header that carries them.
+def split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without its user and password, and the HTTP header that carries them.
 
-    >>> without_secret("http://any:hush@127.0.0.1:8000/metrics")
+    >>> split_credentials("http://any:hush@127.0.0.1:8000/metrics")
     ('http://127.0.0.1:8000/metrics', {'Authorization': 'Basic YW55Omh1c2g='})
     """
     scheme, slashes, rest = url.partition("://")
-    place, slash, path = rest.partition("/")
-    user, at, host = place.rpartition("@")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
     if not at:
         return url, {}
     basic = b64encode(unquote(user).encode()).decode()

@@ -1,4 +1,7 @@
-"""An application that serves its metrics and nothing else: ``uvicorn tests.support.small_application:app``."""
+"""An application that serves nothing but its metrics: ``uvicorn tests.support.small_application:app``.
+
+``SMALL_DIR`` names the folder in which its worker processes share their numbers.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ endpoint = Endpoint(registry)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Serve; count the process as long as it does."""
+    """Serve the metrics; run `process_lifespan` from the server's start to its stop."""
     if scope["type"] != "lifespan":
         await endpoint(scope, receive, send)
         return

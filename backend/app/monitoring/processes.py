@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
+from events.pipeline import SetupFault
 from metrics import Workers
 from metrics.multiprocess import is_supported, register_process_collector
 
 log = logging.getLogger("app")
+
+DEPLOYMENT_ADVICE: Mapping[SetupFault, str] = {
+    "unshared_workers": (
+        "several processes serve, and each counts for itself: /metrics shows what the one that answers has seen."
+        " Start them by SPARKLIO_WORKERS, or give them a folder in common: SPARKLIO_METRICS_DIR=/run/sparklio"
+    ),
+}
+"""What to do about faults in the way the studio was started, where its own settings are the way out."""
 
 
 def sharing(registry: CollectorRegistry, folder: Path | None) -> Workers | None:

@@ -1,4 +1,4 @@
-"""A metric that nobody feeds does not pass, nor a signal that nobody emits or counts."""
+"""A metric that nothing feeds does not pass, nor a signal that nothing emits or counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from events import agent_finished, http_request_finished, llm_called, tool_called
 from metrics import CATALOGUE, OPTIONAL, counter
 from metrics.__main__ import main
-from metrics.diagnostics.check import SourceNotFound, check, check_budget, most_series, read
+from metrics.diagnostics.check import check, check_budget, most_series
+from metrics.diagnostics.source_scan import SourceNotFound, scan_sources
 from metrics.rows import AnySignal
 
 HELP = "A test's own."
@@ -42,18 +43,17 @@ EVERYTHING = """
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Hold a package whose code emits everything that the catalogue counts."""
+    """Return a package whose code emits everything that the catalogue counts."""
     package = tmp_path / "package"
     package.mkdir()
     (package / "code.py").write_text(dedent(EVERYTHING))
     return package
 
 
-def without(source: Path, text: str) -> Path:
+def remove(source: Path, text: str) -> None:
     code = source / "code.py"
     assert text in code.read_text()
     code.write_text(code.read_text().replace(text, ""))
-    return source
 
 
 def test_code_that_emits_everything_passes(source: Path) -> None:
@@ -61,7 +61,7 @@ def test_code_that_emits_everything_passes(source: Path) -> None:
 
 
 def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path) -> None:
-    without(source, 'events.review_decided.emit(verdict="approved")')
+    remove(source, 'events.review_decided.emit(verdict="approved")')
     assert check(EVERY_ROW, [str(source)]) == [
         "signal review_decided is declared and emitted nowhere",
         "agent_review_verdicts_total listens to review_decided, which nothing emits",
@@ -69,28 +69,28 @@ def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path
 
 
 def test_a_bridge_counts_only_where_it_is_imported(source: Path) -> None:
-    without(source, "from events.bridges.asgi import HTTPEventsMiddleware")
+    remove(source, "from events.bridges.asgi import HTTPEventsMiddleware")
     assert "http_requests_total listens to http_request_finished, which nothing emits" in check(
         CATALOGUE + OPTIONAL, [str(source)]
     )
 
 
-def test_a_signal_that_nobody_counts_must_be_explained(source: Path) -> None:
+def test_a_signal_that_no_row_counts_must_be_explained(source: Path) -> None:
     rows = [row for row in EVERY_ROW if tool_called not in row.signals]
     assert check(rows, [str(source)]) == [
         "signal tool_called is counted by no row; add one, or list it in UNCOUNTED_SIGNALS with the reason"
     ]
-    assert check(rows, [str(source)], context={tool_called: "for listeners"}) == []
+    assert check(rows, [str(source)], uncounted={tool_called: "for listeners"}) == []
 
 
 def test_a_signal_that_is_counted_needs_no_explanation(source: Path) -> None:
-    context: dict[AnySignal, str] = {llm_called: "never"}
-    assert check(EVERY_ROW, [str(source)], context=context) == [
+    uncounted: dict[AnySignal, str] = {llm_called: "never"}
+    assert check(EVERY_ROW, [str(source)], uncounted=uncounted) == [
         "signal llm_called is counted, so it does not belong in UNCOUNTED_SIGNALS"
     ]
 
 
-def test_a_signal_of_ones_own_is_held_to_the_same(source: Path) -> None:
+def test_a_signal_that_a_source_declares_is_checked_too(source: Path) -> None:
     (source / "own.py").write_text("from events import Signal\nclass ShipSank: ...\nship_sank = Signal(ShipSank)\n")
     assert check(EVERY_ROW, [str(source)]) == [
         "signal ship_sank is declared and emitted nowhere",
@@ -100,20 +100,20 @@ def test_a_signal_of_ones_own_is_held_to_the_same(source: Path) -> None:
 
 def test_spans_and_wraps_emit_both_ends(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(
-        "from events import agent_run as spell\n@spell.wrap(agent_name='a')\ndef f(): ...\n"
+        "from events import agent_run as span\n@span.wrap(agent_name='a')\ndef f(): ...\n"
     )
-    assert {"agent_started", "agent_finished"} <= read([str(tmp_path)]).emitted
+    assert {"agent_started", "agent_finished"} <= scan_sources([str(tmp_path)]).emitted
 
 
 @pytest.mark.parametrize("bound", ["bind('duration', table='runs')", "bind_by(('table',), ('duration',))"])
-def test_what_is_bound_to_be_emitted_is(tmp_path: Path, bound: str) -> None:
-    (tmp_path / "code.py").write_text(f"import events\nsent = events.query_executed.{bound}\n")
-    assert "query_executed" in read([str(tmp_path)]).emitted
+def test_binding_an_emitter_counts_as_emitting(tmp_path: Path, bound: str) -> None:
+    (tmp_path / "code.py").write_text(f"import events\nemitter = events.query_executed.{bound}\n")
+    assert "query_executed" in scan_sources([str(tmp_path)]).emitted
 
 
-def test_entering_a_span_without_telling_emits_nothing(tmp_path: Path) -> None:
+def test_entering_a_span_without_emitting_emits_nothing(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("from events import workflow_run\nworkflow_run.inside(run_id='1')\n")
-    assert "workflow_started" not in read([str(tmp_path)]).emitted
+    assert "workflow_started" not in scan_sources([str(tmp_path)]).emitted
 
 
 def test_the_series_budget_is_kept() -> None:
@@ -121,12 +121,12 @@ def test_the_series_budget_is_kept() -> None:
     assert most_series(CATALOGUE + OPTIONAL) <= 40_000
 
 
-def test_a_passed_budget_fails() -> None:
+def test_more_series_than_the_budget_fails() -> None:
     row = counter("requests_total", HELP, http_request_finished, labels=("method", "endpoint", "status_code"))
     assert check_budget([row], budget=1000) == ["the catalogue can make 9,920 series, the budget is 1,000"]
 
 
-def test_a_source_that_is_not_there_is_named() -> None:
+def test_a_missing_source_is_named() -> None:
     with pytest.raises(SourceNotFound, match="'no_such_package' is neither a package"):
         check(EVERY_ROW, ["no_such_package"])
 
@@ -136,12 +136,12 @@ class TestCommandLine:
         assert main(["check", "--source", str(source)]) == 0
         assert f"ok: {len(FAMILIES)} families fed by" in capsys.readouterr().out
 
-    def test_check_fails_with_each_fault_on_a_line(self, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        without(source, "context_built.emit(size=1)")
+    def test_check_fails_with_one_fault_a_line(self, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        remove(source, "context_built.emit(size=1)")
         assert main(["check", "--source", str(source)]) == 1
         assert "- signal context_built is declared and emitted nowhere\n" in capsys.readouterr().out
 
-    def test_a_source_that_is_not_there_is_a_usage_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_missing_source_is_a_usage_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["check", "--source", "no_such_package"]) == 2
         assert "'no_such_package' is neither" in capsys.readouterr().err
 
@@ -175,6 +175,6 @@ class TestCommandLine:
         assert capsys.readouterr().out in page.read_text(), "run: make docs"
 
 
-def test_a_finished_agent_is_what_the_catalogue_counts_agents_by() -> None:
-    told_by = {row.signal for row in CATALOGUE if row.name.startswith("agent_") and "review" not in row.name}
-    assert told_by == {agent_finished}
+def test_the_catalogue_counts_agents_by_their_end() -> None:
+    signals = {row.signal for row in CATALOGUE if row.name.startswith("agent_") and "review" not in row.name}
+    assert signals == {agent_finished}

@@ -1,4 +1,4 @@
-"""A set-up whose numbers would be wrong is found: what is looked at, and what it means. On servers: see beside."""
+"""Deployments whose numbers would be wrong are found: the evidence and what it means. On real servers: see beside."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ import events
 from metrics import process_lifespan
 from metrics.diagnostics import deployment
 from metrics.diagnostics.doctor import findings
-from metrics.diagnostics.scrape_client import Look, shown, without_secret
+from metrics.diagnostics.scrape_client import ScrapeResult, split_credentials, strip_credentials
 
 
-def found(command: str, parent: str = "", *, shared: bool = False, ahead: float | None = None) -> list[str]:
-    return list(deployment.faults(shared=shared, ahead=ahead, command=command.split(), parent=parent.split()))
+def faults(command: str, parent: str = "", *, shared: bool = False, clock_ahead: float | None = None) -> list[str]:
+    return list(
+        deployment.find_faults(
+            shared=shared, clock_ahead=clock_ahead, command=command.split(), parent_command=parent.split()
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,23 +36,26 @@ def found(command: str, parent: str = "", *, shared: bool = False, ahead: float 
     ],
 )
 def test_workers_that_share_nothing_are_found(command: str, parent: str) -> None:
-    assert found(command, parent) == ["unshared_workers"]
-    assert found(command, parent, shared=True) == []
+    assert faults(command, parent) == ["unshared_workers"]
+    assert faults(command, parent, shared=True) == []
 
 
-def test_workers_by_the_environment_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uvicorn and gunicorn read it; a program that is no server does not."""
+def test_workers_set_by_the_environment_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn and gunicorn read the variable; a program that is no server does not."""
     monkeypatch.setenv("WEB_CONCURRENCY", "3")
-    assert found("uvicorn app.main:app") == ["unshared_workers"]
-    assert found("uvicorn app.main:app --workers 1") == []
-    assert found("pytest -n 4") == []
+    assert faults("uvicorn app.main:app") == ["unshared_workers"]
+    assert faults("uvicorn app.main:app --workers 1") == []
+    assert faults("pytest -n 4") == []
 
 
 @pytest.mark.parametrize("workers", [None, "4", [4], 1])
-def test_a_configuration_that_says_no_number_of_workers_is_one_process(workers: object) -> None:
+def test_a_configuration_without_a_number_of_workers_means_one_process(workers: object) -> None:
     """Another program's may be there in place of uvicorn's, with anything by that name."""
-    given = SimpleNamespace(workers=workers)
-    assert list(deployment.faults(shared=False, ahead=None, command=["python"], parent=[], given=given)) == []
+    config = SimpleNamespace(workers=workers)
+    found = deployment.find_faults(
+        shared=False, clock_ahead=None, command=["python"], parent_command=[], server_config=config
+    )
+    assert list(found) == []
 
 
 @pytest.mark.parametrize(
@@ -56,33 +63,35 @@ def test_a_configuration_that_says_no_number_of_workers_is_one_process(workers: 
 )
 def test_one_process_is_fine(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
-    assert found(command) == []
+    assert faults(command) == []
 
 
 @pytest.mark.parametrize("command", ["uvicorn app.main:app --reload", "fastapi dev main.py", "python -m fastapi dev"])
 def test_a_server_that_reloads_is_found(command: str) -> None:
-    assert "reload" in found(command)
-    assert "reload" in found("python -c spawn_main", command)
-    assert found(f"{command} --no-reload") == []
+    assert "reload" in faults(command)
+    assert "reload" in faults("python -c spawn_main", command)
+    assert faults(f"{command} --no-reload") == []
 
 
 def test_a_clock_that_is_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the database's, or by our own files, which cannot come from the future."""
-    assert found("python -m app", ahead=-3.5) == ["clock"]
-    assert found("python -m app", ahead=0.5) == []
-    monkeypatch.setattr(deployment, "time", lambda: deployment.newest_file() - 3600)
-    assert found("python -m app") == ["clock"]
+    """Compared with the database's, or with our own files, which cannot come from the future."""
+    assert faults("python -m app", clock_ahead=-3.5) == ["clock"]
+    assert faults("python -m app", clock_ahead=0.5) == []
+    monkeypatch.setattr(deployment, "time", lambda: deployment.newest_module_time() - 3600)
+    assert faults("python -m app") == ["clock"]
 
 
-def test_what_is_found_is_warned_of_and_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_logged_as_a_warning_and_emitted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", ["uvicorn", "app.main:app", "--reload"])
-    told: list[str] = []
+    emitted: list[str] = []
 
-    def note(event: events.SetupFaultFound) -> None:
-        told.append(event.fault)
+    def record(event: events.SetupFaultFound) -> None:
+        emitted.append(event.fault)
 
     with (
-        events.setup_fault_found.connected_to(note),
+        events.setup_fault_found.connected_to(record),
         events.worker_started.captured() as started,
         events.worker_finished.captured() as finished,
         caplog.at_level(logging.WARNING),
@@ -90,38 +99,50 @@ def test_what_is_found_is_warned_of_and_told(caplog: pytest.LogCaptureFixture, m
     ):
         assert (len(started), len(finished)) == (1, 0)
     assert len(finished) == 1
-    assert told == ["reload"]
+    assert emitted == ["reload"]
     assert "Leave --reload" in caplog.text
 
 
-def look(asked: float, date: float | None = None, **values: float) -> Look:
+def test_a_warning_names_the_library_or_what_the_application_says_instead(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["uvicorn", "shop:app", "--workers", "2", "--reload"])
+    with caplog.at_level(logging.WARNING), process_lifespan():
+        assert "metrics.Workers(folder) and subscribe(workers=...)" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING), process_lifespan(advice={"unshared_workers": "set SHOP_FOLDER"}):
+        assert "the numbers will be wrong (unshared_workers): set SHOP_FOLDER." in caplog.text
+        assert "Leave --reload" in caplog.text  # the library's words for what the application is silent about
+
+
+def result(sent_at: float, date: float | None = None, **values: float) -> ScrapeResult:
     samples = tuple(Sample(name, {}, value) for name, value in values.items())
-    return Look(asked, asked + 0.1, date, samples)
+    return ScrapeResult(sent_at, sent_at + 0.1, date, samples)
 
 
 def test_a_counter_that_goes_down_between_scrapes_means_workers_that_share_nothing() -> None:
-    looks = [look(1, a_total=5), look(2, a_total=3), look(3, a_total=5)]
-    assert [finding.split(":")[0] for finding in findings(looks)] == ["unshared_workers"]
-    assert list(findings([look(1, a_total=5), look(2, a_total=5), look(3, a_total=6)])) == []
+    results = [result(1, a_total=5), result(2, a_total=3), result(3, a_total=5)]
+    assert [finding.split(":")[0] for finding in findings(results)] == ["unshared_workers"]
+    assert list(findings([result(1, a_total=5), result(2, a_total=5), result(3, a_total=6)])) == []
 
 
-def test_a_servers_clock_is_held_against_the_one_here() -> None:
-    assert list(findings([look(1000, date=1000), look(1001, date=1000)])) == []
-    [finding] = findings([look(1000, date=1010), look(1001, date=1011)])
+def test_a_servers_clock_is_compared_with_the_local_one() -> None:
+    assert list(findings([result(1000, date=1000), result(1001, date=1000)])) == []
+    [finding] = findings([result(1000, date=1010), result(1001, date=1011)])
     assert finding.startswith("clock: the server's is 10 s ahead of the one here")
-    [finding] = findings([look(1000, date=990), look(1001, date=991)])
+    [finding] = findings([result(1000, date=990), result(1001, date=991)])
     assert finding.startswith("clock: the server's is 9 s behind the one here")
-    assert list(findings([look(1000, date=990), look(1001, date=1001)])) == []  # the header was old, once
-    told = {"sparklio_last_event_timestamp_seconds": 1100.0}
-    [finding] = findings([look(1000, **told), look(1001, **told)])
+    assert list(findings([result(1000, date=990), result(1001, date=1001)])) == []  # the header was old, once
+    last_event = {"sparklio_last_event_timestamp_seconds": 1100.0}
+    [finding] = findings([result(1000, **last_event), result(1001, **last_event)])
     assert finding.startswith("clock:")
 
 
-def test_what_the_server_found_itself_is_repeated() -> None:
+def test_faults_that_the_server_found_itself_are_reported() -> None:
     sample = Sample("sparklio_setup_faults_total", {"fault": "reload"}, 1)
     torn = Sample("sparklio_worker_file_faults_total", {"fault": "torn"}, 2)
-    one = Look(1, 2, None, (sample, torn))
-    assert [finding.split(":")[0] for finding in findings([one, one])] == ["reload", "worker_files"]
+    scraped = ScrapeResult(1, 2, None, (sample, torn))
+    assert [finding.split(":")[0] for finding in findings([scraped, scraped])] == ["reload", "worker_files"]
 
 
 @pytest.mark.parametrize(
@@ -131,13 +152,13 @@ def test_what_the_server_found_itself_is_repeated() -> None:
         ("https://any:a%40b@host", "https://host", "any:a@b"),
     ],
 )
-def test_a_password_in_an_address_is_sent_as_the_header_and_shown_nowhere(url: str, plain: str, user: str) -> None:
-    assert without_secret(url) == (plain, {"Authorization": f"Basic {b64encode(user.encode()).decode()}"})
+def test_a_password_in_an_address_becomes_a_header(url: str, plain: str, user: str) -> None:
+    assert split_credentials(url) == (plain, {"Authorization": f"Basic {b64encode(user.encode()).decode()}"})
 
 
-def test_an_address_without_a_password_stays_as_it_is() -> None:
+def test_an_address_without_a_password_is_unchanged() -> None:
     for url in ("http://host:1/metrics?name[]=a@b", "host", "file:///a@b"):
-        assert without_secret(url) == (url, {})
+        assert split_credentials(url) == (url, {})
 
 
 @pytest.mark.parametrize(
@@ -156,4 +177,4 @@ def test_an_address_without_a_password_stays_as_it_is() -> None:
 )
 def test_an_address_is_printed_without_what_may_be_a_password(url: str, printed: str) -> None:
     """Whatever its form: what cannot be read as an address may be one with a mistake in it."""
-    assert shown(url) == printed
+    assert strip_credentials(url) == printed

@@ -1,4 +1,4 @@
-"""The doctor in front of real servers: wrong set-ups, right ones, and what is no set-up of ours at all."""
+"""The doctor examines real servers: faulty deployments, sound ones, and servers without metrics."""
 
 from __future__ import annotations
 
@@ -27,60 +27,61 @@ ROOT = Path(__file__).parents[3]
 APP = "tests.support.small_application:app"
 YEARS = 10 * 365 * 86400  # so long ago no file of ours was written
 
-UNSHARED = r"unshared_workers: .*each counts for itself.*SPARKLIO_WORKERS.*SPARKLIO_METRICS_DIR="
-RELOAD = r"reload: told by the server at its start: .*begins at zero.*Leave --reload"
+UNSHARED = r"unshared_workers: .*each counts for itself.*metrics\.Workers\(folder\).*subscribe\(workers="
+AHEAD = r"clock: the server's is 3(599|600) s ahead.*NTP"
+RELOAD = r"reload: found by the server at its start: .*begins at zero.*Leave --reload"
 
 
 @dataclass(frozen=True)
-class SetUp:
-    """A way to start uvicorn, what the doctor finds of it, and whether the start warns of the same."""
+class Deployment:
+    """A way to start uvicorn, what the doctor finds, and whether the process warns of the same at its start."""
 
     options: str = ""
     program: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
-    clock: int = 0
+    clock_offset: int = 0
     found: str = ""
     warned: bool = True
 
 
 # fmt: off
-SET_UPS = {
-    "one process": SetUp(),
-    "three workers with a folder": SetUp(options="--workers 3", variables={"SMALL_DIR": "{folder}"}),
-    "three workers": SetUp(options="--workers 3", found=UNSHARED),
-    "three workers by a variable": SetUp(variables={"WEB_CONCURRENCY": "3"}, found=UNSHARED),
-    "three workers by a program": SetUp(program="workers=3", found=UNSHARED),
-    "a reload": SetUp(options="--reload --reload-dir {folder}", found=RELOAD),
-    "a reload by a variable": SetUp(options="--reload-dir {folder}", variables={"UVICORN_RELOAD": "1"}, found=RELOAD),
-    "a reload by a program": SetUp(program="reload=True, reload_dirs=['{folder}']", found=RELOAD),
-    # With no other clock to look at, and files that are older, it is for the doctor alone to find.
-    "a clock an hour ahead": SetUp(clock=3600, found=r"clock: the server's is 3(599|600) s ahead.*NTP", warned=False),
-    "a clock years behind": SetUp(clock=-YEARS, found=r"clock: the server's is 31\d{7} s behind.*NTP"),
+DEPLOYMENTS = {
+    "one process": Deployment(),
+    "three workers with a folder": Deployment(options="--workers 3", variables={"SMALL_DIR": "{folder}"}),
+    "three workers": Deployment(options="--workers 3", found=UNSHARED),
+    "three workers by a variable": Deployment(variables={"WEB_CONCURRENCY": "3"}, found=UNSHARED),
+    "three workers by a program": Deployment(program="workers=3", found=UNSHARED),
+    "a reload": Deployment(options="--reload --reload-dir {folder}", found=RELOAD),
+    "a reload by a variable": Deployment("--reload-dir {folder}", variables={"UVICORN_RELOAD": "1"}, found=RELOAD),
+    "a reload by a program": Deployment(program="reload=True, reload_dirs=['{folder}']", found=RELOAD),
+    # Without another clock to compare with, and with files that are older, only the doctor can find it.
+    "a clock an hour ahead": Deployment(clock_offset=3600, found=AHEAD, warned=False),
+    "a clock years behind": Deployment(clock_offset=-YEARS, found=r"clock: the server's is 31\d{7} s behind.*NTP"),
 }
 # fmt: on
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SET_UPS)
-def test_what_makes_numbers_wrong_is_warned_of_at_the_start_and_found_by_the_doctor(
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_faulty_deployment_is_warned_of_at_the_start_and_found_by_the_doctor(
     name: str,
     free_port: Callable[[], int],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A real uvicorn, however it was told; where nothing is wrong, nothing is said."""
-    wanted = SET_UPS[name]
+    """A real uvicorn, however it is configured; where nothing is wrong, nothing is reported."""
+    expected = DEPLOYMENTS[name]
     port, log, folder = free_port(), tmp_path / "log", tmp_path / "folder"
     folder.mkdir()
     url = f"http://127.0.0.1:{port}/metrics"
-    command = ["-m", "uvicorn", APP, "--port", str(port), *wanted.options.format(folder=folder).split()]
-    if wanted.program:
+    command = ["-m", "uvicorn", APP, "--port", str(port), *expected.options.format(folder=folder).split()]
+    if expected.program:
         started = tmp_path / "program.py"
-        given = f"{APP!r}, port={port}, {wanted.program.format(folder=folder)}"
-        started.write_text(f"import uvicorn\n\nif __name__ == '__main__':\n    uvicorn.run({given})\n")
+        call = f"{APP!r}, port={port}, {expected.program.format(folder=folder)}"
+        started.write_text(f"import uvicorn\n\nif __name__ == '__main__':\n    uvicorn.run({call})\n")
         command = [str(started)]
-    variables = {key: value.format(folder=folder) for key, value in wanted.variables.items()}
-    path = environment_with_shifted_clock(wanted.clock, tmp_path)["PYTHONPATH"]
+    variables = {key: value.format(folder=folder) for key, value in expected.variables.items()}
+    path = environment_with_shifted_clock(expected.clock_offset, tmp_path)["PYTHONPATH"]
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT), path])}
     with running_server(url, command, ROOT, environment, log):
         if "SMALL_DIR" in variables:
@@ -88,21 +89,21 @@ def test_what_makes_numbers_wrong_is_warned_of_at_the_start_and_found_by_the_doc
         code = main(["doctor", url])
     *findings, last = capsys.readouterr().out.splitlines()
     warnings = re.findall(r"the numbers will be wrong \((\w+)\): .+\.$", log.read_text(), re.MULTILINE)
-    if not wanted.found:
+    if not expected.found:
         assert (code, findings, last) == (0, [], f"ok: {url}")
         assert warnings == []
         return
     assert (code, len({line.partition(":")[0] for line in findings}), last) == (1, 1, f"FAILED: {url}")
-    assert any(re.match(f"- {wanted.found}", line) for line in findings)
-    name = wanted.found.partition(":")[0]
-    assert {*warnings} == ({name} if wanted.warned else set())
+    assert any(re.match(f"- {expected.found}", line) for line in findings)
+    name = expected.found.partition(":")[0]
+    assert {*warnings} == ({name} if expected.warned else set())
 
 
 @contextmanager
 def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
-    """Serve one answer, whatever is asked."""
+    """Serve one response to every GET and yield its URL."""
 
-    class Answers(BaseHTTPRequestHandler):
+    class OneResponse(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response_only(status)  # and no date
             for key, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -111,9 +112,9 @@ def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), OneResponse) as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -124,7 +125,7 @@ def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "says"),
+    ("status", "body", "message"),
     [
         (200, b"<!doctype html><title>A page</title>", "answers, but not with metrics"),
         (200, b'{"status":"ok"}', "answers, but not with metrics"),
@@ -135,21 +136,21 @@ def answering(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[
         (500, b"", "answers 500 Internal Server Error: see its log"),
     ],
 )
-def test_a_server_without_metrics_is_told_from_a_healthy_one(
-    status: int, body: bytes, says: str, capsys: pytest.CaptureFixture[str]
+def test_a_server_without_metrics_is_reported_in_one_line(
+    status: int, body: bytes, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line that says what to do, and nothing of what the server said."""
+    """The line says what to do, and repeats nothing of the response."""
     with answering(status, body, {}) as url:
         assert main(["doctor", url]) == 2
-    said = capsys.readouterr()
-    [line] = said.err.splitlines()
-    assert said.out == ""
+    captured = capsys.readouterr()
+    [line] = captured.err.splitlines()
+    assert captured.out == ""
     assert line.startswith(f"python -m metrics doctor: {url} answers")
-    assert says in line
+    assert message in line
     assert "page" not in line
 
 
-def test_what_speaks_no_http_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_speaks_no_http_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
@@ -170,14 +171,14 @@ def test_what_speaks_no_http_is_said(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "127.0.0.1:8000", "http://127.0.0.1:1/a b", "http://[::1/metrics"]
 )
-def test_what_is_no_web_address_is_said(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_that_is_no_url_of_http_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", url]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert url in line
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("any:hush@host/metrics", "host/metrics is no web address"),
         ("http://any:hu/sh@host/metrics", "http://host/metrics cannot be read: the address is malformed"),
@@ -186,16 +187,16 @@ def test_what_is_no_web_address_is_said(url: str, capsys: pytest.CaptureFixture[
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused_without_repeating_its_secret(
-    url: str, says: str, capsys: pytest.CaptureFixture[str]
+    url: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither the address nor the words of whatever parser met it first."""
+    """Neither by our own message nor by that of the parser that failed."""
     assert main(["doctor", url]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"python -m metrics doctor: {says}")
+    assert line.startswith(f"python -m metrics doctor: {message}")
     assert not re.search("any|hu|sh", line)
 
 
-def test_a_scheme_in_capitals_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scheme_in_capitals_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     with answering(200, b"up 1\n", {}) as url:
         assert main(["doctor", url.replace("http", "HTTP")]) == 0
     assert capsys.readouterr().out == f"ok: {url.replace('http', 'HTTP')}\n"
@@ -203,27 +204,27 @@ def test_a_scheme_in_capitals_is_one(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_secret_is_not_sent_on_to_another_server(status: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the redirect points is said, without what may be a secret in it, and nothing asks there."""
+    """The target is reported without what may be a secret in it, and never connected to."""
     with socket.create_server(("127.0.0.1", 0)) as other:
-        goal = f"127.0.0.1:{other.getsockname()[1]}/login"
-        with answering(status, b"", {"Location": f"http://any:hush@{goal}?key=hush"}) as url:
+        target = f"127.0.0.1:{other.getsockname()[1]}/login"
+        with answering(status, b"", {"Location": f"http://any:hush@{target}?key=hush"}) as url:
             assert main(["doctor", url.replace("://", "://any:hush@")]) == 2
         other.setblocking(False)
         with pytest.raises(BlockingIOError):
             other.accept()
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"python -m metrics doctor: {url} points to http://{goal}, another server")
+    assert line.startswith(f"python -m metrics doctor: {url} points to http://{target}, another server")
     assert "hush" not in line
 
 
-def test_a_redirect_that_stays_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Here in a circle, which is told in one line of our own words."""
+def test_a_redirect_within_the_server_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Here in a circle, which is reported in one line of our own words."""
     with answering(302, b"", {"Location": "/metrics"}) as url:
         assert main(["doctor", url]) == 2
     assert capsys.readouterr().err == f"python -m metrics doctor: {url} answers 302 Found: see its log\n"
 
 
-def test_nobody_there_is_said(capsys: pytest.CaptureFixture[str], free_port: Callable[[], int]) -> None:
+def test_a_port_without_a_server_is_reported(capsys: pytest.CaptureFixture[str], free_port: Callable[[], int]) -> None:
     url = f"http://127.0.0.1:{free_port()}/metrics"
     assert main(["doctor", url]) == 2
     [line] = capsys.readouterr().err.splitlines()
@@ -232,31 +233,33 @@ def test_nobody_there_is_said(capsys: pytest.CaptureFixture[str], free_port: Cal
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Sun, 99 Foo 2026 00:00:00 GMT", ""])
-def test_a_header_that_is_no_date_is_no_clock(date: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_date_header_that_is_no_date_is_ignored(date: str, capsys: pytest.CaptureFixture[str]) -> None:
     with answering(200, b"up 1\n", {"Date": date}) as url:
         assert main(["doctor", url]) == 0
     assert capsys.readouterr().out == f"ok: {url}\n"
 
 
-def test_a_header_that_was_renewed_long_ago_is_no_clock_that_is_off(capsys: pytest.CaptureFixture[str]) -> None:
-    """A busy server's is seconds old for as long as all scrapes take."""
+def test_a_date_header_that_is_renewed_late_is_no_clock_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a busy server the header may be seconds old during all scrapes."""
 
-    class Late(UserDict[str, str]):
-        asked, began = 0, time()
+    class LateDate(UserDict[str, str]):
+        reads, began = 0, time()
 
         def __getitem__(self, key: str) -> str:
-            self.asked += 1
-            return formatdate(time() if self.asked > SCRAPES + 4 else self.began - 10, usegmt=True)
+            self.reads += 1
+            return formatdate(time() if self.reads > SCRAPES + 4 else self.began - 10, usegmt=True)
 
-    with answering(200, b"up 1\n", Late(Date="")) as url:
+    with answering(200, b"up 1\n", LateDate(Date="")) as url:
         assert main(["doctor", url]) == 0
     assert capsys.readouterr().out == f"ok: {url}\n"
 
 
 @pytest.mark.parametrize("header", ["Authorization Bearer hush", "Authorization:", "X: hush\nY: hush", "X: hüsh"])
-def test_a_header_that_is_none_is_refused_without_repeating_it(header: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_malformed_header_option_is_refused_without_repeating_it(
+    header: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["doctor", "--header", header])
-    said = capsys.readouterr().err
-    assert "'NAME: VALUE'" in said
-    assert not re.search("h.sh", said)
+    message = capsys.readouterr().err
+    assert "'NAME: VALUE'" in message
+    assert not re.search("h.sh", message)

@@ -6,29 +6,29 @@ import pytest
 
 from metrics import CATALOGUE, OPTIONAL
 from metrics.__main__ import main
-from metrics.diagnostics.otel import Conventions, as_table, conventions, versions
+from metrics.diagnostics.otel import OtelNames, format_names, names_in, versions
 
 FAMILIES = {row.name for row in CATALOGUE}
 LABELS = {label for row in CATALOGUE for label in row.label_names}
 
 
-@pytest.mark.parametrize("words", versions().values(), ids=lambda words: words.name)
-def test_every_family_is_printed_once_and_no_other(words: Conventions) -> None:
-    lines = as_table(CATALOGUE, "sparklio", words.name).splitlines()[4:]
+@pytest.mark.parametrize("names", versions().values(), ids=lambda names: names.name)
+def test_every_family_is_printed_once_and_no_other(names: OtelNames) -> None:
+    lines = format_names(CATALOGUE, "sparklio", names.name).splitlines()[4:]
     printed = [line.split("`")[1].removeprefix("sparklio_") for line in lines]
     assert sorted(printed) == sorted(FAMILIES)
 
 
-@pytest.mark.parametrize("words", versions().values(), ids=lambda words: words.name)
-def test_what_is_mapped_has_the_form_of_the_conventions(words: Conventions) -> None:
+@pytest.mark.parametrize("names", versions().values(), ids=lambda names: names.name)
+def test_what_is_mapped_has_the_form_of_the_conventions(names: OtelNames) -> None:
     """Dotted lower-case names below the namespaces that the conventions give to such metrics."""
-    for name, there in words.metrics.items():
-        assert there.startswith(("gen_ai.", "http.server.", "db.client.")), name
-        assert there == there.lower()
+    for name, otel_name in names.metrics.items():
+        assert otel_name.startswith(("gen_ai.", "http.server.", "db.client.")), name
+        assert otel_name == otel_name.lower()
 
 
 @pytest.mark.parametrize(
-    ("version", "family", "there"),
+    ("version", "family", "otel_name"),
     [
         ("1.41", "llm_request_duration_seconds", "gen_ai.client.operation.duration"),
         ("genai-2026", "workflow_duration_seconds", "gen_ai.invoke_workflow.duration"),
@@ -36,18 +36,18 @@ def test_what_is_mapped_has_the_form_of_the_conventions(words: Conventions) -> N
         ("genai-0.1.0", "llm_request_duration_seconds", "gen_ai.client.inference.duration"),
     ],
 )
-def test_a_family_has_the_name_of_its_version(version: str, family: str, there: str) -> None:
-    assert conventions(version).metrics[family] == there
+def test_a_family_has_the_name_of_its_version(version: str, family: str, otel_name: str) -> None:
+    assert names_in(version).metrics[family] == otel_name
 
 
 def test_a_label_may_be_called_otherwise_in_one_version() -> None:
-    assert conventions("genai-2026").labels["workflow_type"] == "gen_ai.workflow.name"
-    assert conventions("genai-0.1.0").labels["workflow_type"] == "gen_ai.agent.name"
+    assert names_in("genai-2026").labels["workflow_type"] == "gen_ai.workflow.name"
+    assert names_in("genai-0.1.0").labels["workflow_type"] == "gen_ai.agent.name"
 
 
 def test_the_command_prints_the_default_version_or_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--otel"]) == 0
-    assert capsys.readouterr().out == as_table(CATALOGUE + OPTIONAL, "sparklio", "1.41") + "\n"
+    assert capsys.readouterr().out == format_names(CATALOGUE + OPTIONAL, "sparklio", "1.41") + "\n"
     assert main(["--namespace", "acme", "--otel", "genai-2026"]) == 0
     printed = capsys.readouterr().out
     assert (

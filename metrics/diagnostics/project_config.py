@@ -1,0 +1,110 @@
+"""The defaults of ``python -m metrics`` that a project sets in its own ``pyproject.toml``.
+
+::
+
+    [tool.sparklio.metrics]
+    namespace = "acme"                          # the first word of every metric's name
+    source = ["shop", "billing"]                # packages or folders whose code emits
+    catalogue = ["metrics", "shop.metrics:ROWS"]  # instead of the whole catalogue of `metrics`
+    label_limits = { style = 10 }               # for labels beside those of metrics.LABEL_LIMITS
+
+Every key may be left out, and an option of the command line goes before its key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TABLE = "tool.sparklio.metrics"
+
+
+class ProjectConfigInvalid(ValueError):
+    """A ``pyproject.toml`` cannot be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectConfig:
+    """The table ``[tool.sparklio.metrics]``, or the defaults where no file has one."""
+
+    file: Path | None = None
+    namespace: str = ""
+    source: tuple[str, ...] = ()
+    catalogue: tuple[str, ...] = ()
+    label_limits: Mapping[str, int] = field(default_factory=dict)
+
+    def describe(self, key: str) -> str:
+        """Return where a key stands, or is to stand."""
+        return f"{key} in [{TABLE}] of {self.file or 'pyproject.toml'}"
+
+
+def find_project_config(folder: Path) -> ProjectConfig:
+    """Return the table of the nearest ``pyproject.toml`` that has one, from a folder upwards.
+
+    Raises:
+        ProjectConfigInvalid: a file that stands nearer is no TOML, or the table has an unknown key or a wrong value.
+    """
+    for candidate in (folder, *folder.parents):
+        file = candidate / "pyproject.toml"
+        if file.is_file() and (table := read_table(file)) is not None:
+            return parse_table(table, file)
+    return ProjectConfig()
+
+
+def read_table(file: Path) -> Any:
+    """Return the table of a file, unchecked; None where the file has none.
+
+    Raises:
+        ProjectConfigInvalid: the file cannot be read as TOML.
+    """
+    try:
+        value: Any = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProjectConfigInvalid(f"{file} cannot be read: {error}") from error
+    for name in TABLE.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def parse_table(table: Any, file: Path) -> ProjectConfig:
+    """Return the table as a configuration; paths of sources are relative to the file.
+
+    Raises:
+        ProjectConfigInvalid: a key is unknown, or a value of the wrong type.
+    """
+    if not isinstance(table, dict):
+        raise ProjectConfigInvalid(f"{file}: [{TABLE}] must be a table, got {table!r}")
+    if unknown := {*table} - {"namespace", "source", "catalogue", "label_limits"}:
+        raise ProjectConfigInvalid(
+            f"{file}: [{TABLE}] has no key {min(unknown)!r}; it takes namespace, source, catalogue and label_limits"
+        )
+    namespace = table.get("namespace", "")
+    if not isinstance(namespace, str):
+        raise ProjectConfigInvalid(f"{file}: namespace in [{TABLE}] must be a string, got {namespace!r}")
+    limits = table.get("label_limits", {})
+    if not isinstance(limits, dict) or not all(type(limit) is int and limit > 0 for limit in limits.values()):
+        raise ProjectConfigInvalid(f"{file}: label_limits in [{TABLE}] must map labels to numbers, got {limits!r}")
+    sources = parse_strings(table, "source", file)
+    return ProjectConfig(
+        file=file,
+        namespace=namespace,
+        source=tuple(str(file.parent / source) if "/" in source else source for source in sources),
+        catalogue=parse_strings(table, "catalogue", file),
+        label_limits=limits,
+    )
+
+
+def parse_strings(table: Mapping[str, Any], key: str, file: Path) -> tuple[str, ...]:
+    """Return a key's value, one string or a list of them, as a tuple.
+
+    Raises:
+        ProjectConfigInvalid: it is something else.
+    """
+    value = table.get(key, [])
+    strings = [value] if isinstance(value, str) else value
+    if not isinstance(strings, list) or not all(isinstance(item, str) and item for item in strings):
+        raise ProjectConfigInvalid(f"{file}: {key} in [{TABLE}] must be a string or a list of strings, got {value!r}")
+    return tuple(strings)

@@ -1,0 +1,191 @@
+"""The defaults of the command line come from the project's own pyproject.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from metrics.__main__ import main
+from metrics.diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config
+
+ROOT = Path(__file__).parents[3]
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "pyproject.toml"
+    file.write_text(dedent(text))
+    return file
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a project with a package whose only row counts its only signal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = tmp_path / f"shop_{abs(hash(tmp_path))}"  # no other test has imported it
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "counting.py").write_text(
+        dedent("""
+            from dataclasses import dataclass
+            from blinker import Namespace
+            from events import Label, Signal
+            from metrics import counter
+
+            @dataclass(frozen=True, slots=True, kw_only=True)
+            class ShipPainted:
+                style: Label
+
+            ship_painted = Signal(ShipPainted, Namespace())  # none of the process
+            ROWS = (counter("ships_total", "Ships.", ship_painted, labels=("style",)),)
+
+            def paint():
+                ship_painted.emit(style="plain")
+        """)
+    )
+    return package
+
+
+def test_the_nearest_file_with_the_table_is_read_from_a_folder_below(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """
+        [tool.sparklio.metrics]
+        namespace = "acme"
+        source = "shop"
+        catalogue = ["metrics", "shop.counting:ROWS"]
+        label_limits = { style = 10 }
+        """,
+    )
+    below = tmp_path / "services" / "shop"
+    below.mkdir(parents=True)
+    write(below, "[project]\nname = 'shop'\n")  # without the table: the search goes on
+    assert find_project_config(below) == ProjectConfig(
+        file=file,
+        namespace="acme",
+        source=("shop",),
+        catalogue=("metrics", "shop.counting:ROWS"),
+        label_limits={"style": 10},
+    )
+
+
+def test_a_source_that_is_a_path_is_relative_to_the_file(tmp_path: Path) -> None:
+    write(tmp_path, "[tool.sparklio.metrics]\nsource = ['src/shop', 'billing']\n")
+    assert find_project_config(tmp_path).source == (str(tmp_path / "src/shop"), "billing")
+
+
+def test_without_a_file_there_is_no_namespace_and_no_source(tmp_path: Path) -> None:
+    assert find_project_config(tmp_path) == ProjectConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("namespace = 3", "namespace in [tool.sparklio.metrics] must be a string, got 3"),
+        ("source = [3]", "source in [tool.sparklio.metrics] must be a string or a list of strings, got [3]"),
+        ("catalogue = ['']", "catalogue in [tool.sparklio.metrics] must be a string or a list of strings, got ['']"),
+        ("label_limits = {style = true}", "label_limits in [tool.sparklio.metrics] must map labels to numbers"),
+        ("sources = 'shop'", "[tool.sparklio.metrics] has no key 'sources'; it takes namespace, source,"),
+        ("namespace = ", "cannot be read: "),
+    ],
+)
+def test_a_mistake_is_reported_with_the_file_and_the_key(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, f"[tool.sparklio.metrics]\n{text}\n")
+    with pytest.raises(ProjectConfigInvalid):
+        find_project_config(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"python -m metrics: {file}")
+    assert message in error
+
+
+def test_a_table_that_is_none_is_a_mistake_too(tmp_path: Path) -> None:
+    write(tmp_path, "[tool.sparklio]\nmetrics = 'acme'\n")
+    with pytest.raises(ProjectConfigInvalid, match="must be a table, got 'acme'"):
+        find_project_config(tmp_path)
+
+
+def test_names_have_no_namespace_unless_it_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 0
+    assert "\nhttp_requests_total " in capsys.readouterr().out
+    assert main(["--otel"]) == 0
+    assert "| `active_workflows` | none: `active_workflows` |" in capsys.readouterr().out
+    write(tmp_path, "[tool.sparklio.metrics]\nnamespace = 'acme'\n")
+    assert main([]) == 0
+    assert "\nacme_http_requests_total " in capsys.readouterr().out
+    assert main(["--namespace", "mine"]) == 0
+    assert "\nmine_http_requests_total " in capsys.readouterr().out
+
+
+def test_a_check_without_a_source_says_where_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 2
+    assert "--source PACKAGE, or source in [tool.sparklio.metrics] of pyproject.toml" in capsys.readouterr().err
+
+
+def test_a_catalogue_of_ones_own_is_checked_against_ones_own_code(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(shop.parent, "[tool.sparklio.metrics]\nlabel_limits = { style = 10 }\n")
+    options = ["--source", shop.name, "--catalogue", f"{shop.name}.counting:ROWS"]
+    for arguments in (["check", *options], [*options, "check"], [*options[2:], "check", *options[:2]]):
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.startswith("ok: 1 families fed by 1 signals, at most 12 series of ")
+    (shop / "counting.py").write_text((shop / "counting.py").read_text().replace(".emit(", ".forget("))
+    assert main(["check", *options]) == 1
+    assert capsys.readouterr().out.splitlines()[:-1] == [
+        "- signal ship_painted is declared and emitted nowhere",
+        "- ships_total listens to ship_painted, which nothing emits",
+    ]
+
+
+def test_a_label_without_a_limit_is_named_with_the_key_to_set(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--catalogue", f"{shop.name}.counting:ROWS"]) == 2
+    error = capsys.readouterr().err
+    assert "label 'style' has no limit" in error
+    assert "style = 10 under label_limits in [tool.sparklio.metrics] of pyproject.toml" in error
+
+
+def test_what_the_file_names_in_vain_is_reported_with_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, "[tool.sparklio.metrics]\nsource = 'no_such_package'\n")
+    assert main(["check"]) == 2
+    assert "'no_such_package' is neither a package that can be imported nor a folder; it is source in" in (
+        error := capsys.readouterr().err
+    )
+    assert str(file) in error
+    write(tmp_path, "[tool.sparklio.metrics]\ncatalogue = 'no_such_package:ROWS'\n")
+    assert main([]) == 2
+    assert "; it is catalogue in [tool.sparklio.metrics] of" in capsys.readouterr().err
+
+
+def test_several_catalogues_are_joined(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        shop.parent,
+        f"""
+        [tool.sparklio.metrics]
+        catalogue = ["metrics", "{shop.name}.counting:ROWS"]
+        label_limits = {{ style = 10 }}
+        """,
+    )
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("http_requests_total ") for line in lines)
+    assert any(line.startswith("ships_total ") for line in lines)
+
+
+def test_this_project_names_its_namespace_and_its_code() -> None:
+    project = find_project_config(ROOT / "metrics")
+    assert (project.file, project.namespace, project.source) == (ROOT / "pyproject.toml", "sparklio", ("app",))

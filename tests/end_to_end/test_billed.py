@@ -24,7 +24,7 @@ import pytest
 from prometheus_client.samples import Sample
 
 from tests.support.in_process_studio import matching_answer
-from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, Usage, fails, stalls
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Tally, Usage, fails, stalls
 from tests.support.samples import summed
 from tests.support.studio import StudioProcess, until
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 PRICED, UNPRICED = "gpt-4o-mini", "home-made"
 TYPES = ("product_content", "brand_identity", "content_review", "campaign")
-KINDS = ("Plain", "TimeoutModel", "Broken", "ValidationProblem", "Rejected", "Elsewhere")
+KINDS = ("Plain", "Limited", "Broken", "Refused", "Rejected", "Elsewhere")
 
 
 def exactly(amount: Any) -> Any:
@@ -48,26 +48,26 @@ class Provider:
         self._asked: Counter[str] = Counter()
         self._numbers = count(1)
 
-    def __call__(self, asked: Asked) -> Answer:
-        prompt = str(asked.messages)
+    def __call__(self, request: ChatRequest) -> Reply:
+        prompt = str(request.messages)
         found = re.search(r"Brand: (\w+) (\w+)", prompt)
         assert found is not None
         kind, nth = found[1], self._asked[found[0]]
         self._asked[found[0]] += 1
         n = next(self._numbers)
         usage = Usage(200 + n, 20 + n % 7, cached=128 if n % 2 else 0, reasoning=n % 5)
-        answer = replace(matching_answer(asked), usage=usage)
+        answer = replace(matching_answer(request), usage=usage)
         reviews = bool(answer.tool_calls)
         rejection = tuple((tool, {"verdict": "rejected"}) for tool, _ in answer.tool_calls)
         # fmt: off
-        special: dict[str, tuple[bool, Answer]] = {
+        special: dict[str, tuple[bool, Reply]] = {
             "Killed":    (nth == 1 and self.killing, stalls()),
             "Cancelled": (nth == 1,                  stalls()),
-            "TimeoutModel":   (nth == 0,                  fails(429, retry_after=0.01)),
+            "Limited":   (nth == 0,                  fails(429, retry_after=0.01)),
             "Broken":    (nth == 0,                  replace(answer, break_after=200)),
-            "ValidationProblem":   (reviews,                   fails(500)),
+            "Refused":   (reviews,                   fails(500)),
             "Rejected":  (reviews,                   replace(answer, tool_calls=rejection)),
-            "Elsewhere": (asked.model == PRICED,     fails(503, retry_after=0.01)),
+            "Elsewhere": (request.model == PRICED,   fails(503, retry_after=0.01)),
         }
         # fmt: on
         applies, other = special.get(kind, (False, answer))
@@ -141,7 +141,7 @@ def test_the_prices_are_those_of_the_providers_list() -> None:
 
 def test_cost_is_the_same_to_all_who_know_of_it(billed: Billed) -> None:
     """The provider's books, each model's metrics, the rows and the API; and the agents' metrics by agent."""
-    owed = fsum(bill(usage) for model, usage in billed.tally.bills if model == PRICED)
+    owed = fsum(bill(usage) for model, usage in billed.tally.usages if model == PRICED)
     assert owed > 0
     assert billed.told("llm_cost_usd_total", "model", "source") == {(PRICED, "price_table"): exactly(owed)}
     assert fsum(row["cost"] or 0 for row in billed.rows) == exactly(owed)
@@ -174,20 +174,20 @@ def test_runs_are_billed_whole_when_they_end_by_what_came_of_them(billed: Billed
 def test_tokens_are_those_of_the_providers_books(billed: Billed) -> None:
     for token_type in ("prompt", "completion"):
         owed: Counter[str] = Counter()
-        for model, usage in billed.tally.bills:
+        for model, usage in billed.tally.usages:
             owed[model] += getattr(usage, token_type)
         told = billed.told("llm_tokens_total", "model", "token_type")
         assert {model: value for (model, kind), value in told.items() if kind == token_type} == owed
         assert sum(row[f"{token_type}_tokens"] for row in billed.rows) == owed.total()
         assert sum(run["tokens"][token_type] for run in billed.runs) == owed.total()
     details: Counter[tuple[str, ...]] = Counter()
-    for model, usage in billed.tally.bills:
+    for model, usage in billed.tally.usages:
         details.update({(model, "cache_read"): usage.cached, (model, "reasoning"): usage.reasoning})
     assert billed.told("llm_token_details_total", "model", "detail") == details
 
 
 def test_a_model_of_no_price_is_unpriced_and_costs_nobody_knows_what(billed: Billed) -> None:
-    asked = sum(model == UNPRICED for model, _ in billed.tally.bills)
+    asked = sum(model == UNPRICED for model, _ in billed.tally.usages)
     assert asked
     assert billed.told("llm_unpriced_requests_total", "model") == {(UNPRICED,): asked}
     elsewhere = [run for run in billed.runs if run["brand"].startswith("Elsewhere")]
@@ -199,7 +199,7 @@ def test_calls_and_attempts_are_those_that_the_provider_saw(billed: Billed) -> N
     """But for the attempt that died with its process: nobody was left to tell it."""
     assert billed.told("llm_attempts_total") == {(): billed.tally.requests - 1}
     assert billed.told("llm_requests_total") == {(): sum(run["llm_calls"] for run in billed.runs)}
-    is_answering = Counter(model for model, _ in billed.tally.bills)
+    is_answering = Counter(model for model, _ in billed.tally.usages)
     assert billed.told("llm_requests_total", "model", "status")[UNPRICED, "success"] == is_answering[UNPRICED]
     assert billed.told("llm_requests_total", "model", "status")[PRICED, "success"] == is_answering[PRICED]
     assert billed.told("llm_fallbacks_total", "to_model") == {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.in_process_studio import matching_answer
-from tests.support.openai_server import Answer, Asked, OpenAIServer, fails, sends, stalls
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, fails, sends, stalls
 from tests.support.studio import StudioProcess, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -58,7 +58,7 @@ def test_a_model_that_can_not_be_reached_fails_the_run_and_not_the_server(
     [sends(b"<html>Bad gateway</html>"), sends(b'{"choices": []}'), fails(500), fails(429, retry_after=0.1)],
     ids=["no json", "no choices", "server error", "rate limited"],
 )
-def test_rubbish_fails_the_run_with_a_reason(studio_on: Callable[[str], StudioProcess], answer: Answer) -> None:
+def test_rubbish_fails_the_run_with_a_reason(studio_on: Callable[[str], StudioProcess], answer: Reply) -> None:
     with OpenAIServer(answer) as server, studio_on(server.base_url) as studio:
         run = studio.ended(studio.submit("product_content"))
         assert run["status"] == "failed"
@@ -72,7 +72,7 @@ def test_rubbish_fails_the_run_with_a_reason(studio_on: Callable[[str], StudioPr
 def test_a_run_cancelled_half_way_stops_its_model_call(studio_on: Callable[[str], StudioProcess]) -> None:
     with OpenAIServer(stalls()) as server, studio_on(server.base_url) as studio:
         run_id = studio.submit("product_content")
-        until(lambda: server.asked)
+        until(lambda: server.requests)
         assert studio.total("active_workflows", workflow_type="product_content") == 1
         studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run_id)
         until(lambda: server.tally.disconnects == 1)
@@ -85,9 +85,9 @@ def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Calla
     """The tokens stored of a run that two processes performed are those that the model server counted."""
     asked_before = []
 
-    def first_then_stall(asked: Asked) -> Answer:
-        asked_before.append(asked)
-        return matching_answer(asked) if len(asked_before) == 1 else stalls()
+    def first_then_stall(request: ChatRequest) -> Reply:
+        asked_before.append(request)
+        return matching_answer(request) if len(asked_before) == 1 else stalls()
 
     with OpenAIServer(first_then_stall) as server:
         with studio_on(server.base_url) as first:

@@ -13,8 +13,8 @@ from .wait import until
 
 
 @asynccontextmanager
-async def served(app: Any, **config: Any) -> AsyncIterator[str]:
-    """Serve ``app`` while the block runs; gives its address, such as ``http://127.0.0.1:40123``."""
+async def running_server(app: Any, **config: Any) -> AsyncIterator[str]:
+    """Serve ``app`` while the block runs; yield its URL, such as ``http://127.0.0.1:40123``."""
     settings: dict[str, Any] = {"port": 0, "lifespan": "off", "ws": "none", "log_level": "critical", **config}
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=5, **settings))
     serving = asyncio.create_task(server.serve())

@@ -26,21 +26,21 @@ from events import (
     workflow_resumed,
     workflow_started,
 )
-from tests.support.openai_server import Answer, Asked, calls, says
+from tests.support.openai_server import ChatRequest, Reply, calls_tool, says
 
 NewSettings = Callable[..., Settings]
 
 BRIEF = {"product": "wireless earbuds", "features": ["noise cancelling"], "audience": "commuters"}
 
 
-def matching_answer(asked: Asked) -> Answer:
+def matching_answer(request: ChatRequest) -> Reply:
     """Answer a request in the form that it wants: a text, or something that fits its schema."""
-    wanted = asked.body.get("response_format") or {}
+    wanted = request.body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
         return says(json.dumps(example_of_schema(wanted["json_schema"]["schema"])))
-    if asked.body.get("tool_choice") == "required":
-        [*_, tool] = asked.body["tools"]
-        return calls(tool["function"]["name"], example_of_schema(tool["function"]["parameters"]))
+    if request.body.get("tool_choice") == "required":
+        [*_, tool] = request.body["tools"]
+        return calls_tool(tool["function"]["name"], example_of_schema(tool["function"]["parameters"]))
     return says("Hear the music, not the train.")
 
 
@@ -63,13 +63,13 @@ def example_of_schema(schema: dict[str, Any]) -> Any:
     return fill(schema)
 
 
-def answers_in_order(*answers: Answer | None) -> Callable[[Asked], Answer]:
+def answers_in_order(*answers: Reply | None) -> Callable[[ChatRequest], Reply]:
     """Answer one request after the other as recorded; None, and everything after the last, as matching_answer it."""
     waiting = list(answers)
 
-    def choose(asked: Asked) -> Answer:
+    def choose(request: ChatRequest) -> Reply:
         recorded = waiting.pop(0) if waiting else None
-        return matching_answer(asked) if recorded is None else recorded
+        return matching_answer(request) if recorded is None else recorded
 
     return choose
 

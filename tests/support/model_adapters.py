@@ -1,4 +1,4 @@
-"""Each provider's real SDK adapter, asking a loopback server of ours."""
+"""The models of each provider, with the provider's real SDK, in front of a loopback server of the tests."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ PROVIDERS = tuple(SERVERS)
 
 
 def model_at(provider: str, server: Any, client: Any) -> Model:
-    """Make a provider's model at a server, over an HTTP client of the test's."""
+    """Return a provider's model that sends its requests to ``server`` through the HTTP client ``client``."""
     match provider:
         case "openai":
-            made = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
-            return OpenAIChatModel("gpt-4o-mini", provider=made)
+            openai = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            return OpenAIChatModel("gpt-4o-mini", provider=openai)
         case "anthropic":
-            with_key = AnthropicProvider(base_url=server.address, api_key="none", http_client=client)
-            return AnthropicModel("claude-haiku-4-5", provider=with_key)
+            anthropic = AnthropicProvider(base_url=server.address, api_key="none", http_client=client)
+            return AnthropicModel("claude-haiku-4-5", provider=anthropic)
         case "gemini":
             google = GoogleProvider(base_url=server.address, api_key="none", http_client=client)
             return GoogleModel("gemini-2.5-flash", provider=google)

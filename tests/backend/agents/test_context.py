@@ -60,7 +60,7 @@ async def let(llm: LLM, features: tuple[str, ...], window: int | None) -> tuple[
 async def test_tokens_are_those_that_the_model_counted(llm: LLM, server: OpenAIServer) -> None:
     server.behaviour = says(usage=Usage(prompt=120, completion=9))
     context, cuts = await let(llm, FEATURES, 4096)
-    assert context.size == sum(size(message["content"]) for message in server.asked[0].messages)
+    assert context.size == sum(size(message["content"]) for message in server.requests[0].messages)
     assert (context.tokens, context.window, context.utilization) == (120, 4096, 120 / 4096)
     assert cuts == []
 
@@ -70,7 +70,7 @@ async def test_without_usage_tokens_are_estimated_and_without_a_window_there_is_
 ) -> None:
     server.behaviour = says(usage=None)
     context, _ = await let(llm, FEATURES, None)
-    sent = "".join(message["content"] for message in server.asked[0].messages)
+    sent = "".join(message["content"] for message in server.requests[0].messages)
     assert (context.tokens, context.window, context.utilization) == (estimate(sent), None, None)
 
 
@@ -93,7 +93,7 @@ async def test_a_provider_that_cuts_a_prompt_and_says_nothing_is_told(llm: LLM, 
     server.behaviour = says(usage=Usage(prompt=260, completion=9))
     context, [cut] = await let(llm, LONG, 16_000)
     assert (cut.reason, cut.dropped) == ("provider_silent", None)
-    assert context.tokens == estimate("".join(message["content"] for message in server.asked[0].messages))
+    assert context.tokens == estimate("".join(message["content"] for message in server.requests[0].messages))
 
 
 async def test_a_prompt_that_is_refused_for_its_length_is_told(llm: LLM, server: OpenAIServer) -> None:
@@ -108,7 +108,7 @@ async def test_a_second_call_of_an_execution_is_no_second_context(llm: LLM, serv
     """An answer that does not fit is asked for again, with more in the prompt than the context."""
     server.behaviour = [says("", usage=Usage(50, 1)), says("Hear.", usage=Usage(90, 1))]
     context, _ = await let(llm, FEATURES, 4096)
-    assert (len(server.asked), context.tokens) == (2, 50)
+    assert (len(server.requests), context.tokens) == (2, 50)
 
 
 def test_an_estimate_counts_letters_not_bytes() -> None:

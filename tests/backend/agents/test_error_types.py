@@ -13,7 +13,7 @@ from app.agents.error_types import cause
 from app.llm.factory import open_model
 from app.settings import Settings
 from events import AgentFinished, agent_finished
-from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
+from tests.support.openai_server import OpenAIServer, Reply, Usage, calls_tool, fails, says, sends, stalls
 from tests.support.wait import until
 
 BRIEF = Assignment("Acme Audio", "earbuds", (), "commuters", "Write the copy.")
@@ -72,11 +72,11 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
         (sends(b"<html>rubbish</html>"), "invalid_response"),
         (sends(b"{}"), "invalid_response"),
         (says("", usage=Usage(1, 1)), "invalid_response"),
-        (calls("no_such_tool", {}), "invalid_response"),
+        (calls_tool("no_such_tool", {}), "invalid_response"),
         (says("Hear.", break_after=20), "connection"),
     ],
 )
-async def test_a_failure_of_the_model_is_counted_by_its_cause(answer: Answer, word: str) -> None:
+async def test_a_failure_of_the_model_is_counted_by_its_cause(answer: Reply, word: str) -> None:
     with OpenAIServer(answer) as server:
         event = await ended(server.base_url)
     assert (event.status, event.error_type) == ("error", word)
@@ -102,7 +102,7 @@ async def test_time_that_ran_out_and_a_cancellation_are_causes_of_their_own() ->
 
 
 async def test_of_a_chain_of_models_the_last_ones_cause_counts() -> None:
-    with OpenAIServer(lambda asked: fails(500 if asked.model == "scripted" else 401)) as server:
+    with OpenAIServer(lambda request: fails(500 if request.model == "scripted" else 401)) as server:
         event = await ended(server.base_url, llm_fallbacks="openai:another")
     assert (event.status, event.error_type) == ("error", "auth")
 

@@ -29,7 +29,7 @@ from events import (
     llm_called,
     tool_called,
 )
-from tests.support.openai_server import Answer, Asked, OpenAIServer, Usage, calls, fails, says, sends, stalls
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, calls_tool, fails, says, sends, stalls
 from tests.support.wait import until
 
 SECRET = "sk-a-key-that-nobody-may-see"
@@ -100,9 +100,9 @@ def costs(spent: Spent | Execution | AgentFailed) -> tuple[int, int, int]:
     return spent.llm_calls, spent.prompt_tokens, spent.completion_tokens
 
 
-def reviews(verdict: str) -> Callable[[Asked], Answer]:
+def reviews(verdict: str) -> Callable[[ChatRequest], Reply]:
     """Answer a reviewer by its output tool."""
-    return lambda asked: calls(asked.body["tools"][-1]["function"]["name"], {"verdict": verdict})
+    return lambda request: calls_tool(request.body["tools"][-1]["function"]["name"], {"verdict": verdict})
 
 
 async def test_an_agent_answers_with_the_models_text(llm: LLM, server: OpenAIServer) -> None:
@@ -125,7 +125,7 @@ async def test_brief_lookups_and_earlier_steps_are_in_the_prompt(llm: LLM, serve
         model=llm.model,
         library=Shelf(),
     )
-    [instructions, prompt] = [message["content"] for message in server.asked[0].messages]
+    [instructions, prompt] = [message["content"] for message in server.requests[0].messages]
     assert instructions == AGENTS["copywriter"].instructions
     assert prompt == (
         "Task: Write the copy.\n"
@@ -151,7 +151,7 @@ async def test_the_context_told_is_what_the_model_server_received(
         server.behaviour = reviews("approved")
     assignment = Assignment("Acme Audio", product, ("small",), "commuters", "Do it.")
     await execute(agent_name, assignment, model=llm.model, library=Shelf())
-    received = sum(len(message["content"].encode()) for message in server.asked[0].messages)
+    received = sum(len(message["content"].encode()) for message in server.requests[0].messages)
     assert [(context.size, context.agent_name) for context in told.contexts] == [(received, agent_name)]
 
 
@@ -168,10 +168,10 @@ async def test_the_tools_of_the_plan_are_told_with_their_agent_and_duration(llm:
 async def test_a_model_that_calls_tools_is_offered_them_and_its_calls_are_told(
     llm: LLM, server: OpenAIServer, told: Told
 ) -> None:
-    server.behaviour = [calls("brand_facts", {}, usage=Usage(20, 5)), says("Warm silence.", usage=Usage(40, 3))]
+    server.behaviour = [calls_tool("brand_facts", {}, usage=Usage(20, 5)), says("Warm silence.", usage=Usage(40, 3))]
     execution = await execute("copywriter", BRIEF, model=llm.model, library=Shelf())
-    offered = {tool["function"]["name"] for tool in server.asked[0].body["tools"]}
-    answered = [message for message in server.asked[1].messages if message["role"] == "tool"]
+    offered = {tool["function"]["name"] for tool in server.requests[0].body["tools"]}
+    answered = [message for message in server.requests[1].messages if message["role"] == "tool"]
     assert offered == {"brand_facts", "earlier_copy"}
     assert "quiet since 1990" in answered[0]["content"]
     assert [tool.tool_name for tool in told.tools] == ["brand_facts", "earlier_copy", "brand_facts"]
@@ -180,7 +180,7 @@ async def test_a_model_that_calls_tools_is_offered_them_and_its_calls_are_told(
 
 
 async def test_a_model_that_goes_on_calling_tools_is_stopped(llm: LLM, server: OpenAIServer, told: Told) -> None:
-    server.behaviour = calls("brand_facts", {})
+    server.behaviour = calls_tool("brand_facts", {})
     with pytest.raises(AgentFailed, match="goes on calling tools") as failure:
         await execute("copywriter", BRIEF, model=llm.model, library=Shelf())
     assert costs(failure.value) == told.spent()
@@ -190,8 +190,8 @@ async def test_a_model_that_goes_on_calling_tools_is_stopped(llm: LLM, server: O
 async def test_an_answer_that_does_not_fit_is_asked_for_again_and_paid_for(
     llm: LLM, server: OpenAIServer, told: Told
 ) -> None:
-    def improve(asked: Asked) -> Answer:
-        return reviews("wonderful" if server.tally.requests < 2 else "approved")(asked)
+    def improve(request: ChatRequest) -> Reply:
+        return reviews("wonderful" if server.tally.requests < 2 else "approved")(request)
 
     server.behaviour = improve
     execution = await execute("reviewer", REVIEW, model=llm.model, library=Shelf())
@@ -226,7 +226,7 @@ async def test_a_model_that_fails_is_named_with_the_cause_and_nothing_else(
     told: Told,
     *,
     caplog: pytest.LogCaptureFixture,
-    answer: Answer,
+    answer: Reply,
     reason: str,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -271,8 +271,8 @@ async def test_a_model_that_does_not_answer_in_time_is_told_as_a_timeout(server:
 
 
 async def test_a_cancelled_agent_hangs_up_and_its_cost_is_known(llm: LLM, server: OpenAIServer, told: Told) -> None:
-    server.behaviour = lambda asked: (
-        stalls() if len(asked.messages) > 2 else calls("brand_facts", {}, usage=Usage(20, 5))
+    server.behaviour = lambda request: (
+        stalls() if len(request.messages) > 2 else calls_tool("brand_facts", {}, usage=Usage(20, 5))
     )
     spent = Spent()
     task = asyncio.create_task(execute("copywriter", BRIEF, model=llm.model, library=Shelf(), usage=spent))
@@ -363,7 +363,7 @@ async def test_a_server_of_ones_own_is_asked_at_its_address(server: OpenAIServer
         assert (await execute("editor", BRIEF, model=llm.model, library=Shelf())).llm_calls == 1
         await llm.check()
         await llm.close()
-    assert [asked.model for asked in server.asked] == [llm.name, llm.name]
+    assert [request.model for request in server.requests] == [llm.name, llm.name]
 
 
 async def test_a_check_asks_the_server_for_no_tokens_and_holds_for_some_seconds(llm: LLM, server: OpenAIServer) -> None:

@@ -16,7 +16,7 @@ from app.llm.factory import open_model
 from app.settings import Settings
 from events import LLMAttempted, agent_finished, llm_attempted, llm_called
 from metrics import CATALOGUE, subscribe
-from tests.support.openai_server import Answer, Asked, OpenAIServer, Usage, completion, fails, says, sends, stalls
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, completion, fails, says, sends, stalls
 
 pytestmark = pytest.mark.slow
 
@@ -103,8 +103,8 @@ async def test_a_models_time_is_for_all_its_attempts(
     fallbacks: str | None, server: OpenAIServer, attempts: list[LLMAttempted]
 ) -> None:
     """The retry that time ran out for is told as a timeout, not as a caller who left."""
-    server.behaviour = lambda asked: (
-        says() if asked.model == "gpt-4o" else fails(503, retry_after=1) if server.tally.requests == 0 else stalls()
+    server.behaviour = lambda request: (
+        says() if request.model == "gpt-4o" else fails(503, retry_after=1) if server.tally.requests == 0 else stalls()
     )
     with llm_called.captured() as calls, suppress(AgentFailed):
         await ask(server, llm_retries=2, llm_timeout=2, llm_fallbacks=fallbacks)
@@ -144,9 +144,9 @@ async def test_retries_end(server: OpenAIServer, read: Read) -> None:
     ids=["5xx", "stalls", "rubbish", "no key"],
 )
 async def test_the_next_model_of_the_chain_answers(
-    failing: Answer, reason: str, server: OpenAIServer, read: Read
+    failing: Reply, reason: str, server: OpenAIServer, read: Read
 ) -> None:
-    server.behaviour = lambda asked: failing if asked.model == "gpt-4o-mini" else says()
+    server.behaviour = lambda request: failing if request.model == "gpt-4o-mini" else says()
     await ask(server, llm_fallbacks="openai:gpt-4o, openai:gpt-4.1", llm_timeout=0.5)
     fell = {"from_model": "gpt-4o-mini", "to_model": "gpt-4o", "reason": reason}
     assert read("llm_fallbacks_total", **fell) == 1
@@ -156,7 +156,7 @@ async def test_the_next_model_of_the_chain_answers(
 
 
 async def test_a_chain_that_fails_says_what_the_last_model_said(server: OpenAIServer, read: Read) -> None:
-    server.behaviour = lambda asked: fails(500 if asked.model == "gpt-4o-mini" else 401)
+    server.behaviour = lambda request: fails(500 if request.model == "gpt-4o-mini" else 401)
     with pytest.raises(AgentFailed, match="refuses the studio's key"):
         await ask(server, llm_fallbacks="openai:gpt-4o")
     assert read("llm_errors_total", model="gpt-4o", error_type="auth") == 1
@@ -190,11 +190,11 @@ async def test_a_model_at_home_costs_nothing_on_purpose(server: OpenAIServer, re
     ("text", "reason"), [("Fine, I approve.", "invalid_json"), ('{"verdict": "splendid"}', "schema_mismatch")]
 )
 async def test_answers_in_another_form_are_counted(text: str, reason: str, server: OpenAIServer, read: Read) -> None:
-    def answer(asked: Asked) -> Answer:
-        tool = asked.body["tools"][-1]["function"]["name"]
+    def answer(request: ChatRequest) -> Reply:
+        tool = request.body["tools"][-1]["function"]["name"]
         return says(json.dumps({"tool": tool}), usage=Usage()) if not tool else wrong(tool)
 
-    def wrong(tool: str) -> Answer:
+    def wrong(tool: str) -> Reply:
         body = completion(says("", tool_calls=((tool, {}),), model="gpt-4o-mini"), 1)
         body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = text
         return sends(json.dumps(body).encode())

@@ -25,7 +25,7 @@ from app.llm.retries import RetryingModel
 from events.bridges.pydantic_ai import instrument, record_response_headers
 from metrics import CATALOGUE, subscribe
 from tests.support.model_adapters import SERVERS, model_at
-from tests.support.openai_server import Answer, Behaviour, Usage, fails, says, sends
+from tests.support.openai_server import Behaviour, Reply, Usage, fails, says, sends
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ LIMIT = 10.0
 
 FULL = Usage(prompt=1000, completion=200, cached=600)
 # fmt: off
-REFUSALS: dict[str, dict[str, Answer]] = {
+REFUSALS: dict[str, dict[str, Reply]] = {
     "openai": {
         "429": fails(429, "Rate limit reached", retry_after=1, type="requests", code="rate_limit_exceeded"),
         "5xx": fails(500, "The server had an error", type="server_error"),
@@ -73,8 +73,8 @@ LIMITS: dict[str, dict[str, str]] = {
 }
 
 
-def told_to_wait(answer: Answer) -> Answer:
-    return Answer(
+def told_to_wait(answer: Reply) -> Reply:
+    return Reply(
         status=answer.status,
         usage=None,
         body=answer.body,

@@ -150,7 +150,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(
 
         began = scraped(studio.url)["process_start_time_seconds",]
         held = Event()
-        model.behaviour = lambda asked: replace(matching_answer(asked), once=held)
+        model.behaviour = lambda request: replace(matching_answer(request), wait_for=held)
         with scraping(studio.url) as seen:
             runs += [studio.submit("brand_identity", brand=f"Brand {number}") for number in range(4)]
             until(lambda: active() == 4, within=60)  # one in each

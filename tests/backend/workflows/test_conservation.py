@@ -177,8 +177,8 @@ async def test_what_a_run_spent_is_useful_unless_its_reviewer_rejects_the_work(
 def reviewed(verdict: str) -> Callable[[Any], Any]:
     """Answer each request in its own form, and reviewers with this verdict."""
 
-    def choose(asked: Any) -> Any:
-        answer = matching_answer(asked)
+    def choose(request: Any) -> Any:
+        answer = matching_answer(request)
         if not answer.tool_calls:
             return answer
         [(name, _)] = answer.tool_calls

@@ -12,14 +12,14 @@ from app.database import Base
 from events import agent_run, connection_released
 from events.bridges.sqlalchemy import instrument
 from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_answer, running_studio
-from tests.support.openai_server import Answer, Asked, OpenAIServer
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply
 
 THINKING = 0.4  # seconds that a model call takes here
 
 
-def thinks(asked: Asked) -> Answer:
+def thinks(request: ChatRequest) -> Reply:
     """Take the time of a model."""
-    return replace(matching_answer(asked), delay=THINKING)
+    return replace(matching_answer(request), delay=THINKING)
 
 
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])

@@ -209,7 +209,7 @@ async def test_runs_balance_however_often_the_studio_restarts(
 ) -> None:
     """Whatever moment a stop interrupts, nothing is lost, done twice, or recorded twice."""
     dice = random.Random(4)
-    model.behaviour = lambda asked: replace(matching_answer(asked), delay=0.05)
+    model.behaviour = lambda request: replace(matching_answer(request), delay=0.05)
     kinds = ("campaign", "product_content", "content_review")
     run_ids: list[str] = []
     for _ in range(8):

@@ -23,7 +23,7 @@ from app.workflows.service import WorkflowService
 from events.bridges.pydantic_ai import instrument
 from metrics import CATALOGUE, subscribe
 from tests.support.in_process_studio import InProcessStudio, NewSettings, RecordedEvents, matching_answer
-from tests.support.openai_server import Answer, Asked, OpenAIServer, Tally, fails, says, stalls
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Tally, fails, says, stalls
 from tests.support.samples import samples, summed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -57,22 +57,22 @@ def kind_of(text: str) -> str:
     return text.partition("Brand: ")[2].partition(" ")[0]
 
 
-def behaviour() -> Callable[[Asked], Answer]:
+def behaviour() -> Callable[[ChatRequest], Reply]:
     """Make what does as the kind of run wants, and fails the first request of those that are to be retried."""
     seen: set[str] = set()
 
-    def behave(asked: Asked) -> Answer:
-        prompt = asked.messages[-1]["content"]
+    def behave(request: ChatRequest) -> Reply:
+        prompt = request.messages[-1]["content"]
         brand = prompt.partition("Brand: ")[2].partition("\n")[0]
         if kind_of(prompt) == "retried" and brand not in seen:
             seen.add(brand)
             return fails(503)
-        return answer_to(kind_of(prompt), asked)
+        return answer_to(kind_of(prompt), request)
 
     return behave
 
 
-def answer_to(kind: str, asked: Asked) -> Answer:
+def answer_to(kind: str, request: ChatRequest) -> Reply:
     """Do what the kind of run wants."""
     match kind:
         case "broken":
@@ -86,7 +86,7 @@ def answer_to(kind: str, asked: Asked) -> Answer:
         case "streamed-leaving":
             return replace(says(), usage=None, break_after=3)
         case _:
-            return matching_answer(asked)
+            return matching_answer(request)
 
 
 class Streaming(WrapperModel):

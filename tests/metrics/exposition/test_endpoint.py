@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generat
 
 from events import MetricsRendered, metrics_rendered
 from metrics import Endpoint, Subscription
-from tests.support.asgi_server import served
+from tests.support.asgi_server import running_server
 from tests.support.samples import Read
 from tests.support.wait import until
 
@@ -31,7 +31,7 @@ def counted(registry: CollectorRegistry) -> CollectorRegistry:
 @pytest.fixture
 async def client(counted: CollectorRegistry) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        served(Endpoint(counted, path="/metrics"), lifespan="on") as url,
+        running_server(Endpoint(counted, path="/metrics"), lifespan="on") as url,
         httpx.AsyncClient(base_url=url) as made,
     ):
         yield made
@@ -176,7 +176,7 @@ async def test_a_large_answer_is_whole(registry: CollectorRegistry) -> None:
     gauge = Gauge("g", "h", ["k"], registry=registry)
     for number in range(20_000):
         gauge.labels(f"{number:060}").set(number)
-    async with served(Endpoint(registry)) as url, httpx.AsyncClient(base_url=url) as client:
+    async with running_server(Endpoint(registry)) as url, httpx.AsyncClient(base_url=url) as client:
         answer = await client.get("/", headers={"Accept-Encoding": "identity"})
     assert answer.content == generate_latest(registry)
     assert len(answer.content) > 5 * 256 * 1024

@@ -28,7 +28,7 @@ from metrics.multiprocess.file_layout import (
     text_offset,
 )
 from metrics.text_format.formats import OPENMETRICS
-from tests.support.asgi_server import served
+from tests.support.asgi_server import running_server
 from tests.support.counter_worker import WorkerProcess
 from tests.support.exemplar_worker import FIRST, NUMBERS, QUICK, SECOND, ExemplarWorker
 
@@ -121,7 +121,7 @@ async def test_a_scrape_over_http_shows_those_of_others(tmp_path: Path, here: Ex
     with ExemplarWorker(tmp_path) as alive:
         alive.give("alive", SECOND)
         here.give("here", QUICK)
-        async with served(Endpoint(here.registry, path="/metrics")) as url, httpx.AsyncClient() as client:
+        async with running_server(Endpoint(here.registry, path="/metrics")) as url, httpx.AsyncClient() as client:
             plain = await client.get(f"{url}/metrics")
             answer = await client.get(f"{url}/metrics", headers={"Accept": "application/openmetrics-text"})
     assert "trace_id" not in plain.text

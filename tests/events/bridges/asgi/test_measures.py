@@ -25,7 +25,7 @@ from events import HTTPRequestFinished
 from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import CATALOGUE, subscribe
 from tests.support.asgi_apps import BOTH_WAYS, ignore, inside, nothing, pass_on, studio
-from tests.support.asgi_server import served
+from tests.support.asgi_server import running_server
 from tests.support.wait import until
 
 Told = list[HTTPRequestFinished]
@@ -35,7 +35,7 @@ Told = list[HTTPRequestFinished]
 @BOTH_WAYS
 async def test_who_has_an_answer_finds_it_told(use: Any, files: Path, told: Told) -> None:
     """A client that reads its answer and then the metrics sees its own request: every time, on one connection."""
-    async with served(use(studio(files))) as address, httpx.AsyncClient(base_url=address) as client:
+    async with running_server(use(studio(files))) as address, httpx.AsyncClient(base_url=address) as client:
         for number in range(1, 51):
             await client.get("/items/1")
             assert len(told) == number
@@ -55,7 +55,7 @@ async def test_background_tasks_are_not_latency(told: Told) -> None:
         return PlainTextResponse("now", background=BackgroundTask(later))
 
     app = inside(Starlette(routes=[Route("/", answer)]))
-    async with served(app) as address, httpx.AsyncClient() as client:
+    async with running_server(app) as address, httpx.AsyncClient() as client:
         await client.get(address)
         assert [request.status_code for request in told] == [200]
         assert not done.is_set()
@@ -76,7 +76,7 @@ async def test_a_stream_lasts_until_its_last_chunk_and_answers_at_its_first(told
 
     app = inside(Starlette(routes=[Route("/", lambda _: StreamingResponse(body()))]))
     asked = perf_counter()
-    async with served(app) as address, httpx.AsyncClient() as client, client.stream("GET", address) as response:
+    async with running_server(app) as address, httpx.AsyncClient() as client, client.stream("GET", address) as response:
         chunks = response.aiter_raw()
         assert await anext(chunks) == b"first"
         answered = perf_counter()
@@ -110,7 +110,7 @@ async def test_an_answer_of_announced_length_is_no_stream(wrapped: bool, tmp_pat
     app = Starlette(routes=routes)
     if wrapped:
         app.add_middleware(BaseHTTPMiddleware, dispatch=pass_on)
-    async with served(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
         for number, path in enumerate(("/file", "/text", "/empty", "/moved") * 5, start=1):
             await client.get(path)
             assert len(told) == number
@@ -140,7 +140,7 @@ async def test_the_size_of_a_request_is_what_was_read_or_announced(told: Told) -
     async def unread() -> int:
         return 0
 
-    async with served(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
         for path in ("/read", "/unread"):
             await client.get(path)
             await client.post(path, content=b"x" * 1500)
@@ -152,7 +152,7 @@ async def test_the_size_of_a_request_is_what_was_read_or_announced(told: Told) -
 async def test_the_size_of_an_answer_is_what_went_out(told: Told) -> None:
     app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("x" * 100_000))])
     app.add_middleware(GZipMiddleware)
-    async with served(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
         compressed = await client.get("/")
         await client.get("/", headers={"Accept-Encoding": "identity"})
     assert [request.response_size for request in told] == [int(compressed.headers["content-length"]), 100_000]
@@ -190,7 +190,7 @@ async def test_requests_under_way_are_counted_until_their_answer_ends(told: Told
 
     app = inside(Starlette(routes=[Route("/", waits), Route("/stream", lambda _: StreamingResponse(stream()))]))
     assert active() == 0
-    async with served(app) as address, httpx.AsyncClient(base_url=address) as client:
+    async with running_server(app) as address, httpx.AsyncClient(base_url=address) as client:
         asked = [asyncio.create_task(client.get(path)) for path in ("/", "/stream", "/")]
         await until(lambda: active() == 3)
         released.set()
@@ -209,7 +209,7 @@ async def test_what_is_told_is_counted_and_streams_stand_apart(told: Told) -> No
     registry = CollectorRegistry()
     with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
         subscription.poll(read_in_flight)
-        async with served(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+        async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
             for path in ("/plain", "/stream", "/stream", "/nothing"):
                 await client.get(path)
 

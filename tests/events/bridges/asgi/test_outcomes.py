@@ -31,7 +31,7 @@ from tests.support.asgi_apps import (
     studio,
     ticks,
 )
-from tests.support.asgi_server import served
+from tests.support.asgi_server import running_server
 from tests.support.wait import until
 
 Told = list[HTTPRequestFinished]
@@ -208,7 +208,7 @@ async def test_a_client_that_leaves_during_the_body_is_a_499(use: Any, wrapped: 
     app.get("/ticks")(lambda: StreamingResponse(ticks()))
     if wrapped:
         app.add_middleware(BaseHTTPMiddleware, dispatch=pass_on)
-    async with served(use(app)) as address:
+    async with running_server(use(app)) as address:
         await ask_and_leave(address, "GET /ticks HTTP/1.1\nHost: x\n\n", wait_for=b"tick")
         await until(lambda: told)
     assert [(request.status_code, request.endpoint, request.outcome) for request in told] == [
@@ -260,7 +260,7 @@ async def test_a_client_that_leaves_before_the_answer_is_a_499(
     middleware of another's making, are asked, where the answer took long enough.
     """
     monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.0 if asked else 5.0)
-    async with served(patient(body_is_read=body_is_read, hidden=asked)) as address:
+    async with running_server(patient(body_is_read=body_is_read, hidden=asked)) as address:
         await ask_and_leave(address, request_text, wait_for=b"")
         await until(lambda: told)
     assert [(request.status_code, request.endpoint, request.outcome) for request in told] == [
@@ -295,7 +295,7 @@ async def test_asking_for_the_client_disturbs_nothing(
     for middleware in order:
         app.add_middleware(middleware, **({"dispatch": pass_on} if middleware is BaseHTTPMiddleware else {}))
     limits = httpx.Limits(max_connections=4)
-    async with served(app) as address, httpx.AsyncClient(base_url=address, limits=limits) as client:
+    async with running_server(app) as address, httpx.AsyncClient(base_url=address, limits=limits) as client:
         body = "x" * 300_000
         answers = await asyncio.gather(
             *(client.post("/read", content=body) for _ in range(10)),
@@ -357,7 +357,7 @@ async def test_a_client_that_waits_for_an_invitation_gets_none(told: Told, monke
     monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.0)
     app = FastAPI()
     app.post("/unread")(lambda: "unread")
-    async with served(inside(app)) as address:
+    async with running_server(inside(app)) as address:
         url = httpx.URL(address)
         reader, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")

@@ -20,7 +20,7 @@ from events import HTTPRequestFinished, WebsocketFinished
 from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import CATALOGUE, subscribe
 from tests.support.asgi_apps import ignore, inside, nothing
-from tests.support.asgi_server import served
+from tests.support.asgi_server import running_server
 from tests.support.wait import until
 
 Told = list[HTTPRequestFinished]
@@ -100,7 +100,7 @@ def address_of(http: str, path: str) -> str:
 @SERVERS
 async def test_a_session_is_told_when_the_client_closes_it(server: Any, sessions: Sessions, told: Told) -> None:
     """With its template, its messages in both directions and the code that it was closed with."""
-    async with served(inside(live()), ws=server) as http:
+    async with running_server(inside(live()), ws=server) as http:
         for path in ("/echo/1", "/api/routed/echo/2", "/star/me/echo/3"):
             async with connect(address_of(http, path)) as socket:
                 for text in ("one", "two"):
@@ -126,7 +126,7 @@ async def test_a_session_is_told_when_the_client_closes_it(server: Any, sessions
 async def test_a_session_that_the_application_ends_has_its_code(
     *, server: Any, endpoint: str, code: str, error: str, sessions: Sessions
 ) -> None:
-    async with served(inside(live()), ws=server) as http:
+    async with running_server(inside(live()), ws=server) as http:
         async with connect(address_of(http, f"/{endpoint}/1")) as socket:
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
@@ -142,7 +142,7 @@ async def test_a_session_that_the_application_ends_has_its_code(
 async def test_a_code_that_the_client_made_up_makes_no_series(
     *, server: Any, sent: int, told_as: str, sessions: Sessions
 ) -> None:
-    async with served(inside(live()), ws=server) as http:
+    async with running_server(inside(live()), ws=server) as http:
         socket = await connect(address_of(http, "/echo/1"))
         await socket.close(sent)
         await until(lambda: sessions)
@@ -152,7 +152,7 @@ async def test_a_code_that_the_client_made_up_makes_no_series(
 @SERVERS
 async def test_who_never_listens_is_still_told_why_the_client_left(server: Any, sessions: Sessions) -> None:
     """The application only sends, and the server says no more than that nobody is there."""
-    async with served(inside(live()), ws=server) as http:
+    async with running_server(inside(live()), ws=server) as http:
         socket = await connect(address_of(http, "/talks/1"))
         assert await socket.recv() == "tick"
         await socket.close(1001)
@@ -164,7 +164,7 @@ async def test_who_never_listens_is_still_told_why_the_client_left(server: Any, 
 
 @SERVERS
 async def test_a_connection_that_breaks_is_1006(server: Any, sessions: Sessions) -> None:
-    async with served(inside(live()), ws=server) as http:
+    async with running_server(inside(live()), ws=server) as http:
         socket = await connect(address_of(http, "/echo/1"))
         socket.transport.abort()
         await until(lambda: sessions)
@@ -184,7 +184,7 @@ async def test_a_connection_that_breaks_is_1006(server: Any, sessions: Sessions)
 async def test_a_refused_handshake_is_an_answered_request(
     *, server: Any, path: str, endpoint: str, code: int, outcome: str, error: str, sessions: Sessions, told: Told
 ) -> None:
-    async with served(inside(live()), ws=server) as http:
+    async with running_server(inside(live()), ws=server) as http:
         with pytest.raises(InvalidStatus) as refused:
             await connect(address_of(http, path))
         assert refused.value.response.status_code == code
@@ -255,7 +255,7 @@ async def test_open_sessions_are_counted(server: Any, sessions: Sessions) -> Non
 
     with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
         subscription.poll(read_in_flight)
-        async with served(inside(live()), ws=server) as http:
+        async with running_server(inside(live()), ws=server) as http:
             async with connect(address_of(http, "/echo/1")) as socket, connect(address_of(http, "/echo/2")):
                 await socket.send("one")
                 await socket.recv()
@@ -299,7 +299,7 @@ async def test_the_message_of_a_disconnect_reaches_the_application(sessions: Ses
             heard.append(left.code)
 
     app = Starlette(routes=[Mount("/", routes=[WebSocketRoute("/{key}", listens)])])
-    async with served(HTTPEventsMiddleware(app), ws="websockets-sansio") as http:
+    async with running_server(HTTPEventsMiddleware(app), ws="websockets-sansio") as http:
         socket = await connect(address_of(http, "/1"))
         await socket.close(1001)
         await until(lambda: heard)

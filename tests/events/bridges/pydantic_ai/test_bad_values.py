@@ -21,7 +21,7 @@ from events import llm_attempted, llm_called
 from events.bridges.pydantic_ai import instrument, record_response_headers
 from metrics import CATALOGUE, subscribe
 from tests.support.model_adapters import PROVIDERS, SERVERS, model_at
-from tests.support.openai_server import Answer, OpenAIServer, Usage, fails, says, sends
+from tests.support.openai_server import OpenAIServer, Reply, Usage, fails, says, sends
 from tests.support.samples import summed
 
 pytestmark = [
@@ -36,15 +36,15 @@ BAD = ["-5", "1e15", "1000000000000000", "1e400", "NaN", "-Infinity", '"many"', 
 ROWS = [row for row in CATALOGUE if row.name.startswith(("llm_", "label_", "dropped_", "receiver_"))]
 
 
-def body(server: OpenAIServer, provider: str, model: str = "told") -> Answer:
+def body(server: OpenAIServer, provider: str, model: str = "told") -> Reply:
     """Make the body of an answer with a bill, in the provider's format."""
     answer = says(usage=Usage(READ, WRITTEN), model=model)
     if provider == "anthropic":  # pydantic-ai asks it for a stream always
-        return sends("".join(server.frames(answer, 1, usage=True)).encode(), "text/event-stream")
-    return sends(json.dumps(server.whole(answer, 1)).encode())
+        return sends("".join(server.stream_events(answer, 1, usage=True)).encode(), "text/event-stream")
+    return sends(json.dumps(server.response_body(answer, 1)).encode())
 
 
-def replaced(answer: Answer, was: int, bad: str) -> Answer:
+def replaced(answer: Reply, was: int, bad: str) -> Reply:
     assert answer.body is not None
     assert str(was).encode() in answer.body
     return sends(answer.body.replace(str(was).encode(), bad.encode()), answer.headers["Content-Type"])
@@ -116,7 +116,7 @@ async def test_a_retry_after_that_can_not_be_stops_no_retry_and_no_count(
 ) -> None:
     """Either it is waited as if nothing had been said, or, where it asks for ages, the call fails at once."""
     refusal = fails(429)
-    limited = Answer(status=429, usage=None, body=refusal.body, headers={"Retry-After": header})
+    limited = Reply(status=429, usage=None, body=refusal.body, headers={"Retry-After": header})
     with OpenAIServer([limited, says()]) as server, llm_attempted.captured() as attempts:
         async with create_async_httpx2_client() as client:
             await ask(model_at("openai", server, client), retries=1)

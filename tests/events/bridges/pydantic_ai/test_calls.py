@@ -28,7 +28,7 @@ from events import LLMCalled
 from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.error_types import timed_out
 from events.bridges.pydantic_ai.usage import tokens
-from tests.support.openai_server import Answer, OpenAIServer, Usage, calls, fails, says, sends, stalls
+from tests.support.openai_server import OpenAIServer, Reply, Usage, calls_tool, fails, says, sends, stalls
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
@@ -128,7 +128,7 @@ async def test_tokens_that_nobody_counted_are_unknown_and_not_nought(
     ids=["429", "500", "cut JSON", "HTML", "no completion", "connection lost half-way"],
 )
 async def test_a_call_that_fails_is_told_as_an_error_by_its_class(
-    *, ask: Any, behaviour: Answer, error: str, server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
+    *, ask: Any, behaviour: Reply, error: str, server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]
 ) -> None:
     if ask is streamed and behaviour.status == 200 and behaviour.body is not None:
         error = "UnexpectedModelBehavior"  # an event stream that holds no event
@@ -150,7 +150,7 @@ async def test_a_limit_in_the_models_settings_is_told_as_a_timeout(
     ask: Any,
     setting: Any,
     error: type[Exception],
-    behaviour: Answer,
+    behaviour: Reply,
     server: OpenAIServer,
     model_of: ModelOf,
     told: list[LLMCalled],
@@ -324,14 +324,14 @@ async def test_each_request_of_an_agent_is_told(server: OpenAIServer, model_of: 
     def brand_facts(brand: str) -> str:
         return f"{brand} makes earbuds."
 
-    server.behaviour = [calls("brand_facts", {"brand": "Acme"}), says()]
+    server.behaviour = [calls_tool("brand_facts", {"brand": "Acme"}), says()]
     await agent.run("Say something.")
     assert len(told) == server.tally.requests == 2
 
     class Verdict(BaseModel):
         score: int
 
-    server.behaviour = [calls("final_result", {"score": "no"}), calls("final_result", {"score": 3})]
+    server.behaviour = [calls_tool("final_result", {"score": "no"}), calls_tool("final_result", {"score": 3})]
     judged = await Agent(instrument(model_of()), output_type=Verdict).run("Judge.")
     assert judged.output == Verdict(score=3)
     assert len(told) == server.tally.requests == 4
@@ -366,7 +366,7 @@ async def test_a_stream_read_elsewhere_belongs_to_where_it_was_opened(model_of: 
 
 
 async def test_calls_at_once_are_kept_apart(server: OpenAIServer, model_of: ModelOf, told: list[LLMCalled]) -> None:
-    server.behaviour = lambda asked: says(usage=Usage(prompt=int(asked.model), completion=1))
+    server.behaviour = lambda request: says(usage=Usage(prompt=int(request.model), completion=1))
 
     async def run(number: int) -> None:
         with events.agent_run(agent_name=f"agent {number}"):
@@ -391,7 +391,7 @@ async def test_neither_prompt_nor_output_nor_an_errors_message_is_told(
         else:
             async with agent.run_stream(SECRET) as run:
                 await run.get_output()
-    assert SECRET in str(server.asked)
+    assert SECRET in str(server.requests)
     assert len(told) == 1
     assert SECRET not in str(told)
 
@@ -403,8 +403,8 @@ async def test_a_failure_in_telling_never_reaches_the_caller(told: list[LLMCalle
     class Uncounted(WrapperModel):
         """Answers with something else than a usage where the usage belongs."""
 
-        async def request(self, *asked: Any) -> Any:
-            response = await super().request(*asked)
+        async def request(self, *request: Any) -> Any:
+            response = await super().request(*request)
             response.usage = cast(Any, None)
             return response
 
@@ -422,7 +422,7 @@ async def test_a_failure_in_telling_never_reaches_the_caller(told: list[LLMCalle
     assert response.text == "fine"
     assert [call.prompt_tokens for call in told] == [None, None]
     assert [(failure.signal, failure.receiver, failure.error) for failure in failed] == [
-        ("llm_called", "instrument", "AttributeError")
+        ("llm_called", "pydantic_ai", "AttributeError")
     ] * 2
 
 

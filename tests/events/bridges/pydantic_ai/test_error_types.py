@@ -17,7 +17,7 @@ from events import LLMCalled, llm_attempted, llm_called
 from events.bridges.pydantic_ai import instrument
 from events.bus.fields import ErrorType
 from tests.support.model_adapters import SERVERS, model_at
-from tests.support.openai_server import Answer, OpenAIServer, fails, says, sends, stalls
+from tests.support.openai_server import OpenAIServer, Reply, fails, says, sends, stalls
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
@@ -26,14 +26,14 @@ PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.
 VIDEO: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart(["See.", VideoUrl("http://127.0.0.1/film.mp4")])])]
 
 
-def anthropic(status: int, kind: str, message: str = "told to fail") -> Answer:
+def anthropic(status: int, kind: str, message: str = "told to fail") -> Reply:
     """Refuse as https://docs.anthropic.com/en/api/errors says."""
     return sends(
         json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode(), "application/json", status
     )
 
 
-def gemini(code: int, status: str, message: str = "told to fail") -> Answer:
+def gemini(code: int, status: str, message: str = "told to fail") -> Reply:
     """Refuse as https://ai.google.dev/gemini-api/docs/troubleshooting says."""
     return sends(
         json.dumps({"error": {"code": code, "message": message, "status": status}}).encode(), "application/json", code
@@ -41,7 +41,7 @@ def gemini(code: int, status: str, message: str = "told to fail") -> Answer:
 
 
 # fmt: off
-ANSWERS: tuple[tuple[str, Answer, ErrorType], ...] = (
+ANSWERS: tuple[tuple[str, Reply, ErrorType], ...] = (
     ("openai",    fails(401, "Incorrect API key provided", code="invalid_api_key"),                "auth"),
     ("openai",    fails(403, "Country, region, or territory not supported"),                      "auth"),
     ("openai",    fails(400, "Unsupported value: 'temperature'", type="invalid_request_error"),    "invalid_request"),
@@ -99,7 +99,7 @@ async def ask(provider: str, server: OpenAIServer, prompt: list[ModelMessage] = 
 @pytest.mark.parametrize(
     ("provider", "answer", "word"), ANSWERS, ids=[f"{who} {number}" for number, (who, _, _) in enumerate(ANSWERS)]
 )
-async def test_a_refusal_is_told_in_its_word(provider: str, answer: Answer, word: str, calls: list[LLMCalled]) -> None:
+async def test_a_refusal_is_told_in_its_word(provider: str, answer: Reply, word: str, calls: list[LLMCalled]) -> None:
     with SERVERS[provider]() as server, llm_attempted.captured() as attempts:
         server.behaviour = answer
         await ask(provider, server)

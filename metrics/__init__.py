@@ -10,8 +10,9 @@ or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and
 from . import buckets
 from .catalogue import CATALOGUE, DATABASE_DETAILS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNTED_SIGNALS
 from .diagnostics.lifespan import process_lifespan
-from .exposition.endpoint import Endpoint, ScrapeResponse, scrape
+from .exposition.endpoint import Endpoint
 from .exposition.render import render
+from .exposition.scrape import ScrapeResponse, scrape
 from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
 from .subscription.subscribe import Subscription, subscribe

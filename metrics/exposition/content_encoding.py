@@ -1,4 +1,7 @@
-"""How an answer is made smaller on its way: gzip, and zstd where Python or ``zstandard`` brings it."""
+"""The choice between gzip, zstd and no compression, by ``Accept-Encoding`` (RFC 9110, section 12.5.3), and the codecs.
+
+zstd is there on Python 3.14 or where ``zstandard`` is installed.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,40 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from .accept_header import parse_accept
+
 Compress = Callable[[bytes], bytes]
 
 
-def gzipped(body: bytes) -> bytes:
-    """Compress at level 1: the default, 9, takes 24 times as long for a quarter less."""
-    return gzip.compress(body, compresslevel=1, mtime=0)
+def choose_encoding(accept_encoding: str, available: tuple[str, ...]) -> str:
+    """Return the encoding that an ``Accept-Encoding`` header prefers; ``identity``, no compression, where none fits.
+
+    ``*`` stands for gzip, which every client can read; any other encoding has to be named.
+
+    Args:
+        accept_encoding: The header.
+        available: The encodings to choose from; among equal q-values the earlier one wins, and over ``identity``.
+    """
+    weights = {part.name: part.weight for part in reversed(list(parse_accept(accept_encoding)))}
+    if "*" in weights:
+        weights.setdefault("gzip", weights["*"])
+    best, choice = weights.get("identity", 0.0), "identity"
+    for encoding in reversed(available):
+        if (weight := weights.get(encoding, 0.0)) > 0 and weight >= best:
+            best, choice = weight, encoding
+    return choice
 
 
 @cache
 def compressors() -> dict[str, Compress]:
-    """Give what there is, by its name in HTTP, the preferred one first."""
+    """Return the available compressors by their name in HTTP, the preferred one first."""
     zstd = _zstd()
-    return {**({"zstd": zstd} if zstd else {}), "gzip": gzipped}
+    return {**({"zstd": zstd} if zstd else {}), "gzip": _gzip}
+
+
+def _gzip(body: bytes) -> bytes:
+    # Level 1: the default, 9, takes 24 times as long and saves a quarter of the size.
+    return gzip.compress(body, compresslevel=1, mtime=0)
 
 
 def _zstd() -> Compress | None:

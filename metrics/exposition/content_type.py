@@ -1,51 +1,39 @@
-"""What a scraper asks for in ``Accept`` and ``Accept-Encoding`` (RFC 9110, section 12.5).
+"""The choice of the format of a response, by ``Accept`` (RFC 9110, section 12.5.1).
 
-Nothing in a header fails: a part that can't be read counts as absent, and a scraper that refuses everything gets the
-default all the same, since numbers in the wrong format are more use than none.
+A scraper that refuses every format gets the default all the same: numbers in the wrong format are more use than none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Final, get_args
+from dataclasses import replace
+from typing import get_args
 
 from ..text_format.formats import OFFERED_FORMATS, TEXT, Escaping, Format
-
-_MOST_PARTS: Final = 64
-"""A header with more is not from a scraper; the rest of it is left unread."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    name: str
-    parameters: Mapping[str, str]
-    weight: float
-    place: int
+from .accept_header import AcceptPart, parse_accept
 
 
 def choose_format(accept: str) -> Format:
-    """Choose the format that suits an ``Accept`` header best.
+    """Return the offered format that an ``Accept`` header prefers; text 0.0.4 where it accepts none.
 
-    A format's weight is that of the range that names it most exactly. Among equal weights the exact range wins, then
-    the one that stands first.
+    The weight of a format is that of the range that matches it most exactly. Among equal weights the more exact match
+    wins, then the range that comes first in the header.
     """
     best: tuple[float, int, int] = (0.0, 0, 0)
-    chosen = TEXT
-    parts = list(_parts(accept))
+    choice = TEXT
+    parts = list(parse_accept(accept))
     for offered in OFFERED_FORMATS:
-        fitting = [(_exactness(part, offered), part) for part in parts]
-        exact, part = max(fitting, key=lambda pair: (pair[0], -pair[1].place), default=(0, None))
-        if part is None or not exact:
+        matches = [(_exactness(part, offered), part) for part in parts]
+        exactness, part = max(matches, key=lambda match: (match[0], -match[1].position), default=(0, None))
+        if part is None or not exactness:
             continue
-        rank = (part.weight, exact, -part.place)
+        rank = (part.weight, exactness, -part.position)
         if part.weight > 0 and rank > best:
-            best, chosen = rank, _escaped(offered, part)
-    return chosen
+            best, choice = rank, _with_escaping(offered, part)
+    return choice
 
 
-def _exactness(part: _Part, offered: Format) -> int:
+def _exactness(part: AcceptPart, offered: Format) -> int:
+    """Return how exactly a range names a format: 4 with its version, 3, 2 for ``type/*``, 1 for ``*/*``, 0 not."""
     kind = offered.media_type.partition("/")[0]
     if part.name == offered.media_type:
         version = part.parameters.get("version")
@@ -53,34 +41,9 @@ def _exactness(part: _Part, offered: Format) -> int:
     return {"*/*": 1, f"{kind}/*": 2}.get(part.name, 0)
 
 
-def _escaped(offered: Format, part: _Part) -> Format:
-    asked = part.parameters.get("escaping")
+def _with_escaping(offered: Format, part: AcceptPart) -> Format:
+    requested = part.parameters.get("escaping")
     for escaping in get_args(Escaping):
-        if escaping == asked and offered.supports_escaping:
+        if escaping == requested and offered.supports_escaping:
             return replace(offered, escaping=escaping)
     return offered
-
-
-def choose_encoding(accept_encoding: str, available: tuple[str, ...]) -> str:
-    """Choose among the encodings that there are, the preferred one first; ``identity`` suits where none does.
-
-    ``*`` stands for gzip, which everybody reads; anything else is named by who wants it.
-    """
-    weights = {part.name: part.weight for part in reversed(list(_parts(accept_encoding)))}
-    if "*" in weights:
-        weights.setdefault("gzip", weights["*"])
-    best, chosen = weights.get("identity", 0.0), "identity"
-    for encoding in reversed(available):
-        if (weight := weights.get(encoding, 0.0)) > 0 and weight >= best:
-            best, chosen = weight, encoding
-    return chosen
-
-
-def _parts(header: str) -> Iterator[_Part]:
-    for place, text in enumerate(header.split(",", _MOST_PARTS)[:_MOST_PARTS]):
-        name, *rest = text.lower().split(";")
-        given = {key.strip(): value.strip().strip('"') for key, _, value in (each.partition("=") for each in rest)}
-        with suppress(ValueError):
-            weight = float(given.get("q", "1"))
-            if 0 <= weight <= 1:  # a NaN is not
-                yield _Part(name.strip(), given, weight, place)

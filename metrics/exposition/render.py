@@ -1,7 +1,7 @@
-"""A registry as the bytes that a scraper reads: `render(registry)`, over twenty times faster than ``generate_latest``.
+"""Rendering of a registry as the text that a scraper reads, over twenty times faster than ``generate_latest``.
 
-What prometheus_client makes itself is written by `stock`, everything else from its ``collect()``. A collector that
-fails loses its own family; that is told as `collector_failed` and logged.
+prometheus_client's own instruments are rendered by `metrics.fastpath.write`, everything else from its ``collect()``. A
+collector that fails loses its own family alone: `collector_failed` is emitted and a line logged.
 """
 
 from __future__ import annotations
@@ -21,108 +21,114 @@ from events.bus.failures import error_location
 from events.bus.log_throttle import LogThrottle
 
 from ..fastpath import write
+from ..text_format.families import Block, render_family
 from ..text_format.formats import TEXT, Format
-from ..text_format.lines import Block, render_family
 
 log = logging.getLogger("metrics")
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedRegistry:
-    """A registry's text and how many samples are in it."""
+    """A registry's text and the number of samples in it."""
 
     body: bytes
     sample_count: int
 
 
-def render(registry: CollectorRegistry, form: Format = TEXT, names: Collection[str] | None = None) -> bytes:
-    """Write a registry in a text format; the default is what ``generate_latest`` writes, byte for byte.
+def render(registry: CollectorRegistry, text_format: Format = TEXT, names: Collection[str] | None = None) -> bytes:
+    """Return a registry's text; by default what ``generate_latest`` writes, byte for byte.
 
     It takes a third of a microsecond a sample and holds the interpreter meanwhile: in a thread beside an event loop
     call `render_with_count` with a `GilYielder`.
     """
-    return render_with_count(registry, form, names).body
+    return render_with_count(registry, text_format, names).body
 
 
 def render_with_count(
     registry: CollectorRegistry,
-    form: Format = TEXT,
+    text_format: Format = TEXT,
     names: Collection[str] | None = None,
-    breathe: Callable[[], object] | None = None,
+    after_block: Callable[[], object] | None = None,
 ) -> RenderedRegistry:
-    """Write a registry, and count its samples.
+    """Return a registry's text and the number of its samples.
 
     Args:
         registry: A registry, or anything with ``collect()``.
-        form: The format.
-        names: Keep these alone: samples by their names, or whole families by theirs.
-        breathe: Called after every block of some hundred samples.
+        text_format: The format.
+        names: If given, only samples of these names and families of these names are rendered.
+        after_block: Called after every block of some hundred samples.
     """
-    page = _Page(form, None if names is None else frozenset(names), breathe)
-    listed = write.collectors(registry)
-    if listed is None:  # whatever it is, it collects
-        page.collect("registry", registry)
+    renderer = _Renderer(text_format, None if names is None else frozenset(names), after_block)
+    collectors = write.collectors(registry)
+    if collectors is None:  # not a CollectorRegistry of the known kind, but it can be collected
+        renderer.collect("registry", registry)
     else:
-        if target := registry.get_target_info():
+        if target_info := registry.get_target_info():
             metric = Metric("target", "Target metadata", "info")
-            metric.add_sample("target_info", target, 1)
-            page.take(metric)
-        for collector, registered in listed:
-            page.add(collector, registered)
-    return page.end()
+            metric.add_sample("target_info", target_info, 1)
+            renderer.add_family(metric)
+        for collector, registered_names in collectors:
+            renderer.add_collector(collector, registered_names)
+    return renderer.finish()
 
 
 class GilYielder:
-    """Gives the interpreter away every millisecond, so that an event loop beside it never waits much longer.
+    """Releases the GIL every millisecond, so that an event loop in another thread never waits much longer.
 
-    Without it the loop waits for Python's switch interval, 5 ms, each time that it comes back from the system.
+    Without it the loop waits for Python's switch interval, 5 ms, each time that it returns from a system call.
+
+    Args:
+        interval: Seconds between two pauses.
+        pause: Seconds that a pause lasts.
     """
 
-    def __init__(self, every: float = 0.001, rest: float = 0.00005) -> None:
-        self._every = every
-        self._rest = rest
-        self._since = perf_counter()
+    def __init__(self, interval: float = 0.001, pause: float = 0.00005) -> None:
+        self._interval = interval
+        self._pause = pause
+        self._last_pause = perf_counter()
 
     def __call__(self) -> None:
-        """Rest, if it is time."""
-        if perf_counter() - self._since >= self._every:
-            sleep(self._rest)  # sleep(0) would often take the interpreter back before the loop's thread wakes up
-            self._since = perf_counter()
+        """Pause, if the interval has passed."""
+        if perf_counter() - self._last_pause >= self._interval:
+            sleep(self._pause)  # sleep(0) would often take the GIL back before the loop's thread wakes up
+            self._last_pause = perf_counter()
 
 
-class _Page:
-    """What is written so far; a family is on it as a whole or not at all."""
+class _Renderer:
+    """Collects the text of the families rendered so far; a family is in it as a whole or not at all."""
 
-    def __init__(self, form: Format, names: frozenset[str] | None, breathe: Callable[[], object] | None) -> None:
-        self._form = form
+    def __init__(
+        self, text_format: Format, names: frozenset[str] | None, after_block: Callable[[], object] | None
+    ) -> None:
+        self._format = text_format
         self._names = names
-        self._breathe = breathe
+        self._after_block = after_block
         self._parts: list[bytes] = []
-        self._series = 0
+        self._sample_count = 0
 
-    def add(self, collector: Any, registered: list[str]) -> None:
-        """Write what a collector has, as far as it is wanted."""
+    def add_collector(self, collector: Any, registered_names: list[str]) -> None:
+        """Render a collector, as far as its names are selected: by the fast path if it can, else by ``collect()``."""
         names = self._names
-        if names is not None and registered and names.isdisjoint(registered):
+        if names is not None and registered_names and names.isdisjoint(registered_names):
             return
-        name = registered[0] if registered else type(collector).__name__
+        name = registered_names[0] if registered_names else type(collector).__name__
         if names is None or name in names:
-            with suppress(Exception):  # it changed, or it fails: its public face will tell
-                if (blocks := write.blocks(collector, self._form)) is not None:
-                    self._write(blocks)
+            with suppress(Exception):  # it changed meanwhile, or it fails: collect() below will show which
+                if (blocks := write.blocks(collector, self._format)) is not None:
+                    self._append(blocks)
                     return
         self.collect(name, collector)
 
     def collect(self, name: str, collector: Any) -> None:
-        """Write what a collector tells of itself."""
+        """Render the families that a collector's ``collect()`` returns."""
         try:
             for metric in collector.collect():
-                self.take(metric)
+                self.add_family(metric)
         except Exception as error:
-            _tell(name, error)
+            _report_failure(name, error)
 
-    def take(self, metric: Metric) -> None:
-        """Write a family, or those of its samples that are wanted."""
+    def add_family(self, metric: Metric) -> None:
+        """Render a family, or those of its samples whose names are selected."""
         if self._names is not None and metric.name not in self._names:
             samples = [sample for sample in metric.samples if sample.name in self._names]
             if not samples:
@@ -130,33 +136,33 @@ class _Page:
             metric = copy(metric)
             metric.samples = samples
         try:
-            self._write(render_family(metric, self._form))
-        except Exception as error:  # a value that is no number, a label that is no text
-            _tell(metric.name, error)
+            self._append(render_family(metric, self._format))
+        except Exception as error:  # a value that is not a number, a label value whose str() fails
+            _report_failure(metric.name, error)
 
-    def _write(self, blocks: Iterator[Block]) -> None:
+    def _append(self, blocks: Iterator[Block]) -> None:
         parts = []
-        series = 0
+        sample_count = 0
         for text, samples in blocks:
             parts.append(text)
-            series += samples
-            if self._breathe is not None:
-                self._breathe()
+            sample_count += samples
+            if self._after_block is not None:
+                self._after_block()
         self._parts += parts
-        self._series += series
+        self._sample_count += sample_count
 
-    def end(self) -> RenderedRegistry:
-        """Give the whole page."""
-        if self._form.is_openmetrics:
+    def finish(self) -> RenderedRegistry:
+        """Return the complete text."""
+        if self._format.is_openmetrics:
             self._parts.append(b"# EOF\n")
-        return RenderedRegistry(b"".join(self._parts), self._series)
+        return RenderedRegistry(b"".join(self._parts), self._sample_count)
 
 
 _throttle = LogThrottle()
 
 
-def _tell(collector: str, error: Exception) -> None:
-    # As with receivers: the type and the place, since a message may quote what it was given.
+def _report_failure(collector: str, error: Exception) -> None:
+    # The type and the location alone, as for receivers, since a message may quote the values that it was given.
     if _throttle.is_due(collector):
         log.warning("%s: left out of /metrics, %s at %s", collector, type(error).__name__, error_location(error))
     collector_failed.emit(collector=collector, error=type(error).__name__)

@@ -20,17 +20,10 @@ import prometheus_client.metrics as client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 from prometheus_client.values import MutexValue
 
+from ..text_format.families import BLOCK_SIZE, Block, family_header, render_family
 from ..text_format.formats import OPENMETRICS, TEXT, Escaping, Format
 from ..text_format.line_cache import LinePrefixes, RenderedChildren
-from ..text_format.lines import (
-    BLOCK_SIZE,
-    Block,
-    exemplar_suffix,
-    family_header,
-    format_value,
-    format_values,
-    render_family,
-)
+from ..text_format.lines import exemplar_suffix, format_value, format_values
 from .self_test import self_test
 
 
@@ -50,7 +43,7 @@ def collectors(registry: object) -> list[tuple[Any, list[str]]] | None:
 
 
 def blocks(collector: Any, form: Format) -> Iterator[Block] | None:
-    """Write a collector's family as `lines.render_family` does; None where this module does not know how.
+    """Write a collector's family as `families.render_family` does; None where this module does not know how.
 
     What comes out is good only as a whole: the iterator raises where it meets something unusual.
     """

@@ -1,1 +1,1 @@
-"""The lines of the exposition formats: one sample's line, its escaping, the cache of what stands around its value."""
+"""The text exposition formats: families, their lines, the escaping of names, and the cache of rendered lines."""

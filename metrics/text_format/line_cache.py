@@ -1,6 +1,6 @@
-"""What is kept of a collector's children from one scrape to the next: all that stands around their values.
+"""The cache of a collector's rendered lines: all that surrounds the values of its children, from scrape to scrape.
 
-Nothing here looks into prometheus_client; `stock` does, and brings the children's values.
+Nothing here touches prometheus_client's private parts; `metrics.fastpath` does, and passes the children's values in.
 """
 
 from __future__ import annotations
@@ -10,70 +10,79 @@ from itertools import chain, compress, count
 from operator import is_not
 from typing import Any
 
+from .escaping import escape_label_name, escape_label_value
 from .formats import Escaping
-from .lines import escape_label_name, escape_label_value, format_values, line_frame
+from .lines import format_values, line_frame
 
 
 class LinePrefixes:
-    """Writes the lines of a child up to their values.
+    """Renders the lines of a child up to their values.
 
     Args:
-        names: The names of the labels.
-        samples: The name of each line's sample, and its own label (``le="0.5"``), if it has one.
-        escaping: What becomes of unusual names.
+        label_names: The names of the labels.
+        samples: The sample name of each line, and the line's own label (``le="0.5"``) or an empty string.
+        escaping: The escaping scheme of the names.
     """
 
-    def __init__(self, names: Sequence[str], samples: Iterable[tuple[str, str]], escaping: Escaping) -> None:
-        order = sorted(range(len(names)), key=names.__getitem__)
-        self._starts = [(place, f'{escape_label_name(names[place], escaping)}="') for place in order]
-        self._split = sum(name < "le" for name in names)  # how many stand before a bucket's own label
-        self._samples = [(*line_frame(name, bool(names or own), escaping), own) for name, own in samples]
+    def __init__(self, label_names: Sequence[str], samples: Iterable[tuple[str, str]], escaping: Escaping) -> None:
+        order = sorted(range(len(label_names)), key=label_names.__getitem__)
+        self._pair_starts = [(index, f'{escape_label_name(label_names[index], escaping)}="') for index in order]
+        self._split = sum(name < "le" for name in label_names)  # how many labels sort before a bucket's ``le``
+        self._frames = [(*line_frame(name, bool(label_names or own), escaping), own) for name, own in samples]
 
-    def __call__(self, values: tuple[str, ...]) -> list[str]:
-        """Give the lines of the child with these labels' values."""
-        pairs = [f'{start}{escape_label_value(values[place])}"' for place, start in self._starts]
+    def __call__(self, label_values: tuple[str, ...]) -> list[str]:
+        """Return the lines of the child with these label values, each up to the space before its value."""
+        pairs = [f'{start}{escape_label_value(label_values[index])}"' for index, start in self._pair_starts]
         before, after = pairs[: self._split], pairs[self._split :]
         return [
-            f"{start}{','.join((*before, own, *after) if own else pairs)}{end} " for start, end, own in self._samples
+            f"{start}{','.join((*before, own, *after) if own else pairs)}{end} " for start, end, own in self._frames
         ]
 
 
 class RenderedChildren:
-    """Some children of a collector, side by side: their lines with slots for values, and the values' texts.
+    """The rendered lines of some children of one collector: a template with a slot for each value.
 
-    It holds for exactly these children. Several threads may write at once, so texts are replaced and never changed.
+    It is valid for exactly these children. Several threads may render at once, so texts are replaced and never changed.
 
     Args:
-        children: The children, or nothing where a collector has one and that is itself.
-        lines: The lines of each child, up to their values.
-        created: A whole line for each child that tells when it was made.
-        beside: Whether that stands beside the child's others.
+        children: The children; empty where the collector has no labels and is its own only child.
+        prefixes: The lines of each child, up to their values.
+        created: The whole ``_created`` line of each child, or an empty string.
+        created_inline: Whether that line follows the child's other lines (OpenMetrics) or is part of a family of its
+            own (text).
     """
 
-    def __init__(self, children: list[Any], lines: Iterable[list[str]], created: list[str], beside: bool) -> None:
+    def __init__(
+        self, children: list[Any], prefixes: Iterable[list[str]], created: list[str], created_inline: bool
+    ) -> None:
         self.children = children
-        self.created_lines = b"" if beside else "".join(created).encode()
-        ends = [line.replace("%", "%%") if beside else "" for line in created]
-        starts = ("".join([f"{line.replace('%', '%%')}%s\n" for line in child]) for child in lines)
-        # Bytes, since filling them takes half the time that text takes.
+        self.created_lines = b"" if created_inline else "".join(created).encode()
+        ends = [line.replace("%", "%%") if created_inline else "" for line in created]
+        starts = ("".join([f"{line.replace('%', '%%')}%s\n" for line in child]) for child in prefixes)
+        # Bytes: formatting them takes half the time that formatting str takes.
         self._template = "".join(chain.from_iterable(zip(starts, ends, strict=True))).encode()
         self._columns: dict[int, tuple[list[Any], list[bytes]]] = {}
 
     def fill(self, slots: Iterable[bytes]) -> bytes:
-        """Write the children with these texts in their slots."""
+        """Return the children's lines with these texts as their values."""
         return self._template % tuple(slots)
 
-    def value_texts(self, column: int, amounts: list[Any]) -> list[bytes]:
-        """Write one value of each child; those that are the same objects as last time are still written."""
-        known, texts = self._columns.get(column) or ([None] * len(amounts), [b""] * len(amounts))
-        moved = list(compress(count(), map(is_not, known, amounts)))
-        if not moved:
+    def value_texts(self, column: int, values: list[Any]) -> list[bytes]:
+        """Return the text of one value of each child; a value that is the same object as last time is not formatted.
+
+        Args:
+            column: Which of a child's values these are.
+            values: One value for each child.
+        """
+        last_values, texts = self._columns.get(column) or ([None] * len(values), [b""] * len(values))
+        changed = list(compress(count(), map(is_not, last_values, values)))
+        if not changed:
             return texts
-        if len(moved) == len(amounts):
-            texts = format_values(amounts)
+        if len(changed) == len(values):
+            texts = format_values(values)
         else:
             texts = texts.copy()
-            for place, text in zip(moved, format_values([amounts[place] for place in moved]), strict=True):
-                texts[place] = text
-        self._columns[column] = amounts, texts
+            for index, text in zip(changed, format_values([values[index] for index in changed]), strict=True):
+                texts[index] = text
+        self._columns[column] = values, texts
         return texts

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.exposition.content_type import choose_encoding, choose_format
+from metrics.exposition.content_encoding import choose_encoding
+from metrics.exposition.content_type import choose_format
 from metrics.text_format.formats import OFFERED_FORMATS, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
 
 OM, UTF8 = "application/openmetrics-text", "allow-utf-8"

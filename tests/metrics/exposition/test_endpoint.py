@@ -186,7 +186,7 @@ async def test_a_failure_of_ours_is_500_and_says_nothing(monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise ValueError("a secret")
 
-    monkeypatch.setattr("metrics.exposition.endpoint.render_with_count", fail)
+    monkeypatch.setattr("metrics.exposition.scrape.render_with_count", fail)
     answer = await asked(Endpoint(only(1)))
     assert answer["status"] == 500
     assert b"secret" not in answer["body"]

@@ -1,0 +1,66 @@
+"""What a scraper gets for the headers that it sends: `scrape`, for whatever server answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry
+
+from events import metrics_rendered
+
+from ..text_format.formats import Format
+from .content_encoding import choose_encoding, compressors
+from .content_type import choose_format
+from .render import GilYielder, render_with_count
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeResponse:
+    """The rendered, compressed registry and the HTTP headers that describe it."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+def scrape(
+    registry: CollectorRegistry,
+    accept: str = "",
+    accept_encoding: str = "",
+    names: Collection[str] | None = None,
+) -> ScrapeResponse:
+    """Return the response to a scrape with these headers, and emit `metrics_rendered`.
+
+    Call it in a thread, not on an event loop. A header that cannot be parsed counts as absent: a scraper always gets
+    its numbers.
+
+    Args:
+        registry: The registry to render.
+        accept: The ``Accept`` header.
+        accept_encoding: The ``Accept-Encoding`` header.
+        names: If given, only samples and families of these names are rendered.
+    """
+    encoding = choose_encoding(accept_encoding, tuple(compressors()))
+    return render_response(registry, choose_format(accept), encoding, names)
+
+
+def render_response(
+    registry: CollectorRegistry, text_format: Format, encoding: str, names: Collection[str] | None
+) -> ScrapeResponse:
+    """Return the response in this format and encoding, and emit `metrics_rendered`."""
+    started = perf_counter()
+    rendered = render_with_count(registry, text_format, names, GilYielder())
+    body = rendered.body if encoding == "identity" else compressors()[encoding](rendered.body)
+    metrics_rendered.emit(
+        format="openmetrics" if text_format.is_openmetrics else "text",
+        encoding=cast(Any, encoding),
+        duration=perf_counter() - started,
+        size=len(body),
+        series=rendered.sample_count if names is None else None,
+    )
+    headers = {"Content-Type": text_format.content_type, "Vary": "Accept, Accept-Encoding", "Cache-Control": "no-store"}
+    if encoding != "identity":
+        headers["Content-Encoding"] = encoding
+    return ScrapeResponse(body, headers)

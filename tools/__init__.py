@@ -1,0 +1,1 @@
+"""Commands for those who work on this project; nothing here is shipped."""

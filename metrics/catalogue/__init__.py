@@ -56,7 +56,8 @@ from events.bus.signal import Signal
 from events.pipeline import FAULT_SIGNALS
 
 from .. import buckets
-from ..rows import AnySignal, counter, gauge, histogram, in_flight
+from ..event_fields import AnySignal
+from ..rows import counter, gauge, histogram, in_flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 
 from ..catalogue import LABEL_LIMITS, SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
-from ..rows import AnySignal, Metric
-from ..subscription.subscribe import declared
+from ..event_fields import AnySignal
+from ..rows import Metric
+from ..subscription.subscribe import declared_signals
 from .source_scan import scan_sources
 
 
@@ -51,7 +52,7 @@ def check(
     scan = scan_sources(sources)
     emitted = scan.emitted
     counted = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
-    expected = {signal.name for signal in (declared() if signals is None else signals)} | scan.declared
+    expected = {signal.name for signal in (declared_signals() if signals is None else signals)} | scan.declared
     explained = {signal.name for signal in uncounted}
     return [
         *(f"signal {name} is declared and emitted nowhere" for name in sorted(expected - emitted)),

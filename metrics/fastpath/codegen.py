@@ -1,7 +1,8 @@
-"""The code that moves all the numbers of one event: written for each shape of it, and compiled."""
+"""Generated code that updates everything that one event changes: written and compiled once for each shape of update."""
 
 from __future__ import annotations
 
+import linecache
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
@@ -12,90 +13,108 @@ from .lock import LOCK, release_if_held
 
 
 @cache
-def written_out(
-    ticks: int, stamps: int, amounts: tuple[tuple[str, bool], ...], named: tuple[str, ...] | None, *, mirrored: bool
+def generate_update_function(
+    counters: int,
+    timestamps: int,
+    amounts: tuple[tuple[str, bool], ...],
+    field_names: tuple[str, ...] | None = None,
+    *,
+    shared_cells: bool = False,
 ) -> Callable[..., Callable[[Any], None]]:
-    """Write the code that moves so many counters of events, times and amounts, and compile it.
+    """Return ``make_update``, whose keyword arguments are value objects, and which returns the update function.
 
-    Looping over them instead takes half as long again. Amounts come with the name of their field and with whether they
-    go into a histogram. For ``1, 1, (("duration", True),), None`` it is this function; where fields are named, ``move``
-    takes their values instead::
+    Code without loops: looping over the values takes half as long again. The source of each shape is registered with
+    `linecache`, so tracebacks and debuggers show its lines.
 
-        def make(refuse, tick0, stamp0, least0, limit0, total0, bounds0, buckets0):
-            def move(event):
-                odd = False
-                now = time()
-                try:
-                    acquire()
-                    tick0._value = tick0._value + 1.0
-                    stamp0._value = now
-                    amount = event.duration
-                    if amount is not None:
-                        try:
-                            if least0 <= amount < limit0:
-                                total0._value = total0._value + amount
-                                bucket = buckets0[bisect_left(bounds0, amount)]
-                                bucket._value = bucket._value + 1.0
-                            else:
-                                odd = True
-                        except Exception:
-                            odd = True
-                except BaseException:
-                    release_if_held()
-                    raise
-                release()
-                if odd:
-                    refuse(event)
-            return move
-
-    The lock is taken inside of ``try``: what a signal's handler raises may come as soon as ``acquire`` returns, or
-    while it waits. ``with`` takes twice as long.
+    Args:
+        counters: How many counters are incremented by one.
+        timestamps: How many gauges are set to the current time.
+        amounts: For each amount the name of its field, and whether it goes into a histogram.
+        field_names: None for an update function that takes the event; else it takes a tuple of the values of these.
+        shared_cells: The value objects are of class `SharedCell`, else they are prometheus_client's ``MutexValue``.
     """
-    place = "{0}._value = {0}._cells[{0}._at] = " if mirrored else "{0}._value = "
-    add = place + "{0}._value + {1}"
-    names = [*(f"tick{each}" for each in range(ticks)), *(f"stamp{each}" for each in range(stamps))]
-    told = (
-        {field: f"event.{field}" for field, _ in amounts}
-        if named is None
-        else {field: f"told{each}" for each, field in enumerate(named)}
-    )
-    lines = [add.format(name, "1.0") for name in names[:ticks]]
-    lines += [place.format(name) + "now" for name in names[ticks:]]
-    for each, (field, is_histogram) in enumerate(amounts):
-        names += [f"least{each}", f"limit{each}", f"total{each}"]
-        taking = [add.format(f"total{each}", "amount")]
+    file_name = shape_name(counters, timestamps, amounts, field_names, shared_cells=shared_cells)
+    lines = update_source(counters, timestamps, amounts, field_names, shared_cells=shared_cells)
+    source = "".join(f"{line}\n" for line in lines)
+    linecache.cache[file_name] = len(source), None, source.splitlines(keepends=True), file_name
+    scope: dict[str, Any] = {
+        "time": time,
+        "bisect_left": bisect_left,
+        "acquire": LOCK.acquire,
+        "release": LOCK.release,
+        "release_if_held": release_if_held,
+    }
+    exec(compile(source, file_name, "exec"), scope)  # noqa: S102  # made of names of fields and numbers alone
+    return scope["make_update"]  # type: ignore[no-any-return]  # the function above
+
+
+def shape_name(
+    counters: int,
+    timestamps: int,
+    amounts: tuple[tuple[str, bool], ...],
+    field_names: tuple[str, ...] | None,
+    *,
+    shared_cells: bool,
+) -> str:
+    """Return the file name that stands for a shape in tracebacks, another one for each."""
+    numbers = [(counters, "counter"), (timestamps, "timestamp")]
+    parts = [f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in numbers]
+    parts += [f"{field}:{'histogram' if is_histogram else 'counter'}" for field, is_histogram in amounts]
+    parts += [f"by values of ({', '.join(field_names)})"] if field_names is not None else []
+    parts += ["in shared cells"] if shared_cells else []
+    return f"<metrics update {', '.join(parts)}>"
+
+
+def update_source(
+    counters: int,
+    timestamps: int,
+    amounts: tuple[tuple[str, bool], ...],
+    field_names: tuple[str, ...] | None,
+    *,
+    shared_cells: bool,
+) -> list[str]:
+    """Return the lines of the source of ``make_update``; tests/metrics/fastpath/golden shows three of them.
+
+    The lock is acquired inside of ``try``: what a signal's handler raises may come as soon as ``acquire`` returns, or
+    while it waits. ``with`` takes twice as long. Amounts that are not of the exact types int and float, or not within
+    their limits, are left to ``update_unusual``, so one rule holds for all: `events.bus.numbers.drop_reason`.
+    """
+    assign = "{0}._value = {0}._cells[{0}._at] = " if shared_cells else "{0}._value = "
+    add = assign + "{0}._value + {1}"
+    parameters = [f"counter{i}" for i in range(counters)] + [f"timestamp{i}" for i in range(timestamps)]
+    updates = [add.format(name, "1.0") for name in parameters[:counters]]
+    updates += [assign.format(name) + "now" for name in parameters[counters:]]
+    for i, (field, is_histogram) in enumerate(amounts):
+        parameters += [f"minimum{i}", f"limit{i}", f"sum{i}"]
+        additions = [add.format(f"sum{i}", "amount")]
         if is_histogram:
-            names += [f"bounds{each}", f"buckets{each}"]
-            taking += [f"bucket = buckets{each}[bisect_left(bounds{each}, amount)]", add.format("bucket", "1.0")]
-        lines += [
-            f"amount = {told[field]}",
+            parameters += [f"bounds{i}", f"buckets{i}"]
+            additions += [f"bucket = buckets{i}[bisect_left(bounds{i}, amount)]", add.format("bucket", "1.0")]
+        updates += [
+            f"amount = event.{field}" if field_names is None else f"amount = value{field_names.index(field)}",
             "if amount is not None:",
-            "    try:",
-            f"        if least{each} <= amount < limit{each}:",
-            *(f"            {line}" for line in taking),
-            "        else:",
-            "            odd = True",
-            "    except Exception:",
-            "        odd = True",
+            f"    if (type(amount) is float or type(amount) is int) and minimum{i} <= amount < limit{i}:",
+            *(f"        {line}" for line in additions),
+            "    else:",
+            "        unusual = True",
         ]
-    source = [
-        f"def make(refuse, {', '.join(names)}):",
-        "    def move(event):",
-        *([] if named is None else [f"        [{', '.join(told.values())}] = event"]),
-        "        odd = False",
+    argument, unpacking = "event", []
+    if field_names is not None:
+        argument, unpacking = "values", [f"[{', '.join(f'value{i}' for i in range(len(field_names)))}] = values"]
+    return [
+        f"def make_update({', '.join(['update_unusual', *parameters])}):",
+        f"    def update({argument}):",
+        *(f"        {line}" for line in unpacking),
+        "        unusual = False",
         "        now = time()",
         "        try:",
         "            acquire()",
-        *(f"            {line}" for line in lines or ["pass"]),
+        *(f"            {line}" for line in updates or ["pass"]),
         "        except BaseException:",
         "            release_if_held()",
         "            raise",
         "        release()",
-        "        if odd:",
-        "            refuse(event)",
-        "    return move",
+        "        if unusual:",
+        f"            update_unusual({argument})",
+        "    return update",
     ]
-    lock = {"acquire": LOCK.acquire, "release": LOCK.release, "release_if_held": release_if_held}
-    made: dict[str, Any] = {"time": time, "bisect_left": bisect_left, **lock}
-    exec(compile("\n".join(source), "<moving>", "exec"), made)  # noqa: S102  # of names of fields and numbers alone
-    return made["make"]  # type: ignore[no-any-return]  # the function above

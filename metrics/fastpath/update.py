@@ -1,9 +1,9 @@
-"""Moves what stands inside prometheus_client's counters, histograms and gauges: all that one event moves, at once.
+"""Fast updates of the values inside prometheus_client's counters, histograms and gauges: all of one event's at once.
 
-``inc`` and ``observe`` take a lock for each number, ask whether the child may be moved at all, whether the amount is
-fit and whether there is an exemplar, and ``observe`` tries one bucket after another: most of what they cost. Here one
-lock stands for all that is moved, and what was looked at before is not asked again. `fast_update_works` tries that on
-the version at hand; where it does something else, the public way is taken.
+``inc`` and ``observe`` take a lock for each value, ask whether the child may be updated at all, whether the amount is
+valid and whether there is an exemplar, and ``observe`` tries one bucket after another: most of what they cost. Here one
+lock is held for all values, and what was checked when the plan was made is not checked again. `fast_update_works` is
+the self-test; where it fails, prometheus_client's public methods are called.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
@@ -11,151 +11,157 @@ the version at hand; where it does something else, the public way is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.values import MutexValue
 
+from events.bus.numbers import drop_reason
+
 from .children import values_of
-from .codegen import written_out
+from .codegen import generate_update_function
 from .lock import LOCK
+from .plan import AmountUpdate, ChildUpdate, UpdatePlan
 from .self_test import self_test
 
-Mover = Callable[..., None]
-"""Takes an event; or, where fields were named, the values of those."""
-
-Refuse = Callable[[Any, float, float, str], None]
+UpdateFn = Callable[..., None]
+"""Takes an event; or, where field names were given, a tuple of the values of those fields."""
 
 
 class SharedCell:
-    """A number that is kept twice: here, and in its place of some cells that others read."""
+    """A value that is held twice: in the object, and at its index of an array of doubles that other processes read."""
 
     __slots__ = ("_at", "_cells", "_value")
 
 
-class Take(NamedTuple):
-    """What adds an event's field to a counter or a histogram, if it is at least ``least`` and less than ``limit``."""
+def update_function(plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
+    """Return a function that updates a plan's counters, timestamps and amounts; gauges and spans are the caller's.
 
-    child: Any
-    field: str
-    least: float
-    limit: float
-    name: str
-
-
-class Moved(NamedTuple):
-    """What an event moves: counters that go up by one, gauges that are set to the time, and amounts."""
-
-    ticks: Sequence[tuple[Any, str]]
-    stamps: Sequence[tuple[Any, str]]
-    takes: Sequence[Take]
-    refuse: Refuse
-    """Called with an amount that is no number or not within its limits: these, and the name of the metric."""
-    failed: Callable[[str, Exception], None]
-    """Called with the name of a metric that could not be moved."""
+    It takes an event, or the values of the fields that are named.
+    """
+    children = [each.child for each in (*plan.counters, *plan.timestamps)] + [each.child for each in plan.amounts]
+    values = [value for child in children for value in values_of(child)]
+    types = {type(value) for value in values}
+    # The exact types alone: a subclass of theirs may do more.
+    shared = bool(types) and all(SharedCell in each.__bases__ for each in types)
+    if not fast_update_works() or not (shared or types <= {MutexValue}):
+        return public_update(plan, field_names)
+    for value in values:
+        value._lock = LOCK
+    return fast_update(plan, field_names, shared_cells=shared)
 
 
-def mover(moved: Moved, named: Sequence[str] | None = None) -> Mover:
-    """Give what moves everything by an event, or by the values of its fields that are named."""
-    children = [*(child for child, _ in (*moved.ticks, *moved.stamps)), *(take.child for take in moved.takes)]
-    numbers = [number for child in children for number in values_of(child)]
-    kinds = {type(number) for number in numbers}
-    # What is made of a class of theirs may do more.
-    mirrored = bool(kinds) and all(SharedCell in kind.__bases__ for kind in kinds)
-    if not fast_update_works() or not (mirrored or kinds <= {MutexValue}):
-        return public(moved, named)
-    for number in numbers:
-        number._lock = LOCK
-    return short(moved, named, mirrored=mirrored)
-
-
-def short(moved: Moved, named: Sequence[str] | None = None, *, mirrored: bool = False) -> Mover:
-    """Go around what prometheus_client asks."""
-    ticks, stamps = ([child._value for child, _ in each] for each in (moved.ticks, moved.stamps))
-    amounts = [(take.field, isinstance(take.child, Histogram)) for take in moved.takes]
-    told = None if named is None else tuple(named)
-    make = written_out(len(ticks), len(stamps), tuple(amounts), told, mirrored=mirrored)
-    return make(
-        by_values(lambda event: refuse_odd(event, moved), named), *ticks, *stamps, *chain(*map(parts_of, moved.takes))
+def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, shared_cells: bool = False) -> UpdateFn:
+    """Return generated code that writes to the children's values directly."""
+    make_update = generate_update_function(
+        len(plan.counters),
+        len(plan.timestamps),
+        tuple((each.field, isinstance(each.child, Histogram)) for each in plan.amounts),
+        None if field_names is None else tuple(field_names),
+        shared_cells=shared_cells,
     )
 
+    def update_unusual(event: Any) -> None:
+        # Those of these exact types are added already, if they are valid.
+        others = [each for each in plan.amounts if type(getattr(event, each.field)) not in (float, int)]
+        update_amounts(plan, event, others)
+        report_dropped(plan, event)
 
-def by_values(move: Mover, named: Sequence[str] | None) -> Mover:
-    """Make what takes an event take the values of the fields that are named, if any are."""
-    if named is None:
-        return move
-    return lambda values: move(SimpleNamespace(**dict(zip(named, values, strict=True))))
-
-
-def parts_of(take: Take) -> tuple[Any, ...]:
-    """Give what `written_out` names for an amount."""
-    if isinstance(take.child, Histogram):
-        return take.least, take.limit, take.child._sum, take.child._upper_bounds, take.child._buckets
-    return take.least, take.limit, take.child._value
+    return make_update(update_unusual=taking_values(update_unusual, field_names), **update_arguments(plan))
 
 
-def refuse_odd(event: Any, moved: Moved) -> None:
-    """Hand on what is no number or not within its limits."""
-    for take in moved.takes:
-        amount = getattr(event, take.field)
-        if amount is not None and not is_fit(amount, take):
-            moved.refuse(amount, take.least, take.limit, take.name)
+def update_arguments(plan: UpdatePlan) -> dict[str, Any]:
+    """Return the arguments of ``make_update``, by the names that `generate_update_function` gives them."""
+    arguments = {f"counter{i}": each.child._value for i, each in enumerate(plan.counters)}
+    arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
+    for i, each in enumerate(plan.amounts):
+        arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
+        if isinstance(each.child, Histogram):
+            arguments[f"sum{i}"] = each.child._sum
+            arguments |= {f"bounds{i}": each.child._upper_bounds, f"buckets{i}": each.child._buckets}
+        else:
+            arguments[f"sum{i}"] = each.child._value
+    return arguments
 
 
-def is_fit(amount: Any, take: Take) -> bool:
-    """Tell whether an amount is a number within its limits."""
-    return isinstance(amount, (int, float)) and take.least <= amount < take.limit
+def public_update(plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
+    """Return a function that calls prometheus_client's documented methods."""
+
+    def update(event: Any) -> None:
+        for each in plan.counters:
+            call(plan, each.metric, each.child.inc)
+        for each in plan.timestamps:
+            call(plan, each.metric, each.child.set_to_current_time)
+        update_amounts(plan, event, plan.amounts)
+        report_dropped(plan, event)
+
+    return taking_values(update, field_names)
 
 
-def public(moved: Moved, named: Sequence[str] | None = None) -> Mover:
-    """Take the ways that prometheus_client documents."""
+def update_amounts(plan: UpdatePlan, event: Any, amounts: Sequence[AmountUpdate]) -> None:
+    """Add or observe those of the event's amounts that are valid, by prometheus_client's methods."""
+    for each in amounts:
+        amount = getattr(event, each.field)
+        if amount is not None and drop_reason(amount, each.minimum, each.limit) is None:
+            call(plan, each.metric, getattr(each.child, "observe", None) or each.child.inc, amount)
 
-    def move(event: Any) -> None:
-        for child, name in moved.ticks:
-            attempt(name, child.inc)
-        for child, name in moved.stamps:
-            attempt(name, child.set_to_current_time)
-        for take in moved.takes:
-            if is_fit(amount := getattr(event, take.field), take):
-                attempt(take.name, getattr(take.child, "observe", None) or take.child.inc, amount)
-        refuse_odd(event, moved)
 
-    def attempt(name: str, way: Callable[..., object], *amount: float) -> None:
-        try:
-            way(*amount)
-        except Exception as error:
-            moved.failed(name, error)
+def report_dropped(plan: UpdatePlan, event: Any) -> None:
+    """Call the plan's ``on_dropped`` for each of the event's amounts that is not valid."""
+    for each in plan.amounts:
+        amount = getattr(event, each.field)
+        if amount is not None and drop_reason(amount, each.minimum, each.limit):
+            plan.on_dropped(each, amount)
 
-    return by_values(move, named)
+
+def call(plan: UpdatePlan, metric: str, method: Callable[..., object], *amount: Any) -> None:
+    """Call a method of a child; a failure is reported, so that one metric does not starve the others."""
+    try:
+        method(*map(float, amount))
+    except Exception as error:
+        plan.on_failure(metric, error)
+
+
+def taking_values(update: UpdateFn, field_names: Sequence[str] | None) -> UpdateFn:
+    """Return an update function that takes the values of the named fields instead of an event, if any are named."""
+    if field_names is None:
+        return update
+    return lambda values: update(SimpleNamespace(**dict(zip(field_names, values, strict=True))))
 
 
 class _Tried(NamedTuple):
     amount: float
 
 
-def _samples(way: Callable[[Moved], Mover]) -> list[tuple[object, ...]]:
-    """Move every kind, with labels and without, and tell what it shows."""
-    tick, stamp, bare = (kind("bare", "h", registry=None) for kind in (Counter, Gauge, Histogram))
-    ladder = Histogram("ladder", "h", ["label"], registry=None, buckets=(0, 0.5, 1))
+def _samples(make: Callable[[UpdatePlan], UpdateFn]) -> list[tuple[object, ...]]:
+    """Update every kind, with labels and without, and return the samples that it shows."""
+    counted, timestamp, bare = (kind("bare", "h", registry=None) for kind in (Counter, Gauge, Histogram))
+    histogram = Histogram("histogram", "h", ["label"], registry=None, buckets=(0, 0.5, 1))
     counter = Counter("counter", "h", ["label"], registry=None)
-    children = [bare, *(each.labels(label) for each in (ladder, counter) for label in "ab")]
-    takes = [Take(child, "amount", 0, 10, "") for child in children]
-    move = way(Moved([(tick, "")], [(stamp, "")], takes, _ignore, _ignore))
+    children = [bare, *(each.labels(label) for each in (histogram, counter) for label in "ab")]
+    update = make(
+        UpdatePlan(
+            counters=(ChildUpdate("", counted),),
+            timestamps=(ChildUpdate("", timestamp),),
+            amounts=tuple(AmountUpdate("", child, "amount", 0, 10) for child in children),
+            on_dropped=_ignore,
+            on_failure=_ignore,
+        )
+    )
     for amount in (0, 0.25, 0.5, 0.75, 1.0, 2.0, 99):
-        move(_Tried(amount))
-    shown = [*tick.collect(), *bare.collect(), *ladder.collect(), *counter.collect()]
+        update(_Tried(amount))
+    shown = [*counted.collect(), *bare.collect(), *histogram.collect(), *counter.collect()]
     samples = [sample for family in shown for sample in family.samples if not sample.name.endswith("_created")]
-    stamped = [sample.value > 0 for family in stamp.collect() for sample in family.samples]
-    return [*((sample.name, sample.labels, sample.value) for sample in samples), (stamped,)]
+    is_set = [sample.value > 0 for family in timestamp.collect() for sample in family.samples]
+    return [*((sample.name, sample.labels, sample.value) for sample in samples), (is_set,)]
 
 
 def _ignore(*_: object) -> None: ...
 
 
 def _differences() -> Iterator[str]:
-    if _samples(short) != _samples(public):
+    if _samples(fast_update) != _samples(public_update):
         yield "samples"
 
 

@@ -1,1 +1,1 @@
-"""The catalogue's rows turned into one receiver a signal: label limits, series, pollers, value limits."""
+"""Rows of the catalogue subscribed to signals: one receiver a signal, label limits, series, gauges, pollers."""

@@ -1,63 +1,65 @@
-"""Which values a label may take: a bounded number of learned ones, then ``other``."""
+"""The limits of open labels: a label takes a number of values, and every further one is counted as ``other``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from threading import RLock
 
-from ..rows import OTHER, RESERVED, text_of
+from ..event_fields import label_text
+from ..rows import OTHER, RESERVED
 
-MOST_CHARACTERS = 200
-"""A longer value is no name; it counts as ``other``."""
+MAX_LENGTH = 200
+"""Characters of a label value; a longer one is no name and is counted as ``other``."""
 
 
-class Labels:
-    """The learned values of every open label of a subscription.
+class LabelLimiter:
+    """The values that each open label of a subscription has taken so far.
 
-    A bound belongs to the label's name, not to an instrument: a value that folds into ``other`` folds in every family,
+    A limit belongs to the label's name, not to a metric: a value that is counted as ``other`` is so in every family,
     so families can be divided by one another and a start always meets its end. Values once admitted stay for good,
     since a series that vanished and came back would lose its increase.
     """
 
     def __init__(self, limits: Mapping[str, int]) -> None:
         self.limits = dict(limits)
-        self._learned: dict[str, set[str | tuple[str, str]]] = {}
+        self._admitted: dict[str, set[str | tuple[str, str]]] = {}
         self._lock = RLock()  # the garbage collector may end a span in here, whose labels are admitted too
 
-    def expect(self, label: str, values: Iterable[str]) -> tuple[str, ...]:
-        """Admit values beforehand and give them as text.
+    def admit_all(self, label: str, values: Iterable[str]) -> tuple[str, ...]:
+        """Admit values that are known beforehand and return them as text.
 
         Raises:
-            ValueError: a value is unfit, or there are more than the bound allows.
+            ValueError: a value cannot be shown, or there are more than the limit allows.
         """
-        expected = tuple(text_of(value) for value in values)
-        for value in expected:
-            if self.admit(label, value) != value:
+        texts = tuple(label_text(value) for value in values)
+        for text in texts:
+            if self.admit(label, text) != text:
                 limit = self.limits.get(label)
-                raise ValueError(f"label {label!r} can't take {value[:40]!r}: unfit, or past the limit of {limit}")
-        return expected
+                raise ValueError(f"label {label!r} can't take {text[:40]!r}: unfit, or past the limit of {limit}")
+        return texts
 
-    def admit(self, label: str, value: str, inside: str | None = None) -> str:
-        """Give the value itself if the label has it or has room for it, else ``other``.
+    def admit(self, label: str, value: str, outer: str | None = None) -> str:
+        """Return the value itself if the label has it or has room for it, else ``other``.
 
-        A value ``inside`` one of another label is another value than the same one inside another.
+        ``outer`` is the value of the label that this one is nested in: pairs are counted, so a value within one outer
+        value is another than the same within the next.
         """
         if value in RESERVED:
             return value
         with self._lock:
-            learned = self._learned.setdefault(label, set())
-            key = value if inside is None else (inside, value)
-            if key in learned:
+            admitted = self._admitted.setdefault(label, set())
+            key = value if outer is None else (outer, value)
+            if key in admitted:
                 return value
-            if len(learned) >= self.limits[label] or not is_fit(value):
+            if len(admitted) >= self.limits[label] or not is_valid(value):
                 return OTHER
-            learned.add(key)
+            admitted.add(key)
             return value
 
 
-def is_fit(value: str) -> bool:
-    """Tell whether a scraper can read a value back: short, valid UTF-8, no NUL (which ends Prometheus's input)."""
-    if len(value) > MOST_CHARACTERS or "\0" in value:
+def is_valid(value: str) -> bool:
+    """Return whether a scraper can read a value back: short, valid UTF-8, no NUL (which ends Prometheus's input)."""
+    if len(value) > MAX_LENGTH or "\0" in value:
         return False
     try:
         value.encode()

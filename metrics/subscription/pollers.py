@@ -1,4 +1,4 @@
-"""Numbers that are read, not told: asked for just before a registry is rendered."""
+"""Pollers: functions that read some state of the process before each render of a registry, and emit it as an event."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from events.bus.failures import report_failure
 from events.bus.receivers import callable_name
 
 Poller = Callable[[], object]
-"""Reads some state of the process and emits it as an event. It must be quick, and ask nobody outside the process."""
+"""Reads some state of the process and emits it as an event. It must be quick, and wait for no other process."""
 
 SCRAPE = "scrape"
-"""What stands for the signal where a poller fails: it failed at nobody's event."""
+"""The value of the label ``signal`` where a poller fails: it was called for a scrape, not for an event."""
 
 
 class Pollers(Collector):
-    """Runs the pollers and holds no family of its own.
+    """A collector without families of its own that runs the pollers.
 
-    It is the first collector of its registry, so whoever renders that, by whatever means, finds fresh numbers.
+    It is the first collector of its registry, so whoever renders the registry, by whatever means, finds fresh values.
     """
 
     def __init__(self) -> None:
         self._pollers: tuple[Poller, ...] = ()
 
     def add(self, poller: Poller) -> Callable[[], None]:
-        """Run a poller from now on; the answer takes it out again."""
+        """Run a poller from now on; return a function that removes it."""
         entry: Poller = lambda: poller()  # noqa: E731, PLW0108 - its own identity: one poller may be added twice
         entry.__qualname__ = callable_name(poller)
         self._pollers += (entry,)
@@ -38,7 +38,7 @@ class Pollers(Collector):
         return remove
 
     def run(self) -> None:
-        """Run every poller once, in this thread; one that fails is told as a receiver and stops nothing."""
+        """Run every poller once, in this thread; a failure is reported as a receiver's is, and stops nothing."""
         for poller in self._pollers:
             try:
                 poller()
@@ -46,10 +46,10 @@ class Pollers(Collector):
                 report_failure(SCRAPE, callable_name(poller), error)
 
     def describe(self) -> Iterable[Family]:
-        """Name no family: a registry asks this when it takes a collector in."""
+        """Return no family: a registry asks this when a collector is registered."""
         return ()
 
     def collect(self) -> Iterable[Family]:
-        """Run the pollers before the instruments behind this one are read."""
+        """Run the pollers, before the collectors behind this one are read, and return no family."""
         self.run()
         return ()

@@ -1,4 +1,4 @@
-"""What moves the series of a signal's rows when an event is told."""
+"""The receiver of a signal: updates every metric that the signal's rows name."""
 
 from __future__ import annotations
 
@@ -6,174 +6,167 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from operator import attrgetter
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any
 
-from events import label_overflowed, value_dropped
+from events import label_overflowed
 from events.bus.emitters import BindableReceiver
 from events.bus.failures import report_failure
 
-from ..fastpath.update import Moved, Mover, Take, mover
-from ..rows import OTHER, AnySignal, Metric, key_of, text_of
-from .label_limits import Labels
-from .series import Instrument
-from .value_limits import limits, refuse, show
-
-Pair = tuple[Metric, Instrument]
-Choice = tuple[Metric, Instrument, list[str]]
-Other = tuple[Callable[[Any], object], str]
-
-
-class Chosen(NamedTuple):
-    """What events of one choice of labels move."""
-
-    move: Mover
-    """Moves counts and amounts."""
-    others: tuple[Other, ...]
-    """Take the whole event, each with the name of its metric: what is open, and gauges."""
+from ..event_fields import AnySignal, label_text, pairing_field
+from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, UpdatePlan
+from ..fastpath.update import UpdateFn, update_function
+from ..rows import OTHER, Metric
+from .gauges import gauge_setter
+from .label_limits import LabelLimiter
+from .series import FamilySeries
+from .value_limits import report_dropped_value, value_range
 
 
-class Receiver(BindableReceiver):
-    """Moves every series of one signal's rows: one look-up, by all fields that choose between them, finds them."""
+class MetricsReceiver(BindableReceiver):
+    """Updates every series of one signal's rows.
 
-    MAX_REMEMBERED = 4096
-    """Choices that are remembered; bounds and closed sets keep them far fewer."""
+    The fields that are labels or conditions of some row choose what an event updates. For each combination of their
+    values an `UpdatePlan` is made and compiled once, so an event costs one look-up.
+    """
 
-    # Only values of these types are remembered: others may be equal as text yet never as keys.
-    _REMEMBERED = (str, int, bool, NoneType)
+    MAX_CACHED = 4096
+    """Combinations that are cached; label limits and closed sets keep them far fewer."""
 
-    def __init__(self, signal: AnySignal, pairs: Iterable[Pair], watches: Iterable[Pair], labels: Labels) -> None:
+    # Only values of these types are cached: others may be equal as text yet never as keys.
+    _CACHED_TYPES = (str, int, bool, NoneType)
+
+    def __init__(
+        self,
+        signal: AnySignal,
+        rows: Iterable[tuple[Metric, FamilySeries]],
+        every_signal_rows: Iterable[tuple[Metric, FamilySeries]],
+        limiter: LabelLimiter,
+    ) -> None:
         self.__qualname__ = "metrics"  # how a failure names it
         self._signal = signal
-        self._pairs = tuple(pairs)
-        # The count of the events of a signal, and the time of the last one.
-        watching = [(row, instrument.collector.labels(signal.name), instrument.name) for row, instrument in watches]
-        self._ticks = [(child, name) for row, child, name in watching if row.kind == "counter"]
-        self._stamps = [(child, name) for row, child, name in watching if row.kind == "gauge"]
-        self._labels = labels
-        fields = dict.fromkeys(name for row, _ in self._pairs for name in (*row.labels, *row.where))
+        self._rows = tuple(rows)
+        self._limiter = limiter
+        # The count of the events of the signal, and the time of the last one.
+        every_event = [
+            (row.kind, ChildUpdate(family.name, family.collector.labels(signal.name)))
+            for row, family in every_signal_rows
+        ]
+        self._counters = [update for kind, update in every_event if kind == "counter"]
+        self._timestamps = tuple(update for kind, update in every_event if kind == "gauge")
+        fields = dict.fromkeys(name for row, _ in self._rows for name in (*row.labels, *row.where))
         self._fields = tuple(fields)
         self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
-        self._chosen: dict[Any, Chosen] = {}
+        # By the values of these fields: what updates counts and amounts, and what needs the whole event.
+        self._compiled: dict[Any, tuple[UpdateFn, tuple[EventUpdate, ...]]] = {}
 
     def __call__(self, event: Any) -> None:
-        """Move every series that an event moves; a row that fails does not starve the others."""
+        """Update every series that an event changes; a metric that fails does not starve the others."""
         key = self._key(event)
         try:
-            move, others = self._chosen[key]
+            update, event_updates = self._compiled[key]
         except (KeyError, TypeError):  # not seen before, or not hashable
-            move, others = self._choose(key)
-        move(event)
-        for other, name in others:
+            update, event_updates = self._compile(key)
+        update(event)
+        for each in event_updates:
             try:
-                other(event)
+                each.update(event)
             except Exception as error:
-                self._failed(name, error)
+                self._report_failure(each.metric, error)
 
-    def _failed(self, name: str, error: Exception) -> None:
-        report_failure(self._signal.name, name, error)
-
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> Mover | None:
-        """Choose once, where nothing but counts and amounts is left to be told."""
+    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> UpdateFn | None:
+        """Return a function that takes the values of the named fields, if counts and amounts are all there is."""
         if not known.keys() >= set(self._fields):
             return None
-        chosen, folded = self._find({name: known[name] for name in self._fields})
-        moved, others = self._sort(chosen)
-        if folded or others or any(take.field not in named for take in moved.takes):
+        plan, overflows = self.plan({name: known[name] for name in self._fields})
+        if overflows or plan.gauges or plan.spans or any(amount.field not in named for amount in plan.amounts):
             return None
-        return mover(moved, named)
+        return update_function(plan, named)
 
-    def _choose(self, key: Any) -> Chosen:
-        raw = dict(zip(self._fields, (key,) if len(self._fields) == 1 else key, strict=True))
-        chosen, folded = self._find(raw)
-        moved, others = self._sort(chosen)
-        bound = Chosen(mover(moved), others)
-        if folded:  # not remembered: keeping each value past the bound would be the leak that the bound prevents
-            self._tell_overflow(folded)
-        elif all(type(value) in self._REMEMBERED or isinstance(value, Enum) for value in raw.values()):
-            if len(self._chosen) >= self.MAX_REMEMBERED:
-                self._chosen.clear()
-            self._chosen[key] = bound
-        return bound
-
-    def _find(self, raw: dict[str, Any]) -> tuple[list[Choice], Iterable[tuple[str, str]]]:
-        """Find the rows and series that fields choose, and the metrics and labels whose values are past the bound."""
-        folded: dict[tuple[str, str], None] = {}
-        chosen: list[Choice] = []
-        for row, instrument in self._pairs:
+    def plan(self, fields: Mapping[str, Any]) -> tuple[UpdatePlan, Iterable[tuple[str, str]]]:
+        """Return what events with these fields update, and the (metric, label) pairs whose values are past a limit."""
+        overflows: dict[tuple[str, str], None] = {}
+        counters, amounts = [*self._counters], []
+        gauges: list[EventUpdate] = []
+        spans: list[EventUpdate] = []
+        for row, family in self._rows:
             if any(
-                values is not None and raw[name] is None
+                values is not None and fields[name] is None
                 for name, values in zip(row.labels, row.closed_label_values, strict=True)
             ):
-                continue  # without a value of its label it is no event of the row
-            texts = self._admit(row, raw)
-            if misfits := [name for name, text in zip(row.labels, texts, strict=True) if text != text_of(raw[name])]:
-                folded.update(((instrument.name, row.rename.get(name, name)), None) for name in misfits)
+                continue  # an event without a value for a closed label is none of the row's
+            label_values = self._limited(row, fields)
+            if past := [
+                name for name, value in zip(row.labels, label_values, strict=True) if value != label_text(fields[name])
+            ]:
+                overflows.update(((family.name, row.rename.get(name, name)), None) for name in past)
             else:
-                instrument.appear(texts)
-            if all(raw[name] == wanted for name, wanted in row.where.items()):
-                chosen.append((row, instrument, texts))
-        return chosen, folded
-
-    def _sort(self, chosen: Iterable[Choice]) -> tuple[Moved, tuple[Other, ...]]:
-        """Sort what rows move by how they move it, so that no time is spent on asking."""
-        ticks, takes = list(self._ticks), []
-        others: list[Other] = []
-        for row, instrument, texts in chosen:
-            name = instrument.name
+                family.initialize_siblings(label_values)
+            if any(fields[name] != wanted for name, wanted in row.where.items()):
+                continue
             if row.kind == "gauge":
-                others.append((shown(row, instrument, texts), name))
+                gauges.append(EventUpdate(family.name, gauge_setter(row, family, label_values)))
             elif row.kind == "in_flight":
-                others.append((open_or_close(row, instrument, texts, self._signal), name))
+                spans.append(EventUpdate(family.name, self._in_flight_updater(row, family, label_values)))
             elif row.value is None:
-                ticks.append((instrument.child(row, texts), name))
+                counters.append(ChildUpdate(family.name, family.child(row, label_values)))
             else:
-                takes.append(Take(instrument.child(row, texts), row.value, *limits(row), name))
-        return Moved(ticks, self._stamps, takes, refuse, self._failed), tuple(others)
+                child = family.child(row, label_values)
+                amounts.append(AmountUpdate(family.name, child, row.value, *value_range(row)))
+        plan = UpdatePlan(
+            counters=tuple(counters),
+            timestamps=self._timestamps,
+            amounts=tuple(amounts),
+            gauges=tuple(gauges),
+            spans=tuple(spans),
+            on_dropped=report_dropped_amount,
+            on_failure=self._report_failure,
+        )
+        return plan, overflows
 
-    def _admit(self, row: Metric, raw: dict[str, Any]) -> list[str]:
+    def _compile(self, key: Any) -> tuple[UpdateFn, tuple[EventUpdate, ...]]:
+        fields = dict(zip(self._fields, (key,) if len(self._fields) == 1 else key, strict=True))
+        plan, overflows = self.plan(fields)
+        compiled = update_function(plan), (*plan.gauges, *plan.spans)
+        if overflows:  # not cached: keeping each value past the limit would be the leak that the limit prevents
+            self._report_overflows(overflows)
+        elif all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in fields.values()):
+            if len(self._compiled) >= self.MAX_CACHED:
+                self._compiled.clear()
+            self._compiled[key] = compiled
+        return compiled
+
+    def _limited(self, row: Metric, fields: Mapping[str, Any]) -> list[str]:
+        """Return the values of a row's labels as text, each one that is past its limit as ``other``."""
         texts: dict[str, str] = {}
-        # Labels within others last, when it is known inside which value they are.
+        # Nested labels last, when the value of the outer one is known.
         for label, closed in sorted(
             zip(row.labels, row.closed_label_values, strict=True), key=lambda each: each[0] in row.nested_in
         ):
-            text = text_of(raw[label])
+            text = label_text(fields[label])
             if closed is not None and text not in closed:
                 text = OTHER
             elif closed is None or label in row.nested_in:
-                text = self._labels.admit(label, text, texts.get(row.nested_in.get(label, "")))
+                text = self._limiter.admit(label, text, texts.get(row.nested_in.get(label, "")))
             texts[label] = text
         return [texts[label] for label in row.labels]
 
-    def _tell_overflow(self, folded: Iterable[tuple[str, str]]) -> None:
-        if self._signal is not label_overflowed:  # it would tell itself for ever
-            for name, label in folded:
-                label_overflowed.emit(metric=name, label=label)
+    def _in_flight_updater(self, row: Metric, family: FamilySeries, label_values: list[str]) -> Callable[[Any], None]:
+        """Return a function that opens or closes the span of the event it is called with."""
+        read_key, table = attrgetter(pairing_field(self._signal)), family.in_flight
+        if self._signal in {row.finished, row.released}:
+            return lambda event: table.close(read_key(event))
+        child = family.child(row, label_values)
+        return lambda event: table.open(read_key(event), child)
+
+    def _report_failure(self, metric: str, error: Exception) -> None:
+        report_failure(self._signal.name, metric, error)
+
+    def _report_overflows(self, overflows: Iterable[tuple[str, str]]) -> None:
+        if self._signal is not label_overflowed:  # its own overflow would be emitted for ever
+            for metric, label in overflows:
+                label_overflowed.emit(metric=metric, label=label)
 
 
-def shown(row: Metric, instrument: Instrument, texts: list[str]) -> Callable[[Any], None]:
-    """Make what shows a field of the last event; unknown is no series."""
-    read, labels = attrgetter(str(row.value)), (*texts, *row.const_labels.values())
-    least, limit = limits(row)
-
-    def move(event: Any) -> None:
-        value = read(event)
-        try:
-            sensible = value is None or least <= value < limit
-        except TypeError:
-            value_dropped.emit(metric=instrument.name, reason="not_a_number")
-            return
-        if sensible:
-            show(instrument.collector, labels, value)
-        else:
-            refuse(value, least, limit, instrument.name)
-
-    return move
-
-
-def open_or_close(row: Metric, instrument: Instrument, texts: list[str], signal: AnySignal) -> Callable[[Any], None]:
-    """Make what puts an event's key into the table of open ones, or takes it out."""
-    key, table = attrgetter(key_of(signal)), instrument.table
-    if signal in {row.closed, row.released}:
-        return lambda event: table.close(key(event))
-    child = instrument.child(row, texts)
-    return lambda event: table.open(key(event), child)
+def report_dropped_amount(update: AmountUpdate, amount: Any) -> None:
+    """Emit `value_dropped` for an amount outside of its range."""
+    report_dropped_value(update.metric, amount, update.minimum, update.limit)

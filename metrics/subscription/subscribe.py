@@ -1,4 +1,4 @@
-"""Turns the catalogue into one receiver a signal."""
+"""Subscribes rows of the catalogue to the signals of `events`: registers their metrics and connects receivers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 from events.bus.signal import Signal
 
 from ..catalogue import LABEL_LIMITS, PRESET_LABEL_VALUES, RARE_SIGNALS, every_signal
+from ..event_fields import AnySignal
 from ..multiprocess import Workers
-from ..rows import AnySignal, Metric
-from .label_limits import Labels
+from ..rows import Metric
+from .label_limits import LabelLimiter
 from .pollers import Poller, Pollers
-from .receiver import Receiver
-from .series import Instrument
+from .receiver import MetricsReceiver
+from .series import FamilySeries
 
 
 def subscribe(
@@ -30,19 +31,19 @@ def subscribe(
     label_limits: Mapping[str, int] | None = None,
     workers: Workers | None = None,
 ) -> Subscription:
-    """Make the catalogue's instruments in a registry and move them by every event from now on.
+    """Register the metrics of some rows in a registry and update them with every event from now on.
 
     Args:
-        catalogue: The rows, such as `metrics.CATALOGUE`.
-        registry: Where the instruments go; never the global one by default.
+        catalogue: The rows, such as `metrics.CATALOGUE`, or one of its groups, such as `metrics.LLM`.
+        registry: Where the metrics are registered; never the global one by default.
         namespace: The first word of every metric's name, such as ``acme``.
         label_values: Values of open labels that are known beforehand, by label; their series exist at zero at once.
-        label_limits: How many values an open label keeps, by label, where `catalogue.LABEL_LIMITS` does not suit.
-        workers: The processes whose numbers the registry shows as one; alone by default.
+        label_limits: How many values an open label takes, by label, where `metrics.LABEL_LIMITS` does not suit.
+        workers: The processes whose values the registry shows as one; this process alone by default.
 
     Raises:
-        ValueError: rows of one name do not agree, an open label has no bound, a known value is unfit, or the registry
-            holds a metric of the same name already.
+        ValueError: rows of one name do not agree, an open label has no limit, a known value cannot be shown, or the
+            registry holds a metric of the same name already.
     """
     return Subscription(
         tuple(catalogue),
@@ -55,7 +56,7 @@ def subscribe(
 
 
 class Subscription:
-    """The live instruments and their receivers; `close` undoes it."""
+    """Registered metrics and the receivers that update them; `close` undoes both."""
 
     def __init__(
         self,
@@ -68,18 +69,18 @@ class Subscription:
         workers: Workers | None,
     ) -> None:
         self._registry = registry
-        self._receivers: list[tuple[AnySignal, Receiver]] = []
-        self._labels = Labels(label_limits)
-        self._instruments: dict[str, Instrument] = {}
+        self._receivers: list[tuple[AnySignal, MetricsReceiver]] = []
+        self._limiter = LabelLimiter(label_limits)
+        self._families: dict[str, FamilySeries] = {}
         self._pollers = Pollers()
         self._workers = workers
-        self._end_polling: Callable[[], None] = lambda: None
+        self._stop_polling: Callable[[], None] = lambda: None
         try:
             if workers is None:
-                registry.register(self._pollers)  # before the instruments that they move
+                registry.register(self._pollers)  # before the metrics that they update
             else:
                 workers.attach(registry)
-                self._end_polling = workers.every_second(self._pollers.run)  # for the scrapes that other workers answer
+                self._stop_polling = workers.every_second(self._pollers.run)  # for the scrapes that other workers answer
             for row in rows:
                 self._add(row, namespace)
             self.initialize(**PRESET_LABEL_VALUES)
@@ -90,43 +91,43 @@ class Subscription:
             raise
 
     def collector(self, name: str) -> Any:
-        """Return the live prometheus_client object of a row, by the row's name.
+        """Return the prometheus_client object that a row updates, by the row's name.
 
         Raises:
             KeyError: no row has the name.
         """
-        return self._instruments[name].collector
+        return self._families[name].collector
 
     def initialize(self, **label_values: Iterable[str]) -> None:
         """Create the series of values of open labels that are to come, so that they exist at zero.
 
         Raises:
-            ValueError: a value is unfit, or there are more than the label's bound.
+            ValueError: a value cannot be shown, or there are more than the label's limit.
         """
         for label, values in label_values.items():
-            for value in self._labels.expect(label, values):
-                for instrument in self._instruments.values():
-                    instrument.expect(label, value)
+            for value in self._limiter.admit_all(label, values):
+                for family in self._families.values():
+                    family.initialize(label, value)
 
     def poll(self, poller: Poller) -> Callable[[], None]:
-        """Call ``poller()`` before every render of the registry: it reads what nobody tells, and emits it as an event.
+        """Call ``poller()`` before every render of the registry: it reads some state and emits it as an event.
 
         It runs in the thread that renders, so it must be quick and wait for nothing; what it raises becomes
-        `receiver_failed` and stops no render. The answer is a function that takes it out again.
+        `receiver_failed` and stops no render. Return a function that removes it.
         """
         return self._pollers.add(poller)
 
     def close(self) -> None:
-        """Disconnect from every signal and take the instruments out of the registry; again is nothing."""
-        self._end_polling()
-        self._end_polling = lambda: None
+        """Disconnect from every signal and unregister the metrics; doing it again does nothing."""
+        self._stop_polling()
+        self._stop_polling = lambda: None
         for signal, receiver in self._receivers:
             signal.disconnect(receiver)
-        for collector in (self._pollers, *(instrument.shown for instrument in self._instruments.values())):
-            with suppress(KeyError):  # somebody took it out before
+        for collector in (self._pollers, *(family.exported for family in self._families.values())):
+            with suppress(KeyError):  # somebody unregistered it before
                 self._registry.unregister(collector)
         self._receivers.clear()
-        self._instruments.clear()
+        self._families.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -137,27 +138,29 @@ class Subscription:
         self.close()
 
     def _add(self, row: Metric, namespace: str) -> None:
-        instrument = self._instruments.get(row.name)
-        if instrument is None:
-            instrument = self._instruments[row.name] = Instrument(
-                row, f"{namespace}_{row.name}", self._labels, self._workers
-            )
-            self._registry.register(instrument.shown)
-        instrument.add(row)
+        family = self._families.get(row.name)
+        if family is None:
+            family = FamilySeries(row, f"{namespace}_{row.name}", self._limiter, self._workers)
+            self._families[row.name] = family
+            self._registry.register(family.exported)
+        family.add_row(row)
 
     def _connect(self, rows: tuple[Metric, ...]) -> None:
-        everywhere = [row for row in rows if every_signal in row.signals]
-        counted = {signal for row in rows for signal in row.signals} - {every_signal}
-        if everywhere:
-            counted.update(signal for signal in declared() if signal not in RARE_SIGNALS)
-        for signal in sorted(counted, key=lambda signal: signal.name):
-            moved = [(row, self._instruments[row.name]) for row in rows if signal in row.signals]
-            watches = [(row, self._instruments[row.name]) for row in everywhere if signal not in RARE_SIGNALS]
-            receiver = Receiver(signal, moved, watches, self._labels)
+        every_signal_rows = [(row, self._families[row.name]) for row in rows if every_signal in row.signals]
+        signals = {signal for row in rows for signal in row.signals} - {every_signal}
+        if every_signal_rows:
+            signals.update(signal for signal in declared_signals() if signal not in RARE_SIGNALS)
+        for signal in sorted(signals, key=lambda signal: signal.name):
+            receiver = MetricsReceiver(
+                signal,
+                [(row, self._families[row.name]) for row in rows if signal in row.signals],
+                [] if signal in RARE_SIGNALS else every_signal_rows,
+                self._limiter,
+            )
             signal.connect(receiver)
             self._receivers.append((signal, receiver))
 
 
-def declared() -> list[Signal[..., Any]]:
-    """Every signal of ours in the process."""
+def declared_signals() -> list[Signal[..., Any]]:
+    """Return every `events.Signal` that was declared in this process, ours and the application's."""
     return [signal for signal in default_namespace.values() if isinstance(signal, Signal)]

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client import Counter, Gauge
 
 from metrics.multiprocess.file_layout import FamilySchema
-from metrics.subscription.label_limits import Labels
-from metrics.subscription.series import InFlightTable
+from metrics.subscription.in_flight import InFlightTable
+from metrics.subscription.label_limits import LabelLimiter
 from tests.support.exemplar_worker import FIRST, QUICK, ExemplarWorker
 
 SOON = range(1, 120)
@@ -114,7 +114,7 @@ def test_what_is_open_may_be_closed_while_something_is_opened() -> None:
 
 
 def test_labels_may_be_admitted_while_others_are() -> None:
-    labels = Labels({"model": 2 * len(SOON)})
+    labels = LabelLimiter({"model": 2 * len(SOON)})
     for after in SOON:
         with collected(after, lambda after=after: labels.admit("model", f"left {after}")):  # type: ignore[misc]
             labels.admit("model", f"kept {after}")

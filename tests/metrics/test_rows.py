@@ -13,7 +13,7 @@ from events import agent_finished, agent_run, http_request_finished, llm_called,
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
 from metrics import LABEL_LIMITS, counter, gauge, histogram, in_flight
-from metrics.rows import closed_values, text_of
+from metrics.event_fields import label_text, possible_values
 
 
 class Colour(Enum):
@@ -110,8 +110,8 @@ def test_in_flight_follows_both_signals_of_its_span() -> None:
     [("a", "a"), ("", "unknown"), (None, "unknown"), (True, "true"), (404, "404"), (Colour.RED, "red")],
 )
 def test_label_values_are_written_as_text(value: object, text: str) -> None:
-    assert text_of(value) == text
+    assert label_text(value) == text
 
 
 def test_plain_text_is_no_closed_label() -> None:
-    assert closed_values(str) is None
+    assert possible_values(str) is None

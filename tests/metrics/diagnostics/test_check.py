@@ -13,7 +13,7 @@ from metrics import CATALOGUE, OPTIONAL, counter
 from metrics.__main__ import main
 from metrics.diagnostics.check import check, check_budget, most_series
 from metrics.diagnostics.source_scan import SourceNotFound, scan_sources
-from metrics.rows import AnySignal
+from metrics.event_fields import AnySignal
 
 HELP = "A test's own."
 EVERY_ROW = CATALOGUE + OPTIONAL

@@ -1,4 +1,4 @@
-"""The short way into instruments does what prometheus_client's own methods do."""
+"""Fast updates do what prometheus_client's own methods do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +22,13 @@ from prometheus_client.values import MutexValue
 
 from metrics.fastpath import update
 from metrics.fastpath.lock import LOCK
-from metrics.fastpath.update import Moved, Mover, Take, mover, public
+from metrics.fastpath.plan import AmountUpdate, ChildUpdate, UpdatePlan
+from metrics.fastpath.update import UpdateFn, public_update, update_function
 from metrics.multiprocess import Workers
 
 
 class Array:
-    """What compares, but not to true or false."""
+    """An object whose comparisons are neither true nor false."""
 
     def __ge__(self, _: object) -> Array:
         return self
@@ -41,14 +43,17 @@ class Array:
         return "array"
 
 
-LEAST, LIMIT = 0, 2.0**63
-AMOUNTS = st.floats(0, 2.0**62) | st.integers(0, 2**62) | st.sampled_from([0, 0.5, 1, 2.5])
-ODD = st.sampled_from([-1, float("nan"), float("inf"), 2.0**63, "soon", 1j, Decimal(1), Decimal("nan"), Array()])
-LADDERS = st.lists(st.floats(0, 1e9), min_size=1, unique=True).map(sorted)
+MINIMUM, LIMIT = 0, 2.0**63
+AMOUNTS = st.floats(0, 2.0**62) | st.integers(0, 2**62) | st.sampled_from([0, 0.5, 1, 2.5, True])
+INVALID = st.sampled_from([-1, float("nan"), float("inf"), 2.0**63, "soon", 1j, Fraction(1), Decimal(1), Decimal("nan"), Array()])
+BUCKETS = st.lists(st.floats(0, 1e9), min_size=1, unique=True).map(sorted)
+FIELDS_OF_EACH = st.none() | AMOUNTS | INVALID
+
+Make = Callable[[UpdatePlan], UpdateFn]
 
 
 class Event(NamedTuple):
-    """What three instruments take."""
+    """An event with an amount for each of three metrics."""
 
     a: Any = None
     b: Any = None
@@ -56,43 +61,45 @@ class Event(NamedTuple):
 
 
 class Bench:
-    """A registry with a counter of events, the time of the last one, and what takes amounts, moved in some way."""
+    """A registry with a counter of events, the time of the last one, and three metrics of amounts."""
 
-    def __init__(self, way: Callable[[Moved], Mover], ladder: list[float], workers: Workers | None = None) -> None:
+    def __init__(self, make_update: Make, buckets: list[float], workers: Workers | None = None) -> None:
         self.registry = CollectorRegistry()
         self.workers = workers
         if workers is not None:
             workers.attach(self.registry)
-        self.refused: list[tuple[object, ...]] = []
+        self.dropped: list[tuple[str, str]] = []
         self.failed: list[str] = []
-        shape = {"buckets": ladder}
-        self.told, self.last = self.make(Counter, "told"), self.make(Gauge, "last")
-        self.labelled = self.make(Histogram, "labelled", ["label"], **shape)
+        self.events, self.last = self.metric(Counter, "events"), self.metric(Gauge, "last")
+        self.labelled = self.metric(Histogram, "labelled", ["label"], buckets=buckets)
         self.children = [
-            self.make(Histogram, "bare", **shape),
+            self.metric(Histogram, "bare", buckets=buckets),
             self.labelled.labels("a"),
-            self.make(Counter, "sum", ["label"]).labels("b"),
+            self.metric(Counter, "sum", ["label"]).labels("b"),
         ]
-        takes = [Take(child, field, LEAST, LIMIT, field) for child, field in zip(self.children, "abc", strict=True)]
-        self.move = way(Moved([(self.told, "told")], [(self.last, "last")], takes, self.refuse, self.fail))
-
-    def make(self, kind: Any, name: str, labels: Any = (), **more: Any) -> Any:
-        if self.workers is None:
-            return kind(name, "h", labels, registry=self.registry, **more)
-        moved, shown = self.workers.create_instruments(
-            kind, name, "h", labels, "livemostrecent" if kind is Gauge else "total", **more
+        self.update = make_update(
+            UpdatePlan(
+                counters=(ChildUpdate("events", self.events),),
+                timestamps=(ChildUpdate("last", self.last),),
+                amounts=tuple(
+                    AmountUpdate(field, child, field, MINIMUM, LIMIT)
+                    for child, field in zip(self.children, "abc", strict=True)
+                ),
+                on_dropped=lambda update, amount: self.dropped.append((update.metric, repr(amount))),
+                on_failure=lambda metric, _: self.failed.append(metric),
+            )
         )
-        self.registry.register(shown)
-        return moved
 
-    def refuse(self, *refused: object) -> None:
-        self.refused.append(tuple(map(repr, refused)))
-
-    def fail(self, name: str, _: Exception) -> None:
-        self.failed.append(name)
+    def metric(self, kind: Any, name: str, labels: Any = (), **options: Any) -> Any:
+        if self.workers is None:
+            return kind(name, "h", labels, registry=self.registry, **options)
+        mode: Any = "livemostrecent" if kind is Gauge else "total"
+        own, exported = self.workers.create_instruments(kind, name, "h", labels, mode, **options)
+        self.registry.register(exported)
+        return own
 
     def text(self) -> list[bytes]:
-        """Give what is shown, but for times."""
+        """Return the exposition's lines, without times."""
         lines = generate_latest(self.registry).splitlines()
         return [line for line in lines if b"_created" not in line and not line.startswith(b"last ")]
 
@@ -110,72 +117,72 @@ def workers(tmp_path: Path) -> Iterator[Callable[[], Workers]]:
         each.close()
 
 
-def by_values(way: Callable[..., Mover]) -> Callable[[Moved], Mover]:
-    """Take the fields of an event one by one, in another order than they are asked for."""
+def by_values(make_update: Callable[..., UpdateFn]) -> Make:
+    """Pass the values of fields instead of events, in another order than the plan names them."""
 
-    def make(moved: Moved) -> Mover:
-        move = way(moved, ("c", "unused", "a", "b"))
-        return lambda event: move((event.c, "unused", event.a, event.b))
+    def make(plan: UpdatePlan) -> UpdateFn:
+        update = make_update(plan, ("c", "unused", "a", "b"))
+        return lambda event: update((event.c, "unused", event.a, event.b))
 
     return make
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-@given(events=st.lists(st.builds(Event, *[st.none() | AMOUNTS | ODD] * 3), max_size=20), ladder=LADDERS)
-def test_every_way_writes_the_same_text(
-    workers: Callable[[], Workers], events: list[Event], ladder: list[float]
+@given(events=st.lists(st.builds(Event, *[FIELDS_OF_EACH] * 3), max_size=20), buckets=BUCKETS)
+def test_fast_and_public_updates_lead_to_the_same_text(
+    workers: Callable[[], Workers], events: list[Event], buckets: list[float]
 ) -> None:
-    """Whatever is taken or refused, in one process or with others, by events or values, bounds themselves among it."""
+    """Valid amounts or not, one process or several, by events or by values, the buckets' bounds themselves as well."""
     assert update.fast_update_works()
-    own, theirs, shared = Bench(mover, ladder), Bench(public, ladder), Bench(mover, ladder, workers())
-    benches = [own, theirs, shared]
-    benches += [Bench(by_values(mover), ladder), Bench(by_values(public), ladder)]
-    benches += [Bench(by_values(mover), ladder, workers())]
-    for event in (*events, *(Event(bound, bound, bound) for bound in ladder)):
+    fast, public = Bench(update_function, buckets), Bench(public_update, buckets)
+    benches = [fast, public, Bench(update_function, buckets, workers())]
+    benches += [Bench(by_values(update_function), buckets), Bench(by_values(public_update), buckets)]
+    benches += [Bench(by_values(update_function), buckets, workers())]
+    for event in (*events, *(Event(bound, bound, bound) for bound in buckets)):
         for bench in benches:
-            bench.move(event)
+            bench.update(event)
     for bench in benches:
-        assert bench.text() == own.text()
-        assert bench.refused == own.refused
-    assert own.last._value.get() == pytest.approx(theirs.last._value.get(), abs=60)
+        assert bench.text() == fast.text()
+        assert bench.dropped == fast.dropped
+    assert fast.last._value.get() == pytest.approx(public.last._value.get(), abs=60)
 
 
-def test_a_version_with_other_parts_is_moved_the_public_way(
+def test_a_version_that_works_otherwise_is_updated_by_its_public_methods(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One whose methods do otherwise costs time, and a warning, but no number."""
+    """It costs time, and a warning, but no count."""
     update.fast_update_works.cache_clear()
     try:
         with monkeypatch.context() as changed, caplog.at_level(logging.WARNING, "metrics"):
             changed.setattr(Counter, "inc", lambda self, amount=1: self._value.inc(2 * amount))
-            bench = Bench(mover, [1.0])
-            bench.move(Event(c=3))
-            assert bench.told._value.get() == 2
+            bench = Bench(update_function, [1.0])
+            bench.update(Event(c=3))
+            assert bench.events._value.get() == 2
             assert bench.children[2]._value.get() == 6
         assert "the slow way" in caplog.text
     finally:
         update.fast_update_works.cache_clear()
 
 
-def test_a_number_of_another_class_is_moved_the_public_way() -> None:
-    """It may do more than hold a value: those of prometheus_client's own files of several processes do."""
-    moved: list[float] = []
+def test_a_value_of_another_class_is_updated_by_its_public_methods() -> None:
+    """It may do more than hold a number: those of prometheus_client's own multiprocess files do."""
+    incremented: list[float] = []
 
     class Recorded(MutexValue):
         def inc(self, amount: float) -> None:
-            moved.append(amount)
+            incremented.append(amount)
 
-    def way(what: Moved) -> Mover:
-        what.takes[2].child._value = Recorded("counter", "n", "n", (), (), "h")  # type: ignore[no-untyped-call]
-        return mover(what)
+    def make_update(plan: UpdatePlan) -> UpdateFn:
+        plan.amounts[2].child._value = Recorded("counter", "n", "n", (), (), "h")  # type: ignore[no-untyped-call]
+        return update_function(plan)
 
-    bench = Bench(way, [1.0])
-    bench.move(Event(a=0.5, c=2.0))
-    assert moved == [2.0]
-    assert bench.told._value.get() == 1
+    bench = Bench(make_update, [1.0])
+    bench.update(Event(a=0.5, c=2.0))
+    assert incremented == [2.0]
+    assert bench.events._value.get() == 1
 
 
-def test_one_that_fails_does_not_starve_the_others() -> None:
+def test_a_metric_that_fails_does_not_starve_the_others() -> None:
     class Broken:
         def inc(self, _: float) -> None:
             raise ZeroDivisionError
@@ -183,31 +190,31 @@ def test_one_that_fails_does_not_starve_the_others() -> None:
         def get(self) -> float:
             return 0.0
 
-    def way(what: Moved) -> Mover:
-        what.takes[0].child._sum = Broken()
-        return mover(what)
+    def make_update(plan: UpdatePlan) -> UpdateFn:
+        plan.amounts[0].child._sum = Broken()
+        return update_function(plan)
 
-    bench = Bench(way, [1.0])
-    bench.move(Event(1, 2, 3))
+    bench = Bench(make_update, [1.0])
+    bench.update(Event(1, 2, 3))
     assert bench.failed == ["a"]
     assert bench.children[2]._value.get() == 3
 
 
-def test_an_event_in_the_middle_of_another_does_not_wait_for_itself() -> None:
-    """As when the garbage collector gives back a connection while a number is moved."""
-    bench = Bench(mover, [1.0])
+def test_an_event_in_the_middle_of_anothers_update_does_not_deadlock() -> None:
+    """As when the garbage collector returns a connection to its pool while a value is updated."""
+    bench = Bench(update_function, [1.0])
     with LOCK:
-        bench.move(Event(c=5))
+        bench.update(Event(c=5))
     assert bench.children[2]._value.get() == 5
 
 
 class Interrupted(Exception):
-    """What a signal's handler raises."""
+    """Raised by a signal's handler."""
 
 
 @pytest.fixture
 def interrupted() -> Iterator[signal.Signals]:
-    """Give a signal whose handler raises; not the one that ends tests that take too long."""
+    """Return a signal whose handler raises; not the one that ends tests that take too long."""
 
     def handle(*_: object) -> None:
         raise Interrupted
@@ -218,7 +225,7 @@ def interrupted() -> Iterator[signal.Signals]:
 
 
 def is_free() -> bool:
-    """Tell whether a thread that has nothing to do with it can take the lock."""
+    """Return whether another thread can acquire the lock."""
     with ThreadPoolExecutor(1) as thread:
         taken = thread.submit(LOCK.acquire, timeout=1).result()
         if taken:
@@ -227,23 +234,23 @@ def is_free() -> bool:
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_what_a_signals_handler_raises_leaves_the_lock_free() -> None:
-    """At whatever moment it comes; whoever told the event sees it."""
-    bench = Bench(mover, [1.0])
+def test_an_exception_of_a_signal_handler_leaves_the_lock_free() -> None:
+    """At whatever moment it comes; whoever emitted the event sees it."""
+    bench = Bench(update_function, [1.0])
 
-    def move_until_interrupted(after: float) -> None:
+    def update_until_interrupted(after: float) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, after)  # it counts this process's CPU time, in steps of milliseconds
         while True:
-            bench.move(Event(c=1))
+            bench.update(Event(c=1))
 
     for number in range(300):
         with pytest.raises(Interrupted):
-            move_until_interrupted(0.0002 + number * 1e-6)
+            update_until_interrupted(0.0002 + number * 1e-6)
     assert is_free()
 
 
-def test_what_a_signals_handler_raises_is_seen_by_who_waits_for_the_lock(interrupted: signal.Signals) -> None:
-    bench = Bench(mover, [1.0])
+def test_an_exception_of_a_signal_handler_reaches_the_code_that_waits_for_the_lock(interrupted: signal.Signals) -> None:
+    bench = Bench(update_function, [1.0])
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -258,7 +265,7 @@ def test_what_a_signals_handler_raises_is_seen_by_who_waits_for_the_lock(interru
     interruption.start()
     try:
         with pytest.raises(Interrupted):
-            bench.move(Event(c=1))
+            bench.update(Event(c=1))
         assert not is_free()
     finally:
         done.set()
@@ -295,6 +302,6 @@ assert os.waitpid(child, 0)[1] == 0
 """
 
 
-def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
-    """Whoever held the lock there is not in the child, which would wait for ever."""
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
+    """The thread that held the lock is not in the child, which would wait for ever."""
     subprocess.run([sys.executable, "-c", FORKING], check=True, timeout=60)

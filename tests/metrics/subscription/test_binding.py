@@ -9,15 +9,15 @@ from prometheus_client import CollectorRegistry
 
 from events import Signal, agent_finished, agent_started, llm_called, pool_read, query_executed, receiver_failed
 from metrics import CATALOGUE, OPTIONAL, Subscription, subscribe
-from metrics.subscription.receiver import Receiver
+from metrics.subscription.receiver import MetricsReceiver
 from tests.support.samples import Read
 
 QUERY = {"engine": "main", "operation": "select", "table": "runs", "cache": "hit", "slow": False, "error": ""}
 
 
-def receiver_of(signal: Signal[..., Any]) -> Receiver:
+def receiver_of(signal: Signal[..., Any]) -> MetricsReceiver:
     [receiver] = signal.receivers.values()
-    assert isinstance(receiver, Receiver)
+    assert isinstance(receiver, MetricsReceiver)
     return receiver
 
 

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from events import http_request_finished, label_overflowed, workflow_step_finished
 from metrics import CATALOGUE, LABEL_LIMITS, Metric, counter, subscribe
 from metrics.rows import OTHER
-from metrics.subscription.label_limits import Labels
-from metrics.subscription.series import Instrument
+from metrics.subscription.label_limits import LabelLimiter
+from metrics.subscription.series import FamilySeries
 from tests.support.samples import samples
 
 HELP = "A test's own."
@@ -140,4 +140,4 @@ def test_a_closed_label_within_another_is_not_at_zero_from_the_start() -> None:
 
 def test_a_closed_label_within_another_needs_a_bound() -> None:
     with pytest.raises(ValueError, match="'method' has no limit"):
-        Instrument(REQUESTS, "requests_total", Labels({"endpoint": 2}))
+        FamilySeries(REQUESTS, "requests_total", LabelLimiter({"endpoint": 2}))

@@ -31,9 +31,9 @@ from events import (
     workflow_started,
 )
 from metrics import CATALOGUE, LABEL_LIMITS, Metric, Subscription, counter, in_flight, subscribe
-from metrics.subscription.label_limits import Labels
-from metrics.subscription.receiver import Receiver
-from metrics.subscription.series import Instrument
+from metrics.subscription.label_limits import LabelLimiter
+from metrics.subscription.receiver import MetricsReceiver
+from metrics.subscription.series import FamilySeries
 from tests.support.samples import Read, samples
 
 HELP = "A test's own."
@@ -154,13 +154,13 @@ class TestBounds:
 
     def test_values_past_the_bound_are_not_kept(self) -> None:
         row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
-        labels = Labels({"agent_name": 1})
-        receiver = Receiver(agent_finished, [(row, Instrument(row, "runs_total", labels))], [], labels)
+        labels = LabelLimiter({"agent_name": 1})
+        receiver = MetricsReceiver(agent_finished, [(row, FamilySeries(row, "runs_total", labels))], [], labels)
         with agent_finished.connected_to(receiver):
             finish("first")
             for number in range(1000):
                 finish(f"flood {number}")
-        assert list(receiver._chosen) == ["first"]
+        assert list(receiver._compiled) == ["first"]
 
     def test_a_value_that_folds_folds_in_every_family(self, registry: CollectorRegistry, read: Read) -> None:
         with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 1}):

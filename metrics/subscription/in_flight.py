@@ -1,0 +1,39 @@
+"""In-flight gauges: the number of spans that are open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..fastpath.lock import LOCK
+
+
+class InFlightTable:
+    """The open spans of one metric, by key.
+
+    The gauge shows the table's size, so an end that is lost or comes twice cannot make it drift.
+    """
+
+    def __init__(self) -> None:
+        self._gauges: dict[str, Any] = {}
+        self._sizes: dict[Any, int] = {}
+
+    def open(self, key: str, gauge: Any) -> None:
+        """Add a key and count it in a gauge; a key that is there already stays in the gauge that it was opened in."""
+        with LOCK:  # the gauge's too, and reentrant: the garbage collector may end a span in here
+            if key not in self._gauges:
+                self._gauges[key] = gauge
+                self._change_size(gauge, 1)
+
+    def close(self, key: str) -> None:
+        """Remove a key; of one that is not there, the start was never seen."""
+        with LOCK:
+            gauge = self._gauges.pop(key, None)
+            if gauge is not None:
+                self._change_size(gauge, -1)
+
+    def _change_size(self, gauge: Any, change: int) -> None:
+        self._sizes[gauge] = self._sizes.get(gauge, 0) + change
+        size = None
+        while size != self._sizes[gauge]:  # it changed again if the garbage collector ended a span meanwhile
+            size = self._sizes[gauge]
+            gauge.set(size)

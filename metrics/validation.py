@@ -1,0 +1,82 @@
+"""The rules that a row of the catalogue is checked by when it is declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from events.bus.fields import Measure, OpenLabel
+
+from .event_fields import field_types, find_annotation, label_text, pairing_field, possible_values
+
+if TYPE_CHECKING:
+    from .rows import Metric
+
+
+def row_errors(row: Metric) -> Iterator[str]:
+    """Yield each error in a row: in its name, labels, conditions, value and signals."""
+    yield from name_errors(row)
+    fields = field_types(row.signal)
+    used = (*row.labels, *row.where, *([row.value] if row.value else []))
+    if missing := [name for name in used if name not in fields]:
+        yield f"{row.signal.name} has no field {missing[0]!r}; it has {', '.join(fields)}"
+        return
+    yield from label_errors(row, fields)
+    yield from where_errors(row, fields)
+    yield from value_errors(row, fields)
+    if row.multiprocess_mode is not None and row.kind != "gauge":
+        yield f"multiprocess_mode is for gauges; over processes a {row.kind} is always a sum"
+    for signal in row.signals[1:]:
+        if absent := {*row.labels, pairing_field(row.signal)} - {*field_types(signal)}:
+            yield f"{signal.name} lacks {', '.join(sorted(absent))}"
+
+
+def name_errors(row: Metric) -> Iterator[str]:
+    """Yield where a name breaks Prometheus's naming rules (prometheus.io/docs/practices/naming)."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", row.name):
+        yield "a name is lower-case words joined by underscores"
+    if row.kind == "counter" and not row.name.endswith("_total"):
+        yield "a counter ends in _total"
+    if row.kind != "counter" and row.name.endswith("_total"):
+        yield f"a {row.kind} does not end in _total"
+
+
+def label_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the labels that the event's fields cannot be, and nestings and names that make no sense."""
+    for name in row.labels:
+        if possible_values(fields[name]) is None and find_annotation(fields[name], OpenLabel) is None:
+            yield f"{name!r} of {row.signal.name} is not a label"
+    for name, outer in row.nested_in.items():
+        if name == outer or not {name, outer} <= {*row.labels}:
+            yield f"{name!r} can't be nested in {outer!r}: name two fields, both of them in labels"
+        elif possible_values(fields[name]) is not None and row.initialize:
+            yield f"{name!r} is closed: nested in {outer!r} it needs initialize=False, else all pairs exist at once"
+    if len({*row.nested_in.values()} | {*row.nested_in}) < 2 * len(row.nested_in):
+        yield "nested_in takes pairs of labels that have none in common"
+    if unused := {*row.rename} - {*row.labels}:
+        yield f"{unused.pop()!r} is in rename, but not in labels"
+    if overlap := {*row.label_names[: len(row.labels)]} & {*row.const_labels}:
+        yield f"label {overlap.pop()!r} is both a field and in const_labels"
+
+
+def where_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the conditions that no event can meet, and those on fields whose values are not known beforehand."""
+    for name, value in row.where.items():
+        if (values := possible_values(fields[name])) is None:
+            yield f"{name!r} of {row.signal.name} can't be in where: its values are not known beforehand"
+        elif label_text(value) not in values:
+            yield f"{name!r} of {row.signal.name} is never {value!r}; it is one of {', '.join(values)}"
+
+
+def value_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a unit that the name does not show, and buckets that do not ascend."""
+    if (
+        row.value
+        and (measure := find_annotation(fields[row.value], Measure))
+        and not {measure.unit, measure.unit.removesuffix("s")} & {*row.name.split("_")}
+    ):
+        yield f"{row.value!r} of {row.signal.name} is in {measure.unit}, the name should say so"
+    if row.kind == "histogram" and (not row.buckets or any(a >= b for a, b in pairwise(row.buckets))):
+        yield f"buckets must ascend, got {row.buckets}"

@@ -1,14 +1,40 @@
 """What is counted: the only package that knows Prometheus.
 
->>> from metrics import CATALOGUE, subscribe
+>>> from events import tool_called
+>>> from metrics import CATALOGUE, scrape, subscribe
+>>> from prometheus_client import CollectorRegistry
+>>> registry = CollectorRegistry()
+>>> with subscribe(CATALOGUE, registry, namespace="acme"):
+...     tool_called.emit(tool_name="search", status="success", duration=0.2)
+...     b'acme_tool_calls_total{tool_name="search",status="success"} 1.0' in scrape(registry).body
+True
 
-`subscribe` connects the catalogue's rows to the signals of `events`; a row is made by `counter`, `histogram`, `gauge`
-or `in_flight`; `render` writes a registry, `Endpoint` serves it to scrapers and `scrape` gives what they would get.
+`subscribe` connects rows of the `catalogue` to the signals of `events`; a row is made by `counter`, `histogram`,
+`gauge` or `in_flight`. `CATALOGUE` is the sum of groups that can be subscribed alone, such as `LLM` or `DATABASE`.
+`render` writes a registry as text, `Endpoint` serves it to scrapers, and `scrape` returns what a scraper would get.
 ``python -m metrics`` prints the catalogue and checks it.
 """
 
 from . import buckets
-from .catalogue import CATALOGUE, DATABASE_DETAILS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNTED_SIGNALS
+from .catalogue import (
+    AGENTS,
+    CATALOGUE,
+    CONTEXT,
+    DATABASE,
+    DATABASE_DETAILS,
+    EXPOSITION,
+    GROUPS,
+    HTTP,
+    LABEL_LIMITS,
+    LLM,
+    OPTIONAL,
+    PIPELINE,
+    SERIES_BUDGET,
+    TOOLS,
+    UNCOUNTED_SIGNALS,
+    WORKERS,
+    WORKFLOWS,
+)
 from .diagnostics.lifespan import process_lifespan
 from .exposition.endpoint import Endpoint
 from .exposition.render import render
@@ -18,12 +44,23 @@ from .rows import Metric, counter, gauge, histogram, in_flight
 from .subscription.subscribe import Subscription, subscribe
 
 __all__ = [
+    "AGENTS",
     "CATALOGUE",
+    "CONTEXT",
+    "DATABASE",
     "DATABASE_DETAILS",
+    "EXPOSITION",
+    "GROUPS",
+    "HTTP",
     "LABEL_LIMITS",
+    "LLM",
     "OPTIONAL",
+    "PIPELINE",
     "SERIES_BUDGET",
+    "TOOLS",
     "UNCOUNTED_SIGNALS",
+    "WORKERS",
+    "WORKFLOWS",
     "Endpoint",
     "Metric",
     "ScrapeResponse",

@@ -1,0 +1,92 @@
+"""Database statements, transactions, connection pools and errors, and who caused them."""
+
+from __future__ import annotations
+
+from events import (
+    connection_acquired,
+    connection_closed,
+    connection_opened,
+    connection_released,
+    database_failed,
+    database_used,
+    pool_read,
+    query_executed,
+    query_repeated,
+    relationship_loaded,
+    transaction_ended,
+)
+
+from .. import buckets
+from ..rows import counter, gauge, histogram
+
+LABEL_LIMITS = {
+    "pool": 4,
+    "relationship": 40,
+    "table": 30,
+}
+"""How many values an open label takes, by its name."""
+
+PRESET_LABEL_VALUES = {"table": ("none", "system")}
+"""Values that the bridges use beside those that they learn."""
+
+# Help texts that several rows share.
+QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
+POOL_CONNECTIONS = "Connections of a pool, in use or idle."
+
+# fmt: off
+DATABASE = (
+    counter("db_queries_total", "Statements sent to the database, failed ones too.",
+        query_executed, labels=("operation", "table"), initialize=False),
+    histogram("db_query_duration_seconds", "Time a statement took to execute, without fetching its rows.",
+        query_executed, value="duration", labels=("operation", "table"), buckets=buckets.QUERY, initialize=False),
+    counter("db_query_errors_total", QUERY_ERRORS,
+        database_failed, labels=("operation", "table", "error"), where={"phase": "execute"}, initialize=False),
+    counter("db_query_errors_total", QUERY_ERRORS,
+        database_failed, labels=("operation", "table", "error"), where={"phase": "fetch"}, initialize=False),
+    counter("db_errors_total", "Failures of a database, by what was being done.",
+        database_failed, labels=("phase", "error")),
+    counter("db_transactions_total", "Transactions that ended; released is a rollback after which nothing is lost.",
+        transaction_ended, labels=("outcome",)),
+    histogram("db_commit_duration_seconds", "Time a COMMIT took, one that failed too.",
+        transaction_ended, value="commit", labels=("outcome",), buckets=buckets.QUERY),
+    gauge("db_pool_connections", POOL_CONNECTIONS,
+        pool_read, value="used", labels=("pool",), const_labels={"state": "used"}),
+    gauge("db_pool_connections", POOL_CONNECTIONS,
+        pool_read, value="idle", labels=("pool",), const_labels={"state": "idle"}),
+    gauge("db_pool_capacity", "The most connections that a pool may have; absent without a limit.",
+        pool_read, value="capacity", labels=("pool",), initialize=False),
+    gauge("db_pool_overflow", "Connections of a pool beyond those that it keeps.",
+        pool_read, value="overflow", labels=("pool",)),
+    gauge("db_pool_pending_requests", "Callers that stand in a pool's queue.",
+        pool_read, value="pending", labels=("pool",)),
+    histogram("db_pool_acquire_seconds",
+        "Time from asking a pool for a connection to the answer, with connecting and pinging.",
+        connection_acquired, value="duration", labels=("pool", "outcome"), buckets=buckets.POOL_WAIT),
+    histogram("db_pool_wait_seconds", "Time spent in a pool's queue alone.",
+        connection_acquired, value="wait", labels=("pool",), buckets=buckets.POOL_WAIT),
+    counter("db_pool_timeouts_total", "Callers that a pool sent away after its time limit.",
+        connection_acquired, labels=("pool",), where={"outcome": "timeout"}),
+    histogram("db_connection_create_seconds", "Time that making a connection took.",
+        connection_opened, value="duration", labels=("pool",), buckets=buckets.CONNECT),
+    counter("db_connections_closed_total", "Connections closed or gone from their pool for good.",
+        connection_closed, labels=("pool", "reason")),
+    histogram("db_connection_hold_seconds", "Time that a connection was out of its pool.",
+        connection_released, value="duration", labels=("pool",), buckets=buckets.HOLD),
+    histogram("db_connection_idle_hold_seconds",
+        "Time that a connection was out of its pool and not querying, by who took it.",
+        connection_released, value="idle", labels=("pool", "scope"), buckets=buckets.HOLD),
+    counter("db_connections_leaked_total", "Connections that the garbage collector gave back.",
+        connection_released, labels=("pool",), where={"leaked": True}),
+    gauge("db_connection_oldest_hold_seconds", "Age of the oldest hold under way; 0 without one.",
+        pool_read, value="oldest_hold", labels=("pool",), multiprocess_mode="livemax"),
+    histogram("db_scope_queries", "Statements that one request, agent or workflow sent, if it sent any.",
+        database_used, value="queries", labels=("scope",), buckets=buckets.QUERIES),
+    histogram("db_scope_db_seconds", "Time that one request, agent or workflow waited for statements.",
+        database_used, value="duration", labels=("scope",), buckets=buckets.QUERIES_SECONDS),
+    counter("db_repeated_queries_total",
+        "Statements sent again by one request, agent or workflow that had sent them five times.",
+        query_repeated, labels=("scope", "table"), initialize=False),
+    counter("db_lazy_loads_total", "Relationships loaded by a query of their own when they were touched.",
+        relationship_loaded, labels=("relationship",), initialize=False),
+)
+# fmt: on

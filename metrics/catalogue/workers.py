@@ -1,0 +1,19 @@
+"""The worker processes of a server."""
+
+from __future__ import annotations
+
+from events import worker_file_faulty, worker_run, worker_started
+
+from ..rows import counter, in_flight
+
+# fmt: off
+WORKERS = (
+    in_flight("workers", "Processes that serve.",
+        worker_run),
+    counter("workers_started_total",
+        "Processes that began to serve; with several, one more for each that was replaced.",
+        worker_started),
+    counter("worker_file_faults_total", "Files of worker processes that could not be used, wholly or in part.",
+        worker_file_faulty, labels=("fault",)),
+)
+# fmt: on

@@ -20,7 +20,7 @@ from .diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, fin
 from .diagnostics.scrape_client import Unreachable, split_credentials, strip_credentials
 from .diagnostics.source_scan import SourceNotFound
 from .rows import Metric
-from .subscription.subscribe import declared
+from .subscription.subscribe import declared_signals
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 
@@ -183,7 +183,7 @@ def run_check(
         wrong = check(
             catalogue,
             sources,
-            signals=() if own_catalogue else declared(),
+            signals=() if own_catalogue else declared_signals(),
             uncounted={} if own_catalogue else UNCOUNTED_SIGNALS,
             label_limits=label_limits,
         )

@@ -80,7 +80,8 @@ class Subscription:
                 registry.register(self._pollers)  # before the metrics that they update
             else:
                 workers.attach(registry)
-                self._stop_polling = workers.every_second(self._pollers.run)  # for the scrapes that other workers answer
+                # For the scrapes that other workers answer.
+                self._stop_polling = workers.every_second(self._pollers.run)
             for row in rows:
                 self._add(row, namespace)
             self.initialize(**PRESET_LABEL_VALUES)

@@ -1,11 +1,19 @@
-"""What can happen: the glossary of the system.
+"""Every event that can happen, with the signals that emit them and the spans that pair a start with an end.
 
-Every fact is a frozen dataclass, every signal tells one kind of fact, every span tells a start and an end:
+An event is a frozen dataclass, a `Signal` emits one kind of event, and a `Span` emits one when work starts and one when
+it ends. Connect a receiver with ``connect``, emit with ``emit``, and run work in a span with ``with``:
 
 >>> from events import agent_run, llm_called
+>>> @llm_called.connect
+... def print_call(event):
+...     print(event.agent_name, "called", event.model)
+>>> with agent_run(agent_name="copywriter"):
+...     llm_called.emit(model="m", status="success", duration=0.1)
+copywriter called m
+>>> llm_called.disconnect(print_call)
 
-Connect a listener with ``@llm_called.connect``; tell a fact with ``llm_called.emit(...)``; tell a stretch of work with
-``with agent_run(...)``. See `Signal`, `Span` and `fields`.
+The types of fields are in `fields`. Test with `Signal.captured` and `strict`; pass events to slow or asynchronous
+listeners through `background`.
 """
 
 from .agent_context import ContextBuilt, ContextTruncated, context_built, context_truncated

@@ -1,4 +1,4 @@
-"""What agents are given to work with."""
+"""Events of the context that an agent sends to a model: its size, and what was cut from it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .bus.signal import Signal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextBuilt:
-    """An agent's context was put together and sent; ``size`` is its UTF-8 length as sent, after any trimming.
+    """An agent's context was built and sent to a model.
 
-    ``tokens`` are those that the model counted, or an estimate where it did not say or counted less than was sent.
-    ``window`` is how many the model can take, and ``utilization`` what the context wanted of it before any trimming.
+    ``size`` is its length in UTF-8 as sent, after any trimming. ``tokens`` is the number that the model counted, or an
+    estimate where the model reported none or fewer than were sent. ``window`` is how many tokens the model accepts, and
+    ``utilization`` the share of it that the context needed before any trimming.
     """
 
     agent_name: Label = inherited()
@@ -30,8 +31,9 @@ class ContextBuilt:
 class ContextTruncated:
     """A part of an agent's context did not reach the model.
 
-    It was trimmed here (``app_trim``), replaced by a summary (``summarized``), left out by the provider without a word
-    (``provider_silent``), or refused as a whole (``rejected``). ``dropped`` is how much, where that is known.
+    ``reason`` says how: trimmed by the application (``app_trim``), replaced by a summary (``summarized``), left out by
+    the provider without an error (``provider_silent``), or refused as a whole (``rejected``). ``dropped`` is how much,
+    where that is known.
     """
 
     agent_name: Label = inherited()

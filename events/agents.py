@@ -1,4 +1,4 @@
-"""What agents do."""
+"""Events of agents: their runs, and the verdicts of reviewing agents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .bus.span import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentStarted:
-    """An agent began to execute a task."""
+    """An agent started to execute a task."""
 
     execution_id: Key = ""
     agent_name: Label
@@ -23,11 +23,11 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentFinished:
-    """An agent's execution ended, well or badly.
+    """An agent's execution ended, successfully or not.
 
-    Where the status is not success, ``error_type`` says why. The times are parts of the duration and add up to it:
-    waiting for a model, waiting between two attempts to reach one, using tools, and the agent's own. ``cost`` is in
-    USD, and ``None`` where no call of a known price was made.
+    Where the status is not success, ``error_type`` says why. The four times are parts of the duration and add up to it:
+    ``llm_time`` waiting for a model, ``backoff_time`` waiting between two attempts to reach one, ``tool_time`` running
+    tools, and ``self_time`` the agent's own. ``cost`` is in USD, None where no call had a known price.
     """
 
     execution_id: Key = ""
@@ -50,13 +50,13 @@ class AgentFinished:
     self_time: Seconds | None = None
 
     def __post_init__(self) -> None:
-        if self.status in {"timeout", "cancelled"}:  # these say why by themselves
+        if self.status in {"timeout", "cancelled"}:  # the status is the reason
             object.__setattr__(self, "error_type", self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewDecided:
-    """A reviewing agent came to a verdict."""
+    """A reviewing agent reached a verdict."""
 
     agent_name: Label = inherited()
     verdict: Literal["approved", "revise", "rejected"]
@@ -68,3 +68,4 @@ agent_started = Signal(AgentStarted)
 agent_finished = Signal(AgentFinished)
 review_decided = Signal(ReviewDecided)
 agent_run = Span(agent_started, agent_finished)
+"""The execution of one task by an agent; sums the calls, tokens and cost of the models that it calls."""

@@ -1,4 +1,4 @@
-"""What databases are asked, and what their connections go through."""
+"""Events of databases: statements, transactions, connections and their pools."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from .bus.fields import Label, Seconds, inherited
 from .bus.signal import Signal
 
 Operation = Literal["select", "insert", "update", "delete", "merge", "call", "copy", "ddl", "savepoint", "set", "other"]
+"""What a statement does."""
 
 # fmt: off
 DatabaseError = Literal["integrity", "deadlock", "serialization", "statement_timeout", "lock_timeout", "disconnect",
                         "cancelled", "syntax", "permission", "data", "connect", "other"]
 # fmt: on
-"""Why a database failed, by what one would do about it."""
+"""Why a database operation failed, told apart by what one would do about it."""
 
 Phase = Literal["connect", "ping", "compile", "execute", "fetch", "commit", "rollback"]
-"""What was being done when it failed; ``compile`` is what failed before anything was sent."""
+"""What was being done when it failed; ``compile`` is anything before the statement was sent."""
 
 Caller = Literal["http", "agent", "workflow", "none"]
-"""The innermost stretch of work that asked: an HTTP request, an agent, a workflow outside its agents, or none."""
+"""The innermost scope that used the database: an HTTP request, an agent, a workflow outside its agents, or none."""
 
 Cache = Literal["hit", "miss", "disabled", "no_key", "none"]
-"""Whether SQLAlchemy had the statement compiled; ``none`` where it compiles nothing."""
+"""Whether SQLAlchemy had the statement in its cache of compiled ones; ``none`` where it compiles nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryExecuted:
-    """A statement was sent to a database and answered, or failed.
+    """A statement was sent to a database and was executed, or failed.
 
     ``table`` is the bare name of the table written to, or of the first one read; ``none`` without one, ``system`` for
     the database's own, ``other`` for one that is not in the metadata. ``duration`` covers the execution, not the
-    fetching. ``error`` is the name of the exception's class, never its message: that quotes what was sent. ``rows`` is
-    what the driver says were returned or matched, unknown for streams and where it does not say.
+    fetching. ``error`` is the name of the exception's class, never its message, which quotes what was sent. ``rows`` is
+    the number returned or matched as the driver reports it, unknown for streams and where it reports none.
     """
 
     engine: Label = "main"
@@ -63,11 +64,11 @@ class RowsStreamed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFailed:
-    """Something asked of a database failed; a statement that failed is told as `query_executed` as well.
+    """A database operation failed; a statement that fails is emitted as `query_executed` as well.
 
-    A statement that was answered and fails as its rows are fetched is told here alone, with its operation and its
-    table. ``operation`` is ``savepoint`` for what begins and ends transactions, ``none`` where nothing was being asked
-    yet: connecting, pinging, compiling. ``exception`` is the name of the exception's class.
+    A statement that was executed and fails while its rows are fetched is emitted as this event alone, with its
+    operation and its table. ``operation`` is ``savepoint`` for what begins and ends transactions, ``none`` where no
+    statement was sent yet: connecting, pinging, compiling. ``exception`` is the name of the exception's class.
     """
 
     pool: Label = "main"
@@ -84,8 +85,8 @@ class DatabaseFailed:
 class TransactionEnded:
     """A transaction ended.
 
-    ``released`` is a rollback after which nothing is lost: nothing was written and nothing failed, as when a session
-    that only read is closed. ``failed`` is a COMMIT or ROLLBACK that failed, or a connection lost on the way.
+    The outcome ``released`` is a rollback that loses nothing: nothing was written and nothing failed, as when a session
+    that only read is closed. ``failed`` is a COMMIT or ROLLBACK that failed, or a connection that was lost before it.
     ``commit`` is the time that COMMIT took, None where none was sent.
     """
 
@@ -107,10 +108,10 @@ class SavepointEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionAcquired:
-    """A pool was asked for a connection and gave one, or did not.
+    """A connection was checked out of a pool, or the checkout failed.
 
-    ``duration`` is what the caller waited; ``wait`` is the part of it spent standing in the pool's queue, without
-    connecting and pinging.
+    ``duration`` is how long the caller waited; ``wait`` is the part of it spent in the pool's queue, without connecting
+    and pinging.
     """
 
     pool: Label = "main"
@@ -123,10 +124,11 @@ class ConnectionAcquired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionReleased:
-    """A connection came back to its pool, or left it for good while it was held.
+    """A connection was returned to its pool, or left it for good while it was checked out.
 
     ``idle`` is the part of ``duration`` in which it was neither executing nor fetching nor ending a transaction, None
-    where nobody watched. ``scope`` is who took it. ``leaked`` was given back by the garbage collector.
+    where that was not measured. ``scope`` is where it was checked out. ``leaked`` is a connection that the garbage
+    collector had to return.
     """
 
     pool: Label = "main"
@@ -140,7 +142,7 @@ class ConnectionReleased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionOpened:
-    """A connection to a database was made."""
+    """A connection to a database was opened."""
 
     pool: Label = "main"
     duration: Seconds
@@ -150,9 +152,9 @@ class ConnectionOpened:
 class ConnectionClosed:
     """A connection was closed, or left its pool for good.
 
-    ``overflow`` came back to a pool that had no place for it. ``dispose`` went with its pool: at once where it was
-    idle; by the garbage collector where it was out, told when the pool is next read or makes a connection. ``lifetime``
-    is None for one made before the bridge came.
+    The reason ``overflow`` is a connection returned to a pool that was full. ``dispose`` is one closed with its pool:
+    at once where it was idle; by the garbage collector where it was checked out, emitted when the pool is next read or
+    opens a connection. ``lifetime`` is None for one opened before the engine was instrumented.
     """
 
     pool: Label = "main"
@@ -164,7 +166,7 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRead:
-    """The state of a pool was read; ``capacity`` is None where there is no limit."""
+    """The state of a pool was read, at a scrape; ``capacity`` is None where there is no limit."""
 
     pool: Label = "main"
     used: int
@@ -177,7 +179,7 @@ class PoolRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseUsed:
-    """A stretch of work that had asked a database ended: how often it asked, and how long it waited for the answers."""
+    """A scope that used a database ended: how many statements it sent, and how long it waited for them in all."""
 
     scope: Caller
     queries: int
@@ -188,7 +190,7 @@ class DatabaseUsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryRepeated:
-    """One stretch of work sent a statement again that it had sent five times before."""
+    """A scope sent a statement again that it had sent five times before: the N+1 problem."""
 
     scope: Caller
     table: Label
@@ -198,7 +200,7 @@ class QueryRepeated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelationshipLoaded:
-    """A relationship was loaded lazily: by a query of its own, when it was first touched."""
+    """A relationship was loaded lazily: by a query of its own, when it was first accessed."""
 
     relationship: Label
     scope: Caller

@@ -1,4 +1,4 @@
-"""What a scraper is given."""
+"""Events of scrapes: the metrics as they were rendered."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from .bus.fields import Bytes, Measure, Seconds
 from .bus.signal import Signal
 
 Series = Annotated[int, Measure("series")]
+"""A number of time series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsRendered:
-    """The metrics were written and compressed for a scraper, or for several that asked at once."""
+    """The metrics were rendered and compressed for a scrape, or for several concurrent ones."""
 
     format: Literal["text", "openmetrics"]
     encoding: Literal["identity", "gzip", "zstd"]
     duration: Seconds
     size: Bytes
-    series: Series | None = None  # unknown where only some were asked for
+    series: Series | None = None  # unknown where the scrape asked for some metrics by name
 
 
 metrics_rendered = Signal(MetricsRendered)

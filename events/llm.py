@@ -1,4 +1,4 @@
-"""What language models are asked: a logical call, and the attempts that it took."""
+"""Events of calls to language models: the logical call, and each attempt that it took."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Outcome = Literal["success", "error", "timeout", "rate_limited", "cancelled"]
 """How one attempt ended."""
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
-"""Why a model stopped writing."""
+"""Why a model stopped generating."""
 
 OutputFault = Literal["invalid_json", "schema_mismatch", "empty", "refusal"]
-"""What is wrong with an answer that came."""
+"""What is wrong with a response that was received."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LLMCallStarted:
-    """A call to a language model began; ``model`` is the first one that is asked."""
+    """A call to a language model started; ``model`` is the first one that is requested."""
 
     model: Label
     call_id: Key = ""
@@ -34,11 +34,11 @@ class LLMCallStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LLMAttempted:
-    """One attempt at a call to a language model ended, well or badly.
+    """One attempt at a call to a language model ended, successfully or not.
 
     An attempt at the same model as the one before is a retry, one at another model a fallback; ``retry_reason`` or
-    ``fallback_reason`` says why the one before failed. ``backoff`` is the time that was waited in between. What the
-    provider says remains of a rate limit is ``None`` where it says nothing.
+    ``fallback_reason`` says why the one before failed. ``backoff`` is the time waited between the two. What remains of
+    a rate limit is None where the provider does not report it.
     """
 
     call_id: str = ""
@@ -65,13 +65,13 @@ class LLMAttempted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LLMCalled:
-    """A call to a language model ended, well or badly.
+    """A call to a language model ended, successfully or not.
 
-    ``model`` is the one that answered, ``requested_model`` the one that was asked. Prompt tokens include cached ones,
-    completion tokens include reasoning; ``None`` means that the provider did not say. ``duration`` is that of the
-    logical call, retries and waiting inside; a stream lasts until it is exhausted, closed or dropped. Tokens and cost
-    are those of all its attempts. Estimated tokens stand for those of an answer that came without usage. ``cost`` is in
-    USD, and ``None`` where nobody knows a price.
+    ``model`` is the one that answered, ``requested_model`` the one that was requested. Prompt tokens include cached
+    ones, completion tokens include reasoning; None means that the provider did not report them. ``duration`` is that of
+    the logical call, with its retries and the waiting between them; a stream lasts until it is exhausted, closed or
+    dropped. Tokens and cost are the sums over all attempts. Estimated tokens stand in for those of a response without
+    usage. ``cost`` is in USD, None where no price is known.
     """
 
     model: Label
@@ -108,3 +108,4 @@ llm_call_started = Signal(LLMCallStarted)
 llm_attempted = Signal(LLMAttempted)
 llm_called = Signal(LLMCalled)
 llm_call = Span(llm_call_started, llm_called)
+"""A logical call to a language model, with all its attempts."""

@@ -1,4 +1,4 @@
-"""What goes wrong between a sender and its listeners."""
+"""Events of the event pipeline itself: failing receivers, dropped events and values, faulty files and set-ups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SetupFault = Literal["unshared_workers", "reload", "clock"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverFailed:
-    """A receiver raised, or a sender named a field that the event does not have."""
+    """A receiver raised, or a field was emitted that the event does not have."""
 
     signal: Label
     receiver: Label
@@ -28,7 +28,7 @@ class ReceiverFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDropped:
-    """A background listener fell behind and an event was thrown away."""
+    """An event was dropped, since a background listener had no room for it or was closed."""
 
     signal: Label
     receiver: Label
@@ -36,7 +36,7 @@ class EventDropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelOverflowed:
-    """A label value past its bound, or unfit to be one, was counted as ``other``."""
+    """A label value past its limit, or one that is not a valid label value, was counted as ``other``."""
 
     metric: Label
     label: Label
@@ -44,7 +44,7 @@ class LabelOverflowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueDropped:
-    """A measure that is no sensible number was left out."""
+    """An amount that is not a sensible number was left out of a metric; see `events.bus.numbers.drop_reason`."""
 
     metric: Label
     reason: DropReason
@@ -52,7 +52,7 @@ class ValueDropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorFailed:
-    """A collector failed during a scrape, so its family was left out."""
+    """A collector failed during a scrape, so its metric family was left out."""
 
     collector: Label
     error: str = ""
@@ -60,14 +60,14 @@ class CollectorFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFileFaulty:
-    """A file in which a worker process keeps its numbers could not be used, wholly or in part."""
+    """A file in which a worker process stores its metrics could not be used, wholly or in part."""
 
     fault: WorkerFileFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupFaultFound:
-    """A process started in a way that makes its numbers wrong."""
+    """A process was started in a way that makes its metrics wrong."""
 
     fault: SetupFault
 
@@ -89,7 +89,7 @@ FAULT_SIGNALS = (
     worker_file_faulty,
     setup_fault_found,
 )
-"""The signals above: silent as long as all is well, so their silence means nothing."""
+"""The signals above. They are emitted only when something goes wrong, so their absence is no sign of a fault."""
 
 
 def _emit_receiver_failed(signal: str, receiver: str, error: BaseException) -> None:

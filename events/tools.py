@@ -1,4 +1,4 @@
-"""What tools agents use."""
+"""Events of the tools that agents call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .bus.signal import Signal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCalled:
-    """A tool was run for an agent."""
+    """An agent's call of a tool ended, successfully or not."""
 
     tool_name: Label
     status: Status

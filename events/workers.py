@@ -1,4 +1,4 @@
-"""What the processes of a server do."""
+"""Events of a server's worker processes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .bus.span import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted:
-    """A process began to serve, alone or as one of several."""
+    """A process started to serve, alone or as one of several workers."""
 
     worker_id: Key = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFinished:
-    """A process stopped serving by itself; one that is killed tells nothing."""
+    """A process stopped serving, other than by being killed: then it cannot emit this."""
 
     worker_id: Key
     status: Status
@@ -29,3 +29,4 @@ class WorkerFinished:
 worker_started = Signal(WorkerStarted)
 worker_finished = Signal(WorkerFinished)
 worker_run = Span(worker_started, worker_finished)
+"""The time in which a process serves."""

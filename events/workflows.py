@@ -1,4 +1,4 @@
-"""What workflows do."""
+"""Events of workflow runs and their steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .bus.span import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowStarted:
-    """A workflow run left the queue and began; ``queue_wait`` is how long it stood there."""
+    """A workflow run left the queue and started; ``queue_wait`` is how long it waited there."""
 
     run_id: Key
     workflow_type: Label
@@ -21,7 +21,7 @@ class WorkflowStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowResumed:
-    """A workflow run that another process had begun was taken up again."""
+    """A workflow run that another process had started was resumed."""
 
     run_id: Key
     workflow_type: Label
@@ -29,7 +29,7 @@ class WorkflowResumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowReleased:
-    """A process left a workflow run that has not ended: it stops, or another one has taken the run over."""
+    """A process gave up an unfinished workflow run: the process stops, or another one has taken the run over."""
 
     run_id: Key
     workflow_type: Label
@@ -37,7 +37,7 @@ class WorkflowReleased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowStepFinished:
-    """A step of a workflow run ended, well or badly, and its outcome was stored."""
+    """A step of a workflow run ended, successfully or not, and its outcome was stored."""
 
     workflow_type: Label = inherited()
     run_id: str = inherited("")
@@ -49,7 +49,7 @@ class WorkflowStepFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldestWorkflowRead:
-    """How long the oldest run of a workflow that this process performs has been under way was read; 0 is none."""
+    """The age of the oldest run of a workflow that this process executes was read, at a scrape; 0 without any."""
 
     workflow_type: Label
     age: Seconds
@@ -57,10 +57,10 @@ class OldestWorkflowRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFinished:
-    """A workflow run ended, well or badly; tokens and cost (None where nobody knows it) are those of the whole run.
+    """A workflow run ended, successfully or not; tokens and cost (None where unknown) are those of the whole run.
 
-    What a run spent is ``useful`` when the run is completed and its reviewer did not reject what came of it
-    (``rejected``), else ``wasted``.
+    ``outcome`` says what its cost was spent on: ``useful`` where the run is completed and its reviewer did not reject
+    the result (``rejected``), otherwise ``wasted``.
     """
 
     run_id: Key
@@ -92,3 +92,4 @@ workflow_run = Span(
     workflow_finished,
     status={"success": "completed", "error": "failed", "timeout": "failed", "cancelled": "cancelled"},
 )
+"""A workflow run that one process executes from start to end; sums the calls, tokens and cost of its models."""

@@ -40,12 +40,25 @@ class PairingKey:
 
 
 Label = Annotated[str, OpenLabel()]
+"""A text such as an agent's or a model's name; as a label of a metric it is bounded."""
+
 Code = Annotated[int, OpenLabel()]
+"""A number that is a name, such as a status code; as a label of a metric it is bounded."""
+
 Seconds = Annotated[float, Measure("seconds")]
+"""A duration."""
+
 Bytes = Annotated[int, Measure("bytes")]
+"""A size."""
+
 Tokens = Annotated[int, Measure("tokens")]
+"""A number of a language model's tokens."""
+
 Dollars = Annotated[float, Measure("usd")]
+"""A cost in US dollars."""
+
 Key = Annotated[str, PairingKey()]
+"""An id that a started event and its finished event share; a span makes one up where none is set."""
 
 Status = Literal["success", "error", "timeout", "cancelled"]
 """How an agent run, a model call or a tool call ended."""

@@ -83,7 +83,7 @@ class LLM:
         resources: AsyncExitStack,
         names: Sequence[str],
     ) -> None:
-        self.model = instrument(model, price=price, fits=fits)
+        self.model = instrument(model, price=price, is_valid_output=fits)
         self.name = name
         self.names = tuple(dict.fromkeys(names))
         self._probe = probe

@@ -1,11 +1,20 @@
-"""Every request to a language model through pydantic-ai told as `llm_called`, its attempts as `llm_attempted`.
+"""pydantic-ai bridge: emits `llm_called` for every request to a language model, `llm_attempted` for each attempt.
 
->>> from events.bridges.pydantic_ai import instrument
->>> agent = Agent(instrument(infer_model("openai:gpt-4o-mini")))  # doctest: +SKIP
+Wrap a model, and use it as before::
 
-`wrapper` puts itself around a model and `requests` follows what is asked of it; `telling` tells it, with what
-`answers`, `bills` and `errors` read. What is told are names, numbers and the class of an error; never a prompt, an
-output or an error's message.
+    from events.bridges.pydantic_ai import instrument
+
+    agent = Agent(instrument(infer_model("openai:gpt-4o-mini")))
+
+Events hold names, numbers and the class of an error; never a prompt, an output or an error's message.
+
+- `wrapper`: the entry point, `instrument`, and the model that it returns
+- `calls`: follows one request to a model until its end
+- `emit`: builds the events
+- `response`: finish reason, output fault and rate limits of a response
+- `usage`: its tokens
+- `cost`: what it is billed
+- `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
 """
 
 from .calls import record_response_headers

@@ -1,4 +1,4 @@
-"""One request to a model under way: a logical call, one of its attempts, or both."""
+"""One ongoing request to a model: a logical call, one of its attempts, or both."""
 
 from __future__ import annotations
 
@@ -19,146 +19,158 @@ from ...bus.context import current_scope, use_scope
 from ...bus.failures import report_failure
 from ...bus.fields import Status
 from ...llm import llm_called
-from .emit import Asked, Call, Ending, keep_bill, tell_attempt, tell_call, tell_start
-from .error_types import timed_out
+from .emit import (
+    CallState,
+    RequestOutcome,
+    RequestSpec,
+    add_failed_billing,
+    emit_attempted,
+    emit_call_started,
+    emit_called,
+)
+from .error_types import is_timeout
 
 
-class Request:
-    """One request under way; one inside another is an attempt at it."""
+class OngoingRequest:
+    """A request that has not ended yet; one that is made inside another is an attempt at it."""
 
-    def __init__(self, model: Model, asked: Asked) -> None:
+    def __init__(self, model: Model, spec: RequestSpec) -> None:
         self.headers: Mapping[str, str] = {}
         self.status_code: int | None = None
-        self._model = first_of(model)
-        self._asked = asked
-        self._outer = _under_way.get()
-        self.call: Call = self._outer.call if self._outer else Call(asked, model.model_name)
-        self._nested = False
+        self._model = first_model(model)
+        self._spec = spec
+        self._parent = _current_request.get()
+        self.call: CallState = self._parent.call if self._parent else CallState(spec, model.model_name)
+        self._has_attempts = False
         self._stream: StreamedResponse | None = None
-        self._watched = False
+        self._tracks_events = False
         self._yielded = False
-        self._first_token: float | None = None
-        self._told = False
+        self._first_token_at: float | None = None
+        self._emitted = False
         self._scope = current_scope.get()  # a stream may be read in another context than it was opened in
-        self._cut: BaseException | None = None
-        self._ended: float | None = None
-        if self._outer:
-            self._outer._nested = True  # noqa: SLF001  # its own kind
+        self._interruption: BaseException | None = None
+        self._ended_at: float | None = None
+        if self._parent:
+            self._parent._has_attempts = True  # noqa: SLF001  # of the same class
         else:
-            tell_start(self.call, self._model)
-        self._began = perf_counter()
+            emit_call_started(self.call, self._model)
+        self._started_at = perf_counter()
         if self.call.model != self._model.model_name:
-            self.call.turned = self._began
+            self.call.model_started_at = self._started_at
 
     @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """Let requests made meanwhile be attempts at this one."""
-        token = _under_way.set(self)
+    def as_parent(self) -> Iterator[None]:
+        """Make requests that start inside the block attempts at this one."""
+        token = _current_request.set(self)
         try:
             yield
         finally:
-            _under_way.reset(token)
+            _current_request.reset(token)
 
-    def watch(self, stream: StreamedResponse) -> None:
-        """Notice when the provider's events end, which may be long before the consumer leaves the stream.
+    def track_stream(self, stream: StreamedResponse) -> None:
+        """Have the end of the provider's events end the request, which may be long before the consumer closes it.
 
-        The method that is replaced is the one that every provider's stream implements. A stream that is read already
-        (`FallbackModel` waits for a first event) is told when it is left.
+        The method that is replaced is the one that every provider's stream implements. A stream whose events are being
+        read already (`FallbackModel` waits for a first one) ends the request when it is closed.
         """
         self._stream = stream
         try:
             if stream._event_iterator is None:  # noqa: SLF001  # see above
                 source = stream._get_event_iterator  # noqa: SLF001
-                stream._get_event_iterator = lambda: self._events(source(), stream)  # type: ignore[method-assign]  # noqa: SLF001
-                self._watched = True
+                stream._get_event_iterator = lambda: self._track_events(source(), stream)  # type: ignore[method-assign]  # noqa: SLF001
+                self._tracks_events = True
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
-    async def _events(self, source: Any, stream: StreamedResponse) -> AsyncIterator[Any]:
+    async def _track_events(self, source: Any, stream: StreamedResponse) -> AsyncIterator[Any]:
         try:
             async with aclosing(source) as items:
                 async for item in items:
                     self._yielded = True
-                    if self._first_token is None and is_token(item):
-                        self._first_token = perf_counter()
+                    if self._first_token_at is None and is_token(item):
+                        self._first_token_at = perf_counter()
                     yield item
         except Exception as error:
-            self.end("cancelled" if stream.cancelled else self.reason(error), error, stream)
+            self.finish("cancelled" if stream.cancelled else self.status_of(error), error, stream)
             raise
-        except BaseException as cut:  # by whom and why shows when the stream is left
-            self._cut, self._ended = cut, perf_counter()
+        except BaseException as interruption:  # who interrupted, and why, is known when the stream is closed
+            self._interruption, self._ended_at = interruption, perf_counter()
             raise
-        self.end("cancelled" if stream.cancelled else "success", answer=stream)
+        self.finish("cancelled" if stream.cancelled else "success", response=stream)
 
-    def leave(self, error: BaseException | None) -> None:
-        """Tell a stream that is left, unless its end was told before."""
-        if self._told:
+    def finish_stream(self, error: BaseException | None) -> None:
+        """Emit the events of a stream that is closed, or whose consumer raised ``error``, unless that is done."""
+        if self._emitted:
             return
         if error is None or isinstance(error, GeneratorExit):
-            error = self._cut or error
-        stream, status = self._stream, self.reason(error)
+            error = self._interruption or error
+        stream, status = self._stream, self.status_of(error)
         if stream is not None and error is None:
             try:
                 status = "success" if stream.get().state in ("complete", "suspended") else "cancelled"
             except Exception as failure:
                 report_failure(llm_called.name, "pydantic_ai", failure)
-        elif stream is not None and status == "error" and (self._watched or stream.cancelled):
-            status = "cancelled"  # the consumer failed, not the model: its events would have told
-        self.end(status, error, stream)
+        elif stream is not None and status == "error" and (self._tracks_events or stream.cancelled):
+            status = "cancelled"  # the consumer failed, not the model: that would have raised in _track_events
+        self.finish(status, error, stream)
 
-    def reason(self, error: BaseException | None) -> Status:
-        """Say how a request ended that raised ``error``."""
+    def status_of(self, error: BaseException | None) -> Status:
+        """Return the status of a request that raised ``error``."""
         if error is None:
             return "success"
-        if timed_out(error) or (isinstance(error, asyncio.CancelledError) and self._out_of_time()):
+        if is_timeout(error) or (isinstance(error, asyncio.CancelledError) and self._exceeded_limit()):
             return "timeout"
         return "error" if isinstance(error, Exception) else "cancelled"
 
-    def _out_of_time(self) -> bool:
-        """Tell whether pydantic-ai's own limit ran out: it is enforced around the request, by a cancellation."""
-        settings = self._asked.settings or ModelSettings()
+    def _exceeded_limit(self) -> bool:
+        """Return whether a limit of pydantic-ai's own ran out: it cancels the request from the outside."""
+        settings = self._spec.settings or ModelSettings()
         limits = [settings.get("request_timeout")]
-        if self._asked.streamed and not self._yielded:
+        if self._spec.streamed and not self._yielded:
             limits.append(settings.get("first_event_timeout"))
         # A limit holds for all attempts at a model, and begins a moment before the first of them does.
-        spent = (self._ended or perf_counter()) - self.call.turned + 0.02
-        return any(limit is not None and spent >= limit for limit in limits)
+        elapsed = (self._ended_at or perf_counter()) - self.call.model_started_at + 0.02
+        return any(limit is not None and elapsed >= limit for limit in limits)
 
-    def end(
+    def finish(
         self,
         status: Status,
         error: BaseException | None = None,
-        answer: ModelResponse | StreamedResponse | None = None,
+        response: ModelResponse | StreamedResponse | None = None,
     ) -> None:
-        """Tell the request, once; whatever goes wrong in telling stays here."""
-        if self._told:
+        """Emit the events of the request, once; a failure to do so is reported and not raised."""
+        if self._emitted:
             return
-        self._told = True
-        self._ended = self._ended or perf_counter()
+        self._emitted = True
+        self._ended_at = self._ended_at or perf_counter()
         try:
             with use_scope(self._scope) if self._scope else nullcontext():
-                ending = Ending(
-                    status=status, error=error, began=self._began, ended=self._ended, first_token=self._first_token
+                outcome = RequestOutcome(
+                    status=status,
+                    error=error,
+                    started_at=self._started_at,
+                    ended_at=self._ended_at,
+                    first_token_at=self._first_token_at,
                 )
-                if not self._nested:
-                    tell_attempt(self.call, self._model, ending, self.headers, self.status_code)
-                    if self._outer and answer is not None and status != "success":
-                        keep_bill(self.call, self._model, answer)
-                if self._outer is None:
-                    tell_call(self.call, self._model, ending, answer)
+                if not self._has_attempts:
+                    emit_attempted(self.call, self._model, outcome, self.headers, self.status_code)
+                    if self._parent and response is not None and status != "success":
+                        add_failed_billing(self.call, self._model, response)
+                if self._parent is None:
+                    emit_called(self.call, self._model, outcome, response)
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
 
-def first_of(model: Model) -> Model:
-    """Find the model that is asked first, under everything that is wrapped around it."""
+def first_model(model: Model) -> Model:
+    """Return the model that gets a request first: the innermost of wrappers, the first of a fallback."""
     while isinstance(model, (WrapperModel, FallbackModel)):
         model = model.wrapped if isinstance(model, WrapperModel) else model.models[0]
     return model
 
 
 def is_token(event: Any) -> bool:
-    """Tell whether a stream's event brings something written, and not its frame alone."""
+    """Return whether a stream's event has content in it, and does not only mark the start or end of a part."""
     part = getattr(event, "part", None)
     if part is None:
         return hasattr(event, "delta")
@@ -166,10 +178,13 @@ def is_token(event: Any) -> bool:
 
 
 async def record_response_headers(response: Any) -> None:
-    """Note the head of an HTTP response: hook it into the client that a provider uses, for what it says of limits."""
-    request = _under_way.get()
+    """Record the status code and headers of an HTTP response, for the rate limits in them.
+
+    It is a response hook: add it to the event hooks of the httpx client that a provider uses.
+    """
+    request = _current_request.get()
     if request is not None:
         request.headers, request.status_code = response.headers, response.status_code
 
 
-_under_way: ContextVar[Request | None] = ContextVar("events.bridges.pydantic_ai", default=None)
+_current_request: ContextVar[OngoingRequest | None] = ContextVar("events.bridges.pydantic_ai", default=None)

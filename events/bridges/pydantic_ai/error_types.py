@@ -1,6 +1,6 @@
-"""Why a model gave no answer, in the twelve words of `events.fields.ErrorType`.
+"""Why a request to a model failed, as one of the twelve words of `events.bus.fields.ErrorType`.
 
-Classes are known by name: pydantic-ai has told errors apart in more and more of them, and the SDKs have their own.
+Classes of errors are matched by name: pydantic-ai has more of them with each version, and the SDKs have their own.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 
 from ...bus.fields import ErrorType, Status
 
-# From the particular to the general: the first name among an error's classes that fits.
+# From the particular to the general: the first name that is in an error's class hierarchy applies.
 # fmt: off
-BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
+TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("ContentFilterError",              "content_filtered"),
     ("ModelQuotaExceededError",         "quota_exceeded"),
     ("ModelRateLimitError",             "rate_limited"),
@@ -23,69 +23,70 @@ BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("ModelRequestRejectedError",       "invalid_request"),
     ("ModelConnectionError",            "connection"),
 )
-BY_STATUS: dict[int, ErrorType] = {
+TYPE_BY_STATUS_CODE: dict[int, ErrorType] = {
     401: "auth", 402: "quota_exceeded", 403: "auth", 408: "timeout", 413: "context_length_exceeded",
     429: "rate_limited",
 }
 # fmt: on
-LAST_RESORT: tuple[tuple[str, ErrorType], ...] = (
+FALLBACK_TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("UnexpectedModelBehavior", "invalid_response"),
-    ("ModelAPIError", "invalid_response"),  # an answer came and could not be read
+    ("ModelAPIError", "invalid_response"),  # a response arrived and could not be parsed
     ("ValidationError", "invalid_response"),  # the same: Google's SDK lets pydantic's own error out
     ("ConnectionError", "connection"),
     ("CancelledError", "cancelled"),
     ("GeneratorExit", "cancelled"),
 )
-TOO_LONG = re.compile(r"context (length|size|window)")
-"""In the refusals of servers that give no code for a prompt that is too long: Ollama's, among others."""
+CONTEXT_TOO_LONG = re.compile(r"context (length|size|window)")
+"""In the error messages of servers that have no code for a prompt that is too long, such as Ollama's."""
 
-FILTERS = ("content_filter", "content_policy")
-"""How the codes of providers begin that refuse a prompt by what it says: OpenAI's, and Azure's."""
+CONTENT_FILTER_CODES = ("content_filter", "content_policy")
+"""How the error codes of OpenAI and Azure begin for a prompt that their content filter rejected."""
 
 
 def error_type_of(error: BaseException | None) -> ErrorType:
-    """Name the kind of an error; of a group, of the one that was raised last."""
+    """Return the type of an error; of a group, that of the last error in it."""
     while isinstance(error, BaseExceptionGroup):
-        if timed_out(error):
+        if is_timeout(error):
             return "timeout"
         error = error.exceptions[-1]
     if error is None or isinstance(error, asyncio.CancelledError):
         return "cancelled"
-    if timed_out(error):
+    if is_timeout(error):
         return "timeout"
-    if str(getattr(error, "provider_error_code", None) or "").startswith(FILTERS):
+    if str(getattr(error, "provider_error_code", None) or "").startswith(CONTENT_FILTER_CODES):
         return "content_filtered"
     names = {parent.__name__ for parent in type(error).__mro__}
-    by_class, last_resort = ([kind for name, kind in table if name in names] for table in (BY_CLASS, LAST_RESORT))
-    if by_class:
-        too_long = by_class[0] == "invalid_request" and TOO_LONG.search(str(getattr(error, "body", "")))
-        return "context_length_exceeded" if too_long else by_class[0]
-    return by_status(getattr(error, "status_code", None)) or (last_resort[0] if last_resort else "other")
+    by_class = next((error_type for name, error_type in TYPE_BY_CLASS if name in names), None)
+    if by_class == "invalid_request" and CONTEXT_TOO_LONG.search(str(getattr(error, "body", ""))):
+        return "context_length_exceeded"
+    by_code = error_type_of_status_code(getattr(error, "status_code", None))
+    fallback = next((error_type for name, error_type in FALLBACK_TYPE_BY_CLASS if name in names), None)
+    return by_class or by_code or fallback or "other"
 
 
-def failure_type(status: Status, error: BaseException | None) -> ErrorType | None:
-    """Name why a request that ended so gave no answer; None for one that did."""
+def error_type_of_status(status: Status, error: BaseException | None) -> ErrorType | None:
+    """Return why a request with this status failed, None where it succeeded; ``error`` is what it raised."""
     if status in ("timeout", "cancelled"):
         return status
     return error_type_of(error) if status == "error" else None
 
 
-def by_status(status: object) -> ErrorType | None:
-    """Name the kind of an HTTP answer; None for a good one and for none."""
-    if not isinstance(status, int) or status < 400:
+def error_type_of_status_code(code: object) -> ErrorType | None:
+    """Return the type of error of an HTTP status code; None for one below 400 and for anything that is no code."""
+    if not isinstance(code, int) or code < 400:
         return None
-    return BY_STATUS.get(status) or ("provider_5xx" if status >= 500 else "invalid_request")
+    return TYPE_BY_STATUS_CODE.get(code) or ("provider_5xx" if code >= 500 else "invalid_request")
 
 
-def timed_out(error: BaseException | None) -> bool:
-    """Tell whether a timeout is behind an error: itself, what caused it, or everything in a group.
+def is_timeout(error: BaseException | None) -> bool:
+    """Return whether an error is a timeout, was caused by one, or is a group of nothing else.
 
-    The SDKs have classes of their own (httpx's ``ReadTimeout``, OpenAI's ``APITimeoutError``); only the name is asked.
+    The SDKs have classes of their own (httpx's ``ReadTimeout``, OpenAI's ``APITimeoutError``): their names tell.
     """
     while error is not None:
-        if isinstance(error, TimeoutError) or any("Timeout" in kind.__name__ for kind in type(error).__mro__):
+        if isinstance(error, TimeoutError) or any("Timeout" in parent.__name__ for parent in type(error).__mro__):
             return True
         if isinstance(error, BaseExceptionGroup):
-            return all(timed_out(member) for member in error.exceptions)
+            return all(is_timeout(member) for member in error.exceptions)
         error = error.__cause__
     return False

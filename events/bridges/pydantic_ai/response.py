@@ -1,4 +1,4 @@
-"""What an answer says of itself beside its tokens: why it ends, what is wrong with it; never a word of it."""
+"""What a response says beside its tokens: why it ends, what is wrong with it, what remains of the rate limit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic_ai.models import ModelRequestParameters
 
 from ...llm import FinishReason, OutputFault
 
-Fits = Callable[[Mapping[str, Any], Any], bool]
-"""Tells whether a value fits a JSON schema."""
+SchemaValidator = Callable[[Mapping[str, Any], Any], bool]
+"""Returns whether a value, the second argument, is valid against a JSON schema, the first."""
 
-LONGEST_NAME = 256  # characters; a longer one is no name, and what is left of it is still too long for a label
+MAX_NAME_LENGTH = 256  # characters; no real name is longer, and a truncated one still exceeds the limit of labels
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -25,49 +25,52 @@ FINISH_REASONS: dict[str, FinishReason] = {
 }
 
 
-def named(name: str | None) -> str:
-    """Cut a name that a provider gave: an event is no place for megabytes."""
-    return (name or "")[:LONGEST_NAME]
+def truncate_name(name: str | None) -> str:
+    """Return a provider's or model's name, cut to `MAX_NAME_LENGTH`; a response may hold megabytes there."""
+    return (name or "")[:MAX_NAME_LENGTH]
 
 
-def finish_reason(answer: ModelResponse) -> FinishReason | None:
-    """Say why an answer ends; None where the provider did not say."""
-    if answer.finish_reason is not None:
-        return FINISH_REASONS.get(answer.finish_reason, "other")
-    return "other" if (answer.provider_details or {}).get("finish_reason") else None
+def finish_reason(response: ModelResponse) -> FinishReason | None:
+    """Return why the model stopped; None where the provider does not say."""
+    if response.finish_reason is not None:
+        return FINISH_REASONS.get(response.finish_reason, "other")
+    return "other" if (response.provider_details or {}).get("finish_reason") else None
 
 
-def output_fault(answer: ModelResponse, asked: ModelRequestParameters, fits: Fits | None) -> OutputFault | None:
-    """Say what is wrong with a whole answer, before anybody reads it; None for one in the form that was asked for."""
-    if answer.finish_reason == "content_filter" or (answer.provider_details or {}).get("refusal"):
+def output_fault(
+    response: ModelResponse, parameters: ModelRequestParameters, is_valid_output: SchemaValidator | None
+) -> OutputFault | None:
+    """Return what is wrong with a complete response, None if it has the form that was requested."""
+    if response.finish_reason == "content_filter" or (response.provider_details or {}).get("refusal"):
         return "refusal"
-    text = "".join(part.content for part in answer.parts if isinstance(part, TextPart)).strip()
-    calls = [part for part in answer.parts if isinstance(part, ToolCallPart)]
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart)).strip()
+    calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     if not calls and not text:
-        others = [part for part in answer.parts if part.part_kind not in ("text", "thinking")]
-        return None if others else "empty"
-    wanted = {tool.name: tool.parameters_json_schema for tool in asked.output_tools}
+        other_parts = [part for part in response.parts if part.part_kind not in ("text", "thinking")]
+        return None if other_parts else "empty"
+    output_schemas = {tool.name: tool.parameters_json_schema for tool in parameters.output_tools}
     for call in calls:
-        if call.tool_name in wanted and (fault := misfit(call.args, wanted[call.tool_name], fits)):
+        schema = output_schemas.get(call.tool_name)
+        if schema is not None and (fault := schema_fault(call.args, schema, is_valid_output)):
             return fault
-    if calls or asked.allow_text_output or asked.output_mode == "text":
+    if calls or parameters.allow_text_output or parameters.output_mode == "text":
         return None
-    # ``auto`` is decided by the model inside: one that was given the schema as a tool has called it above.
-    if asked.output_mode == "tool" or asked.output_object is None:
+    # In mode ``auto`` the wrapped model decides: where it sent the schema as a tool, the tool was called above.
+    if parameters.output_mode == "tool" or parameters.output_object is None:
         return "schema_mismatch"
-    return misfit(text, asked.output_object.json_schema, fits)
+    return schema_fault(text, parameters.output_object.json_schema, is_valid_output)
 
 
-def misfit(given: Any, schema: Mapping[str, Any], fits: Fits | None) -> OutputFault | None:
-    """Hold an answer's JSON against its schema."""
+def schema_fault(output: Any, schema: Mapping[str, Any], is_valid_output: SchemaValidator | None) -> OutputFault | None:
+    """Return what is wrong with an output, as JSON text or parsed, that has to match a schema; None if nothing is."""
     try:
-        value = json.loads(given) if isinstance(given, str) else given or {}
+        value = json.loads(output) if isinstance(output, str) else output or {}
     except ValueError:
         return "invalid_json"
-    return None if fits is None or fits(schema, value) else "schema_mismatch"
+    return None if is_valid_output is None or is_valid_output(schema, value) else "schema_mismatch"
 
 
-def remaining(headers: Mapping[str, str], what: Literal["requests", "tokens"]) -> int | None:
-    """Read what is left of a rate limit from the headers of OpenAI's or Anthropic's protocol; None where none says."""
-    told = headers.get(f"x-ratelimit-remaining-{what}") or headers.get(f"anthropic-ratelimit-{what}-remaining")
-    return int(told) if told is not None and told.isascii() and told.isdigit() and len(told) <= 15 else None
+def rate_limit_remaining(headers: Mapping[str, str], resource: Literal["requests", "tokens"]) -> int | None:
+    """Return what remains of a rate limit, from OpenAI's or Anthropic's headers; None where neither says."""
+    text = headers.get(f"x-ratelimit-remaining-{resource}") or headers.get(f"anthropic-ratelimit-{resource}-remaining")
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None

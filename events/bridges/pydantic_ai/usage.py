@@ -1,36 +1,30 @@
-"""What a request to a model is billed for: the tokens that were counted, an estimate where none were, the cost."""
+"""The tokens of a request to a model: as the provider counted them, else estimated from the text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, Literal, SupportsFloat, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
+from ...bus.numbers import drop_reason
 from ...pipeline import value_dropped
 
-CostSource = Literal["provider", "price_table", "unpriced"]
-
 UsageSource = Literal["provider", "estimated", "none"]
-SOURCES: tuple[UsageSource, ...] = ("estimated", "provider", "none")
-"""Which one is said of a sum: an estimate in it makes it one."""
+SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
+"""The source of a sum is the first of these that one of its parts has: a sum with an estimate in it is an estimate."""
 
 Amount = TypeVar("Amount", int, float)
 
-Price = Callable[[str, str, RequestUsage], float | None]
-"""Gives the cost in USD of what a provider's model was used for; None where nobody knows."""
-
-MOST_DOLLARS = 10**6  # of one call
-MOST_TOKENS = 10**9  # of one call; no model reads or writes that many
-BYTES_A_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
+MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
+BYTES_PER_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counted:
-    """The tokens of a call, under the names that `events.LLMCalled` has for them."""
+class TokenUsage:
+    """The tokens of a call, under the names of the fields of `events.LLMCalled`; None is unknown."""
 
     usage_source: UsageSource = "none"
     prompt_tokens: int | None = None
@@ -41,135 +35,90 @@ class Counted:
     estimated_prompt_tokens: int | None = None
     estimated_completion_tokens: int | None = None
 
-    def __add__(self, other: Counted) -> Counted:
-        """Add up two counts; what neither knows stays unknown."""
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        """Return the sum; what is unknown in both stays unknown."""
         sources = {self.usage_source, other.usage_source}
-        source = next(source for source in SOURCES if source in sources)
+        source = next(source for source in SOURCE_PRECEDENCE if source in sources)
         amounts = {
-            name: together(getattr(self, name), getattr(other, name))
+            name: add_optional(getattr(self, name), getattr(other, name))
             for name in self.__dataclass_fields__
             if name != "usage_source"
         }
-        return Counted(usage_source=source, **amounts)
+        return TokenUsage(usage_source=source, **amounts)
 
 
-def together(one: Amount | None, other: Amount | None) -> Amount | None:
-    """Add up two amounts, either of which may be unknown."""
+def add_optional(one: Amount | None, other: Amount | None) -> Amount | None:
+    """Return the sum of two amounts; an unknown one counts as zero, two unknown ones are unknown.
+
+    >>> add_optional(1, None)
+    1
+    """
     return other if one is None else one if other is None else one + other
 
 
-def counted(answer: ModelResponse, messages: Iterable[ModelMessage], *, whole: bool) -> Counted:
-    """Read what the provider counted; estimate what an answer, or a part of one, came without a count of."""
-    usage, (prompt, completion) = answer.usage, tokens(answer.usage)
-    written = tokens_in([answer])
-    if prompt is None and completion is None and not whole and not written:
-        return Counted()
-    # The count of an answer that was cut is that of its beginning, where the provider counts at the end.
-    uncounted = 0 if whole and completion is not None else max(written - (completion or 0), 0)
-    guessed = prompt is None or uncounted or (whole and completion is None)
-    return Counted(
-        usage_source="estimated" if guessed else "provider",
-        estimated_prompt_tokens=tokens_in(messages) if prompt is None else None,
+def token_usage(response: ModelResponse, messages: Iterable[ModelMessage], *, complete: bool) -> TokenUsage:
+    """Return the tokens of a response to ``messages``; those that the provider did not count are estimated.
+
+    ``complete`` is False where the response broke off: a provider that counts at the end has counted its beginning.
+    """
+    usage, (prompt, completion) = response.usage, reported_tokens(response.usage)
+    output_estimate = estimate_tokens([response])
+    if prompt is None and completion is None and not complete and not output_estimate:
+        return TokenUsage()
+    uncounted = 0 if complete and completion is not None else max(output_estimate - (completion or 0), 0)
+    is_estimate = prompt is None or uncounted or (complete and completion is None)
+    return TokenUsage(
+        usage_source="estimated" if is_estimate else "provider",
+        estimated_prompt_tokens=estimate_tokens(messages) if prompt is None else None,
         estimated_completion_tokens=uncounted or None,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        # Subsets: more of a part than of the whole is no count.
-        cache_read_tokens=part_of(prompt, "cache_read_tokens", usage.cache_read_tokens),
-        cache_write_tokens=part_of(prompt, "cache_write_tokens", usage.cache_write_tokens),
-        reasoning_tokens=part_of(completion, "reasoning_tokens", reasoning(usage)),
+        cache_read_tokens=valid_subset(prompt, "cache_read_tokens", usage.cache_read_tokens),
+        cache_write_tokens=valid_subset(prompt, "cache_write_tokens", usage.cache_write_tokens),
+        reasoning_tokens=valid_subset(completion, "reasoning_tokens", reported_reasoning_tokens(usage)),
     )
 
 
-def tokens(usage: RequestUsage) -> tuple[int | None, int | None]:
-    """Give the prompt and completion tokens that the provider counted; None for what it did not say.
+def reported_tokens(usage: RequestUsage) -> tuple[int | None, int | None]:
+    """Return the prompt and completion tokens that the provider counted; None for what it did not report.
 
-    pydantic-ai has normalised both: the prompt with cached tokens inside, the completion with reasoning inside. It
-    writes 0 where nothing was said, and notes most of those cases in ``unmeasured_requests``. No request has an empty
-    prompt, so 0 there is unknown (Ollama leaves a wholly cached one out); an empty completion beside a prompt is real.
+    pydantic-ai has normalised both: cached tokens are part of the prompt, reasoning is part of the completion. It
+    writes 0 where nothing was reported, and notes most of those cases in ``unmeasured_requests``. No request has an
+    empty prompt, so 0 there is unknown (Ollama omits a fully cached one); an empty completion with a prompt is real.
     """
     if getattr(usage, "unmeasured_requests", 0):  # newer than pydantic-ai 2.0
         return None, None
-    prompt = sensible("prompt_tokens", usage.input_tokens) or None
-    completion = sensible("completion_tokens", usage.output_tokens)
+    prompt = valid_token_count("prompt_tokens", usage.input_tokens) or None
+    completion = valid_token_count("completion_tokens", usage.output_tokens)
     return prompt, completion if completion or prompt else None
 
 
-def reasoning(usage: RequestUsage) -> int:
-    """Give the reasoning tokens; before pydantic-ai had a field for them they stood among the details."""
-    told = getattr(usage, "output_reasoning_tokens", 0) or usage.details.get("reasoning_tokens", 0)
-    return told or usage.details.get("thoughts_tokens", 0)
+def reported_reasoning_tokens(usage: RequestUsage) -> int:
+    """Return the reasoning tokens; older versions of pydantic-ai have them among the details."""
+    tokens = getattr(usage, "output_reasoning_tokens", 0) or usage.details.get("reasoning_tokens", 0)
+    return tokens or usage.details.get("thoughts_tokens", 0)
 
 
-def part_of(whole: int | None, field: str, amount: Any) -> int | None:
-    """Give a number of tokens that are some of others; None where those are not known."""
-    return None if whole is None else sensible(field, amount, whole)
+def valid_subset(whole: int | None, field: str, count: Any) -> int | None:
+    """Return a valid number of tokens that are part of ``whole``, at most as many; None where that is unknown."""
+    return None if whole is None else valid_token_count(field, count, whole)
 
 
-def sensible(field: str, amount: Any, most: int = MOST_TOKENS) -> int | None:
-    """Give a number of tokens if it can be one; else tell that it was dropped."""
-    if not isinstance(amount, int):
-        value_dropped.emit(metric=f"llm_called.{field}", reason="not_a_number")
-    elif amount < 0:
-        value_dropped.emit(metric=f"llm_called.{field}", reason="negative")
-    elif amount > most:
-        value_dropped.emit(metric=f"llm_called.{field}", reason="too_large")
-    else:
-        return amount
+def valid_token_count(field: str, count: Any, most: int = MAX_TOKENS) -> int | None:
+    """Return a number of tokens if it is an integer from 0 to ``most``; else emit `value_dropped` and return None."""
+    reason = drop_reason(count, limit=most + 1) if isinstance(count, int) else "not_a_number"
+    if reason is None:
+        return int(count)
+    value_dropped.emit(metric=f"llm_called.{field}", reason=reason)
     return None
 
 
-def tokens_in(messages: Iterable[ModelMessage]) -> int:
-    """Guess the tokens of the text in messages, by its bytes in UTF-8."""
+def estimate_tokens(messages: Iterable[ModelMessage]) -> int:
+    """Return an estimate of the tokens in messages, from the bytes of their text in UTF-8."""
     texts: list[Any] = []
     for message in messages:
         texts.append(getattr(message, "instructions", None))
         for part in message.parts:
             texts += [getattr(part, "content", None), getattr(part, "args", None)]
-    written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
-    return -(-written // BYTES_A_TOKEN)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bill:
-    """What one request, or several of one call, are billed for."""
-
-    counted: Counted = Counted()
-    cost: float | None = None
-    cost_source: CostSource | None = None
-
-    def __add__(self, other: Bill) -> Bill:
-        """Bill both; where the price of one is not known, nobody knows that of the two."""
-        unpriced = "unpriced" in {self.cost_source, other.cost_source}
-        return Bill(
-            counted=self.counted + other.counted,
-            cost=None if unpriced else together(self.cost, other.cost),
-            cost_source="unpriced" if unpriced else self.cost_source or other.cost_source,
-        )
-
-
-def bill_of(
-    answer: ModelResponse, asked: Iterable[ModelMessage], provider: str, model: str, price: Price | None, *, whole: bool
-) -> Bill:
-    """Read the bill of an answer, or of as much of one as came; what was not counted whole has no price."""
-    used = counted(answer, asked, whole=whole)
-    if used.prompt_tokens is None or used.completion_tokens is None:
-        return Bill(counted=used)
-    # A gateway that bills says so itself.
-    billed = getattr(answer.usage, "cost", None)
-    cost = payable(price(provider, model, answer.usage) if billed is None and price is not None else billed)
-    source: CostSource = "price_table" if billed is None else "provider"
-    return Bill(counted=used, cost=cost, cost_source="unpriced" if cost is None else source)
-
-
-def payable(cost: SupportsFloat | None) -> float | None:
-    """Give a cost if it can be one; else tell that it was dropped."""
-    if cost is None:
-        return None
-    amount = float(cost)
-    if 0 <= amount < MOST_DOLLARS:
-        return amount
-    if not isfinite(amount):
-        value_dropped.emit(metric="llm_called.cost", reason="not_finite")
-    else:
-        value_dropped.emit(metric="llm_called.cost", reason="negative" if amount < 0 else "too_large")
-    return None
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+    return -(-size // BYTES_PER_TOKEN)

@@ -1,4 +1,4 @@
-"""The model that tells every request to the one it wraps."""
+"""The model that wraps another one and emits events for each request to it."""
 
 from __future__ import annotations
 
@@ -12,38 +12,46 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from .calls import Request
-from .emit import Asked
-from .response import Fits
-from .usage import Price
+from .calls import OngoingRequest
+from .cost import PriceFunction
+from .emit import RequestSpec
+from .response import SchemaValidator
 
 
-def instrument(model: Model, *, price: Price | None = None, fits: Fits | None = None) -> Model:
-    """Wrap a model so that each request to it is told once, streamed or not.
+def instrument(
+    model: Model, *, price: PriceFunction | None = None, is_valid_output: SchemaValidator | None = None
+) -> Model:
+    """Return the model wrapped so that each request to it emits its events once, streamed or not.
 
-    What counts as a call is what is wrapped outermost, what counts as an attempt what is wrapped innermost: around a
-    fallback or something that retries, wrap both it and its members. ``instrument(FallbackModel(instrument(a),
-    instrument(b)))`` emits one `llm_called`, with the model that answered and ``fallback:a,b`` as the one asked for,
-    and an `llm_attempted` for each member that was tried; a model that is wrapped once makes one attempt a call. No
-    token counts twice. Retries inside a provider's SDK belong to an attempt; ``max_retries=0`` in the model's settings
-    turns them off.
+    A request to the outermost wrapper is a call, a request to the innermost one an attempt: around a fallback or
+    something that retries, wrap both it and its members. ``instrument(FallbackModel(instrument(a), instrument(b)))``
+    emits one `llm_called`, with the model that responded and ``fallback:a,b`` as the requested one, and an
+    `llm_attempted` for each member that was tried; a model that is wrapped once makes one attempt a call. No token
+    counts twice. Retries inside a provider's SDK belong to an attempt; ``max_retries=0`` in the model's settings turns
+    them off.
 
-    ``price`` gives the cost of a call and ``fits`` holds typed answers against their schema; without them the cost is
-    unknown, and only an answer that is no JSON is told as one that does not fit. Both belong to the outermost.
+    Args:
+        model: the model to wrap; one that is wrapped already is returned as it is.
+        price: ``price(provider, model, usage)`` returns the cost in USD, or None. Without it, and without a cost in the
+            response, the cost is unknown.
+        is_valid_output: ``is_valid_output(schema, value)`` returns whether a typed output matches its JSON schema.
+            Without it ``output_fault`` tells only JSON that cannot be parsed.
 
-    A limit that is to be told as a timeout must reach the model: ``timeout`` or ``request_timeout`` in its settings.
-    `asyncio.timeout` around an agent arrives here as a cancellation and is told as one.
+    Where wrappers are nested, those of the outermost are used.
+
+    A limit is recorded as a timeout if the model gets it: ``timeout`` or ``request_timeout`` in its settings.
+    `asyncio.timeout` around an agent arrives here as a cancellation, and is recorded as one.
     """
-    return model if isinstance(model, InstrumentedModel) else InstrumentedModel(model, price, fits)
+    return model if isinstance(model, InstrumentedModel) else InstrumentedModel(model, price, is_valid_output)
 
 
 class InstrumentedModel(WrapperModel):
-    """The model that `instrument` makes."""
+    """The model that `instrument` returns."""
 
-    def __init__(self, wrapped: Model, price: Price | None, fits: Fits | None) -> None:
+    def __init__(self, wrapped: Model, price: PriceFunction | None, is_valid_output: SchemaValidator | None) -> None:
         super().__init__(wrapped)
         self._price = price
-        self._fits = fits
+        self._is_valid_output = is_valid_output
 
     async def request(
         self,
@@ -51,15 +59,15 @@ class InstrumentedModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Make a request and tell it."""
-        request = self._begin(messages, model_settings, model_request_parameters, streamed=False)
+        """Send a request, and emit its events when it ends."""
+        request = self._start(messages, model_settings, model_request_parameters, streamed=False)
         try:
-            with request.under_way():
+            with request.as_parent():
                 response = await self.wrapped.request(messages, model_settings, model_request_parameters)
         except BaseException as error:
-            request.end(request.reason(error), error)
+            request.finish(request.status_of(error), error)
             raise
-        request.end("success", answer=response)
+        request.finish("success", response=response)
         return response
 
     @asynccontextmanager
@@ -70,34 +78,34 @@ class InstrumentedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Make a streamed request and tell it when the stream is exhausted, closed or dropped."""
+        """Send a streamed request, and emit its events when the stream is exhausted, closed or dropped."""
         opening = self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context)
-        request = self._begin(messages, model_settings, model_request_parameters, streamed=True)
+        request = self._start(messages, model_settings, model_request_parameters, streamed=True)
         try:
             async with AsyncExitStack() as stack:
-                with request.under_way():  # never across the yield: what the consumer calls meanwhile is its own
+                with request.as_parent():  # never across the yield: the consumer's own requests are no attempts
                     stream = await stack.enter_async_context(opening)
-                request.watch(stream)
+                request.track_stream(stream)
                 yield stream
         except BaseException as error:
-            request.leave(error)
+            request.finish_stream(error)
             raise
-        request.leave(None)
+        request.finish_stream(None)
 
-    def _begin(
+    def _start(
         self,
         messages: list[ModelMessage],
         settings: ModelSettings | None,
         parameters: ModelRequestParameters,
         *,
         streamed: bool,
-    ) -> Request:
-        asked = Asked(
+    ) -> OngoingRequest:
+        spec = RequestSpec(
             messages=messages,
             settings=settings,
             parameters=parameters,
             streamed=streamed,
             price=self._price,
-            fits=self._fits,
+            is_valid_output=self._is_valid_output,
         )
-        return Request(self.wrapped, asked)
+        return OngoingRequest(self.wrapped, spec)

@@ -147,7 +147,7 @@ async def test_metrics_are_what_the_provider_bills(provider: str, name: str, par
     client = await parts.enter_async_context(create_async_httpx2_client())
     client.event_hooks = {"response": [record_response_headers]}
     retrying = RetryingModel(instrument(model_at(provider, server, client)), 1, LIMIT)
-    model = instrument(TimeoutModel(retrying, LIMIT), price=price, fits=fits)
+    model = instrument(TimeoutModel(retrying, LIMIT), price=price, is_valid_output=fits)
     registry = CollectorRegistry()
     with subscribe(ROWS, registry, namespace="sparklio"):
         with suppress(AgentRunError):

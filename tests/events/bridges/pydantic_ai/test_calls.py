@@ -26,8 +26,8 @@ from pydantic_ai.usage import RequestUsage
 import events
 from events import LLMCalled
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.error_types import timed_out
-from events.bridges.pydantic_ai.usage import tokens
+from events.bridges.pydantic_ai.error_types import is_timeout
+from events.bridges.pydantic_ai.usage import reported_tokens
 from tests.support.openai_server import OpenAIServer, Reply, Usage, calls_tool, fails, says, sends, stalls
 from tests.support.wait import until
 
@@ -440,7 +440,7 @@ async def test_a_failure_in_telling_never_reaches_the_caller(told: list[LLMCalle
 def test_nought_tokens_are_unknown_where_they_cannot_be_true(
     usage: RequestUsage, told_as: tuple[int | None, int | None]
 ) -> None:
-    assert tokens(usage) == told_as
+    assert reported_tokens(usage) == told_as
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_every_provider_counts_the_same_way(provider: str, body: dict[str, Any],
         provider_fallback=provider,
         api_flavor="chat" if provider == "openai" else "default",
     )
-    assert tokens(usage) == told_as
+    assert reported_tokens(usage) == told_as
 
 
 def test_a_timeout_is_found_behind_what_it_caused() -> None:
@@ -492,12 +492,12 @@ def test_a_timeout_is_found_behind_what_it_caused() -> None:
         error.__cause__ = cause
         return error
 
-    assert timed_out(TimeoutError())
-    assert timed_out(caused_by(caused_by(ReadTimeout())))
-    assert timed_out(ExceptionGroup("all", [TimeoutError(), caused_by(ReadTimeout())]))
-    assert not timed_out(ExceptionGroup("some", [TimeoutError(), ValueError()]))
-    assert not timed_out(caused_by(KeyError()))
-    assert not timed_out(None)
+    assert is_timeout(TimeoutError())
+    assert is_timeout(caused_by(caused_by(ReadTimeout())))
+    assert is_timeout(ExceptionGroup("all", [TimeoutError(), caused_by(ReadTimeout())]))
+    assert not is_timeout(ExceptionGroup("some", [TimeoutError(), ValueError()]))
+    assert not is_timeout(caused_by(KeyError()))
+    assert not is_timeout(None)
 
 
 async def exhaust(stream: AsyncIterator[Any] | Any) -> None:

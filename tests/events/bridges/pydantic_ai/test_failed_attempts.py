@@ -19,7 +19,8 @@ from pydantic_ai.usage import RequestUsage
 
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed, value_dropped
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.usage import Bill, Counted, bill_of
+from events.bridges.pydantic_ai.cost import Billing, billing_of
+from events.bridges.pydantic_ai.usage import TokenUsage
 from tests.support.openai_server import Usage, fails, says
 from tests.support.provider_servers import AnthropicServer
 
@@ -128,21 +129,21 @@ async def test_a_price_list_that_breaks_is_told_and_the_call_all_the_same(server
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [
-        (Bill(), Bill(), Bill()),
-        (Bill(cost=1.0, cost_source="provider"), Bill(), Bill(cost=1.0, cost_source="provider")),
-        (Bill(), Bill(cost=1.0, cost_source="price_table"), Bill(cost=1.0, cost_source="price_table")),
+        (Billing(), Billing(), Billing()),
+        (Billing(cost=1.0, cost_source="provider"), Billing(), Billing(cost=1.0, cost_source="provider")),
+        (Billing(), Billing(cost=1.0, cost_source="price_table"), Billing(cost=1.0, cost_source="price_table")),
         (
-            Bill(counted=Counted(usage_source="provider", prompt_tokens=1, completion_tokens=0)),
-            Bill(counted=Counted(usage_source="estimated", prompt_tokens=2, estimated_completion_tokens=3)),
-            Bill(
-                counted=Counted(
+            Billing(usage=TokenUsage(usage_source="provider", prompt_tokens=1, completion_tokens=0)),
+            Billing(usage=TokenUsage(usage_source="estimated", prompt_tokens=2, estimated_completion_tokens=3)),
+            Billing(
+                usage=TokenUsage(
                     usage_source="estimated", prompt_tokens=3, completion_tokens=0, estimated_completion_tokens=3
                 )
             ),
         ),
     ],
 )
-def test_what_is_unknown_in_both_bills_stays_unknown(one: Bill, other: Bill, both: Bill) -> None:
+def test_what_is_unknown_in_both_bills_stays_unknown(one: Billing, other: Billing, both: Billing) -> None:
     assert one + other == both
 
 
@@ -150,6 +151,6 @@ def test_what_is_unknown_in_both_bills_stays_unknown(one: Bill, other: Bill, bot
 def test_a_gateways_bill_that_can_not_be_is_no_cost(billed: str, reason: str) -> None:
     answer = ModelResponse(parts=[], usage=RequestUsage(input_tokens=1, output_tokens=1, cost=Decimal(billed)))
     with value_dropped.captured() as dropped:
-        bill = bill_of(answer, PROMPT, "gateway", "m", None, whole=True)
-    assert (bill.cost, bill.cost_source) == (None, "unpriced")
+        billing = billing_of(answer, PROMPT, "gateway", "m", None, complete=True)
+    assert (billing.cost, billing.cost_source) == (None, "unpriced")
     assert [(one.metric, one.reason) for one in dropped] == [("llm_called.cost", reason)]

@@ -120,10 +120,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def watch_database(database: Database, settings: Settings, parts: AsyncExitStack) -> None:
     """Have the database's events told, its pool read at each scrape, and the details counted if they are wanted."""
-    watched = sqlalchemy_bridge.instrument(database.engine, POOL, Base.metadata, slow=settings.slow_query)
+    watched = sqlalchemy_bridge.instrument(database.engine, POOL, Base.metadata, slow_seconds=settings.slow_query)
     parts.callback(watched.close)
     prometheus_metrics.subscription.initialize(pool=[POOL])
-    parts.callback(prometheus_metrics.subscription.poll(watched.read))
+    parts.callback(prometheus_metrics.subscription.poll(watched.read_pool))
     if settings.database_details:
         parts.callback(prometheus_metrics.count_database_details(POOL).close)
 
@@ -135,7 +135,7 @@ def watch_dbos(studio: WorkflowService, parts: AsyncExitStack) -> None:
     """
     watched = sqlalchemy_bridge.instrument(studio.dbos_engine, DBOS_POOL, statements=False)
     prometheus_metrics.subscription.initialize(pool=[DBOS_POOL])
-    parts.callback(prometheus_metrics.subscription.poll(watched.read))
+    parts.callback(prometheus_metrics.subscription.poll(watched.read_pool))
 
 
 async def warn_without(llm: LLM) -> None:

@@ -1,11 +1,22 @@
-"""Whatever SQLAlchemy engines do, told as the events of `events.database`; the only package here that knows SQLAlchemy.
+"""Emit what SQLAlchemy engines do as the events of `events.database`; the only package here that knows SQLAlchemy.
 
->>> from events.bridges.sqlalchemy import instrument
->>> handle = instrument(engine, metadata=Base.metadata)  # doctest: +SKIP
+::
 
-`engine` puts listeners on an engine: `statements` tells what is sent, with what `meanings` makes of it, `streams` what
-is fetched late, `transactions` how they end, `connections` and `pools` what happens to connections, `askers` who asked.
-`sql` reads SQL.
+    from events.bridges.sqlalchemy import instrument
+
+    handle = instrument(engine, metadata=Base.metadata)
+
+`instrument` puts the listeners on an engine. Behind it, one module a subject:
+
+- `statements`: each statement that is executed, and each failure; `statement_info` says what a statement does and to
+  which table, `table_labels` which tables are named, `error_reasons` why something failed, `fetch` times streamed rows
+- `transactions`: commits, rollbacks and savepoints
+- `connections`: connections that are opened, checked out, released and closed; `connection_state` is stored on each
+- `pool`: the wait for a connection
+- `attribution`: which request, agent or workflow sent a query; `n_plus_one`: repeated queries and lazy loads
+- `slow_query_log`: the log line of a slow statement
+- `sql`: operation and table of any SQL text
+- `internals`: SQLAlchemy's private parts, tested on the version at hand, each with a public way beside it
 """
 
 from .instrument import Instrumentation, instrument

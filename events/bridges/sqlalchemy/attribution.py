@@ -1,97 +1,67 @@
-"""Who asked: the request, agent or workflow that the bus's context says is under way, and how often it asked."""
+"""Who sends queries: the request, agent or workflow that the bus's context says is running, and how much it used."""
 
 from __future__ import annotations
 
-import re
 from threading import RLock
 from typing import Any
 
 from ...bus.context import Scope, current_scope
-from ...database import Caller, database_used, query_repeated, relationship_loaded
+from ...database import Caller, database_used, query_repeated
+from .n_plus_one import REPEATS, RepeatCounter
 
-KINDS: dict[str, Caller] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
+CALLERS: dict[str, Caller] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
+"""The kinds of scope that queries are attributed to, with the value that each has in events."""
 
-REPEATS = 5
-"""How often one stretch of work may send a statement before each further time is told."""
-
-_MOST_STATEMENTS = 1000  # kept apart for one asker, which may last for hours
-_NAME = "sqlalchemy"
-_LITERALS = re.compile(
-    r"""
-      [eE]'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'?
-    | (?:'[^'\\]*(?:\\(?:'(?=\w))?[^'\\]*)*'?)+   # a backslash before a quote and a letter escapes, as in `sql.lexer`
-    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
-    | \b0[xX][0-9a-fA-F]+\b | \b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-"""What SQL carries of values; one that is never closed reaches to the end."""
+_HOOK = "sqlalchemy"  # under which a scope holds its account
 
 
-def without_literals(statement: str) -> str:
-    """Blank out what a statement's text carries of values."""
-    return _LITERALS.sub("?", statement)
-
-
-def innermost(scope: Scope | None) -> Caller:
-    """Name who asks in a scope of the bus."""
+def innermost_caller(scope: Scope | None) -> Caller:
+    """Return what kind of caller a scope belongs to: the innermost one that is still running, or ``none``."""
     while scope is not None:
-        kind = KINDS.get(scope.kind)
-        if kind is not None and not scope.ended:
-            return kind
+        caller = CALLERS.get(scope.kind)
+        if caller is not None and not scope.ended:
+            return caller
         scope = scope.parent
     return "none"
 
 
-class Account:
-    """What one stretch of work asked; attached to its scope, told when that ends."""
+class QueryAccount:
+    """The queries of one scope: attached to it, and emitted as `database_used` when it ends."""
 
-    def __init__(self, scope: Scope, kind: Caller) -> None:
+    def __init__(self, scope: Scope, caller: Caller) -> None:
         self._fields = {name: scope.fields[name] for name in ("agent_name", "run_id") if name in scope.fields}
-        self._kind = kind
-        self._queries = 0
-        self._seconds = 0.0
-        self._times: dict[Any, int] = {}
-        self._adding = RLock()  # the garbage collector may give a connection back in here, which asks
-
-    def add(self, seconds: float, form: Any) -> int:
-        """Count a query; answer how often this form of statement was sent, 0 where that is not counted."""
-        with self._adding:
-            self._queries += 1
-            self._seconds += seconds
-            if form is None or (form not in self._times and len(self._times) >= _MOST_STATEMENTS):
-                return 0
-            times = self._times[form] = self._times.get(form, 0) + 1
-            return times
+        self._caller = caller
+        self.queries = 0
+        self.seconds = 0.0
+        self.repeats = RepeatCounter()
+        # Reentrant: the garbage collector may return a connection to its pool in here, which sends a query.
+        self.lock = RLock()
 
     def end(self) -> None:
-        """Tell the whole."""
-        database_used.emit(scope=self._kind, queries=self._queries, duration=self._seconds, **self._fields)
+        """Emit the totals."""
+        database_used.emit(scope=self._caller, queries=self.queries, duration=self.seconds, **self._fields)
 
 
-def account(seconds: float, form: Any, table: str) -> None:
-    """Count a query for everybody inside whom it was asked.
+def account_query(seconds: float, key: Any, table: str) -> None:
+    """Add a query to the account of every caller that the code runs in, and emit `query_repeated` where it repeats.
 
-    Only the innermost one is held to repeat itself: a workflow whose agents each look the same thing up does not.
-    ``form`` is what repeated statements have in common, None for those that may be repeated.
+    Repeats are counted for the innermost caller only: the same query from several agents of one workflow is no repeat.
+    ``key`` is equal for repeats of one statement (`statement_info.statement_key`), None for a statement that may be
+    repeated.
     """
     scope = current_scope.get()
-    inner = True
+    innermost = True
     while scope is not None:
-        kind = KINDS.get(scope.kind)
-        if kind is not None and not scope.ended:
-            kept = scope.hooks.get(_NAME)
-            if kept is None:
-                kept = scope.hooks.setdefault(_NAME, Account(scope, kind))
-            times = kept.add(seconds, form if inner else None)  # type: ignore[attr-defined]  # it is ours, by its name
+        caller = CALLERS.get(scope.kind)
+        if caller is not None and not scope.ended:
+            account: Any = scope.hooks.get(_HOOK)
+            if account is None:
+                account = scope.hooks.setdefault(_HOOK, QueryAccount(scope, caller))
+            with account.lock:
+                account.queries += 1
+                account.seconds += seconds
+                times = account.repeats.add(key) if innermost and key is not None else 0
             if times > REPEATS:
-                query_repeated.emit(scope=kind, table=table)
-            inner = False
+                query_repeated.emit(scope=caller, table=table)
+            innermost = False
         scope = scope.parent
-
-
-def tell_lazy_load(context: Any) -> None:
-    """Tell a query that SQLAlchemy sends because a relationship was touched that nobody had loaded."""
-    path = context.compiled.statement._compile_options._current_path  # noqa: SLF001 - nothing public has it here
-    name = f"{path.prop.parent.class_.__name__}.{path.prop.key}" if hasattr(path, "prop") else "unknown"
-    relationship_loaded.emit(relationship=name, scope=innermost(current_scope.get()))

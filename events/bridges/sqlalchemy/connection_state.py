@@ -1,4 +1,4 @@
-"""What is remembered of a connection while it lives, and how a listener is kept from doing harm."""
+"""What is stored of a connection while it lives, and how an error of a listener is kept away from the program."""
 
 from __future__ import annotations
 
@@ -11,66 +11,70 @@ from weakref import ref
 from ...bus.failures import report_failure
 from ...database import Caller
 
-KEY = "events.kept"
-"""Where it stands in the ``info`` of a pool's record, which lasts as long as the connection itself."""
+INFO_KEY = "events.connection_state"
+"""Key in the ``info`` of a pool's connection record, which lasts as long as the connection itself."""
 
-OURS = "sqlalchemy"
-"""What stands for the bridge among the receivers that failed."""
+BRIDGE = "sqlalchemy"
+"""The receiver that `receiver_failed` names when the bridge itself fails."""
 
 
-class Kept:
-    """What is remembered of one connection: one object for all of it, since each query looks it up."""
+class ConnectionState:
+    """What is stored of one connection: one object for all of it, since every query looks it up."""
 
-    __slots__ = ("agent_name", "began", "busy", "checked", "failed_in", "held", "matters", "opened",
-                 "opening", "present", "proxy", "run_id", "scope", "transaction", "why")  # fmt: skip
+    __slots__ = ("agent_name", "autocommit_checked", "busy_seconds", "caller", "checked_out", "checked_out_at",
+                 "close_reason", "connecting_since", "failed_phase", "is_open", "opened_at", "proxy",
+                 "rollback_loses_work", "run_id", "transaction_began")  # fmt: skip
 
     def __init__(self) -> None:
-        self.opening = perf_counter()
-        self.opened: float | None = None
-        self.present = False
-        self.why = ""
-        # The hold: one time that it is out of its pool.
-        self.held = False
-        self.began = 0.0
-        self.busy = 0.0
-        self.proxy: ref[Any] | None = None  # dead at the end: the garbage collector gave it back, not the program
-        self.scope: Caller = "none"
+        self.connecting_since = perf_counter()
+        self.opened_at: float | None = None
+        self.is_open = False
+        self.close_reason: Literal["", "ping_failed", "cancelled", "invalidated"] = ""
+        # While it is checked out of its pool:
+        self.checked_out = False
+        self.checked_out_at = 0.0
+        self.busy_seconds = 0.0
+        self.proxy: ref[Any] | None = None  # dead at check-in: the garbage collector returned it, not the program
+        self.caller: Caller = "none"
         self.agent_name = "unknown"
         self.run_id = ""
-        # The transaction: when it began, whether it was made sure that it is one at all, and whether something was
-        # written in it or failed, so that it means something to roll it back.
-        self.transaction: float | None = None
-        self.checked = False
-        self.matters = False
-        # SQLAlchemy tells of an error after the fact, and not what it was doing.
-        self.failed_in: Literal["commit", "rollback"] | None = None
+        # While a transaction is open: when it began, whether autocommit was ruled out yet, and whether something was
+        # written or failed in it, so that rolling it back loses something.
+        self.transaction_began: float | None = None
+        self.autocommit_checked = False
+        self.rollback_loses_work = False
+        # SQLAlchemy reports an error after the fact, without saying what it was doing.
+        self.failed_phase: Literal["commit", "rollback"] | None = None
 
 
-def kept_of(connection: Any) -> Kept | None:
-    """Find what is remembered of a pool's connection; None where nothing is."""
-    # On what a pool lends it stands for as long as that lasts: by the record it takes thrice as long.
-    kept: Kept | None = getattr(connection, "events_kept", None)
-    if kept is None and is_lent(connection):
-        kept = connection.info.get(KEY)
-    return kept
+def find_state(connection: Any) -> ConnectionState | None:
+    """Return what is stored of a pool's connection, or None if nothing is."""
+    # While it is checked out the proxy has it too: going through the record takes three times as long.
+    state: ConnectionState | None = getattr(connection, "events_state", None)
+    if state is None and is_pooled(connection):
+        state = connection.info.get(INFO_KEY)
+    return state
 
 
-def is_lent(connection: Any) -> bool:
-    """Tell whether a connection comes from a pool; SQLAlchemy asks a new server this and that before it does."""
+def is_pooled(connection: Any) -> bool:
+    """Return whether a connection comes from a pool; SQLAlchemy queries a new server before its connection does."""
     try:
         return isinstance(connection.info, dict)
     except Exception:
         return False
 
 
-def guarded(signal: str, listener: Callable[..., None]) -> Callable[..., None]:
-    """Stop what a listener raises; those that each query calls do so themselves, which is one call less."""
+def swallow_errors(signal: str, listener: Callable[..., None]) -> Callable[..., None]:
+    """Return a listener that reports its errors as `receiver_failed` of a signal instead of raising them.
+
+    Listeners that every query calls catch their errors themselves, which is one call less.
+    """
 
     @wraps(listener)
-    def listening(*args: Any) -> None:
+    def safe_listener(*args: Any) -> None:
         try:
             listener(*args)
         except Exception as error:
-            report_failure(signal, OURS, error)
+            report_failure(signal, BRIDGE, error)
 
-    return listening
+    return safe_listener

@@ -1,10 +1,11 @@
-"""What happens to connections: made, held, given back, closed."""
+"""Connections that are opened, checked out of their pool, released and closed; and the state of the pool."""
 
 from __future__ import annotations
 
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from time import perf_counter, time
 from typing import Any, Literal
 from weakref import finalize, ref
@@ -21,196 +22,211 @@ from ...database import (
     connection_released,
     transaction_ended,
 )
-from .attribution import innermost
-from .connection_state import KEY, OURS, Kept, guarded
-from .pool import Acquiring, doing
+from .attribution import innermost_caller
+from .connection_state import BRIDGE, INFO_KEY, ConnectionState, swallow_errors
+from .internals.pools import max_overflow
+from .pool import CheckoutAttempt, pool_operation
 
-Reason = Literal["recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"]
+CloseReason = Literal[
+    "recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"
+]  # fmt: skip
 
 
-class Connections:
-    """Watches the connections of one engine's pools."""
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """How many connections of a pool are used and idle, how many are overflow, and how many there can be."""
+
+    used: int
+    idle: int
+    overflow: int
+    capacity: int | None  # None without a limit, or where it is not known
+
+
+class ConnectionTracker:
+    """Follows the connections of one engine's pools."""
 
     def __init__(self, name: str, *, statements: bool) -> None:
         self._name = name
-        self._statements = statements  # are watched, so that it is known when a connection is busy
-        # By the record, as long as it lives; with what happens when it no longer does.
-        self._known: dict[int, tuple[Kept, finalize[[int], Any]]] = {}
-        self._dropped: deque[float | None] = deque()
+        self._statements = statements  # are tracked, so that it is known when a connection is busy
+        # By the id of the record, while it lives; with what is called when it no longer does.
+        self._tracked: dict[int, tuple[ConnectionState, finalize[[int], Any]]] = {}
+        self._collected: deque[float | None] = deque()  # lifetimes, still to be emitted
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
-        """Give the listeners, with what they listen to."""
-        yield "do_connect", guarded(connection_opened.name, self._connecting), {"insert": True}
-        # Before what others do at the start of a connection, which is none of the time it takes to make one.
-        yield "connect", guarded(connection_opened.name, self._opened), {"insert": True}
-        yield "checkout", self._taken, {}
-        yield "checkin", self._returned, {}
-        yield "invalidate", guarded(connection_closed.name, self._invalidated), {}
-        yield "close", guarded(connection_closed.name, self._closed), {}
-        yield "detach", guarded(connection_closed.name, self._detached), {}
+        """Return event names, listeners and options."""
+        yield "do_connect", swallow_errors(connection_opened.name, self._on_connecting), {"insert": True}
+        # First, since the time that other listeners spend on a new connection is not the time it takes to open it.
+        yield "connect", swallow_errors(connection_opened.name, self._on_connected), {"insert": True}
+        yield "checkout", self._on_checkout, {}
+        yield "checkin", self._on_checkin, {}
+        yield "invalidate", swallow_errors(connection_closed.name, self._on_invalidate), {}
+        yield "close", swallow_errors(connection_closed.name, self._on_close), {}
+        yield "detach", swallow_errors(connection_closed.name, self._on_detach), {}
 
-    def state(self, pool: Pool) -> tuple[int, int, int, int | None]:
-        """Read how many connections are used and idle, how many of them are overflow, and how many there can be."""
-        asked: Any = pool
+    def pool_state(self, pool: Pool) -> PoolState:
+        """Return how a pool's connections are used."""
+        counting: Any = pool
         try:
-            size, used, idle, overflow = asked.size(), asked.checkedout(), asked.checkedin(), asked.overflow()
-        except (AttributeError, TypeError):  # NullPool, StaticPool and SingletonThreadPool do not keep count
-            kept = self._living()
-            used = sum(each.held for each in kept)
-            return used, sum(each.present for each in kept) - used, 0, None
-        most = getattr(pool, "_max_overflow", -1)  # there is no public way to ask
-        return used, idle, max(0, overflow), None if most < 0 else size + most  # below 0 it means "not full yet"
+            size, used = counting.size(), counting.checkedout()
+            idle, overflow = counting.checkedin(), counting.overflow()
+        except (AttributeError, TypeError):  # NullPool, StaticPool and SingletonThreadPool do not count
+            states = self._states()
+            used = sum(state.checked_out for state in states)
+            return PoolState(used, sum(state.is_open for state in states) - used, 0, None)
+        limit = max_overflow(pool)
+        capacity = None if limit is None or limit < 0 else size + limit
+        return PoolState(used, idle, max(0, overflow), capacity)  # below 0 it means "not full yet"
 
     def oldest_hold(self) -> float:
-        """Tell for how long the connection that has been out longest has been."""
+        """Return for how many seconds the connection has been checked out that was so longest, 0 without one."""
         now = perf_counter()
-        return max((now - kept.began for kept in self._living() if kept.held), default=0.0)
+        return max((now - state.checked_out_at for state in self._states() if state.checked_out), default=0.0)
 
-    def forget(self) -> None:
-        """Take every connection for one that nobody holds and that is not here, until it is taken."""
-        for kept in self._living():
-            kept.held, kept.present, kept.transaction = False, False, None
-        self._dropped.clear()
+    def reset(self) -> None:
+        """Take every connection for closed until it is checked out: a process that was forked off does not own them."""
+        for state in self._states():
+            state.checked_out, state.is_open, state.transaction_began = False, False, None
+        self._collected.clear()
 
-    def leave(self) -> None:
-        """Watch no more: what is remembered of connections goes, so that another handle begins anew."""
-        for _, end in list(self._known.values()):
-            if (watched := end.detach()) is not None:
-                watched[0].info.pop(KEY, None)
-        self._known.clear()
+    def stop(self) -> None:
+        """Remove what is stored of connections, so that another tracker starts anew."""
+        for _, finalizer in list(self._tracked.values()):
+            if (alive := finalizer.detach()) is not None:
+                alive[0].info.pop(INFO_KEY, None)
+        self._tracked.clear()
 
-    def tell_dropped(self) -> None:
-        """Tell of connections that ended since with a pool that their engine no longer has."""
-        while self._dropped:
+    def emit_collected(self) -> None:
+        """Emit `connection_closed` for connections that the garbage collector took with a pool that was disposed of."""
+        while self._collected:
             try:
-                lifetime = self._dropped.popleft()
+                lifetime = self._collected.popleft()
             except IndexError:  # another thread was quicker
                 return
             connection_closed.emit(pool=self._name, reason="dispose", lifetime=lifetime)
 
-    def _living(self) -> list[Kept]:
-        return [kept for kept, _ in list(self._known.values())]
+    def _states(self) -> list[ConnectionState]:
+        return [state for state, _ in list(self._tracked.values())]
 
-    def _keep(self, record: Any) -> Kept:
+    def _track(self, record: Any) -> ConnectionState:
         key = id(record)
-        kept = record.info[KEY] = Kept()
-        known = self._known.get(key)
-        if known is None:
-            end = finalize(record, self._drop, key)
-            end.atexit = False
+        state = record.info[INFO_KEY] = ConnectionState()
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            finalizer = finalize(record, self._on_collected, key)
+            finalizer.atexit = False
         else:
-            end = known[1]
-        self._known[key] = kept, end
-        return kept
+            finalizer = tracked[1]
+        self._tracked[key] = state, finalizer
+        return state
 
-    def _drop(self, key: int, /) -> None:
-        """Note that a record is no more.
+    def _on_collected(self, key: int, /) -> None:
+        """Note that a record is gone.
 
-        `Engine.dispose` leaves what is out to the old pool, which takes it back, or lends it to who waits there still;
-        with ``close=False`` it leaves all. SQLAlchemy has no event for the end of such a connection: it ends with its
-        record, which the garbage collector takes with the pool. It may come at any moment, whatever locks are held
-        then, so nothing is told here.
+        `Engine.dispose` leaves connections that are checked out to the old pool, which takes them back, or hands them
+        to a caller that still waits there; with ``close=False`` it leaves all. SQLAlchemy has no event for the end of
+        such a connection: it ends with its record, which the garbage collector takes with the pool. It may come at any
+        moment, whatever locks are held then, so nothing is emitted here.
         """
-        kept, _ = self._known.pop(key)
-        if kept.present:
-            self._dropped.append(None if kept.opened is None else perf_counter() - kept.opened)
+        state, _ = self._tracked.pop(key)
+        if state.is_open:
+            self._collected.append(None if state.opened_at is None else perf_counter() - state.opened_at)
 
-    def _connecting(self, _dialect: Any, record: Any, *_: Any) -> None:
+    def _on_connecting(self, _dialect: Any, record: Any, *_: Any) -> None:
         if record is not None:
-            self._keep(record)
+            self._track(record)
 
-    def _opened(self, _connection: Any, record: Any) -> None:
-        kept: Kept | None = record.info.get(KEY)
+    def _on_connected(self, _connection: Any, record: Any) -> None:
+        state: ConnectionState | None = record.info.get(INFO_KEY)
         now = perf_counter()
-        if kept is None or kept.opened is not None:  # a creator of the program's own: there is no do_connect
-            kept = self._keep(record)
+        if state is None or state.opened_at is not None:  # a creator of the program's own: there is no do_connect
+            state = self._track(record)
             duration = max(0.0, time() - record.last_connect_time)
         else:
-            duration = now - kept.opening
-        kept.opened = now
+            duration = now - state.connecting_since
+        state.opened_at = now
         connection_opened.emit(pool=self._name, duration=duration)
-        self.tell_dropped()  # where nobody reads the pool, they would be more and more
+        self.emit_collected()  # else they would pile up where nobody reads the pool
 
-    def _taken(self, _connection: Any, record: Any, proxy: Any) -> None:
+    def _on_checkout(self, _connection: Any, record: Any, proxy: Any) -> None:
         try:
-            kept: Kept = record.info.get(KEY) or self._keep(record)
-            proxy.events_kept = kept
-            if kept.held:  # a StaticPool hands it out to several, and tells of the return of one
+            state: ConnectionState = record.info.get(INFO_KEY) or self._track(record)
+            proxy.events_state = state
+            if state.checked_out:  # a StaticPool hands it out to several callers, and reports one return
                 return
-            kept.held, kept.busy, kept.present, kept.proxy = True, 0.0, True, ref(proxy)
+            state.checked_out, state.busy_seconds, state.is_open, state.proxy = True, 0.0, True, ref(proxy)
             scope = current_scope.get()
             if scope is None:
-                kept.scope, kept.agent_name, kept.run_id = "none", "unknown", ""
+                state.caller, state.agent_name, state.run_id = "none", "unknown", ""
             else:
-                kept.scope = innermost(scope)
-                kept.agent_name = str(scope.fields.get("agent_name", "unknown"))
-                kept.run_id = str(scope.fields.get("run_id", ""))
-            kept.began = perf_counter()
+                state.caller = innermost_caller(scope)
+                state.agent_name = str(scope.fields.get("agent_name", "unknown"))
+                state.run_id = str(scope.fields.get("run_id", ""))
+            state.checked_out_at = perf_counter()
         except Exception as error:
-            report_failure(connection_acquired.name, OURS, error)
+            report_failure(connection_acquired.name, BRIDGE, error)
 
-    def _returned(self, _connection: Any, record: Any) -> None:
+    def _on_checkin(self, _connection: Any, record: Any) -> None:
         try:
             self._release(record)
-        except Exception as error:  # it would lose the pool a place for ever
-            report_failure(connection_released.name, OURS, error)
+        except Exception as error:  # raised, it would cost the pool a place for good
+            report_failure(connection_released.name, BRIDGE, error)
 
     def _release(self, record: Any) -> bool:
-        """Tell the end of a hold; answer whether it was the garbage collector that ended it."""
-        kept: Kept | None = record.info.get(KEY)
-        if kept is None or not kept.held:
+        """Emit `connection_released`; return whether it was the garbage collector that released it."""
+        state: ConnectionState | None = record.info.get(INFO_KEY)
+        if state is None or not state.checked_out:
             return False
         now = perf_counter()
-        kept.held = False
-        leaked = kept.proxy is not None and kept.proxy() is None
-        kept.proxy = None
-        if kept.transaction is not None:  # neither committed nor rolled back: the connection was lost
-            duration, kept.transaction = now - kept.transaction, None
+        state.checked_out = False
+        leaked = state.proxy is not None and state.proxy() is None
+        state.proxy = None
+        if state.transaction_began is not None:  # neither committed nor rolled back: the connection was lost
+            duration, state.transaction_began = now - state.transaction_began, None
             transaction_ended.emit(
-                pool=self._name, outcome="failed", duration=duration, agent_name=kept.agent_name, run_id=kept.run_id
+                pool=self._name, outcome="failed", duration=duration, agent_name=state.agent_name, run_id=state.run_id
             )
-        duration = now - kept.began
+        duration = now - state.checked_out_at
         connection_released.emit(
             pool=self._name,
-            scope=kept.scope,
+            scope=state.caller,
             duration=duration,
-            idle=max(0.0, duration - kept.busy) if self._statements else None,
+            idle=max(0.0, duration - state.busy_seconds) if self._statements else None,
             leaked=leaked,
-            agent_name=kept.agent_name,
-            run_id=kept.run_id,
+            agent_name=state.agent_name,
+            run_id=state.run_id,
         )
         return leaked
 
-    def _invalidated(self, _connection: Any, record: Any, error: BaseException | None) -> None:
-        kept: Kept = record.info.get(KEY) or self._keep(record)
+    def _on_invalidate(self, _connection: Any, record: Any, error: BaseException | None) -> None:
+        state: ConnectionState = record.info.get(INFO_KEY) or self._track(record)
         if isinstance(error, InvalidatePoolError):
-            kept.why = "ping_failed"
+            state.close_reason = "ping_failed"
         elif isinstance(error, CancelledError):
-            kept.why = "cancelled"
+            state.close_reason = "cancelled"
         else:
-            kept.why = "invalidated"
+            state.close_reason = "invalidated"
 
-    def _closed(self, _connection: Any, record: Any) -> None:
-        kept: Kept | None = record.info.get(KEY)
-        under_way = doing.get()
-        reason: Reason
-        if kept is not None and kept.why:
-            reason = kept.why  # type: ignore[assignment]  # set above
-        elif under_way == "dispose":
+    def _on_close(self, _connection: Any, record: Any) -> None:
+        state: ConnectionState | None = record.info.get(INFO_KEY)
+        operation = pool_operation.get()
+        reason: CloseReason
+        if state is not None and state.close_reason:
+            reason = state.close_reason
+        elif operation == "dispose":
             reason = "dispose"
         else:
-            reason = "recycle" if isinstance(under_way, Acquiring) else "overflow"
-        self._gone(kept, reason)
+            reason = "recycle" if isinstance(operation, CheckoutAttempt) else "overflow"
+        self._emit_closed(state, reason)
 
-    def _detached(self, _connection: Any, record: Any) -> None:
-        kept: Kept | None = record.info.get(KEY)
+    def _on_detach(self, _connection: Any, record: Any) -> None:
+        state: ConnectionState | None = record.info.get(INFO_KEY)
         leaked = self._release(record)
-        self._gone(kept, "leaked" if leaked else "detached")
+        self._emit_closed(state, "leaked" if leaked else "detached")
 
-    def _gone(self, kept: Kept | None, reason: Reason) -> None:
-        opened = kept.opened if kept is not None else None
-        if kept is not None:
-            kept.opened, kept.present, kept.why = None, False, ""
+    def _emit_closed(self, state: ConnectionState | None, reason: CloseReason) -> None:
+        opened_at = state.opened_at if state is not None else None
+        if state is not None:
+            state.opened_at, state.is_open, state.close_reason = None, False, ""
         connection_closed.emit(
-            pool=self._name, reason=reason, lifetime=None if opened is None else perf_counter() - opened
+            pool=self._name, reason=reason, lifetime=None if opened_at is None else perf_counter() - opened_at
         )

@@ -1,4 +1,4 @@
-"""Why a database failed, from SQLSTATE where the driver tells one, and what it was doing: both closed sets."""
+"""Why a database failed, by SQLSTATE where the driver has one, and in which phase: both closed sets."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy.engine import ExceptionContext
 
 from ...database import DatabaseError, Phase
-from .connection_state import Kept
+from .connection_state import ConnectionState
 
 # Class 23 is integrity whatever the rest, and so on (SQL:2016 table 38; PostgreSQL's manual, appendix A).
-_STATES: dict[str, DatabaseError] = {
+_REASON_BY_SQLSTATE: dict[str, DatabaseError] = {
     "40P01": "deadlock",
     "40001": "serialization",
     "55P03": "lock_timeout",
@@ -23,7 +23,7 @@ _STATES: dict[str, DatabaseError] = {
     "57P03": "connect",
     "57P05": "disconnect",
 }
-_CLASSES: dict[str, DatabaseError] = {
+_REASON_BY_SQLSTATE_CLASS: dict[str, DatabaseError] = {
     "08": "disconnect",
     "22": "data",
     "23": "integrity",
@@ -34,7 +34,7 @@ _CLASSES: dict[str, DatabaseError] = {
 _QUERY_CANCELLED = "57014"
 
 # https://www.sqlite.org/rescode.html, the primary codes.
-_SQLITE: dict[int, DatabaseError] = {
+_REASON_BY_SQLITE_CODE: dict[int, DatabaseError] = {
     1: "syntax",
     3: "permission",
     5: "lock_timeout",
@@ -49,8 +49,8 @@ _SQLITE: dict[int, DatabaseError] = {
     25: "data",
 }
 
-# MySQL and MariaDB give an error number first.
-_MYSQL: dict[int, DatabaseError] = {
+# MySQL's and MariaDB's error numbers: the first argument of the exception.
+_REASON_BY_MYSQL_NUMBER: dict[int, DatabaseError] = {
     1044: "permission",
     1045: "permission",
     1142: "permission",
@@ -63,15 +63,19 @@ _MYSQL: dict[int, DatabaseError] = {
     3024: "statement_timeout",
 }
 
-# What DBAPI (PEP 249) calls it, where nothing more exact is told.
-_NAMES: dict[str, DatabaseError] = {"IntegrityError": "integrity", "DataError": "data", "ProgrammingError": "syntax"}
+# By the exceptions of PEP 249, where the driver says nothing more exact.
+_REASON_BY_EXCEPTION: dict[str, DatabaseError] = {
+    "IntegrityError": "integrity",
+    "DataError": "data",
+    "ProgrammingError": "syntax",
+}
 
 
-def reason_of(error: BaseException, phase: Phase, *, disconnected: bool) -> DatabaseError:
-    """Name why something failed, by the driver's own exception."""
+def error_reason(error: BaseException, phase: Phase, *, disconnected: bool) -> DatabaseError:
+    """Return why something failed, by the driver's own exception."""
     if not isinstance(error, Exception):
         return "cancelled"
-    exact = by_state(error) or by_number(error)
+    exact = _reason_by_sqlstate(error) or _reason_by_number(error)
     if exact is not None:
         return exact
     if phase == "connect":
@@ -79,53 +83,53 @@ def reason_of(error: BaseException, phase: Phase, *, disconnected: bool) -> Data
     if disconnected:
         return "disconnect"
     for parent in type(error).__mro__:
-        if parent.__name__ in _NAMES:
-            return _NAMES[parent.__name__]
+        if parent.__name__ in _REASON_BY_EXCEPTION:
+            return _REASON_BY_EXCEPTION[parent.__name__]
     return "other"
 
 
-def by_state(error: Exception) -> DatabaseError | None:
-    """Read SQLSTATE, as psycopg, psycopg2 and asyncpg name it."""
+def _reason_by_sqlstate(error: Exception) -> DatabaseError | None:
+    """Return the reason by SQLSTATE, as psycopg, psycopg2 and asyncpg name it."""
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if not isinstance(state, str):
         return None
     if state == _QUERY_CANCELLED:
-        # One code for both; a server of another language says neither, and most are time limits.
+        # One code for both. A server that speaks another language says neither, and most are time limits.
         return "cancelled" if "user request" in str(error) else "statement_timeout"
-    return _STATES.get(state) or _CLASSES.get(state[:2])
+    return _REASON_BY_SQLSTATE.get(state) or _REASON_BY_SQLSTATE_CLASS.get(state[:2])
 
 
-def by_number(error: Exception) -> DatabaseError | None:
-    """Read the error number of SQLite and of MySQL."""
+def _reason_by_number(error: Exception) -> DatabaseError | None:
+    """Return the reason by the error number of SQLite and of MySQL."""
     number = getattr(error, "sqlite_errorcode", None)
     if isinstance(number, int):
-        return _SQLITE.get(number & 0xFF)
+        return _REASON_BY_SQLITE_CODE.get(number & 0xFF)
     first = error.args[0] if error.args else None
-    return _MYSQL.get(first) if type(first) is int else None
+    return _REASON_BY_MYSQL_NUMBER.get(first) if type(first) is int else None
 
 
-def phase_of(failure: ExceptionContext, kept: Kept | None, *, answered: bool) -> Phase:
-    """Name what was being done when it failed."""
+def phase_of_failure(failure: ExceptionContext, state: ConnectionState | None, *, answered: bool) -> Phase:
+    """Return what was being done when it failed; ``answered`` unless a statement was sent and got no answer."""
     if failure.is_pre_ping:
         return "ping"
     context = failure.execution_context
-    # A connection that was lost is made anew by whatever asks next, which then fails without having been sent.
+    # A lost connection is opened anew by whatever is asked next, which fails without having been sent.
     if failure.connection is None or (context is None and failure.connection.invalidated):
         return "connect"
     if context is not None:
         if not answered:
             return "execute"
-        return "fetch" if is_answered(context.cursor) else "compile"
+        return "fetch" if _was_executed(context.cursor) else "compile"
     if failure.statement is not None:
         return "compile"
-    ending: Phase = "execute"  # BEGIN, on drivers that send it
-    if kept is not None and kept.failed_in is not None:
-        ending, kept.failed_in = kept.failed_in, None
-    return ending
+    phase: Phase = "execute"  # BEGIN, on drivers that send it
+    if state is not None and state.failed_phase is not None:
+        phase, state.failed_phase = state.failed_phase, None
+    return phase
 
 
-def is_answered(cursor: Any) -> bool:
-    """Tell whether a statement was executed with a cursor; no mark is left where each statement would pay for it."""
+def _was_executed(cursor: Any) -> bool:
+    """Return whether a statement was executed with a cursor; a mark would cost every statement its time."""
     try:
         return cursor.description is not None or cursor.rowcount >= 0
     except Exception:

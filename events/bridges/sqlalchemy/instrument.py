@@ -12,18 +12,22 @@ from weakref import WeakSet, ref
 from sqlalchemy import Engine, MetaData, event
 
 from ...database import pool_read
-from .connections import Connections
-from .pool import Pools
-from .statements import Statements
-from .transactions import Transactions
+from .connections import ConnectionTracker
+from .internals.engines import root_engine
+from .pool import PoolTracker
+from .statements import StatementTracker
+from .transactions import TransactionTracker
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine  # wants greenlet, which sync engines do without
+    from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which sync engines do without
 
-HANDLE = "events_instrumentation"
-"""Where the handle stands on its engine: anywhere else it would keep it alive, through what else listens to it."""
+ATTRIBUTE = "events_instrumentation"
+"""Where the handle stands on the dialect of its engine, which those made of it by ``execution_options`` share.
 
-SLOW = 1.0
+Anywhere else it would keep the engine alive, through what else listens to it.
+"""
+
+SLOW_SECONDS = 1.0
 """Seconds from which a statement counts as slow and is logged."""
 
 
@@ -31,113 +35,121 @@ def instrument(
     engine: Engine | AsyncEngine,
     name: str = "main",
     metadata: MetaData | None = None,
-    slow: float = SLOW,
+    slow_seconds: float = SLOW_SECONDS,
     *,
     statements: bool = True,
 ) -> Instrumentation:
-    """Tell what the engine does: statements, transactions, connections, failures.
+    """Emit what an engine does as events: statements, transactions, connections, failures.
 
-    ``name`` becomes the events' ``pool`` (``engine`` of `query_executed`). With ``metadata`` only its tables are told
-    by name, any other is ``other``; without it every table is. A statement that takes ``slow`` seconds or more is
-    logged, with its SQL and without literals. An engine that is instrumented already keeps the handle it has; one made
-    of it by ``execution_options`` is the same engine.
+    An engine that is instrumented already keeps the handle it has; one made of it by ``execution_options`` is the same
+    engine.
 
-    Statements are executed by a listener of SQLAlchemy's ``do_execute`` and its kin, which asks those that came later
-    first. What a listener that came before executes itself is not told: SQLAlchemy asks nobody else then.
+    Statements are executed by a listener of SQLAlchemy's ``do_execute`` and its kin, which asks the listeners that
+    were added later first. What a listener that was added earlier executes itself is not seen: SQLAlchemy asks nobody
+    else then.
 
-    Without ``statements`` only what becomes of connections is told, as for an engine of somebody else's whose pool
-    matters and whose statements are not the program's. How long they were idle is not known then.
+    Args:
+        engine: what to listen to, sync or async.
+        name: the events' ``pool`` (``engine`` of `query_executed`).
+        metadata: the tables to name, any other is ``other``; without it every table is named.
+        slow_seconds: a statement that takes this long or longer is logged, with its SQL and without literals.
+        statements: False to emit only what happens to connections, as for an engine of another library whose pool
+            matters and whose statements are not the program's. How long connections were idle is not known then.
 
     Returns:
-        a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read()`` tells the pool's state.
+        a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read_pool()`` emits the pool's state.
 
     Raises:
-        TypeError: this is no engine.
+        TypeError: ``engine`` is no engine.
         ValueError: the engine is instrumented under another name, with other metadata or other ``statements``.
     """
     target = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine):
         raise TypeError(f"instrument() takes an Engine or an AsyncEngine, not {engine!r}")
-    while (made_of := getattr(target, "_proxied", None)) is not None:
-        target = made_of
+    target = root_engine(target)
     with _instrumenting:
-        known: Instrumentation | None = getattr(target, HANDLE, None)
-        if known is None:
-            known = Instrumentation(target, name, metadata, slow, statements=statements)
-            setattr(target, HANDLE, known)
-            _instrumentations.add(known)
-        elif (known.name, known.statements) != (name, statements) or known.metadata is not metadata:
-            raise ValueError(f"the engine is instrumented as {known.name!r} already: close that handle first")
-        return known
+        existing: Instrumentation | None = getattr(target.dialect, ATTRIBUTE, None)
+        if existing is None:
+            existing = Instrumentation(target, name, metadata, slow_seconds, statements=statements)
+            setattr(target.dialect, ATTRIBUTE, existing)
+            _instrumentations.add(existing)
+        elif (existing.name, existing.statements) != (name, statements) or existing.metadata is not metadata:
+            raise ValueError(f"the engine is instrumented as {existing.name!r} already: close that handle first")
+        return existing
 
 
 _instrumenting = Lock()
 _instrumentations: WeakSet[Instrumentation] = WeakSet()
 
 
-def _forked() -> None:
-    """Forget, in a process that was forked off, who holds and awaits connections: it is the parent that does."""
+def _reset_after_fork() -> None:
+    """Forget, in a process that was forked off, who holds and awaits connections: its parent does."""
     global _instrumenting  # noqa: PLW0603 - a lock that another thread held stays locked in the child
     _instrumenting = Lock()
     for instrumentation in list(_instrumentations):
-        instrumentation.forget()
+        instrumentation.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 Listener = tuple[str, Callable[..., Any], dict[str, bool]]
 
 
 class Instrumentation:
-    """The listeners of one engine: made by `instrument`, undone by `close`.
+    """The listeners of one engine: made by `instrument`, removed by `close`.
 
-    None of them lets a failure of its own reach what the program does; it becomes `receiver_failed`.
+    None of them lets an error of its own reach the program; it is emitted as `receiver_failed`.
     """
 
-    def __init__(self, engine: Engine, name: str, metadata: MetaData | None, slow: float, *, statements: bool) -> None:
+    def __init__(
+        self, engine: Engine, name: str, metadata: MetaData | None, slow_seconds: float, *, statements: bool
+    ) -> None:
         self.name = name
         self.metadata = metadata
         self.statements = statements
         self._engine = ref(engine)  # whoever holds the handle does not hold the engine
-        self._connections = Connections(name, statements=statements)
-        self._pools = Pools(name)
-        self._transactions = Transactions(name)
-        self._listeners: list[Listener] = [*self._connections.listeners()]
+        self._connections = ConnectionTracker(name, statements=statements)
+        self._pool = PoolTracker(name)
+        self._transactions = TransactionTracker(name)
+        self._listeners: list[Listener] = [*self._connections.listeners(), *self._pool.listeners()]
         if statements:
-            self._listeners += Statements(name, metadata, slow).listeners()
+            self._listeners += StatementTracker(name, metadata, slow_seconds).listeners()
             self._transactions.wrap(engine.dialect)
         for hook, listener, options in self._listeners:
             event.listen(engine, hook, listener, **options)
-        self._pools.wrap(engine.pool)
+        self._pool.wrap(engine.pool)
 
-    def read(self) -> None:
-        """Tell the state of the pool as `pool_read`; asks nothing of the database, so a scrape may call it.
+    def read_pool(self) -> None:
+        """Emit the state of the pool as `pool_read`; a scrape may call it, since it sends nothing to the database.
 
-        Tells too which connections ended with a pool that was disposed of.
+        Emits `connection_closed` too, for connections that ended with a pool that was disposed of.
         """
-        self._connections.tell_dropped()
+        self._connections.emit_collected()
         engine = self._engine()
         if engine is None:
             return
-        used, idle, overflow, capacity = self._connections.state(engine.pool)
+        state = self._connections.pool_state(engine.pool)
         pool_read.emit(
             pool=self.name,
-            used=used,
-            idle=idle,
-            overflow=overflow,
-            capacity=capacity,
-            pending=self._pools.pending,
+            used=state.used,
+            idle=state.idle,
+            overflow=state.overflow,
+            capacity=state.capacity,
+            pending=self._pool.pending,
             oldest_hold=self._connections.oldest_hold(),
         )
 
-    def forget(self) -> None:
-        """Know of no hold and no wait any more; what is done with the connections is told all the same."""
-        self._connections.forget()
-        self._pools.forget()
+    def reset_after_fork(self) -> None:
+        """Forget who holds and awaits connections; what happens to connections from now on is emitted all the same."""
+        self._connections.reset()
+        self._pool.reset()
 
     def close(self) -> None:
-        """Tell nothing more. Call it while no query is under way: SQLAlchemy may be going through its listeners."""
+        """Remove the listeners; calling it again does nothing.
+
+        Call it while no query is running: SQLAlchemy may be going through its listeners.
+        """
         with _instrumenting:
             listeners, self._listeners = self._listeners, []
             engine = self._engine()
@@ -146,9 +158,9 @@ class Instrumentation:
             for hook, listener, _ in listeners:
                 event.remove(engine, hook, listener)
             self._transactions.unwrap(engine.dialect)
-            self._pools.unwrap(engine.pool)
-            self._connections.leave()
-            delattr(engine, HANDLE)
+            self._pool.unwrap(engine.pool)
+            self._connections.stop()
+            delattr(engine.dialect, ATTRIBUTE)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,8 @@
-"""What it takes to get a connection from a pool: SQLAlchemy has no event for its start, nor for not getting one."""
+"""The wait for a connection, and checkouts that fail: SQLAlchemy has no event for when either begins."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, Literal
@@ -11,86 +12,109 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...bus.failures import report_failure
 from ...database import connection_acquired
-from .connection_state import OURS
+from .connection_state import BRIDGE, swallow_errors
+from .internals.pools import PoolMethods, pool_methods
 
 
-class Acquiring:
-    """One call for a connection."""
+class CheckoutAttempt:
+    """One call that asks a pool for a connection."""
 
-    __slots__ = ("began", "since", "waited")
+    __slots__ = ("began", "waited_seconds", "waiting_since")
 
     def __init__(self) -> None:
-        self.since: float | None = None
-        self.waited = 0.0
+        self.waiting_since: float | None = None
+        self.waited_seconds = 0.0
         self.began = perf_counter()
 
 
-doing: ContextVar[Acquiring | Literal["dispose"] | None] = ContextVar("events.pool", default=None)
-"""What is being done with a pool in this task or thread; SQLAlchemy's greenlets share their task's context."""
+pool_operation: ContextVar[CheckoutAttempt | Literal["dispose"] | None] = ContextVar("events.pool", default=None)
+"""What this task or thread does with a pool now; SQLAlchemy's greenlets share the context of their task."""
 
 
-class Pools:
-    """Watches the pools of one engine: it gets a new one at each `dispose`, of the same class, which is ours."""
+class PoolTracker:
+    """Times the checkouts of one engine; each ``dispose`` gives it a new pool of the same class, which is ours."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._waiting: dict[int, Acquiring] = {}
-        self._classes: tuple[type[Pool], type[Pool]] | None = None
+        self.waiting: dict[int, CheckoutAttempt] = {}  # by the attempt's id
+        self._classes: tuple[type[Pool], type[Pool]] | None = None  # the pool's own, and ours
 
     @property
     def pending(self) -> int:
-        """How many stand in the queue now."""
-        return len(self._waiting)
+        """How many wait in the queue now."""
+        return len(self.waiting)
 
-    def forget(self) -> None:
-        """Let go of all that wait."""
-        self._waiting.clear()
+    def reset(self) -> None:
+        """Forget all that wait: they do so in the process that this one was forked off from."""
+        self.waiting.clear()
 
     def wrap(self, pool: Pool) -> None:
-        """Give a pool a class that tells; one that cannot be changed goes on untold."""
+        """Replace the class of a pool by one that times checkouts; report it if that class cannot be replaced."""
         plain = type(pool)
         try:
-            telling = telling_class(plain, self, self._waiting)
-            pool.__class__ = telling
+            instrumented = instrumented_pool_class(plain, self)
+            pool.__class__ = instrumented
         except TypeError as error:
-            report_failure(connection_acquired.name, OURS, error)
+            report_failure(connection_acquired.name, BRIDGE, error)
         else:
-            self._classes = plain, telling
+            self._classes = plain, instrumented
 
     def unwrap(self, pool: Pool) -> None:
-        """Give the pool its own class back."""
+        """Give a pool its own class back."""
         if self._classes is not None and type(pool) is self._classes[1]:
             pool.__class__ = self._classes[0]
 
-    def leave(self, acquiring: Acquiring) -> None:
-        """Wait no more; again is nothing."""
-        if self._waiting.pop(id(acquiring), None) is not None and acquiring.since is not None:
-            acquiring.waited += perf_counter() - acquiring.since
+    def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
+        """Return event names, listeners and options: what ends a wait where a pool's private methods cannot."""
+        if pool_methods() is None:
+            for hook in ("do_connect", "checkout"):
+                yield hook, swallow_errors(connection_acquired.name, self._end_wait), {"insert": True}
 
-    def tell(self, acquiring: Acquiring, error: BaseException | None) -> None:
-        """Tell how a call for a connection ended."""
-        duration = perf_counter() - acquiring.began
-        outcome = "ok" if error is None else outcome_of(error)
-        connection_acquired.emit(pool=self._name, outcome=outcome, duration=duration, wait=acquiring.waited)
+    def _end_wait(self, *_: Any) -> None:
+        attempt = pool_operation.get()
+        if isinstance(attempt, CheckoutAttempt):
+            self.stop_waiting(attempt)
+
+    def start_waiting(self, attempt: CheckoutAttempt) -> None:
+        """Add an attempt to the queue."""
+        self.waiting[id(attempt)] = attempt
+        attempt.waiting_since = perf_counter()
+
+    def stop_waiting(self, attempt: CheckoutAttempt) -> None:
+        """Take an attempt out of the queue; does nothing if it is out already."""
+        if self.waiting.pop(id(attempt), None) is not None and attempt.waiting_since is not None:
+            attempt.waited_seconds += perf_counter() - attempt.waiting_since
+
+    def emit_acquired(self, attempt: CheckoutAttempt, error: BaseException | None) -> None:
+        """Emit `connection_acquired`, with the outcome of an attempt."""
+        duration = perf_counter() - attempt.began
+        outcome = "ok" if error is None else failed_outcome(error)
+        connection_acquired.emit(pool=self._name, outcome=outcome, duration=duration, wait=attempt.waited_seconds)
 
 
-def outcome_of(error: BaseException) -> Literal["ok", "timeout", "cancelled", "error"]:
-    """Name how a call for a connection ended that gave none."""
+def failed_outcome(error: BaseException) -> Literal["ok", "timeout", "cancelled", "error"]:
+    """Return the outcome of an attempt that raised."""
     if isinstance(error, PoolTimeout):
         return "timeout"
     return "error" if isinstance(error, Exception) else "cancelled"
 
 
-def telling_class(plain: type[Pool], watch: Pools, waiting: dict[int, Acquiring]) -> type[Pool]:
-    """Make a class like a pool's own whose pools tell: a subclass, since only `connect` is there for all of it."""
-    connect, do_get, create = plain.connect, plain._do_get, plain._create_connection  # noqa: SLF001 - to be overridden
-    leave, tell = watch.leave, watch.tell
+def instrumented_pool_class(plain: type[Pool], tracker: PoolTracker) -> type[Pool]:
+    """Return a subclass of a pool's class that times checkouts.
 
-    class Telling(plain):  # type: ignore[misc, valid-type]  # made while the program runs
+    A subclass is needed because `PoolEvents` has no hook for a checkout that waits, or that fails.
+    """
+    connect = plain.connect
+    methods = pool_methods()
+    stop_waiting, emit_acquired = tracker.stop_waiting, tracker.emit_acquired
+
+    class InstrumentedPool(plain):  # type: ignore[misc, valid-type]  # made while the program runs
         def connect(self) -> Any:
-            before = doing.get()
-            acquiring = Acquiring()
-            doing.set(acquiring)
+            before = pool_operation.get()
+            attempt = CheckoutAttempt()
+            pool_operation.set(attempt)
+            if methods is None:
+                tracker.start_waiting(attempt)
             failure: BaseException | None = None
             try:
                 return connect(self)
@@ -98,38 +122,52 @@ def telling_class(plain: type[Pool], watch: Pools, waiting: dict[int, Acquiring]
                 failure = error
                 raise
             finally:
-                doing.set(before)
-                tell(acquiring, failure)
+                pool_operation.set(before)
+                if methods is None:
+                    stop_waiting(attempt)
+                emit_acquired(attempt, failure)
                 failure = None  # its traceback leads back here: a cycle that would keep what the failed call held
 
-        def _do_get(self) -> Any:
-            acquiring = doing.get()
-            if type(acquiring) is not Acquiring or acquiring.since is not None:
-                return do_get(self)  # which calls itself where another was quicker
-            key = id(acquiring)
-            waiting[key] = acquiring
-            acquiring.since = since = perf_counter()
-            try:
-                return do_get(self)
-            finally:
-                if key in waiting:  # as `leave` would, without a call
-                    acquiring.waited = perf_counter() - since
-                    del waiting[key]
-
-        def _create_connection(self) -> Any:
-            acquiring = doing.get()
-            if isinstance(acquiring, Acquiring):
-                leave(acquiring)  # out of the queue: from here on it is the database that is waited for
-            return create(self)
-
         def dispose(self) -> None:
-            before = doing.get()
-            doing.set("dispose")
+            before = pool_operation.get()
+            pool_operation.set("dispose")
             try:
                 super().dispose()
             finally:
-                doing.set(before)
+                pool_operation.set(before)
 
+    if methods is not None:
+        for name, method in timed_queue_methods(plain, methods, tracker).items():
+            setattr(InstrumentedPool, name, method)
     # Under the class's own name: SQLAlchemy names the pool's logger by it.
-    Telling.__name__, Telling.__qualname__, Telling.__module__ = plain.__name__, plain.__qualname__, plain.__module__
-    return Telling
+    InstrumentedPool.__name__, InstrumentedPool.__qualname__ = plain.__name__, plain.__qualname__
+    InstrumentedPool.__module__ = plain.__module__
+    return InstrumentedPool
+
+
+def timed_queue_methods(plain: type[Pool], methods: PoolMethods, tracker: PoolTracker) -> dict[str, Callable[..., Any]]:
+    """Return overrides of the methods that a pool's ``connect`` calls, by name: they tell waiting from opening."""
+    take, open_connection = getattr(plain, methods.take), getattr(plain, methods.open)
+    waiting, stop_waiting = tracker.waiting, tracker.stop_waiting
+
+    def timed_take(self: Pool) -> Any:
+        attempt = pool_operation.get()
+        if type(attempt) is not CheckoutAttempt or attempt.waiting_since is not None:
+            return take(self)  # it calls itself again where another thread was quicker
+        key = id(attempt)
+        waiting[key] = attempt
+        attempt.waiting_since = since = perf_counter()
+        try:
+            return take(self)
+        finally:
+            if key in waiting:  # as `stop_waiting`, without the call
+                attempt.waited_seconds = perf_counter() - since
+                del waiting[key]
+
+    def timed_open(self: Pool) -> Any:
+        attempt = pool_operation.get()
+        if isinstance(attempt, CheckoutAttempt):
+            stop_waiting(attempt)  # out of the queue: from here on it is the database that is waited for
+        return open_connection(self)
+
+    return {methods.take: timed_take, methods.open: timed_open}

@@ -1,4 +1,4 @@
-"""The log line of a slow statement: its text, and who asked, which are no labels."""
+"""The log line of a slow statement: its SQL, and the agent and run that sent it, which are no labels."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import logging
 
 from ...bus.context import get_current_scope
 from ...database import Operation
-from .attribution import without_literals
+from .sql.literals import without_literals
 
 log = logging.getLogger("events.sql")
 
-_LONGEST_READ = 10_000  # characters; read before it is cut, since half a literal is no literal
+_LONGEST_READ = 10_000  # characters; literals are blanked before the text is cut, which might cut one in half
 _LONGEST_LOGGED = 500
 
 
-def log_slow(engine: str, operation: Operation, table: str, duration: float, statement: str) -> None:
-    """Log a statement without the values in it."""
+def log_slow_statement(engine: str, operation: Operation, table: str, duration: float, statement: str) -> None:
+    """Log a statement as a warning, with ``?`` in place of its literals; ``duration`` in seconds."""
     scope = get_current_scope()
     fields = scope.fields if scope is not None else {}
     log.warning(

@@ -1,22 +1,24 @@
-"""What an execution context says of its statement: what it does, to which table, whether it was compiled before."""
+"""What an execution context says of its statement: what it does, to which table, and whether it was compiled before."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import TableClause
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
-from ...database import Cache
-from .attribution import without_literals
-from .sql import Description, remembered
-from .sql.keywords import label_of
+from ...bus.emitters import EmitFn
+from ...database import Cache, Operation
+from .sql import StatementInfo, describe_cached
+from .sql.keywords import table_label
+from .sql.literals import without_literals
 
-HIT = CacheStats.CACHE_HIT
-"""What nearly all are, compared by identity: looking an enum's member up takes ten times as long."""
+_HIT = CacheStats.CACHE_HIT
+"""The value of nearly all statements, compared by identity: looking up an enum's member takes ten times as long."""
 
-_CACHES: dict[CacheStats, Cache] = {
-    HIT: "hit",
+_CACHE_OUTCOMES: dict[CacheStats, Cache] = {
+    _HIT: "hit",
     CacheStats.CACHE_MISS: "miss",
     CacheStats.CACHING_DISABLED: "disabled",
     CacheStats.NO_CACHE_KEY: "no_key",
@@ -24,33 +26,63 @@ _CACHES: dict[CacheStats, Cache] = {
 }
 
 
-def meaning_of(context: Any, statement: str) -> Description:
-    """Name operation and table of what a context sends.
+@dataclass(frozen=True, slots=True)
+class StatementPlan:
+    """What to emit when a compiled statement is executed: the same each time, so it is worked out once."""
 
-    They are remembered on the compiled form, not for the text: an IN list changes the text each time. A context also
-    sends what is not its own statement: the look-up of a sequence or a default, while its own is still being made.
+    owner: object  # the tracker that made the plan; another one makes its own
+    operation: Operation
+    table: str
+    read_only: bool
+    counts_rows: bool
+    emit: EmitFn  # takes (duration, rows)
+
+
+class StatementState:
+    """What is stored on a compiled statement, as ``events_statement``, for as long as SQLAlchemy caches that."""
+
+    __slots__ = ("info", "plan")
+
+    def __init__(self) -> None:
+        self.info: StatementInfo | None = None
+        self.plan: StatementPlan | None = None
+
+
+def statement_state(compiled: Any) -> StatementState:
+    """Return the state of a compiled statement; a new one if it has none."""
+    state: StatementState | None = getattr(compiled, "events_statement", None)
+    if state is None:
+        state = compiled.events_statement = StatementState()
+    return state
+
+
+def classify_statement(context: Any, statement: str) -> StatementInfo:
+    """Return operation and table of what a context executes.
+
+    They are stored on the compiled form, not by the text, since an IN list changes the text each time. A context also
+    executes what is not its own statement: the lookup of a sequence or a default, while its own is still being built.
     """
     compiled = context.compiled
-    if compiled is None or not (statement is getattr(context, "statement", None) or is_made_of(context, statement)):
-        return remembered(statement)
-    meaning: Description | None = getattr(compiled, "events_meaning", None)
-    if meaning is None:
-        meaning = compiled.events_meaning = written_by(context) or remembered(statement)
-    return meaning
+    if compiled is None or not (statement is getattr(context, "statement", None) or _is_own(context, statement)):
+        return describe_cached(statement)
+    state = statement_state(compiled)
+    if state.info is None:
+        state.info = _info_from_construct(context) or describe_cached(statement)
+    return state.info
 
 
-def is_made_of(context: Any, statement: str) -> bool:
-    """Tell whether a text is a context's own statement, changed: a batch of its rows, or with a listener's comment."""
+def _is_own(context: Any, statement: str) -> bool:
+    """Return whether a text is a context's own statement, changed: a batch of its rows, or with a comment added."""
     own: str | None = getattr(context, "statement", None)
     return own is not None and (context.execute_style is ExecuteStyle.INSERTMANYVALUES or own in statement)
 
 
-def written_by(context: Any) -> Description | None:
-    """Name the table of an INSERT, UPDATE or DELETE by the statement's own attributes, where it has plain ones."""
+def _info_from_construct(context: Any) -> StatementInfo | None:
+    """Return operation and table of an INSERT, UPDATE or DELETE by the construct's attributes, if it has plain ones."""
     table = getattr(context.compiled.statement, "table", None)
     if not isinstance(table, TableClause):
         return None
-    label = label_of(table.schema or "", str(table.name))
+    label = table_label(table.schema or "", str(table.name))
     if context.isinsert:
         return "insert", label
     if context.isupdate:
@@ -58,12 +90,15 @@ def written_by(context: Any) -> Description | None:
     return ("delete", label) if context.isdelete else None
 
 
-def cache_of(context: Any) -> Cache:
-    """Tell whether the statement was compiled before; text as the program wrote it needs no compiling."""
-    return "none" if context.compiled is None else _CACHES.get(context.cache_hit, "none")
+def cache_outcome(context: Any) -> Cache:
+    """Return whether the statement was compiled before; ``none`` for text, which is not compiled."""
+    return "none" if context.compiled is None else _CACHE_OUTCOMES.get(context.cache_hit, "none")
 
 
-def form_of(context: Any, statement: str) -> object:
-    """Give what repeated statements have in common: an IN list changes the text, not the compiled form."""
-    is_cached = context.cache_hit is HIT or cache_of(context) == "miss"
+def statement_key(context: Any, statement: str) -> object:
+    """Return what is equal for repeats of one statement: the compiled form, or else the text without literals.
+
+    An IN list changes the text, not the compiled form.
+    """
+    is_cached = context.cache_hit is _HIT or cache_outcome(context) == "miss"
     return context.compiled if is_cached else without_literals(statement)

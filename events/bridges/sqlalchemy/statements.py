@@ -1,8 +1,9 @@
-"""Statements as they are sent, told as `query_executed`; and whatever fails, told as `database_failed`."""
+"""Each statement that is executed, emitted as `query_executed`, and each failure, as `database_failed`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import dropwhile
 from time import perf_counter
 from typing import Any, Literal
@@ -11,220 +12,242 @@ from sqlalchemy import Dialect, MetaData
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from ...bus.context import get_current_scope
-from ...bus.emitters import EmitFn
+from ...bus.context import current_scope, get_current_scope
 from ...bus.failures import report_failure
-from ...database import Operation, database_failed, query_executed
-from .attribution import account, tell_lazy_load
-from .connection_state import OURS, is_lent, kept_of
-from .error_reasons import phase_of, reason_of
-from .fetch import watch
-from .slow_query_log import log_slow
-from .sql.keywords import NONE, OTHER, SYSTEM
-from .statement_info import cache_of, form_of, meaning_of
-from .transactions import take_part
+from ...database import Cache, Operation, database_failed, query_executed
+from .attribution import account_query, innermost_caller
+from .connection_state import BRIDGE, find_state, is_pooled
+from .error_reasons import error_reason, phase_of_failure
+from .fetch import time_fetching
+from .internals.engines import listeners_are_known, listeners_of
+from .internals.execution import context_reader
+from .internals.lazy_loading import lazy_loads
+from .n_plus_one import emit_lazy_load
+from .slow_query_log import log_slow_statement
+from .sql.keywords import NONE
+from .statement_info import StatementPlan, cache_outcome, classify_statement, statement_key, statement_state
+from .table_labels import TableLabels
+from .transactions import record_in_transaction
 
-_READING = frozenset({"select", "set", "savepoint"})
-_REPEATING = frozenset({"set", "savepoint"})
-_STREAMING = frozenset({"stream_results", "yield_per"})
-# Where SQLAlchemy has no statement, and yet something is sent: BEGIN, COMMIT, ROLLBACK, PREPARE TRANSACTION.
-_WITHOUT_STATEMENT = frozenset({"execute", "commit", "rollback"})
-
-Sent = tuple[float, str]
-Known = tuple["Statements", Operation, str, bool, bool, EmitFn]
-"""Who knows it, what it does, its table, whether it only reads, whether its rows are counted, and what tells of it."""
+_READ_ONLY = frozenset({"select", "set", "savepoint"})
+_MAY_REPEAT = frozenset({"set", "savepoint"})
+_STREAMING_OPTIONS = frozenset({"stream_results", "yield_per"})
+_MOST_PLANS = 1000  # without metadata, any text names tables
+# Phases in which SQLAlchemy has no statement, and yet sends one: BEGIN, COMMIT, ROLLBACK, PREPARE TRANSACTION.
+_TRANSACTION_PHASES = frozenset({"execute", "commit", "rollback"})
 
 
-class Statements:
-    """Watches what one engine sends."""
+@dataclass(frozen=True, slots=True)
+class UnansweredStatement:
+    """A statement that was sent and failed: stored on its execution context, as ``events_unanswered``."""
 
-    def __init__(self, name: str, metadata: MetaData | None, slow: float) -> None:
+    began: float
+    statement: str
+
+
+class StatementTracker:
+    """Times what one engine executes."""
+
+    def __init__(self, name: str, metadata: MetaData | None, slow_seconds: float) -> None:
         self._name = name
-        self._metadata = metadata
-        self._slow = slow
-        self._labels: dict[str, str] = {}
-        self._tables = -1
-        by = ("operation", "table", "cache", "slow")
-        self._emitters = query_executed.bind_by(by, ("duration", "rows"), engine=name)
+        self._slow_seconds = slow_seconds
+        self._tables = TableLabels(metadata)
+        self._read_context = context_reader()
+        self._lazy_loads = lazy_loads()
+        labels = ("operation", "table", "cache", "slow")
+        self._plans: dict[tuple[Operation, str, Cache, bool], StatementPlan] = {}
+        self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
-        """Give the listeners, with what they listen to."""
-        for hook in ("do_execute", "do_executemany", "do_execute_no_params"):
-            yield hook, self._around(hook), {}
-        yield "handle_error", self._failed, {}
+        """Return event names, listeners and options."""
+        if listeners_are_known():
+            for hook in ("do_execute", "do_executemany", "do_execute_no_params"):
+                yield hook, self._executing_listener(hook), {}
+        else:
+            yield "before_cursor_execute", self._before_execute, {}
+            yield "after_cursor_execute", self._after_execute, {}
+        yield "handle_error", self._on_error, {}
 
-    def _around(self, hook: str) -> Callable[..., bool | None]:
-        """Make a listener that executes in the dialect's place, as these events allow, with a clock around it.
+    def _executing_listener(self, hook: str) -> Callable[..., bool | None]:
+        """Return a listener that executes in the dialect's place, as these events allow, and takes the time.
 
-        The pair of events before and after a statement has the same facts; but any listener of a connection's events
-        makes each new connection gather all of them, which takes longer than all that is done here.
+        The events before and after a statement would do; but any listener to a connection's events makes each new
+        connection gather all of them, which takes longer than all that is done here.
         """
-        many, bare = hook == "do_executemany", hook == "do_execute_no_params"
-        tell = self._tell
-        listening: Sequence[Any] = (None,)  # all that listen to this hook, in order, once that was looked up
+        is_many, has_no_parameters = hook == "do_executemany", hook == "do_execute_no_params"
+        emit_executed = self._emit_executed
+        listeners: Sequence[Any] = (None,)  # all listeners to this hook, in order, once that was looked up
 
-        def executing(cursor: Any, statement: str, parameters: Any, context: Any = None) -> bool | None:
-            if bare:
-                context = parameters  # without any, it comes third
+        def execute(cursor: Any, statement: str, parameters: Any, context: Any = None) -> bool | None:
+            if has_no_parameters:
+                context = parameters  # it comes third then
             if context is None:
                 return None
             dialect = context.dialect
             began = perf_counter()
             try:
-                if listening[-1] is not executing and handed_on(dialect, cursor, statement, parameters, context):
+                if listeners[-1] is not execute and later_executes(dialect, cursor, statement, parameters, context):
                     pass
-                elif many:
+                elif is_many:
                     dialect.do_executemany(cursor, statement, parameters, context)
-                elif bare:
+                elif has_no_parameters:
                     dialect.do_execute_no_params(cursor, statement, context)
                 else:
                     dialect.do_execute(cursor, statement, parameters, context)
             except BaseException:
-                context.events_sent = began, statement  # to be told by `_failed`, which knows the error
+                context.events_unanswered = UnansweredStatement(began, statement)  # `_on_error` gets the error
                 raise
             duration = perf_counter() - began
             try:
-                tell(context, cursor, statement, duration)
+                emit_executed(context, cursor, statement, duration)
             except Exception as error:
-                report_failure(query_executed.name, OURS, error)
+                report_failure(query_executed.name, BRIDGE, error)
             return True
 
-        def handed_on(dialect: Any, *execution: Any) -> bool:
-            """Ask who came later, and may execute as well: to have executed is to be the last that is asked."""
-            nonlocal listening
-            listening = getattr(dialect.dispatch, hook).listeners
-            later = dropwhile(lambda each: each is not executing, tuple(listening))
-            told = execution[:-1] if bare else execution
-            return any(each(*told) for each in later if each is not executing)
+        def later_executes(dialect: Any, *arguments: Any) -> bool:
+            """Call the listeners that were added later; return whether one executed, which ends the calls."""
+            nonlocal listeners
+            listeners = listeners_of(dialect, hook)
+            later = dropwhile(lambda each: each is not execute, tuple(listeners))
+            passed_on = arguments[:-1] if has_no_parameters else arguments
+            return any(each(*passed_on) for each in later if each is not execute)
 
-        return executing
+        return execute
 
-    def _failed(self, failure: ExceptionContext) -> None:
-        """Tell what failed; of a statement that was answered and fails as it is fetched, only that."""
+    def _before_execute(
+        self, _connection: Any, _cursor: Any, statement: str, _: Any, context: Any, _many: bool
+    ) -> None:
+        if context is not None:
+            context.events_unanswered = UnansweredStatement(perf_counter(), statement)
+
+    def _after_execute(self, _connection: Any, cursor: Any, statement: str, _: Any, context: Any, _many: bool) -> None:
+        ended = perf_counter()
+        try:
+            sent: UnansweredStatement | None = getattr(context, "events_unanswered", None)
+            if sent is not None:
+                context.events_unanswered = None
+                self._emit_executed(context, cursor, statement, ended - sent.began)
+        except Exception as error:
+            report_failure(query_executed.name, BRIDGE, error)
+
+    def _on_error(self, failure: ExceptionContext) -> None:
+        """Emit a failure, and the statement that failed unless it was answered and fails as its rows are fetched."""
         ended = perf_counter()
         try:
             context: Any = failure.execution_context
             connection = failure.connection
-            lost = connection is not None and connection.invalidated
-            if lost and context is None and isinstance(failure.original_exception, DBAPIError):
-                return  # BEGIN fails once more with what failed to connect for it, which was told as the driver's own
-            # One that is lost would connect again if it were asked what is remembered of it.
-            kept = None if connection is None or lost else kept_of(connection.connection)
-            sent: Sent | None = getattr(context, "events_sent", None)
+            is_lost = connection is not None and connection.invalidated
+            if is_lost and context is None and isinstance(failure.original_exception, DBAPIError):
+                return  # BEGIN fails with the error of the connection it needed, which was emitted as the driver's own
+            # A connection that is lost would be opened anew if it were asked for its state.
+            state = None if connection is None or is_lost else find_state(connection.connection)
+            unanswered: UnansweredStatement | None = getattr(context, "events_unanswered", None)
             exception = type(failure.sqlalchemy_exception or failure.original_exception).__name__
             operation: Operation | Literal["none"] = "none"
             table = NONE
-            phase = phase_of(failure, kept, answered=sent is None)
-            if sent is not None:
-                context.events_sent = None
-                began, statement = sent
-                operation, table = self._tell_failed(context, statement, ended - began, exception)
+            phase = phase_of_failure(failure, state, answered=unanswered is None)
+            if unanswered is not None:
+                context.events_unanswered = None
+                duration = ended - unanswered.began
+                operation, table = self._emit_failed(context, unanswered.statement, duration, exception)
             elif phase == "fetch":
-                operation, table = meaning_of(context, context.statement)
-                table = self._label(table)
-            elif context is None and phase in _WITHOUT_STATEMENT:
+                operation, table = classify_statement(context, context.statement)
+                table = self._tables.label(table)
+            elif context is None and phase in _TRANSACTION_PHASES:
                 operation = "savepoint"
             database_failed.emit(
                 pool=self._name,
                 phase=phase,
-                error=reason_of(failure.original_exception, phase, disconnected=failure.is_disconnect),
+                error=error_reason(failure.original_exception, phase, disconnected=failure.is_disconnect),
                 operation=operation,
                 table=table,
                 exception=exception,
             )
         except Exception as error:
-            report_failure(database_failed.name, OURS, error)
+            report_failure(database_failed.name, BRIDGE, error)
 
-    def _tell(self, context: Any, cursor: Any, statement: str, duration: float) -> None:
-        """Tell a statement that was answered; each pays for this, so little is looked up and little called."""
-        connection = context._dbapi_connection  # noqa: SLF001 - the public way is two calls, and may connect again
+    def _emit_executed(self, context: Any, cursor: Any, statement: str, duration: float) -> None:
+        """Emit a statement that was answered; every statement pays for what is looked up and called here."""
+        connection, is_server_side, options = self._read_context(context)
         try:
-            kept, known = connection.events_kept, context.compiled.events_known
-            same = known[0] is self and statement is context.statement
-        except AttributeError:  # seen for the first time, or never kept
-            kept, known, same = kept_of(connection), None, False
-            if kept is None and not is_lent(connection):
+            state, plan = connection.events_state, context.compiled.events_statement.plan
+            is_planned = plan.owner is self and statement is context.statement
+        except AttributeError:  # executed for the first time, or never stored
+            state, plan, is_planned = find_state(connection), None, False
+            if state is None and not is_pooled(connection):
                 return
-        if not same or duration >= self._slow:
-            known = self._know(context, statement, slow=duration >= self._slow)
-        _, operation, table, reads, counted, emit = known
-        if kept is not None:
-            kept.busy += duration
-            if not (reads and kept.checked):
-                take_part(kept, context, writes=not reads)
-        scope = emit((duration, rows_of(cursor, context.dialect) if counted else None))
-        options, streams = context.execution_options, context._is_server_side  # noqa: SLF001 - the same
-        if scope is not None or options or streams or duration >= self._slow:
-            self._tell_more(context, statement, operation, table, duration)
-            # The driver streams, or SQLAlchemy does without its help, as on SQLite.
-            if streams or not _STREAMING.isdisjoint(options):
-                watch(context, self._name, kept, table)
+        is_slow = duration >= self._slow_seconds
+        if not is_planned or is_slow:
+            plan = self._make_plan(context, statement, slow=is_slow)
+        read_only = plan.read_only
+        if state is not None:
+            state.busy_seconds += duration
+            if not (read_only and state.autocommit_checked):
+                record_in_transaction(state, context, writes=not read_only)
+        scope = plan.emit((duration, row_count(cursor, context.dialect) if plan.counts_rows else None))
+        if scope is not None or options or is_server_side or is_slow:
+            self._emit_details(context, statement, plan.operation, plan.table, duration)
+            # The driver streams the rows, or SQLAlchemy does without its help, as on SQLite.
+            if is_server_side or not _STREAMING_OPTIONS.isdisjoint(options):
+                time_fetching(context, self._name, state, plan.table)
 
-    def _know(self, context: Any, statement: str, *, slow: bool) -> Known:
-        """Find what is to be known of a statement; what a compiled one is remembered for holds each time it is sent."""
-        operation, table = meaning_of(context, statement)
-        table = self._label(table)
-        cache = cache_of(context)
-        reads = operation in _READING
-        counted = not (reads and context.dialect.name == "sqlite")  # of what SQLite reads it never says how much
-        known = self, operation, table, reads, counted, self._emitters[operation, table, cache, slow]
-        own = statement is getattr(context, "statement", None)
-        declared = table != OTHER or self._metadata is None  # others may be later
-        if own and declared and cache == "hit" and not slow:
-            context.compiled.events_known = known
-        return known
+    def _make_plan(self, context: Any, statement: str, *, slow: bool) -> StatementPlan:
+        """Return what to emit of a statement; stored on its compiled form if that holds each time it is executed."""
+        operation, table = classify_statement(context, statement)
+        table = self._tables.label(table)
+        cache = cache_outcome(context)
+        key = operation, table, cache, slow
+        plan = self._plans.get(key)
+        if plan is None:
+            read_only = operation in _READ_ONLY
+            counts_rows = not (read_only and context.dialect.name == "sqlite")  # SQLite never says how many it reads
+            plan = StatementPlan(self, operation, table, read_only, counts_rows, self._emitters[key])
+            if len(self._plans) < _MOST_PLANS:
+                self._plans[key] = plan
+        is_own = statement is getattr(context, "statement", None)
+        if is_own and self._tables.is_final(table) and cache == "hit" and not slow:
+            statement_state(context.compiled).plan = plan
+        return plan
 
-    def _tell_failed(self, context: Any, statement: str, duration: float, error: str) -> tuple[Operation, str]:
-        """Tell a statement that failed; give what it does, and its table."""
-        operation, table = meaning_of(context, statement)
-        connection = context._dbapi_connection  # noqa: SLF001 - the public way may connect again
-        kept = kept_of(connection)
-        if kept is None and not is_lent(connection):
+    def _emit_failed(self, context: Any, statement: str, duration: float, error: str) -> tuple[Operation, str]:
+        """Emit a statement that failed; return its operation and its table."""
+        operation, table = classify_statement(context, statement)
+        connection = self._read_context(context)[0]
+        state = find_state(connection)
+        if state is None and not is_pooled(connection):
             return operation, NONE
-        table = self._label(table)
-        if kept is not None:
-            kept.busy += duration
-            take_part(kept, context, writes=True)
+        table = self._tables.label(table)
+        if state is not None:
+            state.busy_seconds += duration
+            record_in_transaction(state, context, writes=True)
         query_executed.emit(
             engine=self._name,
             operation=operation,
             table=table,
             duration=duration,
             error=error,
-            cache=cache_of(context),
-            slow=duration >= self._slow,
+            cache=cache_outcome(context),
+            slow=duration >= self._slow_seconds,
         )
-        self._tell_more(context, statement, operation, table, duration)
+        self._emit_details(context, statement, operation, table, duration)
         return operation, table
 
-    def _tell_more(self, context: Any, statement: str, operation: Operation, table: str, duration: float) -> None:
-        """Tell what there is to say of a statement beside itself."""
+    def _emit_details(self, context: Any, statement: str, operation: Operation, table: str, duration: float) -> None:
+        """Emit what else a statement means: its caller's account, repeats, a lazy load; log it if it was slow."""
         if get_current_scope() is not None:
-            account(duration, None if operation in _REPEATING else form_of(context, statement), table)
-        options = context.execution_options.get("_sa_orm_load_options")
-        # Not "is_relationship_load", which is true as well for selectinload, the cure.
-        if options is not None and options._lazy_loaded_from is not None:  # noqa: SLF001 - do_orm_execute tells it in public, at twice the cost
-            tell_lazy_load(context)
-        if duration >= self._slow:
-            log_slow(self._name, operation, table, duration, statement)
-
-    def _label(self, table: str) -> str:
-        """Give the name to tell of a table."""
-        if self._metadata is None:
-            return table
-        if len(self._metadata.tables) != self._tables:  # they may be declared later
-            names = [str(known.name) for known in list(self._metadata.tables.values())]
-            self._tables = len(names)
-            # A name that SQL does not quote comes in lower case, whatever the case of the table's.
-            self._labels = {name.lower(): name for name in names} | {
-                name: name for name in (*names, NONE, SYSTEM, OTHER)
-            }
-        return self._labels.get(table, OTHER)
+            key = None if operation in _MAY_REPEAT else statement_key(context, statement)
+            account_query(duration, key, table)
+        lazy = self._lazy_loads
+        option = context.execution_options.get(lazy.option)
+        if option is not None and lazy.origin(option) is not None:
+            emit_lazy_load(lazy.path(context), innermost_caller(current_scope.get()))
+        if duration >= self._slow_seconds:
+            log_slow_statement(self._name, operation, table, duration, statement)
 
 
-def rows_of(cursor: Any, dialect: Dialect) -> int | None:
-    """Give how many rows a statement returned or matched; None where the driver does not say."""
+def row_count(cursor: Any, dialect: Dialect) -> int | None:
+    """Return how many rows a statement returned or matched; None where the driver does not say."""
     rows = getattr(cursor, "rowcount", None)
-    # SQLite says 0 of a statement that returns what it changed (up to its last row being fetched).
-    unknown = type(rows) is not int or rows < 0 or (rows == 0 and dialect.name == "sqlite")
-    return None if unknown else rows
+    # SQLite says 0 of a statement that returns what it changed, until its last row is fetched.
+    is_unknown = type(rows) is not int or rows < 0 or (rows == 0 and dialect.name == "sqlite")
+    return None if is_unknown else rows

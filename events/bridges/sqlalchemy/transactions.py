@@ -1,4 +1,4 @@
-"""How transactions end, timed around the dialect's own work: SQLAlchemy's events come before it."""
+"""Commits, rollbacks and savepoints, timed around the dialect's own methods: SQLAlchemy's events come before these."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Dialect
 
 from ...database import savepoint_ended, transaction_ended
-from .connection_state import Kept, kept_of
+from .connection_state import ConnectionState, find_state
+from .internals.engines import autocommits
 
-BEGINNINGS = ("do_begin", "do_begin_twophase")
-ENDINGS: dict[str, Literal["commit", "rollback"]] = {
+BEGIN_METHODS = ("do_begin", "do_begin_twophase")
+END_METHODS: dict[str, Literal["commit", "rollback"]] = {
     "do_commit": "commit",
     "do_rollback": "rollback",
     "do_commit_twophase": "commit",
     "do_rollback_twophase": "rollback",
 }
-SAVEPOINTS: dict[str, Literal["released", "rollback"]] = {
+SAVEPOINT_METHODS: dict[str, Literal["released", "rollback"]] = {
     "do_release_savepoint": "released",
     "do_rollback_to_savepoint": "rollback",
 }
@@ -26,111 +27,103 @@ SAVEPOINTS: dict[str, Literal["released", "rollback"]] = {
 Method = Callable[..., Any]
 
 
-class Transactions:
-    """Watches the transactions of one dialect, which an engine shares with those made of it by options."""
+class TransactionTracker:
+    """Times the transactions of one dialect, which an engine shares with those made of it by ``execution_options``."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._wrapped: dict[str, tuple[Method | None, Method]] = {}
-        self._open = True
+        self._replaced: dict[str, tuple[Method | None, Method]] = {}  # the dialect's attribute before, and ours
+        self._is_open = True
 
     def wrap(self, dialect: Dialect) -> None:
-        """Put a clock around what ends transactions and savepoints."""
-        for method in BEGINNINGS:
-            self._replace(dialect, method, self._begun(getattr(dialect, method)))
-        for method, ending in ENDINGS.items():
-            self._replace(dialect, method, self._ended(getattr(dialect, method), ending))
-        for method, outcome in SAVEPOINTS.items():
-            self._replace(dialect, method, self._left(getattr(dialect, method), outcome))
+        """Put a timer around the dialect's methods that begin and end transactions and savepoints."""
+        for name in BEGIN_METHODS:
+            self._replace(dialect, name, self._timed_begin(getattr(dialect, name)))
+        for name, ending in END_METHODS.items():
+            self._replace(dialect, name, self._timed_end(getattr(dialect, name), ending))
+        for name, outcome in SAVEPOINT_METHODS.items():
+            self._replace(dialect, name, self._watched_savepoint(getattr(dialect, name), outcome))
 
-    def _replace(self, dialect: Dialect, method: str, ours: Method) -> None:
-        self._wrapped[method] = vars(dialect).get(method), ours
-        setattr(dialect, method, ours)
+    def _replace(self, dialect: Dialect, name: str, wrapper: Method) -> None:
+        self._replaced[name] = vars(dialect).get(name), wrapper
+        setattr(dialect, name, wrapper)
 
     def unwrap(self, dialect: Dialect) -> None:
-        """Take the clocks off; one that somebody else has wrapped in the meantime only passes on."""
-        self._open = False
-        for method, (before, timed) in self._wrapped.items():
-            if vars(dialect).get(method) is timed:
+        """Restore the dialect's methods; a wrapper that somebody else has wrapped since stays, and only passes on."""
+        self._is_open = False
+        for name, (before, wrapper) in self._replaced.items():
+            if vars(dialect).get(name) is wrapper:
                 if before is None:
-                    delattr(dialect, method)
+                    delattr(dialect, name)
                 else:
-                    setattr(dialect, method, before)
+                    setattr(dialect, name, before)
 
-    def _begun(self, plain: Method) -> Method:
-        def beginning(connection: Any, *args: Any) -> Any:
-            kept = kept_of(connection) if self._open else None
-            if kept is not None:
-                kept.matters = kept.checked = False
-                kept.transaction = perf_counter()
-            return plain(connection, *args)
+    def _timed_begin(self, begin: Method) -> Method:
+        def timed_begin(connection: Any, *args: Any) -> Any:
+            state = find_state(connection) if self._is_open else None
+            if state is not None:
+                state.rollback_loses_work = state.autocommit_checked = False
+                state.transaction_began = perf_counter()
+            return begin(connection, *args)
 
-        return beginning
+        return timed_begin
 
-    def _ended(self, plain: Method, ending: Literal["commit", "rollback"]) -> Method:
-        def timed(connection: Any, *args: Any, **options: Any) -> Any:
-            kept = kept_of(connection) if self._open else None
-            if kept is None:
-                return plain(connection, *args, **options)
-            # Taken here: of the calls nested in this one, and of a second one, nothing is told.
-            transaction, kept.transaction = kept.transaction, None
+    def _timed_end(self, end: Method, ending: Literal["commit", "rollback"]) -> Method:
+        def timed_end(connection: Any, *args: Any, **options: Any) -> Any:
+            state = find_state(connection) if self._is_open else None
+            if state is None:
+                return end(connection, *args, **options)
+            # Taken now, so that calls nested in this one, or a second one, emit nothing.
+            transaction_began, state.transaction_began = state.transaction_began, None
             failed = True
             began = perf_counter()
             try:
-                answer = plain(connection, *args, **options)
+                result = end(connection, *args, **options)
                 failed = False
-                return answer
+                return result
             finally:
                 ended = perf_counter()
-                kept.busy += ended - began
+                state.busy_seconds += ended - began
                 if failed:
-                    kept.failed_in = ending
-                if transaction is not None:
+                    state.failed_phase = ending
+                if transaction_began is not None:
                     outcome: Literal["commit", "rollback", "released", "failed"]
                     if failed:
                         outcome = "failed"
-                    elif ending == "rollback" and not kept.matters:
+                    elif ending == "rollback" and not state.rollback_loses_work:
                         outcome = "released"
                     else:
                         outcome = ending
                     transaction_ended.emit(
                         pool=self._name,
                         outcome=outcome,
-                        duration=ended - transaction,
+                        duration=ended - transaction_began,
                         commit=ended - began if ending == "commit" else None,
                     )
 
-        return timed
+        return timed_end
 
-    def _left(self, plain: Method, outcome: Literal["released", "rollback"]) -> Method:
-        def told(connection: Any, *args: Any, **options: Any) -> Any:
+    def _watched_savepoint(self, end: Method, outcome: Literal["released", "rollback"]) -> Method:
+        def watched_end(connection: Any, *args: Any, **options: Any) -> Any:
             failed = True
             try:
-                answer = plain(connection, *args, **options)  # a statement, which spends its own time
+                result = end(connection, *args, **options)  # a statement, which is timed as such
                 failed = False
-                return answer
+                return result
             finally:
-                if self._open:
+                if self._is_open:
                     savepoint_ended.emit(pool=self._name, outcome="failed" if failed else outcome)
 
-        return told
+        return watched_end
 
 
-def take_part(kept: Kept, context: Any, *, writes: bool) -> None:
-    """Count a statement into its transaction, if that is one at all, which is seen at its first statement."""
-    if kept.transaction is None:
+def record_in_transaction(state: ConnectionState, context: Any, *, writes: bool) -> None:
+    """Record a statement in the transaction of its connection; its first one shows whether there is a transaction."""
+    if state.transaction_began is None:
         return
-    if not kept.checked:
-        kept.checked = True
+    if not state.autocommit_checked:
+        state.autocommit_checked = True
         if autocommits(context.root_connection):
-            kept.transaction = None
+            state.transaction_began = None
     if writes:
-        kept.matters = True
-
-
-def autocommits(connection: Connection) -> bool:
-    """Tell whether each statement is a transaction of its own: there "begin" is said and nothing begins."""
-    options = connection.get_execution_options()
-    if "isolation_level" in options:
-        return bool(options["isolation_level"] == "AUTOCOMMIT")
-    return getattr(connection.dialect, "_on_connect_isolation_level", None) == "AUTOCOMMIT"
+        state.rollback_loses_work = True

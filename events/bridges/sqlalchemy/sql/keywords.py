@@ -1,4 +1,4 @@
-"""The words of SQL that tell what a statement does and where its table stands; the names that tables get in labels."""
+"""The words of SQL by which operation and table of a statement are found, and the names of tables in labels."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ OPERATIONS: dict[str, Operation] = {
     "end": "savepoint", "savepoint": "savepoint", "save": "savepoint", "release": "savepoint", "prepare": "savepoint",
     "set": "set", "reset": "set", "show": "set", "explain": "set", "pragma": "set", "use": "set", "describe": "set",
     "desc": "set",
-}  # what is missing here is other: values, do, declare, vacuum, listen, fetch...
+}  # all others are "other": values, do, declare, vacuum, listen, fetch...
 
-# Verbs that mean this only before certain words: "begin" may open a block of PL/SQL, "prepare" name a statement.
+# Verbs that have this operation only before certain words: "begin" may open a block of PL/SQL, "prepare" name a
+# statement.
 ONLY_BEFORE = {
     "begin": {";", "transaction", "tran", "work", "isolation", "read", "not", "deferrable", "deferred", "immediate",
               "exclusive", "concurrent", "distributed"},
@@ -58,13 +59,13 @@ AFTER_KIND = {"if", "not", "exists", "only", "concurrently"}
 ON_A_TABLE = {"index", "trigger", "policy", "constraint"}
 NOT_TABLES = {"schema", "database", "function", "procedure", "routine", "sequence", "all", "type", "domain",
               "language", "tablespace", "foreign", "parameter", "large"}
-FROM_ENDS = {";", ")", "where", "group", "order", "having", "limit", "union", "except", "intersect", "minus", "window",
+FROM_END = {";", ")", "where", "group", "order", "having", "limit", "union", "except", "intersect", "minus", "window",
               "for", "fetch", "offset", "set", "qualify", "returning", "start", "connect", "option", "into", "when"}
 NEXT_EXPRESSION = {",", ";", ")", "(", *OPERATIONS, "values"} - {"set"}  # "set" belongs to SEARCH and CYCLE
 MAY_BE_ALIAS = {VALUE[0], "set", "from", "using", ",", "output", "with"}
-OPENINGS = {("(", ""), ("{", ""), ("=", ""), VALUE}  # {? = call procedure(?)}
+LEADING_TOKENS = {("(", ""), ("{", ""), ("=", ""), VALUE}  # {? = call procedure(?)}
 NEXT_SOURCE = {",", "join", "apply", "straight_join"}
-AFTER_SOURCE = FROM_ENDS | NEXT_SOURCE | {"("}
+AFTER_SOURCE = FROM_END | NEXT_SOURCE | {"("}
 HINTS = {"nolock", "holdlock", "updlock", "rowlock", "tablock", "tablockx", "paglock", "readpast", "xlock", "nowait",
           "readuncommitted", "readcommitted", "repeatableread", "serializable", "snapshot"}
 # fmt: on
@@ -73,16 +74,16 @@ NONE = "none"
 SYSTEM = "system"
 OTHER = "other"
 
-LONGEST = 128
-"""The longest name that a database with a limit allows (T-SQL, Oracle)."""
+MAX_NAME_LENGTH = 128
+"""Characters of the longest name that a database with a limit allows (T-SQL, Oracle)."""
 
 _SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "sys", "mysql", "performance_schema"})
-# PostgreSQL's manual asks users to keep off pg_; SQLite refuses them sqlite_. DUAL is how Oracle says "no table".
+# PostgreSQL reserves the prefix pg_ and SQLite sqlite_ for their own tables; DUAL is how Oracle writes "no table".
 _SYSTEM_TABLE = re.compile(r"pg_|sqlite_|v\$|dual$", re.IGNORECASE)
 
 
-def label_of(schema: str, table: str) -> str:
-    """Name a table for a label."""
+def table_label(schema: str, table: str) -> str:
+    """Return a table's value in labels."""
     if schema.lower() in _SYSTEM_SCHEMAS or _SYSTEM_TABLE.match(table):
         return SYSTEM
-    return table if len(table) <= LONGEST else OTHER
+    return table if len(table) <= MAX_NAME_LENGTH else OTHER

@@ -1,4 +1,4 @@
-"""Cuts SQL of any dialect into words, names and points, so that no comment or string is taken for code."""
+"""Cuts SQL of any dialect into tokens, so that no comment and no string is taken for code."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import re
 from collections.abc import Iterator
 
 Token = tuple[str, str]
-"""A keyword or point in lower case (``""`` for a quoted name), and the name that it would be (``""`` for a point)."""
+"""A keyword in lower case or a mark (``""`` for a quoted name), and the name that it would be (``""`` for a mark)."""
 
 END: Token = (";", "")
 VALUE: Token = ("?", "")  # a string, a number, a parameter, or the star of table.*
 
-LIMIT = 10_000
+MAX_TOKENS = 10_000
 """How many tokens are read of one text; an ORM's select of 800 columns has half of them."""
 
-# Every alternative that opens something also matches when it is never closed, so that no text is read twice.
-# Backslashes escape in E'' strings and in MySQL's, elsewhere they do not: before a quote that a letter follows they do.
+# Every alternative that opens something also matches if it is never closed, so that no text is read twice.
+# Backslashes escape in E'' strings and in MySQL's, and nowhere else. Which dialect it is is not known, so a backslash
+# before a quote escapes it if a letter follows.
 _TOKEN = re.compile(
     r"""
       (?P<word>    \#{0,2}[^\W\d][\w$\#]*+(?!'|&")                          # T-SQL: # starts a temporary table's name
       )
-    | (?P<point>   [(){},;=] | \.(?!\s*\*))
+    | (?P<mark>    [(){},;=] | \.(?!\s*\*))
     | (?P<value>   [:@]{1,2}\w+ | \$\d+ | \? | %\(\w*\)s | %s | \d+\.?\d* | \.\s*\*
                  | (?<!\w)[eE]'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'?
                  | (?<!\w)[nN]?[qQ]'(?:\[.*?(?:\]'|\Z) | \{.*?(?:\}'|\Z) | \(.*?(?:\)'|\Z) | <.*?(?:>'|\Z)
@@ -32,7 +33,7 @@ _TOKEN = re.compile(
                  | `[^`]*(?:``[^`]*)*`?
                  | (?<![\w\])"])\[[^\[\]]*(?:\]\][^\[\]]*)*\]               # T-SQL; after a word it is a subscript
       )
-    | (?P<note>    \s\s+ | --[^\n]* | (?<!\S)\#(?!\w|>|-\s)[^\n]* | \A\s*\#[^\n]*   # MySQL; #> and #- are operators
+    | (?P<space>   \s\s+ | --[^\n]* | (?<!\S)\#(?!\w|>|-\s)[^\n]* | \A\s*\#[^\n]*   # MySQL; #> and #- are operators
       )
     | (?P<comment> /\*)
     """,
@@ -41,30 +42,30 @@ _TOKEN = re.compile(
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
-def tokens(sql: str) -> Iterator[Token]:
-    """Read the first statement of a text, at most `LIMIT` tokens of it; the last one is `END` if it was read whole."""
-    place, left = 0, LIMIT
-    nests, after_dot = True, False
+def tokenize(sql: str) -> Iterator[Token]:
+    """Yield the tokens of the first statement of a text, `MAX_TOKENS` at most; the last one is `END` if that is all."""
+    position, remaining = 0, MAX_TOKENS
+    comments_nest, after_dot = True, False
     sql = sql.lstrip("; \t\r\n")
     while True:
-        for match in _TOKEN.finditer(sql, place):
-            left -= 1
-            if left < 0:
+        for match in _TOKEN.finditer(sql, position):
+            remaining -= 1
+            if remaining < 0:
                 return
             kind, text = match.lastgroup, match.group()
             if kind == "word":
                 name = text.lower()
                 yield ("" if after_dot else name), name
-            elif kind == "point":
+            elif kind == "mark":
                 yield text, ""
                 if text == ";":
                     return
             elif kind == "quoted":
-                yield "", unquoted(text)
+                yield "", unquote(text)
             elif kind == "value":
                 yield VALUE
             elif kind == "comment":
-                place, nests = end_of_comment(sql, match.end(), nests)
+                position, comments_nest = skip_comment(sql, match.end(), comments_nest)
                 break
             else:
                 continue
@@ -74,23 +75,24 @@ def tokens(sql: str) -> Iterator[Token]:
             return
 
 
-def end_of_comment(sql: str, place: int, nests: bool) -> tuple[int, bool]:
-    """Find where a comment ends: comments nest in PostgreSQL and T-SQL, and are taken so where all are closed.
+def skip_comment(sql: str, position: int, comments_nest: bool) -> tuple[int, bool]:
+    """Return where a comment ends, and whether later ones may nest.
 
-    The second answer says whether that is still worth a try: one failure is one look at the rest of the text.
+    Comments nest in PostgreSQL and T-SQL. They are read so as long as all are closed then: one that is not has cost a
+    look at the rest of the text, which is not taken a second time.
     """
-    if nests:
+    if comments_nest:
         depth = 1
-        for mark in _COMMENT_MARK.finditer(sql, place):
+        for mark in _COMMENT_MARK.finditer(sql, position):
             depth += 1 if mark.group() == "/*" else -1
             if not depth:
                 return mark.end(), True
-    end = sql.find("*/", place)
+    end = sql.find("*/", position)
     return (end + 2 if end >= 0 else len(sql)), False
 
 
-def unquoted(text: str) -> str:
-    """Strip a name's quotes; ``a.b`` in one pair of backticks is BigQuery's way to write a path."""
+def unquote(text: str) -> str:
+    """Return a name without its quotes; of BigQuery's paths, ``a.b`` in one pair of backticks, the last part."""
     text = text.removeprefix("U&").removeprefix("u&")
     opening = text[0]
     closing = "]" if opening == "[" else opening

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 import events
 from events.bridges.asgi import HTTPEventsMiddleware
 from events.bridges.sqlalchemy import instrument
-from events.bridges.sqlalchemy.attribution import without_literals
+from events.bridges.sqlalchemy.sql.literals import without_literals
 
 
 class Base(DeclarativeBase):
@@ -139,7 +139,7 @@ def test_a_slow_statement_is_logged_without_what_it_was_given(tmp_path: Path, ca
     """SQL and who asked stand in the log; literals stand nowhere."""
     made = sa.create_engine(f"sqlite:///{tmp_path}/slow.db")
     with (
-        instrument(made, slow=0.0),
+        instrument(made, slow_seconds=0.0),
         caplog.at_level(logging.WARNING, logger="events.sql"),
         events.query_executed.captured() as seen,
         events.workflow_run.scope(run_id="r1", workflow_type="campaign"),
@@ -184,7 +184,7 @@ def test_a_literal_is_not_logged_by_halves(tmp_path: Path, caplog: pytest.LogCap
     """What is logged is cut after it was blanked, so that no quote that would have closed is missing."""
     made = sa.create_engine(f"sqlite:///{tmp_path}/slow.db")
     with (
-        instrument(made, slow=0.0),
+        instrument(made, slow_seconds=0.0),
         caplog.at_level(logging.WARNING, logger="events.sql"),
         made.connect() as connection,
     ):

@@ -273,7 +273,7 @@ async def test_each_scenario_is_told_exactly(case: Case, at: Bench, driver: str,
     assert said(registry, *FAMILIES) == says
     adds_up(registry)
     with instrument(at.engine, metadata=TABLES) as handle, events.pool_read.captured() as states:
-        handle.read()
+        handle.read_pool()
     (state,) = states
     assert (state.used, state.overflow, state.pending, state.oldest_hold) == (0, 0, 0, 0)
     assert state.capacity == 2

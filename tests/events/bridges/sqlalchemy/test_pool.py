@@ -43,8 +43,8 @@ def states_of(handle: Instrumentation, engine: sa.Engine) -> list[tuple[int, int
     with events.pool_read.captured() as states:
         with engine.connect() as connection:
             connection.execute(sa.text("select 1"))
-            handle.read()
-        handle.read()
+            handle.read_pool()
+        handle.read_pool()
     return [(state.used, state.idle, state.capacity) for state in states]
 
 
@@ -85,8 +85,8 @@ async def test_a_connection_that_is_handed_out_twice_is_one_hold() -> None:
         async with engine.connect() as one, engine.connect() as two:
             await one.execute(sa.text("select 1"))
             await two.execute(sa.text("select 1"))
-            handle.read()
-        handle.read()
+            handle.read_pool()
+        handle.read_pool()
     await engine.dispose()
     assert [(state.used, state.idle) for state in states] == [(1, 0), (0, 1)]
     assert len(released) == 1
@@ -101,7 +101,7 @@ def test_a_capacity_without_limit_is_no_sample(
     """Infinity would be a number to divide by."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", **options)
     with instrument(engine) as handle:
-        handle.read()
+        handle.read_pool()
     families = {family.name: family.samples for family in registry.collect()}
     assert [sample.value for sample in families["sparklio_db_pool_capacity"]] == samples
 
@@ -125,10 +125,10 @@ def test_disposing_while_others_work_loses_no_count(tmp_path: Path, registry: Co
             engine.dispose()
         list(done)
         with events.pool_read.captured() as states:
-            handle.read()
+            handle.read_pool()
         engine.dispose()
         collect()
-        handle.read()
+        handle.read_pool()
     made, closed = said(registry, "connection_create"), said(registry, "connections_closed")
     assert sum(made.values()) == sum(closed.values())
     assert closed["connections_closed main dispose"] > 0
@@ -151,14 +151,14 @@ def test_a_connection_that_is_out_while_its_pool_is_disposed_of_is_closed_once(t
         before = engine.pool
         engine.dispose()
         connection.close()
-        handle.read()
+        handle.read_pool()
         assert closed == []
         assert before.checkedin() == 1  # type: ignore[attr-defined]
         del before
         collect()
         assert closed == []  # not in the garbage collector, which may come while a lock is held
-        handle.read()
-        handle.read()
+        handle.read_pool()
+        handle.read_pool()
         engine.dispose()
     (event,) = closed
     assert event.reason == "dispose"
@@ -173,7 +173,7 @@ def test_a_pool_that_is_let_go_of_takes_its_idle_connections_with_it(tmp_path: P
             pass
         engine.dispose(close=False)
         collect()
-        handle.read()
+        handle.read_pool()
     assert [event.reason for event in closed] == ["dispose", "dispose"]
 
 
@@ -183,7 +183,7 @@ def test_a_connection_that_waits_for_its_pool_s_end_is_lent_once_more(tmp_path: 
 
     def pending() -> int:
         with events.pool_read.captured() as states:
-            handle.read()
+            handle.read_pool()
         return states[0].pending
 
     with (
@@ -199,11 +199,11 @@ def test_a_connection_that_waits_for_its_pool_s_end_is_lent_once_more(tmp_path: 
         lent = waiting.result(timeout=30)
         del waiting
         collect()
-        handle.read()
+        handle.read_pool()
         assert closed == []
         lent.close()
         collect()
-        handle.read()
+        handle.read_pool()
         assert [event.reason for event in closed] == ["dispose"]
 
 
@@ -223,7 +223,7 @@ def test_connections_alone_can_be_told(tmp_path: Path) -> None:
             connection.execute(sa.text("select 1"))
             with pytest.raises(sa.exc.OperationalError):
                 connection.execute(sa.text("select * from nowhere"))
-            handle.read()
+            handle.read_pool()
         engine.dispose()
     assert [(event.pool, event.outcome) for event in acquired] == [("theirs", "ok")]
     assert [(event.pool, event.idle) for event in released] == [("theirs", None)]
@@ -242,7 +242,7 @@ def test_a_second_handle_begins_anew(tmp_path: Path) -> None:
         events.connection_closed.captured() as closed,
     ):
         with engine.connect():
-            handle.read()
+            handle.read_pool()
         engine.dispose()
     (state,) = states
     assert (state.used, state.oldest_hold > 0) == (1, True)
@@ -260,7 +260,7 @@ handle = instrument(engine)
 
 def state():
     with events.pool_read.captured() as states:
-        handle.read()
+        handle.read_pool()
     return states[0].used, states[0].idle, states[0].pending, states[0].oldest_hold > 0
 
 idle, held = engine.connect(), engine.connect()

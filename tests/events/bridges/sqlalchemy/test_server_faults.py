@@ -227,7 +227,7 @@ async def test_somebody_who_gives_up_waiting_is_told(tasks: AsyncEngine, registr
 
     def pending() -> int:
         with events.pool_read.captured() as states:
-            handle.read()
+            handle.read_pool()
         return states[0].pending
 
     held = [await tasks.connect() for _ in range(5)]
@@ -312,7 +312,7 @@ async def test_disposing_while_tasks_work_loses_no_count(tasks: AsyncEngine, reg
     del driver, working
     made.clear()
     gc.collect()
-    instrument(tasks, metadata=TABLES).read()
+    instrument(tasks, metadata=TABLES).read_pool()
     closed = said(registry, "connections_closed")
     assert sum(closed.values()) == opened
     assert {*closed} == {"connections_closed main dispose"}
@@ -323,7 +323,7 @@ async def test_disposing_while_tasks_work_loses_no_count(tasks: AsyncEngine, reg
         "transactions released": 80,
     }
     with events.pool_read.captured() as states:
-        instrument(tasks, metadata=TABLES).read()
+        instrument(tasks, metadata=TABLES).read_pool()
     (state,) = states
     assert (state.used, state.pending, state.oldest_hold) == (0, 0, 0)
 
@@ -369,7 +369,7 @@ def test_sixteen_threads_wait_and_hold_as_long_as_they_measure(admin: sa.Engine,
     ):
         with ThreadPoolExecutor(16) as threads:
             list(threads.map(work, range(16)))
-        handle.read()
+        handle.read_pool()
     engine.dispose()
     holds_true(truth, acquired, released, 80)
     (state,) = states
@@ -394,7 +394,7 @@ async def test_five_hundred_tasks_wait_and_hold_as_long_as_they_measure(tasks: A
         events.pool_read.captured() as states,
     ):
         await asyncio.gather(*(work() for _ in range(500)))
-        instrument(tasks, metadata=TABLES).read()
+        instrument(tasks, metadata=TABLES).read_pool()
     holds_true(truth, acquired, released, 500)
     (state,) = states
     assert (state.used, state.pending, state.oldest_hold, state.idle) == (0, 0, 0, 5)

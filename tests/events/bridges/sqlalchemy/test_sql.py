@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.bridges.sqlalchemy import sql
-from events.bridges.sqlalchemy.sql import describe, remembered
-from events.bridges.sqlalchemy.sql.keywords import LONGEST
+from events.bridges.sqlalchemy.sql import describe, describe_cached
+from events.bridges.sqlalchemy.sql.keywords import MAX_NAME_LENGTH
 from events.database import Operation
 
 OPERATIONS = frozenset(get_args(Operation))
@@ -40,7 +40,7 @@ def test_a_table_past_the_bounds_is_other_not_none() -> None:
     """`none` would say that there is no table, when nobody looked."""
     far = "select " + "a, " * 100_000 + "b from users"
     deep = "select * from " + "(select * from " * 1000 + "users" + ")" * 1000
-    long = f'select * from "{"x" * (LONGEST + 1)}"'
+    long = f'select * from "{"x" * (MAX_NAME_LENGTH + 1)}"'
     assert [describe(text) for text in (far, deep, long)] == [("select", "other")] * 3
 
 
@@ -60,8 +60,8 @@ def test_any_text_has_an_operation_of_the_closed_set_and_a_short_table(text: str
     """Whatever is sent, describing it never raises and never makes a label out of bounds."""
     operation, table = describe(text)
     assert operation in OPERATIONS
-    assert 0 < len(table) <= LONGEST
-    assert remembered(text) == (operation, table)
+    assert 0 < len(table) <= MAX_NAME_LENGTH
+    assert describe_cached(text) == (operation, table)
 
 
 _WORDS = (
@@ -112,11 +112,11 @@ def test_a_megabyte_is_described_in_bounded_work(start: str, piece: str) -> None
 
 def test_texts_are_remembered_in_bounded_number_and_size() -> None:
     """Statements put together by hand are all different: they must not pile up."""
-    kept = sql._KEPT
+    kept = sql._cached_describe
     kept.cache_clear()
     for number in range(600):
-        remembered(f"select * from users where id = {number}")
+        describe_cached(f"select * from users where id = {number}")
     assert kept.cache_info().currsize == 512
     kept.cache_clear()
-    assert remembered("select * from users where name = '" + "x" * 100_000 + "'") == ("select", "users")
+    assert describe_cached("select * from users where name = '" + "x" * 100_000 + "'") == ("select", "users")
     assert kept.cache_info().currsize == 0

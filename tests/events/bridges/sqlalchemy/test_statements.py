@@ -166,7 +166,7 @@ def test_the_look_up_of_a_default_is_a_statement_of_its_own(engine: sa.Engine) -
     )
     metadata.create_all(engine)
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
-        for _ in range(3):  # the third time it is remembered
+        for _ in range(3):  # the third time it is describe_cached
             connection.execute(notes.insert())
             connection.rollback()
     assert told(seen) == [("select", "users"), ("insert", "notes")] * 3
@@ -238,7 +238,7 @@ def test_a_list_of_any_length_is_the_same_statement(engine: sa.Engine, monkeypat
         read.append(text)
         return "select", "users"
 
-    monkeypatch.setattr("events.bridges.sqlalchemy.statement_info.remembered", reading)
+    monkeypatch.setattr("events.bridges.sqlalchemy.statement_info.describe_cached", reading)
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         for length in range(1, 10):
             connection.execute(sa.select(USERS).where(USERS.c.id.in_(range(length)), USERS.c.name != "list"))
@@ -383,8 +383,12 @@ def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
 
 
 def test_a_statement_is_slow_each_time_that_it_is(engine: sa.Engine) -> None:
-    """Whether it was remembered as a fast one or not."""
-    with instrument(engine, slow=0.05), engine.connect() as connection, events.query_executed.captured() as seen:
+    """Whether it was describe_cached as a fast one or not."""
+    with (
+        instrument(engine, slow_seconds=0.05),
+        engine.connect() as connection,
+        events.query_executed.captured() as seen,
+    ):
         sqlite: Any = connection.connection.dbapi_connection
         sqlite.create_function("wait", 1, time.sleep)
         for seconds in (0.0, 0.0, 0.1, 0.0, 0.1):

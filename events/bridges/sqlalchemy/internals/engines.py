@@ -1,0 +1,94 @@
+"""Which engine another was made of, who listens to a dialect, and whether a connection commits by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Engine, NullPool, event, make_url
+from sqlalchemy.engine.default import DefaultDialect
+
+from .self_tests import self_test
+
+MADE_OF = "_proxied"
+"""The attribute of an engine with ``execution_options``: the engine that it was made of."""
+
+ENGINE_ISOLATION = "_on_connect_isolation_level"
+"""The attribute of a dialect: the isolation level that its engine was made with."""
+
+
+def root_engine(engine: Engine) -> Engine:
+    """Return the engine that one with ``execution_options`` was made of, or the engine itself.
+
+    Without a public way to ask, it is the engine given; the dialect that both share shows that they are one.
+    """
+    return unwrap(engine) if options_engines_are_unwrapped() else engine
+
+
+def unwrap(engine: Engine) -> Engine:
+    """Return the engine at the end of the chain."""
+    while (made_of := getattr(engine, MADE_OF, None)) is not None:
+        engine = made_of
+    return engine
+
+
+@self_test("an engine made by execution_options() is observed for as long as it lives itself")
+def options_engines_are_unwrapped() -> bool:
+    """Return whether the engine is found that another was made of."""
+    engine = Engine(NullPool(no_connection), DefaultDialect(), make_url("sqlite://"))
+    return unwrap(engine.execution_options(tested=1).execution_options(tested=2)) is engine
+
+
+def no_connection() -> Any:
+    """Stand for what opens a pool's connections; tests open none."""
+    raise NotImplementedError
+
+
+def listeners_of(dialect: Any, hook: str) -> Sequence[Callable[..., Any]]:
+    """Return what listens to one of a dialect's events, in the order in which it is called."""
+    listeners: Sequence[Callable[..., Any]] = getattr(dialect.dispatch, hook).listeners
+    return listeners
+
+
+@self_test("statements are timed by the events before and after them, which makes connections slower to open")
+def listeners_are_known() -> bool:
+    """Return whether a dialect's listeners are found: who executes in its place has to ask the others first.
+
+    The public way is the pair of events ``before_cursor_execute`` and ``after_cursor_execute``.
+    """
+    dialect = DefaultDialect()
+
+    def listener(*_: Any) -> None: ...
+
+    event.listen(dialect, "do_execute", listener)
+    return list(listeners_of(dialect, "do_execute"))[-1] is listener
+
+
+def autocommits(connection: Connection) -> bool:
+    """Return whether each statement is a transaction of its own: "begin" is announced then, and nothing begins.
+
+    The public way asks the driver's connection, and returns False for a driver that SQLAlchemy cannot ask.
+    """
+    options = connection.get_execution_options()
+    if "isolation_level" in options:
+        return bool(options["isolation_level"] == "AUTOCOMMIT")
+    if engine_isolation_is_known():
+        return bool(engine_isolation(connection.dialect) == "AUTOCOMMIT")
+    dialect: Any = connection.dialect
+    try:
+        return bool(dialect.detect_autocommit_setting(connection.connection.dbapi_connection))
+    except (AttributeError, NotImplementedError):
+        return False
+
+
+def engine_isolation(dialect: Dialect) -> Any:
+    """Return the isolation level that an engine was made with, None if it was made without."""
+    return getattr(dialect, ENGINE_ISOLATION, None)
+
+
+@self_test("whether an engine commits by itself is asked of its connections")
+def engine_isolation_is_known() -> bool:
+    """Return whether the isolation level is found that a dialect was made with."""
+    levels = ("AUTOCOMMIT", None)
+    dialect: Any = DefaultDialect
+    return all(engine_isolation(dialect(isolation_level=level)) == level for level in levels)

@@ -1,0 +1,79 @@
+"""How a pool takes a connection from its queue and opens one, and how many it may open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Pool, QueuePool
+
+from .self_tests import self_test
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMethods:
+    """The methods that a pool calls to take a connection from its queue, and to open one."""
+
+    take: str
+    open: str
+
+
+METHODS = PoolMethods(take="_do_get", open="_create_connection")
+MAX_OVERFLOW = "_max_overflow"
+
+
+def pool_methods() -> PoolMethods | None:
+    """Return the methods of a pool to override, None where that would change nothing.
+
+    The public way is `Pool.connect` with the events ``do_connect`` and ``checkout``: pings are part of the wait then,
+    and, for an engine with a ``creator``, the opening of connections.
+    """
+    return METHODS if pool_methods_are_called() else None
+
+
+@self_test("the wait for a connection includes the ping")
+def pool_methods_are_called() -> bool:
+    """Return whether a pool calls both methods, in this order, for a connection that has to be opened."""
+    calls: list[str] = []
+
+    class Opening(Exception):
+        """Ends the attempt before there is a connection that others would be told of."""
+
+    def creator() -> Any:
+        calls.append("creator")
+        raise Opening
+
+    def spy_on(name: str) -> Callable[[Any], Any]:
+        method = getattr(QueuePool, name)
+
+        def call(pool: Any) -> Any:
+            calls.append(name)
+            return method(pool)
+
+        return call
+
+    names = (METHODS.take, METHODS.open)
+    spied: Any = type("QueuePool", (QueuePool,), {name: spy_on(name) for name in names})
+    with suppress(Opening):
+        spied(creator).connect()
+    return calls == [*names, "creator"]
+
+
+def max_overflow(pool: Pool) -> int | None:
+    """Return how many connections a pool may open past its size: -1 without limit, None where that is not known.
+
+    There is no public way to ask.
+    """
+    if not max_overflow_is_known():
+        return None
+    overflow: int = getattr(pool, MAX_OVERFLOW, -1)
+    return overflow
+
+
+@self_test("the capacity of pools is not known")
+def max_overflow_is_known() -> bool:
+    """Return whether the limit is found that a pool was made with."""
+    pool: Any = QueuePool
+    return getattr(pool(None, max_overflow=7), MAX_OVERFLOW, None) == 7

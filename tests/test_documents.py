@@ -1,37 +1,45 @@
-"""What the documents say is so: snippets run, commands and links exist, settings are all listed."""
+"""The documents are true: snippets run, commands and links exist, every setting is listed."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from app.settings import PREFIX, Settings
+from metrics.__main__ import build_parser
+from metrics.diagnostics.project_config import parse_table
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-README = DOCUMENTS[0].read_text()
+README, *OTHERS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+DOCUMENTS = [README, *OTHERS]
 
 
-def blocks(language: str, text: str = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+def code_blocks(language: str, document: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
-    """One after the other, in one program, as a reader who types them all."""
+    """One after the other in one program, as a reader who types them all."""
     program = tmp_path / "snippets.py"
-    program.write_text("\n".join(blocks("python")))
+    program.write_text("\n".join(code_blocks("python")))
     ran = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS[1:], ids=lambda path: path.name)
-def test_the_snippets_of_the_other_documents_run(document: Path) -> None:
-    """Each by itself."""
-    for snippet in blocks("python", document.read_text()):
+@pytest.mark.parametrize("document", OTHERS, ids=lambda path: path.name)
+def test_each_snippet_of_the_other_documents_runs_by_itself(document: Path) -> None:
+    for snippet in code_blocks("python", document):
         ran = subprocess.run(
             [sys.executable, "-W", "error", "-c", snippet], capture_output=True, text=True, check=False
         )
@@ -40,7 +48,7 @@ def test_the_snippets_of_the_other_documents_run(document: Path) -> None:
 
 def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path) -> None:
     program = tmp_path / "snippets.py"
-    program.write_text("\n".join(blocks("python")))
+    program.write_text("\n".join(code_blocks("python")))
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", program],
         cwd=ROOT,
@@ -51,16 +59,39 @@ def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout) == (0, "")
 
 
-def test_the_commands_of_the_readme_exist() -> None:
-    commands = {line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()}
-    makefile = (ROOT / "Makefile").read_text()
-    for command in commands:
-        program, *rest = command.split()
-        if program == "make":
-            assert re.search(rf"^{rest[0]}:", makefile, re.MULTILINE), command
-        else:
-            assert command == "prometheus --config.file=monitoring/prometheus.yml"
-            assert (ROOT / "monitoring" / "prometheus.yml").is_file()
+def test_the_configuration_in_the_readme_is_one_that_is_read() -> None:
+    [text] = code_blocks("toml")
+    project = parse_table(tomllib.loads(text)["tool"]["sparklio"]["metrics"], README)
+    assert (project.namespace, project.source, project.label_limits) == ("acme", ("yourpackage",), {"style": 10})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_commands_exist(document: Path) -> None:
+    for block in code_blocks("sh", document):
+        for line in block.splitlines():
+            words = [word for word in shlex.split(line, comments=True) if not word.startswith(PREFIX)]
+            check_command(words)
+    for command in re.findall(r"`(python -m metrics[^`]*)`", document.read_text()):
+        check_command(shlex.split(command))
+
+
+def check_command(words: list[str]) -> None:
+    """Fail for a command that does not exist, or that does not take its options."""
+    match words:
+        case ["make", target, *variables]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
+            for path in (word.partition("=")[2] for word in variables if word.startswith("T=")):
+                assert (ROOT / path).exists(), words
+        case ["python" | ".venv/bin/python", "-m", "metrics", *arguments]:
+            build_parser().parse_args(arguments)
+        case [".venv/bin/python", "-m", "pip", "wheel", *_] | ["git", "tag", _]:
+            pass
+        case ["gunicorn" | "uvicorn", application, *_]:
+            assert find_spec(application.partition(":")[0]), words
+        case ["prometheus", option]:
+            assert (ROOT / option.removeprefix("--config.file=")).is_file(), words
+        case _:
+            pytest.fail(f"no test knows whether this command exists: {words}")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -70,9 +101,30 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_files_and_folders_that_are_named_exist(document: Path) -> None:
+    if document.name == "CHANGELOG.md":
+        return  # it names what was renamed
+    for path in re.findall(
+        r"`((?:events|metrics|backend|tests|docs|monitoring|benchmarks|tools)/[\w./*]*)`", document.read_text()
+    ):
+        assert [*ROOT.glob(path)], path
+
+
 def test_every_setting_is_listed_with_its_default() -> None:
-    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", README, re.MULTILINE))
+    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE))
     listed = {name.lower(): default.strip().strip("`") for name, default in rows.items()}
     assert listed == {
         name: "" if field.default is None else str(field.default) for name, field in Settings.model_fields.items()
     }
+
+
+def test_the_changelog_names_modules_and_objects_that_exist() -> None:
+    """In the second column of its tables of what was renamed."""
+    text = (ROOT / "CHANGELOG.md").read_text().partition("## [0.1.0]")[0]
+    renamed = [row.split("|")[2] for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)]
+    names = [name for cell in renamed for name in re.findall(r"`((?:events|metrics|app)\.[\w.]+)`", cell)]
+    assert len(names) > 100
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(import_module(module), attribute) or find_spec(name), name

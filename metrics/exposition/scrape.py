@@ -1,4 +1,4 @@
-"""`scrape`: the response to one scrape, by its headers, for any server that has to answer it."""
+"""What a scraper gets for the headers that it sends: `scrape`, for whatever server answers it."""
 
 from __future__ import annotations
 

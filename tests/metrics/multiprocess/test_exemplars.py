@@ -273,7 +273,7 @@ def test_whatever_prometheus_client_takes_for_labels_is_kept(labels: dict[str, s
 
 def test_a_number_past_the_end_of_the_file_has_none(tmp_path: Path, faults: list[str]) -> None:
     """Nobody else reads it, and its own place in memory is not taken for another's in the file."""
-    with ExemplarWorker(tmp_path, capacity=1) as small:
+    with ExemplarWorker(tmp_path, cells=1) as small:
         small.give("in the file", FIRST)
         small.give("past its end", SECOND)
         assert small.traces() == {FIRST: "in the file"}

@@ -277,7 +277,7 @@ def test_a_family_that_this_version_does_not_have_is_left_out_and_kept(
 
 def test_past_the_end_of_its_file_a_worker_counts_alone(folder: Path, faults: list[str]) -> None:
     """Nothing fails, what stood in the file stays right, and it is told."""
-    with LocalWorker(folder, capacity=40) as small:
+    with LocalWorker(folder, cells=40) as small:
         for number in range(40):
             workflow_started.emit(run_id=str(number), workflow_type=f"kind {number % 8}")
         assert render(small.registry) == generate_latest(small.registry)

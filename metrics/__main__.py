@@ -15,7 +15,7 @@ from .catalogue import CATALOGUE, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNT
 from .diagnostics import otel
 from .diagnostics.check import CatalogueNotFound, check, load_catalogue, most_series
 from .diagnostics.doctor import diagnose
-from .diagnostics.listing import FORMATS, describe_families
+from .diagnostics.listing import FORMATS, describe_families, format_groups
 from .diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config
 from .diagnostics.scrape_client import Unreachable, split_credentials, strip_credentials
 from .diagnostics.source_scan import SourceNotFound
@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="fail where nothing feeds a metric, a signal is emitted or counted nowhere, or the budget is passed",
     )
     add_shared_options(check_parser)
+    commands.add_parser("groups", help="print the groups of our rows, and the share of the series budget of each")
     doctor_parser = commands.add_parser(
         "doctor", help="examine a running server: whether its numbers can be right, and what to do where they cannot"
     )
@@ -141,6 +142,9 @@ def run_catalogue_command(options: argparse.Namespace, project: ProjectConfig) -
         print(otel.format_names(catalogue, namespace, options.otel))
         return 0
     label_limits = {**LABEL_LIMITS, **project.label_limits}
+    if options.command == "groups":
+        print(format_groups(label_limits))
+        return 0
     if label := next(labels_without_limit(catalogue, label_limits), None):
         raise UsageError(
             f"label {label!r} has no limit: say how many values it may take, as {label} = 10 under"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..catalogue import LABEL_LIMITS, every_signal
+from ..catalogue import GROUPS, LABEL_LIMITS, SERIES_BUDGET, every_signal
 from ..rows import Metric
 from .check import most_series
 
@@ -39,9 +39,23 @@ def cells(family: Mapping[str, Any]) -> list[str]:
 
 def format_table(families: Sequence[Mapping[str, Any]]) -> str:
     """Return a table whose columns are aligned with spaces."""
-    rows = [[column.replace("_", " ") for column in COLUMNS], *map(cells, families)]
+    return align_columns([[column.replace("_", " ") for column in COLUMNS], *map(cells, families)])
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines of text whose columns are aligned with spaces."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def format_groups(label_limits: Mapping[str, int] = LABEL_LIMITS) -> str:
+    """Return a table of the catalogue's groups: how many families each has, and its share of the series budget."""
+    rows = [["group", "families", "most series", "share of budget"]]
+    for name, group in GROUPS.items():
+        series = most_series(group, label_limits)
+        families = len({row.name for row in group})
+        rows.append([name, str(families), f"{series:,}", f"{series / SERIES_BUDGET:.1%}"])
+    return align_columns(rows)
 
 
 def format_markdown(families: Sequence[Mapping[str, Any]]) -> str:

@@ -13,24 +13,21 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-import events
 from events import (
     agent_finished,
     agent_run,
     agent_started,
     context_built,
     http_request_finished,
-    label_overflowed,
     llm_called,
     receiver_failed,
     tool_called,
-    value_dropped,
     workflow_finished,
     workflow_resumed,
     workflow_run,
     workflow_started,
 )
-from metrics import CATALOGUE, LABEL_LIMITS, Metric, Subscription, counter, in_flight, subscribe
+from metrics import CATALOGUE, LABEL_LIMITS, Subscription, counter, in_flight, subscribe
 from metrics.subscription.label_limits import LabelLimiter
 from metrics.subscription.receiver import MetricsReceiver
 from metrics.subscription.series import FamilySeries
@@ -401,137 +398,3 @@ def test_no_event_is_lost_and_no_bound_is_passed(told: list[tuple[str, str]], bo
         values = [value for _, value in samples(registry, "runs_total")]
     assert sum(values) == len(told)
     assert len(values) <= row.most_series({"agent_name": bound})
-
-
-def test_the_catalogue_holds_the_requested_families_with_their_labels() -> None:
-    def labels(name: str) -> tuple[str, ...]:
-        return next(row.label_names for row in CATALOGUE if row.name == name)
-
-    requested = {
-        "http_requests_total": ("method", "endpoint", "status_code"),
-        "http_request_duration_seconds": ("method", "endpoint"),
-        "agent_executions_total": ("agent_name", "status"),
-        "agent_execution_duration_seconds": ("agent_name",),
-        "llm_tokens_total": ("model", "token_type"),
-        "llm_request_duration_seconds": ("model",),
-        "workflows_total": ("workflow_type", "status"),
-        "active_workflows": ("workflow_type",),
-        "context_size_bytes": ("agent_name",),
-        "db_queries_total": ("operation", "table"),
-        "db_query_duration_seconds": ("operation", "table"),
-    }
-    assert {name: labels(name) for name in requested} == requested
-
-
-def tell_of_a_database() -> None:
-    """Tell one of each of the facts about a database beside its statements."""
-    for phase in ("execute", "fetch"):
-        events.database_failed.emit(phase=phase, error="data", operation="select", table="runs")
-    events.transaction_ended.emit(outcome="commit", duration=0.1, commit=0.1)
-    events.connection_acquired.emit(outcome="timeout", duration=0.1, wait=0.1)
-    events.connection_opened.emit(duration=0.1)
-    events.connection_closed.emit(reason="recycle")
-    events.connection_released.emit(scope="agent", duration=0.1, idle=0.1, leaked=True)
-    events.pool_read.emit(used=1, idle=1, overflow=1, capacity=1, pending=1, oldest_hold=1.0)
-    events.database_used.emit(scope="agent", queries=1, duration=0.1)
-    events.query_repeated.emit(scope="agent", table="runs")
-    events.relationship_loaded.emit(relationship="Run.steps", scope="agent")
-
-
-def test_every_row_is_moved_by_its_event(registry: CollectorRegistry, subscription: Subscription) -> None:
-    """Given one event of each kind, every family of the catalogue has moved."""
-    with workflow_run(run_id="1", workflow_type="campaign"):
-        moved_while_active = {labels["workflow_type"]: v for labels, v in samples(registry, "active_workflows")}
-    calls: dict[str, Any] = {"llm_calls": 1, "tool_calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost": 0.1}
-    times: dict[str, Any] = {"llm_time": 1.0, "tool_time": 1.0, "backoff_time": 1.0, "self_time": 1.0}
-    for status in ("success", "error", "timeout", "cancelled"):
-        agent_finished.emit(agent_name="copywriter", status=status, duration=4.0, **calls, **times)
-    tell_of_models()
-    events.tool_called.emit(tool_name="t", status="success", duration=0.1)
-    events.review_decided.emit(agent_name="reviewer", verdict="approved")
-    events.workflow_step_finished.emit(
-        workflow_type="campaign", step="reviewer", agent_name="reviewer", status="success", duration=1.0
-    )
-    run: dict[str, Any] = {"run_id": "2", "workflow_type": "campaign"}
-    events.workflow_started.emit(**run, queue_wait=0.1)
-    events.workflow_finished.emit(
-        **run, status="completed", duration=1.0, llm_calls=1, prompt_tokens=1, completion_tokens=1, cost=0.1
-    )
-    events.oldest_workflow_read.emit(workflow_type="campaign", age=1.0)
-    context_built.emit(agent_name="copywriter", size=2000, tokens=500, window=1000, utilization=0.5)
-    events.context_truncated.emit(agent_name="copywriter", reason="app_trim", dropped=10)
-    tell_of_http()
-    events.query_executed.emit(operation="select", table="runs", duration=0.1)
-    tell_of_a_database()
-    label_overflowed.emit(metric="m", label="l")
-    value_dropped.emit(metric="m", reason="negative")
-    receiver_failed.emit(signal="s", receiver="r")
-    events.event_dropped.emit(signal="s", receiver="r")
-    events.collector_failed.emit(collector="c")
-    events.worker_file_faulty.emit(fault="torn")
-    events.setup_fault_found.emit(fault="reload")
-    events.worker_started.emit(worker_id="w")
-    events.metrics_rendered.emit(format="text", encoding="gzip", duration=0.01, size=1000, series=40)
-
-    def moved(row: Metric) -> bool:
-        suffix = "_count" if row.kind == "histogram" else ""
-        constant = row.const_labels.items()
-        return any(v > 0 for labels, v in samples(registry, row.name + suffix) if constant <= labels.items())
-
-    assert moved_while_active == {"campaign": 1}
-    still = {row.name for row in CATALOGUE if not moved(row)}
-    assert still == {"active_workflows", "active_agent_executions", "llm_active_requests"}  # nothing is under way
-
-
-def tell_of_http() -> None:
-    """Tell a request with a plain answer, one whose answer is streamed, and a websocket, with others under way."""
-    request: dict[str, Any] = {"method": "GET", "endpoint": "/", "status_code": 200, "outcome": "ok", "first_byte": 0.1}
-    http_request_finished.emit(**request, duration=0.1, request_size=10, response_size=10)
-    http_request_finished.emit(**request, duration=9.0, streamed=True)
-    events.websocket_finished.emit(channel="/live", close_code="1000", duration=3.0, received=1, sent=2)
-    events.http_activity_read.emit(requests=1, websockets=1)
-
-
-def tell_of_models() -> None:
-    """Tell a call that answers whole, one that leaves much unsaid, one that fails, and attempts of every kind."""
-    events.llm_call_started.emit(call_id="1", model="m")
-    llm_called.emit(
-        call_id="1",
-        model="m",
-        status="success",
-        duration=1.0,
-        prompt_tokens=3,
-        completion_tokens=2,
-        cache_read_tokens=1,
-        cache_write_tokens=1,
-        reasoning_tokens=1,
-        time_to_first_token=0.1,
-        time_per_output_token=0.1,
-        cost=0.1,
-        cost_source="price_table",
-        finish_reason="stop",
-        output_fault="empty",
-    )
-    llm_called.emit(
-        model="m",
-        status="success",
-        duration=1.0,
-        usage_source="estimated",
-        estimated_prompt_tokens=1,
-        estimated_completion_tokens=1,
-    )
-    llm_called.emit(model="m", status="success", duration=1.0, cost=0.1, cost_source="provider")
-    llm_called.emit(model="m", status="error", duration=1.0, error_type="other", cost_source="unpriced")
-    events.llm_attempted.emit(
-        model="m", outcome="success", duration=0.1, retry_reason="connection", backoff=0.1, remaining_requests=1
-    )
-    events.llm_attempted.emit(
-        model="n",
-        outcome="success",
-        duration=0.1,
-        fallback_reason="connection",
-        from_model="m",
-        to_model="n",
-        remaining_requests=1,
-        remaining_tokens=1,
-    )

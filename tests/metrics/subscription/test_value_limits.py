@@ -1,0 +1,109 @@
+"""One rule decides which values are numbers within their limits: `events.bus.numbers.drop_reason`.
+
+Counters, histograms, gauges and the totals of spans agree with it, however the event is emitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from events import agent_finished, agent_run, llm_called, value_dropped
+from events.bus.numbers import drop_reason
+from metrics import counter, gauge, histogram, subscribe
+from metrics.subscription.value_limits import MIN_GAUGE_VALUE
+
+HELP = "A test's own."
+LIMIT = 1e6  # of an amount in USD
+ROWS = (
+    counter("sum_usd_total", HELP, llm_called, value="cost"),
+    histogram("each_usd", HELP, llm_called, value="cost", buckets=(1, 10)),
+    gauge("last_usd", HELP, llm_called, value="cost"),
+)
+CALL: dict[str, Any] = {"model": "m", "status": "success", "duration": 1.0}
+
+
+class Few(IntEnum):
+    """A subclass of int, as a constant of somebody's code may be."""
+
+    TWO = 2
+
+
+class Float64(float):
+    """A subclass of float, as numpy.float64 is."""
+
+
+class Int64:
+    """A number that is no subclass of int, but compares with floats and adds to them, as numpy.int64 does."""
+
+    def __le__(self, other: Any) -> bool:
+        return other >= 5  # type: ignore[no-any-return]
+
+    def __lt__(self, other: Any) -> bool:
+        return other > 5  # type: ignore[no-any-return]
+
+    def __ge__(self, other: Any) -> bool:
+        return other <= 5  # type: ignore[no-any-return]
+
+    def __gt__(self, other: Any) -> bool:
+        return other < 5  # type: ignore[no-any-return]
+
+    def __radd__(self, other: Any) -> Any:
+        return other + 5
+
+
+VALUES = st.one_of(
+    st.floats(),
+    st.integers(),
+    st.booleans(),
+    st.decimals(),
+    st.fractions(),
+    st.text(max_size=3),
+    st.complex_numbers(),
+    st.sampled_from([Few.TWO, Float64(2.5), Float64("nan"), Int64(), -(10**400), 10**400, LIMIT, -0.0, 2**63]),
+)
+
+
+def emit(value: Any) -> None:
+    llm_called.emit(**CALL, cost=value)
+
+
+def emit_bound(value: Any) -> None:
+    llm_called.bind("cost", **CALL)((value,))
+
+
+@pytest.mark.parametrize("emit", [emit, emit_bound])
+@given(value=VALUES)
+def test_every_place_takes_the_values_that_the_rule_takes(emit: Callable[[Any], None], value: Any) -> None:
+    registry = CollectorRegistry()
+    with (
+        subscribe(ROWS, registry, namespace="acme"),
+        agent_finished.captured() as finished,
+        value_dropped.captured() as drops,
+    ):
+        with agent_run(agent_name="a"):
+            emit(value)
+        names = ("sum_usd_total", "each_usd_sum", "each_usd_count", "last_usd")
+        shown = [registry.get_sample_value(f"acme_{name}") for name in names]
+    amount_reason, gauge_reason = drop_reason(value, 0.0, LIMIT), drop_reason(value, MIN_GAUGE_VALUE, LIMIT)
+    amount = 0.0 if amount_reason else float(value)
+    assert shown == [amount, amount, 0 if amount_reason else 1, 0 if gauge_reason else float(value)]
+    reasons = {"acme_each_usd": amount_reason, "acme_last_usd": gauge_reason, "acme_sum_usd_total": amount_reason}
+    assert {drop.metric: drop.reason for drop in drops} == {name: reason for name, reason in reasons.items() if reason}
+    [end] = finished
+    assert end.cost == (None if drop_reason(value) else value)
+
+
+@pytest.mark.parametrize("value", [Decimal(1), Fraction(1, 2), Int64(), 1j, "1"])
+def test_numbers_of_types_that_are_no_int_or_float_are_dropped(value: Any) -> None:
+    with subscribe(ROWS, CollectorRegistry(), namespace="acme"), value_dropped.captured() as drops:
+        emit(value)
+    assert [drop.reason for drop in drops] == ["not_a_number"] * len(ROWS)

@@ -13,7 +13,8 @@ import pytest
 from blinker import Namespace
 
 import events
-from events import ReceiverFailed, Signal, agent_run, receiver_failed
+from events import EventDropped, ReceiverFailed, Signal, agent_run, event_dropped, receiver_failed
+from events.bus.failures import FailureHooks, failure_hooks, report_drop
 from events.bus.log_throttle import LogThrottle
 
 SECRET = "sk-1234 wrote a secret prompt"  # an example of what a message may quote
@@ -58,6 +59,68 @@ def test_a_receiver_that_raises_stops_neither_sender_nor_others_and_stays(door_o
         door_opened.emit()
     assert [len(one) for one in heard] == [2] * 8
     assert failures == [ReceiverFailed(signal="door_opened", receiver="broken", error="ValueError")] * 2
+
+
+@pytest.mark.lenient
+def test_a_failure_is_reported_through_the_hook(
+    door_opened: Signal[..., DoorOpened], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bus knows none of the events that are declared on top of it."""
+    reported: list[tuple[str, str, str]] = []
+
+    def record(signal: str, receiver: str, error: BaseException) -> None:
+        reported.append((signal, receiver, str(error)))
+
+    monkeypatch.setattr(failure_hooks, "receiver_failed", record)
+    door_opened.connect(broken)
+    door_opened.emit()
+    assert reported == [("door_opened", "broken", SECRET)]
+
+
+def test_a_strict_failure_is_raised_instead_of_reported(
+    door_opened: Signal[..., DoorOpened], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[object] = []
+    monkeypatch.setattr(failure_hooks, "receiver_failed", lambda *report: reported.append(report))
+    door_opened.connect(broken)
+    with events.strict(), pytest.raises(ValueError, match="secret"):
+        door_opened.emit()
+    assert reported == []
+
+
+def test_a_drop_is_reported_through_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[tuple[str, str]] = []
+    monkeypatch.setattr(failure_hooks, "event_dropped", lambda *report: reported.append(report))
+    report_drop("door_opened", "audit")
+    assert reported == [("door_opened", "audit")]
+
+
+@pytest.mark.lenient
+def test_the_hooks_do_nothing_until_they_are_set() -> None:
+    hooks = FailureHooks()
+    with receiver_failed.captured() as failures, event_dropped.captured() as drops:
+        hooks.receiver_failed("door_opened", "broken", ValueError())
+        hooks.event_dropped("door_opened", "broken")
+    assert (failures, drops) == ([], [])
+
+
+def test_the_vocabulary_turns_reports_into_events() -> None:
+    with receiver_failed.captured() as failures, event_dropped.captured() as drops:
+        failure_hooks.receiver_failed("door_opened", "broken", ValueError(SECRET))
+        failure_hooks.event_dropped("door_opened", "broken")
+    assert failures == [ReceiverFailed(signal="door_opened", receiver="broken", error="ValueError")]
+    assert drops == [EventDropped(signal="door_opened", receiver="broken")]
+
+
+@pytest.mark.parametrize("signal", [receiver_failed.name, event_dropped.name])
+def test_a_report_about_the_events_of_reports_emits_nothing(signal: str) -> None:
+    """Each would lead to one more, without end."""
+    with receiver_failed.captured() as failures, event_dropped.captured() as drops:
+        if signal == receiver_failed.name:
+            failure_hooks.receiver_failed(signal, "broken", ValueError())
+        else:
+            failure_hooks.event_dropped(signal, "full")
+    assert (failures, drops) == ([], [])
 
 
 @pytest.mark.lenient

@@ -1,4 +1,4 @@
-"""The bus stands on the standard library and blinker, so that whatever emits needs nothing else."""
+"""`events` imports the standard library and blinker alone, so code that emits needs nothing else installed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PACKAGE = Path(events.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "bridges" not in path.relative_to(PACKAGE).parts)
 
 
-def imported(source: str) -> set[str]:
-    """Name the top-level packages that a module imports, at its top or inside its functions."""
+def imported_packages(source: str) -> set[str]:
+    """Return the top-level packages that a module imports, at its top or inside its functions."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -29,16 +29,16 @@ def imported(source: str) -> set[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_imports_the_standard_library_blinker_and_its_siblings(module: Path) -> None:
     allowed = {*sys.stdlib_module_names, "blinker", "events"}
-    assert imported(module.read_text(encoding="utf-8")) <= allowed
+    assert imported_packages(module.read_text(encoding="utf-8")) <= allowed
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_of_the_bus_knows_a_bridge(module: Path) -> None:
+def test_no_module_outside_of_the_bridges_mentions_them(module: Path) -> None:
     assert "bridges" not in module.read_text(encoding="utf-8")
 
 
-def test_importing_the_bus_loads_nothing_else() -> None:
-    """What is imported indirectly counts as well."""
+def test_importing_events_loads_nothing_else() -> None:
+    """Nor does an indirect import."""
     script = """
 import sys
 before = {*sys.modules}

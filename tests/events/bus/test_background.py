@@ -1,4 +1,4 @@
-"""A background listener never holds up a sender, loses nothing uncounted, and never holds up the exit."""
+"""A background listener never holds up who emits, drops no event uncounted, and never holds up the exit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def letter_sent() -> Post:
 
 
 @pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
+def no_thread_is_left() -> Iterator[None]:
     """Every listener's thread ends with its test."""
     before = {*threading.enumerate()}
     yield
@@ -53,12 +53,12 @@ class Stuck:
     def __init__(self) -> None:
         self.entered = Event()
         self.released = Event()
-        self.heard: list[int] = []
+        self.received: list[int] = []
 
     def __call__(self, event: LetterSent) -> None:
         self.entered.set()
         self.released.wait(30)
-        self.heard.append(event.number)
+        self.received.append(event.number)
 
 
 @pytest.fixture
@@ -69,31 +69,31 @@ def stuck() -> Iterator[Stuck]:
 
 
 def test_events_arrive_in_order_in_one_thread_of_its_own(letter_sent: Post) -> None:
-    heard: list[tuple[int, Thread]] = []
-    with background(lambda event: heard.append((event.number, current_thread()))) as receiver:
+    received: list[tuple[int, Thread]] = []
+    with background(lambda event: received.append((event.number, current_thread()))) as receiver:
         letter_sent.connect(receiver)
         for number in range(1_000):
             letter_sent.emit(number=number)
-    assert [number for number, _ in heard] == list(range(1_000))
-    (thread,) = {thread for _, thread in heard}
+    assert [number for number, _ in received] == list(range(1_000))
+    (thread,) = {thread for _, thread in received}
     assert thread is not current_thread()
     assert thread.daemon
     assert "<lambda>" in thread.name
 
 
-def test_a_sender_does_not_wait(letter_sent: Post, stuck: Stuck) -> None:
+def test_emitting_does_not_wait_for_the_listener(letter_sent: Post, stuck: Stuck) -> None:
     with background(stuck) as receiver:
         letter_sent.connect(receiver)
         letter_sent.emit(number=1)
         assert stuck.entered.wait(5)
         letter_sent.emit(number=2)
-        assert stuck.heard == []
+        assert stuck.received == []
         stuck.released.set()
-    assert stuck.heard == [1, 2]
+    assert stuck.received == [1, 2]
 
 
 def test_a_coroutine_listener_runs_on_one_loop_one_event_at_a_time(letter_sent: Post) -> None:
-    heard: list[int] = []
+    received: list[int] = []
     loops: set[object] = set()
     under_way = 0
 
@@ -103,24 +103,24 @@ def test_a_coroutine_listener_runs_on_one_loop_one_event_at_a_time(letter_sent: 
         assert under_way == 1
         await asyncio.sleep(0)
         loops.add(asyncio.get_running_loop())
-        heard.append(event.number)
+        received.append(event.number)
         under_way -= 1
 
     with background(listen) as receiver:
         letter_sent.connect(receiver)
         for number in range(100):
             letter_sent.emit(number=number)
-    assert heard == list(range(100))
+    assert received == list(range(100))
     assert len(loops) == 1
 
 
 class Awaited:
     def __init__(self) -> None:
-        self.heard: list[object] = []
+        self.received: list[object] = []
 
     async def __call__(self, event: object) -> None:
         await asyncio.sleep(0)
-        self.heard.append(event)
+        self.received.append(event)
 
 
 def called_by_a_function(listener: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -130,17 +130,17 @@ def called_by_a_function(listener: Callable[[Any], Any]) -> Callable[[Any], Any]
     return call
 
 
-@pytest.mark.parametrize("made_of", [lambda one: one, partial, called_by_a_function])
-def test_whatever_answers_with_a_coroutine_is_awaited(letter_sent: Post, made_of: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("wrap", [lambda one: one, partial, called_by_a_function])
+def test_a_listener_that_returns_a_coroutine_is_awaited(letter_sent: Post, wrap: Callable[[Any], Any]) -> None:
     awaited = Awaited()
-    with background(made_of(awaited)) as receiver:
+    with background(wrap(awaited)) as receiver:
         letter_sent.connect(receiver)
         letter_sent.emit()
-    assert awaited.heard == [LetterSent()]
+    assert awaited.received == [LetterSent()]
 
 
 @pytest.mark.lenient
-def test_a_listener_that_yields_would_never_run_and_is_told(letter_sent: Post) -> None:
+def test_a_listener_that_yields_would_never_run_and_is_reported(letter_sent: Post) -> None:
     async def stream(event: object) -> AsyncIterator[int]:
         yield 1
 
@@ -151,15 +151,15 @@ def test_a_listener_that_yields_would_never_run_and_is_told(letter_sent: Post) -
 
 
 def test_one_receiver_serves_several_signals() -> None:
-    heard: list[object] = []
+    received: list[object] = []
     with (
-        background(heard.append) as receiver,
+        background(received.append) as receiver,
         event_dropped.connected_to(receiver),
         receiver_failed.connected_to(receiver),
     ):
         event_dropped.emit(signal="a", receiver="b")
         receiver_failed.emit(signal="a", receiver="b")
-    assert [type(event) for event in heard] == [EventDropped, ReceiverFailed]
+    assert [type(event) for event in received] == [EventDropped, ReceiverFailed]
 
 
 def test_past_its_size_the_newest_is_dropped_and_counted(letter_sent: Post, stuck: Stuck) -> None:
@@ -170,7 +170,7 @@ def test_past_its_size_the_newest_is_dropped_and_counted(letter_sent: Post, stuc
         for number in range(1, 8):
             letter_sent.emit(number=number)
         stuck.released.set()
-    assert stuck.heard == [0, 1, 2, 3]
+    assert stuck.received == [0, 1, 2, 3]
     assert drops == [EventDropped(signal="letter_sent", receiver="Stuck")] * 4
 
 
@@ -180,7 +180,7 @@ def test_a_size_that_would_drop_everything_is_refused(size: int) -> None:
         background(print, size=size)
 
 
-def test_a_full_listener_of_drops_does_not_tell_of_its_own(letter_sent: Post, stuck: Stuck) -> None:
+def test_a_full_listener_of_drops_does_not_report_its_own(letter_sent: Post, stuck: Stuck) -> None:
     """Else each drop would be one more event to drop, for ever."""
     with background(stuck, size=1, drain=0) as receiver, event_dropped.captured() as drops:
         receiver.close()
@@ -190,16 +190,18 @@ def test_a_full_listener_of_drops_does_not_tell_of_its_own(letter_sent: Post, st
     assert drops == [EventDropped(signal="letter_sent", receiver="Stuck")]
 
 
-@pytest.mark.parametrize("way", [ValueError, SystemExit, asyncio.CancelledError, KeyboardInterrupt])
+@pytest.mark.parametrize("error_class", [ValueError, SystemExit, asyncio.CancelledError, KeyboardInterrupt])
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 @pytest.mark.lenient
-def test_a_listener_that_raises_is_told_and_goes_on(letter_sent: Post, way: type[BaseException], kind: str) -> None:
-    heard: list[int] = []
+def test_a_listener_that_raises_is_reported_and_goes_on(
+    letter_sent: Post, error_class: type[BaseException], kind: str
+) -> None:
+    received: list[int] = []
 
     def listen(event: LetterSent) -> None:
-        heard.append(event.number)
+        received.append(event.number)
         if event.number == 1:
-            raise way
+            raise error_class
 
     async def listen_async(event: LetterSent) -> None:
         await asyncio.sleep(0)
@@ -210,18 +212,18 @@ def test_a_listener_that_raises_is_told_and_goes_on(letter_sent: Post, way: type
         letter_sent.connect(receiver)
         for number in range(3):
             letter_sent.emit(number=number)
-    assert heard == [0, 1, 2]
+    assert received == [0, 1, 2]
     assert failures == [
-        ReceiverFailed(signal="letter_sent", receiver=listener.__qualname__, error=way.__name__),
+        ReceiverFailed(signal="letter_sent", receiver=listener.__qualname__, error=error_class.__name__),
     ]
 
 
 def test_strict_raises_the_first_failure_at_close(letter_sent: Post) -> None:
-    """In the listener's thread there is no sender to raise it in."""
-    heard: list[int] = []
+    """In the listener's thread there is nobody to raise it to."""
+    received: list[int] = []
 
     def listen(event: LetterSent) -> None:
-        heard.append(event.number)
+        received.append(event.number)
         raise ValueError(event.number)
 
     receiver = background(listen)
@@ -230,11 +232,11 @@ def test_strict_raises_the_first_failure_at_close(letter_sent: Post) -> None:
         letter_sent.emit(number=number)
     with events.strict(), pytest.raises(ValueError, match="0"):
         receiver.close()
-    assert heard == [0, 1, 2]
+    assert received == [0, 1, 2]
     receiver.close()
 
 
-def test_close_hands_over_what_waits(letter_sent: Post, stuck: Stuck) -> None:
+def test_close_passes_on_the_events_that_wait(letter_sent: Post, stuck: Stuck) -> None:
     receiver = background(stuck)
     letter_sent.connect(receiver)
     for number in range(100):
@@ -242,15 +244,15 @@ def test_close_hands_over_what_waits(letter_sent: Post, stuck: Stuck) -> None:
     stuck.released.set()
     with event_dropped.captured() as drops:
         receiver.close()
-    assert stuck.heard == list(range(100))
+    assert stuck.received == list(range(100))
     assert not drops
 
 
 @pytest.mark.parametrize("size", [3, 10_000])
-def test_close_gives_up_on_a_listener_that_hangs_and_counts_what_is_lost(
+def test_close_stops_waiting_for_a_listener_that_hangs_and_counts_the_events_lost(
     letter_sent: Post, stuck: Stuck, size: int
 ) -> None:
-    """A queue with and without room is closed alike."""
+    """Whether its queue has room or not."""
     receiver = background(stuck, size=size, drain=0.05)
     letter_sent.connect(receiver)
     letter_sent.emit(number=0)
@@ -265,29 +267,29 @@ def test_close_gives_up_on_a_listener_that_hangs_and_counts_what_is_lost(
     stuck.released.set()
 
 
-def test_what_comes_after_close_is_dropped_and_counted(letter_sent: Post) -> None:
-    heard: list[object] = []
-    receiver = background(heard.append)
+def test_events_after_close_are_dropped_and_counted(letter_sent: Post) -> None:
+    received: list[object] = []
+    receiver = background(received.append)
     letter_sent.connect(receiver)
     receiver.close()
     with event_dropped.captured() as drops:
         letter_sent.emit()
-    assert not heard
+    assert not received
     assert len(drops) == 1
 
 
-def test_close_twice_is_close_once(letter_sent: Post) -> None:
+def test_a_second_close_does_nothing(letter_sent: Post) -> None:
     receiver = background(print)
     receiver.close()
     receiver.close()
 
 
 def test_a_listener_may_close_itself(letter_sent: Post) -> None:
-    heard: list[int] = []
+    received: list[int] = []
     finished = Event()
 
     def listen(event: LetterSent) -> None:
-        heard.append(event.number)
+        received.append(event.number)
         if event.number == 2:
             receiver.close()
             finished.set()
@@ -297,46 +299,46 @@ def test_a_listener_may_close_itself(letter_sent: Post) -> None:
     for number in range(3):
         letter_sent.emit(number=number)
     assert finished.wait(5)
-    assert heard == [0, 1, 2]
+    assert received == [0, 1, 2]
 
 
-def test_no_event_is_lost_uncounted_when_it_is_closed_amid_emissions(letter_sent: Post) -> None:
+def test_no_event_is_lost_uncounted_when_it_is_closed_during_emissions(letter_sent: Post) -> None:
     senders, each = 4, 500
     for _ in range(5):
-        heard: list[LetterSent] = []
-        together = Barrier(senders + 1)
+        received: list[LetterSent] = []
+        barrier = Barrier(senders + 1)
 
-        def send(together: Barrier = together) -> None:
-            together.wait()
+        def send(barrier: Barrier = barrier) -> None:
+            barrier.wait()
             for number in range(each):
                 letter_sent.emit(number=number)
 
-        receiver = background(heard.append, size=50)
+        receiver = background(received.append, size=50)
         with event_dropped.captured() as drops, letter_sent.connected_to(receiver):
             threads = [Thread(target=send) for _ in range(senders)]
             for thread in threads:
                 thread.start()
-            together.wait()
+            barrier.wait()
             receiver.close()
             for thread in threads:
                 thread.join()
-        assert len(heard) + len(drops) == senders * each
+        assert len(received) + len(drops) == senders * each
 
 
-def test_a_listener_that_hears_nothing_takes_no_thread() -> None:
+def test_a_listener_without_events_has_no_thread() -> None:
     before = threading.active_count()
     with background(print):
         assert threading.active_count() == before
 
 
-def test_an_event_told_while_the_queue_is_held_does_not_deadlock(letter_sent: Post) -> None:
-    """The collector may close a generator, and so tell its end, in the thread that is handing an event over."""
-    heard: list[int] = []
-    with background(lambda event: heard.append(event.number)) as receiver:
+def test_emitting_while_the_queue_is_locked_does_not_deadlock(letter_sent: Post) -> None:
+    """The garbage collector may end a span, which emits, in the thread that is putting an event into the queue."""
+    received: list[int] = []
+    with background(lambda event: received.append(event.number)) as receiver:
         letter_sent.connect(receiver)
         with receiver._changed:
             letter_sent.emit(number=1)
-    assert heard == [1]
+    assert received == [1]
 
 
 def test_a_closed_receiver_can_be_collected() -> None:
@@ -350,7 +352,7 @@ def test_a_closed_receiver_can_be_collected() -> None:
 
 
 def run(script: str, tmp_path: Path, within: float = 20.0) -> str:
-    """Run a script in a process of its own; it has to end well, in time, and say nothing on its standard error."""
+    """Return what a script prints; it has to end in time, with status 0 and nothing on its standard error."""
     path = tmp_path / "script.py"
     path.write_text(script, encoding="utf-8")
     done = subprocess.run(
@@ -361,7 +363,7 @@ def run(script: str, tmp_path: Path, within: float = 20.0) -> str:
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
-def test_what_waits_is_handed_over_at_exit(tmp_path: Path, kind: str) -> None:
+def test_the_events_that_wait_are_passed_on_at_exit(tmp_path: Path, kind: str) -> None:
     output = run(
         f"""
 from threading import Event
@@ -410,8 +412,8 @@ assert entered.wait(5)
     assert output.splitlines() == ["listen", "listen"]
 
 
-def test_a_forked_child_begins_again(tmp_path: Path) -> None:
-    """Neither what waits in the parent nor its thread nor a lock that is held comes over; each event is told once."""
+def test_a_forked_child_starts_with_an_empty_queue(tmp_path: Path) -> None:
+    """Events that wait in the parent, its thread and a locked lock are not the child's; each event is received once."""
     output = run(
         """
 import os

@@ -1,4 +1,4 @@
-"""What is told inside a span knows its surroundings and counts in each of them."""
+"""An event emitted inside spans inherits their fields and adds to the totals of each of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from events.bus.context import current_scope
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_open() -> Iterator[None]:
+def no_scope_is_left() -> Iterator[None]:
     yield
     assert current_scope.get() is None
 
@@ -50,7 +50,7 @@ def test_an_event_inherits_from_every_span_around_it() -> None:
             query_executed.emit(operation="select", table="brands", duration=0.1)
             context_built.emit(size=100)
         call()
-    assert [(told.agent_name, told.workflow_type, told.run_id) for told in calls] == [
+    assert [(event.agent_name, event.workflow_type, event.run_id) for event in calls] == [
         ("writer", "campaign", "r1"),
         ("unknown", "unknown", ""),
     ]
@@ -70,11 +70,11 @@ def test_a_nested_span_inherits_at_its_start_and_its_end() -> None:
     assert (finished[0].workflow_type, finished[0].run_id) == ("campaign", "r1")
 
 
-def test_the_innermost_span_and_the_senders_own_word_win() -> None:
+def test_the_innermost_span_wins_and_an_emitted_field_wins_over_it() -> None:
     with llm_called.captured() as calls, agent_run(agent_name="outer"), agent_run(agent_name="inner"):
         call()
         llm_called.emit(model="m", status="success", duration=0.1, agent_name="said", run_id="")
-    assert [told.agent_name for told in calls] == ["inner", "said"]
+    assert [event.agent_name for event in calls] == ["inner", "said"]
 
 
 def test_only_declared_fields_are_inherited() -> None:
@@ -88,7 +88,7 @@ def test_only_declared_fields_are_inherited() -> None:
     assert started[1].execution_id != "one"
 
 
-def test_totals_go_to_every_span_around_and_none_beside() -> None:
+def test_an_event_adds_to_the_totals_of_every_span_around_it_and_of_no_other() -> None:
     with (
         agent_finished.captured() as agents,
         workflow_finished.captured() as workflows,
@@ -100,16 +100,16 @@ def test_totals_go_to_every_span_around_and_none_beside() -> None:
         with agent_run(agent_name="second"):
             call(1, 2)
         call(100, 100)
-    assert [(told.llm_calls, told.tool_calls, told.prompt_tokens, told.completion_tokens) for told in agents] == [
+    assert [(event.llm_calls, event.tool_calls, event.prompt_tokens, event.completion_tokens) for event in agents] == [
         (1, 1, 10, 5),
         (1, 0, 1, 2),
     ]
-    assert [(told.llm_calls, told.prompt_tokens, told.completion_tokens, told.cost) for told in workflows] == [
+    assert [(event.llm_calls, event.prompt_tokens, event.completion_tokens, event.cost) for event in workflows] == [
         (3, 111, 107, 1.5)
     ]
 
 
-def test_totals_add_up_though_nobody_listens_to_what_they_add() -> None:
+def test_totals_grow_though_the_events_have_no_receivers() -> None:
     with agent_run(agent_name="writer") as run:
         call(3, 4)
         with llm_called.muted():
@@ -118,7 +118,7 @@ def test_totals_add_up_though_nobody_listens_to_what_they_add() -> None:
 
 
 @pytest.mark.parametrize("amount", [None, float("nan"), float("inf"), -1, -0.5, 10**400, "12"])
-def test_an_amount_that_is_none_is_left_out_of_a_total(amount: float | None) -> None:
+def test_an_amount_that_is_not_a_sensible_number_is_left_out_of_a_total(amount: float | None) -> None:
     """One NaN would make the whole sum NaN."""
     with agent_run(agent_name="writer") as run:
         call(7, 7, cost=0.25)
@@ -128,7 +128,7 @@ def test_an_amount_that_is_none_is_left_out_of_a_total(amount: float | None) -> 
     assert run.totals["llm_calls"] == 3
 
 
-def test_the_totals_of_a_span_can_be_read_on_the_way() -> None:
+def test_the_totals_of_a_span_can_be_read_before_its_end() -> None:
     with agent_run(agent_name="writer") as run:
         before = run.totals
         call(7)
@@ -136,7 +136,7 @@ def test_the_totals_of_a_span_can_be_read_on_the_way() -> None:
         assert run.totals["prompt_tokens"] == 7
 
 
-def test_inside_lends_fields_and_tells_nothing() -> None:
+def test_a_scope_passes_fields_on_and_emits_nothing() -> None:
     with (
         agent_started.captured() as starts,
         llm_called.captured() as calls,
@@ -148,14 +148,14 @@ def test_inside_lends_fields_and_tells_nothing() -> None:
     assert (calls[0].agent_name, calls[0].workflow_type, calls[0].run_id) == ("writer", "campaign", "r1")
 
 
-def test_inside_leaves_the_totals_to_the_spans_around_it() -> None:
+def test_a_scope_leaves_the_totals_to_the_spans_around_it() -> None:
     with agent_run(agent_name="writer") as run, workflow_run.scope(run_id="r1", workflow_type="campaign"):
         call(3)
     assert run.totals["prompt_tokens"] == 3
 
 
 @pytest.mark.lenient
-def test_a_misspelt_field_of_inside_is_told_not_raised() -> None:
+def test_a_misspelt_field_of_a_scope_is_reported_not_raised() -> None:
     with receiver_failed.captured() as failures, workflow_run.scope(run="r1"), llm_called.captured() as calls:
         call()
     assert [(failure.signal, failure.receiver) for failure in failures] == [("workflow_started", "scope")]
@@ -163,13 +163,13 @@ def test_a_misspelt_field_of_inside_is_told_not_raised() -> None:
 
 
 @pytest.mark.parametrize("raised", [ValueError, GeneratorExit, asyncio.CancelledError])
-def test_inside_ends_however_its_block_is_left(raised: type[BaseException]) -> None:
+def test_a_scope_ends_with_its_block_whatever_is_raised(raised: type[BaseException]) -> None:
     with pytest.raises(raised), agent_run.scope(agent_name="writer"):
         raise raised
     assert current_scope.get() is None
 
 
-async def test_gathered_tasks_are_inside_and_keep_apart() -> None:
+async def test_gathered_tasks_are_inside_the_span_and_separate_from_each_other() -> None:
     async def agent(name: str, tokens: int) -> None:
         with agent_run(agent_name=name):
             for _ in range(10):
@@ -183,23 +183,23 @@ async def test_gathered_tasks_are_inside_and_keep_apart() -> None:
         workflow_run(run_id="r1", workflow_type="campaign"),
     ):
         await asyncio.gather(*(agent(f"agent {number}", number) for number in range(1, 6)))
-    assert {told.agent_name: told.prompt_tokens for told in agents} == {f"agent {n}": 10 * n for n in range(1, 6)}
-    assert all(told.prompt_tokens == int(told.agent_name.removeprefix("agent ")) for told in calls)
-    assert {told.run_id for told in calls} == {"r1"}
-    assert [told.prompt_tokens for told in workflows] == [150]
+    assert {event.agent_name: event.prompt_tokens for event in agents} == {f"agent {n}": 10 * n for n in range(1, 6)}
+    assert all(event.prompt_tokens == int(event.agent_name.removeprefix("agent ")) for event in calls)
+    assert {event.run_id for event in calls} == {"r1"}
+    assert [event.prompt_tokens for event in workflows] == [150]
 
 
-async def test_a_task_group_and_threads_are_inside() -> None:
+async def test_the_tasks_of_a_group_and_threads_are_inside_the_span() -> None:
     with llm_called.captured() as calls, agent_run(agent_name="writer") as run:
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.to_thread(call, 1))
             group.create_task(asyncio.to_thread(call, 10))
         await asyncio.to_thread(call, 100)
     assert run.totals["prompt_tokens"] == 111
-    assert {told.agent_name for told in calls} == {"writer"}
+    assert {event.agent_name for event in calls} == {"writer"}
 
 
-async def test_a_span_in_a_thread_is_a_child_and_ends_there() -> None:
+async def test_a_span_in_a_thread_is_inside_the_one_around_the_thread() -> None:
     def work() -> None:
         with agent_run(agent_name="in a thread"):
             call(5)
@@ -213,7 +213,7 @@ async def test_a_span_in_a_thread_is_a_child_and_ends_there() -> None:
     assert (agents[0].run_id, workflows[0].prompt_tokens) == ("r1", 5)
 
 
-async def test_a_task_that_outlives_its_span_still_knows_where_it_came_from() -> None:
+async def test_a_task_that_outlives_its_span_still_inherits_from_it() -> None:
     go_on = asyncio.Event()
 
     async def later() -> None:
@@ -243,10 +243,10 @@ def switching_often() -> Iterator[None]:
 
 def test_totals_are_exact_when_eight_threads_add_at_once() -> None:
     threads, rounds = 8, 1_000
-    together = Barrier(threads)
+    barrier = Barrier(threads)
 
     def add() -> None:
-        together.wait()
+        barrier.wait()
         for _ in range(rounds):
             call(3, 2, cost=0.25)
 
@@ -271,8 +271,8 @@ def test_totals_are_exact_when_eight_threads_add_at_once() -> None:
     assert {name: getattr(workflows[0], name) for name in expected} == expected
 
 
-def test_an_amount_told_while_another_is_added_does_not_deadlock() -> None:
-    """The collector may close a generator, and so tell its end, in the thread that is adding."""
+def test_emitting_while_a_total_is_added_to_does_not_deadlock() -> None:
+    """The garbage collector may end a span, which emits, in the thread that is adding."""
 
     def add() -> None:
         with agent_run(agent_name="writer"), context._totals_lock:
@@ -285,7 +285,7 @@ def test_an_amount_told_while_another_is_added_does_not_deadlock() -> None:
 
 
 class Agent(NamedTuple):
-    """A run to be made: how many tokens it asks for before, and which runs it makes inside."""
+    """An agent run to be made: the tokens of its own calls, and the runs inside it."""
 
     tokens: list[int | None]
     parts: list[Agent]
@@ -307,7 +307,7 @@ trees = st.recursive(
 
 
 @given(trees)
-def test_any_tree_of_spans_sums_up_what_was_told_below(tree: Agent) -> None:
+def test_each_span_of_any_tree_sums_the_events_below_it(tree: Agent) -> None:
     expected: dict[str, Agent] = {}
 
     def perform(agent: Agent, pool: ThreadPoolExecutor) -> None:
@@ -325,7 +325,7 @@ def test_any_tree_of_spans_sums_up_what_was_told_below(tree: Agent) -> None:
     with agent_finished.captured() as finished, ThreadPoolExecutor(32) as pool:
         perform(tree, pool)
     assert len(finished) == len(expected)
-    for told in finished:
-        assert told.prompt_tokens == expected[told.agent_name].total()
-        assert told.llm_calls == expected[told.agent_name].calls()
+    for event in finished:
+        assert event.prompt_tokens == expected[event.agent_name].total()
+        assert event.llm_calls == expected[event.agent_name].calls()
     assert current_scope.get() is None

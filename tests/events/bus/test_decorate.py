@@ -26,8 +26,8 @@ def ends() -> Iterator[list[AgentFinished]]:
     with agent_started.captured() as started, agent_finished.captured() as finished:
         yield finished
     assert current_scope.get() is None
-    assert [told.execution_id for told in started] == [*{told.execution_id: None for told in started}]
-    assert {told.execution_id for told in started} == {told.execution_id for told in finished}
+    assert [event.execution_id for event in started] == [*{event.execution_id: None for event in started}]
+    assert {event.execution_id for event in started} == {event.execution_id for event in finished}
     assert len(started) == len(finished)
 
 
@@ -35,7 +35,7 @@ def call() -> None:
     llm_called.emit(model="m", status="success", duration=0.1, prompt_tokens=1)
 
 
-def ways(ends: list[AgentFinished]) -> list[tuple[str, str]]:
+def outcomes(ends: list[AgentFinished]) -> list[tuple[str, str]]:
     return [(end.status, end.error) for end in ends]
 
 
@@ -57,7 +57,7 @@ def test_a_function_that_raises_is_an_error(ends: list[AgentFinished]) -> None:
 
     with pytest.raises(KeyError):
         work()
-    assert ways(ends) == [("error", "KeyError")]
+    assert outcomes(ends) == [("error", "KeyError")]
 
 
 async def test_a_coroutine_is_a_span_while_it_is_awaited(ends: list[AgentFinished]) -> None:
@@ -86,10 +86,10 @@ async def test_a_cancelled_coroutine_is_cancelled(ends: list[AgentFinished]) -> 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert ways(ends) == [("cancelled", "CancelledError")]
+    assert outcomes(ends) == [("cancelled", "CancelledError")]
 
 
-async def test_a_call_that_is_never_awaited_is_no_span(ends: list[AgentFinished]) -> None:
+async def test_a_call_that_is_never_awaited_makes_no_span(ends: list[AgentFinished]) -> None:
     @writer
     async def work() -> None: ...
 
@@ -129,7 +129,7 @@ def test_a_generator_is_a_span_from_its_first_step_to_its_last(ends: list[AgentF
 
 @writer
 def echo(first: str) -> Generator[str, str, str]:
-    """Answer what is sent, or what is thrown, until told to stop."""
+    """Yield what is sent, or what is thrown, until ``stop`` is sent."""
     said = first
     while said != "stop":
         try:
@@ -147,7 +147,7 @@ def test_a_generator_is_sent_to_thrown_into_and_returns_its_value(ends: list[Age
     with pytest.raises(StopIteration) as stop:
         stream.send("stop")
     assert stop.value.value == "bye"
-    assert ways(ends) == [("success", "")]
+    assert outcomes(ends) == [("success", "")]
 
 
 def test_a_generator_can_be_delegated_to(ends: list[AgentFinished]) -> None:
@@ -159,22 +159,22 @@ def test_a_generator_can_be_delegated_to(ends: list[AgentFinished]) -> None:
     with pytest.raises(StopIteration) as stop:
         stream.send("stop")
     assert stop.value.value == "bye"
-    assert ways(ends) == [("success", "")]
+    assert outcomes(ends) == [("success", "")]
 
 
-def test_what_is_thrown_and_not_caught_ends_the_span(ends: list[AgentFinished]) -> None:
+def test_an_error_that_is_thrown_in_and_not_caught_ends_the_span(ends: list[AgentFinished]) -> None:
     stream = echo("hello")
     next(stream)
     thrown = TimeoutError()
     with pytest.raises(TimeoutError) as raised:
         stream.throw(thrown)
     assert raised.value is thrown
-    assert ways(ends) == [("timeout", "TimeoutError")]
+    assert outcomes(ends) == [("timeout", "TimeoutError")]
     assert list(stream) == []
 
 
-@pytest.mark.parametrize("way", ["close", "drop"])
-def test_a_generator_that_is_left_early_cleans_up_inside_its_span(ends: list[AgentFinished], way: str) -> None:
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_a_generator_that_is_not_exhausted_cleans_up_inside_its_span(ends: list[AgentFinished], how: str) -> None:
     cleaned: list[Any] = []
 
     @writer
@@ -188,17 +188,17 @@ def test_a_generator_that_is_left_early_cleans_up_inside_its_span(ends: list[Age
 
     stream = cast(Generator[int, None, None], work())
     assert next(stream) == 1
-    if way == "close":
+    if how == "close":
         stream.close()
     del stream
     gc.collect()
     assert len(cleaned) == 1
     assert cleaned[0] is not None
-    assert ways(ends) == [("cancelled", "GeneratorExit")]
+    assert outcomes(ends) == [("cancelled", "GeneratorExit")]
     assert ends[0].llm_calls == 1
 
 
-def test_a_generator_that_refuses_to_close_is_told_as_python_tells_it(ends: list[AgentFinished]) -> None:
+def test_a_generator_that_ignores_its_close_raises_as_in_python(ends: list[AgentFinished]) -> None:
     @writer
     def work() -> Generator[int, None, None]:
         while True:
@@ -211,10 +211,10 @@ def test_a_generator_that_refuses_to_close_is_told_as_python_tells_it(ends: list
     next(stream)
     with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
         stream.close()
-    assert ways(ends) == [("error", "RuntimeError")]
+    assert outcomes(ends) == [("error", "RuntimeError")]
 
 
-def test_a_generator_never_begun_is_no_span(ends: list[AgentFinished]) -> None:
+def test_a_generator_that_is_never_started_makes_no_span(ends: list[AgentFinished]) -> None:
     echo("hello").close()
     assert not ends
 
@@ -222,10 +222,10 @@ def test_a_generator_never_begun_is_no_span(ends: list[AgentFinished]) -> None:
 def test_the_arguments_of_a_generator_are_checked_inside_its_span(ends: list[AgentFinished]) -> None:
     with pytest.raises(TypeError):
         next(echo())  # type: ignore[call-arg]  # what is shown
-    assert ways(ends) == [("error", "TypeError")]
+    assert outcomes(ends) == [("error", "TypeError")]
 
 
-def test_two_interleaved_generators_keep_apart(ends: list[AgentFinished]) -> None:
+def test_two_interleaved_generators_have_separate_spans(ends: list[AgentFinished]) -> None:
     @writer
     def work(items: int) -> Iterator[int]:
         for item in range(items):
@@ -238,7 +238,7 @@ def test_two_interleaved_generators_keep_apart(ends: list[AgentFinished]) -> Non
 
 
 def test_a_generator_leaves_no_cycle_behind_when_it_fails(ends: list[AgentFinished]) -> None:
-    """An error kept in a frame that its own traceback holds would keep everything alive until the next collection."""
+    """An error held by a frame of its own traceback would keep everything alive until the next collection."""
 
     class Held:
         pass
@@ -265,7 +265,7 @@ def test_a_generator_leaves_no_cycle_behind_when_it_fails(ends: list[AgentFinish
 
 @writer
 async def async_echo(first: str) -> Any:
-    """Answer what is sent, or what is thrown, until told to stop."""
+    """Yield what is sent, or what is thrown, until ``stop`` is sent."""
     said = first
     while said != "stop":
         await asyncio.sleep(0)
@@ -301,16 +301,16 @@ async def test_an_async_generator_is_sent_to_and_thrown_into(ends: list[AgentFin
     assert await stream.athrow(KeyError("a")) == "thrown a"
     with pytest.raises(StopAsyncIteration):
         await stream.asend("stop")
-    assert ways(ends) == [("success", "")]
+    assert outcomes(ends) == [("success", "")]
     assert ends[0].llm_calls == 3
 
 
-async def test_what_is_thrown_into_an_async_generator_and_not_caught_ends_the_span(ends: list[AgentFinished]) -> None:
+async def test_an_error_thrown_into_an_async_generator_and_not_caught_ends_the_span(ends: list[AgentFinished]) -> None:
     stream = async_echo("hello")
     await anext(stream)
     with pytest.raises(ValueError, match="mine"):
         await stream.athrow(ValueError("mine"))
-    assert ways(ends) == [("error", "ValueError")]
+    assert outcomes(ends) == [("error", "ValueError")]
 
 
 async def test_a_stream_that_is_closed_cleans_up_inside_its_span(ends: list[AgentFinished]) -> None:
@@ -330,11 +330,11 @@ async def test_a_stream_that_is_closed_cleans_up_inside_its_span(ends: list[Agen
             break
     assert len(cleaned) == 1
     assert cleaned[0] is not None
-    assert ways(ends) == [("cancelled", "GeneratorExit")]
+    assert outcomes(ends) == [("cancelled", "GeneratorExit")]
 
 
-async def test_an_abandoned_stream_ends_only_when_it_is_closed(ends: list[AgentFinished]) -> None:
-    """Whoever holds a stream, as a response holds its body, has to close it."""
+async def test_an_abandoned_stream_ends_its_span_when_it_is_closed(ends: list[AgentFinished]) -> None:
+    """Code that holds a stream, as a response holds its body, has to close it."""
     stream = async_echo("hello")
     async for _ in stream:
         break
@@ -342,18 +342,18 @@ async def test_an_abandoned_stream_ends_only_when_it_is_closed(ends: list[AgentF
     gc.collect()
     assert not ends
     await stream.aclose()
-    assert ways(ends) == [("cancelled", "GeneratorExit")]
+    assert outcomes(ends) == [("cancelled", "GeneratorExit")]
 
 
-async def test_a_stream_that_nobody_holds_is_closed_by_the_loop(ends: list[AgentFinished]) -> None:
+async def test_a_stream_without_references_is_closed_by_the_loop(ends: list[AgentFinished]) -> None:
     async for _ in async_echo("hello"):
         break
     gc.collect()
     await until(lambda: ends)
-    assert ways(ends) == [("cancelled", "GeneratorExit")]
+    assert outcomes(ends) == [("cancelled", "GeneratorExit")]
 
 
-async def test_a_task_that_is_cancelled_amid_a_step_ends_the_stream(ends: list[AgentFinished]) -> None:
+async def test_a_task_that_is_cancelled_during_a_step_ends_the_span(ends: list[AgentFinished]) -> None:
     begun = asyncio.Event()
 
     @writer
@@ -371,10 +371,10 @@ async def test_a_task_that_is_cancelled_amid_a_step_ends_the_stream(ends: list[A
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert ways(ends) == [("cancelled", "CancelledError")]
+    assert outcomes(ends) == [("cancelled", "CancelledError")]
 
 
-async def test_a_stream_that_is_read_by_several_tasks_counts_where_it_began(ends: list[AgentFinished]) -> None:
+async def test_a_stream_that_several_tasks_read_counts_in_its_own_span(ends: list[AgentFinished]) -> None:
     stream = async_echo("hello")
     await anext(stream)
 
@@ -424,8 +424,8 @@ def test_a_wrapped_function_looks_as_before(work: Any) -> None:
         assert kind(wrapped) == kind(work)
 
 
-async def drain(answer: Any) -> Any:
-    """Get the one text out of an answer of any kind."""
+async def only_item(answer: Any) -> Any:
+    """Return the one text that a call returned, awaited or yielded."""
     if inspect.isawaitable(answer):
         return await answer
     if inspect.isasyncgen(answer):
@@ -451,12 +451,12 @@ class Callables:
 
     @classmethod
     @writer
-    async def of_the_class(cls, text: str) -> str:
+    async def class_method(cls, text: str) -> str:
         return text
 
     @staticmethod
     @writer
-    async def of_nobody(text: str) -> AsyncIterator[str]:
+    async def static_method(text: str) -> AsyncIterator[str]:
         yield text
 
     async def __call__(self, text: str) -> str:
@@ -472,19 +472,19 @@ class Callables:
         Callables().plain,
         Callables().awaited,
         Callables().yielded,
-        Callables.of_the_class,
-        Callables.of_nobody,
+        Callables.class_method,
+        Callables.static_method,
         writer(Callables()),
         writer(partial(Callables())),
     ],
 )
 async def test_a_wrapped_callable_of_any_kind_works_again_and_again(ends: list[AgentFinished], work: Any) -> None:
     for turn in range(3):
-        assert await drain(work("text")) == "text"
-        assert ways(ends) == [("success", "")] * (turn + 1)
+        assert await only_item(work("text")) == "text"
+        assert outcomes(ends) == [("success", "")] * (turn + 1)
 
 
-async def test_a_wrapped_object_whose_call_is_a_coroutine_is_a_span_until_it_was_awaited(
+async def test_the_span_of_an_async_callable_object_ends_when_its_call_was_awaited(
     ends: list[AgentFinished],
 ) -> None:
     made = writer(Callables())("text")

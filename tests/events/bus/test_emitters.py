@@ -1,4 +1,4 @@
-"""What is emitted with most fields known beforehand reaches receivers as if `emit` had told it."""
+"""A pre-bound emitter reaches receivers as `emit` does."""
 
 from __future__ import annotations
 
@@ -33,48 +33,48 @@ def sent() -> Signal[..., Sent]:
     return Signal(Sent, Namespace())
 
 
-class Ready(BindableReceiver):
-    """Keeps the events that it is told, and what it is told without one."""
+class Recorder(BindableReceiver):
+    """Records the events that it receives, and the values that it receives without an event."""
 
     def __init__(self, *, able: bool = True) -> None:
         self.able = able
         self.events: list[Any] = []
         self.values: list[tuple[Any, ...]] = []
-        self.known: dict[str, Any] = {}
+        self.fixed: dict[str, Any] = {}
 
     def __call__(self, event: Any) -> None:
         self.events.append(event)
 
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
-        self.known = {**known, "named": named}
-        return self.take if self.able else None
+    def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> ReceiveFn | None:
+        self.fixed = {**fixed, "variable": variable}
+        return self.receive if self.able else None
 
-    def take(self, values: tuple[Any, ...]) -> None:
-        self.values.append(tuple(value for _, value in zip(self.known["named"], values, strict=True)))
+    def receive(self, values: tuple[Any, ...]) -> None:
+        self.values.append(tuple(value for _, value in zip(self.fixed["variable"], values, strict=True)))
 
 
-class Broken(Ready):
-    """Fails as it is told."""
+class Broken(Recorder):
+    """Raises as it receives values."""
 
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
+    def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> ReceiveFn | None:
         return self.fail
 
     def fail(self, values: tuple[Any, ...]) -> None:
         raise ZeroDivisionError
 
 
-def test_a_receiver_that_binds_gets_the_values_and_knew_all_else(sent: Signal[..., Sent]) -> None:
-    """Defaults are known, what a scope decides is not; no event is built."""
-    ready = sent.connect(Ready())
+def test_a_receiver_that_binds_gets_the_values_and_all_other_fields_beforehand(sent: Signal[..., Sent]) -> None:
+    """Defaults are fixed, inherited fields are not; no event is built."""
+    recorder = sent.connect(Recorder())
     emit = sent.bind("size", "weight", kind="parcel")
     emit((3, 1.5))
     emit((4, None))
-    assert ready.values == [(3, 1.5), (4, None)]
-    assert ready.known == {"kind": "parcel", "urgent": False, "named": ("size", "weight")}
-    assert ready.events == []
+    assert recorder.values == [(3, 1.5), (4, None)]
+    assert recorder.fixed == {"kind": "parcel", "urgent": False, "variable": ("size", "weight")}
+    assert recorder.events == []
 
 
-def test_others_get_the_event_that_emit_would_build(sent: Signal[..., Sent]) -> None:
+def test_other_receivers_get_the_event_that_emit_would_build(sent: Signal[..., Sent]) -> None:
     emit = sent.bind("size", kind="parcel")
     with sent.captured() as seen, agent_run(agent_name="packer"):
         emit((3,))
@@ -82,66 +82,66 @@ def test_others_get_the_event_that_emit_would_build(sent: Signal[..., Sent]) -> 
     assert seen == [Sent(kind="parcel", size=3, agent_name="packer")] * 2
 
 
-def test_where_one_cannot_bind_all_get_the_event(sent: Signal[..., Sent]) -> None:
-    """Whoever comes or goes is seen at the next emission."""
-    ready = sent.connect(Ready())
+def test_where_one_receiver_cannot_bind_all_get_the_event(sent: Signal[..., Sent]) -> None:
+    """A connected or disconnected receiver counts from the next emission on."""
+    recorder = sent.connect(Recorder())
     emit = sent.bind("size", kind="parcel")
     emit((1,))
     with sent.captured() as seen:
         emit((2,))
     emit((3,))
-    unable = sent.connect(Ready(able=False))
+    unable = sent.connect(Recorder(able=False))
     emit((4,))
     sent.disconnect(unable)
-    sent.disconnect(ready)
+    sent.disconnect(recorder)
     emit((5,))
-    assert ready.values == [(1,), (3,)]
-    assert [event.size for event in ready.events] == [2, 4]
+    assert recorder.values == [(1,), (3,)]
+    assert [event.size for event in recorder.events] == [2, 4]
     assert [event.size for event in seen] == [2]
     assert [event.size for event in unable.events] == [4]
 
 
-def test_a_receiver_that_may_vanish_gets_the_event(sent: Signal[..., Sent]) -> None:
-    ready = Ready()
-    sent.connect(ready, weak=True)
+def test_a_receiver_that_is_held_weakly_gets_the_event(sent: Signal[..., Sent]) -> None:
+    recorder = Recorder()
+    sent.connect(recorder, weak=True)
     emit = sent.bind("size", kind="parcel")
     emit((1,))
-    assert [event.size for event in ready.events] == [1]
-    kept = ready.events
-    del ready
+    assert [event.size for event in recorder.events] == [1]
+    received = recorder.events
+    del recorder
     gc.collect()
     emit((2,))
-    assert len(kept) == 1
+    assert len(received) == 1
 
 
-def test_several_that_bind_are_all_told(sent: Signal[..., Sent]) -> None:
-    receivers = [sent.connect(Ready()) for _ in range(3)]
+def test_several_receivers_that_bind_are_all_called(sent: Signal[..., Sent]) -> None:
+    receivers = [sent.connect(Recorder()) for _ in range(3)]
     sent.bind("size", kind="parcel")((7,))
-    assert [ready.values for ready in receivers] == [[(7,)]] * 3
+    assert [recorder.values for recorder in receivers] == [[(7,)]] * 3
 
 
-def test_a_muted_signal_tells_nothing(sent: Signal[..., Sent]) -> None:
-    ready = sent.connect(Ready())
+def test_a_muted_signal_calls_no_bound_receiver(sent: Signal[..., Sent]) -> None:
+    recorder = sent.connect(Recorder())
     emit = sent.bind("size", kind="parcel")
     emit((1,))
     with sent.muted():
         emit((2,))
         sent.bind("size", kind="parcel")((3,))
     emit((4,))
-    assert ready.values == [(1,), (4,)]
-    assert ready.events == []
+    assert recorder.values == [(1,), (4,)]
+    assert recorder.events == []
 
 
-def test_each_choice_of_fields_is_bound_once(sent: Signal[..., Sent], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as are remembered; past that, once more."""
+def test_an_emitter_is_bound_once_for_equal_values(sent: Signal[..., Sent], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the cache's size; past it, all are bound anew."""
     monkeypatch.setattr("events.bus.emitters.EmitterCache.MAX_SIZE", 2)
-    choices = sent.bind_by(("kind", "urgent"), ("size",), weight=0.5)
+    emitters = sent.bind_by(("kind", "urgent"), ("size",), weight=0.5)
     with sent.captured() as seen:
-        choices["parcel", True]((1,))
-        choices["letter", False]((2,))
-        assert choices["parcel", True] is choices["parcel", True]
-        choices["card", False]((3,))
-    assert list(choices) == [("card", False)]
+        emitters["parcel", True]((1,))
+        emitters["letter", False]((2,))
+        assert emitters["parcel", True] is emitters["parcel", True]
+        emitters["card", False]((3,))
+    assert list(emitters) == [("card", False)]
     assert seen == [
         Sent(kind="parcel", size=1, weight=0.5, urgent=True),
         Sent(kind="letter", size=2, weight=0.5),
@@ -149,16 +149,16 @@ def test_each_choice_of_fields_is_bound_once(sent: Signal[..., Sent], monkeypatc
     ]
 
 
-@pytest.mark.parametrize(("choice", "error"), [(("parcel",), ValueError), (([], True), TypeError)])
-def test_a_choice_that_does_not_fit_is_refused(
-    sent: Signal[..., Sent], choice: tuple[Any, ...], error: type[Exception]
+@pytest.mark.parametrize(("values", "error"), [(("parcel",), ValueError), (([], True), TypeError)])
+def test_values_that_do_not_fit_are_refused_at_the_look_up(
+    sent: Signal[..., Sent], values: tuple[Any, ...], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        sent.bind_by(("kind", "urgent"), ("size",))[choice]
+        sent.bind_by(("kind", "urgent"), ("size",))[values]
 
 
-@pytest.mark.parametrize("receivers", [[], [Ready()], [Ready(able=False)]], ids=["unheard", "bound", "by events"])
-def test_it_gives_the_scope_that_it_was_told_in(sent: Signal[..., Sent], receivers: list[Ready]) -> None:
+@pytest.mark.parametrize("receivers", [[], [Recorder()], [Recorder(able=False)]], ids=["none", "bound", "by event"])
+def test_an_emitter_returns_the_scope_that_it_emitted_in(sent: Signal[..., Sent], receivers: list[Recorder]) -> None:
     for receiver in receivers:
         sent.connect(receiver)
     emit = sent.bind("size", kind="parcel")
@@ -169,11 +169,11 @@ def test_it_gives_the_scope_that_it_was_told_in(sent: Signal[..., Sent], receive
     assert emit((2,)) is None
 
 
-def test_it_adds_to_the_totals_of_its_scope() -> None:
-    """Heard or not, bound or not."""
+def test_an_emitter_adds_to_the_totals_of_its_scope() -> None:
+    """With and without receivers, bound or not."""
     emit = llm_called.bind("duration", "prompt_tokens", model="m", status="success")
     with agent_finished.captured() as finished:
-        for receiver in (None, Ready(), Ready(able=False)):
+        for receiver in (None, Recorder(), Recorder(able=False)):
             if receiver is not None:
                 llm_called.connect(receiver)
             with agent_run(agent_name="copywriter"):
@@ -184,57 +184,57 @@ def test_it_adds_to_the_totals_of_its_scope() -> None:
     assert [(event.llm_calls, event.prompt_tokens) for event in finished] == [(2, 11)] * 3
 
 
-def test_it_adds_to_the_totals_of_a_scope_around_one_that_has_none() -> None:
+def test_an_emitter_adds_to_the_totals_of_a_scope_around_one_that_has_none() -> None:
     emit = llm_called.bind("duration", "prompt_tokens", model="m", status="success")
-    ready = llm_called.connect(Ready())
+    recorder = llm_called.connect(Recorder())
     with (
         agent_finished.captured() as finished,
         agent_run(agent_name="copywriter"),
         use_scope(Scope({}, get_current_scope(), {}), end_on_exit=True),
     ):
         emit((0.1, 5))
-    llm_called.disconnect(ready)
+    llm_called.disconnect(recorder)
     assert [(event.llm_calls, event.prompt_tokens) for event in finished] == [(1, 5)]
 
 
 @pytest.mark.parametrize(
-    ("named", "known"),
+    ("variable", "fixed"),
     [
         pytest.param(("size",), {}, id="one is missing"),
-        pytest.param(("size", "colour"), {"kind": "parcel"}, id="one is none of the event's"),
+        pytest.param(("size", "colour"), {"kind": "parcel"}, id="one is not the event's"),
         pytest.param(("size", "kind"), {"kind": "parcel"}, id="one is both"),
     ],
 )
 def test_fields_that_do_not_fit_are_refused_at_once(
-    sent: Signal[..., Sent], named: tuple[str, ...], known: dict[str, Any]
+    sent: Signal[..., Sent], variable: tuple[str, ...], fixed: dict[str, Any]
 ) -> None:
     with pytest.raises(TypeError, match=r"kind|colour"):
-        sent.bind(*named, **known)
+        sent.bind(*variable, **fixed)
 
 
 @pytest.mark.lenient
-class TestNothingReachesTheSender:
-    """And nothing hides: it is told as `receiver_failed`."""
+class TestAFailureDoesNotReachTheEmittingCode:
+    """It is reported as `receiver_failed`."""
 
-    def test_of_ways_that_fail(self, sent: Signal[..., Sent]) -> None:
-        """Alone or among others, which do not starve."""
+    def test_of_a_bound_receiver_that_raises(self, sent: Signal[..., Sent]) -> None:
+        """Alone or among others, which are called all the same."""
         emit = sent.bind("size", kind="parcel")
         with receiver_failed.captured() as failures:
             sent.connect(Broken())
             emit((1,))
-            ready = sent.connect(Ready())
+            recorder = sent.connect(Recorder())
             emit((2,))
         assert failures == [ReceiverFailed(signal="sent", receiver="Broken", error="ZeroDivisionError")] * 2
-        assert ready.values == [(2,)]
+        assert recorder.values == [(2,)]
 
-    def test_of_one_that_fails_to_bind(self, sent: Signal[..., Sent]) -> None:
-        """It is told events instead, and so are the others."""
+    def test_of_a_receiver_that_fails_to_bind(self, sent: Signal[..., Sent]) -> None:
+        """It receives events instead, and so do the others."""
 
-        class Unbound(Ready):
-            def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> ReceiveFn | None:
+        class Unbound(Recorder):
+            def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> ReceiveFn | None:
                 raise ZeroDivisionError
 
-        receivers = [sent.connect(Ready()), sent.connect(Unbound())]
+        receivers = [sent.connect(Recorder()), sent.connect(Unbound())]
         emit = sent.bind("size", kind="parcel")
         with receiver_failed.captured() as failures:
             emit((1,))
@@ -243,29 +243,31 @@ class TestNothingReachesTheSender:
         assert [failure.error for failure in failures] == ["ZeroDivisionError"]
 
     @pytest.mark.parametrize("values", [(), (1, 2), None])
-    def test_of_values_that_are_not_those_named(self, sent: Signal[..., Sent], values: Any) -> None:
+    def test_of_too_many_or_too_few_values(self, sent: Signal[..., Sent], values: Any) -> None:
         with sent.captured() as seen, receiver_failed.captured() as failures:
             sent.bind("size", kind="parcel")(values)
         assert seen == []
         assert [failure.receiver for failure in failures] == ["emit"]
 
     @pytest.mark.parametrize("values", [(), (1, 2), None])
-    def test_of_such_values_inside_a_scope(self, sent: Signal[..., Sent], values: Any) -> None:
-        ready = sent.connect(Ready())
+    def test_of_too_many_or_too_few_values_inside_a_scope(self, sent: Signal[..., Sent], values: Any) -> None:
+        recorder = sent.connect(Recorder())
         with agent_run(agent_name="packer"), receiver_failed.captured() as failures:
             sent.bind("size", kind="parcel")(values)
-        assert ready.values == []
-        assert [failure.receiver for failure in failures] == ["Ready"]
+        assert recorder.values == []
+        assert [failure.receiver for failure in failures] == ["Recorder"]
 
     @pytest.mark.parametrize("values", [(), (1, 2), None])
-    @pytest.mark.parametrize(("receivers", "named"), [(0, "emit"), (1, "Ready"), (2, "emit")])
-    def test_of_such_values_inside_a_scope_that_adds_them_up(self, values: Any, receivers: int, named: str) -> None:
-        told = [Ready() for _ in range(receivers)]
-        for ready in told:
-            llm_called.connect(ready)
+    @pytest.mark.parametrize(("receivers", "reported"), [(0, "emit"), (1, "Recorder"), (2, "emit")])
+    def test_of_too_many_or_too_few_values_in_a_scope_that_sums_them(
+        self, values: Any, receivers: int, reported: str
+    ) -> None:
+        recorders = [Recorder() for _ in range(receivers)]
+        for recorder in recorders:
+            llm_called.connect(recorder)
         with agent_run(agent_name="packer"), receiver_failed.captured() as failures:
             llm_called.bind("duration", model="m", status="success")(values)
-        for ready in told:
-            llm_called.disconnect(ready)
-        assert [ready.values for ready in told] == [[]] * receivers
-        assert [failure.receiver for failure in failures] == [named]
+        for recorder in recorders:
+            llm_called.disconnect(recorder)
+        assert [recorder.values for recorder in recorders] == [[]] * receivers
+        assert [failure.receiver for failure in failures] == [reported]

@@ -1,4 +1,4 @@
-"""What goes wrong with a listener, or in naming a field, never reaches the sender, and never hides."""
+"""A receiver that raises, or a field that does not fit, never affects the emitting code and is always reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def door_opened() -> Signal[..., DoorOpened]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh_log_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what was logged a moment ago, for another test."""
     monkeypatch.setattr("events.bus.failures._throttle", LogThrottle())
 
@@ -47,17 +47,17 @@ def broken(event: object) -> None:
 
 
 @pytest.mark.lenient
-def test_a_receiver_that_raises_stops_neither_sender_nor_others_and_stays(door_opened: Signal[..., DoorOpened]) -> None:
-    heard: list[list[DoorOpened]] = [[] for _ in range(8)]
-    for one in heard[:4]:
+def test_a_receiver_that_raises_affects_nobody_else_and_stays_connected(door_opened: Signal[..., DoorOpened]) -> None:
+    received: list[list[DoorOpened]] = [[] for _ in range(8)]
+    for one in received[:4]:
         door_opened.connect(one.append)
     door_opened.connect(broken)
-    for one in heard[4:]:
+    for one in received[4:]:
         door_opened.connect(one.append)
     with receiver_failed.captured() as failures:
         door_opened.emit()
         door_opened.emit()
-    assert [len(one) for one in heard] == [2] * 8
+    assert [len(one) for one in received] == [2] * 8
     assert failures == [ReceiverFailed(signal="door_opened", receiver="broken", error="ValueError")] * 2
 
 
@@ -124,8 +124,8 @@ def test_a_report_about_the_events_of_reports_emits_nothing(signal: str) -> None
 
 
 @pytest.mark.lenient
-def test_what_is_no_mere_failure_passes_through(door_opened: Signal[..., DoorOpened]) -> None:
-    """A receiver is interrupted with the program, not instead of it."""
+def test_an_error_that_is_not_an_exception_passes_through(door_opened: Signal[..., DoorOpened]) -> None:
+    """An interrupt that reaches a receiver is for the program."""
 
     def interrupted(event: object) -> None:
         raise KeyboardInterrupt
@@ -136,23 +136,23 @@ def test_what_is_no_mere_failure_passes_through(door_opened: Signal[..., DoorOpe
 
 
 @pytest.mark.lenient
-def test_a_failing_listener_of_failures_goes_to_the_log_alone(
+def test_a_failing_receiver_of_failures_is_only_logged(
     door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture
 ) -> None:
     door_opened.connect(broken)
     calls: list[object] = []
 
-    def broken_too(event: object) -> None:
+    def also_broken(event: object) -> None:
         calls.append(event)
         raise RuntimeError(SECRET)
 
-    with receiver_failed.connected_to(broken_too), receiver_failed.captured() as failures:
+    with receiver_failed.connected_to(also_broken), receiver_failed.captured() as failures:
         door_opened.emit()
     assert len(calls) == 1
     assert [failure.signal for failure in failures] == ["door_opened"]
     assert [record.getMessage().split(" at ")[0] for record in caplog.records] == [
         "door_opened: receiver broken failed with ValueError",
-        f"receiver_failed: receiver {broken_too.__qualname__} failed with RuntimeError",
+        f"receiver_failed: receiver {also_broken.__qualname__} failed with RuntimeError",
     ]
 
 
@@ -160,12 +160,12 @@ def test_a_failing_listener_of_failures_goes_to_the_log_alone(
 @pytest.mark.parametrize(
     ("fields", "error"), [({"dor": "back"}, "TypeError"), ({"door": "none"}, "ValueError")], ids=["misspelt", "refused"]
 )
-def test_a_field_that_does_not_fit_is_told_not_raised(
+def test_a_field_that_does_not_fit_is_reported_not_raised(
     door_opened: Signal[..., DoorOpened], fields: dict[str, Any], error: str
 ) -> None:
-    with receiver_failed.captured() as failures, door_opened.captured() as heard:
+    with receiver_failed.captured() as failures, door_opened.captured() as received:
         door_opened.emit(**fields)
-    assert heard == []
+    assert received == []
     assert failures == [ReceiverFailed(signal="door_opened", receiver="emit", error=error)]
 
 
@@ -173,7 +173,7 @@ def test_a_field_that_does_not_fit_is_told_not_raised(
 def test_the_log_says_where_a_field_was_misspelt(
     door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The place is the sender's, not the bus's own."""
+    """The place is that of the emitting code, not of the bus."""
     with door_opened.captured():
         door_opened.emit(dor="back")
     assert f" failed with TypeError at {__file__}:" in caplog.text
@@ -223,18 +223,20 @@ def test_the_log_is_written_once_a_minute_for_one_receiver(
     assert len(caplog.records) == 4
 
 
-def test_strict_lets_a_receivers_failure_through(door_opened: Signal[..., DoorOpened]) -> None:
+def test_strict_raises_what_a_receiver_raises(door_opened: Signal[..., DoorOpened]) -> None:
     door_opened.connect(broken)
     with events.strict(), pytest.raises(ValueError, match="secret"):
         door_opened.emit()
 
 
-def test_strict_lets_a_misfit_through_though_nobody_listens(door_opened: Signal[..., DoorOpened]) -> None:
+def test_strict_raises_for_a_field_that_does_not_fit_without_receivers(
+    door_opened: Signal[..., DoorOpened],
+) -> None:
     with events.strict(), pytest.raises(TypeError, match="dor"):
         door_opened.emit(dor="back")
 
 
-def test_strict_lets_a_forgotten_await_through(door_opened: Signal[..., DoorOpened]) -> None:
+def test_strict_raises_for_a_receiver_that_would_have_to_be_awaited(door_opened: Signal[..., DoorOpened]) -> None:
     async def awaited() -> None: ...
 
     door_opened.connect(lambda event: awaited())
@@ -252,11 +254,11 @@ def test_strict_ends_with_its_block(door_opened: Signal[..., DoorOpened]) -> Non
 
 @pytest.mark.lenient
 def test_strict_blocks_of_many_threads_are_all_counted(door_opened: Signal[..., DoorOpened]) -> None:
-    together = Barrier(8)
+    barrier = Barrier(8)
     quiet: list[int] = []
 
     def enter_and_leave() -> None:
-        together.wait()
+        barrier.wait()
         for turn in range(500):
             with events.strict():
                 try:
@@ -275,7 +277,7 @@ def test_strict_blocks_of_many_threads_are_all_counted(door_opened: Signal[..., 
 
 
 @pytest.mark.lenient
-def test_a_misspelt_field_of_a_span_does_not_touch_the_work(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_misspelt_field_of_a_span_does_not_affect_the_work(caplog: pytest.LogCaptureFixture) -> None:
     with (
         receiver_failed.captured() as failures,
         events.agent_started.captured(),
@@ -291,8 +293,8 @@ def test_a_misspelt_field_of_a_span_does_not_touch_the_work(caplog: pytest.LogCa
     assert __file__ in caplog.text
 
 
-def test_what_fails_as_the_interpreter_ends_is_nobodys_trouble() -> None:
-    """By then modules are gone: receivers fail that never did, and nothing can be imported to tell it."""
+def test_a_failure_while_the_interpreter_shuts_down_is_not_reported() -> None:
+    """By then modules are gone: receivers fail that never did, and nothing can be imported."""
     script = """
 import builtins
 from events import tool_called

@@ -1,4 +1,4 @@
-"""A field's role stands in its type, and each event of the glossary keeps to the rules that listeners rely on."""
+"""A field's type says its role, and each event of the vocabulary keeps the rules that listeners rely on."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def name(signal: Signal[..., Any]) -> str:
     return signal.name
 
 
-def marks(hint: Any) -> list[Any]:
-    """Collect the marks on a type, those inside ``... | None`` too."""
+def markers(hint: Any) -> list[Any]:
+    """Collect the markers on a type, those inside ``... | None`` too."""
     if get_origin(hint) in {Union, UnionType}:
-        return [mark for part in get_args(hint) for mark in marks(part)]
+        return [marker for part in get_args(hint) for marker in markers(part)]
     return list(hint.__metadata__) if get_origin(hint) is Annotated else []
 
 
 @pytest.mark.parametrize("module", [agents, http, llm, pipeline], ids=lambda module: str(module.__name__))
 def test_roles_survive_annotations_that_are_text(module: ModuleType) -> None:
-    """Every module says ``from __future__ import annotations``, so a type is text until somebody asks."""
+    """Every module has ``from __future__ import annotations``, so a type is text until it is evaluated."""
     assert "annotations" in vars(module)
     for event in vars(module).values():
         if dataclasses.is_dataclass(event) and event.__module__ == module.__name__:
@@ -55,7 +55,7 @@ def test_roles_survive_annotations_that_are_text(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "field", "mark"),
+    ("event", "field", "marker"),
     [
         (events.AgentFinished, "agent_name", OpenLabel()),
         (events.AgentFinished, "workflow_type", OpenLabel()),
@@ -71,8 +71,8 @@ def test_roles_survive_annotations_that_are_text(module: ModuleType) -> None:
         (events.HTTPRequestFinished, "status_code", OpenLabel()),
     ],
 )
-def test_a_role_is_read_from_the_type(event: type[Any], field: str, mark: object) -> None:
-    assert marks(get_type_hints(event, include_extras=True)[field]) == [mark]
+def test_a_role_is_read_from_the_type(event: type[Any], field: str, marker: object) -> None:
+    assert markers(get_type_hints(event, include_extras=True)[field]) == [marker]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_closed_label_lists_its_values(event: type[Any], field: str, values: t
 @pytest.mark.parametrize(
     "plain", [("run_id", events.LLMCalled), ("error", events.LLMCalled), ("task", events.AgentStarted)]
 )
-def test_what_has_no_role_is_plain_text(plain: tuple[str, type[Any]]) -> None:
+def test_a_field_without_a_role_is_plain_text(plain: tuple[str, type[Any]]) -> None:
     field, event = plain
     assert get_type_hints(event, include_extras=True)[field] is str
 
@@ -118,8 +118,8 @@ def test_inherited_and_total_declare_ordinary_fields() -> None:
     assert Sample() == Sample(agent=UNKNOWN, run="", calls=0, tokens=0, cost=0.5)
 
 
-def test_the_glossary_is_complete() -> None:
-    """What is declared can be imported from the package by name, with its event."""
+def test_every_event_and_signal_is_exported_by_name() -> None:
+    """A signal can be imported from the package by its name, and so can its event."""
     declared = {signal.name for signal in blinker.default_namespace.values() if isinstance(signal, Signal)}
     assert {signal.name for signal in SIGNALS} <= declared
     for signal in SIGNALS:
@@ -134,7 +134,9 @@ def test_the_glossary_is_complete() -> None:
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=name)
-def test_an_event_is_a_frozen_slotted_fact_told_in_one_sentence(signal: Signal[..., Any]) -> None:
+def test_an_event_is_a_frozen_slotted_dataclass_with_a_docstring(
+    signal: Signal[..., Any],
+) -> None:
     event: Any = signal.event
     assert event.__dataclass_params__.frozen
     assert hasattr(event, "__slots__")
@@ -143,25 +145,25 @@ def test_an_event_is_a_frozen_slotted_fact_told_in_one_sentence(signal: Signal[.
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=name)
-def test_what_is_inherited_can_be_had_from_a_span(signal: Signal[..., Any]) -> None:
-    """A field that no span knows would stay unknown for ever."""
+def test_each_inherited_field_is_a_field_of_some_span(signal: Signal[..., Any]) -> None:
+    """A field that no span has would always be unknown."""
     known = {field for span in SPANS for field in get_type_hints(span.started.event)}
     assert {*inherited_fields(signal.event)} <= known  # type: ignore[arg-type]  # a dataclass is its own constructor
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=name)
-def test_what_is_totalled_is_a_number_that_a_signal_tells(signal: Signal[..., Any]) -> None:
-    """A misspelt name would leave a total at nought for ever."""
-    for told in total_fields(signal.event).values():  # type: ignore[arg-type]  # the same
-        source: Any = getattr(events, told.signal).event
-        if told.field is not None:
-            hint = get_type_hints(source)[told.field]
+def test_each_total_sums_a_number_of_an_event(signal: Signal[..., Any]) -> None:
+    """A misspelt name would leave a total at zero."""
+    for total_field in total_fields(signal.event).values():  # type: ignore[arg-type]  # the same
+        source: Any = getattr(events, total_field.signal).event
+        if total_field.field is not None:
+            hint = get_type_hints(source)[total_field.field]
             assert {*(get_args(hint) or (hint,))} <= {int, float, type(None)}
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=name)
-def test_each_field_is_of_a_kind_that_a_listener_can_use(signal: Signal[..., Any]) -> None:
-    """A label, a measure, or plain text or number: nothing that could hold a prompt, an object or a connection."""
+def test_each_field_is_a_label_a_measure_or_plain_text_or_number(signal: Signal[..., Any]) -> None:
+    """Nothing that could hold an object or a connection."""
     for hint in get_type_hints(signal.event).values():
         for part in get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,):
             closed = get_origin(part) is Literal or (isinstance(part, type) and issubclass(part, Enum))

@@ -1,4 +1,4 @@
-"""Events are filled plainly and frozen after; nobody can tell."""
+"""Events are filled as mutable objects and frozen after, which makes no difference to anybody."""
 
 import pickle
 import re
@@ -12,7 +12,7 @@ import events
 from events.bus.frozen import mutable_twin
 from events.bus.signal import Signal
 
-OURS = sorted(
+SIMPLE_SIGNALS = sorted(
     (
         signal
         for signal in vars(events).values()
@@ -32,15 +32,15 @@ class Plain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dictionaried:
+class WithoutSlots:
     """Something without slots happened."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """Something that looks at itself happened."""
+class WithPostInit:
+    """Something that changes its own field happened."""
 
     name: str
 
@@ -49,15 +49,15 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inheriting(Plain):
+class Derived(Plain):
     """Something more than plain happened."""
 
     more: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
-class SelfMade:
-    """Something that fills itself happened."""
+class OwnInit:
+    """Something with a constructor of its own happened."""
 
     name: str
 
@@ -66,15 +66,15 @@ class SelfMade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
-class Referable:
+class WeakReferable:
     """Something that takes weak references happened."""
 
     name: str
 
 
-@pytest.mark.parametrize("event", [Plain, Dictionaried, Checked, Inheriting, SelfMade, Referable])
-def test_an_emitted_event_is_the_one_that_its_class_makes(event: type[Any]) -> None:
-    """Same class, same fields, equal, and as frozen, whatever the class does when an event is made."""
+@pytest.mark.parametrize("event", [Plain, WithoutSlots, WithPostInit, Derived, OwnInit, WeakReferable])
+def test_an_emitted_event_equals_the_one_that_its_class_builds(event: type[Any]) -> None:
+    """Same class, same fields, equal, and as frozen, whatever the class does when an event is built."""
     signal: Signal[..., Any] = Signal(event, Namespace())
     with signal.captured() as seen:
         signal.emit(name="n")
@@ -84,32 +84,32 @@ def test_an_emitted_event_is_the_one_that_its_class_makes(event: type[Any]) -> N
         seen[0].name = "other"
 
 
-@pytest.mark.parametrize("event", [Checked, Inheriting, SelfMade])
-def test_a_class_that_does_more_than_fill_its_fields_makes_its_events_itself(event: type[Any]) -> None:
-    """There is no short way around a check of its own."""
+@pytest.mark.parametrize("event", [WithPostInit, Derived, OwnInit])
+def test_a_class_that_does_more_than_set_its_fields_has_no_mutable_twin(event: type[Any]) -> None:
+    """A check of its own must not be skipped."""
     assert mutable_twin(event) is None
 
 
-@pytest.mark.parametrize("signal", OURS, ids=lambda signal: str(signal.name))
-def test_every_event_of_ours_that_only_has_fields_is_made_the_fast_way(signal: Signal[..., Any]) -> None:
-    """One made so can be compared, hashed and pickled like any other."""
+@pytest.mark.parametrize("signal", SIMPLE_SIGNALS, ids=lambda signal: str(signal.name))
+def test_every_event_that_only_has_fields_has_a_mutable_twin(signal: Signal[..., Any]) -> None:
+    """An event built with it can be compared, hashed and pickled like any other."""
     event: Any = signal.event
     twin = mutable_twin(event)
     assert twin is not None
     values = {each.name: "x" for each in fields(event)}
-    made = twin(**values)
-    made.__class__ = event
-    assert made == event(**values)
-    assert hash(made) == hash(event(**values))
-    assert pickle.loads(pickle.dumps(made)) == made
-    assert repr(made) == repr(event(**values))
+    instance = twin(**values)
+    instance.__class__ = event
+    assert instance == event(**values)
+    assert hash(instance) == hash(event(**values))
+    assert pickle.loads(pickle.dumps(instance)) == instance
+    assert repr(instance) == repr(event(**values))
 
 
 @pytest.mark.parametrize("unfit", [{}, {"name": "n", "nmae": "n"}])
 def test_fields_that_do_not_fit_are_named_as_python_names_them(unfit: dict[str, Any]) -> None:
     """The message is the one of the event's own constructor."""
-    with pytest.raises(TypeError) as told:
+    with pytest.raises(TypeError) as raised:
         Plain(**unfit)
     signal = Signal(Plain, Namespace())
-    with events.strict(), pytest.raises(TypeError, match=re.escape(str(told.value))):
+    with events.strict(), pytest.raises(TypeError, match=re.escape(str(raised.value))):
         signal.emit(**unfit)

@@ -1,110 +1,69 @@
-"""Who is told is remembered between emissions, and never out of date."""
+"""A receiver's name, and whether its call has to be awaited, are found whatever kind of callable it is."""
 
-import gc
-from dataclasses import dataclass
-from threading import Thread
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
 
 import pytest
-from blinker import Namespace
 
-from events.bus.signal import Signal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Happened:
-    """Something happened."""
-
-    number: int
+from events.bus.receivers import callable_name, is_async
 
 
-@pytest.fixture
-def happened() -> Signal[..., Happened]:
-    """A signal of the test's own."""
-    return Signal(Happened, Namespace())
+def plain(event: object) -> None: ...
 
 
-class Listener:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-
-    def __call__(self, event: Happened) -> None:
-        self.numbers.append(event.number)
+async def coroutine(event: object) -> None: ...
 
 
-def test_a_receiver_is_told_from_when_it_connects_until_it_disconnects(happened: Signal[..., Happened]) -> None:
-    """Others that stay are told throughout."""
-    stays, goes = Listener(), Listener()
-    happened.connect(stays)
-    happened.emit(number=1)
-    happened.connect(goes)
-    happened.emit(number=2)
-    happened.disconnect(goes)
-    happened.emit(number=3)
-    assert (stays.numbers, goes.numbers) == ([1, 2, 3], [2])
+async def stream(event: object) -> AsyncIterator[object]:
+    yield event
 
 
-def test_a_receiver_may_connect_and_disconnect_others_while_it_is_told(happened: Signal[..., Happened]) -> None:
-    """What it changes holds from the next emission at the latest."""
-    late = Listener()
+class Plain:
+    """An object that is called at once."""
 
-    def swap(event: Happened) -> None:
-        if event.number == 1:
-            happened.connect(late)
-        if event.number == 3:
-            happened.disconnect(late)
+    def __call__(self, event: object) -> None: ...
 
-    happened.connect(swap)
-    for number in (1, 2, 3, 4):
-        happened.emit(number=number)
-    assert late.numbers[0] in {1, 2}
-    assert late.numbers[-1] in {2, 3}
+    def method(self, event: object) -> None: ...
+
+    async def async_method(self, event: object) -> None: ...
 
 
-def test_a_weak_receiver_vanishes_with_its_owner(happened: Signal[..., Happened]) -> None:
-    """Also where a strong one stands beside it and the signal was told before."""
-    strong, weak = Listener(), Listener()
-    told = weak.numbers
-    happened.connect(strong)
-    happened.emit(number=1)
-    happened.connect(weak, weak=True)
-    happened.emit(number=2)
-    del weak
-    gc.collect()
-    happened.emit(number=3)
-    assert (strong.numbers, told) == ([1, 2, 3], [2])
+class Async:
+    """An object whose call has to be awaited."""
+
+    async def __call__(self, event: object) -> None: ...
 
 
-def test_blinkers_own_ways_in_and_out_hold(happened: Signal[..., Happened]) -> None:
-    """`connected_to`, `muted` and `connect_via` go on working between emissions."""
-    always, within = Listener(), Listener()
-    happened.connect(always)
-    happened.emit(number=1)
-    with happened.connected_to(within):
-        happened.emit(number=2)
-    with happened.muted():
-        happened.emit(number=3)
-    happened.emit(number=4)
-    assert (always.numbers, within.numbers) == ([1, 2, 4], [2])
+CALLABLES: list[tuple[Callable[..., Any], str, bool]] = [
+    (plain, "plain", False),
+    (coroutine, "coroutine", True),
+    (stream, "stream", True),
+    (partial(plain), "plain", False),
+    (partial(partial(coroutine)), "coroutine", True),
+    (Plain().method, "Plain.method", False),
+    (Plain().async_method, "Plain.async_method", True),
+    (Plain(), "Plain", False),
+    (Async(), "Async", True),
+    (partial(Async()), "Async", True),
+    (Async, "Async", False),  # a call of the class builds an object, at once
+    ([].append, "list.append", False),
+    (len, "len", False),
+]
 
 
-def test_a_receiver_that_connects_in_another_thread_is_never_forgotten(happened: Signal[..., Happened]) -> None:
-    """A look-up under way while it came is not what later emissions go by."""
-    listeners = [Listener() for _ in range(200)]
-    happened.connect(lambda _: None)
-    connected = 0
+@pytest.mark.parametrize(("receiver", "name", "asynchronous"), CALLABLES)
+def test_a_callable_is_named_and_known_to_be_async_or_not(
+    receiver: Callable[..., Any], name: str, asynchronous: bool
+) -> None:
+    assert callable_name(receiver) == name
+    assert is_async(receiver) is asynchronous
 
-    def connect() -> None:
-        nonlocal connected
-        for listener in listeners:
-            happened.connect(listener)
-            connected += 1
 
-    thread = Thread(target=connect)
-    thread.start()
-    while connected < len(listeners):
-        happened.emit(number=0)
-    thread.join()
-    happened.emit(number=1)
-    assert all(listener.numbers[-1] == 1 for listener in listeners)
+def test_an_object_may_name_itself() -> None:
+    """As a background listener does, after what it wraps."""
+    receiver = Plain()
+    receiver.__qualname__ = "audit"  # type: ignore[attr-defined]  # set at run time
+    assert callable_name(receiver) == "audit"

@@ -1,4 +1,4 @@
-"""A signal tells typed facts through blinker and keeps to what blinker's users know."""
+"""A signal passes typed events to receivers through blinker, and works as blinker's users expect."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_signal_is_named_after_its_event(class_name: str, signal_name: str) ->
     assert snake_case(class_name) == signal_name
 
 
-def test_the_signal_stands_in_blinkers_namespace() -> None:
+def test_the_signal_is_in_blinkers_namespace() -> None:
     """A listener need not import ours."""
     assert blinker.signal("llm_called") is llm_called
     assert all(
@@ -82,37 +82,37 @@ def test_the_documentation_of_the_event_is_that_of_the_signal(bell_rang: Signal[
 
 
 def test_a_plain_signal_of_that_name_is_adopted_with_its_receivers(names: Namespace) -> None:
-    heard: list[Any] = []
+    received: list[Any] = []
     plain = names.signal("bell_rang")
-    plain.connect(heard.append, weak=False)
+    plain.connect(received.append, weak=False)
     ours = Signal(BellRang, names)
     assert ours is plain
     assert isinstance(plain, Signal)
     ours.emit(times=2)
-    assert heard == [BellRang(times=2)]
+    assert received == [BellRang(times=2)]
 
 
 def test_an_adopted_weak_receiver_goes_when_its_owner_goes(names: Namespace) -> None:
     class Owner:
         def __init__(self) -> None:
-            self.heard: list[Any] = []
+            self.received: list[Any] = []
 
-        def hear(self, event: Any) -> None:
-            self.heard.append(event)
+        def receive(self, event: Any) -> None:
+            self.received.append(event)
 
     owner = Owner()
-    names.signal("bell_rang").connect(owner.hear)
+    names.signal("bell_rang").connect(owner.receive)
     ours = Signal(BellRang, names)
     ours.emit()
-    assert owner.heard == [BellRang()]
+    assert owner.received == [BellRang()]
     del owner
     gc.collect()
     assert not ours.receivers
 
 
 @pytest.mark.lenient
-def test_an_adopted_coroutine_receiver_is_told_at_every_emission(names: Namespace) -> None:
-    """It could not be refused when it was connected; it must not vanish silently either."""
+def test_an_adopted_coroutine_receiver_is_reported_at_every_emission(names: Namespace) -> None:
+    """It could not be refused when it was connected; it must not be left out silently either."""
 
     async def never_awaited(event: Any) -> None:
         raise AssertionError
@@ -125,15 +125,15 @@ def test_an_adopted_coroutine_receiver_is_told_at_every_emission(names: Namespac
     assert [(failure.signal, failure.error) for failure in failures] == [("bell_rang", "TypeError")] * 2
 
 
-def test_an_adopted_receiver_of_one_sender_still_hears_that_sender(names: Namespace) -> None:
-    heard: list[Any] = []
+def test_an_adopted_receiver_of_one_sender_is_still_called_for_that_sender(names: Namespace) -> None:
+    received: list[Any] = []
     plain = names.signal("bell_rang")
-    plain.connect(heard.append, sender="tower", weak=False)
+    plain.connect(received.append, sender="tower", weak=False)
     ours = Signal(BellRang, names)
     ours.emit()
-    assert heard == []
+    assert received == []
     plain.send("tower")
-    assert heard == ["tower"]
+    assert received == ["tower"]
 
 
 def test_two_events_under_one_name_are_an_error(names: Namespace, bell_rang: Signal[..., BellRang]) -> None:
@@ -164,7 +164,7 @@ def test_an_event_that_receivers_could_not_share_is_refused_and_takes_no_name(na
 
 
 @pytest.mark.lenient
-def test_no_event_is_built_while_nobody_listens(names: Namespace) -> None:
+def test_no_event_is_built_without_receivers(names: Namespace) -> None:
     built: list[object] = []
 
     @dataclass(frozen=True, kw_only=True)
@@ -179,54 +179,54 @@ def test_no_event_is_built_while_nobody_listens(names: Namespace) -> None:
     with costly.captured(), costly.muted():
         costly.emit(size=1)
     assert not built
-    with costly.captured() as heard:
+    with costly.captured() as received:
         costly.emit(size=1)
-    assert built == heard
+    assert built == received
 
 
-def test_a_closure_that_nobody_else_holds_stays_connected(bell_rang: Signal[..., BellRang]) -> None:
-    heard: list[BellRang] = []
+def test_a_closure_without_other_references_stays_connected(bell_rang: Signal[..., BellRang]) -> None:
+    received: list[BellRang] = []
 
     def subscribe() -> None:
-        bell_rang.connect(lambda event: heard.extend([event]))
+        bell_rang.connect(lambda event: received.extend([event]))
 
     subscribe()
     gc.collect()
     bell_rang.emit()
-    assert heard == [BellRang()]
+    assert received == [BellRang()]
 
 
 def test_a_receiver_can_be_held_weakly(bell_rang: Signal[..., BellRang]) -> None:
-    def hear(event: BellRang) -> None: ...
+    def receive(event: BellRang) -> None: ...
 
-    bell_rang.connect(hear, weak=True)
-    gone = weakref.ref(hear)
-    del hear
+    bell_rang.connect(receive, weak=True)
+    gone = weakref.ref(receive)
+    del receive
     gc.collect()
     assert gone() is None
     assert not bell_rang.receivers
 
 
 def test_connect_decorates(bell_rang: Signal[..., BellRang]) -> None:
-    heard: list[BellRang] = []
+    received: list[BellRang] = []
 
     @bell_rang.connect
-    def hear(event: BellRang) -> str:
-        heard.append(event)
-        return "an answer is nobody's"
+    def receive(event: BellRang) -> str:
+        received.append(event)
+        return "its result is ignored"
 
     bell_rang.emit()
-    assert hear(BellRang()) == "an answer is nobody's"
-    assert len(heard) == 2
+    assert receive(BellRang()) == "its result is ignored"
+    assert len(received) == 2
 
 
-def test_a_receiver_connected_twice_hears_once(bell_rang: Signal[..., BellRang]) -> None:
-    heard: list[BellRang] = []
-    hear = heard.append
-    bell_rang.connect(hear)
-    bell_rang.connect(hear)
+def test_a_receiver_that_is_connected_twice_is_called_once(bell_rang: Signal[..., BellRang]) -> None:
+    received: list[BellRang] = []
+    receive = received.append
+    bell_rang.connect(receive)
+    bell_rang.connect(receive)
     bell_rang.emit()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 async def coroutine(event: object) -> None: ...
@@ -272,23 +272,23 @@ def test_a_receiver_that_would_have_to_be_awaited_is_refused(
     assert not bell_rang.receivers
 
 
-def test_a_class_is_called_at_once_whatever_its_instances_are(bell_rang: Signal[..., BellRang]) -> None:
-    heard: list[object] = []
+def test_a_class_can_be_a_receiver_though_its_instances_are_async(bell_rang: Signal[..., BellRang]) -> None:
+    received: list[object] = []
 
     class Note:
         def __init__(self, event: object) -> None:
-            heard.append(event)
+            received.append(event)
 
         async def __call__(self) -> None: ...
 
     bell_rang.connect(Note)
     bell_rang.emit()
-    assert heard == [BellRang()]
+    assert received == [BellRang()]
 
 
 @pytest.mark.lenient
 @pytest.mark.parametrize("answer", [coroutine, stream, AsyncMock()], ids=["coroutine", "stream", "mock"])
-def test_a_plain_callable_that_answers_with_something_to_await_is_told(
+def test_a_plain_callable_that_returns_something_to_await_is_reported(
     bell_rang: Signal[..., BellRang], answer: Callable[[Any], Any]
 ) -> None:
     bell_rang.connect(lambda event: answer(event))  # noqa: PLW0108  # connected by itself it would be refused
@@ -319,20 +319,20 @@ def test_captured_leaves_permanent_subscriptions_alone(bell_rang: Signal[..., Be
     assert len(bell_rang.receivers) == 1
 
 
-def test_a_muted_signal_tells_nobody(bell_rang: Signal[..., BellRang]) -> None:
-    with bell_rang.captured() as heard:
+def test_a_muted_signal_calls_no_receiver(bell_rang: Signal[..., BellRang]) -> None:
+    with bell_rang.captured() as received:
         with bell_rang.muted():
             bell_rang.emit()
             bell_rang.send(BellRang())
         bell_rang.emit(times=2)
-    assert heard == [BellRang(times=2)]
+    assert received == [BellRang(times=2)]
 
 
 def test_an_event_that_is_already_built_can_be_sent(bell_rang: Signal[..., BellRang]) -> None:
     event = BellRang(times=7)
-    with bell_rang.captured() as heard:
+    with bell_rang.captured() as received:
         assert bell_rang.send(event) == []
-    assert heard[0] is event
+    assert received[0] is event
 
 
 def test_a_sent_event_counts_in_the_spans_around_it() -> None:
@@ -342,13 +342,13 @@ def test_a_sent_event_counts_in_the_spans_around_it() -> None:
         assert run.totals == {"llm_calls": 1, "prompt_tokens": 5}
 
 
-def test_anything_else_is_sent_as_blinker_sends_it(bell_rang: Signal[..., BellRang]) -> None:
+def test_anything_but_an_event_is_sent_as_blinker_sends_it(bell_rang: Signal[..., BellRang]) -> None:
     bell_rang.connect(lambda sender, **fields: (sender, fields))
     assert [answer for _, answer in bell_rang.send("tower", loud=True)] == [("tower", {"loud": True})]
 
 
 def test_a_receiver_may_emit_connect_and_disconnect(bell_rang: Signal[..., BellRang]) -> None:
-    heard: list[int] = []
+    received: list[int] = []
 
     def once(event: BellRang) -> None:
         bell_rang.disconnect(once)
@@ -356,12 +356,12 @@ def test_a_receiver_may_emit_connect_and_disconnect(bell_rang: Signal[..., BellR
         bell_rang.emit(times=event.times + 1)
 
     def later(event: BellRang) -> None:
-        heard.append(event.times)
+        received.append(event.times)
 
     bell_rang.connect(once)
     bell_rang.emit(times=1)
     bell_rang.emit(times=10)
-    assert heard == [2, 10]
+    assert received == [2, 10]
 
 
 @pytest.mark.lenient
@@ -380,16 +380,16 @@ def test_a_receiver_that_emits_without_end_is_a_failure_like_any_other(bell_rang
     assert calls < 10_000
 
 
-def test_receivers_come_and_go_while_others_emit(bell_rang: Signal[..., BellRang]) -> None:
-    """Permanent receivers hear every emission, however busy the signal is."""
+def test_receivers_connect_and_disconnect_while_other_threads_emit(bell_rang: Signal[..., BellRang]) -> None:
+    """Permanent receivers are called at every emission, however busy the signal is."""
     permanent: list[BellRang] = []
     bell_rang.connect(permanent.append)
     emitters, changers, rounds = 4, 4, 300
-    together = Barrier(emitters + changers)
+    barrier = Barrier(emitters + changers)
     raised: list[BaseException] = []
 
     def run(step: Callable[[], None]) -> None:
-        together.wait()
+        barrier.wait()
         try:
             for _ in range(rounds):
                 step()
@@ -412,7 +412,7 @@ def test_receivers_come_and_go_while_others_emit(bell_rang: Signal[..., BellRang
     assert len(bell_rang.receivers) == 1
 
 
-def test_blinkers_own_notices_still_come(bell_rang: Signal[..., BellRang]) -> None:
+def test_blinkers_own_signals_about_receivers_still_come(bell_rang: Signal[..., BellRang]) -> None:
     seen: list[Any] = []
 
     def notice(signal: Any, /, *, receiver: Any, **rest: Any) -> None:
@@ -423,7 +423,7 @@ def test_blinkers_own_notices_still_come(bell_rang: Signal[..., BellRang]) -> No
     assert seen == [print]
 
 
-def test_a_tool_call_outside_any_span_is_of_unknown_parentage() -> None:
-    with tool_called.captured() as heard:
+def test_an_event_outside_any_span_has_its_defaults() -> None:
+    with tool_called.captured() as received:
         tool_called.emit(tool_name="brand_facts", status="success", duration=0.1)
-    assert (heard[0].agent_name, heard[0].workflow_type, heard[0].run_id) == ("unknown", "unknown", "")
+    assert (received[0].agent_name, received[0].workflow_type, received[0].run_id) == ("unknown", "unknown", "")

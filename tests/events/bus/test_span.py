@@ -1,4 +1,4 @@
-"""A span tells one start and exactly one end, however its block is left."""
+"""A span emits one started event and exactly one finished event, however its block ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from blinker import Namespace
@@ -31,23 +31,27 @@ from events.bus.fields import Key, Label, Seconds, Status
 from tests.support.wait import until
 
 
+class AgentEvents(NamedTuple):
+    """The events of the agent runs of one test."""
+
+    started: list[AgentStarted]
+    finished: list[AgentFinished]
+
+
 @pytest.fixture(autouse=True)
-def told() -> Iterator[tuple[list[AgentStarted], list[AgentFinished]]]:
-    """Collect what agent runs tell."""
+def recorded() -> Iterator[AgentEvents]:
+    """Record the events of agent runs."""
     with agent_started.captured() as started, agent_finished.captured() as finished:
-        yield started, finished
+        yield AgentEvents(started, finished)
 
 
-Told = tuple[list[AgentStarted], list[AgentFinished]]
-
-
-def test_a_block_that_ends_is_a_success(told: Told) -> None:
+def test_a_block_that_runs_to_its_end_is_a_success(recorded: AgentEvents) -> None:
     before = perf_counter()
     with agent_run(agent_name="writer", task="slogan"):
-        assert len(told[0]) == 1
-        assert not told[1]
+        assert len(recorded.started) == 1
+        assert not recorded.finished
     spent = perf_counter() - before
-    (start,), (end,) = told
+    (start,), (end,) = recorded
     assert (start.agent_name, start.task) == (end.agent_name, end.task) == ("writer", "slogan")
     assert (end.status, end.error) == ("success", "")
     assert 0 <= end.duration <= spent
@@ -67,17 +71,19 @@ def test_a_block_that_ends_is_a_success(told: Told) -> None:
     ],
     ids=repr,
 )
-def test_each_way_of_leaving_is_told_once_and_passes_on(told: Told, raised: BaseException, status: Status) -> None:
+def test_a_block_that_raises_is_finished_once_and_the_error_passes_on(
+    recorded: AgentEvents, raised: BaseException, status: Status
+) -> None:
     with pytest.raises(type(raised)) as passed, agent_run(agent_name="writer"):
         raise raised
     assert passed.value is raised
     assert passed.value.__context__ is None
-    (end,) = told[1]
+    (end,) = recorded.finished
     assert (end.status, end.error) == (status, type(raised).__name__)
 
 
-def test_the_end_is_told_outside_the_span(told: Told) -> None:
-    """What a listener tells in answer comes too late to be part of it."""
+def test_the_finished_event_is_emitted_outside_the_span(recorded: AgentEvents) -> None:
+    """An event that its receiver emits comes too late to be part of the span."""
 
     def answer(event: AgentFinished) -> None:
         llm_called.emit(model="m", status="success", duration=0.1)
@@ -87,7 +93,7 @@ def test_the_end_is_told_outside_the_span(told: Told) -> None:
     assert calls[0].agent_name == "unknown"
 
 
-def test_a_block_left_by_return_or_break_is_a_success(told: Told) -> None:
+def test_a_block_left_by_return_or_break_is_a_success(recorded: AgentEvents) -> None:
     def returning() -> int:
         with agent_run(agent_name="writer"):
             return 1
@@ -96,30 +102,30 @@ def test_a_block_left_by_return_or_break_is_a_success(told: Told) -> None:
     for _ in range(3):
         with agent_run(agent_name="writer"):
             break
-    assert [end.status for end in told[1]] == ["success", "success"]
+    assert [end.status for end in recorded.finished] == ["success", "success"]
 
 
-async def test_a_cancelled_task_is_cancelled(told: Told) -> None:
+async def test_a_cancelled_task_is_cancelled(recorded: AgentEvents) -> None:
     async def work() -> None:
         with agent_run(agent_name="writer"):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(work())
-    await until(lambda: told[0])
+    await until(lambda: recorded.started)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [end.status for end in told[1]] == ["cancelled"]
+    assert [end.status for end in recorded.finished] == ["cancelled"]
 
 
-async def test_a_failing_sibling_of_a_group_is_told_and_so_is_the_one_torn_down(told: Told) -> None:
+async def test_a_failing_task_of_a_group_is_an_error_and_its_sibling_is_cancelled(recorded: AgentEvents) -> None:
     async def wait() -> None:
         with agent_run(agent_name="waiting"):
             await asyncio.Event().wait()
 
     async def fail() -> None:
         with agent_run(agent_name="failing"):
-            await until(lambda: len(told[0]) == 2)
+            await until(lambda: len(recorded.started) == 2)
             raise ValueError
 
     async def both() -> None:
@@ -129,24 +135,24 @@ async def test_a_failing_sibling_of_a_group_is_told_and_so_is_the_one_torn_down(
 
     with pytest.raises(ExceptionGroup):
         await both()
-    assert {end.agent_name: end.status for end in told[1]} == {"waiting": "cancelled", "failing": "error"}
+    assert {end.agent_name: end.status for end in recorded.finished} == {"waiting": "cancelled", "failing": "error"}
 
 
-async def test_a_timeout_set_inside_the_span_is_a_timeout(told: Told) -> None:
+async def test_a_timeout_set_inside_the_span_is_a_timeout(recorded: AgentEvents) -> None:
     with pytest.raises(TimeoutError), agent_run(agent_name="writer"):
         async with asyncio.timeout(0.001):
             await asyncio.Event().wait()
-    assert [(end.status, end.error) for end in told[1]] == [("timeout", "TimeoutError")]
+    assert [(end.status, end.error) for end in recorded.finished] == [("timeout", "TimeoutError")]
 
 
-async def test_a_timeout_set_around_the_span_reaches_it_as_a_cancellation(told: Told) -> None:
+async def test_a_timeout_set_around_the_span_reaches_it_as_a_cancellation(recorded: AgentEvents) -> None:
     async def work() -> None:
         with agent_run(agent_name="writer"):
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(work(), 0.001)
-    assert [(end.status, end.error) for end in told[1]] == [("cancelled", "CancelledError")]
+    assert [(end.status, end.error) for end in recorded.finished] == [("cancelled", "CancelledError")]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,7 @@ async def test_a_timeout_set_around_the_span_reaches_it_as_a_cancellation(told: 
     [(None, "completed"), (ValueError(), "failed"), (TimeoutError(), "failed"), (KeyboardInterrupt(), "cancelled")],
     ids=repr,
 )
-def test_a_span_maps_the_ways_of_leaving_to_words_of_its_own(raised: BaseException | None, status: str) -> None:
+def test_a_span_maps_outcomes_to_statuses_of_its_own(raised: BaseException | None, status: str) -> None:
     with (
         workflow_finished.captured() as finished,
         suppress(ValueError, TimeoutError, KeyboardInterrupt),
@@ -165,56 +171,56 @@ def test_a_span_maps_the_ways_of_leaving_to_words_of_its_own(raised: BaseExcepti
     assert [end.status for end in finished] == [status]
 
 
-def test_the_key_is_filled_in_equal_in_both_and_new_each_time(told: Told) -> None:
+def test_a_missing_key_is_made_up_equal_in_both_events_and_new_each_time(recorded: AgentEvents) -> None:
     for _ in range(2):
         with agent_run(agent_name="writer"):
             pass
-    keys = [start.execution_id for start in told[0]]
-    assert keys == [end.execution_id for end in told[1]]
+    keys = [start.execution_id for start in recorded.started]
+    assert keys == [end.execution_id for end in recorded.finished]
     assert len({*keys}) == 2
     assert all(keys)
 
 
-def test_a_key_that_was_given_is_kept(told: Told) -> None:
+def test_a_key_that_is_set_is_used(recorded: AgentEvents) -> None:
     with agent_run(agent_name="writer", execution_id="mine"):
         pass
-    assert (told[0][0].execution_id, told[1][0].execution_id) == ("mine", "mine")
+    assert (recorded.started[0].execution_id, recorded.finished[0].execution_id) == ("mine", "mine")
 
 
 @pytest.mark.lenient
-def test_the_key_can_not_be_noted(told: Told) -> None:
+def test_the_key_cannot_be_noted(recorded: AgentEvents) -> None:
     """A start and an end under two keys would leave an in-flight gauge up for ever."""
     with receiver_failed.captured() as failures, agent_run(agent_name="writer") as run:
         run.note(execution_id="another")
-    assert told[0][0].execution_id == told[1][0].execution_id
+    assert recorded.started[0].execution_id == recorded.finished[0].execution_id
     assert [failure.receiver for failure in failures] == ["note"]
 
 
-def test_what_is_noted_joins_the_end(told: Told) -> None:
+def test_a_noted_field_is_in_the_finished_event(recorded: AgentEvents) -> None:
     with agent_run(agent_name="writer", task="slogan") as run:
         run.note(llm_calls=2)
         run.note(task="headline", cost=0.5)
-    (start,), (end,) = told
+    (start,), (end,) = recorded
     assert start.task == "slogan"
     assert (end.task, end.llm_calls, end.cost) == ("headline", 2, 0.5)
 
 
-def test_a_failure_that_is_no_exception_can_be_noted(told: Told) -> None:
+def test_a_failure_without_an_exception_can_be_noted(recorded: AgentEvents) -> None:
     with agent_run(agent_name="writer") as run:
         run.note(status="error", error="Rejected")
-    assert (told[1][0].status, told[1][0].error) == ("error", "Rejected")
+    assert (recorded.finished[0].status, recorded.finished[0].error) == ("error", "Rejected")
 
 
-def test_a_note_before_the_start_is_kept_for_the_end(told: Told) -> None:
+def test_a_note_before_the_start_is_in_the_finished_event(recorded: AgentEvents) -> None:
     run = agent_run(agent_name="writer")
     run.note(cost=0.5)
     with run:
         pass
-    assert told[1][0].cost == 0.5
+    assert recorded.finished[0].cost == 0.5
 
 
 @pytest.mark.lenient
-def test_a_wrong_note_neither_masks_the_users_exception_nor_loses_the_end(told: Told) -> None:
+def test_a_wrong_note_neither_masks_the_users_exception_nor_loses_the_end(recorded: AgentEvents) -> None:
     def work() -> None:
         with agent_run(agent_name="writer") as run:
             run.note(lmm_calls=2, cost=0.5, duration=0.0)
@@ -225,7 +231,7 @@ def test_a_wrong_note_neither_masks_the_users_exception_nor_loses_the_end(told: 
     assert [(failure.signal, failure.receiver, failure.error) for failure in failures] == [
         ("agent_finished", "note", "TypeError")
     ]
-    (end,) = told[1]
+    (end,) = recorded.finished
     assert (end.status, end.error, end.cost) == ("error", "ValueError", 0.5)
     assert end.duration > 0
 
@@ -236,50 +242,50 @@ def test_strict_raises_at_the_line_of_the_wrong_note() -> None:
 
 
 @pytest.mark.lenient
-def test_a_note_that_comes_too_late_is_told(told: Told) -> None:
+def test_a_note_after_the_end_is_reported(recorded: AgentEvents) -> None:
     with receiver_failed.captured() as failures:
         with agent_run(agent_name="writer") as run:
             pass
         run.note(cost=0.5)
     assert [(failure.receiver, failure.error) for failure in failures] == [("note", "RuntimeError")]
-    assert told[1][0].cost is None
+    assert recorded.finished[0].cost is None
 
 
-def test_a_span_is_entered_once(told: Told) -> None:
+def test_a_span_is_entered_once(recorded: AgentEvents) -> None:
     run = agent_run(agent_name="writer")
     with run, pytest.raises(RuntimeError, match="make a new one"):
         run.start()
     with pytest.raises(RuntimeError, match="make a new one"), run:
         pass
-    assert (len(told[0]), len(told[1])) == (1, 1)
+    assert (len(recorded.started), len(recorded.finished)) == (1, 1)
 
 
-def test_a_second_end_is_nothing(told: Told) -> None:
+def test_a_second_end_does_nothing(recorded: AgentEvents) -> None:
     with agent_run(agent_name="writer") as run:
         run.end(None)
         run.end(ValueError())
-    assert [end.status for end in told[1]] == ["success"]
+    assert [end.status for end in recorded.finished] == ["success"]
 
 
-def test_what_was_not_entered_has_no_steps_and_no_end(told: Told) -> None:
+def test_a_span_that_was_not_entered_has_no_steps_and_no_end(recorded: AgentEvents) -> None:
     run = agent_run(agent_name="writer")
     assert run.totals == {}
     assert run.elapsed >= 0
     with pytest.raises(RuntimeError, match="not entered"):
         run.step()
     run.end(None)
-    assert not told[1]
+    assert not recorded.finished
 
 
-def test_the_time_that_listeners_of_the_start_take_is_not_measured(told: Told) -> None:
+def test_the_time_that_receivers_of_the_started_event_take_is_not_measured(recorded: AgentEvents) -> None:
     listened: list[float] = []
     with agent_started.connected_to(lambda event: listened.append(perf_counter())), agent_run(agent_name="writer"):
         pass
-    assert told[1][0].duration <= perf_counter() - listened[0]
+    assert recorded.finished[0].duration <= perf_counter() - listened[0]
 
 
 @pytest.mark.lenient
-def test_a_listener_that_fails_at_the_start_or_the_end_changes_nothing(told: Told) -> None:
+def test_a_receiver_that_fails_at_the_start_or_the_end_changes_nothing(recorded: AgentEvents) -> None:
     def broken(event: object) -> None:
         raise ValueError
 
@@ -291,10 +297,10 @@ def test_a_listener_that_fails_at_the_start_or_the_end_changes_nothing(told: Tol
     ):
         raise KeyError
     assert current_scope.get() is None
-    assert [end.error for end in told[1]] == ["KeyError"]
+    assert [end.error for end in recorded.finished] == ["KeyError"]
 
 
-async def test_a_generator_that_the_loop_closes_elsewhere_ends_its_span(told: Told) -> None:
+async def test_a_generator_that_the_loop_closes_elsewhere_ends_its_span(recorded: AgentEvents) -> None:
     """The loop closes an abandoned generator in a task, and so a context, of its own."""
 
     async def stream() -> AsyncIterator[int]:
@@ -307,12 +313,12 @@ async def test_a_generator_that_the_loop_closes_elsewhere_ends_its_span(told: To
             break
 
     await asyncio.create_task(abandon())
-    await until(lambda: told[1])
-    assert [(end.status, end.error) for end in told[1]] == [("cancelled", "GeneratorExit")]
+    await until(lambda: recorded.finished)
+    assert [(end.status, end.error) for end in recorded.finished] == [("cancelled", "GeneratorExit")]
     assert current_scope.get() is None
 
 
-def test_generators_that_end_in_another_order_than_begun_leave_no_ended_span_behind(told: Told) -> None:
+def test_generators_that_end_in_another_order_than_they_began_leave_no_ended_span_behind(recorded: AgentEvents) -> None:
     def stream(name: str, items: int) -> Iterator[int]:
         with agent_run(agent_name=name):
             yield from range(items)
@@ -320,7 +326,7 @@ def test_generators_that_end_in_another_order_than_begun_leave_no_ended_span_beh
     pairs = zip(stream("long", 3), stream("short", 2), strict=False)
     assert len(list(pairs)) == 2
     del pairs
-    assert [end.agent_name for end in told[1]] == ["short", "long"]
+    assert [end.agent_name for end in recorded.finished] == ["short", "long"]
     assert current_scope.get() is None
     first, second = stream("first", 1), stream("second", 2)
     assert [next(first), next(second)] == [0, 0]
@@ -329,7 +335,7 @@ def test_generators_that_end_in_another_order_than_begun_leave_no_ended_span_beh
     assert current_scope.get() is None
 
 
-def test_leaving_a_span_cleans_up_what_leaked_inside(told: Told) -> None:
+def test_the_end_of_a_span_cleans_up_spans_left_open_inside(recorded: AgentEvents) -> None:
     def leaking() -> Generator[int, None, None]:
         with agent_run(agent_name="inner"):
             yield 1
@@ -340,17 +346,17 @@ def test_leaving_a_span_cleans_up_what_leaked_inside(told: Told) -> None:
     assert current_scope.get() is None
     leak.close()
     assert current_scope.get() is None
-    assert [end.agent_name for end in told[1]] == ["outer", "inner"]
+    assert [end.agent_name for end in recorded.finished] == ["outer", "inner"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun:
+class ReviewStarted:
     key: Key = ""
     name: Label = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class ReviewFinished:
     key: Key = ""
     name: Label = ""
     status: Status
@@ -359,7 +365,7 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndedNameless:
+class FinishedWithoutName:
     key: Key = ""
     status: Status
     duration: Seconds
@@ -367,7 +373,7 @@ class EndedNameless:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndedInWordsOfItsOwn:
+class FinishedWithOwnStatus:
     key: Key = ""
     name: Label = ""
     status: Literal["done", "undone"]
@@ -376,12 +382,12 @@ class EndedInWordsOfItsOwn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BegunKeyless:
+class StartedWithoutKey:
     name: Label = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BegunTwice:
+class StartedWithTwoKeys:
     key: Key = ""
     name: Key = ""
 
@@ -389,15 +395,25 @@ class BegunTwice:
 @pytest.mark.parametrize(
     ("begun", "ended", "status", "complaint"),
     [
-        (Begun, EndedNameless, None, "ended_nameless lacks name"),
-        (Begun, Begun, None, "begun lacks duration, error, status"),
-        (Begun, EndedInWordsOfItsOwn, None, "ended_in_words_of_its_own: status does not map cancelled, error, succ"),
-        (Begun, EndedInWordsOfItsOwn, {"success": "done", "error": "undone"}, "does not map cancelled, timeout"),
-        (BegunKeyless, Ended, None, "needs one Key field .* it has 0"),
-        (BegunTwice, Ended, None, "needs one Key field .* it has 2"),
+        (ReviewStarted, FinishedWithoutName, None, "finished_without_name lacks name"),
+        (ReviewStarted, ReviewStarted, None, "review_started lacks duration, error, status"),
+        (
+            ReviewStarted,
+            FinishedWithOwnStatus,
+            None,
+            "finished_with_own_status: status does not map cancelled, error",
+        ),
+        (
+            ReviewStarted,
+            FinishedWithOwnStatus,
+            {"success": "done", "error": "undone"},
+            "does not map cancelled, timeout",
+        ),
+        (StartedWithoutKey, ReviewFinished, None, "needs one Key field .* it has 0"),
+        (StartedWithTwoKeys, ReviewFinished, None, "needs one Key field .* it has 2"),
     ],
 )
-def test_events_that_make_no_pair_are_refused(begun: Any, ended: Any, status: Any, complaint: str) -> None:
+def test_events_that_do_not_pair_are_refused(begun: Any, ended: Any, status: Any, complaint: str) -> None:
     names = Namespace()
     started: Any = Signal(begun, names)
     with pytest.raises(TypeError, match=complaint):
@@ -406,7 +422,7 @@ def test_events_that_make_no_pair_are_refused(begun: Any, ended: Any, status: An
 
 def test_a_span_of_ones_own_takes_a_few_lines() -> None:
     names = Namespace()
-    begun, ended = Signal(Begun, names), Signal(EndedInWordsOfItsOwn, names)
+    begun, ended = Signal(ReviewStarted, names), Signal(FinishedWithOwnStatus, names)
     span = Span(begun, ended, {"success": "done", "error": "undone", "timeout": "undone", "cancelled": "undone"})
     with ended.captured() as ends, span(name="own"):
         pass
@@ -414,14 +430,14 @@ def test_a_span_of_ones_own_takes_a_few_lines() -> None:
 
 
 @contextmanager
-def told_failures() -> Iterator[None]:
-    """Tell one failure of our own making, as a span inside another context manager would."""
+def reporting_manager() -> Iterator[None]:
+    """Report a failure, as a span inside another context manager would."""
     report_failure("agent_finished", "note", TypeError())
     yield
 
 
 @pytest.mark.lenient
-def test_a_failure_can_be_told_from_anywhere() -> None:
-    with receiver_failed.captured() as failures, told_failures():
+def test_a_failure_can_be_reported_from_anywhere() -> None:
+    with receiver_failed.captured() as failures, reporting_manager():
         pass
     assert len(failures) == 1

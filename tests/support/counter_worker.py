@@ -1,6 +1,6 @@
-"""A worker that counts in a process of its own: ``python -m tests.support.counter_worker FOLDER WHAT``.
+"""A worker process that counts: ``python -m tests.support.counter_worker FOLDER SCENARIO``.
 
-It says on standard output what it has counted, a line each time, after it has counted it.
+After each thing that it has counted it prints a line on standard output.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from events import agent_run, llm_called, workflow_started
 from metrics import CATALOGUE, Workers, subscribe
 from metrics.multiprocess import archive
+from metrics.multiprocess.file_layout import SUFFIX
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
@@ -37,9 +38,18 @@ class LocalWorker:
         self.subscription = subscribe(ROWS, self.registry, namespace="sparklio", workers=self.workers)
 
     def read(self, name: str, **labels: str) -> float | None:
-        """Scrape, and give one sample by its name without the namespace."""
+        """Return one sample of a scrape by its name without the namespace."""
         self.workers.collect()
         return self.registry.get_sample_value(f"sparklio_{name}", labels)
+
+    def calls(self, model: str = "m") -> tuple[float, ...]:
+        """Return the number of calls of `count_call` that four samples of a scrape stand for."""
+        return (
+            (self.read("llm_tokens_total", model=model, token_type="prompt") or 0) / 2,
+            self.read("llm_tokens_total", model=model, token_type="completion") or 0,
+            self.read("llm_request_duration_seconds_count", model=model) or 0,
+            (self.read("llm_request_duration_seconds_sum", model=model) or 0) / 0.25,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -52,114 +62,120 @@ class LocalWorker:
 
 
 class WorkerProcess:
-    """One such process, of this module or of one that is begun alike."""
+    """A worker in a process of its own, started as ``python -m MODULE FOLDER SCENARIO ARGUMENTS``."""
 
-    def __init__(self, folder: Path, what: str, *more: object, module: str = "tests.support.counter_worker") -> None:
-        command = [sys.executable, "-m", module, str(folder), what, *map(str, more)]
+    def __init__(
+        self, folder: Path, scenario: str, *arguments: object, module: str = "tests.support.counter_worker"
+    ) -> None:
+        command = [sys.executable, "-m", module, str(folder), scenario, *map(str, arguments)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
-    def line(self) -> str:
-        """Wait for the next line that it says."""
+    def read_line(self) -> str:
+        """Return the next line that it prints, waiting for it."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
     def kill(self) -> list[str]:
-        """Kill it with -9 and give the lines that it still had said."""
+        """Kill it with SIGKILL and return the lines that it had printed and nobody had read."""
         self.process.kill()
         return self.wait()
 
     def wait(self) -> list[str]:
-        """Wait for its end and give the rest of what it said."""
+        """Wait for its end and return the lines that nobody had read."""
         assert self.process.stdout is not None
-        with self.process.stdout as said:
-            lines = said.read().split("\n")
+        with self.process.stdout as output:
+            lines = output.read().split("\n")
         self.process.wait(30)
         return [line for line in lines if line]
 
 
-def say(what: object) -> None:
-    """Say it at once: what is still in a buffer dies with the process."""
-    os.write(1, f"{what}\n".encode())
+def file_names(folder: Path) -> list[str]:
+    """Return the names of the workers' files and of the archive, sorted."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix == SUFFIX)
 
 
-def count(model: str = "m") -> None:
-    """Count one call of three tokens."""
+def print_line(content: object) -> None:
+    """Print a line without buffering: what is in a buffer is lost when the process is killed."""
+    os.write(1, f"{content}\n".encode())
+
+
+def count_call(model: str = "m") -> None:
+    """Emit one LLM call of three tokens."""
     llm_called.emit(model=model, status="success", duration=0.25, prompt_tokens=2, completion_tokens=1)
 
 
-def for_ever(_: Path) -> None:
-    """Count until killed; what was said was counted."""
+def count_forever(_: Path) -> None:
+    """Count calls until killed, and print how many were counted."""
     number = 0
     while True:
-        count()
+        count_call()
         number += 1
-        say(number)
+        print_line(number)
 
 
-def many_names(_: Path) -> None:
-    """Make series until killed."""
+def create_series(_: Path) -> None:
+    """Create series until killed, and print how many there are."""
     number = 0
     while True:
         workflow_started.emit(run_id=str(number), workflow_type=f"kind {number}")
         number += 1
-        say(number)
+        print_line(number)
 
 
-def working(_: Path) -> None:
-    """Have an agent at work until killed."""
+def run_agent(_: Path) -> None:
+    """Have an agent in flight until killed."""
     with agent_run(agent_name="copywriter", task="t"):
-        count()
-        say("working")
+        count_call()
+        print_line("working")
         signal.pause()
 
 
-def once(_: Path) -> None:
-    """Count once and leave."""
-    count()
-    say("done")
+def count_once(_: Path) -> None:
+    """Count one call and exit."""
+    count_call()
+    print_line("done")
 
 
-def forking(_: Path) -> None:
-    """Count once, and once more in a child process that is forked."""
-    count()
+def fork(_: Path) -> None:
+    """Count one call, one in a forked child process, and one after it."""
+    count_call()
     if not os.fork():
-        count()
+        count_call()
         os._exit(0)
     os.wait()
-    count()
-    say("done")
+    count_call()
+    print_line("done")
 
 
-def fold_and_die(folder: Path) -> None:
-    """Be killed at so many steps into taking the dead workers into the archive."""
-    steps = int(sys.argv[3])
+def die_while_archiving(folder: Path) -> None:
+    """Archive the dead workers, and be killed before a given operation on the file system."""
+    remaining = int(sys.argv[3])
 
-    def mortal(step: Callable[..., Any]) -> Callable[..., Any]:
-        def take(*args: Any, **options: Any) -> Any:
-            nonlocal steps
-            if steps == 0:
+    def mortal(operation: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            nonlocal remaining
+            if remaining == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            steps -= 1
-            return step(*args, **options)
+            remaining -= 1
+            return operation(*args, **options)
 
-        return take
+        return call
 
     for name in ("open", "replace", "unlink"):
         setattr(Path, name, mortal(getattr(Path, name)))
-    archive.archive_dead(folder, say)
-    say("survived")
+    archive.archive_dead(folder, print_line)
+    print_line("survived")
 
 
 def main() -> None:
-    """Do what the command line says."""
-    folder, what = Path(sys.argv[1]), sys.argv[2]
-    if what == "fold_and_die":
-        fold_and_die(folder)
+    """Run the scenario that the command line names."""
+    folder, scenario = Path(sys.argv[1]), sys.argv[2]
+    if scenario == "die_while_archiving":
+        die_while_archiving(folder)
         return
+    scenarios = {each.__name__: each for each in (count_forever, create_series, run_agent, count_once, fork)}
     with LocalWorker(folder):
-        {"for_ever": for_ever, "many_names": many_names, "working": working, "once": once, "forking": forking}[what](
-            folder
-        )
+        scenarios[scenario](folder)
 
 
 if __name__ == "__main__":

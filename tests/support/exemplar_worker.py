@@ -1,4 +1,4 @@
-"""A worker that gives exemplars, here or in a process of its own: ``python -m tests.support.exemplar_worker``."""
+"""A worker that stores exemplars, in this process or its own: ``python -m tests.support.exemplar_worker``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from prometheus_client.samples import Exemplar
 
 from metrics.fastpath import children
 from metrics.multiprocess import Workers
-from tests.support.counter_worker import say
+from tests.support.counter_worker import print_line
 
-FIRST, SECOND, QUICK, SLOW = NUMBERS = (
+Sample = tuple[str, str]
+"""The name of a sample and the value of its only label."""
+
+FIRST, SECOND, QUICK, SLOW = SAMPLES = (
     ("calls_total", "a"), ("calls_total", "b"), ("took_bucket", "0.5"), ("took_bucket", "+Inf"),
 )  # fmt: skip
-"""The numbers that have exemplars, by their sample's name and its label's value."""
+"""The samples that have exemplars."""
 
 
 class ExemplarWorker:
-    """A worker with two families, and a registry that shows them."""
+    """A worker with a counter and a histogram, and a registry that shows their totals."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.workers = Workers(folder, **options)
@@ -32,31 +35,31 @@ class ExemplarWorker:
         self.calls, calls = self.workers.create_instruments(Counter, "calls", "c", ["who"], "total")
         self.took, took = self.workers.create_instruments(Histogram, "took", "t", [], "total", buckets=(0.5, 1))
         self.workers.attach(self.registry)
-        for shown in (calls, took):
-            self.registry.register(shown)
+        for total in (calls, took):
+            self.registry.register(total)
 
     @property
     def file(self) -> Path:
-        """Where this worker's numbers stand."""
+        """This worker's file."""
         return self.workers._file.path
 
-    def give(self, trace: str, number: tuple[str, str] = FIRST) -> None:
-        """Count once, with an exemplar, as applications do."""
-        name, value = number
+    def observe(self, trace_id: str, sample: Sample = FIRST) -> None:
+        """Increment or observe once, with an exemplar, as applications do."""
+        name, label = sample
         if name == "calls_total":
-            self.calls.labels(value).inc(1, {"trace_id": trace})
+            self.calls.labels(label).inc(1, {"trace_id": trace_id})
         else:
-            self.took.observe(min(float(value), 2.0), {"trace_id": trace})
+            self.took.observe(min(float(label), 2.0), {"trace_id": trace_id})
 
-    def number(self, number: tuple[str, str]) -> Any:
-        """Reach what an exemplar is given to."""
-        name, value = number
+    def value(self, sample: Sample) -> Any:
+        """Return the value object of a sample, which has its exemplar."""
+        name, label = sample
         if name == "calls_total":
-            return children.values_of(self.calls.labels(value))[0]
-        return children.values_of(self.took)[1:][("0.5", "1.0", "+Inf").index(value)]
+            return children.values_of(self.calls.labels(label))[0]
+        return children.values_of(self.took)[1:][("0.5", "1.0", "+Inf").index(label)]
 
-    def shown(self) -> dict[tuple[str, ...], Exemplar]:
-        """Scrape, and give the exemplars."""
+    def exemplars(self) -> dict[tuple[str, ...], Exemplar]:
+        """Return the exemplars of a scrape, by sample."""
         return {
             (sample.name, *sample.labels.values()): sample.exemplar
             for family in self.registry.collect()
@@ -64,9 +67,9 @@ class ExemplarWorker:
             if sample.exemplar
         }
 
-    def traces(self) -> dict[tuple[str, ...], str]:
-        """Scrape, and give what the exemplars say."""
-        return {number: exemplar.labels["trace_id"] for number, exemplar in self.shown().items()}
+    def trace_ids(self) -> dict[tuple[str, ...], str]:
+        """Return the trace ids in the exemplars of a scrape, by sample."""
+        return {sample: exemplar.labels["trace_id"] for sample, exemplar in self.exemplars().items()}
 
     def __enter__(self) -> Self:
         return self
@@ -77,50 +80,50 @@ class ExemplarWorker:
         self.workers.close()
 
 
-def once(giver: ExemplarWorker) -> None:
-    """Give each number one, under the name on the command line."""
-    for number in NUMBERS:
-        giver.give(sys.argv[3], number)
-    say("done")
+def observe_once(worker: ExemplarWorker) -> None:
+    """Store an exemplar of each sample, with the trace id on the command line."""
+    for sample in SAMPLES:
+        worker.observe(sys.argv[3], sample)
+    print_line("done")
 
 
-def for_ever(giver: ExemplarWorker) -> None:
-    """Give them until killed, and say the time of each."""
-    for each in count():
-        giver.give(f"{os.getpid()} {each}")
-        say(giver.number(FIRST).get_exemplar().timestamp)
+def observe_forever(worker: ExemplarWorker) -> None:
+    """Store exemplars until killed, and print the time of each."""
+    for number in count():
+        worker.observe(f"{os.getpid()} {number}")
+        print_line(worker.value(FIRST).get_exemplar().timestamp)
 
 
-def forking(giver: ExemplarWorker) -> None:
-    """Give one, say what a forked process has of it, and let that give one too."""
-    giver.give("parent's", FIRST)
-    giver.give("parent's", SECOND)
+def fork(worker: ExemplarWorker) -> None:
+    """Store two exemplars; print those that a forked process has of its own, and store one in it."""
+    worker.observe("parent's", FIRST)
+    worker.observe("parent's", SECOND)
     if not os.fork():
-        say([giver.number(number).get_exemplar() for number in NUMBERS])
-        giver.give("child's", SECOND)
+        print_line([worker.value(sample).get_exemplar() for sample in SAMPLES])
+        worker.observe("child's", SECOND)
         os._exit(0)
     os.wait()
-    say(sorted(giver.traces().values()))
+    print_line(sorted(worker.trace_ids().values()))
 
 
-def on_a_full_disk(giver: ExemplarWorker) -> None:
-    """Give one for which there is half the room, go on counting, and give one when there is room again."""
-    giver.calls.labels("a").inc()
-    giver.calls.labels("b").inc()
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (giver.file.stat().st_size + 300, most))
-    giver.give("no room")
-    say(giver.traces())
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    giver.took.observe(0.3)
-    giver.give("room again", SECOND)
-    say(giver.traces()[SECOND])
+def fill_the_disk(worker: ExemplarWorker) -> None:
+    """Store an exemplar for which there is too little space, count on, and store one when there is space again."""
+    worker.calls.labels("a").inc()
+    worker.calls.labels("b").inc()
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (worker.file.stat().st_size + 300, hard_limit))
+    worker.observe("no room")
+    print_line(worker.trace_ids())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard_limit, hard_limit))
+    worker.took.observe(0.3)
+    worker.observe("room again", SECOND)
+    print_line(worker.trace_ids()[SECOND])
 
 
 def main() -> None:
-    """Do what the command line says, and leave no better than killed."""
-    ways = {"once": once, "for_ever": for_ever, "forking": forking, "on_a_full_disk": on_a_full_disk}
-    ways[sys.argv[2]](ExemplarWorker(Path(sys.argv[1])))
+    """Run the scenario that the command line names, and exit as abruptly as if killed."""
+    scenarios = {each.__name__: each for each in (observe_once, observe_forever, fork, fill_the_disk)}
+    scenarios[sys.argv[2]](ExemplarWorker(Path(sys.argv[1])))
     os._exit(0)
 
 

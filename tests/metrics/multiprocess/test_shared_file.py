@@ -1,0 +1,52 @@
+"""A worker's own file: new series, a fork, the end of the file, and after it is closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import Counter, generate_latest
+
+from events import workflow_started
+from metrics import render
+from metrics.multiprocess import Workers
+from tests.support.counter_worker import LocalWorker, WorkerProcess
+
+
+def test_a_new_series_of_a_killed_worker_is_complete_or_absent(folder: Path, here: LocalWorker) -> None:
+    worker = WorkerProcess(folder, "create_series")
+    for _ in range(3):
+        last = worker.read_line()
+    lines = worker.kill()
+    printed = int(lines[-1] if lines else last)
+    here.workers.collect()
+    values = [
+        sample.value
+        for family in here.registry.collect()
+        for sample in family.samples
+        if sample.name == "sparklio_workflows_started_total"
+    ]
+    assert printed <= sum(values) <= printed + 1
+
+
+def test_closed_workers_write_nowhere(folder: Path, tmp_path: Path) -> None:
+    """Not for a new series either: the number of its descriptor is reused for the next file that is opened."""
+    closed = Workers(folder)
+    counter, _ = closed.create_instruments(Counter, "calls", "c", ["who"], "total")
+    closed.close()
+    with (tmp_path / "another").open("wb"):
+        counter.labels("a").inc()
+    assert (tmp_path / "another").read_bytes() == b""
+
+
+def test_a_forked_process_counts_in_a_file_of_its_own(folder: Path, here: LocalWorker) -> None:
+    assert WorkerProcess(folder, "fork").wait() == ["done"]
+    assert set(here.calls()) == {3.0}
+
+
+def test_a_worker_whose_file_is_full_counts_for_itself(folder: Path, faults: list[str]) -> None:
+    """Nothing fails, the values in the file stay right, and the fault is emitted once."""
+    with LocalWorker(folder, capacity=40) as small:
+        for number in range(40):
+            workflow_started.emit(run_id=str(number), workflow_type=f"kind {number % 8}")
+        assert render(small.registry) == generate_latest(small.registry)
+        assert faults == ["full"]

@@ -1,4 +1,4 @@
-"""What a scraper gets for the headers that it sends: `scrape`, for whatever server answers it."""
+"""`scrape`: the response to one scrape, by its headers, for any server that has to answer it."""
 
 from __future__ import annotations
 

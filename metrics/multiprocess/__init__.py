@@ -1,16 +1,18 @@
-"""Several processes, one truth: whichever worker answers a scrape shows the sums of all.
+"""Metrics of several worker processes: whichever answers a scrape shows the totals of all.
 
->>> workers = Workers(Path("/run/studio"))  # doctest: +SKIP
->>> subscription = subscribe(CATALOGUE, registry, workers=workers)  # doctest: +SKIP
+Create `Workers` for a common folder and hand them to the subscription::
 
-Each worker has a file in a common folder: an array of doubles, which it alone writes, and what each of them is, as
-`layout` says. `making` makes it; `page` writes it, with the `exemplars` of its numbers; `reading`, `adding` and `sums`
-add all of them up before a registry is written; `archive` keeps the sums of workers that are gone; `published` does the
-same for what a process tells of itself; `group` is all of this as one worker sees it.
+    workers = Workers(Path("/run/studio"))
+    subscription = subscribe(CATALOGUE, registry, namespace="studio", workers=workers)
+
+Each worker has a file in the folder: an array of doubles, which it alone writes, and text that says what each of them
+is (`file_layout`). `file_creation` creates it, `shared_file` and `shared_values` write it, with the `exemplars` of its
+values; `file_reader`, `merge` and `aggregate` compute the totals before a registry is rendered; `archive` holds the
+totals of workers that are gone; `process_collectors` does the same for ``process_*`` and ``python_gc_*``; `workers` is
+all of this as one worker sees it.
 """
 
-from metrics.fastpath.children import values_are_replaceable as is_supported
-
+from ..fastpath.children import values_are_replaceable as is_supported
 from .file_layout import AggregationMode
 from .process_collectors import register_process_collector
 from .workers import Workers

@@ -1,4 +1,4 @@
-"""What the registry shows: instruments set to the sums of all workers' files."""
+"""Aggregation over all workers: the registry's instruments are set to the totals of their files."""
 
 from __future__ import annotations
 
@@ -11,116 +11,122 @@ from typing import Any
 from prometheus_client import Gauge
 
 from events.pipeline import WorkerFileFault
-from metrics.fastpath import children
 
+from ..fastpath import children
 from . import archive
 from .file_layout import ARCHIVE, CorruptFile, FamilySchema, parse_label_values
-from .file_reader import Reader, files_in
+from .file_reader import Reader, worker_files
 from .merge import Merger, SeriesIndex
 from .shared_file import SharedFile
 
-_ATTEMPTS = 10  # reading begins again when workers were folded meanwhile
+_MAX_ATTEMPTS = 10  # to read a consistent state while other processes archive dead workers
 
 
 class Aggregator:
-    """Adds the files of a folder up and puts the sums into the instruments that are shown."""
+    """Merges the files of a folder and sets instruments to the totals.
 
-    def __init__(self, folder: Path, page: SharedFile, faulty: Callable[[WorkerFileFault], object]) -> None:
+    Args:
+        folder: Where the workers' files are.
+        own_file: The file of this process.
+        on_fault: Called with a fault of a file, once a file and fault.
+    """
+
+    def __init__(self, folder: Path, own_file: SharedFile, on_fault: Callable[[WorkerFileFault], object]) -> None:
         self._folder = folder
-        self._file = page
-        self._faulty = faulty
+        self._own_file = own_file
+        self._on_fault = on_fault
         self._lock = Lock()
-        self._shown: dict[str, Any] = {}  # by the digest of their shape
-        self._told: set[tuple[object, WorkerFileFault]] = set()
-        self._was: list[float] = []
-        self._begin_again()
+        self._instruments: dict[str, Any] = {}  # by the digest of their schema
+        self._reported: set[tuple[object, WorkerFileFault]] = set()
+        self._last_totals: list[float] = []
+        self._reset()
 
-    def show(self, shape: FamilySchema, instrument: Any) -> None:
-        """Put the sums of a family into an instrument from now on."""
+    def add_instrument(self, schema: FamilySchema, instrument: Any) -> None:
+        """Set this instrument to the totals of a family from now on."""
         with self._lock:
-            self._shown[shape.digest] = instrument
+            self._instruments[schema.digest] = instrument
             self.close()
-            self._begin_again()
+            self._reset()
 
     def refresh(self) -> None:
-        """Read all files and set what is shown."""
+        """Read all files and set the instruments."""
         with self._lock:
-            live, gone = self._look()
-            if gone:
-                archive.archive_dead(self._folder, self._faulty)
-                live, gone = self._look()
-            for _ in range(_ATTEMPTS):
-                if self._stamp() == self._stamped:
+            live, dead = self._scan()
+            if dead:
+                archive.archive_dead(self._folder, self._on_fault)
+                live, dead = self._scan()
+            for _ in range(_MAX_ATTEMPTS):
+                if self._archive_version() == self._read_version:
                     break
-                live, gone = self._look()  # somebody folded workers between our looks at the archive and at them
-            readers = [*([self._archive] if self._archive is not None else []), *live, *gone]
-            added = self._adder.add(readers)
-            totals = added.totals
-            self._show_gauges(added.gauges)
-            self._was += [nan] * (len(self._targets) - len(self._was))
-            for place, (value, was) in enumerate(zip(totals, self._was, strict=True)):
-                if value != was:
-                    self._targets[place].set(value)
-            self._was = totals
-            exemplars = self._adder.exemplars(readers, lambda path: self._tell(path, "torn"))
-            for place, exemplar in exemplars.items():
-                self._targets[place].set_exemplar(exemplar)
+                live, dead = self._scan()  # another process archived workers after we read the archive
+            readers = [*([self._archive] if self._archive is not None else []), *live, *dead]
+            merged = self._merger.merge(readers)
+            totals = merged.totals
+            self._show_gauges(merged.gauges)
+            self._last_totals += [nan] * (len(self._targets) - len(self._last_totals))
+            for index, (value, last) in enumerate(zip(totals, self._last_totals, strict=True)):
+                if value != last:
+                    self._targets[index].set(value)
+            self._last_totals = totals
+            exemplars = self._merger.exemplars(readers, lambda path: self._report(path, "torn"))
+            for index, exemplar in exemplars.items():
+                self._targets[index].set_exemplar(exemplar)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for reader in (*self._readers.values(), *([self._archive] if self._archive is not None else [])):
             reader.close()
 
-    def _begin_again(self) -> None:
+    def _reset(self) -> None:
         self._readers: dict[Path, Reader] = {}
         self._archive: Reader | None = None
-        self._stamped: object = None
-        self._places = SeriesIndex(self._admit)
-        self._adder = Merger(self._places)
-        self._scrap = children.values_of(Gauge("scrap", "Nobody sees it.", registry=None))[0]
-        self._targets: list[Any] = [self._scrap]
-        self._was = [nan]  # unequal to everything: what is new is set
-        self._gauges: dict[bytes, bool] = {}  # those that vanish with their worker, and whether they are shown
-        self._open(self._file.path)  # now, since somebody may take it away: for this process it is there all the same
+        self._read_version: object = None  # of the archive, when it was read
+        self._series = SeriesIndex(self._admit)
+        self._merger = Merger(self._series)
+        self._hidden = children.values_of(Gauge("hidden", "Never shown.", registry=None))[0]
+        self._targets: list[Any] = [self._hidden]  # by the index in the totals
+        self._last_totals = [nan]  # unequal to everything, so that a new value is set
+        self._gauges: dict[bytes, bool] = {}  # series that vanish with their worker, and whether they are shown
+        self._open(self._own_file.path)  # now: should somebody delete it, this process can still read it
 
-    def _look(self) -> tuple[list[Reader], list[Reader]]:
-        """Read the archive, then what is new in the workers' files: of those that live, and of those that are gone."""
+    def _scan(self) -> tuple[list[Reader], list[Reader]]:
+        """Read the archive, then what is new in the workers' files; return those of live and of dead workers."""
         self._read_archive()
-        folded = self._archive.folded if self._archive is not None else frozenset()
-        paths = {path for path in files_in(self._folder) if path.stem not in folded} | {self._file.path}
+        archived = self._archive.archived if self._archive is not None else frozenset()
+        paths = {path for path in worker_files(self._folder) if path.stem not in archived} | {self._own_file.path}
         for path in self._readers.keys() - paths:
             self._drop(path)
-        live, gone = [], []
+        live, dead = [], []
         for path in sorted(paths):
             reader = self._readers.get(path) or self._open(path)
             if reader is None:
                 continue
-            if path == self._file.path or reader.is_alive():
+            if path == self._own_file.path or reader.is_alive():
                 live.append(reader)
             else:
-                gone.append(reader)
-                self._adder.forget(reader)
+                dead.append(reader)
+                self._merger.drop(reader)
             try:
-                new = reader.read_on()
+                new = reader.read_new()
             except CorruptFile as error:
-                self._tell(path, error.fault)
+                self._report(path, error.fault)
                 new = reader.new
-            self._adder.know(reader, reader.series if reader in gone else new, lives=reader not in gone)
-        return live, gone
+            self._merger.index(reader, reader.series if reader in dead else new, alive=reader not in dead)
+        return live, dead
 
     def _read_archive(self) -> None:
-        stamp = self._stamp()
-        if stamp == self._stamped:
+        version = self._archive_version()
+        if version == self._read_version:
             return
         if self._archive is not None:
-            self._adder.forget(self._archive)
+            self._merger.drop(self._archive)
             self._archive.close()
-        self._archive = archive.open_archive(self._folder, lambda fault: self._tell(ARCHIVE, fault))
-        self._stamped = stamp
+        self._archive = archive.open_archive(self._folder, lambda fault: self._report(ARCHIVE, fault))
+        self._read_version = version
         if self._archive is not None:
-            self._adder.know(self._archive, self._archive.series, lives=False)
+            self._merger.index(self._archive, self._archive.series, alive=False)
 
-    def _stamp(self) -> object:
+    def _archive_version(self) -> object:
         try:
             state = (self._folder / ARCHIVE).stat()
         except FileNotFoundError:
@@ -132,49 +138,50 @@ class Aggregator:
             self._readers[path] = Reader(path)
         except CorruptFile as error:
             if archive.writer_is_alive(path):
-                self._tell(path, error.fault)  # one whose process is gone is told by who removes it
+                self._report(path, error.fault)  # of a dead worker, the process that removes the file reports it
             else:
-                archive.archive_dead(self._folder, self._faulty)
+                archive.archive_dead(self._folder, self._on_fault)
         except OSError:
-            return None  # folded this moment
+            return None  # another process has archived it just now
         return self._readers.get(path)
 
     def _drop(self, path: Path) -> None:
         reader = self._readers.pop(path)
-        self._adder.forget(reader)
+        self._merger.drop(reader)
         reader.close()
 
-    def _admit(self, shape: FamilySchema, line: bytes) -> bool:
-        instrument = self._shown.get(shape.digest)
-        if instrument is None:  # another version's, or one that this worker does not count
-            self._tell(shape, "unknown")
+    def _admit(self, schema: FamilySchema, line: bytes) -> bool:
+        """Return whether a new series has an instrument here, whose values become the targets of its totals."""
+        instrument = self._instruments.get(schema.digest)
+        if instrument is None:  # of a worker of another version, or of a metric that this worker does not have
+            self._report(schema, "unknown")
             return False
         self._targets += children.values_of(_child(instrument, line))
-        if shape.kind == "gauge" and shape.labels:
+        if schema.kind == "gauge" and schema.labels:
             self._gauges[line] = True
         return True
 
-    def _show_gauges(self, there: set[int]) -> None:
-        """Take away the gauges that no worker has, and bring back those that one has again."""
+    def _show_gauges(self, present: set[int]) -> None:
+        """Remove the gauges that no worker has any more, and restore those that a worker has again."""
         for line, shown in self._gauges.items():
-            place = self._places.first[line]
-            if (place in there) is shown:
+            index = self._series.first[line]
+            if (index in present) is shown:
                 continue
-            instrument = self._shown[self._places.shapes[line].digest]
+            instrument = self._instruments[self._series.schemas[line].digest]
             if shown:
                 instrument.remove(*parse_label_values(line))
-                self._targets[place] = self._scrap
+                self._targets[index] = self._hidden
             else:
-                [self._targets[place]] = children.values_of(_child(instrument, line))
-                self._was[place] = nan
+                [self._targets[index]] = children.values_of(_child(instrument, line))
+                self._last_totals[index] = nan
             self._gauges[line] = not shown
 
-    def _tell(self, about: object, fault: WorkerFileFault) -> None:
-        if (about, fault) not in self._told:
-            self._told.add((about, fault))
-            self._faulty(fault)
+    def _report(self, subject: object, fault: WorkerFileFault) -> None:
+        if (subject, fault) not in self._reported:
+            self._reported.add((subject, fault))
+            self._on_fault(fault)
 
 
 def _child(instrument: Any, line: bytes) -> Any:
-    values = parse_label_values(line)
-    return instrument.labels(*values) if values else instrument
+    label_values = parse_label_values(line)
+    return instrument.labels(*label_values) if label_values else instrument

@@ -1,7 +1,8 @@
-"""What is kept of workers that are gone: one file with the sums of all of them.
+"""The archive: one file with the sums of all workers that are gone, whose own files are then removed.
 
-It names those that it holds, so a crash in the middle neither loses nor doubles: before the new archive takes the old
-one's name nothing has happened, and after it the files that it names count no more, wherever they still lie about.
+It names the workers that are in it, so a crash during archiving neither loses nor doubles anything: until the new
+archive replaces the old one nothing has changed, and from then on the files of the workers that it names are ignored,
+wherever they still lie.
 """
 
 from __future__ import annotations
@@ -20,151 +21,159 @@ from events.pipeline import WorkerFileFault
 
 from .exemplars import encode_record
 from .file_layout import ARCHIVE, ARCHIVED_MODES, MAX_CELLS, SUFFIX, CorruptFile, FamilySchema, file_header
-from .file_reader import Reader, files_in
+from .file_reader import Reader, worker_files
 from .merge import Merged, Merger, SeriesIndex, exact_sum
 
 log = logging.getLogger("metrics")
 
-LOCK = "folding.lock"
-CORRECTION_LAYERS = 3  # of 53 bits each: with them the sum of all amounts is kept as it is, not rounded
+LOCK_FILE = "folding.lock"
+CORRECTION_LAYERS = 3
+"""Arrays of doubles in the archive: the sums, and the rest that each layer before rounded away.
+
+With 3 of 53 bits each the sum of all amounts is stored exactly.
+"""
+
+OnFault = Callable[[WorkerFileFault], object]
 
 
-def open_archive(folder: Path, faulty: Callable[[WorkerFileFault], object]) -> Reader | None:
-    """Open the archive, if there is one; it is read at once, since it does not change."""
+def open_archive(folder: Path, on_fault: OnFault) -> Reader | None:
+    """Return the archive, read as a whole since it does not change; None if there is none or it is corrupt."""
     try:
         archive = Reader(folder / ARCHIVE, CORRECTION_LAYERS)
     except FileNotFoundError:
         return None
     except CorruptFile as error:
-        faulty(error.fault)
+        on_fault(error.fault)
         return None
     with suppress(CorruptFile):
-        archive.read_on()
+        archive.read_new()
         if archive.used == archive.cells:
             return archive
     archive.close()
-    faulty("torn")
+    on_fault("torn")
     return None
 
 
-def archive_dead(folder: Path, faulty: Callable[[WorkerFileFault], object]) -> None:
-    """Take the workers that are gone into the archive and remove their files; nothing while another process does."""
+def archive_dead(folder: Path, on_fault: OnFault) -> None:
+    """Add the workers that are gone to the archive and remove their files, unless another process is doing so.
+
+    Args:
+        folder: Where the workers' files are.
+        on_fault: Called with each fault of a file.
+    """
     descriptor = -1
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _fold(folder, faulty)
+        _archive_dead(folder, on_fault)
     except BlockingIOError:
         return
-    except OSError as error:  # the folder is gone, or its disk is full: their files go on being read one by one
+    except OSError as error:  # the folder is gone, or its disk is full: the files are still read one by one
         log.warning("workers that are gone cannot be archived in %s: %s", folder, error.strerror)
     finally:
         if descriptor >= 0:
             os.close(descriptor)
 
 
-def _fold(folder: Path, faulty: Callable[[WorkerFileFault], object]) -> None:
-    archive = open_archive(folder, faulty)
-    folded = archive.folded if archive is not None else frozenset()
-    gone: list[Reader] = []
+def _archive_dead(folder: Path, on_fault: OnFault) -> None:
+    archive = open_archive(folder, on_fault)
+    archived = archive.archived if archive is not None else frozenset()
+    dead: list[Reader] = []
     useless: list[Path] = []
-    held: list[str] = []
+    still_named: list[str] = []
     try:
-        for path in files_in(folder):
+        for path in worker_files(folder):
             try:
                 reader = Reader(path)
             except CorruptFile as error:
                 if not writer_is_alive(path):
                     useless.append(path)
-                    faulty(error.fault)
+                    on_fault(error.fault)
                 continue
             except OSError:
                 continue
             if reader.is_alive():
                 reader.close()
-            elif path.stem in folded:  # a crash came between the new archive and this
+            elif path.stem in archived:  # there was a crash between writing the archive and removing this file
                 useless.append(path)
-                held.append(path.stem)
+                still_named.append(path.stem)
                 reader.close()
             else:
-                gone.append(reader)
-        if gone:
-            _write(folder, archive, gone, [*held, *(reader.path.stem for reader in gone)], faulty)
-        for path in (*useless, *(reader.path for reader in gone)):
+                dead.append(reader)
+        if dead:
+            names = [*still_named, *(reader.path.stem for reader in dead)]
+            _write_archive(folder, archive, dead, names, on_fault)
+        for path in (*useless, *(reader.path for reader in dead)):
             with suppress(FileNotFoundError):
                 path.unlink()
     finally:
-        for reader in (*gone, *([archive] if archive is not None else [])):
+        for reader in (*dead, *([archive] if archive is not None else [])):
             reader.close()
 
 
-def _write(
-    folder: Path,
-    archive: Reader | None,
-    gone: list[Reader],
-    held: list[str],
-    faulty: Callable[[WorkerFileFault], object],
+def _write_archive(
+    folder: Path, archive: Reader | None, dead: list[Reader], names: list[str], on_fault: OnFault
 ) -> None:
     full = False
 
-    def admit(shape: FamilySchema, _: bytes) -> bool:
+    def admit(schema: FamilySchema, _: bytes) -> bool:
         nonlocal full
-        if shape.mode not in ARCHIVED_MODES:
+        if schema.mode not in ARCHIVED_MODES:
             return False
-        room = places.size + shape.numbers <= MAX_CELLS  # bounds of labels hold for each worker by itself
-        full = full or not room
-        return room
+        fits = series.size + schema.value_count <= MAX_CELLS  # label limits hold for each worker by itself
+        full = full or not fits
+        return fits
 
-    places = SeriesIndex(admit)
-    adder = Merger(places)
+    series = SeriesIndex(admit)
+    merger = Merger(series)
     if archive is not None:
-        adder.know(archive, archive.series, lives=False)
-    for reader in gone:
+        merger.index(archive, archive.series, alive=False)
+    for reader in dead:
         try:
-            reader.read_on()
-        except CorruptFile as error:  # as far as it goes
-            faulty(error.fault)
-        adder.know(reader, reader.series, lives=False)
-    readers = [*([archive] if archive is not None else []), *gone]
-    added = adder.add(readers)
-    exemplars = adder.exemplars(readers, lambda _: faulty("torn"))
+            reader.read_new()
+        except CorruptFile as error:  # the series before the broken line are archived
+            on_fault(error.fault)
+        merger.index(reader, reader.series, alive=False)
+    readers = [*([archive] if archive is not None else []), *dead]
+    merged = merger.merge(readers)
+    exemplars = merger.exemplars(readers, lambda _: on_fault("torn"))
     if full:
-        faulty("full")
-    kept = [(line, shape) for line, shape in places.shapes.items() if places.first[line]]
-    cells = array("d", chain.from_iterable(layer[1:] for layer in correction_layers(added)))
+        on_fault("full")
+    admitted = [(line, schema) for line, schema in series.schemas.items() if series.first[line]]
+    cells = array("d", chain.from_iterable(layer[1:] for layer in correction_layers(merged)))
     unfinished = folder / f"{ARCHIVE.removesuffix(SUFFIX)}.new"
     with unfinished.open("wb") as file:
         file.write(file_header("gone", len(cells)))
         file.write(cells.tobytes())
-        file.write(json.dumps({"folded": held}).encode() + b"\n")
-        file.writelines(series_text(kept))
-        file.writelines(filter(None, (encode_record(place - 1, exemplar) for place, exemplar in exemplars.items())))
+        file.write(json.dumps({"folded": names}).encode() + b"\n")
+        file.writelines(series_text(admitted))
+        file.writelines(filter(None, (encode_record(index - 1, exemplar) for index, exemplar in exemplars.items())))
     unfinished.replace(folder / ARCHIVE)
 
 
-def correction_layers(added: Merged) -> list[list[float]]:
-    """Give the totals, and what they rounded away, and what that rounded away."""
-    layers = [added.totals, *([0.0] * len(added.totals) for _ in range(CORRECTION_LAYERS - 1))]
-    for place, parts in added.parts.items():
+def correction_layers(merged: Merged) -> list[list[float]]:
+    """Return the totals, then what rounding them lost, then what rounding that lost."""
+    layers = [merged.totals, *([0.0] * len(merged.totals) for _ in range(CORRECTION_LAYERS - 1))]
+    for index, parts in merged.parts.items():
         rest = list(parts)
         for layer in layers:
-            layer[place] = exact_sum(rest)
-            rest.append(-layer[place])
+            layer[index] = exact_sum(rest)
+            rest.append(-layer[index])
     return layers
 
 
 def series_text(series: Iterable[tuple[bytes, FamilySchema]]) -> Iterator[bytes]:
-    """Describe series in their order, each family before its first."""
-    known: set[FamilySchema] = set()
-    for line, shape in series:
-        if shape not in known:
-            known.add(shape)
-            yield shape.line
+    """Yield the lines of series in their order, each family's line before its first series."""
+    described: set[FamilySchema] = set()
+    for line, schema in series:
+        if schema not in described:
+            described.add(schema)
+            yield schema.line
         yield line
 
 
 def writer_is_alive(path: Path) -> bool:
-    """Tell whether the process that made a file lives, whatever is in the file."""
+    """Return whether the process that created a file lives, whatever the file holds."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,7 +1,8 @@
-"""Exemplars in a worker's file: of each number that ever had one, its newest, in a record that is overwritten in place.
+"""Exemplars in a worker's file: the newest of each value that ever had one, in a record that is overwritten in place.
 
-A record is as long as the longest that OpenMetrics allows, so a file grows with the numbers and not with the exemplars.
-It begins with a checksum: what is read while it is written does not fit it, and neither does rubbish.
+A record is as long as the longest exemplar that OpenMetrics allows, so a file grows with the number of values and not
+with the number of exemplars. It begins with a checksum, which a record read while it is written does not match, nor
+does rubbish.
 """
 
 from __future__ import annotations
@@ -9,102 +10,116 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import sleep
 from typing import Any
 from zlib import crc32
 
 from prometheus_client.samples import Exemplar
 
-from metrics.fastpath.lock import LOCK
-
+from ..fastpath.lock import LOCK
 from .file_layout import RECORD_MARK, RECORD_SIZE
 
-_SUM = len(b"%08x" % 0)
-_BODY = RECORD_SIZE - len(RECORD_MARK) - _SUM
-_PATIENCE = 10  # milliseconds that a reading waits for writers that were stopped in the middle of a record
+_CHECKSUM_SIZE = len(b"%08x" % 0)
+_BODY_SIZE = RECORD_SIZE - len(RECORD_MARK) - _CHECKSUM_SIZE
+_MAX_RETRIES = 10  # a millisecond apart: for writers that were interrupted in the middle of a record
 
-_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class ExemplarStore:
-    """The exemplars of a process's numbers: each number's newest, by its time.
+    """The exemplars of this process's values: of each value the newest, by its timestamp.
 
-    ``write`` puts a record in its place, or at the end of the file where it has none yet, and gives the place; none if
-    there is no room. ``cells`` are the doubles of that file: numbers elsewhere are nobody else's, and have no exemplar.
+    Args:
+        cells: The cells of the process's file. A value in other cells is read by nobody else and has no exemplar.
+        write: Writes a record at an offset of the file, or at its end if that is None, and returns the offset; None if
+            there is no space.
     """
 
     def __init__(self, cells: Any, write: Callable[[bytes, int | None], int | None]) -> None:
         self._cells = cells
         self._write = write
-        self._kept: dict[int, tuple[Exemplar, int | None]] = {}
+        self._newest: dict[int, tuple[Exemplar, int | None]] = {}  # by cell: the exemplar, and its record's offset
 
-    def keep(self, cells: Any, at: int, exemplar: Exemplar) -> None:
-        """Keep an exemplar of the number at a place, unless there is a newer one."""
-        written = encode_record(at, exemplar)
-        if cells is not self._cells or written is None:
+    def put(self, cells: Any, cell: int, exemplar: Exemplar) -> None:
+        """Store and write the exemplar of the value in a cell, unless there is a newer one."""
+        record = encode_record(cell, exemplar)
+        if cells is not self._cells or record is None:
             return
-        with LOCK:  # the garbage collector may close a span in here, and that may give an exemplar
-            last, place = self._kept.get(at, (exemplar, None))
+        with LOCK:  # reentrant: the garbage collector may close a span in here, and that may store an exemplar
+            last, offset = self._newest.get(cell, (exemplar, None))
             if exemplar_time(exemplar) >= exemplar_time(last):
-                self._kept[at] = exemplar, self._write(written, place)
+                self._newest[cell] = exemplar, self._write(record, offset)
 
-    def of(self, cells: Any, at: int) -> Exemplar | None:
-        """Give what this process keeps for the number at a place."""
-        return self._kept.get(at, (None, None))[0] if cells is self._cells else None
+    def get(self, cells: Any, cell: int) -> Exemplar | None:
+        """Return this process's exemplar of the value in a cell, if any."""
+        return self._newest.get(cell, (None, None))[0] if cells is self._cells else None
+
+
+@dataclass(slots=True)
+class _Record:
+    """A record as it was read last: its bytes' hash, and the cell and exemplar in it, if it was ever intact."""
+
+    seen: int | None = None
+    content: tuple[int, Exemplar] | None = None
 
 
 class RecordReader:
-    """The records in a file of a worker, this one or another."""
+    """Reads the records in a file, this worker's or another's.
 
-    def __init__(self, file: int) -> None:
-        self._file = file
-        self._read: dict[int, tuple[int | None, tuple[int, Exemplar] | None]] = {}  # a record's hash and what it says
+    Args:
+        descriptor: The open file.
+    """
 
-    def note(self, place: int) -> None:
-        """Read the record at this place of the file from now on."""
-        self._read[place] = None, None
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._records: dict[int, _Record] = {}  # by offset
+
+    def add(self, offset: int) -> None:
+        """Include the record at this offset of the file from now on."""
+        self._records[offset] = _Record()
 
     def read(self) -> tuple[list[tuple[int, Exemplar]], bool]:
-        """Give each exemplar with the place of its number; and whether all of them were whole.
+        """Return each exemplar with its cell, and whether all records were intact.
 
-        One that is torn now and was not before is what it was.
+        A record that is torn now and was intact before counts as what it was then.
         """
-        found, whole, patience = [], True, _PATIENCE
-        for place, (seen, last) in self._read.items():
-            said, now = last, os.pread(self._file, RECORD_SIZE, place)
-            if hash(now) != seen:
-                while (said := decode_record(now)) is None and patience:
-                    patience -= 1
+        found, intact, retries = [], True, _MAX_RETRIES
+        for offset, record in self._records.items():
+            data = os.pread(self._descriptor, RECORD_SIZE, offset)
+            if hash(data) != record.seen:
+                while (content := decode_record(data)) is None and retries:
+                    retries -= 1
                     sleep(0.001)
-                    now = os.pread(self._file, RECORD_SIZE, place)
-                whole = whole and said is not None
-                said = said or last
-                self._read[place] = hash(now), said
-            if said is not None:
-                found.append(said)
-        return found, whole
+                    data = os.pread(self._descriptor, RECORD_SIZE, offset)
+                intact = intact and content is not None
+                record.seen, record.content = hash(data), content or record.content
+            if record.content is not None:
+                found.append(record.content)
+        return found, intact
 
 
-def encode_record(at: int, exemplar: Exemplar) -> bytes | None:
-    """Write the exemplar of the number at a place; one that is longer than OpenMetrics allows is none."""
+def encode_record(cell: int, exemplar: Exemplar) -> bytes | None:
+    """Return the record of the exemplar of the value in a cell; None if it is longer than OpenMetrics allows."""
     labels = {str(name): str(value) for name, value in exemplar.labels.items()}
-    text = _text([at, labels, float(exemplar.value), exemplar_time(exemplar)])
-    body = text.encode(errors="replace").ljust(_BODY - 1) + b"\n"  # half a character, a lone surrogate, is no text
-    return RECORD_MARK + b"%08x" % crc32(body) + body if len(body) == _BODY else None
+    text = _to_json([cell, labels, float(exemplar.value), exemplar_time(exemplar)])
+    body = text.encode(errors="replace").ljust(_BODY_SIZE - 1) + b"\n"  # a lone surrogate cannot be encoded
+    return RECORD_MARK + b"%08x" % crc32(body) + body if len(body) == _BODY_SIZE else None
 
 
-def decode_record(written: bytes) -> tuple[int, Exemplar] | None:
-    """Read a record: the place of the number and its exemplar; none if it is not whole."""
-    body = written[len(RECORD_MARK) + _SUM :]
-    if written != RECORD_MARK + b"%08x" % crc32(body) + body:
+def decode_record(record: bytes) -> tuple[int, Exemplar] | None:
+    """Return a record's cell and exemplar; None if the record is torn."""
+    body = record[len(RECORD_MARK) + _CHECKSUM_SIZE :]
+    if record != RECORD_MARK + b"%08x" % crc32(body) + body:
         return None
     try:
-        at, labels, value, when = json.loads(body)
-        return int(at), Exemplar({str(name): str(text) for name, text in labels.items()}, float(value), float(when))
+        cell, labels, value, timestamp = json.loads(body)
+        labels = {str(name): str(text) for name, text in labels.items()}
+        return int(cell), Exemplar(labels, float(value), float(timestamp))
     except (ValueError, TypeError, AttributeError):
         return None
 
 
 def exemplar_time(exemplar: Exemplar) -> float:
-    """Give an exemplar's time, in seconds; without one it is older than all others."""
+    """Return an exemplar's timestamp in seconds; 0, older than all others, if it has none."""
     return float(exemplar.timestamp or 0.0)

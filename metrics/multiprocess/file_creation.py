@@ -1,54 +1,66 @@
-"""Making a worker's file: nobody sees it before it is whole and locked; of one that fails nothing is left."""
+"""Creation of a worker's file: it gets its name once it is complete and locked; if that fails, none is left."""
 
 from __future__ import annotations
 
 import fcntl
 import mmap
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
 
 from .file_layout import SUFFIX, file_header, process_identity, text_offset
 
 
-def make(folder: Path, cells: int) -> tuple[Path, int, mmap.mmap]:
-    """Make the file of this process; give the descriptor that holds its lock as well, and its memory.
+@dataclass(frozen=True, slots=True)
+class CreatedFile:
+    """A new file of this process."""
+
+    path: Path
+    descriptor: int
+    """Holds the lock that tells the others that this process lives; writes go through it too."""
+    memory: mmap.mmap
+
+
+def create_file(folder: Path, cells: int) -> CreatedFile:
+    """Create and lock the file of this process.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    # The moment keeps a process's files apart: a name that came again would be taken for a file read or archived.
+    # The time keeps a process's files apart: a reused name would be taken for a file already read or archived.
     path = folder / f"{process_identity()}-{time_ns()}{SUFFIX}"
     unfinished = path.with_suffix(".new")
-    locked = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(locked, fcntl.LOCK_EX)
-        memory = _mapped(unfinished, path.stem, cells)
-        return unfinished.rename(path), locked, memory
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        memory = _map(unfinished, path.stem, cells)
+        return CreatedFile(unfinished.rename(path), descriptor, memory)
     except BaseException:
-        os.close(locked)
+        os.close(descriptor)
         unfinished.unlink(missing_ok=True)
         raise
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Make a file so long; where the system can, with room on the disk for all of it."""
+    """Extend a file to this size; where the system can, with the disk space allocated."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
         os.truncate(descriptor, size)
 
 
-def _mapped(path: Path, who: str, cells: int) -> mmap.mmap:
-    """Map it by another descriptor.
+def _map(path: Path, writer: str, cells: int) -> mmap.mmap:
+    """Map the file by a descriptor of its own.
 
-    A mapping keeps the lock of the one that it was made of, and a process that is forked from this one inherits it.
+    A mapping keeps the lock of the descriptor that it was made from, and a forked process inherits it: the lock would
+    outlive this process.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        # Reserved, not only counted on: on a full disk a mapping's first touch would kill the process.
+        # Allocated, not only extended: on a full disk the first write to an unallocated page kills the process.
         reserve(descriptor, text_offset(cells))
-        os.pwrite(descriptor, file_header(who, cells), 0)
+        os.pwrite(descriptor, file_header(writer, cells), 0)
         return mmap.mmap(descriptor, text_offset(cells))
     finally:
         os.close(descriptor)

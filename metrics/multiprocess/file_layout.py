@@ -1,8 +1,9 @@
-"""How a worker's file is laid out: who wrote it, an array of doubles, and what each of them is, a line a series.
+"""The layout of a worker's file: a header, an array of doubles (cells), and text that says what each cell holds.
 
-The doubles stand before the text, in their places for good; the text grows at the end. A series' line is written before
-its doubles are first moved, so a line that a killed process left unfinished stands for nothing. Between the lines stand
-records, of exemplars, all of one length: they are written over.
+The cells stand before the text, so that their offsets never change; the text grows at the end. It holds a line for each
+family, before its first series, and a line for each series. A series' line is written before its cells are first
+updated, so a line that a killed process left unfinished describes nothing. Between the lines stand fixed-size records
+of exemplars, which are overwritten in place.
 """
 
 from __future__ import annotations
@@ -23,17 +24,15 @@ from events.pipeline import WorkerFileFault
 from ..rows import MultiprocessMode
 
 MAGIC = b"cells 3\n"
-HEADER_SIZE = 4096  # bytes before the array: one page of memory, so that the array begins on one
+HEADER_SIZE = 4096  # bytes before the cells: one page of memory, so that the array begins on a page boundary
 CELL_SIZE = 8  # bytes of a double
-MAX_CELLS = 2**17  # three times the series budget; what is not used takes no room on the disk
-RECORD_MARK = b"#"  # begins a record
-RECORD_SIZE = (
-    1024  # bytes: 128 characters, each six long where JSON escapes it, and a power of two, to lie within a page
-)
+MAX_CELLS = 2**17  # three times the series budget; what is not used takes no space on the disk
+RECORD_MARK = b"#"  # the first byte of a record
+RECORD_SIZE = 1024  # bytes: 128 characters, of up to six bytes in JSON; a power of two, so that none crosses a page
 SUFFIX = ".worker"
 ARCHIVE = "gone" + SUFFIX
 
-_SPACES = re.compile(b" *")  # before a record, to its place
+_PADDING = re.compile(b" *")  # before a record, up to its aligned offset
 
 Kind = Literal["counter", "gauge", "histogram"]
 AggregationMode = Literal["total"] | MultiprocessMode
@@ -42,10 +41,11 @@ AggregationMode = Literal["total"] | MultiprocessMode
 AGGREGATION_MODES = frozenset({"total", *get_args(MultiprocessMode)})
 
 ARCHIVED_MODES: frozenset[AggregationMode] = frozenset({"total", "max", "min"})
+"""The modes in which the values of dead workers still count."""
 
 
 class CorruptFile(Exception):
-    """A file is not as it should be."""
+    """A worker's file, or a line in it, cannot be read."""
 
     def __init__(self, fault: WorkerFileFault) -> None:
         super().__init__(fault)
@@ -54,7 +54,10 @@ class CorruptFile(Exception):
 
 @dataclass(frozen=True)
 class FamilySchema:
-    """What is the same in all series of a family; files whose families differ are not mixed."""
+    """The properties that all series of a family share; families that differ in one of them are not merged.
+
+    The fields' names and order are part of the file format: the digest is computed from them.
+    """
 
     family: str
     kind: Kind
@@ -63,53 +66,54 @@ class FamilySchema:
     bounds: tuple[float, ...] = ()
 
     @property
-    def numbers(self) -> int:
-        """How many numbers a series has: its value, or its sum and its buckets."""
+    def value_count(self) -> int:
+        """How many values a series has: one, or a histogram's sum and its buckets."""
         return len(self.bounds) + 2 if self.kind == "histogram" else 1
 
     @property
-    def cells(self) -> int:
-        """How many doubles they take; beside the most recent stands its time."""
-        return self.numbers + (self.mode == "livemostrecent")
+    def cell_count(self) -> int:
+        """How many cells a series takes: one a value, and one for the time of a most recent value."""
+        return self.value_count + (self.mode == "livemostrecent")
 
     @cached_property
     def digest(self) -> str:
-        """Name the shape, the family's name included, in short."""
+        """A short hash of the schema, the family's name included; it stands for the family in the lines of series."""
         return blake2s(json.dumps(asdict(self)).encode(), digest_size=6).hexdigest()
 
     @cached_property
     def line(self) -> bytes:
-        """Describe the family: stands once in each file, before its series."""
+        """The family's line: it stands in each file once, before the family's first series."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
-    def series(self, values: tuple[str, ...]) -> bytes:
-        """Describe a series by its labels' values; the same bytes in every file."""
-        return json.dumps([self.digest, *values]).encode() + b"\n"
+    def series_line(self, label_values: tuple[str, ...]) -> bytes:
+        """Return the line of a series; it is the same in every file."""
+        return json.dumps([self.digest, *label_values]).encode() + b"\n"
 
 
 def parse_family_line(line: bytes) -> FamilySchema:
-    """Read a family's line.
+    """Return the schema in a family's line.
 
     Raises:
-        CorruptFile: it is none.
+        CorruptFile: the line is not one of a family.
     """
     try:
-        said = json.loads(line)
-        bounds = tuple(map(float, said["bounds"]))
-        shape = FamilySchema(str(said["family"]), said["kind"], said["mode"], tuple(map(str, said["labels"])), bounds)
+        parsed = json.loads(line)
+        bounds = tuple(map(float, parsed["bounds"]))
+        labels = tuple(map(str, parsed["labels"]))
+        schema = FamilySchema(str(parsed["family"]), parsed["kind"], parsed["mode"], labels, bounds)
     except (ValueError, KeyError, TypeError):
         raise CorruptFile("torn") from None
-    if shape.kind not in get_args(Kind) or shape.mode not in AGGREGATION_MODES:
+    if schema.kind not in get_args(Kind) or schema.mode not in AGGREGATION_MODES:
         raise CorruptFile("torn")
-    return shape
+    return schema
 
 
-@lru_cache(MAX_CELLS)
+@lru_cache(MAX_CELLS)  # the workers' files have mostly the same lines
 def parse_label_values(line: bytes) -> tuple[str, ...]:
-    """Read the labels' values from a series' line; every worker has much the same lines.
+    """Return the label values in a series' line.
 
     Raises:
-        CorruptFile: it is none.
+        CorruptFile: the line is not one of a series.
     """
     try:
         _, *values = json.loads(line)
@@ -121,49 +125,49 @@ def parse_label_values(line: bytes) -> tuple[str, ...]:
 
 
 def process_identity() -> str:
-    """Name this process so that no other ever has the name: its id comes again, the moment of its start does not."""
+    """Return a name that no other process ever has: the process id, which is reused, and the time of its start."""
     try:
-        began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # in ticks since the machine's
+        started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # in ticks since the boot
     except (OSError, IndexError):
-        began = str(time_ns())
-    return f"{os.getpid()}-{began}"
+        started = str(time_ns())
+    return f"{os.getpid()}-{started}"
 
 
-def file_header(who: str, cells: int) -> bytes:
-    """Write what stands at the beginning of a file."""
-    return (MAGIC + json.dumps({"who": who, "cells": cells}).encode() + b"\n").ljust(HEADER_SIZE, b"\0")
+def file_header(writer: str, cells: int) -> bytes:
+    """Return the header of a file, padded to `HEADER_SIZE`."""
+    return (MAGIC + json.dumps({"who": writer, "cells": cells}).encode() + b"\n").ljust(HEADER_SIZE, b"\0")
 
 
 def read_file_header(descriptor: int) -> tuple[str, int]:
-    """Read who wrote a file and how many doubles it holds.
+    """Return who writes a file and how many cells it has.
 
     Raises:
-        CorruptFile: it is empty, or not whole.
+        CorruptFile: the file is empty, cut off, or of another format.
     """
     size = os.fstat(descriptor).st_size
     if size == 0:
         raise CorruptFile("empty")
-    start = os.pread(descriptor, HEADER_SIZE, 0)
+    header = os.pread(descriptor, HEADER_SIZE, 0)
     try:
-        said: Any = json.loads(start.removeprefix(MAGIC).partition(b"\n")[0])
-        who, cells = str(said["who"]), int(said["cells"])
+        parsed: Any = json.loads(header.removeprefix(MAGIC).partition(b"\n")[0])
+        writer, cells = str(parsed["who"]), int(parsed["cells"])
     except (ValueError, KeyError, TypeError):
         raise CorruptFile("torn") from None
-    if not start.startswith(MAGIC) or cells < 0 or size < text_offset(cells):
+    if not header.startswith(MAGIC) or cells < 0 or size < text_offset(cells):
         raise CorruptFile("torn")
-    return who, cells
+    return writer, cells
 
 
 def text_offset(cells: int) -> int:
-    """Say where the text begins."""
+    """Return the offset at which the text begins, in bytes."""
     return HEADER_SIZE + CELL_SIZE * cells
 
 
 def lines_and_records(text: bytes) -> Iterator[tuple[int, bytes]]:
-    """Split text into lines and records, each with its place; what is not whole yet, at the end, is left."""
+    """Yield each line and each record of the text with its offset in it; an unfinished one at the end is left out."""
     end = 0
-    while (begin := _SPACES.match(text, end).end()) < len(text):  # type: ignore[union-attr]  # it always matches
-        end = begin + RECORD_SIZE if text.startswith(RECORD_MARK, begin) else text.find(b"\n", begin) + 1
-        if not begin < end <= len(text):
+    while (start := _PADDING.match(text, end).end()) < len(text):  # type: ignore[union-attr]  # it always matches
+        end = start + RECORD_SIZE if text.startswith(RECORD_MARK, start) else text.find(b"\n", start) + 1
+        if not start < end <= len(text):
             return
-        yield begin, text[begin:end]
+        yield start, text[start:end]

@@ -1,4 +1,4 @@
-"""Reading a worker's file."""
+"""Reading a worker's file: its series, its values, and whether its process is alive."""
 
 from __future__ import annotations
 
@@ -26,101 +26,104 @@ from .file_layout import (
 
 
 class Reader:
-    """One file, read on from where it was read to before.
+    """Reads one file, each time only the text that is new.
+
+    Args:
+        path: The file.
+        layers: How many arrays of cells follow one another: a worker's file has one, the archive several.
 
     Raises:
-        CorruptFile: it is no worker's file.
+        CorruptFile: it is not a worker's file.
         OSError: it is gone.
     """
 
     def __init__(self, path: Path, layers: int = 1) -> None:
         self.path = path
         self.layers = layers
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self.who, cells = read_file_header(self._file)
+            self.writer, cells = read_file_header(self._descriptor)
             self.cells = cells // layers
-            self._memory = mmap.mmap(self._file, text_offset(cells), access=mmap.ACCESS_READ)
+            self._memory = mmap.mmap(self._descriptor, text_offset(cells), access=mmap.ACCESS_READ)
         except BaseException:
-            os.close(self._file)
+            os.close(self._descriptor)
             raise
         self._array: Any = memoryview(self._memory)[HEADER_SIZE:].cast("d")
-        self._read = text_offset(cells)
-        self._shapes: dict[bytes, FamilySchema] = {}
+        self._offset = text_offset(cells)  # up to where the text was read
+        self._schemas: dict[bytes, FamilySchema] = {}  # by digest
         self.series: list[tuple[bytes, FamilySchema]] = []
-        self.new: list[tuple[bytes, FamilySchema]] = []  # of them, those of the last reading
+        self.new: list[tuple[bytes, FamilySchema]] = []  # those of them that the last `read_new` found
         self.used = 0
-        self.records = RecordReader(self._file)
-        self.folded: frozenset[str] = frozenset()
+        self.records = RecordReader(self._descriptor)
+        self.archived: frozenset[str] = frozenset()  # of the archive: the workers that are in it
         self._broken = False
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._file)
+        """Close the file."""
+        os.close(self._descriptor)
         self._array.release()
 
     def is_alive(self) -> bool:
-        """Tell whether the process that writes it lives: it holds a lock that the kernel drops with it."""
+        """Return whether the process that writes the file lives: it holds a lock that the kernel drops with it."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not meet
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two readers do not block each other
         except BlockingIOError:
             return True
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         return False
 
-    def read_on(self) -> list[tuple[bytes, FamilySchema]]:
-        """Read the series that are new.
+    def read_new(self) -> list[tuple[bytes, FamilySchema]]:
+        """Return the series that were added since the last call, each as its line and its family's schema.
 
         Raises:
-            CorruptFile: a line is not whole in the middle; what stands before it is read.
+            CorruptFile: there is a broken line; the series before it have been read and are in ``new``.
         """
         self.new = []
-        size = os.fstat(self._file).st_size
-        if size <= self._read or self._broken:
+        size = os.fstat(self._descriptor).st_size
+        if size <= self._offset or self._broken:
             return self.new
-        start = self._read
-        text = os.pread(self._file, size - start, start)
+        start = self._offset
+        text = os.pread(self._descriptor, size - start, start)
         try:
-            for place, piece in lines_and_records(
-                text
-            ):  # the rest is being written, or was when its process was killed
-                self._read = start + place + len(piece)
+            # An unfinished line is left for the next call: it is being written, or was when its process was killed.
+            for offset, piece in lines_and_records(text):
+                self._offset = start + offset + len(piece)
                 if piece.startswith(RECORD_MARK):
-                    self.records.note(start + place)
+                    self.records.add(start + offset)
                 else:
-                    self._take(piece)
+                    self._read_line(piece)
         except CorruptFile:
-            self._broken = True  # what follows cannot be told apart
+            self._broken = True  # the cells of what follows are unknown
             raise
         return self.new
 
-    def _take(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> None:
         if line.startswith(b"["):
-            shape = self._shapes.get(line[2:14])
+            schema = self._schemas.get(line[2:14])
             if (
-                shape is None
-                or self.used + shape.cells > self.cells
-                or len(parse_label_values(line)) != len(shape.labels)
+                schema is None
+                or self.used + schema.cell_count > self.cells
+                or len(parse_label_values(line)) != len(schema.labels)
             ):
                 raise CorruptFile("torn")
-            self.series.append((line, shape))
-            self.new.append((line, shape))
-            self.used += shape.cells
+            self.series.append((line, schema))
+            self.new.append((line, schema))
+            self.used += schema.cell_count
         elif line.startswith(b'{"folded"'):
-            self.folded = frozenset(line.decode(errors="replace").split('"')[3::2])
+            self.archived = frozenset(line.decode(errors="replace").split('"')[3::2])
         else:
-            shape = parse_family_line(line)
-            self._shapes[shape.digest.encode()] = shape
+            schema = parse_family_line(line)
+            self._schemas[schema.digest.encode()] = schema
 
     def values(self, layer: int = 0) -> list[float]:
-        """Give the doubles of all series read so far, each as a whole even while it is written."""
+        """Return the cells of all series read so far; each double is read as a whole even while it is written."""
         start = layer * self.cells
         values: list[float] = self._array[start : start + self.used].tolist()
         return values
 
 
-def files_in(folder: Path) -> list[Path]:
-    """List the files of workers, in an order that does not change."""
+def worker_files(folder: Path) -> list[Path]:
+    """Return the paths of the workers' files, sorted."""
     with suppress(FileNotFoundError):
         return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and path.name != ARCHIVE)
     return []

@@ -1,4 +1,4 @@
-"""Adding workers' files up."""
+"""Merging workers' files into totals: which cell belongs to which total, and how the values are combined."""
 
 from __future__ import annotations
 
@@ -16,113 +16,125 @@ from .file_layout import ARCHIVED_MODES, AggregationMode, FamilySchema
 from .file_reader import Reader
 
 HIDDEN = 0
-"""The place in the totals for what is not shown."""
+"""The index in the totals of all values that are not shown."""
 
 
 class SeriesIndex:
-    """Where each series stands in the totals: the same for all files."""
+    """Maps each series to the index of its first value in the totals: the same for all files.
+
+    Args:
+        admit: Called with a new series; returns whether it has a place in the totals.
+    """
 
     def __init__(self, admit: Callable[[FamilySchema, bytes], bool] = lambda *_: True) -> None:
-        self.size = 1  # the first place is HIDDEN
-        self.first: dict[bytes, int] = {}
-        self.shapes: dict[bytes, FamilySchema] = {}
+        self.size = 1  # index 0 is HIDDEN
+        self.first: dict[bytes, int] = {}  # by the line of the series
+        self.schemas: dict[bytes, FamilySchema] = {}
         self._admit = admit
 
-    def of(self, line: bytes, shape: FamilySchema) -> int:
-        """Give the first place of a series."""
-        place = self.first.get(line)
-        if place is None:
-            if self._admit(shape, line):
-                place, self.size = self.size, self.size + shape.numbers
+    def index_of(self, line: bytes, schema: FamilySchema) -> int:
+        """Return the index of a series' first value, assigning one to a new series."""
+        index = self.first.get(line)
+        if index is None:
+            if self._admit(schema, line):
+                index, self.size = self.size, self.size + schema.value_count
             else:
-                place = HIDDEN
-            self.first[line] = place
-            self.shapes[line] = shape
-        return place
+                index = HIDDEN
+            self.first[line] = index
+            self.schemas[line] = schema
+        return index
 
 
 class Merger:
-    """Adds files up: counts place by place, other amounts exactly, gauges one by one.
+    """Merges files: counts are added index by index, other amounts are added exactly, gauges are merged by mode.
 
-    Amounts such as seconds are added without rounding in between. Else their sum would depend on the order: it would be
-    smaller by its last bit when a worker is archived, and look as if the counter had begun anew.
+    Amounts such as seconds are added without rounding in between. Otherwise their sum would depend on the order of the
+    files: it could decrease by its last bit when a worker is archived, which looks like a counter reset.
     """
 
-    def __init__(self, places: SeriesIndex) -> None:
-        self._places = places
-        self._known: dict[Reader, FileIndex] = {}
+    def __init__(self, series: SeriesIndex) -> None:
+        self._series = series
+        self._files: dict[Reader, FileIndex] = {}
 
-    def know(self, reader: Reader, new: Iterable[tuple[bytes, FamilySchema]], lives: bool) -> None:
-        """Find the places of a file's new series; gauges of those that are gone have none."""
-        known = self._known.setdefault(reader, FileIndex())
-        for line, shape in new:
-            place = self._places.of(line, shape) if lives or shape.mode in ARCHIVED_MODES else HIDDEN
-            cell = len(known.counts)
-            known.counts += [HIDDEN] * shape.cells
-            if place == HIDDEN:
+    def index(self, reader: Reader, new: Iterable[tuple[bytes, FamilySchema]], alive: bool) -> None:
+        """Map the new series of a file to their indexes in the totals; live gauges of a dead process are `HIDDEN`."""
+        file = self._files.setdefault(reader, FileIndex())
+        for line, schema in new:
+            index = self._series.index_of(line, schema) if alive or schema.mode in ARCHIVED_MODES else HIDDEN
+            cell = len(file.counts)
+            file.counts += [HIDDEN] * schema.cell_count
+            if index == HIDDEN:
                 continue
-            if shape.mode == "total":
-                known.amounts.append((cell, place))
-                known.counts[cell + 1 :] = range(place + 1, place + shape.cells)
+            if schema.mode == "total":
+                file.amounts.append((cell, index))
+                file.counts[cell + 1 :] = range(index + 1, index + schema.cell_count)
             else:
-                known.gauges.append((cell, place, shape.mode))
+                file.gauges.append((cell, index, schema.mode))
 
-    def forget(self, reader: Reader) -> None:
+    def drop(self, reader: Reader) -> None:
         """Leave a file out from now on."""
-        self._known.pop(reader, None)
+        self._files.pop(reader, None)
 
-    def add(self, readers: Iterable[Reader]) -> Merged:
-        """Add these up."""
-        counts = [0.0] * self._places.size
-        amounts: defaultdict[int, list[float]] = defaultdict(list)
+    def merge(self, readers: Iterable[Reader]) -> Merged:
+        """Return the totals of these files."""
+        totals = [0.0] * self._series.size
+        parts: defaultdict[int, list[float]] = defaultdict(list)
         gauges: dict[int, tuple[float, float]] = {}
         for reader in readers:
-            known = self._known.get(reader, FileIndex())
+            file = self._files.get(reader, FileIndex())
             values = reader.values()
-            for place, value in zip(known.counts, values, strict=False):
-                counts[place] += value
-            merge_gauges(gauges, known.gauges, values)
+            for index, value in zip(file.counts, values, strict=False):
+                totals[index] += value
+            merge_gauges(gauges, file.gauges, values)
             for layer in range(reader.layers):
-                exact = reader.values(layer) if layer else values
-                for cell, place in known.amounts:
-                    if value := exact[cell]:
-                        amounts[place].append(value)
-        for place, parts in amounts.items():
-            counts[place] = exact_sum(parts)
-        for place, (value, _) in gauges.items():
-            counts[place] = value
-        return Merged(counts, set(gauges), amounts)
+                layer_values = reader.values(layer) if layer else values
+                for cell, index in file.amounts:
+                    if value := layer_values[cell]:
+                        parts[index].append(value)
+        for index, amounts in parts.items():
+            totals[index] = exact_sum(amounts)
+        for index, (value, _) in gauges.items():
+            totals[index] = value
+        return Merged(totals, set(gauges), parts)
 
-    def exemplars(self, readers: Iterable[Reader], torn: Callable[[Path], object]) -> dict[int, Exemplar]:
-        """Give the newest exemplar of each number that has any, by place; files with one that is not whole are told."""
+    def exemplars(self, readers: Iterable[Reader], on_torn: Callable[[Path], object]) -> dict[int, Exemplar]:
+        """Return the newest exemplar of each value that has one, by its index in the totals.
+
+        Args:
+            readers: The files.
+            on_torn: Called with the path of a file that has a torn record.
+        """
         newest: dict[int, Exemplar] = {}
         for reader in readers:
-            found, whole = reader.records.read()
-            if not whole:
-                torn(reader.path)
+            found, intact = reader.records.read()
+            if not intact:
+                on_torn(reader.path)
             if not found:
                 continue
-            known = self._known.get(reader, FileIndex())
-            amounts = dict(known.amounts)
+            file = self._files.get(reader, FileIndex())
+            amounts = dict(file.amounts)
             for cell, exemplar in found:
-                place = amounts.get(cell) or next(iter(known.counts[cell : cell + 1]), HIDDEN)
-                if place != HIDDEN and exemplar_time(exemplar) >= exemplar_time(newest.get(place, exemplar)):
-                    newest[place] = exemplar
+                index = amounts.get(cell) or next(iter(file.counts[cell : cell + 1]), HIDDEN)
+                if index != HIDDEN and exemplar_time(exemplar) >= exemplar_time(newest.get(index, exemplar)):
+                    newest[index] = exemplar
         return newest
 
 
-@dataclass
+@dataclass(slots=True)
 class FileIndex:
-    """Where the doubles of a file belong."""
+    """Where the cells of a file belong in the totals."""
 
-    counts: list[int] = field(default_factory=list)  # the place of each that is a count, HIDDEN for the others
-    amounts: list[tuple[int, int]] = field(default_factory=list)  # double and place
+    counts: list[int] = field(default_factory=list)
+    """For each cell the index of its count; `HIDDEN` for a cell that is not a count."""
+    amounts: list[tuple[int, int]] = field(default_factory=list)
+    """Cell and index of each amount."""
     gauges: list[tuple[int, int, AggregationMode]] = field(default_factory=list)
+    """Cell, index and mode of each gauge."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Merged:
-    """The sum of some files: by place; which gauges there are; and what amounts were added from."""
+    """The totals of some files by index, which of them are gauges, and the parts of each exact sum."""
 
     totals: list[float]
     gauges: set[int]
@@ -130,39 +142,45 @@ class Merged:
 
 
 def merge_gauges(
-    gauges: dict[int, tuple[float, float]], known: Iterable[tuple[int, int, AggregationMode]], values: list[float]
+    merged: dict[int, tuple[float, float]], gauges: Iterable[tuple[int, int, AggregationMode]], values: list[float]
 ) -> None:
-    """Join a file's gauges to those of others, each with the time at which it was set where that matters."""
-    for cell, place, mode in known:
+    """Merge a file's gauges into those of other files.
+
+    Args:
+        merged: Value and time of each gauge by index; the time is that of setting it if the mode needs it, else 0.
+        gauges: Cell, index and mode of the file's gauges.
+        values: The file's cells.
+    """
+    for cell, index, mode in gauges:
         value = values[cell]
-        if isnan(value):  # the series was taken away
+        if isnan(value):  # the series was removed
             continue
-        when = values[cell + 1] if mode == "livemostrecent" else 0.0
-        other = gauges.get(place)
+        time = values[cell + 1] if mode == "livemostrecent" else 0.0
+        other = merged.get(index)
         if other is None:
-            gauges[place] = value, when
+            merged[index] = value, time
         elif mode != "livemostrecent":
-            gauges[place] = JOIN[mode](other[0], value), when
-        elif when >= other[1]:
-            gauges[place] = value, when
+            merged[index] = COMBINE[mode](other[0], value), time
+        elif time >= other[1]:
+            merged[index] = value, time
 
 
 def exact_sum(parts: list[float]) -> float:
-    """Add without rounding in between; what no process ever counted, of a torn file, adds up to anything."""
+    """Return the sum without rounding in between; a torn file may hold infinities and NaN, whose sum is arbitrary."""
     try:
         return fsum(parts)
     except (OverflowError, ValueError):
         return sum(parts)
 
 
-def _least(one: float, other: float) -> float:
-    """Give the smaller; 0 was not set yet."""
+def _smaller_set_value(one: float, other: float) -> float:
+    """Return the smaller value; 0 means that it has not been set yet."""
     return min(one, other) if one and other else one or other
 
 
-JOIN: dict[AggregationMode, Callable[[float, float], float]] = {
+COMBINE: dict[AggregationMode, Callable[[float, float], float]] = {
     "livesum": add,
     "livemax": max,
     "max": max,
-    "min": _least,
+    "min": _smaller_set_value,
 }

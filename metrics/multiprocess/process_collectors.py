@@ -1,4 +1,4 @@
-"""What prometheus_client's own collectors tell of a process, added up over the workers."""
+"""prometheus_client's own collectors of a process's figures (``process_*``, ``python_gc_*``), summed over workers."""
 
 from __future__ import annotations
 
@@ -9,49 +9,61 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from metrics.fastpath import children
-
+from ..fastpath import children
 from .file_layout import AggregationMode
 from .workers import Workers
 
 PROCESS_GAUGE_MODES: Mapping[str, AggregationMode] = {"process_start_time_seconds": "min"}
-"""How a process's gauges add up, where it is not by their sum: the studio began with its first worker."""
+"""How gauges are aggregated that are not summed: the service started with its first worker."""
 
 
 def register_process_collector(workers: Workers, registry: CollectorRegistry, collector: Collector) -> None:
-    """Show the counters and gauges of a collector as sums over the workers; counters keep what the dead had."""
-    published = _Published(workers, registry, collector)
-    published.read()
-    workers.every_second(published.read)
+    """Register the counters and gauges of a collector as sums over the workers; counters include dead workers.
+
+    Args:
+        workers: The workers to sum over.
+        registry: Where the sums are registered.
+        collector: Reads this process's figures; it must not be registered on ``registry`` itself.
+    """
+    summed = _SummedCollector(workers, registry, collector)
+    summed.refresh()
+    workers.every_second(summed.refresh)
 
 
-class _Published:
+class _SummedCollector:
     def __init__(self, workers: Workers, registry: CollectorRegistry, collector: Collector) -> None:
         self._workers = workers
         self._registry = registry
         self._collector = collector
-        self._moved: dict[str, Any] = {}
-        self._numbers: dict[tuple[str, ...], Any] = {}
+        self._instruments: dict[str, Any] = {}  # by the family's name
+        self._values: dict[tuple[str, ...], Any] = {}  # by the sample's name and label values
 
-    def read(self) -> None:
+    def refresh(self) -> None:
+        """Copy the collector's samples to this process's file."""
         for family in self._collector.collect():
             for sample in family.samples:
                 key = (sample.name, *sample.labels.values())
-                number = self._numbers.get(key)
-                if number is None:
-                    number = self._numbers[key] = self._number(family, sample.labels)
-                number.set(float(sample.value))
+                value = self._values.get(key)
+                if value is None:
+                    value = self._values[key] = self._create_value(family, sample.labels)
+                value.set(float(sample.value))
 
-    def _number(self, family: Family, labels: Mapping[str, str]) -> Any:
-        moved = self._moved.get(family.name)
-        if moved is None:
+    def _create_value(self, family: Family, labels: Mapping[str, str]) -> Any:
+        instrument = self._instruments.get(family.name)
+        if instrument is None:
             kind, mode = (
                 (Counter, "total")
                 if family.type == "counter"
                 else (Gauge, PROCESS_GAUGE_MODES.get(family.name, "livesum"))
             )
-            moved, shown = self._workers.create_instruments(kind, family.name, family.documentation, labels, mode)  # type: ignore[arg-type]  # one of the words
-            self._moved[family.name] = moved
-            self._registry.register(shown)
-        [number] = children.values_of(moved.labels(*labels.values()) if labels else moved)
-        return number
+            instrument, total = self._workers.create_instruments(
+                kind,
+                family.name,
+                family.documentation,
+                labels,
+                mode,  # type: ignore[arg-type]  # one of the modes
+            )
+            self._instruments[family.name] = instrument
+            self._registry.register(total)
+        [value] = children.values_of(instrument.labels(*labels.values()) if labels else instrument)
+        return value

@@ -1,4 +1,4 @@
-"""The workers that share a folder, seen from one of them."""
+"""`Workers`: the processes that share a folder, seen from one of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from prometheus_client.registry import Collector
 from events import worker_file_faulty
 from events.bus.failures import error_location
 from events.pipeline import WorkerFileFault
-from metrics.fastpath import children
 
+from ..fastpath import children
 from . import archive
 from .aggregate import Aggregator
 from .file_layout import MAX_CELLS, AggregationMode, FamilySchema
@@ -26,69 +26,91 @@ from .shared_file import SharedFile
 
 log = logging.getLogger("metrics")
 
-REFRESH_INTERVAL = (
-    1.0  # seconds between two looks at what a process reads of itself, for the scrapes that others answer
-)
+REFRESH_INTERVAL = 1.0
+"""Seconds between two readings of a process's own figures, for the scrapes that other workers answer."""
 
 
 class Workers(Collector):
     """The processes that share a folder, as one of them sees them.
 
-    Every instrument exists twice: one that this process moves, whose numbers stand in its file, and one that the
-    registry shows, set to the sum of all files just before it is written. So whichever worker answers says the same.
+    Every instrument exists twice: a *local* one, which this process updates and whose values are in its file, and a
+    *total*, which the registry shows and which is set to the sum of all files just before each scrape. So every worker
+    gives the same answer to a scrape.
+
+    Args:
+        folder: Where the workers' files are; created if it does not exist.
+        capacity: How many numbers this process's file holds at most; values past it are not shared.
 
     Raises:
         OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, cells: int = MAX_CELLS) -> None:
+    def __init__(self, folder: Path, capacity: int = MAX_CELLS) -> None:
         self.folder = folder
-        self._file = SharedFile(folder, cells, emit_file_fault)
-        self._sums = Aggregator(folder, self._file, emit_file_fault)
+        self._file = SharedFile(folder, capacity, emit_file_fault)
+        self._aggregator = Aggregator(folder, self._file, emit_file_fault)
         self._registry: CollectorRegistry | None = None
-        self._regular: list[Callable[[], object]] = []
+        self._readings: list[Callable[[], object]] = []
         archive.archive_dead(folder, emit_file_fault)
 
     def create_instruments(
-        self, kind: type[Any], name: str, text: str, labels: Iterable[str], mode: AggregationMode, **more: Any
+        self,
+        kind: type[Any],
+        name: str,
+        documentation: str,
+        labels: Iterable[str],
+        mode: AggregationMode,
+        **options: Any,
     ) -> tuple[Any, Any]:
-        """Make an instrument: the one to move, and the one to show."""
+        """Create a metric: return the local instrument, to update, and the total, to register.
+
+        Args:
+            kind: prometheus_client's ``Counter``, ``Gauge`` or ``Histogram``.
+            name: The name of the family.
+            documentation: The help text.
+            labels: The names of the labels.
+            mode: How the values are aggregated over processes.
+            options: Further arguments of the class, as ``buckets``.
+        """
         labels = tuple(labels)
         if kind is Histogram:
-            more.setdefault("buckets", Histogram.DEFAULT_BUCKETS)
-        bounds = tuple(float(bound) for bound in more.get("buckets", ()) if bound != inf)
-        shape = FamilySchema(name, kind.__name__.lower(), mode, labels, bounds)  # type: ignore[arg-type]  # one of the three
+            options.setdefault("buckets", Histogram.DEFAULT_BUCKETS)
+        bounds = tuple(float(bound) for bound in options.get("buckets", ()) if bound != inf)
+        schema = FamilySchema(name, kind.__name__.lower(), mode, labels, bounds)  # type: ignore[arg-type]  # one of the three
 
-        def adopt(child: Any) -> None:
-            children.replace_values(child, self._file.take(shape, children.label_values_of(child)))
+        def on_created(child: Any) -> None:
+            children.replace_values(child, self._file.add_series(schema, children.label_values_of(child)))
 
-        def drop(values: tuple[str, ...]) -> None:
-            self._file.drop(shape, values)
+        def on_removed(label_values: tuple[str, ...]) -> None:
+            self._file.remove_series(schema, label_values)
 
-        shown = kind(name, text, labels, registry=None, **more)
-        self._sums.show(shape, shown)
-        return children.watched_class(kind, adopt, drop)(name, text, labels, registry=None, **more), shown
+        total = kind(name, documentation, labels, registry=None, **options)
+        self._aggregator.add_instrument(schema, total)
+        local_kind = children.watched_class(kind, on_created, on_removed)
+        return local_kind(name, documentation, labels, registry=None, **options), total
 
     def attach(self, registry: CollectorRegistry) -> None:
-        """Add up whenever this registry is written; what is registered before is read before. Again is nothing.
+        """Compute the totals before each scrape of this registry; attaching to it again does nothing.
+
+        Families that were registered before this call are read before the totals are computed.
 
         Raises:
-            ValueError: another registry shows these workers.
+            ValueError: these workers are attached to another registry.
         """
         if self._registry is None:
             self._registry = registry
             registry.register(self)
         elif self._registry is not registry:
-            raise ValueError("these workers are shown by another registry: make others for this one")
+            raise ValueError("these workers are attached to another registry: create other Workers for this one")
 
     def every_second(self, read: Callable[[], object]) -> Callable[[], None]:
-        """Call ``read()`` every second and before each sum; the answer ends it."""
-        self._regular.append(read)
-        return lambda: self._regular.remove(read)
+        """Call ``read()`` every second (inside `refreshing`) and before each scrape; return how to end this."""
+        self._readings.append(read)
+        return lambda: self._readings.remove(read)
 
     @contextmanager
     def refreshing(self) -> Generator[None]:
-        """Keep what this process reads of itself fresh for the others while the block runs."""
+        """Call the functions of `every_second` while the block runs, in a thread of its own."""
         ended = Event()
 
         def run() -> None:
@@ -105,34 +127,33 @@ class Workers(Collector):
             thread.join()
 
     def read_own_values(self) -> None:
-        """Read what this process reads of itself, now."""
-        for read in tuple(self._regular):
+        """Call the functions of `every_second` now; one that raises is logged."""
+        for read in tuple(self._readings):
             try:
                 read()
             except Exception as error:
-                log.warning(
-                    "a number of this worker cannot be read: %s at %s", type(error).__name__, error_location(error)
-                )
+                location = error_location(error)
+                log.warning("a number of this worker cannot be read: %s at %s", type(error).__name__, location)
 
     def close(self) -> None:
-        """Leave: the others keep what was counted here and forget the gauges."""
-        self._sums.close()
+        """Leave the workers: they keep what was counted here, and drop this process's gauges."""
+        self._aggregator.close()
         self._file.close()
         if self._registry is not None:
             with suppress(KeyError):
                 self._registry.unregister(self)
 
     def describe(self) -> Iterable[Family]:
-        """Name no family: a registry asks this when it takes a collector in."""
+        """Return no family; without this a registry would call `collect` to learn the names."""
         return ()
 
     def collect(self) -> Iterable[Family]:
-        """Set what is shown to the sums, before the families behind this one are read."""
+        """Set the totals, before the families that are registered after this collector are read; return no family."""
         self.read_own_values()
-        self._sums.refresh()
+        self._aggregator.refresh()
         return ()
 
 
 def emit_file_fault(fault: WorkerFileFault) -> None:
-    """Tell of a file that cannot be used."""
+    """Emit `worker_file_faulty`: a file cannot be used, wholly or in part."""
     worker_file_faulty.emit(fault=fault)

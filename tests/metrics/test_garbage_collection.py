@@ -82,8 +82,8 @@ def test_a_series_that_is_made_within_its_own_making_is_one(tmp_path: Path, kind
         page, shape = here.workers._file, FamilySchema("made", kind, across, ("who",))  # type: ignore[arg-type]  # the same
         for after in SOON:
             within: list[object] = []
-            with collected(after, lambda after=after, to=within: to.append(page.take(shape, (str(after),)))):  # type: ignore[misc]
-                [number] = taken = page.take(shape, (str(after),))
+            with collected(after, lambda after=after, to=within: to.append(page.add_series(shape, (str(after),)))):  # type: ignore[misc]
+                [number] = taken = page.add_series(shape, (str(after),))
             assert within == [taken]
             assert within[0] is taken
             number.set(-1.0)

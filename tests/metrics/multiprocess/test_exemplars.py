@@ -274,7 +274,7 @@ def test_all_labels_that_prometheus_client_accepts_are_shown(labels: dict[str, s
 
 
 def test_a_value_past_the_end_of_the_file_has_no_exemplar(tmp_path: Path, faults: list[str]) -> None:
-    """Nobody else reads it, and its own offset in memory is not taken for another's in the file."""
+    """Nobody else reads the value, and its cell in private memory is not mistaken for one in the file."""
     with ExemplarWorker(tmp_path, capacity=1) as small:
         small.observe("in the file", FIRST)
         small.observe("past its end", SECOND)

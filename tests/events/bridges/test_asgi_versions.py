@@ -11,7 +11,7 @@ import pytest
 from tests.support.versions import overlay, run_tests
 
 VERSIONS = (
-    ("fastapi==0.115.0", "starlette==0.37.2"),  # the oldest that is promised, with its oldest Starlette
+    ("fastapi==0.115.0", "starlette==0.37.2"),  # the oldest that is supported, with its oldest Starlette
     ("fastapi==0.136.3", "starlette==0.46.0"),  # the last that copied the routes of included routers
     ("fastapi==0.137.0", "starlette==1.0.0"),  # the first that did not: `scope["route"].path` lost its prefix
 )
@@ -20,16 +20,16 @@ VERSIONS = (
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("pins", VERSIONS, ids=" ".join)
-def test_the_bridge_tells_the_same_on_every_version(pins: tuple[str, str]) -> None:
+def test_the_bridge_emits_the_same_events_on_every_version(pins: tuple[str, str]) -> None:
     assert "skipped" not in run_tests("tests/events/bridges/asgi", *pins)
 
 
-def test_an_overlay_gives_the_pinned_version() -> None:
-    """Else the tests above would hold for the installed one, and for nothing else."""
-    asked = "import fastapi, starlette; print(fastapi.__version__, starlette.__version__)"
-    seen = {
+def test_an_overlay_has_the_pinned_version() -> None:
+    """Otherwise the tests above would run with the installed version."""
+    source = "import fastapi, starlette; print(fastapi.__version__, starlette.__version__)"
+    found = {
         subprocess.run(
-            [sys.executable, "-c", asked],
+            [sys.executable, "-c", source],
             env={"PYTHONPATH": str(overlay(*pins))},
             capture_output=True,
             text=True,
@@ -37,5 +37,5 @@ def test_an_overlay_gives_the_pinned_version() -> None:
         ).stdout.split()[0]
         for pins in VERSIONS
     }
-    assert seen == {"0.115.0", "0.136.3", "0.137.0"}
-    assert version("fastapi") not in seen
+    assert found == {"0.115.0", "0.136.3", "0.137.0"}
+    assert version("fastapi") not in found

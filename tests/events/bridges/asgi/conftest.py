@@ -1,4 +1,4 @@
-"""What was told of requests and websockets."""
+"""Fixtures that capture the events of requests and websockets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from events import HTTPRequestFinished, WebsocketFinished
 
 
 @pytest.fixture
-def told() -> Iterator[list[HTTPRequestFinished]]:
-    with events.http_request_finished.captured() as seen:
-        yield seen
+def requests() -> Iterator[list[HTTPRequestFinished]]:
+    with events.http_request_finished.captured() as captured:
+        yield captured
 
 
 @pytest.fixture
 def sessions() -> Iterator[list[WebsocketFinished]]:
-    with events.websocket_finished.captured() as seen:
-        yield seen
+    with events.websocket_finished.captured() as captured:
+        yield captured
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The ASGI bridge tells a websocket as the session that it was."""
+"""The ASGI bridge emits one event for each websocket, or for its failed handshake."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import events
 from events import HTTPRequestFinished, WebsocketFinished
 from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import CATALOGUE, subscribe
-from tests.support.asgi_apps import ignore, inside, nothing
+from tests.support.asgi_apps import receive_nothing, send_nowhere, with_middleware
 from tests.support.asgi_server import running_server
 from tests.support.wait import until
 
-Told = list[HTTPRequestFinished]
+Requests = list[HTTPRequestFinished]
 Sessions = list[WebsocketFinished]
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ SERVERS = pytest.mark.parametrize("server", ["websockets-sansio", "wsproto"])
 
 
 async def echo(socket: WebSocket) -> None:
-    """Answer everything twice, until the client leaves."""
+    """Send each message back twice, until the client disconnects."""
     await socket.accept()
     async for text in socket.iter_text():
         await socket.send_text(text)
@@ -59,7 +59,7 @@ async def violates(socket: WebSocket) -> None:
 
 
 async def talks(socket: WebSocket) -> None:
-    """Send until the client is gone, never listening."""
+    """Send until the client is gone, and never receive."""
     await socket.accept()
     while True:
         await socket.send_text("tick")
@@ -81,8 +81,8 @@ async def fails(socket: WebSocket) -> None:
 ENDPOINTS = (echo, closes, returns, breaks, violates, talks, refuses, denies, fails)
 
 
-def live() -> FastAPI:
-    """Make an application with websockets in every place where FastAPI and Starlette have them."""
+def websocket_app() -> FastAPI:
+    """Return an application with websockets in every place where FastAPI and Starlette have them."""
     app = FastAPI()
     for endpoint in ENDPOINTS:
         app.websocket(f"/{endpoint.__name__}/{{key}}")(endpoint)
@@ -93,16 +93,18 @@ def live() -> FastAPI:
     return app
 
 
-def address_of(http: str, path: str) -> str:
+def websocket_url(http: str, path: str) -> str:
     return f"ws{http.removeprefix('http')}{path}"
 
 
 @SERVERS
-async def test_a_session_is_told_when_the_client_closes_it(server: Any, sessions: Sessions, told: Told) -> None:
-    """With its template, its messages in both directions and the code that it was closed with."""
-    async with running_server(inside(live()), ws=server) as http:
+async def test_a_session_is_emitted_when_the_client_closes_it(
+    server: Any, sessions: Sessions, requests: Requests
+) -> None:
+    """With its template, its messages in both directions and its close code."""
+    async with running_server(with_middleware(websocket_app()), ws=server) as http:
         for path in ("/echo/1", "/api/routed/echo/2", "/star/me/echo/3"):
-            async with connect(address_of(http, path)) as socket:
+            async with connect(websocket_url(http, path)) as socket:
                 for text in ("one", "two"):
                     await socket.send(text)
                     assert [await socket.recv(), await socket.recv()] == [text, text.encode()]
@@ -115,7 +117,7 @@ async def test_a_session_is_told_when_the_client_closes_it(server: Any, sessions
         ("/api/routed/echo/{key}", "1000", 2, 4, ""),
         ("/star/{name}/echo/{key}", "1000", 2, 4, ""),
     ]
-    assert not told
+    assert not requests
 
 
 @SERVERS
@@ -126,8 +128,8 @@ async def test_a_session_is_told_when_the_client_closes_it(server: Any, sessions
 async def test_a_session_that_the_application_ends_has_its_code(
     *, server: Any, endpoint: str, code: str, error: str, sessions: Sessions
 ) -> None:
-    async with running_server(inside(live()), ws=server) as http:
-        async with connect(address_of(http, f"/{endpoint}/1")) as socket:
+    async with running_server(with_middleware(websocket_app()), ws=server) as http:
+        async with connect(websocket_url(http, f"/{endpoint}/1")) as socket:
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
         await until(lambda: sessions)
@@ -138,22 +140,22 @@ async def test_a_session_that_the_application_ends_has_its_code(
 
 
 @SERVERS
-@pytest.mark.parametrize(("sent", "told_as"), [(1001, "1001"), (4000, "other"), (4999, "other")])
-async def test_a_code_that_the_client_made_up_makes_no_series(
-    *, server: Any, sent: int, told_as: str, sessions: Sessions
+@pytest.mark.parametrize(("sent", "expected"), [(1001, "1001"), (4000, "other"), (4999, "other")])
+async def test_a_private_close_code_of_the_client_is_other(
+    *, server: Any, sent: int, expected: str, sessions: Sessions
 ) -> None:
-    async with running_server(inside(live()), ws=server) as http:
-        socket = await connect(address_of(http, "/echo/1"))
+    async with running_server(with_middleware(websocket_app()), ws=server) as http:
+        socket = await connect(websocket_url(http, "/echo/1"))
         await socket.close(sent)
         await until(lambda: sessions)
-    assert [session.close_code for session in sessions] == [told_as]
+    assert [session.close_code for session in sessions] == [expected]
 
 
 @SERVERS
-async def test_who_never_listens_is_still_told_why_the_client_left(server: Any, sessions: Sessions) -> None:
-    """The application only sends, and the server says no more than that nobody is there."""
-    async with running_server(inside(live()), ws=server) as http:
-        socket = await connect(address_of(http, "/talks/1"))
+async def test_the_close_code_is_found_though_the_application_never_receives(server: Any, sessions: Sessions) -> None:
+    """The application only sends, and `send` raises an error without the code."""
+    async with running_server(with_middleware(websocket_app()), ws=server) as http:
+        socket = await connect(websocket_url(http, "/talks/1"))
         assert await socket.recv() == "tick"
         await socket.close(1001)
         await until(lambda: sessions)
@@ -164,8 +166,8 @@ async def test_who_never_listens_is_still_told_why_the_client_left(server: Any, 
 
 @SERVERS
 async def test_a_connection_that_breaks_is_1006(server: Any, sessions: Sessions) -> None:
-    async with running_server(inside(live()), ws=server) as http:
-        socket = await connect(address_of(http, "/echo/1"))
+    async with running_server(with_middleware(websocket_app()), ws=server) as http:
+        socket = await connect(websocket_url(http, "/echo/1"))
         socket.transport.abort()
         await until(lambda: sessions)
     assert [session.close_code for session in sessions] in (["1006"], ["1005"])  # servers differ in what they call it
@@ -181,39 +183,47 @@ async def test_a_connection_that_breaks_is_1006(server: Any, sessions: Sessions)
         ("/fails/1", "/fails/{key}", 500, "server_error", "LookupError"),
     ],
 )
-async def test_a_refused_handshake_is_an_answered_request(
-    *, server: Any, path: str, endpoint: str, code: int, outcome: str, error: str, sessions: Sessions, told: Told
+async def test_a_rejected_handshake_is_emitted_as_a_request(
+    *,
+    server: Any,
+    path: str,
+    endpoint: str,
+    code: int,
+    outcome: str,
+    error: str,
+    sessions: Sessions,
+    requests: Requests,
 ) -> None:
-    async with running_server(inside(live()), ws=server) as http:
-        with pytest.raises(InvalidStatus) as refused:
-            await connect(address_of(http, path))
-        assert refused.value.response.status_code == code
-        await until(lambda: told)
+    async with running_server(with_middleware(websocket_app()), ws=server) as http:
+        with pytest.raises(InvalidStatus) as rejection:
+            await connect(websocket_url(http, path))
+        assert rejection.value.response.status_code == code
+        await until(lambda: requests)
     assert [
-        (request.method, request.endpoint, request.status_code, request.outcome, request.error) for request in told
+        (request.method, request.endpoint, request.status_code, request.outcome, request.error) for request in requests
     ] == [("GET", endpoint, code, outcome, error)]
     assert not sessions
 
 
-async def test_a_client_that_does_not_wait_for_the_handshake_is_a_499(sessions: Sessions, told: Told) -> None:
+async def test_a_client_that_does_not_wait_for_the_handshake_is_a_499(sessions: Sessions, requests: Requests) -> None:
     async def impatient() -> Any:
         return {"type": "websocket.disconnect", "code": 1006}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
 
-    await HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, impatient, ignore)
-    assert [(request.status_code, request.outcome) for request in told] == [(499, "client_disconnect")]
+    await HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, impatient, send_nowhere)
+    assert [(request.status_code, request.outcome) for request in requests] == [(499, "client_disconnect")]
     assert not sessions
 
 
-async def test_a_cancelled_session_is_told_and_stays_cancelled(sessions: Sessions) -> None:
+async def test_a_cancelled_session_emits_an_event_and_stays_cancelled(sessions: Sessions) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         await receive()
 
     task = asyncio.create_task(
-        HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, nothing, ignore)
+        HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, receive_nothing, send_nowhere)
     )
     await asyncio.sleep(0)
     task.cancel()
@@ -222,13 +232,13 @@ async def test_a_cancelled_session_is_told_and_stays_cancelled(sessions: Session
     assert [(session.close_code, session.error) for session in sessions] == [("1006", "CancelledError")]
 
 
-async def test_what_was_read_in_search_of_the_code_is_handed_on(sessions: Sessions) -> None:
-    """An application that learns from a failed send that nobody is there may still listen to what was said before."""
-    said = [{"type": "websocket.receive", "text": "last"}, {"type": "websocket.disconnect", "code": 1001}]
-    heard: list[Any] = []
+async def test_messages_read_in_search_of_the_close_code_still_reach_the_application(sessions: Sessions) -> None:
+    """An application whose `send` failed may still receive what came before the disconnect."""
+    incoming = [{"type": "websocket.receive", "text": "last"}, {"type": "websocket.disconnect", "code": 1001}]
+    received: list[Any] = []
 
     async def receive() -> Any:
-        return said.pop(0) if said else await nothing()
+        return incoming.pop(0) if incoming else await receive_nothing()
 
     async def send(message: Any) -> None:
         if message["type"] == "websocket.send":
@@ -238,15 +248,15 @@ async def test_what_was_read_in_search_of_the_code_is_handed_on(sessions: Sessio
         await send({"type": "websocket.accept"})
         with pytest.raises(BrokenPipeError):
             await send({"type": "websocket.send", "text": "tick"})
-        heard.extend([await receive(), await receive()])
+        received.extend([await receive(), await receive()])
 
     await HTTPEventsMiddleware(app)({"type": "websocket", "path": "/", "headers": []}, receive, send)
-    assert [message["type"] for message in heard] == ["websocket.receive", "websocket.disconnect"]
+    assert [message["type"] for message in received] == ["websocket.receive", "websocket.disconnect"]
     assert [(session.close_code, session.received) for session in sessions] == [("1001", 1)]
 
 
 @SERVERS
-async def test_open_sessions_are_counted(server: Any, sessions: Sessions) -> None:
+async def test_open_sessions_are_in_flight(server: Any, sessions: Sessions) -> None:
     """The rows of the catalogue, fed by real websockets."""
     registry = CollectorRegistry()
 
@@ -255,8 +265,8 @@ async def test_open_sessions_are_counted(server: Any, sessions: Sessions) -> Non
 
     with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
         subscription.poll(read_in_flight)
-        async with running_server(inside(live()), ws=server) as http:
-            async with connect(address_of(http, "/echo/1")) as socket, connect(address_of(http, "/echo/2")):
+        async with running_server(with_middleware(websocket_app()), ws=server) as http:
+            async with connect(websocket_url(http, "/echo/1")) as socket, connect(websocket_url(http, "/echo/2")):
                 await socket.send("one")
                 await socket.recv()
                 assert value("websocket_active_sessions") == 2
@@ -271,37 +281,37 @@ async def test_open_sessions_are_counted(server: Any, sessions: Sessions) -> Non
 
 @pytest.mark.lenient
 async def test_a_failure_inside_the_bridge_never_reaches_a_websocket(sessions: Sessions) -> None:
-    async def odd(scope: Any, receive: Any, send: Any) -> None:
+    async def malformed(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
-        scope["endpoint"], scope["app_root_path"], scope["root_path"] = odd, "", None
+        scope["endpoint"], scope["app_root_path"], scope["root_path"] = malformed, "", None
         await send({"no": "type"})
-        assert await receive() == "nothing that a server says"
+        assert await receive() == "not a message"
         await send({"type": "websocket.close"})
 
     async def receive() -> Any:
-        return "nothing that a server says"
+        return "not a message"
 
     with events.receiver_failed.captured() as failed:
-        await HTTPEventsMiddleware(odd)({"type": "websocket", "path": "/", "headers": []}, receive, ignore)
+        await HTTPEventsMiddleware(malformed)({"type": "websocket", "path": "/", "headers": []}, receive, send_nowhere)
     assert [(session.channel, session.close_code) for session in sessions] == [("unknown", "1000")]
     assert {failure.receiver for failure in failed} == {"HTTPEventsMiddleware"}
 
 
-async def test_the_message_of_a_disconnect_reaches_the_application(sessions: Sessions) -> None:
-    """What the bridge notes it does not keep: the application learns how its client left."""
-    heard: list[Any] = []
+async def test_the_disconnect_message_reaches_the_application(sessions: Sessions) -> None:
+    """The bridge passes it on, so the application learns how its client disconnected."""
+    received: list[Any] = []
 
     async def listens(socket: WebSocket) -> None:
         await socket.accept()
         try:
             await socket.receive_text()
-        except WebSocketDisconnect as left:
-            heard.append(left.code)
+        except WebSocketDisconnect as disconnect:
+            received.append(disconnect.code)
 
     app = Starlette(routes=[Mount("/", routes=[WebSocketRoute("/{key}", listens)])])
     async with running_server(HTTPEventsMiddleware(app), ws="websockets-sansio") as http:
-        socket = await connect(address_of(http, "/1"))
+        socket = await connect(websocket_url(http, "/1"))
         await socket.close(1001)
-        await until(lambda: heard)
-    assert heard == [1001]
+        await until(lambda: received)
+    assert received == [1001]
     assert [(session.channel, session.close_code) for session in sessions] == [("/{key}", "1001")]

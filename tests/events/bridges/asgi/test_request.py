@@ -1,4 +1,4 @@
-"""The ASGI bridge measures times and sizes, and tells them in time."""
+"""The ASGI bridge measures the durations and sizes of requests, and emits before the client has the response."""
 
 from __future__ import annotations
 
@@ -22,50 +22,61 @@ from starlette.routing import Route
 
 import events
 from events import HTTPRequestFinished
-from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
+from events.bridges.asgi import read_in_flight
 from metrics import CATALOGUE, subscribe
-from tests.support.asgi_apps import BOTH_WAYS, ignore, inside, nothing, pass_on, studio
+from tests.support.asgi_apps import (
+    EITHER_INSTALLATION,
+    app_with_every_route,
+    forward,
+    serve_get,
+    with_middleware,
+)
 from tests.support.asgi_server import running_server
 from tests.support.wait import until
 
-Told = list[HTTPRequestFinished]
+Requests = list[HTTPRequestFinished]
 
 
 @pytest.mark.slow
-@BOTH_WAYS
-async def test_who_has_an_answer_finds_it_told(use: Any, files: Path, told: Told) -> None:
-    """A client that reads its answer and then the metrics sees its own request: every time, on one connection."""
-    async with running_server(use(studio(files))) as address, httpx.AsyncClient(base_url=address) as client:
+@EITHER_INSTALLATION
+async def test_the_event_is_emitted_before_the_client_has_the_response(
+    install: Any, files: Path, requests: Requests
+) -> None:
+    """A client that reads its response and then the metrics sees its own request: every time, on one connection."""
+    async with (
+        running_server(install(app_with_every_route(files))) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
         for number in range(1, 51):
             await client.get("/items/1")
-            assert len(told) == number
+            assert len(requests) == number
         await client.get("/broken")
-        assert told[-1].status_code == 500
+        assert requests[-1].status_code == 500
 
 
 @pytest.mark.slow
-async def test_background_tasks_are_not_latency(told: Told) -> None:
+async def test_background_tasks_are_not_in_the_duration(requests: Requests) -> None:
     done = asyncio.Event()
 
     async def later() -> None:
         await asyncio.sleep(0.2)
         done.set()
 
-    async def answer(request: Request) -> PlainTextResponse:
+    async def respond(request: Request) -> PlainTextResponse:
         return PlainTextResponse("now", background=BackgroundTask(later))
 
-    app = inside(Starlette(routes=[Route("/", answer)]))
+    app = with_middleware(Starlette(routes=[Route("/", respond)]))
     async with running_server(app) as address, httpx.AsyncClient() as client:
         await client.get(address)
-        assert [request.status_code for request in told] == [200]
+        assert [request.status_code for request in requests] == [200]
         assert not done.is_set()
         await until(done.is_set)
-    assert len(told) == 1
-    assert told[0].duration < 0.2
+    assert len(requests) == 1
+    assert requests[0].duration < 0.2
 
 
 @pytest.mark.slow
-async def test_a_stream_lasts_until_its_last_chunk_and_answers_at_its_first(told: Told) -> None:
+async def test_a_stream_lasts_until_its_last_chunk_and_has_its_first_byte_before(requests: Requests) -> None:
     released = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -74,30 +85,32 @@ async def test_a_stream_lasts_until_its_last_chunk_and_answers_at_its_first(told
         await released.wait()
         yield b"last"
 
-    app = inside(Starlette(routes=[Route("/", lambda _: StreamingResponse(body()))]))
-    asked = perf_counter()
+    app = with_middleware(Starlette(routes=[Route("/", lambda _: StreamingResponse(body()))]))
+    sent_at = perf_counter()
     async with running_server(app) as address, httpx.AsyncClient() as client, client.stream("GET", address) as response:
         chunks = response.aiter_raw()
         assert await anext(chunks) == b"first"
-        answered = perf_counter()
-        assert not told
-        await until(lambda: perf_counter() - answered > 0.05)
+        first_chunk_at = perf_counter()
+        assert not requests
+        await until(lambda: perf_counter() - first_chunk_at > 0.05)
         released.set()
         assert [chunk async for chunk in chunks] == [b"last"]
-    [request] = told
+    [request] = requests
     assert (request.status_code, request.error, request.outcome, request.streamed) == (200, "", "ok", True)
     assert request.first_byte is not None
-    assert request.first_byte < answered - asked
+    assert request.first_byte < first_chunk_at - sent_at
     assert request.duration > request.first_byte + 0.05
     assert request.response_size == len(b"firstlast")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wrapped", [False, True])
-async def test_an_answer_of_announced_length_is_no_stream(wrapped: bool, tmp_path: Path, told: Told) -> None:
-    """However many messages bring it: a file, and what a BaseHTTPMiddleware cuts into pieces.
+async def test_a_response_with_a_content_length_is_not_streamed(
+    wrapped: bool, tmp_path: Path, requests: Requests
+) -> None:
+    """However many messages it takes: a file, and what a BaseHTTPMiddleware cuts into chunks.
 
-    Who has got as much as was announced has the whole answer: it is told by then, though an empty end follows.
+    A client with as many bytes as announced has the whole response: the event comes before an empty last chunk.
     """
     size = 300_000
     (tmp_path / "file").write_bytes(b"x" * size)
@@ -109,27 +122,27 @@ async def test_an_answer_of_announced_length_is_no_stream(wrapped: bool, tmp_pat
     ]
     app = Starlette(routes=routes)
     if wrapped:
-        app.add_middleware(BaseHTTPMiddleware, dispatch=pass_on)
-    async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+        app.add_middleware(BaseHTTPMiddleware, dispatch=forward)
+    async with running_server(with_middleware(app)) as address, httpx.AsyncClient(base_url=address) as client:
         for number, path in enumerate(("/file", "/text", "/empty", "/moved") * 5, start=1):
             await client.get(path)
-            assert len(told) == number
+            assert len(requests) == number
         await client.head("/text")
-    assert [(request.streamed, request.response_size) for request in told] == [
+    assert [(request.streamed, request.response_size) for request in requests] == [
         *[(False, size), (False, size), (False, 0), (False, 0)] * 5,
         (False, 0),
     ]
-    assert all(request.first_byte is not None and request.first_byte <= request.duration for request in told)
+    assert all(request.first_byte is not None and request.first_byte <= request.duration for request in requests)
 
 
-async def pieces() -> AsyncIterator[bytes]:
+async def chunked_body() -> AsyncIterator[bytes]:
     yield b"a" * 1000
     yield b"b" * 500
 
 
 @pytest.mark.slow
-async def test_the_size_of_a_request_is_what_was_read_or_announced(told: Told) -> None:
-    """A body in chunks that nobody read may be of any size."""
+async def test_the_size_of_a_request_is_as_read_or_as_announced(requests: Requests) -> None:
+    """A chunked body that was not read may be of any size."""
     app = FastAPI()
 
     @app.api_route("/read", methods=["GET", "POST"])
@@ -140,25 +153,25 @@ async def test_the_size_of_a_request_is_what_was_read_or_announced(told: Told) -
     async def unread() -> int:
         return 0
 
-    async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with running_server(with_middleware(app)) as address, httpx.AsyncClient(base_url=address) as client:
         for path in ("/read", "/unread"):
             await client.get(path)
             await client.post(path, content=b"x" * 1500)
-            await client.post(path, content=pieces())
-    assert [request.request_size for request in told] == [0, 1500, 1500, 0, 1500, None]
+            await client.post(path, content=chunked_body())
+    assert [request.request_size for request in requests] == [0, 1500, 1500, 0, 1500, None]
 
 
 @pytest.mark.slow
-async def test_the_size_of_an_answer_is_what_went_out(told: Told) -> None:
+async def test_the_size_of_a_response_is_that_of_the_bytes_sent(requests: Requests) -> None:
     app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("x" * 100_000))])
     app.add_middleware(GZipMiddleware)
-    async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with running_server(with_middleware(app)) as address, httpx.AsyncClient(base_url=address) as client:
         compressed = await client.get("/")
         await client.get("/", headers={"Accept-Encoding": "identity"})
-    assert [request.response_size for request in told] == [int(compressed.headers["content-length"]), 100_000]
+    assert [request.response_size for request in requests] == [int(compressed.headers["content-length"]), 100_000]
 
 
-async def test_a_file_that_the_server_reads_is_as_long_as_announced(told: Told) -> None:
+async def test_a_file_that_the_server_sends_has_the_announced_size(requests: Requests) -> None:
     """ASGI's extensions `http.response.pathsend` and `http.response.zerocopysend`."""
     for kind, announced in product(("pathsend", "zerocopysend"), ([(b"content-length", b"12345")], [])):
 
@@ -166,13 +179,13 @@ async def test_a_file_that_the_server_reads_is_as_long_as_announced(told: Told) 
             await send({"type": "http.response.start", "status": 200, "headers": announced})
             await send({"type": f"http.response.{kind}", "path": "/somewhere"})
 
-        await HTTPEventsMiddleware(app)({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, ignore)
-    assert [(request.outcome, request.response_size) for request in told] == [("ok", 12345), ("ok", None)] * 2
+        await serve_get(app)
+    assert [(request.outcome, request.response_size) for request in requests] == [("ok", 12345), ("ok", None)] * 2
 
 
 @pytest.mark.slow
-async def test_requests_under_way_are_counted_until_their_answer_ends(told: Told) -> None:
-    """A request that waits and an answer that streams are; what goes on in the background is not."""
+async def test_requests_are_in_flight_until_their_response_ends(requests: Requests) -> None:
+    """A request that waits and a response that streams are; a background task is not."""
     released, finished = asyncio.Event(), asyncio.Event()
 
     async def waits(request: Request) -> PlainTextResponse:
@@ -183,33 +196,35 @@ async def test_requests_under_way_are_counted_until_their_answer_ends(told: Told
         yield b"first"
         await released.wait()
 
-    def active() -> int:
+    def open_requests() -> int:
         with events.http_activity_read.captured() as read:
             read_in_flight()
         return read[0].requests
 
-    app = inside(Starlette(routes=[Route("/", waits), Route("/stream", lambda _: StreamingResponse(stream()))]))
-    assert active() == 0
+    app = with_middleware(
+        Starlette(routes=[Route("/", waits), Route("/stream", lambda _: StreamingResponse(stream()))])
+    )
+    assert open_requests() == 0
     async with running_server(app) as address, httpx.AsyncClient(base_url=address) as client:
-        asked = [asyncio.create_task(client.get(path)) for path in ("/", "/stream", "/")]
-        await until(lambda: active() == 3)
+        sending = [asyncio.create_task(client.get(path)) for path in ("/", "/stream", "/")]
+        await until(lambda: open_requests() == 3)
         released.set()
-        await asyncio.gather(*asked)
-        assert active() == 0
-        assert len(told) == 3
+        await asyncio.gather(*sending)
+        assert open_requests() == 0
+        assert len(requests) == 3
         finished.set()
 
 
 @pytest.mark.slow
-async def test_what_is_told_is_counted_and_streams_stand_apart(told: Told) -> None:
+async def test_requests_reach_the_catalogue_and_streams_have_their_own_families(requests: Requests) -> None:
     """The rows of the catalogue, fed by real requests through a real server."""
     app = FastAPI()
     app.get("/plain")(lambda: "here")
-    app.get("/stream")(lambda: StreamingResponse(pieces()))
+    app.get("/stream")(lambda: StreamingResponse(chunked_body()))
     registry = CollectorRegistry()
     with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
         subscription.poll(read_in_flight)
-        async with running_server(inside(app)) as address, httpx.AsyncClient(base_url=address) as client:
+        async with running_server(with_middleware(app)) as address, httpx.AsyncClient(base_url=address) as client:
             for path in ("/plain", "/stream", "/stream", "/nothing"):
                 await client.get(path)
 

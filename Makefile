@@ -2,10 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --constraint requirements.txt
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+PYTEST := $(BIN)/python -m pytest
+# Workers take whole files, in the order of tests/conftest.py: the longest first.
+WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+# Python starts some ten times a minute in the tests, and would compile all of the code each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench bench-short docs lock clean
+.PHONY: help setup run quick test check mutants bench bench-short docs lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -15,10 +20,21 @@ setup: .venv/studio ## Install the studio and its embedded model into .venv
 run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, or see README
 	@$(BIN)/python -m app
 
-test: .venv/dev .venv/sqlalchemy-2.0 ## Run the whole suite, and what concerns SQLAlchemy on its older release too
-	$(PYTEST)
+quick: .venv/dev ## Format, lint, types and the fast tests: under half a minute, to run after each change
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(PYTEST) $(WORKERS) -q -m "not slow"
+
+ifdef T
+test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
+	$(PYTEST) $(T)
+else
+test: .venv/dev .venv/sqlalchemy-2.0
+	$(PYTEST) $(WORKERS) --cov --cov-report=term
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
-	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) tests/events/bridges/sqlalchemy
+	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
+endif
 
 check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
 	$(BIN)/ruff format --check .
@@ -26,6 +42,9 @@ check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m metrics check
+
+mutants: .venv/dev .mutants/ready ## Change the code at N random places; show what no test notices: `make mutants N=20 SEED=1`
+	.mutants/bin/python -m tests.mutants $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(P)
 
 bench: .bench/ready ## Measure what is claimed, beside others; writes benchmarks/RESULTS.md
 	.bench/bin/python -m benchmarks
@@ -44,7 +63,8 @@ lock: .venv/dev ## Resolve requirements.txt anew
 	mv requirements.new requirements.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -70,6 +90,11 @@ clean: ## Remove the virtual environment and caches; data/ stays
 		--requirement benchmarks/requirements.txt --editable '.[sqlalchemy]'
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .bench/bin/python -m pip install --quiet --upgrade --target .bench/sqlalchemy-2.0 \
 		--requirement benchmarks/requirements-sqlalchemy-2.0.txt
+	@touch $@
+
+.mutants/ready: .venv/bin/python tests/mutants/requirements.txt
+	$(BIN)/python -m venv .mutants
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .mutants/bin/python -m pip install --quiet --requirement tests/mutants/requirements.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.

@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from blinker import default_namespace
+from hypothesis import Phase
+from hypothesis import settings as hypothesis_settings
 
 import events
 
+ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromedriver": "chromium-driver"}
 
 # A shell that runs the tests in the background has them ignore SIGINT, and so would every studio that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# For mutants: the same examples every time, and a failure is not made smaller, which takes longer than finding it.
+hypothesis_settings.register_profile(
+    "mutants", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
+)
 
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import a file of nothing but slow tests where slow ones are left out: what it imports is slow too."""
+    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+        return True if ALL_SLOW.search(collection_path.read_text()) else None
+    return None
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what needs a program that is not here, saying how to get it; in CI nothing is left out."""
+    """Skip tests whose program is not here, but never in CI; put the files that take longest first.
+
+    Workers take whole files, in this order: one that starts last and takes a minute would leave the others idle. How
+    long a file takes is told by the time that its tests are allowed, and by whether they are slow.
+    """
+    items.sort(key=lambda item: -file_weight(item))
     for item in items:
         for mark in item.iter_markers("needs"):
             missing = [program for program in mark.args if shutil.which(program) is None]
             if missing and "CI" not in os.environ:
                 packages = " ".join(sorted({PACKAGES[program] for program in missing}))
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}: apt-get install {packages}"))
+
+
+def file_weight(item: pytest.Item) -> float:
+    """Return about how long a test's file takes, to compare it with others; the same for all tests of a file."""
+    module = item.getparent(pytest.Module)
+    if module is None:
+        return 0.0
+    timeouts = [mark.args[0] for mark in module.iter_markers("timeout")]
+    return float(max(timeouts, default=120.0 if module.get_closest_marker("slow") else 0.0))
 
 
 @pytest.fixture(autouse=True)

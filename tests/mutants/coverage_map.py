@@ -1,0 +1,83 @@
+"""Which tests run which lines, and how long they take: measured once for a state of the code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .places import Place
+from .working_copy import WorkingCopy
+
+PACKAGES = ("events", "metrics")
+TESTS = ("tests/events", "tests/metrics")
+"""What is mutated, and the tests that are to notice."""
+
+
+@dataclass(frozen=True)
+class CoverageMap:
+    """The lines that each test runs, from coverage's contexts, and the seconds that each takes."""
+
+    root: Path
+    database: Path
+    seconds: dict[str, float]
+
+    @cached_property
+    def _data(self) -> Any:
+        data = import_module("coverage").CoverageData(str(self.database))
+        data.read()
+        return data
+
+    def tests(self, place: Place) -> tuple[list[str], list[str]]:
+        """Return the tests that run a place's statement: those that mirror its file, and all others, fastest first.
+
+        A statement that runs on import belongs to every test of which any line of its file is run.
+        """
+        lines = self._data.contexts_by_lineno(str(self.root / place.path))
+        statement = {name for line in range(place.first_line, place.last_line + 1) for name in lines.get(line, ())}
+        found = self._known(statement) or self._known({name for names in lines.values() for name in names})
+        mirrored = {name for name in self.seconds if mirrors(name, place.path)}
+        near = [name for name in found if name in mirrored]
+        return near, [name for name in found if name not in mirrored]
+
+    def _known(self, contexts: Collection[str]) -> list[str]:
+        names = {context.rpartition("|")[0] for context in contexts} & self.seconds.keys()
+        return sorted(names, key=lambda name: (self.seconds[name], name))
+
+
+def mirrors(test: str, path: str) -> bool:
+    """Return whether a test is in the folder that mirrors a module's, or in the file of that module."""
+    folder = PurePosixPath("tests") / PurePosixPath(path).parent
+    file = PurePosixPath(test.split("::", maxsplit=1)[0])
+    return file.parent == folder or file.stem == f"test_{PurePosixPath(path).stem}"
+
+
+def measure(copy: WorkingCopy, workers: int) -> CoverageMap:
+    """Run all tests once in the copy, which takes minutes, or return what was measured of the same files before.
+
+    Raises:
+        SystemExit: no test passed.
+    """
+    database, durations = copy.root / ".coverage-contexts", copy.root / ".durations.json"
+    if not durations.exists():
+        options = [f"--cov={package}" for package in PACKAGES] + ["--cov-context=test", "--cov-report="]
+        command = copy.pytest(*TESTS, *options, f"--mutants-durations={durations}", f"--numprocesses={workers}")
+        ran = subprocess.run(
+            [*command, "--dist=loadfile"],
+            cwd=copy.root,
+            env=copy.environment | {"COVERAGE_FILE": str(database)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if not durations.exists():
+            raise SystemExit(f"the tests did not run:\n{ran.stdout[-4000:]}")
+        if ran.returncode:
+            print(f"without the tests that fail as it is:\n{ran.stdout[-4000:]}", flush=True)
+    return CoverageMap(copy.root, database, json.loads(durations.read_text()))

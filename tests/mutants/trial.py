@@ -1,0 +1,107 @@
+"""One mutant, run against the tests that can notice it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from .coverage_map import CoverageMap
+from .places import Place, Variant, mutate
+from .working_copy import WorkingCopy
+
+BUDGET = 60.0
+"""Seconds of tests that a mutant is run against at most, as they take without it: the fastest that reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a mutant.
+
+    ``by`` is the test that noticed it, empty where none did; ``tests`` how many were run against it at most.
+    """
+
+    place: Place
+    variant: Variant
+    diff: str
+    by: str
+    tests: int
+    seconds: float
+
+
+def try_mutant(copy: WorkingCopy, coverage: CoverageMap, place: Place, variant: Variant) -> Outcome:
+    """Make the mutant in the copy, run the tests until one fails, and restore the file.
+
+    The tests that mirror the file come first, in a run of their own: they import little.
+    """
+    file = copy.root / place.path
+    source = file.read_text()
+    mutant = mutate(source, variant)
+    began = monotonic()
+    by, tried = "", 0
+    try:
+        file.write_text(mutant)
+        budget = BUDGET
+        for tests in coverage.tests(place):
+            chosen = within(budget, tests, coverage.seconds)
+            tried += len(chosen)
+            budget -= sum(coverage.seconds[name] for name in chosen)
+            if chosen and (by := first_failure(copy, chosen, coverage.seconds)):
+                break
+    finally:
+        file.write_text(source)
+    lines = difflib.unified_diff(source.splitlines(), mutant.splitlines(), place.path, place.path, lineterm="", n=2)
+    return Outcome(place, variant, "\n".join(lines), by, tried, monotonic() - began)
+
+
+def within(budget: float, tests: Sequence[str], seconds: dict[str, float]) -> list[str]:
+    """Return the first of the tests that take no longer than the budget together."""
+    chosen = []
+    for name in tests:
+        budget -= seconds[name]
+        if budget < 0:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def first_failure(copy: WorkingCopy, tests: list[str], seconds: dict[str, float]) -> str:
+    """Run the tests and return the first that fails, ``timeout`` where they do not end, or an empty string."""
+    listed = copy.root / ".tests.json"
+    listed.write_text(json.dumps(tests))
+    files = sorted({name.split("::")[0] for name in tests})
+    command = copy.pytest(
+        *files, f"--mutants-tests={listed}", "-x", "--tb=no", "--no-header", "-o", "console_output_style=none"
+    )
+    with subprocess.Popen(
+        command,
+        cwd=copy.root,
+        env=copy.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # so that whatever the tests started ends with them
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=60 + 3 * sum(seconds[name] for name in tests))
+        except subprocess.TimeoutExpired:
+            return "timeout"
+        finally:
+            kill_group(process.pid)
+    if process.returncode == 0:
+        return ""
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return failed[0].split(" ", 1)[1][:150] if failed else f"exit {process.returncode}: {output[-200:]!r}"
+
+
+def kill_group(group: int) -> None:
+    """End every process that is left of a group."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -20,9 +20,13 @@ ENGINE_ISOLATION = "_on_connect_isolation_level"
 def root_engine(engine: Engine) -> Engine:
     """Return the engine that one with ``execution_options`` was made of, or the engine itself.
 
-    Without a public way to ask, it is the engine given; the dialect that both share shows that they are one.
+    The public way is to take the first one that is asked for: it stands for all that share its dialect, which keeps it.
     """
-    return unwrap(engine) if options_engines_are_unwrapped() else engine
+    if options_engines_are_unwrapped():
+        return unwrap(engine)
+    dialect: Any = engine.dialect
+    first: Engine = vars(dialect).setdefault("events_engine", engine)
+    return first
 
 
 def unwrap(engine: Engine) -> Engine:
@@ -32,7 +36,7 @@ def unwrap(engine: Engine) -> Engine:
     return engine
 
 
-@self_test("an engine made by execution_options() is observed for as long as it lives itself")
+@self_test("engines made by execution_options() are recognized by their dialect")
 def options_engines_are_unwrapped() -> bool:
     """Return whether the engine is found that another was made of."""
     engine = Engine(NullPool(no_connection), DefaultDialect(), make_url("sqlite://"))

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Session
 
 import events
 from events.bridges.sqlalchemy import instrument
 from events.bridges.sqlalchemy.internals import engines, execution, lazy_loading, pools
+from tests.support.blog import Base, Post, User, create_blog
 from tests.support.studio import until
 
 MODULES = (execution, engines, pools, lazy_loading)
@@ -42,22 +43,6 @@ SIGNALS: list[Any] = [
 TIMES = {"duration", "commit", "wait", "idle", "lifetime", "oldest_hold"}
 
 
-class Base(DeclarativeBase):
-    pass
-
-
-class User(Base):
-    __tablename__ = "users"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    posts: Mapped[list[Post]] = relationship()
-
-
-class Post(Base):
-    __tablename__ = "posts"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
-
-
 @pytest.fixture(autouse=True)
 def fresh_self_tests() -> Iterator[None]:
     """Test anew before and after each test, and leave no listener on sessions."""
@@ -76,9 +61,7 @@ def fresh_self_tests() -> Iterator[None]:
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
     made = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
-    Base.metadata.create_all(made)
-    with Session(made) as session, session.begin():
-        session.add_all(User(id=number, posts=[Post(user_id=number)]) for number in range(20))
+    create_blog(made)
     made.dispose()
     yield made
     made.dispose()

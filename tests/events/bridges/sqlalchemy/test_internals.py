@@ -1,4 +1,4 @@
-"""SQLAlchemy's private parts: each passes its test on the version at hand, and each can be gone without a loss."""
+"""SQLAlchemy's private attributes: each is as expected in the installed version, and none is needed."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ TIMES = {"duration", "commit", "wait", "idle", "lifetime", "oldest_hold"}
 
 @pytest.fixture(autouse=True)
 def fresh_self_tests() -> Iterator[None]:
-    """Test anew before and after each test, and leave no listener on sessions."""
+    """Clear the outcomes of the self-tests before and after each test, and remove the listener to sessions."""
 
-    def forget() -> None:
+    def clear() -> None:
         for each in SELF_TESTS.values():
             each.cache_clear()
         if sa.event.contains(Session, "do_orm_execute", lazy_loading.mark_lazy_load):
             sa.event.remove(Session, "do_orm_execute", lazy_loading.mark_lazy_load)
 
-    forget()
+    clear()
     yield
-    forget()
+    clear()
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def engine(tmp_path: Path) -> Iterator[sa.Engine]:
     made.dispose()
 
 
-def everything(engine: sa.Engine) -> None:
-    """Do what each private part is needed for: write, fail, stream, load lazily, commit by itself, wait, overflow."""
+def use_everything(engine: sa.Engine) -> None:
+    """Write, fail, stream, load lazily, autocommit, invalidate and dispose: all that private attributes are for."""
     with instrument(engine.execution_options(logging_token="a"), metadata=Base.metadata) as handle:
         assert instrument(engine, metadata=Base.metadata) is handle
         with engine.begin() as connection:
@@ -98,7 +98,7 @@ def everything(engine: sa.Engine) -> None:
         handle.read_pool()
 
 
-def observed(scenario: Callable[[sa.Engine], None], engine: sa.Engine) -> list[tuple[str, dict[str, Any]]]:
+def emitted_by(scenario: Callable[[sa.Engine], None], engine: sa.Engine) -> list[tuple[str, dict[str, Any]]]:
     """Return all database events of a scenario, in their order, without their times."""
     seen: list[tuple[str, dict[str, Any]]] = []
     with ExitStack() as stack:
@@ -130,43 +130,41 @@ GONE: dict[str, tuple[ModuleType, str, Any]] = {
 }  # fmt: skip
 
 
-def test_every_private_part_can_be_gone_in_a_test() -> None:
+def test_each_self_test_has_a_way_to_fail_here() -> None:
     assert {*GONE} == {*SELF_TESTS}
 
 
 @pytest.mark.parametrize("name", [*SELF_TESTS])
-def test_the_private_parts_are_as_expected_in_this_version(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_private_attribute_is_as_expected_in_this_version(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert SELF_TESTS[name]()
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", [*GONE])
-def test_without_a_private_part_the_same_events_are_emitted(
+def test_the_same_events_are_emitted_without_a_private_attribute(
     name: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And a warning is logged, once."""
     other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
     (tmp_path / "other.db").write_bytes((tmp_path / "test.db").read_bytes())
-    expected = observed(everything, engine)
+    expected = emitted_by(use_everything, engine)
     assert {signal for signal, _ in expected} == {signal.name for signal in SIGNALS}
     module, attribute, value = GONE[name]
     monkeypatch.setattr(module, attribute, value)
     SELF_TESTS[name].cache_clear()
     with caplog.at_level(logging.WARNING, logger="events"):
-        seen = observed(everything, other)
+        seen = emitted_by(use_everything, other)
     other.dispose()
     if name == "max_overflow_is_known":
         assert {fields.pop("capacity") for _, fields in seen if "capacity" in fields} == {None}
         assert {fields.pop("capacity") for _, fields in expected if "capacity" in fields} == {15}
     assert seen == expected
-    assert [message.split(":")[0] for message in caplog.messages] == [
-        f"SQLAlchemy {sa.__version__} is built in another way"
-    ]
+    assert [message.split(":")[0] for message in caplog.messages] == [f"SQLAlchemy {sa.__version__} has changed inside"]
 
 
 @pytest.mark.parametrize("level", ["AUTOCOMMIT", "SERIALIZABLE"])
 @pytest.mark.parametrize("is_known", [True, False])
-def test_an_engine_that_commits_by_itself_has_no_transactions(
+def test_an_engine_in_autocommit_has_no_transactions(
     level: Any, is_known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_known:
@@ -179,7 +177,7 @@ def test_an_engine_that_commits_by_itself_has_no_transactions(
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_the_wait_for_a_connection_is_measured_by_public_events_as_well(
+def test_the_wait_for_a_connection_is_measured_with_and_without_private_methods(
     is_known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that waits is pending; one that has a connection, or is opening it, is not."""
@@ -219,10 +217,9 @@ def test_the_wait_for_a_connection_is_measured_by_public_events_as_well(
     assert 0 < second.wait <= second.duration
 
 
-def test_a_session_s_lazy_loads_are_marked_by_one_listener(
+def test_lazy_loads_are_marked_by_one_listener_for_all_engines(
     engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many engines are instrumented."""
     monkeypatch.setattr(*GONE["lazy_loads_are_known"])
     second = sa.create_engine(f"sqlite:///{tmp_path}/second.db")
     with (

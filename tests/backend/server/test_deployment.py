@@ -38,7 +38,7 @@ def test_a_studio_that_reloads_is_found(
         assert studio.ended(studio.submit("brand_identity"))["status"] == "completed"
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
     finding, last = capsys.readouterr().out.splitlines()
-    assert re.match(r"- reload: told by the server at its start: .*Leave --reload", finding)
+    assert re.match(r"- reload: found by the server at its start: .*Leave --reload", finding)
     assert last == f"FAILED: {studio.url}/metrics"
     assert "the numbers will be wrong (reload)" in log.read_text()
 
@@ -57,9 +57,9 @@ def test_a_studio_whose_clock_is_not_the_databases_is_found(
     with studio:
         assert studio.total("setup_faults_total", fault="clock") == 1
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
-    [seen, told, _] = capsys.readouterr().out.splitlines()
+    [seen, found, _] = capsys.readouterr().out.splitlines()
     assert re.match(rf"- clock: the server's is 3(599|600) s {way} the one here: .*NTP", seen)
-    assert re.match(r"- clock: told by the server at its start: .*the database's.*NTP", told)
+    assert re.match(r"- clock: found by the server at its start: .*the database's.*NTP", found)
     assert " WARNING metrics: the numbers will be wrong (clock)" in studio.output
 
 

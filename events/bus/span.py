@@ -67,9 +67,10 @@ class Span(Generic[P]):
             raise TypeError(f"{started.name} needs one Key field to pair it with {finished.name}, it has {len(keys)}")
         self.started = started
         self.finished = finished
-        self.key = keys[0]
-        self.kind = started.name.removesuffix("_started")
-        self.notable = frozenset(finished_types) - {self.key, "duration"}  # the key pairs, the clock measures
+        self.key = keys[0]  # the field that pairs the two events
+        self.kind = started.name.removesuffix("_started")  # of work: ``agent`` for ``agent_started``
+        # The fields that `note` may set: the key has to be the same in both events, and the clock sets the duration.
+        self.notable = frozenset(finished_types) - {self.key, "duration"}
         self.inherited = inherited_fields(started.event)  # type: ignore[arg-type]  # a dataclass is a type
         sums: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
         for name, total in total_fields(finished.event).items():  # type: ignore[arg-type]  # the same

@@ -1,4 +1,4 @@
-"""Registries of some size, of which rows measure the writing."""
+"""Large registries, for the benchmarks that render them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ SAMPLES = 100_000
 LABELS = ("method", "endpoint")
 
 
-def labels(number: int) -> tuple[str, str]:
-    """Name a child as an HTTP family does."""
+def label_values(number: int) -> tuple[str, str]:
+    """Return label values such as those of an HTTP family."""
     return "GET", f"/api/v1/things/{number}/parts"
 
 
 def histograms(registry: CollectorRegistry, samples: int = SAMPLES) -> Histogram:
-    """Make histograms of 15 buckets, each observed eight times."""
-    made = Histogram("http_request_duration_seconds", "Time.", LABELS, registry=registry)
+    """Register and return a histogram of 15 buckets a child, each child observed eight times."""
+    family = Histogram("http_request_duration_seconds", "Time.", LABELS, registry=registry)
     for number in range(samples // 18):  # with count, sum and created
-        child = made.labels(*labels(number))
+        child = family.labels(*label_values(number))
         for _ in range(8):
             child.observe(random.random() * 8)
-    return made
+    return family
 
 
 def counters(registry: CollectorRegistry, samples: int = SAMPLES) -> Counter:
-    """Make counters of fractional values."""
-    made = Counter("llm_cost_usd_total", "Cost.", LABELS, registry=registry)
+    """Register and return a counter whose children have fractional values."""
+    family = Counter("llm_cost_usd_total", "Cost.", LABELS, registry=registry)
     for number in range(samples // 2):  # with created
-        made.labels(*labels(number)).inc(random.random())
-    return made
+        family.labels(*label_values(number)).inc(random.random())
+    return family

@@ -1,4 +1,4 @@
-"""Writing 100,000 samples, in the short form 30,000: the time it takes."""
+"""Rendering of 100,000 samples, in the short form 30,000, compared with ``generate_latest``."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ CASES = {"a tenth of the series moves between two scrapes": 0.1, "every series m
 
 
 def measure(short: bool) -> list[Claim]:
-    """Compare with prometheus_client's `generate_latest`, in CPU time."""
+    """Measure histograms and counters, in CPU time."""
     return [
-        *speed("rendering histograms, to generate_latest", 20, histograms, short),
-        *speed("rendering counters with fractional values, to generate_latest", 12, counters, short),
+        *measure_family("rendering histograms, to generate_latest", 20, histograms, short),
+        *measure_family("rendering counters with fractional values, to generate_latest", 12, counters, short),
     ]
 
 
-def speed(what: str, bar: float, populate: Callable[[CollectorRegistry, int], Any], short: bool) -> list[Claim]:
-    """Compare in every case, having seen that both write the same text."""
+def measure_family(
+    what: str, bar: float, populate: Callable[[CollectorRegistry, int], Any], short: bool
+) -> list[Claim]:
+    """Measure every case, after checking that both render the same text."""
     registry = CollectorRegistry()
     family = populate(registry, 30_000 if short else SAMPLES)
     children = list(family._metrics.values())
-    move = [child.observe if isinstance(family, Histogram) else child.inc for child in children]
+    updates = [child.observe if isinstance(family, Histogram) else child.inc for child in children]
 
-    def some_move(share: float) -> None:
-        for moved in random.sample(move, int(len(move) * share)):
-            moved(random.random())
+    def update_some(share: float) -> None:
+        for update in random.sample(updates, int(len(updates) * share)):
+            update(random.random())
 
     if render(registry) != generate_latest(registry):
         raise AssertionError("not the same text")
@@ -43,7 +45,7 @@ def speed(what: str, bar: float, populate: Callable[[CollectorRegistry, int], An
         runs = alternately(
             {"ours": lambda: render(registry), "generate_latest": lambda: generate_latest(registry)},
             rounds=3 if short else 5,
-            before=partial(some_move, share),
+            before=partial(update_some, share),
         )
         claims.append(
             Claim(

@@ -1,4 +1,4 @@
-"""A scraper gets the format and the encoding that it likes best, and always some."""
+"""The format and the encoding that a scraper prefers are chosen, and always some."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics.exposition.accept_header import parse_accept
 from metrics.exposition.content_encoding import choose_encoding
 from metrics.exposition.content_type import choose_format
 from metrics.text_format.formats import OFFERED_FORMATS, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
@@ -15,7 +16,7 @@ PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version
 
 
 @pytest.mark.parametrize(
-    ("accept", "form"),
+    ("accept", "text_format"),
     [
         ("", TEXT),
         ("*/*", TEXT),
@@ -33,7 +34,7 @@ PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version
         (f"text/plain, {OM}", TEXT),
         (f"{OM}, text/plain", OPENMETRICS),
         ("application/*", OPENMETRICS),
-        # What is not there, or can't be read, counts as absent.
+        # A format that is not offered, or a part that cannot be parsed, counts as absent.
         (f"{OM};version=2.0.0, text/plain;q=0.1", TEXT),
         (f"{OM};version=99.9", TEXT),
         (f"{OM};version=abc", TEXT),
@@ -45,8 +46,8 @@ PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version
         (";;;,,,=", TEXT),
     ],
 )
-def test_the_format_that_a_scraper_prefers(accept: str, form: Format) -> None:
-    assert choose_format(accept) == form
+def test_the_preferred_format_is_chosen(accept: str, text_format: Format) -> None:
+    assert choose_format(accept) == text_format
 
 
 @pytest.mark.parametrize(
@@ -67,16 +68,37 @@ def test_the_format_that_a_scraper_prefers(accept: str, form: Format) -> None:
         ("gzip;q=x", "identity"),
     ],
 )
-def test_the_encoding_that_a_scraper_prefers(header: str, encoding: str) -> None:
+def test_the_preferred_encoding_is_chosen(header: str, encoding: str) -> None:
     assert choose_encoding(header, ("zstd", "gzip")) == encoding
 
 
-def test_zstd_only_where_there_is_one() -> None:
+def test_zstd_is_chosen_only_where_it_is_available() -> None:
     assert choose_encoding("zstd", ("gzip",)) == "identity"
     assert choose_encoding("zstd, gzip;q=0.1", ("gzip",)) == "gzip"
 
 
 @given(st.text() | st.lists(st.sampled_from([*f'{OM};=,q01.*/ "', OM, "text/plain", "version=", "q="])).map("".join))
-def test_no_header_fails(header: str) -> None:
+def test_no_header_raises(header: str) -> None:
     assert choose_format(header).version in {offered.version for offered in OFFERED_FORMATS}
     assert choose_encoding(header, ("zstd", "gzip")) in ("zstd", "gzip", "identity")
+
+
+@pytest.mark.parametrize(("quality", "weight"), [("0", 0.0), ("1", 1.0), ("0.5", 0.5)])
+def test_a_q_value_is_the_weight_of_a_part(quality: str, weight: float) -> None:
+    assert [part.weight for part in parse_accept(f"gzip;q={quality}")] == [weight]
+
+
+@pytest.mark.parametrize("quality", ["-0.1", "1.1", "nan", "x", "inf"])
+def test_a_part_with_an_impossible_q_value_is_left_out(quality: str) -> None:
+    assert [part.name for part in parse_accept(f"br;q={quality}, gzip")] == ["gzip"]
+
+
+def test_parts_are_numbered_and_their_parameters_unquoted() -> None:
+    [first, second] = parse_accept('text/plain; Version="0.0.4" ;q=0.5, */*')
+    assert (first.name, first.parameters, first.position) == ("text/plain", {"version": "0.0.4", "q": "0.5"}, 0)
+    assert (second.name, second.weight, second.position) == ("*/*", 1.0, 1)
+
+
+def test_the_parts_of_an_endless_header_are_ignored() -> None:
+    assert len(list(parse_accept("a," * 63 + "b"))) == 64
+    assert [part.name for part in parse_accept("a," * 64 + "b")] == ["a"] * 64

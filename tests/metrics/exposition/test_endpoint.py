@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generat
 
 from events import MetricsRendered, metrics_rendered
 from metrics import Endpoint, Subscription
+from metrics.exposition.endpoint import CHUNK_SIZE, send_response
 from tests.support.asgi_server import running_server
 from tests.support.samples import Read
 from tests.support.wait import until
@@ -32,67 +33,69 @@ def counted(registry: CollectorRegistry) -> CollectorRegistry:
 async def client(counted: CollectorRegistry) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         running_server(Endpoint(counted, path="/metrics"), lifespan="on") as url,
-        httpx.AsyncClient(base_url=url) as made,
+        httpx.AsyncClient(base_url=url) as client,
     ):
-        yield made
+        yield client
 
 
-async def test_get_with_and_without_the_slash(client: httpx.AsyncClient, counted: CollectorRegistry) -> None:
+async def test_get_is_answered_with_and_without_a_trailing_slash(
+    client: httpx.AsyncClient, counted: CollectorRegistry
+) -> None:
     for path in ("/metrics", "/metrics/", "/metrics?name=x"):
-        answer = await client.get(path, headers={"Accept-Encoding": "identity"})
-        assert (answer.status_code, answer.content) == (200, generate_latest(counted))
-        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert answer.headers["content-length"] == str(len(answer.content))
+        response = await client.get(path, headers={"Accept-Encoding": "identity"})
+        assert (response.status_code, response.content) == (200, generate_latest(counted))
+        assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert response.headers["content-length"] == str(len(response.content))
 
 
-async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
-    got, head = await client.get("/metrics"), await client.head("/metrics")
+async def test_head_is_answered_without_the_body(client: httpx.AsyncClient) -> None:
+    get, head = await client.get("/metrics"), await client.head("/metrics")
     assert (head.status_code, head.content) == (200, b"")
     for name in ("content-type", "content-length", "content-encoding", "vary"):
-        assert head.headers[name] == got.headers[name]
+        assert head.headers[name] == get.headers[name]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"])
 async def test_other_methods_are_refused(client: httpx.AsyncClient, method: str) -> None:
-    answer = await client.request(method, "/metrics")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    response = await client.request(method, "/metrics")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_another_path_is_not_found(client: httpx.AsyncClient) -> None:
+async def test_other_paths_are_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.get("/")).status_code == 404
     assert (await client.get("/metrics/more")).status_code == 404
 
 
-async def test_encodings(client: httpx.AsyncClient, counted: CollectorRegistry) -> None:
-    for encoding, undo in (("gzip", gzip.decompress), ("zstd", zstandard.decompress)):
-        async with client.stream("GET", "/metrics", headers={"Accept-Encoding": encoding}) as answer:
-            raw = b"".join([piece async for piece in answer.aiter_raw()])
-        assert answer.headers["content-encoding"] == encoding
-        assert undo(raw) == generate_latest(counted)
+async def test_the_body_is_compressed_as_accepted(client: httpx.AsyncClient, counted: CollectorRegistry) -> None:
+    for encoding, decompress in (("gzip", gzip.decompress), ("zstd", zstandard.decompress)):
+        async with client.stream("GET", "/metrics", headers={"Accept-Encoding": encoding}) as response:
+            raw = b"".join([piece async for piece in response.aiter_raw()])
+        assert response.headers["content-encoding"] == encoding
+        assert decompress(raw) == generate_latest(counted)
 
 
 @pytest.mark.parametrize("accept", ["application/openmetrics-text; version=abc", "text/plain; q=\xff", ",;=", "\x01"])
-async def test_a_malformed_header_gets_its_numbers(client: httpx.AsyncClient, accept: str) -> None:
+async def test_a_malformed_header_counts_as_absent(client: httpx.AsyncClient, accept: str) -> None:
     app_headers = [(b"accept", accept.encode("latin-1"))]
-    answer = await asked(Endpoint(only(7)), app_headers)
-    assert answer["status"] == 200
-    assert b"only 7.0" in answer["body"]
+    response = await request(Endpoint(registry_with(7)), app_headers)
+    assert response["status"] == 200
+    assert b"only 7.0" in response["body"]
 
 
-async def test_names_choose(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/metrics", params={"name[]": ["open", "absent"]})
-    assert answer.text == "# HELP open Open.\n# TYPE open gauge\nopen 1.0\n"
+async def test_names_select_samples(client: httpx.AsyncClient) -> None:
+    response = await client.get("/metrics", params={"name[]": ["open", "absent"]})
+    assert response.text == "# HELP open Open.\n# TYPE open gauge\nopen 1.0\n"
     assert (await client.get("/metrics?name[]=%ff%00&name[]")).status_code == 200
 
 
-def only(value: float) -> CollectorRegistry:
+def registry_with(value: float) -> CollectorRegistry:
     registry = CollectorRegistry()
     Gauge("only", "h", registry=registry).set(value)
     return registry
 
 
-async def asked(app: Any, headers: Iterable[tuple[bytes, bytes]] = (), kind: str = "http") -> dict[str, Any]:
-    """Ask an ASGI application directly, with headers that no client would send."""
+async def request(app: Any, headers: Iterable[tuple[bytes, bytes]] = (), kind: str = "http") -> dict[str, Any]:
+    """Call an ASGI application directly, with headers that no client would send, and return the response."""
     sent: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
@@ -111,7 +114,7 @@ def basic(user: str, password: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("given", "status"),
+    ("authorization", "status"),
     [
         (None, 401),
         ("Bearer s3cret-é", 200),
@@ -129,21 +132,21 @@ def basic(user: str, password: str) -> str:
         ("", 401),
     ],
 )
-async def test_a_secret_is_asked_for(given: str | None, status: int) -> None:
-    app = Endpoint(only(1), token="s3cret-é", password="pass:word")
-    answer = await asked(app, [] if given is None else [(b"authorization", given.encode())])
-    assert answer["status"] == status
+async def test_a_token_or_password_is_required(authorization: str | None, status: int) -> None:
+    app = Endpoint(registry_with(1), token="s3cret-é", password="pass:word")
+    response = await request(app, [] if authorization is None else [(b"authorization", authorization.encode())])
+    assert response["status"] == status
     if status == 401:
-        assert dict(answer["headers"])[b"www-authenticate"] == b'Bearer realm="metrics", Basic realm="metrics"'
-        assert b"only" not in answer["body"]
+        assert dict(response["headers"])[b"www-authenticate"] == b'Bearer realm="metrics", Basic realm="metrics"'
+        assert b"only" not in response["body"]
 
 
-async def test_a_websocket_is_turned_away() -> None:
-    assert (await asked(Endpoint(only(1)), kind="websocket"))["type"] == "websocket.close"
+async def test_a_websocket_is_refused() -> None:
+    assert (await request(Endpoint(registry_with(1)), kind="websocket"))["type"] == "websocket.close"
 
 
 class Slow:
-    """A collector that waits until it is let go, and counts."""
+    """A collector that waits until it may go on, and counts its calls."""
 
     def __init__(self) -> None:
         self.collected = 0
@@ -155,56 +158,95 @@ class Slow:
         return [Metric("slow", "h", "gauge")]
 
 
-async def test_scrapes_at_once_are_written_once(registry: CollectorRegistry) -> None:
-    """Nor does one that goes away take the answer from the others; the next one is written anew."""
+async def test_concurrent_scrapes_share_one_rendering(registry: CollectorRegistry) -> None:
+    """A client that disconnects does not cancel it for the others; the next scrape renders again."""
     slow = Slow()
     registry.register(slow)
     app = Endpoint(registry)
-    asking = [asyncio.ensure_future(asked(app)) for _ in range(5)]
+    requests = [asyncio.ensure_future(request(app)) for _ in range(5)]
     await until(lambda: slow.collected == 1)
-    asking[0].cancel()
-    await asyncio.wait(asking[:1])
+    requests[0].cancel()
+    await asyncio.wait(requests[:1])
     slow.go.set()
-    answers = await asyncio.gather(*asking[1:])
-    assert {answer["body"] for answer in answers} == {b"# HELP slow h\n# TYPE slow gauge\n"}
+    responses = await asyncio.gather(*requests[1:])
+    assert {response["body"] for response in responses} == {b"# HELP slow h\n# TYPE slow gauge\n"}
     assert slow.collected == 1
-    await asked(app)
+    await request(app)
     assert slow.collected == 2
 
 
-async def test_a_large_answer_is_whole(registry: CollectorRegistry) -> None:
+@pytest.mark.parametrize(
+    ("size", "chunks"),
+    [
+        (0, [0]),
+        (1, [1]),
+        (CHUNK_SIZE, [CHUNK_SIZE]),
+        (CHUNK_SIZE + 1, [CHUNK_SIZE, 1]),
+        (2 * CHUNK_SIZE, [CHUNK_SIZE] * 2),
+    ],
+)
+async def test_a_response_is_sent_in_chunks(size: int, chunks: list[int]) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    body = bytes(index % 251 for index in range(size))
+    await send_response(send, 200, {}, body)
+    start, *parts = sent
+    assert dict(start["headers"]) == {b"content-length": str(size).encode()}
+    assert [len(part["body"]) for part in parts] == chunks
+    assert b"".join(part["body"] for part in parts) == body
+    assert [part["more_body"] for part in parts] == [True] * (len(chunks) - 1) + [False]
+
+
+async def test_without_a_body_the_head_alone_is_sent() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await send_response(send, 200, {}, bytes(CHUNK_SIZE + 1), with_body=False)
+    start, end = sent
+    assert dict(start["headers"]) == {b"content-length": str(CHUNK_SIZE + 1).encode()}
+    assert end == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+async def test_a_large_response_is_complete(registry: CollectorRegistry) -> None:
     gauge = Gauge("g", "h", ["k"], registry=registry)
     for number in range(20_000):
         gauge.labels(f"{number:060}").set(number)
     async with running_server(Endpoint(registry)) as url, httpx.AsyncClient(base_url=url) as client:
-        answer = await client.get("/", headers={"Accept-Encoding": "identity"})
-    assert answer.content == generate_latest(registry)
-    assert len(answer.content) > 5 * 256 * 1024
+        response = await client.get("/", headers={"Accept-Encoding": "identity"})
+    assert response.content == generate_latest(registry)
+    assert len(response.content) > 5 * 256 * 1024
 
 
-async def test_a_failure_of_ours_is_500_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_exception_while_rendering_is_a_500_that_reveals_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ValueError("a secret")
 
     monkeypatch.setattr("metrics.exposition.scrape.render_with_count", fail)
-    answer = await asked(Endpoint(only(1)))
-    assert answer["status"] == 500
-    assert b"secret" not in answer["body"]
+    response = await request(Endpoint(registry_with(1)))
+    assert response["status"] == 500
+    assert b"secret" not in response["body"]
 
 
 @pytest.mark.usefixtures("subscription")
-async def test_what_it_took_is_counted(registry: CollectorRegistry, read: Read, subscription: Subscription) -> None:
-    told: list[MetricsRendered]
-    with metrics_rendered.captured() as told:
-        answer = await asked(Endpoint(registry), [(b"accept-encoding", b"gzip")])
-    [event] = told
-    samples = [line for line in gzip.decompress(answer["body"]).splitlines() if not line.startswith(b"#")]
+async def test_a_scrape_is_counted_with_its_cost(
+    registry: CollectorRegistry, read: Read, subscription: Subscription
+) -> None:
+    emitted: list[MetricsRendered]
+    with metrics_rendered.captured() as emitted:
+        response = await request(Endpoint(registry), [(b"accept-encoding", b"gzip")])
+    [event] = emitted
+    samples = [line for line in gzip.decompress(response["body"]).splitlines() if not line.startswith(b"#")]
     assert (event.format, event.encoding, event.size, event.series) == (
         "text",
         "gzip",
-        len(answer["body"]),
+        len(response["body"]),
         len(samples),
     )
     assert read("metrics_render_duration_seconds_count", format="text") == 1
-    assert read("metrics_rendered_bytes_total", format="text", encoding="gzip") == len(answer["body"])
+    assert read("metrics_rendered_bytes_total", format="text", encoding="gzip") == len(response["body"])
     assert read("metrics_rendered_series") == len(samples)

@@ -1,18 +1,15 @@
-"""What we write is what prometheus_client writes, letter by letter, and what it reads back.
+"""A registry is rendered as prometheus_client renders it, byte for byte, and as its parsers read it back.
 
 Runs on the prometheus_client at hand; `test_stock_versions` runs it on the oldest and the newest.
 """
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
-from weakref import ref
 
 import pytest
 from hypothesis import given, settings
@@ -32,7 +29,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from events import collector_failed
-from metrics.exposition.render import render, render_with_count
+from metrics.exposition import render as render_module
+from metrics.exposition.render import GilYielder, render, render_with_count
 from metrics.fastpath import write
 from metrics.text_format.formats import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
 
@@ -54,8 +52,8 @@ def tried_out() -> None:
     write.fast_write_works()
 
 
-def move(kind: type[Any], child: Any, data: st.DataObject) -> None:
-    """Do to a child what its kind allows, several times."""
+def update(kind: type[Any], child: Any, data: st.DataObject) -> None:
+    """Update a child several times, as its type allows."""
     for _ in range(data.draw(st.integers(0, 3))):
         if kind is Counter:
             child.inc(data.draw(COUNTS))
@@ -70,7 +68,7 @@ def move(kind: type[Any], child: Any, data: st.DataObject) -> None:
 
 
 def populate(registry: CollectorRegistry, data: st.DataObject) -> None:
-    """Register collectors of every kind with whatever names, labels, help and values."""
+    """Register collectors of every type with any names, labels, help and values."""
     for number in range(data.draw(st.integers(0, 4))):
         kind = data.draw(KINDS)
         shape: dict[str, Any] = {}
@@ -82,14 +80,14 @@ def populate(registry: CollectorRegistry, data: st.DataObject) -> None:
         name = f"m{number}_{data.draw(NAMES)}"
         metric = kind(name, data.draw(TEXTS), [label for label in names if label != name], registry=registry, **shape)
         if not names:
-            move(kind, metric, data)
+            update(kind, metric, data)
             continue
         for _ in range(data.draw(st.integers(0, 3))):
-            move(kind, metric.labels(*(data.draw(TEXTS) for label in names if label != name)), data)
+            update(kind, metric.labels(*(data.draw(TEXTS) for label in names if label != name)), data)
 
 
-class Told:
-    """A collector of one's own, which tells what it was given."""
+class FixedCollector:
+    """A custom collector with fixed families."""
 
     def __init__(self, *families: Metric) -> None:
         self.families = families
@@ -98,15 +96,15 @@ class Told:
         return self.families
 
 
-class Broken:
-    """A collector that fails."""
+class FailingCollector:
+    """A collector whose collect() raises."""
 
     def collect(self) -> Iterable[Metric]:
         raise OSError("a secret")
 
 
-def told(data: st.DataObject) -> Told:
-    """Draw a custom collector: any kind of family, with timestamps and OpenMetrics's own samples."""
+def draw_collector(data: st.DataObject) -> FixedCollector:
+    """Draw a custom collector: any type of family, with timestamps and OpenMetrics's own samples."""
     kind = data.draw(st.sampled_from(["counter", "gauge", "unknown", "gaugehistogram", "info", "stateset", "summary"]))
     metric = Metric("told", data.draw(TEXTS), kind)
     for suffix in data.draw(
@@ -115,11 +113,11 @@ def told(data: st.DataObject) -> Told:
         labels = data.draw(st.dictionaries(LABELS, TEXTS, max_size=3))
         time = data.draw(st.none() | st.floats(0, 2e9))
         metric.add_sample(f"told{suffix}", labels, data.draw(NUMBERS), time)
-    return Told(metric)
+    return FixedCollector(metric)
 
 
-def written_fast(collector: Any) -> bool:
-    """Tell whether a collector of a known kind is, and not by way of its `collect`."""
+def takes_fast_path(collector: Any) -> bool:
+    """Return whether a collector of a known type is rendered by the fast path."""
     if type(collector) not in (Counter, Gauge, Summary, Histogram):
         return True
     blocks = write.blocks(collector, TEXT)
@@ -128,16 +126,16 @@ def written_fast(collector: Any) -> bool:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_text_is_that_of_prometheus_client_letter_by_letter(data: st.DataObject) -> None:
-    """Also a second time, when texts are kept, and after something moved or went."""
+def test_text_is_byte_for_byte_that_of_prometheus_client(data: st.DataObject) -> None:
+    """Also a second time, when texts are cached, and after children were added and removed."""
     registry = CollectorRegistry(target_info=data.draw(st.none() | st.dictionaries(LABELS, TEXTS, max_size=2)))
     populate(registry, data)
-    registry.register(told(data))  # type: ignore[arg-type, unused-ignore]
+    registry.register(draw_collector(data))  # type: ignore[arg-type, unused-ignore]
     for _ in range(2):
         written = render_with_count(registry)
         assert written.body == generate_latest(registry)
         assert written.sample_count == sum(len(metric.samples) for metric in registry.collect())
-        assert [written_fast(collector) for collector, _ in write.collectors(registry) or []].count(False) == 0
+        assert [takes_fast_path(collector) for collector, _ in write.collectors(registry) or []].count(False) == 0
     for collector in write.collectors(registry) or []:
         if isinstance(collector[0], Gauge) and collector[0]._labelnames:
             collector[0].clear()
@@ -146,14 +144,14 @@ def test_text_is_that_of_prometheus_client_letter_by_letter(data: st.DataObject)
     assert render(registry) == generate_latest(registry)
 
 
-def known(families: Iterable[Metric]) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
-    """Sort what was read back, so that two readings can be compared."""
+def comparable(families: Iterable[Metric]) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Return families in a form in which two readings can be compared."""
     return {
         (metric.name, metric.type, metric.documentation): sorted(
             (
                 sample.name,
                 sorted(sample.labels.items()),
-                shown(sample.value),
+                value_text(sample.value),
                 str(sample.exemplar and (sample.exemplar.labels, sample.exemplar.value)),
             )
             for sample in metric.samples
@@ -162,12 +160,12 @@ def known(families: Iterable[Metric]) -> dict[tuple[str, ...], list[tuple[Any, .
     }
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     return "nan" if math.isnan(value) else repr(float(value))
 
 
-def populate_soundly(registry: CollectorRegistry, data: st.DataObject) -> None:
-    """Register what OpenMetrics's parser takes: no line breaks that it reads as ends, no negative sums."""
+def populate_for_openmetrics(registry: CollectorRegistry, data: st.DataObject) -> None:
+    """Register what OpenMetrics's parser accepts: no line breaks that it reads as ends, no negative sums."""
     text = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=8) | st.just('\n"\\')
     described = text.map(str.strip)  # its parser strips them
     counter = Counter("calls", data.draw(described), ["model", "a_b"], registry=registry)
@@ -185,85 +183,27 @@ def populate_soundly(registry: CollectorRegistry, data: st.DataObject) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_every_format_says_the_same(data: st.DataObject) -> None:
+def test_every_format_is_read_back_to_the_same_families(data: st.DataObject) -> None:
     """OpenMetrics is read back to what was collected, exemplars too; text 1.0 to what text 0.0.4 is."""
     registry = CollectorRegistry()
-    populate_soundly(registry, data)
+    populate_for_openmetrics(registry, data)
     for form in (OPENMETRICS, OPENMETRICS_0):
         read: Any = openmetrics_families(render(registry, form).decode())  # type: ignore[no-untyped-call]
-        assert known(read) == known(registry.collect())
+        assert comparable(read) == comparable(registry.collect())
     plain = render(registry, TEXT).decode()
-    assert known(text_families(render(registry, TEXT_1).decode())) == known(text_families(plain))
+    assert comparable(text_families(render(registry, TEXT_1).decode())) == comparable(text_families(plain))
 
 
-def test_the_version_at_hand_is_written_fast() -> None:
-    assert write.fast_write_works()
-
-
-@pytest.mark.parametrize("kind", [Counter, Gauge, Summary, Histogram])
-def test_a_subclass_is_written_as_it_tells(registry: CollectorRegistry, kind: type[Any]) -> None:
-    class Doubled(kind):  # type: ignore[misc]
-        def collect(self) -> Iterable[Metric]:
-            return [Metric("other", "Another.", "gauge")]
-
-    Doubled("mine", "h", registry=registry)
-    assert render(registry) == generate_latest(registry)
-
-
-def test_a_gauge_of_a_function_shows_what_the_function_says(registry: CollectorRegistry) -> None:
-    numbers = iter(range(100))
-    Gauge("bare", "h", registry=registry).set_function(lambda: next(numbers))
-    Gauge("one", "h", ["k"], registry=registry).labels("a").set_function(lambda: 7)
-    assert b"bare 0.0\n" in render(registry)
-    assert b'one{k="a"} 7.0\n' in render(registry)
-
-
-def test_numbers_of_other_types_are_written_as_numbers(registry: CollectorRegistry) -> None:
-    class Halves(float):
-        def __repr__(self) -> str:
-            return "Halves"
-
-    gauge = Gauge("g", "h", registry=registry)
-    gauge.inc(Halves(0.5))
-    counter = Counter("c", "h", registry=registry)
-    counter._value.set(3)  # as Counter.reset does
-    assert render(registry) == generate_latest(registry)
-
-
-@pytest.mark.parametrize("change", ["_value", "_name", "_labelnames"])
-def test_private_parts_that_changed_cost_the_speed_alone(
-    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch, change: str
+def test_a_failing_collector_loses_its_own_family_alone(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Given a prometheus_client whose insides are not those that we know, its own way is taken."""
-    counter = Counter("calls_total", "h", registry=registry)
-    counter.inc()
-    expected = generate_latest(registry)
-    monkeypatch.setattr(Counter, "collect", Counter("calls_total", "h", registry=None).collect)
-    monkeypatch.delattr(counter, change)
-    assert b"calls_total 0.0\n" in render(registry)
-    assert b"calls_total 1.0\n" in expected
-
-
-def test_a_version_that_writes_otherwise_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "generate_latest", lambda _: b"something new\n")
-    write.fast_write_works.cache_clear()
-    try:
-        assert not write.fast_write_works()
-        registry = CollectorRegistry()
-        Histogram("took", "h", registry=registry).observe(1)
-        assert render(registry) == generate_latest(registry)
-    finally:
-        write.fast_write_works.cache_clear()
-
-
-def test_a_broken_collector_loses_its_own_family(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    """It is told and logged, once a minute, without what it said."""
+    """It is emitted each time and logged once a minute, without the exception's message."""
     Counter("before_total", "h", registry=registry)
-    registry.register(Broken())  # type: ignore[arg-type, unused-ignore]
+    registry.register(FailingCollector())  # type: ignore[arg-type, unused-ignore]
     Gauge("bad", "h", registry=registry).set_function(lambda: 1 / 0)
     unfit = Metric("unfit", "h", "gauge")
     unfit.add_sample("unfit", {}, "no number")  # type: ignore[arg-type]
-    registry.register(Told(unfit, Metric("fit", "h", "gauge")))  # type: ignore[arg-type, unused-ignore]
+    registry.register(FixedCollector(unfit, Metric("fit", "h", "gauge")))  # type: ignore[arg-type, unused-ignore]
     Counter("after_total", "h", registry=registry)
     with collector_failed.captured() as failed:
         bodies = [render(registry), render(registry)]
@@ -274,40 +214,40 @@ def test_a_broken_collector_loses_its_own_family(registry: CollectorRegistry, ca
             b"after",
         ]
     assert {event.collector: event.error for event in failed} == {
-        "Broken": "OSError", "bad": "ZeroDivisionError", "unfit": "ValueError"
+        "FailingCollector": "OSError", "bad": "ZeroDivisionError", "unfit": "ValueError"
     }  # fmt: skip
     assert len(failed) == 6
     assert "secret" not in caplog.text
-    assert caplog.text.count("Broken") <= 1
+    assert caplog.text.count("FailingCollector") <= 1
 
 
-def test_a_registry_of_another_kind_is_collected(registry: CollectorRegistry) -> None:
+def test_an_object_that_is_no_registry_is_collected(registry: CollectorRegistry) -> None:
     Counter("calls_total", "h", registry=registry)
-    other: Any = Told(*registry.collect())
+    other: Any = FixedCollector(*registry.collect())
     assert render(other) == generate_latest(registry)
 
 
-def test_names_keep_samples_or_families_alone(registry: CollectorRegistry) -> None:
+def test_names_select_samples_or_families(registry: CollectorRegistry) -> None:
     Counter("calls_total", "h", registry=registry)
     Histogram("took", "h", registry=registry, buckets=[1])
     Gauge("open", "h", registry=registry)
-    registry.register(Broken())  # type: ignore[arg-type, unused-ignore]
-    registry.unregister(next(c for c, _ in write.collectors(registry) or [] if isinstance(c, Broken)))
+    registry.register(FailingCollector())  # type: ignore[arg-type, unused-ignore]
+    registry.unregister(next(c for c, _ in write.collectors(registry) or [] if isinstance(c, FailingCollector)))
 
-    def kept(*names: str) -> list[str]:
+    def selected(*names: str) -> list[str]:
         return [line.split(" ")[0] for line in render(registry, names=names).decode().splitlines() if line[0] != "#"]
 
-    assert kept("calls_total", "nothing") == ["calls_total"]
-    assert kept("took_count", "open") == ["took_count", "open"]
-    assert [name for name in kept("took") if "created" not in name] == [
+    assert selected("calls_total", "nothing") == ["calls_total"]
+    assert selected("took_count", "open") == ["took_count", "open"]
+    assert [name for name in selected("took") if "created" not in name] == [
         'took_bucket{le="1.0"}', 'took_bucket{le="+Inf"}', "took_count", "took_sum"
     ]  # fmt: skip
-    assert kept("absent") == []
+    assert selected("absent") == []
 
 
 @pytest.mark.parametrize("escaping", ["underscores", "allow-utf-8", "dots", "values"])
-def test_names_beyond_ascii_are_escaped_as_asked(registry: CollectorRegistry, escaping: Any) -> None:
-    """Older versions of prometheus_client take no such names; there nothing is to be escaped."""
+def test_names_beyond_ascii_are_escaped_as_requested(registry: CollectorRegistry, escaping: Any) -> None:
+    """Older versions of prometheus_client accept no such names, so there is nothing to escape."""
     try:
         counter = Counter("http.requests_é", "h", ["ключ", "a.b", "0x", "plain_one"], registry=registry)
     except ValueError:
@@ -321,59 +261,27 @@ def test_names_beyond_ascii_are_escaped_as_asked(registry: CollectorRegistry, es
 
 
 def test_a_colon_stays_in_openmetrics(registry: CollectorRegistry) -> None:
-    """prometheus_client 0.26 writes the type of one name and the samples of another."""
+    """prometheus_client 0.26 writes the type under one name and the samples under another."""
     Counter("vllm:requests", "h", registry=registry).inc()
     assert b"# TYPE vllm:requests counter\nvllm:requests_total 1.0\n" in render(registry, OPENMETRICS)
 
 
-def test_what_was_removed_is_not_kept(registry: CollectorRegistry) -> None:
-    histogram = Histogram("took", "h", ["k"], registry=registry)
-    for number in range(100):
-        histogram.labels(str(number)).observe(number)
-    bare = Gauge("bare", "h", registry=registry)
-    removed: list[ref[Any]] = [ref(histogram.labels("7")), ref(bare)]
-    render(registry)
-    histogram.remove("7")
-    registry.unregister(bare)
-    histogram.labels("new").observe(1)
-    assert render(registry) == generate_latest(registry)
-    del bare
-    gc.collect()
-    assert [left() for left in removed] == [None, None]
+def test_the_gil_is_released_once_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = [0.0], list[float]()
+    monkeypatch.setattr(render_module, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(render_module, "sleep", pauses.append)
+    yielder = GilYielder(interval=1.0, pause=0.25)
+    for time, paused in ((0.5, 0), (1.0, 1), (1.5, 1), (1.999, 1), (2.0, 2)):
+        now[0] = time
+        yielder()
+        assert pauses == [0.25] * paused
 
 
-def test_a_child_made_anew_has_its_own_time_and_values(registry: CollectorRegistry) -> None:
-    counter = Counter("calls_total", "h", ["k"], registry=registry)
-    for _ in range(2):
-        counter.labels("a").inc(3)
-        assert render(registry) == generate_latest(registry)
-        assert render(registry, OPENMETRICS).count(b"_created{") == 1
-        counter.remove("a")
-
-
-def test_histograms_of_many_observations(registry: CollectorRegistry) -> None:
-    """Small counts are looked up, larger ones written; from a million on Go has exponents."""
-    histogram = Histogram("took", "h", buckets=(1, 2, 3), registry=registry)
-    for count, value in ((1000, 0), (30, 1), (999_000, 2), (20, 4)):
-        for bucket, bound in zip(histogram._buckets, histogram._upper_bounds, strict=True):
-            if value <= bound:
-                bucket.inc(count)  # as so many observations would
-                break
-        assert render(registry) == generate_latest(registry)
-    assert b'took_bucket{le="+Inf"} 1.00005e+06\n' in render(registry)
-
-
-def test_renders_at_once_in_threads_agree_with_what_comes_after(registry: CollectorRegistry) -> None:
-    """Given several renders while values move, none leaves a stale text behind."""
-    gauge = Gauge("open", "h", ["k"], registry=registry)
-    children = [gauge.labels(str(number)) for number in range(300)]
-
-    def work(seed: int) -> None:
-        for number in range(20):
-            for child in children[seed::3]:
-                child.set(number + seed / 7)
-            render(registry)
-
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(work, range(3)))
-    assert render(registry) == generate_latest(registry)
+def test_every_block_is_followed_by_a_call(registry: CollectorRegistry) -> None:
+    gauge = Gauge("depth", "h", ["queue"], registry=registry)
+    for number in range(600):
+        gauge.labels(str(number)).set(number)
+    calls: list[None] = []
+    rendered = render_with_count(registry, after_block=lambda: calls.append(None))
+    assert rendered.sample_count == 600
+    assert len(calls) == 4  # the header, and blocks of up to 256 samples

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 TESTS = (
     "tests/metrics/exposition/test_render.py",
+    "tests/metrics/fastpath/test_write_instruments.py",
     "tests/metrics/fastpath/test_update.py",
     "tests/metrics/fastpath/test_children.py",
 )

@@ -11,7 +11,14 @@ from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
 from metrics.text_format.formats import OPENMETRICS, TEXT
-from metrics.text_format.lines import exemplar_suffix, format_value, format_values, openmetrics_line, text_line
+from metrics.text_format.lines import (
+    exemplar_suffix,
+    format_value,
+    format_values,
+    line_frame,
+    openmetrics_line,
+    text_line,
+)
 
 EXEMPLAR = Exemplar({"trace_id": "abc"}, 0.5, 1700000000.25)
 
@@ -33,9 +40,9 @@ def test_an_exemplar_at_time_zero_has_a_timestamp() -> None:
 
 
 def test_the_timestamp_of_a_sample_is_in_milliseconds_in_text_and_in_seconds_in_openmetrics() -> None:
-    sample = Sample("calls", {}, 1, 0.25)
-    assert text_line(sample, TEXT) == "calls 1.0 250\n"
-    assert openmetrics("gauge", sample) == "calls 1.0 0.25\n"
+    sample = Sample("calls", {}, 1, 1700000000.25)
+    assert text_line(sample, TEXT) == "calls 1.0 1700000000250\n"
+    assert openmetrics("gauge", sample) == "calls 1.0 1700000000.25\n"
 
 
 def test_a_sample_at_time_zero_has_a_timestamp_and_one_without_a_time_has_none() -> None:
@@ -75,6 +82,19 @@ def test_a_native_histogram_has_no_line() -> None:
     sample = NativeSample("calls", {}, 1)
     assert text_line(sample, TEXT) == ""
     assert openmetrics("histogram", sample) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "labelled", "frame"),
+    [
+        ("calls", False, ("calls", "")),
+        ("calls", True, ("calls{", "}")),
+        ("http.calls", False, ('{"http.calls"', "}")),
+        ("http.calls", True, ('{"http.calls",', "}")),
+    ],
+)
+def test_a_quoted_name_stands_inside_the_braces(name: str, labelled: bool, frame: tuple[str, str]) -> None:
+    assert line_frame(name, labelled, "allow-utf-8") == frame
 
 
 VALUES = [

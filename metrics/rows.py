@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal
 
 from events import Span
 
@@ -91,53 +91,19 @@ class Metric:
         return prod(sizes.values()) * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
 
 
-class RowOptions(TypedDict, total=False):
-    """The keywords that rows of every kind take; see `Metric`."""
-
-    labels: tuple[str, ...]
-    where: Mapping[str, object]
-    const_labels: Mapping[str, str]
-    rename: Mapping[str, str]
-    initialize: bool
-    nested_in: Mapping[str, str]
-    multiprocess_mode: MultiprocessMode | None
-
-
-def counter(
-    name: str,
-    help: str,  # noqa: A002  # Prometheus's word
-    signal: AnySignal,
-    *,
-    value: str | None = None,
-    **options: Unpack[RowOptions],
-) -> Metric:
+def counter(name: str, help: str, signal: AnySignal, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
     """Return a row that counts events, or adds up their field ``value``; the name ends in ``_total``."""
-    return Metric(kind="counter", name=name, help=help, signal=signal, value=value, **options)
+    return Metric(kind="counter", name=name, help=help, signal=signal, **row)
 
 
-def histogram(
-    name: str,
-    help: str,  # noqa: A002  # Prometheus's word
-    signal: AnySignal,
-    *,
-    value: str,
-    buckets: Iterable[float],
-    **options: Unpack[RowOptions],
-) -> Metric:
+def histogram(name: str, help: str, signal: AnySignal, *, value: str, buckets: Iterable[float], **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
     """Return a row that observes the field ``value`` of each event; an unknown value (None) is not observed."""
-    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=tuple(buckets), **options)
+    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=tuple(buckets), **row)
 
 
-def gauge(
-    name: str,
-    help: str,  # noqa: A002  # Prometheus's word
-    signal: AnySignal,
-    *,
-    value: str,
-    **options: Unpack[RowOptions],
-) -> Metric:
+def gauge(name: str, help: str, signal: AnySignal, *, value: str, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
     """Return a row that shows the field ``value`` of the last event."""
-    return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **options)
+    return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **row)
 
 
 def in_flight(
@@ -147,20 +113,12 @@ def in_flight(
     *,
     resumed: AnySignal | None = None,
     released: AnySignal | None = None,
-    **options: Unpack[RowOptions],
+    **row: Any,
 ) -> Metric:
     """Return a row for a gauge that shows how many spans are open: the size of a table of keys, not a sum of steps.
 
     ``resumed`` names a signal that opens one as well, such as a run taken up after its process died; ``released`` one
     that closes one as well, such as a run left to another process.
     """
-    return Metric(
-        kind="in_flight",
-        name=name,
-        help=help,
-        signal=span.started,
-        resumed=resumed,
-        finished=span.finished,
-        released=released,
-        **options,
-    )
+    signals = {"signal": span.started, "resumed": resumed, "finished": span.finished, "released": released}
+    return Metric(kind="in_flight", name=name, help=help, **signals, **row)  # type: ignore[arg-type]  # all of them signals

@@ -1,12 +1,13 @@
-"""The composition root: the one place that knows every part of the studio and puts them together.
+"""The composition root: the one module that knows every part of the studio and puts them together.
 
-``python -m app`` runs it with a launcher around it; ``uvicorn app.main:app`` and any other ASGI server run it as well.
+``python -m app`` runs it by the launcher; ``uvicorn app.main:app`` and any other ASGI server run it as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -18,138 +19,168 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app import api
-from app.database import Base, Database
+from app.database import Base, Database, DatabaseUnavailable
+from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.monitoring.processes import DEPLOYMENT_ADVICE
-from app.server.sockets import listening, serving
+from app.server.errors import StartupError
+from app.server.metrics_server import serve_metrics
+from app.server.sockets import listen
 from app.settings import Settings, load_settings
-from app.workflows.service import WorkflowService
+from app.workflows.service import WorkflowEngineUnavailable, WorkflowService
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import Endpoint, process_lifespan
 
 log = logging.getLogger("app")
 
-POOL = "main"  # what the studio's pool is called
-DBOS_POOL = "dbos"  # and that of the workflow engine, of which nothing else is watched: its statements are its own
+STUDIO_POOL = "main"  # the label value of the studio's connection pool
+DBOS_POOL = "dbos"  # and that of DBOS's, whose statements are not instrumented: they are its own business
 
-METRICS_ANSWER: dict[int | str, dict[str, Any]] = {
+METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {}}, "description": "Prometheus's text, or OpenMetrics when asked for."}
 }
 
-app: FastAPI  # made when somebody asks for it: see __getattr__
+app: FastAPI  # created on first access: see __getattr__
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Put the studio together; its parts start with the application's lifespan."""
-    made = FastAPIOffline(  # its /docs loads nothing from elsewhere
+def create_app(
+    settings: Settings,
+    *,
+    metrics_listener: socket.socket | None = None,
+    model_server: RemoteEmbeddedServer | None = None,
+) -> FastAPI:
+    """Return the application; its parts start and stop with its lifespan.
+
+    Args:
+        settings: The settings.
+        metrics_listener: The listening socket of the metrics' own port, if the caller has bound it.
+        model_server: The server of the embedded model, if the caller has one for several processes.
+    """
+    app = FastAPIOffline(  # its /docs loads nothing from elsewhere
         title="Sparklio",
         description="AI agents that write marketing content. What they do is counted at /metrics.",
         redoc_url=None,
         lifespan=lifespan,
     )
-    made.state.settings = settings
-    api.include(made)
-    scrapes = Endpoint(
+    api.include(app)
+    endpoint = Endpoint(
         prometheus_metrics.registry, path="/metrics", token=settings.metrics_token, password=settings.metrics_password
     )
-    made.state.metrics = scrapes
+    app.state.settings = settings
+    app.state.metrics = endpoint
+    app.state.metrics_listener = metrics_listener
+    app.state.model_server = model_server
     if settings.metrics_port is None:
-        add_metrics(made, scrapes)
-    made.add_middleware(HTTPEventsMiddleware)
-    return made
+        add_metrics_routes(app, endpoint)
+    app.add_middleware(HTTPEventsMiddleware)
+    return app
 
 
-def add_metrics(app: FastAPI, scrapes: Endpoint) -> None:
-    """Serve the metrics on the studio's own port: the documented route, then every other method, and the slash."""
+def add_metrics_routes(app: FastAPI, endpoint: Endpoint) -> None:
+    """Serve the metrics on the studio's own port: GET with documentation, and then every method, with or without /."""
 
-    class Handed(Response):
+    class MetricsResponse(Response):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await scrapes(scope, receive, send)
+            await endpoint(scope, receive, send)
 
     async def metrics() -> Response:
         """Everything counted so far, as Prometheus reads it; `name[]` keeps these samples or families alone."""
-        return Handed()
+        return MetricsResponse()
 
     app.add_api_route(
-        "/metrics", metrics, methods=["GET"], response_class=Response, responses=METRICS_ANSWER, tags=["operation"]
+        "/metrics", metrics, methods=["GET"], response_class=Response, responses=METRICS_RESPONSES, tags=["operation"]
     )
     for path in ("/metrics", "/metrics/"):
-        app.router.routes.append(Route(path, scrapes, include_in_schema=False))
+        app.router.routes.append(Route(path, endpoint, include_in_schema=False))
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Start the database, the model and the studio, in this order; stop them in the other."""
-    settings: Settings = app.state.settings
-    async with AsyncExitStack() as parts:
-        parts.callback(prometheus_metrics.subscription.poll(read_in_flight))
-        if settings.metrics_port is not None:
-            listener = getattr(app.state, "metrics_listener", None)  # the launcher's, where there is one
-            if listener is None:
-                held = listening(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT")
-                listener = parts.enter_context(held)
-            await parts.enter_async_context(serving(app.state.metrics, listener))
+    """Start the parts of the studio, and stop them in reverse order.
 
-        database = Database(settings)
-        parts.push_async_callback(database.close)
-        watch_database(database, settings, parts)
-        await database.upgrade()
-        parts.enter_context(
-            process_lifespan(prometheus_metrics.workers, await database.ahead(), advice=DEPLOYMENT_ADVICE)
-        )
-
-        log.info("loading the model (%s)", settings.llm)
-        llm = await open_model(settings, getattr(app.state, "lent_model", None))
-        parts.push_async_callback(llm.close)
-        prometheus_metrics.subscription.initialize(model=llm.names)
-
-        studio = WorkflowService(database, llm, settings)
-        watch_dbos(studio, parts)
-        await studio.start()
-        parts.push_async_callback(studio.stop)
-        parts.callback(prometheus_metrics.subscription.poll(studio.emit_oldest_runs))
-
-        checking = asyncio.create_task(warn_without(llm))
-        parts.callback(checking.cancel)
-
-        app.state.database, app.state.llm, app.state.studio = database, llm, studio
+    Raises:
+        StartupError: The database, the model or the workflow engine cannot be used.
+    """
+    async with AsyncExitStack() as resources:
+        try:
+            await start(app, resources)
+        except (DatabaseUnavailable, ModelUnavailable, WorkflowEngineUnavailable) as error:
+            raise StartupError(str(error)) from error
         yield
 
 
-def watch_database(database: Database, settings: Settings, parts: AsyncExitStack) -> None:
-    """Have the database's events told, its pool read at each scrape, and the details counted if they are wanted."""
-    watched = sqlalchemy_bridge.instrument(database.engine, POOL, Base.metadata, slow_seconds=settings.slow_query)
-    parts.callback(watched.close)
-    prometheus_metrics.subscription.initialize(pool=[POOL])
-    parts.callback(prometheus_metrics.subscription.poll(watched.read_pool))
+async def start(app: FastAPI, resources: AsyncExitStack) -> None:
+    """Start the metrics' own port, the database, the model and the workflow service, in this order."""
+    settings: Settings = app.state.settings
+    subscription = prometheus_metrics.subscription
+    resources.callback(subscription.poll(read_in_flight))
+    if settings.metrics_port is not None:
+        listener = app.state.metrics_listener or resources.enter_context(
+            listen(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT")
+        )
+        await resources.enter_async_context(serve_metrics(app.state.metrics, listener))
+
+    database = Database(settings)
+    resources.push_async_callback(database.close)
+    instrument_database(database, settings, resources)
+    await database.upgrade()
+    clock_skew = await database.clock_skew()
+    resources.enter_context(process_lifespan(prometheus_metrics.workers, clock_skew, advice=DEPLOYMENT_ADVICE))
+
+    log.info("loading the model (%s)", settings.llm)
+    llm = await open_model(settings, app.state.model_server)
+    resources.push_async_callback(llm.close)
+    subscription.initialize(model=llm.names)
+
+    workflows = WorkflowService(database, llm, settings)
+    instrument_dbos(workflows, resources)
+    await workflows.start()
+    resources.push_async_callback(workflows.stop)
+    resources.callback(subscription.poll(workflows.emit_oldest_runs))
+
+    checking = asyncio.create_task(warn_if_unavailable(llm))
+    resources.callback(checking.cancel)
+
+    app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
+
+
+def instrument_database(database: Database, settings: Settings, resources: AsyncExitStack) -> None:
+    """Emit the database's events, read its pool at each scrape, and count the details if the settings say so."""
+    instrumentation = sqlalchemy_bridge.instrument(
+        database.engine, STUDIO_POOL, Base.metadata, slow_seconds=settings.slow_query
+    )
+    resources.callback(instrumentation.close)
+    prometheus_metrics.subscription.initialize(pool=[STUDIO_POOL])
+    resources.callback(prometheus_metrics.subscription.poll(instrumentation.read_pool))
     if settings.database_details:
-        parts.callback(prometheus_metrics.count_database_details(POOL).close)
+        resources.callback(prometheus_metrics.count_database_details(STUDIO_POOL).close)
 
 
-def watch_dbos(studio: WorkflowService, parts: AsyncExitStack) -> None:
-    """Have the workflow engine's connections told, for as long as it lives.
+def instrument_dbos(workflows: WorkflowService, resources: AsyncExitStack) -> None:
+    """Emit the events of DBOS's connections.
 
-    The handle is not closed: DBOS does not wait for its last threads, which may be going through the listeners.
+    The instrumentation is not closed: DBOS does not wait for its last threads, which may be iterating over the
+    listeners.
     """
-    watched = sqlalchemy_bridge.instrument(studio.dbos_engine, DBOS_POOL, statements=False)
+    instrumentation = sqlalchemy_bridge.instrument(workflows.dbos_engine, DBOS_POOL, statements=False)
     prometheus_metrics.subscription.initialize(pool=[DBOS_POOL])
-    parts.callback(prometheus_metrics.subscription.poll(watched.read_pool))
+    resources.callback(prometheus_metrics.subscription.poll(instrumentation.read_pool))
 
 
-async def warn_without(llm: LLM) -> None:
-    """Say so when there is no model; the studio starts all the same, and `/health` goes on telling."""
+async def warn_if_unavailable(llm: LLM) -> None:
+    """Log a warning if the model cannot be reached; the studio starts all the same, and `/health` shows it."""
     try:
         await llm.check()
-    except ModelUnavailable as reason:
-        log.warning("%s", reason)
+    except ModelUnavailable as error:
+        log.warning("%s", error)
 
 
 def __getattr__(name: str) -> Any:
-    # Not at import time: the launcher imports this module with settings of its own.
+    # Not at import time: the launcher imports this module and calls `create_app` with settings of its own.
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     load_dotenv(".env")
-    made = globals()["app"] = create_app(load_settings())
-    return made
+    created = globals()["app"] = create_app(load_settings())
+    return created

@@ -1,4 +1,4 @@
-"""What can be set: read from the environment (prefix ``SPARKLIO_``), a ``.env`` file and the command line."""
+"""The settings: read from the environment (prefix ``SPARKLIO_``), a ``.env`` file and the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -33,13 +33,13 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class InvalidSettings(ValueError):
-    """A setting does not fit; the message has one line for each, without passwords."""
+    """Settings are invalid; the message has one line for each of them, without passwords."""
 
 
 class Settings(BaseSettings):
     """The studio: AI agents that write marketing content, with metrics of everything they do."""
 
-    # Passwords stand in URLs: neither an error nor a repr may show what was given.
+    # URLs hold passwords: neither an error nor a repr may show their values.
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=".env",
@@ -114,19 +114,19 @@ class Settings(BaseSettings):
 
     @field_validator("log_level", mode="before")
     @classmethod
-    def _any_case(cls, value: object) -> object:
+    def _lower_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
     @field_validator("database_url")
     @classmethod
-    def _fits_a_driver(cls, value: str | None) -> str | None:
+    def _check_database_url(cls, value: str | None) -> str | None:
         if value is not None:
-            _parse(value)
+            _parse_database_url(value)
         return value
 
     @field_validator("llm_base_url")
     @classmethod
-    def _is_web_address(cls, value: str | None) -> str | None:
+    def _check_base_url(cls, value: str | None) -> str | None:
         if value is not None:
             parts = urlsplit(value)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -135,20 +135,20 @@ class Settings(BaseSettings):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models to ask, the first one first, each once."""
-        others = (name.strip() for name in (self.llm_fallbacks or "").split(","))
-        return tuple(dict.fromkeys([self.llm, *(name for name in others if name)]))
+        """The names of the model and its fallbacks, in order, without duplicates."""
+        fallbacks = (name.strip() for name in (self.llm_fallbacks or "").split(","))
+        return tuple(dict.fromkeys([self.llm, *(name for name in fallbacks if name)]))
 
     @property
     def async_database_url(self) -> URL:
-        """Where the studio's own tables are, as SQLAlchemy's async engine takes it."""
+        """The URL of the studio's own tables, for SQLAlchemy's async engine."""
         if self.database_url is None:
             return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "studio.db"))
-        return _parse(self.database_url)
+        return _parse_database_url(self.database_url)
 
     @property
     def dbos_database_url(self) -> str:
-        """Where DBOS keeps its tables: a second SQLite file, or the same PostgreSQL database (schema ``dbos``)."""
+        """The URL of DBOS's tables: a second SQLite file, or the same PostgreSQL database (schema ``dbos``)."""
         url = self.async_database_url
         if self.sqlite_file is None:
             return url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -157,20 +157,23 @@ class Settings(BaseSettings):
 
     @property
     def sqlite_file(self) -> Path | None:
-        """The studio's SQLite file, None on PostgreSQL."""
+        """The studio's SQLite file; None on PostgreSQL."""
         url = self.async_database_url
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def load_settings(args: list[str] | None = None, **given: Any) -> Settings:
-    """Read the settings; with ``args``, the command line as well (``--help`` prints them all and exits).
+def load_settings(arguments: list[str] | None = None) -> Settings:
+    """Return the settings from the environment, ``.env`` and, if given, the command line.
 
-    Raises InvalidSettings with a line for each setting that does not fit.
+    The argument ``--help`` prints all settings and exits.
+
+    Raises:
+        InvalidSettings: Settings are invalid; the message has one line for each of them.
     """
     try:
-        return Settings(**given) if args is None else CliApp.run(Settings, cli_args=args, **given)
+        return Settings() if arguments is None else CliApp.run(Settings, cli_args=arguments)
     except ValidationError as error:
-        lines = [_line(str(problem["loc"][0]), problem["msg"], problem["input"]) for problem in error.errors()]
+        lines = [_error_line(str(detail["loc"][0]), detail["msg"], detail["input"]) for detail in error.errors()]
         raise InvalidSettings("\n".join(lines)) from None
     except UnicodeDecodeError:
         raise InvalidSettings("The file .env cannot be read: it is not UTF-8; save it as UTF-8.") from None
@@ -181,32 +184,32 @@ def load_settings(args: list[str] | None = None, **given: Any) -> Settings:
 
 
 def metrics_dir_from_environment() -> Path | None:
-    """Read where processes share their numbers, which has to be known before there are settings."""
+    """Return the directory in which processes share their metrics, which is needed before the settings are read."""
     name = f"{PREFIX}METRICS_DIR"
-    folder = os.environ.get(name) or dotenv_values(".env").get(name)
-    return Path(folder).expanduser() if folder else None
+    directory = os.environ.get(name) or dotenv_values(".env").get(name)
+    return Path(directory).expanduser() if directory else None
 
 
 def unknown_settings() -> Iterator[str]:
-    """Say which names in the environment and in ``.env`` look like settings and are none, a line each."""
+    """Yield a message for each name in the environment and in ``.env`` that looks like a setting but is none."""
     names = [name.upper() for name in Settings.model_fields]
-    for given in sorted({*os.environ, *dotenv_values(".env")}):
-        name = given.removeprefix(PREFIX)
-        if name not in (given, *names):
-            meant = get_close_matches(name, names, n=1)
-            advice = f"did you mean {PREFIX}{meant[0]}?" if meant else "python -m app --help lists them all."
-            yield f"{given} is no setting; {advice}"
+    for variable in sorted({*os.environ, *dotenv_values(".env")}):
+        name = variable.removeprefix(PREFIX)
+        if name not in (variable, *names):
+            matches = get_close_matches(name, names, n=1)
+            advice = f"did you mean {PREFIX}{matches[0]}?" if matches else "python -m app --help lists them all."
+            yield f"{variable} is no setting; {advice}"
 
 
-def _line(name: str, message: str, value: object) -> str:
-    ours = message.removeprefix("Value error, ")
-    reason = ours if ours != message else message[:1].lower() + message[1:]
+def _error_line(name: str, message: str, value: object) -> str:
+    own_message = message.removeprefix("Value error, ")
+    reason = own_message if own_message != message else message[:1].lower() + message[1:]
     hidden = name.endswith(("_token", "_password")) or (name.endswith("_url") and not str(value).startswith("sqlite"))
     shown = "(not shown: it may hold a password)" if hidden else repr(value)
     return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) = {shown}: {reason}"
 
 
-def _parse(text: str) -> URL:
+def _parse_database_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):

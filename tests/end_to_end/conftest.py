@@ -17,7 +17,8 @@ from dbos import DBOSClient
 from prometheus_client.samples import Sample
 
 from tests.support.samples import summed
-from tests.support.studio import StudioProcess, until
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
 
 TYPES = ("product_content", "brand_identity", "content_review", "campaign")
 LONG = "music and quiet on one charge for those who travel far and listen long, "
@@ -79,9 +80,9 @@ def life(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int])
     directory = tmp_path_factory.mktemp("studio")
     with StudioProcess(directory, free_port()) as first:
         interrupted = first.submit("product_content")
-        until(lambda: any(step["status"] == "success" for step in first.run(interrupted)["steps"]))
+        wait_until(lambda: any(step["status"] == "success" for step in first.run(interrupted)["steps"]))
         shown = first.scrape()
-        first.end(signal.SIGKILL)
+        first.stop(signal.SIGKILL)
     stored = stored_steps(directory)
     before = Counter((step["agent_name"], step["status"]) for step in stored)
     tokens_before = (sum(step["prompt_tokens"] for step in stored), sum(step["completion_tokens"] for step in stored))
@@ -94,20 +95,20 @@ def life(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int])
         for workflow_type in TYPES:
             more = TOO_MUCH if workflow_type == "content_review" else {}
             runs.append(studio.submit(workflow_type, brand=f"Brand of {workflow_type}", **more))
-            active[workflow_type] = until(partial(studio.total, "active_workflows", workflow_type=workflow_type))
-            studio.ended(runs[-1])
+            active[workflow_type] = wait_until(partial(studio.total, "active_workflows", workflow_type=workflow_type))
+            studio.wait_for_end(runs[-1])
         runs.append(studio.submit("brand_identity"))
-        until(partial(studio.total, "active_workflows", workflow_type="brand_identity"))
+        wait_until(partial(studio.total, "active_workflows", workflow_type="brand_identity"))
         take_over(runs[-1])
-        until(partial(studio.total, "events_total", signal="workflow_released"))
-        studio.ended(runs[-1])
+        wait_until(partial(studio.total, "events_total", signal="workflow_released"))
+        studio.wait_for_end(runs[-1])
         runs.append(studio.submit("campaign"))
-        until(partial(studio.total, "active_workflows", workflow_type="campaign"))
+        wait_until(partial(studio.total, "active_workflows", workflow_type="campaign"))
         assert studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=runs[-1]).status_code == 200
         studio.call("POST", "/api/v1/workflows/{workflow_type}/runs", workflow_type="unheard_of", json={})
         studio.call("GET", "/api/v1/runs/{run_id}", run_id="no-such-run")
         studio.client.get("/nowhere/at/all")
         studio.tally["GET", "unmatched", 404] += 1
-        ended = [studio.ended(run_id) for run_id in runs]
+        ended = [studio.wait_for_end(run_id) for run_id in runs]
         text = studio.call("GET", "/metrics").text
         yield Life(studio, ended, interrupted, before, tokens_before, stored, shown, active, studio.scrape(), text)

@@ -23,10 +23,11 @@ import genai_prices
 import pytest
 from prometheus_client.samples import Sample
 
-from tests.support.in_process_studio import matching_answer
+from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Tally, Usage, fails, stalls
 from tests.support.samples import summed
-from tests.support.studio import StudioProcess, until
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -56,7 +57,7 @@ class Provider:
         self._asked[found[0]] += 1
         n = next(self._numbers)
         usage = Usage(200 + n, 20 + n % 7, cached=128 if n % 2 else 0, reasoning=n % 5)
-        answer = replace(matching_answer(request), usage=usage)
+        answer = replace(matching_reply(request), usage=usage)
         reviews = bool(answer.tool_calls)
         rejection = tuple((tool, {"verdict": "rejected"}) for tool, _ in answer.tool_calls)
         # fmt: off
@@ -102,17 +103,17 @@ def billed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
 
         with studio() as one:
             started = [one.submit("product_content", brand="Killed product_content")]
-            until(lambda: server.tally.requests == 2)  # the second call is under way, and stalls
+            wait_until(lambda: server.tally.requests == 2)  # the second call is under way, and stalls
             first = one.scrape()
-            one.end(signal.SIGKILL)
+            one.stop(signal.SIGKILL)
         provider.killing = False
         with studio() as other:
             started += [other.submit(kind, brand=f"{brand} {kind}") for kind in TYPES for brand in KINDS]
             cancelled = other.submit("product_content", brand="Cancelled product_content")
-            until(lambda: other.run(cancelled)["steps"])
-            until(lambda: other.total("llm_active_requests") >= 1)
+            wait_until(lambda: other.run(cancelled)["steps"])
+            wait_until(lambda: other.total("llm_active_requests") >= 1)
             assert other.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=cancelled).status_code == 200
-            runs = [other.ended(run_id) for run_id in [*started, cancelled]]
+            runs = [other.wait_for_end(run_id) for run_id in [*started, cancelled]]
             yield Billed(server.tally, runs, stored(directory), first, other.scrape())
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.in_process_studio import matching_answer
+from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, fails, sends, stalls
-from tests.support.studio import StudioProcess, until
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -41,7 +42,7 @@ def test_a_model_that_can_not_be_reached_fails_the_run_and_not_the_server(
     studio_on: Callable[[str], StudioProcess], free_port: Callable[[], int]
 ) -> None:
     with studio_on(f"http://127.0.0.1:{free_port()}/v1") as studio:
-        run = studio.ended(studio.submit("product_content"))
+        run = studio.wait_for_end(studio.submit("product_content"))
         assert run["status"] == "failed"
         assert "gpt-4o-mini" in run["error"]
         assert counted(studio) == {"failed": 1}
@@ -60,23 +61,23 @@ def test_a_model_that_can_not_be_reached_fails_the_run_and_not_the_server(
 )
 def test_rubbish_fails_the_run_with_a_reason(studio_on: Callable[[str], StudioProcess], answer: Reply) -> None:
     with OpenAIServer(answer) as server, studio_on(server.base_url) as studio:
-        run = studio.ended(studio.submit("product_content"))
+        run = studio.wait_for_end(studio.submit("product_content"))
         assert run["status"] == "failed"
         assert run["error"]
         assert counted(studio) == {"failed": 1}
-        server.behaviour = matching_answer
-        assert studio.ended(studio.submit("product_content"))["status"] == "completed"
+        server.behaviour = matching_reply
+        assert studio.wait_for_end(studio.submit("product_content"))["status"] == "completed"
         assert counted(studio) == {"failed": 1, "completed": 1}
 
 
 def test_a_run_cancelled_half_way_stops_its_model_call(studio_on: Callable[[str], StudioProcess]) -> None:
     with OpenAIServer(stalls()) as server, studio_on(server.base_url) as studio:
         run_id = studio.submit("product_content")
-        until(lambda: server.requests)
+        wait_until(lambda: server.requests)
         assert studio.total("active_workflows", workflow_type="product_content") == 1
         studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run_id)
-        until(lambda: server.tally.disconnects == 1)
-        assert studio.ended(run_id)["status"] == "cancelled"
+        wait_until(lambda: server.tally.disconnects == 1)
+        assert studio.wait_for_end(run_id)["status"] == "cancelled"
         assert counted(studio) == {"cancelled": 1}
         assert studio.total("agent_executions_total", status="cancelled") == 1
 
@@ -87,16 +88,16 @@ def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Calla
 
     def first_then_stall(request: ChatRequest) -> Reply:
         asked_before.append(request)
-        return matching_answer(request) if len(asked_before) == 1 else stalls()
+        return matching_reply(request) if len(asked_before) == 1 else stalls()
 
     with OpenAIServer(first_then_stall) as server:
         with studio_on(server.base_url) as first:
             run_id = first.submit("product_content")
-            until(lambda: len(asked_before) == 2)
-            first.end(signal.SIGKILL)
-        server.behaviour = matching_answer
+            wait_until(lambda: len(asked_before) == 2)
+            first.stop(signal.SIGKILL)
+        server.behaviour = matching_reply
         with studio_on(server.base_url) as second:
-            run = second.ended(run_id)
+            run = second.wait_for_end(run_id)
             assert (run["status"], counted(second)) == ("completed", {"completed": 1})
             assert run["tokens"]["prompt"] == server.tally.prompt_tokens
             assert run["tokens"]["completion"] == server.tally.completion_tokens
@@ -112,14 +113,14 @@ def test_nothing_that_a_model_is_told_or_says_is_logged_at_any_level(
     """The drivers of models and databases log whole requests and statements at level debug."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     with (
-        OpenAIServer(matching_answer) as server,
+        OpenAIServer(matching_reply) as server,
         StudioProcess(
             tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=server.base_url, log_level="debug"
         ) as studio,
     ):
-        run = studio.ended(studio.submit("product_content", product="zither polish", audience="zitherists"))
+        run = studio.wait_for_end(studio.submit("product_content", product="zither polish", audience="zitherists"))
         assert run["status"] == "completed"
-        studio.end()
+        studio.stop()
         said = studio.output
     assert " DEBUG " in said
     assert [quoted for quoted in (SECRET, "zither", "Hear the music", "You are") if quoted in said] == []

@@ -10,7 +10,8 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.support.studio import StudioProcess, until
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(120)]
 
@@ -56,11 +57,11 @@ def troubles(browser: Chrome) -> list[str]:
 def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser: Chrome) -> None:
     troubles(browser)  # what came before is not this page's
     browser.get(studio.url)
-    until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
     Select(browser.find_element(By.ID, "workflow")).select_by_value("product_content")
     fill(browser, "brand", "Acme <b>Audio</b>")
     browser.find_element(By.ID, "submit").click()
-    until(lambda: "completed" in browser.find_element(By.ID, "run-state").text, within=60)
+    wait_until(lambda: "completed" in browser.find_element(By.ID, "run-state").text, within=60)
 
     [run] = studio.call("GET", "/api/v1/runs").json()["items"]
     whole = studio.run(run["run_id"])
@@ -72,11 +73,11 @@ def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser
 
 def test_a_problem_is_told_in_words(studio: StudioProcess, browser: Chrome) -> None:
     browser.get(studio.url)
-    until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
     fill(browser, "features", "\n".join(f"feature {number}" for number in range(11)))
     browser.find_element(By.ID, "submit").click()
     problem = browser.find_element(By.ID, "start-problem")
-    until(lambda: "features" in problem.text)
+    wait_until(lambda: "features" in problem.text)
 
 
 def test_the_links_lead_somewhere(studio: StudioProcess, browser: Chrome) -> None:

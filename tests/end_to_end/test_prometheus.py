@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.studio import StudioProcess, until
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("prometheus", "promtool"), pytest.mark.timeout(180)]
 
@@ -66,7 +67,7 @@ def prometheus(
         except httpx.TransportError:
             return False
 
-    until(ready)
+    wait_until(ready)
     yield query
     process.terminate()
     process.wait(15)
@@ -74,15 +75,17 @@ def prometheus(
 
 def settled(prometheus: Callable[[str], Any], expression: str, expected: Any) -> None:
     """Wait for the scrape that holds the expected answer."""
-    until(lambda: prometheus(expression) == expected, within=20, every=0.3)
+    wait_until(lambda: prometheus(expression) == expected, within=20, every=0.3)
 
 
 def test_the_target_is_up(prometheus: Callable[[str], Any]) -> None:
-    until(lambda: prometheus('sum(up{job="sparklio-backend"})') == {(): 1.0}, within=20, every=0.3)
+    wait_until(lambda: prometheus('sum(up{job="sparklio-backend"})') == {(): 1.0}, within=20, every=0.3)
 
 
 def test_counts_by_promql_are_those_of_the_api(studio: StudioProcess, prometheus: Callable[[str], Any]) -> None:
-    runs = [studio.ended(studio.submit(kind)) for kind in ("product_content", "content_review", "product_content")]
+    runs = [
+        studio.wait_for_end(studio.submit(kind)) for kind in ("product_content", "content_review", "product_content")
+    ]
     settled(prometheus, 'max(sparklio_last_event_timestamp_seconds{signal="workflow_finished"}) > bool 0', {(): 1.0})
     settled(
         prometheus,

@@ -1,4 +1,4 @@
-"""A server in a process of its own, started by any command; what it says goes into a file."""
+"""A server in a process of its own, started by any command; its output goes into a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.studio import until
+from tests.support.wait import wait_until
 
 CLOCK_SHIFT = """\
 import time
@@ -23,25 +23,25 @@ time.time_ns = lambda: real[1]() + {seconds} * 10**9
 """
 
 
-def environment_with_shifted_clock(seconds: int, folder: Path) -> dict[str, str]:
-    """Give variables by which every Python process has a clock so many seconds ahead, before it loads anything.
+def environment_with_shifted_clock(seconds: int, directory: Path) -> dict[str, str]:
+    """Return an environment in which Python's clock is so many seconds ahead, from the start of a process.
 
-    The machine's own clock is no test's to set, and libfaketime (0.9.10) breaks ``time.sleep`` besides.
+    A test must not set the machine's clock, and libfaketime (0.9.10) breaks ``time.sleep``.
     """
-    (folder / "sitecustomize.py").write_text(CLOCK_SHIFT.format(seconds=seconds))
-    return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    (directory / "sitecustomize.py").write_text(CLOCK_SHIFT.format(seconds=seconds))
+    return {"PYTHONPATH": os.pathsep.join([str(directory), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 @contextmanager
 def running_server(
     url: str, command: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path
 ) -> Iterator[None]:
-    """Run Python with these arguments until the block ends, which begins when the address answers."""
-    with log.open("w") as said:
-        process = subprocess.Popen([sys.executable, *command], cwd=cwd, env=environment, stdout=said, stderr=said)
+    """Run Python with these arguments until the block ends; the block starts when the URL answers."""
+    with log.open("w") as output:
+        process = subprocess.Popen([sys.executable, *command], cwd=cwd, env=environment, stdout=output, stderr=output)
     with process:
         try:
-            until(lambda: is_answering(url, process, log), within=60)
+            wait_until(lambda: is_answering(url, process, log), within=60)
             yield
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -51,7 +51,7 @@ def running_server(
 
 
 def is_answering(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
-    """Tell whether somebody answers there, whatever."""
+    """Return whether a URL answers, with any status."""
     assert process.poll() is None, log.read_text()
     try:
         return httpx.get(url).status_code > 0

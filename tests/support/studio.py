@@ -1,4 +1,4 @@
-"""A studio in a process of its own, started the way ``make run`` does, and a client that keeps the tally."""
+"""A studio in a process of its own, started as ``make run`` does, and a client that counts its requests."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
-from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+
+from tests.support.wait import wait_until
 
 READY = "ready at "
 ENDED = {"completed", "failed", "cancelled", "abandoned"}
@@ -28,21 +28,17 @@ BRIEF = {
 }
 
 
-def until(condition: Callable[[], Any], within: float = 30.0, every: float = 0.02) -> Any:
-    """Give what ``condition`` answers as soon as that is true.
-
-    Raises:
-        AssertionError: it was not within that many seconds.
-    """
-    deadline = monotonic() + within
-    while not (answer := condition()):
-        assert monotonic() < deadline, f"not within {within} s: {condition}"
-        sleep(every)
-    return answer
-
-
 class StudioProcess:
-    """One server process; its data lies in ``directory``, so another one can take it up."""
+    """A studio's process, with its data in ``directory``, where another one can resume its runs.
+
+    Attributes:
+        url: The base URL.
+        directory: The working directory of the process.
+        environment: The environment of the process; may be changed before `start`.
+        lines: The lines that it has printed so far.
+        tally: How many responses came to `call`, by method, route template and status code.
+        client: The HTTP client.
+    """
 
     def __init__(self, directory: Path, port: int, **settings: object) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -55,7 +51,7 @@ class StudioProcess:
         self.client = httpx.Client(base_url=self.url, timeout=30.0)
 
     def start(self, within: float = 100.0) -> Self:
-        """Start it and wait until it says that it is ready."""
+        """Start the process and wait until it prints that it is ready."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app"],
             cwd=self.directory,
@@ -66,7 +62,7 @@ class StudioProcess:
         )
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
-        until(lambda: any(READY in line for line in self.lines) or self.process.poll() is not None, within)
+        wait_until(lambda: any(READY in line for line in self.lines) or self.process.poll() is not None, within)
         assert self.process.poll() is None, f"it did not start:\n{self.output}"
         return self
 
@@ -77,13 +73,13 @@ class StudioProcess:
 
     @property
     def output(self) -> str:
-        """What it printed so far."""
+        """What the process has printed so far."""
         return "".join(self.lines)
 
-    def end(self, how: signal.Signals = signal.SIGTERM, within: float = 15.0) -> int:
-        """Send it a signal and give its exit code."""
+    def stop(self, signal_number: signal.Signals = signal.SIGTERM, within: float = 15.0) -> int:
+        """Send the process a signal, wait for its end and return its exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(how)
+            self.process.send_signal(signal_number)
         code = self.process.wait(within)
         self._reader.join(5)
         return code
@@ -96,9 +92,9 @@ class StudioProcess:
     ) -> None:
         self.client.close()
         try:
-            self.end()
+            self.stop()
         except subprocess.TimeoutExpired:
-            self.end(signal.SIGKILL)
+            self.stop(signal.SIGKILL)
             raise
         finally:
             if error is not None:
@@ -107,39 +103,41 @@ class StudioProcess:
     def call(
         self, method: str, template: str, *, json: Any = None, headers: Any = None, **values: Any
     ) -> httpx.Response:
-        """Make a request by its route's template and keep the tally of what came back."""
-        answer = self.client.request(method, template.format(**values), json=json, headers=headers)
+        """Make a request by its route's template, count the response in ``tally``, and return it."""
+        response = self.client.request(method, template.format(**values), json=json, headers=headers)
         if template != "/metrics":
-            self.tally[method, template, answer.status_code] += 1
-        return answer
+            self.tally[method, template, response.status_code] += 1
+        return response
 
     def submit(self, workflow_type: str, **brief: Any) -> str:
-        """Start a run and give its id."""
+        """Start a run and return its id."""
         template = "/api/v1/workflows/{workflow_type}/runs"
-        answer = self.call("POST", template, json={**BRIEF, **brief}, workflow_type=workflow_type)
-        assert answer.status_code == 202, answer.text
-        run_id: str = answer.json()["run_id"]
+        response = self.call("POST", template, json={**BRIEF, **brief}, workflow_type=workflow_type)
+        assert response.status_code == 202, response.text
+        run_id: str = response.json()["run_id"]
         return run_id
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """Read a run."""
-        answer = self.call("GET", "/api/v1/runs/{run_id}", run_id=run_id)
-        assert answer.status_code == 200, answer.text
-        run: dict[str, Any] = answer.json()
+        """Return a run as the API shows it."""
+        response = self.call("GET", "/api/v1/runs/{run_id}", run_id=run_id)
+        assert response.status_code == 200, response.text
+        run: dict[str, Any] = response.json()
         return run
 
-    def ended(self, run_id: str, within: float = 60.0) -> dict[str, Any]:
-        """Wait for a run's end and read it."""
-        run: dict[str, Any] = until(lambda: run if (run := self.run(run_id))["status"] in ENDED else None, within)
+    def wait_for_end(self, run_id: str, within: float = 60.0) -> dict[str, Any]:
+        """Wait until a run has ended and return it as the API shows it."""
+        run: dict[str, Any] = wait_until(lambda: run if (run := self.run(run_id))["status"] in ENDED else None, within)
         return run
 
     def scrape(self) -> list[Sample]:
-        """Read every sample of ``/metrics``."""
+        """Return every sample of ``/metrics``."""
         text = self.call("GET", "/metrics").text
         return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
     def total(self, name: str, **labels: str) -> float:
-        """Add up the samples of a name whose labels include these."""
+        """Return the sum of the samples of a name (without ``sparklio_``) whose labels include these."""
         return sum(
-            s.value for s in self.scrape() if s.name == f"sparklio_{name}" and labels.items() <= s.labels.items()
+            sample.value
+            for sample in self.scrape()
+            if sample.name == f"sparklio_{name}" and labels.items() <= sample.labels.items()
         )

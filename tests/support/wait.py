@@ -1,19 +1,33 @@
-"""Waiting for a condition instead of sleeping for a time."""
+"""Waiting for a condition, with a deadline, instead of sleeping."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, sleep
+from typing import Any
 
 
 async def until(condition: Callable[[], object], within: float = 5.0) -> None:
-    """Return as soon as ``condition()`` is true.
+    """Return as soon as ``condition()`` is true; the event loop goes on meanwhile.
 
     Raises:
-        AssertionError: it was not within that many seconds.
+        AssertionError: It is not true within that many seconds.
     """
     deadline = monotonic() + within
     while not condition():
         assert monotonic() < deadline, f"not within {within} s: {condition}"
         await asyncio.sleep(0.002)
+
+
+def wait_until(condition: Callable[[], Any], within: float = 30.0, every: float = 0.02) -> Any:
+    """Block until ``condition()`` is true, and return its value.
+
+    Raises:
+        AssertionError: It is not true within that many seconds.
+    """
+    deadline = monotonic() + within
+    while not (value := condition()):
+        assert monotonic() < deadline, f"not within {within} s: {condition}"
+        sleep(every)
+    return value

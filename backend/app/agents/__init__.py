@@ -1,10 +1,12 @@
-"""The studio's agents: who they are (`roster`), what they are told (`prompt`), how they are run (`runner`).
+"""The studio's agents: who they are (`registry`), what they are sent (`prompt`) and how they are run (`runner`).
 
->>> execution = await execute("copywriter", assignment, model=llm.model, library=library)  # doctest: +SKIP
+Use::
+
+    result = await execute("copywriter", assignment, model=llm.model, library=library)
 """
 
 from .registry import AGENTS
 from .runner import execute
-from .schemas import AgentFailed, AgentTimedOut, Assignment, Execution, Library, Spent
+from .schemas import AgentFailed, AgentResult, AgentTimedOut, Assignment, Library
 
-__all__ = ["AGENTS", "AgentFailed", "AgentTimedOut", "Assignment", "Execution", "Library", "Spent", "execute"]
+__all__ = ["AGENTS", "AgentFailed", "AgentResult", "AgentTimedOut", "Assignment", "Library", "execute"]

@@ -1,18 +1,18 @@
-"""Why an agent failed, said to its user: the model, the cause and what to do, never a word of prompt or answer."""
+"""The reason of an agent's failure for its user: model, cause and way out, without a word of prompt or answer."""
 
 from __future__ import annotations
 
 from pydantic import ValidationError
 from pydantic_ai import exceptions as ai
 
-from app.llm.unavailable import ModelUnavailable
+from app.llm.errors import ModelUnavailable
 
-from .error_types import timed_out
+from .error_types import is_timeout
 from .tools import ToolFailed
 
-# From the particular to the general: the first that fits is told.
+# From the particular to the general: the first type that fits gives the message.
 # fmt: off
-REASONS: tuple[tuple[type[Exception], str], ...] = (
+MESSAGES: tuple[tuple[type[Exception], str], ...] = (
     (ai.ModelContextWindowExceededError, "the brief is too long for {model}: shorten it, or {other}"),
     (ai.ModelAuthenticationError, "the provider of {model} refuses the studio's key (HTTP {status}): check the key"),
     (ai.ModelNotFoundError,       "the provider does not know {model} (HTTP {status}): check SPARKLIO_LLM"),
@@ -30,17 +30,17 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ModelUnavailable,            "{error}"),
 )
 # fmt: on
-OTHER = "set SPARKLIO_LLM to another model"
-TIMEOUT = "{model} does not answer in time: raise SPARKLIO_LLM_TIMEOUT, or {other}"
+TIMEOUT_MESSAGE = "{model} does not answer in time: raise SPARKLIO_LLM_TIMEOUT, or {other}"
+OTHER_MODEL = "set SPARKLIO_LLM to another model"
 
 
-def reason(error: Exception, model: str) -> str | None:
-    """Say in one line why an agent failed; None for what is no failure of model or tool but a defect of ours."""
+def user_message(error: Exception, model: str) -> str | None:
+    """Return one line that says why an agent failed; None when the cause is neither the model nor a tool but a bug."""
     if isinstance(error, ExceptionGroup):
-        error = error.exceptions[-1]  # of a chain of models, what the last one said
-    if timed_out(error):
-        return TIMEOUT.format(model=model, other=OTHER)
-    for kind, words in REASONS:
-        if isinstance(error, kind):
-            return words.format(model=model, status=getattr(error, "status_code", ""), other=OTHER, error=error)
+        error = error.exceptions[-1]  # of a chain of models, the last one's
+    if is_timeout(error):
+        return TIMEOUT_MESSAGE.format(model=model, other=OTHER_MODEL)
+    for error_class, message in MESSAGES:
+        if isinstance(error, error_class):
+            return message.format(model=model, status=getattr(error, "status_code", ""), other=OTHER_MODEL, error=error)
     return None

@@ -1,4 +1,4 @@
-"""Why an agent failed, as one of a few words: what its errors are counted by."""
+"""The cause of an agent's failure, as one of the few values by which errors are counted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from events.bus.fields import ErrorType
 from .tools import ToolFailed
 
 
-def cause(error: Exception) -> ErrorType:
-    """Name the cause of an agent's failure; of several models tried in turn, the last one's."""
+def agent_error_type(error: Exception) -> ErrorType:
+    """Return the type of an agent's error; of several models that were tried in turn, that of the last one."""
     return "other" if isinstance(error, ToolFailed) else error_type_of(error)
 
 
-def timed_out(error: Exception) -> bool:
-    """Tell whether time ran out, ours or the transport's."""
-    return cause(error) == "timeout"
+def is_timeout(error: Exception) -> bool:
+    """Return whether time ran out, by our limit or by the transport's."""
+    return agent_error_type(error) == "timeout"

@@ -1,4 +1,4 @@
-"""Where an agent's time goes: every moment of it is one phase's."""
+"""The phases of an agent's execution: how long it waited for models, and how long it ran tools."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from typing import Literal
 
 Phase = Literal["llm", "tool"]
 
-FIRST: tuple[Phase, ...] = ("llm", "tool")
-"""Whose a moment is when both go on: tools that a model called run between its calls, so few are both."""
+PRECEDENCE: tuple[Phase, ...] = ("llm", "tool")
+"""The phase to which time belongs while both are open. That is rare: a model's tools run between its calls."""
 
 
 class PhaseTimer:
-    """A clock that always runs for one phase: what is open, or the agent itself.
+    """A timer that counts every moment to one phase at most, so that the phases add up to the whole.
 
-    Sums of durations would count parallel calls twice. Each stretch between two changes is counted once instead, so
-    that the phases add up to the whole.
+    A sum of durations would count parallel calls twice.
     """
 
     def __init__(self) -> None:
-        self._open: dict[Phase, int] = dict.fromkeys(FIRST, 0)
-        self._spent: dict[Phase, float] = dict.fromkeys(FIRST, 0.0)
-        self._changed = perf_counter()
+        self._open: dict[Phase, int] = dict.fromkeys(PRECEDENCE, 0)
+        self._seconds: dict[Phase, float] = dict.fromkeys(PRECEDENCE, 0.0)
+        self._changed_at = perf_counter()
 
     @contextmanager
-    def of(self, phase: Phase) -> Iterator[None]:
+    def measure(self, phase: Phase) -> Iterator[None]:
         """Count the time of a block to a phase."""
         self._change(phase, 1)
         try:
@@ -35,15 +34,15 @@ class PhaseTimer:
             self._change(phase, -1)
 
     def seconds(self, phase: Phase) -> float:
-        """Tell how long a phase went on so far."""
+        """Return the seconds that a phase has taken so far."""
         self._change(phase, 0)
-        return self._spent[phase]
+        return self._seconds[phase]
 
     def _change(self, phase: Phase, step: int) -> None:
         now = perf_counter()
-        for running in FIRST:
+        for running in PRECEDENCE:
             if self._open[running]:
-                self._spent[running] += now - self._changed
+                self._seconds[running] += now - self._changed_at
                 break
-        self._changed = now
+        self._changed_at = now
         self._open[phase] += step

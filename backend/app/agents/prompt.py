@@ -1,4 +1,4 @@
-"""What an agent is told: brief, look-ups and earlier steps, put into a prompt that fits the model's window."""
+"""The prompt of an agent: brief, lookups and earlier steps, shortened to fit the model's context window."""
 
 from __future__ import annotations
 
@@ -8,76 +8,84 @@ from typing import NamedTuple
 from .registry import AgentSpec
 from .schemas import Assignment
 
-DEFAULT_WINDOW = 4096  # tokens; what Ollama takes when nobody says otherwise, and it drops the front of longer prompts
-MAX_WINDOW = 16_384
-RESERVED_TOKENS = 512  # tokens for the answer, a second try and what the chat format adds
-MAX_NAME_BYTES = 60  # bytes of a name in the closing sentence
+DEFAULT_WINDOW = 4096  # tokens; Ollama's default, and it drops the front of longer prompts
+MAX_WINDOW = 16_384  # tokens
+RESERVED_TOKENS = 512  # for the answer, a second attempt and what the chat format adds
+MAX_NAME_BYTES = 60  # of a name in the closing sentence
 NAME_PLACEHOLDERS = {"brand": "this brand", "product": "product", "audience": "everybody"}
 
 
 class Prompt(NamedTuple):
-    """A prompt, and how many bytes of its material were left out of it."""
+    """The text of a prompt, and how many bytes of its material were left out."""
 
     text: str
     dropped: int
 
 
-def room(window: int | None) -> int:
-    """Say how many bytes instructions and prompt may have together.
+def max_prompt_bytes(window: int | None) -> int:
+    """Return how many bytes instructions and prompt may have together, for a context window in tokens.
 
-    No tokenizer is asked: those of today's models make a token of a byte at worst, so what fits as bytes fits.
+    A token holds one byte at worst in the tokenizers of today's models. So what fits as bytes fits as tokens, and no
+    tokenizer is needed.
     """
     return min(window or DEFAULT_WINDOW, MAX_WINDOW) - RESERVED_TOKENS
 
 
-def compose(spec: AgentSpec, assignment: Assignment, found: Mapping[str, str], window: int | None) -> Prompt:
-    """Write the prompt of one execution: a line each, the longest ones shortened where it must be."""
-    lines = [
+def compose(spec: AgentSpec, assignment: Assignment, lookups: Mapping[str, str], window: int | None) -> Prompt:
+    """Return the prompt of an agent, one line for each piece of material, the longest ones shortened to fit.
+
+    Args:
+        spec: The agent.
+        assignment: Its task.
+        lookups: The results of its tools, by the tools' names.
+        window: The model's context window in tokens; None when it is not known.
+    """
+    material = [
         ("Brand", assignment.brand),
-        ("About the brand", found.get("brand_facts", "")),
+        ("About the brand", lookups.get("brand_facts", "")),
         ("Product", assignment.product),
         ("Features", ", ".join(assignment.features)),
         ("Audience", assignment.audience),
-        ("Written before", found.get("earlier_copy", "")),
+        ("Written before", lookups.get("earlier_copy", "")),
         *((step.replace("_", " ").capitalize(), text) for step, text in assignment.earlier),
     ]
-    told = [(label, cleaned) for label, text in lines if (cleaned := one_line(text))]
+    lines = [(title, cleaned) for title, text in material if (cleaned := single_line(text))]
     names = {
-        name: cut(one_line(getattr(assignment, name)), MAX_NAME_BYTES) or unnamed
-        for name, unnamed in NAME_PLACEHOLDERS.items()
+        name: truncate_bytes(single_line(getattr(assignment, name)), MAX_NAME_BYTES) or placeholder
+        for name, placeholder in NAME_PLACEHOLDERS.items()
     }
-    task, form = f"Task: {assignment.task}\n", f"\n{spec.form.format(**names)}"
-    fixed = size(spec.instructions) + size(task) + size(form) + sum(size(f"{label}: \n") for label, _ in told)
-    texts = shortened([text for _, text in told], room(window) - fixed)
-    dropped = sum(size(text) for _, text in told) - sum(map(size, texts))
-    lines_kept = "".join(f"{label}: {text}\n" for (label, _), text in zip(told, texts, strict=True))
-    return Prompt(task + lines_kept + form, dropped)
+    task, closing = f"Task: {assignment.task}\n", f"\n{spec.closing.format(**names)}"
+    fixed = sum(map(byte_size, (spec.instructions, task, closing, *(f"{title}: \n" for title, _ in lines))))
+    texts = shorten_longest([text for _, text in lines], max_prompt_bytes(window) - fixed)
+    dropped = sum(byte_size(text) for _, text in lines) - sum(map(byte_size, texts))
+    body = "".join(f"{title}: {text}\n" for (title, _), text in zip(lines, texts, strict=True))
+    return Prompt(task + body + closing, dropped)
 
 
-def one_line(text: str) -> str:
-    """Put a text on one line; what is no text in UTF-8 (a lone surrogate) becomes a question mark."""
+def single_line(text: str) -> str:
+    """Return a text on one line; what UTF-8 cannot encode (a lone surrogate) becomes a question mark."""
     return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
-def size(text: str) -> int:
-    """Count the bytes of a text as it is sent."""
+def byte_size(text: str) -> int:
+    """Return the size of a text in bytes, as it is sent."""
     return len(text.encode())
 
 
-def shortened(texts: Sequence[str], limit: int) -> list[str]:
-    """Cut the longest texts, all to one length, so that their bytes together are within the limit."""
+def shorten_longest(texts: Sequence[str], limit: int) -> list[str]:
+    """Return the texts, the longest ones truncated to one length, so that they have ``limit`` bytes at most."""
     left, longest = max(limit, 0), 0
-    sizes = sorted(size(text) for text in texts)
-    for place, length in enumerate(sizes):
-        longest = left // (len(sizes) - place)
-        if length > longest:
+    sizes = sorted(byte_size(text) for text in texts)
+    for index, size in enumerate(sizes):
+        longest = left // (len(sizes) - index)
+        if size > longest:
             break
-        left -= length
+        left -= size
     else:
         return list(texts)
-    return [cut(text, longest) for text in texts]
+    return [truncate_bytes(text, longest) for text in texts]
 
 
-def cut(text: str, longest: int) -> str:
-    """Keep so many bytes of a text, and no part of a character."""
-    return text.encode()[:longest].decode("utf-8", "ignore")
+def truncate_bytes(text: str, limit: int) -> str:
+    """Return the first ``limit`` bytes of a text, without the last character if it is not whole."""
+    return text.encode()[:limit].decode("utf-8", "ignore")

@@ -1,8 +1,8 @@
-"""Who the agents are: data, no code.
+"""The agents, as a table: their instructions, tools and limits.
 
-The embedded model is tiny. It follows one short instruction, writes one sentence well, and answers in JSON if there is
-one field to fill in whose values are given. So an agent asks for no more than that. It heeds most what it reads last,
-and given labels alone it writes labels: hence a whole sentence, with the names in it, at the end.
+The embedded model is tiny. It follows one short instruction, writes one good sentence, and answers in JSON when there
+is a single field with a fixed set of values. So no agent asks for more than that. The model follows best what it reads
+last, and answers with labels when it has read nothing but labels: hence the whole sentence, with names, at the end.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pydantic import BaseModel
 
 
 class Review(BaseModel):
-    """What a reviewer decides."""
+    """The decision of a reviewer."""
 
     verdict: Literal["approved", "revise", "rejected"]
 
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """One agent. ``form`` ends its prompt, with brand, product and audience filled in."""
+    """One agent. ``closing`` is the last sentence of its prompt, with places for brand, product and audience."""
 
     name: str
     instructions: str
-    form: str
+    closing: str
     tools: tuple[str, ...]
     output_type: type[BaseModel] | None = None  # None: plain text
     max_tokens: int = 60

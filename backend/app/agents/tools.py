@@ -1,7 +1,7 @@
-"""What agents look up: each use of a tool is told as `tool_called`, whoever asked for it.
+"""The agents' tools: lookups in the library, each of which emits `tool_called`.
 
-An agent's plan uses its tools before the model is asked, since small models call none. A model that can is offered them
-as well.
+The tools of an agent are run before the model is asked, since small models call none. A model that can call tools is
+offered them as well.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ToolContext:
-    """What a tool may use: the library, for one brand; and the clock that its use is counted by."""
+    """The resources of a tool: the library, the brand to look up, and the timer that its time is counted by."""
 
     library: Library
     brand: str
-    phases: PhaseTimer = field(default_factory=PhaseTimer)
+    timer: PhaseTimer = field(default_factory=PhaseTimer)
 
 
 class ToolFailed(Exception):
-    """A tool failed; the message names it and the kind of failure."""
+    """A tool failed; the message names the tool and the class of the error."""
 
 
-async def brand_facts(desk: ToolContext) -> str:
+async def brand_facts(context: ToolContext) -> str:
     """Look up what is known of the brand: description, audience, tone."""
-    return await desk.library.brand_facts(desk.brand)
+    return await context.library.brand_facts(context.brand)
 
 
-async def earlier_copy(desk: ToolContext) -> str:
+async def earlier_copy(context: ToolContext) -> str:
     """Look up what was written for the brand before."""
-    return "\n".join(await desk.library.earlier_copy(desk.brand))
+    return "\n".join(await context.library.earlier_copy(context.brand))
 
 
 TOOLS: dict[str, Callable[[ToolContext], Awaitable[str]]] = {"brand_facts": brand_facts, "earlier_copy": earlier_copy}
 
 
-async def use(name: str, desk: ToolContext) -> str:
-    """Run a tool and tell it.
+async def run_tool(name: str, context: ToolContext) -> str:
+    """Run a tool and emit `tool_called`.
 
     Raises:
-        ToolFailed: it failed.
+        ToolFailed: The tool raised an exception.
     """
     failure: BaseException | None = None
-    began = perf_counter()
+    started = perf_counter()
     try:
-        with desk.phases.of("tool"):
-            return await TOOLS[name](desk)
+        with context.timer.measure("tool"):
+            return await TOOLS[name](context)
     except Exception as error:
         failure = error
         log.warning("tool %s failed with %s at %s", name, type(error).__name__, error_location(error))
@@ -71,15 +71,15 @@ async def use(name: str, desk: ToolContext) -> str:
         tool_called.emit(
             tool_name=name,
             status=outcome_of(failure),
-            duration=perf_counter() - began,
+            duration=perf_counter() - started,
             error=type(failure).__name__ if failure else "",
         )
 
 
-def offered(name: str) -> Tool[ToolContext]:
-    """Make a tool something that a model can call."""
+def as_pydantic_tool(name: str) -> Tool[ToolContext]:
+    """Return a tool as pydantic-ai offers it to a model."""
 
     async def call(context: RunContext[ToolContext]) -> str:
-        return await use(name, context.deps) or "nothing is stored"
+        return await run_tool(name, context.deps) or "nothing is stored"
 
     return Tool(call, takes_ctx=True, name=name, description=TOOLS[name].__doc__)

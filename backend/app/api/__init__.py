@@ -1,6 +1,6 @@
-"""The HTTP API: ``include(app)`` adds every route, error and tag to an application.
+"""The HTTP API: ``include(app)`` adds its routes, exception handlers and tags to an application.
 
-The application's state holds the parts that the routes reach: ``database``, ``llm`` and ``studio``.
+The routes use these attributes of the application's state: ``database``, ``llm`` and ``workflows``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from . import exception_handlers
-from .routers import brands, health, page, runs, workflows
+from .routers import brands, health, runs, start_page, workflows
 
 __all__ = ["include"]
 
@@ -21,13 +21,13 @@ TAGS = [
 
 
 def include(app: FastAPI) -> None:
-    """Add the API, the health checks and the start page."""
-    # Named by their functions: clients that are generated from the description read well.
+    """Add the API, the health checks and the start page to an application."""
+    # Operation ids are the functions' names: clients that are generated from OpenAPI read well.
     versioned = APIRouter(prefix="/api/v1", generate_unique_id_function=lambda route: route.name)
-    for part in (workflows, runs, brands):
-        versioned.include_router(part.router)
+    for resource in (workflows, runs, brands):
+        versioned.include_router(resource.router)
     app.include_router(versioned)
     app.include_router(health.router)
-    app.include_router(page.router)
+    app.include_router(start_page.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
     exception_handlers.register(app)

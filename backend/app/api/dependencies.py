@@ -1,4 +1,4 @@
-"""The parts of the studio, as the routes reach them."""
+"""The dependencies of the routes: the parts of the studio, and the parameters of pages."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from app.workflows.service import WorkflowService
 MAX_PAGE = 100
 
 
-def _database(request: Request) -> Database:
+def get_database(request: Request) -> Database:
+    """Return the application's database."""
     return cast("Database", request.app.state.database)
 
 
-def _llm(request: Request) -> LLM:
+def get_llm(request: Request) -> LLM:
+    """Return the application's model."""
     return cast("LLM", request.app.state.llm)
 
 
-def _studio(request: Request) -> WorkflowService:
-    return cast("WorkflowService", request.app.state.studio)
+def get_workflow_service(request: Request) -> WorkflowService:
+    """Return the application's workflow service."""
+    return cast("WorkflowService", request.app.state.workflows)
 
 
-DatabaseDep = Annotated[Database, Depends(_database)]
-LLMDep = Annotated[LLM, Depends(_llm)]
-WorkflowServiceDep = Annotated[WorkflowService, Depends(_studio)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+LLMDep = Annotated[LLM, Depends(get_llm)]
+WorkflowServiceDep = Annotated[WorkflowService, Depends(get_workflow_service)]
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to give at most")]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="How many to leave out first")]

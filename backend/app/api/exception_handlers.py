@@ -1,21 +1,22 @@
-"""How the studio's errors are answered, and how the API's description tells of them."""
+"""The responses to the studio's exceptions, and their description in OpenAPI."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.database import DatabaseUnavailable
 from app.database.repositories.brands import BrandInUse, BrandNameTaken
 from app.workflows.service import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
 
-from .schemas.responses import Problem
+from .schemas.errors import ErrorBody
 
 logger = logging.getLogger(__name__)
 
@@ -28,52 +29,49 @@ class BrandNotFound(Exception):
 
 
 # fmt: off
-CODES: dict[type[Exception], int] = {
-    WorkflowNotFound:     404,
-    RunNotFound:          404,
-    BrandNotFound:        404,
-    RunAlreadyEnded:            409,
-    BrandNameTaken:          409,
+STATUS_CODES: dict[type[Exception], int] = {
+    WorkflowNotFound:    404,
+    RunNotFound:         404,
+    BrandNotFound:       404,
+    RunAlreadyEnded:     409,
+    BrandNameTaken:      409,
     BrandInUse:          409,
     IdempotencyConflict: 422,  # as draft-ietf-httpapi-idempotency-key-header has it, section 2.7
 }
 # fmt: on
 
 
-def problems(**told: str) -> dict[int | str, dict[str, Any]]:
-    """Describe answers that are no success: ``problems(c404="No such run.")``."""
-    every = {"c503": "The database does not answer.", **told}
-    return {
-        int(code.removeprefix("c")): {"model": Problem, "description": description}
-        for code, description in sorted(every.items())
-    }
+def error_responses(descriptions: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route for these status codes and for 503, which every route may answer with."""
+    responses = {503: "The database does not answer.", **(descriptions or {})}
+    return {code: {"model": ErrorBody, "description": text} for code, text in sorted(responses.items())}
 
 
 def register(app: FastAPI) -> None:
-    """Answer the studio's errors with their code and their message."""
-    for kind, code in CODES.items():
-        app.add_exception_handler(kind, _answer(code))
-    app.add_exception_handler(RequestValidationError, _does_not_fit)
-    for kind in (DatabaseUnavailable, OperationalError, InterfaceError, NoConnectionFree):
-        app.add_exception_handler(kind, _database_down)
+    """Register the handlers of the studio's exceptions with an application."""
+    for error_class, code in STATUS_CODES.items():
+        app.add_exception_handler(error_class, _message_handler(code))
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    for error_class in (DatabaseUnavailable, OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(error_class, _handle_database_error)
 
 
-def _answer(code: int) -> Any:
-    async def answer(_request: Request, error: Exception) -> JSONResponse:
+def _message_handler(code: int) -> Any:
+    async def handle(_request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, code)
 
-    return answer
+    return handle
 
 
-async def _does_not_fit(_request: Request, error: Exception) -> JSONResponse:
-    # FastAPI's own shape, without the input: it may be huge, or hold what no UTF-8 answer can carry.
+async def _handle_validation_error(_request: Request, error: Exception) -> JSONResponse:
+    # FastAPI's own format, without the input: that may be huge, or hold what UTF-8 cannot encode.
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for no other
-    told = [{"type": one["type"], "loc": one["loc"], "msg": one["msg"]} for one in error.errors()]
-    return JSONResponse({"detail": _encodable(told)}, 422)
+    details = [{"type": one["type"], "loc": one["loc"], "msg": one["msg"]} for one in error.errors()]
+    return JSONResponse({"detail": _encodable(details)}, 422)
 
 
-async def _database_down(_request: Request, error: Exception) -> JSONResponse:
-    # The driver's text stays in the log: it may name hosts and statements.
+async def _handle_database_error(_request: Request, error: Exception) -> JSONResponse:
+    # The driver's message is not sent: it may name hosts and statements.
     logger.error("the database does not answer: %s", type(getattr(error, "orig", None) or error).__name__)
     return JSONResponse(
         {"detail": "The database does not answer; try again soon, GET /health tells when it is back."},
@@ -83,10 +81,11 @@ async def _database_down(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _encodable(value: Any) -> Any:
+    """Return a JSON value with what UTF-8 cannot encode (lone surrogates) replaced by question marks."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {key: _encodable(one) for key, one in value.items()}
+        return {key: _encodable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_encodable(one) for one in value]
+        return [_encodable(item) for item in value]
     return value

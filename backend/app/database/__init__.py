@@ -1,7 +1,7 @@
-"""What the studio keeps: brands, runs and their steps."""
+"""The studio's database: brands, runs and their steps (`models`), read and written by `repositories`."""
 
 from .engine import Database, DatabaseUnavailable
-from .models import Base, Brand, Run, RunStatus, Step, StepStatus, Usage
+from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .repositories.brand_library import BrandLibrary
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "RunStatus",
     "Step",
     "StepStatus",
-    "Usage",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import fsum
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from app.usage import LLMUsage
 
 from .types import SafeText, UTCDateTime
 
@@ -15,20 +16,10 @@ RunStatus = Literal["queued", "running", "completed", "failed", "cancelled", "ab
 StepStatus = Literal["success", "error", "timeout", "cancelled"]
 
 
-class Usage(NamedTuple):
-    """What a run spent on models, summed from its steps."""
-
-    llm_calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None = None
-    """USD, of the calls whose price is known; None where none is."""
-
-
 class Base(DeclarativeBase):
-    """The tables of the studio."""
+    """The declarative base of the studio's tables."""
 
-    # Named constraints: a later migration has to be able to drop them on both databases.
+    # Constraints have names so that a later migration can drop them on both databases.
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -38,21 +29,21 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    # PostgreSQL's jsonb refuses NUL in a string, its json does not: the plain type on both.
+    # JSON, not JSONB: PostgreSQL's jsonb refuses a NUL in a string, its json accepts it.
     type_annotation_map = {dict[str, Any]: JSON(none_as_null=True), datetime: UTCDateTime, str: SafeText}  # noqa: RUF012 - as SQLAlchemy reads it
 
 
-def now() -> datetime:
-    """Tell the moment, as every row keeps it."""
+def utc_now() -> datetime:
+    """Return the time in UTC, as every row stores it."""
     return datetime.now(UTC)
 
 
-def _one_of(column: str, values: object) -> CheckConstraint:
+def _check_in(column: str, values: object) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(map(repr, get_args(values)))})", name=column)
 
 
 class Brand(Base):
-    """Whom the studio writes for."""
+    """A brand that the studio writes for."""
 
     __tablename__ = "brands"
 
@@ -61,14 +52,14 @@ class Brand(Base):
     description: Mapped[str] = mapped_column(default="")
     audience: Mapped[str] = mapped_column(default="")
     tone: Mapped[str] = mapped_column(default="")
-    created_at: Mapped[datetime] = mapped_column(default=now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class Run(Base):
-    """One run of a workflow for a brand; its id is the id of the durable workflow too."""
+    """One run of a workflow for a brand; its id is also the id of the DBOS workflow."""
 
     __tablename__ = "runs"
-    __table_args__ = (_one_of("status", RunStatus), Index(None, "brand_id", "status"), Index(None, "queued_at"))
+    __table_args__ = (_check_in("status", RunStatus), Index(None, "brand_id", "status"), Index(None, "queued_at"))
 
     id: Mapped[str] = mapped_column(SafeText(36), primary_key=True)
     workflow_type: Mapped[str] = mapped_column(SafeText(64))
@@ -77,7 +68,7 @@ class Run(Base):
     status: Mapped[RunStatus] = mapped_column(String(16), index=True, default="queued")
     error: Mapped[str | None]
     idempotency_key: Mapped[str | None] = mapped_column(SafeText(200), unique=True)
-    queued_at: Mapped[datetime] = mapped_column(default=now)
+    queued_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     output: Mapped[dict[str, Any] | None]
@@ -88,27 +79,22 @@ class Run(Base):
     )
 
     @property
-    def usage(self) -> Usage:
-        """What the loaded steps spent."""
-        return Usage(
-            sum(step.llm_calls for step in self.steps),
-            sum(step.prompt_tokens for step in self.steps),
-            sum(step.completion_tokens for step in self.steps),
-            fsum(costs) if (costs := [step.cost for step in self.steps if step.cost is not None]) else None,
-        )
+    def usage(self) -> LLMUsage:
+        """The usage of models by the loaded steps."""
+        return LLMUsage.total(step.usage for step in self.steps)
 
     @property
     def rejected(self) -> bool:
-        """Tell whether the last verdict of a reviewer among the loaded steps is a rejection."""
+        """Whether the last verdict of a reviewer among the loaded steps is a rejection."""
         verdicts = [step.output["verdict"] for step in self.steps if step.output and "verdict" in step.output]
         return verdicts[-1:] == ["rejected"]
 
 
 class Step(Base):
-    """One agent's part of a run, with everything that all its attempts spent."""
+    """One agent's part of a run: the outcome of its last attempt, and the usage of models by all of them."""
 
     __tablename__ = "steps"
-    __table_args__ = (UniqueConstraint("run_id", "name"), _one_of("status", StepStatus))
+    __table_args__ = (UniqueConstraint("run_id", "name"), _check_in("status", StepStatus))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[str] = mapped_column(SafeText(36), ForeignKey("runs.id", ondelete="CASCADE"))
@@ -123,6 +109,11 @@ class Step(Base):
     llm_calls: Mapped[int] = mapped_column(default=0)
     prompt_tokens: Mapped[int] = mapped_column(default=0)
     completion_tokens: Mapped[int] = mapped_column(default=0)
-    cost: Mapped[float | None]  # USD, of the calls whose price is known; None where none is
+    cost: Mapped[float | None]  # USD, of the calls whose price is known; None when no call has a known price
 
     run: Mapped[Run] = relationship(back_populates="steps", lazy="raise")
+
+    @property
+    def usage(self) -> LLMUsage:
+        """The usage of models by all attempts."""
+        return LLMUsage(self.llm_calls, self.prompt_tokens, self.completion_tokens, self.cost)

@@ -1,4 +1,4 @@
-"""Column types that hold the same on SQLite and PostgreSQL."""
+"""Column types that behave the same on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A moment: aware in, aware UTC out. SQLite forgets zones, PostgreSQL answers in the session's."""
+    """A timestamp: aware in, aware UTC out. SQLite stores no time zone, PostgreSQL returns the session's."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -20,7 +20,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone: give datetime.now(UTC)")
+            raise ValueError(f"{value!r} has no time zone: use datetime.now(UTC)")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as declared
@@ -30,9 +30,9 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 class SafeText(TypeDecorator[str]):
-    """Text that every database takes: PostgreSQL refuses NUL, and no UTF-8 holds a lone surrogate.
+    """Text that both databases accept: without NUL, which PostgreSQL refuses, and without lone surrogates.
 
-    Models and providers write both now and then; a run must not fail on how its error is spelt.
+    Models and providers write both now and then, and a run must not fail because of the text of its error.
     """
 
     impl = String

@@ -1,4 +1,4 @@
-"""INSERT ... ON CONFLICT of the database at hand: both have it, each in its own dialect."""
+"""INSERT ... ON CONFLICT in the dialect of the database in use: SQLite and PostgreSQL each have a construct for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 def insert_into(session: AsyncSession, table: Any) -> sqlite.Insert | postgresql.Insert:
-    """Begin an insert whose ``on_conflict_...`` methods work on the session's database."""
+    """Return an insert whose ``on_conflict_...`` methods work on the session's database."""
     if session.get_bind().dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)

@@ -1,4 +1,4 @@
-"""The language model that the studio asks: the embedded one or anybody's.
+"""The language model that the studio asks: the embedded one, or that of any provider.
 
-Nothing is imported here: the model server's own process (`server_process`) loads this package and wants to be quick.
+Nothing is imported here: the process of the embedded model (`embedded.process`) loads this package and has to be quick.
 """

@@ -1,4 +1,4 @@
-"""Whether an answer fits the JSON schema that was asked for."""
+"""The check whether an answer matches the JSON schema that was asked for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
 
-def fits(schema: Mapping[str, Any], value: Any) -> bool:
-    """Tell whether a value fits a schema."""
+def matches_schema(schema: Mapping[str, Any], value: Any) -> bool:
+    """Return whether a value matches a JSON schema (draft 2020-12)."""
     return _validator(json.dumps(schema, sort_keys=True)).is_valid(value)
 
 

@@ -1,4 +1,4 @@
-"""What a model call costs in USD: by genai-prices, whose table comes with the package; models at home cost nothing."""
+"""The cost of a model call in USD, by the price table of genai-prices; models that run on own machines cost nothing."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 from genai_prices.data_snapshot import get_snapshot
 from pydantic_ai.usage import RequestUsage
 
-LOCAL = frozenset({"embedded", "ollama"})
-"""Providers that nobody bills for: 0 on purpose, which is not the same as unknown."""
+FREE_PROVIDERS = frozenset({"embedded", "ollama"})
+"""Providers that send no bill: their cost is known to be 0, which differs from unknown."""
 
 log = logging.getLogger(__name__)
 
 
 def price(provider: str, model: str, usage: RequestUsage) -> float | None:
-    """Give the cost of a call; None where nobody knows a price of the model."""
-    if provider in LOCAL:
+    """Return the cost of a call in USD; None when the model's price is not known."""
+    if provider in FREE_PROVIDERS:
         return 0.0
-    if (found := _look_up(provider, model)) is None:
+    if (found := _find(provider, model)) is None:
         return None
-    seller, sold = found
+    priced_provider, priced_model = found
     try:
-        bill = sold.calc_price(usage, seller, genai_request_timestamp=datetime.now(UTC))
-    except ValueError as reason:  # counts that contradict each other, such as more cached tokens than tokens
-        log.warning("a call of %s cannot be priced: %s", model, type(reason).__name__)
+        calculation = priced_model.calc_price(usage, priced_provider, genai_request_timestamp=datetime.now(UTC))
+    except ValueError as error:  # counts that contradict each other, such as more cached tokens than tokens
+        log.warning("a call of %s cannot be priced: %s", model, type(error).__name__)
         return None
-    return float(bill.total_price)
+    return float(calculation.total_price)
 
 
 @lru_cache(maxsize=256)
-def _look_up(provider: str, model: str) -> tuple[Any, Any] | None:
-    # A search through hundreds of models by rules; the misses are remembered too.
+def _find(provider: str, model: str) -> tuple[Any, Any] | None:
+    # It searches hundreds of models by rules; misses are cached too.
     try:
         return get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:

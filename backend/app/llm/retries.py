@@ -1,4 +1,4 @@
-"""A model that is asked again when it fails in a way that passes."""
+"""Retries of model calls that failed with a transient error."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from tenacity import (
     wait_random_exponential,
 )
 
-FIRST_WAIT = 0.5  # seconds at most; it doubles from one try to the next
-LONGEST_WAIT = 30.0
+INITIAL_BACKOFF = 0.5  # seconds at most; it doubles from one attempt to the next
+MAX_BACKOFF = 30.0  # seconds
 
-PASSING = (
+TRANSIENT_ERRORS = (
     exceptions.ModelRateLimitError,
     exceptions.ModelServerError,
     exceptions.ModelUnavailableError,
     exceptions.ModelConnectionError,
 )
-"""What may be over at the next try; used up quotas, refusals and limits of time are not."""
+"""Errors that may be over at the next attempt; a used up quota, a refusal and a timeout are not among them."""
 
 
 class RetryingModel(WrapperModel):
-    """A model whose failed calls are made again, after as long a wait as the provider asks for or an ever longer one.
+    """A model whose calls are retried after transient errors, as late as the provider's Retry-After or a backoff says.
 
-    It gives up after so many retries, and sooner where the next wait would pass the limit of the whole call: a provider
-    that wants to be left alone for an hour fails at once, and the next model of a chain gets its turn.
+    It gives up after ``retries`` retries, and sooner if the next wait would exceed the time limit of the whole call: a
+    provider that asks to wait for an hour fails at once, and the next model of a chain is asked.
     """
 
     def __init__(self, wrapped: Model, retries: int, limit: float) -> None:
@@ -50,8 +50,8 @@ class RetryingModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Ask until an answer comes."""
-        return await self._tries()(self.wrapped.request, messages, model_settings, model_request_parameters)
+        """Make the call, with retries."""
+        return await self._retrying()(self.wrapped.request, messages, model_settings, model_request_parameters)
 
     @asynccontextmanager
     async def request_stream(
@@ -61,37 +61,37 @@ class RetryingModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Ask until a stream opens; what breaks after that is the reader's."""
+        """Open a stream, with retries; an error while it is read is not retried."""
         async with AsyncExitStack() as stack:
 
-            async def open_one() -> StreamedResponse:
+            async def open_stream() -> StreamedResponse:
                 return await stack.enter_async_context(
                     self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context)
                 )
 
-            yield await self._tries()(open_one)
+            yield await self._retrying()(open_stream)
 
-    def _tries(self) -> AsyncRetrying:
+    def _retrying(self) -> AsyncRetrying:
         return AsyncRetrying(
-            retry=retry_if_exception(passes),
-            wait=wait_as_told,
+            retry=retry_if_exception(is_transient),
+            wait=retry_delay,
             stop=stop_after_attempt(1 + self._retries) | stop_before_delay(self._limit),
             reraise=True,
         )
 
 
-def passes(error: BaseException) -> bool:
-    """Tell whether an error may be over at the next try; a provider that says so itself is believed."""
+def is_transient(error: BaseException) -> bool:
+    """Return whether an error may be over at the next attempt; a provider's own hint that it is not decides."""
     if isinstance(error, exceptions.ModelHTTPError) and error.provider_retry_hint is False:
         return False
-    return isinstance(error, PASSING) and not isinstance(error, exceptions.ModelTimeoutError)
+    return isinstance(error, TRANSIENT_ERRORS) and not isinstance(error, exceptions.ModelTimeoutError)
 
 
-def wait_as_told(state: RetryCallState) -> float:
-    """Give the seconds to wait: those of the provider's Retry-After, else a random part of an ever longer time."""
+def retry_delay(state: RetryCallState) -> float:
+    """Return the seconds to wait: the provider's Retry-After, or else an exponential backoff with full jitter."""
     error = state.outcome.exception() if state.outcome else None
-    told = getattr(error, "retry_after", None)
-    return float(told) if told is not None else _backoff(state)
+    retry_after = getattr(error, "retry_after", None)
+    return float(retry_after) if retry_after is not None else _backoff(state)
 
 
-_backoff = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+_backoff = wait_random_exponential(multiplier=INITIAL_BACKOFF, max=MAX_BACKOFF)

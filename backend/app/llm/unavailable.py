@@ -1,4 +1,4 @@
-"""What to say when there is no model to ask."""
+"""A stand-in for a model that is not installed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any, NoReturn
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
 
-
-class ModelUnavailable(ConnectionError):
-    """The model cannot be asked; the message says in one line why, and what to do."""
+from .errors import ModelUnavailable
 
 
 class UnavailableModel(Model):
-    """Stands in for a model that is missing, so that the studio starts and says what it lacks."""
+    """A model whose calls and checks raise `ModelUnavailable`, so that the studio starts without its model."""
 
     def __init__(self, name: str, reason: ModelUnavailable) -> None:
         super().__init__()
@@ -22,7 +20,7 @@ class UnavailableModel(Model):
 
     @property
     def model_name(self) -> str:
-        """The name of the model that is missing."""
+        """The name of the model that is not installed."""
         return self._name
 
     @property
@@ -31,9 +29,9 @@ class UnavailableModel(Model):
         return "embedded"
 
     async def request(self, *_args: Any, **_kwargs: Any) -> ModelResponse:
-        """Say that it is missing."""
-        await self.refuse()
+        """Raise ModelUnavailable."""
+        await self.raise_unavailable()
 
-    async def refuse(self) -> NoReturn:
+    async def raise_unavailable(self) -> NoReturn:
         """Raise ModelUnavailable."""
         raise ModelUnavailable(str(self._reason))

@@ -1,1 +1,1 @@
-"""The registry of this process and the subscription that feeds it."""
+"""The Prometheus registry of this process, and the subscription that feeds it from the events."""

@@ -1,4 +1,4 @@
-"""What the process tells of itself, and whether it shares its numbers with other processes."""
+"""The metrics of the process itself, and whether it shares all its metrics with other processes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ DEPLOYMENT_ADVICE: Mapping[SetupFault, str] = {
         " Start them by SPARKLIO_WORKERS, or give them a folder in common: SPARKLIO_METRICS_DIR=/run/sparklio"
     ),
 }
-"""What to do about faults in the way the studio was started, where its own settings are the way out."""
+"""Advice for faults in the way the studio was started that its own settings can mend."""
 
 
-def sharing(registry: CollectorRegistry, folder: Path | None) -> Workers | None:
-    """Join the workers that share a folder, if there is one; what a process tells of itself is shown either way."""
+def register_process_metrics(registry: CollectorRegistry, metrics_dir: Path | None) -> Workers | None:
+    """Register the metrics of the process itself, and join the workers that share a directory.
+
+    Returns:
+        The workers; None when there is no directory, or it cannot be used, so that this process counts for itself.
+    """
     workers = None
-    if folder is not None and is_supported():
+    if metrics_dir is not None and is_supported():
         try:
-            workers = Workers(folder)
+            workers = Workers(metrics_dir)
         except OSError as error:
             log.warning(
                 "SPARKLIO_METRICS_DIR=%s cannot be used (%s): this process counts for itself; name another.",
-                folder,
+                metrics_dir,
                 error.strerror,
             )
     if workers is None:
@@ -40,7 +44,7 @@ def sharing(registry: CollectorRegistry, folder: Path | None) -> Workers | None:
         GCCollector(registry=registry)
     else:
         workers.attach(registry)
-        elsewhere = CollectorRegistry()  # it is not this one's families that are shown
-        for collector in (ProcessCollector(registry=elsewhere), GCCollector(registry=elsewhere)):
+        unused = CollectorRegistry()  # the collectors must not register with ours: they would collect for one process
+        for collector in (ProcessCollector(registry=unused), GCCollector(registry=unused)):
             register_process_collector(workers, registry, collector)
     return workers

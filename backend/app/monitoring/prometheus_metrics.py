@@ -1,6 +1,6 @@
-"""The studio's live instruments, and the answer to a scrape. Importing this module subscribes the process.
+"""The studio's live metrics, and the response to a scrape. Importing this module subscribes the process.
 
-Nothing in the studio moves an instrument: events do. The names below are for reading, in a shell or a test.
+No code in the studio updates a metric: its events do. The names below are for reading, in a shell or a test.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from prometheus_client import CollectorRegistry, PlatformCollector, disable_crea
 from starlette.responses import Response
 
 from app.agents.registry import AGENTS
-from app.monitoring.processes import sharing
+from app.monitoring.processes import register_process_metrics
 from app.settings import metrics_dir_from_environment
 from app.workflows.definitions import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
 from metrics.diagnostics.check import check_budget
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that no query here asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it adds a series to each counter, which no query here uses
 
 registry = CollectorRegistry()
 PlatformCollector(registry=registry)
-workers = sharing(registry, metrics_dir_from_environment())
+workers = register_process_metrics(registry, metrics_dir_from_environment())
 
 subscription = subscribe(
     CATALOGUE,
@@ -48,11 +48,11 @@ db_query_latency = subscription.collector("db_query_duration_seconds")
 
 
 def count_database_details(pool: str) -> Subscription:
-    """Count what is not counted otherwise, until the answer is closed."""
+    """Subscribe the database details, which are not counted by default; close the subscription to stop."""
     return subscribe(DATABASE_DETAILS, registry, namespace="sparklio", label_values={"pool": [pool]}, workers=workers)
 
 
 def metrics_endpoint(accept: str = "", accept_encoding: str = "") -> Response:
-    """Answer a scrape with these request headers; call it in a thread, not on an event loop."""
-    scraped = scrape(registry, accept, accept_encoding)
-    return Response(scraped.body, headers=scraped.headers)
+    """Return the response to a scrape with these request headers; it blocks, so call it in a thread."""
+    exposition = scrape(registry, accept, accept_encoding)
+    return Response(exposition.body, headers=exposition.headers)

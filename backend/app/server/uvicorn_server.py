@@ -1,79 +1,90 @@
-"""One process that serves the studio on a port that is held already, until it is told to stop."""
+"""uvicorn in one process: it serves the studio on sockets that are listening already, until a signal stops it."""
 
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, cast
 
 import uvicorn
 
 from app.llm.embedded.remote import RemoteEmbeddedServer
-from app.server.sockets import BACKLOG, StartupError
 from app.settings import Settings
 
-_REQUESTS_WITHIN = 3  # seconds for answers under way when the studio is told to stop
+from .sockets import BACKLOG, Listeners
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI  # it takes a second to import, and a taken port is to be reported at once
+
+_SHUTDOWN_TIMEOUT = 3  # seconds for requests in progress when the studio stops
+
+Stop = Callable[[], None]
+
+
+class AppFactory(Protocol):
+    """The factory of the application, such as ``app.main:create_app``."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        *,
+        metrics_listener: socket.socket | None = None,
+        model_server: RemoteEmbeddedServer | None = None,
+    ) -> FastAPI:
+        """Return the application; its lifespan starts and stops all that it needs."""
 
 
 async def serve(
     settings: Settings,
-    listener: socket.socket,
-    scraped: socket.socket,
+    factory: str,
+    listeners: Listeners,
     *,
-    ready: Callable[[], None],
-    model: RemoteEmbeddedServer | None = None,
-    stops: Callable[[Callable[[], None]], None] = lambda _: None,
+    on_ready: Callable[[], None],
+    model_server: RemoteEmbeddedServer | None = None,
+    add_stop_source: Callable[[Stop], None] = lambda _: None,
 ) -> None:
-    """Serve until a signal comes.
+    """Serve the application until SIGINT or SIGTERM.
 
     Args:
         settings: The settings.
-        listener: Where the studio is served.
-        scraped: Where its metrics are, the same one or another.
-        ready: Called when it serves.
-        model: The embedded model's server, where the launcher has one for all its workers.
-        stops: Is given the function that a signal calls, for who has another way to be told.
+        factory: The import string of the application's factory (`AppFactory`), imported here.
+        listeners: The listening sockets.
+        on_ready: Is called once requests are accepted.
+        model_server: The server of the embedded model, if the supervisor has one for all workers.
+        add_stop_source: Receives the function that a signal calls, to call it for other reasons as well.
 
     Raises:
-        StartupError: the database, the model or the workflow engine cannot be used.
+        StartupError: The database, the model or the workflow engine cannot be used.
     """
-    # Here, not above: they take a second, and a taken port is told at once.
-    from app.database import DatabaseUnavailable
-    from app.llm.factory import ModelUnavailable
-    from app.main import create_app, lifespan
-    from app.workflows.service import WorkflowEngineUnavailable
-
-    app = create_app(settings)
-    app.state.metrics_listener = scraped
-    app.state.lent_model = model
+    create_app = cast("AppFactory", pkgutil.resolve_name(factory))
+    app = create_app(settings, metrics_listener=listeners.metrics, model_server=model_server)
     server = _Server(
         uvicorn.Config(
             app,
-            lifespan="off",  # entered here, where its failures are exceptions and not log lines
+            lifespan="off",  # it is entered below, where its errors are exceptions instead of log lines
             log_config=None,
-            timeout_graceful_shutdown=_REQUESTS_WITHIN,
+            timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
             backlog=BACKLOG,
         ),
-        ready=ready,
+        on_ready=on_ready,
     )
-    stop = server.stop_or(asyncio.current_task())
-    stops(stop)
+    stop = server.stopper(asyncio.current_task())
+    add_stop_source(stop)
     with stop_on_signals(stop):
-        try:
-            async with lifespan(app):
-                await server.serve(sockets=[listener])
-        except (DatabaseUnavailable, ModelUnavailable, WorkflowEngineUnavailable) as error:
-            raise StartupError(str(error)) from None
+        async with app.router.lifespan_context(app):
+            await server.serve(sockets=[listeners.api])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, except that signals are ours: it would raise them again before the studio has stopped."""
+    """A uvicorn server that leaves signals to us: it would raise them again before the studio has stopped."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._on_ready = on_ready
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -82,24 +93,24 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._ready()
+            self._on_ready()
 
-    def stop_or(self, starting: asyncio.Task[None] | None) -> Callable[[], None]:
-        """Make the answer to a signal: serve no more, or give up the start. A second one hurries open connections."""
+    def stopper(self, start_task: asyncio.Task[None] | None) -> Stop:
+        """Return a function that stops the server, or its start; a second call closes open connections at once."""
 
         def stop() -> None:
             if self.started:
                 self.force_exit = self.should_exit
                 self.should_exit = True
-            elif starting is not None:
-                starting.cancel()
+            elif start_task is not None:
+                start_task.cancel()
 
         return stop
 
 
 @contextmanager
-def stop_on_signals(stop: Callable[[], None]) -> Generator[None]:
-    """Call ``stop()`` at Ctrl-C and at a service manager's signal while the block runs."""
+def stop_on_signals(stop: Stop) -> Generator[None]:
+    """Call ``stop()`` on SIGINT (Ctrl-C) and SIGTERM (a service manager's stop) while the block runs."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:

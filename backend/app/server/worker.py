@@ -1,60 +1,67 @@
-"""One of several workers: ``python -m app.server.worker``, started by the supervisor, which says what to serve.
+"""One of several workers: ``python -m app.server.worker``, started by the supervisor (`worker_processes`).
 
-It ends when its standard input does, so none outlives its supervisor.
+It stops when its standard input ends, so that none outlives its supervisor.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import sys
-from collections.abc import Callable
 
 from dotenv import load_dotenv
 
 from app import logs
-from app.llm.embedded.remote import RemoteEmbeddedServer
-from app.server.sockets import StartupError
-from app.server.uvicorn_server import serve
-from app.settings import InvalidSettings, load_settings
+from app.settings import load_settings
+
+from .exit_codes import exit_code_of
+from .sockets import Listeners
+from .uvicorn_server import Stop, serve
+from .worker_options import WorkerOptions
 
 
 def main() -> int:
-    """Serve what the supervisor says, in one line of JSON on standard input; the answer is the exit code."""
-    given = json.loads(sys.stdin.readline())
-    try:
-        settings = load_settings(given["arguments"])
-        logs.configure(settings.log_level)
-        load_dotenv(".env")
-        listener = socket.socket(fileno=given["listener"])
-        scraped = listener if given["scraped"] == given["listener"] else socket.socket(fileno=given["scraped"])
-        model = RemoteEmbeddedServer(**given["model"]) if given["model"] else None
+    """Serve with the options that are read from standard input, and return the exit code."""
+    options = WorkerOptions.from_json(sys.stdin.readline())
+    return exit_code_of(lambda: _run(options))
 
-        def ready() -> None:
-            os.write(given["ready"], b"\n")
-            os.close(given["ready"])
 
-        asyncio.run(serve(settings, listener, scraped, ready=ready, model=model, stops=stop_with_input))
-    except (InvalidSettings, StartupError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - what a person at a terminal reads
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return 130  # told to stop before it had started
+def _run(options: WorkerOptions) -> int:
+    settings = load_settings(options.arguments)
+    logs.configure(settings.log_level)
+    load_dotenv(".env")
+    api = metrics = socket.socket(fileno=options.listener_fd)
+    if options.metrics_listener_fd != options.listener_fd:
+        metrics = socket.socket(fileno=options.metrics_listener_fd)
+
+    def report_ready() -> None:
+        os.write(options.ready_fd, b"\n")
+        os.close(options.ready_fd)
+
+    asyncio.run(
+        serve(
+            settings,
+            options.factory,
+            Listeners(api, metrics),
+            on_ready=report_ready,
+            model_server=options.model_server,
+            add_stop_source=stop_at_end_of_input,
+        )
+    )
     return 0
 
 
-def stop_with_input(stop: Callable[[], None]) -> None:
-    """Call ``stop()`` when standard input ends: the supervisor is gone."""
+def stop_at_end_of_input(stop: Stop) -> None:
+    """Call ``stop()`` when standard input ends: the supervisor is dead."""
     loop = asyncio.get_running_loop()
 
-    def look() -> None:
+    def read() -> None:
         if not os.read(0, 1):
             loop.remove_reader(0)
             stop()
 
-    loop.add_reader(0, look)
+    loop.add_reader(0, read)
 
 
 if __name__ == "__main__":

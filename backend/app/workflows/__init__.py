@@ -1,1 +1,1 @@
-"""Durable workflows of agents: what there is to run, and the studio that runs it."""
+"""Durable workflows of agents: what can be run (`definitions`) and the service that runs it (`service`)."""

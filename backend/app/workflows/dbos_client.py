@@ -1,8 +1,8 @@
-"""DBOS, kept behind a few functions: workflows that outlive their process.
+"""DBOS behind a few functions: workflows that outlive their process.
 
-DBOS is one a process. It remembers which workflows were queued and begun, and which of their steps are done; what it
-starts again after a crash is `run_workflow`, the one workflow function that it knows. What a run is and how it fares is
-told by its row, not by DBOS.
+There is one DBOS a process. It stores which workflows are queued and started, and which of their steps are done. After
+a crash it calls `run_workflow` again, the one workflow function that it knows. The state of a run is stored in its row,
+not in DBOS.
 """
 
 from __future__ import annotations
@@ -22,45 +22,53 @@ from sqlalchemy import Engine
 T = TypeVar("T")
 
 QUEUE = "runs"
-VERSION = "1"  # raised when the steps of a workflow change order or name: a run under way ends as it began
+VERSION = "1"  # raised when the steps of a workflow change in order or name, so that a started run ends as it started
 _NAME = "sparklio"
 _SCHEMA = "dbos"
-_POLL = 0.2  # seconds between two looks into the queue
+_POLLING_INTERVAL = 0.2  # seconds; of the queue
 
 TakenOver = errors.DBOSWorkflowConflictIDError
-"""Leaves a workflow whose run another process has taken over."""
+"""Raised out of a workflow whose run another process has taken over."""
 
 CancelledElsewhere = errors.DBOSWorkflowCancelledError
-"""Leaves a workflow that another process has cancelled."""
+"""Raised out of a workflow that another process has cancelled."""
 
-_perform: Callable[[str], Awaitable[None]] | None = None
+_execute: Callable[[str], Awaitable[None]] | None = None
 
 
 @DBOS.workflow(name="sparklio.run")
 async def run_workflow(run_id: str) -> None:
-    """Do what is left of a run. DBOS calls it: from the queue, and again after a crash."""
-    if _perform is None:
-        raise asyncio.CancelledError  # between two lives of the studio: the next start takes it up
-    await _perform(run_id)
+    """Execute what is left of a run. DBOS calls it, from the queue and again after a crash."""
+    if _execute is None:
+        raise asyncio.CancelledError  # the service is stopped: the next start resumes the run
+    await _execute(run_id)
 
 
 async def launch(
     url: str,
     engine: Engine,
     executor_id: str,
-    perform: Callable[[str], Awaitable[None]],
+    execute: Callable[[str], Awaitable[None]],
     *,
     concurrency: int,
     log_level: str,
 ) -> None:
-    """Start DBOS on an engine: it performs what is queued, so many runs at once, and what this executor left behind.
+    """Start DBOS: it executes queued runs, and resumes those that this executor left unfinished.
 
-    It runs workflows on the event loop that it finds in the thread where it is launched: this one.
+    It runs workflows on the event loop of the thread that launches it: this one.
+
+    Args:
+        url: The URL of DBOS's database.
+        engine: The engine for it.
+        executor_id: The id of this process, the same after a restart.
+        execute: Executes a run, by its id.
+        concurrency: How many runs this process executes at the same time.
+        log_level: The studio's log level.
     """
-    global _perform  # noqa: PLW0603 - DBOS is one a process and calls a module-level function
-    _quieten(log_level)
-    await asyncio.to_thread(_prepare, url, concurrency)
-    _perform = perform
+    global _execute  # noqa: PLW0603 - there is one DBOS a process, and it calls a module-level function
+    _configure_logging(log_level)
+    await asyncio.to_thread(_create_tables_and_queue, url, concurrency)
+    _execute = execute
     DBOS(
         config={
             "name": _NAME,
@@ -71,88 +79,88 @@ async def launch(
             "executor_id": executor_id,
             "log_level": _level(log_level),
             "enable_otlp": False,
-            "notification_listener_polling_interval_sec": 0.1,  # nothing is notified; a stop waits for this
+            "notification_listener_polling_interval_sec": 0.1,  # we use no notifications; a stop waits for this
         }
     )
     DBOS.launch()
 
 
-def _prepare(url: str, concurrency: int) -> None:
-    """Make the tables and the queue. A queue that comes later DBOS finds a second later, and with it the first run."""
+def _create_tables_and_queue(url: str, concurrency: int) -> None:
+    """Create the tables and the queue. If DBOS were launched first, it would find the queue only a second later."""
     DBOS.migrate(url, schema=_SCHEMA)
     client = DBOSClient(
         system_database_url=url, dbos_system_schema=_SCHEMA, application_name=_NAME, retry_connection_errors=False
     )
     try:
-        client.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=_POLL)
+        client.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=_POLLING_INTERVAL)
     finally:
         client.destroy()
 
 
 async def destroy() -> None:
-    """Stop DBOS. What it has not finished stays as it is, for the next start."""
-    global _perform  # noqa: PLW0603 - see launch
-    _perform = None
+    """Stop DBOS. Unfinished workflows stay as they are, for the next start."""
+    global _execute  # noqa: PLW0603 - see launch
+    _execute = None
     loop = asyncio.get_running_loop()
-    # Not in the loop's default threads: DBOS has put its own there, and closes them.
+    # Not in the loop's default executor: DBOS has set its own there, and shuts it down.
     threads = ThreadPoolExecutor(thread_name_prefix="asyncio")
     await loop.run_in_executor(threads, DBOS.destroy)
     loop.set_default_executor(threads)
 
 
 async def enqueue(run_id: str) -> None:
-    """Queue a run; a second time is nothing."""
+    """Queue a run; doing it twice has no effect."""
     with SetWorkflowID(run_id):
         await DBOS.enqueue_workflow_async(QUEUE, run_workflow, run_id)
 
 
 async def cancel(run_id: str) -> None:
-    """Take a run out of the queue, and stop it in whichever process it is under way."""
+    """Remove a run from the queue, or stop it in the process that executes it."""
     await DBOS.cancel_workflow_async(run_id)
 
 
 async def enqueue_again(run_id: str) -> None:
-    """Queue a run that DBOS holds to be under way in a process that is gone."""
+    """Queue a run that DBOS believes to be running in a process that is dead."""
     await DBOS.resume_workflow_async(run_id, queue_name=QUEUE)
 
 
-async def statuses(run_ids: Sequence[str]) -> dict[str, WorkflowStatus]:
-    """Tell what DBOS knows of some runs."""
+async def get_statuses(run_ids: Sequence[str]) -> dict[str, WorkflowStatus]:
+    """Return DBOS's status of each of these runs that it knows."""
     if not run_ids:
         return {}
-    known = await DBOS.list_workflows_async(workflow_ids=list(run_ids), load_input=False, load_output=False)
-    return {status.workflow_id: status for status in known}
+    statuses = await DBOS.list_workflows_async(workflow_ids=list(run_ids), load_input=False, load_output=False)
+    return {status.workflow_id: status for status in statuses}
 
 
-def step(name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
-    """Make a step of ``work``: done before a crash, it is not done again, its answer is remembered.
+def durable_step(name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
+    """Return ``work`` as a DBOS step: once done it is not repeated after a crash, because its result is stored.
 
-    Its number is drawn here, before anything is awaited, so that parallel steps have the same ones at each attempt.
-    A cancellation in another process reaches it within a second or two.
+    The step's number is reserved here, before anything is awaited, so that parallel steps have the same numbers at each
+    attempt. A cancellation by another process reaches the step within a second or two.
     """
     return partial(DBOS.reserve_step().run_async, {"name": name, "preemptible": True}, work)
 
 
 def claimed_at(status: WorkflowStatus) -> datetime | None:
-    """Tell when a process last took a run up."""
+    """Return when a process last started or resumed a run."""
     moment = status.dequeued_at or status.updated_at
     return None if moment is None else datetime.fromtimestamp(moment / 1000, UTC)
 
 
-def _quieten(log_level: str) -> None:
+def _configure_logging(log_level: str) -> None:
     logger = logging.getLogger("dbos")
     if not logger.handlers:
-        logger.addHandler(logging.NullHandler())  # else DBOS prints in a format of its own
+        logger.addHandler(logging.NullHandler())  # otherwise DBOS adds a handler with a format of its own
         logger.propagate = True
     logger.setLevel(_level(log_level))
     if log_level != "debug":
-        logger.addFilter(_no_news)
+        logger.addFilter(_is_not_duplicate)
 
 
 def _level(log_level: str) -> str:
     return "DEBUG" if log_level == "debug" else "WARNING"
 
 
-def _no_news(record: logging.LogRecord) -> bool:
-    """Leave out what is told elsewhere: tasks of a run were cancelled, the start failed."""
+def _is_not_duplicate(record: logging.LogRecord) -> bool:
+    """Return False for messages that the studio logs itself: a run was cancelled, the start failed."""
     return not str(record.msg).startswith(("Asyncio task cancelled", "DBOS failed to launch"))

@@ -1,4 +1,4 @@
-"""The engine under DBOS: made here and lent to it, so that whoever wants to can watch its pool."""
+"""The SQLAlchemy engine of DBOS: created here and passed to it, so that its pool can be instrumented."""
 
 from __future__ import annotations
 
@@ -8,60 +8,61 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
-_CONNECTIONS = 5
-_CONNECT_SECONDS = 10
-_WAIT_SECONDS = 30  # for a connection, or for SQLite's lock
-_IDLE_SECONDS = 60  # of a transaction, after which PostgreSQL ends the session and frees its locks
+_POOL_SIZE = 5
+_CONNECT_TIMEOUT = 10  # seconds
+_WAIT_TIMEOUT = 30  # seconds for a connection of the pool, or for SQLite's lock
+_IDLE_TIMEOUT = 60  # seconds that a transaction may idle; then PostgreSQL ends the session and frees its locks
 
-_ends: WeakKeyDictionary[Engine, Event] = WeakKeyDictionary()
+_disposed: WeakKeyDictionary[Engine, Event] = WeakKeyDictionary()
 
 
-def make(url: str) -> Engine:
-    """Make an engine as DBOS makes its own, which it lets nobody have."""
-    engine = _make(url)
-    ended = _ends[engine] = Event()
+def create(url: str) -> Engine:
+    """Return an engine like the one that DBOS would create for itself, which it gives no access to."""
+    engine = _create(url)
+    disposed = _disposed[engine] = Event()
 
-    def invalidate_after_end(_connection: Any, record: Any) -> None:
-        if ended.is_set():
+    def invalidate_after_dispose(_connection: Any, record: Any) -> None:
+        if disposed.is_set():
             record.invalidate()
 
-    event.listen(engine, "checkin", invalidate_after_end)  # now: at the end, threads may be going through the listeners
+    # Not in `dispose`: DBOS's last threads may be iterating over the listeners then.
+    event.listen(engine, "checkin", invalidate_after_dispose)
     return engine
 
 
-def close(engine: Engine) -> None:
-    """Close the connections that DBOS gave back, and those that its last threads give back later."""
-    _ends[engine].set()
+def dispose(engine: Engine) -> None:
+    """Close the connections that DBOS has returned to the pool, and later those that its last threads return."""
+    _disposed[engine].set()
     engine.dispose()
 
 
-def _make(url: str) -> Engine:
+def _create(url: str) -> Engine:
     address = make_url(url)
     options: dict[str, Any] = {
-        "pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": _WAIT_SECONDS, "pool_pre_ping": True,
-        "hide_parameters": True,  # DBOS logs failures whole: else with all that a statement was given
+        "pool_size": _POOL_SIZE, "max_overflow": 0, "pool_timeout": _WAIT_TIMEOUT, "pool_pre_ping": True,
+        "hide_parameters": True,  # DBOS logs errors whole, which would quote the parameters
     }  # fmt: skip
     if address.get_backend_name() == "sqlite":
         engine = create_engine(address, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
-    connecting: dict[str, Any] = {"application_name": "dbos_transact"}
+    connect_args: dict[str, Any] = {"application_name": "dbos_transact"}
     if "connect_timeout" not in address.query:
-        connecting["connect_timeout"] = _CONNECT_SECONDS
-    engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connecting, **options)
-    if "idle_in_transaction_session_timeout" not in str(address.query.get("options")):  # the user's own
+        connect_args["connect_timeout"] = _CONNECT_TIMEOUT
+    engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connect_args, **options)
+    if "idle_in_transaction_session_timeout" not in str(address.query.get("options")):  # the user's own stays
         event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # Writers take turns from the start of their transactions: DBOS reads first and then writes what follows from it.
+    # Writers take turns from the start of their transactions: DBOS reads first, then writes what follows from it.
     connection.isolation_level = "IMMEDIATE"
-    connection.execute(f"PRAGMA busy_timeout={_WAIT_SECONDS * 1000}")
+    connection.execute(f"PRAGMA busy_timeout={_WAIT_TIMEOUT * 1000}")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_SECONDS * 1000}")
-    connection.commit()  # else the pool's rollback would undo it
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TIMEOUT * 1000}")
+    connection.commit()  # otherwise the pool's rollback would undo it

@@ -1,7 +1,7 @@
-"""The workflows that can be run: data, no code.
+"""The workflows that can be run, as a table.
 
-A workflow is a row of stages, one after the other. A stage is one step, or several that run side by side. A step's name
-is unique in its workflow; what a run hands back are the texts of the steps named by ``result``.
+A workflow is a sequence of stages. A stage is one step, or several that run in parallel. A step's name is unique in its
+workflow. The output of a run is the texts of the steps that ``result`` names.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One agent with one task."""
+class StepDefinition:
+    """A step of a workflow: one agent with one task."""
 
     name: str
     agent_name: str
@@ -20,56 +20,56 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Workflow:
-    """What a run does."""
+class WorkflowDefinition:
+    """A workflow: its stages, and the steps whose texts are its output."""
 
     name: str
     description: str
-    stages: tuple[tuple[Step, ...], ...]
+    stages: tuple[tuple[StepDefinition, ...], ...]
     result: tuple[str, ...]
 
-    def steps(self) -> Iterator[Step]:
-        """Every step, in order."""
+    def steps(self) -> Iterator[StepDefinition]:
+        """Yield every step, in order."""
         for stage in self.stages:
             yield from stage
 
 
 # fmt: off
-WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (
-    Workflow(
+WORKFLOWS: dict[str, WorkflowDefinition] = {workflow.name: workflow for workflow in (
+    WorkflowDefinition(
         "product_content", "Copy for a product page: written, reviewed, then tightened.",
         (
-            (Step("copywriter", "copywriter", "Write the copy of the product's page."),),
-            (Step("reviewer",   "reviewer",   "Judge whether the copy fits the brief."),),
-            (Step("optimizer",  "optimizer",  "Tighten the copy so that it sells better."),),
+            (StepDefinition("copywriter", "copywriter", "Write the copy of the product's page."),),
+            (StepDefinition("reviewer",   "reviewer",   "Judge whether the copy fits the brief."),),
+            (StepDefinition("optimizer",  "optimizer",  "Tighten the copy so that it sells better."),),
         ),
         result=("optimizer",),
     ),
-    Workflow(
+    WorkflowDefinition(
         "brand_identity", "Who the brand is: a position, the words for it, a second look.",
         (
-            (Step("strategist", "strategist", "Find what sets the brand apart."),),
-            (Step("copywriter", "copywriter", "Put the brand's identity into words."),),
-            (Step("reviewer",   "reviewer",   "Judge whether the words fit the brand."),),
+            (StepDefinition("strategist", "strategist", "Find what sets the brand apart."),),
+            (StepDefinition("copywriter", "copywriter", "Put the brand's identity into words."),),
+            (StepDefinition("reviewer",   "reviewer",   "Judge whether the words fit the brand."),),
         ),
         result=("copywriter",),
     ),
-    Workflow(
+    WorkflowDefinition(
         "content_review", "A second pair of eyes: judged, edited, judged again.",
         (
-            (Step("reviewer",   "reviewer",   "Judge the message that the brief asks for."),),
-            (Step("editor",     "editor",     "Write the message anew, heeding the review."),),
-            (Step("reviewer_2", "reviewer",   "Judge the edited message."),),
+            (StepDefinition("reviewer",   "reviewer",   "Judge the message that the brief asks for."),),
+            (StepDefinition("editor",     "editor",     "Write the message anew, heeding the review."),),
+            (StepDefinition("reviewer_2", "reviewer",   "Judge the edited message."),),
         ),
         result=("editor",),
     ),
-    Workflow(
+    WorkflowDefinition(
         "campaign", "A campaign: one idea, two texts written side by side, one review.",
         (
-            (Step("strategist",   "strategist", "Find the idea of the campaign."),),
-            (Step("copywriter",   "copywriter", "Write the advertisement."),
-             Step("copywriter_2", "copywriter", "Write the newsletter.")),
-            (Step("reviewer",     "reviewer",   "Judge both texts against the idea."),),
+            (StepDefinition("strategist",   "strategist", "Find the idea of the campaign."),),
+            (StepDefinition("copywriter",   "copywriter", "Write the advertisement."),
+             StepDefinition("copywriter_2", "copywriter", "Write the newsletter.")),
+            (StepDefinition("reviewer",     "reviewer",   "Judge both texts against the idea."),),
         ),
         result=("copywriter", "copywriter_2"),
     ),

@@ -1,4 +1,4 @@
-"""A run being performed: its stages one after the other, and every way in which it can end or be left."""
+"""The execution of runs: stage after stage, and every way in which a run ends or is left unfinished."""
 
 from __future__ import annotations
 
@@ -15,133 +15,134 @@ from events.bus.failures import error_location
 from . import dbos_client
 from .definitions import WORKFLOWS
 from .run_state import CANCELLED, RunOutcome, RunTransitions
-from .steps import StepFailed, Steps
+from .steps import StepFailed, StepRunner
 
 log = logging.getLogger("app.workflows")
 
 
 @dataclass(slots=True, eq=False)
-class Held:
-    """A run that this process is performing."""
+class ActiveRun:
+    """A run that this process is executing. ``released`` is set when it no longer does."""
 
     task: asyncio.Task[Any]
     cancelled: bool = False
-    left: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class RunExecutor:
-    """Performs runs, and knows which ones it is performing.
+    """Executes runs, and knows which ones it is executing.
 
     The time limit is for the work of one process: the time between two starts of the studio does not count.
     """
 
-    def __init__(self, ledger: RunTransitions, steps: Steps, time_limit: float) -> None:
-        self._ledger = ledger
+    def __init__(self, transitions: RunTransitions, steps: StepRunner, time_limit: float) -> None:
+        self._transitions = transitions
         self._steps = steps
         self._time_limit = time_limit
-        self._held: dict[str, Held] = {}
+        self._active: dict[str, ActiveRun] = {}
         self._closing = False
 
-    async def perform(self, run_id: str) -> None:
-        """Do what is left of a run, and tell how it ended. Left by a cancellation, it waits for the next start."""
-        while (other := self._held.get(run_id)) is not None:
-            await other.left.wait()  # an earlier attempt that lost its claim and does not know it yet
+    async def execute(self, run_id: str) -> None:
+        """Execute what is left of a run and store its end; if a stop cancels this, the next start resumes it."""
+        while (earlier := self._active.get(run_id)) is not None:
+            await earlier.released.wait()  # it has lost the run to this call and does not know it yet
         task = asyncio.current_task()
         if self._closing or task is None:
             raise asyncio.CancelledError
-        held = self._held[run_id] = Held(task)
+        active = self._active[run_id] = ActiveRun(task)
         try:
-            await self._begin_to_end(run_id, held)
+            await self._execute_to_end(run_id, active)
         finally:
-            del self._held[run_id]
-            self._ledger.leave(run_id)
-            held.left.set()
+            del self._active[run_id]
+            self._transitions.release(run_id)
+            active.released.set()
 
-    async def cancel(self, run_id: str, within: float) -> bool:
-        """Cancel a run that is performed here, its model call included; False when it is not.
+    async def cancel(self, run_id: str, timeout_seconds: float) -> bool:
+        """Cancel a run that this process is executing, with its model call; return False if it is not executing it.
 
-        Waits until what it spent is stored and its end is told, for so many seconds at most.
+        Waits until the usage and the end are stored, for ``timeout_seconds`` at most.
         """
-        held = self._held.get(run_id)
-        if held is None:
+        active = self._active.get(run_id)
+        if active is None:
             return False
-        if not held.cancelled:
-            held.cancelled = True
-            held.task.cancel()
-        await _until(held.left, within)
+        if not active.cancelled:
+            active.cancelled = True
+            active.task.cancel()
+        await _wait_for_event(active.released, timeout_seconds)
         return True
 
-    async def release(self, within: float) -> None:
-        """Leave every run as it is, for the next start, within so many seconds."""
+    async def release_all(self, timeout_seconds: float) -> None:
+        """Stop executing all runs, within ``timeout_seconds``, and leave them as they are for the next start."""
         self._closing = True
-        for held in self._held.values():
-            held.task.cancel()
-        leaving = [asyncio.ensure_future(held.left.wait()) for held in self._held.values()]
-        if leaving:
-            _, stuck = await asyncio.wait(leaving, timeout=within)
-            for waiting in stuck:
-                waiting.cancel()
+        for active in self._active.values():
+            active.task.cancel()
+        releases = [asyncio.ensure_future(active.released.wait()) for active in self._active.values()]
+        if releases:
+            _, pending = await asyncio.wait(releases, timeout=timeout_seconds)
+            for release in pending:
+                release.cancel()
 
-    async def _begin_to_end(self, run_id: str, held: Held) -> None:
+    async def _execute_to_end(self, run_id: str, active: ActiveRun) -> None:
         try:
-            run = await self._ledger.begin(run_id)
+            run = await self._transitions.start(run_id)
             if run is None:
-                return  # it ended before it got here
+                return  # it has ended already
             with workflow_run.scope(run_id=run.id, workflow_type=run.workflow_type):
-                ending = await self._carry_out(run)
+                outcome = await self._outcome_of(run)
         except asyncio.CancelledError:
-            if not held.cancelled:
+            if not active.cancelled:
                 raise
-            held.task.uncancel()  # answered here: what follows is no longer being cancelled
-            ending = CANCELLED
+            active.task.uncancel()  # the cancellation is dealt with here: what follows must not be cancelled
+            outcome = CANCELLED
         except dbos_client.CancelledElsewhere:
-            await self._ledger.end(run_id, CANCELLED)
-            raise asyncio.CancelledError from None  # DBOS knows already, and would wait for an answer
+            await self._transitions.finish(run_id, CANCELLED)
+            raise asyncio.CancelledError from None  # DBOS knows already, and would wait for a result
         except dbos_client.TakenOver:
             log.warning("run %s was taken over by another process", run_id)
             raise asyncio.CancelledError from None
-        await self._ledger.end(run_id, ending)
+        await self._transitions.finish(run_id, outcome)
 
-    async def _carry_out(self, run: Run) -> RunOutcome:
+    async def _outcome_of(self, run: Run) -> RunOutcome:
         try:
             async with asyncio.timeout(self._time_limit) as limit:
-                return RunOutcome(status="completed", output=await self._stages(run))
+                return RunOutcome(status="completed", output=await self._run_stages(run))
         except StepFailed as failure:
-            return RunOutcome(status="failed", error=str(failure), kind=failure.kind)
+            return RunOutcome(status="failed", error=str(failure), error_name=failure.error_name)
         except Exception as error:
             if limit.expired():
                 reason = f"The run passed its time limit of {self._time_limit:g} seconds (SPARKLIO_RUN_TIME_LIMIT)."
-                return RunOutcome(status="failed", error=reason, kind="TimeLimitPassed")
-            log.error("run %s failed with %s at %s", run.id, type(error).__name__, error_location(error))  # noqa: TRY400 - its message may quote a prompt
-            reason = f"The studio failed with {type(error).__name__}; its log says where."
-            return RunOutcome(status="failed", error=reason, kind=type(error).__name__)
+                return RunOutcome(status="failed", error=reason, error_name="TimeLimitPassed")
+            name = type(error).__name__
+            log.error("run %s failed with %s at %s", run.id, name, error_location(error))  # noqa: TRY400 - its message may quote a prompt
+            reason = f"The studio failed with {name}; its log says where."
+            return RunOutcome(status="failed", error=reason, error_name=name)
 
-    async def _stages(self, run: Run) -> dict[str, Any]:
+    async def _run_stages(self, run: Run) -> dict[str, Any]:
         workflow = WORKFLOWS[run.workflow_type]
         texts: dict[str, str] = {}
         position = 0
         for stage in workflow.stages:
             earlier = tuple(texts.items())
-            work = [self._steps.do(run, position + place, step, earlier) for place, step in enumerate(stage)]
-            texts.update(zip((step.name for step in stage), await _together(work), strict=True))
+            steps = [self._steps.run(run, position + index, step, earlier) for index, step in enumerate(stage)]
+            texts.update(zip((step.name for step in stage), await _gather(steps), strict=True))
             position += len(stage)
         return {"text": "\n\n".join(texts[name] for name in workflow.result)}
 
 
-async def _together(work: list[Coroutine[Any, Any, str]]) -> list[str]:
-    """Do the steps of a stage side by side; when one fails the others are stopped, and have stopped."""
-    if len(work) == 1:
-        return [await work[0]]
+async def _gather(steps: list[Coroutine[Any, Any, str]]) -> list[str]:
+    """Run the steps of a stage in parallel; if one fails, cancel the others and await them before raising its error."""
+    if len(steps) == 1:
+        return [await steps[0]]
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
+            tasks = [group.create_task(step) for step in steps]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-async def _until(event: asyncio.Event, within: float) -> None:
+async def _wait_for_event(event: asyncio.Event, timeout_seconds: float) -> None:
     try:
-        await asyncio.wait_for(event.wait(), within)
+        await asyncio.wait_for(event.wait(), timeout_seconds)
     except TimeoutError:
-        log.warning("waited %g seconds for a run to leave; going on without", within)
+        log.warning("waited %g seconds for a run to be released; going on without", timeout_seconds)

@@ -1,8 +1,8 @@
-"""Executor slots: a stable name for each studio process, held by a lock for as long as it lives.
+"""The locks of DBOS executor ids: each process of the studio holds the lock of its id for as long as it lives.
 
-Workflows belong to the executor that runs them, and a start takes up what its executor left behind. So a name has to be
-the same after a restart, and two living processes must never share one. The kernel drops the lock with the process,
-however it ends.
+DBOS assigns workflows to executors, and a process resumes those of its executor id when it starts. So the id has to be
+the same after a restart, and two living processes must never share one. The kernel releases the lock when the process
+ends, however it ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 class ExecutorLock:
-    """A name that no other living process has."""
+    """The lock of an executor id that no other living process has."""
 
     def __init__(self, directory: Path, name: str, descriptor: int) -> None:
         self.directory = directory
@@ -25,18 +25,18 @@ class ExecutorLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let the next process have the name."""
+        """Release the id for another process."""
         os.close(self._descriptor)
 
 
-def take(directory: Path, prefix: str | None = None) -> ExecutorLock:
-    """Take the first free name: the host's, and a number.
+def acquire(directory: Path, prefix: str | None = None) -> ExecutorLock:
+    """Acquire and return the lock of the first free id: the prefix (by default the host name) and a number.
 
     Raises:
-        OSError: the directory cannot be written.
+        OSError: The directory cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    prefix = prefix or host()
+    prefix = prefix or host_name()
     number = 0
     while True:
         name = f"{prefix}-{number}"
@@ -46,19 +46,23 @@ def take(directory: Path, prefix: str | None = None) -> ExecutorLock:
         number += 1
 
 
-def host() -> str:
-    """Name this machine in a way that suits a file's name."""
+def host_name() -> str:
+    """Return the name of this machine, in characters that a file name may have."""
     return re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
 
 
 def has_lock_file(directory: Path, executor_id: str) -> bool:
-    """Tell whether an executor of this name ever took its lock in this directory."""
+    """Return whether an executor of this id has ever acquired its lock in this directory."""
     return Path(executor_id).name == executor_id and (directory / f"{executor_id}.lock").exists()
 
 
 @contextmanager
 def lock_if_dead(directory: Path, executor_id: str) -> Iterator[bool]:
-    """Hold the name of another executor while the block runs; False where its process lives or was never here."""
+    """Hold the lock of another executor while the block runs, if its process is dead.
+
+    Yields:
+        Whether the lock is held: not if the process lives, and not if it has never been on this machine.
+    """
     if Path(executor_id).name != executor_id:
         yield False
         return

@@ -1,4 +1,4 @@
-"""The studio: takes runs in, has them performed, cancels them; started and stopped with its process."""
+"""The workflow service: it queues runs, has them executed and cancels them; it starts and stops with its process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .recovery import Recovery
 from .run_state import CANCELLED, RunTransitions
-from .steps import Steps
+from .steps import StepRunner
 
-_CANCEL_WITHIN = 10.0  # seconds for a run to store what it spent before its end is told without it
-_STOP_WITHIN = 5.0  # the same, for all runs together, when the process ends
+_CANCEL_TIMEOUT = 10.0  # seconds for a run to store its usage; then it is ended without
+_STOP_TIMEOUT = 5.0  # seconds, the same for all runs together when the process ends
 
 
 class WorkflowEngineUnavailable(Exception):
-    """The studio cannot start; the message is one line: the thing, the cause, the way out."""
+    """The workflow engine cannot start; the message names the thing, the cause and what to do, in one line."""
 
 
 class WorkflowNotFound(Exception):
@@ -45,7 +45,7 @@ class RunNotFound(Exception):
 
 
 class RunAlreadyEnded(Exception):
-    """The run has ended, so there is nothing to cancel."""
+    """The run has ended already, so there is nothing to cancel."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"Run {run.id} is {run.status}: there is nothing to cancel.")
@@ -53,7 +53,7 @@ class RunAlreadyEnded(Exception):
 
 
 class IdempotencyConflict(Exception):
-    """The key belongs to a run that was asked for in other words."""
+    """The key belongs to a run of another request."""
 
     def __init__(self, key: str, run: Run) -> None:
         super().__init__(
@@ -63,26 +63,30 @@ class IdempotencyConflict(Exception):
 
 
 class WorkflowService:
-    """Runs workflows. One a process, because DBOS is one a process."""
+    """Runs workflows. There is one a process, because there is one DBOS a process.
+
+    Attributes:
+        dbos_engine: The engine that DBOS uses, for instrumentation.
+    """
 
     def __init__(self, database: Database, llm: LLM, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._ledger = RunTransitions(database)
-        steps = Steps(self._ledger, llm, BrandLibrary(database), settings.llm_window)
-        self._performer = RunExecutor(self._ledger, steps, settings.run_time_limit)
-        self._slot: executor_locks.ExecutorLock | None = None
-        self.dbos_engine = dbos_engine.make(settings.dbos_database_url)
+        self._transitions = RunTransitions(database)
+        steps = StepRunner(self._transitions, llm, BrandLibrary(database), settings.llm_window)
+        self._executor = RunExecutor(self._transitions, steps, settings.run_time_limit)
+        self._lock: executor_locks.ExecutorLock | None = None
+        self.dbos_engine = dbos_engine.create(settings.dbos_database_url)
 
     async def start(self) -> None:
-        """Take an executor slot, start DBOS, and take up what was left behind.
+        """Acquire an executor id, start DBOS, and resume or end the runs that earlier processes left unfinished.
 
         Raises:
-            WorkflowEngineUnavailable: the data directory or the tables of the workflow engine cannot be written.
+            WorkflowEngineUnavailable: The data directory or the tables of DBOS cannot be written.
         """
         settings = self._settings
         try:
-            self._slot = executor_locks.take(settings.data_dir / "executors", _prefix(settings))
+            self._lock = executor_locks.acquire(settings.data_dir / "executors", _executor_id_prefix(settings))
         except OSError as error:
             raise WorkflowEngineUnavailable(
                 f"The data directory cannot be used ({error.filename}): {error.strerror}; "
@@ -92,12 +96,12 @@ class WorkflowService:
             await dbos_client.launch(
                 settings.dbos_database_url,
                 self.dbos_engine,
-                self._slot.executor_id,
-                self._performer.perform,
+                self._lock.executor_id,
+                self._executor.execute,
                 concurrency=settings.concurrency,
                 log_level=settings.log_level,
             )
-            await Recovery(self._ledger, self._slot, settings.run_time_limit).reconcile()
+            await Recovery(self._transitions, self._lock, settings.run_time_limit).reconcile()
         except SQLAlchemyError as error:
             await self.stop()
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -110,39 +114,39 @@ class WorkflowService:
             raise
 
     async def stop(self) -> None:
-        """Leave what is under way for the next start; takes a few seconds at most."""
-        if self._slot is None:
+        """Stop, and leave unfinished runs for the next start; takes a few seconds at most."""
+        if self._lock is None:
             return
-        await self._performer.release(_STOP_WITHIN)
+        await self._executor.release_all(_STOP_TIMEOUT)
         await dbos_client.destroy()
-        dbos_engine.close(self.dbos_engine)
-        self._slot.release()
-        self._slot = None
+        dbos_engine.dispose(self.dbos_engine)
+        self._lock.release()
+        self._lock = None
 
     def emit_oldest_runs(self) -> None:
-        """Tell how long the oldest run of each workflow has been under way in this process."""
-        self._ledger.emit_oldest_runs()
+        """Emit, for each workflow, the age of its oldest active run in this process."""
+        self._transitions.emit_oldest_runs()
 
     async def submit(
         self, workflow_type: str, brand: str, brief: Mapping[str, Any], idempotency_key: str | None = None
     ) -> Run:
-        """Queue a run; with the key of an earlier one, give that one.
+        """Queue a run and return it; with the idempotency key of an earlier run, return that one.
 
         Raises:
-            WorkflowNotFound: there is no such workflow.
-            IdempotencyConflict: the key's run was asked for in other words.
+            WorkflowNotFound: There is no such workflow.
+            IdempotencyConflict: The key belongs to a run with another workflow, brand or brief.
         """
         if workflow_type not in WORKFLOWS:
             raise WorkflowNotFound(workflow_type)
         brief = dict(brief)
         try:
             async with self._database.session() as session, session.begin():
-                whose = await brands.get_or_create(session, brand)
+                brand_row = await brands.get_or_create(session, brand)
                 run = await runs.create(
                     session,
                     run_id=str(uuid4()),
                     workflow_type=workflow_type,
-                    brand_id=whose.id,
+                    brand_id=brand_row.id,
                     brief=brief,
                     idempotency_key=idempotency_key,
                 )
@@ -157,49 +161,51 @@ class WorkflowService:
         return run
 
     async def cancel(self, run_id: str) -> Run:
-        """Cancel a run: in the queue at once, under way as soon as its model call has stopped.
+        """Cancel a run and return it: a queued one at once, a running one as soon as its model call has stopped.
 
         Raises:
-            RunNotFound: there is no such run.
-            RunAlreadyEnded: it has ended, before or while it was being cancelled.
+            RunNotFound: There is no such run.
+            RunAlreadyEnded: It ended before, or while it was being cancelled.
         """
-        run = await self._known(run_id)
+        run = await self._get_run(run_id)
         if run.finished_at is not None:
             raise RunAlreadyEnded(run)
-        here = await self._performer.cancel(run_id, _CANCEL_WITHIN)
-        if not here and not await self._ledger.end_queued(run_id, CANCELLED):
-            # It left the queue this moment, or another process has it: DBOS tells that one.
-            await self._performer.cancel(run_id, _CANCEL_WITHIN)
-        known = (await dbos_client.statuses([run_id])).get(run_id)
+        here = await self._executor.cancel(run_id, _CANCEL_TIMEOUT)
+        if not here and not await self._transitions.finish_queued(run_id, CANCELLED):
+            # It has just left the queue, or another process executes it and learns of the cancellation from DBOS.
+            await self._executor.cancel(run_id, _CANCEL_TIMEOUT)
+        status = (await dbos_client.get_statuses([run_id])).get(run_id)
         await dbos_client.cancel(run_id)
-        elsewhere = known is not None and known.status == "PENDING"
-        run = await self._ended(run_id, _CANCEL_WITHIN if elsewhere else 0)
+        elsewhere = status is not None and status.status == "PENDING"
+        run = await self._wait_until_ended(run_id, _CANCEL_TIMEOUT if elsewhere else 0)
         if run.finished_at is None:
-            await self._ledger.end(run_id, CANCELLED)  # nobody has it, or nobody answers for it
-            run = await self._known(run_id)
+            await self._transitions.finish(
+                run_id, CANCELLED
+            )  # no process executes it, or that process does not respond
+            run = await self._get_run(run_id)
         if run.status != "cancelled":
             raise RunAlreadyEnded(run)
         return run
 
-    async def _known(self, run_id: str) -> Run:
-        run = await self._ledger.run(run_id)
+    async def _get_run(self, run_id: str) -> Run:
+        run = await self._transitions.get_run(run_id)
         if run is None:
             raise RunNotFound(run_id)
         return run
 
-    async def _ended(self, run_id: str, within: float) -> Run:
-        """Wait for a run to end, so many seconds at most."""
-        deadline = asyncio.get_running_loop().time() + within
-        run = await self._known(run_id)
+    async def _wait_until_ended(self, run_id: str, timeout_seconds: float) -> Run:
+        """Return a run once it has ended, or as it is after ``timeout_seconds``."""
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        run = await self._get_run(run_id)
         while run.finished_at is None and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.1)
-            run = await self._known(run_id)
+            run = await self._get_run(run_id)
         return run
 
 
-def _prefix(settings: Settings) -> str | None:
-    """Tell processes of one host apart that share a database but no directory for their locks."""
+def _executor_id_prefix(settings: Settings) -> str | None:
+    """Return a prefix that differs between processes of one host that share a database but no directory for locks."""
     if settings.sqlite_file is not None:
         return None
-    place = hashlib.blake2s(str(settings.data_dir.resolve()).encode(), digest_size=4).hexdigest()
-    return f"{executor_locks.host()}-{place}"
+    directory_hash = hashlib.blake2s(str(settings.data_dir.resolve()).encode(), digest_size=4).hexdigest()
+    return f"{executor_locks.host_name()}-{directory_hash}"

@@ -1,4 +1,4 @@
-"""Work that is done to its end, whatever happens to the task that awaits it."""
+"""Work that runs to completion even if the task that awaits it is cancelled."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ T = TypeVar("T")
 
 
 async def run_shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Await ``work`` to its end, also when this task is cancelled meanwhile; then pass the cancellation on.
+    """Await ``work`` to completion, even if this task is cancelled meanwhile; then let the cancellation take effect.
 
-    A transaction torn between its commit and the telling of it would be told never, or twice.
+    If a transaction were cut off between its commit and the emission of its events, they would be emitted never, or
+    twice. `asyncio.shield` alone does not help: it returns at once and leaves the work running in the background.
     """
     task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
+    cancellation: asyncio.CancelledError | None = None
     while not task.done():
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled from (None if task.cancelled() else task.exception())
+            cancellation = error
+    if cancellation is not None:
+        raise cancellation from (None if task.cancelled() else task.exception())
     return task.result()

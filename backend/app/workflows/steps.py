@@ -1,65 +1,69 @@
-"""One step of a run: an agent is executed, and what came of it is stored in every way of leaving."""
+"""The steps of a run: an agent is executed, and the outcome is stored however the execution ends."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from app import agents
-from app.agents import AgentFailed, Assignment, Library, Spent
-from app.database import Run, StepStatus
+from app.agents import AgentFailed, Assignment, Library
+from app.database import Run, Step, StepStatus
 from app.llm.factory import LLM
+from app.usage import LLMUsage
 from events.bus.failures import error_location
 
 from . import dbos_client
-from .definitions import Step
-from .run_state import RunTransitions, StepRecord
+from .definitions import StepDefinition
+from .run_state import RunTransitions
 
 log = logging.getLogger("app.workflows")
 
+EarlierTexts = tuple[tuple[str, str], ...]
+"""The texts of the steps of earlier stages, as pairs of step name and text."""
+
 
 class StepFailed(Exception):
-    """A step failed, and its run with it; the message is for the run's reader, ``kind`` for listeners."""
+    """A step failed, and its run with it. The message is for the run's reader, ``error_name`` for events."""
 
-    def __init__(self, reason: str, kind: str) -> None:
+    def __init__(self, reason: str, error_name: str) -> None:
         super().__init__(reason)
-        self.kind = kind
+        self.error_name = error_name
 
 
-class Steps:
-    """Does steps with one model and one library."""
+class StepRunner:
+    """Runs steps with one model and one library."""
 
-    def __init__(self, ledger: RunTransitions, llm: LLM, library: Library, window: int | None = None) -> None:
-        self._window = window  # tokens that the model takes, where the settings say
-        self._ledger = ledger
+    def __init__(self, transitions: RunTransitions, llm: LLM, library: Library, window: int | None = None) -> None:
+        self._transitions = transitions
         self._llm = llm
         self._library = library
+        self._window = window  # tokens; None when the settings do not say
 
-    def do(self, run: Run, position: int, step: Step, earlier: tuple[tuple[str, str], ...]) -> Coroutine[Any, Any, str]:
-        """Do a step, or give what it gave before; the answer is its text.
+    def run(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> Coroutine[Any, Any, str]:
+        """Return a coroutine that runs a step and returns its text; a step that is done returns its stored text.
 
         Raises:
-            StepFailed: the agent failed.
+            StepFailed: The agent failed (raised when the coroutine is awaited).
         """
-        # The durable step answers with data and never raises: what DBOS stores of an exception would be our classes.
-        return _text(dbos_client.step(step.name, partial(self._attempt, run, position, step, earlier)))
+        # The DBOS step returns data and never raises: DBOS would store the exception, which is of our classes.
+        return _text(dbos_client.durable_step(step.name, partial(self._attempt, run, position, step, earlier)))
 
-    async def _attempt(
-        self, run: Run, position: int, step: Step, earlier: tuple[tuple[str, str], ...]
-    ) -> dict[str, str]:
-        done = await self._ledger.finished_step(run.id, step.name)
+    async def _attempt(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> dict[str, str]:
+        done = await self._transitions.get_successful_step(run.id, step.name)
         if done is not None and done.output is not None:
             return {"text": str(done.output["text"])}  # stored, but the process ended before DBOS knew
-        spent = Spent()
-        started_at, began = datetime.now(UTC), perf_counter()
+        usage = LLMUsage()
+        started_at, started = datetime.now(UTC), perf_counter()
 
         async def save(status: StepStatus, error: str | None, output: dict[str, Any] | None = None) -> None:
-            record = StepRecord(
+            result = Step(
+                run_id=run.id,
                 position=position,
                 name=step.name,
                 agent_name=step.agent_name,
@@ -67,48 +71,45 @@ class Steps:
                 error=error,
                 output=output,
                 started_at=started_at,
-                duration=perf_counter() - began,
-                llm_calls=spent.llm_calls,
-                prompt_tokens=spent.prompt_tokens,
-                completion_tokens=spent.completion_tokens,
-                cost=spent.cost,
+                duration=perf_counter() - started,
+                **asdict(usage),
             )
-            await self._ledger.save_step(run, record)
+            await self._transitions.save_step(run, result)
 
         try:
-            execution = await agents.execute(
+            result = await agents.execute(
                 step.agent_name,
                 _assignment(run, step, earlier),
                 model=self._llm.model,
                 library=self._library,
-                usage=spent,
+                usage=usage,
                 window=self._window,
             )
         except AgentFailed as failure:
-            reason = f"{step.name}: {failure.reason}"
             await save(failure.status, failure.reason)
-            return {"error": reason, "kind": type(failure).__name__}
+            return {"error": f"{step.name}: {failure.reason}", "kind": type(failure).__name__}
         except asyncio.CancelledError:
             await save("cancelled", "The step was stopped.")
             raise
         except Exception as error:
-            kind = type(error).__name__
-            log.error("run %s: step %s failed with %s at %s", run.id, step.name, kind, error_location(error))  # noqa: TRY400 - its message may quote a prompt
-            reason = f"The agent failed with {kind}; the studio's log says where."
+            name = type(error).__name__
+            log.error("run %s: step %s failed with %s at %s", run.id, step.name, name, error_location(error))  # noqa: TRY400 - its message may quote a prompt
+            reason = f"The agent failed with {name}; the studio's log says where."
             await save("error", reason)
-            return {"error": f"{step.name}: {reason}", "kind": kind}
-        await save("success", None, {**execution.output, "text": execution.text})
-        return {"text": execution.text}
+            return {"error": f"{step.name}: {reason}", "kind": name}
+        await save("success", None, {**result.output, "text": result.text})
+        return {"text": result.text}
 
 
-async def _text(answer: Callable[[], Coroutine[Any, Any, dict[str, str]]]) -> str:
-    found = await answer()
-    if "error" in found:
-        raise StepFailed(found["error"], found["kind"])
-    return found["text"]
+async def _text(durable_step: Callable[[], Coroutine[Any, Any, dict[str, str]]]) -> str:
+    # The keys are stored by DBOS: runs that were started by an earlier version of the program have them too.
+    result = await durable_step()
+    if "error" in result:
+        raise StepFailed(result["error"], result["kind"])
+    return result["text"]
 
 
-def _assignment(run: Run, step: Step, earlier: tuple[tuple[str, str], ...]) -> Assignment:
+def _assignment(run: Run, step: StepDefinition, earlier: EarlierTexts) -> Assignment:
     brief = run.brief
     return Assignment(
         brand=run.brand.name,

@@ -1,4 +1,4 @@
-"""Every way in which an agent comes to nothing is counted by one of twelve causes."""
+"""Every failure of an agent has one of twelve error types."""
 
 from __future__ import annotations
 
@@ -9,41 +9,27 @@ from contextlib import suppress
 import pytest
 
 from app.agents import AgentFailed, Assignment, execute
-from app.agents.error_types import cause
+from app.agents.error_types import agent_error_type
 from app.llm.factory import open_model
 from app.settings import Settings
 from events import AgentFinished, agent_finished
+from tests.support.fake_library import FakeLibrary
 from tests.support.openai_server import OpenAIServer, Reply, Usage, calls_tool, fails, says, sends, stalls
 from tests.support.wait import until
 
 BRIEF = Assignment("Acme Audio", "earbuds", (), "commuters", "Write the copy.")
 
 
-class Shelf:
-    """A library with nothing in it, or one that is out of order."""
-
-    def __init__(self, broken: bool = False) -> None:
-        self.broken = broken
-
-    async def brand_facts(self, brand: str) -> str:
-        if self.broken:
-            raise OSError(brand)
-        return ""
-
-    async def earlier_copy(self, brand: str, limit: int = 2) -> list[str]:
-        return []
-
-
-async def ended(base_url: str, shelf: Shelf | None = None, **settings: float | str) -> AgentFinished:
-    """Execute an agent and give what was told of its end."""
-    given = {"llm": "openai:scripted", "llm_base_url": base_url, "llm_retries": 0, **settings}
-    llm = await open_model(Settings(**given))  # type: ignore[arg-type]  # pydantic looks
+async def failed_execution(base_url: str, library: FakeLibrary | None = None, **settings: float | str) -> AgentFinished:
+    """Execute an agent and return the event of its end."""
+    values = {"llm": "openai:scripted", "llm_base_url": base_url, "llm_retries": 0, **settings}
+    llm = await open_model(Settings(**values))  # type: ignore[arg-type]  # pydantic looks
     try:
-        with agent_finished.captured() as told, suppress(AgentFailed):
-            await execute("copywriter", BRIEF, model=llm.model, library=shelf or Shelf())
+        with agent_finished.captured() as finished, suppress(AgentFailed):
+            await execute("copywriter", BRIEF, model=llm.model, library=library or FakeLibrary())
     finally:
         await llm.close()
-    [event] = told
+    [event] = finished
     return event
 
 
@@ -76,42 +62,42 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
         (says("Hear.", break_after=20), "connection"),
     ],
 )
-async def test_a_failure_of_the_model_is_counted_by_its_cause(answer: Reply, word: str) -> None:
+async def test_a_failure_of_the_model_is_counted_by_its_agent_error_type(answer: Reply, word: str) -> None:
     with OpenAIServer(answer) as server:
-        event = await ended(server.base_url)
+        event = await failed_execution(server.base_url)
     assert (event.status, event.error_type) == ("error", word)
 
 
-async def test_a_model_that_is_not_there_is_a_lost_connection(free_port: Callable[[], int]) -> None:
-    event = await ended(f"http://127.0.0.1:{free_port()}/v1")
+async def test_a_server_that_does_not_run_is_a_connection_error(free_port: Callable[[], int]) -> None:
+    event = await failed_execution(f"http://127.0.0.1:{free_port()}/v1")
     assert (event.status, event.error_type) == ("error", "connection")
 
 
-async def test_time_that_ran_out_and_a_cancellation_are_causes_of_their_own() -> None:
+async def test_timeouts_and_cancellations_have_types_of_their_own() -> None:
     with OpenAIServer(stalls()) as server:
-        event = await ended(server.base_url, llm_timeout=0.2)
+        event = await failed_execution(server.base_url, llm_timeout=0.2)
         assert (event.status, event.error_type) == ("timeout", "timeout")
-        with agent_finished.captured() as told:
+        with agent_finished.captured() as finished:
             asked = server.tally.requests
-            task = asyncio.create_task(ended(server.base_url))
+            task = asyncio.create_task(failed_execution(server.base_url))
             await until(lambda: server.tally.requests > asked)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-    assert [(one.status, one.error_type) for one in told] == [("cancelled", "cancelled")]
+    assert [(event.status, event.error_type) for event in finished] == [("cancelled", "cancelled")]
 
 
-async def test_of_a_chain_of_models_the_last_ones_cause_counts() -> None:
+async def test_a_chain_of_models_has_the_type_of_the_last_ones_error() -> None:
     with OpenAIServer(lambda request: fails(500 if request.model == "scripted" else 401)) as server:
-        event = await ended(server.base_url, llm_fallbacks="openai:another")
+        event = await failed_execution(server.base_url, llm_fallbacks="openai:another")
     assert (event.status, event.error_type) == ("error", "auth")
 
 
-async def test_what_is_not_the_models_fault_is_other() -> None:
+async def test_a_failure_that_is_not_the_models_is_other() -> None:
     with OpenAIServer() as server:
-        event = await ended(server.base_url, Shelf(broken=True))
+        event = await failed_execution(server.base_url, FakeLibrary(error=OSError("broken")))
     assert (event.status, event.error_type) == ("error", "other")
 
 
-def test_of_several_models_the_last_ones_cause_counts() -> None:
-    assert cause(ExceptionGroup("all failed", [ValueError(), TimeoutError()])) == "timeout"
+def test_an_exception_group_has_the_type_of_its_last_error() -> None:
+    assert agent_error_type(ExceptionGroup("all failed", [ValueError(), TimeoutError()])) == "timeout"

@@ -11,25 +11,19 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.agents import AgentFailed, Assignment, Spent, execute
+from app.agents import AgentFailed, Assignment, execute
 from app.llm.factory import open_model
 from app.settings import Settings
+from app.usage import LLMUsage
 from events import LLMAttempted, agent_finished, llm_attempted, llm_called
 from metrics import CATALOGUE, subscribe
+from tests.support.fake_library import FakeLibrary
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, completion, fails, says, sends, stalls
 
 pytestmark = pytest.mark.slow
 
 BRIEF = Assignment(brand="Acme", product="earbuds", features=("small",), audience="commuters", task="Write a slogan.")
 Read = Callable[..., float | None]
-
-
-class Shelf:
-    async def brand_facts(self, brand: str) -> str:
-        return ""
-
-    async def earlier_copy(self, brand: str, limit: int = 2) -> list[str]:
-        return []
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +55,11 @@ def attempts() -> Iterator[list[LLMAttempted]]:
         yield seen
 
 
-async def ask(server: OpenAIServer, spent: Spent | None = None, **settings: Any) -> None:
+async def ask(server: OpenAIServer, usage: LLMUsage | None = None, **settings: Any) -> None:
     given: dict[str, Any] = {"llm": "openai:gpt-4o-mini", "llm_base_url": server.base_url, "llm_retries": 0, **settings}
     llm = await open_model(Settings(**given))
     try:
-        await execute("copywriter", BRIEF, model=llm.model, library=Shelf(), usage=spent)
+        await execute("copywriter", BRIEF, model=llm.model, library=FakeLibrary(), usage=usage)
     finally:
         await llm.close()
 
@@ -164,25 +158,25 @@ async def test_a_chain_that_fails_says_what_the_last_model_said(server: OpenAISe
 
 async def test_cost_rolls_up_to_the_agent(server: OpenAIServer, read: Read) -> None:
     server.behaviour = says(usage=Usage(1000, 200, cached=600))
-    spent = Spent()
+    usage = LLMUsage()
     with agent_finished.captured() as finished:
-        await ask(server, spent)
-    assert spent.cost == finished[0].cost == pytest.approx(0.000225)
+        await ask(server, usage)
+    assert usage.cost == finished[0].cost == pytest.approx(0.000225)
     assert read("llm_cost_usd_total", model="gpt-4o-mini", source="price_table") == pytest.approx(0.000225)
 
 
 async def test_a_model_that_nobody_prices_is_unpriced_and_not_free(server: OpenAIServer, read: Read) -> None:
-    spent = Spent()
-    await ask(server, spent, llm="openai:home-made")
-    assert spent.cost is None
+    usage = LLMUsage()
+    await ask(server, usage, llm="openai:home-made")
+    assert usage.cost is None
     assert read("llm_unpriced_requests_total", model="home-made") == 1
     assert read("llm_cost_usd_total", model="home-made", source="price_table") == 0
 
 
 async def test_a_model_at_home_costs_nothing_on_purpose(server: OpenAIServer, read: Read) -> None:
-    spent = Spent()
-    await ask(server, spent, llm="ollama:qwen3:4b")
-    assert spent.cost == 0
+    usage = LLMUsage()
+    await ask(server, usage, llm="ollama:qwen3:4b")
+    assert usage.cost == 0
     assert read("llm_unpriced_requests_total", model="qwen3:4b") == 0
 
 
@@ -202,7 +196,7 @@ async def test_answers_in_another_form_are_counted(text: str, reason: str, serve
     server.behaviour = answer
     llm = await open_model(Settings(llm="openai:gpt-4o-mini", llm_base_url=server.base_url, llm_retries=0))
     with pytest.raises(AgentFailed, match="does not answer in the form"):
-        await execute("reviewer", BRIEF, model=llm.model, library=Shelf())
+        await execute("reviewer", BRIEF, model=llm.model, library=FakeLibrary())
     await llm.close()
     assert read("llm_invalid_outputs_total", model="gpt-4o-mini", reason=reason) == server.tally.requests
 

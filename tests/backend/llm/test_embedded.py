@@ -19,13 +19,15 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.settings import ModelSettings
 
-from app.agents import AGENTS, AgentFailed, Assignment, Spent, execute
-from app.llm.embedded.server import ALIAS, EmbeddedServer, ModelNotInstalled, find_model_file
-from app.llm.factory import LLM, ModelUnavailable, embedded, open_model
+from app.agents import AGENTS, AgentFailed, Assignment, execute
+from app.llm.embedded.server import MODEL_NAME, EmbeddedServer, find_model_file
+from app.llm.errors import ModelNotInstalled
+from app.llm.factory import LLM, ModelUnavailable, open_embedded_model, open_model
 from app.settings import Settings
+from app.usage import LLMUsage
 from events import agent_finished, llm_called, tool_called
-from tests.support.studio import until as until_true
-from tests.support.wait import until
+from tests.support.fake_library import FakeLibrary
+from tests.support.wait import until, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +38,7 @@ BRIEFS = [
 ]
 
 
-class Shelf:
-    """A library that knows a little of every brand."""
-
-    async def brand_facts(self, brand: str) -> str:
-        return f"About: {brand} exists since 1990\nTone: warm, plain"
-
-    async def earlier_copy(self, brand: str, limit: int = 2) -> list[str]:
-        return [f"{brand}, nothing else."][:limit]
+LIBRARY = FakeLibrary("About: {brand} exists since 1990\nTone: warm, plain", ["{brand}, nothing else."])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +61,7 @@ def mortal() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 async def llm(server: EmbeddedServer) -> AsyncIterator[LLM]:
-    opened = await embedded(Settings(llm_retries=0), server)
+    opened = await open_embedded_model(Settings(llm_retries=0), server)
     yield opened
     await opened.close()
 
@@ -96,19 +91,19 @@ async def endless(llm: LLM) -> None:
 @pytest.mark.parametrize("agent_name", AGENTS)
 async def test_every_agent_answers_and_its_cost_is_what_was_told(llm: LLM, agent_name: str, brief: Assignment) -> None:
     with llm_called.captured() as asked, agent_finished.captured() as finished:
-        execution = await execute(agent_name, brief, model=llm.model, library=Shelf())
-    assert execution.text.strip()
-    assert (execution.llm_calls, execution.prompt_tokens, execution.completion_tokens) == (
+        result = await execute(agent_name, brief, model=llm.model, library=LIBRARY)
+    assert result.text.strip()
+    assert (result.usage.llm_calls, result.usage.prompt_tokens, result.usage.completion_tokens) == (
         len(asked),
         sum(call.prompt_tokens or 0 for call in asked),
         sum(call.completion_tokens or 0 for call in asked),
     )
-    assert execution.prompt_tokens > 0
-    assert execution.completion_tokens > 0
+    assert result.usage.prompt_tokens > 0
+    assert result.usage.completion_tokens > 0
     assert {(call.model, call.requested_model, call.provider, call.status) for call in asked} == {
-        (ALIAS, ALIAS, "embedded", "success")
+        (MODEL_NAME, MODEL_NAME, "embedded", "success")
     }
-    assert [(run.status, run.llm_calls) for run in finished] == [("success", execution.llm_calls)]
+    assert [(run.status, run.llm_calls) for run in finished] == [("success", result.usage.llm_calls)]
 
 
 async def test_a_reviewers_verdict_parses_at_the_first_try(llm: LLM) -> None:
@@ -116,20 +111,20 @@ async def test_a_reviewers_verdict_parses_at_the_first_try(llm: LLM) -> None:
     texts = ["Hear the quiet.", "", '{"verdict": "no idea"}', "Buy it!\n\nBuy it now!", "조용한 음악", "x" * 3000]
     for text in texts:
         brief = Assignment("Acme", "earbuds", (), "commuters", "Judge the copy.", (("copywriter", text),))
-        execution = await execute("reviewer", brief, model=llm.model, library=Shelf())
-        assert execution.output["verdict"] in {"approved", "revise", "rejected"}
-        assert execution.llm_calls == 1
+        result = await execute("reviewer", brief, model=llm.model, library=LIBRARY)
+        assert result.output["verdict"] in {"approved", "revise", "rejected"}
+        assert result.usage.llm_calls == 1
 
 
 async def test_the_same_brief_gives_the_same_text(llm: LLM) -> None:
-    texts = {(await execute("copywriter", BRIEFS[0], model=llm.model, library=Shelf())).text for _ in range(2)}
+    texts = {(await execute("copywriter", BRIEFS[0], model=llm.model, library=LIBRARY)).text for _ in range(2)}
     assert len(texts) == 1
 
 
 async def test_tools_are_run_for_it_and_told(llm: LLM) -> None:
-    with tool_called.captured() as told:
-        await execute("copywriter", BRIEFS[0], model=llm.model, library=Shelf())
-    assert [tool.tool_name for tool in told] == ["brand_facts", "earlier_copy"]
+    with tool_called.captured() as recorded:
+        await execute("copywriter", BRIEFS[0], model=llm.model, library=LIBRARY)
+    assert [tool.tool_name for tool in recorded] == ["brand_facts", "earlier_copy"]
 
 
 @pytest.mark.parametrize("letters", ["김", "\x01", "<|im_end|>"], ids=ascii)
@@ -137,33 +132,33 @@ async def test_no_brief_is_too_long_for_its_window(llm: LLM, letters: str) -> No
     """Also where every byte is a token."""
     long = letters * 20_000
     brief = Assignment(long, long, (long, long), long, "Write the copy.", (("strategist", long),))
-    execution = await execute("copywriter", brief, model=llm.model, library=Shelf())
-    assert execution.prompt_tokens < 2048 - 60
+    result = await execute("copywriter", brief, model=llm.model, library=LIBRARY)
+    assert result.usage.prompt_tokens < 2048 - 60
 
 
 async def test_four_are_served_at_once(llm: LLM, server: EmbeddedServer) -> None:
     briefs = [BRIEFS[number % 2] for number in range(4)]
-    done = await asyncio.gather(*(execute("copywriter", b, model=llm.model, library=Shelf()) for b in briefs))
-    assert all(execution.llm_calls == 1 for execution in done)
+    done = await asyncio.gather(*(execute("copywriter", b, model=llm.model, library=LIBRARY) for b in briefs))
+    assert all(result.usage.llm_calls == 1 for result in done)
 
 
 async def test_a_cancelled_call_stops_the_model(llm: LLM, server: EmbeddedServer) -> None:
     """Not when its answer would have ended: at once."""
     call = asyncio.create_task(endless(llm))
     await becomes(1, server)
-    with llm_called.captured() as told:
+    with llm_called.captured() as recorded:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
     assert await becomes(0, server) < 3
-    assert [told_call.status for told_call in told] == ["cancelled"]
+    assert [call_event.status for call_event in recorded] == ["cancelled"]
 
 
 async def test_a_cancelled_agent_is_told_as_cancelled_with_its_call(llm: LLM, server: EmbeddedServer) -> None:
-    spent = Spent()
+    usage = LLMUsage()
     with agent_finished.captured() as finished:
-        work = asyncio.create_task(execute("editor", BRIEFS[0], model=llm.model, library=Shelf(), usage=spent))
-        await until(lambda: spent.llm_calls == 1)
+        work = asyncio.create_task(execute("editor", BRIEFS[0], model=llm.model, library=LIBRARY, usage=usage))
+        await until(lambda: usage.llm_calls == 1)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
@@ -172,11 +167,11 @@ async def test_a_cancelled_agent_is_told_as_cancelled_with_its_call(llm: LLM, se
 
 
 async def test_a_call_that_takes_too_long_is_told_as_a_timeout_and_stops_the_model(server: EmbeddedServer) -> None:
-    hasty = await embedded(Settings(llm_timeout=0.05), server)
-    with llm_called.captured() as told, pytest.raises(AgentFailed, match="does not answer in time"):
-        await execute("editor", BRIEFS[1], model=hasty.model, library=Shelf())
+    hasty = await open_embedded_model(Settings(llm_timeout=0.05), server)
+    with llm_called.captured() as recorded, pytest.raises(AgentFailed, match="does not answer in time"):
+        await execute("editor", BRIEFS[1], model=hasty.model, library=LIBRARY)
     await becomes(0, server)
-    assert [call.status for call in told] == ["timeout"]
+    assert [call.status for call in recorded] == ["timeout"]
     await hasty.close()
 
 
@@ -202,9 +197,9 @@ async def test_the_environments_proxies_are_not_for_it(
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    llm = await embedded(Settings(), server)
+    llm = await open_embedded_model(Settings(), server)
     await llm.check()
-    await execute("reviewer", BRIEFS[0], model=llm.model, library=Shelf())
+    await execute("reviewer", BRIEFS[0], model=llm.model, library=LIBRARY)
     await llm.close()
 
 
@@ -213,14 +208,14 @@ async def test_it_outlives_the_terminals_ctrl_c_and_the_service_managers_stop(ll
     assert server.pid is not None
     os.kill(server.pid, signal.SIGINT)
     os.kill(server.pid, signal.SIGTERM)
-    await execute("reviewer", BRIEFS[0], model=llm.model, library=Shelf())
+    await execute("reviewer", BRIEFS[0], model=llm.model, library=LIBRARY)
 
 
 async def test_one_that_died_is_brought_back_by_the_next_call_and_by_a_check(
     mortal: EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    llm = await embedded(Settings(), mortal)
-    for bring_back in (lambda: execute("reviewer", BRIEFS[0], model=llm.model, library=Shelf()), llm.check):
+    llm = await open_embedded_model(Settings(), mortal)
+    for bring_back in (lambda: execute("reviewer", BRIEFS[0], model=llm.model, library=LIBRARY), llm.check):
         assert mortal.pid is not None
         os.kill(mortal.pid, signal.SIGKILL)
         await until(lambda: mortal.pid is None)
@@ -237,12 +232,12 @@ async def test_after_close_calls_and_checks_say_that_it_is_stopped() -> None:
     with pytest.raises(ModelUnavailable, match="is stopped"):
         await llm.check()
     with pytest.raises(AgentFailed, match="is stopped") as failure:
-        await execute("editor", BRIEFS[0], model=llm.model, library=Shelf())
-    assert failure.value.llm_calls == 1
+        await execute("editor", BRIEFS[0], model=llm.model, library=LIBRARY)
+    assert failure.value.usage.llm_calls == 1
 
 
 async def test_it_stops_at_once_in_the_middle_of_an_answer(mortal: EmbeddedServer) -> None:
-    llm = await embedded(Settings(llm_retries=0), mortal)
+    llm = await open_embedded_model(Settings(llm_retries=0), mortal)
     call = asyncio.create_task(endless(llm))
     await becomes(1, mortal)
     began = monotonic()
@@ -288,7 +283,7 @@ def test_one_whose_owner_is_killed_does_not_stay_behind() -> None:
         address = urlsplit(owner.stdout.readline().strip())
         assert listens(str(address.hostname), address.port)
         owner.kill()
-    until_true(lambda: not listens(str(address.hostname), address.port))
+    wait_until(lambda: not listens(str(address.hostname), address.port))
 
 
 def listens(host: str, port: int | None) -> bool:
@@ -304,13 +299,13 @@ async def test_without_its_packages_the_studio_has_a_model_that_says_what_is_mis
     with pytest.raises(ModelNotInstalled):
         find_model_file()
     llm = await open_model(Settings())
-    assert llm.name == ALIAS
+    assert llm.name == MODEL_NAME
     with pytest.raises(ModelUnavailable, match=r"make setup.*SPARKLIO_LLM") as missing:
         await llm.check()
     assert package.replace("_", "-") in str(missing.value)
-    with agent_finished.captured() as told, pytest.raises(AgentFailed, match=r"make setup.*SPARKLIO_LLM"):
-        await execute("editor", BRIEFS[0], model=llm.model, library=Shelf())
-    assert [(run.status, run.error) for run in told] == [("error", "ModelUnavailable")]
+    with agent_finished.captured() as recorded, pytest.raises(AgentFailed, match=r"make setup.*SPARKLIO_LLM"):
+        await execute("editor", BRIEFS[0], model=llm.model, library=LIBRARY)
+    assert [(run.status, run.error) for run in recorded] == [("error", "ModelUnavailable")]
     await llm.close()
 
 

@@ -1,4 +1,4 @@
-"""What a call of a model costs: by the table of genai-prices, nothing at home, and unknown where nobody says."""
+"""The cost of a model call: by the table of genai-prices, 0 on own machines, and unknown without a price."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def test_a_call_costs_what_the_providers_list_says(provider: str, model: str, us
 
 
 @pytest.mark.parametrize("provider", ["embedded", "ollama"])
-def test_a_model_at_home_costs_nothing_by_any_name(provider: str) -> None:
+def test_a_free_provider_costs_nothing_whatever_the_model(provider: str) -> None:
     assert price(provider, "gpt-4o-mini", RequestUsage(input_tokens=MILLION)) == 0
 
 
-def test_a_model_that_nobody_sells_has_no_price() -> None:
+def test_an_unknown_model_has_no_price() -> None:
     assert price("openai", "home-made", RequestUsage(input_tokens=1)) is None
     assert price("nobody", "nothing", RequestUsage(input_tokens=1)) is None
 
 
 def test_a_model_is_looked_up_once_found_or_not() -> None:
-    prices._look_up.cache_clear()
+    prices._find.cache_clear()
     for _ in range(3):
         price("openai", "gpt-4o-mini", RequestUsage(input_tokens=1))
         price("openai", "home-made", RequestUsage(input_tokens=1))
-    assert (prices._look_up.cache_info().misses, prices._look_up.cache_info().hits) == (2, 4)
+    assert (prices._find.cache_info().misses, prices._find.cache_info().hits) == (2, 4)
 
 
 def test_counts_that_contradict_each_other_have_no_price(caplog: pytest.LogCaptureFixture) -> None:

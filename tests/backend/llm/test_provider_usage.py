@@ -19,7 +19,7 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
 
 from app.llm.limits import TimeoutModel
-from app.llm.output_schema import fits
+from app.llm.output_schema import matches_schema
 from app.llm.prices import price
 from app.llm.retries import RetryingModel
 from events.bridges.pydantic_ai import instrument, record_response_headers
@@ -147,7 +147,7 @@ async def test_metrics_are_what_the_provider_bills(provider: str, name: str, par
     client = await parts.enter_async_context(create_async_httpx2_client())
     client.event_hooks = {"response": [record_response_headers]}
     retrying = RetryingModel(instrument(model_at(provider, server, client)), 1, LIMIT)
-    model = instrument(TimeoutModel(retrying, LIMIT), price=price, is_valid_output=fits)
+    model = instrument(TimeoutModel(retrying, LIMIT), price=price, is_valid_output=matches_schema)
     registry = CollectorRegistry()
     with subscribe(ROWS, registry, namespace="sparklio"):
         with suppress(AgentRunError):

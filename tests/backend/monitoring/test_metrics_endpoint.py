@@ -71,7 +71,7 @@ def test_a_port_of_its_own_serves_the_metrics_and_nothing_else(
         assert "/metrics" not in studio.client.get("/openapi.json").json()["paths"]
         assert "sparklio_http_requests_total" in client.get(f"http://127.0.0.1:{own}/metrics").text
         assert client.get(f"http://127.0.0.1:{own}/health").status_code == 404
-        assert studio.end() == 0
+        assert studio.stop() == 0
 
 
 @pytest.mark.slow

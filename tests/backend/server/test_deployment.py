@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metrics.__main__ import main
-from tests.support.in_process_studio import matching_answer
+from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer
 from tests.support.server_process import environment_with_shifted_clock, running_server
 from tests.support.studio import StudioProcess
@@ -21,7 +21,7 @@ TOKEN, PASSWORD = "hush-token", "hush-password"
 
 @pytest.fixture
 def new_studio(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., StudioProcess]]:
-    with OpenAIServer(matching_answer) as model:
+    with OpenAIServer(matching_reply) as model:
         given = {"llm": "openai:scripted", "llm_base_url": model.base_url}
         yield lambda **settings: StudioProcess(tmp_path, free_port(), **given, **settings)
 
@@ -35,10 +35,10 @@ def test_a_studio_that_reloads_is_found(
     port = studio.url.rpartition(":")[2]
     command = ["-m", "uvicorn", "app.main:app", "--port", port, "--reload", "--reload-dir", str(watched)]
     with studio.client, running_server(f"{studio.url}/health/live", command, tmp_path, studio.environment, log):
-        assert studio.ended(studio.submit("brand_identity"))["status"] == "completed"
+        assert studio.wait_for_end(studio.submit("brand_identity"))["status"] == "completed"
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
     finding, last = capsys.readouterr().out.splitlines()
-    assert re.match(r"- reload: found by the server at its start: .*Leave --reload", finding)
+    assert re.match(r"- reload: told by the server at its start: .*Leave --reload", finding)
     assert last == f"FAILED: {studio.url}/metrics"
     assert "the numbers will be wrong (reload)" in log.read_text()
 
@@ -57,9 +57,9 @@ def test_a_studio_whose_clock_is_not_the_databases_is_found(
     with studio:
         assert studio.total("setup_faults_total", fault="clock") == 1
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
-    [seen, found, _] = capsys.readouterr().out.splitlines()
+    [seen, told, _] = capsys.readouterr().out.splitlines()
     assert re.match(rf"- clock: the server's is 3(599|600) s {way} the one here: .*NTP", seen)
-    assert re.match(r"- clock: found by the server at its start: .*the database's.*NTP", found)
+    assert re.match(r"- clock: told by the server at its start: .*the database's.*NTP", told)
     assert " WARNING metrics: the numbers will be wrong (clock)" in studio.output
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.in_process_studio import answers_in_order, matching_answer
+from tests.support.in_process_studio import matching_reply, replies_in_order
 from tests.support.openai_server import OpenAIServer, stalls
-from tests.support.studio import StudioProcess, until
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ FreePort = Callable[[], int]
 
 @pytest.fixture
 def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(matching_answer) as server:
+    with OpenAIServer(matching_reply) as server:
         yield server
 
 
@@ -140,10 +141,10 @@ def test_a_studio_without_its_model_starts_and_says_so(
     new_studio: Callable[..., StudioProcess], free_port: FreePort
 ) -> None:
     with new_studio(llm_base_url=f"http://127.0.0.1:{free_port()}/v1") as studio:
-        until(lambda: [line for line in studio.lines if " WARNING " in line])
+        wait_until(lambda: [line for line in studio.lines if " WARNING " in line])
         assert studio.call("GET", "/health").status_code == 503
         assert studio.call("GET", "/health/live").status_code == 200
-        run = studio.ended(studio.submit("product_content"))
+        run = studio.wait_for_end(studio.submit("product_content"))
         assert run["status"] == "failed"
         assert run["error"]
         assert studio.call("GET", "/health/live").status_code == 200
@@ -156,12 +157,12 @@ def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
     """It stops in seconds, with exit code 0 and no traceback; the run is neither failed nor cancelled."""
 
     def stop(studio: StudioProcess, how: signal.Signals, asked: int) -> None:
-        until(lambda: model.tally.requests == asked)
-        assert studio.end(how, within=10) == 0
+        wait_until(lambda: model.tally.requests == asked)
+        assert studio.stop(how, within=10) == 0
         assert "Traceback" not in studio.output
         assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
 
-    model.behaviour = answers_in_order(None, stalls(), stalls())
+    model.behaviour = replies_in_order(None, stalls(), stalls())
     with new_studio() as studio:
         run_id = studio.submit("product_content")
         stop(studio, signal.SIGTERM, asked=2)
@@ -169,9 +170,9 @@ def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
         stop(studio, signal.SIGINT, asked=3)
     assert model.tally.disconnects == 2
 
-    model.behaviour = matching_answer
+    model.behaviour = matching_reply
     with new_studio() as studio:
-        run = studio.ended(run_id)
+        run = studio.wait_for_end(run_id)
         assert run["status"] == "completed"
         assert run["tokens"]["prompt"] == model.tally.prompt_tokens
         assert run["tokens"]["completion"] == model.tally.completion_tokens
@@ -181,18 +182,18 @@ def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
     model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
 ) -> None:
     """The run is counted once, its tokens are whole, and what was done is not done again."""
-    model.behaviour = answers_in_order(None, stalls())
+    model.behaviour = replies_in_order(None, stalls())
     with new_studio() as studio:
         run_id = studio.submit("product_content")
-        until(lambda: model.tally.requests == 2)
+        wait_until(lambda: model.tally.requests == 2)
         assert studio.total("events_total", signal="workflow_started") == 1
         assert studio.total("active_workflows") == 1
-        studio.end(signal.SIGKILL)
+        studio.stop(signal.SIGKILL)
     assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
 
-    model.behaviour = matching_answer
+    model.behaviour = matching_reply
     with new_studio() as studio:
-        run = studio.ended(run_id)
+        run = studio.wait_for_end(run_id)
         assert run["status"] == "completed"
         assert studio.total("events_total", signal="workflow_started") == 0
         assert studio.total("events_total", signal="workflow_resumed") == 1
@@ -209,16 +210,16 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
     model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
 ) -> None:
     """On the same port it does not start; on another one it works beside the first, on the same data."""
-    model.behaviour = answers_in_order(None, stalls())
+    model.behaviour = replies_in_order(None, stalls())
     with new_studio() as first:
         held = first.submit("product_content")
-        until(lambda: model.tally.requests == 2)
+        wait_until(lambda: model.tally.requests == 2)
         port = first.url.rpartition(":")[2]
         assert port in one_line_of(launched(tmp_path, port=port, llm="openai:any", llm_base_url=model.base_url))
 
-        model.behaviour = matching_answer
+        model.behaviour = matching_reply
         with new_studio() as second:
-            ended = second.ended(second.submit("brand_identity"))
+            ended = second.wait_for_end(second.submit("brand_identity"))
             assert ended["status"] == "completed"
             assert second.run(held)["status"] == "running"
             assert second.total("events_total", signal="workflow_resumed") == 0
@@ -226,7 +227,7 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
 
             # Asked of the one, done by the other.
             assert second.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=held).json()["status"] == "cancelled"
-            until(lambda: model.tally.disconnects == 1)
+            wait_until(lambda: model.tally.disconnects == 1)
             assert first.total("active_workflows") == 0
             cancelled = {"signal": "workflow_finished"}
             total = first.total("events_total", **cancelled) + second.total("events_total", **cancelled)
@@ -242,7 +243,7 @@ def test_a_studio_told_to_stop_while_it_starts_stops(
         [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
     )
     with process, studio.client:
-        until(lambda: listens(port)).close()
+        wait_until(lambda: listens(port)).close()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert process.stderr is not None
@@ -259,7 +260,7 @@ def test_a_connection_made_while_the_studio_starts_is_served(
         [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stdout=subprocess.PIPE, text=True
     )
     with process, studio.client:
-        with until(lambda: listens(port)) as early:
+        with wait_until(lambda: listens(port)) as early:
             early.sendall(b"GET /health/live HTTP/1.1\r\nHost: studio\r\nConnection: close\r\n\r\n")
             assert early.recv(12) == b"HTTP/1.1 200"
         process.send_signal(signal.SIGTERM)
@@ -279,7 +280,7 @@ def test_uvicorn_runs_the_application_too(tmp_path: Path, model: OpenAIServer, f
             seen.append(line)
             if "Uvicorn running" in line:
                 break
-        assert studio.ended(studio.submit("brand_identity"))["status"] == "completed", seen
+        assert studio.wait_for_end(studio.submit("brand_identity"))["status"] == "completed", seen
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
     assert "Application shutdown complete" in rest

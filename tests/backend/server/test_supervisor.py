@@ -19,11 +19,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.server.supervisor import FOLDER
+from app.server.metrics_dir import METRICS_DIR_PREFIX
 from metrics.__main__ import main
-from tests.support.in_process_studio import matching_answer
+from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer
-from tests.support.studio import StudioProcess, until
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -32,7 +33,7 @@ Series = dict[tuple[str, ...], float]
 
 @pytest.fixture
 def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(matching_answer) as server:
+    with OpenAIServer(matching_reply) as server:
         yield server
 
 
@@ -114,7 +115,8 @@ def stopped(*processes: int) -> Iterator[None]:
     try:
         for process in processes:
             os.kill(process, signal.SIGSTOP)
-        until(lambda: all(state_of(process) == "T" for process in processes))  # until then they may take a connection
+        # Until they are stopped they may accept a connection.
+        wait_until(lambda: all(state_of(process) == "T" for process in processes))
         yield
     finally:
         for process in processes:
@@ -137,8 +139,8 @@ def test_every_worker_tells_what_is_stored_over_a_kill(
         before = workers_of(studio)
         assert len(before) == 4
         runs = [studio.submit("product_content", brand=f"Brand {number}") for number in range(8)]
-        ended = [studio.ended(run_id) for run_id in runs]
-        until(lambda: scraped(studio.url)["active_workflows", "product_content"] == 0)
+        ended = [studio.wait_for_end(run_id) for run_id in runs]
+        wait_until(lambda: scraped(studio.url)["active_workflows", "product_content"] == 0)
         answers = [without_scrapes(scraped(studio.url)) for _ in range(32)]
         for worker in before:  # each answers once for sure
             with stopped(*(other for other in before if other != worker)):
@@ -150,18 +152,18 @@ def test_every_worker_tells_what_is_stored_over_a_kill(
 
         began = scraped(studio.url)["process_start_time_seconds",]
         held = Event()
-        model.behaviour = lambda request: replace(matching_answer(request), wait_for=held)
+        model.behaviour = lambda request: replace(matching_reply(request), wait_for=held)
         with scraping(studio.url) as seen:
             runs += [studio.submit("brand_identity", brand=f"Brand {number}") for number in range(4)]
-            until(lambda: active() == 4, within=60)  # one in each
+            wait_until(lambda: active() == 4, within=60)  # one in each
             with stopped(studio.process.pid):  # so that no other takes its place yet
                 os.kill(before[0], signal.SIGKILL)
-                until(lambda: active() == 3)
-            until(lambda: "another takes its place" in studio.output)
-            until(lambda: active() == 4, within=60)  # the other has taken up what it left behind
+                wait_until(lambda: active() == 3)
+            wait_until(lambda: "another takes its place" in studio.output)
+            wait_until(lambda: active() == 4, within=60)  # the other has taken up what it left behind
             held.set()
-            ended = [studio.ended(run_id) for run_id in runs]
-            until(lambda: active() == 0)
+            ended = [studio.wait_for_end(run_id) for run_id in runs]
+            wait_until(lambda: active() == 0)
         for earlier, later in pairwise(seen):
             assert {key for key, value in later.items() if value < earlier.get(key, 0)} == set()
             assert earlier.keys() <= later.keys()
@@ -185,7 +187,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(
         after = workers_of(studio)
         assert len(after) == 4
         assert len({*before, *after}) == 5
-        assert studio.end(within=30) == 0
+        assert studio.stop(within=30) == 0
         assert not any(Path(f"/proc/{worker}").exists() for worker in after)
 
 
@@ -197,14 +199,14 @@ def test_a_launcher_that_is_killed_takes_its_workers_along(
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
     with new_studio(workers=2) as studio:
-        [left] = place.glob(f"{FOLDER}*")
+        [left] = place.glob(f"{METRICS_DIR_PREFIX}*")
         workers = workers_of(studio)
-        studio.end(signal.SIGKILL)
-        until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+        studio.stop(signal.SIGKILL)
+        wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     with new_studio(workers=2):
-        [now] = place.glob(f"{FOLDER}*")
+        [now] = place.glob(f"{METRICS_DIR_PREFIX}*")
         assert now != left
-    assert list(place.glob(f"{FOLDER}*")) == []
+    assert list(place.glob(f"{METRICS_DIR_PREFIX}*")) == []
 
 
 def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., StudioProcess]) -> None:
@@ -213,7 +215,7 @@ def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., St
         [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
     )
     with studio.process as process, studio.client:
-        workers = until(lambda: workers_of(studio))
+        workers = wait_until(lambda: workers_of(studio))
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
@@ -226,9 +228,9 @@ def test_workers_share_one_embedded_model(new_studio: Callable[..., StudioProces
     with new_studio(workers=2, llm="embedded", llm_base_url="") as studio:
         launcher = studio.process.pid
         [server] = children_of(launcher, b"app.llm.embedded.process")
-        assert studio.ended(studio.submit("brand_identity"))["status"] == "completed"
+        assert studio.wait_for_end(studio.submit("brand_identity"))["status"] == "completed"
         os.kill(server, signal.SIGKILL)
-        run = studio.ended(studio.submit("brand_identity"))
+        run = studio.wait_for_end(studio.submit("brand_identity"))
         assert run["status"] == "completed", run
         [other] = children_of(launcher, b"app.llm.embedded.process")
         assert other != server
@@ -280,8 +282,8 @@ def test_gunicorns_workers_share_a_folder_by_one_variable(new_studio: Callable[.
         )
         with process, studio.client:
             try:
-                until(lambda: answers(studio.url) and scraped(studio.url)["workers",] == 2, within=60)
-                run = studio.ended(studio.submit("brand_identity"))
+                wait_until(lambda: answers(studio.url) and scraped(studio.url)["workers",] == 2, within=60)
+                run = studio.wait_for_end(studio.submit("brand_identity"))
                 assert run["status"] == "completed"
                 for _ in range(6):
                     told = scraped(studio.url)

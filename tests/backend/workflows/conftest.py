@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_answer, record_events
+from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_reply, record_events
 from tests.support.openai_server import OpenAIServer
 
 
 @pytest.fixture
 def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(matching_answer) as server:
+    with OpenAIServer(matching_reply) as server:
         yield server
 
 

@@ -21,8 +21,8 @@ from tests.support.in_process_studio import (
     InProcessStudio,
     NewSettings,
     RecordedEvents,
-    answers_in_order,
-    matching_answer,
+    matching_reply,
+    replies_in_order,
     running_studio,
 )
 from tests.support.openai_server import OpenAIServer, fails, says, stalls
@@ -63,14 +63,14 @@ async def test_counts_add_up_however_runs_end(
 ) -> None:
     """Completed, failed, out of time, cancelled under way and cancelled in the queue."""
     async with running_studio(new_settings(concurrency=1)) as studio:
-        await studio.ended(await studio.submit(workflow_type))
+        await studio.wait_for_end(await studio.submit(workflow_type))
         books.balance()
         model.behaviour = fails(400)
-        await studio.ended(await studio.submit(workflow_type))
+        await studio.wait_for_end(await studio.submit(workflow_type))
         books.balance()
     async with running_studio(new_settings(concurrency=1, run_time_limit=1.0)) as studio:
         model.behaviour = stalls()
-        await studio.ended(await studio.submit(workflow_type))
+        await studio.wait_for_end(await studio.submit(workflow_type))
         books.balance()
     async with running_studio(new_settings(concurrency=1)) as studio:
         asked = model.tally.requests
@@ -93,7 +93,7 @@ async def test_a_studio_that_stops_lets_go_of_its_runs(
     model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
     """Nobody holds them until the next start; then they are active again, and end once."""
-    model.behaviour = answers_in_order(None, stalls())
+    model.behaviour = replies_in_order(None, stalls())
     with workflow_released.captured() as released:
         async with running_studio(new_settings()) as studio:
             run_id = await studio.submit()
@@ -101,15 +101,15 @@ async def test_a_studio_that_stops_lets_go_of_its_runs(
             books.balance(active=1)
     assert [event.run_id for event in released] == [run_id]
     assert books.of("active_workflows", "product_content") == 0
-    model.behaviour = matching_answer
+    model.behaviour = matching_reply
     async with running_studio(new_settings()) as studio:
-        assert (await studio.ended(run_id)).status == "completed"
+        assert (await studio.wait_for_end(run_id)).status == "completed"
         books.balance()
 
 
 async def taken_over(studio: InProcessStudio, model: OpenAIServer) -> str:
     """Have a run taken over, the way another process does it, while its first performance waits for the model."""
-    model.behaviour = answers_in_order(None, says("Hear the music.", delay=0.5))
+    model.behaviour = replies_in_order(None, says("Hear the music.", delay=0.5))
     run_id = await studio.submit("brand_identity")
     await until(lambda: model.tally.requests == 2)
     await dbos_client.enqueue_again(run_id)
@@ -122,7 +122,7 @@ async def test_a_run_taken_over_while_its_process_lives_leaves_that_process(
     with workflow_released.captured() as released:
         async with running_studio(new_settings()) as studio:
             run_id = await taken_over(studio, model)
-            assert (await studio.ended(run_id)).status == "completed"
+            assert (await studio.wait_for_end(run_id)).status == "completed"
             await until(lambda: len(released) == 1)
             books.balance()
     assert [event.run_id for event in recorded.resumed] == [run_id]
@@ -135,7 +135,7 @@ async def test_a_run_of_a_process_that_is_gone_for_good_is_abandoned_and_counted
     new_settings: NewSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model.behaviour = answers_in_order(None, stalls())
+    model.behaviour = replies_in_order(None, stalls())
     async with running_studio(new_settings()) as studio:
         run_id = await studio.submit()
         await until(lambda: model.tally.requests == 2)
@@ -145,7 +145,7 @@ async def test_a_run_of_a_process_that_is_gone_for_good_is_abandoned_and_counted
         memory.execute("UPDATE workflow_status SET executor_id = 'elsewhere-0'")
     monkeypatch.setattr(recovery, "_GRACE", timedelta(days=-1))
     async with running_studio(new_settings()) as studio:
-        assert (await studio.ended(run_id)).status == "abandoned"
+        assert (await studio.wait_for_end(run_id)).status == "abandoned"
         books.balance()
     wasted = [
         v
@@ -161,9 +161,9 @@ async def test_what_a_run_spent_is_useful_unless_its_reviewer_rejects_the_work(
     """Booked when the run ends, not before."""
     model.behaviour = reviewed("approved")
     async with running_studio(new_settings()) as studio:
-        await studio.ended(await studio.submit("brand_identity"))
+        await studio.wait_for_end(await studio.submit("brand_identity"))
         model.behaviour = reviewed("rejected")
-        await studio.ended(await studio.submit("brand_identity"))
+        await studio.wait_for_end(await studio.submit("brand_identity"))
     booked = {
         labels["outcome"]: v
         for labels, v in samples(books.registry, "workflow_tokens_total")
@@ -178,7 +178,7 @@ def reviewed(verdict: str) -> Callable[[Any], Any]:
     """Answer each request in its own form, and reviewers with this verdict."""
 
     def choose(request: Any) -> Any:
-        answer = matching_answer(request)
+        answer = matching_reply(request)
         if not answer.tool_calls:
             return answer
         [(name, _)] = answer.tool_calls
@@ -190,10 +190,10 @@ def reviewed(verdict: str) -> Callable[[Any], Any]:
 async def test_steps_are_told_as_they_are_stored(
     model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
 ) -> None:
-    model.behaviour = answers_in_order(None, stalls(), fails(400))
+    model.behaviour = replies_in_order(None, stalls(), fails(400))
     with workflow_step_finished.captured() as steps:
         async with running_studio(new_settings()) as studio:
-            run = await studio.ended(await studio.submit("campaign"))
+            run = await studio.wait_for_end(await studio.submit("campaign"))
     assert sorted((event.step, event.status) for event in steps) == sorted((s.name, s.status) for s in run.steps)
     assert {event.run_id for event in steps} == {run.id}
     assert [event.duration for event in sorted(steps, key=lambda event: event.step)] == pytest.approx(

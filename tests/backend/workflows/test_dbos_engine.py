@@ -20,7 +20,7 @@ from tests.support.openai_server import OpenAIServer
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[sa.Engine]:
-    made = dbos_engine.make(settings.dbos_database_url)
+    made = dbos_engine.create(settings.dbos_database_url)
     yield made
     made.dispose()
 
@@ -61,7 +61,7 @@ def test_it_is_as_the_one_that_dbos_makes_itself(engine: sa.Engine, settings: Se
 @pytest.mark.slow
 def test_a_time_limit_in_the_address_stays(new_postgres: Callable[[], str]) -> None:
     address = sa.make_url(new_postgres()).update_query_dict({"options": "-c idle_in_transaction_session_timeout=7000"})
-    engine = dbos_engine.make(address.render_as_string(hide_password=False))
+    engine = dbos_engine.create(address.render_as_string(hide_password=False))
     assert set_up_of(engine)["SHOW idle_in_transaction_session_timeout"] == "7s"
     engine.dispose()
 
@@ -70,7 +70,7 @@ def test_what_comes_back_after_its_end_is_closed(engine: sa.Engine) -> None:
     """DBOS's last threads may be a little later than DBOS: nothing of theirs is left to the garbage collector."""
     held = engine.connect()
     before = engine.pool
-    dbos_engine.close(engine)
+    dbos_engine.dispose(engine)
     record = held.connection._connection_record
     held.close()
     assert record.dbapi_connection is None
@@ -97,7 +97,7 @@ async def test_its_pool_is_told_by_name_and_its_statements_are_not(
     ):
         async with running_studio(new_settings()) as studio:
             instrument(studio.service.dbos_engine, "dbos", statements=False)
-            run = await studio.ended(await studio.submit())
+            run = await studio.wait_for_end(await studio.submit())
             assert run.status == "completed", run.error
     assert {(event.pool, event.idle) for event in released} == {("dbos", None)}
     assert {event.pool for event in closed} == {"dbos"}

@@ -11,7 +11,7 @@ import pytest
 from app.database import Base
 from events import agent_run, connection_released
 from events.bridges.sqlalchemy import instrument
-from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_answer, running_studio
+from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_reply, running_studio
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply
 
 THINKING = 0.4  # seconds that a model call takes here
@@ -19,7 +19,7 @@ THINKING = 0.4  # seconds that a model call takes here
 
 def thinks(request: ChatRequest) -> Reply:
     """Take the time of a model."""
-    return replace(matching_answer(request), delay=THINKING)
+    return replace(matching_reply(request), delay=THINKING)
 
 
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])
@@ -30,7 +30,7 @@ async def test_no_connection_is_held_across_a_model_call(
     model.behaviour = thinks
     async with running_studio(new_settings()) as studio:
         with instrument(studio.database.engine, metadata=Base.metadata), connection_released.captured() as released:
-            run = await studio.ended(await studio.submit(workflow_type))
+            run = await studio.wait_for_end(await studio.submit(workflow_type))
             assert run.status == "completed", run.error
     holds = [event for event in released if event.scope in ("agent", "workflow")]
     assert {event.scope for event in holds} == {"agent", "workflow"}

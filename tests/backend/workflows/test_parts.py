@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from app.workflows import executor_locks
-from app.workflows.definitions import WORKFLOWS, Workflow
+from app.workflows.definitions import WORKFLOWS, WorkflowDefinition
 from app.workflows.shield import run_shielded
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=lambda workflow: workflow.name)
-def test_every_step_of_a_workflow_has_a_name_of_its_own(workflow: Workflow) -> None:
+def test_every_step_of_a_workflow_has_a_name_of_its_own(workflow: WorkflowDefinition) -> None:
     """A step's row is found by the run and the step's name."""
     names = [step.name for step in workflow.steps()]
     assert len(names) == len(set(names))
@@ -35,17 +35,17 @@ def test_the_workflows_have_the_steps_that_were_promised() -> None:
 
 
 def test_living_processes_never_share_a_slot(tmp_path: Path) -> None:
-    first, second = executor_locks.take(tmp_path), executor_locks.take(tmp_path)
-    assert first.executor_id == f"{executor_locks.host()}-0"
-    assert second.executor_id == f"{executor_locks.host()}-1"
+    first, second = executor_locks.acquire(tmp_path), executor_locks.acquire(tmp_path)
+    assert first.executor_id == f"{executor_locks.host_name()}-0"
+    assert second.executor_id == f"{executor_locks.host_name()}-1"
     first.release()
     second.release()
 
 
 def test_a_slot_has_the_same_name_after_a_restart(tmp_path: Path) -> None:
-    before = executor_locks.take(tmp_path)
+    before = executor_locks.acquire(tmp_path)
     before.release()
-    after = executor_locks.take(tmp_path)
+    after = executor_locks.acquire(tmp_path)
     assert after.executor_id == before.executor_id
     after.release()
 
@@ -53,15 +53,15 @@ def test_a_slot_has_the_same_name_after_a_restart(tmp_path: Path) -> None:
 def test_a_slot_is_free_when_its_process_was_killed(tmp_path: Path) -> None:
     """The kernel drops the lock: nothing has to be cleaned up."""
     program = (
-        "import sys, pathlib; from app.workflows import executor_locks; executor_locks.take(pathlib.Path(sys.argv[1]));"
+        "import sys, pathlib; from app.workflows import executor_locks; "
+        "executor_locks.acquire(pathlib.Path(sys.argv[1])); print('acquired', flush=True); sys.stdin.read()"
     )
-    program += "print('taken', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
-        assert other.stdout.readline() == "taken\n"
-        name = f"{executor_locks.host()}-0"
+        assert other.stdout.readline() == "acquired\n"
+        name = f"{executor_locks.host_name()}-0"
         with executor_locks.lock_if_dead(tmp_path, name) as gone:
             assert not gone
         os.kill(other.pid, signal.SIGKILL)

@@ -21,10 +21,10 @@ from tests.support.in_process_studio import (
     BRIEF,
     NewSettings,
     RecordedEvents,
-    answers_in_order,
-    matching_answer,
+    matching_reply,
+    replies_in_order,
     running_studio,
-    spent,
+    usage_of,
 )
 from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.wait import until
@@ -32,12 +32,12 @@ from tests.support.wait import until
 
 async def interrupted(model: OpenAIServer, settings: Settings, workflow_type: str = "product_content") -> str:
     """Leave a run after its first step, while the second one's model call is under way."""
-    model.behaviour = answers_in_order(None, stalls(), stalls())
+    model.behaviour = replies_in_order(None, stalls(), stalls())
     asked = model.tally.requests
     async with running_studio(settings) as studio:
         run_id = await studio.submit(workflow_type)
         await until(lambda: model.tally.requests >= asked + 2)
-    model.behaviour = matching_answer
+    model.behaviour = matching_reply
     return run_id
 
 
@@ -48,12 +48,12 @@ async def test_a_run_goes_on_where_the_last_studio_left_it(
     assert recorded.finished == []
     assert model.tally.disconnects == 1
     async with running_studio(new_settings()) as studio:
-        run = await studio.ended(run_id)
+        run = await studio.wait_for_end(run_id)
     assert run.status == "completed", run.error
     assert [event.run_id for event in recorded.resumed] == [run_id]
     assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer: what was done is not done again
     [finished] = recorded.finished
-    assert spent(finished) == run.usage
+    assert usage_of(finished) == run.usage
     assert run.usage.prompt_tokens == model.tally.prompt_tokens
 
 
@@ -62,7 +62,7 @@ async def test_a_parallel_stage_is_taken_up_again(
 ) -> None:
     run_id = await interrupted(model, new_settings(), "campaign")
     async with running_studio(new_settings()) as studio:
-        run = await studio.ended(run_id)
+        run = await studio.wait_for_end(run_id)
     assert run.status == "completed", run.error
     assert [step.name for step in run.steps] == ["strategist", "copywriter", "copywriter_2", "reviewer"]
 
@@ -76,10 +76,10 @@ async def test_a_run_that_is_waiting_waits_for_the_next_start(
         await until(lambda: model.tally.requests == 1)
         waiting = await studio.submit()
     assert [event.run_id for event in recorded.started] == [busy]
-    model.behaviour = matching_answer
+    model.behaviour = matching_reply
     async with running_studio(new_settings()) as studio:
         for run_id in (busy, waiting):
-            assert (await studio.ended(run_id)).status == "completed"
+            assert (await studio.wait_for_end(run_id)).status == "completed"
     assert [event.run_id for event in recorded.resumed] == [busy]
 
 
@@ -102,7 +102,7 @@ async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
         )
     await database.close()
     async with running_studio(settings) as studio:
-        assert (await studio.ended("left-over")).status == "completed"
+        assert (await studio.wait_for_end("left-over")).status == "completed"
 
 
 async def test_a_run_goes_on_although_the_engine_lost_its_memory(
@@ -112,7 +112,7 @@ async def test_a_run_goes_on_although_the_engine_lost_its_memory(
     run_id = await interrupted(model, new_settings())
     (tmp_path / "studio.workflows.db").unlink()
     async with running_studio(new_settings()) as studio:
-        run = await studio.ended(run_id)
+        run = await studio.wait_for_end(run_id)
     assert run.status == "completed", run.error
     assert model.tally.requests == 4
 
@@ -121,11 +121,11 @@ async def test_a_run_of_a_process_that_is_gone_is_taken_over(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
     """Two studios lived here; only one is started again."""
-    first = executor_locks.take(tmp_path / "executors")
+    first = executor_locks.acquire(tmp_path / "executors")
     run_id = await interrupted(model, new_settings())
     first.release()
     async with running_studio(new_settings()) as studio:
-        assert (await studio.ended(run_id)).status == "completed"
+        assert (await studio.wait_for_end(run_id)).status == "completed"
 
 
 async def test_a_run_that_waits_to_be_resumed_can_be_cancelled(
@@ -149,15 +149,15 @@ async def test_a_run_of_a_process_that_lives_is_left_alone(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
     run_id = await interrupted(model, new_settings())
-    alive = executor_locks.take(tmp_path / "executors")
+    alive = executor_locks.acquire(tmp_path / "executors")
     async with running_studio(new_settings()) as studio:
-        other = await studio.ended(await studio.submit())
+        other = await studio.wait_for_end(await studio.submit())
         assert other.status == "completed"
         assert (await studio.run(run_id)).status == "running"
     alive.release()
     assert recorded.resumed == []
     async with running_studio(new_settings()) as studio:
-        await studio.ended(run_id)
+        await studio.wait_for_end(run_id)
 
 
 async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
@@ -177,7 +177,7 @@ async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
         assert (await studio.run(run_id)).status == "running"
     monkeypatch.setattr(recovery, "_GRACE", timedelta(days=-1))
     async with running_studio(new_settings()) as studio:
-        run = await studio.ended(run_id)
+        run = await studio.wait_for_end(run_id)
     assert run.status == "abandoned"
     [finished] = recorded.finished
     assert (finished.status, finished.error) == ("abandoned", "ProcessGone")
@@ -209,7 +209,7 @@ async def test_runs_balance_however_often_the_studio_restarts(
 ) -> None:
     """Whatever moment a stop interrupts, nothing is lost, done twice, or recorded twice."""
     dice = random.Random(4)
-    model.behaviour = lambda request: replace(matching_answer(request), delay=0.05)
+    model.behaviour = lambda request: replace(matching_reply(request), delay=0.05)
     kinds = ("campaign", "product_content", "content_review")
     run_ids: list[str] = []
     for _ in range(8):
@@ -218,10 +218,10 @@ async def test_runs_balance_however_often_the_studio_restarts(
             await asyncio.sleep(dice.uniform(0, 1))  # the moment of the stop, not a wait for something
     async with running_studio(new_settings(concurrency=3)) as studio:
         for run_id in run_ids:
-            run = await studio.ended(run_id, within=40)
+            run = await studio.wait_for_end(run_id, within=40)
             assert (run.status, {step.status for step in run.steps}) == ("completed", {"success"})
             [finished] = [event for event in recorded.finished if event.run_id == run_id]
-            assert spent(finished) == run.usage
+            assert usage_of(finished) == run.usage
 
 
 @pytest.mark.slow
@@ -232,7 +232,7 @@ async def test_a_run_goes_on_where_postgresql_has_it(
     settings = new_settings(database_url=new_postgres())
     run_id = await interrupted(model, settings)
     async with running_studio(settings) as studio:
-        run = await studio.ended(run_id)
+        run = await studio.wait_for_end(run_id)
         assert (run.status, [event.run_id for event in recorded.resumed]) == ("completed", [run_id])
         async with studio.database.session() as session:
             schemas = "SELECT table_schema FROM information_schema.tables WHERE table_name = '%s'"

@@ -14,10 +14,10 @@ from tests.support.in_process_studio import (
     BRIEF,
     NewSettings,
     RecordedEvents,
-    answers_in_order,
-    matching_answer,
+    matching_reply,
+    replies_in_order,
     running_studio,
-    spent,
+    usage_of,
 )
 from tests.support.openai_server import OpenAIServer, fails, sends, stalls
 from tests.support.wait import until
@@ -29,7 +29,7 @@ async def test_a_run_is_told_as_its_rows_and_the_model_server_have_it(
 ) -> None:
     """Tokens from three books: the steps' rows, the event, the server that was asked."""
     async with running_studio(new_settings()) as studio:
-        run = await studio.ended(await studio.submit(workflow_type))
+        run = await studio.wait_for_end(await studio.submit(workflow_type))
         assert run.status == "completed", run.error
         assert run.output is not None
         assert run.output["text"]
@@ -39,8 +39,10 @@ async def test_a_run_is_told_as_its_rows_and_the_model_server_have_it(
     [started], [finished] = recorded.started, recorded.finished
     assert (started.workflow_type, finished.workflow_type) == (workflow_type, workflow_type)
     assert (finished.run_id, finished.status, finished.error) == (run.id, "completed", "")
-    assert spent(finished) == run.usage
-    assert run.usage[:3] == (model.tally.requests, model.tally.prompt_tokens, model.tally.completion_tokens)
+    assert usage_of(finished) == run.usage
+    tally = model.tally
+    assert run.usage.llm_calls == tally.requests
+    assert (run.usage.prompt_tokens, run.usage.completion_tokens) == (tally.prompt_tokens, tally.completion_tokens)
     assert started.queue_wait is not None
     assert finished.duration > 0
     assert {call.run_id for call in recorded.calls} == {run.id}
@@ -54,17 +56,17 @@ async def test_a_model_that_fails_ends_the_run_with_the_reason(
     answer: object, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """And the next run is none the worse for it."""
-    model.behaviour = answers_in_order(None, answer, answer, answer)  # type: ignore[arg-type]  # answers, as parametrized
+    model.behaviour = replies_in_order(None, answer, answer, answer)  # type: ignore[arg-type]  # answers, as parametrized
     async with running_studio(new_settings()) as studio:
-        run = await studio.ended(await studio.submit())
+        run = await studio.wait_for_end(await studio.submit())
         assert run.status == "failed"
         assert run.error is not None
         assert run.error.startswith("reviewer: ")
         assert "\n" not in run.error
         assert [(step.name, step.status) for step in run.steps] == [("copywriter", "success"), ("reviewer", "error")]
         assert run.output is None
-        model.behaviour = matching_answer
-        assert (await studio.ended(await studio.submit())).status == "completed"
+        model.behaviour = matching_reply
+        assert (await studio.wait_for_end(await studio.submit())).status == "completed"
 
     assert [event.status for event in recorded.finished] == ["failed", "completed"]
     assert recorded.finished[0].error == "AgentFailed"
@@ -75,7 +77,7 @@ async def test_a_model_that_cannot_be_reached_ends_the_run_with_the_reason(
     recorded: RecordedEvents, new_settings: NewSettings, free_port: Callable[[], int]
 ) -> None:
     async with running_studio(new_settings(llm_base_url=f"http://127.0.0.1:{free_port()}/v1")) as studio:
-        run = await studio.ended(await studio.submit())
+        run = await studio.wait_for_end(await studio.submit())
     assert run.status == "failed"
     assert [(step.name, step.status) for step in run.steps] == [("copywriter", "error")]
     assert run.error
@@ -84,9 +86,9 @@ async def test_a_model_that_cannot_be_reached_ends_the_run_with_the_reason(
 async def test_a_model_call_past_its_limit_is_a_timeout_of_the_step(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = answers_in_order(stalls(), stalls(), stalls())
+    model.behaviour = replies_in_order(stalls(), stalls(), stalls())
     async with running_studio(new_settings(llm_timeout=0.3)) as studio:
-        run = await studio.ended(await studio.submit())
+        run = await studio.wait_for_end(await studio.submit())
     assert run.status == "failed"
     assert [(step.name, step.status) for step in run.steps] == [("copywriter", "timeout")]
 
@@ -95,9 +97,9 @@ async def test_when_one_of_two_parallel_steps_fails_the_other_is_stopped_and_sto
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     """No model call goes on behind the back of a run that has ended."""
-    model.behaviour = answers_in_order(None, stalls(), fails(500))
+    model.behaviour = replies_in_order(None, stalls(), fails(500))
     async with running_studio(new_settings()) as studio:
-        run = await studio.ended(await studio.submit("campaign"))
+        run = await studio.wait_for_end(await studio.submit("campaign"))
         assert run.status == "failed"
         assert run.steps[0].status == "success"
         assert sorted(step.status for step in run.steps[1:]) == ["cancelled", "error"]
@@ -108,7 +110,7 @@ async def test_when_one_of_two_parallel_steps_fails_the_other_is_stopped_and_sto
 async def test_cancelling_a_run_stops_its_model_call_and_keeps_its_tokens(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = answers_in_order(None, stalls())
+    model.behaviour = replies_in_order(None, stalls())
     async with running_studio(new_settings()) as studio:
         run_id = await studio.submit()
         await until(lambda: model.tally.requests == 2)
@@ -121,8 +123,9 @@ async def test_cancelling_a_run_stops_its_model_call_and_keeps_its_tokens(
         await until(lambda: model.tally.disconnects == 1)
         with pytest.raises(RunAlreadyEnded, match="is cancelled"):
             await studio.service.cancel(run_id)
-        model.behaviour = matching_answer
-        assert (await studio.ended(await studio.submit())).status == "completed"  # its place in the queue is free
+        model.behaviour = matching_reply
+        # The place of the cancelled run in the queue is free.
+        assert (await studio.wait_for_end(await studio.submit())).status == "completed"
     [cancelled, _] = recorded.finished
     assert cancelled.status == "cancelled"
     assert cancelled.prompt_tokens == run.usage.prompt_tokens == 11
@@ -132,7 +135,7 @@ async def test_cancelling_a_run_stops_its_model_call_and_keeps_its_tokens(
 async def test_cancelling_a_parallel_stage_stops_both_calls(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = answers_in_order(None, stalls(), stalls())
+    model.behaviour = replies_in_order(None, stalls(), stalls())
     async with running_studio(new_settings()) as studio:
         run_id = await studio.submit("campaign")
         await until(lambda: model.tally.requests == 3)
@@ -173,9 +176,9 @@ async def test_a_run_cancelled_twice_at_once_is_told_once(
 async def test_a_run_past_its_time_limit_fails_and_its_model_call_stops(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    model.behaviour = answers_in_order(None, stalls())
+    model.behaviour = replies_in_order(None, stalls())
     async with running_studio(new_settings(run_time_limit=1.0)) as studio:
-        run = await studio.ended(await studio.submit())
+        run = await studio.wait_for_end(await studio.submit())
         await until(lambda: model.tally.disconnects == 1)
     assert run.status == "failed"
     assert run.error is not None
@@ -209,7 +212,7 @@ async def test_a_key_that_comes_again_gives_the_run_that_it_began(
         [run_id] = {run.id for run in answers}
         with pytest.raises(IdempotencyConflict, match="key-1"):
             await studio.service.submit("brand_identity", "Acme Audio", {**BRIEF, "product": "amplifier"}, "key-1")
-        await studio.ended(run_id)
+        await studio.wait_for_end(run_id)
         again = await studio.service.submit("brand_identity", "Acme Audio", BRIEF, "key-1")
         assert (again.id, again.status) == (run_id, "completed")
     assert len(recorded.finished) == 1
@@ -236,10 +239,10 @@ async def test_runs_cancelled_at_any_moment_balance(
             await asyncio.sleep(patience)  # the moment of the cancellation, not a wait for something
             with suppress(RunAlreadyEnded):
                 await studio.service.cancel(run_id)
-            run = await studio.ended(run_id)
+            run = await studio.wait_for_end(run_id)
             [finished] = [event for event in recorded.finished if event.run_id == run_id]
             assert finished.status == run.status
-            assert spent(finished) == run.usage
+            assert usage_of(finished) == run.usage
 
         kinds = ("campaign", "product_content", "brand_identity")
         await asyncio.gather(*(one(kinds[i % 3], dice.uniform(0, 4)) for i in range(40)))

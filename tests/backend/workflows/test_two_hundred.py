@@ -17,12 +17,14 @@ from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS
 from app.database import Database
-from app.llm.factory import LLM, build_provider_model, probe_http, with_limits_and_retries
+from app.llm.factory import LLM, with_limits_and_retries
+from app.llm.probe import probe_http
+from app.llm.providers import build_provider_model
 from app.workflows.definitions import WORKFLOWS
 from app.workflows.service import WorkflowService
 from events.bridges.pydantic_ai import instrument
 from metrics import CATALOGUE, subscribe
-from tests.support.in_process_studio import InProcessStudio, NewSettings, RecordedEvents, matching_answer
+from tests.support.in_process_studio import InProcessStudio, NewSettings, RecordedEvents, matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Tally, fails, says, stalls
 from tests.support.samples import samples, summed
 
@@ -86,7 +88,7 @@ def answer_to(kind: str, request: ChatRequest) -> Reply:
         case "streamed-leaving":
             return replace(says(), usage=None, break_after=3)
         case _:
-            return matching_answer(request)
+            return matching_reply(request)
 
 
 class Streaming(WrapperModel):
@@ -140,7 +142,7 @@ async def test_every_count_is_the_servers_own(
         run_ids = await asyncio.gather(
             *(studio.submit(TYPES[place % 2], brand=f"{kind} {place}") for place, kind in enumerate(kinds))
         )
-        runs = [await studio.ended(run_id, within=120) for run_id in run_ids]
+        runs = [await studio.wait_for_end(run_id, within=120) for run_id in run_ids]
 
     def counts(name: str, *by: str) -> dict[tuple[str, ...], float]:
         return summed((sample for family in registry.collect() for sample in family.samples), name, *by)

@@ -12,5 +12,5 @@ async def test_contexts_are_measured_by_the_window_of_the_settings(
     """A server of one's own does not say how much it takes."""
     with context_built.captured() as contexts:
         async with running_studio(new_settings(llm_window=2000)) as studio:
-            assert (await studio.ended(await studio.submit())).status == "completed"
+            assert (await studio.wait_for_end(await studio.submit())).status == "completed"
     assert [(context.window, context.utilization) for context in contexts] == [(2000, 11 / 2000)] * 3

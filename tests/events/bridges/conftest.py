@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests of bridges."""
+"""A real PostgreSQL, and one scenario on every driver."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.support.postgresql import postgresql_server
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[sa.URL]:
-    """Return the address of a server's empty database, through psycopg."""
+    """Give the address of a server's empty database, through psycopg."""
     with postgresql_server() as address:
         yield address

@@ -21,7 +21,7 @@ import pytest
 from metrics.__main__ import main
 from metrics.diagnostics.doctor import SCRAPES
 from tests.support.server_process import environment_with_shifted_clock, running_server
-from tests.support.studio import until
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[3]
 APP = "tests.support.small_application:app"
@@ -85,7 +85,7 @@ def test_a_faulty_deployment_is_warned_of_at_the_start_and_found_by_the_doctor(
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT), path])}
     with running_server(url, command, ROOT, environment, log):
         if "SMALL_DIR" in variables:
-            until(lambda: re.search(r"^sparklio_workers 3\.0$", httpx.get(url).text, re.MULTILINE))
+            wait_until(lambda: re.search(r"^sparklio_workers 3\.0$", httpx.get(url).text, re.MULTILINE))
         code = main(["doctor", url])
     *findings, last = capsys.readouterr().out.splitlines()
     warnings = re.findall(r"the numbers will be wrong \((\w+)\): .+\.$", log.read_text(), re.MULTILINE)

@@ -1,1 +1,1 @@
-"""One router a resource."""
+"""The routes, one module a resource."""

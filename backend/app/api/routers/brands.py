@@ -1,4 +1,4 @@
-"""Brands: stored, listed, looked at, changed, forgotten."""
+"""The routes of brands."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Brand
-from app.database.repositories import brands as rows
+from app.database.repositories import brands
 
 from ..dependencies import DatabaseDep, Limit, Offset
-from ..exception_handlers import BrandNotFound, problems
-from ..schemas.requests import BrandCreate, BrandUpdate
-from ..schemas.responses import BrandOut, Page
+from ..exception_handlers import BrandNotFound, error_responses
+from ..schemas.brands import BrandCreate, BrandOut, BrandUpdate
+from ..schemas.pagination import Page
 
 router = APIRouter(prefix="/brands", tags=["brands"])
 
-BrandId = Annotated[int, Path(ge=1, le=2**31 - 1)]  # what an integer column holds
-UNKNOWN = "No such brand."
-TAKEN = "Another brand has that name."
+BrandId = Annotated[int, Path(ge=1, le=2**31 - 1)]  # the range of an integer column
+NOT_FOUND = "No such brand."
+NAME_TAKEN = "Another brand has that name."
 
 
 @router.post(
@@ -31,54 +31,55 @@ TAKEN = "Another brand has that name."
             "description": "The brand is stored.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The address of the brand"}},
         },
-        **problems(c409=TAKEN),
+        **error_responses({409: NAME_TAKEN}),
     },
 )
-async def create_brand(given: BrandCreate, database: DatabaseDep, request: Request, response: Response) -> BrandOut:
+async def create_brand(body: BrandCreate, database: DatabaseDep, request: Request, response: Response) -> BrandOut:
     """Store a brand; starting a run for a brand that is not stored does so too."""
     async with database.session() as session, session.begin():
-        brand = await rows.create(session, **given.model_dump())
+        brand = await brands.create(session, **body.model_dump())
     response.headers["Location"] = request.url_for("get_brand", brand_id=str(brand.id)).path
-    return BrandOut.of(brand)
+    return BrandOut.model_validate(brand)
 
 
-@router.get("", summary="List the brands", responses=problems())
+@router.get("", summary="List the brands", responses=error_responses())
 async def list_brands(database: DatabaseDep, limit: Limit = 20, offset: Offset = 0) -> Page[BrandOut]:
     """Give one page of the brands, by name."""
     async with database.session() as session:
-        found, total = await rows.page(session, limit=limit, offset=offset)
-    return Page(items=[BrandOut.of(brand) for brand in found], total=total, limit=limit, offset=offset)
+        rows, total = await brands.list_page(session, limit=limit, offset=offset)
+    return Page(items=[BrandOut.model_validate(brand) for brand in rows], total=total, limit=limit, offset=offset)
 
 
-@router.get("/{brand_id}", summary="See a brand", responses=problems(c404=UNKNOWN))
+@router.get("/{brand_id}", summary="See a brand", responses=error_responses({404: NOT_FOUND}))
 async def get_brand(brand_id: BrandId, database: DatabaseDep) -> BrandOut:
     """Tell what is stored of a brand."""
     async with database.session() as session:
-        return BrandOut.of(await _known(session, brand_id))
+        return BrandOut.model_validate(await _get_or_raise(session, brand_id))
 
 
-@router.patch("/{brand_id}", summary="Change a brand", responses=problems(c404=UNKNOWN, c409=TAKEN))
-async def update_brand(brand_id: BrandId, changes: BrandUpdate, database: DatabaseDep) -> BrandOut:
+@router.patch("/{brand_id}", summary="Change a brand", responses=error_responses({404: NOT_FOUND, 409: NAME_TAKEN}))
+async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseDep) -> BrandOut:
     """Change some fields of a brand; what is left out stays."""
     async with database.session() as session, session.begin():
-        brand = await rows.update(session, await _known(session, brand_id), **changes.model_dump(exclude_none=True))
-    return BrandOut.of(brand)
+        brand = await _get_or_raise(session, brand_id)
+        brand = await brands.update(session, brand, **body.model_dump(exclude_none=True))
+    return BrandOut.model_validate(brand)
 
 
 @router.delete(
     "/{brand_id}",
     status_code=204,
     summary="Forget a brand",
-    responses=problems(c404=UNKNOWN, c409="The brand has runs, so it stays."),
+    responses=error_responses({404: NOT_FOUND, 409: "The brand has runs, so it stays."}),
 )
 async def delete_brand(brand_id: BrandId, database: DatabaseDep) -> None:
     """Forget a brand that has no runs."""
     async with database.session() as session, session.begin():
-        await rows.delete(session, await _known(session, brand_id))
+        await brands.delete(session, await _get_or_raise(session, brand_id))
 
 
-async def _known(session: AsyncSession, brand_id: int) -> Brand:
-    brand = await rows.get(session, brand_id)
+async def _get_or_raise(session: AsyncSession, brand_id: int) -> Brand:
+    brand = await brands.get(session, brand_id)
     if brand is None:
         raise BrandNotFound(brand_id)
     return brand

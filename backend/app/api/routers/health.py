@@ -1,45 +1,21 @@
-"""Whether the studio works: for load balancers, supervisors and people."""
+"""The routes of health checks, for load balancers, supervisors and people."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
 
 from app.database import DatabaseUnavailable
 from app.llm.factory import ModelUnavailable
 
 from ..dependencies import DatabaseDep, LLMDep
+from ..schemas.health import ComponentHealth, Health, HealthStatus, Live
 
-CHECK_SECONDS = 2.0
+CHECK_TIMEOUT = 2.0  # seconds
 
 router = APIRouter(tags=["operation"], generate_unique_id_function=lambda route: route.name)
-
-State = Literal["ok", "unavailable"]
-
-
-class Live(BaseModel):
-    """The process answers."""
-
-    status: Literal["ok"] = "ok"
-
-
-class ComponentHealth(BaseModel):
-    """Whether one part works."""
-
-    status: State
-    reason: str | None = Field(default=None, description="Why it does not work, and what to do")
-
-
-class Health(BaseModel):
-    """Whether the studio can do its work."""
-
-    status: State = Field(description="ok when every part is")
-    database: ComponentHealth
-    model: ComponentHealth
 
 
 @router.get(
@@ -49,12 +25,12 @@ class Health(BaseModel):
 )
 async def health(database: DatabaseDep, llm: LLMDep, response: Response) -> Health:
     """Ask the database and the model, both at once, two seconds at most."""
-    told = await asyncio.gather(_check(database.ping), _check(llm.check))
-    status: State = "ok" if all(part.status == "ok" for part in told) else "unavailable"
+    components = await asyncio.gather(_run_check(database.ping), _run_check(llm.check))
+    status: HealthStatus = "ok" if all(component.status == "ok" for component in components) else "unavailable"
     if status != "ok":
         response.status_code = 503
     response.headers["Cache-Control"] = "no-store"
-    return Health(status=status, database=told[0], model=told[1])
+    return Health(status=status, database=components[0], model=components[1])
 
 
 @router.get("/health/live", summary="Does the process answer?")
@@ -63,14 +39,14 @@ async def live() -> Live:
     return Live()
 
 
-async def _check(check: Callable[[], Awaitable[None]]) -> ComponentHealth:
+async def _run_check(check: Callable[[], Awaitable[None]]) -> ComponentHealth:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             await check()
     except (DatabaseUnavailable, ModelUnavailable) as error:
         return ComponentHealth(status="unavailable", reason=str(error))
     except TimeoutError:
-        return ComponentHealth(status="unavailable", reason=f"No answer within {CHECK_SECONDS:g} seconds.")
-    except Exception as error:  # an honest no, whatever breaks; its text may hold secrets
+        return ComponentHealth(status="unavailable", reason=f"No answer within {CHECK_TIMEOUT:g} seconds.")
+    except Exception as error:  # whatever fails, the component is unavailable; the message may hold secrets
         return ComponentHealth(status="unavailable", reason=f"The check itself failed ({type(error).__name__}).")
     return ComponentHealth(status="ok")

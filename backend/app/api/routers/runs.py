@@ -1,4 +1,4 @@
-"""Runs: listed, looked at, cancelled."""
+"""The routes of runs: list, get, cancel."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.database import RunStatus
-from app.database.repositories import runs as rows
+from app.database.repositories import runs
 from app.workflows.service import RunNotFound
 
 from ..dependencies import DatabaseDep, Limit, Offset, WorkflowServiceDep
-from ..exception_handlers import problems
-from ..schemas.responses import Page, RunDetail, RunSummary
+from ..exception_handlers import error_responses
+from ..schemas.pagination import Page
+from ..schemas.runs import RunDetail, RunSummary
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
-UNKNOWN = "No such run."
+NOT_FOUND = "No such run."
 
 
-@router.get("", summary="List the runs", responses=problems())
+@router.get("", summary="List the runs", responses=error_responses())
 async def list_runs(
     database: DatabaseDep,
     limit: Limit = 20,
@@ -29,25 +30,27 @@ async def list_runs(
 ) -> Page[RunSummary]:
     """Give one page of the runs, the latest first."""
     async with database.session() as session:
-        found, total = await rows.page(session, limit=limit, offset=offset, status=status, workflow_type=workflow_type)
-    return Page(items=[RunSummary.of(run) for run in found], total=total, limit=limit, offset=offset)
+        rows, total = await runs.list_page(
+            session, limit=limit, offset=offset, status=status, workflow_type=workflow_type
+        )
+    return Page(items=[RunSummary.model_validate(run) for run in rows], total=total, limit=limit, offset=offset)
 
 
-@router.get("/{run_id}", summary="See a run", responses=problems(c404=UNKNOWN))
+@router.get("/{run_id}", summary="See a run", responses=error_responses({404: NOT_FOUND}))
 async def get_run(run_id: str, database: DatabaseDep) -> RunDetail:
     """Tell how a run fares: its state, the steps that ended with what they wrote, and what it spent."""
     async with database.session() as session:
-        run = await rows.get(session, run_id)
+        run = await runs.get(session, run_id)
     if run is None:
         raise RunNotFound(run_id)
-    return RunDetail.of(run)
+    return RunDetail.model_validate(run)
 
 
 @router.post(
     "/{run_id}/cancel",
     summary="Cancel a run",
-    responses=problems(c404=UNKNOWN, c409="The run has ended, so there is nothing to cancel."),
+    responses=error_responses({404: NOT_FOUND, 409: "The run has ended, so there is nothing to cancel."}),
 )
-async def cancel_run(run_id: str, studio: WorkflowServiceDep) -> RunDetail:
+async def cancel_run(run_id: str, workflows: WorkflowServiceDep) -> RunDetail:
     """Stop a run that is queued or under way; a model call under way is stopped too."""
-    return RunDetail.of(await studio.cancel(run_id))
+    return RunDetail.model_validate(await workflows.cancel(run_id))

@@ -1,4 +1,4 @@
-"""What can be started, and starting it."""
+"""The routes of workflows: list them, and start a run of one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from app.workflows.definitions import WORKFLOWS
 from app.workflows.service import WorkflowNotFound
 
 from ..dependencies import MAX_PAGE, Limit, Offset, WorkflowServiceDep
-from ..exception_handlers import problems
-from ..schemas.requests import RunCreate
-from ..schemas.responses import Page, RunCreated, ValidationProblem, WorkflowOut, WorkflowStepOut
+from ..exception_handlers import error_responses
+from ..schemas.errors import ValidationProblem
+from ..schemas.pagination import Page
+from ..schemas.workflows import RunCreate, RunCreated, WorkflowOut, WorkflowStepOut
 
 router = APIRouter(prefix="/workflows", tags=["workflows"])
 
@@ -29,8 +30,14 @@ IdempotencyKey = Annotated[
 ]
 
 
-async def known_workflow(workflow_type: Annotated[str, Path(examples=["product_content"])]) -> str:
-    """Refuse an unknown workflow before its brief is looked at: its name is the first thing to mend."""
+async def existing_workflow(workflow_type: Annotated[str, Path(examples=["product_content"])]) -> str:
+    """Return the name of a workflow that exists.
+
+    As a dependency it is resolved before the body is validated: a wrong name is the first thing to mend.
+
+    Raises:
+        WorkflowNotFound: There is none of that name.
+    """
     if workflow_type not in WORKFLOWS:
         raise WorkflowNotFound(workflow_type)
     return workflow_type
@@ -39,7 +46,7 @@ async def known_workflow(workflow_type: Annotated[str, Path(examples=["product_c
 @router.get("", summary="List the workflows")
 async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[WorkflowOut]:
     """Tell which workflows can be started, and the steps of each."""
-    offered = [
+    workflows = [
         WorkflowOut(
             name=workflow.name,
             description=workflow.description,
@@ -51,7 +58,7 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
         )
         for workflow in WORKFLOWS.values()
     ]
-    return Page(items=offered[offset : offset + limit], total=len(offered), limit=limit, offset=offset)
+    return Page(items=workflows[offset : offset + limit], total=len(workflows), limit=limit, offset=offset)
 
 
 @router.post(
@@ -63,29 +70,29 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
             "description": "The run is queued; Location is where to see how it fares.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The address of the run"}},
         },
-        **problems(c404="No such workflow; the message lists those there are."),
+        **error_responses({404: "No such workflow; the message lists those there are."}),
         422: {
             "model": ValidationProblem,
             "description": "The brief does not fit, or the Idempotency-Key belongs to another request.",
         },
     },
 )
-async def start_run(  # noqa: PLR0917 - FastAPI calls it by name
-    workflow_type: Annotated[str, Depends(known_workflow)],
-    asked: RunCreate,
-    studio: WorkflowServiceDep,
+async def start_run(  # noqa: PLR0917 - FastAPI passes keyword arguments
+    workflow_type: Annotated[str, Depends(existing_workflow)],
+    body: RunCreate,
+    workflows: WorkflowServiceDep,
     request: Request,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> RunCreated:
     """Queue a run of a workflow and answer at once; its agents work while you ask for its state."""
-    brief = asked.model_dump(exclude={"brand"})
-    run = await studio.submit(workflow_type, asked.brand, brief, _bare(idempotency_key))
-    # A path, not an address: the Host header is the caller's word.
+    brief = body.model_dump(exclude={"brand"})
+    run = await workflows.submit(workflow_type, body.brand, brief, _unquote(idempotency_key))
+    # A path, not a URL: the Host header is whatever the client sends.
     response.headers["Location"] = request.url_for("get_run", run_id=run.id).path
     return RunCreated(run_id=run.id, workflow_type=run.workflow_type, brand=run.brand.name, status=run.status)
 
 
-def _bare(key: str | None) -> str | None:
-    """Take the key with the quotes that the draft writes around it, or without, as most clients send it."""
+def _unquote(key: str | None) -> str | None:
+    """Return the key without the quotes that the draft standard writes around it; most clients send none."""
     return key[1:-1] if key is not None and len(key) > 2 and key[0] == key[-1] == '"' else key

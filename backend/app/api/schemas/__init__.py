@@ -1,1 +1,1 @@
-"""What the API takes and answers."""
+"""The bodies of requests and responses, one module a resource."""

@@ -1,1 +1,1 @@
-"""The schema's history, by alembic; it travels inside the package."""
+"""The Alembic migrations of the schema, shipped inside the package."""

@@ -1,4 +1,4 @@
-"""How alembic reaches the database: over the connection that it is handed, or one of its own from the command line."""
+"""Alembic's environment: it uses the connection in its configuration, or, on the command line, one of its own."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.settings import load_settings
 
 
 def _run(connection: Connection) -> None:
-    # Batches: SQLite changes a table by copying it.
+    # Batch mode: SQLite alters a table by copying it.
     context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
 
 
-async def _run_alone() -> None:
+async def _run_from_command_line() -> None:
     database = Database(load_settings())
     try:
         async with database.engine.begin() as connection:
@@ -28,8 +28,8 @@ async def _run_alone() -> None:
         await database.close()
 
 
-handed: Connection | None = context.config.attributes.get("connection")
-if handed is not None:
-    _run(handed)
+configured: Connection | None = context.config.attributes.get("connection")
+if configured is not None:
+    _run(configured)
 else:
-    asyncio.run(_run_alone())
+    asyncio.run(_run_from_command_line())

@@ -1,1 +1,1 @@
-"""What reads and writes rows, one module a resource."""
+"""The repositories: functions that read and write rows, one module a resource."""

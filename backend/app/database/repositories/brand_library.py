@@ -1,4 +1,4 @@
-"""What agents may look up: the facts of a brand, and what was written for it before."""
+"""The lookups of agents: the facts of a brand, and the texts that were written for it before."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from sqlalchemy import select
 
 from ..engine import Database
 from ..models import Brand, Run
-from .brands import by_name
+from .brands import get_by_name
 
-_EXCERPT = 300  # characters: the context of a small model is short
+_EXCERPT_LENGTH = 300  # characters: a small model's context window is short
 
 
 class BrandLibrary:
-    """Looks things up in the database, a short session each."""
+    """Lookups in the database, each in a short session of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def brand_facts(self, brand: str) -> str:
-        """Tell what is stored about a brand, a line each; empty when nothing is."""
+        """Return what is stored about a brand, one fact a line; empty when nothing is."""
         async with self._database.session() as session:
-            found = await by_name(session, brand)
-        if found is None:
+            row = await get_by_name(session, brand)
+        if row is None:
             return ""
-        facts = {"About": found.description, "Audience": found.audience, "Tone": found.tone}
+        facts = {"About": row.description, "Audience": row.audience, "Tone": row.tone}
         return "\n".join(f"{name}: {fact}" for name, fact in facts.items() if fact)
 
     async def earlier_copy(self, brand: str, limit: int = 2) -> list[str]:
-        """Give excerpts of what the latest completed runs wrote for a brand."""
+        """Return excerpts of the texts of a brand's latest completed runs."""
         latest = (
             select(Run.output)
             .join(Brand)
@@ -39,10 +39,10 @@ class BrandLibrary:
         )
         async with self._database.session() as session:
             outputs = (await session.scalars(latest)).all()
-        texts = (_text(output) for output in outputs)
-        return [text for text in texts if text]
+        excerpts = (_excerpt(output) for output in outputs)
+        return [excerpt for excerpt in excerpts if excerpt]
 
 
-def _text(output: dict[str, Any] | None) -> str:
-    whole = " ".join(str((output or {}).get("text", "")).split())
-    return whole if len(whole) <= _EXCERPT else whole[: _EXCERPT - 1].rstrip() + "…"
+def _excerpt(output: dict[str, Any] | None) -> str:
+    text = " ".join(str((output or {}).get("text", "")).split())
+    return text if len(text) <= _EXCERPT_LENGTH else text[: _EXCERPT_LENGTH - 1].rstrip() + "…"

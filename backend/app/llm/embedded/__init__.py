@@ -1,1 +1,4 @@
-"""The model that comes with the studio: a server process around llama.cpp, and how it is reached."""
+"""The model that comes with the studio: its process (`process`), the process's owner (`server`), the model (`model`).
+
+With several workers the launcher owns the process; they reach it by `remote`.
+"""

@@ -1,4 +1,4 @@
-"""The embedded model's server as a worker sees it: the launcher owns it, one for all workers of a host."""
+"""The server of the embedded model as a worker sees it: the launcher owns it, one for all workers of a host."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from http.client import HTTPConnection, HTTPException
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
-from ..unavailable import ModelUnavailable
+from ..errors import ModelUnavailable
 
-PATIENCE = 20.0  # seconds for the launcher to bring the model back
-_EVERY = 0.2
-_ANSWER_WITHIN = 1.0  # seconds
+RESTART_TIMEOUT = 20.0  # seconds for the launcher to restart the model
+_POLL_INTERVAL = 0.2  # seconds
+_RESPONSE_TIMEOUT = 1.0  # seconds
 
 
 @dataclass(frozen=True)
 class RemoteEmbeddedServer:
-    """A server of somebody else's: its address, which it keeps when it is started anew, and its key."""
+    """A server that another process owns: its address, which it keeps over a restart, and its key."""
 
     address: str
     key: str = field(repr=False)
 
     @property
     def base_url(self) -> str:
-        """Where its OpenAI-compatible API is."""
+        """The base URL of its OpenAI-compatible API."""
         return f"{self.address}/v1"
 
-    def answers(self) -> bool:
-        """Tell whether it serves: somebody listens there, and the model is loaded."""
-        where = urlsplit(self.address)
-        asking = HTTPConnection(str(where.hostname), where.port, timeout=_ANSWER_WITHIN)
+    def is_alive(self) -> bool:
+        """Return whether it serves, with its model loaded."""
+        url = urlsplit(self.address)
+        connection = HTTPConnection(str(url.hostname), url.port, timeout=_RESPONSE_TIMEOUT)
         try:
-            asking.request("GET", "/health")
-            return asking.getresponse().status == HTTPStatus.OK
+            connection.request("GET", "/health")
+            return connection.getresponse().status == HTTPStatus.OK
         except TimeoutError:
-            return True  # it is busy
+            return True  # it is busy with a request
         except (OSError, HTTPException):
             return False
         finally:
-            asking.close()
+            connection.close()
 
-    def revive(self) -> None:
-        """Wait until its owner has brought it back.
+    def ensure_alive(self) -> None:
+        """Wait until its owner has restarted it, if it has died.
 
         Raises:
-            ModelUnavailable: that takes too long.
+            ModelUnavailable: That takes too long.
         """
-        deadline = monotonic() + PATIENCE
-        while not self.answers():
+        deadline = monotonic() + RESTART_TIMEOUT
+        while not self.is_alive():
             if monotonic() > deadline:
                 raise ModelUnavailable("the embedded model does not answer: start the studio again")
-            sleep(_EVERY)
+            sleep(_POLL_INTERVAL)

@@ -1,4 +1,4 @@
-"""Brands, runs and steps."""
+"""Create the tables of brands, runs and steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step's model calls cost."""
+"""Store the cost of a step's model calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step's cost may be unknown; until calls were priced, it was."""
+"""Let a step's cost be unknown; it is for all steps from before calls were priced."""
 
 from __future__ import annotations
 

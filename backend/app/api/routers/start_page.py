@@ -1,4 +1,4 @@
-"""The start page: one file, served with a policy that lets it load nothing from elsewhere."""
+"""The route of the start page: one file, with a Content-Security-Policy that lets it load nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ router = APIRouter()
 
 @router.get("/", include_in_schema=False)
 async def start_page() -> HTMLResponse:
-    """Serve the page for people."""
-    text, policy = _page()
+    """Return the page."""
+    text, policy = _load_page()
     return HTMLResponse(text, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
 
 
 @cache
-def _page() -> tuple[str, str]:
+def _load_page() -> tuple[str, str]:
     text = files(__package__).joinpath("start_page.html").read_text("utf-8")
-    allowed = {"script": _digests(text, "script"), "style": _digests(text, "style")}
+    scripts, styles = _digests(text, "script"), _digests(text, "style")
     policy = (
-        f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; connect-src 'self'; "
+        f"default-src 'none'; script-src {scripts}; style-src {styles}; connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     return text, policy
 
 
 def _digests(text: str, element: str) -> str:
-    """Name the page's own scripts or styles by their digests; what is slipped in between does not run."""
+    """Return the CSP digests of the page's own scripts or styles; injected ones do not match and are ignored."""
     bodies = re.findall(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies]
     return " ".join(f"'sha256-{digest}'" for digest in digests)

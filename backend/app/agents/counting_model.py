@@ -1,0 +1,43 @@
+"""A model that counts and times the calls of one execution."""
+
+from __future__ import annotations
+
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from app.usage import LLMUsage
+
+from .context import PromptContext
+from .phase_timer import PhaseTimer
+
+
+class CountingModel(WrapperModel):
+    """A model that counts its calls in ``usage``, times them, and has the context's events emitted after the first.
+
+    pydantic-ai counts only the calls that were answered.
+    """
+
+    def __init__(self, wrapped: Model, usage: LLMUsage, timer: PhaseTimer, context: PromptContext) -> None:
+        super().__init__(wrapped)
+        self._usage = usage
+        self._timer = timer
+        self._context = context
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Count the call and make it."""
+        self._usage.llm_calls += 1
+        with self._timer.measure("llm"):
+            try:
+                response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+            except BaseException as error:
+                self._context.emit_once(None, error)
+                raise
+        self._context.emit_once(response.usage)
+        return response

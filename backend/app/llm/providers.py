@@ -1,0 +1,75 @@
+"""The models of providers, by pydantic-ai's names for them (``openai:gpt-4o-mini``)."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.models import Model, infer_model
+from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
+from pydantic_ai.providers.ollama import OllamaProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from .errors import ModelUnavailable
+
+SHARED_CLIENT_PROVIDERS = {"openai", "openai-chat", "openai-responses", "anthropic", "google"}
+"""Providers that are given our HTTP client, whose hooks read the rate limits in the headers of responses."""
+
+BASE_URL_PROVIDERS = {"openai", "openai-chat", "openai-responses", "ollama"}
+"""Providers whose protocols a server of one's own may speak."""
+
+NAME_FORMATS = "SPARKLIO_LLM takes embedded, or provider:model as in openai:gpt-4o-mini, ollama:qwen3:4b, anthropic:..."
+DEFAULT_OLLAMA_URL = "http://localhost:11434/v1"
+
+
+def build_provider_model(name: str, base_url: str | None, client: httpx2.AsyncClient) -> Model:
+    """Return the model of a pydantic-ai name, such as ``openai:gpt-4o-mini``.
+
+    Args:
+        name: Provider and model.
+        base_url: The URL of a server of one's own; None for the provider's.
+        client: The HTTP client of those providers that take one.
+
+    Raises:
+        ModelUnavailable: The name, a key or a package is wrong or missing.
+    """
+    provider_name, _, model_name = name.partition(":")
+    if base_url and provider_name not in BASE_URL_PROVIDERS:
+        raise ModelUnavailable(
+            f"SPARKLIO_LLM_BASE_URL goes with openai: and ollama: models, not with {name!r}: unset it, or"
+            " set SPARKLIO_LLM to openai:... if the server speaks OpenAI's protocol"
+        )
+    if base_url and provider_name == "openai":
+        # OpenAI's newer Responses protocol is served by OpenAI alone; other servers speak the chat protocol.
+        name = f"openai-chat:{model_name}"
+
+    def build_provider(kind: str) -> Provider[Any]:
+        if kind == "ollama":
+            url = base_url or os.environ.get("OLLAMA_BASE_URL") or DEFAULT_OLLAMA_URL
+            return OllamaProvider(base_url=with_api_path(url), http_client=client)
+        if base_url:
+            return OpenAIProvider(base_url=with_api_path(base_url), http_client=client)
+        if kind in SHARED_CLIENT_PROVIDERS:
+            provider: Provider[Any] = infer_provider_class(kind)(http_client=client)  # type: ignore[call-arg]  # they all take one
+            return provider
+        return infer_provider(kind)
+
+    try:
+        return infer_model(name, build_provider)
+    except (ImportError, UserError, ValueError) as error:
+        raise ModelUnavailable(f"SPARKLIO_LLM={name} cannot be used: {clean_message(error)} ({NAME_FORMATS})") from None
+
+
+def with_api_path(base_url: str) -> str:
+    """Return a URL with the path ``/v1`` where it has no path; OpenAI-compatible servers and Ollama use it."""
+    return base_url if urlsplit(base_url).path.strip("/") else f"{base_url.rstrip('/')}/v1"
+
+
+def clean_message(error: Exception) -> str:
+    """Return pydantic-ai's message in one line, without its advice for programmers: classes, and a model for tests."""
+    message = " ".join(str(error).split()).split(" To try Pydantic AI")[0]
+    return re.sub(r" or pass it via `[^`]*`", "", message).rstrip(".")

@@ -1,0 +1,47 @@
+"""The embedded model that all workers of a host share: one server, owned and watched by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from app.llm.embedded.server import EmbeddedServer
+from app.llm.errors import ModelNotInstalled, ModelUnavailable
+from app.settings import Settings
+
+from .errors import StartupError
+
+log = logging.getLogger("app")
+
+_CHECK_INTERVAL = 1.0  # seconds
+
+
+async def start_shared_model(settings: Settings) -> EmbeddedServer | None:
+    """Start the embedded model's server and return it; None if it is not wanted, or not installed.
+
+    Without it each worker starts with a stand-in, which says what is missing.
+
+    Raises:
+        StartupError: The model cannot be loaded.
+    """
+    if "embedded" not in settings.models:
+        return None
+    log.info("loading the model (embedded)")
+    server = EmbeddedServer()
+    try:
+        await asyncio.to_thread(server.start)
+    except ModelNotInstalled:
+        return None
+    except ModelUnavailable as error:
+        raise StartupError(str(error)) from None
+    return server
+
+
+async def keep_model_alive(server: EmbeddedServer) -> None:
+    """Restart the model's process whenever it has died, until this task is cancelled."""
+    while True:
+        await asyncio.sleep(_CHECK_INTERVAL)
+        try:
+            await asyncio.to_thread(server.ensure_alive)
+        except ModelUnavailable as error:
+            log.warning("%s", error)

@@ -1,0 +1,103 @@
+"""The transitions of runs, their idempotency keys, their usage and their pages."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.database import Database
+from app.database.repositories import runs
+from app.usage import LLMUsage
+from tests.backend.database.rows import MOMENT, queue_run, save_step
+
+
+async def test_of_concurrent_callers_one_starts_a_run_and_one_ends_it(database: Database) -> None:
+    """The facts of a run are answers by whoever changed its row, so exactly one may be answers that he did."""
+    async with database.session() as session, session.begin():
+        run_id = (await queue_run(session)).id
+
+    async def begin() -> bool:
+        async with database.session() as session, session.begin():
+            return await runs.mark_running(session, run_id, MOMENT)
+
+    async def finish(status: Any) -> bool:
+        async with database.session() as session, session.begin():
+            return await runs.mark_finished(session, run_id, status, None, {"text": status}, MOMENT)
+
+    assert sorted(await asyncio.gather(*(begin() for _ in range(5)))) == [False] * 4 + [True]
+    ends = await asyncio.gather(*(finish(status) for status in ("completed", "failed", "cancelled", "abandoned")))
+    assert sorted(ends) == [False] * 3 + [True]
+    assert not await begin()
+    async with database.session() as session:
+        run = await runs.get(session, run_id)
+    assert run is not None
+    assert run.output == {"text": run.status}
+    assert run.finished_at == MOMENT
+
+
+async def test_an_idempotency_key_belongs_to_the_first_run(database: Database) -> None:
+    async def create() -> tuple[str, bool]:
+        try:
+            async with database.session() as session, session.begin():
+                return (await queue_run(session, idempotency_key="key")).id, True
+        except runs.IdempotencyKeyTaken as taken:
+            return taken.run.id, False
+
+    answers = await asyncio.gather(*(create() for _ in range(6)))
+    assert len({run_id for run_id, _ in answers}) == 1
+    assert sum(new for _, new in answers) == 1
+    async with database.session() as session:
+        first = await runs.get_by_idempotency_key(session, "key")
+        assert first is not None
+        assert first.brand.name == "Acme Audio"
+        assert await runs.get_by_idempotency_key(session, "another") is None
+        assert (await runs.list_page(session, limit=9, offset=0))[1] == 1
+
+
+async def test_the_usage_of_both_attempts_at_a_step_is_added(database: Database) -> None:
+    async with database.session() as session, session.begin():
+        run_id = (await queue_run(session)).id
+        await save_step(session, run_id, status="error", error="timed out", output=None, llm_calls=2)
+        await save_step(session, run_id, name="reviewer", position=1, prompt_tokens=100, output=None)
+    async with database.session() as session, session.begin():
+        await save_step(session, run_id, duration=0.5, output={"text": "second"})
+        assert await runs.get_usage(session, run_id) == LLMUsage(llm_calls=4, prompt_tokens=120, completion_tokens=15)
+        run = await runs.get(session, run_id)
+    assert run is not None
+    assert [step.name for step in run.steps] == ["copywriter", "reviewer"]
+    again = run.steps[0]
+    assert (again.status, again.error, again.output, again.duration) == ("success", None, {"text": "second"}, 0.5)
+    assert (again.llm_calls, again.prompt_tokens, again.completion_tokens) == (3, 20, 10)
+    assert run.usage == LLMUsage(4, 120, 15)
+
+
+async def test_a_run_without_steps_has_no_usage(database: Database) -> None:
+    async with database.session() as session, session.begin():
+        run = await queue_run(session)
+        assert await runs.get_usage(session, run.id) == run.usage == LLMUsage(0, 0, 0)
+        assert await runs.get_step(session, run.id, "copywriter") is None
+        assert await runs.get(session, "unknown") is None
+
+
+async def test_pages_have_every_run_once_the_latest_first(database: Database) -> None:
+    async with database.session() as session, session.begin():
+        ids = [(await queue_run(session, workflow_type=kind)).id for kind in ("campaign", "product_content") * 3]
+        await runs.mark_running(session, ids[0], MOMENT)
+        await runs.mark_finished(session, ids[1], "failed", "no", None, MOMENT)
+    async with database.session() as session:
+        paged = [await runs.list_page(session, limit=4, offset=offset) for offset in (0, 4, 8)]
+        assert [run.id for rows, _ in paged for run in rows] == ids[::-1]
+        assert {total for _, total in paged} == {6}
+        failed, total = await runs.list_page(
+            session, limit=9, offset=0, status="failed", workflow_type="product_content"
+        )
+        assert ([run.id for run in failed], total) == ([ids[1]], 1)
+        assert [run.id for run in await runs.list_unfinished(session)] == [ids[0], *ids[2:]]
+
+
+async def test_a_run_of_an_unknown_brand_is_refused(database: Database) -> None:
+    async with database.session() as session:
+        with pytest.raises(Exception, match=r"(?i)foreign key"):
+            await runs.create(session, run_id="1", workflow_type="campaign", brand_id=99, brief={})

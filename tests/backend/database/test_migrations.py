@@ -1,0 +1,101 @@
+"""The migrations create the tables of the models, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from app.database import Base, Database, DatabaseUnavailable
+from app.database.engine import alembic_config
+from app.settings import Settings
+from tests.backend.database.rows import queue_run, save_step
+
+
+async def test_the_migrations_create_exactly_the_models(database: Database) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, Base.metadata))
+
+    def constraints(connection: Connection) -> set[str | None]:
+        rows = inspect(connection)
+        return {check["name"] for table in Base.metadata.tables for check in rows.get_check_constraints(table)}
+
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+        assert await connection.run_sync(constraints) == {"ck_runs_status", "ck_steps_status"}
+
+
+async def test_the_migrations_can_be_downgraded_and_upgraded_again(database: Database) -> None:
+    def there_and_back(connection: Connection) -> list[str]:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        left = inspect(connection).get_table_names()
+        command.upgrade(config, "head")
+        return left
+
+    async with database.engine.begin() as connection:
+        assert await connection.run_sync(there_and_back) == ["alembic_version"]
+    await database.upgrade()
+    await database.ping()
+
+
+async def test_a_cost_from_before_calls_were_priced_is_unknown(database: Database) -> None:
+    """The step keeps all else that it had."""
+
+    def to(revision: str, move: Callable[..., None]) -> Callable[[Connection], None]:
+        def run(connection: Connection) -> None:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            move(config, revision)
+
+        return run
+
+    async with database.engine.begin() as connection:
+        await connection.run_sync(to("0002", command.downgrade))
+    async with database.session() as session:
+        run = await queue_run(session)
+        await save_step(session, run.id, cost=0.0)
+        await session.commit()
+    async with database.engine.begin() as connection:
+        await connection.run_sync(to("head", command.upgrade))
+        steps = await connection.execute(text("SELECT run_id, name, prompt_tokens, cost FROM steps"))
+        assert steps.all() == [(run.id, "copywriter", 10, None)]
+
+
+async def test_processes_that_start_at_the_same_time_upgrade_once(settings: Settings) -> None:
+    several = [Database(settings) for _ in range(4)]
+    try:
+        await asyncio.gather(*(database.upgrade() for database in several))
+        await asyncio.gather(*(database.ping() for database in several))
+    finally:
+        await asyncio.gather(*(database.close() for database in several))
+
+
+async def test_an_upgrade_that_fails_changes_nothing(settings: Settings) -> None:
+    """The schema changes wholly or not at all, so that a mended program can start anew."""
+    database = Database(settings)
+    try:
+        async with database.engine.begin() as connection:
+            await connection.execute(text("CREATE TABLE steps (id INTEGER)"))
+        with pytest.raises(DatabaseUnavailable, match="already exists"):
+            await database.upgrade()
+        async with database.engine.connect() as connection:
+            assert await connection.run_sync(lambda rows: inspect(rows).get_table_names()) == ["steps"]
+    finally:
+        await database.close()
+
+
+async def test_the_database_of_a_newer_program_is_left_alone(database: Database) -> None:
+    async with database.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseUnavailable, match=r"newer .*9999.*update the program") as caught:
+        await database.upgrade()
+    assert "\n" not in str(caught.value)

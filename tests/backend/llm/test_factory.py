@@ -1,0 +1,83 @@
+"""Models are opened by name and checked; the errors say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from app.agents import execute
+from app.llm.factory import LLM, ModelUnavailable, open_model
+from app.settings import Settings
+from tests.backend.agents.conftest import BRIEF, SECRET
+from tests.support.fake_library import FakeLibrary
+from tests.support.openai_server import OpenAIServer
+
+LIBRARY = FakeLibrary()
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def llm(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LLM]:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    opened = await open_model(
+        Settings(llm="openai:gpt-4o-mini", llm_base_url=server.base_url, llm_timeout=5.0, llm_retries=0)
+    )
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "base_url", "message"),
+    [
+        ("openai:gpt-4o-mini", None, "Set the `OPENAI_API_KEY` environment variable"),
+        ("anthropic:claude-sonnet-4-5", None, "Set the `ANTHROPIC_API_KEY` environment variable"),
+        ("gpt-4o-mini", None, "SPARKLIO_LLM takes embedded, or provider:model"),
+        ("nobody:gpt-4o-mini", None, "SPARKLIO_LLM takes embedded, or provider:model"),
+        ("groq:llama-3.3", None, 'pip install "pydantic-ai-slim[groq]"'),
+        ("anthropic:claude-sonnet-4-5", "http://localhost:1", "SPARKLIO_LLM_BASE_URL goes with openai: and ollama:"),
+    ],
+)
+async def test_a_model_that_cannot_be_opened_raises_one_line_with_advice(
+    monkeypatch: pytest.MonkeyPatch, name: str, base_url: str | None, message: str
+) -> None:
+    for key in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(key, raising=False)
+    with pytest.raises(ModelUnavailable) as refusal:
+        await open_model(Settings(llm=name, llm_base_url=base_url))
+    assert message in str(refusal.value)
+    assert name in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["openai:gpt-4o-mini", "ollama:qwen3:4b", "openai-chat:gpt-4o-mini"])
+async def test_a_server_of_ones_own_is_asked_at_its_address(server: OpenAIServer, name: str) -> None:
+    """With or without the path that such servers have their API under."""
+    for address in (server.base_url, server.base_url.removesuffix("/v1")):
+        llm = await open_model(Settings(llm=name, llm_base_url=address))
+        assert (await execute("editor", BRIEF, model=llm.model, library=LIBRARY)).usage.llm_calls == 1
+        await llm.check()
+        await llm.close()
+    assert [request.model for request in server.requests] == [llm.name, llm.name]
+
+
+async def test_a_check_makes_no_model_call_and_is_reused_for_some_seconds(llm: LLM, server: OpenAIServer) -> None:
+    await llm.check()
+    await asyncio.gather(*(llm.check() for _ in range(20)))
+    assert server.tally.requests == 0
+
+
+async def test_a_check_names_the_server_that_is_down_and_no_key(free_port: Callable[[], int]) -> None:
+    address = f"http://user:{SECRET}@127.0.0.1:{free_port()}"
+    llm = await open_model(Settings(llm="openai:gpt-4o-mini", llm_base_url=address))
+    for _ in range(2):  # seen, then remembered
+        with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:\d+ cannot be reached") as refusal:
+            await llm.check()
+        assert SECRET not in str(refusal.value)
+    await llm.close()

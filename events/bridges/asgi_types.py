@@ -33,7 +33,7 @@ def content_length(headers: Any) -> int | None:
 
 def has_header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bool:
     """Return whether a header is present; ``wanted`` is its name in lower case."""
-    for name, _ in headers:  # noqa: SIM110  # any() with a generator takes twice the time, and each request asks
+    for name, _ in headers:  # noqa: SIM110  # any() with a generator takes twice the time, and it runs for each request
         if name == wanted:
             return True
     return False

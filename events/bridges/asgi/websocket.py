@@ -15,7 +15,7 @@ ABNORMAL_CLOSURE = 1006  # RFC 6455, section 7.4.1: the connection ended without
 NO_STATUS_RECEIVED = 1005  # the same: a Close frame without a code
 REGISTERED_CODES = range(1000, 1016)
 FORBIDDEN = 403  # what a server responds where the application closes before it accepts (ASGI, "Close - send event")
-MAX_BUFFERED_MESSAGES = 100  # that are received in search of the close code, before the application asks for them
+MAX_BUFFERED_MESSAGES = 100  # that are received in search of the close code, before the application receives them
 
 
 class WebsocketTracker:

@@ -81,7 +81,7 @@ def error_type_of_status_code(code: object) -> ErrorType | None:
 def is_timeout(error: BaseException | None) -> bool:
     """Return whether an error is a timeout, was caused by one, or is a group of nothing else.
 
-    The SDKs have classes of their own (httpx's ``ReadTimeout``, OpenAI's ``APITimeoutError``): their names tell.
+    The SDKs have classes of their own (httpx's ``ReadTimeout``, OpenAI's ``APITimeoutError``), matched by name.
     """
     while error is not None:
         if isinstance(error, TimeoutError) or any("Timeout" in parent.__name__ for parent in type(error).__mro__):

@@ -35,7 +35,7 @@ def instrument(
         price: ``price(provider, model, usage)`` returns the cost in USD, or None. Without it, and without a cost in the
             response, the cost is unknown.
         is_valid_output: ``is_valid_output(schema, value)`` returns whether a typed output matches its JSON schema.
-            Without it ``output_fault`` tells only JSON that cannot be parsed.
+            Without it the only faults found in typed output are JSON that cannot be parsed and output that is missing.
 
     Where wrappers are nested, those of the outermost are used.
 

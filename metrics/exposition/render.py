@@ -59,7 +59,7 @@ def render_with_count(
         after_block: Called after every block of some hundred samples.
     """
     renderer = _Renderer(text_format, None if names is None else frozenset(names), after_block)
-    collectors = write.collectors(registry)
+    collectors = write.registered_collectors(registry)
     if collectors is None:  # not a CollectorRegistry of the known kind, but it can be collected
         renderer.collect("registry", registry)
     else:
@@ -114,7 +114,7 @@ class _Renderer:
         name = registered_names[0] if registered_names else type(collector).__name__
         if names is None or name in names:
             with suppress(Exception):  # it changed meanwhile, or it fails: collect() below will show which
-                if (blocks := write.blocks(collector, self._format)) is not None:
+                if (blocks := write.render_blocks(collector, self._format)) is not None:
                     self._append(blocks)
                     return
         self.collect(name, collector)

@@ -1,6 +1,6 @@
-"""prometheus_client's own instruments by their private parts; the only package that touches those.
+"""prometheus_client's private parts, used for speed; the only package that touches them.
 
-`writing` writes them fast, `moving` moves them fast, `children` reaches the numbers in them and puts
-others in their place. Each tries itself on the version at hand when it is first used, and gives way to the
-public face where it does something else there.
+`children` reaches the value objects inside counters, gauges and histograms and replaces them; `update` updates them, by
+code that `codegen` generates for each shape of `plan`, under the one `lock`; `write` renders them. Each module has a
+`self_test`, which runs when it is first needed; where it fails, prometheus_client's public methods are used instead.
 """

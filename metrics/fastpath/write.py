@@ -1,8 +1,8 @@
-"""prometheus_client's own counters, gauges, summaries and histograms, written fast.
+"""Fast rendering of prometheus_client's own counters, gauges, summaries and histograms.
 
-The values are filled into the lines that `line_cache` keeps, without building a sample for each. `fast_write_works` is
-the self-test: it compares with what prometheus_client itself writes; where the two differ, everything is written from
-``collect()`` instead.
+Values are filled into cached lines (see `metrics.text_format.line_cache`), without building a sample for each.
+`fast_write_works` is the self-test: it compares with what prometheus_client itself writes. Where the two differ,
+everything is rendered from ``collect()`` instead.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
@@ -27,12 +27,12 @@ from ..text_format.lines import exemplar_suffix, format_value, format_values
 from .self_test import self_test
 
 
-class Unusual(Exception):  # a way of saying "not here", never seen outside
+class UnsupportedCollector(Exception):  # the caller then renders the collector from ``collect()``
     """A collector is not as prometheus_client makes it."""
 
 
-def collectors(registry: object) -> list[tuple[Any, list[str]]] | None:
-    """List a registry's collectors with the names that each registered; None where only ``collect()`` can tell."""
+def registered_collectors(registry: object) -> list[tuple[Any, list[str]]] | None:
+    """Return a registry's collectors, each with the names it registered; None if only ``collect()`` can be called."""
     if type(registry) is not CollectorRegistry:
         return None
     try:
@@ -42,146 +42,158 @@ def collectors(registry: object) -> list[tuple[Any, list[str]]] | None:
         return None
 
 
-def blocks(collector: Any, form: Format) -> Iterator[Block] | None:
-    """Write a collector's family as `families.render_family` does; None where this module does not know how.
+def render_blocks(collector: Any, text_format: Format) -> Iterator[Block] | None:
+    """Return the text of a collector's family, as `families.render_family` writes it; None if it is of no known class.
 
-    What comes out is good only as a whole: the iterator raises where it meets something unusual.
+    The blocks are good only as a whole: the iterator raises where it meets a child that it does not know.
     """
-    kind = _KINDS.get(type(collector))
-    if kind is None or not fast_write_works():
+    layout = _LAYOUTS.get(type(collector))
+    if layout is None or not fast_write_works():
         return None
-    return _written(collector, kind, form)
+    return _render(collector, layout, text_format)
 
 
 def _differences() -> Iterator[str]:
-    return (form.media_type for form in (TEXT, OPENMETRICS) if not _agrees(form))
+    return (text_format.media_type for text_format in (TEXT, OPENMETRICS) if not _renders_alike(text_format))
 
 
 fast_write_works = self_test(_differences, otherwise="/metrics is written the slow way, from collect()")
 """Whether this module writes every kind of collector as the prometheus_client at hand does."""
 
 
-def _agrees(form: Format) -> bool:
+def _renders_alike(text_format: Format) -> bool:
     registry = CollectorRegistry()
-    moves = []
-    for kind in _KINDS:
+    updates = []
+    for kind in _LAYOUTS:
         name = kind.__name__.lower()
         bare = kind(f"{name}_bare", "h", registry=registry)
         labelled = kind(f"{name}_labelled", "h", ["z", "a"], registry=registry)
         children = (bare, labelled.labels('"%s"\\', "\n"), labelled.labels("é", ""))
-        moves += [getattr(child, "observe", None) or child.inc for child in children]
-    made = list(registry._collector_to_names)
-    for value in (0.1, 3, 2e6):  # also when something is kept already
-        for move in moves[1:]:
-            move(value)
-        ours = _joined(chain.from_iterable(_written(each, _KINDS[type(each)], form) for each in made))
-        told = chain.from_iterable(render_family(metric, form) for metric in registry.collect())
-        if ours != (generate_latest(registry) if form is TEXT else _joined(told)):
+        updates += [getattr(child, "observe", None) or child.inc for child in children]
+    collectors = list(registry._collector_to_names)
+    for value in (0.1, 3, 2e6):  # several times: the second render finds cached lines
+        for update in updates[1:]:
+            update(value)
+        ours = _text(chain.from_iterable(_render(each, _LAYOUTS[type(each)], text_format) for each in collectors))
+        if text_format is TEXT:
+            expected = generate_latest(registry)
+        else:
+            expected = _text(chain.from_iterable(render_family(family, text_format) for family in registry.collect()))
+        if ours != expected:
             return False
     return True
 
 
-def _joined(written: Iterable[Block]) -> bytes:
-    return b"".join(text for text, _ in written)
+def _text(blocks: Iterable[Block]) -> bytes:
+    return b"".join(text for text, _ in blocks)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What a child of some type is written as."""
+class ChildLayout:
+    """The lines that each child of a class of collectors has."""
 
     samples: Callable[[Any], list[tuple[str, str]]]
-    """Name and own label of each line that a child of a collector has."""
-    slots: Callable[[list[Any], RenderedChildren, Format], Iterable[bytes]]
-    """The texts to fill into a batch of children."""
+    """Returns the name and the own label (``le="0.5"``) of each line of a collector's children."""
+    value_texts: Callable[[list[Any], RenderedChildren, Format], Iterable[bytes]]
+    """Returns the texts of the values of some children, in the order of their lines."""
     has_created: bool = True
 
 
-_batches: WeakKeyDictionary[Any, dict[tuple[Escaping, bool], list[RenderedChildren]]] = WeakKeyDictionary()
+# By collector, then by escaping and by whether the ``_created`` lines stand among the others.
+_cache: WeakKeyDictionary[Any, dict[tuple[Escaping, bool], list[RenderedChildren]]] = WeakKeyDictionary()
 
 
-def _written(collector: Any, kind: Kind, form: Format) -> Iterator[Block]:
+def _render(collector: Any, layout: ChildLayout, text_format: Format) -> Iterator[Block]:
     if collector.collect.__func__ is not client.MetricWrapperBase.collect:
-        raise Unusual
+        raise UnsupportedCollector
     name, documentation = collector._name, collector._documentation
-    told = kind.has_created and client._use_created
-    beside = told and form.is_openmetrics  # in text the times are a family of their own, at the end
-    apart = []
-    lines = len(kind.samples(collector))
-    yield family_header(name, documentation, collector._type, collector._unit, form)
-    for children, batch in _opened(collector, kind, form.escaping, beside):
-        yield batch.fill(kind.slots(children, batch, form)), len(children) * (lines + beside)
-        apart.append((batch.created_lines, len(children)))
-    if apart and told and not beside:
-        yield family_header(f"{name}_created", documentation, "gauge", "", form)
-        yield from apart
+    has_created = layout.has_created and client._use_created
+    created_inline = has_created and text_format.is_openmetrics  # in text they are a family of their own, at the end
+    created: list[Block] = []
+    line_count = len(layout.samples(collector))
+    yield family_header(name, documentation, collector._type, collector._unit, text_format)
+    for children, rendered in _children_with_lines(collector, layout, text_format.escaping, created_inline):
+        text = rendered.fill(layout.value_texts(children, rendered, text_format))
+        yield text, len(children) * (line_count + created_inline)
+        created.append((rendered.created_lines, len(children)))
+    if created and has_created and not created_inline:
+        yield family_header(f"{name}_created", documentation, "gauge", "", text_format)
+        yield from created
 
 
-def _opened(
-    collector: Any, kind: Kind, escaping: Escaping, beside: bool
+def _children_with_lines(
+    collector: Any, layout: ChildLayout, escaping: Escaping, created_inline: bool
 ) -> Iterator[tuple[list[Any], RenderedChildren]]:
-    """Give a collector's children as they are now, with what is kept of them as far as it fits."""
+    """Yield a collector's children, some at a time, with their lines: cached ones as long as the children are the same."""
     keys: list[tuple[str, ...]] = [()]
     children: list[Any] = [collector]
     names = collector._labelnames
     if names:
         with collector._lock:  # two lists: a tuple for each child would set the garbage collector to work
             keys, children = list(collector._metrics), list(collector._metrics.values())
-    samples = kind.samples(collector)
+    samples = layout.samples(collector)
     step = max(1, BLOCK_SIZE // len(samples))
-    kept = _batches.setdefault(collector, {}).get((escaping, beside), [])
-    now: list[RenderedChildren] = []
-    for place, start in enumerate(range(0, len(children), step)):
-        part = children[start : start + step]
-        held = part if names else []  # a collector that its own texts held would be there for ever
-        batch = kept[place] if place < len(kept) else None
-        if batch is None or batch.children != held:
-            called = keys[start : start + step]
-            lines = map(LinePrefixes(names, samples, escaping), called)
-            batch = RenderedChildren(held, lines, _created(collector, part, called, escaping), beside)
-        now.append(batch)
-        yield part, batch
-    _batches[collector][escaping, beside] = now
+    cached = _cache.setdefault(collector, {}).get((escaping, created_inline), [])
+    current: list[RenderedChildren] = []
+    for index, start in enumerate(range(0, len(children), step)):
+        some = children[start : start + step]
+        cached_for = some if names else []  # a collector that its own lines refer to would never be freed
+        rendered = cached[index] if index < len(cached) else None
+        if rendered is None or rendered.children != cached_for:
+            label_values = keys[start : start + step]
+            prefixes = map(LinePrefixes(names, samples, escaping), label_values)
+            created = _created_lines(collector, some, label_values, escaping)
+            rendered = RenderedChildren(cached_for, prefixes, created, created_inline)
+        current.append(rendered)
+        yield some, rendered
+    _cache[collector][escaping, created_inline] = current
 
 
-def _created(collector: Any, children: list[Any], keys: list[tuple[str, ...]], escaping: Escaping) -> list[str]:
+def _created_lines(
+    collector: Any, children: list[Any], label_values: list[tuple[str, ...]], escaping: Escaping
+) -> list[str]:
     if isinstance(collector, Gauge):
         return [""] * len(children)
     prefixes = LinePrefixes(collector._labelnames, [(f"{collector._name}_created", "")], escaping)
-    return [f"{prefixes(key)[0]}{format_value(child._created)}\n" for key, child in zip(keys, children, strict=True)]
-
-
-def _singles(*columns: tuple[str, str]) -> Kind:
-    """Make the kind whose children have these samples: suffix and attribute of each."""
-    read = [attrgetter(attribute) for _, attribute in columns]
-
-    def slots(children: list[Any], batch: RenderedChildren, form: Format) -> Iterable[bytes]:
-        values = [list(map(of, children)) for of in read]
-        texts = [batch.value_texts(place, _amounts(column)) for place, column in enumerate(values)]
-        if form.is_openmetrics and isinstance(children[0], Counter):
-            texts = [_with_exemplars(texts[0], values[0], form)]
-        return texts[0] if len(texts) == 1 else chain.from_iterable(zip(*texts, strict=True))
-
-    return Kind(lambda collector: [(collector._name + suffix, "") for suffix, _ in columns], slots)
-
-
-def _amounts(values: list[Any]) -> list[Any]:
-    # Another value class, of several processes for example, is asked as prometheus_client asks it.
-    return list(map(_VALUE, values)) if set(map(type, values)) == {MutexValue} else [value.get() for value in values]
-
-
-def _with_exemplars(texts: list[bytes], values: list[Any], form: Format) -> list[bytes]:
-    given = list(map(_EXEMPLAR, values))
-    if not any(given):
-        return texts
     return [
-        text + exemplar_suffix(each, form).encode() if each else text for text, each in zip(texts, given, strict=True)
+        f"{prefixes(values)[0]}{format_value(child._created)}\n"
+        for values, child in zip(label_values, children, strict=True)
     ]
 
 
-def _gauge_slots(children: list[Any], batch: RenderedChildren, form: Format) -> Iterable[bytes]:
+def _simple_layout(*columns: tuple[str, str]) -> ChildLayout:
+    """Return the layout of children that have one line for each of these: a suffix, and the value's attribute."""
+    readers = [attrgetter(attribute) for _, attribute in columns]
+
+    def value_texts(children: list[Any], rendered: RenderedChildren, text_format: Format) -> Iterable[bytes]:
+        values = [list(map(read, children)) for read in readers]
+        texts = [rendered.value_texts(index, _numbers(column)) for index, column in enumerate(values)]
+        if text_format.is_openmetrics and isinstance(children[0], Counter):
+            texts = [_with_exemplars(texts[0], values[0], text_format)]
+        return texts[0] if len(texts) == 1 else chain.from_iterable(zip(*texts, strict=True))
+
+    return ChildLayout(lambda collector: [(collector._name + suffix, "") for suffix, _ in columns], value_texts)
+
+
+def _numbers(values: list[Any]) -> list[Any]:
+    # Value objects of another class, of several processes for example, are read by the public method.
+    return list(map(_VALUE, values)) if set(map(type, values)) == {MutexValue} else [value.get() for value in values]
+
+
+def _with_exemplars(texts: list[bytes], values: list[Any], text_format: Format) -> list[bytes]:
+    exemplars = list(map(_EXEMPLAR, values))
+    if not any(exemplars):
+        return texts
+    return [
+        text + exemplar_suffix(exemplar, text_format).encode() if exemplar else text
+        for text, exemplar in zip(texts, exemplars, strict=True)
+    ]
+
+
+def _gauge_texts(children: list[Any], rendered: RenderedChildren, text_format: Format) -> Iterable[bytes]:
     if any(child._child_samples.__func__ is not Gauge._child_samples for child in children):
-        raise Unusual  # its value is what a function says
-    return _PLAIN_GAUGE.slots(children, batch, form)
+        raise UnsupportedCollector  # its value is what a function returns
+    return _PLAIN_GAUGE.value_texts(children, rendered, text_format)
 
 
 def _histogram_samples(collector: Any) -> list[tuple[str, str]]:
@@ -190,36 +202,39 @@ def _histogram_samples(collector: Any) -> list[tuple[str, str]]:
     return samples + [(f"{name}_sum", "")] * bool(bounds[0] >= 0)
 
 
-def _histogram_slots(children: list[Any], batch: RenderedChildren, form: Format) -> Iterable[bytes]:
-    sums = batch.value_texts(0, _amounts([child._sum for child in children]))
+def _histogram_texts(children: list[Any], rendered: RenderedChildren, text_format: Format) -> Iterable[bytes]:
+    sums = rendered.value_texts(0, _numbers([child._sum for child in children]))
     has_sum = children[0]._upper_bounds[0] >= 0
-    slots: list[bytes] = []
-    for child, total in zip(children, sums, strict=True):
+    result: list[bytes] = []
+    for child, sum_text in zip(children, sums, strict=True):
         buckets = child._buckets
-        plain = buckets[0].__class__ is MutexValue
-        counts = list(accumulate(map(_VALUE, buckets) if plain else [value.get() for value in buckets]))
-        texts = list(map(_FEW.__getitem__, counts)) if counts[-1] < len(_FEW) else format_values(counts)
-        slots += _with_exemplars(texts, buckets, form) if form.is_openmetrics else texts
-        slots.append(texts[-1])
+        is_plain = buckets[0].__class__ is MutexValue
+        counts = list(accumulate(map(_VALUE, buckets) if is_plain else [value.get() for value in buckets]))
+        if counts[-1] < len(_SMALL_COUNTS):
+            texts = list(map(_SMALL_COUNTS.__getitem__, counts))
+        else:
+            texts = format_values(counts)
+        result += _with_exemplars(texts, buckets, text_format) if text_format.is_openmetrics else texts
+        result.append(texts[-1])
         if has_sum:
-            slots.append(total)
-    return slots
+            result.append(sum_text)
+    return result
 
 
-class Few(dict[float, bytes]):
-    """Small counts as text: looking one up takes a fifth of the time."""
+class SmallCounts(dict[float, bytes]):
+    """Small counts as text: looking one up takes a fifth of the time that formatting it takes."""
 
     def __missing__(self, count: float) -> bytes:
         return format_value(count).encode()
 
 
-_FEW = Few((float(count), b"%d.0" % count) for count in range(1024))
+_SMALL_COUNTS = SmallCounts((float(count), b"%d.0" % count) for count in range(1024))
 _VALUE = attrgetter("_value")
 _EXEMPLAR = methodcaller("get_exemplar")
-_PLAIN_GAUGE = _singles(("", "_value"))
-_KINDS: dict[type[Any], Kind] = {
-    Counter: _singles(("_total", "_value")),
-    Gauge: Kind(_PLAIN_GAUGE.samples, _gauge_slots, has_created=False),
-    Summary: _singles(("_count", "_count"), ("_sum", "_sum")),
-    Histogram: Kind(_histogram_samples, _histogram_slots),
+_PLAIN_GAUGE = _simple_layout(("", "_value"))
+_LAYOUTS: dict[type[Any], ChildLayout] = {
+    Counter: _simple_layout(("_total", "_value")),
+    Gauge: ChildLayout(_PLAIN_GAUGE.samples, _gauge_texts, has_created=False),
+    Summary: _simple_layout(("_count", "_count"), ("_sum", "_sum")),
+    Histogram: ChildLayout(_histogram_samples, _histogram_texts),
 }

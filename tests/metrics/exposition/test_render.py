@@ -120,7 +120,7 @@ def takes_fast_path(collector: Any) -> bool:
     """Return whether a collector of a known type is rendered by the fast path."""
     if type(collector) not in (Counter, Gauge, Summary, Histogram):
         return True
-    blocks = write.blocks(collector, TEXT)
+    blocks = write.render_blocks(collector, TEXT)
     return blocks is not None and bool(list(blocks))
 
 
@@ -135,8 +135,10 @@ def test_text_is_byte_for_byte_that_of_prometheus_client(data: st.DataObject) ->
         written = render_with_count(registry)
         assert written.body == generate_latest(registry)
         assert written.sample_count == sum(len(metric.samples) for metric in registry.collect())
-        assert [takes_fast_path(collector) for collector, _ in write.collectors(registry) or []].count(False) == 0
-    for collector in write.collectors(registry) or []:
+        assert [takes_fast_path(collector) for collector, _ in write.registered_collectors(registry) or []].count(
+            False
+        ) == 0
+    for collector in write.registered_collectors(registry) or []:
         if isinstance(collector[0], Gauge) and collector[0]._labelnames:
             collector[0].clear()
     populate_more = Counter("zz_more", "h", ["a"], registry=registry)
@@ -232,7 +234,9 @@ def test_names_select_samples_or_families(registry: CollectorRegistry) -> None:
     Histogram("took", "h", registry=registry, buckets=[1])
     Gauge("open", "h", registry=registry)
     registry.register(FailingCollector())  # type: ignore[arg-type, unused-ignore]
-    registry.unregister(next(c for c, _ in write.collectors(registry) or [] if isinstance(c, FailingCollector)))
+    registry.unregister(
+        next(c for c, _ in write.registered_collectors(registry) or [] if isinstance(c, FailingCollector))
+    )
 
     def selected(*names: str) -> list[str]:
         return [line.split(" ")[0] for line in render(registry, names=names).decode().splitlines() if line[0] != "#"]

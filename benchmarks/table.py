@@ -10,7 +10,7 @@ from __future__ import annotations
 # fmt: off
 ROWS = (
     "http_request",    # what counting costs a request
-    "telling",         # an event, to nobody and to the catalogue
+    "emit",            # an event, without receivers and with the catalogue
     "rendering",       # writing 100,000 samples
     "event_loop_lag",  # what an event loop feels of that
     "memory",          # what is kept for it

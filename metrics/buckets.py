@@ -1,4 +1,4 @@
-"""Bucket ladders, by what they measure. Bounds are only ever added, so that old queries by ``le`` stay true."""
+"""The buckets of histograms, by what they measure. Bounds are only ever added, so old queries by ``le`` stay true."""
 
 # fmt: off
 REQUEST = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -8,7 +8,7 @@ FIRST_BYTE = (.01, .05, .25, 1, 5, 30)
 """Seconds to the first byte of an HTTP answer."""
 
 STREAM = (10, 60, 600)
-"""Seconds of an answer in pieces: a model's words, a report, a feed that stays open."""
+"""Seconds of a streamed answer: a model's words, a report, a feed that stays open."""
 
 BODY_BYTES = (0, 1024, 16384, 262144, 4194304, 67108864)
 """Bytes of the body of an HTTP request or answer; many have none."""
@@ -31,20 +31,20 @@ CONTEXT_BYTES = (1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
 CONTEXT_TOKENS = (64, 256, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 200000, 262144, 1048576)
 """Tokens of an agent's context; the windows of usual models are among the bounds."""
 
-WINDOW_SHARE = (.1, .25, .5, .6, .7, .8, .9, .95, 1, 1.5, 2)
-"""What a context takes of its model's window; past 1 is what was asked for before a cut."""
+WINDOW_RATIO = (.1, .25, .5, .6, .7, .8, .9, .95, 1, 1.5, 2)
+"""The ratio of a context to its model's window; past 1 is what was wanted before a cut."""
 
 CALLS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
-"""Calls of one kind in one piece of work."""
+"""Calls of one kind in one agent execution or workflow run."""
 
 TOOL = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-"""Seconds of a tool's use."""
+"""Seconds of a tool call."""
 
 WORKFLOW = (.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 """Seconds of a workflow run."""
 
 QUEUE_WAIT = (.01, .05, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
-"""Seconds that a run stood in the queue."""
+"""Seconds that a run waited in the queue."""
 
 STEP = (.05, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Seconds of one step of a run."""
@@ -53,7 +53,7 @@ RENDER = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 """Seconds of writing an answer to a scrape; Prometheus gives up after 10 by default."""
 
 POOL_WAIT = (.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5, 10, 30)
-"""Seconds that a pool made somebody wait; its time limit is 30 by default."""
+"""Seconds of waiting for a connection of a pool; the pool's timeout is 30 by default."""
 
 HOLD = (.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 120, 300)
 """Seconds that a connection was held, or a transaction lasted: one held during a model call is among the last."""
@@ -65,10 +65,10 @@ LIFETIME = (1, 10, 60, 300, 900, 1800, 3600, 14400)
 """Seconds that a connection lasted; they are recycled after half an hour or an hour."""
 
 QUERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-"""Statements that one stretch of work sent."""
+"""Statements sent by one request, agent execution or workflow run."""
 
 QUERIES_SECONDS = (*QUERY, 30, 60)
-"""Seconds of database time of one stretch of work."""
+"""Seconds of database time in one request, agent execution or workflow run."""
 
 FIRST_TOKEN = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Seconds until a model's first token."""

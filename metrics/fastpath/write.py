@@ -124,7 +124,7 @@ def _render(collector: Any, layout: ChildLayout, text_format: Format) -> Iterato
 def _children_with_lines(
     collector: Any, layout: ChildLayout, escaping: Escaping, created_inline: bool
 ) -> Iterator[tuple[list[Any], RenderedChildren]]:
-    """Yield a collector's children, some at a time, with their lines: cached ones as long as the children are the same."""
+    """Yield a collector's children, some at a time, with their lines: from the cache if the children are the same."""
     keys: list[tuple[str, ...]] = [()]
     children: list[Any] = [collector]
     names = collector._labelnames

@@ -1,4 +1,4 @@
-"""A subscription of its own for each test, and a short way to read it."""
+"""A registry and a subscription for each test, and a function that reads its samples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def subscription(registry: CollectorRegistry) -> Iterator[Subscription]:
 
 @pytest.fixture
 def read(registry: CollectorRegistry) -> Read:
-    """Read one sample by the name without its namespace; None where the series does not exist."""
+    """Return a function that reads one sample by its name without the namespace; None if there is no such series."""
 
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"sparklio_{name}", labels)
@@ -35,11 +35,11 @@ def read(registry: CollectorRegistry) -> Read:
 
 @pytest.fixture
 def faults() -> Iterator[list[str]]:
-    """What was told of workers' files that are faulty."""
-    told: list[str] = []
+    """Return the faults of workers' files that are emitted during the test."""
+    emitted: list[str] = []
 
-    def note(event: WorkerFileFaulty) -> None:
-        told.append(event.fault)
+    def record(event: WorkerFileFaulty) -> None:
+        emitted.append(event.fault)
 
-    with worker_file_faulty.connected_to(note):
-        yield told
+    with worker_file_faulty.connected_to(record):
+        yield emitted

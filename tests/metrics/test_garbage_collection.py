@@ -1,4 +1,4 @@
-"""The garbage collector at the worst of moments: what it finds unended tells of its end amid whatever is under way."""
+"""The garbage collector at the worst of moments: it ends a span, which emits an event in the middle of an update."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from metrics.subscription.label_limits import LabelLimiter
 from tests.support.exemplar_worker import FIRST, QUICK, ExemplarWorker
 
 SOON = range(1, 120)
-"""After how many allocations the collector comes."""
+"""After how many allocations the collector runs."""
 
 pytestmark = pytest.mark.timeout(60)
 
 
-class Left:
-    """In a cycle, as a span is that nobody ended."""
+class AbandonedSpan:
+    """In a reference cycle, as a span may be that was never closed."""
 
     def __init__(self, end: Callable[[], object]) -> None:
         self.itself = self
@@ -34,11 +34,11 @@ class Left:
 
 @contextmanager
 def collected(after: int, *ends: Callable[[], object]) -> Iterator[None]:
-    """Let the collector find what does these, after so many allocations or at the end."""
+    """Let the collector find objects that do these when they are freed, after so many allocations or at the end."""
     thresholds = gc.get_threshold()
-    gc.freeze()  # what is there already is not looked through each time
+    gc.freeze()  # objects that exist already are not searched each time
     for end in ends:
-        Left(end)
+        AbandonedSpan(end)
     gc.set_threshold(after)
     try:
         yield
@@ -48,8 +48,8 @@ def collected(after: int, *ends: Callable[[], object]) -> Iterator[None]:
         gc.unfreeze()
 
 
-def test_exemplars_and_series_may_come_while_another_series_is_made(tmp_path: Path) -> None:
-    """Each has a place of its own in the file, the other workers read all of them, and nothing hangs."""
+def test_exemplars_and_series_may_appear_while_another_series_is_created(tmp_path: Path) -> None:
+    """Each has its own place in the file, the other workers read all of them, and nothing deadlocks."""
     with ExemplarWorker(tmp_path) as here, ExemplarWorker(tmp_path) as other:
         made, _ = here.workers.create_instruments(Counter, "made", "m", ["who"], "total")
         _, shown = other.workers.create_instruments(Counter, "made", "m", ["who"], "total")
@@ -57,14 +57,14 @@ def test_exemplars_and_series_may_come_while_another_series_is_made(tmp_path: Pa
         for after in SOON:
             with collected(
                 after,
-                lambda: here.observe("first", FIRST),
-                lambda: here.observe("quick", QUICK),
+                lambda: here.give("first", FIRST),
+                lambda: here.give("quick", QUICK),
                 lambda after=after: here.calls.labels(str(after)).inc(1, {"trace_id": "new"}),  # type: ignore[misc]
             ):
                 made.labels(str(after)).inc(after)
-        trace_ids = other.trace_ids()
-        assert (trace_ids.pop(FIRST), trace_ids.pop(QUICK)) == ("first", "quick")
-        assert trace_ids == {("calls_total", str(after)): "new" for after in SOON}
+        traces = other.traces()
+        assert (traces.pop(FIRST), traces.pop(QUICK)) == ("first", "quick")
+        assert traces == {("calls_total", str(after)): "new" for after in SOON}
         for after in SOON:
             assert other.registry.get_sample_value("made_total", {"who": str(after)}) == after
             assert other.registry.get_sample_value("calls_total", {"who": str(after)}) == 1.0
@@ -73,49 +73,49 @@ def test_exemplars_and_series_may_come_while_another_series_is_made(tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["counter", "gauge"])
-def test_a_series_that_is_made_within_its_own_making_is_one(tmp_path: Path, kind: str) -> None:
-    """Whoever made it moves the same numbers, and of a gauge the others see no second one at zero."""
+def test_a_series_that_is_created_within_its_own_creation_is_one(tmp_path: Path, kind: str) -> None:
+    """Both creators update the same values, and of a gauge the others see no second one at zero."""
     with ExemplarWorker(tmp_path) as here, ExemplarWorker(tmp_path) as other:
-        way, across = (Counter, "total") if kind == "counter" else (Gauge, "livemax")
-        _, shown = other.workers.create_instruments(way, "made", "m", ["who"], across)  # type: ignore[arg-type]  # one of the words
+        class_, mode = (Counter, "total") if kind == "counter" else (Gauge, "livemax")
+        _, shown = other.workers.create_instruments(class_, "made", "m", ["who"], mode)  # type: ignore[arg-type]  # one of the words
         other.registry.register(shown)
-        page, shape = here.workers._file, FamilySchema("made", kind, across, ("who",))  # type: ignore[arg-type]  # the same
+        file, schema = here.workers._file, FamilySchema("made", kind, mode, ("who",))  # type: ignore[arg-type]  # the same
         for after in SOON:
-            within: list[object] = []
-            with collected(after, lambda after=after, to=within: to.append(page.add_series(shape, (str(after),)))):  # type: ignore[misc]
-                [number] = taken = page.add_series(shape, (str(after),))
-            assert within == [taken]
-            assert within[0] is taken
+            nested: list[object] = []
+            with collected(after, lambda after=after, to=nested: to.append(file.add_series(schema, (str(after),)))):  # type: ignore[misc]
+                [number] = added = file.add_series(schema, (str(after),))
+            assert nested == [added]
+            assert nested[0] is added
             number.set(-1.0)
         name = "made_total" if kind == "counter" else "made"
         list(other.registry.collect())
         assert [other.registry.get_sample_value(name, {"who": str(after)}) for after in SOON] == [-1.0] * len(SOON)
 
 
-class Late:
-    """A gauge that the collector comes before."""
+class CollectingGauge:
+    """A gauge before whose update the collector runs."""
 
-    shown = 0.0
+    value = 0.0
 
     def set(self, value: float) -> None:
         gc.collect()
-        self.shown = value
+        self.value = value
 
 
-def test_what_is_open_may_be_closed_while_something_is_opened() -> None:
-    """The gauge shows how much is open at last."""
-    table, gauge = InFlightTable(), Late()
+def test_a_span_may_be_closed_while_another_is_opened() -> None:
+    """In the end the gauge shows how many are open."""
+    table, gauge = InFlightTable(), CollectingGauge()
     table.open("left", gauge)
     with collected(10**6, lambda: table.close("left")):
         table.open("kept", gauge)
-        assert gauge.shown == 1
+        assert gauge.value == 1
     table.close("kept")
-    assert gauge.shown == 0
+    assert gauge.value == 0
 
 
-def test_labels_may_be_admitted_while_others_are() -> None:
-    labels = LabelLimiter({"model": 2 * len(SOON)})
+def test_label_values_may_be_admitted_while_others_are() -> None:
+    limiter = LabelLimiter({"model": 2 * len(SOON)})
     for after in SOON:
-        with collected(after, lambda after=after: labels.admit("model", f"left {after}")):  # type: ignore[misc]
-            labels.admit("model", f"kept {after}")
-    assert labels.admit("model", "one more") == "other"
+        with collected(after, lambda after=after: limiter.admit("model", f"left {after}")):  # type: ignore[misc]
+            limiter.admit("model", f"kept {after}")
+    assert limiter.admit("model", "one more") == "other"

@@ -1,6 +1,6 @@
-"""Recorded events give the recorded text, letter by letter.
+"""Recorded events lead to the recorded exposition, letter by letter.
 
-After a change that is meant: ``python -m tests.metrics.test_golden``, then read the difference.
+After an intended change: ``python -m tests.metrics.test_golden``, then read the difference.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def emit(signal: Signal[..., Any], fields: dict[str, Any]) -> None:
 
 
 def emit_bound(signal: Signal[..., Any], fields: dict[str, Any]) -> None:
-    """Name the numbers, know the rest."""
+    """Bind all fields but the numbers, and pass those."""
     numbers = {name: value for name, value in fields.items() if type(value) in (int, float)}
     known = {name: value for name, value in fields.items() if name not in numbers}
     signal.bind(*numbers, **known)(tuple(numbers.values()))
 
 
-def replay(recording: str, tell: Callable[[Signal[..., Any], dict[str, Any]], None] = emit) -> str:
-    """Tell the recorded events to a fresh subscription and render it, without the times at which that happens."""
+def replay(recording: str, emit_event: Callable[[Signal[..., Any], dict[str, Any]], None] = emit) -> str:
+    """Emit the recorded events into a new subscription and return its exposition, without times."""
     registry = CollectorRegistry()
     with subscribe(
         CATALOGUE, registry, namespace="sparklio", label_values={"agent_name": ["strategist", "copywriter"]}
@@ -42,17 +42,17 @@ def replay(recording: str, tell: Callable[[Signal[..., Any], dict[str, Any]], No
             fields = json.loads(line)
             signal = default_namespace[fields.pop("signal")]
             assert isinstance(signal, Signal)
-            tell(signal, fields)
+            emit_event(signal, fields)
         lines = generate_latest(registry).decode().splitlines(keepends=True)
     return "".join(line for line in lines if "sparklio_last_event" not in line and "_created" not in line)
 
 
-@pytest.mark.parametrize("tell", [emit, emit_bound])
+@pytest.mark.parametrize("emit_event", [emit, emit_bound])
 @pytest.mark.parametrize("recording", RECORDINGS)
-def test_recorded_events_give_the_recorded_text(
-    recording: str, tell: Callable[[Signal[..., Any], dict[str, Any]], None]
+def test_recorded_events_lead_to_the_recorded_exposition(
+    recording: str, emit_event: Callable[[Signal[..., Any], dict[str, Any]], None]
 ) -> None:
-    assert replay(recording, tell) == (GOLDEN / f"{recording}.prom").read_text()
+    assert replay(recording, emit_event) == (GOLDEN / f"{recording}.prom").read_text()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Short ways to read a registry."""
+"""Functions that read the samples of a registry."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ class Read(Protocol):
 
 
 def samples(registry: CollectorRegistry, name: str) -> Iterator[tuple[dict[str, str], float]]:
-    """Give the labels and values of every sample of a name, without its namespace."""
+    """Yield the labels and the value of every sample of a name, which is given without the namespace."""
     for family in registry.collect():
         yield from ((sample.labels, sample.value) for sample in family.samples if sample.name == f"sparklio_{name}")
 
 
 def summed(scraped: Iterable[Sample], name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Add up the samples of a name, without its namespace, by these labels; those at zero are left out."""
+    """Return the sums of a name's samples by the values of some labels, without those that are zero.
+
+    The name is without the namespace.
+    """
     found: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
     for sample in scraped:
         if sample.name == f"sparklio_{name}":

@@ -1,4 +1,4 @@
-"""The numbers inside prometheus_client's instruments can be put in others' hands."""
+"""The value objects inside prometheus_client's metrics can be replaced."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from metrics.fastpath import children
 from metrics.multiprocess import Workers
 
 
-def test_the_version_at_hand_is_trusted() -> None:
+def test_the_installed_version_passes_the_self_test() -> None:
     assert children.values_are_replaceable()
 
 
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
 @pytest.mark.parametrize("labels", [(), ("a", "b")])
-def test_what_moves_an_instrument_moves_what_is_shown(
+def test_updates_reach_the_value_that_is_exported(
     kind: type[Counter | Gauge | Histogram], labels: tuple[str, ...], tmp_path: Path
 ) -> None:
     """With labels and without."""
     workers, registry = Workers(tmp_path), CollectorRegistry()
-    moved, shown = workers.create_instruments(kind, "moved", "m", labels, "total" if kind is not Gauge else "livesum")
+    own, exported = workers.create_instruments(kind, "moved", "m", labels, "total" if kind is not Gauge else "livesum")
     workers.attach(registry)
-    registry.register(shown)
-    child = moved.labels(*labels) if labels else moved
+    registry.register(exported)
+    child = own.labels(*labels) if labels else own
     (getattr(child, "observe", None) or child.inc)(2.0)
     render(registry)
-    told = {sample.name: sample.value for family in shown.collect() for sample in family.samples}
-    assert told[{Counter: "moved_total", Gauge: "moved", Histogram: "moved_sum"}[kind]] == (2.0)
-    assert told.get("moved_count", 1.0) == 1.0
+    samples = {sample.name: sample.value for family in exported.collect() for sample in family.samples}
+    assert samples[{Counter: "moved_total", Gauge: "moved", Histogram: "moved_sum"}[kind]] == (2.0)
+    assert samples.get("moved_count", 1.0) == 1.0
     workers.close()
 
 
-def test_a_version_built_another_way_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What moves its numbers does not go through what it was given: each process shows its own."""
+def test_a_version_that_works_otherwise_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its updates do not reach the value objects that were put into it, so each process shows its own."""
 
     def inc(self: Counter, amount: float = 1) -> None:
-        """Keep the amount elsewhere."""
+        """Store the amount elsewhere."""
 
     monkeypatch.setattr(Counter, "inc", inc)
     children.values_are_replaceable.cache_clear()

@@ -1,4 +1,4 @@
-"""A label whose values belong to another label's: its bound counts pairs."""
+"""Nested labels: one whose values belong to another label's value, and whose limit counts pairs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REQUESTS = counter(
 )
 
 
-def tell(workflow_type: str, step: str) -> None:
+def finish_step(workflow_type: str, step: str) -> None:
     workflow_step_finished.emit(workflow_type=workflow_type, step=step, agent_name="a", status="success", duration=1.0)
 
 
@@ -43,7 +43,7 @@ def test_each_workflow_has_steps_of_its_own_until_the_pairs_are_used_up() -> Non
         label_overflowed.captured() as overflows,
     ):
         for kind, step in [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2"), ("a", "1"), ("c", "1"), ("c", "unknown")]:
-            tell(kind, step)
+            finish_step(kind, step)
         counted = {(labels["workflow_type"], labels["step"]): v for labels, v in samples(registry, "steps_total")}
     assert counted == {
         ("a", "1"): 2,
@@ -56,24 +56,24 @@ def test_each_workflow_has_steps_of_its_own_until_the_pairs_are_used_up() -> Non
     assert [event.label for event in overflows] == ["step", "workflow_type", "step", "workflow_type"]
 
 
-def test_the_most_series_are_the_pairs_and_what_each_outer_value_may_fold_into() -> None:
-    bounds = {"workflow_type": 12, "step": 24}
-    assert row().most_series(bounds) == 14 * 26
-    assert STEPS.most_series(bounds) == 24 + 2 * 14
+def test_most_series_counts_pairs_and_for_each_outer_value_other() -> None:
+    limits = {"workflow_type": 12, "step": 24}
+    assert row().most_series(limits) == 14 * 26
+    assert STEPS.most_series(limits) == 24 + 2 * 14
 
 
-@pytest.mark.parametrize("within", [{"run_id": "step"}, {"step": "agent_name"}, {"step": "step"}])
-def test_a_pair_that_makes_no_sense_is_refused(within: dict[str, str]) -> None:
+@pytest.mark.parametrize("nested_in", [{"run_id": "step"}, {"step": "agent_name"}, {"step": "step"}])
+def test_a_nesting_that_makes_no_sense_is_an_error(nested_in: dict[str, str]) -> None:
     with pytest.raises(TypeError, match="can't be nested in"):
-        row(nested_in=within)
+        row(nested_in=nested_in)
 
 
-def ask(method: str, endpoint: str) -> None:
+def finish_request(method: str, endpoint: str) -> None:
     http_request_finished.emit(method=method, endpoint=endpoint, status_code=200, outcome="ok", duration=0.1)  # type: ignore[arg-type]
 
 
 def test_a_route_has_methods_of_its_own_until_the_pairs_are_used_up() -> None:
-    """Past the bound a method counts as ``other``, and the route keeps its name; a method that is none uses up none."""
+    """Past the limit a method is ``other``, and the route keeps its name; an unknown method takes no place."""
     registry = CollectorRegistry()
     with (
         subscribe(
@@ -82,10 +82,10 @@ def test_a_route_has_methods_of_its_own_until_the_pairs_are_used_up() -> None:
         label_overflowed.captured() as overflows,
     ):
         for method in ("GET", "BREW", "POST", "GET"):
-            ask(method, "/a")
+            finish_request(method, "/a")
         for method in ("GET", "DELETE", "PUT", "GET"):
-            ask(method, "/b")
-        ask("GET", "/c")
+            finish_request(method, "/b")
+        finish_request("GET", "/c")
         counted = {(labels["method"], labels["endpoint"]): v for labels, v in samples(registry, "requests_total")}
     assert counted == {
         ("GET", "/a"): 2,
@@ -99,35 +99,35 @@ def test_a_route_has_methods_of_its_own_until_the_pairs_are_used_up() -> None:
 
 
 @given(
-    asked=st.lists(
+    requested=st.lists(
         st.tuples(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "BREW"]), st.sampled_from("abcdef"))
     ),
     routes=st.integers(1, 7),
     pairs=st.integers(0, 40),
 )
-def test_whatever_is_asked_of_routes_the_series_stay_within_the_row_s_figure(
-    asked: list[tuple[str, str]], routes: int, pairs: int
+def test_whatever_is_requested_the_series_stay_within_most_series(
+    requested: list[tuple[str, str]], routes: int, pairs: int
 ) -> None:
-    """The bound holds while the program runs, not in the sum alone; no request goes uncounted."""
-    registry, bounds = CollectorRegistry(), {"endpoint": routes, "method": pairs}
-    with subscribe([REQUESTS], registry, namespace="sparklio", label_limits=bounds):
-        for method, endpoint in asked:
-            ask(method, endpoint)
+    """The limit holds while the program runs, and no request goes uncounted."""
+    registry, limits = CollectorRegistry(), {"endpoint": routes, "method": pairs}
+    with subscribe([REQUESTS], registry, namespace="sparklio", label_limits=limits):
+        for method, endpoint in requested:
+            finish_request(method, endpoint)
         values = [value for _, value in samples(registry, "requests_total")]
-    assert sum(values) == len(asked)
-    assert len(values) <= REQUESTS.most_series(bounds) == pairs + routes + 2
+    assert sum(values) == len(requested)
+    assert len(values) <= REQUESTS.most_series(limits) == pairs + routes + 2
 
 
-def test_every_method_of_a_request_is_within_its_route() -> None:
-    """So a method that folds folds in every family, and requests can be divided by one another."""
+def test_methods_are_nested_in_their_route_in_every_family() -> None:
+    """So a method that is ``other`` is so in every family, and families can be divided by one another."""
     rows = [row for row in CATALOGUE if "method" in row.labels]
     assert len(rows) == 2
     assert {row.nested_in["method"] for row in rows} == {"endpoint"}
     assert LABEL_LIMITS["method"] == 3 * LABEL_LIMITS["endpoint"]
 
 
-def test_a_closed_label_within_another_is_not_at_zero_from_the_start() -> None:
-    """Its zeroes would be all the pairs, which the bound is there to keep away."""
+def test_a_nested_closed_label_cannot_be_initialized() -> None:
+    """Its series at zero would be all the pairs, which the limit is there to prevent."""
     with pytest.raises(TypeError, match="initialize=False"):
         counter(
             "requests_total",
@@ -138,6 +138,6 @@ def test_a_closed_label_within_another_is_not_at_zero_from_the_start() -> None:
         )
 
 
-def test_a_closed_label_within_another_needs_a_bound() -> None:
+def test_a_nested_closed_label_needs_a_limit() -> None:
     with pytest.raises(ValueError, match="'method' has no limit"):
         FamilySeries(REQUESTS, "requests_total", LabelLimiter({"endpoint": 2}))

@@ -1,4 +1,4 @@
-"""What is read, not told: a poller runs before each render and emits what it read."""
+"""A poller runs before each render of a registry, and emits the state that it reads."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def subscription(registry: CollectorRegistry) -> Subscription:
 
 
 @pytest.mark.parametrize("render", RENDERS, ids=["scrape", "generate_latest"])
-def test_a_render_shows_what_was_read_for_it(
+def test_a_render_shows_the_state_of_that_moment(
     registry: CollectorRegistry, subscription: Subscription, render: Callable[[CollectorRegistry], bytes]
 ) -> None:
-    """Also the first one, and whoever renders: no number is one scrape old."""
+    """The first one too, and whoever renders: no value is one scrape old."""
     waiting = [3]
     with subscription:
         subscription.poll(lambda: depth_read.emit(queue="runs", waiting=waiting[0]))
@@ -51,21 +51,21 @@ def test_a_render_shows_what_was_read_for_it(
         assert b"sparklio_queue_reads_total 2.0" in text
 
 
-def test_a_poller_taken_out_is_called_no_more(registry: CollectorRegistry, subscription: Subscription) -> None:
-    """Each registration by itself, also of one function twice; taking out twice is nothing."""
+def test_a_removed_poller_is_not_called(registry: CollectorRegistry, subscription: Subscription) -> None:
+    """Each registration is removed by itself, also of one function twice; removing again does nothing."""
     calls: list[str] = []
 
-    def look() -> None:
-        calls.append("look")
+    def read_depth() -> None:
+        calls.append("read")
 
     with subscription:
-        remove, _ = subscription.poll(look), subscription.poll(look)
+        remove, _ = subscription.poll(read_depth), subscription.poll(read_depth)
         generate_latest(registry)
         remove()
         remove()
         generate_latest(registry)
     generate_latest(registry)
-    assert calls == ["look"] * 3
+    assert calls == ["read"] * 3
 
 
 @pytest.mark.lenient

@@ -20,6 +20,8 @@ from events import agent_finished, agent_run, llm_called, value_dropped
 from events.bus.numbers import drop_reason
 from metrics import counter, gauge, histogram, subscribe
 from metrics.subscription.value_limits import MIN_GAUGE_VALUE
+from tests.support.agents import finish_agent
+from tests.support.samples import Read
 
 HELP = "A test's own."
 LIMIT = 1e6  # of an amount in USD
@@ -82,7 +84,7 @@ def emit_bound(value: Any) -> None:
 
 @pytest.mark.parametrize("emit", [emit, emit_bound])
 @given(value=VALUES)
-def test_every_place_takes_the_values_that_the_rule_takes(emit: Callable[[Any], None], value: Any) -> None:
+def test_metrics_and_totals_take_the_values_that_the_rule_takes(emit: Callable[[Any], None], value: Any) -> None:
     registry = CollectorRegistry()
     with (
         subscribe(ROWS, registry, namespace="acme"),
@@ -103,7 +105,28 @@ def test_every_place_takes_the_values_that_the_rule_takes(emit: Callable[[Any], 
 
 
 @pytest.mark.parametrize("value", [Decimal(1), Fraction(1, 2), Int64(), 1j, "1"])
-def test_numbers_of_types_that_are_no_int_or_float_are_dropped(value: Any) -> None:
+def test_numbers_of_other_types_than_int_and_float_are_dropped(value: Any) -> None:
     with subscribe(ROWS, CollectorRegistry(), namespace="acme"), value_dropped.captured() as drops:
         emit(value)
     assert [drop.reason for drop in drops] == ["not_a_number"] * len(ROWS)
+
+
+@pytest.mark.usefixtures("subscription")
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (float("nan"), "not_finite"),
+        (float("inf"), "not_finite"),
+        (float("-inf"), "not_finite"),
+        (-1.0, "negative"),
+        ("soon", "not_a_number"),
+    ],
+)
+def test_an_invalid_measure_is_left_out_and_counted(read: Read, bad: Any, reason: str) -> None:
+    finish_agent(duration=bad)
+    finish_agent(duration=2.0)
+    metric = "agent_execution_duration_seconds"
+    assert read(f"{metric}_sum", agent_name="copywriter") == 2.0
+    assert read(f"{metric}_count", agent_name="copywriter") == 1
+    assert read("dropped_values_total", metric=f"sparklio_{metric}", reason=reason) == 1
+    assert read("agent_executions_total", agent_name="copywriter", status="success") == 2

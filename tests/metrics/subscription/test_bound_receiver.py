@@ -1,4 +1,4 @@
-"""What is emitted with most fields known beforehand moves the same series, without an event where that can be."""
+"""An emitter whose fields are mostly bound beforehand updates the same series, without an event where possible."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def receiver_of(signal: Signal[..., Any]) -> MetricsReceiver:
 
 
 @pytest.mark.usefixtures("subscription")
-class TestWhatCanBeBound:
-    def test_amounts_may_be_told_later(self) -> None:
+class TestBind:
+    def test_amounts_may_be_passed_later(self) -> None:
         assert receiver_of(query_executed).bind(QUERY, ("duration", "rows")) is not None
 
-    def test_what_chooses_a_series_may_not(self) -> None:
-        """A scope may tell it, or the sender later."""
+    def test_fields_that_choose_a_series_must_be_known(self) -> None:
+        """A scope may hold one, or the sender may pass it later."""
         known = {"status": "success", "tool_calls": 0}
         assert receiver_of(agent_finished).bind(known, ("duration",)) is None
 
-    def test_an_amount_that_nobody_will_tell_is_needed(self) -> None:
+    def test_an_amount_that_is_never_passed_needs_the_event(self) -> None:
         assert receiver_of(query_executed).bind(QUERY, ("rows",)) is None
 
     @pytest.mark.parametrize(
         ("signal", "known"),
         [
-            pytest.param(agent_started, {"agent_name": "copywriter"}, id="what is under way"),
+            pytest.param(agent_started, {"agent_name": "copywriter"}, id="in flight"),
             pytest.param(pool_read, {"pool": "main"}, id="a gauge"),
         ],
     )
-    def test_what_needs_the_event_gets_it(self, signal: Signal[..., Any], known: dict[str, Any]) -> None:
+    def test_in_flight_and_plain_gauges_need_the_event(self, signal: Signal[..., Any], known: dict[str, Any]) -> None:
         named = tuple(name for name in signal.event.__dataclass_fields__ if name not in known)  # type: ignore[attr-defined]
         assert receiver_of(signal).bind(known, named) is None
 
 
-def test_details_that_are_subscribed_are_moved_too(read: Read, registry: CollectorRegistry) -> None:
+def test_optional_rows_are_updated_too(read: Read, registry: CollectorRegistry) -> None:
     with subscribe((*CATALOGUE, *OPTIONAL), registry, namespace="sparklio"):
         emit = query_executed.bind("duration", "rows", operation="select", table="runs", cache="hit")
         emit((0.002, 3))
@@ -58,7 +58,7 @@ def test_details_that_are_subscribed_are_moved_too(read: Read, registry: Collect
         assert read("events_total", signal="query_executed") == 2
 
 
-def test_values_past_their_bound_are_counted_each_time(read: Read, registry: CollectorRegistry) -> None:
+def test_values_past_their_limit_are_counted_each_time(read: Read, registry: CollectorRegistry) -> None:
     with subscribe(
         CATALOGUE, registry, namespace="sparklio", label_limits={"table": 3}, label_values={"table": ["runs"]}
     ):  # with "none" and "system"
@@ -69,11 +69,13 @@ def test_values_past_their_bound_are_counted_each_time(read: Read, registry: Col
         assert read("label_overflows_total", metric="sparklio_db_queries_total", label="table") == 2
 
 
-@pytest.mark.parametrize(("odd", "reason"), [(-1.0, "negative"), (float("nan"), "not_finite"), ("1", "not_a_number")])
+@pytest.mark.parametrize(
+    ("amount", "reason"), [(-1.0, "negative"), (float("nan"), "not_finite"), ("1", "not_a_number")]
+)
 @pytest.mark.usefixtures("subscription")
-def test_an_amount_that_is_none_is_left_out_and_counted(read: Read, odd: Any, reason: str) -> None:
+def test_an_invalid_amount_is_left_out_and_counted(read: Read, amount: Any, reason: str) -> None:
     emit = query_executed.bind("duration", operation="select", table="runs")
-    emit((odd,))
+    emit((amount,))
     emit((0.5,))
     assert read("db_query_duration_seconds_sum", operation="select", table="runs") == 0.5
     assert read("db_queries_total", operation="select", table="runs") == 2
@@ -84,7 +86,7 @@ def test_an_amount_that_is_none_is_left_out_and_counted(read: Read, odd: Any, re
 @pytest.mark.lenient
 @pytest.mark.parametrize("values", [(), (0.1, 2), None])
 @pytest.mark.usefixtures("subscription")
-def test_values_that_are_not_those_named_move_nothing(read: Read, values: Any) -> None:
+def test_too_many_or_too_few_values_update_nothing(read: Read, values: Any) -> None:
     with receiver_failed.captured() as failures:
         query_executed.bind("duration", operation="select", table="runs")(values)
     assert read("db_queries_total", operation="select", table="runs") in {0, None}
@@ -92,19 +94,20 @@ def test_values_that_are_not_those_named_move_nothing(read: Read, values: Any) -
     assert [failure.receiver for failure in failures] == ["metrics"]
 
 
-def test_a_subscription_that_comes_or_goes_is_seen(subscription: Subscription, registry: CollectorRegistry) -> None:
-    """By what was bound before."""
+def test_a_bound_emitter_sees_subscriptions_that_come_and_go(
+    subscription: Subscription, registry: CollectorRegistry
+) -> None:
     later = CollectorRegistry()
     emit = llm_called.bind("duration", model="m", status="success")
     emit((0.1,))
     with subscribe(CATALOGUE, later, namespace="sparklio"):
         emit((0.2,))
-        before = told(registry)
+        before = call_count(registry)
         subscription.close()
         emit((0.3,))
-        assert (before, told(later)) == (2, 2)
+        assert (before, call_count(later)) == (2, 2)
     emit((0.4,))
 
 
-def told(registry: CollectorRegistry) -> float | None:
+def call_count(registry: CollectorRegistry) -> float | None:
     return registry.get_sample_value("sparklio_events_total", {"signal": "llm_called"})

@@ -1,4 +1,4 @@
-"""What telling an event costs: to nobody, and to the catalogue."""
+"""What emitting an event costs: without receivers, and with the catalogue subscribed."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ CALL: dict[str, Any] = {
 
 
 def measure(short: bool) -> list[Claim]:
-    """Tell the same call many times each way."""
+    """Emit the same event many times, in several ways."""
     rounds = 30 if short else 200
-    return [unheard(rounds), counted(rounds), known(rounds)]
+    return [without_receivers(rounds), with_catalogue(rounds), bound_beforehand(rounds)]
 
 
-def unheard(rounds: int) -> Claim:
-    """Compare ``emit`` with blinker's ``send``, nobody listening to either."""
+def without_receivers(rounds: int) -> Claim:
+    """Compare ``emit`` with blinker's ``send``, both without receivers."""
     number = 2000
     emit = Signal(LLMCalled, blinker.Namespace()).emit
     send: Any = blinker.Signal().send
@@ -62,25 +62,25 @@ def unheard(rounds: int) -> Claim:
     )
 
 
-def counted(rounds: int) -> Claim:
-    """Compare one ``llm_called`` with the same updates written out where the call is made."""
+def with_catalogue(rounds: int) -> Claim:
+    """Compare one ``llm_called`` with the same updates written by hand where the call is made."""
     number = 300
-    told, written, plain = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
-    inline = written_out(written)
+    subscribed, by_hand, for_blinker = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
+    inline = inline_updates(by_hand)
     from_blinker: Any = blinker.Signal()
-    update = written_out(plain)
+    update = inline_updates(for_blinker)
     from_blinker.connect(lambda _, **fields: update(fields), weak=False)
-    with subscribe(CATALOGUE, told, namespace="sparklio"):
-        ways: dict[str, Callable[[], object]] = {
+    with subscribe(CATALOGUE, subscribed, namespace="sparklio"):
+        functions: dict[str, Callable[[], object]] = {
             "llm_called": lambda: llm_called.emit(**CALL),
             "inline": lambda: inline(CALL),
             "a blinker receiver": lambda: from_blinker.send(None, **CALL),
         }
-        for way in ways.values():
-            way()
-        if moved(told) != moved(written):
-            raise AssertionError("the two do not move the same series")
-        runs = alternately({name: times(number, way) for name, way in ways.items()}, rounds)
+        for function in functions.values():
+            function()
+        if nonzero_samples(subscribed) != nonzero_samples(by_hand):
+            raise AssertionError("the two do not update the same series")
+        runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
     return Claim(
         what="one `llm_called` into its instruments, to the same updates inline with `labels(**kw)`",
         bar=0.5,
@@ -92,17 +92,17 @@ def counted(rounds: int) -> Claim:
     )
 
 
-def known(rounds: int) -> Claim:
-    """Compare one ``query_executed`` whose fields are known but for its amounts with one that is told whole."""
+def bound_beforehand(rounds: int) -> Claim:
+    """Compare one ``query_executed`` whose fields are bound beforehand, but for its amounts, with one emitted whole."""
     number = 300
     query: dict[str, Any] = {"operation": "select", "table": "runs", "cache": "hit"}
     emit = query_executed.bind("duration", "rows", **query)
     with subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio"):
-        ways: dict[str, Callable[[], object]] = {
+        functions: dict[str, Callable[[], object]] = {
             "bind": lambda: emit((0.002, 3)),
             "emit": lambda: query_executed.emit(duration=0.002, rows=3, **query),
         }
-        runs = alternately({name: times(number, way) for name, way in ways.items()}, rounds)
+        runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
     return Claim(
         what="one `query_executed` into its instruments by `bind`, to by `emit`",
         bar=0.5,
@@ -113,24 +113,24 @@ def known(rounds: int) -> Claim:
     )
 
 
-def times(number: int, way: Callable[[], object]) -> Callable[[], None]:
-    """Do something so often that a clock can tell."""
+def repeat(number: int, function: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that does something so often that a clock can measure it."""
 
     def run() -> None:
         for _ in range(number):
-            way()
+            function()
 
     return run
 
 
-def written_out(registry: CollectorRegistry) -> Callable[[dict[str, Any]], None]:
-    """Write the updates of one successful call by hand, on instruments like the catalogue's."""
+def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], None]:
+    """Return a function that makes the updates of one successful call by hand, on metrics like the catalogue's."""
     subscription = subscribe(CATALOGUE, registry, namespace="sparklio")
     names = {row.name for row in CATALOGUE}
     m = {name: subscription.collector(name) for name in names}
-    subscription.close()  # events move them no more
-    for instrument in m.values():
-        registry.register(instrument)
+    subscription.close()  # events do not update them any more
+    for collector in m.values():
+        registry.register(collector)
     requests, tokens, details = m["llm_requests_total"], m["llm_tokens_total"], m["llm_token_details_total"]
     duration, cost, reasons = (
         m["llm_request_duration_seconds"],
@@ -154,8 +154,8 @@ def written_out(registry: CollectorRegistry) -> Callable[[dict[str, Any]], None]
     return update
 
 
-def moved(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
-    """Every sample that is not at zero, but for times."""
+def nonzero_samples(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
+    """Return every sample that is not zero, without times."""
     return {
         (sample.name, str(sample.labels)): sample.value
         for family in registry.collect()

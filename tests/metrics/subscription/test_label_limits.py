@@ -1,0 +1,134 @@
+"""A label takes a limited number of values; every further one, and one that no scraper could read, is ``other``."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from events import (
+    agent_finished,
+    context_built,
+    llm_called,
+)
+from metrics import CATALOGUE, counter, subscribe
+from metrics.subscription.label_limits import LabelLimiter
+from metrics.subscription.receiver import MetricsReceiver
+from metrics.subscription.series import FamilySeries
+from tests.support.agents import finish_agent
+from tests.support.samples import Read, samples
+
+HELP = "A test's own."
+
+
+def test_past_the_limit_only_that_label_becomes_other(registry: CollectorRegistry) -> None:
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
+    with subscribe([row], registry, namespace="sparklio", label_limits={"agent_name": 50}):
+        for number in range(1000):
+            finish_agent(f"agent {number}", status="error" if number % 2 else "success")
+        totals: Tally[str] = Tally()
+        for labels, value in samples(registry, "runs_total"):
+            totals[labels["status"]] += int(value)
+        assert totals == {"error": 500, "success": 500, "timeout": 0, "cancelled": 0}
+        assert registry.get_sample_value("sparklio_runs_total", {"agent_name": "other", "status": "error"}) == 475
+        assert len(list(samples(registry, "runs_total"))) <= row.most_series({"agent_name": 50})
+
+
+def test_an_overflow_is_counted(registry: CollectorRegistry, read: Read) -> None:
+    with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 1}):
+        finish_agent("first")
+        finish_agent("second")
+        finish_agent("second")
+        metric = "sparklio_agent_executions_total"
+        assert read("label_overflows_total", metric=metric, label="agent_name") == 2
+
+
+def test_values_past_the_limit_are_not_cached() -> None:
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
+    labels = LabelLimiter({"agent_name": 1})
+    receiver = MetricsReceiver(agent_finished, [(row, FamilySeries(row, "runs_total", labels))], [], labels)
+    with agent_finished.connected_to(receiver):
+        finish_agent("first")
+        for number in range(1000):
+            finish_agent(f"flood {number}")
+    assert list(receiver._compiled) == ["first"]
+
+
+def test_a_value_past_the_limit_is_other_in_every_family(registry: CollectorRegistry, read: Read) -> None:
+    with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 1}):
+        context_built.emit(agent_name="first", size=10)
+        finish_agent("second")
+        assert read("agent_executions_total", agent_name="other", status="success") == 1
+
+
+@pytest.mark.usefixtures("subscription")
+def test_a_value_outside_a_closed_set_is_other(read: Read) -> None:
+    finish_agent(status="exploded")
+    assert read("agent_executions_total", agent_name="copywriter", status="other") == 1
+    assert read("label_overflows_total", metric="sparklio_agent_executions_total", label="status") == 1
+
+
+@pytest.mark.usefixtures("subscription")
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_missing_value_is_unknown(read: Read, nothing: Any) -> None:
+    finish_agent(nothing)
+    assert read("agent_executions_total", agent_name="unknown", status="success") == 1
+
+
+def test_an_overflow_of_the_overflow_counter_emits_nothing(registry: CollectorRegistry) -> None:
+    with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 0, "metric": 0, "label": 0}):
+        finish_agent()
+        assert registry.get_sample_value(
+            "sparklio_label_overflows_total", {"metric": "other", "label": "other"}
+        ) == len({row.name for row in CATALOGUE if agent_finished in row.signals})
+
+
+def test_an_open_label_without_a_limit_is_an_error(registry: CollectorRegistry) -> None:
+    row = counter("calls_total", HELP, llm_called, labels=("requested_model",))
+    with pytest.raises(ValueError, match="label 'requested_model' has no limit; add it to subscribe"):
+        subscribe([row], registry, namespace="sparklio")
+
+
+@pytest.mark.usefixtures("subscription")
+@pytest.mark.parametrize(
+    "name", ["x" * 10_000_000, "lone \ud800 surrogate", "nul \0 byte"], ids=["ten megabytes", "surrogate", "nul"]
+)
+def test_a_value_that_no_scraper_could_read_is_other(registry: CollectorRegistry, read: Read, name: str) -> None:
+    finish_agent(name)
+    assert read("agent_executions_total", agent_name="other", status="success") == 1
+    assert len(generate_latest(registry)) < 100_000
+
+
+@pytest.mark.usefixtures("subscription")
+def test_quotes_newlines_and_backslashes_are_read_back_unchanged(registry: CollectorRegistry) -> None:
+    name = 'say "hi"\n\\ and é漢🎉'
+    finish_agent(name)
+    text = generate_latest(registry).decode()
+    names = {
+        sample.labels["agent_name"]
+        for family in text_string_to_metric_families(text)
+        if family.name == "sparklio_agent_executions"
+        for sample in family.samples
+    }
+    assert name in names
+
+
+STATUSES = st.sampled_from(["success", "error", "timeout", "cancelled", "strange"])
+
+
+@given(runs=st.lists(st.tuples(st.text(max_size=3), STATUSES), max_size=60), limit=st.integers(0, 5))
+def test_no_event_is_lost_and_no_limit_is_passed(runs: list[tuple[str, str]], limit: int) -> None:
+    """Whatever names and statuses come, the series add up to the events and stay within the row's ``most_series``."""
+    registry = CollectorRegistry()
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
+    with subscribe([row], registry, namespace="sparklio", label_limits={"agent_name": limit}):
+        for name, status in runs:
+            finish_agent(name, status)
+        values = [value for _, value in samples(registry, "runs_total")]
+    assert sum(values) == len(runs)
+    assert len(values) <= row.most_series({"agent_name": limit})

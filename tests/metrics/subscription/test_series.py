@@ -1,0 +1,65 @@
+"""Series exist at zero as soon as their labels are known, and rows of one name agree."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from events import (
+    agent_finished,
+    http_request_finished,
+)
+from metrics import CATALOGUE, LABEL_LIMITS, Subscription, counter, subscribe
+from tests.support.agents import finish_agent
+from tests.support.samples import Read, samples
+
+HELP = "A test's own."
+
+
+def test_series_of_known_values_exist_at_zero(registry: CollectorRegistry, read: Read) -> None:
+    with subscribe(
+        CATALOGUE,
+        registry,
+        namespace="sparklio",
+        label_values={"agent_name": ["copywriter"], "workflow_type": ["campaign"]},
+    ):
+        assert read("agent_executions_total", agent_name="copywriter", status="timeout") == 0
+        assert read("agent_execution_duration_seconds_count", agent_name="copywriter") == 0
+        assert read("workflows_total", workflow_type="campaign", status="abandoned") == 0
+        assert read("active_workflows", workflow_type="campaign") == 0
+
+
+def test_series_of_values_that_are_initialized_later_exist_at_zero(subscription: Subscription, read: Read) -> None:
+    assert read("llm_tokens_total", model="m", token_type="prompt") is None
+    subscription.initialize(model=["m"])
+    assert read("llm_tokens_total", model="m", token_type="prompt") == 0
+
+
+@pytest.mark.usefixtures("subscription")
+def test_a_new_value_creates_the_series_of_its_closed_labels(read: Read) -> None:
+    finish_agent("newcomer", status="success")
+    assert read("agent_executions_total", agent_name="newcomer", status="error") == 0
+
+
+@pytest.mark.usefixtures("subscription")
+def test_the_product_of_http_labels_is_never_created(registry: CollectorRegistry) -> None:
+    http_request_finished.emit(method="GET", endpoint="/health", status_code=200, outcome="ok", duration=0.1)
+    assert [labels for labels, _ in samples(registry, "http_requests_total")] == [
+        {"method": "GET", "endpoint": "/health", "status_code": "200"}
+    ]
+
+
+def test_more_known_values_than_the_limit_are_an_error(registry: CollectorRegistry) -> None:
+    many = [f"m{number}" for number in range(LABEL_LIMITS["model"] + 1)]
+    with pytest.raises(ValueError, match=r"label 'model' can't take 'm12'.* past the limit of 12"):
+        subscribe(CATALOGUE, registry, namespace="sparklio", label_values={"model": many})
+    assert list(registry.collect()) == []
+
+
+def test_rows_of_one_name_must_agree(registry: CollectorRegistry) -> None:
+    rows = [
+        counter("runs_total", "One.", agent_finished, labels=("agent_name",)),
+        counter("runs_total", "Two.", agent_finished, labels=("agent_name",)),
+    ]
+    with pytest.raises(ValueError, match="runs_total: two rows of this name differ in help"):
+        subscribe(rows, registry, namespace="sparklio")

@@ -53,7 +53,7 @@ def without_receivers(rounds: int) -> Claim:
 
     runs = alternately({"emit": by_emit, "send": by_send}, rounds)
     return Claim(
-        what="`emit` that nobody hears, to blinker's `send` with the same five fields",
+        what="`emit` without receivers, to blinker's `send` with the same five fields",
         bar=0.7,
         better="lower",
         unit="times",
@@ -82,7 +82,7 @@ def with_catalogue(rounds: int) -> Claim:
             raise AssertionError("the two do not update the same series")
         runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
     return Claim(
-        what="one `llm_called` into its instruments, to the same updates inline with `labels(**kw)`",
+        what="one `llm_called` into its metrics, to the same updates inline with `labels(**kw)`",
         bar=0.5,
         better="lower",
         unit="times",
@@ -104,7 +104,7 @@ def bound_beforehand(rounds: int) -> Claim:
         }
         runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
     return Claim(
-        what="one `query_executed` into its instruments by `bind`, to by `emit`",
+        what="one `query_executed` into its metrics by `bind`, to by `emit`",
         bar=0.5,
         better="lower",
         unit="times",

@@ -30,7 +30,7 @@ def measure(short: bool) -> list[Claim]:
     children = len(family._metrics)
     return [
         Claim(
-            what="memory of a histogram child with what is kept of it, to the stock child",
+            what="memory of a histogram child with its cached lines, to the stock child",
             bar=1.8,
             better="lower",
             unit="times",

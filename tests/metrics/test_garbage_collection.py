@@ -57,14 +57,14 @@ def test_exemplars_and_series_may_appear_while_another_series_is_created(tmp_pat
         for after in SOON:
             with collected(
                 after,
-                lambda: here.give("first", FIRST),
-                lambda: here.give("quick", QUICK),
+                lambda: here.observe("first", FIRST),
+                lambda: here.observe("quick", QUICK),
                 lambda after=after: here.calls.labels(str(after)).inc(1, {"trace_id": "new"}),  # type: ignore[misc]
             ):
                 made.labels(str(after)).inc(after)
-        traces = other.traces()
-        assert (traces.pop(FIRST), traces.pop(QUICK)) == ("first", "quick")
-        assert traces == {("calls_total", str(after)): "new" for after in SOON}
+        trace_ids = other.trace_ids()
+        assert (trace_ids.pop(FIRST), trace_ids.pop(QUICK)) == ("first", "quick")
+        assert trace_ids == {("calls_total", str(after)): "new" for after in SOON}
         for after in SOON:
             assert other.registry.get_sample_value("made_total", {"who": str(after)}) == after
             assert other.registry.get_sample_value("calls_total", {"who": str(after)}) == 1.0

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
@@ -83,6 +83,7 @@ def emit_bound(value: Any) -> None:
 
 
 @pytest.mark.parametrize("emit", [emit, emit_bound])
+@settings(deadline=None)  # a busy machine takes its time
 @given(value=VALUES)
 def test_metrics_and_totals_take_the_values_that_the_rule_takes(emit: Callable[[Any], None], value: Any) -> None:
     registry = CollectorRegistry()

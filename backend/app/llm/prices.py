@@ -1,4 +1,4 @@
-"""The cost of a model call in USD, by the price table of genai-prices; models that run on own machines cost nothing."""
+"""The cost of a model call in USD, by the price table of genai-prices; models of one's own machines cost nothing."""
 
 from __future__ import annotations
 

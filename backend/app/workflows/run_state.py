@@ -1,4 +1,4 @@
-"""The transitions of a run's row, and the events that they emit: once, after the commit, by whoever changed the row.
+"""The transitions of a run's row, and the events that they emit: once, after the commit.
 
 A run may be killed, resumed or taken over, but each transition is one conditional UPDATE that only one process does. So
 each start and each end is emitted once. The event of the end has the usage of all steps, whichever process ran them.

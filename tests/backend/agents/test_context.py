@@ -76,7 +76,7 @@ async def test_trimming_is_emitted_with_its_bytes_and_the_utilization_that_was_w
 
 
 async def test_a_silent_truncation_by_the_provider_is_emitted(llm: LLM, server: OpenAIServer) -> None:
-    """As Ollama does: status 200, an answer, and tokens counted of what was left."""
+    """As Ollama does: status 200, an answer, and a token count of what was left of the prompt."""
     server.behaviour = says(usage=Usage(prompt=260, completion=9))
     context, [cut] = await run_agent(llm, LONG, 16_000)
     assert (cut.reason, cut.dropped) == ("provider_silent", None)
@@ -92,7 +92,7 @@ async def test_a_prompt_that_is_rejected_for_its_length_is_emitted(llm: LLM, ser
 
 
 async def test_a_second_call_of_an_execution_is_no_second_context(llm: LLM, server: OpenAIServer) -> None:
-    """An answer that does not fit is asked for again, with more in the prompt than the context."""
+    """The retry after an answer that does not fit has more in its prompt than the context."""
     server.behaviour = [says("", usage=Usage(50, 1)), says("Hear.", usage=Usage(90, 1))]
     context, _ = await run_agent(llm, FEATURES, 4096)
     assert (len(server.requests), context.tokens) == (2, 50)

@@ -44,7 +44,7 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again_and_counted(
 
 
 async def test_a_failed_call_is_made_once(llm: LLM, server: OpenAIServer, recorded: RecordedAgents) -> None:
-    """No retries by the provider's SDK: they would hide failures and multiply waiting. Ours are told one by one."""
+    """The provider's SDK does not retry: that would hide failures and multiply waiting. Our own retries are emitted."""
     server.behaviour = fails(500)
     with pytest.raises(AgentFailed):
         await execute("copywriter", BRIEF, model=llm.model, library=LIBRARY)

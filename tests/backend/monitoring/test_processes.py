@@ -1,4 +1,4 @@
-"""The studio's own words for faults in the way that it was started."""
+"""The studio's own advice for faults in the way that it was started."""
 
 from __future__ import annotations
 

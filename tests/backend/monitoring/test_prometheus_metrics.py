@@ -1,4 +1,4 @@
-"""The studio's instruments are at hand under their names, live, and a scrape is one finished response."""
+"""The studio's collectors have their names and are live, and a scrape is one response."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PROGRAM = """
 """
 
 
-def test_the_requested_names_are_the_live_instruments() -> None:
+def test_the_named_collectors_are_live() -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", dedent(PROGRAM)], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The studio itself, started in ways that make its numbers wrong: it warns, and the doctor says what to do."""
+"""Deployments of the studio that make its metrics wrong: it logs a warning, and `doctor` says what to do."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TOKEN, PASSWORD = "hush-token", "hush-password"
 @pytest.fixture
 def new_studio(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., StudioProcess]]:
     with OpenAIServer(matching_reply) as model:
-        given = {"llm": "openai:scripted", "llm_base_url": model.base_url}
-        yield lambda **settings: StudioProcess(tmp_path, free_port(), **given, **settings)
+        settings_of_model = {"llm": "openai:scripted", "llm_base_url": model.base_url}
+        yield lambda **settings: StudioProcess(tmp_path, free_port(), **settings_of_model, **settings)
 
 
-def test_a_studio_that_reloads_is_found(
+def test_doctor_finds_a_studio_that_reloads(
     new_studio: Callable[..., StudioProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """``uvicorn app.main:app --reload``: its counters begin at zero when a file changes, and it says so before."""
+    """``uvicorn app.main:app --reload``: its counters start at zero when a file changes."""
     studio, log, watched = new_studio(), tmp_path / "log", tmp_path / "watched"
     watched.mkdir()
     port = studio.url.rpartition(":")[2]
@@ -43,30 +43,30 @@ def test_a_studio_that_reloads_is_found(
     assert "the numbers will be wrong (reload)" in log.read_text()
 
 
-@pytest.mark.parametrize(("seconds", "way"), [(3600, "ahead of"), (-3600, "behind")])
-def test_a_studio_whose_clock_is_not_the_databases_is_found(
+@pytest.mark.parametrize(("seconds", "direction"), [(3600, "ahead of"), (-3600, "behind")])
+def test_doctor_finds_a_clock_that_differs_from_the_databases(
     seconds: int,
-    way: str,
+    direction: str,
     new_studio: Callable[..., StudioProcess],
     new_postgres: Callable[[], str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """At its start by PostgreSQL's clock, from outside by the one here."""
+    """The studio compares its clock with PostgreSQL's at its start, and `doctor` with the one of this machine."""
     studio = new_studio(database_url=new_postgres())
     studio.environment |= environment_with_shifted_clock(seconds, studio.directory)
     with studio:
         assert studio.total("setup_faults_total", fault="clock") == 1
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
-    [seen, told, _] = capsys.readouterr().out.splitlines()
-    assert re.match(rf"- clock: the server's is 3(599|600) s {way} the one here: .*NTP", seen)
-    assert re.match(r"- clock: told by the server at its start: .*the database's.*NTP", told)
+    [observed, reported, _] = capsys.readouterr().out.splitlines()
+    assert re.match(rf"- clock: the server's is 3(599|600) s {direction} the one here: .*NTP", observed)
+    assert re.match(r"- clock: told by the server at its start: .*the database's.*NTP", reported)
     assert " WARNING metrics: the numbers will be wrong (clock)" in studio.output
 
 
-def test_a_healthy_studio_that_asks_for_a_secret_tells_how_to_give_it(
+def test_doctor_says_how_to_send_the_secret_of_a_protected_studio(
     new_studio: Callable[..., StudioProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without it, with the token, and with the password in the address; neither is ever shown."""
+    """Without it, with the token, and with the password in the URL; neither is ever shown."""
     with new_studio(metrics_token=TOKEN, metrics_password=PASSWORD) as studio:
         url = f"{studio.url}/metrics"
         assert main(["doctor", url]) == 2
@@ -77,4 +77,4 @@ def test_a_healthy_studio_that_asks_for_a_secret_tells_how_to_give_it(
         assert main(["doctor", url.replace("//", f"//any:{PASSWORD}@")]) == 0
         assert capsys.readouterr().out.splitlines() == [f"ok: {url}"] * 2
     assert "the numbers will be wrong" not in studio.output
-    assert not any(secret in said for secret in (TOKEN, PASSWORD) for said in (refused, studio.output))
+    assert not any(secret in output for secret in (TOKEN, PASSWORD) for output in (refused, studio.output))

@@ -1,4 +1,4 @@
-"""``python -m app`` as people run it: it starts, stops, is killed, and says in one line what keeps it from starting."""
+"""``python -m app``: it starts, stops, is killed, and prints in one line what keeps it from starting."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def model() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def new_studio(model: OpenAIServer, tmp_path: Path, free_port: FreePort) -> Callable[..., StudioProcess]:
-    """Studios with one data directory and the scripted model, each on a port of its own."""
+    """Return a function that creates studios with one data directory and the scripted model, each on its own port."""
 
     def make(port: int | None = None, **settings: object) -> StudioProcess:
         given = {"llm": "openai:scripted", "llm_base_url": model.base_url, **settings}
@@ -41,8 +41,8 @@ def new_studio(model: OpenAIServer, tmp_path: Path, free_port: FreePort) -> Call
     return make
 
 
-def launched(directory: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the launcher to its end, which is to come soon."""
+def run_launcher(directory: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the launcher to its end."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")}
     own = {f"SPARKLIO_{name.upper()}": str(value) for name, value in settings.items()}
     return subprocess.run(
@@ -56,62 +56,62 @@ def launched(directory: Path, *arguments: str, **settings: object) -> subprocess
     )
 
 
-def one_line_of(ended: subprocess.CompletedProcess[str]) -> str:
-    """Give the one line that a launcher failed with."""
-    assert ended.returncode not in {0, None}
-    assert "Traceback" not in ended.stderr
-    *before, line = ended.stderr.splitlines()
-    assert all(" INFO " in other for other in before), ended.stderr
-    assert ended.stdout == ""
+def error_line_of(process: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line of error that a launcher process with."""
+    assert process.returncode not in {0, None}
+    assert "Traceback" not in process.stderr
+    *before, line = process.stderr.splitlines()
+    assert all(" INFO " in other for other in before), process.stderr
+    assert process.stdout == ""
     return line
 
 
-def listens(port: int) -> socket.socket | None:
-    """Connect, if somebody listens."""
+def connect(port: int) -> socket.socket | None:
+    """Return a connection to a port, or None if nothing listens on it."""
     try:
         return socket.create_connection(("127.0.0.1", port), timeout=60)
     except ConnectionRefusedError:
         return None
 
 
-def stored(directory: Path, query: str) -> list[tuple[object, ...]]:
-    """Read what a studio left, past its API."""
+def read_database(directory: Path, query: str) -> list[tuple[object, ...]]:
+    """Return the rows of a query on a studio's SQLite file."""
     with closing(sqlite3.connect(directory / "data" / "studio.db")) as database:
         return database.execute(query).fetchall()
 
 
 def test_help_lists_the_settings(tmp_path: Path) -> None:
-    ended = launched(tmp_path, "--help")
+    ended = run_launcher(tmp_path, "--help")
     assert ended.returncode == 0
     for name in ("host", "port", "data-dir", "database-url", "llm", "run-time-limit", "concurrency", "log-level"):
         assert f"--{name}" in ended.stdout
 
 
-def test_a_setting_that_does_not_fit_is_named(tmp_path: Path) -> None:
-    assert "SPARKLIO_PORT" in one_line_of(launched(tmp_path, port=123456))
-    assert "SPARKLIO_CONCURRENCY" in one_line_of(launched(tmp_path, "--concurrency", "0"))
+def test_an_invalid_setting_is_named(tmp_path: Path) -> None:
+    assert "SPARKLIO_PORT" in error_line_of(run_launcher(tmp_path, port=123456))
+    assert "SPARKLIO_CONCURRENCY" in error_line_of(run_launcher(tmp_path, "--concurrency", "0"))
 
 
 def test_a_taken_port_is_named_before_anything_is_touched(tmp_path: Path, free_port: FreePort) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
-        line = one_line_of(launched(tmp_path, port=port))
+        line = error_line_of(run_launcher(tmp_path, port=port))
     assert f"127.0.0.1:{port}" in line
     assert "SPARKLIO_PORT" in line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_address_that_is_not_ours_is_named(tmp_path: Path, free_port: FreePort) -> None:
+def test_an_address_of_another_machine_is_named(tmp_path: Path, free_port: FreePort) -> None:
     for host in ("192.0.2.1", "no-such-host.invalid"):
-        line = one_line_of(launched(tmp_path, host=host, port=free_port()))
+        line = error_line_of(run_launcher(tmp_path, host=host, port=free_port()))
         assert host in line
         assert "SPARKLIO_HOST" in line
 
 
 def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: FreePort) -> None:
-    """In the way of its directory stands a file, which stops even root."""
+    """A file has the name of its directory, which stops even root."""
     (tmp_path / "data").write_text("not a directory")
-    line = one_line_of(launched(tmp_path, port=free_port()))
+    line = error_line_of(run_launcher(tmp_path, port=free_port()))
     assert str(Path("data") / "studio.db") in line
     assert "SPARKLIO_DATABASE_URL" in line
 
@@ -119,7 +119,9 @@ def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: F
 def test_engine_tables_that_cannot_be_written_are_named(tmp_path: Path, free_port: FreePort) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "studio.workflows.db").write_bytes(b"no database" * 1000)
-    line = one_line_of(launched(tmp_path, port=free_port(), llm="openai:any", llm_base_url="http://127.0.0.1:9/v1"))
+    line = error_line_of(
+        run_launcher(tmp_path, port=free_port(), llm="openai:any", llm_base_url="http://127.0.0.1:9/v1")
+    )
     assert "not a database" in line
     assert "SPARKLIO_DATABASE_URL" in line
 
@@ -128,16 +130,16 @@ def test_a_database_server_that_does_not_answer_is_named_without_its_password(
     tmp_path: Path, free_port: FreePort
 ) -> None:
     url = f"postgresql://studio:hush-hush@127.0.0.1:{free_port()}/studio"
-    ended = launched(tmp_path, port=free_port(), database_url=url)
-    assert "127.0.0.1" in one_line_of(ended)
+    ended = run_launcher(tmp_path, port=free_port(), database_url=url)
+    assert "127.0.0.1" in error_line_of(ended)
     assert "hush-hush" not in ended.stderr
 
 
-def test_a_model_that_is_misspelt_is_named(tmp_path: Path, free_port: FreePort) -> None:
-    assert "SPARKLIO_LLM" in one_line_of(launched(tmp_path, port=free_port(), llm="nonsense"))
+def test_a_misspelt_model_is_named(tmp_path: Path, free_port: FreePort) -> None:
+    assert "SPARKLIO_LLM" in error_line_of(run_launcher(tmp_path, port=free_port(), llm="nonsense"))
 
 
-def test_a_studio_without_its_model_starts_and_says_so(
+def test_a_studio_without_its_model_starts_with_a_warning(
     new_studio: Callable[..., StudioProcess], free_port: FreePort
 ) -> None:
     with new_studio(llm_base_url=f"http://127.0.0.1:{free_port()}/v1") as studio:
@@ -151,16 +153,16 @@ def test_a_studio_without_its_model_starts_and_says_so(
     assert "Traceback" not in studio.output
 
 
-def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
+def test_a_stopped_studio_leaves_its_run_to_the_next_start(
     model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
 ) -> None:
-    """It stops in seconds, with exit code 0 and no traceback; the run is neither failed nor cancelled."""
+    """It stops within seconds, with exit code 0 and no traceback; the run is neither failed nor cancelled."""
 
     def stop(studio: StudioProcess, how: signal.Signals, asked: int) -> None:
         wait_until(lambda: model.tally.requests == asked)
         assert studio.stop(how, within=10) == 0
         assert "Traceback" not in studio.output
-        assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
+        assert read_database(tmp_path, "SELECT status FROM runs") == [("running",)]
 
     model.behaviour = replies_in_order(None, stalls(), stalls())
     with new_studio() as studio:
@@ -178,10 +180,10 @@ def test_a_studio_told_to_stop_leaves_its_run_to_the_next_start(
         assert run["tokens"]["completion"] == model.tally.completion_tokens
 
 
-def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
+def test_the_run_of_a_killed_studio_is_finished_after_the_next_start(
     model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
 ) -> None:
-    """The run is counted once, its tokens are whole, and what was done is not done again."""
+    """The run is counted once, with all its tokens, and a step that is done is not repeated."""
     model.behaviour = replies_in_order(None, stalls())
     with new_studio() as studio:
         run_id = studio.submit("product_content")
@@ -189,7 +191,7 @@ def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
         assert studio.total("events_total", signal="workflow_started") == 1
         assert studio.total("active_workflows") == 1
         studio.stop(signal.SIGKILL)
-    assert stored(tmp_path, "SELECT status FROM runs") == [("running",)]
+    assert read_database(tmp_path, "SELECT status FROM runs") == [("running",)]
 
     model.behaviour = matching_reply
     with new_studio() as studio:
@@ -201,7 +203,7 @@ def test_a_studio_killed_half_way_finishes_its_run_at_the_next_start(
         assert studio.total("workflows_total") == 1
         assert studio.total("active_workflows") == 0
     assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer
-    spent = stored(tmp_path, "SELECT sum(prompt_tokens), sum(completion_tokens) FROM steps")
+    spent = read_database(tmp_path, "SELECT sum(prompt_tokens), sum(completion_tokens) FROM steps")
     assert spent == [(model.tally.prompt_tokens, model.tally.completion_tokens)]
     assert (run["tokens"]["prompt"], run["tokens"]["completion"]) == spent[0]
 
@@ -215,7 +217,7 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
         held = first.submit("product_content")
         wait_until(lambda: model.tally.requests == 2)
         port = first.url.rpartition(":")[2]
-        assert port in one_line_of(launched(tmp_path, port=port, llm="openai:any", llm_base_url=model.base_url))
+        assert port in error_line_of(run_launcher(tmp_path, port=port, llm="openai:any", llm_base_url=model.base_url))
 
         model.behaviour = matching_reply
         with new_studio() as second:
@@ -225,7 +227,7 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
             assert second.total("events_total", signal="workflow_resumed") == 0
             assert model.tally.disconnects == 0
 
-            # Asked of the one, done by the other.
+            # Requested from one studio, done by the other.
             assert second.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=held).json()["status"] == "cancelled"
             wait_until(lambda: model.tally.disconnects == 1)
             assert first.total("active_workflows") == 0
@@ -234,16 +236,14 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
             assert total == 2
 
 
-def test_a_studio_told_to_stop_while_it_starts_stops(
-    new_studio: Callable[..., StudioProcess], free_port: FreePort
-) -> None:
+def test_a_studio_can_be_stopped_while_it_starts(new_studio: Callable[..., StudioProcess], free_port: FreePort) -> None:
     port = free_port()
     studio = new_studio(port)
     process = subprocess.Popen(
         [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
     )
     with process, studio.client:
-        wait_until(lambda: listens(port)).close()
+        wait_until(lambda: connect(port)).close()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert process.stderr is not None
@@ -253,14 +253,14 @@ def test_a_studio_told_to_stop_while_it_starts_stops(
 def test_a_connection_made_while_the_studio_starts_is_served(
     new_studio: Callable[..., StudioProcess], free_port: FreePort
 ) -> None:
-    """The port is held from the first moment; who comes early waits."""
+    """The port is bound first; early connections wait."""
     port = free_port()
     studio = new_studio(port)
     process = subprocess.Popen(
         [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stdout=subprocess.PIPE, text=True
     )
     with process, studio.client:
-        with wait_until(lambda: listens(port)) as early:
+        with wait_until(lambda: connect(port)) as early:
             early.sendall(b"GET /health/live HTTP/1.1\r\nHost: studio\r\nConnection: close\r\n\r\n")
             assert early.recv(12) == b"HTTP/1.1 200"
         process.send_signal(signal.SIGTERM)

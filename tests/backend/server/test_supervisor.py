@@ -1,4 +1,4 @@
-"""Several workers behind one port, on PostgreSQL: one truth, whichever answers, whoever is killed."""
+"""Several workers behind one port, on PostgreSQL: the metrics are the same whichever worker answers or is killed."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def new_studio(
     return make
 
 
-def scraped(url: str) -> Series:
-    """Scrape on a connection of its own, so that any worker may answer."""
+def scrape(url: str) -> Series:
+    """Return the samples of a scrape on a new connection, so that any worker may answer."""
     text = httpx.get(f"{url}/metrics", timeout=30).text
     return {
         (sample.name.removeprefix("sparklio_"), *sample.labels.values()): sample.value
@@ -58,28 +58,28 @@ def scraped(url: str) -> Series:
     }
 
 
-def counts(series: Series) -> Series:
-    """Keep what never goes down."""
+def counters_of(series: Series) -> Series:
+    """Return the series that never decrease."""
     endings = ("_total", "_count", "_sum", "_bucket")
     return {key: value for key, value in series.items() if key[0].endswith(endings)}
 
 
-def without_scrapes(series: Series) -> Series:
-    """Leave out what a scrape, a look at the own process or an idle queue moves by itself."""
+def stable_series_of(series: Series) -> Series:
+    """Return the series without those that change by a scrape, by time, or in an idle queue."""
     own = ("process_", "python_", "metrics_", "db_", "http_", "events_", "last_event_", "workflow_oldest_")
     return {key: value for key, value in series.items() if not key[0].startswith(own)}
 
 
 @contextmanager
 def scraping(url: str) -> Iterator[list[Series]]:
-    """Scrape over and over while the block runs; a connection to a worker that dies may break."""
+    """Scrape repeatedly while the block runs; a connection to a worker that dies may break."""
     seen: list[Series] = []
     ended = Event()
 
     def run() -> None:
         while not ended.is_set():
             try:
-                seen.append(counts(scraped(url)))
+                seen.append(counters_of(scrape(url)))
             except httpx.HTTPError:
                 continue
 
@@ -92,26 +92,26 @@ def scraping(url: str) -> Iterator[list[Series]]:
         thread.join()
 
 
-def children_of(process: int, what: bytes) -> list[int]:
-    """Give the ids of the processes with a word in their command line that any thread of a process started."""
+def children_of(process: int, word: bytes) -> list[int]:
+    """Return the ids of a process's children that have a word in their command line."""
     lists = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
     children = [int(child) for text in lists for child in text.split()]
-    return [child for child in children if what in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in children if word in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def workers_of(studio: StudioProcess) -> list[int]:
-    """Give the ids of a launcher's workers."""
+    """Return the ids of a launcher's workers."""
     return children_of(studio.process.pid, b"app.server.worker")
 
 
 def state_of(process: int) -> str:
-    """Give the letter that the kernel has for what a process does."""
+    """Return the kernel's letter for the state of a process."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @contextmanager
-def stopped(*processes: int) -> Iterator[None]:
-    """Have these processes do nothing while the block runs."""
+def suspended(*processes: int) -> Iterator[None]:
+    """Suspend processes by SIGSTOP while the block runs."""
     try:
         for process in processes:
             os.kill(process, signal.SIGSTOP)
@@ -124,43 +124,43 @@ def stopped(*processes: int) -> Iterator[None]:
 
 
 @pytest.mark.timeout(480)  # half a minute on an idle machine; four minutes were seen on one with six busy loops
-def test_every_worker_tells_what_is_stored_over_a_kill(
+def test_every_worker_shows_the_stored_truth_before_and_after_a_kill(
     new_studio: Callable[..., StudioProcess], model: OpenAIServer
 ) -> None:
-    """Runs, tokens and calls are those stored and those the model server knows, before and after one dies by -9.
+    """Runs, tokens and calls agree with the rows and with the model server, before and after a worker is killed.
 
-    Nothing here depends on how long a thing takes: what has to be under way is held, who must not act is stopped.
+    Nothing here depends on timing: what has to be in progress is held, and who must not act is suspended.
     """
     with new_studio(workers=4, concurrency=1) as studio:
 
         def active() -> float:
-            return scraped(studio.url)["active_workflows", "brand_identity"]
+            return scrape(studio.url)["active_workflows", "brand_identity"]
 
         before = workers_of(studio)
         assert len(before) == 4
         runs = [studio.submit("product_content", brand=f"Brand {number}") for number in range(8)]
         ended = [studio.wait_for_end(run_id) for run_id in runs]
-        wait_until(lambda: scraped(studio.url)["active_workflows", "product_content"] == 0)
-        answers = [without_scrapes(scraped(studio.url)) for _ in range(32)]
-        for worker in before:  # each answers once for sure
-            with stopped(*(other for other in before if other != worker)):
-                answers.append(without_scrapes(scraped(studio.url)))
+        wait_until(lambda: scrape(studio.url)["active_workflows", "product_content"] == 0)
+        answers = [stable_series_of(scrape(studio.url)) for _ in range(32)]
+        for worker in before:  # each one answers once
+            with suspended(*(other for other in before if other != worker)):
+                answers.append(stable_series_of(scrape(studio.url)))
         assert all(answer == answers[0] for answer in answers)
         assert answers[0]["workflows_total", "completed", "product_content"] == 8
         assert answers[0]["llm_tokens_total", "scripted", "prompt"] == model.tally.prompt_tokens
         assert answers[0]["workers",] == 4
 
-        began = scraped(studio.url)["process_start_time_seconds",]
+        began = scrape(studio.url)["process_start_time_seconds",]
         held = Event()
         model.behaviour = lambda request: replace(matching_reply(request), wait_for=held)
         with scraping(studio.url) as seen:
             runs += [studio.submit("brand_identity", brand=f"Brand {number}") for number in range(4)]
             wait_until(lambda: active() == 4, within=60)  # one in each
-            with stopped(studio.process.pid):  # so that no other takes its place yet
+            with suspended(studio.process.pid):  # so that it is not replaced yet
                 os.kill(before[0], signal.SIGKILL)
                 wait_until(lambda: active() == 3)
             wait_until(lambda: "another takes its place" in studio.output)
-            wait_until(lambda: active() == 4, within=60)  # the other has taken up what it left behind
+            wait_until(lambda: active() == 4, within=60)  # the new worker has resumed the run of the killed one
             held.set()
             ended = [studio.wait_for_end(run_id) for run_id in runs]
             wait_until(lambda: active() == 0)
@@ -171,7 +171,7 @@ def test_every_worker_tells_what_is_stored_over_a_kill(
         stored = Counter((run["status"], run["workflow_type"]) for run in ended)
         assert stored == {("completed", "product_content"): 8, ("completed", "brand_identity"): 4}
         for _ in range(8):
-            last = scraped(studio.url)
+            last = scrape(studio.url)
             assert (
                 Counter({key[1:]: value for key, value in last.items() if key[0] == "workflows_total" and value})
                 == stored
@@ -191,10 +191,10 @@ def test_every_worker_tells_what_is_stored_over_a_kill(
         assert not any(Path(f"/proc/{worker}").exists() for worker in after)
 
 
-def test_a_launcher_that_is_killed_takes_its_workers_along(
+def test_the_workers_of_a_killed_launcher_stop(
     new_studio: Callable[..., StudioProcess], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Their folder stays behind, and the next launcher removes it."""
+    """Their directory is left, and the next launcher removes it."""
     place = tmp_path / "t"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
@@ -209,7 +209,7 @@ def test_a_launcher_that_is_killed_takes_its_workers_along(
     assert list(place.glob(f"{METRICS_DIR_PREFIX}*")) == []
 
 
-def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., StudioProcess]) -> None:
+def test_workers_can_be_stopped_while_they_start(new_studio: Callable[..., StudioProcess]) -> None:
     studio = new_studio(workers=2)
     studio.process = subprocess.Popen(
         [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
@@ -224,7 +224,7 @@ def test_workers_told_to_stop_while_they_start_stop(new_studio: Callable[..., St
 
 
 def test_workers_share_one_embedded_model(new_studio: Callable[..., StudioProcess]) -> None:
-    """One server for all; killed, it comes back at its address and the next run is done."""
+    """There is one server for all; when it is killed, it is restarted at its address and the next run succeeds."""
     with new_studio(workers=2, llm="embedded", llm_base_url="") as studio:
         launcher = studio.process.pid
         [server] = children_of(launcher, b"app.llm.embedded.process")
@@ -237,20 +237,24 @@ def test_workers_share_one_embedded_model(new_studio: Callable[..., StudioProces
         assert [children_of(worker, b"app.llm.embedded.process") for worker in workers_of(studio)] == [[], []]
 
 
-def test_what_keeps_a_worker_from_starting_is_said_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    ended = launched(tmp_path, workers=3, port=free_port(), llm="openai:x", openai_api_key="", database_url=nowhere())
+def test_the_error_that_keeps_workers_from_starting_is_printed_once(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    ended = run_launcher(
+        tmp_path, workers=3, port=free_port(), llm="openai:x", openai_api_key="", database_url=unreachable_database()
+    )
     assert ended.returncode == 1
     assert ended.stderr.count("cannot be used") == 1
     assert "Traceback" not in ended.stderr
 
 
-def nowhere() -> str:
+def unreachable_database() -> str:
     return "postgresql://nobody:secret@127.0.0.1:1/nothing"
 
 
-def test_sqlite_is_refused_in_one_line_that_says_what_to_do(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_several_workers_on_sqlite_are_refused_with_advice(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """Before anything is touched."""
-    ended = launched(tmp_path, workers=4, port=free_port())
+    ended = run_launcher(tmp_path, workers=4, port=free_port())
     [line] = ended.stderr.splitlines()
     for part in ("SPARKLIO_WORKERS = 4", "PostgreSQL", "SPARKLIO_DATABASE_URL=postgresql://", "SPARKLIO_WORKERS=1"):
         assert part in line
@@ -258,8 +262,8 @@ def test_sqlite_is_refused_in_one_line_that_says_what_to_do(tmp_path: Path, free
     assert list(tmp_path.iterdir()) == []
 
 
-def launched(directory: Path, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the launcher to its end, which is to come soon."""
+def run_launcher(directory: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the launcher to its end."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")}
     own = {f"SPARKLIO_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "app"]
@@ -269,7 +273,7 @@ def launched(directory: Path, **settings: object) -> subprocess.CompletedProcess
     )
 
 
-def test_gunicorns_workers_share_a_folder_by_one_variable(new_studio: Callable[..., StudioProcess]) -> None:
+def test_the_workers_of_gunicorn_share_a_directory_by_one_variable(new_studio: Callable[..., StudioProcess]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         studio = new_studio(metrics_dir=folder)
         port = studio.url.rpartition(":")[2]
@@ -282,23 +286,23 @@ def test_gunicorns_workers_share_a_folder_by_one_variable(new_studio: Callable[.
         )
         with process, studio.client:
             try:
-                wait_until(lambda: answers(studio.url) and scraped(studio.url)["workers",] == 2, within=60)
+                wait_until(lambda: is_live(studio.url) and scrape(studio.url)["workers",] == 2, within=60)
                 run = studio.wait_for_end(studio.submit("brand_identity"))
                 assert run["status"] == "completed"
                 for _ in range(6):
-                    told = scraped(studio.url)
-                    assert told["workflows_total", "completed", "brand_identity"] == 1
-                    assert told["workers",] == 2
-                assert told["setup_faults_total", "unshared_workers"] == 0
+                    series = scrape(studio.url)
+                    assert series["workflows_total", "completed", "brand_identity"] == 1
+                    assert series["workers",] == 2
+                assert series["setup_faults_total", "unshared_workers"] == 0
                 assert main(["doctor", f"{studio.url}/metrics"]) == 0
             finally:
                 process.send_signal(signal.SIGTERM)
-                said = process.stderr.read() if process.stderr else ""
-        assert "Traceback" not in said, said
+                output = process.stderr.read() if process.stderr else ""
+        assert "Traceback" not in output, output
 
 
-def answers(url: str) -> bool:
-    """Tell whether somebody serves there."""
+def is_live(url: str) -> bool:
+    """Return whether a studio answers at a URL."""
     try:
         return httpx.get(f"{url}/health/live", timeout=5).status_code == 200
     except httpx.HTTPError:

@@ -1,4 +1,4 @@
-"""A scripted model server, settings that name it, and the balance of what is recorded."""
+"""A scripted model server, settings that name it, and the recorded events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def model() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def recorded() -> Iterator[RecordedEvents]:
-    """What is recorded during a test; at its end every run that started has finished, once."""
+    """The events of a test; at its end, every run that was started has to be finished, once."""
     with record_events() as recorded:
         yield recorded
     recorded.assert_balanced()
@@ -28,7 +28,7 @@ def recorded() -> Iterator[RecordedEvents]:
 
 @pytest.fixture
 def new_settings(model: OpenAIServer, tmp_path: Path) -> NewSettings:
-    """Settings for the scripted model and one and the same data directory."""
+    """Return a function that creates settings for the scripted model and one data directory."""
 
     def make(**more: object) -> Settings:
         given = {

@@ -1,4 +1,4 @@
-"""Runs that started are those that ended and those that are active: at any quiet moment, for every type."""
+"""Started runs are ended or active, at any quiet moment and for every workflow."""
 
 from __future__ import annotations
 
@@ -30,85 +30,89 @@ from tests.support.samples import samples
 from tests.support.wait import until
 
 
-class Books:
-    """What is counted of runs, by every process of a test: they are one after the other, or one."""
+class RunMetrics:
+    """The metrics of runs, over all studios of a test."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
 
-    def of(self, name: str, workflow_type: str) -> float:
-        """Add up the samples of a name for a workflow."""
+    def total(self, name: str, workflow_type: str) -> float:
+        """Return the sum of the samples of a name for a workflow."""
         return sum(v for labels, v in samples(self.registry, name) if labels["workflow_type"] == workflow_type)
 
-    def balance(self, active: int = 0) -> None:
-        """See that the counts add up for every type, with so many runs active in all."""
+    def assert_balanced(self, active: int = 0) -> None:
+        """Assert that the counts add up for every workflow, with so many active runs in all."""
         for kind in WORKFLOWS:
-            started, ended = self.of("workflows_started_total", kind), self.of("workflows_total", kind)
-            assert started - ended - self.of("active_workflows", kind) == 0, kind
-        assert sum(self.of("active_workflows", kind) for kind in WORKFLOWS) == active
+            started, ended = self.total("workflows_started_total", kind), self.total("workflows_total", kind)
+            assert started - ended - self.total("active_workflows", kind) == 0, kind
+        assert sum(self.total("active_workflows", kind) for kind in WORKFLOWS) == active
         agents = sum(v for _, v in samples(self.registry, "active_agent_executions"))
         assert agents == 0 or active
 
 
 @pytest.fixture
-def books() -> Iterator[Books]:
+def run_metrics() -> Iterator[RunMetrics]:
     registry = CollectorRegistry()
     with subscribe(CATALOGUE, registry, namespace="sparklio", label_values={"workflow_type": WORKFLOWS}):
-        yield Books(registry)
+        yield RunMetrics(registry)
 
 
 @pytest.mark.parametrize("workflow_type", WORKFLOWS)
 async def test_counts_add_up_however_runs_end(
-    workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
+    workflow_type: str,
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    new_settings: NewSettings,
 ) -> None:
-    """Completed, failed, out of time, cancelled under way and cancelled in the queue."""
+    """Completed, failed, timed out, cancelled while running and cancelled in the queue."""
     async with running_studio(new_settings(concurrency=1)) as studio:
         await studio.wait_for_end(await studio.submit(workflow_type))
-        books.balance()
+        run_metrics.assert_balanced()
         model.behaviour = fails(400)
         await studio.wait_for_end(await studio.submit(workflow_type))
-        books.balance()
+        run_metrics.assert_balanced()
     async with running_studio(new_settings(concurrency=1, run_time_limit=1.0)) as studio:
         model.behaviour = stalls()
         await studio.wait_for_end(await studio.submit(workflow_type))
-        books.balance()
+        run_metrics.assert_balanced()
     async with running_studio(new_settings(concurrency=1)) as studio:
         asked = model.tally.requests
         run_id = await studio.submit(workflow_type)
         await until(lambda: model.tally.requests > asked)
         waiting = await studio.submit(workflow_type)
-        books.balance(active=1)
+        run_metrics.assert_balanced(active=1)
         for one in (waiting, run_id):
             await studio.service.cancel(one)
-        books.balance()
+        run_metrics.assert_balanced()
     ends = {
         labels["status"]: v
-        for labels, v in samples(books.registry, "workflows_total")
+        for labels, v in samples(run_metrics.registry, "workflows_total")
         if labels["workflow_type"] == workflow_type and v
     }
     assert ends == {"completed": 1, "failed": 2, "cancelled": 2}
 
 
-async def test_a_studio_that_stops_lets_go_of_its_runs(
-    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
+async def test_a_studio_that_stops_releases_its_runs(
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, new_settings: NewSettings
 ) -> None:
-    """Nobody holds them until the next start; then they are active again, and end once."""
+    """They are not active until the next start; then they are active again, and end once."""
     model.behaviour = replies_in_order(None, stalls())
     with workflow_released.captured() as released:
         async with running_studio(new_settings()) as studio:
             run_id = await studio.submit()
             await until(lambda: model.tally.requests == 2)
-            books.balance(active=1)
+            run_metrics.assert_balanced(active=1)
     assert [event.run_id for event in released] == [run_id]
-    assert books.of("active_workflows", "product_content") == 0
+    assert run_metrics.total("active_workflows", "product_content") == 0
     model.behaviour = matching_reply
     async with running_studio(new_settings()) as studio:
         assert (await studio.wait_for_end(run_id)).status == "completed"
-        books.balance()
+        run_metrics.assert_balanced()
 
 
-async def taken_over(studio: InProcessStudio, model: OpenAIServer) -> str:
-    """Have a run taken over, the way another process does it, while its first performance waits for the model."""
+async def take_over(studio: InProcessStudio, model: OpenAIServer) -> str:
+    """Queue a run again, as another process does that takes it over, while its first execution waits for the model."""
     model.behaviour = replies_in_order(None, says("Hear the music.", delay=0.5))
     run_id = await studio.submit("brand_identity")
     await until(lambda: model.tally.requests == 2)
@@ -116,22 +120,22 @@ async def taken_over(studio: InProcessStudio, model: OpenAIServer) -> str:
     return run_id
 
 
-async def test_a_run_taken_over_while_its_process_lives_leaves_that_process(
-    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
+async def test_a_run_that_is_taken_over_is_released_by_its_living_process(
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, new_settings: NewSettings
 ) -> None:
     with workflow_released.captured() as released:
         async with running_studio(new_settings()) as studio:
-            run_id = await taken_over(studio, model)
+            run_id = await take_over(studio, model)
             assert (await studio.wait_for_end(run_id)).status == "completed"
             await until(lambda: len(released) == 1)
-            books.balance()
+            run_metrics.assert_balanced()
     assert [event.run_id for event in recorded.resumed] == [run_id]
 
 
-async def test_a_run_of_a_process_that_is_gone_for_good_is_abandoned_and_counted(
+async def test_a_run_of_a_dead_process_is_abandoned_and_counted(
     model: OpenAIServer,
     recorded: RecordedEvents,
-    books: Books,
+    run_metrics: RunMetrics,
     new_settings: NewSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -146,36 +150,36 @@ async def test_a_run_of_a_process_that_is_gone_for_good_is_abandoned_and_counted
     monkeypatch.setattr(recovery, "_GRACE", timedelta(days=-1))
     async with running_studio(new_settings()) as studio:
         assert (await studio.wait_for_end(run_id)).status == "abandoned"
-        books.balance()
-    wasted = [
+        run_metrics.assert_balanced()
+    wasted_tokens = [
         v
-        for labels, v in samples(books.registry, "workflow_tokens_total")
+        for labels, v in samples(run_metrics.registry, "workflow_tokens_total")
         if labels == {"workflow_type": "product_content", "outcome": "wasted"}
     ]
-    assert wasted == [18]  # of the one step that was done: 11 read, 7 written
+    assert wasted_tokens == [18]  # of the one step that was done: 11 prompt tokens, 7 completion tokens
 
 
 async def test_what_a_run_spent_is_useful_unless_its_reviewer_rejects_the_work(
-    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, new_settings: NewSettings
 ) -> None:
-    """Booked when the run ends, not before."""
+    """They are counted when the run ends, not before."""
     model.behaviour = reviewed("approved")
     async with running_studio(new_settings()) as studio:
         await studio.wait_for_end(await studio.submit("brand_identity"))
         model.behaviour = reviewed("rejected")
         await studio.wait_for_end(await studio.submit("brand_identity"))
-    booked = {
+    tokens = {
         labels["outcome"]: v
-        for labels, v in samples(books.registry, "workflow_tokens_total")
+        for labels, v in samples(run_metrics.registry, "workflow_tokens_total")
         if labels["workflow_type"] == "brand_identity"
     }
-    assert booked == {"useful": 3 * 18, "wasted": 3 * 18}
-    verdicts = {labels["verdict"]: v for labels, v in samples(books.registry, "agent_review_verdicts_total") if v}
+    assert tokens == {"useful": 3 * 18, "wasted": 3 * 18}
+    verdicts = {labels["verdict"]: v for labels, v in samples(run_metrics.registry, "agent_review_verdicts_total") if v}
     assert verdicts == {"approved": 1, "rejected": 1}
 
 
 def reviewed(verdict: str) -> Callable[[Any], Any]:
-    """Answer each request in its own form, and reviewers with this verdict."""
+    """Return a behaviour of the server that replies to reviewers with this verdict."""
 
     def choose(request: Any) -> Any:
         answer = matching_reply(request)
@@ -187,8 +191,8 @@ def reviewed(verdict: str) -> Callable[[Any], Any]:
     return choose
 
 
-async def test_steps_are_told_as_they_are_stored(
-    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
+async def test_steps_are_emitted_as_they_are_stored(
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, new_settings: NewSettings
 ) -> None:
     model.behaviour = replies_in_order(None, stalls(), fails(400))
     with workflow_step_finished.captured() as steps:
@@ -202,9 +206,9 @@ async def test_steps_are_told_as_they_are_stored(
 
 
 async def test_the_oldest_run_is_as_old_as_its_row_says(
-    model: OpenAIServer, recorded: RecordedEvents, books: Books, new_settings: NewSettings
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, new_settings: NewSettings
 ) -> None:
-    """Read, not recorded: it grows from one render to the next, and is 0 when nothing runs."""
+    """It is read at each render: it grows from one to the next, and is 0 when nothing runs."""
     model.behaviour = stalls()
     registry = CollectorRegistry()
 

@@ -1,4 +1,4 @@
-"""DBOS works on an engine of the studio's: as it would on its own, and seen from outside."""
+"""DBOS works on the studio's engine as it would on its own, and the engine is instrumented."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def engine(settings: Settings) -> Iterator[sa.Engine]:
     made.dispose()
 
 
-def set_up_of(engine: sa.Engine) -> dict[str, object]:
-    """Read what is particular about an engine and its connections."""
+def configuration_of(engine: sa.Engine) -> dict[str, object]:
+    """Return the settings of an engine's pool and of its connections."""
     pool = engine.pool
     assert isinstance(pool, sa.QueuePool)
     found: dict[str, object] = {
@@ -37,8 +37,8 @@ def set_up_of(engine: sa.Engine) -> dict[str, object]:
     }
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
-            driver_s = connection.connection.dbapi_connection
-            found["isolation"] = getattr(driver_s, "isolation_level", None)
+            driver_connection = connection.connection.dbapi_connection
+            found["isolation"] = getattr(driver_connection, "isolation_level", None)
             asked = ("PRAGMA busy_timeout", "PRAGMA foreign_keys")
         else:
             asked = ("SHOW idle_in_transaction_session_timeout", "SHOW application_name")
@@ -47,27 +47,27 @@ def set_up_of(engine: sa.Engine) -> dict[str, object]:
     return found
 
 
-def test_it_is_as_the_one_that_dbos_makes_itself(engine: sa.Engine, settings: Settings) -> None:
-    """Writers that take turns, time limits: what DBOS relies on, also in its next version."""
+def test_the_engine_is_like_the_one_that_dbos_creates_itself(engine: sa.Engine, settings: Settings) -> None:
+    """DBOS relies on timeouts and on writers that take turns; its next version may change them."""
     config = DatabaseConfig(sys_db_pool_size=5)
     configure_db_engine_parameters(config)
-    theirs = SystemDatabase.create(
+    dbos_database = SystemDatabase.create(
         settings.dbos_database_url, config["sys_db_engine_kwargs"] or {}, None, "dbos", DefaultSerializer(), None
     )
-    assert set_up_of(engine) == set_up_of(theirs.engine)
-    theirs.destroy()
+    assert configuration_of(engine) == configuration_of(dbos_database.engine)
+    dbos_database.destroy()
 
 
 @pytest.mark.slow
-def test_a_time_limit_in_the_address_stays(new_postgres: Callable[[], str]) -> None:
+def test_a_timeout_in_the_url_stays(new_postgres: Callable[[], str]) -> None:
     address = sa.make_url(new_postgres()).update_query_dict({"options": "-c idle_in_transaction_session_timeout=7000"})
     engine = dbos_engine.create(address.render_as_string(hide_password=False))
-    assert set_up_of(engine)["SHOW idle_in_transaction_session_timeout"] == "7s"
+    assert configuration_of(engine)["SHOW idle_in_transaction_session_timeout"] == "7s"
     engine.dispose()
 
 
-def test_what_comes_back_after_its_end_is_closed(engine: sa.Engine) -> None:
-    """DBOS's last threads may be a little later than DBOS: nothing of theirs is left to the garbage collector."""
+def test_a_connection_returned_after_dispose_is_closed(engine: sa.Engine) -> None:
+    """DBOS's last threads may end after DBOS: none of their connections is left to the garbage collector."""
     held = engine.connect()
     before = engine.pool
     dbos_engine.dispose(engine)
@@ -77,17 +77,17 @@ def test_what_comes_back_after_its_end_is_closed(engine: sa.Engine) -> None:
     assert before is not engine.pool
 
 
-def test_what_fails_does_not_quote_what_it_was_given(engine: sa.Engine) -> None:
+def test_errors_do_not_quote_parameters(engine: sa.Engine) -> None:
     with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError) as failure:
         connection.execute(sa.text("INSERT INTO nowhere VALUES (:given)"), {"given": "a secret prompt"})
     assert "nowhere" in str(failure.value)
     assert "secret" not in str(failure.value)
 
 
-async def test_its_pool_is_told_by_name_and_its_statements_are_not(
+async def test_the_pool_is_instrumented_and_the_statements_are_not(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """They would stand among the studio's own, which have no label that tells the two apart."""
+    """They would be mixed with the studio's own: no label distinguishes them."""
     with (
         connection_released.captured() as released,
         connection_closed.captured() as closed,

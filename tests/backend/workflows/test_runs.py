@@ -1,4 +1,4 @@
-"""Runs end in every way there is; each time the rows, what was recorded and what the model server did agree."""
+"""However a run ends, its rows, its events and the model server's counts agree."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.support.wait import until
 
 
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])
-async def test_a_run_is_told_as_its_rows_and_the_model_server_have_it(
+async def test_the_events_of_a_run_agree_with_its_rows_and_the_model_server(
     workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """Tokens from three books: the steps' rows, the event, the server that was asked."""
+    """Tokens from three sources: the steps' rows, the event and the model server."""
     async with running_studio(new_settings()) as studio:
         run = await studio.wait_for_end(await studio.submit(workflow_type))
         assert run.status == "completed", run.error
@@ -55,7 +55,7 @@ async def test_a_run_is_told_as_its_rows_and_the_model_server_have_it(
 async def test_a_model_that_fails_ends_the_run_with_the_reason(
     answer: object, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """And the next run is none the worse for it."""
+    """The next run is not affected."""
     model.behaviour = replies_in_order(None, answer, answer, answer)  # type: ignore[arg-type]  # answers, as parametrized
     async with running_studio(new_settings()) as studio:
         run = await studio.wait_for_end(await studio.submit())
@@ -96,7 +96,7 @@ async def test_a_model_call_past_its_limit_is_a_timeout_of_the_step(
 async def test_when_one_of_two_parallel_steps_fails_the_other_is_stopped_and_stored(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """No model call goes on behind the back of a run that has ended."""
+    """No model call goes on after its run has ended."""
     model.behaviour = replies_in_order(None, stalls(), fails(500))
     async with running_studio(new_settings()) as studio:
         run = await studio.wait_for_end(await studio.submit("campaign"))
@@ -107,7 +107,7 @@ async def test_when_one_of_two_parallel_steps_fails_the_other_is_stopped_and_sto
     assert sorted(call.status for call in recorded.calls) == ["cancelled", "error", "success"]
 
 
-async def test_cancelling_a_run_stops_its_model_call_and_keeps_its_tokens(
+async def test_cancelling_a_run_stops_its_model_call_and_stores_its_tokens(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     model.behaviour = replies_in_order(None, stalls())
@@ -147,7 +147,7 @@ async def test_cancelling_a_parallel_stage_stops_both_calls(
 async def test_a_run_cancelled_in_the_queue_never_asks_the_model(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """It is recorded as started and finished: as many runs end as begin."""
+    """Its start and its end are emitted: as many runs end as start."""
     model.behaviour = lambda _: stalls()
     async with running_studio(new_settings(concurrency=1)) as studio:
         busy = await studio.submit()
@@ -161,7 +161,7 @@ async def test_a_run_cancelled_in_the_queue_never_asks_the_model(
     assert recorded.finished[0].duration == 0
 
 
-async def test_a_run_cancelled_twice_at_once_is_told_once(
+async def test_a_run_cancelled_twice_at_the_same_time_ends_once(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     model.behaviour = lambda _: stalls()
@@ -189,7 +189,7 @@ async def test_a_run_past_its_time_limit_fails_and_its_model_call_stops(
     assert (finished.status, finished.error, finished.prompt_tokens) == ("failed", "TimeLimitPassed", 11)
 
 
-async def test_no_more_runs_at_once_than_the_settings_say(
+async def test_no_more_runs_are_executed_at_the_same_time_than_the_settings_say(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     model.behaviour = lambda _: stalls()
@@ -202,7 +202,7 @@ async def test_no_more_runs_at_once_than_the_settings_say(
     assert len(recorded.finished) == 4
 
 
-async def test_a_key_that_comes_again_gives_the_run_that_it_began(
+async def test_a_repeated_idempotency_key_gives_the_first_run(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     async with running_studio(new_settings()) as studio:
@@ -218,7 +218,9 @@ async def test_a_key_that_comes_again_gives_the_run_that_it_began(
     assert len(recorded.finished) == 1
 
 
-async def test_what_is_not_there_is_said_with_the_way_out(recorded: RecordedEvents, new_settings: NewSettings) -> None:
+async def test_the_errors_of_unknown_workflows_and_runs_say_what_to_do(
+    recorded: RecordedEvents, new_settings: NewSettings
+) -> None:
     async with running_studio(new_settings()) as studio:
         with pytest.raises(WorkflowNotFound, match="brand_identity, campaign, content_review, product_content"):
             await studio.submit("nonsense")
@@ -230,13 +232,13 @@ async def test_what_is_not_there_is_said_with_the_way_out(recorded: RecordedEven
 async def test_runs_cancelled_at_any_moment_balance(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """Whatever a cancellation interrupts, each run ends once, and is recorded with what its rows say it spent."""
-    dice = random.Random(2)
+    """Whenever a cancellation interrupts, each run ends once, and its event has the usage of its rows."""
+    rng = random.Random(2)
     async with running_studio(new_settings(concurrency=4)) as studio:
 
-        async def one(workflow_type: str, patience: float) -> None:
+        async def one(workflow_type: str, delay: float) -> None:
             run_id = await studio.submit(workflow_type)
-            await asyncio.sleep(patience)  # the moment of the cancellation, not a wait for something
+            await asyncio.sleep(delay)  # the moment of the cancellation; nothing is waited for
             with suppress(RunAlreadyEnded):
                 await studio.service.cancel(run_id)
             run = await studio.wait_for_end(run_id)
@@ -245,7 +247,7 @@ async def test_runs_cancelled_at_any_moment_balance(
             assert usage_of(finished) == run.usage
 
         kinds = ("campaign", "product_content", "brand_identity")
-        await asyncio.gather(*(one(kinds[i % 3], dice.uniform(0, 4)) for i in range(40)))
+        await asyncio.gather(*(one(kinds[i % 3], rng.uniform(0, 4)) for i in range(40)))
     statuses = {event.status for event in recorded.finished}
     assert statuses <= {"completed", "cancelled"}
     assert len(recorded.finished) == 40

@@ -1,4 +1,4 @@
-"""Two hundred runs at once on a model that fails, stalls, streams and hangs up: each count is the server's own."""
+"""Two hundred concurrent runs on a model that fails, stalls, streams and disconnects: the metrics agree with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.samples import samples, summed
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 # How many runs of each kind; the brand's name tells the server and the model which kind a request belongs to.
-RATES = {
+RUNS = {
     "plain": 40,
     "streamed": 40,
     "retried": 20,
@@ -55,12 +55,12 @@ READ, WRITTEN = 0.15, 0.6
 
 
 def kind_of(text: str) -> str:
-    """Read which kind of run a request belongs to."""
+    """Return the kind of run that a request belongs to."""
     return text.partition("Brand: ")[2].partition(" ")[0]
 
 
 def behaviour() -> Callable[[ChatRequest], Reply]:
-    """Make what does as the kind of run wants, and fails the first request of those that are to be retried."""
+    """Return a behaviour that replies by the kind of run, and fails the first request of each run to be retried."""
     seen: set[str] = set()
 
     def behave(request: ChatRequest) -> Reply:
@@ -69,13 +69,13 @@ def behaviour() -> Callable[[ChatRequest], Reply]:
         if kind_of(prompt) == "retried" and brand not in seen:
             seen.add(brand)
             return fails(503)
-        return answer_to(kind_of(prompt), request)
+        return reply_to(kind_of(prompt), request)
 
     return behave
 
 
-def answer_to(kind: str, request: ChatRequest) -> Reply:
-    """Do what the kind of run wants."""
+def reply_to(kind: str, request: ChatRequest) -> Reply:
+    """Return the reply to a request of a kind of run."""
     match kind:
         case "broken":
             return fails(500)
@@ -91,8 +91,8 @@ def answer_to(kind: str, request: ChatRequest) -> Reply:
             return matching_reply(request)
 
 
-class Streaming(WrapperModel):
-    """Streams the answers of those runs that are to be streamed."""
+class StreamingModel(WrapperModel):
+    """A model that streams the answers of those runs that are to be streamed."""
 
     async def request(
         self,
@@ -117,10 +117,10 @@ def registry() -> Iterator[CollectorRegistry]:
         yield made
 
 
-async def test_every_count_is_the_servers_own(
+async def test_every_count_agrees_with_the_model_server(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, registry: CollectorRegistry
 ) -> None:
-    """All may be under way at once; those that fail do so at their first call."""
+    """All may run at the same time; those that fail do so at their first call."""
     model.behaviour = behaviour()
     settings = new_settings(concurrency=200, llm_timeout=20.0, llm_retries=1)
     async with AsyncExitStack() as parts:
@@ -128,7 +128,7 @@ async def test_every_count_is_the_servers_own(
         parts.push_async_callback(database.close)
         await database.upgrade()
         client = await parts.enter_async_context(create_async_httpx2_client())
-        asked = Streaming(
+        asked = StreamingModel(
             with_limits_and_retries(
                 instrument(build_provider_model(f"openai:{MODEL}", model.base_url, client)), settings
             )
@@ -138,7 +138,7 @@ async def test_every_count_is_the_servers_own(
         await service.start()
         parts.push_async_callback(service.stop)
         studio = InProcessStudio(service, database)
-        kinds = [kind for kind, times in RATES.items() for _ in range(times)]
+        kinds = [kind for kind, times in RUNS.items() for _ in range(times)]
         run_ids = await asyncio.gather(
             *(studio.submit(TYPES[place % 2], brand=f"{kind} {place}") for place, kind in enumerate(kinds))
         )
@@ -147,18 +147,18 @@ async def test_every_count_is_the_servers_own(
     def counts(name: str, *by: str) -> dict[tuple[str, ...], float]:
         return summed((sample for family in registry.collect() for sample in family.samples), name, *by)
 
-    good = RATES["plain"] + RATES["streamed"] + RATES["retried"]
-    bad = sum(RATES.values()) - good
+    good = RUNS["plain"] + RUNS["streamed"] + RUNS["retried"]
+    bad = sum(RUNS.values()) - good
     assert Counter(run.status for run in runs) == {"completed": good, "failed": bad}
 
-    # The server's own books against what was planned, then the metrics against the server's books.
+    # The server's counts against what was planned, then the metrics against the server's counts.
     tally = model.tally
-    retries = {kind: RATES[kind] for kind in ("retried", "broken", "limited", "leaving")}  # one each
+    retries = {kind: RUNS[kind] for kind in ("retried", "broken", "limited", "leaving")}  # one each
     assert tally.requests == good * STEPS + bad + sum(retries.values())
-    assert tally.streams == RATES["streamed"] * STEPS + RATES["streamed-leaving"]
-    refused = {500: 2 * RATES["broken"], 429: 2 * RATES["limited"], 503: RATES["retried"]}
+    assert tally.streams == RUNS["streamed"] * STEPS + RUNS["streamed-leaving"]
+    refused = {500: 2 * RUNS["broken"], 429: 2 * RUNS["limited"], 503: RUNS["retried"]}
     assert tally.statuses == {**refused, 200: tally.requests - sum(refused.values())}
-    assert (tally.completed, tally.disconnects) == (good * STEPS, RATES["stalling"])
+    assert (tally.completed, tally.disconnects) == (good * STEPS, RUNS["stalling"])
 
     calls = tally.requests - sum(retries.values())
     assert counts("agent_llm_calls_sum") == counts("workflow_llm_calls_sum") == {(): calls}
@@ -170,7 +170,7 @@ async def test_every_count_is_the_servers_own(
     }
     errors: Counter[tuple[str, ...]] = Counter()
     for kind, (_, error_type) in ERRORS.items():
-        errors[error_type,] += RATES[kind]
+        errors[error_type,] += RUNS[kind]
     assert counts("agent_errors_total", "error_type") == counts("llm_errors_total", "error_type") == errors
     for family in ("llm_tokens_total", "agent_tokens_total"):
         assert counts(family, "token_type") == {
@@ -197,7 +197,7 @@ async def test_every_count_is_the_servers_own(
 def check_calls(
     counts: Callable[..., dict[tuple[str, ...], float]], tally: Tally, calls: int, retries: dict[str, int]
 ) -> None:
-    """Hold what was recorded of calls, and of the attempts at them, against the server's books."""
+    """Compare the metrics of calls, and of the attempts at them, with the server's counts."""
     assert counts("llm_requests_total", "status") == {
         ("success",): tally.completed,
         ("timeout",): tally.disconnects,
@@ -219,8 +219,8 @@ def check_calls(
     assert counts("llm_backoff_seconds_total")[()] > 0
     assert counts("llm_request_duration_seconds_count") == {(): tally.completed}
     assert counts("llm_finish_reasons_total") == {(): tally.completed}
-    assert counts("llm_time_to_first_token_seconds_count") == {(): RATES["streamed"] * STEPS}
-    # Of an answer that broke off some words were read and none were counted.
-    assert counts("llm_usage_missing_total") == {(): RATES["streamed-leaving"]}
+    assert counts("llm_time_to_first_token_seconds_count") == {(): RUNS["streamed"] * STEPS}
+    # Of an answer that broke off, some words were read and no tokens were reported.
+    assert counts("llm_usage_missing_total") == {(): RUNS["streamed-leaving"]}
     assert counts("llm_tokens_estimated_total", "token_type")["completion",] > 0
     assert counts("llm_unpriced_requests_total") == counts("llm_fallbacks_total") == {}

@@ -1,4 +1,4 @@
-"""The window that the settings name is the one that prompts are fitted into and measured by."""
+"""The context window in the settings is the one that prompts have to fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.in_process_studio import NewSettings, RecordedEvents, running
 async def test_contexts_are_measured_by_the_window_of_the_settings(
     recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """A server of one's own does not say how much it takes."""
+    """A server of one's own does not report its context window."""
     with context_built.captured() as contexts:
         async with running_studio(new_settings(llm_window=2000)) as studio:
             assert (await studio.wait_for_end(await studio.submit())).status == "completed"

@@ -35,7 +35,7 @@ NAME_TAKEN = "Another brand has that name."
     },
 )
 async def create_brand(body: BrandCreate, database: DatabaseDep, request: Request, response: Response) -> BrandOut:
-    """Store a brand; starting a run for a brand that is not stored does so too."""
+    """Store a brand; starting a run for a brand that is not stored stores it too."""
     async with database.session() as session, session.begin():
         brand = await brands.create(session, **body.model_dump())
     response.headers["Location"] = request.url_for("get_brand", brand_id=str(brand.id)).path
@@ -44,7 +44,7 @@ async def create_brand(body: BrandCreate, database: DatabaseDep, request: Reques
 
 @router.get("", summary="List the brands", responses=error_responses())
 async def list_brands(database: DatabaseDep, limit: Limit = 20, offset: Offset = 0) -> Page[BrandOut]:
-    """Give one page of the brands, by name."""
+    """Return one page of the brands, ordered by name."""
     async with database.session() as session:
         rows, total = await brands.list_page(session, limit=limit, offset=offset)
     return Page(items=[BrandOut.model_validate(brand) for brand in rows], total=total, limit=limit, offset=offset)
@@ -52,14 +52,14 @@ async def list_brands(database: DatabaseDep, limit: Limit = 20, offset: Offset =
 
 @router.get("/{brand_id}", summary="See a brand", responses=error_responses({404: NOT_FOUND}))
 async def get_brand(brand_id: BrandId, database: DatabaseDep) -> BrandOut:
-    """Tell what is stored of a brand."""
+    """Return a brand."""
     async with database.session() as session:
         return BrandOut.model_validate(await _get_or_raise(session, brand_id))
 
 
 @router.patch("/{brand_id}", summary="Change a brand", responses=error_responses({404: NOT_FOUND, 409: NAME_TAKEN}))
 async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseDep) -> BrandOut:
-    """Change some fields of a brand; what is left out stays."""
+    """Change some fields of a brand; those that are left out stay."""
     async with database.session() as session, session.begin():
         brand = await _get_or_raise(session, brand_id)
         brand = await brands.update(session, brand, **body.model_dump(exclude_none=True))
@@ -69,11 +69,11 @@ async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseD
 @router.delete(
     "/{brand_id}",
     status_code=204,
-    summary="Forget a brand",
+    summary="Delete a brand",
     responses=error_responses({404: NOT_FOUND, 409: "The brand has runs, so it stays."}),
 )
 async def delete_brand(brand_id: BrandId, database: DatabaseDep) -> None:
-    """Forget a brand that has no runs."""
+    """Delete a brand that has no runs."""
     async with database.session() as session, session.begin():
         await brands.delete(session, await _get_or_raise(session, brand_id))
 

@@ -24,7 +24,7 @@ router = APIRouter(tags=["operation"], generate_unique_id_function=lambda route:
     responses={503: {"model": Health, "description": "The database or the model is unavailable."}},
 )
 async def health(database: DatabaseDep, llm: LLMDep, response: Response) -> Health:
-    """Ask the database and the model, both at once, two seconds at most."""
+    """Check the database and the model at the same time, for two seconds at most."""
     components = await asyncio.gather(_run_check(database.ping), _run_check(llm.check))
     status: HealthStatus = "ok" if all(component.status == "ok" for component in components) else "unavailable"
     if status != "ok":
@@ -35,7 +35,7 @@ async def health(database: DatabaseDep, llm: LLMDep, response: Response) -> Heal
 
 @router.get("/health/live", summary="Does the process answer?")
 async def live() -> Live:
-    """Answer, without touching anything: who is restarted for a database that is down gains nothing."""
+    """Return at once, without a check: restarting the studio does not help when its database is down."""
     return Live()
 
 

@@ -28,7 +28,7 @@ async def list_runs(
     status: Annotated[RunStatus | None, Query(description="Only those in this state")] = None,
     workflow_type: Annotated[str | None, Query(max_length=64, description="Only those of this workflow")] = None,
 ) -> Page[RunSummary]:
-    """Give one page of the runs, the latest first."""
+    """Return one page of the runs, the latest first."""
     async with database.session() as session:
         rows, total = await runs.list_page(
             session, limit=limit, offset=offset, status=status, workflow_type=workflow_type
@@ -38,7 +38,7 @@ async def list_runs(
 
 @router.get("/{run_id}", summary="See a run", responses=error_responses({404: NOT_FOUND}))
 async def get_run(run_id: str, database: DatabaseDep) -> RunDetail:
-    """Tell how a run fares: its state, the steps that ended with what they wrote, and what it spent."""
+    """Return a run: its state, its output, and the steps that have ended, with their output, tokens and cost."""
     async with database.session() as session:
         run = await runs.get(session, run_id)
     if run is None:
@@ -52,5 +52,5 @@ async def get_run(run_id: str, database: DatabaseDep) -> RunDetail:
     responses=error_responses({404: NOT_FOUND, 409: "The run has ended, so there is nothing to cancel."}),
 )
 async def cancel_run(run_id: str, workflows: WorkflowServiceDep) -> RunDetail:
-    """Stop a run that is queued or under way; a model call under way is stopped too."""
+    """Cancel a run that is queued or running; its model call is stopped."""
     return RunDetail.model_validate(await workflows.cancel(run_id))

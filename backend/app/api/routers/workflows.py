@@ -45,7 +45,7 @@ async def existing_workflow(workflow_type: Annotated[str, Path(examples=["produc
 
 @router.get("", summary="List the workflows")
 async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[WorkflowOut]:
-    """Tell which workflows can be started, and the steps of each."""
+    """Return the workflows that can be started, with their steps."""
     workflows = [
         WorkflowOut(
             name=workflow.name,
@@ -67,7 +67,7 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
     summary="Start a run",
     responses={
         202: {
-            "description": "The run is queued; Location is where to see how it fares.",
+            "description": "The run is queued; Location is where to read its state.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The address of the run"}},
         },
         **error_responses({404: "No such workflow; the message lists those there are."}),
@@ -85,7 +85,7 @@ async def start_run(  # noqa: PLR0917 - FastAPI passes keyword arguments
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> RunCreated:
-    """Queue a run of a workflow and answer at once; its agents work while you ask for its state."""
+    """Queue a run of a workflow and return at once; read its state at its Location."""
     brief = body.model_dump(exclude={"brand"})
     run = await workflows.submit(workflow_type, body.brand, brief, _unquote(idempotency_key))
     # A path, not a URL: the Host header is whatever the client sends.

@@ -6,20 +6,20 @@ from pydantic import BaseModel, Field
 
 
 class ErrorBody(BaseModel):
-    """What went wrong: the thing, the value and the way out."""
+    """An error: the thing, the value and what to do."""
 
     detail: str
 
 
 class FieldError(BaseModel):
-    """A value that does not fit."""
+    """A value that is not valid."""
 
     type: str = Field(examples=["string_too_long"])
-    loc: list[str | int] = Field(description="Where it stands", examples=[["body", "brand"]])
-    msg: str = Field(description="What fits")
+    loc: list[str | int] = Field(description="Where the value is", examples=[["body", "brand"]])
+    msg: str = Field(description="What would be valid")
 
 
 class ValidationProblem(BaseModel):
-    """Why a request is refused: in words, or value by value."""
+    """Why a request is refused: as a message, or value by value."""
 
     detail: str | list[FieldError]

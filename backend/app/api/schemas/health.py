@@ -16,15 +16,15 @@ class Live(BaseModel):
 
 
 class ComponentHealth(BaseModel):
-    """Whether one part works."""
+    """The health of one component."""
 
     status: HealthStatus
-    reason: str | None = Field(default=None, description="Why it does not work, and what to do")
+    reason: str | None = Field(default=None, description="Why it is unavailable, and what to do")
 
 
 class Health(BaseModel):
-    """Whether the studio can do its work."""
+    """The health of the studio."""
 
-    status: HealthStatus = Field(description="ok when every part is")
+    status: HealthStatus = Field(description="ok when every component is")
     database: ComponentHealth
     model: ComponentHealth

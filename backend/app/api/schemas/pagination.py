@@ -13,6 +13,6 @@ class Page(BaseModel, Generic[Item]):
     """One page of a list."""
 
     items: list[Item]
-    total: int = Field(description="How many there are in all")
+    total: int = Field(description="The number of items on all pages")
     limit: int
     offset: int

@@ -24,7 +24,7 @@ class Tokens(_FromRow):
 
 
 class StepOut(_FromRow):
-    """A step that ended, well or badly."""
+    """A step that has ended."""
 
     position: int
     name: str
@@ -36,11 +36,11 @@ class StepOut(_FromRow):
     duration: float = Field(description="Seconds")
     llm_calls: int
     tokens: Tokens = Field(validation_alias="usage")
-    cost: float | None = Field(description="USD; null where nobody knows a price")
+    cost: float | None = Field(description="USD; null when no price is known")
 
 
 class RunSummary(_FromRow):
-    """A run, in short."""
+    """A run, without its steps and its output."""
 
     run_id: str = Field(validation_alias="id")
     workflow_type: str
@@ -53,14 +53,14 @@ class RunSummary(_FromRow):
     llm_calls: int = Field(validation_alias=AliasPath("usage", "llm_calls"))
     tokens: Tokens = Field(description="Summed from the steps", validation_alias="usage")
     cost: float | None = Field(
-        description="USD, summed from the steps; null where nobody knows a price",
+        description="USD, summed from the steps; null when no price is known",
         validation_alias=AliasPath("usage", "cost"),
     )
 
 
 class RunDetail(RunSummary):
-    """A run, with all that came of it."""
+    """A run, with its brief, its steps and its output."""
 
     brief: dict[str, Any]
     steps: list[StepOut] = Field(description="The steps that ended, in order")
-    output: dict[str, Any] | None = Field(description="What the run hands back when it is completed")
+    output: dict[str, Any] | None = Field(description="The output of a completed run")

@@ -58,7 +58,7 @@ async def test_health_does_not_wait_for_a_component_that_hangs(
 
 
 async def test_health_shows_a_database_without_tables(client: httpx.AsyncClient, database: Database) -> None:
-    """503 in words, for whoever asks while the tables are gone."""
+    """503 with a reason while the tables are missing."""
     async with database.engine.begin() as connection:
         for table in ("steps", "runs", "brands"):
             await connection.exec_driver_sql(f"DROP TABLE {table}")

@@ -34,7 +34,7 @@ async def test_concurrent_requests_with_one_key_give_one_run(client: httpx.Async
 
 @pytest.mark.parametrize("other", [{"brand": "Other"}, {"product": "speakers"}, {"features": []}])
 async def test_the_key_of_another_request_is_refused(client: httpx.AsyncClient, other: Any) -> None:
-    """422, as the draft has it; and nothing of the second request is kept."""
+    """422, as the draft standard says, and nothing of the second request is stored."""
     first = await client.post(START, json=BRIEF, headers={"Idempotency-Key": "key"})
     second = await client.post(START, json={**BRIEF, **other}, headers={"Idempotency-Key": "key"})
     elsewhere = await client.post("/api/v1/workflows/campaign/runs", json=BRIEF, headers={"Idempotency-Key": "key"})

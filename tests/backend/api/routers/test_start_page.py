@@ -38,7 +38,7 @@ async def test_the_start_page_loads_nothing_from_elsewhere(client: httpx.AsyncCl
 
 @on_sqlite
 async def test_the_start_page_writes_no_markup(client: httpx.AsyncClient) -> None:
-    """What comes out of models becomes text, never markup; the policy lets nothing but the page's own script run."""
+    """The output of models becomes text, never markup, and the policy allows no script but the page's own."""
     response = await client.get("/")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", response.text)
     policy = response.headers["content-security-policy"]

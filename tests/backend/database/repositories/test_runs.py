@@ -14,7 +14,7 @@ from tests.backend.database.rows import MOMENT, queue_run, save_step
 
 
 async def test_of_concurrent_callers_one_starts_a_run_and_one_ends_it(database: Database) -> None:
-    """The facts of a run are answers by whoever changed its row, so exactly one may be answers that he did."""
+    """The caller that changed the row emits the event, so it has to be exactly one."""
     async with database.session() as session, session.begin():
         run_id = (await queue_run(session)).id
 

@@ -1,4 +1,4 @@
-"""A studio that stops leaves its runs to the next start, which finishes them: counted once, tokens whole."""
+"""Recovery: the next start finishes the runs that a stopped studio left, counted once and with all tokens."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.wait import until
 
 
-async def interrupted(model: OpenAIServer, settings: Settings, workflow_type: str = "product_content") -> str:
-    """Leave a run after its first step, while the second one's model call is under way."""
+async def leave_unfinished(model: OpenAIServer, settings: Settings, workflow_type: str = "product_content") -> str:
+    """Stop a studio after the first step of a run, during the model call of the second, and return the run's id."""
     model.behaviour = replies_in_order(None, stalls(), stalls())
     asked = model.tally.requests
     async with running_studio(settings) as studio:
@@ -41,33 +41,33 @@ async def interrupted(model: OpenAIServer, settings: Settings, workflow_type: st
     return run_id
 
 
-async def test_a_run_goes_on_where_the_last_studio_left_it(
+async def test_a_run_is_resumed_where_the_last_studio_left_it(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    run_id = await interrupted(model, new_settings())
+    run_id = await leave_unfinished(model, new_settings())
     assert recorded.finished == []
     assert model.tally.disconnects == 1
     async with running_studio(new_settings()) as studio:
         run = await studio.wait_for_end(run_id)
     assert run.status == "completed", run.error
     assert [event.run_id for event in recorded.resumed] == [run_id]
-    assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer: what was done is not done again
+    assert model.tally.requests == 4  # copywriter, reviewer twice, optimizer: a step that is done is not repeated
     [finished] = recorded.finished
     assert usage_of(finished) == run.usage
     assert run.usage.prompt_tokens == model.tally.prompt_tokens
 
 
-async def test_a_parallel_stage_is_taken_up_again(
+async def test_a_parallel_stage_is_resumed(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    run_id = await interrupted(model, new_settings(), "campaign")
+    run_id = await leave_unfinished(model, new_settings(), "campaign")
     async with running_studio(new_settings()) as studio:
         run = await studio.wait_for_end(run_id)
     assert run.status == "completed", run.error
     assert [step.name for step in run.steps] == ["strategist", "copywriter", "copywriter_2", "reviewer"]
 
 
-async def test_a_run_that_is_waiting_waits_for_the_next_start(
+async def test_a_queued_run_is_executed_after_the_next_start(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
     model.behaviour = lambda _: stalls()
@@ -86,7 +86,7 @@ async def test_a_run_that_is_waiting_waits_for_the_next_start(
 async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
     recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """Its process ended between the commit of the row and the queueing."""
+    """Its process ended between the commit of the row and the queueing in DBOS."""
     settings = new_settings()
     database = Database(settings)
     await database.upgrade()
@@ -105,11 +105,11 @@ async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
         assert (await studio.wait_for_end("left-over")).status == "completed"
 
 
-async def test_a_run_goes_on_although_the_engine_lost_its_memory(
+async def test_a_run_is_resumed_although_the_file_of_dbos_is_lost(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
-    """The steps are stored with the run: what was done is not done again."""
-    run_id = await interrupted(model, new_settings())
+    """The steps are stored with the run: a step that is done is not repeated."""
+    run_id = await leave_unfinished(model, new_settings())
     (tmp_path / "studio.workflows.db").unlink()
     async with running_studio(new_settings()) as studio:
         run = await studio.wait_for_end(run_id)
@@ -117,12 +117,12 @@ async def test_a_run_goes_on_although_the_engine_lost_its_memory(
     assert model.tally.requests == 4
 
 
-async def test_a_run_of_a_process_that_is_gone_is_taken_over(
+async def test_a_run_of_a_dead_process_is_taken_over(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
-    """Two studios lived here; only one is started again."""
+    """Two studios ran on this machine; only one is started again."""
     first = executor_locks.acquire(tmp_path / "executors")
-    run_id = await interrupted(model, new_settings())
+    run_id = await leave_unfinished(model, new_settings())
     first.release()
     async with running_studio(new_settings()) as studio:
         assert (await studio.wait_for_end(run_id)).status == "completed"
@@ -131,7 +131,7 @@ async def test_a_run_of_a_process_that_is_gone_is_taken_over(
 async def test_a_run_that_waits_to_be_resumed_can_be_cancelled(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """Nobody performs it, so nobody is waited for."""
+    """No process executes it, so there is nothing to wait for."""
     model.behaviour = lambda _: stalls()
     async with running_studio(new_settings(concurrency=2)) as studio:
         both = {await studio.submit(), await studio.submit()}
@@ -145,10 +145,10 @@ async def test_a_run_that_waits_to_be_resumed_can_be_cancelled(
                 assert (await studio.service.cancel(run_id)).status == "cancelled"
 
 
-async def test_a_run_of_a_process_that_lives_is_left_alone(
+async def test_a_run_of_a_living_process_is_left_alone(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
 ) -> None:
-    run_id = await interrupted(model, new_settings())
+    run_id = await leave_unfinished(model, new_settings())
     alive = executor_locks.acquire(tmp_path / "executors")
     async with running_studio(new_settings()) as studio:
         other = await studio.wait_for_end(await studio.submit())
@@ -160,15 +160,15 @@ async def test_a_run_of_a_process_that_lives_is_left_alone(
         await studio.wait_for_end(run_id)
 
 
-async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
+async def test_a_run_of_another_machine_is_abandoned_after_its_time_limit(
     model: OpenAIServer,
     recorded: RecordedEvents,
     new_settings: NewSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing here says whether that process lives; one that did would have ended the run by now."""
-    run_id = await interrupted(model, new_settings())
+    """It is unknown whether that process lives; a living one would have ended the run by now."""
+    run_id = await leave_unfinished(model, new_settings())
     for lock in (tmp_path / "executors").iterdir():
         lock.unlink()
     with sqlite3.connect(tmp_path / "studio.workflows.db") as memory:
@@ -185,7 +185,7 @@ async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
 
 
 @pytest.mark.parametrize(
-    ("engine_says", "becomes"),
+    ("dbos_status", "status"),
     [
         ("CANCELLED", "cancelled"),
         ("ERROR", "failed"),
@@ -193,29 +193,29 @@ async def test_a_run_of_a_process_elsewhere_is_abandoned_past_its_time_limit(
         ("SUCCESS", "failed"),
     ],
 )
-async def test_a_run_that_the_engine_holds_to_have_ended_ends(
-    engine_says: str, becomes: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
+async def test_a_run_that_has_ended_for_dbos_ends(
+    dbos_status: str, status: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    run_id = await interrupted(model, new_settings())
+    run_id = await leave_unfinished(model, new_settings())
     with sqlite3.connect(new_settings().data_dir / "studio.workflows.db") as memory:
-        memory.execute("UPDATE workflow_status SET status = ?", (engine_says,))
+        memory.execute("UPDATE workflow_status SET status = ?", (dbos_status,))
     async with running_studio(new_settings()) as studio:
-        assert (await studio.run(run_id)).status == becomes
+        assert (await studio.run(run_id)).status == status
 
 
 @pytest.mark.slow
 async def test_runs_balance_however_often_the_studio_restarts(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """Whatever moment a stop interrupts, nothing is lost, done twice, or recorded twice."""
-    dice = random.Random(4)
+    """Whenever a stop interrupts, nothing is lost, done twice or emitted twice."""
+    rng = random.Random(4)
     model.behaviour = lambda request: replace(matching_reply(request), delay=0.05)
     kinds = ("campaign", "product_content", "content_review")
     run_ids: list[str] = []
     for _ in range(8):
         async with running_studio(new_settings(concurrency=3)) as studio:
             run_ids += [await studio.submit(kind) for kind in kinds]
-            await asyncio.sleep(dice.uniform(0, 1))  # the moment of the stop, not a wait for something
+            await asyncio.sleep(rng.uniform(0, 1))  # the moment of the stop, not a wait for something
     async with running_studio(new_settings(concurrency=3)) as studio:
         for run_id in run_ids:
             run = await studio.wait_for_end(run_id, within=40)
@@ -225,12 +225,12 @@ async def test_runs_balance_however_often_the_studio_restarts(
 
 
 @pytest.mark.slow
-async def test_a_run_goes_on_where_postgresql_has_it(
+async def test_a_run_is_resumed_on_postgresql(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str]
 ) -> None:
-    """The engine's tables stand beside the studio's, in a schema of their own."""
+    """DBOS has its tables in a schema of its own, beside the studio's."""
     settings = new_settings(database_url=new_postgres())
-    run_id = await interrupted(model, settings)
+    run_id = await leave_unfinished(model, settings)
     async with running_studio(settings) as studio:
         run = await studio.wait_for_end(run_id)
         assert (run.status, [event.run_id for event in recorded.resumed]) == ("completed", [run_id])

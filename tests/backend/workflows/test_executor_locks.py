@@ -1,0 +1,57 @@
+"""Executor ids: never shared by living processes, the same after a restart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from app.workflows import executor_locks
+
+
+def test_living_processes_never_share_an_executor_id(tmp_path: Path) -> None:
+    first, second = executor_locks.acquire(tmp_path), executor_locks.acquire(tmp_path)
+    assert first.executor_id == f"{executor_locks.host_name()}-0"
+    assert second.executor_id == f"{executor_locks.host_name()}-1"
+    first.release()
+    second.release()
+
+
+def test_the_executor_id_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    before = executor_locks.acquire(tmp_path)
+    before.release()
+    after = executor_locks.acquire(tmp_path)
+    assert after.executor_id == before.executor_id
+    after.release()
+
+
+def test_the_executor_id_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    """The kernel drops the lock: nothing has to be cleaned up."""
+    program = (
+        "import sys, pathlib; from app.workflows import executor_locks; "
+        "executor_locks.acquire(pathlib.Path(sys.argv[1])); print('acquired', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "acquired\n"
+        name = f"{executor_locks.host_name()}-0"
+        with executor_locks.lock_if_dead(tmp_path, name) as gone:
+            assert not gone
+        os.kill(other.pid, signal.SIGKILL)
+    with executor_locks.lock_if_dead(tmp_path, name) as gone:
+        assert gone
+
+
+def test_an_executor_of_another_machine_is_not_dead(tmp_path: Path) -> None:
+    """It may live on another machine; and a name is no way out of the directory."""
+    (tmp_path / "outside.lock").touch()
+    inside = tmp_path / "executors"
+    inside.mkdir()
+    for name in ("elsewhere-0", "../outside", ""):
+        with executor_locks.lock_if_dead(inside, name) as gone:
+            assert not gone
+        assert not executor_locks.has_lock_file(inside, name)

@@ -385,13 +385,13 @@ def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
 def test_a_statement_is_slow_each_time_that_it_is(engine: sa.Engine) -> None:
     """Whether it was describe_cached as a fast one or not."""
     with (
-        instrument(engine, slow_seconds=0.05),
+        instrument(engine, slow_seconds=0.3),
         engine.connect() as connection,
         events.query_executed.captured() as seen,
     ):
         sqlite: Any = connection.connection.dbapi_connection
         sqlite.create_function("wait", 1, time.sleep)
-        for seconds in (0.0, 0.0, 0.1, 0.0, 0.1):
+        for seconds in (0.0, 0.0, 0.4, 0.0, 0.4):
             connection.execute(sa.select(sa.func.wait(seconds))).all()
     assert [event.slow for event in seen] == [False, False, True, False, True]
 

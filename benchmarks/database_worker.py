@@ -1,6 +1,6 @@
-"""One engine, watched in one way, in a process of its own: what OpenTelemetry wraps it wraps for a whole process.
+"""Runs scenarios on an engine instrumented in one way; in a process of its own, since OpenTelemetry wraps a whole one.
 
-``python -m benchmarks.database_worker WAY URL`` reads lines ``SCENARIO TIMES`` and answers each with microseconds.
+``python -m benchmarks.database_worker VARIANT URL`` reads lines ``SCENARIO TIMES`` and answers each with microseconds.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class Thing(Base):
 
 
 def new_engine(url: str) -> sa.Engine:
-    """Make an engine with the pool that engines in use have."""
+    """Return an engine with the kind of pool that engines in production have."""
     in_memory: dict[str, Any] = {"poolclass": sa.QueuePool, "connect_args": {"check_same_thread": False}}
     return sa.create_engine(url, pool_size=1, max_overflow=0, **(in_memory if url == "sqlite://" else {}))
 
 
 def nothing(url: str) -> sa.Engine:
-    """Leave it alone."""
+    """Return an engine without instrumentation."""
     return new_engine(url)
 
 
 def empty_pair(url: str) -> sa.Engine:
-    """Listen to the public pair of events and do nothing: less than that no listener can cost."""
+    """Return an engine with empty listeners to the public pair of events: no listener can cost less."""
     engine = new_engine(url)
 
     def before(_1: Any, _2: Any, _3: str, _4: Any, _5: Any, _6: bool) -> None: ...
@@ -62,7 +62,7 @@ def empty_pair(url: str) -> sa.Engine:
 
 
 def ours(url: str) -> sa.Engine:
-    """Count all of the catalogue."""
+    """Return an instrumented engine, with the whole catalogue subscribed."""
     subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio", label_values={"pool": ["main"]})
     engine = new_engine(url)
     instrument(engine, metadata=Base.metadata)
@@ -70,7 +70,7 @@ def ours(url: str) -> sa.Engine:
 
 
 def otel(url: str) -> sa.Engine:
-    """Make OpenTelemetry's spans, for nobody to export."""
+    """Return an engine with OpenTelemetry's spans, which nothing exports."""
     instrumentation: Any = import_module("opentelemetry.instrumentation.sqlalchemy")
     tracing: Any = import_module("opentelemetry.sdk.trace")
     engine = new_engine(url)
@@ -92,7 +92,7 @@ def select(engine: sa.Engine) -> Iterator[Run]:
 
 @contextmanager
 def get(engine: sa.Engine) -> Iterator[Run]:
-    """Get by Session.get, in an open session."""
+    """Load an object by Session.get, in an open session."""
     with Session(engine) as session:
 
         def run(times: int) -> None:
@@ -115,14 +115,14 @@ def cycle(engine: sa.Engine) -> Iterator[Run]:
     yield run
 
 
-WAYS = {each.__name__: each for each in (nothing, empty_pair, ours, otel)}
+VARIANTS = {each.__name__: each for each in (nothing, empty_pair, ours, otel)}
 SCENARIOS = {each.__name__: each for each in (select, get, cycle)}
 
 
-def main(way: str, url: str) -> None:
-    """Answer until nothing more is asked."""
-    clock = process_time if url == "sqlite://" else perf_counter  # over a wire the waiting is part of it
-    engine = WAYS[way](url)
+def main(variant: str, url: str) -> None:
+    """Answer the lines of standard input until it ends."""
+    clock = process_time if url == "sqlite://" else perf_counter  # on a server the waiting is part of it
+    engine = VARIANTS[variant](url)
     Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
         session.merge(Thing(id=1, name="a", kind="b", size=1))

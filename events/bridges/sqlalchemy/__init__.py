@@ -16,7 +16,7 @@
 - `attribution`: which request, agent or workflow sent a query; `n_plus_one`: repeated queries and lazy loads
 - `slow_query_log`: the log line of a slow statement
 - `sql`: operation and table of any SQL text
-- `internals`: SQLAlchemy's private parts, tested on the version at hand, each with a public way beside it
+- `internals`: SQLAlchemy's private attributes, tested on the installed version, each with a public alternative
 """
 
 from .instrument import Instrumentation, instrument

@@ -1,4 +1,4 @@
-"""What is stored of a connection while it lives, and how an error of a listener is kept away from the program."""
+"""What is stored of a connection while it lives, and how the errors of listeners are kept from the program."""
 
 from __future__ import annotations
 

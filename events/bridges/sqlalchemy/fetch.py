@@ -110,7 +110,7 @@ class TimedFetchStrategy:
 
 
 class TimedCursor:
-    """A driver's cursor with a timer around it: the public way, where fetch strategies cannot be replaced."""
+    """A driver's cursor with a timer around it: the public alternative where fetch strategies cannot be replaced."""
 
     def __init__(self, cursor: Any, timer: FetchTimer) -> None:
         self._cursor = cursor

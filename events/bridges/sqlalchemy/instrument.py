@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ATTRIBUTE = "events_instrumentation"
 """Where the handle stands on the dialect of its engine, which those made of it by ``execution_options`` share.
 
-Anywhere else it would keep the engine alive, through what else listens to it.
+Anywhere else it would keep the engine alive, by way of other listeners that refer to it.
 """
 
 SLOW_SECONDS = 1.0
@@ -41,12 +41,12 @@ def instrument(
 ) -> Instrumentation:
     """Emit what an engine does as events: statements, transactions, connections, failures.
 
-    An engine that is instrumented already keeps the handle it has; one made of it by ``execution_options`` is the same
-    engine.
+    An engine that is instrumented already has one handle, which is returned again. An engine made of it by
+    ``execution_options`` is the same engine.
 
-    Statements are executed by a listener of SQLAlchemy's ``do_execute`` and its kin, which asks the listeners that
-    were added later first. What a listener that was added earlier executes itself is not seen: SQLAlchemy asks nobody
-    else then.
+    Statements are executed by a listener to SQLAlchemy's events ``do_execute``, ``do_executemany`` and
+    ``do_execute_no_params``, which calls the listeners that were added later first. A statement that an earlier
+    listener executes itself is not emitted: SQLAlchemy calls no other listener then.
 
     Args:
         engine: what to listen to, sync or async.
@@ -83,7 +83,7 @@ _instrumentations: WeakSet[Instrumentation] = WeakSet()
 
 
 def _reset_after_fork() -> None:
-    """Forget, in a process that was forked off, who holds and awaits connections: its parent does."""
+    """Clear, in a process that was forked off, which connections are checked out or waited for: its parent's are."""
     global _instrumenting  # noqa: PLW0603 - a lock that another thread held stays locked in the child
     _instrumenting = Lock()
     for instrumentation in list(_instrumentations):
@@ -141,7 +141,7 @@ class Instrumentation:
         )
 
     def reset_after_fork(self) -> None:
-        """Forget who holds and awaits connections; what happens to connections from now on is emitted all the same."""
+        """Clear which connections are checked out or waited for; what happens from now on is emitted all the same."""
         self._connections.reset()
         self._pool.reset()
 

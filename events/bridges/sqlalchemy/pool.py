@@ -32,12 +32,12 @@ pool_operation: ContextVar[CheckoutAttempt | Literal["dispose"] | None] = Contex
 
 
 class PoolTracker:
-    """Times the checkouts of one engine; each ``dispose`` gives it a new pool of the same class, which is ours."""
+    """Times the checkouts of one engine; each ``dispose`` creates a new pool of the same, instrumented class."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.waiting: dict[int, CheckoutAttempt] = {}  # by the attempt's id
-        self._classes: tuple[type[Pool], type[Pool]] | None = None  # the pool's own, and ours
+        self._classes: tuple[type[Pool], type[Pool]] | None = None  # the pool's own, and the instrumented one
 
     @property
     def pending(self) -> int:
@@ -45,7 +45,7 @@ class PoolTracker:
         return len(self.waiting)
 
     def reset(self) -> None:
-        """Forget all that wait: they do so in the process that this one was forked off from."""
+        """Clear the queue: in a process that was forked off, nobody waits."""
         self.waiting.clear()
 
     def wrap(self, pool: Pool) -> None:
@@ -60,7 +60,7 @@ class PoolTracker:
             self._classes = plain, instrumented
 
     def unwrap(self, pool: Pool) -> None:
-        """Give a pool its own class back."""
+        """Restore the class of a pool."""
         if self._classes is not None and type(pool) is self._classes[1]:
             pool.__class__ = self._classes[0]
 
@@ -126,7 +126,9 @@ def instrumented_pool_class(plain: type[Pool], tracker: PoolTracker) -> type[Poo
                 if methods is None:
                     stop_waiting(attempt)
                 emit_acquired(attempt, failure)
-                failure = None  # its traceback leads back here: a cycle that would keep what the failed call held
+                failure = (
+                    None  # its traceback refers to this frame: the cycle would hold on to what the failed call held
+                )
 
         def dispose(self) -> None:
             before = pool_operation.get()
@@ -146,7 +148,7 @@ def instrumented_pool_class(plain: type[Pool], tracker: PoolTracker) -> type[Poo
 
 
 def timed_queue_methods(plain: type[Pool], methods: PoolMethods, tracker: PoolTracker) -> dict[str, Callable[..., Any]]:
-    """Return overrides of the methods that a pool's ``connect`` calls, by name: they tell waiting from opening."""
+    """Return overrides of the methods that a pool's ``connect`` calls, by name: they separate waiting from opening."""
     take, open_connection = getattr(plain, methods.take), getattr(plain, methods.open)
     waiting, stop_waiting = tracker.waiting, tracker.stop_waiting
 

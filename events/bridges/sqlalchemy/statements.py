@@ -139,7 +139,7 @@ class StatementTracker:
             is_lost = connection is not None and connection.invalidated
             if is_lost and context is None and isinstance(failure.original_exception, DBAPIError):
                 return  # BEGIN fails with the error of the connection it needed, which was emitted as the driver's own
-            # A connection that is lost would be opened anew if it were asked for its state.
+            # Reading the state of a connection that is lost would open a new one.
             state = None if connection is None or is_lost else find_state(connection.connection)
             unanswered: UnansweredStatement | None = getattr(context, "events_unanswered", None)
             exception = type(failure.sqlalchemy_exception or failure.original_exception).__name__

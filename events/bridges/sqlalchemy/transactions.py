@@ -32,7 +32,7 @@ class TransactionTracker:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._replaced: dict[str, tuple[Method | None, Method]] = {}  # the dialect's attribute before, and ours
+        self._replaced: dict[str, tuple[Method | None, Method]] = {}  # the dialect's own attribute, and the wrapper
         self._is_open = True
 
     def wrap(self, dialect: Dialect) -> None:
@@ -49,7 +49,7 @@ class TransactionTracker:
         setattr(dialect, name, wrapper)
 
     def unwrap(self, dialect: Dialect) -> None:
-        """Restore the dialect's methods; a wrapper that somebody else has wrapped since stays, and only passes on."""
+        """Restore the dialect's methods; a wrapper that was itself wrapped stays, and only passes calls on."""
         self._is_open = False
         for name, (before, wrapper) in self._replaced.items():
             if vars(dialect).get(name) is wrapper:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, and one scenario on every driver."""
+"""A real PostgreSQL for the tests of bridges."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.support.postgresql import postgresql_server
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[sa.URL]:
-    """Give the address of a server's empty database, through psycopg."""
+    """Return the address of a server's empty database, through psycopg."""
     with postgresql_server() as address:
         yield address

@@ -1,7 +1,7 @@
-"""SQLAlchemy's private parts, each reached by a named accessor; the only package here that touches them.
+"""SQLAlchemy's private attributes, each reached by a named accessor; the only package here that touches them.
 
-Each accessor is tested once on the SQLAlchemy at hand, when it is first asked for. Where it does not do what it should,
-a warning is logged, and a public way takes its place; what that costs stands in the accessor's docstring. The tests
+Each accessor is tested once on the installed SQLAlchemy, when it is first used. If it does not do what it should, a
+warning is logged, and a public alternative takes its place; what that costs is in the accessor's docstring. The tests
 open no connection through SQLAlchemy and configure no mapper, so that no listener of the program's is called.
 
 `execution` reaches into execution contexts and results, `engines` into engines and dialects, `pools` into pools,

@@ -20,9 +20,13 @@ ENGINE_ISOLATION = "_on_connect_isolation_level"
 def root_engine(engine: Engine) -> Engine:
     """Return the engine that one with ``execution_options`` was made of, or the engine itself.
 
-    Without a public way to ask, it is the engine given; the dialect that both share shows that they are one.
+    The public alternative is the first engine that was passed here among those that share its dialect, which holds it.
     """
-    return unwrap(engine) if options_engines_are_unwrapped() else engine
+    if options_engines_are_unwrapped():
+        return unwrap(engine)
+    dialect: Any = engine.dialect
+    first: Engine = vars(dialect).setdefault("events_engine", engine)
+    return first
 
 
 def unwrap(engine: Engine) -> Engine:
@@ -32,7 +36,7 @@ def unwrap(engine: Engine) -> Engine:
     return engine
 
 
-@self_test("an engine made by execution_options() is observed for as long as it lives itself")
+@self_test("engines made by execution_options() are recognized by their dialect")
 def options_engines_are_unwrapped() -> bool:
     """Return whether the engine is found that another was made of."""
     engine = Engine(NullPool(no_connection), DefaultDialect(), make_url("sqlite://"))
@@ -52,9 +56,9 @@ def listeners_of(dialect: Any, hook: str) -> Sequence[Callable[..., Any]]:
 
 @self_test("statements are timed by the events before and after them, which makes connections slower to open")
 def listeners_are_known() -> bool:
-    """Return whether a dialect's listeners are found: who executes in its place has to ask the others first.
+    """Return whether a dialect's listeners are found: one that executes in its place has to call the others first.
 
-    The public way is the pair of events ``before_cursor_execute`` and ``after_cursor_execute``.
+    The public alternative is the pair of events ``before_cursor_execute`` and ``after_cursor_execute``.
     """
     dialect = DefaultDialect()
 
@@ -67,7 +71,7 @@ def listeners_are_known() -> bool:
 def autocommits(connection: Connection) -> bool:
     """Return whether each statement is a transaction of its own: "begin" is announced then, and nothing begins.
 
-    The public way asks the driver's connection, and returns False for a driver that SQLAlchemy cannot ask.
+    The public alternative reads it from the driver's connection, and returns False where SQLAlchemy cannot do that.
     """
     options = connection.get_execution_options()
     if "isolation_level" in options:
@@ -86,7 +90,7 @@ def engine_isolation(dialect: Dialect) -> Any:
     return getattr(dialect, ENGINE_ISOLATION, None)
 
 
-@self_test("whether an engine commits by itself is asked of its connections")
+@self_test("autocommit is read from each connection")
 def engine_isolation_is_known() -> bool:
     """Return whether the isolation level is found that a dialect was made with."""
     levels = ("AUTOCOMMIT", None)

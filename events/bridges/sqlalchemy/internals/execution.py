@@ -24,7 +24,7 @@ PRIVATE_READER: Callable[[Any], Any] = attrgetter("_dbapi_connection", "_is_serv
 def context_reader() -> Callable[[Any], ContextParts]:
     """Return a function that reads an execution context: one call in C, since every statement pays for it.
 
-    The public way takes some five calls, and does not see a driver that streams by ``server_side_cursors`` alone.
+    The public alternative takes some five calls, and misses a driver that streams by ``server_side_cursors`` alone.
     """
     return PRIVATE_READER if context_is_readable() else read_context
 
@@ -32,7 +32,7 @@ def context_reader() -> Callable[[Any], ContextParts]:
 def read_context(context: Any) -> ContextParts:
     """Read an execution context by its public attributes."""
     root, options = context.root_connection, context.execution_options
-    # A connection that was lost would be opened anew if it were asked for.
+    # Reading the connection of one that was lost would open a new one.
     connection = None if root.closed or root.invalidated else root.connection
     return connection, bool(options.get("stream_results", False)), options
 
@@ -94,8 +94,8 @@ def replace_fetch_strategy(context: Any, wrap: Callable[[Any], Any], on_error: C
 def fetch_strategies_are_replaceable() -> bool:
     """Return whether the rows of a result come from the strategy that was put in place of its own.
 
-    The public way is to replace the driver's cursor on the context. Rows that SQLAlchemy fetches ahead count there,
-    whether the program reads them or not.
+    The public alternative is to replace the driver's cursor on the context. Rows that SQLAlchemy fetches ahead are
+    counted then whether the program reads them or not.
     """
     calls: list[str] = []
 

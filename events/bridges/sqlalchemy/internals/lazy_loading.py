@@ -18,7 +18,7 @@ from .self_tests import self_test
 
 @dataclass(frozen=True, slots=True)
 class LazyLoads:
-    """How a lazy load is told from other statements: by one of its execution options."""
+    """How a lazy load is recognized: by one of its execution options."""
 
     option: str
     origin: Callable[[Any], Any]  # of the option's value: the object that is loaded for, None if this is no lazy load
@@ -37,7 +37,7 @@ PUBLIC = LazyLoads(_MARK, lambda path: path, lambda context: context.execution_o
 def lazy_loads() -> LazyLoads:
     """Return how lazy loads are recognized.
 
-    The public way is a listener to ``do_orm_execute`` of every session, at twice the cost; it stays on.
+    The public alternative is a listener to ``do_orm_execute`` of every session, at twice the cost; it is never removed.
     """
     # Where the ORM was not imported, doing so for the test alone would slow down programs that do without it.
     if "sqlalchemy.orm" not in sys.modules or lazy_loads_are_known():

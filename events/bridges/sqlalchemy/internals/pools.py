@@ -27,8 +27,8 @@ MAX_OVERFLOW = "_max_overflow"
 def pool_methods() -> PoolMethods | None:
     """Return the methods of a pool to override, None where that would change nothing.
 
-    The public way is `Pool.connect` with the events ``do_connect`` and ``checkout``: pings are part of the wait then,
-    and, for an engine with a ``creator``, the opening of connections.
+    The public alternative is `Pool.connect` with the events ``do_connect`` and ``checkout``: pings are part of the
+    wait then, and, for an engine with a ``creator``, the opening of connections.
     """
     return METHODS if pool_methods_are_called() else None
 
@@ -39,7 +39,7 @@ def pool_methods_are_called() -> bool:
     calls: list[str] = []
 
     class Opening(Exception):
-        """Ends the attempt before there is a connection that others would be told of."""
+        """Ends the attempt before there is a connection, of which pool events would be emitted."""
 
     def creator() -> Any:
         calls.append("creator")

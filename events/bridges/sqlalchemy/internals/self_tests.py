@@ -1,4 +1,4 @@
-"""Runs a test of a private part once, and logs a failure."""
+"""Tests a private attribute once, and logs if it is not as expected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def self_test(consequence: str) -> Callable[[Callable[[], bool]], Callable[[], b
             except Exception:
                 outcome = False
             if not outcome:
-                log.warning("SQLAlchemy %s is built in another way: %s", sqlalchemy.__version__, consequence)
+                log.warning("SQLAlchemy %s has changed inside: %s", sqlalchemy.__version__, consequence)
             return outcome
 
         return passes

@@ -15,8 +15,8 @@ MAX_TOKENS = 10_000
 """How many tokens are read of one text; an ORM's select of 800 columns has half of them."""
 
 # Every alternative that opens something also matches if it is never closed, so that no text is read twice.
-# Backslashes escape in E'' strings and in MySQL's, and nowhere else. Which dialect it is is not known, so a backslash
-# before a quote escapes it if a letter follows.
+# Backslashes escape in E'' strings and in MySQL's strings only. As the dialect is not known, a backslash before a quote
+# escapes it if a letter follows.
 _TOKEN = re.compile(
     r"""
       (?P<word>    \#{0,2}[^\W\d][\w$\#]*+(?!'|&")                          # T-SQL: # starts a temporary table's name

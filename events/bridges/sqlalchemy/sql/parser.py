@@ -18,7 +18,7 @@ _COMPARISONS = (["is", "distinct"], ["not", "distinct"])  # IS [NOT] DISTINCT FR
 
 
 class StatementParser:
-    """Parses one statement, token by token, and no further than until its table is known."""
+    """Parses one statement, token by token, until its table is found."""
 
     def __init__(self, sql: str) -> None:
         self._tokens = TokenReader(sql)

@@ -1,4 +1,4 @@
-"""Sixty-nine statements of the ORM, of Core and of text, told with the operation and the table that each means."""
+"""Sixty-nine statements of the ORM, of Core and of text, with the operation and the table of each."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Dog(Animal):
     __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012 - the same
 
 
-class Sch(Base):
+class Item(Base):
     __tablename__ = "items"
     __table_args__ = {"schema": "sch"}  # noqa: RUF012 - the same
     id: Mapped[int] = mapped_column(primary_key=True)
 
 
-class Odd(Base):
+class OrderItem(Base):
     __tablename__ = "Order Items"
     id: Mapped[int] = mapped_column(primary_key=True)
 
@@ -70,15 +70,15 @@ INNER = sa.select(POSTS.c.user_id).where(POSTS.c.id > 0).subquery("sq")
 ANOTHER = aliased(User)
 
 
-def added(session: Session) -> None:
+def add_user(session: Session) -> None:
     session.add(User(name="z"))
 
 
-def changed(session: Session) -> None:
+def rename_user(session: Session) -> None:
     session.get_one(User, 1).name = "q"
 
 
-def deleted(session: Session) -> None:
+def delete_post(session: Session) -> None:
     session.delete(session.get_one(Post, 3))
 
 
@@ -104,11 +104,11 @@ CORPUS: list[tuple[str, Callable[[Session], object], str, str]] = [
     ("orm: lazy load", lambda s: s.get_one(User, 1).posts, "select", "posts"),
     ("orm: IN list", lambda s: s.execute(sa.select(User).where(User.id.in_([1,2,3]))).all(), "select", "users"),
     ("orm: legacy Query", lambda s: s.query(User).filter_by(id=1).first(), "select", "users"),
-    ("orm: schema qualified", lambda s: s.execute(sa.select(Sch)).all(), "select", "items"),
-    ("orm: quoted odd name", lambda s: s.execute(sa.select(Odd)).all(), "select", "Order Items"),
-    ("orm: unit of work insert", added, "insert", "users"),
-    ("orm: unit of work update", changed, "update", "users"),
-    ("orm: unit of work delete", deleted, "delete", "posts"),
+    ("orm: schema qualified", lambda s: s.execute(sa.select(Item)).all(), "select", "items"),
+    ("orm: quoted odd name", lambda s: s.execute(sa.select(OrderItem)).all(), "select", "Order Items"),
+    ("orm: unit of work insert", add_user, "insert", "users"),
+    ("orm: unit of work update", rename_user, "update", "users"),
+    ("orm: unit of work delete", delete_post, "delete", "posts"),
     ("orm: bulk update()", lambda s: s.execute(sa.update(User).where(User.id==-1).values(name="x")), "update", "users"),
     ("orm: for update", lambda s: s.execute(sa.select(User).with_for_update()).all(), "select", "users"),
     ("core: insert values", lambda s: s.execute(USERS.insert().values(name="c")), "insert", "users"),
@@ -156,7 +156,7 @@ CORPUS: list[tuple[str, Callable[[Session], object], str, str]] = [
 ]
 # fmt: on
 
-ON_POSTGRESQL = (
+POSTGRESQL_OBJECTS = (
     "create schema sch",
     "create procedure do_nothing(n int) language sql as 'select 1'",
     "create function my_fn(n int) returns setof int language sql as 'select generate_series(1, n)'",
@@ -168,9 +168,9 @@ ROWS = (
 SEQUENCES = ("alter sequence users_id_seq restart with 1000", "alter sequence posts_id_seq restart with 1000")
 
 
-def told_wrong(engine: sa.Engine) -> tuple[list[Any], list[str]]:
-    """Run the corpus; give what was not told as it is, and the names of what the database refused."""
-    wrong, refused = [], []
+def run_corpus(engine: sa.Engine) -> tuple[list[Any], list[str]]:
+    """Run the corpus; return what was classified wrongly, and the names of the statements that the database refused."""
+    misread, refused = [], []
     for name, run, operation, table in CORPUS:
         with instrument(engine), Session(engine) as session:
             session.connection()
@@ -181,36 +181,39 @@ def told_wrong(engine: sa.Engine) -> tuple[list[Any], list[str]]:
                 except sa.exc.SQLAlchemyError:
                     refused.append(name)
                     continue
-            told = [(event.operation, event.table) for event in seen]
-            if (operation, table) not in (told[0], told[-1]):  # a look-up may come before, or statements after
-                wrong.append((name, (operation, table), told))
+            emitted = [(event.operation, event.table) for event in seen]
+            if (operation, table) not in (
+                emitted[0],
+                emitted[-1],
+            ):  # a lookup may come before, or other statements after
+                misread.append((name, (operation, table), emitted))
             if operation == "ddl":
                 session.commit()  # the next one may need it
-    POSTS.indexes.clear()  # the one that was created by the way
-    return wrong, refused
+    POSTS.indexes.clear()  # the one that the corpus added
+    return misread, refused
 
 
-def prepare(engine: sa.Engine, *texts: str) -> None:
+def execute_all(engine: sa.Engine, *texts: str) -> None:
     with engine.begin() as connection:
         for text in texts:
             connection.execute(sa.text(text))
 
 
 @pytest.mark.slow
-def test_the_corpus_is_told_right_on_postgresql(postgresql: sa.URL) -> None:
+def test_the_corpus_is_classified_on_postgresql(postgresql: sa.URL) -> None:
     engine = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
-    prepare(engine, "drop database if exists corpus", "create database corpus")
+    execute_all(engine, "drop database if exists corpus", "create database corpus")
     engine.dispose()
     engine = sa.create_engine(postgresql.set(database="corpus"))
-    prepare(engine, *ON_POSTGRESQL)
+    execute_all(engine, *POSTGRESQL_OBJECTS)
     Base.metadata.create_all(engine)
-    prepare(engine, *ROWS, *SEQUENCES)
-    found = told_wrong(engine)
+    execute_all(engine, *ROWS, *SEQUENCES)
+    found = run_corpus(engine)
     engine.dispose()
     assert found == ([], [])
 
 
-def test_what_sqlite_knows_of_the_corpus_is_told_right(tmp_path: Path) -> None:
+def test_what_sqlite_accepts_of_the_corpus_is_classified(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path}/corpus.db")
 
     @sa.event.listens_for(engine, "connect")
@@ -218,8 +221,8 @@ def test_what_sqlite_knows_of_the_corpus_is_told_right(tmp_path: Path) -> None:
         connection.execute("attach ':memory:' as sch")
 
     Base.metadata.create_all(engine)
-    prepare(engine, *ROWS)
-    wrong, refused = told_wrong(engine)
+    execute_all(engine, *ROWS)
+    misread, refused = run_corpus(engine)
     engine.dispose()
-    assert wrong == []
+    assert misread == []
     assert len(CORPUS) - len(refused) >= 50

@@ -1,4 +1,4 @@
-"""Pools of every kind, told as they are: those that do not count themselves, without limit, disposed of, forked."""
+"""The state of pools of every kind: those that do not count, without limit, disposed of, forked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import events
 from events.bridges.sqlalchemy import Instrumentation, instrument
 from metrics import CATALOGUE, subscribe
-from tests.support.databases import said
+from tests.support.databases import nonzero_counts
 from tests.support.wait import wait_until
 
 
@@ -31,15 +31,15 @@ def registry() -> Iterator[CollectorRegistry]:
         yield made
 
 
-def collect() -> None:
-    """Collect garbage, with connections that SQLAlchemy leaves to it: from Python 3.13 on SQLite's complain."""
+def collect_garbage() -> None:
+    """Collect garbage, with the connections that SQLAlchemy leaves to it: from Python 3.13 on SQLite's warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
 
-def states_of(handle: Instrumentation, engine: sa.Engine) -> list[tuple[int, int, int | None]]:
-    """Read a pool as one connection is out, and as it is back."""
+def read_states(handle: Instrumentation, engine: sa.Engine) -> list[tuple[int, int, int | None]]:
+    """Return used, idle and capacity of a pool while one connection is checked out, and after."""
     with events.pool_read.captured() as states:
         with engine.connect() as connection:
             connection.execute(sa.text("select 1"))
@@ -57,24 +57,24 @@ def states_of(handle: Instrumentation, engine: sa.Engine) -> list[tuple[int, int
         (sa.QueuePool, [(1, 0, 15), (0, 1, 15)]),
     ],
 )
-def test_pools_that_keep_no_count_are_counted_by_their_events(
+def test_pools_that_do_not_count_are_counted_by_their_events(
     pool: Any, states: list[tuple[int, int, int | None]], tmp_path: Path, registry: CollectorRegistry
 ) -> None:
-    """In use, idle and the most that there can be: None is no limit, or none that is known."""
+    """A capacity of None is no limit, or none that is known."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", poolclass=pool)
     with instrument(engine) as handle:
-        assert states_of(handle, engine) == states
-        assert states_of(handle, engine) == states
+        assert read_states(handle, engine) == states
+        assert read_states(handle, engine) == states
         engine.dispose()
-        assert states_of(handle, engine) == states
+        assert read_states(handle, engine) == states
         engine.dispose()
     made = 3 if pool is sa.NullPool else 2
-    assert sum(said(registry, "connection_create").values()) == made
-    assert sum(said(registry, "connections_closed").values()) == made
-    assert said(registry, "connection_hold") == {"connection_hold main": 3}
+    assert sum(nonzero_counts(registry, "connection_create").values()) == made
+    assert sum(nonzero_counts(registry, "connections_closed").values()) == made
+    assert nonzero_counts(registry, "connection_hold") == {"connection_hold main": 3}
 
 
-async def test_a_connection_that_is_handed_out_twice_is_one_hold() -> None:
+async def test_a_connection_that_is_checked_out_twice_is_one_hold() -> None:
     """The StaticPool of an asynchronous SQLite in memory has one connection for everybody."""
     engine = create_async_engine("sqlite+aiosqlite://")
     with (
@@ -95,7 +95,7 @@ async def test_a_connection_that_is_handed_out_twice_is_one_hold() -> None:
 @pytest.mark.parametrize(
     ("options", "samples"), [({"max_overflow": -1}, []), ({"pool_size": 3, "max_overflow": 4}, [7.0])]
 )
-def test_a_capacity_without_limit_is_no_sample(
+def test_a_pool_without_limit_has_no_sample_of_its_capacity(
     options: dict[str, int], samples: list[float], tmp_path: Path, registry: CollectorRegistry
 ) -> None:
     """Infinity would be a number to divide by."""
@@ -106,33 +106,33 @@ def test_a_capacity_without_limit_is_no_sample(
     assert [sample.value for sample in families["sparklio_db_pool_capacity"]] == samples
 
 
-def test_disposing_while_others_work_loses_no_count(tmp_path: Path, registry: CollectorRegistry) -> None:
-    """Connections that are out come back to a pool that is gone: each hold has its end all the same."""
+def test_disposing_of_the_pool_while_threads_work_loses_no_count(tmp_path: Path, registry: CollectorRegistry) -> None:
+    """Connections that are checked out return to a pool that is gone: each hold ends all the same."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", pool_size=2, max_overflow=1, pool_timeout=60)
     rounds = 40
-    going = threading.Barrier(5)
+    started = threading.Barrier(5)
 
     def work(_: int) -> None:
-        going.wait(timeout=30)
+        started.wait(timeout=30)
         for _ in range(rounds):
             with engine.connect() as connection:
                 connection.execute(sa.text("select 1"))
 
     with instrument(engine) as handle, ThreadPoolExecutor(4) as threads:
         done = threads.map(work, range(4))
-        going.wait(timeout=30)
+        started.wait(timeout=30)
         for _ in range(20):
             engine.dispose()
         list(done)
         with events.pool_read.captured() as states:
             handle.read_pool()
         engine.dispose()
-        collect()
+        collect_garbage()
         handle.read_pool()
-    made, closed = said(registry, "connection_create"), said(registry, "connections_closed")
+    made, closed = nonzero_counts(registry, "connection_create"), nonzero_counts(registry, "connections_closed")
     assert sum(made.values()) == sum(closed.values())
     assert closed["connections_closed main dispose"] > 0
-    counted = said(registry, "queries", "pool_acquire", "connection_hold", "transactions", "errors")
+    counted = nonzero_counts(registry, "queries", "pool_acquire", "connection_hold", "transactions", "errors")
     assert counted == {
         "queries select none": 4 * rounds,
         "pool_acquire main ok": 4 * rounds,
@@ -143,8 +143,8 @@ def test_disposing_while_others_work_loses_no_count(tmp_path: Path, registry: Co
     assert (state.used, state.pending, state.oldest_hold) == (0, 0, 0)
 
 
-def test_a_connection_that_is_out_while_its_pool_is_disposed_of_is_closed_once(tmp_path: Path) -> None:
-    """When it is really gone: the pool that lent it keeps it, out of reach, until the garbage collector takes both."""
+def test_a_connection_that_is_checked_out_while_its_pool_is_disposed_of_is_closed_once(tmp_path: Path) -> None:
+    """When it is really gone: its pool keeps it, out of reach, until the garbage collector takes both."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
     with instrument(engine) as handle, events.connection_closed.captured() as closed:
         connection = engine.connect()
@@ -155,7 +155,7 @@ def test_a_connection_that_is_out_while_its_pool_is_disposed_of_is_closed_once(t
         assert closed == []
         assert before.checkedin() == 1  # type: ignore[attr-defined]
         del before
-        collect()
+        collect_garbage()
         assert closed == []  # not in the garbage collector, which may come while a lock is held
         handle.read_pool()
         handle.read_pool()
@@ -166,19 +166,19 @@ def test_a_connection_that_is_out_while_its_pool_is_disposed_of_is_closed_once(t
     assert event.lifetime > 0
 
 
-def test_a_pool_that_is_let_go_of_takes_its_idle_connections_with_it(tmp_path: Path) -> None:
+def test_a_pool_that_is_dropped_without_closing_takes_its_idle_connections_with_it(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
     with instrument(engine) as handle, events.connection_closed.captured() as closed:
         with engine.connect(), engine.connect():
             pass
         engine.dispose(close=False)
-        collect()
+        collect_garbage()
         handle.read_pool()
     assert [event.reason for event in closed] == ["dispose", "dispose"]
 
 
-def test_a_connection_that_waits_for_its_pool_s_end_is_lent_once_more(tmp_path: Path) -> None:
-    """Who stood in the queue of a pool that was disposed of gets what comes back to it: it is not closed yet."""
+def test_a_connection_of_a_disposed_pool_may_be_checked_out_once_more(tmp_path: Path) -> None:
+    """A caller that waits in its queue gets what is returned to it, which is not closed yet."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", pool_size=1, max_overflow=0, pool_timeout=30)
 
     def pending() -> int:
@@ -196,19 +196,19 @@ def test_a_connection_that_waits_for_its_pool_s_end_is_lent_once_more(tmp_path: 
         wait_until(pending)
         engine.dispose()
         held.close()
-        lent = waiting.result(timeout=30)
+        second = waiting.result(timeout=30)
         del waiting
-        collect()
+        collect_garbage()
         handle.read_pool()
         assert closed == []
-        lent.close()
-        collect()
+        second.close()
+        collect_garbage()
         handle.read_pool()
         assert [event.reason for event in closed] == ["dispose"]
 
 
-def test_connections_alone_can_be_told(tmp_path: Path) -> None:
-    """Nothing is sent, begun or failed then, as far as anybody hears, and nobody knows for how long one was idle."""
+def test_connections_can_be_tracked_without_statements(tmp_path: Path) -> None:
+    """No statement, transaction or failure is emitted then, and how long connections were idle is not known."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
     with (
         instrument(engine, "theirs", statements=False) as handle,
@@ -232,7 +232,7 @@ def test_connections_alone_can_be_told(tmp_path: Path) -> None:
 
 
 def test_a_second_handle_begins_anew(tmp_path: Path) -> None:
-    """It knows the connections that it finds from when they are taken, and only it tells of their end."""
+    """It tracks the connections that it finds once they are checked out, and it alone emits that they are closed."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", poolclass=sa.pool.SingletonThreadPool)
     with instrument(engine, "first"), engine.connect():
         pass
@@ -287,8 +287,8 @@ engine.dispose()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
 @pytest.mark.parametrize("pool", ["QueuePool", "NullPool"])
-def test_a_fork_leaves_what_is_held_to_the_parent(pool: str, tmp_path: Path) -> None:
-    """As SQLAlchemy wants it, the child disposes of the pool without closing; it counts its own from then on."""
+def test_after_a_fork_connections_that_are_checked_out_count_in_the_parent_only(pool: str, tmp_path: Path) -> None:
+    """The child disposes of the pool without closing it, as SQLAlchemy asks for; it counts its own from then on."""
     address = f"sqlite:///{tmp_path}/test.db"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORKING, address, pool],

@@ -1,4 +1,4 @@
-"""The SQLAlchemy bridge on a real PostgreSQL through psycopg, sync and async: what only a server can show."""
+"""Statements on a real PostgreSQL, through psycopg, sync and async: what SQLite does not do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ sa.Table(
 )
 sa.Table("Order Items", TABLES, sa.Column("select", sa.Text), sa.Column("from", sa.Text))
 sa.Table("orders", TABLES, sa.Column("id", sa.Integer, primary_key=True), schema="sales")
-BESIDES = (
+OTHER_OBJECTS = (
     "create sequence counter",
     "create procedure refresh_totals(n int) language sql as 'select 1'",
     "create function series_of(n int) returns setof int language sql as 'select generate_series(1, n)'",
@@ -49,7 +49,7 @@ def url() -> Iterator[sa.URL]:
         with engine.begin() as connection:
             connection.execute(sa.text("create schema sales"))
             TABLES.create_all(connection)
-            for text in BESIDES:
+            for text in OTHER_OBJECTS:
                 connection.execute(sa.text(text))
         engine.dispose()
         yield made
@@ -69,109 +69,109 @@ async def async_engine(url: sa.URL) -> AsyncIterator[AsyncEngine]:
     await made.dispose()
 
 
-def told(seen: list[QueryExecuted]) -> list[tuple[str, str, str]]:
+def outcomes(seen: list[QueryExecuted]) -> list[tuple[str, str, str]]:
     return [(event.operation, event.table, event.error) for event in seen]
 
 
-def test_the_rows_of_statements_txt_are_true_on_a_server(engine: sa.Engine) -> None:
-    """Each is sent as text, each is one event, none is a mistake that PostgreSQL would refuse."""
+def test_the_rows_of_statements_txt_are_right_on_a_server(engine: sa.Engine) -> None:
+    """Each is sent as text and emits one event; PostgreSQL refuses none."""
     section = Path(__file__).with_name("statements.txt").read_text().split("[postgresql]")[1].split("[text]")[0]
     wanted, seen = [], []
     with instrument(engine), engine.connect() as connection:
         for operation, table, text in (line.split(" | ", 2) for line in section.strip().splitlines()):
-            with events.query_executed.captured() as told_now:
+            with events.query_executed.captured() as emitted:
                 connection.exec_driver_sql(text.replace(r"\n", "\n").replace(r"\t", "\t"))
             connection.rollback()
             wanted.append([(operation, table, "", text)])
-            seen.append([(*each, text) for each in told(told_now)])
+            seen.append([(*each, text) for each in outcomes(emitted)])
     assert seen == wanted
 
 
-def test_starting_up_a_dialect_is_not_told(engine: sa.Engine) -> None:
-    """What SQLAlchemy asks a new server before the first query is none of the program's."""
+def test_the_first_queries_of_a_dialect_to_a_server_are_not_emitted(engine: sa.Engine) -> None:
+    """They are SQLAlchemy's own, not the program's."""
     with instrument(engine), events.query_executed.captured() as seen, engine.connect() as connection:
         connection.execute(sa.text("select 1"))
-    assert told(seen) == [("select", "none", "")]
+    assert outcomes(seen) == [("select", "none", "")]
 
 
-def test_reflection_is_the_database_s_own(engine: sa.Engine) -> None:
+def test_reflection_reads_the_database_s_own_tables(engine: sa.Engine) -> None:
     with instrument(engine, metadata=TABLES), events.query_executed.captured() as seen:
         sa.MetaData().reflect(engine)
         TABLES.create_all(engine)
     assert {event.table for event in seen} <= {"system", "none"}
-    assert ("select", "system", "") in told(seen)
+    assert ("select", "system", "") in outcomes(seen)
 
 
-def test_a_sequence_that_is_asked_first_is_a_statement_of_its_own(engine: sa.Engine) -> None:
-    counted = sa.Table(
+def test_the_lookup_of_a_sequence_is_a_statement_of_its_own(engine: sa.Engine) -> None:
+    numbered = sa.Table(
         "counted",
         sa.MetaData(),
         sa.Column("id", sa.Integer, sa.Sequence("counted_ids"), primary_key=True),
         implicit_returning=False,
     )
     with instrument(engine), engine.connect() as connection:
-        counted.create(connection)
+        numbered.create(connection)
         with events.query_executed.captured() as seen:
-            connection.execute(counted.insert())
-    assert told(seen) == [("select", "none", ""), ("insert", "counted", "")]
+            connection.execute(numbered.insert())
+    assert outcomes(seen) == [("select", "none", ""), ("insert", "counted", "")]
 
 
-def test_a_schema_that_is_translated_is_told_without(engine: sa.Engine) -> None:
+def test_a_table_in_a_translated_schema_is_named_without_it(engine: sa.Engine) -> None:
     orders = sa.Table("orders", sa.MetaData(), sa.Column("id", sa.Integer), schema="tenant")
     with instrument(engine), engine.connect() as plain, events.query_executed.captured() as seen:
         connection = plain.execution_options(schema_translate_map={"tenant": "sales"})
         connection.execute(sa.select(orders))
         connection.execute(orders.insert().values(id=1))
-    assert told(seen) == [("select", "orders", ""), ("insert", "orders", "")]
+    assert outcomes(seen) == [("select", "orders", ""), ("insert", "orders", "")]
 
 
-def test_batches_of_inserted_values_are_counted_as_they_are_sent(engine: sa.Engine) -> None:
+def test_each_batch_of_inserted_values_is_a_statement(engine: sa.Engine) -> None:
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         connection.execute(USERS.insert().returning(USERS.c.id), [{"name": str(number)} for number in range(5)])
-    assert told(seen) == [("insert", "users", "")] * 3
+    assert outcomes(seen) == [("insert", "users", "")] * 3
 
 
 def test_an_error_while_fetching_is_no_second_query(engine: sa.Engine) -> None:
-    """A server-side cursor meets the division long after the statement was answered."""
+    """A server-side cursor comes to the division by zero long after the statement was answered."""
     text = sa.text("select 1 / (500 - n) from generate_series(1, 1000) as n")
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         rows = connection.execution_options(yield_per=10).execute(text)
         with pytest.raises(sa.exc.DataError):
             rows.all()
-    assert told(seen) == [("select", "none", "")]
+    assert outcomes(seen) == [("select", "none", "")]
 
 
-def test_a_statement_past_its_time_is_told_with_its_time(engine: sa.Engine) -> None:
+def test_a_statement_timeout_is_emitted_with_its_duration(engine: sa.Engine) -> None:
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         connection.execute(sa.text("set local statement_timeout = 100"))
         with pytest.raises(sa.exc.OperationalError):
             connection.execute(sa.text("select pg_sleep(60) from users right join generate_series(1, 1) on true"))
-    assert told(seen) == [("set", "none", ""), ("select", "users", "OperationalError")]
+    assert outcomes(seen) == [("set", "none", ""), ("select", "users", "OperationalError")]
     assert 0.1 <= seen[1].duration < 30
 
 
 def test_a_commit_that_fails_is_no_query(engine: sa.Engine) -> None:
-    """COMMIT is not sent through a cursor: its failure must not be taken for the last statement's."""
+    """COMMIT is not sent through a cursor: its error is not the last statement's."""
     with instrument(engine), engine.connect() as connection:
         connection.execute(sa.text("create temporary table once (id int unique deferrable initially deferred)"))
         with events.query_executed.captured() as seen:
             connection.execute(sa.text("insert into once values (1), (1)"))
             with pytest.raises(sa.exc.IntegrityError):
                 connection.commit()
-    assert told(seen) == [("insert", "once", "")]
+    assert outcomes(seen) == [("insert", "once", "")]
 
 
-def test_a_connection_that_was_cut_is_told_once(engine: sa.Engine) -> None:
+def test_a_query_on_a_connection_that_was_cut_is_emitted_once(engine: sa.Engine) -> None:
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         backend = connection.scalar(sa.text("select pg_backend_pid()"))
         with engine.connect() as other:
             other.execute(sa.text("select pg_terminate_backend(:backend)"), {"backend": backend})
         with pytest.raises(sa.exc.OperationalError):
             connection.execute(sa.select(USERS))
-    assert told(seen) == [("select", "none", ""), ("select", "none", ""), ("select", "users", "OperationalError")]
+    assert outcomes(seen) == [("select", "none", ""), ("select", "none", ""), ("select", "users", "OperationalError")]
 
 
-async def test_a_query_whose_task_is_cancelled_is_told(async_engine: AsyncEngine, engine: sa.Engine) -> None:
+async def test_a_query_of_a_cancelled_task_is_emitted(async_engine: AsyncEngine, engine: sa.Engine) -> None:
     async def ask() -> None:
         async with async_engine.connect() as connection:
             await connection.execute(sa.text("select pg_sleep(60)"))
@@ -187,12 +187,12 @@ async def test_a_query_whose_task_is_cancelled_is_told(async_engine: AsyncEngine
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert told(seen) == [("select", "none", "CancelledError")]
+    assert outcomes(seen) == [("select", "none", "CancelledError")]
     assert 0 < seen[0].duration < 60
 
 
-async def test_tasks_on_one_engine_keep_their_own_time(async_engine: AsyncEngine) -> None:
-    """A start time in a shared place would lend the short ones the time of the long one, or the other way round."""
+async def test_queries_of_concurrent_tasks_have_their_own_durations(async_engine: AsyncEngine) -> None:
+    """If they shared a start time, the short ones would have the duration of the long one, or the reverse."""
 
     async def ask(seconds: float, table: str) -> None:
         async with async_engine.connect() as connection:
@@ -209,7 +209,7 @@ async def test_tasks_on_one_engine_keep_their_own_time(async_engine: AsyncEngine
     assert max(durations["users"]) < 2
 
 
-async def test_the_async_driver_is_told_like_the_sync_one(async_engine: AsyncEngine) -> None:
+async def test_the_async_driver_emits_what_the_sync_one_does(async_engine: AsyncEngine) -> None:
     with instrument(async_engine, metadata=TABLES), events.query_executed.captured() as seen:
         async with async_engine.connect() as connection:
             await connection.execute(sa.select(USERS))
@@ -219,4 +219,4 @@ async def test_the_async_driver_is_told_like_the_sync_one(async_engine: AsyncEng
             with pytest.raises(sa.exc.ProgrammingError):
                 await connection.execute(sa.text("select * from nowhere"))
     reads = [("select", "users", ""), ("insert", "users", ""), ("select", "none", "")]
-    assert told(seen) == [*reads, ("select", "other", "ProgrammingError")]
+    assert outcomes(seen) == [*reads, ("select", "other", "ProgrammingError")]

@@ -1,4 +1,4 @@
-"""The SQLAlchemy bridge: each statement that is sent is told once, whatever becomes of it. On SQLite."""
+"""Each statement that an engine sends is emitted once, whether it succeeds or fails. On SQLite."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ async def async_engine(engine: sa.Engine) -> AsyncIterator[AsyncEngine]:
     await made.dispose()
 
 
-def told(seen: list[QueryExecuted]) -> list[tuple[str, str]]:
+def operations(seen: list[QueryExecuted]) -> list[tuple[str, str]]:
     return [(event.operation, event.table) for event in seen]
 
 
-def test_each_statement_is_told_once_with_its_time(engine: sa.Engine) -> None:
+def test_each_statement_is_emitted_once_with_its_duration(engine: sa.Engine) -> None:
     with instrument(engine, "studio"), engine.connect() as connection, events.query_executed.captured() as seen:
         connection.execute(sa.select(USERS)).all()
     (event,) = seen
@@ -73,19 +73,24 @@ def test_each_statement_is_told_once_with_its_time(engine: sa.Engine) -> None:
     assert 0 < event.duration < 5
 
 
-def test_the_orm_is_told_by_what_it_sends(engine: sa.Engine) -> None:
-    """Loads, lazy loads, eager loads and the unit of work: one event a statement, by table."""
+def test_the_orm_emits_one_event_for_each_statement_that_it_sends(engine: sa.Engine) -> None:
+    """Loads, lazy loads, eager loads and the unit of work, by table."""
     with instrument(engine), Session(engine) as session:
         with events.query_executed.captured() as seen:
             ada = session.get(User, 1)
             assert ada is not None
             assert ada.posts
-        assert told(seen) == [("select", "users"), ("select", "Blog Posts")]
+        assert operations(seen) == [("select", "users"), ("select", "Blog Posts")]
         with events.query_executed.captured() as seen:
             session.scalars(sa.select(User).options(selectinload(User.posts))).all()
             session.scalars(sa.select(User).options(joinedload(User.posts)).limit(1)).unique().all()
             session.scalar(sa.select(sa.exists().where(User.id == 1)))
-        assert told(seen) == [("select", "users"), ("select", "Blog Posts"), ("select", "users"), ("select", "users")]
+        assert operations(seen) == [
+            ("select", "users"),
+            ("select", "Blog Posts"),
+            ("select", "users"),
+            ("select", "users"),
+        ]
         with events.query_executed.captured() as seen:
             session.add(User(name="cyd", posts=[Post()]))
             session.flush()
@@ -97,10 +102,10 @@ def test_the_orm_is_told_by_what_it_sends(engine: sa.Engine) -> None:
             session.execute(sa.delete(Post).where(Post.id == 9))
             session.scalars(sa.insert(User).returning(User.id), [{"name": "dan"}]).all()
         wrote = [("insert", "users"), ("insert", "Blog Posts"), ("update", "users"), ("delete", "Blog Posts")]
-        assert told(seen) == [*wrote, ("update", "users"), ("delete", "Blog Posts"), ("insert", "users")]
+        assert operations(seen) == [*wrote, ("update", "users"), ("delete", "Blog Posts"), ("insert", "users")]
 
 
-def test_core_text_driver_and_schema_statements_are_told(engine: sa.Engine) -> None:
+def test_statements_of_core_text_driver_and_schema_are_emitted(engine: sa.Engine) -> None:
     alias = USERS.alias("u")
     gone = sa.table("elsewhere", sa.column("id"), schema="main")
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
@@ -117,32 +122,32 @@ def test_core_text_driver_and_schema_statements_are_told(engine: sa.Engine) -> N
             connection.execute(sa.select(gone))
     reads = [("select", "users"), ("insert", "users"), ("insert", "users"), ("select", "users")]
     writes = [("delete", "Blog Posts"), ("ddl", "notes"), ("insert", "notes"), ("set", "system"), ("select", "none")]
-    assert told(seen) == [*reads, *writes, ("select", "elsewhere")]
+    assert operations(seen) == [*reads, *writes, ("select", "elsewhere")]
 
 
-def test_a_savepoint_is_told_as_the_statements_it_sends(engine: sa.Engine) -> None:
+def test_a_savepoint_is_emitted_as_the_statements_that_it_sends(engine: sa.Engine) -> None:
     with instrument(engine), engine.begin() as connection, events.query_executed.captured() as seen:
         with connection.begin_nested():
             pass
         connection.begin_nested().rollback()
-    assert told(seen) == [("savepoint", "none")] * 4
+    assert operations(seen) == [("savepoint", "none")] * 4
 
 
-def test_executemany_is_one_statement_and_each_batch_of_inserted_values_is_one(engine: sa.Engine) -> None:
-    """What is counted is what is sent: five rows that are to return their keys go out in pages of two."""
+def test_executemany_is_one_statement_and_so_is_each_batch_of_inserted_values(engine: sa.Engine) -> None:
+    """Five rows that are to return their keys are sent in pages of two."""
     rows = [{"name": f"user {number}"} for number in range(5)]
     with instrument(engine), engine.connect() as connection:
         with events.query_executed.captured() as seen:
             connection.execute(USERS.insert(), rows)
-        assert told(seen) == [("insert", "users")]
+        assert operations(seen) == [("insert", "users")]
         connection.rollback()
         with events.query_executed.captured() as seen:
             assert len(connection.execute(USERS.insert().returning(USERS.c.id), rows).all()) == 5
-        assert told(seen) == [("insert", "users")] * 3
+        assert operations(seen) == [("insert", "users")] * 3
         assert {event.error for event in seen} == {""}
 
 
-def test_a_batch_that_fails_is_told_after_those_that_did_not(engine: sa.Engine) -> None:
+def test_a_batch_that_fails_is_emitted_after_those_that_succeeded(engine: sa.Engine) -> None:
     rows = [{"name": name} for name in ("x", "y", "z", "z", "w")]
     with (
         instrument(engine),
@@ -157,7 +162,7 @@ def test_a_batch_that_fails_is_told_after_those_that_did_not(engine: sa.Engine) 
     ]
 
 
-def test_the_look_up_of_a_default_is_a_statement_of_its_own(engine: sa.Engine) -> None:
+def test_the_lookup_of_a_default_is_a_statement_of_its_own(engine: sa.Engine) -> None:
     """It runs on the execution context of the INSERT that waits for it, and is not that INSERT."""
     metadata = sa.MetaData()
     following = sa.select(sa.func.coalesce(sa.func.max(USERS.c.id), 0) + 1).scalar_subquery()
@@ -169,7 +174,7 @@ def test_the_look_up_of_a_default_is_a_statement_of_its_own(engine: sa.Engine) -
         for _ in range(3):  # the third time it is describe_cached
             connection.execute(notes.insert())
             connection.rollback()
-    assert told(seen) == [("select", "users"), ("insert", "notes")] * 3
+    assert operations(seen) == [("select", "users"), ("insert", "notes")] * 3
 
 
 @pytest.mark.parametrize(
@@ -180,7 +185,7 @@ def test_the_look_up_of_a_default_is_a_statement_of_its_own(engine: sa.Engine) -
         ("selec", "OperationalError", "none"),
     ],
 )
-def test_a_statement_that_fails_is_told_once_with_its_error(
+def test_a_statement_that_fails_is_emitted_once_with_its_error(
     engine: sa.Engine, statement: str, error: str, table: str
 ) -> None:
     with (
@@ -195,7 +200,7 @@ def test_a_statement_that_fails_is_told_once_with_its_error(
     assert event.duration > 0
 
 
-def test_what_was_never_sent_is_not_told(engine: sa.Engine) -> None:
+def test_nothing_is_emitted_for_a_statement_that_was_never_sent(engine: sa.Engine) -> None:
     """Parameters that do not compile, and a connection that cannot be made, are no queries."""
     nowhere = sa.create_engine("sqlite:////nowhere/at/all.db")
     with instrument(engine), instrument(nowhere), events.query_executed.captured() as seen:
@@ -206,8 +211,8 @@ def test_what_was_never_sent_is_not_told(engine: sa.Engine) -> None:
     assert not seen
 
 
-def test_only_tables_of_the_metadata_are_told_by_name(engine: sa.Engine) -> None:
-    """So no text that somebody puts together can make a label; tables declared later count."""
+def test_only_tables_of_the_metadata_are_named(engine: sa.Engine) -> None:
+    """So no text can make up label values. Tables that are declared later are named too."""
     metadata = sa.MetaData()
     sa.Table("users", metadata)
     sa.Table("Blog Posts", metadata, schema="main")
@@ -223,54 +228,54 @@ def test_only_tables_of_the_metadata_are_told_by_name(engine: sa.Engine) -> None
         with events.query_executed.captured() as seen:
             for _ in range(3):
                 connection.execute(sa.text("select * from notes"))
-        assert told(seen) == [("select", "other")] * 3
+        assert operations(seen) == [("select", "other")] * 3
         sa.Table("notes", metadata)
         with events.query_executed.captured() as seen:
             connection.execute(sa.text("select * from notes"))
-        assert told(seen) == [("select", "notes")]
+        assert operations(seen) == [("select", "notes")]
 
 
-def test_a_list_of_any_length_is_the_same_statement(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text is read once for each compiled form, though IN lists change it each time."""
-    read: list[str] = []
+def test_in_lists_of_any_length_are_classified_once(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each compiled form, though each length is another text."""
+    described: list[str] = []
 
-    def reading(text: str) -> tuple[str, str]:
-        read.append(text)
+    def describe(text: str) -> tuple[str, str]:
+        described.append(text)
         return "select", "users"
 
-    monkeypatch.setattr("events.bridges.sqlalchemy.statement_info.describe_cached", reading)
+    monkeypatch.setattr("events.bridges.sqlalchemy.statement_info.describe_cached", describe)
     with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
         for length in range(1, 10):
             connection.execute(sa.select(USERS).where(USERS.c.id.in_(range(length)), USERS.c.name != "list"))
-    assert told(seen) == [("select", "users")] * 9
-    assert len(read) == 1
+    assert operations(seen) == [("select", "users")] * 9
+    assert len(described) == 1
 
 
-def test_a_listener_that_rewrites_statements_does_not_hide_them(engine: sa.Engine) -> None:
-    def commented(_1: Any, _2: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+def test_statements_that_a_listener_rewrites_are_still_recognized(engine: sa.Engine) -> None:
+    def add_comment(_1: Any, _2: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
         return f"/* from nowhere */ {statement}", parameters
 
     for first in (True, False):
         handle = None if first else instrument(engine)
-        sa.event.listen(engine, "before_cursor_execute", commented, retval=True)
+        sa.event.listen(engine, "before_cursor_execute", add_comment, retval=True)
         handle = handle or instrument(engine)
         with engine.connect() as connection, events.query_executed.captured() as seen:
             connection.execute(sa.select(USERS))
             connection.execute(USERS.insert().values(name=f"x{first}"))
             connection.rollback()
-        assert told(seen) == [("select", "users"), ("insert", "users")]
+        assert operations(seen) == [("select", "users"), ("insert", "users")]
         handle.close()
-        sa.event.remove(engine, "before_cursor_execute", commented)
+        sa.event.remove(engine, "before_cursor_execute", add_comment)
 
 
 @pytest.mark.parametrize("hook", ["do_execute", "do_executemany", "do_execute_no_params"])
 @pytest.mark.parametrize("executes", ["", "before", "after"])
-def test_who_listens_to_executions_as_well_is_heard(engine: sa.Engine, hook: str, executes: str) -> None:
-    """Whatever kind of callable it is; each statement is sent once, and told unless it was executed before our turn."""
-    heard: list[str] = []
+def test_other_listeners_to_executions_are_called_too(engine: sa.Engine, hook: str, executes: str) -> None:
+    """Whatever kind of callable they are. Each statement is sent once, and emitted unless one before us executed it."""
+    called: list[str] = []
 
     def listen(name: str, cursor: Any, statement: str, *more: Any) -> bool:
-        heard.append(name)
+        called.append(name)
         if name == executes:
             getattr(engine.dialect, hook)(cursor, statement, *more)
         return name == executes
@@ -283,30 +288,32 @@ def test_who_listens_to_executions_as_well_is_heard(engine: sa.Engine, hook: str
         changed = connection.execution_options(no_parameters=hook == "do_execute_no_params")
         changed.execute(sa.text(f"insert into users (name) values ({names})"), rows)
         sent = connection.scalar(sa.select(sa.func.count()).where(USERS.c.name.in_(["x", "a", "b"])))
-    assert set(heard) == ({"before"} if executes == "before" else {"before", "after"})
+    assert set(called) == ({"before"} if executes == "before" else {"before", "after"})
     assert sent == (1 if rows is None else 2)
-    assert (("insert", "users") in told(seen)) is (executes != "before")
+    assert (("insert", "users") in operations(seen)) is (executes != "before")
 
 
-def test_a_dialect_that_is_wrapped_later_is_asked_as_it_is(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever puts a function in the dialect's place after us is not passed over, nor called once it is gone."""
-    asked: list[str] = []
+def test_a_dialect_method_that_is_replaced_later_is_called_while_it_is_in_place(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not called any more once it is gone."""
+    statements: list[str] = []
     with instrument(engine), engine.connect() as connection:
         plain = engine.dialect.do_execute
 
-        def noting(cursor: Any, statement: str, *more: Any) -> None:
-            asked.append(statement)
+        def recording(cursor: Any, statement: str, *more: Any) -> None:
+            statements.append(statement)
             plain(cursor, statement, *more)
 
         with monkeypatch.context() as patched:
-            patched.setattr(engine.dialect, "do_execute", noting)
+            patched.setattr(engine.dialect, "do_execute", recording)
             connection.execute(sa.text("select 1"))
         connection.execute(sa.text("select 2"))
-    assert asked == ["select 1"]
+    assert statements == ["select 1"]
 
 
-def test_a_connection_of_no_pool_is_left_alone(engine: sa.Engine) -> None:
-    """A program, or somebody's dialect, may hand the dialect what it opened itself."""
+def test_a_connection_that_is_in_no_pool_is_ignored(engine: sa.Engine) -> None:
+    """A program, or a dialect of another library, may call the dialect with a connection that it opened itself."""
     opened = engine.dialect.dbapi.connect(":memory:")  # type: ignore[union-attr]  # it was loaded
     with instrument(engine), events.transaction_ended.captured() as ended:
         engine.dialect.do_begin(opened)
@@ -315,8 +322,8 @@ def test_a_connection_of_no_pool_is_left_alone(engine: sa.Engine) -> None:
     assert ended == []
 
 
-def test_instrumenting_twice_counts_once(engine: sa.Engine) -> None:
-    """The handle is the same one; another name would be lost on it, so that is an error."""
+def test_instrumenting_twice_emits_each_statement_once(engine: sa.Engine) -> None:
+    """The second handle is the first; it cannot have another name, so that is an error."""
     with instrument(engine) as handle:
         assert instrument(engine) is handle
         with pytest.raises(ValueError, match="instrumented as 'main'"):
@@ -330,8 +337,8 @@ def test_instrumenting_twice_counts_once(engine: sa.Engine) -> None:
         assert len(seen) == 1
 
 
-def test_an_engine_with_options_is_the_same_engine(engine: sa.Engine) -> None:
-    """Engines made by `execution_options` have its pool and dialect: they count as it does, once, under its name."""
+def test_an_engine_made_by_execution_options_is_the_same_engine(engine: sa.Engine) -> None:
+    """It shares pool and dialect, so its statements are emitted once, under the same name."""
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
     with (
         instrument(autocommit) as handle,
@@ -350,7 +357,7 @@ def test_an_engine_with_options_is_the_same_engine(engine: sa.Engine) -> None:
     assert [event.phase for event in failures] == ["execute"] * 2
 
 
-def test_two_engines_are_told_apart(engine: sa.Engine) -> None:
+def test_two_engines_have_names_of_their_own(engine: sa.Engine) -> None:
     other = sa.create_engine("sqlite://")
     with instrument(engine, "studio"), instrument(other, "workflows"), events.query_executed.captured() as seen:
         for each in (engine, other):
@@ -360,8 +367,8 @@ def test_two_engines_are_told_apart(engine: sa.Engine) -> None:
     other.dispose()
 
 
-def test_what_one_handle_remembered_of_a_statement_the_next_does_not_tell(engine: sa.Engine) -> None:
-    """SQLAlchemy keeps compiled statements for as long as the engine lives."""
+def test_a_new_handle_does_not_use_the_plans_of_the_one_before(engine: sa.Engine) -> None:
+    """SQLAlchemy caches compiled statements, which the plans are stored on, for as long as the engine lives."""
     with events.query_executed.captured() as seen:
         for name in ("first", "second"):
             with instrument(engine, name), engine.connect() as connection:
@@ -370,7 +377,7 @@ def test_what_one_handle_remembered_of_a_statement_the_next_does_not_tell(engine
     assert [event.engine for event in seen] == ["first"] * 3 + ["second"] * 3
 
 
-def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
+def test_more_kinds_of_statements_than_are_cached_are_emitted_all_the_same(
     engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("events.bus.emitters.EmitterCache.MAX_SIZE", 2)
@@ -379,10 +386,10 @@ def test_more_kinds_of_statements_than_are_remembered_are_told_all_the_same(
             for table in "abcde":
                 connection.execute(sa.text(f"create temporary table {table} (id int)"))
                 connection.execute(sa.text(f"drop table {table}"))
-    assert told(seen) == [("ddl", table) for table in "abcde" for _ in range(2)] * 2
+    assert operations(seen) == [("ddl", table) for table in "abcde" for _ in range(2)] * 2
 
 
-def test_a_statement_is_slow_each_time_that_it_is(engine: sa.Engine) -> None:
+def test_each_execution_of_a_statement_is_slow_or_not_by_itself(engine: sa.Engine) -> None:
     """Whether it was describe_cached as a fast one or not."""
     with (
         instrument(engine, slow_seconds=0.3),
@@ -396,8 +403,8 @@ def test_a_statement_is_slow_each_time_that_it_is(engine: sa.Engine) -> None:
     assert [event.slow for event in seen] == [False, False, True, False, True]
 
 
-def test_close_stops_and_can_be_taken_back(engine: sa.Engine) -> None:
-    """It reaches connections that are open; closing twice is nothing; the engine can be instrumented again."""
+def test_a_closed_handle_emits_nothing_and_the_engine_can_be_instrumented_again(engine: sa.Engine) -> None:
+    """This goes for connections that are open; closing twice does nothing."""
     with engine.connect() as connection, events.query_executed.captured() as seen:
         handle = instrument(engine)
         connection.execute(sa.text("select 1"))
@@ -413,8 +420,8 @@ def test_close_stops_and_can_be_taken_back(engine: sa.Engine) -> None:
         assert [event.engine for event in seen] == ["main", "again"]
 
 
-def test_an_engine_is_not_kept_alive() -> None:
-    """By a handle that is kept, or by a listener of the program's that knows the engine."""
+def test_instrumenting_does_not_keep_an_engine_alive() -> None:
+    """By a handle that is held, or by a listener of the program's that refers to the engine."""
     engine = sa.create_engine("sqlite://")
     handle = instrument(engine)
     known = sa.create_engine("sqlite://")
@@ -429,13 +436,13 @@ def test_an_engine_is_not_kept_alive() -> None:
     handle.close()
 
 
-def test_it_takes_engines_only(engine: sa.Engine) -> None:
+def test_instrumenting_anything_but_an_engine_is_a_type_error(engine: sa.Engine) -> None:
     with engine.connect() as connection, pytest.raises(TypeError, match="takes an Engine or an AsyncEngine"):
-        instrument(connection)  # type: ignore[arg-type]  # that is what is shown
+        instrument(connection)  # type: ignore[arg-type]  # it has to fail
 
 
 @pytest.mark.lenient
-def test_a_receiver_that_raises_never_reaches_the_query(engine: sa.Engine) -> None:
+def test_the_error_of_a_receiver_never_reaches_the_query(engine: sa.Engine) -> None:
     def broken(_: QueryExecuted) -> None:
         raise LookupError("must not be seen")
 
@@ -452,8 +459,8 @@ def test_a_receiver_that_raises_never_reaches_the_query(engine: sa.Engine) -> No
 
 
 @pytest.mark.lenient
-def test_a_failure_of_the_bridge_never_reaches_the_query(engine: sa.Engine) -> None:
-    """Here metadata that cannot be read."""
+def test_an_error_of_the_bridge_never_reaches_the_query(engine: sa.Engine) -> None:
+    """The error here is metadata that cannot be read."""
 
     class Unreadable(sa.MetaData):
         def __getattribute__(self, name: str) -> Any:
@@ -471,7 +478,7 @@ def test_a_failure_of_the_bridge_never_reaches_the_query(engine: sa.Engine) -> N
 
 
 @pytest.mark.lenient
-def test_no_event_is_built_while_nobody_listens(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_event_is_built_without_a_receiver(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Any] = []
     monkeypatch.setattr(events.query_executed, "_mutable_twin", lambda **fields: built.append(fields))
     with instrument(engine), engine.connect() as connection:
@@ -479,7 +486,7 @@ def test_no_event_is_built_while_nobody_listens(engine: sa.Engine, monkeypatch: 
     assert not built
 
 
-def test_a_query_knows_the_agent_that_asked(engine: sa.Engine) -> None:
+def test_a_query_has_the_name_of_the_agent_that_sent_it(engine: sa.Engine) -> None:
     with (
         instrument(engine),
         engine.connect() as connection,
@@ -490,7 +497,7 @@ def test_a_query_knows_the_agent_that_asked(engine: sa.Engine) -> None:
     assert [event.agent_name for event in seen] == ["copywriter"]
 
 
-async def test_an_async_engine_is_told_once_a_statement(async_engine: AsyncEngine) -> None:
+async def test_an_async_engine_emits_each_statement_once(async_engine: AsyncEngine) -> None:
     with instrument(async_engine) as handle, events.query_executed.captured() as seen:
         assert instrument(async_engine.sync_engine) is handle
         async with async_engine.begin() as connection:
@@ -508,7 +515,7 @@ async def test_an_async_engine_is_told_once_a_statement(async_engine: AsyncEngin
     ]
 
 
-async def test_tasks_on_one_async_engine_know_their_own_agents(async_engine: AsyncEngine) -> None:
+async def test_queries_of_concurrent_tasks_have_their_own_agents_names(async_engine: AsyncEngine) -> None:
     async def work(name: str) -> None:
         with events.agent_run(agent_name=name):
             async with async_engine.connect() as connection:
@@ -520,3 +527,13 @@ async def test_tasks_on_one_async_engine_know_their_own_agents(async_engine: Asy
     assert sorted(event.agent_name for event in seen) == sorted(
         f"agent {number}" for number in range(5) for _ in range(5)
     )
+
+
+def test_rows_and_cache_outcomes_are_emitted_where_they_are_known(engine: sa.Engine) -> None:
+    with events.query_executed.captured() as seen, instrument(engine), engine.begin() as connection:
+        connection.execute(sa.update(User).where(User.id < 2).values(id=User.id))
+        connection.execute(sa.update(User).where(User.id < 5).values(id=User.id))
+        connection.execute(sa.select(User.id)).all()
+        connection.exec_driver_sql("select 1")
+    assert [event.rows for event in seen] == [1, 2, None, None]
+    assert [event.cache for event in seen] == ["miss", "hit", "miss", "none"]

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from ..fastpath import children
 from .file_layout import AggregationMode
-from .workers import Workers
+from .worker_group import Workers
 
 PROCESS_GAUGE_MODES: Mapping[str, AggregationMode] = {"process_start_time_seconds": "min"}
 """How gauges are aggregated that are not summed: the service started with its first worker."""

@@ -24,9 +24,9 @@ from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.monitoring.processes import DEPLOYMENT_ADVICE
-from app.server.errors import StartupError
 from app.server.metrics_server import serve_metrics
 from app.server.sockets import listen
+from app.server.startup_error import StartupError
 from app.settings import Settings, load_settings
 from app.workflows.service import WorkflowEngineUnavailable, WorkflowService
 from events.bridges import sqlalchemy as sqlalchemy_bridge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 from pydantic_ai import exceptions as ai
 
-from app.llm.errors import ModelUnavailable
+from app.llm.model_errors import ModelUnavailable
 
 from .error_types import is_timeout
 from .tools import ToolFailed

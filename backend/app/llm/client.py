@@ -11,7 +11,7 @@ from pydantic_ai.models import Model
 
 from events.bridges.pydantic_ai import instrument
 
-from .errors import ModelUnavailable
+from .model_errors import ModelUnavailable
 from .output_schema import matches_schema
 from .prices import price
 

@@ -29,8 +29,8 @@ from .client import LLM, Probe
 from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
 from .embedded.remote import RemoteEmbeddedServer
 from .embedded.server import MODEL_NAME, EmbeddedServer
-from .errors import ModelNotInstalled, ModelUnavailable
 from .limits import TimeoutModel
+from .model_errors import ModelNotInstalled, ModelUnavailable
 from .probe import probe_http
 from .providers import build_provider_model
 from .retries import RetryingModel

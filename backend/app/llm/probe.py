@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from .errors import ModelUnavailable
+from .model_errors import ModelUnavailable
 
 PROBE_TIMEOUT = 1.5  # seconds; less than /health allows each check, so that the reason is shown
 

@@ -14,7 +14,7 @@ from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from .errors import ModelUnavailable
+from .model_errors import ModelUnavailable
 
 SHARED_CLIENT_PROVIDERS = {"openai", "openai-chat", "openai-responses", "anthropic", "google"}
 """Providers that are given our HTTP client, whose hooks read the rate limits in the headers of responses."""

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
 
-from .errors import ModelUnavailable
+from .model_errors import ModelUnavailable
 
 
 class UnavailableModel(Model):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from app.settings import InvalidSettings
 
-from .errors import StartupError
+from .startup_error import StartupError
 
 INTERRUPTED = 130  # by a signal before the start was complete; the shell's code for Ctrl-C
 

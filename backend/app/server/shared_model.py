@@ -6,10 +6,10 @@ import asyncio
 import logging
 
 from app.llm.embedded.server import EmbeddedServer
-from app.llm.errors import ModelNotInstalled, ModelUnavailable
+from app.llm.model_errors import ModelNotInstalled, ModelUnavailable
 from app.settings import Settings
 
-from .errors import StartupError
+from .startup_error import StartupError
 
 log = logging.getLogger("app")
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .errors import StartupError
+from .startup_error import StartupError
 
 BACKLOG = 2048
 

@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.settings import Settings
 
-from .errors import StartupError
 from .metrics_dir import temporary_metrics_dir
 from .shared_model import keep_model_alive, start_shared_model
 from .sockets import Listeners
+from .startup_error import StartupError
 from .uvicorn_server import stop_on_signals
 from .worker_processes import WorkerConfig, WorkerProcesses
 

@@ -21,8 +21,8 @@ from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS, AgentFailed, Assignment, execute
 from app.llm.embedded.server import MODEL_NAME, EmbeddedServer, find_model_file
-from app.llm.errors import ModelNotInstalled
 from app.llm.factory import LLM, ModelUnavailable, open_embedded_model, open_model
+from app.llm.model_errors import ModelNotInstalled
 from app.settings import Settings
 from app.usage import LLMUsage
 from events import agent_finished, llm_called, tool_called

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
-from ..errors import ModelUnavailable
+from ..model_errors import ModelUnavailable
 
 RESTART_TIMEOUT = 20.0  # seconds for the launcher to restart the model
 _POLL_INTERVAL = 0.2  # seconds

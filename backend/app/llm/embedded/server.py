@@ -19,7 +19,7 @@ from threading import Lock, Timer
 from typing import IO, cast
 from urllib.parse import urlsplit
 
-from ..errors import ModelNotInstalled, ModelUnavailable
+from ..model_errors import ModelNotInstalled, ModelUnavailable
 
 MODEL_NAME = "smollm2-135m-instruct"  # llama.cpp would name it by the path of its file
 CONTEXT_WINDOW = 2048  # tokens of prompt and answer together

@@ -1,1 +1,20 @@
-"""What is claimed, measured beside others; `table` lists the rows, ``make bench`` runs them."""
+"""Benchmarks of what the documents claim, beside other libraries; ``make bench`` runs them.
+
+A benchmark is a module of this package with ``measure(short: bool) -> list[Claim]``. It runs in a process of its own,
+so it may leave heaps and registries behind. In the short form it takes a few seconds. Its figures are ratios wherever
+that can be, since machines differ.
+"""
+
+from __future__ import annotations
+
+# fmt: off
+BENCHMARKS = (
+    "http_request",    # instrumenting an HTTP request
+    "emit",            # emitting an event, without receivers and into the catalogue
+    "rendering",       # rendering 100,000 samples
+    "event_loop_lag",  # what an event loop notices of that
+    "memory",          # what is cached for it
+    "database",        # instrumenting a database engine
+    "workers",         # several processes: a scrape and an update
+)
+# fmt: on

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure every claim, each row in a process of its own."""
+"""``python -m benchmarks``: run every benchmark in a process of its own, and print or write the results."""
 
 from __future__ import annotations
 
@@ -10,50 +10,54 @@ from dataclasses import asdict
 from importlib import import_module
 from time import monotonic
 
-from .measuring import Claim
+from . import BENCHMARKS
+from .measurement import Claim
 from .report import as_markdown, write
-from .table import ROWS
 
 SLACK = 0.25
-"""How far off a ratio fails the short form: other machines, and busy ones, measure otherwise."""
+"""Share of its bar by which a figure may miss it in the short form: machines differ, and may be busy."""
 
 
 def main() -> int:
-    """Run the rows; with ``--short`` nothing is written, and a figure off by more than a quarter is a failure."""
+    """Run the benchmarks; with ``--short`` write nothing, and fail where a bar is missed by more than a quarter."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument("rows", nargs="*", metavar="row", help=f"which ones, of {', '.join(ROWS)} (default: all)")
-    parser.add_argument("--short", action="store_true", help="few rounds, nothing written, a failure far off")
-    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)  # one row, in this process, as JSON
+    parser.add_argument("benchmarks", nargs="*", metavar="benchmark", help=f"of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument(
+        "--short", action="store_true", help="few rounds, nothing written, fail where a bar is missed by far"
+    )
+    parser.add_argument(
+        "--bare", action="store_true", help=argparse.SUPPRESS
+    )  # one benchmark, in this process, as JSON
     options = parser.parse_args()
-    if unknown := set(options.rows) - set(ROWS):
-        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
-    rows = options.rows or ROWS
+    if unknown := set(options.benchmarks) - set(BENCHMARKS):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    names = options.benchmarks or BENCHMARKS
     if options.bare:
-        claims = import_module(f"{__package__}.{rows[0]}").measure(options.short)
+        claims = import_module(f"{__package__}.{names[0]}").measure(options.short)
         print(json.dumps([asdict(claim) for claim in claims]))
         return 0
-    claims = [claim for row in rows for claim in measured(row, options.short)]
+    claims = [claim for name in names for claim in run_benchmark(name, options.short)]
     print(as_markdown(claims))
     if options.short:
         missed = [claim for claim in claims if claim.is_far_off(SLACK)]
         for claim in missed:
             print(f"far off: {claim.what}", file=sys.stderr)
         return int(bool(missed))
-    if not options.rows:  # a part would leave the rest out of what is written
+    if not options.benchmarks:  # the results of some would replace those of all
         write(claims)
     return 0
 
 
-def measured(row: str, short: bool) -> list[Claim]:
-    """Measure a row in a process of its own, since rows leave heaps and registries behind.
+def run_benchmark(name: str, short: bool) -> list[Claim]:
+    """Run a benchmark in a process of its own, since it leaves heaps and registries behind.
 
     Raises:
-        CalledProcessError: it failed; it said why.
+        CalledProcessError: it failed; its standard error says why.
     """
     began = monotonic()
-    command = [sys.executable, "-m", "benchmarks", "--bare", *(["--short"] if short else []), row]
+    command = [sys.executable, "-m", "benchmarks", "--bare", *(["--short"] if short else []), name]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    print(f"{row}: {monotonic() - began:.0f} s", file=sys.stderr)
+    print(f"{name}: {monotonic() - began:.0f} s", file=sys.stderr)
     return [Claim(**claim) for claim in json.loads(done.stdout.splitlines()[-1])]
 
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from .measuring import Claim, Runs, ratios
+from .measurement import Claim, Runs, ratios
 
 ROOT = Path(__file__).parent.parent
 OLD = ROOT / ".bench" / "sqlalchemy-2.0"

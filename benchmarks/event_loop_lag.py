@@ -1,4 +1,4 @@
-"""How late an event loop is while 100,000 samples are written beside it."""
+"""Lag of an event loop while 100,000 samples are rendered in its process."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from starlette.routing import Route
 
 from metrics import Endpoint
 
-from .measuring import Claim, Runs, percentile
+from .measurement import Claim, Runs, percentile
 from .registries import histograms
 
-EVERY = 0.001
-"""Seconds after which the loop wants to run again, all the time."""
+INTERVAL = 0.001
+"""Seconds that a task sleeps, again and again; what it sleeps longer is the lag."""
 
 
 def measure(short: bool) -> list[Claim]:
-    """Scrape each application in turn."""
+    """Measure the lag while each application is scraped, in turn."""
     registry = CollectorRegistry()
     histograms(registry)
     apps: dict[str, Any] = {
-        "no scrape": rest,
+        "no scrape": idle,
         "ours": Endpoint(registry),
         "make_asgi_app": make_asgi_app(registry),
         "starlette_exporter": starlette_exporter(registry),
     }
-    late: Runs = {name: [] for name in apps}
+    p99: Runs = {name: [] for name in apps}
     worst: Runs = {name: [] for name in apps}
     for _ in range(2 if short else 5):
         for name, app in apps.items():
-            # Ours is soon done; several scrapes give as many chances to be late.
-            lates = [1000 * seconds for seconds in asyncio.run(lateness(app, 5 if name == "ours" else 1))]
-            late[name].append(percentile(lates, 0.99))
-            worst[name].append(max(lates))
-    idle = late["no scrape"]  # what the machine's other work makes of it
+            # One of our scrapes is over so soon that it may miss every tick of the task; five do not.
+            lags = [1000 * seconds for seconds in asyncio.run(measure_lag(app, 5 if name == "ours" else 1))]
+            p99[name].append(percentile(lags, 0.99))
+            worst[name].append(max(lags))
+    baseline = p99["no scrape"]  # from the machine's other work
     added = {
-        name: [max(0.0, a - b) for a, b in zip(lates, idle, strict=True)]
-        for name, lates in late.items()
-        if lates is not idle
+        name: [max(0.0, a - b) for a, b in zip(lags, baseline, strict=True)]
+        for name, lags in p99.items()
+        if lags is not baseline
     }
     return [
         Claim(
@@ -53,55 +53,55 @@ def measure(short: bool) -> list[Claim]:
             ours=added.pop("ours"),
             peers=added,
             runs={
-                **{f"{name}, p99, ms": lates for name, lates in late.items()},
-                **{f"{name}, the worst, ms": lates for name, lates in worst.items()},
+                **{f"{name}, p99, ms": lags for name, lags in p99.items()},
+                **{f"{name}, the worst, ms": lags for name, lags in worst.items()},
             },
         )
     ]
 
 
 def starlette_exporter(registry: CollectorRegistry) -> Any:
-    """Serve the same registry by starlette_exporter: a function that Starlette calls in a thread."""
+    """Return an application that serves the registry by starlette_exporter, which renders in a thread."""
     for collector in list(REGISTRY._collector_to_names):
         REGISTRY.unregister(collector)
     for collector in list(registry._collector_to_names):
-        REGISTRY.register(collector)  # it serves no other
+        REGISTRY.register(collector)  # it serves the default registry only
     return Starlette(routes=[Route("/metrics", import_module("starlette_exporter").handle_metrics)])
 
 
-async def lateness(app: Any, scrapes: int) -> list[float]:
-    """Scrape an application and note how late the loop was, each time that it wanted to run."""
-    late: list[float] = []
+async def measure_lag(app: Any, scrapes: int) -> list[float]:
+    """Scrape an application and return the seconds by which each sleep of a task beside it was too long."""
+    lags: list[float] = []
     done = asyncio.Event()
 
     async def tick() -> None:
         while not done.is_set():
             began = perf_counter()
-            await asyncio.sleep(EVERY)
-            late.append(perf_counter() - began - EVERY)
+            await asyncio.sleep(INTERVAL)
+            lags.append(perf_counter() - began - INTERVAL)
 
     ticking = asyncio.create_task(tick())
-    await asyncio.sleep(10 * EVERY)
+    await asyncio.sleep(10 * INTERVAL)
     for _ in range(scrapes):
         await scrape(app)
     done.set()
     await ticking
-    return late
+    return lags
 
 
-async def rest(*_: Any) -> None:
-    """Let the loop idle: what the machine itself makes of it."""
+async def idle(*_: Any) -> None:
+    """Leave the loop idle, to measure the lag without a scrape."""
     await asyncio.sleep(0.5)
 
 
 async def scrape(app: Any) -> None:
-    """Ask for the metrics as Prometheus does."""
+    """Request the metrics with the headers of a Prometheus server."""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
-        """Throw the answer away."""
+        """Discard the response."""
 
     headers = [(b"accept", b"text/plain;version=0.0.4"), (b"accept-encoding", b"gzip")]
     scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "headers": headers}

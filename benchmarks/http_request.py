@@ -1,4 +1,4 @@
-"""What counting costs a request through uvicorn, every HTTP family on."""
+"""Cost of instrumenting a request through uvicorn, with every HTTP family subscribed."""
 
 from __future__ import annotations
 
@@ -10,61 +10,65 @@ from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .measuring import Claim, Runs, ratios
-from .served import WAYS, Served
+from .http_server import INSTRUMENTATIONS, ServerProcess
+from .measurement import Claim, Runs, ratios
 
 
 def measure(short: bool) -> list[Claim]:
-    """Count instructions, which hardly vary; in the long form CPU time as well, in many short runs."""
+    """Count instructions, which hardly vary; in the long form measure CPU time as well, in many short runs."""
     what = "instructions of a request through uvicorn, to none counted"
     if short:
-        return [claim(what, "thousands", counted(("nothing", "ours"), rounds=1))]
+        return [claim(what, "thousands", instructions(("nothing", "ours"), rounds=1))]
     return [
-        claim(what, "thousands", counted(tuple(WAYS), rounds=2)),
-        claim("CPU time of a request through uvicorn, to none counted", "us", timed(tuple(WAYS), rounds=10)),
+        claim(what, "thousands", instructions(tuple(INSTRUMENTATIONS), rounds=2)),
+        claim(
+            "CPU time of a request through uvicorn, to none counted",
+            "us",
+            cpu_times(tuple(INSTRUMENTATIONS), rounds=10),
+        ),
     ]
 
 
 def claim(what: str, unit: str, runs: Runs) -> Claim:
-    """Compare every way with counting nothing."""
-    to_none = {way: ratios(values, runs["nothing"]) for way, values in runs.items() if way != "nothing"}
-    shown = {f"{way}, {unit}": values for way, values in runs.items()}
+    """Compare every instrumentation with none."""
+    to_none = {name: ratios(values, runs["nothing"]) for name, values in runs.items() if name != "nothing"}
+    shown = {f"{name}, {unit}": values for name, values in runs.items()}
     return Claim(
         what=what, bar=1.1, better="lower", unit="times", ours=to_none.pop("ours"), peers=to_none, runs=shown,
         note="a routed FastAPI endpoint that answers at once",
     )  # fmt: skip
 
 
-def counted(ways: tuple[str, ...], rounds: int) -> Runs:
-    """Count thousands of instructions a request with callgrind: those of the process, not of the system's kernel."""
+def instructions(names: tuple[str, ...], rounds: int) -> Runs:
+    """Return thousands of instructions per request, counted by callgrind: the process's, without the kernel's."""
     if shutil.which("callgrind_control") is None:
         raise SystemExit("http_request needs valgrind: apt-get install valgrind")
-    runs: Runs = {way: [] for way in ways}
+    runs: Runs = {name: [] for name in names}
     for _ in range(rounds):
-        for way in ways:
-            runs[way].append(instructions(way) / 1000)
+        for name in names:
+            runs[name].append(instructions_per_request(name) / 1000)
     return runs
 
 
-def instructions(way: str) -> float:
-    """Count what one more request costs: the difference between many and few, without what counting itself costs."""
+def instructions_per_request(name: str) -> float:
+    """Return the cost of one more request: the difference between many and few, without callgrind's own cost."""
     with TemporaryDirectory() as directory:
         out = Path(directory) / "out"
         callgrind = ("valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}")
-        with Served(way, around=callgrind) as served:
-            served.ask(100)  # Python has then specialised what runs often
+        with ServerProcess(name, wrapper=callgrind) as server:
+            server.request(100)  # by then the interpreter has specialised the code that runs often
             few, many = 50, 150
-            totals = [total(served, out, asked) for asked in (few, many)]
+            totals = [count_instructions(server, out, requests) for requests in (few, many)]
     return (totals[1] - totals[0]) / (many - few)
 
 
-def total(served: Served, out: Path, asked: int) -> int:
-    """Count the instructions of so many requests."""
+def count_instructions(server: ServerProcess, out: Path, requests: int) -> int:
+    """Return the instructions of that many requests."""
     before = set(out.parent.iterdir())
-    control(served, "-i", "on")
-    served.ask(asked)
-    control(served, "-i", "off")
-    control(served, "--dump")
+    control(server, "-i", "on")
+    server.request(requests)
+    control(server, "-i", "off")
+    control(server, "--dump")
     [dumped] = set(out.parent.iterdir()) - before
     found = re.search(r"^totals: (\d+)$", dumped.read_text(), re.MULTILINE)
     if found is None:
@@ -72,28 +76,28 @@ def total(served: Served, out: Path, asked: int) -> int:
     return int(found[1])
 
 
-def control(served: Served, *command: str) -> None:
-    """Tell callgrind what to do, and wait until it did it."""
-    subprocess.run(["callgrind_control", *command, str(served.process.pid)], capture_output=True, check=True)  # noqa: S607
+def control(server: ServerProcess, *command: str) -> None:
+    """Send callgrind a command, and wait until it has obeyed."""
+    subprocess.run(["callgrind_control", *command, str(server.process.pid)], capture_output=True, check=True)  # noqa: S607
 
 
-def timed(ways: tuple[str, ...], rounds: int, tries: int = 20, requests: int = 50) -> Runs:
-    """Take the microseconds of CPU that servers side by side spend on a request, in turns.
+def cpu_times(names: tuple[str, ...], rounds: int, tries: int = 20, requests: int = 50) -> Runs:
+    """Return the microseconds of CPU time per request of servers that run side by side, measured in turns.
 
-    A figure is the best of some tries: what else a machine does only ever adds.
+    A figure is the best of ``tries``, since other load on the machine only ever adds.
     """
-    runs: Runs = {way: [] for way in ways}
+    runs: Runs = {name: [] for name in names}
     with ExitStack() as stack:
-        servers = {way: stack.enter_context(Served(way)) for way in ways}
-        for served in servers.values():
-            served.ask(3 * requests)
+        servers = {name: stack.enter_context(ServerProcess(name)) for name in names}
+        for server in servers.values():
+            server.request(3 * requests)
         for _ in range(rounds):
-            best = dict.fromkeys(ways, inf)
+            best = dict.fromkeys(names, inf)
             for _ in range(tries):
-                for way, served in servers.items():
-                    began = served.cpu()
-                    served.ask(requests)
-                    best[way] = min(best[way], 1e6 * (served.cpu() - began) / requests)
-            for way in ways:
-                runs[way].append(best[way])
+                for name, server in servers.items():
+                    began = server.cpu_seconds()
+                    server.request(requests)
+                    best[name] = min(best[name], 1e6 * (server.cpu_seconds() - began) / requests)
+            for name in names:
+                runs[name].append(best[name])
     return runs

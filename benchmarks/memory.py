@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from metrics import render
 
-from .measuring import Claim
+from .measurement import Claim
 from .registries import SAMPLES, histograms
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from metrics import render
 
-from .measuring import Claim, alternately, ratios
+from .measurement import Claim, alternately, ratios
 from .registries import SAMPLES, counters, histograms
 
 CASES = {"a tenth of the series moves between two scrapes": 0.1, "every series moves between two scrapes": 1.0}

@@ -1,4 +1,4 @@
-"""What was measured, for people and for programs."""
+"""Write the results: a page for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from .measuring import Claim
+from .measurement import Claim
 
 HERE = Path(__file__).parent
 INTRODUCTION = """# Measured by `make bench`
@@ -32,7 +32,7 @@ def write(claims: Sequence[Claim]) -> None:
 
 
 def machine() -> str:
-    """Say on what it ran."""
+    """Return what the benchmarks ran on, in words."""
     return (
         f"Python {platform.python_version()}, prometheus_client {version('prometheus_client')}, "
         f"{platform.machine()}, {os.cpu_count()} cores"
@@ -40,7 +40,7 @@ def machine() -> str:
 
 
 def as_markdown(claims: Sequence[Claim]) -> str:
-    """Write every claim with its bar, then what it was reckoned from."""
+    """Return a Markdown table of every claim with its bar, and one of the measurements behind them."""
     bars = _table(
         ("what", "must be", "measured", "", "peers"),
         (

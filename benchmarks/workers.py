@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from events import llm_called
 from metrics import CATALOGUE, Workers, render, subscribe
 
-from .measuring import Claim, Runs, alternately, ratios
+from .measurement import Claim, Runs, alternately, ratios
 
 LIVE, DEAD = 4, 36
 ROUTES = 200  # of 18 samples each

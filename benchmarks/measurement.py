@@ -1,4 +1,4 @@
-"""How it is measured: in turns, many times, and told as medians with ranges."""
+"""Measure alternatives in turns, many times, and compare their medians with a bar."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from time import process_time
 from typing import Literal
 
 Runs = dict[str, list[float]]
-"""What was measured in every round, by whom or what it was measured on."""
+"""The figures of every round, by the name of what was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A figure with its bar.
+    """A measured figure and the bar that it is compared with.
 
     ``ours`` and each of the ``peers`` hold one figure a round; their medians are compared with the bar. ``runs`` holds
-    what they were reckoned from, its unit in the key.
+    the measurements that they are computed from, with their unit in the key.
     """
 
     what: str
@@ -33,51 +33,51 @@ class Claim:
 
     @property
     def measured(self) -> float:
-        """The figure that is held against the bar."""
+        """The median of ``ours``, which is compared with the bar."""
         return median(self.ours)
 
     def misses(self) -> bool:
-        """Tell whether the bar is missed."""
+        """Return whether the bar is missed."""
         return self.measured < self.bar if self.better == "higher" else self.measured > self.bar
 
     def is_far_off(self, slack: float) -> bool:
-        """Tell whether the figure misses the bar by more than a share of it."""
+        """Return whether the figure misses the bar by more than this share of it."""
         if self.better == "higher":
             return self.measured < self.bar * (1 - slack)
         return self.measured > self.bar * (1 + slack)
 
 
 def alternately(
-    ways: Mapping[str, Callable[[], object]],
+    alternatives: Mapping[str, Callable[[], object]],
     rounds: int,
     before: Callable[[], object] = lambda: None,
     tries: int = 3,
     clock: Callable[[], float] = process_time,
 ) -> Runs:
-    """Time each way in turn, so that what else the machine does hits all of them.
+    """Time each alternative in turn, so that other load on the machine affects all of them alike.
 
-    A run is the best of some tries, in CPU seconds of this process; ``before`` is done before each, untimed.
+    A run is the best of ``tries``, in CPU seconds of this process; ``before`` is called before each try and not timed.
     """
-    runs: Runs = {name: [] for name in ways}
+    runs: Runs = {name: [] for name in alternatives}
     for _ in range(rounds):
-        for name, way in ways.items():
-            gc.collect()  # the garbage of the one is not the other's
+        for name, alternative in alternatives.items():
+            gc.collect()  # one's garbage is not collected in the other's time
             best = inf
             for _ in range(tries):
                 before()
                 began = clock()
-                way()
+                alternative()
                 best = min(best, clock() - began)
             runs[name].append(best)
     return runs
 
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
-    """Divide what was measured in the same round."""
+    """Return the quotients of what was measured in the same round."""
     return [a / b for a, b in zip(over, under, strict=True)]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give the value that so large a share of all does not pass."""
+    """Return the value that this share of all values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -1,7 +1,7 @@
-"""One small FastAPI application behind uvicorn, counted in several ways.
+"""One small FastAPI application behind uvicorn, with one of several instrumentations.
 
-``python -m benchmarks.served <way> <fd>`` serves it on an open socket; with ``slowed`` behind that, the bridge does not
-take a fast answer for a slow one, whose clients it asks after.
+``python -m benchmarks.http_server <instrumentation> <fd>`` serves it on an open socket. With a third argument,
+``slowed``, the bridge never polls for a disconnected client: under valgrind every response takes long enough for that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REQUEST = b"GET /api/v1/things/7 HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\nUser-
 
 
 def application() -> FastAPI:
-    """Make an application with some routes, one of which is asked for."""
+    """Return an application with some routes, one of which is requested."""
     app = FastAPI()
     router = APIRouter(prefix="/things")
     for number in range(9):
@@ -40,22 +40,22 @@ def application() -> FastAPI:
 
 
 async def thing(thing_id: int = 0) -> dict[str, int]:
-    """Answer as soon as can be: the more an endpoint does, the smaller a share the measuring has."""
+    """Respond at once: the more an endpoint does, the smaller is the share of the instrumentation."""
     return {"id": thing_id}
 
 
 def nothing(_: FastAPI) -> None:
-    """Measure nothing."""
+    """Leave the application without metrics."""
 
 
 def ours(app: FastAPI) -> None:
-    """Count by the whole catalogue."""
+    """Instrument with the bridge and subscribe the whole catalogue."""
     subscribe(CATALOGUE + OPTIONAL, CollectorRegistry(), namespace="sparklio")
     app.add_middleware(HTTPEventsMiddleware)
 
 
 def by_hand(app: FastAPI) -> None:
-    """Count as tutorials do."""
+    """Instrument with a middleware as tutorials write it."""
     registry = CollectorRegistry()
     requests = Counter("http_requests_total", "Requests.", ["method", "endpoint", "status_code"], registry=registry)
     durations = Histogram("http_request_duration_seconds", "Time.", ["method", "endpoint"], registry=registry)
@@ -71,33 +71,33 @@ def by_hand(app: FastAPI) -> None:
 
 
 def fastapi_instrumentator(app: FastAPI) -> None:
-    """Count by prometheus-fastapi-instrumentator."""
+    """Instrument with prometheus-fastapi-instrumentator."""
     import_module("prometheus_fastapi_instrumentator").Instrumentator(registry=CollectorRegistry()).instrument(app)
 
 
 def starlette_exporter(app: FastAPI) -> None:
-    """Count by starlette-exporter."""
+    """Instrument with starlette-exporter."""
     app.add_middleware(import_module("starlette_exporter").PrometheusMiddleware)
 
 
 def opentelemetry(app: FastAPI) -> None:
-    """Count by OpenTelemetry's instrumentation of FastAPI."""
+    """Instrument with OpenTelemetry's package for FastAPI."""
     instrumentation = import_module("opentelemetry.instrumentation.fastapi")
-    instrumentation.FastAPIInstrumentor.instrument_app(app, meter_provider=meters())
+    instrumentation.FastAPIInstrumentor.instrument_app(app, meter_provider=new_meter_provider())
 
 
 def fastapi_native(_: FastAPI) -> None:
-    """Count by what FastAPI itself tells OpenTelemetry."""
-    import_module("opentelemetry.metrics").set_meter_provider(meters())
+    """Record what FastAPI itself reports to OpenTelemetry."""
+    import_module("opentelemetry.metrics").set_meter_provider(new_meter_provider())
 
 
-def meters() -> Any:
-    """Make OpenTelemetry's way to Prometheus."""
+def new_meter_provider() -> Any:
+    """Return an OpenTelemetry meter provider that exports to a Prometheus registry."""
     reader = import_module("opentelemetry.exporter.prometheus").PrometheusMetricReader(registry=CollectorRegistry())
     return import_module("opentelemetry.sdk.metrics").MeterProvider([reader])
 
 
-WAYS: dict[str, Callable[[FastAPI], None]] = {
+INSTRUMENTATIONS: dict[str, Callable[[FastAPI], None]] = {
     "nothing": nothing,
     "ours": ours,
     "by hand": by_hand,
@@ -108,39 +108,39 @@ WAYS: dict[str, Callable[[FastAPI], None]] = {
 }
 
 
-class Served:
+class ServerProcess:
     """The application in a process of its own, and one connection to it."""
 
-    def __init__(self, way: str, around: tuple[str, ...] = ()) -> None:
+    def __init__(self, name: str, wrapper: tuple[str, ...] = ()) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             fd = listener.fileno()
-            slowed = ["slowed"] if around else []
-            command = [*around, sys.executable, "-m", "benchmarks.served", way, str(fd), *slowed]
+            slowed = ["slowed"] if wrapper else []
+            command = [*wrapper, sys.executable, "-m", "benchmarks.http_server", name, str(fd), *slowed]
             environment = {**os.environ, "PYTHONHASHSEED": "0"}
             self.process = subprocess.Popen(command, pass_fds=[fd], env=environment)
             self.connection = socket.create_connection(listener.getsockname()[:2], timeout=120)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._size = len(self._answer())
+        self._size = len(self._first_response())
 
-    def _answer(self) -> bytes:
+    def _first_response(self) -> bytes:
         self.connection.sendall(REQUEST)
-        answer = b""
-        while not answer.endswith(b'{"id":7}'):
-            if not (more := self.connection.recv(65536)):
-                raise RuntimeError(f"the server answered {answer!r} and went away")
-            answer += more
-        return answer
+        response = b""
+        while not response.endswith(b'{"id":7}'):
+            if not (chunk := self.connection.recv(65536)):
+                raise RuntimeError(f"the server closed the connection after {response!r}")
+            response += chunk
+        return response
 
-    def ask(self, times: int) -> None:
-        """Make so many requests, one after the other."""
+    def request(self, times: int) -> None:
+        """Make that many requests, one after the other."""
         for _ in range(times):
             self.connection.sendall(REQUEST)
-            left = self._size
-            while left > 0:
-                left -= len(self.connection.recv(left))
+            remaining = self._size
+            while remaining > 0:
+                remaining -= len(self.connection.recv(remaining))
 
-    def cpu(self) -> float:
-        """Give the seconds that the server has computed so far."""
+    def cpu_seconds(self) -> float:
+        """Return the seconds of CPU time that the server has used so far."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
@@ -156,10 +156,10 @@ class Served:
         self.process.wait()
 
 
-def serve(way: str, fd: int) -> None:
-    """Serve until told to stop."""
+def serve(name: str, fd: int) -> None:
+    """Serve the application on a socket until a signal stops the process."""
     app = application()
-    WAYS[way](app)
+    INSTRUMENTATIONS[name](app)
     config = uvicorn.Config(app, log_level="critical", access_log=False)
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
 

@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .http_server import INSTRUMENTATIONS, ServerProcess
+from .http_server import VARIANTS, ServerProcess
 from .measurement import Claim, Runs, ratios
 
 
@@ -20,17 +20,17 @@ def measure(short: bool) -> list[Claim]:
     if short:
         return [claim(what, "thousands", instructions(("nothing", "ours"), rounds=1))]
     return [
-        claim(what, "thousands", instructions(tuple(INSTRUMENTATIONS), rounds=2)),
+        claim(what, "thousands", instructions(tuple(VARIANTS), rounds=2)),
         claim(
             "CPU time of a request through uvicorn, to none counted",
             "us",
-            cpu_times(tuple(INSTRUMENTATIONS), rounds=10),
+            cpu_times(tuple(VARIANTS), rounds=10),
         ),
     ]
 
 
 def claim(what: str, unit: str, runs: Runs) -> Claim:
-    """Compare every instrumentation with none."""
+    """Compare every variant with none."""
     to_none = {name: ratios(values, runs["nothing"]) for name, values in runs.items() if name != "nothing"}
     shown = {f"{name}, {unit}": values for name, values in runs.items()}
     return Claim(

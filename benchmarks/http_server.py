@@ -1,6 +1,6 @@
 """One small FastAPI application behind uvicorn, with one of several instrumentations.
 
-``python -m benchmarks.http_server <instrumentation> <fd>`` serves it on an open socket. With a third argument,
+``python -m benchmarks.http_server <variant> <fd>`` serves it on an open socket. With a third argument,
 ``slowed``, the bridge never polls for a disconnected client: under valgrind every response takes long enough for that.
 """
 
@@ -97,7 +97,7 @@ def new_meter_provider() -> Any:
     return import_module("opentelemetry.sdk.metrics").MeterProvider([reader])
 
 
-INSTRUMENTATIONS: dict[str, Callable[[FastAPI], None]] = {
+VARIANTS: dict[str, Callable[[FastAPI], None]] = {
     "nothing": nothing,
     "ours": ours,
     "by hand": by_hand,
@@ -159,7 +159,7 @@ class ServerProcess:
 def serve(name: str, fd: int) -> None:
     """Serve the application on a socket until a signal stops the process."""
     app = application()
-    INSTRUMENTATIONS[name](app)
+    VARIANTS[name](app)
     config = uvicorn.Config(app, log_level="critical", access_log=False)
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
 

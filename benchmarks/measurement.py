@@ -1,4 +1,4 @@
-"""Measure alternatives in turns, many times, and compare their medians with a bar."""
+"""Measure variants in turns, many times, and compare their medians with a bar."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ class Claim:
 
 
 def alternately(
-    alternatives: Mapping[str, Callable[[], object]],
+    variants: Mapping[str, Callable[[], object]],
     rounds: int,
     before: Callable[[], object] = lambda: None,
     tries: int = 3,
     clock: Callable[[], float] = process_time,
 ) -> Runs:
-    """Time each alternative in turn, so that other load on the machine affects all of them alike.
+    """Time each variant in turn, so that other load on the machine affects all of them alike.
 
     A run is the best of ``tries``, in CPU seconds of this process; ``before`` is called before each try and not timed.
     """
-    runs: Runs = {name: [] for name in alternatives}
+    runs: Runs = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, alternative in alternatives.items():
+        for name, variant in variants.items():
             gc.collect()  # one's garbage is not collected in the other's time
             best = inf
             for _ in range(tries):
                 before()
                 began = clock()
-                alternative()
+                variant()
                 best = min(best, clock() - began)
             runs[name].append(best)
     return runs

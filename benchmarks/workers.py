@@ -81,12 +81,12 @@ def measure_scrapes(folder: Path, stack: ExitStack, short: bool) -> list[Claim]:
         started = process_time()
         render(fresh)
         first.append(process_time() - started)
-    candidates = {
+    variants = {
         "prometheus_client": lambda: generate_latest(client_registry),
         "ours": lambda: render(many),
         "ours, one gone": lambda: render(few),
     }
-    runs = alternately(candidates, rounds=4 if short else 9, before=update_some)
+    runs = alternately(variants, rounds=4 if short else 9, before=update_some)
     client = runs["prometheus_client"]
     what = f"a scrape with {LIVE} workers that live and {DEAD} that are gone"
     return [
@@ -147,12 +147,12 @@ def measure_updates(folder: Path, stack: ExitStack, short: bool) -> list[Claim]:
 
         return update
 
-    candidates = {
+    variants = {
         "one process": updater(*single),
         "ours": updater(*local),
         "prometheus_client's files": updater(*client),
     }
-    runs = alternately(candidates, rounds)
+    runs = alternately(variants, rounds)
     events = alternately({"one process": emitter(None), "ours": emitter(folder / "events")}, rounds)
     return [
         Claim(

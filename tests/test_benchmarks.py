@@ -47,14 +47,14 @@ def test_alternatives_run_in_turns_and_are_compared_within_a_round() -> None:
     now = [0.0]
     order: list[str] = []
 
-    def alternative(name: str, takes: float) -> Any:
+    def variant(name: str, takes: float) -> Any:
         def run() -> None:
             order.append(name)
             now[0] += takes
 
         return run
 
-    runs = alternately({"a": alternative("a", 1), "b": alternative("b", 4)}, rounds=2, tries=1, clock=lambda: now[0])
+    runs = alternately({"a": variant("a", 1), "b": variant("b", 4)}, rounds=2, tries=1, clock=lambda: now[0])
     assert order == ["a", "b", "a", "b"]
     assert ratios(runs["b"], runs["a"]) == [4, 4]
     assert percentile([5, 1, 2], 0.5) == 2

@@ -15,7 +15,7 @@ from random import Random, randrange
 from time import monotonic
 
 from .coverage_map import PACKAGES, measure
-from .places import Place, Variant, sample
+from .places import Mutation, Place, sample
 from .trial import Outcome, try_mutant
 from .working_copy import WorkingCopy
 
@@ -38,7 +38,7 @@ def main() -> int:
     for copy in copies:
         free.put(copy)
 
-    def attempt(drawn: tuple[Place, Variant]) -> Outcome:
+    def attempt(drawn: tuple[Place, Mutation]) -> Outcome:
         copy = free.get()
         try:
             return try_mutant(copy, coverage, *drawn)

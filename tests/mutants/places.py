@@ -36,7 +36,7 @@ Position = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class Mutation:
     """One mutant of a place: an operator's name and which of its occurrences in the file."""
 
     operator: str
@@ -51,15 +51,15 @@ class Place:
     line: int
     first_line: int
     last_line: int
-    variants: tuple[Variant, ...]
+    mutations: tuple[Mutation, ...]
 
 
-def sample(root: Path, packages: Sequence[str], number: int, random: Random) -> list[tuple[Place, Variant]]:
+def sample(root: Path, packages: Sequence[str], number: int, random: Random) -> list[tuple[Place, Mutation]]:
     """Return that many places drawn at random, each with one of its mutants."""
     files = [path for package in packages for path in sorted((root / package).rglob("*.py"))]
     found = [place for path in files for place in places(path.read_text(), path.relative_to(root).as_posix())]
     drawn = random.sample(found, min(number, len(found)))
-    return [(place, random.choice(place.variants)) for place in drawn]
+    return [(place, random.choice(place.mutations)) for place in drawn]
 
 
 def places(source: str, path: str) -> Iterator[Place]:
@@ -67,29 +67,29 @@ def places(source: str, path: str) -> Iterator[Place]:
     tree = ast.parse(source)
     statements = statement_spans(tree)
     ignored = ignored_spans(tree)
-    found: dict[tuple[Position, str], list[Variant]] = {}
+    found: dict[tuple[Position, str], list[Mutation]] = {}
     nodes = list(import_module("cosmic_ray.ast").ast_nodes(import_module("cosmic_ray.ast").get_ast(source)))
     for name in operator_names():
         operator = new_operator(name)
         spans = (span for node in nodes for span in operator.mutation_positions(node))
         for occurrence, (start, _) in enumerate(spans):
             if not any(first <= start < last for first, last in ignored):
-                found.setdefault((start, name.split("_")[0]), []).append(Variant(name, occurrence))
-    for (start, _), variants in sorted(found.items(), key=lambda item: item[0]):
+                found.setdefault((start, name.split("_")[0]), []).append(Mutation(name, occurrence))
+    for (start, _), mutations in sorted(found.items(), key=lambda item: item[0]):
         first, last = min(
             (span for span in statements if span[0] <= start[0] <= span[1]),
             key=lambda span: span[1] - span[0],
             default=(start[0], start[0]),
         )
-        yield Place(path, start[0], first, last, tuple(variants))
+        yield Place(path, start[0], first, last, tuple(mutations))
 
 
-def mutate(source: str, variant: Variant) -> str:
+def mutate(source: str, mutation: Mutation) -> str:
     """Return the source with the mutant in it."""
     visitor: Any = import_module("cosmic_ray.mutating").MutationVisitor
-    mutated: str | None = visitor.mutate_code(source, new_operator(variant.operator), variant.occurrence)
+    mutated: str | None = visitor.mutate_code(source, new_operator(mutation.operator), mutation.occurrence)
     if mutated is None:
-        raise AssertionError(f"{variant} is not in the source that it was found in")
+        raise AssertionError(f"{mutation} is not in the source that it was found in")
     return mutated
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from .coverage_map import CoverageMap
-from .places import Place, Variant, mutate
+from .places import Mutation, Place, mutate
 from .working_copy import WorkingCopy
 
 BUDGET = 60.0
@@ -27,21 +27,21 @@ class Outcome:
     """
 
     place: Place
-    variant: Variant
+    mutation: Mutation
     diff: str
     by: str
     tests: int
     seconds: float
 
 
-def try_mutant(copy: WorkingCopy, coverage: CoverageMap, place: Place, variant: Variant) -> Outcome:
+def try_mutant(copy: WorkingCopy, coverage: CoverageMap, place: Place, mutation: Mutation) -> Outcome:
     """Make the mutant in the copy, run the tests until one fails, and restore the file.
 
     The tests that mirror the file come first, in a run of their own: they import little.
     """
     file = copy.root / place.path
     source = file.read_text()
-    mutant = mutate(source, variant)
+    mutant = mutate(source, mutation)
     began = monotonic()
     by, tried = "", 0
     try:
@@ -56,7 +56,7 @@ def try_mutant(copy: WorkingCopy, coverage: CoverageMap, place: Place, variant: 
     finally:
         file.write_text(source)
     lines = difflib.unified_diff(source.splitlines(), mutant.splitlines(), place.path, place.path, lineterm="", n=2)
-    return Outcome(place, variant, "\n".join(lines), by, tried, monotonic() - began)
+    return Outcome(place, mutation, "\n".join(lines), by, tried, monotonic() - began)
 
 
 def within(budget: float, tests: Sequence[str], seconds: dict[str, float]) -> list[str]:

@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:benchmarks/emit.py
 """What emitting an event costs: without receivers, and with the catalogue subscribed."""
-========
-"""Cost of emitting an event, without receivers and into the catalogue."""
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
 
 from __future__ import annotations
 
@@ -36,7 +32,6 @@ CALL: dict[str, Any] = {
 
 
 def measure(short: bool) -> list[Claim]:
-<<<<<<<< HEAD:benchmarks/emit.py
     """Emit the same event many times, in several ways."""
     rounds = 30 if short else 200
     return [without_receivers(rounds), with_catalogue(rounds), bound_beforehand(rounds)]
@@ -44,15 +39,6 @@ def measure(short: bool) -> list[Claim]:
 
 def without_receivers(rounds: int) -> Claim:
     """Compare ``emit`` with blinker's ``send``, both without receivers."""
-========
-    """Compare `emit` without receivers, `emit` into the catalogue, and `bind`."""
-    rounds = 30 if short else 200
-    return [emit_without_receivers(rounds), emit_into_the_catalogue(rounds), bound_emitter(rounds)]
-
-
-def emit_without_receivers(rounds: int) -> Claim:
-    """Compare ``emit`` with blinker's ``send``, neither with a receiver."""
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
     number = 2000
     emit = Signal(LLMCalled, blinker.Namespace()).emit
     send: Any = blinker.Signal().send
@@ -72,11 +58,10 @@ def emit_without_receivers(rounds: int) -> Claim:
         better="lower",
         unit="times",
         ours=ratios(runs["emit"], runs["send"]),
-        runs={f"{name}, ns": [run / number * 1e9 for run in seconds] for name, seconds in runs.items()},
+        runs={f"{name}, ns": [run / number * 1e9 for run in taken] for name, taken in runs.items()},
     )
 
 
-<<<<<<<< HEAD:benchmarks/emit.py
 def with_catalogue(rounds: int) -> Claim:
     """Compare one ``llm_called`` with the same updates written by hand where the call is made."""
     number = 300
@@ -87,35 +72,15 @@ def with_catalogue(rounds: int) -> Claim:
     from_blinker.connect(lambda _, **fields: update(fields), weak=False)
     with subscribe(CATALOGUE, subscribed, namespace="sparklio"):
         functions: dict[str, Callable[[], object]] = {
-========
-def emit_into_the_catalogue(rounds: int) -> Claim:
-    """Compare one ``llm_called`` with the same updates written by hand where the call is made."""
-    number = 300
-    from_events, by_hand, from_send = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
-    inline = handwritten_update(by_hand)
-    blinker_signal: Any = blinker.Signal()
-    update = handwritten_update(from_send)
-    blinker_signal.connect(lambda _, **fields: update(fields), weak=False)
-    with subscribe(CATALOGUE, from_events, namespace="sparklio"):
-        alternatives: dict[str, Callable[[], object]] = {
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
             "llm_called": lambda: llm_called.emit(**CALL),
             "inline": lambda: inline(CALL),
-            "a blinker receiver": lambda: blinker_signal.send(None, **CALL),
+            "a blinker receiver": lambda: from_blinker.send(None, **CALL),
         }
-<<<<<<<< HEAD:benchmarks/emit.py
         for function in functions.values():
             function()
         if nonzero_samples(subscribed) != nonzero_samples(by_hand):
             raise AssertionError("the two do not update the same series")
         runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
-========
-        for alternative in alternatives.values():
-            alternative()
-        if counts(from_events) != counts(by_hand):
-            raise AssertionError("the two do not update the same series")
-        runs = alternately({name: repeat(number, function) for name, function in alternatives.items()}, rounds)
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
     return Claim(
         what="one `llm_called` into its metrics, to the same updates inline with `labels(**kw)`",
         bar=0.5,
@@ -123,50 +88,33 @@ def emit_into_the_catalogue(rounds: int) -> Claim:
         unit="times",
         ours=ratios(runs["llm_called"], runs["inline"]),
         peers={"a blinker receiver that does the same": ratios(runs["a blinker receiver"], runs["inline"])},
-        runs={f"{name}, us": [run / number * 1e6 for run in seconds] for name, seconds in runs.items()},
+        runs={f"{name}, us": [run / number * 1e6 for run in taken] for name, taken in runs.items()},
     )
 
 
-<<<<<<<< HEAD:benchmarks/emit.py
 def bound_beforehand(rounds: int) -> Claim:
     """Compare one ``query_executed`` whose fields are bound beforehand, but for its amounts, with one emitted whole."""
-========
-def bound_emitter(rounds: int) -> Claim:
-    """Compare one ``query_executed`` whose fields are bound but for its measures with one emitted with all of them."""
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
     number = 300
     query: dict[str, Any] = {"operation": "select", "table": "runs", "cache": "hit"}
     emit = query_executed.bind("duration", "rows", **query)
     with subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio"):
-<<<<<<<< HEAD:benchmarks/emit.py
         functions: dict[str, Callable[[], object]] = {
             "bind": lambda: emit((0.002, 3)),
             "emit": lambda: query_executed.emit(duration=0.002, rows=3, **query),
         }
         runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
-========
-        alternatives: dict[str, Callable[[], object]] = {
-            "bind": lambda: emit((0.002, 3)),
-            "emit": lambda: query_executed.emit(duration=0.002, rows=3, **query),
-        }
-        runs = alternately({name: repeat(number, function) for name, function in alternatives.items()}, rounds)
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
     return Claim(
         what="one `query_executed` into its metrics by `bind`, to by `emit`",
         bar=0.5,
         better="lower",
         unit="times",
         ours=ratios(runs["bind"], runs["emit"]),
-        runs={f"{name}, us": [run / number * 1e6 for run in seconds] for name, seconds in runs.items()},
+        runs={f"{name}, us": [run / number * 1e6 for run in taken] for name, taken in runs.items()},
     )
 
 
 def repeat(number: int, function: Callable[[], object]) -> Callable[[], None]:
-<<<<<<<< HEAD:benchmarks/emit.py
     """Return a function that does something so often that a clock can measure it."""
-========
-    """Return a function that calls another so often that a clock can measure it."""
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
 
     def run() -> None:
         for _ in range(number):
@@ -175,7 +123,6 @@ def repeat(number: int, function: Callable[[], object]) -> Callable[[], None]:
     return run
 
 
-<<<<<<<< HEAD:benchmarks/emit.py
 def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], None]:
     """Return a function that makes the updates of one successful call by hand, on metrics like the catalogue's."""
     subscription = subscribe(CATALOGUE, registry, namespace="sparklio")
@@ -189,27 +136,8 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
         m["llm_request_duration_seconds"],
         m["llm_cost_usd_total"],
         m["llm_finish_reasons_total"],
-========
-def handwritten_update(registry: CollectorRegistry) -> Callable[[dict[str, Any]], None]:
-    """Return a function that makes the updates of one successful call on instruments like the catalogue's."""
-    subscription = subscribe(CATALOGUE, registry, namespace="sparklio")
-    names = {row.name for row in CATALOGUE}
-    collectors = {name: subscription.collector(name) for name in names}
-    subscription.close()  # events no longer update them
-    for instrument in collectors.values():
-        registry.register(instrument)
-    requests, tokens, details = (
-        collectors["llm_requests_total"],
-        collectors["llm_tokens_total"],
-        collectors["llm_token_details_total"],
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
     )
-    duration, cost, reasons = (
-        collectors["llm_request_duration_seconds"],
-        collectors["llm_cost_usd_total"],
-        collectors["llm_finish_reasons_total"],
-    )
-    events, last = collectors["events_total"], collectors["last_event_timestamp_seconds"]
+    events, last = m["events_total"], m["last_event_timestamp_seconds"]
 
     def update(call: dict[str, Any]) -> None:
         model = call["model"]
@@ -226,13 +154,8 @@ def handwritten_update(registry: CollectorRegistry) -> Callable[[dict[str, Any]]
     return update
 
 
-<<<<<<<< HEAD:benchmarks/emit.py
 def nonzero_samples(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
     """Return every sample that is not zero, without times."""
-========
-def counts(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
-    """Return every sample that is not zero, without timestamps and durations."""
->>>>>>>> 5f2fbc1 (Call the benchmarks' modules and parts by the field's words):benchmarks/emission.py
     return {
         (sample.name, str(sample.labels)): sample.value
         for family in registry.collect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Literal, TypedDict, Unpack
 
 from events import Span
 
@@ -91,19 +91,53 @@ class Metric:
         return prod(sizes.values()) * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
 
 
-def counter(name: str, help: str, signal: AnySignal, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
+class RowOptions(TypedDict, total=False):
+    """The keywords that rows of every kind take; see `Metric`."""
+
+    labels: tuple[str, ...]
+    where: Mapping[str, object]
+    const_labels: Mapping[str, str]
+    rename: Mapping[str, str]
+    initialize: bool
+    nested_in: Mapping[str, str]
+    multiprocess_mode: MultiprocessMode | None
+
+
+def counter(
+    name: str,
+    help: str,  # noqa: A002  # Prometheus's word
+    signal: AnySignal,
+    *,
+    value: str | None = None,
+    **options: Unpack[RowOptions],
+) -> Metric:
     """Return a row that counts events, or adds up their field ``value``; the name ends in ``_total``."""
-    return Metric(kind="counter", name=name, help=help, signal=signal, **row)
+    return Metric(kind="counter", name=name, help=help, signal=signal, value=value, **options)
 
 
-def histogram(name: str, help: str, signal: AnySignal, *, value: str, buckets: Iterable[float], **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
+def histogram(
+    name: str,
+    help: str,  # noqa: A002  # Prometheus's word
+    signal: AnySignal,
+    *,
+    value: str,
+    buckets: Iterable[float],
+    **options: Unpack[RowOptions],
+) -> Metric:
     """Return a row that observes the field ``value`` of each event; an unknown value (None) is not observed."""
-    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=tuple(buckets), **row)
+    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=tuple(buckets), **options)
 
 
-def gauge(name: str, help: str, signal: AnySignal, *, value: str, **row: Any) -> Metric:  # noqa: A002  # Prometheus's word
+def gauge(
+    name: str,
+    help: str,  # noqa: A002  # Prometheus's word
+    signal: AnySignal,
+    *,
+    value: str,
+    **options: Unpack[RowOptions],
+) -> Metric:
     """Return a row that shows the field ``value`` of the last event."""
-    return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **row)
+    return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **options)
 
 
 def in_flight(
@@ -113,12 +147,20 @@ def in_flight(
     *,
     resumed: AnySignal | None = None,
     released: AnySignal | None = None,
-    **row: Any,
+    **options: Unpack[RowOptions],
 ) -> Metric:
     """Return a row for a gauge that shows how many spans are open: the size of a table of keys, not a sum of steps.
 
     ``resumed`` names a signal that opens one as well, such as a run taken up after its process died; ``released`` one
     that closes one as well, such as a run left to another process.
     """
-    signals = {"signal": span.started, "resumed": resumed, "finished": span.finished, "released": released}
-    return Metric(kind="in_flight", name=name, help=help, **signals, **row)  # type: ignore[arg-type]  # all of them signals
+    return Metric(
+        kind="in_flight",
+        name=name,
+        help=help,
+        signal=span.started,
+        resumed=resumed,
+        finished=span.finished,
+        released=released,
+        **options,
+    )

@@ -37,6 +37,9 @@ AGENTS = in_flight("agents", "Agents.", agent_run)
 def declare_rows() -> None:
     assert_type(CALLS, Metric)
     counter("calls_total", "Calls.")  # type: ignore[call-arg]  # missing
+    counter("calls_total", "Calls.", llm_called, label=("model",))  # type: ignore[call-arg]  # misspelt
+    counter("calls_total", "Calls.", llm_called, labels="model")  # type: ignore[arg-type]  # a name for several
+    gauge("up", "Up.", llm_called, value="attempts", multiprocess_mode="sum")  # type: ignore[arg-type]  # no such mode
     counter("calls_total", "Calls.", "llm_called")  # type: ignore[arg-type]  # a name for a signal
     histogram("seconds", "Time.", llm_called, value="duration")  # type: ignore[call-arg]  # no buckets
     histogram("seconds", "Time.", llm_called, value="duration", buckets=0.1)  # type: ignore[arg-type]  # one number

@@ -1,4 +1,4 @@
-"""What a provider can say that can not be: it reaches no series, is counted, and breaks nothing; over a real socket."""
+"""Impossible values in a provider's response reach no series, are counted, and break nothing; over a real socket."""
 
 from __future__ import annotations
 
@@ -31,40 +31,40 @@ pytestmark = [
 ]
 
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
-READ, WRITTEN = 3131, 1717  # found again in a body, and replaced by what can not be
+READ, WRITTEN = 3131, 1717  # these numbers are found in a body, and replaced by impossible ones
 BAD = ["-5", "1e15", "1000000000000000", "1e400", "NaN", "-Infinity", '"many"', "null", "1.5", "{}", "9" * 400]
 ROWS = [row for row in CATALOGUE if row.name.startswith(("llm_", "label_", "dropped_", "receiver_"))]
 
 
-def body(server: OpenAIServer, provider: str, model: str = "told") -> Reply:
-    """Make the body of an answer with a bill, in the provider's format."""
-    answer = says(usage=Usage(READ, WRITTEN), model=model)
-    if provider == "anthropic":  # pydantic-ai asks it for a stream always
-        return sends("".join(server.stream_events(answer, 1, usage=True)).encode(), "text/event-stream")
-    return sends(json.dumps(server.response_body(answer, 1)).encode())
+def billed_reply(server: OpenAIServer, provider: str, model: str = "named-in-reply") -> Reply:
+    """Return a reply with a usage, in the provider's format."""
+    reply = says(usage=Usage(READ, WRITTEN), model=model)
+    if provider == "anthropic":  # pydantic-ai always requests a stream from it
+        return sends("".join(server.stream_events(reply, 1, usage=True)).encode(), "text/event-stream")
+    return sends(json.dumps(server.response_body(reply, 1)).encode())
 
 
-def replaced(answer: Reply, was: int, bad: str) -> Reply:
-    assert answer.body is not None
-    assert str(was).encode() in answer.body
-    return sends(answer.body.replace(str(was).encode(), bad.encode()), answer.headers["Content-Type"])
+def replaced(reply: Reply, number: int, bad: str) -> Reply:
+    assert reply.body is not None
+    assert str(number).encode() in reply.body
+    return sends(reply.body.replace(str(number).encode(), bad.encode()), reply.headers["Content-Type"])
 
 
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
-    made = CollectorRegistry()
-    with subscribe(ROWS, made, namespace="sparklio"):
-        yield made
+    registry = CollectorRegistry()
+    with subscribe(ROWS, registry, namespace="sparklio"):
+        yield registry
 
 
-async def ask(model: Model, retries: int = 0) -> None:
+async def send_request(model: Model, retries: int = 0) -> None:
     retrying = instrument(RetryingModel(instrument(model), retries, 5.0), price=price)
     with suppress(AgentRunError, ValidationError):
         await retrying.request(PROMPT, ModelSettings(max_retries=0), ModelRequestParameters())
 
 
 def check_series(registry: CollectorRegistry) -> dict[str, float]:
-    """See that every value is one that can be, and give the sums of those that tell of trouble."""
+    """Assert that every value is possible, and return the sums of the families that count failures."""
     scraped = [sample for family in registry.collect() for sample in family.samples]
     assert scraped
     assert all(
@@ -81,28 +81,28 @@ def check_series(registry: CollectorRegistry) -> dict[str, float]:
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("which", [READ, WRITTEN], ids=["prompt", "completion"])
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_count_that_can_not_be_reaches_no_series(
+async def test_an_impossible_count_reaches_no_series(
     provider: str, which: int, bad: str, registry: CollectorRegistry
 ) -> None:
     with SERVERS[provider]() as server, llm_called.captured() as calls:
-        server.behaviour = replaced(body(server, provider), which, bad)
+        server.behaviour = replaced(billed_reply(server, provider), which, bad)
         async with create_async_httpx2_client() as client:
-            await ask(model_at(provider, server, client))
+            await send_request(model_at(provider, server, client))
     [call] = calls
-    trouble = check_series(registry)
-    told = call.prompt_tokens if which == READ else call.completion_tokens
-    # Told as unknown with a fault counted; or, where the SDK reads it as nothing or as a number, as that.
-    assert told is None or 0 <= told < 10
-    if told is None:
-        assert trouble["dropped_values_total"] + trouble["llm_usage_missing_total"] + trouble["llm_errors_total"] > 0
+    failures = check_series(registry)
+    tokens = call.prompt_tokens if which == READ else call.completion_tokens
+    # Unknown, with a failure counted; or, where the SDK reads it as nothing or as a number, that.
+    assert tokens is None or 0 <= tokens < 10
+    if tokens is None:
+        assert failures["dropped_values_total"] + failures["llm_usage_missing_total"] + failures["llm_errors_total"] > 0
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_name_of_ten_megabytes_is_counted_as_other(provider: str, registry: CollectorRegistry) -> None:
     with SERVERS[provider]() as server, llm_called.captured() as calls:
-        server.behaviour = body(server, provider, model="x" * 10_000_000)
+        server.behaviour = billed_reply(server, provider, model="x" * 10_000_000)
         async with create_async_httpx2_client() as client:
-            await ask(model_at(provider, server, client))
+            await send_request(model_at(provider, server, client))
     check_series(registry)
     assert len(calls[0].model) < 1000
     assert registry.get_sample_value("sparklio_llm_requests_total", {"model": "other", "status": "success"}) == 1
@@ -111,27 +111,25 @@ async def test_a_name_of_ten_megabytes_is_counted_as_other(provider: str, regist
 
 
 @pytest.mark.parametrize("header", ["-5", "nan", "inf", "1e309", "tomorrow", "9" * 400, "", "0"])
-async def test_a_retry_after_that_can_not_be_stops_no_retry_and_no_count(
-    header: str, registry: CollectorRegistry
-) -> None:
-    """Either it is waited as if nothing had been said, or, where it asks for ages, the call fails at once."""
+async def test_an_impossible_retry_after_stops_no_retry_and_no_count(header: str, registry: CollectorRegistry) -> None:
+    """The wait is as without the header, or, where it names a very long time, the call fails at once."""
     refusal = fails(429)
     limited = Reply(status=429, usage=None, body=refusal.body, headers={"Retry-After": header})
     with OpenAIServer([limited, says()]) as server, llm_attempted.captured() as attempts:
         async with create_async_httpx2_client() as client:
-            await ask(model_at("openai", server, client), retries=1)
+            await send_request(model_at("openai", server, client), retries=1)
     check_series(registry)
     assert attempts[0].outcome == "rate_limited"
     assert len(attempts) in {1, 2}
 
 
 @pytest.mark.parametrize("header", ["-5", "nan", "1e9", "9" * 400, "many", "", "١٢"])
-async def test_a_rate_limit_that_can_not_be_is_no_series(header: str, registry: CollectorRegistry) -> None:
-    answer = says(headers={"x-ratelimit-remaining-requests": header.encode().decode("latin-1")})
-    with OpenAIServer(answer) as server:
+async def test_an_impossible_rate_limit_is_no_series(header: str, registry: CollectorRegistry) -> None:
+    reply = says(headers={"x-ratelimit-remaining-requests": header.encode().decode("latin-1")})
+    with OpenAIServer(reply) as server:
         async with create_async_httpx2_client() as client:
             client.event_hooks = {"response": [record_response_headers]}
-            await ask(model_at("openai", server, client))
+            await send_request(model_at("openai", server, client))
     check_series(registry)
     resource = {"provider": "openai", "resource": "requests"}
     assert registry.get_sample_value("sparklio_llm_rate_limit_remaining", resource) is None

@@ -1,4 +1,4 @@
-"""Each of the twelve words for why a model gave no answer comes of what a real provider does, through its own SDK."""
+"""Each of the twelve error types comes from what a real provider does, through its own SDK."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pydantic_ai.settings import ModelSettings
 
 from events import LLMCalled, llm_attempted, llm_called
 from events.bridges.pydantic_ai import instrument
+from events.bridges.pydantic_ai.error_types import is_timeout
 from events.bus.fields import ErrorType
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import OpenAIServer, Reply, fails, says, sends, stalls
@@ -26,22 +27,22 @@ PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.
 VIDEO: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart(["See.", VideoUrl("http://127.0.0.1/film.mp4")])])]
 
 
-def anthropic(status: int, kind: str, message: str = "told to fail") -> Reply:
-    """Refuse as https://docs.anthropic.com/en/api/errors says."""
+def anthropic(status: int, kind: str, message: str = "scripted failure") -> Reply:
+    """Return an error as https://docs.anthropic.com/en/api/errors documents it."""
     return sends(
         json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode(), "application/json", status
     )
 
 
-def gemini(code: int, status: str, message: str = "told to fail") -> Reply:
-    """Refuse as https://ai.google.dev/gemini-api/docs/troubleshooting says."""
+def gemini(code: int, status: str, message: str = "scripted failure") -> Reply:
+    """Return an error as https://ai.google.dev/gemini-api/docs/troubleshooting documents it."""
     return sends(
         json.dumps({"error": {"code": code, "message": message, "status": status}}).encode(), "application/json", code
     )
 
 
 # fmt: off
-ANSWERS: tuple[tuple[str, Reply, ErrorType], ...] = (
+REPLIES: tuple[tuple[str, Reply, ErrorType], ...] = (
     ("openai",    fails(401, "Incorrect API key provided", code="invalid_api_key"),                "auth"),
     ("openai",    fails(403, "Country, region, or territory not supported"),                      "auth"),
     ("openai",    fails(400, "Unsupported value: 'temperature'", type="invalid_request_error"),    "invalid_request"),
@@ -67,7 +68,7 @@ ANSWERS: tuple[tuple[str, Reply, ErrorType], ...] = (
     ("anthropic", anthropic(429, "rate_limit_error"),                                              "rate_limited"),
     ("anthropic", anthropic(500, "api_error"),                                                     "provider_5xx"),
     ("anthropic", anthropic(529, "overloaded_error"),                                              "provider_5xx"),
-    ("anthropic", says(break_after=4),                                                             "connection"),  # of a stream, which pydantic-ai asks it for
+    ("anthropic", says(break_after=4),                                                             "connection"),  # of a stream, which pydantic-ai always requests
     ("gemini",    gemini(403, "PERMISSION_DENIED"),                                                "auth"),
     ("gemini",    gemini(400, "INVALID_ARGUMENT", "Invalid value at 'contents'"),                  "invalid_request"),
     ("gemini",    gemini(429, "RESOURCE_EXHAUSTED"),                                               "rate_limited"),
@@ -80,55 +81,78 @@ ANSWERS: tuple[tuple[str, Reply, ErrorType], ...] = (
 )
 # fmt: on
 
-SEEN_ELSEWHERE = {"timeout", "cancelled", "other"}  # these are no answer of a provider: see the tests below
+NOT_FROM_A_REPLY = {"timeout", "cancelled", "other"}  # see the tests below
 
 
 @pytest.fixture
-async def calls() -> AsyncIterator[list[LLMCalled]]:
-    with llm_called.captured() as seen:
-        yield seen
+async def llm_calls() -> AsyncIterator[list[LLMCalled]]:
+    with llm_called.captured() as captured:
+        yield captured
 
 
-async def ask(provider: str, server: OpenAIServer, prompt: list[ModelMessage] = PROMPT, **settings: Any) -> None:
+async def send_request(
+    provider: str, server: OpenAIServer, prompt: list[ModelMessage] = PROMPT, **settings: Any
+) -> None:
     limits = ModelSettings(max_retries=0, **settings)  # type: ignore[typeddict-item]  # its own keys
     async with create_async_httpx2_client() as client:
-        with suppress(Exception):  # what is told of it is what these tests are about
+        with suppress(Exception):  # these tests are about the event
             await instrument(model_at(provider, server, client)).request(prompt, limits, ModelRequestParameters())
 
 
 @pytest.mark.parametrize(
-    ("provider", "answer", "word"), ANSWERS, ids=[f"{who} {number}" for number, (who, _, _) in enumerate(ANSWERS)]
+    ("provider", "reply", "error_type"),
+    REPLIES,
+    ids=[f"{provider} {number}" for number, (provider, _, _) in enumerate(REPLIES)],
 )
-async def test_a_refusal_is_told_in_its_word(provider: str, answer: Reply, word: str, calls: list[LLMCalled]) -> None:
+async def test_each_failure_has_its_error_type(
+    provider: str, reply: Reply, error_type: str, llm_calls: list[LLMCalled]
+) -> None:
     with SERVERS[provider]() as server, llm_attempted.captured() as attempts:
-        server.behaviour = answer
-        await ask(provider, server)
-    assert [(call.status, call.error_type) for call in calls] == [("error", word)]
-    assert [attempt.error_type for attempt in attempts] == [word]
+        server.behaviour = reply
+        await send_request(provider, server)
+    assert [(call.status, call.error_type) for call in llm_calls] == [("error", error_type)]
+    assert [attempt.error_type for attempt in attempts] == [error_type]
 
 
-async def test_no_answer_in_time_is_a_timeout(calls: list[LLMCalled]) -> None:
+async def test_no_response_in_time_is_a_timeout(llm_calls: list[LLMCalled]) -> None:
     with OpenAIServer(stalls()) as server:
-        await ask("openai", server, timeout=0.2)
-    assert [(call.status, call.error_type) for call in calls] == [("timeout", "timeout")]
+        await send_request("openai", server, timeout=0.2)
+    assert [(call.status, call.error_type) for call in llm_calls] == [("timeout", "timeout")]
 
 
-async def test_a_caller_that_leaves_is_a_cancellation(calls: list[LLMCalled]) -> None:
+async def test_a_cancelled_caller_is_a_cancellation(llm_calls: list[LLMCalled]) -> None:
     with OpenAIServer(stalls()) as server:
-        asking = asyncio.create_task(ask("openai", server))
+        sending = asyncio.create_task(send_request("openai", server))
         await until(lambda: server.tally.requests)
-        asking.cancel()
+        sending.cancel()
         with suppress(asyncio.CancelledError):
-            await asking
-    assert [(call.status, call.error_type) for call in calls] == [("cancelled", "cancelled")]
+            await sending
+    assert [(call.status, call.error_type) for call in llm_calls] == [("cancelled", "cancelled")]
 
 
-async def test_what_an_sdk_can_not_even_send_is_other(calls: list[LLMCalled]) -> None:
+async def test_a_request_that_the_sdk_cannot_send_is_other(llm_calls: list[LLMCalled]) -> None:
     with SERVERS["anthropic"]() as server:
-        await ask("anthropic", server, VIDEO)
+        await send_request("anthropic", server, VIDEO)
         assert server.tally.requests == 0
-    assert [(call.status, call.error_type) for call in calls] == [("error", "other")]
+    assert [(call.status, call.error_type) for call in llm_calls] == [("error", "other")]
 
 
-def test_every_word_is_seen() -> None:
-    assert {word for _, _, word in ANSWERS} | SEEN_ELSEWHERE == {*get_args(ErrorType)}
+def test_every_error_type_is_tested() -> None:
+    assert {error_type for _, _, error_type in REPLIES} | NOT_FROM_A_REPLY == {*get_args(ErrorType)}
+
+
+def test_an_error_that_a_timeout_caused_is_a_timeout() -> None:
+    class ReadTimeout(Exception):  # as httpx names it
+        pass
+
+    def caused_by(cause: Exception) -> Exception:
+        error = ValueError("outer")
+        error.__cause__ = cause
+        return error
+
+    assert is_timeout(TimeoutError())
+    assert is_timeout(caused_by(caused_by(ReadTimeout())))
+    assert is_timeout(ExceptionGroup("all", [TimeoutError(), caused_by(ReadTimeout())]))
+    assert not is_timeout(ExceptionGroup("some", [TimeoutError(), ValueError()]))
+    assert not is_timeout(caused_by(KeyError()))
+    assert not is_timeout(None)

@@ -71,16 +71,16 @@ def with_catalogue(rounds: int) -> Claim:
     update = inline_updates(for_blinker)
     from_blinker.connect(lambda _, **fields: update(fields), weak=False)
     with subscribe(CATALOGUE, subscribed, namespace="sparklio"):
-        functions: dict[str, Callable[[], object]] = {
+        variants: dict[str, Callable[[], object]] = {
             "llm_called": lambda: llm_called.emit(**CALL),
             "inline": lambda: inline(CALL),
             "a blinker receiver": lambda: from_blinker.send(None, **CALL),
         }
-        for function in functions.values():
-            function()
+        for variant in variants.values():
+            variant()
         if nonzero_samples(subscribed) != nonzero_samples(by_hand):
             raise AssertionError("the two do not update the same series")
-        runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
+        runs = alternately({name: repeat(number, function) for name, function in variants.items()}, rounds)
     return Claim(
         what="one `llm_called` into its metrics, to the same updates inline with `labels(**kw)`",
         bar=0.5,
@@ -98,11 +98,11 @@ def bound_beforehand(rounds: int) -> Claim:
     query: dict[str, Any] = {"operation": "select", "table": "runs", "cache": "hit"}
     emit = query_executed.bind("duration", "rows", **query)
     with subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio"):
-        functions: dict[str, Callable[[], object]] = {
+        variants: dict[str, Callable[[], object]] = {
             "bind": lambda: emit((0.002, 3)),
             "emit": lambda: query_executed.emit(duration=0.002, rows=3, **query),
         }
-        runs = alternately({name: repeat(number, function) for name, function in functions.items()}, rounds)
+        runs = alternately({name: repeat(number, function) for name, function in variants.items()}, rounds)
     return Claim(
         what="one `query_executed` into its metrics by `bind`, to by `emit`",
         bar=0.5,

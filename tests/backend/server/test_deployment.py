@@ -38,7 +38,7 @@ def test_doctor_finds_a_studio_that_reloads(
         assert studio.wait_for_end(studio.submit("brand_identity"))["status"] == "completed"
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
     finding, last = capsys.readouterr().out.splitlines()
-    assert re.match(r"- reload: told by the server at its start: .*Leave --reload", finding)
+    assert re.match(r"- reload: found by the server at its start: .*Leave --reload", finding)
     assert last == f"FAILED: {studio.url}/metrics"
     assert "the numbers will be wrong (reload)" in log.read_text()
 
@@ -59,7 +59,7 @@ def test_doctor_finds_a_clock_that_differs_from_the_databases(
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
     [observed, reported, _] = capsys.readouterr().out.splitlines()
     assert re.match(rf"- clock: the server's is 3(599|600) s {direction} the one here: .*NTP", observed)
-    assert re.match(r"- clock: told by the server at its start: .*the database's.*NTP", reported)
+    assert re.match(r"- clock: found by the server at its start: .*the database's.*NTP", reported)
     assert " WARNING metrics: the numbers will be wrong (clock)" in studio.output
 
 

@@ -109,4 +109,4 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     websocket_finished,
 )
 """Signals that the rows of `every_signal` leave out: they report trouble or what few programs do, so their silence
-means nothing, and a time of 0 there always asks for a look."""
+means nothing. So a time of 0 in those rows is always worth a look."""

@@ -1,4 +1,4 @@
-"""Self-tests of the code that uses prometheus_client's private parts: each runs once, when it is first asked for."""
+"""Self-tests of the code that uses prometheus_client's private parts: each runs once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SelfTest(Protocol):
 
 
 def self_test(differences: Callable[[], Iterable[str]], *, otherwise: str) -> SelfTest:
-    """Return a function that tells whether a self-test passes; it runs the test at the first call only.
+    """Return a function that returns whether a self-test passes; it runs the test at the first call only.
 
     Args:
         differences: Compares our results with those of the prometheus_client at hand and returns what differs; nothing

@@ -1,6 +1,6 @@
 """Fast updates of the values inside prometheus_client's counters, histograms and gauges: all of one event's at once.
 
-``inc`` and ``observe`` take a lock for each value, ask whether the child may be updated at all, whether the amount is
+``inc`` and ``observe`` take a lock for each value, check whether the child may be updated at all, whether the amount is
 valid and whether there is an exemplar, and ``observe`` tries one bucket after another: most of what they cost. Here one
 lock is held for all values, and what was checked when the plan was made is not checked again. `fast_update_works` is
 the self-test; where it fails, prometheus_client's public methods are called.
@@ -26,7 +26,7 @@ from .plan import AmountUpdate, ChildUpdate, UpdatePlan
 from .self_test import self_test
 
 UpdateFn = Callable[..., None]
-"""Takes an event; or, where field names were given, a tuple of the values of those fields."""
+"""Takes an event; or, if field names were passed, a tuple of the values of those fields."""
 
 
 class SharedCell:
@@ -72,7 +72,7 @@ def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, s
 
 
 def update_arguments(plan: UpdatePlan) -> dict[str, Any]:
-    """Return the arguments of ``make_update``, by the names that `generate_update_function` gives them."""
+    """Return the arguments of ``make_update``, by the names that `update_source` uses."""
     arguments = {f"counter{i}": each.child._value for i, each in enumerate(plan.counters)}
     arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
     for i, each in enumerate(plan.amounts):

@@ -20,7 +20,7 @@ SCRAPE = "scrape"
 class Pollers(Collector):
     """A collector without families of its own that runs the pollers.
 
-    It is the first collector of its registry, so whoever renders the registry, by whatever means, finds fresh values.
+    It is the first collector of its registry, so every render of the registry, by whatever function, shows fresh values.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Pollers(Collector):
                 report_failure(SCRAPE, callable_name(poller), error)
 
     def describe(self) -> Iterable[Family]:
-        """Return no family: a registry asks this when a collector is registered."""
+        """Return no family: a registry calls this when a collector is registered."""
         return ()
 
     def collect(self) -> Iterable[Family]:

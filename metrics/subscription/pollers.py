@@ -20,7 +20,7 @@ SCRAPE = "scrape"
 class Pollers(Collector):
     """A collector without families of its own that runs the pollers.
 
-    It is the first collector of its registry, so every render of the registry, by whatever function, shows fresh values.
+    It is the first collector of its registry, so every render of the registry, by any function, shows fresh values.
     """
 
     def __init__(self) -> None:

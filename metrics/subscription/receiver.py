@@ -73,14 +73,14 @@ class MetricsReceiver(BindableReceiver):
             except Exception as error:
                 self._report_failure(each.metric, error)
 
-    def bind(self, known: Mapping[str, Any], named: tuple[str, ...]) -> UpdateFn | None:
-        """Return a function that takes the values of the named fields, if counts and amounts are all there is."""
-        if not known.keys() >= set(self._fields):
+    def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
+        """Return a function that takes the values of the variable fields, if counts and amounts are all there is."""
+        if not fixed.keys() >= set(self._fields):
             return None
-        plan, overflows = self.plan({name: known[name] for name in self._fields})
-        if overflows or plan.gauges or plan.spans or any(amount.field not in named for amount in plan.amounts):
+        plan, overflows = self.plan({name: fixed[name] for name in self._fields})
+        if overflows or plan.gauges or plan.spans or any(amount.field not in variable for amount in plan.amounts):
             return None
-        return update_function(plan, named)
+        return update_function(plan, variable)
 
     def plan(self, fields: Mapping[str, Any]) -> tuple[UpdatePlan, Iterable[tuple[str, str]]]:
         """Return what events with these fields update, and the (metric, label) pairs whose values are past a limit."""

@@ -114,6 +114,7 @@ def test_lines_and_records_are_found_with_their_offsets() -> None:
     assert list(lines_and_records(text[:-1])) == [(0, b"[1]\n"), (7, record)]
     assert list(lines_and_records(text[: 7 + RECORD_SIZE - 1])) == [(0, b"[1]\n")]
     assert list(lines_and_records(text[: 7 + RECORD_SIZE])) == [(0, b"[1]\n"), (7, record)]
+    assert list(lines_and_records(b"[1]")) == []
     assert list(lines_and_records(b"")) == list(lines_and_records(b"   ")) == []
 
 

@@ -36,11 +36,12 @@ test: .venv/dev .venv/sqlalchemy-2.0
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
 endif
 
-check: .venv/dev ## Format, lint, types, import contracts, and every metric fed
+check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.check_wording
 	$(BIN)/python -m metrics check
 
 mutants: .venv/dev .mutants/ready ## Change the code at N random places; show what no test notices: `make mutants N=20 SEED=1`

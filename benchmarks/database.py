@@ -1,4 +1,4 @@
-"""What instrumenting an engine costs, beside none, beside listeners that do nothing, and beside OpenTelemetry's spans.
+"""The cost of instrumenting an engine, beside none, beside listeners that do nothing, and beside OpenTelemetry's spans.
 
 OpenTelemetry's instrumentation records nothing on SQLAlchemy 2.1, so it is compared on 2.0, in the same run.
 """

@@ -1,4 +1,4 @@
-"""What emitting an event costs: without receivers, and with the catalogue subscribed."""
+"""The cost of emitting an event: without receivers, and with the catalogue subscribed."""
 
 from __future__ import annotations
 

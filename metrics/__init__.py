@@ -1,4 +1,4 @@
-"""What is counted: the only package that knows Prometheus.
+"""Prometheus metrics of the events of `events`: the only package that knows Prometheus.
 
 >>> from events import tool_called
 >>> from metrics import CATALOGUE, scrape, subscribe

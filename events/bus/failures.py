@@ -1,4 +1,4 @@
-"""Keeps the failures of receivers from the code that emits: they are logged and reported, and raised in strict mode."""
+"""Isolation of emitters from failures of receivers: they are logged and reported, and raised in strict mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted: a module for each group of rows, data only, joined here.
+"""The catalogue of metrics: a module for each group of rows, data only, joined here.
 
 Names are without the namespace (``sparklio_`` in the studio). A row takes two lines or more: the metric's name and help
 text, then the signal and how its events update the metric. Each group can be subscribed alone. The limits of open

@@ -73,7 +73,7 @@ class StudioProcess:
 
     @property
     def output(self) -> str:
-        """What the process has printed so far."""
+        """The text that the process has printed so far."""
         return "".join(self.lines)
 
     def stop(self, signal_number: signal.Signals = signal.SIGTERM, within: float = 15.0) -> int:

@@ -14,7 +14,7 @@ CACHE = Path(sys.prefix) / "versions"  # in the virtual environment: ignored by 
 
 
 def overlay(*pins: str) -> Path:
-    """Give a folder that holds the pinned packages and nothing else, made once.
+    """Return a folder that holds the pinned packages and nothing else, made once.
 
     Before everything else on the path it gives these versions, with the virtual environment's of all they need: an
     environment of its own, made in a second.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,10 +75,8 @@ def test_findings_are_printed_with_file_and_line_and_fail(tmp_path: Path, capsys
     assert capsys.readouterr().out.startswith("events/bus.py:5: docstring opens with 'Say'; ")
 
 
-def test_the_command_prints_findings_alone() -> None:
+def test_this_project_passes() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "tools.check_wording"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert ran.stderr == ""
-    assert all(re.match(r"[\w/]+\.py:\d+: .+; .+", line) for line in ran.stdout.splitlines())
-    assert ran.returncode == bool(ran.stdout)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

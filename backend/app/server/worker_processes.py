@@ -35,7 +35,7 @@ class WorkerFailed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """What all workers have in common."""
+    """The configuration that all workers share."""
 
     arguments: Sequence[str]
     factory: str
@@ -60,7 +60,7 @@ class WorkerProcesses:
                 process.terminate()
 
     async def run(self, count: int, on_ready: Callable[[], None]) -> int:
-        """Keep ``count`` workers alive until `stop`, and return the exit code.
+        """Run ``count`` workers until `stop`, and return the exit code.
 
         The first worker starts alone, so that an error that keeps all of them from starting is printed once.
         """

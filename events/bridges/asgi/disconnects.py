@@ -28,7 +28,7 @@ def client_disconnected(server: Any) -> bool:
 
 
 async def poll_socket(server: Any) -> None:
-    """Let the event loop read its sockets, so that uvicorn notices a client that has disconnected."""
+    """Yield to the event loop, which then reads its sockets, so that uvicorn notices a client that has disconnected."""
     if isinstance(getattr(server, "disconnected", None), bool) and runs_on_asyncio():
         for _ in range(3):  # one turn each: the socket is read, the connection is closed, the protocol is notified
             await asyncio.sleep(0)

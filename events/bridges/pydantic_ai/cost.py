@@ -1,4 +1,4 @@
-"""What a request to a model is billed: its tokens, and their cost as the provider or a price function says."""
+"""The bill of a request to a model: its tokens, and their cost as the provider or a price function says."""
 
 from __future__ import annotations
 

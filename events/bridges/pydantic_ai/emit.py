@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(kw_only=True)
 class RequestSpec:
-    """What is requested of a model, and how its response is to be priced and validated."""
+    """A request to a model, and how its response is to be priced and validated."""
 
     messages: list[ModelMessage]
     settings: ModelSettings | None
@@ -36,7 +36,7 @@ class RequestSpec:
 
 @dataclass
 class CallState:
-    """What the attempts of one logical call have in common; `emit_attempted` updates it after each attempt."""
+    """The state that the attempts of one logical call share; `emit_attempted` updates it after each attempt."""
 
     spec: RequestSpec
     requested_model: str

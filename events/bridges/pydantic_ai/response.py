@@ -1,4 +1,4 @@
-"""What a response says beside its tokens: why it ends, what is wrong with it, what remains of the rate limit."""
+"""The facts in a response beside its tokens: why it ends, what is wrong with it, what remains of the rate limit."""
 
 from __future__ import annotations
 

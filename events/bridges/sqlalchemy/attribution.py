@@ -1,4 +1,4 @@
-"""Who sends queries: the request, agent or workflow that the bus's context says is running, and how much it used."""
+"""Callers of queries: the request, agent or workflow that the bus's context says is running, and how much it used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored of a connection while it lives, and how the errors of listeners are kept from the program."""
+"""The state of a connection while it is open, and how the errors of listeners are kept from the program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BRIDGE = "sqlalchemy"
 
 
 class ConnectionState:
-    """What is stored of one connection: one object for all of it, since every query looks it up."""
+    """The state of one connection: one object for all of it, since every query looks it up."""
 
     __slots__ = ("agent_name", "autocommit_checked", "busy_seconds", "caller", "checked_out", "checked_out_at",
                  "close_reason", "connecting_since", "failed_phase", "is_open", "opened_at", "proxy",

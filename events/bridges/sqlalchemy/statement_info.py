@@ -1,4 +1,4 @@
-"""What an execution context says of its statement: what it does, to which table, and whether it was compiled before."""
+"""The facts in an execution context about its statement: operation, table, and whether it was compiled before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CACHE_OUTCOMES: dict[CacheStats, Cache] = {
 
 @dataclass(frozen=True, slots=True)
 class StatementPlan:
-    """What to emit when a compiled statement is executed: the same each time, so it is worked out once."""
+    """How to emit the executions of a compiled statement: the same each time, so it is worked out once."""
 
     owner: object  # the tracker that made the plan; another one makes its own
     operation: Operation
@@ -39,7 +39,7 @@ class StatementPlan:
 
 
 class StatementState:
-    """What is stored on a compiled statement, as ``events_statement``, for as long as SQLAlchemy caches that."""
+    """The state stored on a compiled statement, as ``events_statement``, for as long as SQLAlchemy caches that."""
 
     __slots__ = ("info", "plan")
 

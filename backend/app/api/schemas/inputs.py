@@ -1,4 +1,4 @@
-"""What the bodies of requests have in common: strict models, and types of text with their limits."""
+"""The parts that bodies of requests share: strict models, and types of text with their limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a statement is sent on, whether its rows are streamed, and what fetches them."""
+"""An execution's connection, whether its rows are streamed, and what fetches them."""
 
 # ruff: noqa: SLF001  # the package's very purpose
 

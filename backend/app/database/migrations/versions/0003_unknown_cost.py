@@ -1,4 +1,4 @@
-"""Let a step's cost be unknown; it is for all steps from before calls were priced."""
+"""Allow a step's cost to be unknown; it is for all steps from before calls were priced."""
 
 from __future__ import annotations
 

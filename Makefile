@@ -45,7 +45,7 @@ check: .venv/dev ## Format, lint, types, import contracts, wording, and every me
 	$(BIN)/python -m metrics check
 
 mutants: .venv/dev .mutants/ready ## Change the code at N random places; show what no test notices: `make mutants N=20 SEED=1`
-	.mutants/bin/python -m tests.mutants $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(P)
+	.mutants/bin/python -m tools.mutants $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(P)
 
 bench: .bench/ready ## Measure what is claimed, beside others; writes benchmarks/RESULTS.md
 	.bench/bin/python -m benchmarks
@@ -93,9 +93,9 @@ clean: ## Remove the virtual environment and caches; data/ stays
 		--requirement benchmarks/requirements-sqlalchemy-2.0.txt
 	@touch $@
 
-.mutants/ready: .venv/bin/python tests/mutants/requirements.txt
+.mutants/ready: .venv/bin/python tools/mutants/requirements.txt
 	$(BIN)/python -m venv .mutants
-	PIP_DISABLE_PIP_VERSION_CHECK=1 .mutants/bin/python -m pip install --quiet --requirement tests/mutants/requirements.txt
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .mutants/bin/python -m pip install --quiet --requirement tools/mutants/requirements.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.

@@ -1,4 +1,4 @@
-"""``python -m tests.mutants``: change the code at random places, one at a time, and see whether a test fails.
+"""``python -m tools.mutants``: change the code at random places, one at a time, and see whether a test fails.
 
 Each mutant runs in a copy of the repository, against the tests that reach it, until the first fails. What no test
 noticed is printed as a diff.
@@ -22,7 +22,7 @@ from .working_copy import WorkingCopy
 
 def main() -> int:
     """Try a sample of mutants; fail where fewer are noticed than the floor says."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=main.__doc__)
     parser.add_argument("--number", type=int, default=200, help="how many mutants (default: 200)")
     parser.add_argument("--seed", type=int, default=randrange(10**6), help="of the sample (default: a new one)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="how many at once (default: cores)")

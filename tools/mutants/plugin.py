@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the listed tests, in their order."""
+    """Select the listed tests, in their order."""
     path = config.getoption("--mutants-tests")
     if path is not None:
         place = {name: number for number, name in enumerate(json.loads(path.read_text()))}

@@ -21,7 +21,7 @@ BUDGET = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a mutant.
+    """The outcome of a mutant.
 
     ``by`` is the test that noticed it, empty where none did; ``tests`` how many were run against it at most.
     """

@@ -57,5 +57,5 @@ class WorkingCopy:
     def pytest(self, *arguments: str) -> list[str]:
         """Return the command that runs pytest in the copy, in the order that it is told."""
         python = str(ROOT / ".venv" / "bin" / "python")
-        fixed = ["-m", "pytest", "-q", "-p", "tests.mutants.plugin", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        fixed = ["-m", "pytest", "-q", "-p", "tools.mutants.plugin", "-p", "no:randomly", "-p", "no:cacheprovider"]
         return [python, *fixed, "--hypothesis-profile=mutants", *arguments]

@@ -57,9 +57,9 @@ def test_doctor_finds_a_clock_that_differs_from_the_databases(
     with studio:
         assert studio.total("setup_faults_total", fault="clock") == 1
         assert main(["doctor", f"{studio.url}/metrics"]) == 1
-    [observed, reported, _] = capsys.readouterr().out.splitlines()
+    [observed, found, _] = capsys.readouterr().out.splitlines()
     assert re.match(rf"- clock: the server's is 3(599|600) s {direction} the one here: .*NTP", observed)
-    assert re.match(r"- clock: found by the server at its start: .*the database's.*NTP", reported)
+    assert re.match(r"- clock: found by the server at its start: .*the database's.*NTP", found)
     assert " WARNING metrics: the numbers will be wrong (clock)" in studio.output
 
 

@@ -30,7 +30,7 @@ from tests.support.samples import samples, summed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-# How many runs of each kind; the brand's name tells the server and the model which kind a request belongs to.
+# How many runs of each kind; the server and the model read the kind of a request from its brand's name.
 RUNS = {
     "plain": 40,
     "streamed": 40,

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from app.server.startup_error import StartupError
 from app.server.exit_codes import INTERRUPTED, exit_code_of
+from app.server.startup_error import StartupError
 from app.settings import InvalidSettings
 
 

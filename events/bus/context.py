@@ -10,7 +10,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol
 
-from .numbers import MAX_AMOUNT
+from .numbers import MAX_AMOUNT, drop_reason
 
 _LIMIT = int(MAX_AMOUNT)  # most amounts are ints, which compare faster with an int than with a float
 
@@ -95,8 +95,11 @@ class Scope:
                     for name, field in sums:
                         amount = 1 if field is None else values.get(field)
                         # The rule of `numbers.drop_reason`, without its call: this runs at each emission in a scope.
-                        if isinstance(amount, (int, float)) and 0 <= amount < _LIMIT:
-                            totals[name] = totals.get(name, 0) + amount
+                        if isinstance(amount, (int, float)):
+                            if 0 <= amount < _LIMIT:
+                                totals[name] = totals.get(name, 0) + amount
+                        elif amount is not None and drop_reason(amount) is None:
+                            totals[name] = totals.get(name, 0) + float(amount)
             scope = scope.parent
 
 

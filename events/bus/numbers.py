@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from numbers import Real
 from typing import Any, Literal
 
 DropReason = Literal["negative", "not_finite", "not_a_number", "too_large"]
@@ -16,8 +17,8 @@ def drop_reason(amount: Any, minimum: float = 0.0, limit: float = MAX_AMOUNT) ->
     """Return why an amount has to be left out, or None if it may be added: ``minimum <= amount < limit``.
 
     One NaN, infinite, negative or absurdly large amount would make a sum useless for good. Numbers are ``int``,
-    ``float`` and their subclasses, such as ``bool`` and ``numpy.float64``. Other numeric types, such as ``Decimal``, do
-    not add to a float, or change a sum's type and precision.
+    ``float`` and every other `numbers.Real`, such as ``numpy.int64`` or ``Fraction``, which is added as a float.
+    ``Decimal`` is none of them: it does not add to a float.
 
     >>> drop_reason(1.5)
     >>> drop_reason(float("nan"))
@@ -27,7 +28,8 @@ def drop_reason(amount: Any, minimum: float = 0.0, limit: float = MAX_AMOUNT) ->
     >>> drop_reason(2e9, limit=1e9)
     'too_large'
     """
-    if not isinstance(amount, (int, float)):
+    is_number: bool = isinstance(amount, (int, float, Real))  # in this order: an ABC is slow to ask
+    if not is_number:
         return "not_a_number"
     if minimum <= amount < limit:
         return None

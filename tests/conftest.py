@@ -1,4 +1,4 @@
-"""What every test stands on: nothing hides, nothing is left connected."""
+"""Fixtures and rules for every test: receivers raise, none is left connected, and the longest files start first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromedriver"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# For mutants: the same examples every time, and a failure is not made smaller, which takes longer than finding it.
+# For `make mutants`: the same examples every time, and no shrinking, which takes longer than finding a failure.
 hypothesis_settings.register_profile(
     "mutants", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
@@ -42,9 +42,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests whose program is not here, but never in CI; put the files that take longest first.
 
     Workers take whole files, in this order: one that starts last and takes a minute would leave the others idle. How
-    long a file takes is told by the time that its tests are allowed, and by whether they are slow.
+    long a file takes is estimated from the longest timeout of its tests, and from whether any is slow.
     """
-    items.sort(key=lambda item: -file_weight(item))
+    weights = file_weights(items)
+    items.sort(key=lambda item: -weights[item.path])
     for item in items:
         for mark in item.iter_markers("needs"):
             missing = [program for program in mark.args if shutil.which(program) is None]
@@ -53,18 +54,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}: apt-get install {packages}"))
 
 
-def file_weight(item: pytest.Item) -> float:
-    """Return about how long a test's file takes, to compare it with others; the same for all tests of a file."""
-    module = item.getparent(pytest.Module)
-    if module is None:
-        return 0.0
-    timeouts = [mark.args[0] for mark in module.iter_markers("timeout")]
-    return float(max(timeouts, default=120.0 if module.get_closest_marker("slow") else 0.0))
+def file_weights(items: Iterable[pytest.Item]) -> dict[Path, float]:
+    """Return an estimate of how long each file takes, to compare it with others."""
+    weights: dict[Path, float] = {}
+    for item in items:
+        timeout = item.get_closest_marker("timeout")
+        weight = 60.0 if item.get_closest_marker("slow") else 0.0
+        weights[item.path] = max(weights.get(item.path, 0.0), weight if timeout is None else float(timeout.args[0]))
+    return weights
 
 
 @pytest.fixture(autouse=True)
-def nothing_hides(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Raise what a listener raises, except in tests that show how it is stopped (marked ``lenient``)."""
+def strict_events(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Raise what a receiver raises, except in tests of how its failure is handled (marked ``lenient``)."""
     if request.node.get_closest_marker("lenient"):
         yield
         return
@@ -73,7 +75,7 @@ def nothing_hides(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_connected() -> Iterator[None]:
+def no_receiver_left_connected() -> Iterator[None]:
     """Fail a test that leaves a receiver on one of the process's signals."""
     before = {name: set(signal.receivers) for name, signal in default_namespace.items()}
     yield
@@ -87,7 +89,7 @@ def nothing_stays_connected() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Give loopback ports that nobody listens on."""
+    """Return a function that returns a loopback port on which nobody listens."""
 
     def port() -> int:
         with socket.socket() as probe:

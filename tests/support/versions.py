@@ -1,4 +1,4 @@
-"""Other versions of libraries than the installed ones, for the tests to run on as well."""
+"""Run tests with other versions of libraries than the installed ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CACHE = Path(sys.prefix) / "versions"  # in the virtual environment: ignored by 
 def overlay(*pins: str) -> Path:
     """Return a folder that holds the pinned packages and nothing else, made once.
 
-    Before everything else on the path it gives these versions, with the virtual environment's of all they need: an
-    environment of its own, made in a second.
+    First on the path it shadows the virtual environment's versions of these packages, and of nothing else: as good as
+    an environment of its own, and made in a second.
     """
     CACHE.mkdir(exist_ok=True)
     folder = CACHE / sha256(" ".join(sorted(pins)).encode()).hexdigest()[:16]
     with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # test workers may ask at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test workers may call this at once
         if not (folder / "whole").exists():
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]
             subprocess.run([*command, str(folder), *pins], check=True, capture_output=True, text=True)
@@ -31,15 +31,15 @@ def overlay(*pins: str) -> Path:
 
 
 def run_tests(path: str, *pins: str) -> str:
-    """Run tests with the pinned packages, in a process of their own; give what pytest said in its last line.
+    """Run tests with the pinned packages, in a process of their own, and return the last line that pytest printed.
 
-    ``CI`` is set, so that nothing is left out.
+    ``CI`` is set, so that no test is skipped for want of a program.
 
     Raises:
         AssertionError: a test failed.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
-    env |= {"PYTHONPATH": str(overlay(*pins)), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
+    env |= {"PYTHONPATH": str(overlay(*pins)), "CI": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n0", path]
     ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, f"{path} with {' '.join(pins)}:\n{ran.stdout[-8000:]}{ran.stderr[-2000:]}"

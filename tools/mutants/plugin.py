@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Durations(path))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # so that it is the last to order them
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Select the listed tests, in their order."""
+    yield
     path = config.getoption("--mutants-tests")
     if path is not None:
         place = {name: number for number, name in enumerate(json.loads(path.read_text()))}

@@ -43,6 +43,7 @@ def test_a_figure_beyond_the_bar_misses_it_and_by_far_beyond_a_quarter(
     assert (judged.misses(), judged.is_far_off(0.25)) == (missed, far)
 
 
+@pytest.mark.slow
 def test_alternatives_run_in_turns_and_are_compared_within_a_round() -> None:
     now = [0.0]
     order: list[str] = []

@@ -29,6 +29,7 @@ def code_blocks(language: str, document: Path = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
     """One after the other in one program, as a reader who types them all."""
     program = tmp_path / "snippets.py"
@@ -37,6 +38,7 @@ def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", OTHERS, ids=lambda path: path.name)
 def test_each_snippet_of_the_other_documents_runs_by_itself(document: Path) -> None:
     for snippet in code_blocks("python", document):
@@ -46,6 +48,7 @@ def test_each_snippet_of_the_other_documents_runs_by_itself(document: Path) -> N
         assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path) -> None:
     program = tmp_path / "snippets.py"
     program.write_text("\n".join(code_blocks("python")))

@@ -166,6 +166,7 @@ def is_updated(row: Metric, registry: CollectorRegistry) -> bool:
     return any(value > 0 for labels, value in samples(registry, row.name + suffix) if constant <= labels.items())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 def test_every_row_is_updated_by_its_event(registry: CollectorRegistry) -> None:
     """Given one event of each kind, every family of the catalogue has changed."""
@@ -177,6 +178,7 @@ def test_every_row_is_updated_by_its_event(registry: CollectorRegistry) -> None:
     assert {row.name for row in CATALOGUE if not is_updated(row, registry)} == AT_REST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_group_counts_alone(name: str, registry: CollectorRegistry) -> None:
     """Its labels have their limits, and its events update every row of it."""

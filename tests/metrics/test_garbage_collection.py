@@ -48,6 +48,7 @@ def collected(after: int, *ends: Callable[[], object]) -> Iterator[None]:
         gc.unfreeze()
 
 
+@pytest.mark.slow
 def test_exemplars_and_series_may_appear_while_another_series_is_created(tmp_path: Path) -> None:
     """Each has its own place in the file, the other workers read all of them, and nothing deadlocks."""
     with ExemplarWorker(tmp_path) as here, ExemplarWorker(tmp_path) as other:
@@ -102,6 +103,7 @@ class CollectingGauge:
         self.value = value
 
 
+@pytest.mark.slow
 def test_a_span_may_be_closed_while_another_is_opened() -> None:
     """In the end the gauge shows how many are open."""
     table, gauge = InFlightTable(), CollectingGauge()

@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from events import Signal
 from metrics import CATALOGUE, subscribe
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden"
 RECORDINGS = sorted(path.stem for path in GOLDEN.glob("*.jsonl"))
 

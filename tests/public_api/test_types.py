@@ -82,11 +82,13 @@ def checked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     )
 
 
+@pytest.mark.slow
 def test_right_calls_pass_and_each_wrong_one_is_seen(checked: Checked) -> None:
     """An ignore that ignores nothing is an error, so an error that is no longer seen shows."""
     assert checked.with_ignores == []
 
 
+@pytest.mark.slow
 def test_without_the_ignores_every_marked_line_is_an_error(checked: Checked) -> None:
     assert {mistake[:2] for mistake in checked.without_ignores} == {mistake[:2] for mistake in checked.expected}
 

@@ -34,6 +34,7 @@ FAILURES = [
 # fmt: on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reply", "reason"), FAILURES, ids=[reason for _, reason in FAILURES])
 async def test_the_message_names_the_model_and_the_cause_and_nothing_secret(
     llm: LLM,

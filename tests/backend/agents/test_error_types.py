@@ -38,6 +38,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "word"),
     [

@@ -9,6 +9,8 @@ import pytest
 
 from tests.backend.api.conftest import on_sqlite
 
+pytestmark = pytest.mark.slow
+
 
 @on_sqlite
 @pytest.mark.parametrize("path", ["/api/v1/runs", "/api/v1/brands", "/api/v1/workflows"])

@@ -56,6 +56,7 @@ async def test_a_model_that_cannot_be_opened_raises_one_line_with_advice(
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openai:gpt-4o-mini", "ollama:qwen3:4b", "openai-chat:gpt-4o-mini"])
 async def test_a_server_of_ones_own_is_asked_at_its_address(server: OpenAIServer, name: str) -> None:
     """With or without the path that such servers have their API under."""

@@ -15,6 +15,8 @@ from app.settings import InvalidSettings, Settings, load_settings
 from tests.backend.server.test_launcher import error_line_of, run_launcher
 from tests.support.studio import StudioProcess
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(free_port: Callable[[], int]) -> dict[str, str]:
@@ -31,7 +33,6 @@ def studio(
         yield started
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -51,7 +52,6 @@ def test_scrapes_need_the_token(studio: StudioProcess, method: str, path: str, s
     assert "geheim" not in studio.output
 
 
-@pytest.mark.slow
 def test_metrics_are_documented_once_and_left_out_of_the_http_families(studio: StudioProcess) -> None:
     described = studio.client.get("/openapi.json").json()["paths"]
     assert {path: [*methods] for path, methods in described.items() if "metrics" in path} == {"/metrics": ["get"]}
@@ -60,7 +60,6 @@ def test_metrics_are_documented_once_and_left_out_of_the_http_families(studio: S
     assert 'sparklio_metrics_render_duration_seconds_count{format="text"}' in text
 
 
-@pytest.mark.slow
 def test_a_port_of_its_own_serves_the_metrics_and_nothing_else(
     model: dict[str, str], tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -74,7 +73,6 @@ def test_a_port_of_its_own_serves_the_metrics_and_nothing_else(
         assert studio.stop() == 0
 
 
-@pytest.mark.slow
 def test_a_taken_metrics_port_is_named_before_anything_is_touched(tmp_path: Path, free_port: Callable[[], int]) -> None:
     metrics_port = free_port()
     with socket.create_server(("127.0.0.1", metrics_port)):

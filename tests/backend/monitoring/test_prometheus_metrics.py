@@ -6,6 +6,10 @@ import subprocess
 import sys
 from textwrap import dedent
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 # In a process of its own: importing the module subscribes the process for good.
 PROGRAM = """
     from app.monitoring import prometheus_metrics as live

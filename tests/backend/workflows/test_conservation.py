@@ -29,6 +29,8 @@ from tests.support.openai_server import OpenAIServer, fails, says, stalls
 from tests.support.samples import samples
 from tests.support.wait import until
 
+pytestmark = pytest.mark.slow
+
 
 class RunMetrics:
     """The metrics of runs, over all studios of a test."""

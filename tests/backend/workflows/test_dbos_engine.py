@@ -84,6 +84,7 @@ def test_errors_do_not_quote_parameters(engine: sa.Engine) -> None:
     assert "secret" not in str(failure.value)
 
 
+@pytest.mark.slow
 async def test_the_pool_is_instrumented_and_the_statements_are_not(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:

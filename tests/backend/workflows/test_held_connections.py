@@ -22,6 +22,7 @@ def replies_late(request: ChatRequest) -> Reply:
     return replace(matching_reply(request), delay=MODEL_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])
 async def test_no_connection_is_held_across_a_model_call(
     workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings

@@ -29,6 +29,8 @@ from tests.support.in_process_studio import (
 from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.wait import until
 
+pytestmark = pytest.mark.slow
+
 
 async def leave_unfinished(model: OpenAIServer, settings: Settings, workflow_type: str = "product_content") -> str:
     """Stop a studio after the first step of a run, during the model call of the second, and return the run's id."""
@@ -203,7 +205,6 @@ async def test_a_run_that_has_ended_for_dbos_ends(
         assert (await studio.run(run_id)).status == status
 
 
-@pytest.mark.slow
 async def test_runs_balance_however_often_the_studio_restarts(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
@@ -224,7 +225,6 @@ async def test_runs_balance_however_often_the_studio_restarts(
             assert usage_of(finished) == run.usage
 
 
-@pytest.mark.slow
 async def test_a_run_is_resumed_on_postgresql(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str]
 ) -> None:

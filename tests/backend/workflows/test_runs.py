@@ -22,6 +22,8 @@ from tests.support.in_process_studio import (
 from tests.support.openai_server import OpenAIServer, fails, sends, stalls
 from tests.support.wait import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])
 async def test_the_events_of_a_run_agree_with_its_rows_and_the_model_server(
@@ -228,7 +230,6 @@ async def test_the_errors_of_unknown_workflows_and_runs_say_what_to_do(
             await studio.service.cancel("no-such-run")
 
 
-@pytest.mark.slow
 async def test_runs_cancelled_at_any_moment_balance(
     model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:

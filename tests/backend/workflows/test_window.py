@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from events import context_built
 from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
+
+pytestmark = pytest.mark.slow
 
 
 async def test_contexts_are_measured_by_the_window_of_the_settings(

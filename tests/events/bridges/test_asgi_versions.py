@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.versions import overlay, run_tests
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = (
     ("fastapi==0.115.0", "starlette==0.37.2"),  # the oldest that is supported, with its oldest Starlette
     ("fastapi==0.136.3", "starlette==0.46.0"),  # the last that copied the routes of included routers
@@ -17,7 +19,6 @@ VERSIONS = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("pins", VERSIONS, ids=" ".join)
 def test_the_bridge_emits_the_same_events_on_every_version(pins: tuple[str, str]) -> None:

@@ -341,6 +341,7 @@ def test_emitting_while_the_queue_is_locked_does_not_deadlock(letter_sent: Post)
     assert received == [1]
 
 
+@pytest.mark.slow
 def test_a_closed_receiver_can_be_collected() -> None:
     def count() -> int:
         gc.collect()
@@ -362,6 +363,7 @@ def run(script: str, tmp_path: Path, within: float = 20.0) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_the_events_that_wait_are_passed_on_at_exit(tmp_path: Path, kind: str) -> None:
     output = run(
@@ -386,6 +388,7 @@ gate.set()
     assert output.splitlines() == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 def test_a_listener_that_hangs_for_ever_does_not_hold_up_the_exit(tmp_path: Path, kind: str) -> None:
     listener = {
@@ -412,6 +415,7 @@ assert entered.wait(5)
     assert output.splitlines() == ["listen", "listen"]
 
 
+@pytest.mark.slow
 def test_a_forked_child_starts_with_an_empty_queue(tmp_path: Path) -> None:
     """Events that wait in the parent, its thread and a locked lock are not the child's; each event is received once."""
     output = run(

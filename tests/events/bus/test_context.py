@@ -306,6 +306,7 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(trees)
 def test_each_span_of_any_tree_sums_the_events_below_it(tree: Agent) -> None:
     expected: dict[str, Agent] = {}

@@ -173,6 +173,7 @@ def test_an_error_that_is_thrown_in_and_not_caught_ends_the_span(ends: list[Agen
     assert list(stream) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "drop"])
 def test_a_generator_that_is_not_exhausted_cleans_up_inside_its_span(ends: list[AgentFinished], how: str) -> None:
     cleaned: list[Any] = []
@@ -225,6 +226,7 @@ def test_the_arguments_of_a_generator_are_checked_inside_its_span(ends: list[Age
     assert outcomes(ends) == [("error", "TypeError")]
 
 
+@pytest.mark.slow
 def test_two_interleaved_generators_have_separate_spans(ends: list[AgentFinished]) -> None:
     @writer
     def work(items: int) -> Iterator[int]:
@@ -237,6 +239,7 @@ def test_two_interleaved_generators_have_separate_spans(ends: list[AgentFinished
     assert sorted(end.llm_calls for end in ends) == [2, 3]
 
 
+@pytest.mark.slow
 def test_a_generator_leaves_no_cycle_behind_when_it_fails(ends: list[AgentFinished]) -> None:
     """An error held by a frame of its own traceback would keep everything alive until the next collection."""
 
@@ -333,6 +336,7 @@ async def test_a_stream_that_is_closed_cleans_up_inside_its_span(ends: list[Agen
     assert outcomes(ends) == [("cancelled", "GeneratorExit")]
 
 
+@pytest.mark.slow
 async def test_an_abandoned_stream_ends_its_span_when_it_is_closed(ends: list[AgentFinished]) -> None:
     """Code that holds a stream, as a response holds its body, has to close it."""
     stream = async_echo("hello")
@@ -345,6 +349,7 @@ async def test_an_abandoned_stream_ends_its_span_when_it_is_closed(ends: list[Ag
     assert outcomes(ends) == [("cancelled", "GeneratorExit")]
 
 
+@pytest.mark.slow
 async def test_a_stream_without_references_is_closed_by_the_loop(ends: list[AgentFinished]) -> None:
     async for _ in async_echo("hello"):
         break

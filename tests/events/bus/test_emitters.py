@@ -101,6 +101,7 @@ def test_where_one_receiver_cannot_bind_all_get_the_event(sent: Signal[..., Sent
     assert [event.size for event in unable.events] == [4]
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_held_weakly_gets_the_event(sent: Signal[..., Sent]) -> None:
     recorder = Recorder()
     sent.connect(recorder, weak=True)

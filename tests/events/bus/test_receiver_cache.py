@@ -62,6 +62,7 @@ def test_a_receiver_may_connect_and_disconnect_others_while_it_is_called(happene
     assert late.numbers[-1] in {2, 3}
 
 
+@pytest.mark.slow
 def test_a_weak_receiver_goes_with_its_owner(happened: Signal[..., Happened]) -> None:
     """Also beside a strong one, and where the receivers were cached before."""
     strong, weak = Recorder(), Recorder()

@@ -92,6 +92,7 @@ def test_a_plain_signal_of_that_name_is_adopted_with_its_receivers(names: Namesp
     assert received == [BellRang(times=2)]
 
 
+@pytest.mark.slow
 def test_an_adopted_weak_receiver_goes_when_its_owner_goes(names: Namespace) -> None:
     class Owner:
         def __init__(self) -> None:
@@ -184,6 +185,7 @@ def test_no_event_is_built_without_receivers(names: Namespace) -> None:
     assert built == received
 
 
+@pytest.mark.slow
 def test_a_closure_without_other_references_stays_connected(bell_rang: Signal[..., BellRang]) -> None:
     received: list[BellRang] = []
 
@@ -196,6 +198,7 @@ def test_a_closure_without_other_references_stays_connected(bell_rang: Signal[..
     assert received == [BellRang()]
 
 
+@pytest.mark.slow
 def test_a_receiver_can_be_held_weakly(bell_rang: Signal[..., BellRang]) -> None:
     def receive(event: BellRang) -> None: ...
 

@@ -133,6 +133,7 @@ def test_a_check_without_a_source_says_where_to_name_one(
     assert "--source PACKAGE, or source in [tool.sparklio.metrics] of pyproject.toml" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_catalogue_of_ones_own_is_checked_against_ones_own_code(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_catalogue_of_ones_own_is_checked_against_ones_own_code(
     ]
 
 
+@pytest.mark.slow
 def test_a_label_without_a_limit_is_named_with_the_key_to_set(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--catalogue", f"{shop.name}.counting:ROWS"]) == 2
     error = capsys.readouterr().err

@@ -77,6 +77,7 @@ def test_zstd_is_chosen_only_where_it_is_available() -> None:
     assert choose_encoding("zstd, gzip;q=0.1", ("gzip",)) == "gzip"
 
 
+@pytest.mark.slow
 @given(st.text() | st.lists(st.sampled_from([*f'{OM};=,q01.*/ "', OM, "text/plain", "version=", "q="])).map("".join))
 def test_no_header_raises(header: str) -> None:
     assert choose_format(header).version in {offered.version for offered in OFFERED_FORMATS}

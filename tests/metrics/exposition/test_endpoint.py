@@ -212,6 +212,7 @@ async def test_without_a_body_the_head_alone_is_sent() -> None:
     assert end == {"type": "http.response.body", "body": b"", "more_body": False}
 
 
+@pytest.mark.slow
 async def test_a_large_response_is_complete(registry: CollectorRegistry) -> None:
     gauge = Gauge("g", "h", ["k"], registry=registry)
     for number in range(20_000):

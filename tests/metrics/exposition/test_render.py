@@ -124,6 +124,7 @@ def takes_fast_path(collector: Any) -> bool:
     return blocks is not None and bool(list(blocks))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_text_is_byte_for_byte_that_of_prometheus_client(data: st.DataObject) -> None:
@@ -183,6 +184,7 @@ def populate_for_openmetrics(registry: CollectorRegistry, data: st.DataObject) -
     Enum("state", "h", ["k"], states=["on", "off"], registry=registry).labels(data.draw(text)).state("off")
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_format_is_read_back_to_the_same_families(data: st.DataObject) -> None:

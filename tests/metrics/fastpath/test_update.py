@@ -128,6 +128,7 @@ def by_values(make_update: Callable[..., UpdateFn]) -> Make:
     return make
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(events=st.lists(st.builds(Event, *[FIELDS_OF_EACH] * 3), max_size=20), buckets=BUCKETS)
 def test_fast_and_public_updates_lead_to_the_same_text(
@@ -234,6 +235,7 @@ def is_free() -> bool:
     return taken
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interrupted")
 def test_an_exception_of_a_signal_handler_leaves_the_lock_free() -> None:
     """At whatever moment it comes; whoever emitted the event sees it."""
@@ -303,6 +305,7 @@ assert os.waitpid(child, 0)[1] == 0
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     """The thread that held the lock is not in the child, which would wait for ever."""
     subprocess.run([sys.executable, "-c", FORKING], check=True, timeout=60)

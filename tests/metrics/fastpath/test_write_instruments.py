@@ -85,6 +85,7 @@ def test_a_version_that_renders_differently_fails_the_self_test(monkeypatch: pyt
         write.fast_write_works.cache_clear()
 
 
+@pytest.mark.slow
 def test_removed_children_are_released(registry: CollectorRegistry) -> None:
     histogram = Histogram("took", "h", ["k"], registry=registry)
     for number in range(100):

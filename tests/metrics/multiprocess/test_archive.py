@@ -16,6 +16,8 @@ from metrics.multiprocess import Workers
 from metrics.multiprocess.file_layout import ARCHIVE, process_identity
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_killed_workers_counted_is_counted_once(folder: Path, here: LocalWorker) -> None:
     """Four at a time, killed with SIGKILL at any moment: only the call in flight may be missing, wholly or in part."""

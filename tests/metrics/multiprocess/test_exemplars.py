@@ -59,6 +59,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(STEPS, max_size=30))
 @settings(max_examples=40, deadline=None)
 def test_every_worker_shows_the_newest_exemplar_that_any_worker_ever_stored(
@@ -82,6 +83,7 @@ def test_every_worker_shows_the_newest_exemplar_that_any_worker_ever_stored(
             worker.workers.close()
 
 
+@pytest.mark.slow
 def test_exemplars_of_killed_workers_stay(tmp_path: Path, here: ExemplarWorker, faults: list[str]) -> None:
     """Killed with SIGKILL at any moment: what was stored before is shown, before archiving and after it."""
     rng = random.Random(11)
@@ -99,6 +101,7 @@ def test_exemplars_of_killed_workers_stay(tmp_path: Path, here: ExemplarWorker, 
     assert faults == []
 
 
+@pytest.mark.slow
 def test_an_exemplar_read_while_it_is_overwritten_is_intact(
     tmp_path: Path, here: ExemplarWorker, faults: list[str]
 ) -> None:
@@ -115,6 +118,7 @@ def test_an_exemplar_read_while_it_is_overwritten_is_intact(
     assert faults == []
 
 
+@pytest.mark.slow
 async def test_a_scrape_over_http_shows_the_exemplars_of_all_workers(tmp_path: Path, here: ExemplarWorker) -> None:
     """Of a killed one, of a live one and of the one that is scraped; in OpenMetrics and in no other format."""
     assert start_process(tmp_path, "observe_once", "killed").wait() == ["done"]
@@ -166,6 +170,7 @@ def test_a_worker_without_exemplars_has_no_record(tmp_path: Path, here: Exemplar
     assert record_offsets(here.file) == record_offsets(tmp_path / ARCHIVE) == []
 
 
+@pytest.mark.slow
 def test_a_forked_process_starts_without_exemplars(tmp_path: Path, here: ExemplarWorker) -> None:
     """Its parent's are shown as another worker's; those that it stores are in its own file."""
     lines = start_process(tmp_path, "fork").wait()
@@ -173,6 +178,7 @@ def test_a_forked_process_starts_without_exemplars(tmp_path: Path, here: Exempla
     assert here.trace_ids() == {FIRST: "parent's", SECOND: "child's"}
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_an_exemplar_is_not_shown_and_nothing_else_fails(
     tmp_path: Path, here: ExemplarWorker, faults: list[str]
 ) -> None:
@@ -187,6 +193,7 @@ def test_on_a_full_disk_an_exemplar_is_not_shown_and_nothing_else_fails(
 OFFSETS = st.integers(1, RECORD_SIZE - 1)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(range(len(SAMPLES))), OFFSETS, st.one_of(st.none(), st.binary(min_size=1, max_size=40)))
 @settings(max_examples=60, deadline=None)
 def test_a_torn_exemplar_is_left_out_and_counted(which: int, offset: int, noise: bytes | None) -> None:
@@ -240,6 +247,7 @@ def test_a_torn_exemplar_of_a_live_worker_shows_the_one_before_until_the_next(
         assert here.trace_ids() == {FIRST: "two"}
 
 
+@pytest.mark.slow
 def test_a_torn_exemplar_in_the_archive_is_left_out_and_counted(tmp_path: Path, faults: list[str]) -> None:
     assert start_process(tmp_path, "observe_once", "dead").wait() == ["done"]
     with ExemplarWorker(tmp_path) as first:
@@ -254,6 +262,7 @@ def test_a_torn_exemplar_in_the_archive_is_left_out_and_counted(tmp_path: Path, 
 LABELS = st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True), st.text(max_size=40), min_size=1)
 
 
+@pytest.mark.slow
 @given(LABELS.filter(lambda labels: sum(len(name) + len(text) for name, text in labels.items()) <= 128))
 @example({"a": "\0" * 127})
 @example({"a": "\U0001f600" * 127})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
@@ -24,6 +25,7 @@ def test_an_empty_file_is_left_out_counted_once_and_removed(folder: Path, here: 
         assert "4711-1-0.worker" not in file_names(folder)
 
 
+@pytest.mark.slow
 def test_no_torn_file_fails_a_scrape(folder: Path, here: LocalWorker) -> None:
     """Truncated anywhere, or overwritten anywhere with anything: the counts of the others are shown, exactly."""
     assert WorkerProcess(folder, "count_once").wait() == ["done"]

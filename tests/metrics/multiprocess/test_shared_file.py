@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from prometheus_client import Counter, generate_latest
 
 from events import workflow_started
@@ -12,6 +13,7 @@ from metrics.multiprocess import Workers
 from tests.support.counter_worker import LocalWorker, WorkerProcess
 
 
+@pytest.mark.slow
 def test_a_new_series_of_a_killed_worker_is_complete_or_absent(folder: Path, here: LocalWorker) -> None:
     worker = WorkerProcess(folder, "create_series")
     for _ in range(3):
@@ -38,6 +40,7 @@ def test_closed_workers_write_nowhere(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "another").read_bytes() == b""
 
 
+@pytest.mark.slow
 def test_a_forked_process_counts_in_a_file_of_its_own(folder: Path, here: LocalWorker) -> None:
     assert WorkerProcess(folder, "fork").wait() == ["done"]
     assert set(here.calls()) == {3.0}

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from threading import Thread
 
+import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from events import agent_run
@@ -19,6 +20,7 @@ def rendered_lines(registry: CollectorRegistry) -> list[str]:
     return sorted(line for line in render(registry).decode().splitlines() if "_created" not in line)
 
 
+@pytest.mark.slow
 def test_every_worker_shows_the_total_of_all(folder: Path, here: LocalWorker) -> None:
     """This process and two others, one of which has counted nothing itself."""
     count_call()
@@ -33,6 +35,7 @@ def test_every_worker_shows_the_total_of_all(folder: Path, here: LocalWorker) ->
     other.kill()
 
 
+@pytest.mark.slow
 def test_gauges_of_dead_workers_vanish_but_the_times_of_last_events_stay(folder: Path, here: LocalWorker) -> None:
     """In flight counts live workers alone; the time of a signal's last event is the latest of all workers ever."""
     workers = [WorkerProcess(folder, "run_agent") for _ in range(2)]
@@ -110,6 +113,7 @@ def test_a_family_that_only_another_version_has_is_archived_but_not_shown(
     newer.close()
 
 
+@pytest.mark.slow
 def test_the_folder_does_not_grow_with_the_number_of_dead_workers(folder: Path, here: LocalWorker) -> None:
     """Ten start and exit, and nobody scrapes: each one that starts archives those before it."""
     sizes = []
@@ -121,6 +125,7 @@ def test_the_folder_does_not_grow_with_the_number_of_dead_workers(folder: Path, 
     assert sizes[-1][1] == sizes[2][1]
 
 
+@pytest.mark.slow
 def test_no_value_decreases_while_workers_die(folder: Path, here: LocalWorker) -> None:
     """Two that scrape at once, while the files that they read are archived, see each value grow or stay."""
     values: list[list[float]] = [[], []]

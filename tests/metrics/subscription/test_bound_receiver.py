@@ -94,6 +94,7 @@ def test_too_many_or_too_few_values_update_nothing(read: Read, values: Any) -> N
     assert [failure.receiver for failure in failures] == ["metrics"]
 
 
+@pytest.mark.slow
 def test_a_bound_emitter_sees_subscriptions_that_come_and_go(
     subscription: Subscription, registry: CollectorRegistry
 ) -> None:

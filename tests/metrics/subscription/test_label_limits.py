@@ -26,6 +26,7 @@ from tests.support.samples import Read, samples
 HELP = "A test's own."
 
 
+@pytest.mark.slow
 def test_past_the_limit_only_that_label_becomes_other(registry: CollectorRegistry) -> None:
     row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
     with subscribe([row], registry, namespace="sparklio", label_limits={"agent_name": 50}):
@@ -48,6 +49,7 @@ def test_an_overflow_is_counted(registry: CollectorRegistry, read: Read) -> None
         assert read("label_overflows_total", metric=metric, label="agent_name") == 2
 
 
+@pytest.mark.slow
 def test_values_past_the_limit_are_not_cached() -> None:
     row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
     labels = LabelLimiter({"agent_name": 1})
@@ -121,6 +123,7 @@ def test_quotes_newlines_and_backslashes_are_read_back_unchanged(registry: Colle
 STATUSES = st.sampled_from(["success", "error", "timeout", "cancelled", "strange"])
 
 
+@pytest.mark.slow
 @given(runs=st.lists(st.tuples(st.text(max_size=3), STATUSES), max_size=60), limit=st.integers(0, 5))
 def test_no_event_is_lost_and_no_limit_is_passed(runs: list[tuple[str, str]], limit: int) -> None:
     """Whatever names and statuses come, the series add up to the events and stay within the row's ``most_series``."""

@@ -100,6 +100,7 @@ def test_a_route_has_methods_of_its_own_until_the_pairs_are_used_up() -> None:
     assert [event.label for event in overflows] == ["method", "method", "method", "method", "endpoint"]
 
 
+@pytest.mark.slow
 @given(
     requested=st.lists(
         st.tuples(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "BREW"]), st.sampled_from("abcdef"))

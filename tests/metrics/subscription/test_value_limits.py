@@ -88,6 +88,7 @@ def emit_bound(value: Any) -> None:
     llm_called.bind("cost", **CALL)((value,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("emit", [emit, emit_bound])
 @settings(deadline=None)  # a busy machine takes its time
 @given(value=VALUES)
@@ -119,6 +120,7 @@ def test_what_is_no_real_number_is_dropped(value: Any) -> None:
     assert [drop.reason for drop in drops] == ["not_a_number"] * len(ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 @pytest.mark.parametrize(
     ("bad", "reason"),

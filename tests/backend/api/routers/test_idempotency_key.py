@@ -10,6 +10,8 @@ import pytest
 
 from tests.backend.api.conftest import BRIEF, START, on_sqlite
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_repeated_request_gives_the_same_run(client: httpx.AsyncClient) -> None:
     """With quotes around the key, as the draft writes it, or without."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pytest
 
 from app.database import Database, Step
 from app.database.repositories import runs
@@ -89,6 +90,7 @@ async def test_a_run_is_cancelled_once(client: httpx.AsyncClient) -> None:
     assert f"Run {run_id} is cancelled" in second.json()["detail"]
 
 
+@pytest.mark.slow
 async def test_pages_have_every_run_once(client: httpx.AsyncClient) -> None:
     ids = [(await client.post(START, json=BRIEF)).json()["run_id"] for _ in range(5)]
     await client.post("/api/v1/workflows/campaign/runs", json=BRIEF)

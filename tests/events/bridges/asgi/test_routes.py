@@ -131,6 +131,7 @@ async def test_a_preflight_is_unmatched(install: Any, files: Path, requests: Req
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     ["/{}", "/sub/{}", "/t/{}/nothing", "/items/{}", "/items/{}/", "/star/files/{}", "/t/{}/direct/1", "/files/{}",
@@ -147,6 +148,7 @@ async def test_no_url_becomes_an_endpoint(url: str, files: Path, requests: Reque
     assert len({request.endpoint for request in requests}) <= 3  # a slash in the middle may lead to another route
 
 
+@pytest.mark.slow
 async def test_a_thousand_unmatched_urls_are_one_endpoint(requests: Requests) -> None:
     app = FastAPI()
     app.get("/items/{number}")(item)
@@ -173,6 +175,7 @@ async def test_methods_outside_the_standards_are_other(requests: Requests) -> No
     assert sum(request.method == "other" for request in requests) == 51
 
 
+@pytest.mark.slow
 @EITHER_INSTALLATION
 async def test_methods_that_a_route_does_not_have_are_other(install: Any, requests: Requests) -> None:
     """A client that tries them all makes two pairs of each route, and other routes keep their methods' names."""

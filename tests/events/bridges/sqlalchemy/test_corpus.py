@@ -14,6 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, joinedload
 import events
 from events.bridges.sqlalchemy import instrument
 
+pytestmark = pytest.mark.slow
+
 
 class Base(DeclarativeBase):
     pass
@@ -199,7 +201,6 @@ def execute_all(engine: sa.Engine, *texts: str) -> None:
             connection.execute(sa.text(text))
 
 
-@pytest.mark.slow
 def test_the_corpus_is_classified_on_postgresql(postgresql: sa.URL) -> None:
     engine = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
     execute_all(engine, "drop database if exists corpus", "create database corpus")

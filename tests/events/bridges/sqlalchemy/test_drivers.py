@@ -274,6 +274,7 @@ def assert_families_agree(registry: CollectorRegistry) -> None:
         assert sum(nonzero_counts(registry, first).values()) == sum(nonzero_counts(registry, second).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=[case.scenario.__name__ for case in CASES])
 @pytest.mark.usefixtures("quiet_pool_log")
 async def test_each_scenario_counts_exactly_what_happened(

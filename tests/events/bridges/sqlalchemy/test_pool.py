@@ -106,6 +106,7 @@ def test_a_pool_without_limit_has_no_sample_of_its_capacity(
     assert [sample.value for sample in families["sparklio_db_pool_capacity"]] == samples
 
 
+@pytest.mark.slow
 def test_disposing_of_the_pool_while_threads_work_loses_no_count(tmp_path: Path, registry: CollectorRegistry) -> None:
     """Connections that are checked out return to a pool that is gone: each hold ends all the same."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", pool_size=2, max_overflow=1, pool_timeout=60)
@@ -143,6 +144,7 @@ def test_disposing_of_the_pool_while_threads_work_loses_no_count(tmp_path: Path,
     assert (state.used, state.pending, state.oldest_hold) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_checked_out_while_its_pool_is_disposed_of_is_closed_once(tmp_path: Path) -> None:
     """When it is really gone: its pool keeps it, out of reach, until the garbage collector takes both."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
@@ -166,6 +168,7 @@ def test_a_connection_that_is_checked_out_while_its_pool_is_disposed_of_is_close
     assert event.lifetime > 0
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_dropped_without_closing_takes_its_idle_connections_with_it(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
     with instrument(engine) as handle, events.connection_closed.captured() as closed:
@@ -177,6 +180,7 @@ def test_a_pool_that_is_dropped_without_closing_takes_its_idle_connections_with_
     assert [event.reason for event in closed] == ["dispose", "dispose"]
 
 
+@pytest.mark.slow
 def test_a_connection_of_a_disposed_pool_may_be_checked_out_once_more(tmp_path: Path) -> None:
     """A caller that waits in its queue gets what is returned to it, which is not closed yet."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", pool_size=1, max_overflow=0, pool_timeout=30)
@@ -285,6 +289,7 @@ engine.dispose()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
 @pytest.mark.parametrize("pool", ["QueuePool", "NullPool"])
 def test_after_a_fork_connections_that_are_checked_out_count_in_the_parent_only(pool: str, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ _PIECES = st.sampled_from([
 # fmt: on
 
 
+@pytest.mark.slow
 @given(st.text() | st.lists(_PIECES, max_size=40).map(" ".join) | st.lists(_PIECES, max_size=40).map("".join))
 @settings(max_examples=500, deadline=None)
 def test_any_text_has_an_operation_of_the_closed_set_and_a_short_table(text: str) -> None:
@@ -100,6 +101,7 @@ _MARKS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [*_WORDS, *_MARKS, "\x00", "\ud800"])
 @pytest.mark.parametrize("start", ["", "select * from ", "with a as ("])
 def test_a_megabyte_is_described_in_bounded_work(start: str, piece: str) -> None:

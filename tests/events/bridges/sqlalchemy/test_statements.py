@@ -420,6 +420,7 @@ def test_a_closed_handle_emits_nothing_and_the_engine_can_be_instrumented_again(
         assert [event.engine for event in seen] == ["main", "again"]
 
 
+@pytest.mark.slow
 def test_instrumenting_does_not_keep_an_engine_alive() -> None:
     """By a handle that is held, or by a listener of the program's that refers to the engine."""
     engine = sa.create_engine("sqlite://")

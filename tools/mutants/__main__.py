@@ -16,7 +16,7 @@ from time import monotonic
 
 from .coverage_map import PACKAGES, measure
 from .places import Mutation, Place, sample
-from .trial import Outcome, try_mutant
+from .trial import Outcome, first_failure, try_mutant
 from .working_copy import WorkingCopy
 
 
@@ -34,6 +34,10 @@ def main() -> int:
     print(f"seed {options.seed}; running the tests once, to see which reach what", flush=True)
     coverage = measure(copies[0], options.workers)
     print(f"{len(coverage.seconds)} tests, {monotonic() - began:.0f} s", flush=True)
+    for copy in copies:
+        quickest = sorted(coverage.seconds, key=lambda name: coverage.seconds[name])[:20]
+        if failure := first_failure(copy, quickest, coverage.seconds):
+            raise SystemExit(f"{failure} fails without a mutant")
     free: SimpleQueue[WorkingCopy] = SimpleQueue()
     for copy in copies:
         free.put(copy)

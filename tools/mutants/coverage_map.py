@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -36,16 +36,18 @@ class CoverageMap:
     def tests(self, place: Place) -> tuple[list[str], list[str]]:
         """Return the tests that run a place's statement: those that mirror its file, and all others, fastest first.
 
-        A statement that runs on import belongs to every test of which any line of its file is run.
+        A statement that only runs on import belongs to every test of which any line of its file is run; where there is
+        none, as for tables, to every test.
         """
         lines = self._data.contexts_by_lineno(str(self.root / place.path))
         statement = {name for line in range(place.first_line, place.last_line + 1) for name in lines.get(line, ())}
-        found = self._known(statement) or self._known({name for names in lines.values() for name in names})
+        of_file = {name for names in lines.values() for name in names}
+        found = self._known(statement) or self._known(of_file) or self._known(f"{name}|run" for name in self.seconds)
         mirrored = {name for name in self.seconds if mirrors(name, place.path)}
         near = [name for name in found if name in mirrored]
         return near, [name for name in found if name not in mirrored]
 
-    def _known(self, contexts: Collection[str]) -> list[str]:
+    def _known(self, contexts: Iterable[str]) -> list[str]:
         names = {context.rpartition("|")[0] for context in contexts} & self.seconds.keys()
         return sorted(names, key=lambda name: (self.seconds[name], name))
 
@@ -65,7 +67,11 @@ def measure(copy: WorkingCopy, workers: int) -> CoverageMap:
     """
     database, durations = copy.root / ".coverage-contexts", copy.root / ".durations.json"
     if not durations.exists():
-        options = [f"--cov={package}" for package in PACKAGES] + ["--cov-context=test", "--cov-report="]
+        options = [f"--cov={package}" for package in PACKAGES] + [
+            "--cov-context=test",
+            "--cov-report=",
+            "--cov-fail-under=0",
+        ]
         command = copy.pytest(*TESTS, *options, f"--mutants-durations={durations}", f"--numprocesses={workers}")
         ran = subprocess.run(
             [*command, "--dist=loadfile"],

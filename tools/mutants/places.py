@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -58,8 +59,18 @@ def sample(root: Path, packages: Sequence[str], number: int, random: Random) -> 
     """Return that many places drawn at random, each with one of its mutants."""
     files = [path for package in packages for path in sorted((root / package).rglob("*.py"))]
     found = [place for path in files for place in places(path.read_text(), path.relative_to(root).as_posix())]
-    drawn = random.sample(found, min(number, len(found)))
-    return [(place, random.choice(place.mutations)) for place in drawn]
+    random.shuffle(found)
+    drawn = ((place, random.choice(place.mutations)) for place in found)
+    return list(islice((each for each in drawn if compiles(root, *each)), number))
+
+
+def compiles(root: Path, place: Place, mutation: Mutation) -> bool:
+    """Return whether a mutant is Python: a ``**`` that unpacks a mapping is no power."""
+    try:
+        compile(mutate((root / place.path).read_text(), mutation), place.path, "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def places(source: str, path: str) -> Iterator[Place]:

@@ -71,13 +71,17 @@ def within(budget: float, tests: Sequence[str], seconds: dict[str, float]) -> li
 
 
 def first_failure(copy: WorkingCopy, tests: list[str], seconds: dict[str, float]) -> str:
-    """Run the tests and return the first that fails, ``timeout`` where they do not end, or an empty string."""
+    """Run the tests and return the first that fails, or an empty string.
+
+    It is ``timeout`` where they do not end, and ``import`` where they cannot even be collected.
+
+    Raises:
+        RuntimeError: pytest could not run them for a reason of its own.
+    """
     listed = copy.root / ".tests.json"
     listed.write_text(json.dumps(tests))
     files = sorted({name.split("::")[0] for name in tests})
-    command = copy.pytest(
-        *files, f"--mutants-tests={listed}", "-x", "--tb=no", "--no-header", "-o", "console_output_style=none"
-    )
+    command = copy.pytest(*files, f"--mutants-tests={listed}", "-x", "--tb=no")
     with subprocess.Popen(
         command,
         cwd=copy.root,
@@ -96,7 +100,11 @@ def first_failure(copy: WorkingCopy, tests: list[str], seconds: dict[str, float]
     if process.returncode == 0:
         return ""
     failed = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return failed[0].split(" ", 1)[1][:150] if failed else f"exit {process.returncode}: {output[-200:]!r}"
+    if failed:
+        return failed[0].split(" ", 1)[1].split(" - ")[0]
+    if "Traceback" in output or "ImportError" in output:
+        return "import"
+    raise RuntimeError(f"pytest ended with {process.returncode}:\n{output[-2000:]}")
 
 
 def kill_group(group: int) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .bus.amounts import DropReason
 from .bus.failures import failure_hooks
 from .bus.fields import Label
-from .bus.numbers import DropReason
 from .bus.signal import Signal
 
 WorkerFileFault = Literal["empty", "torn", "unknown", "full"]
@@ -44,7 +44,7 @@ class LabelOverflowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueDropped:
-    """An amount that is not a sensible number was left out of a metric; see `events.bus.numbers.drop_reason`."""
+    """An amount that is not a sensible number was left out of a metric; see `events.bus.amounts.drop_reason`."""
 
     metric: Label
     reason: DropReason

@@ -10,7 +10,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol
 
-from .numbers import MAX_AMOUNT, drop_reason
+from .amounts import MAX_AMOUNT, drop_reason
 
 _LIMIT = int(MAX_AMOUNT)  # most amounts are ints, which compare faster with an int than with a float
 

@@ -15,9 +15,9 @@ from blinker import ANY, NamedSignal, Namespace, default_namespace
 
 from .context import get_current_scope
 from .emitters import EmitFn, EmitterCache, make_emitter
+from .event_construction import mutable_twin
 from .failures import report_failure, strict_blocks
 from .fields import inherited_fields
-from .frozen import mutable_twin
 from .receivers import callable_name, is_async
 
 P = ParamSpec("P")

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
 from .context import Scope, current_scope, exit_scope, use_scope
-from .decorate import wrap_calls
 from .failures import report_failure
 from .fields import PairingKey, inherited_fields, total_fields
 from .signal import Signal
+from .span_decorator import wrap_calls
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])

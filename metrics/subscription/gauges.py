@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from events.bus.numbers import drop_reason
+from events.bus.amounts import drop_reason
 
 from ..rows import Metric
 from .series import FamilySeries

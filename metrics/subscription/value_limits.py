@@ -6,8 +6,8 @@ from sys import float_info
 from typing import Any
 
 from events import value_dropped
+from events.bus.amounts import MAX_AMOUNT, drop_reason
 from events.bus.fields import Measure
-from events.bus.numbers import MAX_AMOUNT, drop_reason
 
 from ..event_fields import field_types, find_annotation
 from ..rows import Metric

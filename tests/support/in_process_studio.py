@@ -14,8 +14,8 @@ from typing import Any
 from app.database import Database, Run
 from app.database.repositories import runs
 from app.llm.factory import open_model
+from app.llm_usage import LLMUsage
 from app.settings import Settings
-from app.usage import LLMUsage
 from app.workflows.service import WorkflowService
 from events import (
     LLMCalled,

@@ -7,7 +7,7 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 
 from .context import PromptContext
 from .phase_timer import PhaseTimer

@@ -10,7 +10,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 from events import ActiveSpan, agent_run, review_decided
 from events.bridges.pydantic_ai import instrument
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 
 
 @dataclass(frozen=True)

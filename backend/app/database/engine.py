@@ -11,18 +11,16 @@ from typing import Any
 from weakref import WeakSet
 
 import aiosqlite
-from alembic import command
-from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, event, select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.settings import Settings
 
+from .migrations import upgrade_to_head
 from .models import Run
 
-_MIGRATIONS = "app.database:migrations"
 _UPGRADE_LOCK = 0x5350_4B4C  # the key of our PostgreSQL advisory lock; any constant
 _LOCK_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT = 5  # seconds
@@ -75,7 +73,7 @@ class Database:
                     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
                     if await connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
                         raise self._unavailable("it is read-only")
-                await connection.run_sync(_upgrade_to_head)
+                await connection.run_sync(upgrade_to_head)
         except CommandError as error:
             cause = f"its schema is not one that this program knows, perhaps a newer one's ({_error_line(error)})"
             raise self._unavailable(cause, "update the program") from error
@@ -144,19 +142,6 @@ class Database:
         return DatabaseUnavailable(
             f"The database cannot be used ({self._name}): {cause}; {advice}, or set SPARKLIO_DATABASE_URL to another."
         )
-
-
-def alembic_config() -> Config:
-    """Return Alembic's configuration, which needs no file."""
-    config = Config()
-    config.set_main_option("script_location", _MIGRATIONS)
-    return config
-
-
-def _upgrade_to_head(connection: Connection) -> None:
-    config = alembic_config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

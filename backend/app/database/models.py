@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 
-from .types import SafeText, UTCDateTime
+from .column_types import SafeText, UTCDateTime
 
 RunStatus = Literal["queued", "running", "completed", "failed", "cancelled", "abandoned"]
 StepStatus = Literal["success", "error", "timeout", "cancelled"]

@@ -29,12 +29,12 @@ from .client import LLM, Probe
 from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
 from .embedded.remote import RemoteEmbeddedServer
 from .embedded.server import MODEL_NAME, EmbeddedServer
-from .limits import TimeoutModel
 from .model_errors import ModelNotInstalled, ModelUnavailable
 from .probe import probe_http
 from .providers import build_provider_model
 from .retries import RetryingModel
-from .unavailable import UnavailableModel
+from .timeouts import TimeoutModel
+from .unavailable_model import UnavailableModel
 
 __all__ = ["LLM", "ModelUnavailable", "open_embedded_model", "open_model", "with_limits_and_retries"]
 

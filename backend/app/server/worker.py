@@ -1,4 +1,4 @@
-"""One of several workers: ``python -m app.server.worker``, started by the supervisor (`worker_processes`).
+"""One of several workers: ``python -m app.server.worker``, started by the supervisor.
 
 It stops when its standard input ends, so that none outlives its supervisor.
 """

@@ -15,7 +15,7 @@ from app import agents
 from app.agents import AgentFailed, Assignment, Library
 from app.database import Run, Step, StepStatus
 from app.llm.factory import LLM
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 from events.bus.failures import error_location
 
 from . import dbos_client

@@ -11,11 +11,11 @@ sees the response only, not the exception behind it.
 - `outcomes`: the outcome of a request, from its status code or its exception
 - `disconnects`: whether the client is still connected
 - `routes`: the template of the route that responded
-- `in_flight`: how many requests and websockets are open; register `read_in_flight` as a poller that runs before each
-  render, as in ``subscription.poll(read_in_flight)``
+- `open_requests`: how many requests and websockets are open; register `read_in_flight` as a poller that runs before
+  each render, as in ``subscription.poll(read_in_flight)``
 """
 
-from .in_flight import read_in_flight
 from .middleware import HTTPEventsMiddleware
+from .open_requests import read_in_flight
 
 __all__ = ["HTTPEventsMiddleware", "read_in_flight"]

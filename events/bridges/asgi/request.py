@@ -11,7 +11,7 @@ from ...bus.context import current_scope, exit_scope
 from ...bus.failures import report_failure
 from ...http import Method, Outcome, http_request_finished
 from ..asgi_types import Message, Receive, Scope, Send, content_length
-from . import disconnects, in_flight
+from . import disconnects, open_requests
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .routes import RouteTemplates
 
@@ -57,7 +57,7 @@ class RequestTracker:
         self._disconnected = False
         self._receiving = False  # the application awaits a message
         self._emitted = False
-        in_flight.requests.add(self)
+        open_requests.requests.add(self)
         self._outer_scope = outer = current_scope.get()
         self._event_scope = event_scope = EventScope(_NO_FIELDS, outer, _NO_TOTALS, "http_request")
         current_scope.set(event_scope)
@@ -154,7 +154,7 @@ class RequestTracker:
 
     def _emit(self, duration: float, error: BaseException | None = None, *, complete: bool = True) -> None:
         self._emitted = True
-        in_flight.requests.discard(self)
+        open_requests.requests.discard(self)
         status = self._status
         if isinstance(error, BaseExceptionGroup):
             error = unwrap_group(error)

@@ -7,7 +7,7 @@ from time import perf_counter
 from ...bus.failures import report_failure
 from ...http import Outcome, http_request_finished, websocket_finished
 from ..asgi_types import Message, Receive, Scope, Send
-from . import disconnects, in_flight
+from . import disconnects, open_requests
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .routes import RouteTemplates
 
@@ -40,7 +40,7 @@ class WebsocketTracker:
         self._receiving = False  # the application awaits a message
         self._emitted = False
         self._buffered: list[Message] = []  # received in search of the close code, not yet by the application
-        in_flight.requests.add(self)  # until it is accepted
+        open_requests.requests.add(self)  # until it is accepted
 
     def finish(self, error: BaseException | None) -> None:
         """Emit the event unless that is done: the application has returned, or raised ``error``."""
@@ -93,8 +93,8 @@ class WebsocketTracker:
         elif kind == "websocket.accept":
             self._accepted = True
             self._started_at = perf_counter()
-            in_flight.requests.discard(self)
-            in_flight.websockets.add(self)
+            open_requests.requests.discard(self)
+            open_requests.websockets.add(self)
         elif kind == "websocket.close" and self._accepted:
             self._emit_closed(message.get("code") or 1000)
         elif kind == "websocket.close":
@@ -120,7 +120,7 @@ class WebsocketTracker:
         if self._emitted:
             return
         self._emitted = True
-        in_flight.websockets.discard(self)
+        open_requests.websockets.discard(self)
         try:
             websocket_finished.emit(
                 channel=self._route_templates.endpoint(self._scope, 101),
@@ -137,7 +137,7 @@ class WebsocketTracker:
         if self._emitted:
             return
         self._emitted = True
-        in_flight.requests.discard(self)
+        open_requests.requests.discard(self)
         try:
             http_request_finished.emit(
                 method="GET",  # as RFC 6455 has it; HTTP/2's CONNECT of RFC 8441 looks the same from here

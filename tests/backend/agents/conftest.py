@@ -10,8 +10,8 @@ import pytest
 
 from app.agents import Assignment
 from app.llm.factory import LLM, open_model
+from app.llm_usage import LLMUsage
 from app.settings import Settings
-from app.usage import LLMUsage
 from events import (
     AgentFinished,
     ContextBuilt,

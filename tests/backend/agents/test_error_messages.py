@@ -9,8 +9,8 @@ import pytest
 
 from app.agents import AgentFailed, AgentTimedOut, execute
 from app.llm.factory import LLM, open_model
+from app.llm_usage import LLMUsage
 from app.settings import Settings
-from app.usage import LLMUsage
 from tests.backend.agents.conftest import BRIEF, LIBRARY, PROMPTED, SECRET, RecordedAgents, counts
 from tests.support.openai_server import OpenAIServer, Reply, fails, says, sends, stalls
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.agents import AgentFailed, AgentResult, execute
 from app.llm.factory import LLM
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 from events import (
     agent_started,
 )

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from app.database import Base, Database, DatabaseUnavailable
-from app.database.engine import alembic_config
+from app.database.migrations import alembic_config
 from app.settings import Settings
 from tests.backend.database.rows import queue_run, save_step
 

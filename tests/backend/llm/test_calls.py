@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from app.agents import AgentFailed, Assignment, execute
 from app.llm.factory import open_model
+from app.llm_usage import LLMUsage
 from app.settings import Settings
-from app.usage import LLMUsage
 from events import LLMAttempted, agent_finished, llm_attempted, llm_called
 from metrics import CATALOGUE, subscribe
 from tests.support.fake_library import FakeLibrary

@@ -23,8 +23,8 @@ from app.agents import AGENTS, AgentFailed, Assignment, execute
 from app.llm.embedded.server import MODEL_NAME, EmbeddedServer, find_model_file
 from app.llm.factory import LLM, ModelUnavailable, open_embedded_model, open_model
 from app.llm.model_errors import ModelNotInstalled
+from app.llm_usage import LLMUsage
 from app.settings import Settings
-from app.usage import LLMUsage
 from events import agent_finished, llm_called, tool_called
 from tests.support.fake_library import FakeLibrary
 from tests.support.wait import until, wait_until

@@ -18,10 +18,10 @@ from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
 
-from app.llm.limits import TimeoutModel
 from app.llm.output_schema import matches_schema
 from app.llm.prices import price
 from app.llm.retries import RetryingModel
+from app.llm.timeouts import TimeoutModel
 from events.bridges.pydantic_ai import instrument, record_response_headers
 from metrics import CATALOGUE, subscribe
 from tests.support.model_adapters import SERVERS, model_at

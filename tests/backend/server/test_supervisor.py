@@ -227,14 +227,14 @@ def test_workers_share_one_embedded_model(new_studio: Callable[..., StudioProces
     """There is one server for all; when it is killed, it is restarted at its address and the next run succeeds."""
     with new_studio(workers=2, llm="embedded", llm_base_url="") as studio:
         launcher = studio.process.pid
-        [server] = children_of(launcher, b"app.llm.embedded.process")
+        [server] = children_of(launcher, b"app.llm.embedded.llama_process")
         assert studio.wait_for_end(studio.submit("brand_identity"))["status"] == "completed"
         os.kill(server, signal.SIGKILL)
         run = studio.wait_for_end(studio.submit("brand_identity"))
         assert run["status"] == "completed", run
-        [other] = children_of(launcher, b"app.llm.embedded.process")
+        [other] = children_of(launcher, b"app.llm.embedded.llama_process")
         assert other != server
-        assert [children_of(worker, b"app.llm.embedded.process") for worker in workers_of(studio)] == [[], []]
+        assert [children_of(worker, b"app.llm.embedded.llama_process") for worker in workers_of(studio)] == [[], []]
 
 
 def test_the_error_that_keeps_workers_from_starting_is_printed_once(

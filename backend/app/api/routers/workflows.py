@@ -13,7 +13,8 @@ from ..dependencies import MAX_PAGE, Limit, Offset, WorkflowServiceDep
 from ..exception_handlers import error_responses
 from ..schemas.errors import ValidationProblem
 from ..schemas.pagination import Page
-from ..schemas.workflows import RunCreate, RunCreated, WorkflowOut, WorkflowStepOut
+from ..schemas.runs import RunCreate, RunCreated
+from ..schemas.workflows import WorkflowOut, WorkflowStepOut
 
 router = APIRouter(prefix="/workflows", tags=["workflows"])
 

@@ -1,4 +1,4 @@
-"""The bodies of responses about runs: the JSON of GET /runs and GET /runs/{id}, read from the rows."""
+"""The bodies of requests and responses about runs: the one that starts a run, and the JSON of GET /runs/{id}."""
 
 from __future__ import annotations
 
@@ -6,8 +6,38 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from app.database import RunStatus, StepStatus
+
+from .inputs import BrandName, Feature, Line, RequestBody
+
+_EXAMPLE: JsonDict = {
+    "brand": "Acme Audio",
+    "product": "wireless earbuds",
+    "features": ["noise cancelling"],
+    "audience": "commuters",
+}
+
+
+class RunCreate(RequestBody):
+    """The brief of a run: what to write about, and for whom."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    brand: BrandName = Field(description="Name of the brand; one that is not stored yet is stored")
+    product: Line = Field(description="What is sold")
+    features: list[Feature] = Field(default=[], max_length=10, description="What it can do")
+    audience: Line = Field(description="Who should buy it")
+
+
+class RunCreated(BaseModel):
+    """A run that was queued, or the one that the Idempotency-Key belongs to."""
+
+    run_id: str = Field(examples=["5c0b9d6e-6f0c-4a57-9b3c-0d7a3cf6a1de"])
+    workflow_type: str = Field(examples=["product_content"])
+    brand: str = Field(examples=["Acme Audio"])
+    status: RunStatus
 
 
 class _FromRow(BaseModel):

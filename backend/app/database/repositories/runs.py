@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 
 from ..models import Run, RunStatus, Step, utc_now
 from ..upserts import insert_into

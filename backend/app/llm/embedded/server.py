@@ -126,7 +126,7 @@ class EmbeddedServer:
             "port": self._port,  # the same one after a restart: clients know the address
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.llm.embedded.process"],
+            [sys.executable, "-m", "app.llm.embedded.llama_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -9,7 +9,7 @@ import pytest
 
 from app.database import Database
 from app.database.repositories import runs
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 from tests.backend.database.rows import MOMENT, queue_run, save_step
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.usage import LLMUsage
+from app.llm_usage import LLMUsage
 
 
 def test_a_sum_has_the_cost_of_the_calls_whose_price_is_known() -> None:

@@ -9,7 +9,7 @@ import pytest
 from blinker import Namespace
 
 import events
-from events.bus.frozen import mutable_twin
+from events.bus.event_construction import mutable_twin
 from events.bus.signal import Signal
 
 SIMPLE_SIGNALS = sorted(

@@ -1,4 +1,4 @@
-"""The process of the embedded model: ``python -m app.llm.embedded.process``, with its options as one line of JSON.
+"""The process of the embedded model: ``python -m app.llm.embedded.llama_process``, with options as a line of JSON.
 
 llama.cpp holds Python's global interpreter lock while it loads a model, and aborts its process when an assertion fails.
 So it runs in a process of its own, which lives as long as its standard input is open. Its owner holds the other end, so

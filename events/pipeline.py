@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .bus.amounts import DropReason
+from .bus.amount_limits import DropReason
 from .bus.failures import failure_hooks
 from .bus.fields import Label
 from .bus.signal import Signal
@@ -44,7 +44,7 @@ class LabelOverflowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueDropped:
-    """An amount that is not a sensible number was left out of a metric; see `events.bus.amounts.drop_reason`."""
+    """An amount that is not a sensible number was left out of a metric; see `events.bus.amount_limits.drop_reason`."""
 
     metric: Label
     reason: DropReason

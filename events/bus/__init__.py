@@ -2,8 +2,8 @@
 
 - `signal`: a kind of event, which is emitted and connected to; `emitters`: emitters with most fields fixed beforehand.
 - `span`: a pair of a started and a finished event; `span_decorator`: functions whose every call is a span.
-- `context`: the scope that the running code is in.
-- `fields`: the types of fields, which say what a listener may do with them; `amounts`: which amounts can be added up.
+- `scope`: the scope that the running code is in.
+- `fields`: the types of fields, which say what a listener may do with them; `amount_limits`: which can be added up.
 - `receivers`, `background`: what is called, at once or in a thread of its own.
 - `failures`, `log_throttle`: what becomes of a receiver that raises.
 - `event_construction`: builds immutable events fast.

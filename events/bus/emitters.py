@@ -8,9 +8,9 @@ from dataclasses import MISSING, fields
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from .context import Scope, get_current_scope
 from .failures import report_failure
 from .receivers import callable_name
+from .scope import Scope, get_current_scope
 
 if TYPE_CHECKING:
     from .signal import Signal

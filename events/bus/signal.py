@@ -13,12 +13,12 @@ from weakref import ReferenceType
 
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
-from .context import get_current_scope
 from .emitters import EmitFn, EmitterCache, make_emitter
 from .event_construction import mutable_twin
 from .failures import report_failure, strict_blocks
 from .fields import inherited_fields
 from .receivers import callable_name, is_async
+from .scope import get_current_scope
 
 P = ParamSpec("P")
 E = TypeVar("E")

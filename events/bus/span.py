@@ -10,9 +10,9 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
-from .context import Scope, current_scope, exit_scope, use_scope
 from .failures import report_failure
 from .fields import PairingKey, inherited_fields, total_fields
+from .scope import Scope, current_scope, exit_scope, use_scope
 from .signal import Signal
 from .span_decorator import wrap_calls
 

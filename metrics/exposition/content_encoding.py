@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from .accept_header import parse_accept
+from .accept_parsing import parse_accept
 
 Compress = Callable[[bytes], bytes]
 

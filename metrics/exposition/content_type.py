@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import get_args
 
 from ..text_format.formats import OFFERED_FORMATS, TEXT, Escaping, Format
-from .accept_header import AcceptPart, parse_accept
+from .accept_parsing import AcceptPart, parse_accept
 
 
 def choose_format(accept: str) -> Format:

@@ -77,7 +77,7 @@ def update_source(
 
     The lock is acquired inside of ``try``: what a signal's handler raises may come as soon as ``acquire`` returns, or
     while it waits. ``with`` takes twice as long. Amounts that are not of the exact types int and float, or not within
-    their limits, are left to ``update_unusual``, so one rule holds for all: `events.bus.amounts.drop_reason`.
+    their limits, are left to ``update_unusual``, so one rule holds for all: `events.bus.amount_limits.drop_reason`.
     """
     assign = "{0}._value = {0}._cells[{0}._at] = " if shared_cells else "{0}._value = "
     add = assign + "{0}._value + {1}"

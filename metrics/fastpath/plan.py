@@ -21,7 +21,7 @@ class ChildUpdate:
 class AmountUpdate:
     """A child that takes a field of the event: a counter adds it, a histogram observes it.
 
-    The amount has to be ``minimum <= amount < limit``, see `events.bus.amounts.drop_reason`; None is left out.
+    The amount has to be ``minimum <= amount < limit``, see `events.bus.amount_limits.drop_reason`; None is left out.
     """
 
     metric: str

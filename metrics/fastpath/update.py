@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.values import MutexValue
 
-from events.bus.amounts import drop_reason
+from events.bus.amount_limits import drop_reason
 
 from .children import values_of
 from .codegen import generate_update_function

@@ -9,11 +9,11 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from events.bus.amounts import drop_reason
+from events.bus.amount_limits import drop_reason
 
 from ..rows import Metric
+from .dropped_values import report_dropped_value, value_range
 from .series import FamilySeries
-from .value_limits import report_dropped_value, value_range
 
 
 def gauge_setter(row: Metric, family: FamilySeries, label_values: list[str]) -> Callable[[Any], None]:

@@ -16,10 +16,10 @@ from ..event_fields import AnySignal, label_text, pairing_field
 from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, UpdatePlan
 from ..fastpath.update import UpdateFn, update_function
 from ..rows import OTHER, Metric
+from .dropped_values import report_dropped_value, value_range
 from .gauges import gauge_setter
 from .label_limits import LabelLimiter
 from .series import FamilySeries
-from .value_limits import report_dropped_value, value_range
 
 
 class MetricsReceiver(BindableReceiver):

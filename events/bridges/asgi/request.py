@@ -6,9 +6,9 @@ from collections.abc import Awaitable
 from time import perf_counter
 from typing import Any, get_args
 
-from ...bus.context import Scope as EventScope
-from ...bus.context import current_scope, exit_scope
 from ...bus.failures import report_failure
+from ...bus.scope import Scope as EventScope
+from ...bus.scope import current_scope, exit_scope
 from ...http import Method, Outcome, http_request_finished
 from ..asgi_types import Message, Receive, Scope, Send, content_length
 from . import disconnects, open_requests

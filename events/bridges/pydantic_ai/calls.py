@@ -15,9 +15,9 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from ...bus.context import current_scope, use_scope
 from ...bus.failures import report_failure
 from ...bus.fields import Status
+from ...bus.scope import current_scope, use_scope
 from ...llm import llm_called
 from .emit import (
     CallState,

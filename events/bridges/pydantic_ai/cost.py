@@ -9,7 +9,7 @@ from typing import Literal, SupportsFloat
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
-from ...bus.amounts import drop_reason
+from ...bus.amount_limits import drop_reason
 from ...pipeline import value_dropped
 from .usage import TokenUsage, add_optional, token_usage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import Any
 
-from ...bus.context import Scope, current_scope
+from ...bus.scope import Scope, current_scope
 from ...database import Caller, database_used, query_repeated
 from .n_plus_one import REPEATS, RepeatCounter
 

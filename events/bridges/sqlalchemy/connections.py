@@ -13,8 +13,8 @@ from weakref import finalize, ref
 from sqlalchemy import Pool
 from sqlalchemy.exc import InvalidatePoolError
 
-from ...bus.context import current_scope
 from ...bus.failures import report_failure
+from ...bus.scope import current_scope
 from ...database import (
     connection_acquired,
     connection_closed,

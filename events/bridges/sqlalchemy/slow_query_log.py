@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ...bus.context import get_current_scope
+from ...bus.scope import get_current_scope
 from ...database import Operation
 from .sql.literals import without_literals
 

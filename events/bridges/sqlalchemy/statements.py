@@ -12,8 +12,8 @@ from sqlalchemy import Dialect, MetaData
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from ...bus.context import current_scope, get_current_scope
 from ...bus.failures import report_failure
+from ...bus.scope import current_scope, get_current_scope
 from ...database import Cache, Operation, database_failed, query_executed
 from .attribution import account_query, innermost_caller
 from .connection_state import BRIDGE, find_state, is_pooled

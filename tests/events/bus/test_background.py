@@ -424,7 +424,7 @@ import os
 import warnings
 from threading import Event, Thread
 from events import agent_run, background, llm_called
-from events.bus import context
+from events.bus import scope
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads at every fork
 gate = Event()
@@ -460,7 +460,7 @@ receiver = background(listen)
 llm_called.connect(receiver)
 call("before")
 fork_while(receiver._changed)
-fork_while(context._totals_lock)
+fork_while(scope._totals_lock)
 gate.set()
 call("after")
 """,

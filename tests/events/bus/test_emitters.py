@@ -11,9 +11,9 @@ import pytest
 from blinker import Namespace
 
 from events import ReceiverFailed, Signal, agent_finished, agent_run, llm_called, receiver_failed
-from events.bus.context import Scope, get_current_scope, use_scope
 from events.bus.emitters import BindableReceiver, ReceiveFn
 from events.bus.fields import inherited
+from events.bus.scope import Scope, get_current_scope, use_scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

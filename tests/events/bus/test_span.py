@@ -25,9 +25,9 @@ from events import (
     workflow_finished,
     workflow_run,
 )
-from events.bus.context import current_scope
 from events.bus.failures import report_failure
 from events.bus.fields import Key, Label, Seconds, Status
+from events.bus.scope import current_scope
 from tests.support.wait import until
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from events import AgentFinished, agent_finished, agent_run, agent_started, llm_called
-from events.bus.context import current_scope
+from events.bus.scope import current_scope
 from tests.support.wait import until
 
 writer = agent_run.wrap(agent_name="writer")

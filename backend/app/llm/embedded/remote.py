@@ -1,4 +1,4 @@
-"""The server of the embedded model as a worker sees it: the launcher owns it, one for all workers of a host."""
+"""The server of the embedded model as a worker sees it: the supervisor owns it, one for all workers of a host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..model_errors import ModelUnavailable
 
-RESTART_TIMEOUT = 20.0  # seconds for the launcher to restart the model
+RESTART_TIMEOUT = 20.0  # seconds for the supervisor to restart the model
 _POLL_INTERVAL = 0.2  # seconds
 _RESPONSE_TIMEOUT = 1.0  # seconds
 

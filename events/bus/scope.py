@@ -10,7 +10,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol
 
-from .amounts import MAX_AMOUNT, drop_reason
+from .amount_limits import MAX_AMOUNT, drop_reason
 
 _LIMIT = int(MAX_AMOUNT)  # most amounts are ints, which compare faster with an int than with a float
 
@@ -94,7 +94,7 @@ class Scope:
                 with _totals_lock:
                     for name, field in sums:
                         amount = 1 if field is None else values.get(field)
-                        # The rule of `numbers.drop_reason`, without its call: this runs at each emission in a scope.
+                        # The rule of `amount_limits.drop_reason`, inlined: each emission in a scope runs this.
                         if isinstance(amount, (int, float)):
                             if 0 <= amount < _LIMIT:
                                 totals[name] = totals.get(name, 0) + amount
@@ -103,7 +103,7 @@ class Scope:
             scope = scope.parent
 
 
-current_scope: ContextVar[Scope | None] = ContextVar("events.bus.context", default=None)
+current_scope: ContextVar[Scope | None] = ContextVar("events.bus.scope", default=None)
 get_current_scope = current_scope.get
 """Return the scope that the running code is in, None outside of all; bound once, as `emit` calls it each time."""
 

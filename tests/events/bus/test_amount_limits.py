@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.bus.amounts import MAX_AMOUNT, DropReason, drop_reason
-from events.bus.context import Scope
+from events.bus.amount_limits import MAX_AMOUNT, DropReason, drop_reason
+from events.bus.scope import Scope
 
 
 class ArrayScalar:

@@ -27,8 +27,8 @@ from events import (
     workflow_finished,
     workflow_run,
 )
-from events.bus import context
-from events.bus.context import current_scope
+from events.bus import scope
+from events.bus.scope import current_scope
 
 
 @pytest.fixture(autouse=True)
@@ -275,7 +275,7 @@ def test_emitting_while_a_total_is_added_to_does_not_deadlock() -> None:
     """The garbage collector may end a span, which emits, in the thread that is adding."""
 
     def add() -> None:
-        with agent_run(agent_name="writer"), context._totals_lock:
+        with agent_run(agent_name="writer"), scope._totals_lock:
             call()
 
     thread = Thread(target=add, daemon=True)

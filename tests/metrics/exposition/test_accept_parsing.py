@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.exposition.accept_header import parse_accept
+from metrics.exposition.accept_parsing import parse_accept
 from metrics.exposition.content_encoding import choose_encoding
 from metrics.exposition.content_type import choose_format
 from metrics.text_format.formats import OFFERED_FORMATS, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format

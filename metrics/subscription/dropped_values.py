@@ -6,7 +6,7 @@ from sys import float_info
 from typing import Any
 
 from events import value_dropped
-from events.bus.amounts import MAX_AMOUNT, drop_reason
+from events.bus.amount_limits import MAX_AMOUNT, drop_reason
 from events.bus.fields import Measure
 
 from ..event_fields import field_types, find_annotation

@@ -1,4 +1,4 @@
-"""One rule decides which values are numbers within their limits: `events.bus.amounts.drop_reason`.
+"""One rule decides which values are numbers within their limits: `events.bus.amount_limits.drop_reason`.
 
 Counters, histograms, gauges and the totals of spans agree with it, however the event is emitted.
 """
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from events import agent_finished, agent_run, llm_called, value_dropped
-from events.bus.amounts import drop_reason
+from events.bus.amount_limits import drop_reason
 from metrics import counter, gauge, histogram, subscribe
-from metrics.subscription.value_limits import MIN_GAUGE_VALUE
+from metrics.subscription.dropped_values import MIN_GAUGE_VALUE
 from tests.support.agents import finish_agent
 from tests.support.samples import Read
 

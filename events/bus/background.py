@@ -49,7 +49,7 @@ class Background:
     """A receiver made by `background`: connect it to one signal or to several."""
 
     def __init__(self, listener: Callable[[Any], Any], size: int, drain: float) -> None:
-        self._listener = listener
+        self.listener = listener
         self._size = size
         self._drain = drain
         self._closed = False
@@ -90,7 +90,7 @@ class Background:
         runner = asyncio.Runner()  # makes no event loop until it runs something
         for event in iter(self._next, _END):
             try:
-                result = self._listener(event)
+                result = self.listener(event)
                 if iscoroutine(result):
                     runner.run(result)
                 elif isasyncgen(result):

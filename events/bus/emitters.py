@@ -8,7 +8,8 @@ from dataclasses import MISSING, fields
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from .failures import report_failure
+from .closed_values import check_closed_values
+from .failures import report_failure, strict_blocks
 from .receivers import callable_name
 from .scope import Scope, get_current_scope
 
@@ -41,6 +42,8 @@ class BindableReceiver(ABC):
 def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Mapping[str, Any]) -> EmitFn:
     """Return a function that emits a signal's event from the values of its variable fields; see `Signal.bind`."""
     signature(signal.event).bind(**dict.fromkeys(variable), **fixed)
+    if strict_blocks:
+        check_closed_values(signal.name, signal.event, fixed)
     with_defaults = {**default_values(signal, variable), **fixed}
     # The receiver cache that was compiled, what calls its receivers, and whom to report if that raises. They are
     # replaced together, so that no thread sees one without the others.
@@ -55,9 +58,11 @@ def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Map
             compiled = cache, receive, receiver_name
         scope = get_current_scope()
         if receive is None:
-            emit_event(values)
+            emit_event(signal, variable, fixed, values)
             return scope
         try:
+            if strict_blocks:
+                check_closed_values(signal.name, signal.event, {**fixed, **dict(zip(variable, values, strict=True))})
             if scope is not None and scope.is_summing(signal.name):
                 scope.add(signal.name, {**fixed, **dict(zip(variable, values, strict=True))})
             receive(values)
@@ -65,15 +70,19 @@ def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Map
             report_failure(signal.name, receiver_name, error)
         return scope
 
-    def emit_event(values: tuple[Any, ...]) -> None:
-        try:
-            named = dict(zip(variable, values, strict=True))
-        except (TypeError, ValueError) as error:
-            report_failure(signal.name, "emit", error)
-        else:
-            signal.emit(**fixed, **named)
-
     return emit
+
+
+def emit_event(
+    signal: Signal[..., Any], variable: tuple[str, ...], fixed: Mapping[str, Any], values: tuple[Any, ...]
+) -> None:
+    """Emit a signal's event from its fixed fields and the values of its variable ones."""
+    try:
+        named = dict(zip(variable, values, strict=True))
+    except (TypeError, ValueError) as error:
+        report_failure(signal.name, "emit", error)
+    else:
+        signal.emit(**fixed, **named)
 
 
 class EmitterCache(dict[tuple[Any, ...], EmitFn]):

@@ -22,6 +22,9 @@ strict_blocks: list[None] = []  # one entry for each open block; append and pop 
 def strict() -> Iterator[None]:
     """Raise every failure of a receiver, and every field that does not fit, where the event is emitted: for tests.
 
+    A value outside the closed set of its field (its ``Literal``, its enum, ``bool``) does not fit either; a metric
+    would count it as ``other``.
+
     >>> from events import strict, tool_called
     >>> with strict():
     ...     tool_called.emit(tool="search", status="success", duration=0.1)
@@ -29,7 +32,7 @@ def strict() -> Iterator[None]:
     TypeError: ToolCalled.__init__() got an unexpected keyword argument 'tool'
 
     It holds for the whole process, so failures in other threads show too. While it lasts every event is built, even
-    without receivers, except those emitted through `Signal.bind`: their fields were checked when they were bound.
+    without receivers, except those emitted through `Signal.bind`, whose values are checked all the same.
     """
     strict_blocks.append(None)
     try:

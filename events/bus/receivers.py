@@ -1,11 +1,12 @@
-"""Looks into the callables that receive events: their names, and whether a call has to be awaited."""
+"""Looks into the callables that receive events: their names, what they take, and whether a call has to be awaited."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from inspect import isasyncgenfunction, iscoroutinefunction, isfunction, ismethod
-from typing import Any
+from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, isfunction, ismethod, signature
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 
 def callable_name(called: Callable[..., Any]) -> str:
@@ -37,3 +38,26 @@ def unwrap_partial(called: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(called, partial):
         called = called.func
     return called
+
+
+def accepts(called: Callable[..., Any], event: type[Any]) -> bool:
+    """Return whether a callable may be called with an event: False where its annotation names other classes alone.
+
+    What has no annotation, or one that is not made of plain classes, takes anything; so does a function that
+    `functools.wraps` has given the annotations of another one.
+    """
+    function = called_function(called)
+    if hasattr(function, "__wrapped__"):
+        return True
+    try:
+        parameters = list(signature(called, eval_str=True).parameters.values())
+    except Exception:  # no signature, or an annotation that cannot be evaluated here, with whatever that raises
+        return True
+    first = parameters[0] if parameters else None
+    if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+        return True  # not a matter of types
+    hint = first.annotation
+    classes = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if not all(isinstance(each, type) and each not in (Parameter.empty, Any) for each in classes):
+        return True
+    return any(getattr(each, "_is_protocol", False) or issubclass(event, each) for each in classes)

@@ -8,21 +8,27 @@ from contextlib import contextmanager
 from dataclasses import fields as fields_of
 from dataclasses import is_dataclass
 from inspect import isasyncgen, iscoroutine
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from weakref import ReferenceType
 
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
+from .closed_values import check_closed_values
 from .emitters import EmitFn, EmitterCache, make_emitter
 from .event_construction import mutable_twin
 from .failures import report_failure, strict_blocks
 from .fields import inherited_fields
-from .receivers import callable_name, is_async
+from .receivers import accepts, callable_name, is_async
 from .scope import get_current_scope
+
+if TYPE_CHECKING:
+    from .background import Background
+    from .emitters import BindableReceiver
 
 P = ParamSpec("P")
 E = TypeVar("E")
-R = TypeVar("R", bound=Callable[..., Any])
+T = TypeVar("T")
+ObjectR = TypeVar("ObjectR", bound="BindableReceiver | Background")
 
 
 class Signal(NamedSignal, Generic[P, E]):
@@ -112,6 +118,8 @@ class Signal(NamedSignal, Generic[P, E]):
                 else:
                     event = self._mutable_twin(**fields)
                     event.__class__ = self.event
+                if strict_blocks:
+                    check_closed_values(self.name, self.event, attributes_of(event))
             except Exception as error:
                 report_failure(self.name, "emit", error)
             else:
@@ -133,6 +141,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
         Raises:
             TypeError: a field is missing, is not one of this event's, or is both variable and fixed.
+            ValueError: in a `strict` block, a fixed value is outside the closed set of its field.
         """
         return make_emitter(self, variable, fixed)
 
@@ -184,14 +193,21 @@ class Signal(NamedSignal, Generic[P, E]):
         """Emit an event that is already built, as `emit` does; anything else is sent as blinker's ``send`` does."""
         if fields or not isinstance(sender, self.event):  # type: ignore[arg-type]  # a dataclass is a type
             return super().send(sender, **fields)
-        scope = get_current_scope()
+        values, scope = attributes_of(sender), get_current_scope()
         if scope is not None:
-            scope.add(self.name, {field.name: getattr(sender, field.name) for field in fields_of(sender)})
+            scope.add(self.name, values)
         if not self.is_muted:
+            if strict_blocks:
+                check_closed_values(self.name, self.event, values)
             self._deliver(sender)
         return []
 
-    def connect(self, receiver: R, sender: Any = ANY, weak: bool = False) -> R:
+    # One for objects, which stay what they are, and one for functions: no type says "any callable that takes an E".
+    @overload  # type: ignore[override]  # blinker's takes any callable
+    def connect(self, receiver: ObjectR, sender: Any = ..., weak: bool = ...) -> ObjectR: ...
+    @overload
+    def connect(self, receiver: Callable[[E], T], sender: Any = ..., weak: bool = ...) -> Callable[[E], T]: ...
+    def connect(self, receiver: Callable[[E], Any], sender: Any = ANY, weak: bool = False) -> Callable[[E], Any]:
         """Call ``receiver(event)`` at every emission, and return it, so that this works as a decorator.
 
         Args:
@@ -200,10 +216,16 @@ class Signal(NamedSignal, Generic[P, E]):
             weak: Hold the receiver weakly, as blinker does by default; otherwise it is kept alive.
 
         Raises:
-            TypeError: the receiver is a coroutine function (wrap it with `events.background`), or a sender is passed.
+            TypeError: the receiver is a coroutine function (wrap it with `events.background`), is annotated with the
+                class of another event, or a sender is passed.
         """
         if is_async(receiver):
             raise TypeError(self._not_awaited(receiver))
+        if not accepts(getattr(receiver, "listener", receiver), self.event):  # type: ignore[arg-type]  # a class
+            raise TypeError(
+                f"{callable_name(receiver)} is annotated with another class than {self.event.__name__},"
+                f" which is what {self.name} emits: connect it to the signal of that class"
+            )
         if sender is not ANY:
             raise TypeError(f"{self.name} has no senders to choose from: check the event's fields in the receiver")
         try:
@@ -239,6 +261,11 @@ class Signal(NamedSignal, Generic[P, E]):
         captured: list[E] = []
         with self.connected_to(captured.append):
             yield captured
+
+
+def attributes_of(event: Any) -> dict[str, Any]:
+    """Return the values of an event's fields by name."""
+    return {field.name: getattr(event, field.name) for field in fields_of(event)}
 
 
 def check_event_class(event: Any) -> None:

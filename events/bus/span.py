@@ -10,7 +10,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
-from .failures import report_failure
+from .closed_values import check_closed_values
+from .failures import report_failure, strict_blocks
 from .fields import PairingKey, inherited_fields, total_fields
 from .scope import Scope, current_scope, exit_scope, use_scope
 from .signal import Signal
@@ -90,6 +91,8 @@ class Span(Generic[P]):
         if unknown := fields.keys() - self.notable - {self.key}:
             error = TypeError(f"{self.started.name} has no field {', '.join(sorted(unknown))}")
             report_failure(self.started.name, "scope", error)
+        if strict_blocks:
+            check_closed_values(self.finished.name, self.finished.event, fields)
         return use_scope(Scope(fields, current_scope.get(), {}, self.kind), end_on_exit=True)
 
     def wrap(self, *args: P.args, **fields: P.kwargs) -> Callable[[F], F]:  # noqa: ARG002  # the same
@@ -129,13 +132,15 @@ class ActiveSpan:
         """Set fields of the finished event; they win over those of the start and over the totals.
 
         A field that the event does not have, its key or duration, and a note after the end are reported as failures,
-        not raised.
+        not raised. In a `strict` block they are raised, and so is a value outside the closed set of its field.
         """
         finished = self._span.finished.name
         if self._ended:
             error = RuntimeError(f"{finished} was emitted before {', '.join(fields)} was noted")
             report_failure(finished, "note", error)
             return
+        if strict_blocks:
+            check_closed_values(finished, self._span.finished.event, fields)
         unknown = fields.keys() - self._span.notable
         self._noted.update((name, value) for name, value in fields.items() if name not in unknown)
         if unknown:

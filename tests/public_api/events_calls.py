@@ -118,6 +118,12 @@ def receive(event: AgentFinished) -> None: ...
 async def receive_slowly(event: AgentFinished) -> None: ...
 
 
+def receive_call(event: LLMCalled) -> None: ...
+
+
+def receive_anything(event: object) -> None: ...
+
+
 @agent_finished.connect
 def decorated(event: AgentFinished) -> int:
     return event.llm_calls
@@ -128,8 +134,11 @@ def connect() -> None:
     connected(1)  # type: ignore[arg-type]  # still takes what it took before
     assert_type(decorated(AgentFinished(agent_name="w", status="error", duration=1.0)), int)
     agent_finished.connect(receive, weak=True)
-    agent_finished.connect(1)  # type: ignore[type-var]  # nothing to call
-    agent_finished.connect(receive, weka=True)  # type: ignore[call-arg]  # misspelt
+    agent_finished.connect(receive_anything)
+    agent_finished.connect(lambda event: event.llm_calls)
+    agent_finished.connect(receive_call)  # type: ignore[arg-type]  # takes another event
+    agent_finished.connect(1)  # type: ignore[call-overload]  # nothing to call
+    agent_finished.connect(receive, weka=True)  # type: ignore[call-overload]  # misspelt
     agent_finished.disconnect(receive)
     with agent_finished.muted(), strict():
         pass

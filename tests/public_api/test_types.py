@@ -95,5 +95,5 @@ def test_without_the_ignores_every_marked_line_is_an_error(checked: Checked) -> 
 
 @pytest.mark.parametrize("checked", [run_mypy], indirect=True)
 def test_each_error_is_the_one_that_the_ignore_names(checked: Checked) -> None:
-    """The ignores name errors by mypy's codes."""
-    assert sorted(checked.without_ignores) == sorted(checked.expected)
+    """The ignores name errors by mypy's codes; a wrong call of an overload may be two errors of one code."""
+    assert sorted({*checked.without_ignores}) == sorted(checked.expected)

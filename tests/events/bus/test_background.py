@@ -55,7 +55,7 @@ class Stuck:
         self.released = Event()
         self.received: list[int] = []
 
-    def __call__(self, event: LetterSent) -> None:
+    def __call__(self, event: Any) -> None:
         self.entered.set()
         self.released.wait(30)
         self.received.append(event.number)

@@ -8,9 +8,9 @@ import re
 import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import FrozenInstanceError, dataclass
-from functools import partial
+from functools import partial, wraps
 from threading import Barrier, Thread
-from typing import Any
+from typing import Any, Protocol
 from unittest.mock import AsyncMock
 
 import blinker
@@ -18,7 +18,8 @@ import pytest
 from blinker import Namespace
 
 import events
-from events import Signal, agent_run, llm_called, receiver_failed, tool_called
+from events import Signal, agent_run, background, llm_called, receiver_failed, tool_called
+from events.bus.receivers import callable_name
 from events.bus.signal import snake_case
 
 
@@ -430,3 +431,93 @@ def test_an_event_outside_any_span_has_its_defaults() -> None:
     with tool_called.captured() as received:
         tool_called.emit(tool_name="brand_facts", status="success", duration=0.1)
     assert (received[0].agent_name, received[0].workflow_type, received[0].run_id) == ("unknown", "unknown", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhistleBlew:
+    """Another event."""
+
+
+class Listener:
+    """Listens by a method and by being called."""
+
+    def other(self, event: WhistleBlew) -> None: ...
+
+    def right(self, event: BellRang) -> None: ...
+
+    def __call__(self, event: WhistleBlew) -> None: ...
+
+
+def takes_other(event: WhistleBlew) -> None: ...
+
+
+def takes_two_others(event: WhistleBlew | int) -> None: ...
+
+
+async def awaits_other(event: WhistleBlew) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [takes_other, takes_two_others, partial(takes_other), Listener().other, Listener(), background(awaits_other)],
+    ids=callable_name,
+)
+def test_a_receiver_annotated_with_another_event_is_refused(
+    bell_rang: Signal[..., BellRang], receiver: Callable[..., Any]
+) -> None:
+    with pytest.raises(TypeError, match="is annotated with another class than BellRang"):
+        bell_rang.connect(receiver)
+    with pytest.raises(TypeError, match="another class"), bell_rang.connected_to(receiver):
+        pass
+    assert not bell_rang.receivers
+
+
+class HasTone(Protocol):
+    """What an event may look like."""
+
+    tone: str
+
+
+def takes_any(event: Any) -> None: ...
+
+
+def takes_object(event: object) -> None: ...
+
+
+def takes_either(event: WhistleBlew | BellRang) -> None: ...
+
+
+def takes_a_protocol(event: HasTone) -> None: ...
+
+
+def takes_what_is_not_there(event: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821  # what it shows
+
+
+def takes_keywords(**fields: Any) -> None: ...
+
+
+@wraps(takes_other)
+def takes_what_another_function_takes(event: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        takes_any,
+        takes_object,
+        takes_either,
+        takes_a_protocol,
+        takes_what_is_not_there,
+        takes_keywords,
+        takes_what_another_function_takes,
+        Listener().right,
+        background(takes_object),
+        print,
+    ],
+    ids=callable_name,
+)
+def test_a_receiver_that_may_take_the_event_is_connected(
+    bell_rang: Signal[..., BellRang], receiver: Callable[..., Any]
+) -> None:
+    assert bell_rang.connect(receiver) is receiver
+    bell_rang.disconnect(receiver)

@@ -10,7 +10,7 @@ WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run quick test check mutants bench bench-short docs lock clean
+.PHONY: help setup run quick quick-library quick-studio test check mutants bench bench-short docs lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,10 +21,17 @@ run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, 
 	@$(BIN)/python -m app
 
 quick: .venv/dev ## Format, lint, types and the fast tests: under half a minute, to run after each change
-	$(BIN)/ruff format --check --quiet .
-	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy
-	$(PYTEST) $(WORKERS) -q -m "not slow"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target quick-library quick-studio
+
+# Two processes, each of which imports its own half, take less than two workers that both import everything.
+quick-library:
+	@$(PYTEST) -q -m "not slow" tests/events tests/metrics tests/public_api
+
+quick-studio:
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(PYTEST) -q -m "not slow" tests/backend tests/tools $(wildcard tests/test_*.py)
 
 ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`

@@ -37,6 +37,7 @@ def test_no_module_outside_of_the_bridges_mentions_them(module: Path) -> None:
     assert "bridges" not in module.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_importing_events_loads_nothing_else() -> None:
     """Nor does an indirect import."""
     script = """

@@ -73,6 +73,7 @@ def test_exemplars_and_series_may_appear_while_another_series_is_created(tmp_pat
         assert other.registry.get_sample_value("took_count") == len(SOON)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["counter", "gauge"])
 def test_a_series_that_is_created_within_its_own_creation_is_one(tmp_path: Path, kind: str) -> None:
     """Both creators update the same values, and of a gauge the others see no second one at zero."""

@@ -28,6 +28,7 @@ def documented_constants(package: ModuleType) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", events.__all__)
 def test_a_public_name_is_documented(name: str) -> None:
     """A class, a function and a signal carry a docstring; a type alias and a span have a string below them."""

@@ -38,6 +38,7 @@ async def test_brief_lookups_and_earlier_steps_are_in_the_prompt(llm: LLM, serve
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent_name", AGENTS)
 @pytest.mark.parametrize("product", ["wireless earbuds", "무선 이어폰 🎧", "x" * 50_000])
 async def test_the_context_that_is_emitted_is_what_the_model_server_received(
@@ -51,6 +52,7 @@ async def test_the_context_that_is_emitted_is_what_the_model_server_received(
     assert [(context.size, context.agent_name) for context in recorded.contexts] == [(received, agent_name)]
 
 
+@pytest.mark.slow
 @given(
     texts=st.lists(st.text(max_size=3000), min_size=6, max_size=6),
     window=st.one_of(st.none(), st.integers(1536, 500_000)),

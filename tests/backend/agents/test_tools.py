@@ -36,6 +36,7 @@ async def test_a_model_that_calls_tools_is_offered_them_and_each_use_is_emitted(
     assert result.text == "Warm silence."
 
 
+@pytest.mark.slow
 async def test_a_model_that_goes_on_calling_tools_is_stopped(
     llm: LLM, server: OpenAIServer, recorded: RecordedAgents
 ) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 
 from app import api
+
+pytestmark = pytest.mark.slow
 
 
 def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:

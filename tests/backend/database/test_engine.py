@@ -149,6 +149,7 @@ async def test_ping_detects_missing_tables(settings: Settings) -> None:
     await database.close()
 
 
+@pytest.mark.slow
 async def test_a_cancelled_query_returns_its_connection_to_the_pool(database: Database) -> None:
     """Cancelling a run cancels whatever its task awaits; the pool must not lose a connection each time."""
     async with database.session() as session, session.begin():

@@ -32,6 +32,7 @@ async def test_the_migrations_create_exactly_the_models(database: Database) -> N
         assert await connection.run_sync(constraints) == {"ck_runs_status", "ck_steps_status"}
 
 
+@pytest.mark.slow
 async def test_the_migrations_can_be_downgraded_and_upgraded_again(database: Database) -> None:
     def there_and_back(connection: Connection) -> list[str]:
         config = alembic_config()
@@ -47,6 +48,7 @@ async def test_the_migrations_can_be_downgraded_and_upgraded_again(database: Dat
     await database.ping()
 
 
+@pytest.mark.slow
 async def test_a_cost_from_before_calls_were_priced_is_unknown(database: Database) -> None:
     """All other columns of the step stay."""
 

@@ -14,6 +14,8 @@ from events.bridges.sqlalchemy import instrument
 from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_reply, running_studio
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply
 
+pytestmark = pytest.mark.slow
+
 MODEL_SECONDS = 0.4  # seconds that a model call takes here
 
 
@@ -22,7 +24,6 @@ def replies_late(request: ChatRequest) -> Reply:
     return replace(matching_reply(request), delay=MODEL_SECONDS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workflow_type", ["product_content", "brand_identity", "content_review", "campaign"])
 async def test_no_connection_is_held_across_a_model_call(
     workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings

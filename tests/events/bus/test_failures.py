@@ -293,6 +293,7 @@ def test_a_misspelt_field_of_a_span_does_not_affect_the_work(caplog: pytest.LogC
     assert __file__ in caplog.text
 
 
+@pytest.mark.slow
 def test_a_failure_while_the_interpreter_shuts_down_is_not_reported() -> None:
     """By then modules are gone: receivers fail that never did, and nothing can be imported."""
     script = """

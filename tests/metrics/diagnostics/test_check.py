@@ -13,6 +13,8 @@ from metrics.__main__ import main
 from metrics.diagnostics.check import check, check_budget, most_series
 from metrics.event_fields import AnySignal
 
+pytestmark = pytest.mark.slow
+
 HELP = "A test's own."
 EVERY_ROW = CATALOGUE + OPTIONAL
 FAMILIES = {row.name for row in EVERY_ROW}
@@ -54,12 +56,10 @@ def remove(source: Path, text: str) -> None:
     code.write_text(code.read_text().replace(text, ""))
 
 
-@pytest.mark.slow
 def test_code_that_emits_everything_passes(source: Path) -> None:
     assert check(EVERY_ROW, [str(source)]) == []
 
 
-@pytest.mark.slow
 def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path) -> None:
     remove(source, 'events.review_decided.emit(verdict="approved")')
     assert check(EVERY_ROW, [str(source)]) == [
@@ -68,7 +68,6 @@ def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path
     ]
 
 
-@pytest.mark.slow
 def test_a_bridge_counts_only_where_it_is_imported(source: Path) -> None:
     remove(source, "from events.bridges.asgi import HTTPEventsMiddleware")
     assert "http_requests_total listens to http_request_finished, which nothing emits" in check(
@@ -76,7 +75,6 @@ def test_a_bridge_counts_only_where_it_is_imported(source: Path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_signal_that_no_row_counts_must_be_explained(source: Path) -> None:
     rows = [row for row in EVERY_ROW if tool_called not in row.signals]
     assert check(rows, [str(source)]) == [
@@ -85,7 +83,6 @@ def test_a_signal_that_no_row_counts_must_be_explained(source: Path) -> None:
     assert check(rows, [str(source)], uncounted={tool_called: "for listeners"}) == []
 
 
-@pytest.mark.slow
 def test_a_signal_that_is_counted_needs_no_explanation(source: Path) -> None:
     uncounted: dict[AnySignal, str] = {llm_called: "never"}
     assert check(EVERY_ROW, [str(source)], uncounted=uncounted) == [
@@ -93,7 +90,6 @@ def test_a_signal_that_is_counted_needs_no_explanation(source: Path) -> None:
     ]
 
 
-@pytest.mark.slow
 def test_a_signal_that_a_source_declares_is_checked_too(source: Path) -> None:
     (source / "own.py").write_text("from events import Signal\nclass ShipSank: ...\nship_sank = Signal(ShipSank)\n")
     assert check(EVERY_ROW, [str(source)]) == [
@@ -112,13 +108,11 @@ def test_more_series_than_the_budget_fails() -> None:
     assert check_budget([row], budget=1000) == ["the catalogue can make 9,920 series, the budget is 1,000"]
 
 
-@pytest.mark.slow
 def test_check_passes_with_a_summary(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--source", str(source)]) == 0
     assert f"ok: {len(FAMILIES)} families fed by" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_check_fails_with_one_fault_a_line(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     remove(source, "context_built.emit(size=1)")
     assert main(["check", "--source", str(source)]) == 1

@@ -110,6 +110,7 @@ def test_a_table_that_is_none_is_a_mistake_too(tmp_path: Path) -> None:
         find_project_config(tmp_path)
 
 
+@pytest.mark.slow
 def test_names_have_no_namespace_unless_it_is_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +159,7 @@ def test_a_label_without_a_limit_is_named_with_the_key_to_set(shop: Path, capsys
     assert "style = 10 under label_limits in [tool.sparklio.metrics] of pyproject.toml" in error
 
 
+@pytest.mark.slow
 def test_what_the_file_names_in_vain_is_reported_with_its_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from metrics.diagnostics.source_scan import SourceNotFound, scan_sources
 
+pytestmark = pytest.mark.slow
+
 
 def test_spans_and_wraps_emit_both_ends(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(
@@ -16,14 +18,12 @@ def test_spans_and_wraps_emit_both_ends(tmp_path: Path) -> None:
     assert {"agent_started", "agent_finished"} <= scan_sources([str(tmp_path)]).emitted
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["bind('duration', table='runs')", "bind_by(('table',), ('duration',))"])
 def test_binding_an_emitter_counts_as_emitting(tmp_path: Path, bound: str) -> None:
     (tmp_path / "code.py").write_text(f"import events\nemitter = events.query_executed.{bound}\n")
     assert "query_executed" in scan_sources([str(tmp_path)]).emitted
 
 
-@pytest.mark.slow
 def test_entering_a_spans_scope_emits_nothing(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("from events import workflow_run\nworkflow_run.scope(run_id='1')\n")
     assert "workflow_started" not in scan_sources([str(tmp_path)]).emitted

@@ -55,6 +55,7 @@ async def test_head_is_answered_without_the_body(client: httpx.AsyncClient) -> N
         assert head.headers[name] == get.headers[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"])
 async def test_other_methods_are_refused(client: httpx.AsyncClient, method: str) -> None:
     response = await client.request(method, "/metrics")

@@ -34,6 +34,7 @@ class TestBind:
     def test_an_amount_that_is_never_passed_needs_the_event(self) -> None:
         assert receiver_of(query_executed).bind(QUERY, ("rows",)) is None
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("signal", "known"),
         [
@@ -69,6 +70,7 @@ def test_values_past_their_limit_are_counted_each_time(read: Read, registry: Col
         assert read("label_overflows_total", metric="sparklio_db_queries_total", label="table") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("amount", "reason"), [(-1.0, "negative"), (float("nan"), "not_finite"), ("1", "not_a_number")]
 )
@@ -83,6 +85,7 @@ def test_an_invalid_amount_is_left_out_and_counted(read: Read, amount: Any, reas
     assert read("dropped_values_total", metric=metric, reason=reason) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.lenient
 @pytest.mark.parametrize("values", [(), (0.1, 2), None])
 @pytest.mark.usefixtures("subscription")

@@ -76,6 +76,7 @@ def test_a_value_outside_a_closed_set_is_other(read: Read) -> None:
     assert read("label_overflows_total", metric="sparklio_agent_executions_total", label="status") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_a_missing_value_is_unknown(read: Read, nothing: Any) -> None:
@@ -97,6 +98,7 @@ def test_an_open_label_without_a_limit_is_an_error(registry: CollectorRegistry) 
         subscribe([row], registry, namespace="sparklio")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 @pytest.mark.parametrize(
     "name", ["x" * 10_000_000, "lone \ud800 surrogate", "nul \0 byte"], ids=["ten megabytes", "surrogate", "nul"]

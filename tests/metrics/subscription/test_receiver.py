@@ -28,6 +28,7 @@ def test_an_event_updates_every_row_of_its_signal(read: Read) -> None:
     assert read("agent_execution_duration_seconds_bucket", agent_name="copywriter", le="2.0") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 def test_rows_with_constant_labels_share_one_family(read: Read) -> None:
     llm_called.emit(model="m", status="success", duration=1.0, prompt_tokens=30, completion_tokens=7)
@@ -35,6 +36,7 @@ def test_rows_with_constant_labels_share_one_family(read: Read) -> None:
     assert read("llm_tokens_total", model="m", token_type="completion") == 7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 def test_unknown_is_not_zero(read: Read) -> None:
     llm_called.emit(model="m", status="success", duration=1.0, prompt_tokens=None, completion_tokens=0)
@@ -61,6 +63,7 @@ def test_the_time_of_each_signals_last_event_is_shown(read: Read) -> None:
     assert stamp > 1_700_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 def test_threads_lose_no_count(read: Read) -> None:
     together = threading.Barrier(8)

@@ -35,6 +35,7 @@ def test_series_of_values_that_are_initialized_later_exist_at_zero(subscription:
     assert read("llm_tokens_total", model="m", token_type="prompt") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 def test_a_new_value_creates_the_series_of_its_closed_labels(read: Read) -> None:
     finish_agent("newcomer", status="success")

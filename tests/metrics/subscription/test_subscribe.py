@@ -26,6 +26,7 @@ def test_a_closed_subscription_leaves_no_receiver_and_no_metric(registry: Collec
     )
 
 
+@pytest.mark.slow
 def test_a_registry_can_be_subscribed_again(registry: CollectorRegistry, read: Read) -> None:
     subscribe(CATALOGUE, registry, namespace="sparklio").close()
     with subscribe(CATALOGUE, registry, namespace="sparklio"):
@@ -33,6 +34,7 @@ def test_a_registry_can_be_subscribed_again(registry: CollectorRegistry, read: R
         assert read("agent_executions_total", agent_name="copywriter", status="success") == 1
 
 
+@pytest.mark.slow
 def test_two_registries_are_independent(registry: CollectorRegistry) -> None:
     other = CollectorRegistry()
     labels = {"agent_name": "copywriter", "status": "success"}

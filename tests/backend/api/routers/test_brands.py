@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from tests.backend.api.conftest import BRIEF, START
+
+pytestmark = pytest.mark.slow
 
 
 async def test_a_brand_is_created_read_changed_and_deleted(client: httpx.AsyncClient) -> None:

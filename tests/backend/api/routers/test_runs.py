@@ -81,6 +81,7 @@ async def test_an_unknown_run_is_not_found(client: httpx.AsyncClient) -> None:
         assert "GET /api/v1/runs lists them" in response.json()["detail"]
 
 
+@pytest.mark.slow
 async def test_a_run_is_cancelled_once(client: httpx.AsyncClient) -> None:
     run_id = (await client.post(START, json=BRIEF)).json()["run_id"]
     first = await client.post(f"/api/v1/runs/{run_id}/cancel")

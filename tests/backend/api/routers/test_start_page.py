@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
+import pytest
 
 from app.api.routers import start_page
 from tests.backend.api.conftest import on_sqlite
@@ -36,6 +37,7 @@ async def test_the_start_page_loads_nothing_from_elsewhere(client: httpx.AsyncCl
         assert "style" not in attributes, "the policy lets no such style apply"
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_the_start_page_writes_no_markup(client: httpx.AsyncClient) -> None:
     """The output of models becomes text, never markup, and the policy allows no script but the page's own."""
@@ -56,6 +58,7 @@ async def test_every_field_of_the_start_page_has_a_label(client: httpx.AsyncClie
     assert fields == labelled
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_every_link_of_the_start_page_leads_somewhere(client: httpx.AsyncClient) -> None:
     parser = _Elements()

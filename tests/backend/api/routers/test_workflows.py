@@ -10,8 +10,9 @@ import pytest
 from app.workflows.definitions import WORKFLOWS
 from tests.backend.api.conftest import BRIEF, START, on_sqlite
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("brief", [BRIEF, {}], ids=["a brief", "no brief"])
 async def test_the_error_of_an_unknown_workflow_lists_the_workflows(
     client: httpx.AsyncClient, brief: dict[str, object]
@@ -22,7 +23,6 @@ async def test_the_error_of_an_unknown_workflow_lists_the_workflows(
     assert (await client.get("/api/v1/brands")).json()["total"] == 0
 
 
-@pytest.mark.slow
 @on_sqlite
 @pytest.mark.parametrize(
     ("changed", "where"),
@@ -52,7 +52,6 @@ async def test_an_invalid_brief_is_refused_with_the_invalid_field(
     assert (await client.get("/api/v1/runs")).json()["total"] == 0
 
 
-@pytest.mark.slow
 @on_sqlite
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"brand": "\xff"}', b'{"brand": "\\ud800"}', b'{"brand\\ud800": 1}', b"[" * 100_000]

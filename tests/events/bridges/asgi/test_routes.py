@@ -106,6 +106,7 @@ SITE: Sequence[tuple[str, str, str, int]] = (
 )
 
 
+@pytest.mark.slow
 @EITHER_INSTALLATION
 @pytest.mark.parametrize(("make", "table"), [(app_with_every_route, STUDIO), (starlette_app_with_every_route, SITE)])
 async def test_the_endpoint_is_the_full_template_of_the_route(

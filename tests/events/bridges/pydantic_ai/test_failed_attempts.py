@@ -21,6 +21,8 @@ from events.bridges.pydantic_ai import instrument
 from tests.support.openai_server import Usage, fails, says
 from tests.support.provider_servers import AnthropicServer
 
+pytestmark = pytest.mark.slow  # importing anthropic takes seconds
+
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
 TEXT = "one two three four five six"
 BROKEN = says(TEXT, usage=Usage(1000, 200, cached=600), break_after=5)

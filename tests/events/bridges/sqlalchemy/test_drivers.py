@@ -309,6 +309,7 @@ async def test_a_failure_has_the_operation_and_table_that_failed(
     assert [(failure.phase, failure.operation, failure.table) for failure in failures] == expected
 
 
+@pytest.mark.slow
 async def test_a_connection_that_is_too_old_is_recycled(url: sa.URL, driver: str, registry: CollectorRegistry) -> None:
     async with scenario_runner(url, driver, pool_recycle=3600) as runner:
         with instrument(runner.engine):
@@ -338,6 +339,7 @@ async def test_the_time_between_queries_is_idle(runner: ScenarioRunner) -> None:
     assert released.idle > 0
 
 
+@pytest.mark.slow
 async def test_a_streamed_result_is_timed_to_its_end(runner: ScenarioRunner, registry: CollectorRegistry) -> None:
     def stream(engine: sa.Engine) -> None:
         numbers = sa.text(

@@ -140,6 +140,7 @@ def test_each_private_attribute_is_as_expected_in_this_version(name: str, caplog
     assert caplog.messages == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*GONE])
 def test_the_same_events_are_emitted_without_a_private_attribute(
     name: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

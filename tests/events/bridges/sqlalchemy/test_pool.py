@@ -48,6 +48,7 @@ def read_states(handle: Instrumentation, engine: sa.Engine) -> list[tuple[int, i
     return [(state.used, state.idle, state.capacity) for state in states]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pool", "states"),
     [
@@ -92,6 +93,7 @@ async def test_a_connection_that_is_checked_out_twice_is_one_hold() -> None:
     assert len(released) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "samples"), [({"max_overflow": -1}, []), ({"pool_size": 3, "max_overflow": 4}, [7.0])]
 )

@@ -25,12 +25,12 @@ quick: .venv/dev ## Format, lint, types and the fast tests: under half a minute,
 
 # Two processes, each of which imports its own half, take less than two workers that both import everything.
 quick-library:
-	@$(PYTEST) -q -m "not slow" tests/events tests/metrics tests/public_api
-
-quick-studio:
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(PYTEST) -q -m "not slow" tests/events tests/metrics tests/public_api
+
+quick-studio:
 	@$(PYTEST) -q -m "not slow" tests/backend tests/tools $(wildcard tests/test_*.py)
 
 ifdef T

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"events": ROOT, "metrics": ROOT, "app": ROOT / "backend"}
 
@@ -34,3 +33,6 @@ def test_the_examples_of_a_module_run(name: str) -> None:
     for test in found:
         runner.run(test, out=said.append)
     assert runner.summarize(verbose=False).failed == 0, "".join(said)
+    assert runner.tries > 0
+    skipped = [f"{test.name}:{test.lineno}" for test in found for each in test.examples if doctest.SKIP in each.options]
+    assert not skipped, f"examples that never run: {', '.join(skipped)}"

@@ -29,6 +29,7 @@ def ignored(source: str) -> list[str]:
         ("logger.warning('%d left', total - 1)", ["'%d left'", "total - 1"]),
         ("raise ValueError(f'{n + 1} is too many')", ["f'{n + 1} is too many'"]),
         ("@typing.overload\ndef f(): ...", ["typing.overload"]),
+        ("pairs = zip(a, b, strict=True)", ["strict=True"]),
         ("@property\ndef f(): ...", []),
     ],
 )

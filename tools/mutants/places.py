@@ -61,16 +61,17 @@ def sample(root: Path, packages: Sequence[str], number: int, random: Random) -> 
     found = [place for path in files for place in places(path.read_text(), path.relative_to(root).as_posix())]
     random.shuffle(found)
     drawn = ((place, random.choice(place.mutations)) for place in found)
-    return list(islice((each for each in drawn if compiles(root, *each)), number))
+    return list(islice((each for each in drawn if differs(root, *each)), number))
 
 
-def compiles(root: Path, place: Place, mutation: Mutation) -> bool:
-    """Return whether a mutant is Python: a ``**`` that unpacks a mapping is no power."""
+def differs(root: Path, place: Place, mutation: Mutation) -> bool:
+    """Return whether a mutant is another program: it compiles, and not to the same, as 1e300 + 1 for 1e300 does."""
+    source = (root / place.path).read_text()
     try:
-        compile(mutate((root / place.path).read_text(), mutation), place.path, "exec")
-    except SyntaxError:
+        mutant = ast.parse(mutate(source, mutation))
+    except SyntaxError:  # a ``**`` that unpacks a mapping is no power
         return False
-    return True
+    return ast.dump(mutant) != ast.dump(ast.parse(source))
 
 
 def places(source: str, path: str) -> Iterator[Place]:
@@ -135,7 +136,7 @@ def ignored_spans(tree: ast.Module) -> list[tuple[Position, Position]]:
     """Return the spans that no test can be expected to notice.
 
     Annotations and type aliases, ``if TYPE_CHECKING``, ``__all__``, the texts of log lines, warnings and exceptions,
-    and decorators for type checkers.
+    decorators for type checkers, and ``zip(strict=...)``.
     """
     return [span(node) for node in ast.walk(tree) for node in ignored(node)]
 
@@ -152,6 +153,8 @@ def ignored(node: ast.AST) -> Iterator[ast.AST]:
             yield node
         case ast.Call(func=ast.Attribute(value=ast.Name(id="logger" | "log" | "warnings"))):
             yield from (*node.args, *node.keywords)
+        case ast.Call(func=ast.Name(id="zip")):
+            yield from node.keywords  # ``strict`` says what is so already
         case ast.Raise(exc=ast.Call(args=args)):
             yield from (each for arg in args for each in ast.walk(arg) if isinstance(each, ast.JoinedStr))
 

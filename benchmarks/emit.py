@@ -25,8 +25,12 @@ CALL: dict[str, Any] = {
     "prompt_tokens": 1200,
     "completion_tokens": 85,
     "cache_read_tokens": 1024,
-    "cost": 0.00023,
+    "cost": 0.0001542,
     "cost_source": "price_table",
+    "input_cost": 0.0000264,
+    "output_cost": 0.000051,
+    "cache_read_cost": 0.0000768,
+    "cache_write_cost": 0.0,
     "finish_reason": "stop",
 }
 
@@ -137,6 +141,7 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
         m["llm_cost_usd_total"],
         m["llm_finish_reasons_total"],
     )
+    kinds, agents = m["llm_cost_by_kind_usd_total"], m["llm_cost_by_agent_usd_total"]
     events, last = m["events_total"], m["last_event_timestamp_seconds"]
 
     def update(call: dict[str, Any]) -> None:
@@ -147,6 +152,10 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
         details.labels(model=model, detail="cache_read").inc(call["cache_read_tokens"])
         duration.labels(model=model).observe(call["duration"])
         cost.labels(model=model, source=call["cost_source"]).inc(call["cost"])
+        for kind in ("input", "output", "cache_read", "cache_write"):
+            kinds.labels(model=model, kind=kind).inc(call[f"{kind}_cost"])
+        kinds.labels(model=model, kind="unsplit").inc(0.0)
+        agents.labels(agent_name="unknown", model=model).inc(call["cost"])
         reasons.labels(model=model, reason=call["finish_reason"]).inc()
         events.labels(signal="llm_called").inc()
         last.labels(signal="llm_called").set(time())

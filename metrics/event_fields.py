@@ -13,8 +13,15 @@ AnySignal = Signal[..., Any]
 
 
 def field_types(signal: AnySignal) -> dict[str, Any]:
-    """Return the type of each field of a signal's event, by name, with its annotations."""
-    return get_type_hints(signal.event, include_extras=True)
+    """Return the type of each field of a signal's event, by name, with its annotations.
+
+    A property is a field too: one that is derived from others, of the type that it returns.
+    """
+    types = get_type_hints(signal.event, include_extras=True)
+    for name, member in vars(signal.event).items():
+        if isinstance(member, property) and (derived := get_type_hints(member.fget, include_extras=True).get("return")):
+            types[name] = derived
+    return types
 
 
 def find_annotation(field_type: Any, kind: type[Any]) -> Any:

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     llm_base_url: Text | None = Field(
         default=None, repr=False, description="URL of an OpenAI-compatible or Ollama server of one's own"
     )
+    llm_prices: Text | None = Field(
+        default=None,
+        description="Seller whose prices apply to that server after all, as in openai; unset: it costs nothing",
+    )
     llm_timeout: Seconds = Field(default=60.0, description="Seconds that a model may take to answer, retries included")
     llm_retries: int = Field(
         default=2, ge=0, le=20, description="Retries of a model call that failed in a way that passes"

@@ -20,6 +20,8 @@ TOKENS = "Tokens of model calls that ended. Prompt tokens include cached ones, c
 DETAILS = "Tokens of a kind, already inside llm_tokens_total: do not add the two."
 ESTIMATED = "Tokens estimated from bytes for answers without usage; they are not in llm_tokens_total."
 COST = "USD of model calls, as the provider says or by the price table; a local model costs 0."
+COST_BY_KIND = "USD of model calls by kind of token; the kinds add up to llm_cost_usd_total: do not add the two."
+COST_BY_AGENT = "USD of model calls by agent and model, as they end; adds up to llm_cost_usd_total: do not add the two."
 REMAINING = "What the provider says is left of its rate limit; no series where it does not say."
 
 # fmt: off
@@ -65,8 +67,16 @@ LLM = (
         llm_called, value="cache_write_tokens", labels=("model",), const_labels={"detail": "cache_write"}),
     counter("llm_token_details_total", DETAILS,
         llm_called, value="reasoning_tokens", labels=("model",), const_labels={"detail": "reasoning"}),
+    counter("llm_token_details_total", DETAILS,
+        llm_called, value="prompt_audio_tokens", labels=("model",), const_labels={"detail": "prompt_audio"}),
+    counter("llm_token_details_total", DETAILS,
+        llm_called, value="completion_audio_tokens", labels=("model",), const_labels={"detail": "completion_audio"}),
+    counter("llm_token_details_total", DETAILS,
+        llm_called, value="prompt_image_tokens", labels=("model",), const_labels={"detail": "prompt_image"}),
+    counter("llm_token_details_total", DETAILS,
+        llm_called, value="completion_image_tokens", labels=("model",), const_labels={"detail": "completion_image"}),
     counter("llm_usage_missing_total", "Model calls that brought an answer, or a part of one, without usage.",
-        llm_called, labels=("model",), where={"usage_source": "estimated"}),
+        llm_called, labels=("model",), where={"lacks_usage": True}),
     counter("llm_tokens_estimated_total", ESTIMATED,
         llm_called, value="estimated_prompt_tokens", labels=("model",), const_labels={"token_type": "prompt"}),
     counter("llm_tokens_estimated_total", ESTIMATED,
@@ -77,6 +87,24 @@ LLM = (
     counter("llm_cost_usd_total", COST,
         llm_called, value="cost", labels=("model",), where={"cost_source": "price_table"},
         const_labels={"source": "price_table"}),
+    counter("llm_cost_usd_total", COST,
+        llm_called, value="cost", labels=("model",), where={"cost_source": "unknown"},
+        const_labels={"source": "unknown"}),
+    counter("llm_cost_usd_total", COST,
+        llm_called, value="cost", labels=("model",), where={"cost_source": None},
+        const_labels={"source": "unknown"}),
+    counter("llm_cost_by_kind_usd_total", COST_BY_KIND,
+        llm_called, value="input_cost", labels=("model",), const_labels={"kind": "input"}),
+    counter("llm_cost_by_kind_usd_total", COST_BY_KIND,
+        llm_called, value="output_cost", labels=("model",), const_labels={"kind": "output"}),
+    counter("llm_cost_by_kind_usd_total", COST_BY_KIND,
+        llm_called, value="cache_read_cost", labels=("model",), const_labels={"kind": "cache_read"}),
+    counter("llm_cost_by_kind_usd_total", COST_BY_KIND,
+        llm_called, value="cache_write_cost", labels=("model",), const_labels={"kind": "cache_write"}),
+    counter("llm_cost_by_kind_usd_total", COST_BY_KIND,
+        llm_called, value="unsplit_cost", labels=("model",), const_labels={"kind": "unsplit"}),
+    counter("llm_cost_by_agent_usd_total", COST_BY_AGENT,
+        llm_called, value="cost", labels=("agent_name", "model")),
     counter("llm_unpriced_requests_total",
         "Model calls with usage whose model nobody knows a price of; their cost is in no total.",
         llm_called, labels=("model",), where={"cost_source": "unpriced"}),

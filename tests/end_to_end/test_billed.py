@@ -98,7 +98,12 @@ def billed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         environment.setenv("OPENAI_API_KEY", "none")
 
         def studio() -> StudioProcess:
-            model = {"llm": f"openai:{PRICED}", "llm_base_url": server.base_url, "llm_retries": 1}
+            model = {
+                "llm": f"openai:{PRICED}",
+                "llm_base_url": server.base_url,
+                "llm_prices": "openai",
+                "llm_retries": 1,
+            }
             return StudioProcess(directory, free_port(), **model, llm_fallbacks=f"openai:{UNPRICED}", concurrency=8)
 
         with studio() as one:

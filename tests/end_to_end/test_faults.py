@@ -26,7 +26,9 @@ def studio_on(
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
 
     def studio(base_url: str) -> StudioProcess:
-        return StudioProcess(tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=base_url)
+        return StudioProcess(
+            tmp_path, free_port(), llm="openai:gpt-4o-mini", llm_base_url=base_url, llm_prices="openai"
+        )
 
     return studio
 

@@ -38,10 +38,18 @@ def emit_llm() -> None:
         cache_read_tokens=1,
         cache_write_tokens=1,
         reasoning_tokens=1,
+        prompt_audio_tokens=1,
+        completion_audio_tokens=1,
+        prompt_image_tokens=1,
+        completion_image_tokens=1,
         time_to_first_token=0.1,
         time_per_output_token=0.1,
-        cost=0.1,
+        cost=0.5,
         cost_source="price_table",
+        input_cost=0.1,
+        output_cost=0.1,
+        cache_read_cost=0.1,
+        cache_write_cost=0.1,
         finish_reason="stop",
         output_fault="empty",
     )
@@ -53,7 +61,8 @@ def emit_llm() -> None:
         estimated_prompt_tokens=1,
         estimated_completion_tokens=1,
     )
-    events.llm_called.emit(model="m", status="success", duration=1.0, cost=0.1, cost_source="provider")
+    for source in ("provider", "unknown"):
+        events.llm_called.emit(model="m", status="success", duration=1.0, cost=0.1, cost_source=source)
     events.llm_called.emit(model="m", status="error", duration=1.0, error_type="other", cost_source="unpriced")
     events.llm_attempted.emit(
         model="m", outcome="success", duration=0.1, retry_reason="connection", backoff=0.1, remaining_requests=1

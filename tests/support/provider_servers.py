@@ -40,6 +40,38 @@ class OllamaServer(OpenAIServer):
         return {**body, "system_fingerprint": "fp_ollama"}
 
 
+class CompatibleServer(OpenAIServer):
+    """A server that speaks OpenAI's protocol and has words of its own for usage and cost.
+
+    ``usage`` is the usage object that it sends, ``more`` goes into the body beside it. With ``in_each_chunk`` a stream
+    has the usage so far in every chunk, as with vLLM's ``continuous_usage_stats``
+    (https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html).
+    """
+
+    def __init__(
+        self, usage: dict[str, Any], more: dict[str, Any] | None = None, *, in_each_chunk: bool = False, **reply: Any
+    ) -> None:
+        super().__init__(Reply(text="a b c d e f", **reply))
+        self.usage = usage
+        self.more = more or {}
+        self.in_each_chunk = in_each_chunk
+
+    def response_body(self, reply: Reply, number: int) -> dict[str, Any]:
+        return {**completion(reply, number), "usage": self.usage, **self.more}
+
+    def stream_events(self, reply: Reply, number: int, *, usage: bool) -> Iterator[str]:
+        for count, frame in enumerate(super().stream_events(reply, number, usage=usage)):
+            data = frame.removeprefix("data: ").strip()
+            yield frame if data == "[DONE]" else f"data: {json.dumps(self._with_usage(json.loads(data), count))}\n\n"
+
+    def _with_usage(self, chunk: dict[str, Any], count: int) -> dict[str, Any]:
+        if chunk.get("usage"):
+            chunk["usage"] = self.usage
+        elif self.in_each_chunk:
+            chunk["usage"] = {**self.usage, "completion_tokens": min(count, self.usage["completion_tokens"])}
+        return {**chunk, **self.more}
+
+
 class AnthropicServer(OpenAIServer):
     """Anthropic's Messages: ``input_tokens`` leave out what was read from, or written to, the cache."""
 

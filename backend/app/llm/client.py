@@ -9,7 +9,7 @@ from time import monotonic
 
 from pydantic_ai.models import Model
 
-from events.bridges.pydantic_ai import instrument
+from events.bridges.pydantic_ai import PriceFunction, instrument
 
 from .model_errors import ModelUnavailable
 from .output_schema import matches_schema
@@ -31,7 +31,16 @@ class LLM:
         resources: What `close` closes.
     """
 
-    def __init__(self, model: Model, name: str, probe: Probe, resources: AsyncExitStack, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        name: str,
+        probe: Probe,
+        resources: AsyncExitStack,
+        names: Sequence[str],
+        *,
+        price: PriceFunction = price,
+    ) -> None:
         self.model = instrument(model, price=price, is_valid_output=matches_schema)
         self.name = name
         self.names = tuple(dict.fromkeys(names))

@@ -30,6 +30,7 @@ from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
 from .embedded.remote import RemoteEmbeddedServer
 from .embedded.server import MODEL_NAME, EmbeddedServer
 from .model_errors import ModelNotInstalled, ModelUnavailable
+from .prices import price_function
 from .probe import probe_http
 from .providers import build_provider_model
 from .retries import RetryingModel
@@ -63,6 +64,7 @@ async def open_model(settings: Settings, shared_server: RemoteEmbeddedServer | N
     Raises:
         ModelUnavailable: The name, a key or a package is wrong or missing.
     """
+    price = await asyncio.to_thread(price_function, settings)
     async with AsyncExitStack() as opening:
         opened = [await _open_one(name, settings, opening, shared_server) for name in settings.models]
         resources = opening.pop_all()
@@ -70,7 +72,7 @@ async def open_model(settings: Settings, shared_server: RemoteEmbeddedServer | N
     model: Model = first.model
     if fallbacks:
         model = FallbackModel(model, *(fallback.model for fallback in fallbacks), fallback_on=FALLBACK_ERRORS)
-    return LLM(model, first.name, first.probe, resources, [member.name for member in opened])
+    return LLM(model, first.name, first.probe, resources, [member.name for member in opened], price=price)
 
 
 async def open_embedded_model(settings: Settings, server: EmbeddedServer | RemoteEmbeddedServer) -> LLM:

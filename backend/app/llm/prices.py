@@ -1,40 +1,59 @@
-"""The cost of a model call in USD, by the price table of genai-prices; models of one's own machines cost nothing."""
+"""The cost of a model call in USD, by the price list of genai-prices; models that run on own machines cost nothing."""
 
 from __future__ import annotations
 
-import logging
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from dataclasses import replace
 
-from genai_prices.data_snapshot import get_snapshot
+from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
+
+from app.settings import Settings
+from events.bridges.pydantic_ai import Cost, PriceFunction, list_price, own_server
+
+from .model_errors import ModelUnavailable
 
 FREE_PROVIDERS = frozenset({"embedded", "ollama"})
 """Providers that send no bill: their cost is known to be 0, which differs from unknown."""
 
-log = logging.getLogger(__name__)
 
-
-def price(provider: str, model: str, usage: RequestUsage) -> float | None:
-    """Return the cost of a call in USD; None when the model's price is not known."""
+def price(provider: str, model: str, usage: RequestUsage, response: ModelResponse | None = None) -> float | None:
+    """Return the cost of a call in USD, with its parts; None when the model's price is not known."""
     if provider in FREE_PROVIDERS:
-        return 0.0
-    if (found := _find(provider, model)) is None:
-        return None
-    priced_provider, priced_model = found
-    try:
-        calculation = priced_model.calc_price(usage, priced_provider, genai_request_timestamp=datetime.now(UTC))
-    except ValueError as error:  # counts that contradict each other, such as more cached tokens than tokens
-        log.warning("a call of %s cannot be priced: %s", model, type(error).__name__)
-        return None
-    return float(calculation.total_price)
+        return own_server(provider, model, usage)
+    return list_price(provider, model, usage, response)
 
 
-@lru_cache(maxsize=256)
-def _find(provider: str, model: str) -> tuple[Any, Any] | None:
-    # It searches hundreds of models by rules; misses are cached too.
-    try:
-        return get_snapshot().find_provider_model(model, None, provider, None)
-    except LookupError:
-        return None
+def price_function(settings: Settings) -> PriceFunction:
+    """Return what prices the calls of the settings' models.
+
+    A server of one's own, which SPARKLIO_LLM_BASE_URL declares, is nobody's list price: its calls cost nothing, unless
+    SPARKLIO_LLM_PRICES names the seller whose prices apply after all.
+
+    Raises:
+        ModelUnavailable: The price list does not know the seller.
+    """
+    if settings.llm_base_url is None:
+        return price
+    if (seller := settings.llm_prices) is None:
+        return own_server
+    if not is_seller(seller):
+        raise ModelUnavailable(
+            f"SPARKLIO_LLM_PRICES={seller} is not a seller of the price list, as openai or openrouter is"
+        )
+
+    def price_as_sold(
+        provider: str, model: str, usage: RequestUsage, response: ModelResponse | None = None
+    ) -> Cost | None:
+        if provider in FREE_PROVIDERS:
+            return own_server(provider, model, usage)
+        # Not by the address of the server, which may be somebody else's.
+        return list_price(seller, model, usage, None if response is None else replace(response, provider_url=None))
+
+    return price_as_sold
+
+
+def is_seller(name: str) -> bool:
+    """Return whether the price list knows a seller by this name."""
+    from genai_prices.data_snapshot import find_provider_by_id, get_snapshot  # it loads all prices
+
+    return find_provider_by_id(get_snapshot().providers, name) is not None

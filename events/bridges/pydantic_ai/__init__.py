@@ -13,12 +13,25 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `emit`: builds the events
 - `response`: finish reason, output fault and rate limits of a response
 - `usage`: its tokens
+- `provider_usage`, `reported`: what pydantic-ai's adapters leave out of it
 - `cost`: what it is billed
+- `seller_cost`, `price_list`: by the seller itself, or by its price list
 - `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
 """
 
 from .calls import record_response_headers
+from .cost import PriceFunction
 from .error_types import error_type_of
+from .price_list import Cost, list_price, own_server
 from .wrapper import InstrumentedModel, instrument
 
-__all__ = ["InstrumentedModel", "error_type_of", "instrument", "record_response_headers"]
+__all__ = [
+    "Cost",
+    "InstrumentedModel",
+    "PriceFunction",
+    "error_type_of",
+    "instrument",
+    "list_price",
+    "own_server",
+    "record_response_headers",
+]

@@ -29,6 +29,7 @@ from .emit import (
     emit_called,
 )
 from .error_types import is_timeout
+from .reported import keep_headers, observe_stream
 
 
 class OngoingRequest:
@@ -75,6 +76,7 @@ class OngoingRequest:
         """
         self._stream = stream
         try:
+            observe_stream(stream)
             if stream._event_iterator is None:  # noqa: SLF001  # see above
                 source = stream._get_event_iterator  # noqa: SLF001
                 stream._get_event_iterator = lambda: self._track_events(source(), stream)  # type: ignore[method-assign]  # noqa: SLF001
@@ -144,6 +146,8 @@ class OngoingRequest:
         self._emitted = True
         self._ended_at = self._ended_at or perf_counter()
         try:
+            if response is not None:
+                keep_headers(response, self.headers)
             with use_scope(self._scope) if self._scope else nullcontext():
                 outcome = RequestOutcome(
                     status=status,

@@ -1,24 +1,35 @@
-"""The bill of a request to a model: its tokens, and their cost as the provider or a price function says."""
+"""Tokens and cost of a request to a model: the cost is what the seller or a price function says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, SupportsFloat
+from inspect import Parameter, signature
+from typing import Any, SupportsFloat
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
 from ...bus.amount_limits import drop_reason
+from ...bus.failures import report_failure
+from ...llm import CostSource, llm_called
 from ...pipeline import value_dropped
+from .price_list import Cost
+from .provider_usage import provider_usage
+from .seller_cost import seller_cost
 from .usage import TokenUsage, add_optional, token_usage
 
-CostSource = Literal["provider", "price_table", "unpriced"]
+ResponsePriceFunction = Callable[[str, str, RequestUsage, ModelResponse], SupportsFloat | None]
+PriceFunction = Callable[[str, str, RequestUsage], SupportsFloat | None] | ResponsePriceFunction
+"""Returns the cost in USD of a usage, given the provider, the model and the usage; None where there is no price.
 
-PriceFunction = Callable[[str, str, RequestUsage], float | None]
-"""Returns the cost in USD of a usage, given the provider, the model and the usage; None where there is no price."""
+A function that takes a fourth argument is given the whole response, which says the tier, the URL and the time. The cost
+is a number, or a `Cost` with its parts.
+"""
 
 MAX_COST = 10**6  # USD, of one call
+
+PARTS = ("input", "output", "cache_read", "cache_write")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +39,28 @@ class Billing:
     usage: TokenUsage = TokenUsage()
     cost: float | None = None
     cost_source: CostSource | None = None
+    input_cost: float | None = None
+    output_cost: float | None = None
+    cache_read_cost: float | None = None
+    cache_write_cost: float | None = None
 
     def __add__(self, other: Billing) -> Billing:
         """Return the sum; its cost is unknown where that of one part is."""
-        unpriced = "unpriced" in {self.cost_source, other.cost_source}
+        usage, sources = self.usage + other.usage, {self.cost_source, other.cost_source}
+        if "unpriced" in sources:
+            return Billing(usage=usage, cost_source="unpriced")
+        parts = {f"{part}_cost" for part in PARTS}
         return Billing(
-            usage=self.usage + other.usage,
-            cost=None if unpriced else add_optional(self.cost, other.cost),
-            cost_source="unpriced" if unpriced else self.cost_source or other.cost_source,
+            usage=usage,
+            cost=add_optional(self.cost, other.cost),
+            cost_source=self.cost_source or other.cost_source,
+            **{name: add_optional(getattr(self, name), getattr(other, name)) for name in parts},
         )
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """The cost, its source and its parts, under the names of the fields of `events.LLMCalled`."""
+        return {name: value for name, value in vars(self).items() if name != "usage"}
 
 
 def billing_of(
@@ -48,17 +72,47 @@ def billing_of(
     *,
     complete: bool,
 ) -> Billing:
-    """Return the billing of a response to ``messages``; without a full count of its tokens it has no cost.
+    """Return the billing of a response to ``messages``.
 
-    ``complete`` is False where the response broke off.
+    What the seller says that it bills is the cost. Else the price function is asked, if there is one and all tokens
+    were counted. Without either, nobody was asked, and the cost has no source. ``complete`` is False where the response
+    broke off.
     """
-    usage = token_usage(response, messages, complete=complete)
-    if usage.prompt_tokens is None or usage.completion_tokens is None:
+    corrected = provider_usage(response)
+    usage = token_usage(response, corrected, messages, complete=complete)
+    if (billed := seller_cost(response)) is not None:
+        return Billing(usage=usage, **cost_fields(billed, "provider"))
+    if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return Billing(usage=usage)
-    reported = getattr(response.usage, "cost", None)  # some gateways report the cost
-    cost = valid_cost(price(provider, model, response.usage) if reported is None and price is not None else reported)
-    source: CostSource = "price_table" if reported is None else "provider"
-    return Billing(usage=usage, cost=cost, cost_source="unpriced" if cost is None else source)
+    try:
+        priced = with_response(price)(provider, model, corrected, response)
+    except Exception as failure:  # the tokens are known all the same
+        report_failure(llm_called.name, "pydantic_ai", failure)
+        priced = None
+    return Billing(usage=usage, **cost_fields(priced, "price_table"))
+
+
+def with_response(price: PriceFunction) -> ResponsePriceFunction:
+    """Return a price function that takes the response, of one that may not take it."""
+    try:
+        parameters = signature(price).parameters.values()
+    except (TypeError, ValueError):  # of a function that is written in C
+        parameters = ()  # type: ignore[assignment]
+    by_position = [
+        each for each in parameters if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(by_position) > 3 or any(each.kind is Parameter.VAR_POSITIONAL for each in parameters):
+        return price  # type: ignore[return-value]  # it takes four
+    return lambda provider, model, usage, _: price(provider, model, usage)  # type: ignore[call-arg]  # it takes three
+
+
+def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any]:
+    """Return the fields of a cost; what cannot be one is no cost, and has no parts."""
+    valid = valid_cost(cost)
+    if valid is None:
+        return {"cost_source": "unpriced"}
+    parts = {f"{part}_cost": getattr(cost, part) for part in PARTS} if isinstance(cost, Cost) else {}
+    return {"cost": valid, "cost_source": source, **parts}
 
 
 def valid_cost(cost: SupportsFloat | None) -> float | None:

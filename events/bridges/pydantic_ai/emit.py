@@ -185,10 +185,9 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
             if complete
             else None
         ),
-        cost=billing.cost,
-        cost_source=billing.cost_source,
         time_to_first_token=time_to_first_token,
         time_per_output_token=time_per_output_token,
+        **billing.costs,
         **asdict(billing.usage),
     )
 

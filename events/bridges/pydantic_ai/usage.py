@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
 from ...bus.amount_limits import drop_reason
+from ...llm import UsageSource
 from ...pipeline import value_dropped
+from .provider_usage import MAX_TOKENS, told
 
-UsageSource = Literal["provider", "estimated", "none"]
 SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
 """The source of a sum is the first of these that one of its parts has: a sum with an estimate in it is an estimate."""
 
 Amount = TypeVar("Amount", int, float)
 
-MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
 BYTES_PER_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
 
 
@@ -32,6 +32,10 @@ class TokenUsage:
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    prompt_audio_tokens: int | None = None
+    completion_audio_tokens: int | None = None
+    prompt_image_tokens: int | None = None
+    completion_image_tokens: int | None = None
     estimated_prompt_tokens: int | None = None
     estimated_completion_tokens: int | None = None
 
@@ -56,12 +60,27 @@ def add_optional(one: Amount | None, other: Amount | None) -> Amount | None:
     return other if one is None else one if other is None else one + other
 
 
-def token_usage(response: ModelResponse, messages: Iterable[ModelMessage], *, complete: bool) -> TokenUsage:
+DETAILS = {
+    "cache_read_tokens": ("prompt", "cache_read_tokens"),
+    "cache_write_tokens": ("prompt", "cache_write_tokens"),
+    "reasoning_tokens": ("completion", "output_reasoning_tokens"),
+    "prompt_audio_tokens": ("prompt", "input_audio_tokens"),
+    "completion_audio_tokens": ("completion", "output_audio_tokens"),
+    "prompt_image_tokens": ("prompt", "input_image_tokens"),
+    "completion_image_tokens": ("completion", "output_image_tokens"),
+}
+"""What each detail is a part of, and pydantic-ai's name for it."""
+
+
+def token_usage(
+    response: ModelResponse, usage: RequestUsage, messages: Iterable[ModelMessage], *, complete: bool
+) -> TokenUsage:
     """Return the tokens of a response to ``messages``; those that the provider did not count are estimated.
 
-    ``complete`` is False where the response broke off: a provider that counts at the end has counted its beginning.
+    ``usage`` is that of the response, corrected. ``complete`` is False where the response broke off: a provider that
+    counts at the end has counted its beginning.
     """
-    usage, (prompt, completion) = response.usage, reported_tokens(response.usage)
+    prompt, completion = reported_tokens(usage)
     output_estimate = estimate_tokens([response])
     if prompt is None and completion is None and not complete and not output_estimate:
         return TokenUsage()
@@ -73,9 +92,10 @@ def token_usage(response: ModelResponse, messages: Iterable[ModelMessage], *, co
         estimated_completion_tokens=uncounted or None,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        cache_read_tokens=valid_subset(prompt, "cache_read_tokens", usage.cache_read_tokens),
-        cache_write_tokens=valid_subset(prompt, "cache_write_tokens", usage.cache_write_tokens),
-        reasoning_tokens=valid_subset(completion, "reasoning_tokens", reported_reasoning_tokens(usage)),
+        **{
+            name: valid_subset({"prompt": prompt, "completion": completion}[whole], name, told(usage, counted))
+            for name, (whole, counted) in DETAILS.items()
+        },
     )
 
 
@@ -93,15 +113,9 @@ def reported_tokens(usage: RequestUsage) -> tuple[int | None, int | None]:
     return prompt, completion if completion or prompt else None
 
 
-def reported_reasoning_tokens(usage: RequestUsage) -> int:
-    """Return the reasoning tokens; older versions of pydantic-ai have them among the details."""
-    tokens = getattr(usage, "output_reasoning_tokens", 0) or usage.details.get("reasoning_tokens", 0)
-    return tokens or usage.details.get("thoughts_tokens", 0)
-
-
 def valid_subset(whole: int | None, field: str, count: Any) -> int | None:
     """Return a valid number of tokens that are part of ``whole``, at most as many; None where that is unknown."""
-    return None if whole is None else valid_token_count(field, count, whole)
+    return None if whole is None or count is None else valid_token_count(field, count, whole)
 
 
 def valid_token_count(field: str, count: Any, most: int = MAX_TOKENS) -> int | None:

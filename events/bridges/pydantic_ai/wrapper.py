@@ -15,11 +15,13 @@ from pydantic_ai.settings import ModelSettings
 from .calls import OngoingRequest
 from .cost import PriceFunction
 from .emit import RequestSpec
+from .price_list import list_price
+from .reported import observe_usage
 from .response import SchemaValidator
 
 
 def instrument(
-    model: Model, *, price: PriceFunction | None = None, is_valid_output: SchemaValidator | None = None
+    model: Model, *, price: PriceFunction | None = list_price, is_valid_output: SchemaValidator | None = None
 ) -> Model:
     """Return the model wrapped so that each request to it emits its events once, streamed or not.
 
@@ -32,8 +34,10 @@ def instrument(
 
     Args:
         model: the model to wrap; one that is wrapped already is returned as it is.
-        price: ``price(provider, model, usage)`` returns the cost in USD, or None. Without it, and without a cost in the
-            response, the cost is unknown.
+        price: ``price(provider, model, usage)`` returns the cost in USD, or None where it knows none; one that takes a
+            fourth argument is given the response too. It is asked where the response has no cost of its own. By default
+            it is the price list of genai-prices, `list_price`; `own_server` is for a server of one's own, which costs
+            nothing. With None nobody is asked, and the cost stays unknown without being ``unpriced``.
         is_valid_output: ``is_valid_output(schema, value)`` returns whether a typed output matches its JSON schema.
             Without it the only faults found in typed output are JSON that cannot be parsed and output that is missing.
 
@@ -50,6 +54,7 @@ class InstrumentedModel(WrapperModel):
 
     def __init__(self, wrapped: Model, price: PriceFunction | None, is_valid_output: SchemaValidator | None) -> None:
         super().__init__(wrapped)
+        observe_usage(wrapped)
         self._price = price
         self._is_valid_output = is_valid_output
 

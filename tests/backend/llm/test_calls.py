@@ -59,6 +59,7 @@ async def ask(server: OpenAIServer, usage: LLMUsage | None = None, **settings: A
     values: dict[str, Any] = {
         "llm": "openai:gpt-4o-mini",
         "llm_base_url": server.base_url,
+        "llm_prices": "openai",
         "llm_retries": 0,
         **settings,
     }

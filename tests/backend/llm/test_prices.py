@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 
 import pytest
+from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
-from app.llm import prices
-from app.llm.prices import price
+from app.llm.model_errors import ModelUnavailable
+from app.llm.prices import price, price_function
+from app.settings import Settings
 
 MILLION = 10**6
+ANSWER = ModelResponse(parts=[], provider_name="openai", provider_url="http://localhost:8080/v1")
 
 
 # What the providers' price lists say, in USD a million tokens.
@@ -47,12 +50,28 @@ def test_an_unknown_model_has_no_price() -> None:
     assert price("nobody", "nothing", RequestUsage(input_tokens=1)) is None
 
 
-def test_a_model_is_looked_up_once_found_or_not() -> None:
-    prices._find.cache_clear()
-    for _ in range(3):
-        price("openai", "gpt-4o-mini", RequestUsage(input_tokens=1))
-        price("openai", "home-made", RequestUsage(input_tokens=1))
-    assert (prices._find.cache_info().misses, prices._find.cache_info().hits) == (2, 4)
+def test_a_server_of_ones_own_takes_nobodys_prices() -> None:
+    """A local server that serves a model under OpenAI's name for it sends no bill all the same."""
+    own = price_function(Settings(llm="openai:gpt-4o-mini", llm_base_url="http://localhost:8080"))
+    assert own("openai", "gpt-4o-mini", RequestUsage(input_tokens=MILLION), ANSWER) == 0  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(("provider", "usd"), [("openai", 0.15), ("ollama", 0), ("embedded", 0)])
+def test_a_setting_says_whose_prices_apply_to_it_after_all(provider: str, usd: float) -> None:
+    priced = price_function(
+        Settings(llm="openai:gpt-4o-mini", llm_base_url="http://localhost:8080", llm_prices="openai")
+    )
+    cost = priced(provider, "gpt-4o-mini", RequestUsage(input_tokens=MILLION), ANSWER)  # type: ignore[call-arg]
+    assert cost == pytest.approx(usd)
+
+
+def test_without_a_server_of_ones_own_the_list_of_each_provider_applies() -> None:
+    assert price_function(Settings(llm="openai:gpt-4o-mini", llm_prices="anthropic")) is price
+
+
+def test_prices_of_a_seller_that_the_list_does_not_know_are_refused() -> None:
+    with pytest.raises(ModelUnavailable, match="SPARKLIO_LLM_PRICES=nobody is not a seller"):
+        price_function(Settings(llm="openai:any", llm_base_url="http://localhost:8080", llm_prices="nobody"))
 
 
 def test_counts_that_contradict_each_other_have_no_price(caplog: pytest.LogCaptureFixture) -> None:

@@ -89,7 +89,8 @@ async def test_a_call_is_emitted_once_with_the_tokens_that_the_provider_counted(
     assert (call.prompt_tokens, call.completion_tokens) == (100, 20)
     assert (call.prompt_tokens, call.completion_tokens) == (server.tally.prompt_tokens, server.tally.completion_tokens)
     assert call.provider == "openai"
-    assert call.cost is None
+    assert call.cost == pytest.approx(2.25e-05)
+    assert call.cost_source == "price_table"
     assert 0 < call.duration < 60
 
 

@@ -1,0 +1,86 @@
+"""The usage of a response by the rules of the provider that counted it, where pydantic-ai's adapter does not know them.
+
+Sources: https://api-docs.deepseek.com/api/create-chat-completion (``prompt_cache_hit_tokens``),
+https://platform.moonshot.ai/docs/api/chat (``cached_tokens``), https://docs.litellm.ai/docs/completion/prompt_caching
+(``cache_read_input_tokens``), https://docs.x.ai/docs/guides/reasoning (reasoning beside the completion),
+https://docs.vllm.ai (``continuous_usage_stats``: usage so far in every chunk).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from itertools import pairwise
+
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.usage import RequestUsage
+
+from .reported import Reported, reported_by
+
+CACHE_READ_DETAILS = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+CACHE_WRITE_DETAILS = ("cache_creation_input_tokens", "cache_write_tokens")
+REASONING_DETAILS = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
+
+MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
+
+
+def provider_usage(response: ModelResponse) -> RequestUsage:
+    """Return the usage of a response; where nothing has to be corrected, pydantic-ai's own."""
+    reported = reported_by(response)
+    usage = copy(response.usage)
+    if len(reported.mapped) > 1 and is_cumulative(reported.mapped):
+        usage = copy(reported.mapped[-1])
+        usage.unmeasured_requests, usage.cost = 0, response.usage.cost
+    for name, details in (
+        ("cache_read_tokens", CACHE_READ_DETAILS),
+        ("cache_write_tokens", CACHE_WRITE_DETAILS),
+        ("output_reasoning_tokens", REASONING_DETAILS),
+    ):
+        if not getattr(usage, name, 0) and (count := reported_detail(usage, details)) is not None:
+            setattr(usage, name, count)
+    correct_totals(usage, reported)
+    return usage
+
+
+def is_cumulative(usages: Sequence[RequestUsage]) -> bool:
+    """Return whether each usage holds the ones before it: no count of tokens ever falls."""
+    try:
+        return all(
+            before.input_tokens <= after.input_tokens and before.output_tokens <= after.output_tokens
+            for before, after in pairwise(usages)
+        )
+    except TypeError:  # a count that is no number
+        return False
+
+
+def reported_detail(usage: RequestUsage, names: Sequence[str]) -> int | None:
+    """Return the first of some details that the provider reported, be it 0; None where it reported none."""
+    found = [usage.details[name] for name in names if isinstance(usage.details.get(name), int)]
+    return next((count for count in found if count), found[0] if found else None)
+
+
+def told(usage: RequestUsage, name: str) -> int | None:
+    """Return a count that the provider reported, be it 0; None where it said nothing, which pydantic-ai reads as 0."""
+    return usage.__dict__.get(name)
+
+
+def correct_totals(usage: RequestUsage, reported: Reported) -> None:
+    """Add what the provider counts beside the prompt or the completion, by its own total; take off what is in it twice.
+
+    Chat completions alone have such a total. Reasoning that exceeds the completion stands beside it in any case.
+    """
+    prompt, completion = usage.input_tokens, usage.output_tokens
+    if type(prompt) is not int or type(completion) is not int or prompt <= 0 or completion < 0:
+        return
+    reasoning, total = told(usage, "output_reasoning_tokens") or 0, reported.get("total_tokens")
+    cached = (told(usage, "cache_read_tokens") or 0) + (told(usage, "cache_write_tokens") or 0)
+    beside = 0
+    if type(total) is int and reported.get("completion_tokens") is not None:
+        beside = total - prompt - completion
+    if beside == cached > 0 and beside != reasoning:
+        usage.input_tokens = prompt + beside
+    elif 0 < reasoning == abs(beside) or (beside > 0 and completion and not reasoning and not cached):
+        usage.output_tokens = completion + beside
+        usage.output_reasoning_tokens = max(reasoning, beside)
+    elif MAX_TOKENS > reasoning > completion > 0:
+        usage.output_tokens = completion + reasoning

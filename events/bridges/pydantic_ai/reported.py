@@ -1,0 +1,134 @@
+"""Usage and cost in a response of a provider that pydantic-ai's adapters leave out, stored beside the response.
+
+The adapters map what they know: a cost, a total and a repeated usage are lost in it. Nothing of the application's is
+changed: the response that it gets has the numbers of pydantic-ai.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from typing import Any
+
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import Model, StreamedResponse
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.usage import RequestUsage
+
+_ATTRIBUTE = "_events_reported"
+
+
+@dataclass(kw_only=True)
+class Reported:
+    """The usage of one response as the provider's SDK has it, and what pydantic-ai made of it."""
+
+    usage: Any = None
+    """The last usage that was received; a mapping, or an object of the SDK."""
+    mapped: list[RequestUsage] = field(default_factory=list)
+    """Each usage that pydantic-ai adds up; a stream may have one in every chunk."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    streamed: bool = False
+
+    def get(self, *names: str) -> Any:
+        """Return a value of the usage by the names of nested fields; None where it has none."""
+        value = self.usage
+        for name in names:
+            value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+        return value
+
+
+def reported_by(response: Any) -> Reported:
+    """Return what is kept beside a response; what nobody kept is empty."""
+    reported = getattr(response, _ATTRIBUTE, None)
+    return reported if isinstance(reported, Reported) else Reported()
+
+
+def keep_headers(response: ModelResponse | StreamedResponse, headers: Mapping[str, str]) -> None:
+    """Store the headers of a response beside it."""
+    if headers:
+        reported = reported_by(response)
+        reported.headers = headers
+        setattr(response, _ATTRIBUTE, reported)
+
+
+def observe_usage(model: Model) -> None:
+    """Make a model, or each one that it wraps, store the usage of a plain response beside it.
+
+    The method that is replaced, on this one object, is the one that makes pydantic-ai's response of the SDK's.
+    """
+    for each in innermost_models(model):
+        process = getattr(each, "_process_response", None)
+        if process is None or hasattr(process, _ATTRIBUTE) or iscoroutinefunction(process):
+            continue
+
+        def process_response(response: Any, *rest: Any, _process: Any = process, **options: Any) -> Any:
+            made = _process(response, *rest, **options)
+            if isinstance(made, ModelResponse):
+                setattr(made, _ATTRIBUTE, Reported(usage=getattr(response, "usage", None)))
+            return made
+
+        setattr(process_response, _ATTRIBUTE, True)
+        each._process_response = process_response  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+
+
+def innermost_models(model: Model) -> Iterator[Model]:
+    """Yield the models that a model wraps or falls back on; one that does neither yields itself."""
+    if isinstance(model, FallbackModel):
+        for member in model.models:
+            yield from innermost_models(member)
+    elif isinstance(model, WrapperModel):
+        yield from innermost_models(model.wrapped)
+    else:
+        yield model
+
+
+def observe_stream(stream: StreamedResponse) -> None:
+    """Make a stream store its usage beside the responses that it makes.
+
+    The methods that are replaced, on this one object, are those that add the usage of a chunk to what was read.
+    """
+    if hasattr(stream, _ATTRIBUTE):
+        return
+    reported = Reported(streamed=True)
+    setattr(stream, _ATTRIBUTE, reported)
+    stream.get = keeping_get(stream.get, reported)  # type: ignore[method-assign]
+    if (add := getattr(stream, "_add_usage", None)) is not None:  # newer than pydantic-ai 2.0
+        stream._add_usage = keeping_add(add, reported)  # type: ignore[method-assign]  # noqa: SLF001  # see above
+    if (map_usage := getattr(stream, "_map_usage", None)) is not None:  # of those that speak OpenAI's protocols
+        stream._map_usage = keeping_map(map_usage, reported)  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+
+
+def keeping_get(get: Callable[[], ModelResponse], reported: Reported) -> Callable[[], ModelResponse]:
+    """Return a stream's ``get`` that keeps what was reported beside each response that it makes."""
+
+    def get_response() -> ModelResponse:
+        response = get()
+        setattr(response, _ATTRIBUTE, reported)
+        return response
+
+    return get_response
+
+
+def keeping_add(add: Callable[..., None], kept: Reported) -> Callable[..., None]:
+    """Return a stream's ``_add_usage`` that keeps what it adds."""
+
+    def add_usage(usage: RequestUsage, *, reported: bool, cumulative: bool = False) -> None:
+        if reported and not cumulative:
+            kept.mapped.append(usage)
+        add(usage, reported=reported, cumulative=cumulative)
+
+    return add_usage
+
+
+def keeping_map(map_usage: Callable[[Any], RequestUsage], reported: Reported) -> Callable[[Any], RequestUsage]:
+    """Return a stream's ``_map_usage`` that keeps the usage that it maps."""
+
+    def map_chunk_usage(chunk: Any) -> RequestUsage:
+        usage = getattr(chunk, "usage", None)
+        if usage is not None:
+            reported.usage = usage
+        return map_usage(chunk)
+
+    return map_chunk_usage

@@ -1,0 +1,57 @@
+"""The cost that the seller itself says it bills for a response: providers and gateways that price each answer.
+
+Sources: https://openrouter.ai/docs/use-cases/usage-accounting (``usage.cost``, with a key of one's own also
+``cost_details.upstream_inference_cost``), https://docs.litellm.ai/docs/proxy/response_headers
+(``x-litellm-response-cost``), https://docs.x.ai/developers/cost-tracking (``cost_in_usd_ticks``),
+https://docs.perplexity.ai/api-reference/chat-completions-post (``cost.total_cost``),
+https://deepinfra.com/docs/openai_api (``estimated_cost``), https://pydantic.dev/docs/ai/gateway (pydantic-ai reads it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_ai.messages import ModelResponse
+
+from .reported import Reported, reported_by
+
+TICKS_PER_DOLLAR = 10**10
+LITELLM_HEADER = "x-litellm-response-cost"
+
+
+def seller_cost(response: ModelResponse) -> float | None:
+    """Return the cost in USD that the response, or its headers, say; None where they say nothing."""
+    if response.usage.cost is not None:
+        return float(response.usage.cost)
+    reported, details = reported_by(response), response.provider_details or {}
+    said = cost_in_usage(reported)
+    if said is None and {"cost", "upstream_inference_cost"} & details.keys():  # OpenRouter's; a cost of 0 is left out
+        said = number(details.get("cost")) or 0.0
+    if said is not None:
+        if (reported.get("is_byok") or details.get("is_byok")) is True:  # the model's own seller bills the rest
+            upstream = reported.get("cost_details", "upstream_inference_cost")
+            said += number(details.get("upstream_inference_cost") if upstream is None else upstream) or 0.0
+        return said
+    if (ticks := number(response.usage.details.get("cost_in_usd_ticks"))) is not None:
+        return ticks / TICKS_PER_DOLLAR
+    # The headers of a stream are sent before anything is billed.
+    return None if reported.streamed else number(reported.headers.get(LITELLM_HEADER))
+
+
+def cost_in_usage(reported: Reported) -> float | None:
+    """Return the cost in a response's usage object."""
+    cost = reported.get("cost")
+    if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
+        cost = reported.get("cost", "total_cost")
+    return number(reported.get("estimated_cost") if cost is None else cost)
+
+
+def number(value: Any) -> float | None:
+    """Return a number, or a text that is one, as a float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

@@ -43,8 +43,9 @@ from .bus.fields import (
     inherited,
     total,
 )
+from .bus.propagation import propagate_scope
 from .bus.signal import Signal
-from .bus.span import ActiveSpan, Span
+from .bus.span import ActiveSpan, Span, current_span
 from .database import (
     ConnectionAcquired,
     ConnectionClosed,
@@ -184,6 +185,7 @@ __all__ = [
     "connection_released",
     "context_built",
     "context_truncated",
+    "current_span",
     "database_failed",
     "database_used",
     "event_dropped",
@@ -199,6 +201,7 @@ __all__ = [
     "metrics_rendered",
     "oldest_workflow_read",
     "pool_read",
+    "propagate_scope",
     "query_executed",
     "query_repeated",
     "receiver_failed",

@@ -28,6 +28,9 @@ class AgentFinished:
     Where the status is not success, ``error_type`` says why. The four times are parts of the duration and add up to it:
     ``llm_time`` waiting for a model, ``backoff_time`` waiting between two attempts to reach one, ``tool_time`` running
     tools, and ``self_time`` the agent's own. ``cost`` is in USD, None where no call had a known price.
+
+    Tokens and cost hold those of the agents that it asked; the ``own_`` ones leave them out, so that they can be added
+    up over agents. Where they are not set, they are the same.
     """
 
     execution_id: Key = ""
@@ -43,6 +46,9 @@ class AgentFinished:
     prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
     completion_tokens: Tokens = total("llm_called", "completion_tokens")
     cost: Dollars | None = total("llm_called", "cost", start=None)
+    own_prompt_tokens: Tokens | None = total("llm_called", "prompt_tokens", start=None, own=True)
+    own_completion_tokens: Tokens | None = total("llm_called", "completion_tokens", start=None, own=True)
+    own_cost: Dollars | None = total("llm_called", "cost", start=None, own=True)
     error_type: ErrorType = "other"
     llm_time: Seconds | None = None
     tool_time: Seconds | None = None
@@ -52,6 +58,12 @@ class AgentFinished:
     def __post_init__(self) -> None:
         if self.status in {"timeout", "cancelled"}:  # the status is the reason
             object.__setattr__(self, "error_type", self.status)
+        if self.own_prompt_tokens is None:
+            object.__setattr__(self, "own_prompt_tokens", self.prompt_tokens)
+        if self.own_completion_tokens is None:
+            object.__setattr__(self, "own_completion_tokens", self.completion_tokens)
+        if self.own_cost is None and self.cost is not None:
+            object.__setattr__(self, "own_cost", self.cost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

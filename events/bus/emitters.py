@@ -63,7 +63,11 @@ def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Map
         try:
             if strict_blocks:
                 check_closed_values(signal.name, signal.event, {**fixed, **dict(zip(variable, values, strict=True))})
-            if scope is not None and scope.is_summing(signal.name):
+            if (
+                scope is not None
+                and (scope := scope.effective() if scope.in_generator else scope)
+                and (scope.is_summing(signal.name))
+            ):
                 scope.add(signal.name, {**fixed, **dict(zip(variable, values, strict=True))})
             receive(values)
         except Exception as error:

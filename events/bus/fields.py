@@ -91,10 +91,14 @@ _TOTAL = "total"
 
 @dataclass(frozen=True)
 class Total:
-    """The sum in a span's finished event: of ``field`` of the events of ``signal``, or of their number where None."""
+    """The sum in a span's finished event: of ``field`` of the events of ``signal``, or of their number where None.
+
+    ``own`` leaves out what spans of the same kind inside have in their own sums.
+    """
 
     signal: str
     field: str | None
+    own: bool = False
 
 
 def inherited(default: str = UNKNOWN) -> Any:
@@ -111,13 +115,14 @@ def inherited(default: str = UNKNOWN) -> Any:
     return dataclasses.field(default=default, metadata={_INHERITED: True})
 
 
-def total(signal: str, field: str | None = None, *, start: float | None = 0) -> Any:
+def total(signal: str, field: str | None = None, *, start: float | None = 0, own: bool = False) -> Any:
     """Declare a field of a finished event that sums the events emitted inside the span.
 
     ``total("llm_called")`` counts the calls; ``total("llm_called", "prompt_tokens")`` sums their tokens. Unknown
-    amounts (``None``) are left out. ``start`` is the field's value where nothing was summed.
+    amounts (``None``) are left out. ``start`` is the field's value where nothing was summed. A sum holds the events of
+    every span inside; ``own`` leaves out those inside another span of the same kind, so that own sums can be added up.
     """
-    return dataclasses.field(default=start, metadata={_TOTAL: Total(signal, field)})
+    return dataclasses.field(default=start, metadata={_TOTAL: Total(signal, field, own)})
 
 
 def inherited_fields(event: type[Any]) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from threading import RLock
-from types import TracebackType
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_ITERABLE_COROUTINE
+from threading import RLock, get_ident
+from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from .amount_limits import MAX_AMOUNT, drop_reason
@@ -40,10 +42,26 @@ class Scope:
             are added, or None where events are counted.
         kind: What sort of work it is: ``agent``, ``workflow``, ``http_request``.
 
-    ``hooks`` holds, under a name of its owner's choice, what other code attaches for as long as the scope lasts.
+    ``hooks`` holds, under a name of its owner's choice, what other code attaches for as long as the scope lasts, and
+    ``span`` the span whose scope it is. ``totals`` are of the events emitted in the scope, ``nested_totals`` of those
+    that a scope of the same kind inside it has in its own: what an agent spent by asking another one.
     """
 
-    __slots__ = ("ended", "fields", "hooks", "kind", "parent", "sums", "totals")
+    __slots__ = (
+        "ended",
+        "fields",
+        "frame",
+        "hooks",
+        "in_generator",
+        "kind",
+        "nested_totals",
+        "outer_of_a_kind",
+        "owner",
+        "parent",
+        "span",
+        "sums",
+        "totals",
+    )
 
     def __init__(
         self,
@@ -59,6 +77,37 @@ class Scope:
         self.kind = kind
         self.ended = False
         self.hooks: dict[str, ScopeHook] = {}
+        self.span: Any = None
+        self.in_generator = False
+        self.nested_totals: dict[str, float] = {}
+        self.outer_of_a_kind: tuple[Scope, ...] = find_outer(parent, kind) if parent else ()
+
+    def enter_from(self, frame: FrameType) -> None:
+        """Note that the code of a frame enters the scope, which is in effect only while that runs, if it yields.
+
+        A generator shares its caller's context, so what the caller does between two items would count as done inside.
+        Context managers that are written as generators are meant to be in effect while they are suspended.
+        """
+        holder: FrameType | None = frame
+        while holder is not None and (is_contextlib(holder) or is_contextlib(holder.f_back)):
+            holder = holder.f_back
+        if holder is not None and is_generator(holder) and not is_fixture(holder):
+            self.frame: FrameType | None = holder
+            self.owner: Any = running_task()
+            self.in_generator = True
+
+    def effective(self) -> Scope | None:
+        """Return this scope, or where it is held by a suspended generator of the running task, the one around it.
+
+        Tasks and threads that the generator started are inside, suspended or not.
+        """
+        scope: Scope | None = self
+        while scope is not None and scope.in_generator:
+            frame = scope.frame  # a suspended generator's has none behind it
+            if frame is None or frame.f_back is not None or scope.owner != running_task():
+                break
+            scope = scope.parent
+        return scope
 
     def end(self) -> None:
         """Mark the scope as ended and call the ``end`` of each hook.
@@ -67,6 +116,9 @@ class Scope:
         call.
         """
         self.ended = True
+        self.span = None  # no cycle is left to the garbage collector
+        if self.in_generator:
+            self.frame = self.owner = None  # the same
         if self.hooks:
             hooks, self.hooks = self.hooks, {}
             for hook in hooks.values():
@@ -84,13 +136,15 @@ class Scope:
     def add(self, signal: str, values: Mapping[str, Any]) -> None:
         """Add the values of an event's fields to the totals of this scope and of every scope around it.
 
+        Of scopes of the same kind only the innermost adds to its ``totals``, those around it to ``nested_totals``.
         Sibling tasks and threads share the scopes around them, hence the lock.
         """
+        outer = self.outer_of_a_kind
         scope: Scope | None = self
         while scope is not None:
             sums = scope.sums.get(signal)
             if sums:
-                totals = scope.totals
+                totals = scope.nested_totals if outer and scope in outer else scope.totals
                 with _totals_lock:
                     for name, field in sums:
                         amount = 1 if field is None else values.get(field)
@@ -108,6 +162,45 @@ get_current_scope = current_scope.get
 """Return the scope that the running code is in, None outside of all; bound once, as `emit` calls it each time."""
 
 
+def find_outer(parent: Scope, kind: str) -> tuple[Scope, ...]:
+    """Return the scopes around a new one that have another of their kind inside, in which events add to its totals."""
+    around: Scope | None = parent
+    while around is not None and around.kind != kind:
+        around = around.parent
+    outer = parent.outer_of_a_kind
+    return (*outer, around) if around is not None and kind else outer
+
+
+def get_effective_scope() -> Scope | None:
+    """Return the scope that an event emitted now belongs to: the current one unless a suspended generator holds it."""
+    scope = current_scope.get()
+    return scope.effective() if scope is not None and scope.in_generator else scope
+
+
+def is_contextlib(frame: FrameType | None) -> bool:
+    """Return whether a frame runs contextlib's code."""
+    return frame is not None and frame.f_globals.get("__name__") == "contextlib"
+
+
+def is_fixture(frame: FrameType) -> bool:
+    """Return whether a generator is a fixture of pytest, which is in effect while the test runs."""
+    return frame.f_back is not None and frame.f_back.f_globals.get("__name__") == "_pytest.fixtures"
+
+
+def is_generator(frame: FrameType) -> bool:
+    """Return whether a frame is that of a generator or an async generator; not of one that is awaited."""
+    flags = frame.f_code.co_flags
+    return bool(flags & (CO_GENERATOR | CO_ASYNC_GENERATOR)) and not flags & CO_ITERABLE_COROUTINE
+
+
+def running_task() -> tuple[int, Any]:
+    """Return what runs now: the thread, and its asyncio task if any."""
+    try:
+        return get_ident(), asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return get_ident(), None
+
+
 class use_scope:  # noqa: N801  # called like a function, as contextlib.suppress is
     """Run a ``with`` block inside a scope, then make the scope before it current again.
 
@@ -122,6 +215,8 @@ class use_scope:  # noqa: N801  # called like a function, as contextlib.suppress
 
     def __enter__(self) -> None:
         self._previous = current_scope.get()
+        if self._end_on_exit:
+            self._scope.enter_from(sys._getframe(1))  # noqa: SLF001  # the way to one's caller
         current_scope.set(self._scope)
 
     def __exit__(
@@ -143,4 +238,6 @@ def exit_scope(scope: Scope, previous: Scope | None) -> None:
     while scope_now is not None and scope_now is not scope:
         scope_now = scope_now.parent
     if scope_now is scope:
+        while previous is not None and previous.ended and previous.in_generator:
+            previous = previous.parent
         current_scope.set(previous)

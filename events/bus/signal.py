@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields as fields_of
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from inspect import isasyncgen, iscoroutine
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from weakref import ReferenceType
@@ -15,11 +15,11 @@ from blinker import ANY, NamedSignal, Namespace, default_namespace
 
 from .closed_values import check_closed_values
 from .emitters import EmitFn, EmitterCache, make_emitter
-from .event_construction import mutable_twin
+from .event_construction import construct_function, mutable_twin
 from .failures import report_failure, strict_blocks
 from .fields import inherited_fields
 from .receivers import accepts, callable_name, is_async
-from .scope import get_current_scope
+from .scope import Scope, get_current_scope, get_effective_scope
 
 if TYPE_CHECKING:
     from .background import Background
@@ -61,6 +61,7 @@ class Signal(NamedSignal, Generic[P, E]):
     event: Callable[P, E]
     _inherited: tuple[str, ...]
     _mutable_twin: Callable[..., Any] | None
+    _construct: Callable[..., Any]
     _receiver_cache: list[tuple[Callable[[E], Any], ...]]
     """Receiver cache: ``[]`` is not computed, ``[receivers]`` is. It stays empty where a receiver is held weakly.
 
@@ -82,8 +83,9 @@ class Signal(NamedSignal, Generic[P, E]):
             NamedSignal.__init__(taken, name)
         inherited = inherited_fields(event)  # type: ignore[arg-type]  # a dataclass is its own constructor
         twin = mutable_twin(event)  # type: ignore[arg-type]  # the same
+        construct = construct_function(event)  # type: ignore[arg-type]  # the same
         attributes = {"event": event, "_inherited": inherited, "_mutable_twin": twin, "__doc__": event.__doc__}
-        for attribute, value in {**attributes, "_receiver_cache": []}.items():
+        for attribute, value in {**attributes, "_construct": construct, "_receiver_cache": []}.items():
             setattr(taken, attribute, value)
         if not isinstance(taken, Signal):
             taken.__class__ = cls  # in place: code that holds the plain signal now holds this one
@@ -100,10 +102,12 @@ class Signal(NamedSignal, Generic[P, E]):
 
     else:  # the same without ``args``, always empty, which would cost a fifth of an emission without receivers
 
-        def emit(self, /, **fields: Any) -> None:
+        def emit(self, /, **fields: Any) -> None:  # noqa: C901  # a call costs more than a branch
             """Call every receiver with the event, in this thread, before returning. Never raises (but see `strict`)."""
             scope = get_current_scope()
             if scope is not None:
+                if scope.in_generator:
+                    scope = scope.effective() or NO_SCOPE
                 scope.add(self.name, fields)
             if not (self.receivers or strict_blocks) or self.is_muted:
                 return
@@ -114,7 +118,7 @@ class Signal(NamedSignal, Generic[P, E]):
                         fields[name] = around[name]
             try:
                 if self._mutable_twin is None:
-                    event = self.event(**fields)
+                    event = self._construct(**fields)
                 else:
                     event = self._mutable_twin(**fields)
                     event.__class__ = self.event
@@ -190,17 +194,33 @@ class Signal(NamedSignal, Generic[P, E]):
         )
 
     def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:
-        """Emit an event that is already built, as `emit` does; anything else is sent as blinker's ``send`` does."""
+        """Emit a built event as `emit` does, with what it inherits; send anything else as blinker's ``send`` does."""
         if fields or not isinstance(sender, self.event):  # type: ignore[arg-type]  # a dataclass is a type
             return super().send(sender, **fields)
-        values, scope = attributes_of(sender), get_current_scope()
+        scope, event = get_effective_scope(), sender
         if scope is not None:
-            scope.add(self.name, values)
-        if not self.is_muted:
+            scope.add(self.name, attributes_of(sender))
+        if self.is_muted:
+            return []
+        try:
+            if scope is not None:
+                event = self._inherit(sender, scope)
             if strict_blocks:
-                check_closed_values(self.name, self.event, values)
-            self._deliver(sender)
+                check_closed_values(self.name, self.event, attributes_of(event))
+        except Exception as error:
+            report_failure(self.name, "send", error)
+        self._deliver(event)
         return []
+
+    def _inherit(self, event: E, scope: Scope) -> E:
+        """Return an event with the fields of a scope in place of those that have their defaults, as if not set."""
+        specs, around = self.event.__dataclass_fields__, scope.fields  # type: ignore[attr-defined]  # a dataclass
+        taken = {
+            name: around[name]
+            for name in self._inherited
+            if name in around and specs[name].init and getattr(event, name) == specs[name].default
+        }
+        return replace(event, **taken) if taken else event  # type: ignore[type-var]  # the same
 
     # One for objects, which stay what they are, and one for functions: no type says "any callable that takes an E".
     @overload  # type: ignore[override]  # blinker's takes any callable
@@ -261,6 +281,10 @@ class Signal(NamedSignal, Generic[P, E]):
         captured: list[E] = []
         with self.connected_to(captured.append):
             yield captured
+
+
+NO_SCOPE = Scope({}, None, {})
+"""Stands for none where a scope is at hand that is not in effect."""
 
 
 def attributes_of(event: Any) -> dict[str, Any]:

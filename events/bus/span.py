@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from secrets import token_hex
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from os import urandom
+from sys import _getframe
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
@@ -13,7 +15,7 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, ge
 from .closed_values import check_closed_values
 from .failures import report_failure, strict_blocks
 from .fields import PairingKey, inherited_fields, total_fields
-from .scope import Scope, current_scope, exit_scope, use_scope
+from .scope import Scope, current_scope, exit_scope, get_current_scope, get_effective_scope, use_scope
 from .signal import Signal
 from .span_decorator import wrap_calls
 
@@ -21,6 +23,7 @@ P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
 SpanOutcome = Literal["success", "error", "timeout", "cancelled"]
+_GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 SPAN_OUTCOMES: tuple[SpanOutcome, ...] = get_args(SpanOutcome)
 
 
@@ -74,8 +77,15 @@ class Span(Generic[P]):
         self.notable = frozenset(finished_types) - {self.key, "duration"}
         self.inherited = inherited_fields(started.event)  # type: ignore[arg-type]  # a dataclass is a type
         sums: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
-        for name, total in total_fields(finished.event).items():  # type: ignore[arg-type]  # the same
-            sums[total.signal].append((name, total.field))
+        self.own: dict[str, str] = {}  # an own sum's field -> the name under which the sum is in the scope's totals
+        names: dict[tuple[str, str | None], str] = {}
+        totals = total_fields(finished.event)  # type: ignore[arg-type]  # the same
+        for name, total in sorted(totals.items(), key=lambda item: item[1].own):  # own ones share the others' names
+            if not total.own or (total.signal, total.field) not in names:
+                sums[total.signal].append((name, total.field))
+                names[total.signal, total.field] = name
+            if total.own:
+                self.own[name] = names[total.signal, total.field]
         self.sums = {signal: tuple(pairs) for signal, pairs in sums.items()}
 
     def __call__(self, *args: P.args, **fields: P.kwargs) -> ActiveSpan:  # noqa: ARG002  # a ParamSpec comes as a pair
@@ -93,7 +103,7 @@ class Span(Generic[P]):
             report_failure(self.started.name, "scope", error)
         if strict_blocks:
             check_closed_values(self.finished.name, self.finished.event, fields)
-        return use_scope(Scope(fields, current_scope.get(), {}, self.kind), end_on_exit=True)
+        return use_scope(Scope(fields, get_effective_scope(), {}, self.kind), end_on_exit=True)
 
     def wrap(self, *args: P.args, **fields: P.kwargs) -> Callable[[F], F]:  # noqa: ARG002  # the same
         """Return a decorator that makes every call of a function a span with these fields of the started event.
@@ -108,7 +118,7 @@ class Span(Generic[P]):
 class ActiveSpan:
     """One span, from when it is made to its end; not entered before `start` or the ``with`` block."""
 
-    __slots__ = ("_ended", "_fields", "_noted", "_scope", "_span", "_start_time")
+    __slots__ = ("_ended", "_fields", "_noted", "_previous", "_scope", "_span", "_start_time")
 
     def __init__(self, span: Span[...], fields: Mapping[str, Any]) -> None:
         self._span = span
@@ -119,14 +129,24 @@ class ActiveSpan:
         self._ended = False
 
     @property
+    def kind(self) -> Span[...]:
+        """The kind of work that it is a span of."""
+        return self._span
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the start; before it, since the span was made."""
         return perf_counter() - self._start_time
 
     @property
-    def totals(self) -> Mapping[str, float]:
+    def totals(self) -> dict[str, float]:
         """The sums of the events emitted inside so far, by the names of the finished event's fields."""
-        return dict(self._scope.totals) if self._scope else {}
+        if self._scope is None:
+            return {}
+        sums = dict(self._scope.totals)
+        for name, amount in self._scope.nested_totals.items():
+            sums[name] = sums.get(name, 0) + amount
+        return sums
 
     def note(self, **fields: Any) -> None:
         """Set fields of the finished event; they win over those of the start and over the totals.
@@ -155,14 +175,17 @@ class ActiveSpan:
         """
         if self._scope is not None:
             raise RuntimeError(f"this {self._span.started.name} span was entered before: make a new one")
-        fields, parent = self._fields, current_scope.get()
+        fields, parent = self._fields, get_current_scope()
+        if parent is not None and parent.in_generator:
+            parent = parent.effective()
         if not fields.get(self._span.key):
-            fields[self._span.key] = token_hex(16)
+            fields[self._span.key] = urandom(16).hex()
         if parent is not None:
             for name in self._span.inherited:
                 if name not in fields and name in parent.fields:
                     fields[name] = parent.fields[name]
         self._scope = Scope(fields, parent, self._span.sums, self._span.kind)
+        self._scope.span = self
         self._span.started.emit(**fields)
         self._start_time = perf_counter()
 
@@ -176,7 +199,11 @@ class ActiveSpan:
         measured: dict[str, Any] = {"status": self._span.status[outcome_of(error)], "duration": duration}
         if error is not None:
             measured["error"] = type(error).__name__
-        self._span.finished.emit(**{**self.totals, **measured, **self._fields, **self._noted})
+        sums = self.totals
+        if sums and self._span.own:
+            own = self._scope.totals
+            sums |= {name: own.get(summed, 0) for name, summed in self._span.own.items() if summed in sums}
+        self._span.finished.emit(**{**sums, **measured, **self._fields, **self._noted})
 
     def step(self) -> AbstractContextManager[None]:
         """Return a ``with`` block for one step of the work; after it the code is outside this span again."""
@@ -188,15 +215,20 @@ class ActiveSpan:
         return self._scope
 
     def __enter__(self) -> Self:
+        self._previous = get_current_scope()
         self.start()
-        current_scope.set(self._scope)
+        scope: Any = self._scope  # which `start` has set
+        frame = _getframe(1)
+        if frame.f_code.co_flags & _GENERATOR:
+            scope.enter_from(frame)
+        current_scope.set(scope)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         scope = self._entered_scope()
-        exit_scope(scope, scope.parent)
+        exit_scope(scope, self._previous)
         self.end(error)
 
 
@@ -219,3 +251,24 @@ def field_types(signal: Signal[..., Any]) -> dict[str, Any]:
 def is_key(hint: Any) -> bool:
     """Return whether a field of this type pairs a started event with its finished event."""
     return any(isinstance(marker, PairingKey) for marker in getattr(hint, "__metadata__", ()))
+
+
+def current_span(kind: Span[...] | None = None) -> ActiveSpan | None:
+    """Return the innermost span that the running code is in, or the innermost of a kind; None outside of all.
+
+    >>> from events import agent_finished, agent_run, current_span
+    >>> @agent_run.wrap(agent_name="copywriter")
+    ... def write():
+    ...     current_span().note(task="slogan")
+    >>> with agent_finished.captured() as finished:
+    ...     write()
+    >>> finished[0].task
+    'slogan'
+    """
+    scope = get_effective_scope()
+    while scope is not None:
+        span: ActiveSpan | None = scope.span
+        if span is not None and (kind is None or span.kind is kind):
+            return span
+        scope = scope.parent
+    return None

@@ -15,7 +15,11 @@ LABEL_LIMITS = {
 # Help texts that several rows share.
 AGENT_ERRORS = "Agent executions that came to nothing, by cause."
 AGENT_TOKENS = (
-    "Tokens of the model calls of agent executions that ended; a share of `llm_tokens_total`, do not add them."
+    "Tokens of the own model calls of agent executions that ended, without those of agents that it asked: a share of "
+    "`llm_tokens_total`, do not add them to it."
+)
+AGENT_INCLUSIVE_TOKENS = (
+    "Tokens of agent executions that ended, with those of the agents that it asked: counted at each, do not add up."
 )
 AGENT_TIME = "Time of agent executions that ended, by what it went to; the phases add up to the executions' duration."
 
@@ -38,11 +42,19 @@ AGENTS = (
     histogram("agent_tool_calls", "Uses of tools that one agent execution made, failed ones too.",
         agent_finished, value="tool_calls", labels=("agent_name",), buckets=buckets.CALLS),
     counter("agent_tokens_total", AGENT_TOKENS,
-        agent_finished, value="prompt_tokens", labels=("agent_name",), const_labels={"token_type": "prompt"}),
+        agent_finished, value="own_prompt_tokens", labels=("agent_name",), const_labels={"token_type": "prompt"}),
     counter("agent_tokens_total", AGENT_TOKENS,
-        agent_finished, value="completion_tokens", labels=("agent_name",), const_labels={"token_type": "completion"}),
+        agent_finished, value="own_completion_tokens", labels=("agent_name",),
+        const_labels={"token_type": "completion"}),
     counter("agent_cost_usd_total",
-        "US dollars that the model calls of agent executions cost, as far as their prices are known.",
+        "US dollars that the own model calls of agent executions cost, as far as their prices are known.",
+        agent_finished, value="own_cost", labels=("agent_name",)),
+    counter("agent_inclusive_tokens_total", AGENT_INCLUSIVE_TOKENS,
+        agent_finished, value="prompt_tokens", labels=("agent_name",), const_labels={"token_type": "prompt"}),
+    counter("agent_inclusive_tokens_total", AGENT_INCLUSIVE_TOKENS,
+        agent_finished, value="completion_tokens", labels=("agent_name",), const_labels={"token_type": "completion"}),
+    counter("agent_inclusive_cost_usd_total",
+        "US dollars that agent executions cost with the agents that they asked: counted at each, do not add them up.",
         agent_finished, value="cost", labels=("agent_name",)),
     counter("agent_time_seconds_total", AGENT_TIME,
         agent_finished, value="llm_time", labels=("agent_name",), const_labels={"phase": "llm"}),

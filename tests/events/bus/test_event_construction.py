@@ -9,7 +9,8 @@ import pytest
 from blinker import Namespace
 
 import events
-from events.bus.event_construction import mutable_twin
+from events import AgentFinished, agent_finished
+from events.bus.event_construction import construct_function, mutable_twin
 from events.bus.signal import Signal
 
 SIMPLE_SIGNALS = sorted(
@@ -113,3 +114,12 @@ def test_fields_that_do_not_fit_are_named_as_python_names_them(unfit: dict[str, 
     signal = Signal(Plain, Namespace())
     with events.strict(), pytest.raises(TypeError, match=re.escape(str(raised.value))):
         signal.emit(**unfit)
+
+
+def test_an_event_that_completes_itself_is_built_as_its_class_builds_it() -> None:
+    values: dict[str, Any] = {"agent_name": "a", "status": "timeout", "duration": 1.0, "prompt_tokens": 5}
+    with agent_finished.captured() as received:
+        agent_finished.emit(**values)
+    assert received == [AgentFinished(**values)]
+    assert (received[0].error_type, received[0].own_prompt_tokens) == ("timeout", 5)
+    assert construct_function(AgentFinished) is not AgentFinished

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import events
-from events import label_overflowed, workflow_run
+from events import agent_run, label_overflowed, llm_called, workflow_run
 from metrics import CATALOGUE, GROUPS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, Metric, subscribe
 from metrics.diagnostics.check import most_series
 from metrics.diagnostics.listing import format_groups
@@ -240,3 +240,18 @@ def test_the_catalogue_holds_the_requested_families_with_their_labels() -> None:
         "db_query_duration_seconds": ("operation", "table"),
     }
     assert {name: labels(name) for name in requested} == requested
+
+
+def test_the_own_tokens_and_cost_of_agents_add_up_to_those_of_models() -> None:
+    """What an agent spends by asking another one stands once in its own families, and at both in the inclusive ones."""
+    registry = CollectorRegistry()
+
+    def values(family: str) -> list[float | None]:
+        names = ("planner", "writer")
+        return [registry.get_sample_value(f"sparklio_agent_{family}", {"agent_name": name}) for name in names]
+
+    with subscribe(CATALOGUE, registry, namespace="sparklio"):
+        with agent_run(agent_name="planner"), agent_run(agent_name="writer"):
+            llm_called.emit(model="m", status="success", duration=1.0, cost=1.0, cost_source="price_table")
+        assert values("cost_usd_total") == [0.0, 1.0]
+        assert values("inclusive_cost_usd_total") == [1.0, 1.0]

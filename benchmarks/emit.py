@@ -146,7 +146,7 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
 
     def update(call: dict[str, Any]) -> None:
         model = call["model"]
-        requests.labels(model=model, status=call["status"]).inc()
+        requests.labels(model=model, provider=call["provider"], status=call["status"]).inc()
         tokens.labels(model=model, token_type="prompt").inc(call["prompt_tokens"])  # noqa: S106  # no secret
         tokens.labels(model=model, token_type="completion").inc(call["completion_tokens"])  # noqa: S106  # no secret
         details.labels(model=model, detail="cache_read").inc(call["cache_read_tokens"])

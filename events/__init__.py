@@ -83,7 +83,17 @@ from .http import (
     http_request_finished,
     websocket_finished,
 )
-from .llm import LLMAttempted, LLMCalled, LLMCallStarted, llm_attempted, llm_call, llm_call_started, llm_called
+from .llm import (
+    LLMAttempted,
+    LLMCalled,
+    LLMCallStarted,
+    LLMUsageBilled,
+    llm_attempted,
+    llm_call,
+    llm_call_started,
+    llm_called,
+    llm_usage_billed,
+)
 from .pipeline import (
     CollectorFailed,
     EventDropped,
@@ -143,6 +153,7 @@ __all__ = [
     "LLMAttempted",
     "LLMCallStarted",
     "LLMCalled",
+    "LLMUsageBilled",
     "Label",
     "LabelOverflowed",
     "MetricsRendered",
@@ -198,6 +209,7 @@ __all__ = [
     "llm_call",
     "llm_call_started",
     "llm_called",
+    "llm_usage_billed",
     "metrics_rendered",
     "oldest_workflow_read",
     "pool_read",

@@ -13,17 +13,17 @@ from .bus.span import Span
 Outcome = Literal["success", "error", "timeout", "rate_limited", "cancelled"]
 """How one attempt ended."""
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
-"""Why a model stopped generating."""
-
-OutputFault = Literal["invalid_json", "schema_mismatch", "empty", "refusal"]
-"""What is wrong with a response that was received."""
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other", "unknown"]
+"""Why a model stopped generating; ``unknown`` where its answer does not say."""
 
 UsageSource = Literal["provider", "estimated", "none"]
 """Who counted the tokens of a call: the provider, an estimate for all or some of them, or nobody."""
 
 CostSource = Literal["provider", "price_table", "unpriced", "unknown"]
 """Whose figure a cost is: the seller's own, a price list's, nobody's, or that of somebody who is not named."""
+
+OutputFault = Literal["invalid_json", "schema_mismatch", "empty", "refusal"]
+"""What is wrong with a response that was received."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +43,18 @@ class LLMCallStarted:
 class LLMAttempted:
     """One attempt at a call to a language model ended, successfully or not.
 
-    An attempt at the same model as the one before is a retry, one at another model a fallback; ``retry_reason`` or
-    ``fallback_reason`` says why the one before failed. ``backoff`` is the time waited between the two. What remains of
-    a rate limit is None where the provider does not report it.
+    ``model`` is the name that was asked for, ``response_model`` what the answer calls itself. An attempt at the same
+    model of the same provider as the one before is a retry, any other a fallback; ``retry_reason`` or
+    ``fallback_reason`` says why the one before failed, ``from_provider`` whose model that was. An attempt that began
+    before the one before had ended is neither. ``backoff`` is the time waited between the two. A rate limit, and what
+    remains of it, is None where the provider does not report it.
     """
 
     call_id: str = ""
     attempt: int = 1
     model: Label
     provider: Label = "unknown"
+    response_model: Label | None = None
     outcome: Outcome
     duration: Seconds
     error: str = ""
@@ -62,7 +65,10 @@ class LLMAttempted:
     fallback_reason: ErrorType | None = None
     from_model: Label | None = None
     to_model: Label | None = None
+    from_provider: Label | None = None
     backoff: Seconds | None = None
+    limit_requests: int | None = None
+    limit_tokens: int | None = None
     remaining_requests: int | None = None
     remaining_tokens: int | None = None
     agent_name: Label = inherited()
@@ -74,12 +80,14 @@ class LLMAttempted:
 class LLMCalled:
     """A call to a language model ended, successfully or not.
 
-    ``model`` is the one that answered, ``requested_model`` the one that was requested. Prompt tokens include cached
-    ones, completion tokens include reasoning; None means that the provider did not report them. ``duration`` is that of
-    the logical call, with its retries and the waiting between them; a stream lasts until it is exhausted, closed or
-    dropped. Tokens and cost are the sums over all attempts. Estimated tokens stand in for those of a response without
-    usage. Of the prompt, some were read from or written to a cache, some stand for audio or images; None means that
-    nobody said, which is not 0.
+    ``model`` is the name that was asked for, as configured; in a chain, that of the member that answered, or of the
+    last one asked. ``response_model`` is what the answer calls itself, ``requested_model`` the outermost name, such as
+    ``fallback:a,b``. Prompt tokens include cached ones, completion tokens include reasoning; None means that the
+    provider did not report them. ``duration`` is that of the logical call, with its retries and the waiting between
+    them; a stream lasts until it is exhausted, closed or dropped. Tokens and cost are the sums over all attempts; where
+    another model than ``model`` was billed too, the call is ``itemized``: an `llm_usage_billed` for each model has its
+    part. Estimated tokens stand in for those of a response without usage. Of the prompt, some were read from or
+    written to a cache, some stand for audio or images; None means that nobody said, which is not 0.
 
     ``cost`` is in USD, None where no price is known. ``cost_source`` is ``unpriced`` where a price was asked for and
     not found, ``unknown`` or None where nobody says whose figure it is. ``input_cost``, ``output_cost``,
@@ -90,6 +98,7 @@ class LLMCalled:
     model: Label
     call_id: Key = ""
     requested_model: Label = "unknown"
+    response_model: Label | None = None
     provider: Label = "unknown"
     status: Status
     duration: Seconds
@@ -118,6 +127,7 @@ class LLMCalled:
     output_cost: Dollars | None = None
     cache_read_cost: Dollars | None = None
     cache_write_cost: Dollars | None = None
+    itemized: bool = False
     finish_reason: FinishReason | None = None
     output_fault: OutputFault | None = None
     agent_name: Label = inherited()
@@ -127,11 +137,7 @@ class LLMCalled:
     @property
     def unsplit_cost(self) -> Dollars | None:
         """The part of the cost that no kind of token is known for; all of it where the seller names one sum."""
-        if self.cost is None:
-            return None
-        parts = (self.input_cost, self.output_cost, self.cache_read_cost, self.cache_write_cost)
-        rest = self.cost - fsum(part for part in parts if part is not None)
-        return rest if rest > self.cost * 1e-9 else 0.0  # below that it is the rounding of the sum
+        return unsplit(self.cost, self.input_cost, self.output_cost, self.cache_read_cost, self.cache_write_cost)
 
     @property
     def lacks_usage(self) -> bool:
@@ -141,8 +147,61 @@ class LLMCalled:
         return self.status == "success" and self.prompt_tokens is None and self.completion_tokens is None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLMUsageBilled:
+    """The bill of one model for an itemized call: its part of the tokens and the cost of an `LLMCalled`.
+
+    It is emitted before the call's own event. An attempt that outlives its call is billed after it, and is in no call.
+    """
+
+    call_id: str = ""
+    model: Label
+    provider: Label = "unknown"
+    response_model: Label | None = None
+    usage_source: UsageSource | None = None
+    prompt_tokens: Tokens | None = None
+    completion_tokens: Tokens | None = None
+    cache_read_tokens: Tokens | None = None
+    cache_write_tokens: Tokens | None = None
+    reasoning_tokens: Tokens | None = None
+    prompt_audio_tokens: Tokens | None = None
+    completion_audio_tokens: Tokens | None = None
+    prompt_image_tokens: Tokens | None = None
+    completion_image_tokens: Tokens | None = None
+    estimated_prompt_tokens: Tokens | None = None
+    estimated_completion_tokens: Tokens | None = None
+    cost: Dollars | None = None
+    cost_source: CostSource | None = None
+    input_cost: Dollars | None = None
+    output_cost: Dollars | None = None
+    cache_read_cost: Dollars | None = None
+    cache_write_cost: Dollars | None = None
+    agent_name: Label = inherited()
+    workflow_type: Label = inherited()
+    run_id: str = inherited("")
+
+    @property
+    def unsplit_cost(self) -> Dollars | None:
+        """The part of the cost that no kind of token is known for; all of it where the seller names one sum."""
+        return unsplit(self.cost, self.input_cost, self.output_cost, self.cache_read_cost, self.cache_write_cost)
+
+    @property
+    def lacks_usage(self) -> bool:
+        """Whether the model gave an answer, or a part of one, whose tokens the provider did not count."""
+        return self.usage_source == "estimated"
+
+
 llm_call_started = Signal(LLMCallStarted)
 llm_attempted = Signal(LLMAttempted)
 llm_called = Signal(LLMCalled)
+llm_usage_billed = Signal(LLMUsageBilled)
 llm_call = Span(llm_call_started, llm_called)
 """A logical call to a language model, with all its attempts."""
+
+
+def unsplit(cost: float | None, *parts: float | None) -> float | None:
+    """Return what is left of a cost without its known parts; None where the cost is unknown."""
+    if cost is None:
+        return None
+    rest = cost - fsum(part for part in parts if part is not None)
+    return rest if rest > cost * 1e-9 else 0.0  # below that it is the rounding of the sum

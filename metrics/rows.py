@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal, TypedDict, Unpack
+from types import NoneType
+from typing import Literal, TypedDict, Unpack, get_args
 
 from events import Span
 
@@ -38,6 +39,9 @@ class Metric:
     label's value, as the steps of a workflow do (``{"step": "workflow_type"}``): the limit of such a label counts
     pairs. A closed label may be nested too, where few of all pairs are possible: a route has not every method.
 
+    ``default`` gives the value of a closed label where the event has None; without one, such an event is none of the
+    row's. ``expires_after`` is for gauges with labels: a series goes once no event has set it for so many seconds.
+
     ``multiprocess_mode`` says what a gauge shows of several worker processes: ``livesum`` (the default), ``livemax`` or
     ``livemostrecent`` of those that live, ``max`` or ``min`` of all there ever were.
     """
@@ -49,6 +53,7 @@ class Metric:
     labels: tuple[str, ...] = ()
     value: str | None = None
     where: Mapping[str, object] = field(default_factory=dict)
+    default: Mapping[str, str] = field(default_factory=dict)
     const_labels: Mapping[str, str] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
@@ -58,6 +63,7 @@ class Metric:
     initialize: bool = True
     nested_in: Mapping[str, str] = field(default_factory=dict)
     multiprocess_mode: MultiprocessMode | None = None
+    expires_after: float | None = None
 
     def __post_init__(self) -> None:
         if error := next(row_errors(self), None):
@@ -73,6 +79,13 @@ class Metric:
         """Every signal whose events update the row."""
         every = (self.signal, self.resumed, self.finished, self.released)
         return tuple(signal for signal in every if signal is not None)
+
+    @property
+    def optional_labels(self) -> tuple[str, ...]:
+        """The open labels that an event may lack; one that does is none of the row's."""
+        fields = field_types(self.signal)
+        closed = zip(self.labels, self.closed_label_values, strict=True)
+        return tuple(name for name, values in closed if values is None and NoneType in get_args(fields[name]))
 
     @property
     def closed_label_values(self) -> tuple[tuple[str, ...] | None, ...]:
@@ -96,11 +109,13 @@ class RowOptions(TypedDict, total=False):
 
     labels: tuple[str, ...]
     where: Mapping[str, object]
+    default: Mapping[str, str]
     const_labels: Mapping[str, str]
     rename: Mapping[str, str]
     initialize: bool
     nested_in: Mapping[str, str]
     multiprocess_mode: MultiprocessMode | None
+    expires_after: float | None
 
 
 def counter(
@@ -138,6 +153,27 @@ def gauge(
 ) -> Metric:
     """Return a row that shows the field ``value`` of the last event."""
     return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **options)
+
+
+def info(
+    name: str,
+    help: str,  # noqa: A002  # Prometheus's word
+    signal: AnySignal,
+    *,
+    labels: tuple[str, ...],
+    nested_in: Mapping[str, str],
+) -> Metric:
+    """Return a row for a gauge that is 1 for each combination of labels of events; the name ends in ``_info``."""
+    return Metric(
+        kind="gauge",
+        name=name,
+        help=help,
+        signal=signal,
+        labels=labels,
+        nested_in=nested_in,
+        initialize=False,
+        multiprocess_mode="max",
+    )
 
 
 def in_flight(

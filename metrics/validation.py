@@ -25,9 +25,12 @@ def row_errors(row: Metric) -> Iterator[str]:
         return
     yield from label_errors(row, fields)
     yield from where_errors(row, fields)
+    yield from default_errors(row, fields)
     yield from value_errors(row, fields)
     if row.multiprocess_mode is not None and row.kind != "gauge":
         yield f"multiprocess_mode is for gauges; over processes a {row.kind} is always a sum"
+    if row.expires_after is not None and (row.kind != "gauge" or not row.label_names):
+        yield "expires_after is for gauges with labels"
     for signal in row.signals[1:]:
         if absent := {*row.labels, pairing_field(row.signal)} - {*field_types(signal)}:
             yield f"{signal.name} lacks {', '.join(sorted(absent))}"
@@ -39,6 +42,8 @@ def name_errors(row: Metric) -> Iterator[str]:
         yield "a name is lower-case words joined by underscores"
     if row.kind == "counter" and not row.name.endswith("_total"):
         yield "a counter ends in _total"
+    if row.kind == "gauge" and (row.value is None) != row.name.endswith("_info"):
+        yield "a gauge without a value is an info, whose name ends in _info"
     if row.kind != "counter" and row.name.endswith("_total"):
         yield f"a {row.kind} does not end in _total"
 
@@ -68,6 +73,13 @@ def where_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name!r} of {row.signal.name} can't be in where: its values are not known beforehand"
         elif label_text(value) not in values:
             yield f"{name!r} of {row.signal.name} is never {value!r}; it is one of {', '.join(values)}"
+
+
+def default_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the defaults that are no value of a closed label of the row."""
+    for name, value in row.default.items():
+        if name not in row.labels or value not in (possible_values(fields[name]) or ()):
+            yield f"default of {name!r} is {value!r}, which is no value of a closed label of the row"
 
 
 def value_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:

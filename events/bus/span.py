@@ -18,6 +18,7 @@ from .fields import PairingKey, inherited_fields, total_fields
 from .scope import Scope, current_scope, exit_scope, get_current_scope, get_effective_scope, use_scope
 from .signal import Signal
 from .span_decorator import wrap_calls
+from .timeout_errors import is_timeout
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,9 +42,10 @@ class Span(Generic[P]):
     The finished event has every field of the started one and adds the status, the duration, the error's name, what was
     noted meanwhile and the totals of the events emitted inside (see `events.fields.total`).
 
-    A block ends in one of four outcomes: it runs to its end (success), raises `TimeoutError` (timeout), raises another
-    `Exception` (error), or is torn down by any other `BaseException` such as `asyncio.CancelledError` (cancelled). A
-    timeout set *around* the span reaches it as a cancellation; set it inside to have a timeout recorded.
+    A block ends in one of four outcomes: it runs to its end (success), raises a timeout (`TimeoutError`, an SDK's own,
+    an error that one of them caused, a group of nothing else), raises another `Exception` (error), or is torn down by
+    any other `BaseException` such as `asyncio.CancelledError` (cancelled). A timeout set *around* the span reaches it
+    as a cancellation; set it inside to have a timeout recorded.
 
     Args:
         started: The signal of the started event, which has one field of type `Key`.
@@ -236,10 +238,8 @@ def outcome_of(error: BaseException | None) -> SpanOutcome:
     """Return how a block of code ended, by the exception that left it, if any."""
     if error is None:
         return "success"
-    if isinstance(error, TimeoutError):
-        return "timeout"
     if isinstance(error, Exception):
-        return "error"
+        return "timeout" if is_timeout(error) else "error"
     return "cancelled"  # CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit
 
 

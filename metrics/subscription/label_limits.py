@@ -22,7 +22,8 @@ class LabelLimiter:
 
     def __init__(self, limits: Mapping[str, int]) -> None:
         self.limits = dict(limits)
-        self._admitted: dict[str, set[str | tuple[str, str]]] = {}
+        # By the label, and whether it is nested in another one.
+        self._admitted: dict[tuple[str, bool], set[str | tuple[str, str]]] = {}
         self._lock = RLock()  # the garbage collector may end a span in here, whose labels are admitted too
 
     def admit_all(self, label: str, values: Iterable[str]) -> tuple[str, ...]:
@@ -42,12 +43,15 @@ class LabelLimiter:
         """Return the value itself if the label has it or has room for it, else ``other``.
 
         ``outer`` is the value of the label that this one is nested in: pairs are counted, so a value within one outer
-        value is another than the same within the next.
+        value is another than the same within the next. Pairs have a count of their own, beside that of the values of
+        the label where it stands alone; a value that is ``other`` there is so in every pair.
         """
         if value in RESERVED:
             return value
         with self._lock:
-            admitted = self._admitted.setdefault(label, set())
+            if outer is not None and self.admit(label, value) == OTHER:
+                return OTHER
+            admitted = self._admitted.setdefault((label, outer is not None), set())
             key = value if outer is None else (outer, value)
             if key in admitted:
                 return value

@@ -89,21 +89,30 @@ class MetricsReceiver(BindableReceiver):
         gauges: list[EventUpdate] = []
         spans: list[EventUpdate] = []
         for row, family in self._rows:
-            if any(
-                values is not None and fields[name] is None
+            if any(fields[name] is None for name in row.optional_labels):
+                continue  # an event without a value for a label is none of the row's
+            known = fields
+            if row.default:
+                known = {name: row.default.get(name) if value is None else value for name, value in fields.items()}
+            lacking = [
+                name
                 for name, values in zip(row.labels, row.closed_label_values, strict=True)
-            ):
-                continue  # an event without a value for a closed label is none of the row's
-            label_values = self._limited(row, fields)
+                if values is not None and known[name] is None
+            ]
+            label_values = self._limited(row, known)
             if past := [
-                name for name, value in zip(row.labels, label_values, strict=True) if value != label_text(fields[name])
+                name
+                for name, value in zip(row.labels, label_values, strict=True)
+                if value != label_text(known[name]) and name not in lacking
             ]:
                 overflows.update(((family.name, row.rename.get(name, name)), None) for name in past)
             else:
                 family.initialize_siblings(label_values)
-            if any(fields[name] != wanted for name, wanted in row.where.items()):
+            if lacking or any(fields[name] != wanted for name, wanted in row.where.items()):
                 continue
-            if row.kind == "gauge":
+            if row.kind == "gauge" and row.value is None:
+                family.child(row, label_values).set(1)
+            elif row.kind == "gauge":
                 gauges.append(EventUpdate(family.name, gauge_setter(row, family, label_values)))
             elif row.kind == "in_flight":
                 spans.append(EventUpdate(family.name, self._in_flight_updater(row, family, label_values)))

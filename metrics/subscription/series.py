@@ -9,10 +9,21 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ..multiprocess import Workers
 from ..rows import Metric
+from .expiry import Expiry
 from .in_flight import InFlightTable
 from .label_limits import LabelLimiter
 
-SHARED_BY_ROWS = ("kind", "help", "labels", "label_names", "buckets", "initialize", "nested_in", "multiprocess_mode")
+SHARED_BY_ROWS = (
+    "kind",
+    "help",
+    "labels",
+    "label_names",
+    "buckets",
+    "initialize",
+    "nested_in",
+    "multiprocess_mode",
+    "expires_after",
+)
 """What all rows of one name have to agree in."""
 
 
@@ -26,6 +37,7 @@ class FamilySeries:
     def __init__(self, row: Metric, full_name: str, limiter: LabelLimiter, workers: Workers | None = None) -> None:
         self.name = full_name
         self.in_flight = InFlightTable()
+        self.expiry = Expiry()
         self._row = row
         self._const_label_values: list[tuple[str, ...]] = []
         self._known_label_values: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,6 +145,8 @@ class Subscription:
             family = FamilySeries(row, f"{namespace}_{row.name}", self._limiter, self._workers)
             self._families[row.name] = family
             self._registry.register(family.exported)
+            if row.expires_after is not None:
+                self._pollers.add(partial(family.expiry.remove_expired, family.collector))
         family.add_row(row)
 
     def _connect(self, rows: tuple[Metric, ...]) -> None:

@@ -65,7 +65,14 @@ def emit_llm() -> None:
         events.llm_called.emit(model="m", status="success", duration=1.0, cost=0.1, cost_source=source)
     events.llm_called.emit(model="m", status="error", duration=1.0, error_type="other", cost_source="unpriced")
     events.llm_attempted.emit(
-        model="m", outcome="success", duration=0.1, retry_reason="connection", backoff=0.1, remaining_requests=1
+        model="m",
+        response_model="m-1",
+        outcome="success",
+        duration=0.1,
+        retry_reason="connection",
+        backoff=0.1,
+        limit_requests=9,
+        remaining_requests=1,
     )
     events.llm_attempted.emit(
         model="n",
@@ -74,9 +81,20 @@ def emit_llm() -> None:
         fallback_reason="connection",
         from_model="m",
         to_model="n",
+        limit_tokens=9,
         remaining_requests=1,
         remaining_tokens=1,
     )
+    billed: dict[str, Any] = {
+        "prompt_tokens": 3,
+        "completion_tokens": 2,
+        "cache_read_tokens": 1,
+        "cache_write_tokens": 1,
+    }
+    estimated: dict[str, Any] = {"estimated_prompt_tokens": 1, "estimated_completion_tokens": 1}
+    events.llm_usage_billed.emit(model="m", **billed, reasoning_tokens=1, cost=0.1, cost_source="price_table")
+    events.llm_usage_billed.emit(model="m", usage_source="estimated", **estimated, cost=0.1, cost_source="provider")
+    events.llm_usage_billed.emit(model="m", cost_source="unpriced")
 
 
 def emit_agents() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, nullcontext
 from contextvars import ContextVar
 from time import perf_counter
@@ -16,20 +16,24 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from ...bus.failures import report_failure
-from ...bus.fields import Status
+from ...bus.fields import ErrorType, Status
 from ...bus.scope import current_scope, use_scope
+from ...bus.timeout_errors import is_timeout
 from ...llm import llm_called
 from .emit import (
+    AskedModel,
     CallState,
     RequestOutcome,
     RequestSpec,
-    add_failed_billing,
+    add_answer,
     emit_attempted,
     emit_call_started,
     emit_called,
+    model_response,
 )
-from .error_types import is_timeout
 from .reported import keep_headers, observe_stream
+from .response import is_refused, lacks_end
+from .token_times import TokenTimes
 
 
 class OngoingRequest:
@@ -39,14 +43,18 @@ class OngoingRequest:
         self.headers: Mapping[str, str] = {}
         self.status_code: int | None = None
         self._model = first_model(model)
+        self._members = leaf_models(model)
         self._spec = spec
-        self._parent = _current_request.get()
+        around = _current_request.get()
+        # What a call leaves running may make requests after its end: those are calls of their own.
+        self._parent = None if around is None or around.call.has_ended else around
         self.call: CallState = self._parent.call if self._parent else CallState(spec, model.model_name)
         self._has_attempts = False
         self._stream: StreamedResponse | None = None
         self._tracks_events = False
         self._yielded = False
-        self._first_token_at: float | None = None
+        self._token_times = TokenTimes()
+        self._fault: ErrorType | None = None
         self._emitted = False
         self._scope = current_scope.get()  # a stream may be read in another context than it was opened in
         self._interruption: BaseException | None = None
@@ -56,8 +64,8 @@ class OngoingRequest:
         else:
             emit_call_started(self.call, self._model)
         self._started_at = perf_counter()
-        if self.call.model != self._model.model_name:
-            self.call.model_started_at = self._started_at
+        if self.call.started != (asked := AskedModel.of(self._model)):
+            self.call.started, self.call.model_started_at = asked, self._started_at
 
     @contextmanager
     def as_parent(self) -> Iterator[None]:
@@ -89,8 +97,7 @@ class OngoingRequest:
             async with aclosing(source) as items:
                 async for item in items:
                     self._yielded = True
-                    if self._first_token_at is None and is_token(item):
-                        self._first_token_at = perf_counter()
+                    self._token_times.record(item)
                     yield item
         except Exception as error:
             self.finish("cancelled" if stream.cancelled else self.status_of(error), error, stream)
@@ -98,7 +105,13 @@ class OngoingRequest:
         except BaseException as interruption:  # who interrupted, and why, is known when the stream is closed
             self._interruption, self._ended_at = interruption, perf_counter()
             raise
-        self.finish("cancelled" if stream.cancelled else "success", response=stream)
+        if stream.cancelled:
+            self.finish("cancelled", response=stream)
+        elif lacks_end(stream):
+            self._fault = "invalid_response"
+            self.finish("error", response=stream)
+        else:
+            self.finish("success", response=stream)
 
     def finish_stream(self, error: BaseException | None) -> None:
         """Emit the events of a stream that is closed, or whose consumer raised ``error``, unless that is done."""
@@ -107,7 +120,10 @@ class OngoingRequest:
         if error is None or isinstance(error, GeneratorExit):
             error = self._interruption or error
         stream, status = self._stream, self.status_of(error)
-        if stream is not None and error is None:
+        last_response, last = self.call.last or (None, None)
+        if stream is not None and error is None and last is not None and last_response is stream:
+            status, self._fault = last.status, last.fault  # its attempt has seen the end
+        elif stream is not None and error is None:
             try:
                 status = "success" if stream.get().state in ("complete", "suspended") else "cancelled"
             except Exception as failure:
@@ -149,18 +165,24 @@ class OngoingRequest:
             if response is not None:
                 keep_headers(response, self.headers)
             with use_scope(self._scope) if self._scope else nullcontext():
+                if status == "success" and response is not None and is_refused(model_response(response)):
+                    status, self._fault = "error", "content_filtered"
                 outcome = RequestOutcome(
                     status=status,
                     error=error,
                     started_at=self._started_at,
                     ended_at=self._ended_at,
-                    first_token_at=self._first_token_at,
+                    token_times=self._token_times,
+                    fault=self._fault if status == "error" else None,
                 )
                 if not self._has_attempts:
-                    emit_attempted(self.call, self._model, outcome, self.headers, self.status_code)
-                    if self._parent and response is not None and status != "success":
-                        add_failed_billing(self.call, self._model, response)
+                    if response is not None and len(self._members) > 1:
+                        self._model = answering_model(self._members, response) or self._model
+                    emit_attempted(self.call, self._model, outcome, response, self.headers, self.status_code)
+                    if response is not None:
+                        add_answer(self.call, self._model, response, complete=status == "success")
                 if self._parent is None:
+                    self.call.has_ended = True
                     emit_called(self.call, self._model, outcome, response)
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
@@ -173,12 +195,20 @@ def first_model(model: Model) -> Model:
     return model
 
 
-def is_token(event: Any) -> bool:
-    """Return whether a stream's event has content in it, and does not only mark the start or end of a part."""
-    part = getattr(event, "part", None)
-    if part is None:
-        return hasattr(event, "delta")
-    return bool(getattr(part, "content", None) or getattr(part, "args", None) or getattr(part, "tool_name", None))
+def leaf_models(model: Model) -> list[Model]:
+    """Return the models that may answer a request: the innermost of wrappers, each member of a fallback."""
+    if isinstance(model, WrapperModel):
+        return leaf_models(model.wrapped)
+    if isinstance(model, FallbackModel):
+        return [leaf for member in model.models for leaf in leaf_models(member)]
+    return [model]
+
+
+def answering_model(models: Iterable[Model], response: ModelResponse | StreamedResponse) -> Model | None:
+    """Return which of some models gave a response: a snapshot's name begins with the name that was asked for."""
+    name, provider = response.model_name or "", response.provider_name
+    candidates = [each for each in models if provider in (None, each.system) and name.startswith(each.model_name)]
+    return max(candidates, key=lambda each: len(each.model_name), default=None)
 
 
 async def record_response_headers(response: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from secrets import token_hex
 from typing import TypeVar
@@ -13,10 +14,12 @@ from pydantic_ai.settings import ModelSettings
 
 from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN, ErrorType, Status
-from ...llm import llm_attempted, llm_call_started, llm_called
+from ...llm import llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from .cost import Billing, PriceFunction, billing_of
 from .error_types import error_type_of_status
-from .response import SchemaValidator, finish_reason, output_fault, rate_limit_remaining, truncate_name
+from .response import SchemaValidator, finish_reason, output_fault, rate_limit, truncate_name
+from .token_times import TokenTimes
+from .usage import TokenUsage
 
 AnyResponse = ModelResponse | StreamedResponse
 T = TypeVar("T")
@@ -34,6 +37,36 @@ class RequestSpec:
     is_valid_output: SchemaValidator | None = None
 
 
+@dataclass(frozen=True)
+class AskedModel:
+    """A model by the name that it is asked for, and its provider."""
+
+    model: str
+    provider: str
+
+    @classmethod
+    def of(cls, model: Model) -> AskedModel:
+        """Return the names of a model as it is configured."""
+        return cls(truncate_name(model.model_name) or UNKNOWN, truncate_name(model.system) or UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer of one attempt, or as much of it as arrived, and what it was billed."""
+
+    asked: AskedModel
+    response: AnyResponse
+    parts: object
+    """The list of its parts: a copy of a response, as a fallback model returns, has the same one."""
+    response_model: str | None
+    complete: bool
+    billing: Billing
+
+    def is_response(self, response: AnyResponse) -> bool:
+        """Return whether a response is this answer, or a copy of it."""
+        return response is self.response or getattr(response, "parts", None) is self.parts
+
+
 @dataclass
 class CallState:
     """The state that the attempts of one logical call share; `emit_attempted` updates it after each attempt."""
@@ -42,18 +75,17 @@ class CallState:
     requested_model: str
     id: str = field(default_factory=lambda: token_hex(16))
     attempts: int = 0
-    model: str = ""
+    asked: AskedModel | None = None
     """Of the last attempt."""
-    error_type: ErrorType | None = None
-    """Of the last attempt; None where it succeeded."""
+    started: AskedModel | None = None
+    """Of the attempt that started last."""
     model_started_at: float = 0.0
-    """When the first of the consecutive attempts at the current model began."""
-    ended_at: float = 0.0
-    """When the last attempt ended."""
+    """When the first of the consecutive attempts at that model started."""
+    last: tuple[AnyResponse | None, RequestOutcome] | None = None
+    """The response, if any, and the outcome of the last attempt."""
     backoff: float = 0.0
-    first_token_at: float | None = None
-    failed_billings: list[tuple[AnyResponse, Billing]] = field(default_factory=list)
-    """What attempts that failed were billed, each with as much of its response as arrived."""
+    answers: list[Answer] = field(default_factory=list)
+    has_ended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +96,14 @@ class RequestOutcome:
     error: BaseException | None
     started_at: float
     ended_at: float
-    first_token_at: float | None
+    token_times: TokenTimes
+    fault: ErrorType | None = None
+    """Why it failed where nothing was raised."""
 
     @property
     def error_type(self) -> ErrorType | None:
         """Why the request failed; None where it succeeded."""
-        return error_type_of_status(self.status, self.error)
+        return self.fault or error_type_of_status(self.status, self.error)
 
     @property
     def error_name(self) -> str:
@@ -90,49 +124,96 @@ def emit_call_started(call: CallState, model: Model) -> None:
         report_failure(llm_call_started.name, "pydantic_ai", failure)
 
 
-def emit_attempted(
-    call: CallState, model: Model, outcome: RequestOutcome, headers: Mapping[str, str], status_code: int | None
+def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
+    call: CallState,
+    model: Model,
+    outcome: RequestOutcome,
+    response: AnyResponse | None,
+    headers: Mapping[str, str],
+    status_code: int | None,
 ) -> None:
-    """Emit `llm_attempted`: a retry where the attempt before was at the same model, else a fallback."""
-    name, error, error_type = truncate_name(model.model_name) or UNKNOWN, outcome.error, outcome.error_type
-    previous_model, is_same_model = call.model, call.model == name
-    previous_failure = (call.error_type or "other") if call.attempts else None
-    backoff = max(outcome.started_at - call.ended_at, 0.0) if previous_failure and is_same_model else None
+    """Emit `llm_attempted`: a retry where the attempt before was at the same model, else a fallback.
+
+    The same name at another provider is another model. An attempt that started before the last one had ended is
+    neither: several were asked at once.
+    """
+    asked, error, error_type = AskedModel.of(model), outcome.error, outcome.error_type
+    before = call.last[1] if call.last else None
+    previous, previous_failure = call.asked, None
+    if before is not None and before.ended_at <= outcome.started_at:
+        previous_failure = before.error_type or "other"
+    is_retry = previous_failure is not None and previous == asked
+    is_fallback = previous_failure is not None and not is_retry
+    backoff = outcome.started_at - before.ended_at if is_retry and before is not None else None
     call.attempts += 1
-    call.model, call.error_type, call.ended_at = name, error_type, outcome.ended_at
-    call.first_token_at = None if error_type else outcome.first_token_at
+    call.asked, call.last = asked, (response, outcome)
     call.backoff += backoff or 0.0
     llm_attempted.emit(
         call_id=call.id,
         attempt=call.attempts,
-        model=name,
-        provider=truncate_name(model.system) or UNKNOWN,
+        model=asked.model,
+        provider=asked.provider,
+        response_model=(truncate_name(response.model_name) or None) if response is not None else None,
         outcome="rate_limited" if error_type == "rate_limited" else outcome.status,
         duration=outcome.ended_at - outcome.started_at,
         error=outcome.error_name,
         error_type=error_type,
         status_code=getattr(error, "status_code", None) or status_code,
         retry_after=getattr(error, "retry_after", None),
-        retry_reason=previous_failure if is_same_model else None,
-        fallback_reason=None if is_same_model else previous_failure,
-        from_model=previous_model if previous_failure and not is_same_model else None,
-        to_model=name if previous_failure and not is_same_model else None,
+        retry_reason=previous_failure if is_retry else None,
+        fallback_reason=previous_failure if is_fallback else None,
+        from_model=previous.model if is_fallback and previous else None,
+        to_model=asked.model if is_fallback else None,
+        from_provider=previous.provider if is_fallback and previous else None,
         backoff=backoff,
-        remaining_requests=rate_limit_remaining(headers, "requests"),
-        remaining_tokens=rate_limit_remaining(headers, "tokens"),
+        limit_requests=rate_limit(headers, "limit", "requests"),
+        limit_tokens=rate_limit(headers, "limit", "tokens"),
+        remaining_requests=rate_limit(headers, "remaining", "requests"),
+        remaining_tokens=rate_limit(headers, "remaining", "tokens"),
     )
 
 
-def add_failed_billing(call: CallState, model: Model, response: AnyResponse) -> None:
-    """Add what an attempt was billed that failed half-way: the call costs that too, however it goes on."""
-    billing = read_or_default(lambda: read_billing(call, model, model_response(response), complete=False), Billing())
-    call.failed_billings.append((response, billing))
+def add_answer(call: CallState, model: Model, response: AnyResponse, *, complete: bool) -> None:
+    """Add the answer of an attempt to its call, which pays for it whatever becomes of it.
+
+    ``complete`` is False where the answer broke off. The answer of an attempt that outlived its call is billed at once.
+    """
+    whole = model_response(response)
+    answer = Answer(
+        asked=AskedModel.of(model),
+        response=response,
+        parts=whole.parts,
+        response_model=truncate_name(whole.model_name) or None,
+        complete=complete,
+        billing=read_or_default(lambda: read_billing(call, model, whole, complete=complete), Billing()),
+    )
+    if call.has_ended:
+        emit_usage_billed(call, [answer])
+    else:
+        call.answers.append(answer)
+
+
+def emit_usage_billed(call: CallState, answers: Iterable[Answer]) -> None:
+    """Emit `llm_usage_billed` for each model that was billed for one of the answers."""
+    by_model: defaultdict[AskedModel, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        by_model[answer.asked].append(answer)
+    for asked, billed in by_model.items():
+        billing = sum((answer.billing for answer in billed), Billing())
+        llm_usage_billed.emit(
+            call_id=call.id,
+            model=asked.model,
+            provider=asked.provider,
+            response_model=billed[-1].response_model,
+            **billing.costs,
+            **asdict(billing.usage),
+        )
 
 
 def read_billing(call: CallState, model: Model, response: ModelResponse, *, complete: bool) -> Billing:
     """Return the billing of a response, priced by the names in it, or where it has none by those of the request."""
     provider = truncate_name(response.provider_name) or truncate_name(model.system)
-    name = truncate_name(response.model_name) or call.model
+    name = truncate_name(response.model_name) or truncate_name(model.model_name)
     return billing_of(response, call.spec.messages, provider, name, call.spec.price, complete=complete)
 
 
@@ -153,25 +234,24 @@ def model_response(response: AnyResponse) -> ModelResponse:
 def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response: AnyResponse | None) -> None:
     """Emit `llm_called` after the last attempt, with what all attempts were billed.
 
-    ``first`` is the model that got the first request; its provider is used where the response names none.
+    It stands under the model that answered, or else was asked last. ``first`` is the one that got the first request.
     """
-    spec, model, provider = call.spec, call.model or UNKNOWN, truncate_name(first.system) or UNKNOWN
-    complete, billing = None, Billing()
-    if response is not None:
-        last = model_response(response)
-        complete = last if outcome.status == "success" else None
-        billing = read_or_default(lambda: read_billing(call, first, last, complete=complete is not None), Billing())
-        model = truncate_name(last.model_name) or model
-        provider = truncate_name(last.provider_name) or provider
-    output_tokens = billing.usage.completion_tokens
-    # A stream that broke is the response of its attempt, and also of the call if no attempt came after: count it once.
-    billing = sum((failed for partial, failed in call.failed_billings if partial is not response), billing)
-    time_to_first_token, time_per_output_token = token_latencies(call, outcome, output_tokens)
+    spec, last = call.spec, None if response is None else model_response(response)
+    complete = last if outcome.status == "success" else None
+    answer = find_answer(call, response)
+    asked = answer.asked if answer else call.asked or AskedModel.of(first)
+    billed = [each for each in call.answers if each.billing != Billing()]
+    itemized = any(each.asked != asked for each in billed)
+    if itemized:
+        emit_usage_billed(call, billed)
+    billing = sum((each.billing for each in billed), Billing())
+    time_to_first_token, time_per_output_token = token_latencies(call, outcome, answer)
     llm_called.emit(
         call_id=call.id,
-        model=model,
+        model=asked.model,
         requested_model=truncate_name(call.requested_model) or UNKNOWN,
-        provider=provider,
+        response_model=(truncate_name(last.model_name) or None) if last else None,
+        provider=asked.provider,
         status=outcome.status,
         duration=outcome.ended_at - outcome.started_at,
         error=outcome.error_name,
@@ -185,6 +265,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
             if complete
             else None
         ),
+        itemized=itemized,
         time_to_first_token=time_to_first_token,
         time_per_output_token=time_per_output_token,
         **billing.costs,
@@ -192,13 +273,22 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
     )
 
 
+def find_answer(call: CallState, response: AnyResponse | None) -> Answer | None:
+    """Return the attempt's answer that a call's response is; of one that was made anew, the last complete answer."""
+    if response is None:
+        return None
+    exact = (answer for answer in reversed(call.answers) if answer.is_response(response))
+    return next(exact, None) or next((answer for answer in reversed(call.answers) if answer.complete), None)
+
+
 def token_latencies(
-    call: CallState, outcome: RequestOutcome, output_tokens: int | None
+    call: CallState, outcome: RequestOutcome, answer: Answer | None
 ) -> tuple[float | None, float | None]:
     """Return the seconds to the first token, and the seconds per token after it; None where they were not observed."""
-    first_token_at = outcome.first_token_at or call.first_token_at
-    if first_token_at is None:
+    times = outcome.token_times
+    if times.first_at is None and call.last is not None:
+        times = call.last[1].token_times
+    if times.first_at is None:
         return None, None
-    rest = outcome.ended_at - first_token_at
-    per_token = rest / (output_tokens - 1) if output_tokens and output_tokens > 1 and rest > 0 else None
-    return first_token_at - outcome.started_at, per_token
+    usage = answer.billing.usage if answer else TokenUsage()
+    return times.first_at - outcome.started_at, times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)

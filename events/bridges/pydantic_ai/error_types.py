@@ -9,6 +9,7 @@ import asyncio
 import re
 
 from ...bus.fields import ErrorType, Status
+from ...bus.timeout_errors import is_timeout
 
 # From the particular to the general: the first name that is in an error's class hierarchy applies.
 # fmt: off
@@ -76,17 +77,3 @@ def error_type_of_status_code(code: object) -> ErrorType | None:
     if not isinstance(code, int) or code < 400:
         return None
     return TYPE_BY_STATUS_CODE.get(code) or ("provider_5xx" if code >= 500 else "invalid_request")
-
-
-def is_timeout(error: BaseException | None) -> bool:
-    """Return whether an error is a timeout, was caused by one, or is a group of nothing else.
-
-    The SDKs have classes of their own (httpx's ``ReadTimeout``, OpenAI's ``APITimeoutError``), matched by name.
-    """
-    while error is not None:
-        if isinstance(error, TimeoutError) or any("Timeout" in parent.__name__ for parent in type(error).__mro__):
-            return True
-        if isinstance(error, BaseExceptionGroup):
-            return all(is_timeout(member) for member in error.exceptions)
-        error = error.__cause__
-    return False

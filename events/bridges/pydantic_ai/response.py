@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 
 from ...llm import FinishReason, OutputFault
 
@@ -30,11 +30,51 @@ def truncate_name(name: str | None) -> str:
     return (name or "")[:MAX_NAME_LENGTH]
 
 
-def finish_reason(response: ModelResponse) -> FinishReason | None:
-    """Return why the model stopped; None where the provider does not say."""
-    if response.finish_reason is not None:
-        return FINISH_REASONS.get(response.finish_reason, "other")
-    return "other" if (response.provider_details or {}).get("finish_reason") else None
+def finish_reason(response: ModelResponse) -> FinishReason:
+    """Return why the model stopped; ``unknown`` where the provider does not say."""
+    if response.finish_reason is None:
+        return "other" if (response.provider_details or {}).get("finish_reason") else "unknown"
+    return "unknown" if is_made_up(response) else FINISH_REASONS.get(response.finish_reason, "other")
+
+
+def is_made_up(response: ModelResponse | StreamedResponse) -> bool:
+    """Return whether pydantic-ai made the finish reason up: it does for Chat Completions that have none.
+
+    It notes the provider's own word in the details, beside the timestamp.
+    """
+    details = response.provider_details or {}
+    is_noted = "finish_reason" in details or "timestamp" not in details
+    return response.finish_reason in ("stop", "tool_call") and not is_noted
+
+
+def is_refused(response: ModelResponse) -> bool:
+    """Return whether a content filter refused the prompt, or all of the answer.
+
+    Some providers respond to that with an error, others with an answer that has nothing in it; for Azure's error
+    pydantic-ai makes up such an answer.
+    """
+    return response.finish_reason == "content_filter" and not any(
+        getattr(part, "content", None) or getattr(part, "tool_name", None) for part in response.parts
+    )
+
+
+def lacks_end(response: StreamedResponse) -> bool:
+    """Return whether a stream that is exhausted was cut by its provider, or on the way: no end of the answer came.
+
+    OpenAI's Responses say so by the stream's state. Elsewhere it is a finish reason that is missing; servers with
+    OpenAI's Chat Completions that have none send their usage after the answer. A model inside of the process, which
+    has no URL, needs none.
+    """
+    if response.state == "incomplete":
+        return True
+    if response.finish_reason is not None and not is_made_up(response):
+        return False
+    if (response.provider_details or {}).get("finish_reason"):
+        return False
+    if getattr(response, "provider_url", None) is None:
+        return False
+    is_counted_last = "OpenAIStreamedResponse" in {parent.__name__ for parent in type(response).__mro__}
+    return not (is_counted_last and response.usage.output_tokens)
 
 
 def output_fault(
@@ -70,7 +110,9 @@ def schema_fault(output: Any, schema: Mapping[str, Any], is_valid_output: Schema
     return None if is_valid_output is None or is_valid_output(schema, value) else "schema_mismatch"
 
 
-def rate_limit_remaining(headers: Mapping[str, str], resource: Literal["requests", "tokens"]) -> int | None:
-    """Return what remains of a rate limit, from OpenAI's or Anthropic's headers; None where neither says."""
-    text = headers.get(f"x-ratelimit-remaining-{resource}") or headers.get(f"anthropic-ratelimit-{resource}-remaining")
+def rate_limit(
+    headers: Mapping[str, str], what: Literal["limit", "remaining"], resource: Literal["requests", "tokens"]
+) -> int | None:
+    """Return a rate limit or what remains of it, from OpenAI's or Anthropic's headers; None where neither says."""
+    text = headers.get(f"x-ratelimit-{what}-{resource}") or headers.get(f"anthropic-ratelimit-{resource}-{what}")
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None

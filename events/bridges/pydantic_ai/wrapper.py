@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from copy import copy
 from typing import Any
 
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
@@ -25,12 +27,13 @@ def instrument(
 ) -> Model:
     """Return the model wrapped so that each request to it emits its events once, streamed or not.
 
-    A request to the outermost wrapper is a call, a request to the innermost one an attempt: around a fallback or
-    something that retries, wrap both it and its members. ``instrument(FallbackModel(instrument(a), instrument(b)))``
-    emits one `llm_called`, with the model that responded and ``fallback:a,b`` as the requested one, and an
-    `llm_attempted` for each member that was tried; a model that is wrapped once makes one attempt a call. No token
-    counts twice. Retries inside a provider's SDK belong to an attempt; ``max_retries=0`` in the model's settings turns
-    them off.
+    A request to the outermost wrapper is a call, a request to the innermost one an attempt.
+    ``instrument(FallbackModel(a, b))`` wraps the members of the fallback too: it emits one `llm_called`, with the model
+    that responded and ``fallback:a,b`` as the requested one, and an `llm_attempted` for each member that was tried.
+    Around something else that asks several times, such as a wrapper that retries or takes the best of three, wrap both
+    it and what it wraps; a model that is wrapped once makes one attempt a call. Every answer that a provider billed is
+    in the tokens and cost of the call, also one that was rejected; no token counts twice. Retries
+    inside a provider's SDK belong to an attempt; ``max_retries=0`` in the model's settings turns them off.
 
     Args:
         model: the model to wrap; one that is wrapped already is returned as it is.
@@ -46,7 +49,22 @@ def instrument(
     A limit is recorded as a timeout if the model gets it: ``timeout`` or ``request_timeout`` in its settings.
     `asyncio.timeout` around an agent arrives here as a cancellation, and is recorded as one.
     """
-    return model if isinstance(model, InstrumentedModel) else InstrumentedModel(model, price, is_valid_output)
+    if isinstance(model, InstrumentedModel):
+        return model
+    return InstrumentedModel(with_members_instrumented(model), price, is_valid_output)
+
+
+def with_members_instrumented(model: Model) -> Model:
+    """Return a copy of a fallback whose members are instrumented; other models as they are.
+
+    A class derived from `FallbackModel` may hold state of its own, and is not copied.
+    """
+    if type(model) is not FallbackModel:
+        return model
+    fallback = copy(model)
+    fallback.models = [instrument(member) for member in model.models]
+    fallback.__dict__.pop("_enter_lock", None)  # each copy counts by itself how often it was entered
+    return fallback
 
 
 class InstrumentedModel(WrapperModel):

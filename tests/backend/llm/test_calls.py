@@ -119,10 +119,10 @@ async def test_the_time_limit_is_for_all_attempts_of_a_model(
     )
 
 
-async def test_a_rate_limit_is_shown_as_long_as_the_provider_reports_it(server: OpenAIServer, read: Read) -> None:
-    """Nothing left is 0, which an operator has to see; not reported is no series, and not an old value."""
-    limit = {"provider": "openai", "resource": "requests"}
-    for reported, shown in (("7", 7), ("0", 0), (None, None)):
+async def test_a_rate_limit_is_the_last_one_that_the_provider_reported(server: OpenAIServer, read: Read) -> None:
+    """Nothing left is 0, which an operator has to see; never reported is no series."""
+    limit = {"model": "gpt-4o-mini", "provider": "openai", "resource": "requests"}
+    for reported, shown in ((None, None), ("7", 7), ("0", 0), (None, 0)):
         server.behaviour = says(headers={} if reported is None else {"x-ratelimit-remaining-requests": reported})
         await ask(server)
         assert read("llm_rate_limit_remaining", **limit) == shown
@@ -134,8 +134,8 @@ async def test_the_number_of_retries_is_limited(server: OpenAIServer, read: Read
         await ask(server, llm_retries=1)
     assert server.tally.requests == 2
     assert read("llm_retries_total", model="gpt-4o-mini", reason="provider_5xx") == 1
-    assert read("llm_requests_total", model="gpt-4o-mini", status="error") == 1
-    assert read("llm_attempts_total", provider="openai", outcome="error") == 2
+    assert read("llm_requests_total", model="gpt-4o-mini", provider="openai", status="error") == 1
+    assert read("llm_attempts_total", model="gpt-4o-mini", provider="openai", outcome="error") == 2
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ async def test_the_next_model_of_the_chain_answers(
     await ask(server, llm_fallbacks="openai:gpt-4o, openai:gpt-4.1", llm_timeout=0.5)
     fell = {"from_model": "gpt-4o-mini", "to_model": "gpt-4o", "reason": reason}
     assert read("llm_fallbacks_total", **fell) == 1
-    assert read("llm_requests_total", model="gpt-4o", status="success") == 1
+    assert read("llm_requests_total", model="gpt-4o", provider="openai", status="success") == 1
     assert read("llm_tokens_total", model="gpt-4o", token_type="prompt") == 11
     assert read("llm_active_requests", model="gpt-4o-mini") == 0
 
@@ -241,6 +241,7 @@ async def test_a_name_of_megabytes_is_counted_as_other(server: OpenAIServer, rea
     server.behaviour = says(model="x" * 10_000_000)
     with llm_called.captured() as calls:
         await ask(server)
-    assert len(calls[0].model) < 1000
-    assert read("llm_requests_total", model="other", status="success") == 1
-    assert read("label_overflows_total", metric="sparklio_llm_requests_total", label="model") == 1
+    assert calls[0].model == "gpt-4o-mini"
+    assert len(calls[0].response_model or "") < 1000
+    assert read("llm_model_info", model="gpt-4o-mini", response_model="other", provider="openai") == 1
+    assert read("label_overflows_total", metric="sparklio_llm_model_info", label="response_model") == 2

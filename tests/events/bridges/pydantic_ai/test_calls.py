@@ -95,12 +95,12 @@ async def test_a_call_is_emitted_once_with_the_tokens_that_the_provider_counted(
 
 
 @PLAIN_AND_STREAMED
-async def test_the_model_is_the_one_that_responded(
+async def test_the_model_is_the_name_that_was_asked_for_whatever_the_answer_calls_itself(
     send: Any, server: OpenAIServer, make_model: MakeModel, llm_calls: list[LLMCalled]
 ) -> None:
     server.behaviour = says(model="gpt-4o-mini-2024-07-18")
     await send(instrument(make_model("gpt-4o-mini")))
-    assert [(call.model, call.requested_model) for call in llm_calls] == [("gpt-4o-mini-2024-07-18", "gpt-4o-mini")]
+    assert [(call.model, call.response_model) for call in llm_calls] == [("gpt-4o-mini", "gpt-4o-mini-2024-07-18")]
 
 
 @PLAIN_AND_STREAMED

@@ -15,8 +15,8 @@ from pydantic_ai.settings import ModelSettings
 
 from events import LLMCalled, llm_attempted, llm_called
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.error_types import is_timeout
 from events.bus.fields import ErrorType
+from events.bus.timeout_errors import is_timeout
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import OpenAIServer, Reply, fails, says, sends, stalls
 from tests.support.wait import until

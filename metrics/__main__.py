@@ -7,6 +7,7 @@ Defaults come from the nearest ``pyproject.toml`` with a table ``[tool.sparklio.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -205,5 +206,17 @@ def run_check(
     return 1 if wrong else 0
 
 
+def run() -> int:
+    """Run the command line in a process of its own; a reader that closes the pipe, as ``head`` does, is no error."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

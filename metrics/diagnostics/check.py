@@ -35,7 +35,7 @@ def check(
     """Return everything that is wrong with a catalogue; an empty list is a pass.
 
     The sources are read, not run: an emission is a call such as ``llm_called.emit(...)``, or one of a span such as
-    ``agent_run(...)``. What a bridge emits counts where a source imports the bridge.
+    ``agent_run(...)`` or one that a source declares. What a bridge emits counts where a source imports the bridge.
 
     Args:
         catalogue: The rows.
@@ -54,7 +54,7 @@ def check(
     counted = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
     expected = {signal.name for signal in (declared_signals() if signals is None else signals)} | scan.declared
     explained = {signal.name for signal in uncounted}
-    return [
+    wrong = [
         *(f"signal {name} is declared and emitted nowhere" for name in sorted(expected - emitted)),
         *(
             f"{row.name} listens to {signal.name}, which nothing emits"
@@ -72,6 +72,7 @@ def check(
         ),
         *check_budget(catalogue, budget, label_limits),
     ]
+    return list(dict.fromkeys(wrong))  # a family of several rows is reported once
 
 
 def check_budget(

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-import events
 from events.bus.signal import snake_case
-from events.bus.span import Span
 
 EMITTING_METHODS = ("emit", "bind", "bind_by")
 """Methods of a signal that emit its event, or return an emitter of it."""
@@ -18,6 +16,22 @@ EMITTING_METHODS = ("emit", "bind", "bind_by")
 
 class SourceNotFound(LookupError):
     """A source is neither a package that can be imported nor a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """The parts of one file that say what it emits."""
+
+    imported_names: dict[str, str] = field(default_factory=dict)  # by the name that the file uses
+    bridges: set[str] = field(default_factory=set)
+    calls: list[ast.Call] = field(default_factory=list)
+    assignments: list[tuple[ast.expr, ast.Call]] = field(default_factory=list)  # of what a call returns
+
+    def imported_name(self, expression: ast.expr) -> str:
+        """Return the last name of a dotted expression, as it is called where it is declared; else nothing."""
+        if isinstance(expression, ast.Attribute):
+            return expression.attr
+        return self.imported_names.get(expression.id, expression.id) if isinstance(expression, ast.Name) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +52,35 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
     Raises:
         SourceNotFound: a source is not there.
     """
-    spans = {name: span for name, span in vars(events).items() if isinstance(span, Span)}
     scan = SourceScan()
+    files = []
     for source in dict.fromkeys(("events", "metrics", *sources)):
         folder = source_folder(source)
         for path in sorted(folder.rglob("*.py")):
             if "bridges" not in path.relative_to(folder).parts or source != "events":
-                scan_file(path, spans, scan)
-        if source in ("events", "metrics"):
-            scan.declared.clear()
+                files.append(file := read_source(path))
+                scan.bridges.update(file.bridges)
+                if source not in ("events", "metrics"):
+                    scan.declared.update(declared_signals(file))
     for bridge in sorted(scan.bridges):
-        spec = find_spec(f"events.bridges.{bridge}")
-        if spec is not None and spec.origin is not None:
-            module = Path(spec.origin)
-            for path in sorted(module.parent.rglob("*.py")) if spec.submodule_search_locations else [module]:
-                scan_file(path, spans, scan)
+        files += map(read_source, bridge_paths(bridge))
+    spans: dict[str, set[str]] = {}  # the signals of each span, by its name
+    for file in files:
+        for name, signals in declared_spans(file):
+            spans.setdefault(name, set()).update(signals)
+    for file in files:
+        for call in file.calls:
+            scan.emitted.update(emitted_signals(call.func, spans, file))
     return scan
+
+
+def bridge_paths(bridge: str) -> list[Path]:
+    """Return the files of a bridge, which is a module or a package; none if there is no such bridge."""
+    spec = find_spec(f"events.bridges.{bridge}")
+    if spec is None or spec.origin is None:
+        return []
+    module = Path(spec.origin)
+    return sorted(module.parent.rglob("*.py")) if spec.submodule_search_locations else [module]
 
 
 def source_folder(source: str) -> Path:
@@ -73,20 +100,37 @@ def source_folder(source: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def scan_file(path: Path, spans: Mapping[str, Span[...]], scan: SourceScan) -> None:
-    """Add what one file emits, declares and imports to the scan."""
-    tree = ast.parse(path.read_bytes(), str(path))
-    imported_names = {}
-    for node in ast.walk(tree):
+def read_source(path: Path) -> SourceFile:
+    """Return what one file imports, calls and assigns."""
+    file = SourceFile()
+    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             for alias in node.names:
-                imported_names[alias.asname or alias.name] = alias.name
-                scan.bridges.update(bridge_of(f"{module}.{alias.name}"))
+                file.imported_names[alias.asname or alias.name] = alias.name
+                file.bridges.update(bridge_of(f"{module}.{alias.name}"))
         elif isinstance(node, ast.Call):
-            scan.emitted.update(emitted_signals(node.func, spans, imported_names))
-            if isinstance(node.func, ast.Name) and imported_names.get(node.func.id) == "Signal" and node.args:
-                scan.declared.update(snake_case(arg.id) for arg in node.args[:1] if isinstance(arg, ast.Name))
+            file.calls.append(node)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            file.assignments.extend((target, node.value) for target in targets)
+    return file
+
+
+def declared_signals(file: SourceFile) -> Iterator[str]:
+    """Yield the names of the signals that a file declares, as in ``Signal(ImageRendered)``."""
+    for call in file.calls:
+        if isinstance(call.func, ast.Name) and file.imported_names.get(call.func.id) == "Signal":
+            yield from (snake_case(argument.id) for argument in call.args[:1] if isinstance(argument, ast.Name))
+
+
+def declared_spans(file: SourceFile) -> Iterator[tuple[str, set[str]]]:
+    """Yield the name and the signals of each span that a file declares, as in ``export = Span(started, finished)``."""
+    for target, call in file.assignments:
+        if file.imported_name(call.func) == "Span":
+            keywords = [keyword.value for keyword in call.keywords if keyword.arg in ("started", "finished")]
+            signals = {file.imported_name(argument) for argument in (*call.args[:2], *keywords)}
+            yield file.imported_name(target), signals - {""}
 
 
 def bridge_of(imported: str) -> Iterator[str]:
@@ -96,16 +140,13 @@ def bridge_of(imported: str) -> Iterator[str]:
         yield path.split(".")[0]
 
 
-def emitted_signals(
-    called: ast.expr, spans: Mapping[str, Span[...]], imported_names: Mapping[str, str]
-) -> Iterator[str]:
+def emitted_signals(called: ast.expr, spans: Mapping[str, set[str]], file: SourceFile) -> Iterator[str]:
     """Yield the names of the signals that a call of this expression emits."""
     method = None
     if isinstance(called, ast.Attribute) and called.attr in (*EMITTING_METHODS, "wrap"):
         method, called = called.attr, called.value
-    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
-    name = imported_names.get(name, name)
+    name = file.imported_name(called)
     if method in EMITTING_METHODS:
         yield name
-    elif name in spans:
-        yield from (spans[name].started.name, spans[name].finished.name)
+    else:
+        yield from spans.get(name, ())

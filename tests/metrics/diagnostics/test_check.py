@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -12,8 +15,6 @@ from metrics import CATALOGUE, OPTIONAL, counter
 from metrics.__main__ import main
 from metrics.diagnostics.check import check, check_budget, most_series
 from metrics.event_fields import AnySignal
-
-pytestmark = pytest.mark.slow
 
 HELP = "A test's own."
 EVERY_ROW = CATALOGUE + OPTIONAL
@@ -60,6 +61,7 @@ def test_code_that_emits_everything_passes(source: Path) -> None:
     assert check(EVERY_ROW, [str(source)]) == []
 
 
+@pytest.mark.slow
 def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path) -> None:
     remove(source, 'events.review_decided.emit(verdict="approved")')
     assert check(EVERY_ROW, [str(source)]) == [
@@ -68,6 +70,15 @@ def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path
     ]
 
 
+@pytest.mark.slow
+def test_a_family_of_several_rows_is_reported_once(source: Path) -> None:
+    remove(source, "from events.bridges import sqlalchemy as database_events  # a package: all of it is read")
+    assert sum(row.name == "db_pool_connections" for row in CATALOGUE) > 1
+    wrong = check(EVERY_ROW, [str(source)])
+    assert wrong.count("db_pool_connections listens to pool_read, which nothing emits") == 1
+
+
+@pytest.mark.slow
 def test_a_bridge_counts_only_where_it_is_imported(source: Path) -> None:
     remove(source, "from events.bridges.asgi import HTTPEventsMiddleware")
     assert "http_requests_total listens to http_request_finished, which nothing emits" in check(
@@ -75,6 +86,7 @@ def test_a_bridge_counts_only_where_it_is_imported(source: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_signal_that_no_row_counts_must_be_explained(source: Path) -> None:
     rows = [row for row in EVERY_ROW if tool_called not in row.signals]
     assert check(rows, [str(source)]) == [
@@ -83,6 +95,7 @@ def test_a_signal_that_no_row_counts_must_be_explained(source: Path) -> None:
     assert check(rows, [str(source)], uncounted={tool_called: "for listeners"}) == []
 
 
+@pytest.mark.slow
 def test_a_signal_that_is_counted_needs_no_explanation(source: Path) -> None:
     uncounted: dict[AnySignal, str] = {llm_called: "never"}
     assert check(EVERY_ROW, [str(source)], uncounted=uncounted) == [
@@ -90,6 +103,7 @@ def test_a_signal_that_is_counted_needs_no_explanation(source: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_signal_that_a_source_declares_is_checked_too(source: Path) -> None:
     (source / "own.py").write_text("from events import Signal\nclass ShipSank: ...\nship_sank = Signal(ShipSank)\n")
     assert check(EVERY_ROW, [str(source)]) == [
@@ -108,11 +122,13 @@ def test_more_series_than_the_budget_fails() -> None:
     assert check_budget([row], budget=1000) == ["the catalogue can make 9,920 series, the budget is 1,000"]
 
 
+@pytest.mark.slow
 def test_check_passes_with_a_summary(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--source", str(source)]) == 0
     assert f"ok: {len(FAMILIES)} families fed by" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_check_fails_with_one_fault_a_line(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     remove(source, "context_built.emit(size=1)")
     assert main(["check", "--source", str(source)]) == 1
@@ -127,3 +143,16 @@ def test_a_missing_source_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -
 def test_the_catalogue_counts_agents_by_their_end() -> None:
     signals = {row.signal for row in CATALOGUE if row.name.startswith("agent_") and "review" not in row.name}
     assert signals == {agent_finished}
+
+
+@pytest.mark.slow
+def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
+    """As in ``python -m metrics | head``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "metrics"]
+        ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -18,6 +18,51 @@ def test_spans_and_wraps_emit_both_ends(tmp_path: Path) -> None:
     assert {"agent_started", "agent_finished"} <= scan_sources([str(tmp_path)]).emitted
 
 
+DECLARED_SPAN = """
+from events import Signal, Span
+class ExportStarted: ...
+class ExportFinished: ...
+export_started = Signal(ExportStarted)
+export_finished = Signal(ExportFinished)
+export_run = Span(export_started, export_finished)
+"""
+EXPORT_SIGNALS = {"export_started", "export_finished"}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "from .exports import export_run\nwith export_run(path='p'): ...",
+        "from .exports import export_run as run\n@run.wrap(path='p')\ndef f(): ...",
+        "from . import exports\nwith exports.export_run(path='p'): ...",
+    ],
+)
+def test_a_span_that_a_source_declares_emits_both_ends_where_it_is_used(tmp_path: Path, use: str) -> None:
+    (tmp_path / "exports.py").write_text(DECLARED_SPAN)
+    (tmp_path / "code.py").write_text(use)
+    scan = scan_sources([str(tmp_path)])
+    assert scan.declared == EXPORT_SIGNALS
+    assert scan.emitted >= EXPORT_SIGNALS
+
+
+def test_a_span_that_is_only_declared_emits_nothing(tmp_path: Path) -> None:
+    (tmp_path / "exports.py").write_text(DECLARED_SPAN)
+    assert not scan_sources([str(tmp_path)]).emitted & EXPORT_SIGNALS
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "from events import Span as S\nrun: S = S(started=export_started, finished=export_finished)",
+        "import events\nrun = events.Span(export_started, signals.export_finished, {'success': 'done'})",
+        "from events import Span\nfrom signals import export_started as a, export_finished as b\nrun = Span(a, b)",
+    ],
+)
+def test_a_span_is_recognised_however_it_is_declared(tmp_path: Path, declaration: str) -> None:
+    (tmp_path / "code.py").write_text(f"{declaration}\nwith run(): ...\n")
+    assert scan_sources([str(tmp_path)]).emitted >= EXPORT_SIGNALS
+
+
 @pytest.mark.parametrize("bound", ["bind('duration', table='runs')", "bind_by(('table',), ('duration',))"])
 def test_binding_an_emitter_counts_as_emitting(tmp_path: Path, bound: str) -> None:
     (tmp_path / "code.py").write_text(f"import events\nemitter = events.query_executed.{bound}\n")

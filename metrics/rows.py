@@ -6,16 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from types import NoneType
-from typing import Literal, TypedDict, Unpack, get_args
+from typing import TypedDict, Unpack, get_args
 
 from events import Span
 
 from .event_fields import AnySignal, field_types, possible_values
-from .validation import row_errors
-
-Kind = Literal["counter", "gauge", "histogram", "in_flight"]
-MultiprocessMode = Literal["livesum", "livemax", "livemostrecent", "max", "min"]
-"""What a gauge shows of several processes, in prometheus_client's words: ``live`` counts living processes alone."""
+from .validation import Kind, MultiprocessMode, row_errors
 
 OTHER = "other"
 """The value of a label past its limit or outside its closed set."""
@@ -126,7 +122,11 @@ def counter(
     value: str | None = None,
     **options: Unpack[RowOptions],
 ) -> Metric:
-    """Return a row that counts events, or adds up their field ``value``; the name ends in ``_total``."""
+    """Return a row that counts events, or adds up their field ``value``; the name ends in ``_total``.
+
+    Further options, each explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``,
+    ``initialize`` and ``nested_in``.
+    """
     return Metric(kind="counter", name=name, help=help, signal=signal, value=value, **options)
 
 
@@ -139,7 +139,12 @@ def histogram(
     buckets: Iterable[float],
     **options: Unpack[RowOptions],
 ) -> Metric:
-    """Return a row that observes the field ``value`` of each event; an unknown value (None) is not observed."""
+    """Return a row that observes the field ``value`` of each event; an unknown value (None) is not observed.
+
+    ``buckets`` are the upper bounds, ascending, without infinity; `metrics.buckets` has some. Further options, each
+    explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize`` and
+    ``nested_in``.
+    """
     return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=tuple(buckets), **options)
 
 
@@ -151,7 +156,11 @@ def gauge(
     value: str,
     **options: Unpack[RowOptions],
 ) -> Metric:
-    """Return a row that shows the field ``value`` of the last event."""
+    """Return a row that shows the field ``value`` of the last event.
+
+    Further options, each explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``,
+    ``initialize``, ``nested_in``, ``multiprocess_mode`` and ``expires_after``.
+    """
     return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **options)
 
 
@@ -188,7 +197,8 @@ def in_flight(
     """Return a row for a gauge that shows how many spans are open: the size of a table of keys, not a sum of steps.
 
     ``resumed`` names a signal that opens one as well, such as a run taken up after its process died; ``released`` one
-    that closes one as well, such as a run left to another process.
+    that closes one as well, such as a run left to another process. Further options, each explained in `Metric`:
+    ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize`` and ``nested_in``.
     """
     return Metric(
         kind="in_flight",

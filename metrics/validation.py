@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from events.bus.fields import Measure, OpenLabel
 
@@ -14,9 +15,14 @@ from .event_fields import field_types, find_annotation, label_text, pairing_fiel
 if TYPE_CHECKING:
     from .rows import Metric
 
+Kind = Literal["counter", "gauge", "histogram", "in_flight"]
+MultiprocessMode = Literal["livesum", "livemax", "livemostrecent", "max", "min"]
+"""What a gauge shows of several processes, in prometheus_client's words: ``live`` counts living processes alone."""
+
 
 def row_errors(row: Metric) -> Iterator[str]:
-    """Yield each error in a row: in its name, labels, conditions, value and signals."""
+    """Yield each error in a row: in its options, name, labels, conditions, value and signals."""
+    yield from option_errors(row)
     yield from name_errors(row)
     fields = field_types(row.signal)
     used = (*row.labels, *row.where, *([row.value] if row.value else []))
@@ -27,13 +33,35 @@ def row_errors(row: Metric) -> Iterator[str]:
     yield from where_errors(row, fields)
     yield from default_errors(row, fields)
     yield from value_errors(row, fields)
-    if row.multiprocess_mode is not None and row.kind != "gauge":
-        yield f"multiprocess_mode is for gauges; over processes a {row.kind} is always a sum"
-    if row.expires_after is not None and (row.kind != "gauge" or not row.label_names):
-        yield "expires_after is for gauges with labels"
     for signal in row.signals[1:]:
         if absent := {*row.labels, pairing_field(row.signal)} - {*field_types(signal)}:
             yield f"{signal.name} lacks {', '.join(sorted(absent))}"
+
+
+def option_errors(row: Metric) -> Iterator[str]:
+    """Yield the options whose value is none of those that there are, and those that the row's kind does not take."""
+    if row.kind not in get_args(Kind):
+        yield f"kind is one of {', '.join(get_args(Kind))}, got {row.kind!r}"
+    if row.multiprocess_mode is not None and row.kind != "gauge":
+        yield f"multiprocess_mode is for gauges; over processes a {row.kind} is always a sum"
+    if row.multiprocess_mode not in (None, *get_args(MultiprocessMode)):
+        yield f"multiprocess_mode is one of {', '.join(get_args(MultiprocessMode))}, got {row.multiprocess_mode!r}"
+    if row.expires_after is not None and (row.kind != "gauge" or not row.label_names):
+        yield "expires_after is for gauges with labels"
+    if row.expires_after is not None and not 0 < row.expires_after < inf:
+        yield f"expires_after is a number of seconds above 0, got {row.expires_after!r}"
+
+
+def label_name_errors(row: Metric) -> Iterator[str]:
+    """Yield label names that Prometheus does not take, or that occur twice."""
+    names = row.label_names
+    for name in (*row.rename.values(), *row.const_labels):
+        if not isinstance(name, str) or not re.fullmatch(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", name):
+            yield f"{name!r} is no label name: letters, digits and underscores, no digit first, not two underscores"
+    if row.kind == "histogram" and "le" in names:
+        yield "a histogram has a label 'le' of its own"
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        yield f"label {twice[0]!r} occurs twice"
 
 
 def name_errors(row: Metric) -> Iterator[str]:
@@ -64,6 +92,7 @@ def label_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
         yield f"{unused.pop()!r} is in rename, but not in labels"
     if overlap := {*row.label_names[: len(row.labels)]} & {*row.const_labels}:
         yield f"label {overlap.pop()!r} is both a field and in const_labels"
+    yield from label_name_errors(row)
 
 
 def where_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:

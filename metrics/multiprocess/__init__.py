@@ -8,8 +8,8 @@ Create `Workers` for a common folder and hand them to the subscription::
 Each worker has a file in the folder: an array of doubles, which it alone writes, and text that says what each of them
 is (`file_layout`). `file_creation` creates it, `shared_file` and `shared_values` write it, with the `exemplars` of its
 values; `file_reader`, `merge` and `aggregate` compute the totals before a registry is rendered; `archive` holds the
-totals of workers that are gone; `process_collectors` does the same for ``process_*`` and ``python_gc_*``;
-`worker_group` is all of this as one worker sees it.
+totals of workers that are gone; `fault_reports` reports what fails meanwhile; `process_collectors` does the same for
+``process_*`` and ``python_gc_*``; `worker_group` is all of this as one worker sees it.
 """
 
 from ..fastpath.children import values_are_replaceable as is_supported

@@ -14,6 +14,7 @@ from events.pipeline import WorkerFileFault
 
 from ..fastpath import children
 from . import archive
+from .fault_reports import report_total_failure
 from .file_layout import ARCHIVE, CorruptFile, FamilySchema, parse_label_values
 from .file_reader import Reader, worker_files
 from .merge import Merger, SeriesIndex
@@ -156,7 +157,11 @@ class Aggregator:
         if instrument is None:  # of a worker of another version, or of a metric that this worker does not have
             self._report(schema, "unknown")
             return False
-        self._targets += children.values_of(_child(instrument, line))
+        try:
+            self._targets += children.values_of(_child(instrument, line))
+        except Exception as error:  # it takes no other family with it
+            report_total_failure(schema.family, error)
+            return False
         if schema.kind == "gauge" and schema.labels:
             self._gauges[line] = True
         return True
@@ -167,14 +172,20 @@ class Aggregator:
             index = self._series.first[line]
             if (index in present) is shown:
                 continue
-            instrument = self._instruments[self._series.schemas[line].digest]
-            if shown:
-                instrument.remove(*parse_label_values(line))
-                self._targets[index] = self._hidden
-            else:
-                [self._targets[index]] = children.values_of(_child(instrument, line))
-                self._last_totals[index] = nan
+            schema = self._series.schemas[line]
+            try:
+                self._show_gauge(index, self._instruments[schema.digest], line, show=not shown)
+            except Exception as error:  # the same
+                report_total_failure(schema.family, error)
             self._gauges[line] = not shown
+
+    def _show_gauge(self, index: int, instrument: Any, line: bytes, *, show: bool) -> None:
+        if show:
+            [self._targets[index]] = children.values_of(_child(instrument, line))
+            self._last_totals[index] = nan
+        else:
+            self._targets[index] = self._hidden
+            instrument.remove(*parse_label_values(line))
 
     def _report(self, subject: object, fault: WorkerFileFault) -> None:
         if (subject, fault) not in self._reported:

@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 from events.pipeline import WorkerFileFault
 
-from ..rows import MultiprocessMode
+from ..validation import MultiprocessMode
 
 MAGIC = b"cells 3\n"
 HEADER_SIZE = 4096  # bytes before the cells: one page of memory, so that the array begins on a page boundary
@@ -38,7 +38,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 AggregationMode = Literal["total"] | MultiprocessMode
 """How a value is aggregated over processes: ``total`` is the sum of all there ever were, as for counters."""
 
-AGGREGATION_MODES = frozenset({"total", *get_args(MultiprocessMode)})
+KINDS = get_args(Kind)
+AGGREGATION_MODES = ("total", *get_args(MultiprocessMode))
 
 ARCHIVED_MODES: frozenset[AggregationMode] = frozenset({"total", "max", "min"})
 """The modes in which the values of dead workers still count."""
@@ -57,6 +58,9 @@ class FamilySchema:
     """The properties that all series of a family share; families that differ in one of them are not merged.
 
     The fields' names and order are part of the file format: the digest is computed from them.
+
+    Raises:
+        ValueError: the kind or the mode is none of those that there are.
     """
 
     family: str
@@ -64,6 +68,13 @@ class FamilySchema:
     mode: AggregationMode
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Before it is written: how many cells an unknown mode takes is unknown, so no reader could go on behind it.
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.family}: the kind is one of {', '.join(KINDS)}, got {self.kind!r}")
+        if self.mode not in AGGREGATION_MODES:
+            raise ValueError(f"{self.family}: the mode is one of {', '.join(AGGREGATION_MODES)}, got {self.mode!r}")
 
     @property
     def value_count(self) -> int:
@@ -100,12 +111,9 @@ def parse_family_line(line: bytes) -> FamilySchema:
         parsed = json.loads(line)
         bounds = tuple(map(float, parsed["bounds"]))
         labels = tuple(map(str, parsed["labels"]))
-        schema = FamilySchema(str(parsed["family"]), parsed["kind"], parsed["mode"], labels, bounds)
+        return FamilySchema(str(parsed["family"]), parsed["kind"], parsed["mode"], labels, bounds)
     except (ValueError, KeyError, TypeError):
         raise CorruptFile("torn") from None
-    if schema.kind not in get_args(Kind) or schema.mode not in AGGREGATION_MODES:
-        raise CorruptFile("torn")
-    return schema
 
 
 @lru_cache(MAX_CELLS)  # the workers' files have mostly the same lines

@@ -14,13 +14,12 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from events import worker_file_faulty
 from events.bus.failures import error_location
-from events.pipeline import WorkerFileFault
 
 from ..fastpath import children
 from . import archive
 from .aggregate import Aggregator
+from .fault_reports import emit_file_fault, report_file_fault, report_total_failure
 from .file_layout import MAX_CELLS, AggregationMode, FamilySchema
 from .shared_file import SharedFile
 
@@ -47,11 +46,11 @@ class Workers(Collector):
 
     def __init__(self, folder: Path, capacity: int = MAX_CELLS) -> None:
         self.folder = folder
-        self._file = SharedFile(folder, capacity, emit_file_fault)
-        self._aggregator = Aggregator(folder, self._file, emit_file_fault)
+        self._file = SharedFile(folder, capacity, emit_file_fault)  # it logs by itself
+        self._aggregator = Aggregator(folder, self._file, report_file_fault)
         self._registry: CollectorRegistry | None = None
         self._readings: list[Callable[[], object]] = []
-        archive.archive_dead(folder, emit_file_fault)
+        archive.archive_dead(folder, report_file_fault)
 
     def create_instruments(
         self,
@@ -71,6 +70,9 @@ class Workers(Collector):
             labels: The names of the labels.
             mode: How the values are aggregated over processes.
             options: Further arguments of the class, as ``buckets``.
+
+        Raises:
+            ValueError: the mode is none of those that there are, or prometheus_client refuses the name or a label.
         """
         labels = tuple(labels)
         if kind is Histogram:
@@ -150,10 +152,8 @@ class Workers(Collector):
     def collect(self) -> Iterable[Family]:
         """Set the totals, before the families that are registered after this collector are read; return no family."""
         self.read_own_values()
-        self._aggregator.refresh()
+        try:
+            self._aggregator.refresh()
+        except Exception as error:  # the families are shown as they were
+            report_total_failure("Workers", error)
         return ()
-
-
-def emit_file_fault(fault: WorkerFileFault) -> None:
-    """Emit `worker_file_faulty`: a file cannot be used, wholly or in part."""
-    worker_file_faulty.emit(fault=fault)

@@ -12,7 +12,7 @@ from blinker import Namespace
 from events import agent_finished, agent_run, http_request_finished, llm_called
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
-from metrics import counter, gauge, histogram, in_flight
+from metrics import Metric, counter, gauge, histogram, in_flight
 
 
 class Colour(Enum):
@@ -68,11 +68,44 @@ thing_done = Signal(ThingDone, namespace=Namespace())
         ),
         (lambda: in_flight("x", "h", agent_run, labels=("status",)), "agent_started has no field 'status'"),
         (lambda: in_flight("x", "h", agent_run, resumed=http_request_finished), "http_request_finished lacks"),
+        (
+            lambda: counter("x_total", "h", llm_called, labels=("model",), rename={"model": "the-model"}),
+            "'the-model' is no label name",
+        ),
+        (
+            lambda: counter("x_total", "h", llm_called, labels=("model",), rename={"model": "__model"}),
+            "'__model' is no label name",
+        ),
+        (lambda: counter("x_total", "h", llm_called, const_labels={"1st": "a"}), "'1st' is no label name"),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("name", "direction"), rename={"name": "direction"}),
+            "label 'direction' occurs twice",
+        ),
+        (
+            lambda: histogram("x_bytes", "h", thing_done, value="size", buckets=(1,), const_labels={"le": "a"}),
+            "a histogram has a label 'le' of its own",
+        ),
     ],
 )
 def test_a_row_that_cannot_work_is_an_error(declare: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         declare()
+
+
+def test_a_multiprocess_mode_that_there_is_not_is_an_error_that_names_those_there_are() -> None:
+    with pytest.raises(TypeError, match="livesum, livemax, livemostrecent, max, min, got 'newest'"):
+        gauge("x_seconds", "h", thing_done, value="duration", multiprocess_mode="newest")  # type: ignore[arg-type]
+
+
+def test_a_kind_that_there_is_not_is_an_error_that_names_those_there_are() -> None:
+    with pytest.raises(TypeError, match="counter, gauge, histogram, in_flight, got 'summary'"):
+        Metric(kind="summary", name="x_seconds", help="h", signal=thing_done)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_a_series_expires_after_a_time_above_zero(seconds: float) -> None:
+    with pytest.raises(TypeError, match="expires_after is a number of seconds above 0"):
+        gauge("x_seconds", "h", thing_done, value="duration", labels=("name",), expires_after=seconds)
 
 
 def test_the_message_names_the_metric() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -37,15 +38,23 @@ def subscribe(
     Args:
         catalogue: The rows, such as `metrics.CATALOGUE`, or one of its groups, such as `metrics.LLM`.
         registry: Where the metrics are registered; never the global one by default.
-        namespace: The first word of every metric's name, such as ``acme``.
+        namespace: The first word of every metric's name, such as ``acme``; never empty.
         label_values: Values of open labels that are known beforehand, by label; their series exist at zero at once.
-        label_limits: How many values an open label takes, by label, where `metrics.LABEL_LIMITS` does not suit.
+            A label is one of the rows, or of `metrics.LABEL_LIMITS` whichever of its groups are subscribed.
+        label_limits: How many values an open label takes, by label, where `metrics.LABEL_LIMITS` does not suit. It may
+            name labels that none of these rows has, so that one mapping serves every subscription.
         workers: The processes whose values the registry shows as one; this process alone by default.
 
     Raises:
-        ValueError: rows of one name do not agree, an open label has no limit, a known value cannot be shown, or the
-            registry holds a metric of the same name already.
+        ValueError: rows of one name do not agree, an open label has no limit, ``label_values`` names a label that
+            there is not, a known value cannot be shown, the namespace cannot begin a metric's name, or the registry
+            holds a metric of the same name already.
     """
+    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", namespace):
+        raise ValueError(
+            f"namespace {namespace!r} can't begin a metric's name: it takes letters, digits and underscores, such as"
+            " 'acme', and begins with no digit"
+        )
     return Subscription(
         tuple(catalogue),
         registry,
@@ -72,6 +81,12 @@ class Subscription:
         self._registry = registry
         self._receivers: list[tuple[AnySignal, MetricsReceiver]] = []
         self._limiter = LabelLimiter(label_limits)
+        self._open_labels = frozenset(
+            name
+            for row in rows
+            for name, values in zip(row.labels, row.closed_label_values, strict=True)
+            if values is None
+        )
         self._families: dict[str, FamilySeries] = {}
         self._pollers = Pollers()
         self._workers = workers
@@ -104,8 +119,11 @@ class Subscription:
         """Create the series of values of open labels that are to come, so that they exist at zero.
 
         Raises:
-            ValueError: a value cannot be shown, or there are more than the label's limit.
+            ValueError: there is no such open label, a value cannot be shown, or there are more than the label's limit.
         """
+        known = self._open_labels | LABEL_LIMITS.keys()
+        if unknown := sorted(label_values.keys() - known):
+            raise ValueError(f"there is no open label {unknown[0]!r}; there are {', '.join(sorted(known))}")
         for label, values in label_values.items():
             for value in self._limiter.admit_all(label, values):
                 for family in self._families.values():

@@ -8,11 +8,34 @@ from prometheus_client import CollectorRegistry
 from events import (
     workflow_started,
 )
-from metrics import CATALOGUE, subscribe
+from metrics import CATALOGUE, TOOLS, subscribe
 from tests.support.agents import finish_agent
 from tests.support.samples import Read
 
 HELP = "A test's own."
+
+
+@pytest.mark.parametrize("namespace", ["", "ac-me", "1st", "acme ", "acme\n", "é"])
+def test_a_namespace_that_cannot_begin_a_metrics_name_is_refused(registry: CollectorRegistry, namespace: str) -> None:
+    with pytest.raises(ValueError, match="can't begin a metric's name"):
+        subscribe(TOOLS, registry, namespace=namespace)
+    assert list(registry.collect()) == []
+
+
+@pytest.mark.parametrize("label", ["stile", "status"])
+def test_values_of_a_label_that_is_not_open_are_refused(registry: CollectorRegistry, label: str) -> None:
+    with pytest.raises(ValueError, match=f"no open label '{label}'; there are .*tool_name"):
+        subscribe(TOOLS, registry, namespace="acme", label_values={label: ["a"]}, label_limits={"stile": 3})
+    assert list(registry.collect()) == []
+
+
+def test_values_and_limits_may_be_of_labels_in_groups_that_are_not_subscribed(registry: CollectorRegistry) -> None:
+    with subscribe(
+        TOOLS, registry, namespace="acme", label_values={"model": ["m"]}, label_limits={"style": 3}
+    ) as subscription:
+        subscription.initialize(tool_name=["search"])
+        with pytest.raises(ValueError, match="no open label 'stile'"):
+            subscription.initialize(stile=["a"])
 
 
 def test_a_closed_subscription_leaves_no_receiver_and_no_metric(registry: CollectorRegistry) -> None:

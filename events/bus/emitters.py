@@ -9,7 +9,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from .closed_values import check_closed_values
-from .failures import report_failure, strict_blocks
+from .failures import report_failed_emission, report_failure, strict_blocks
 from .receivers import callable_name
 from .scope import Scope, get_current_scope
 
@@ -71,7 +71,10 @@ def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Map
                 scope.add(signal.name, {**fixed, **dict(zip(variable, values, strict=True))})
             receive(values)
         except Exception as error:
-            report_failure(signal.name, receiver_name, error)
+            if receiver_name == "emit":  # it is none: the receivers of a fan-out are reported by themselves
+                report_failed_emission(signal.name, receiver_name, error)
+            else:
+                report_failure(signal.name, receiver_name, error)
         return scope
 
     return emit
@@ -84,7 +87,7 @@ def emit_event(
     try:
         named = dict(zip(variable, values, strict=True))
     except (TypeError, ValueError) as error:
-        report_failure(signal.name, "emit", error)
+        report_failed_emission(signal.name, "emit", error)
     else:
         signal.emit(**fixed, **named)
 

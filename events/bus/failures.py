@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
+from dataclasses import fields as dataclass_fields
 from pathlib import PurePath
 from traceback import walk_stack, walk_tb
 from types import FrameType
+from typing import Any
 
 from .log_throttle import LogThrottle
 
@@ -65,13 +67,47 @@ def report_failure(signal: str, receiver: str, error: BaseException) -> None:
     quote a prompt or a key. While the interpreter shuts down nothing is reported: receivers fail then because modules
     are gone.
     """
+    _report(signal, receiver, error, lambda: f"receiver {receiver} failed with {type(error).__name__}")
+
+
+def report_failed_emission(
+    signal: str, method: str, error: Exception, find_misfits: Callable[[], str] = lambda: ""
+) -> None:
+    """Report that what was emitted does not fit the event, as `report_failure` reports a receiver.
+
+    Args:
+        signal: The signal's name.
+        method: The method that was called, such as ``emit``; it stands for the receiver in `receiver_failed`.
+        error: What was raised.
+        find_misfits: Called for the log: returns what does not fit, in names of fields alone, or nothing.
+    """
+
+    def describe() -> str:
+        misfits = find_misfits()
+        return f"{method} failed, {misfits}," if misfits else f"{method} failed with {type(error).__name__}"
+
+    _report(signal, method, error, describe)
+
+
+def field_misfits(event: type[Any], names: Iterable[str]) -> str:
+    """Return which of these fields an event does not have, else which it lacks; empty if they fit."""
+    specs = {each.name: each for each in dataclass_fields(event) if each.init}
+    passed = [*names]
+    if unknown := [name for name in passed if name not in specs]:
+        return f"no field {', '.join(repr(name) for name in unknown)}"
+    required = [name for name, spec in specs.items() if spec.default is MISSING and spec.default_factory is MISSING]
+    if absent := [name for name in required if name not in passed]:
+        return f"field {', '.join(repr(name) for name in absent)} is missing"
+    return ""
+
+
+def _report(signal: str, receiver: str, error: BaseException, what: Callable[[], str]) -> None:
     if strict_blocks:
         raise error
     if sys.is_finalizing():
         return
     if _throttle.is_due((signal, receiver)):
-        kind, place = type(error).__name__, error_location(error)
-        log.warning("%s: receiver %s failed with %s at %s", signal, receiver, kind, place)
+        log.warning("%s: %s at %s", signal, what(), error_location(error))
     failure_hooks.receiver_failed(signal, receiver, error)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields as fields_of
 from dataclasses import is_dataclass, replace
+from functools import partial
 from inspect import isasyncgen, iscoroutine
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from weakref import ReferenceType
@@ -16,7 +17,7 @@ from blinker import ANY, NamedSignal, Namespace, default_namespace
 from .closed_values import check_closed_values
 from .emitters import EmitFn, EmitterCache, make_emitter
 from .event_construction import construct_function, mutable_twin
-from .failures import report_failure, strict_blocks
+from .failures import field_misfits, report_failed_emission, report_failure, strict_blocks
 from .fields import inherited_fields
 from .receivers import accepts, callable_name, is_async
 from .scope import Scope, get_current_scope, get_effective_scope
@@ -125,7 +126,7 @@ class Signal(NamedSignal, Generic[P, E]):
                 if strict_blocks:
                     check_closed_values(self.name, self.event, attributes_of(event))
             except Exception as error:
-                report_failure(self.name, "emit", error)
+                report_failed_emission(self.name, "emit", error, partial(field_misfits, self.event, fields))
             else:
                 self._deliver(event)
 
@@ -208,7 +209,7 @@ class Signal(NamedSignal, Generic[P, E]):
             if strict_blocks:
                 check_closed_values(self.name, self.event, attributes_of(event))
         except Exception as error:
-            report_failure(self.name, "send", error)
+            report_failed_emission(self.name, "send", error)
         self._deliver(event)
         return []
 

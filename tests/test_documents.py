@@ -40,10 +40,10 @@ def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", OTHERS, ids=lambda path: path.name)
-def test_each_snippet_of_the_other_documents_runs_by_itself(document: Path) -> None:
+def test_each_snippet_of_the_other_documents_runs_by_itself(document: Path, tmp_path: Path) -> None:
     for snippet in code_blocks("python", document):
         ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", snippet], capture_output=True, text=True, check=False
+            [sys.executable, "-W", "error", "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert (ran.returncode, ran.stderr) == (0, "")
 
@@ -66,6 +66,54 @@ def test_the_configuration_in_the_readme_is_one_that_is_read() -> None:
     [text] = code_blocks("toml")
     project = parse_table(tomllib.loads(text)["tool"]["sparklio"]["metrics"], README)
     assert (project.namespace, project.source, project.label_limits) == ("acme", ("yourpackage",), {"style": 10})
+
+
+@pytest.mark.slow
+def test_the_check_of_the_readme_passes_where_its_rows_are_fed(tmp_path: Path) -> None:
+    """In a project with the configuration and the snippets of the README, whose code imports both bridges."""
+    package = tmp_path / "yourpackage"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "counting.py").write_text("\n".join(code_blocks("python")))
+    (package / "web.py").write_text("import events.bridges.asgi\nimport events.bridges.sqlalchemy\n")
+    (tmp_path / "pyproject.toml").write_text(*code_blocks("toml"))
+    assert run_check(tmp_path).startswith("ok: ")
+    (package / "web.py").write_text("import events.bridges.asgi\n")
+    assert "- db_queries_total listens to query_executed, which nothing emits\n" in run_check(tmp_path)
+
+
+def run_check(folder: Path) -> str:
+    """Return what ``python -m metrics check`` prints in a folder."""
+    command = [sys.executable, "-m", "metrics", "check"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+
+
+APPLICATION = """
+import asyncio, httpx
+
+async def drive():
+    async with app.router.lifespan_context(app):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            assert (await client.post("/notes/milk")).json() == ["milk"]
+            print((await client.get("/metrics")).text)
+
+asyncio.run(drive())
+"""
+
+
+@pytest.mark.slow
+def test_the_complete_application_serves_the_samples_that_its_page_shows(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "application.md"
+    [code], [shown] = code_blocks("python", page), code_blocks("text", page)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code + APPLICATION],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert {*shown.splitlines()} <= {*ran.stdout.splitlines()}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -91,7 +139,11 @@ def check_command(words: list[str]) -> None:
             pass
         case ["gunicorn" | "uvicorn", application, *_]:
             assert find_spec(application.partition(":")[0]), words
-        case ["prometheus", option]:
+        case ["pip", "install", checkout]:
+            extras = checkout.removeprefix("/path/to/checkout[").removesuffix("]").split(",")
+            known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+            assert {*extras} <= {*known}, words
+        case ["prometheus", option, "--storage.tsdb.path=/tmp/prometheus"]:
             assert (ROOT / option.removeprefix("--config.file=")).is_file(), words
         case _:
             pytest.fail(f"no test knows whether this command exists: {words}")

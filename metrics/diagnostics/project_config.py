@@ -5,7 +5,7 @@
     [tool.sparklio.metrics]
     namespace = "acme"                          # the first word of every metric's name
     source = ["shop", "billing"]                # packages or folders whose code emits
-    catalogue = ["metrics", "shop.metrics:ROWS"]  # instead of the whole catalogue of `metrics`
+    catalogue = ["metrics:HTTP", "shop.counting:ROWS"]  # MODULE:NAME, instead of the whole catalogue of `metrics`
     label_limits = { style = 10 }               # for labels beside those of metrics.LABEL_LIMITS
 
 Every key may be left out, and an option of the command line goes before its key.

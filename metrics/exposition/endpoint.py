@@ -29,9 +29,12 @@ _PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 class Endpoint:
     """An ASGI application that answers scrapes of a registry; it needs an asyncio event loop.
 
-    Any ASGI server runs it, any framework mounts it::
+    Any ASGI server runs it, any framework takes it as a route or a mount of the root::
 
-        app.router.routes.append(Route("/metrics", Endpoint(registry)))
+        app.add_route("/metrics", Endpoint(registry))
+        app.mount("", Endpoint(registry, path="/metrics"))  # behind all other routes
+
+    Mounted at ``/metrics`` it would answer ``/metrics/`` alone: Starlette redirects ``/metrics`` there.
 
     The registry is rendered in a thread of the endpoint's own; concurrent scrapes for the same format, encoding and
     names share one rendering. GET and HEAD are answered.

@@ -41,6 +41,9 @@ def instrument(
 ) -> Instrumentation:
     """Emit what an engine does as events: statements, transactions, connections, failures.
 
+    What the pool holds is emitted when it is read: ``subscription.poll(handle.read_pool)``, with the subscription that
+    `metrics.subscribe` returns, reads it before each render. Without that the pool's gauges have no samples.
+
     An engine that is instrumented already has one handle, which is returned again. An engine made of it by
     ``execution_options`` is the same engine.
 

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 import zstandard
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from starlette.routing import Route
 
 from events import MetricsRendered, metrics_rendered
 from metrics import Endpoint, Subscription
@@ -53,6 +55,27 @@ async def test_head_is_answered_without_the_body(client: httpx.AsyncClient) -> N
     assert (head.status_code, head.content) == (200, b"")
     for name in ("content-type", "content-length", "content-encoding", "vary"):
         assert head.headers[name] == get.headers[name]
+
+
+@pytest.mark.parametrize("place", ["route", "mount of the root"])
+async def test_a_framework_serves_it_as_a_route_or_a_mount_of_the_root(counted: CollectorRegistry, place: str) -> None:
+    app = FastAPI()
+    if place == "route":
+        app.router.routes.append(Route("/metrics", Endpoint(counted)))
+    else:
+        app.mount("", Endpoint(counted, path="/metrics"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        response = await client.get("/metrics")
+        assert (response.status_code, response.content) == (200, generate_latest(counted))
+
+
+async def test_mounted_at_its_own_path_it_is_redirected_to(counted: CollectorRegistry) -> None:
+    """Why docs/scraping.md says not to."""
+    app = FastAPI()
+    app.mount("/metrics", Endpoint(counted))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/metrics")).status_code == 307
+        assert (await client.get("/metrics/")).status_code == 200
 
 
 @pytest.mark.slow

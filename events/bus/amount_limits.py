@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import inf
 from numbers import Real
 from typing import Any, Literal
@@ -17,8 +18,7 @@ def drop_reason(amount: Any, minimum: float = 0.0, limit: float = MAX_AMOUNT) ->
     """Return why an amount has to be left out, or None if it may be added: ``minimum <= amount < limit``.
 
     One NaN, infinite, negative or absurdly large amount would make a sum useless for good. Numbers are ``int``,
-    ``float`` and every other `numbers.Real`, such as ``numpy.int64`` or ``Fraction``, which is added as a float.
-    ``Decimal`` is none of them: it does not add to a float.
+    ``float`` and every other `numbers.Real` or ``Decimal``, such as ``numpy.int64``, which is added as a float.
 
     >>> drop_reason(1.5)
     >>> drop_reason(float("nan"))
@@ -28,9 +28,15 @@ def drop_reason(amount: Any, minimum: float = 0.0, limit: float = MAX_AMOUNT) ->
     >>> drop_reason(2e9, limit=1e9)
     'too_large'
     """
-    is_number: bool = isinstance(amount, (int, float, Real))  # in this order: an ABC is slow to ask
-    if not is_number:
-        return "not_a_number"
+    if not isinstance(amount, (int, float)):
+        if not isinstance(amount, (Real, Decimal)):  # asked last: an ABC is slow
+            return "not_a_number"
+        try:
+            amount = float(amount)
+        except OverflowError:
+            return "too_large"
+        except Exception:  # whatever a stranger's type may raise
+            return "not_a_number"
     if minimum <= amount < limit:
         return None
     if -inf < amount < minimum:

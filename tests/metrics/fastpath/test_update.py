@@ -44,8 +44,10 @@ class Array:
 
 
 MINIMUM, LIMIT = 0, 2.0**63
-AMOUNTS = st.floats(0, 2.0**62) | st.integers(0, 2**62) | st.sampled_from([0, 0.5, 1, 2.5, True, Fraction(1, 2)])
-NO_NUMBERS = ["soon", 1j, Decimal(1), Decimal("nan"), Array()]
+AMOUNTS = (
+    st.floats(0, 2.0**62) | st.integers(0, 2**62) | st.sampled_from([0, 0.5, 1, 2.5, True, Fraction(1, 2), Decimal(1)])
+)
+NO_NUMBERS = ["soon", 1j, Decimal("nan"), Array()]
 INVALID = st.sampled_from([-1, float("nan"), float("inf"), 2.0**63, *NO_NUMBERS])
 BUCKETS = st.lists(st.floats(0, 1e9), min_size=1, unique=True).map(sorted)
 FIELDS_OF_EACH = st.none() | AMOUNTS | INVALID

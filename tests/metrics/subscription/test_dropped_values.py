@@ -6,7 +6,6 @@ Counters, histograms, gauges and the totals of spans agree with it, however the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from enum import IntEnum
 from numbers import Real
 from typing import Any
@@ -113,7 +112,7 @@ def test_metrics_and_totals_take_the_values_that_the_rule_takes(emit: Callable[[
     assert end.cost == (None if drop_reason(value) else total)
 
 
-@pytest.mark.parametrize("value", [Decimal(1), 1j, "1"])
+@pytest.mark.parametrize("value", [1j, "1"])
 def test_what_is_no_real_number_is_dropped(value: Any) -> None:
     with subscribe(ROWS, CollectorRegistry(), namespace="acme"), value_dropped.captured() as drops:
         emit(value)

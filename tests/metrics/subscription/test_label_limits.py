@@ -126,6 +126,7 @@ def test_quotes_newlines_and_backslashes_are_read_back_unchanged(registry: Colle
 STATUSES = st.sampled_from(["success", "error", "timeout", "cancelled", "strange"])
 
 
+@pytest.mark.lenient
 @pytest.mark.slow
 @given(runs=st.lists(st.tuples(st.text(max_size=3), STATUSES), max_size=60), limit=st.integers(0, 5))
 def test_no_event_is_lost_and_no_limit_is_passed(runs: list[tuple[str, str]], limit: int) -> None:

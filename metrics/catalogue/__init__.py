@@ -10,6 +10,7 @@ from __future__ import annotations
 from events import (
     connection_closed,
     database_failed,
+    llm_usage_billed,
     query_repeated,
     relationship_loaded,
     rows_streamed,
@@ -101,6 +102,7 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     *FAULT_SIGNALS,
     connection_closed,
     database_failed,
+    llm_usage_billed,
     query_repeated,
     relationship_loaded,
     rows_streamed,

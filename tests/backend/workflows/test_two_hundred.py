@@ -219,8 +219,8 @@ def check_calls(
     assert counts("llm_backoff_seconds_total")[()] > 0
     assert counts("llm_request_duration_seconds_count") == {(): tally.completed}
     assert counts("llm_finish_reasons_total") == {(): tally.completed}
-    assert counts("llm_time_to_first_token_seconds_count") == {(): RUNS["streamed"] * STEPS}
-    # Of an answer that broke off, some words were read and no tokens were reported.
+    # An answer that broke off had a first token too; some words of it were read, and no tokens were reported.
+    assert counts("llm_time_to_first_token_seconds_count") == {(): RUNS["streamed"] * STEPS + RUNS["streamed-leaving"]}
     assert counts("llm_usage_missing_total") == {(): RUNS["streamed-leaving"]}
     assert counts("llm_tokens_estimated_total", "token_type")["completion",] > 0
     assert counts("llm_unpriced_requests_total") == counts("llm_fallbacks_total") == {}

@@ -29,7 +29,7 @@ def test_json_describes_each_family_once(capsys: pytest.CaptureFixture[str]) -> 
         "name": "sparklio_llm_tokens_total",
         "type": "counter",
         "labels": ["model", "token_type"],
-        "signal": "llm_called",
+        "signal": "llm_called, llm_usage_billed",
     }.items() <= described[names.index("sparklio_llm_tokens_total")].items()
 
 

@@ -23,6 +23,7 @@ from .models import Run
 
 _UPGRADE_LOCK = 0x5350_4B4C  # the key of our PostgreSQL advisory lock; any constant
 _LOCK_TIMEOUT_MS = 10_000
+_WRITE_TIMEOUT_MS = 30_000  # SQLite does not take turns: of many writers one may wait far longer than the others
 _CONNECT_TIMEOUT = 5  # seconds
 _THREAD_JOIN_TIMEOUT = 1  # seconds
 
@@ -148,7 +149,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     # Writers wait for each other. With WAL and synchronous=NORMAL a commit survives a crash of the process; a power cut
     # may lose the last ones.
-    for pragma in (f"busy_timeout={_LOCK_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={_WRITE_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -193,6 +193,7 @@ def is_updated(row: Metric, registry: CollectorRegistry) -> bool:
     return any(value > 0 for labels, value in samples(registry, row.name + suffix) if constant <= labels.items())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("subscription")
 def test_every_row_is_updated_by_its_event(registry: CollectorRegistry) -> None:
     """Given one event of each kind, every family of the catalogue has changed."""

@@ -75,6 +75,7 @@ def test_findings_are_printed_with_file_and_line_and_fail(tmp_path: Path, capsys
     assert capsys.readouterr().out.startswith("events/bus.py:5: docstring opens with 'Say'; ")
 
 
+@pytest.mark.slow
 def test_this_project_passes() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "tools.check_wording"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -105,6 +105,7 @@ def test_an_estimate_counts_letters_not_bytes() -> None:
     assert estimate_tokens("") == 0
 
 
+@pytest.mark.slow
 @given(text=st.text(max_size=400), counted=st.none() | st.integers(-5, 10_000))
 def test_a_short_prompt_is_never_judged_truncated(text: str, counted: int | None) -> None:
     """Nor is one whose tokens were not counted."""

@@ -60,6 +60,7 @@ async def test_the_message_names_the_model_and_the_cause_and_nothing_secret(
     assert failure.value.usage.llm_calls == server.tally.requests
 
 
+@pytest.mark.slow
 async def test_the_message_says_that_a_model_cannot_be_reached(
     free_port: Callable[[], int], recorded: RecordedAgents
 ) -> None:
@@ -71,6 +72,7 @@ async def test_the_message_says_that_a_model_cannot_be_reached(
     await llm.close()
 
 
+@pytest.mark.slow
 async def test_a_model_that_does_not_answer_in_time_is_a_timeout(
     server: OpenAIServer, recorded: RecordedAgents
 ) -> None:

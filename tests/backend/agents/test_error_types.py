@@ -74,6 +74,7 @@ async def test_a_server_that_does_not_run_is_a_connection_error(free_port: Calla
     assert (event.status, event.error_type) == ("error", "connection")
 
 
+@pytest.mark.slow
 async def test_timeouts_and_cancellations_have_types_of_their_own() -> None:
     with OpenAIServer(stalls()) as server:
         event = await failed_execution(server.base_url, llm_timeout=0.2)

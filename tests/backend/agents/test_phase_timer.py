@@ -25,6 +25,7 @@ def test_each_moment_is_counted_to_one_phase(monkeypatch: pytest.MonkeyPatch) ->
     assert (timer.seconds("tool"), timer.seconds("llm")) == (6.0, 1.0)
 
 
+@pytest.mark.slow
 async def test_an_agents_phases_add_up_to_its_duration(llm: LLM, server: OpenAIServer) -> None:
     server.behaviour = replace(says(), delay=0.2)
     with agent_finished.captured() as ended:

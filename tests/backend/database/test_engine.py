@@ -87,6 +87,7 @@ def test_a_read_only_file_is_an_error_at_the_start(read_only: Database) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 async def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
     database = Database(Settings(database_url=f"sqlite:///{tmp_path}/studio.db"))
     await database.upgrade()

@@ -37,7 +37,12 @@ async def llm(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     ("name", "base_url", "message"),
     [
         ("openai:gpt-4o-mini", None, "Set the `OPENAI_API_KEY` environment variable"),
-        ("anthropic:claude-sonnet-4-5", None, "Set the `ANTHROPIC_API_KEY` environment variable"),
+        pytest.param(
+            "anthropic:claude-sonnet-4-5",
+            None,
+            "Set the `ANTHROPIC_API_KEY` environment variable",
+            marks=pytest.mark.slow,  # importing its SDK takes seconds
+        ),
         ("gpt-4o-mini", None, "SPARKLIO_LLM takes embedded, or provider:model"),
         ("nobody:gpt-4o-mini", None, "SPARKLIO_LLM takes embedded, or provider:model"),
         ("groq:llama-3.3", None, 'pip install "pydantic-ai-slim[groq]"'),

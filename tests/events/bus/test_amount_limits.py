@@ -142,6 +142,7 @@ def test_the_default_limits_take_what_a_counter_can_hold(amount: Any, reason: Dr
     assert drop_reason(amount) == reason
 
 
+@pytest.mark.slow
 @given(st.lists(NUMBERS | st.decimals() | OTHERS, max_size=5))
 def test_a_scope_adds_exactly_the_amounts_that_the_rule_lets_through(amounts: list[Any]) -> None:
     scope = Scope({}, None, {"weighed": (("weight", "kilograms"),)})

@@ -302,6 +302,7 @@ def test_a_listener_may_close_itself(letter_sent: Post) -> None:
     assert received == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_no_event_is_lost_uncounted_when_it_is_closed_during_emissions(letter_sent: Post) -> None:
     senders, each = 4, 500
     for _ in range(5):

@@ -241,6 +241,7 @@ def switching_often() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
+@pytest.mark.slow
 def test_totals_are_exact_when_eight_threads_add_at_once() -> None:
     threads, rounds = 8, 1_000
     barrier = Barrier(threads)

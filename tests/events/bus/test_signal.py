@@ -384,6 +384,7 @@ def test_a_receiver_that_emits_without_end_is_a_failure_like_any_other(bell_rang
     assert calls < 10_000
 
 
+@pytest.mark.slow
 def test_receivers_connect_and_disconnect_while_other_threads_emit(bell_rang: Signal[..., BellRang]) -> None:
     """Permanent receivers are called at every emission, however busy the signal is."""
     permanent: list[BellRang] = []

@@ -57,6 +57,7 @@ def remove(source: Path, text: str) -> None:
     code.write_text(code.read_text().replace(text, ""))
 
 
+@pytest.mark.slow
 def test_code_that_emits_everything_passes(source: Path) -> None:
     assert check(EVERY_ROW, [str(source)]) == []
 
@@ -135,6 +136,7 @@ def test_check_fails_with_one_fault_a_line(source: Path, capsys: pytest.CaptureF
     assert "- signal context_built is declared and emitted nowhere\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_missing_source_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--source", "no_such_package"]) == 2
     assert "'no_such_package' is neither" in capsys.readouterr().err

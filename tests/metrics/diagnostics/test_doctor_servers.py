@@ -196,6 +196,7 @@ def test_an_address_that_cannot_be_read_is_refused_without_repeating_its_secret(
     assert not re.search("any|hu|sh", line)
 
 
+@pytest.mark.slow
 def test_a_scheme_in_capitals_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     with answering(200, b"up 1\n", {}) as url:
         assert main(["doctor", url.replace("http", "HTTP")]) == 0
@@ -232,6 +233,7 @@ def test_a_port_without_a_server_is_reported(capsys: pytest.CaptureFixture[str],
     assert "start the server" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("date", ["yesterday", "Sun, 99 Foo 2026 00:00:00 GMT", ""])
 def test_a_date_header_that_is_no_date_is_ignored(date: str, capsys: pytest.CaptureFixture[str]) -> None:
     with answering(200, b"up 1\n", {"Date": date}) as url:
@@ -239,6 +241,7 @@ def test_a_date_header_that_is_no_date_is_ignored(date: str, capsys: pytest.Capt
     assert capsys.readouterr().out == f"ok: {url}\n"
 
 
+@pytest.mark.slow
 def test_a_date_header_that_is_renewed_late_is_no_clock_fault(capsys: pytest.CaptureFixture[str]) -> None:
     """On a busy server the header may be seconds old during all scrapes."""
 

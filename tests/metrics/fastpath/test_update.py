@@ -254,6 +254,7 @@ def test_an_exception_of_a_signal_handler_leaves_the_lock_free() -> None:
     assert is_free()
 
 
+@pytest.mark.slow
 def test_an_exception_of_a_signal_handler_reaches_the_code_that_waits_for_the_lock(interrupted: signal.Signals) -> None:
     bench = Bench(update_function, [1.0])
     held, done = threading.Event(), threading.Event()

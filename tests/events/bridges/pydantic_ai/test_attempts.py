@@ -140,6 +140,7 @@ async def test_a_call_that_fails_at_its_last_member_stands_under_that_members_pr
     assert [(call.model, call.provider, call.status) for call in calls] == [("gpt-4.1", "azure", "error")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapped", [True, False], ids=["members instrumented", "members as they are"])
 async def test_an_answer_that_a_chain_rejects_is_billed_to_the_member_that_gave_it(
     server: OpenAIServer, wrapped: bool
@@ -200,6 +201,7 @@ async def test_every_answer_that_a_wrapper_asks_for_is_billed(
     assert sum(attempt.retry_reason is not None for attempt in attempts) == retries
 
 
+@pytest.mark.slow
 async def test_an_attempt_that_outlives_its_call_is_billed_all_the_same(server: OpenAIServer) -> None:
     late: list[asyncio.Task[ModelResponse]] = []
 
@@ -217,6 +219,7 @@ async def test_an_attempt_that_outlives_its_call_is_billed_all_the_same(server: 
     assert (len(calls), sum(billed)) == (1, server.tally.prompt_tokens)
 
 
+@pytest.mark.slow
 async def test_a_timeout_of_a_model_or_a_task_is_its_agents(server: OpenAIServer) -> None:
     server.behaviour = stalls()
     settings = ModelSettings(timeout=0.1, max_retries=0)
@@ -258,6 +261,7 @@ async def test_a_refusal_is_the_same_whichever_provider_refused(server: OpenAISe
     assert len(calls) == 4
 
 
+@pytest.mark.slow
 async def test_a_stream_that_ends_without_an_end_is_no_success() -> None:
     with CutResponsesServer() as server, llm_called.captured() as calls:
         provider = OpenAIProvider(base_url=server.base_url, api_key="none")
@@ -294,6 +298,7 @@ async def test_the_time_to_the_first_token_of_a_stream_that_was_left_or_failed_i
     assert all(call.time_to_first_token for call in calls)
 
 
+@pytest.mark.slow
 async def test_the_time_between_tokens_counts_none_that_were_hidden_or_came_at_once(server: OpenAIServer) -> None:
     words, pause = 10, 0.05
     server.behaviour = [

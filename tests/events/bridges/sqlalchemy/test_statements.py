@@ -389,6 +389,7 @@ def test_more_kinds_of_statements_than_are_cached_are_emitted_all_the_same(
     assert operations(seen) == [("ddl", table) for table in "abcde" for _ in range(2)] * 2
 
 
+@pytest.mark.slow
 def test_each_execution_of_a_statement_is_slow_or_not_by_itself(engine: sa.Engine) -> None:
     """Whether it was describe_cached as a fast one or not."""
     with (

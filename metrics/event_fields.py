@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
 from events import Signal
+from events.bus import fields
 from events.bus.fields import PairingKey
 
 AnySignal = Signal[..., Any]
 
-# Evaluating the annotations of one event takes half a millisecond, and each row that counts it needs them.
-_known_types: WeakKeyDictionary[Callable[..., Any], dict[str, Any]] = WeakKeyDictionary()
+_known_types: WeakKeyDictionary[Callable[..., Any], Mapping[str, Any]] = WeakKeyDictionary()
 
 
 def field_types(signal: AnySignal) -> Mapping[str, Any]:
@@ -23,15 +23,20 @@ def field_types(signal: AnySignal) -> Mapping[str, Any]:
     A property is a field too: one that is derived from others, of the type that it returns.
     """
     event = signal.event
-    if (types := _known_types.get(event)) is None:
-        types = get_type_hints(event, include_extras=True)
-        for name, member in vars(event).items():
-            if isinstance(member, property) and (
-                derived := get_type_hints(member.fget, include_extras=True).get("return")
-            ):
-                types[name] = derived
-        _known_types[event] = types
+    types = _known_types.get(event)
+    if types is None:
+        types = _known_types[event] = {**fields.field_types(event), **property_types(event)}
     return types
+
+
+def property_types(event: Callable[..., Any]) -> dict[str, Any]:
+    """Return the type that each property of an event class returns, by name, where it says so."""
+    hints = {
+        name: get_type_hints(member.fget, include_extras=True)
+        for name, member in vars(event).items()
+        if isinstance(member, property)
+    }
+    return {name: types["return"] for name, types in hints.items() if "return" in types}
 
 
 def find_annotation(field_type: Any, kind: type[Any]) -> Any:

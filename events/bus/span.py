@@ -10,11 +10,11 @@ from os import urandom
 from sys import _getframe
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args
 
 from .closed_values import check_closed_values
 from .failures import report_failed_emission, strict_blocks
-from .fields import PairingKey, inherited_fields, total_fields
+from .fields import PairingKey, field_types, inherited_fields, total_fields
 from .scope import Scope, current_scope, exit_scope, get_current_scope, get_effective_scope, use_scope
 from .signal import Signal
 from .span_decorator import wrap_calls
@@ -60,7 +60,7 @@ class Span(Generic[P]):
     def __init__(
         self, started: Signal[P, Any], finished: Signal[..., Any], status: Mapping[SpanOutcome, str] | None = None
     ) -> None:
-        started_types, finished_types = field_types(started), field_types(finished)
+        started_types, finished_types = field_types(started.event), field_types(finished.event)
         if missing := ({*started_types} | {"status", "duration", "error"}) - {*finished_types}:
             raise TypeError(f"{finished.name} lacks {', '.join(sorted(missing))}")
         self.status = dict(status) if status else {outcome: outcome for outcome in SPAN_OUTCOMES}
@@ -243,11 +243,6 @@ def outcome_of(error: BaseException | None) -> SpanOutcome:
     if isinstance(error, Exception):
         return "timeout" if is_timeout(error) else "error"
     return "cancelled"  # CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit
-
-
-def field_types(signal: Signal[..., Any]) -> dict[str, Any]:
-    """Return the types of the fields of a signal's event, with the markers of their roles."""
-    return get_type_hints(signal.event, include_extras=True)
 
 
 def is_key(hint: Any) -> bool:

@@ -85,14 +85,15 @@ class LLMCalled:
     ``fallback:a,b``. Prompt tokens include cached ones, completion tokens include reasoning; None means that the
     provider did not report them. ``duration`` is that of the logical call, with its retries and the waiting between
     them; a stream lasts until it is exhausted, closed or dropped. Tokens and cost are the sums over all attempts; where
-    another model than ``model`` was billed too, the call is ``itemized``: an `llm_usage_billed` for each model has its
-    part. Estimated tokens stand in for those of a response without usage. Of the prompt, some were read from or
-    written to a cache, some stand for audio or images; None means that nobody said, which is not 0.
+    another model than ``model`` was billed too, or the cost has several sources, the call is ``itemized``: an
+    `llm_usage_billed` for each model and source has its part. Estimated tokens stand in for those of a response without
+    usage. Of the prompt, some were read from or written to a cache, some stand for audio or images; None means that
+    nobody said, which is not 0.
 
     ``cost`` is in USD, None where no price is known. ``cost_source`` is ``unpriced`` where a price was asked for and
-    not found, ``unknown`` or None where nobody says whose figure it is. ``input_cost``, ``output_cost``,
-    ``cache_read_cost`` and ``cache_write_cost`` are its parts by kind of token, as far as they are known, and
-    `unsplit_cost` is the rest.
+    not found: of several attempts, the cost is then that of those with a price. It is ``unknown`` or None where nobody
+    says whose figure the cost is. ``input_cost``, ``output_cost``, ``cache_read_cost`` and ``cache_write_cost`` are its
+    parts by kind of token, as far as they are known, and `unsplit_cost` is the rest.
     """
 
     model: Label
@@ -149,7 +150,7 @@ class LLMCalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LLMUsageBilled:
-    """The bill of one model for an itemized call: its part of the tokens and the cost of an `LLMCalled`.
+    """The bill of one model for an itemized call: its part of the tokens and the cost of an `LLMCalled`, by source.
 
     It is emitted before the call's own event. An attempt that outlives its call is billed after it, and is in no call.
     """

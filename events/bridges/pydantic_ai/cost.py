@@ -45,15 +45,13 @@ class Billing:
     cache_write_cost: float | None = None
 
     def __add__(self, other: Billing) -> Billing:
-        """Return the sum; its cost is unknown where that of one part is."""
-        usage, sources = self.usage + other.usage, {self.cost_source, other.cost_source}
-        if "unpriced" in sources:
-            return Billing(usage=usage, cost_source="unpriced")
+        """Return the sum; it is unpriced where one part is, and its cost is that of the others."""
         parts = {f"{part}_cost" for part in PARTS}
+        is_unpriced = "unpriced" in (self.cost_source, other.cost_source)
         return Billing(
-            usage=usage,
+            usage=self.usage + other.usage,
             cost=add_optional(self.cost, other.cost),
-            cost_source=self.cost_source or other.cost_source,
+            cost_source="unpriced" if is_unpriced else self.cost_source or other.cost_source,
             **{name: add_optional(getattr(self, name), getattr(other, name)) for name in parts},
         )
 

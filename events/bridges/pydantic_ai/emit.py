@@ -14,7 +14,7 @@ from pydantic_ai.settings import ModelSettings
 
 from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN, ErrorType, Status
-from ...llm import llm_attempted, llm_call_started, llm_called, llm_usage_billed
+from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from .cost import Billing, PriceFunction, billing_of
 from .error_types import error_type_of_status
 from .response import SchemaValidator, finish_reason, output_fault, rate_limit, truncate_name
@@ -194,11 +194,11 @@ def add_answer(call: CallState, model: Model, response: AnyResponse, *, complete
 
 
 def emit_usage_billed(call: CallState, answers: Iterable[Answer]) -> None:
-    """Emit `llm_usage_billed` for each model that was billed for one of the answers."""
-    by_model: defaultdict[AskedModel, list[Answer]] = defaultdict(list)
+    """Emit `llm_usage_billed` for each model that was billed for one of the answers, and each source of its cost."""
+    bills: defaultdict[tuple[AskedModel, CostSource | None], list[Answer]] = defaultdict(list)
     for answer in answers:
-        by_model[answer.asked].append(answer)
-    for asked, billed in by_model.items():
+        bills[answer.asked, answer.billing.cost_source].append(answer)
+    for (asked, _), billed in bills.items():
         billing = sum((answer.billing for answer in billed), Billing())
         llm_usage_billed.emit(
             call_id=call.id,
@@ -241,7 +241,8 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
     answer = find_answer(call, response)
     asked = answer.asked if answer else call.asked or AskedModel.of(first)
     billed = [each for each in call.answers if each.billing != Billing()]
-    itemized = any(each.asked != asked for each in billed)
+    sources = {each.billing.cost_source for each in billed} - {None}
+    itemized = any(each.asked != asked for each in billed) or len(sources) > 1
     if itemized:
         emit_usage_billed(call, billed)
     billing = sum((each.billing for each in billed), Billing())

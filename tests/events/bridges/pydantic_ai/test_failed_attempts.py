@@ -104,10 +104,12 @@ async def test_an_attempt_that_was_rejected_costs_nothing(server: AnthropicServe
     assert (call.prompt_tokens, call.completion_tokens, call.cost, call.usage_source) == (100, 20, 300, "provider")
 
 
-async def test_a_call_has_no_cost_where_one_of_its_models_has_no_price(server: AnthropicServer) -> None:
+async def test_a_call_is_unpriced_where_one_of_its_models_is_and_costs_what_is_known_of_the_others(
+    server: AnthropicServer,
+) -> None:
     server.behaviour = [BROKEN, says(TEXT, usage=Usage(100, 20))]
     call, _ = await events_of(model(server, "unpriced-model", "claude-later"))
-    assert (call.prompt_tokens, call.cost, call.cost_source) == (1100, None, "unpriced")
+    assert (call.prompt_tokens, call.cost, call.cost_source) == (1100, 300, "unpriced")
 
 
 @pytest.mark.lenient

@@ -27,6 +27,7 @@ from .agents import (
     review_decided,
 )
 from .bus import fields
+from .bus.aggregation import Aggregator
 from .bus.background import Background, background
 from .bus.failures import strict
 from .bus.fields import (
@@ -132,6 +133,7 @@ __all__ = [
     "ActiveSpan",
     "AgentFinished",
     "AgentStarted",
+    "Aggregator",
     "Background",
     "Bytes",
     "Code",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .agent_phases import AgentPhases
 from .bus.fields import Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited, total
 from .bus.signal import Signal
 from .bus.span import Span
@@ -27,7 +28,9 @@ class AgentFinished:
 
     Where the status is not success, ``error_type`` says why. The four times are parts of the duration and add up to it:
     ``llm_time`` waiting for a model, ``backoff_time`` waiting between two attempts to reach one, ``tool_time`` running
-    tools, and ``self_time`` the agent's own. ``cost`` is in USD, None where no call had a known price.
+    tools, and ``self_time`` the agent's own; the span computes them from the events emitted inside, see `AgentPhases`.
+    Those of an agent that it asked are in its own times too: it waits for it. ``cost`` is in USD, None where no call
+    had a known price.
 
     Tokens and cost hold those of the agents that it asked; the ``own_`` ones leave them out, so that they can be added
     up over agents. Where they are not set, they are the same.
@@ -52,7 +55,7 @@ class AgentFinished:
     error_type: ErrorType = "other"
     llm_time: Seconds | None = None
     tool_time: Seconds | None = None
-    backoff_time: Seconds = total("llm_called", "backoff")
+    backoff_time: Seconds | None = None
     self_time: Seconds | None = None
 
     def __post_init__(self) -> None:
@@ -79,5 +82,8 @@ class ReviewDecided:
 agent_started = Signal(AgentStarted)
 agent_finished = Signal(AgentFinished)
 review_decided = Signal(ReviewDecided)
-agent_run = Span(agent_started, agent_finished)
-"""The execution of one task by an agent; sums the calls, tokens and cost of the models that it calls."""
+agent_run = Span(agent_started, agent_finished, aggregator=AgentPhases)
+"""The execution of one task by an agent; sums the calls, tokens and cost of the models that it calls.
+
+It divides its time among models, tools, waiting and the agent itself.
+"""

@@ -12,7 +12,9 @@ from threading import RLock, get_ident
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
+from .aggregation import Aggregator
 from .amount_limits import MAX_AMOUNT, drop_reason
+from .failures import report_failed_emission
 
 _LIMIT = int(MAX_AMOUNT)  # most amounts are ints, which compare faster with an int than with a float
 
@@ -43,11 +45,13 @@ class Scope:
         kind: What sort of work it is: ``agent``, ``workflow``, ``http_request``.
 
     ``hooks`` holds, under a name of its owner's choice, what other code attaches for as long as the scope lasts, and
-    ``span`` the span whose scope it is. ``totals`` are of the events emitted in the scope, ``nested_totals`` of those
-    that a scope of the same kind inside it has in its own: what an agent spent by asking another one.
+    ``span`` the span whose scope it is, and ``aggregator`` what else takes the events of some of the signals in
+    ``sums``, until the span ends. ``totals`` are of the events emitted in the scope, ``nested_totals`` of those that a
+    scope of the same kind inside it has in its own: what an agent spent by asking another one.
     """
 
     __slots__ = (
+        "aggregator",
         "ended",
         "fields",
         "frame",
@@ -78,6 +82,7 @@ class Scope:
         self.ended = False
         self.hooks: dict[str, ScopeHook] = {}
         self.span: Any = None
+        self.aggregator: Aggregator | None = None
         self.in_generator = False
         self.nested_totals: dict[str, float] = {}
         self.outer_of_a_kind: tuple[Scope, ...] = find_outer(parent, kind) if parent else ()
@@ -125,7 +130,7 @@ class Scope:
                 hook.end()
 
     def is_summing(self, signal: str) -> bool:
-        """Return whether this scope, or one around it, sums anything of a signal's events."""
+        """Return whether this scope, or one around it, sums or aggregates anything of a signal's events."""
         scope: Scope | None = self
         while scope is not None:
             if signal in scope.sums:
@@ -137,13 +142,13 @@ class Scope:
         """Add the values of an event's fields to the totals of this scope and of every scope around it.
 
         Of scopes of the same kind only the innermost adds to its ``totals``, those around it to ``nested_totals``.
-        Sibling tasks and threads share the scopes around them, hence the lock.
+        The aggregator of each takes the event. Sibling tasks and threads share the scopes around them, hence the lock.
         """
         outer = self.outer_of_a_kind
         scope: Scope | None = self
         while scope is not None:
             sums = scope.sums.get(signal)
-            if sums:
+            if sums is not None:
                 totals = scope.nested_totals if outer and scope in outer else scope.totals
                 with _totals_lock:
                     for name, field in sums:
@@ -154,7 +159,31 @@ class Scope:
                                 totals[name] = totals.get(name, 0) + amount
                         elif amount is not None and drop_reason(amount) is None:
                             totals[name] = totals.get(name, 0) + float(amount)
+                if scope.aggregator is not None:
+                    scope.aggregate(signal, values)
             scope = scope.parent
+
+    def aggregate(self, signal: str, values: Mapping[str, Any]) -> None:
+        """Have the scope's aggregator take an event, if it is one of its signals."""
+        try:
+            with _totals_lock:
+                aggregator = self.aggregator
+                if aggregator is not None and signal in aggregator.signals:
+                    aggregator.add(signal, values)
+        except Exception as error:
+            report_failed_emission(signal, "aggregate", error)
+
+    def take_aggregated(self, signal: str, ended: float) -> Mapping[str, Any]:
+        """Return what the scope's aggregator has for an event of a signal, and drop the aggregator."""
+        if self.aggregator is None:
+            return {}
+        try:
+            with _totals_lock:
+                aggregator, self.aggregator = self.aggregator, None
+                return aggregator.result(ended)
+        except Exception as error:
+            report_failed_emission(signal, "aggregate", error)
+            return {}
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("events.bus.scope", default=None)

@@ -12,6 +12,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args
 
+from .aggregation import Aggregator
 from .closed_values import check_closed_values
 from .failures import report_failed_emission, strict_blocks
 from .fields import PairingKey, field_types, inherited_fields, total_fields
@@ -51,17 +52,23 @@ class Span(Generic[P]):
         started: The signal of the started event, which has one field of type `Key`.
         finished: The signal of the finished event.
         status: By outcome, the value of the finished event's ``status`` field, where its values have other names.
+        aggregator: What computes further fields of the finished event from the events emitted inside.
 
     Raises:
-        TypeError: the finished event lacks a field of the started one, the started event has no key or several, or
-            ``status`` does not fit the field's values.
+        TypeError: the finished event lacks a field of the started one or of the aggregator, the started event has no
+            key or several, or ``status`` does not fit the field's values.
     """
 
     def __init__(
-        self, started: Signal[P, Any], finished: Signal[..., Any], status: Mapping[SpanOutcome, str] | None = None
+        self,
+        started: Signal[P, Any],
+        finished: Signal[..., Any],
+        status: Mapping[SpanOutcome, str] | None = None,
+        aggregator: type[Aggregator] | None = None,
     ) -> None:
         started_types, finished_types = field_types(started.event), field_types(finished.event)
-        if missing := ({*started_types} | {"status", "duration", "error"}) - {*finished_types}:
+        aggregated: frozenset[str] = aggregator.fields if aggregator else frozenset()
+        if missing := ({*started_types} | {"status", "duration", "error"} | aggregated) - {*finished_types}:
             raise TypeError(f"{finished.name} lacks {', '.join(sorted(missing))}")
         self.status = dict(status) if status else {outcome: outcome for outcome in SPAN_OUTCOMES}
         if unfit := {*self.status.values()} - {*get_args(finished_types["status"])} or {*SPAN_OUTCOMES} - {
@@ -88,7 +95,10 @@ class Span(Generic[P]):
                 names[total.signal, total.field] = name
             if total.own:
                 self.own[name] = names[total.signal, total.field]
+        for signal in aggregator.signals if aggregator else ():
+            sums[signal]  # an aggregator is called where a scope sums, if only nothing
         self.sums = {signal: tuple(pairs) for signal, pairs in sums.items()}
+        self.aggregator = aggregator
 
     def __call__(self, *args: P.args, **fields: P.kwargs) -> ActiveSpan:  # noqa: ARG002  # a ParamSpec comes as a pair
         """Return a span with these fields of the started event, for one ``with`` block."""
@@ -192,6 +202,8 @@ class ActiveSpan:
         self._scope.span = self
         self._span.started.emit(**fields)
         self._start_time = perf_counter()
+        if self._span.aggregator is not None:
+            self._scope.aggregator = self._span.aggregator(self._start_time)
 
     def end(self, error: BaseException | None) -> None:
         """Emit the finished event, once; a second call, or one without a start, does nothing."""
@@ -200,6 +212,7 @@ class ActiveSpan:
         self._ended = True
         duration = self.elapsed
         self._scope.end()
+        aggregated = self._scope.take_aggregated(self._span.finished.name, self._start_time + duration)
         measured: dict[str, Any] = {"status": self._span.status[outcome_of(error)], "duration": duration}
         if error is not None:
             measured["error"] = type(error).__name__
@@ -207,7 +220,7 @@ class ActiveSpan:
         if sums and self._span.own:
             own = self._scope.totals
             sums |= {name: own.get(summed, 0) for name, summed in self._span.own.items() if summed in sums}
-        self._span.finished.emit(**{**sums, **measured, **self._fields, **self._noted})
+        self._span.finished.emit(**{**sums, **aggregated, **measured, **self._fields, **self._noted})
 
     def step(self) -> AbstractContextManager[None]:
         """Return a ``with`` block for one step of the work; after it the code is outside this span again."""

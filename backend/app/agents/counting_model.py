@@ -1,4 +1,4 @@
-"""A model that counts and times the calls of one execution."""
+"""A model that counts the calls of one execution."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from pydantic_ai.settings import ModelSettings
 from app.llm_usage import LLMUsage
 
 from .context import PromptContext
-from .phase_timer import PhaseTimer
 
 
 class CountingModel(WrapperModel):
-    """A model that counts its calls in ``usage``, times them, and has the context's events emitted after the first.
+    """A model that counts its calls in ``usage``, and has the context's events emitted after the first.
 
     pydantic-ai counts only the calls that were answered.
     """
 
-    def __init__(self, wrapped: Model, usage: LLMUsage, timer: PhaseTimer, context: PromptContext) -> None:
+    def __init__(self, wrapped: Model, usage: LLMUsage, context: PromptContext) -> None:
         super().__init__(wrapped)
         self._usage = usage
-        self._timer = timer
         self._context = context
 
     async def request(
@@ -33,11 +31,10 @@ class CountingModel(WrapperModel):
     ) -> ModelResponse:
         """Count the call and make it."""
         self._usage.llm_calls += 1
-        with self._timer.measure("llm"):
-            try:
-                response = await self.wrapped.request(messages, model_settings, model_request_parameters)
-            except BaseException as error:
-                self._context.emit_once(None, error)
-                raise
+        try:
+            response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+        except BaseException as error:
+            self._context.emit_once(None, error)
+            raise
         self._context.emit_once(response.usage)
         return response

@@ -18,7 +18,6 @@ from .context import PromptContext, estimate_tokens
 from .counting_model import CountingModel
 from .error_messages import user_message
 from .error_types import agent_error_type, is_timeout
-from .phase_timer import PhaseTimer
 from .prompt import byte_size, compose
 from .pydantic_agents import build_agent, clean_answer, supports_tools
 from .registry import AGENTS, AgentSpec, Review
@@ -56,7 +55,7 @@ async def execute(
     with agent_run(agent_name=agent_name, task=assignment.task) as run:
         context = ToolContext(library, assignment.brand)
         try:
-            with account_usage(run, usage, context.timer):
+            with account_usage(run, usage):
                 output = await _ask(spec, assignment, model, context, usage, window or model.context_window)
         except Exception as error:
             run.note(error=type(error).__name__, error_type=agent_error_type(error))
@@ -74,12 +73,11 @@ async def execute(
 
 
 @contextmanager
-def account_usage(run: ActiveSpan, usage: LLMUsage, timer: PhaseTimer) -> Iterator[None]:
-    """Add the tokens and cost of an execution to ``usage`` and note its phases, however the block is left.
+def account_usage(run: ActiveSpan, usage: LLMUsage) -> Iterator[None]:
+    """Add the tokens and cost of an execution to ``usage``, however the block is left.
 
     They are the totals of the `llm_called` events inside the span. So a call that was cut off is counted too, and no
-    value is implausible. The time of a model call includes the pauses between its attempts; those are a phase of their
-    own.
+    value is implausible.
     """
     try:
         yield
@@ -89,10 +87,6 @@ def account_usage(run: ActiveSpan, usage: LLMUsage, timer: PhaseTimer) -> Iterat
         usage.completion_tokens += int(totals.get("completion_tokens", 0))
         if "cost" in totals:
             usage.cost = (usage.cost or 0.0) + totals["cost"]
-        tool, backoff = timer.seconds("tool"), totals.get("backoff_time", 0.0)
-        llm = max(0.0, timer.seconds("llm") - backoff)
-        own = max(0.0, run.elapsed - llm - backoff - tool)
-        run.note(llm_time=llm, tool_time=tool, backoff_time=backoff, self_time=own)
 
 
 async def _ask(  # noqa: PLR0917 - its one caller passes all that it has
@@ -112,7 +106,7 @@ async def _ask(  # noqa: PLR0917 - its one caller passes all that it has
     try:
         answer = await build_agent(spec.name, with_tools).run(
             prompt,
-            model=CountingModel(instrument(model), usage, tool_context.timer, context),
+            model=CountingModel(instrument(model), usage, context),
             deps=tool_context,
             model_settings=ModelSettings(
                 max_tokens=LARGE_MODEL_MAX_TOKENS if with_tools else spec.max_tokens,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 
 from pydantic_ai import RunContext, Tool
@@ -17,7 +17,6 @@ from events import tool_called
 from events.bus.failures import error_location
 from events.bus.span import outcome_of
 
-from .phase_timer import PhaseTimer
 from .schemas import Library
 
 log = logging.getLogger(__name__)
@@ -25,11 +24,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ToolContext:
-    """The resources of a tool: the library, the brand to look up, and the timer that its time is counted by."""
+    """The resources of a tool: the library, and the brand to look up."""
 
     library: Library
     brand: str
-    timer: PhaseTimer = field(default_factory=PhaseTimer)
 
 
 class ToolFailed(Exception):
@@ -58,8 +56,7 @@ async def run_tool(name: str, context: ToolContext) -> str:
     failure: BaseException | None = None
     started = perf_counter()
     try:
-        with context.timer.measure("tool"):
-            return await TOOLS[name](context)
+        return await TOOLS[name](context)
     except Exception as error:
         failure = error
         log.warning("tool %s failed with %s at %s", name, type(error).__name__, error_location(error))

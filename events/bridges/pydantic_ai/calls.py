@@ -178,9 +178,9 @@ class OngoingRequest:
                 if not self._has_attempts:
                     if response is not None and len(self._members) > 1:
                         self._model = answering_model(self._members, response) or self._model
-                    emit_attempted(self.call, self._model, outcome, response, self.headers, self.status_code)
-                    if response is not None:
+                    if response is not None:  # first, as a price takes time: the attempt and its call end together
                         add_answer(self.call, self._model, response, complete=status == "success")
+                    emit_attempted(self.call, self._model, outcome, response, self.headers, self.status_code)
                 if self._parent is None:
                     self.call.has_ended = True
                     emit_called(self.call, self._model, outcome, response)

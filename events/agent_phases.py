@@ -1,0 +1,69 @@
+"""The phases of an agent's execution: where its time went, by the events of its models and tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import fsum
+from time import perf_counter
+from typing import Any
+
+from .bus.aggregation import Aggregator
+from .bus.amount_limits import drop_reason
+from .bus.fields import Measure
+from .bus.intervals import Timeline
+
+_PHASES = ("llm", "tool", "backoff")  # by precedence; the rest is the agent's own time
+_MAX_SECONDS = Measure("seconds").max_amount
+_MAX_CALLS = 1024  # calls under way at once of which attempts are remembered
+
+
+class AgentPhases(Aggregator):
+    """The phases of one execution of an agent: each moment belongs to one, so that they add up to the duration.
+
+    A moment is the models' where an attempt at a call was under way, else the tools' where a tool ran, else ``backoff``
+    where a call was under way, and otherwise the agent's own. Events are emitted as what they tell of ends: one that
+    took two seconds stands for the two seconds before it. A call without attempts of its ``call_id`` is one attempt
+    after its ``backoff``. A duration that is no sensible number counts for nothing, and what runs on after the agent
+    ended is not known.
+    """
+
+    signals = frozenset({"llm_attempted", "llm_called", "tool_called"})
+    fields = frozenset({"llm_time", "tool_time", "backoff_time", "self_time"})
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._timeline = Timeline(_PHASES, started)
+        self._attempted_calls: dict[str, None] = {}  # ids, the oldest first
+
+    def add(self, signal: str, values: Mapping[str, Any]) -> None:
+        """Add the time of an attempt, a call or a tool that ended just now."""
+        now = perf_counter()
+        begin = now - sensible_seconds(values.get("duration"))
+        if signal == "tool_called":
+            self._timeline.add("tool", begin, now)
+            return
+        call_id = values.get("call_id", "")
+        if signal == "llm_attempted":
+            self._timeline.add("llm", begin, now)
+            self._attempted_calls[call_id] = None
+            if len(self._attempted_calls) > _MAX_CALLS:
+                del self._attempted_calls[next(iter(self._attempted_calls))]
+            return
+        self._timeline.add("backoff", begin, now)
+        if call_id in self._attempted_calls:
+            del self._attempted_calls[call_id]
+        else:
+            self._timeline.add("llm", begin + sensible_seconds(values.get("backoff")), now)
+
+    def result(self, ended: float) -> dict[str, float]:
+        """Return the four times; their sum is the duration."""
+        seconds = self._timeline.seconds(ended)
+        own = max(0.0, ended - self._started - fsum(seconds.values()))
+        return {**{f"{phase}_time": seconds[phase] for phase in _PHASES}, "self_time": own}
+
+
+def sensible_seconds(amount: Any) -> float:
+    """Return a duration in seconds, 0.0 where it is unknown or cannot be right."""
+    if isinstance(amount, float) and 0.0 <= amount < _MAX_SECONDS:
+        return amount
+    return 0.0 if amount is None or drop_reason(amount, limit=_MAX_SECONDS) else float(amount)

@@ -47,7 +47,8 @@ class LLMAttempted:
     model of the same provider as the one before is a retry, any other a fallback; ``retry_reason`` or
     ``fallback_reason`` says why the one before failed, ``from_provider`` whose model that was. An attempt that began
     before the one before had ended is neither. ``backoff`` is the time waited between the two. A rate limit, and what
-    remains of it, is None where the provider does not report it.
+    remains of it, is None where the provider does not report it. A retry inside a provider's SDK has no ``error``, the
+    class of what was raised: nothing was, and ``error_type`` says why it failed.
     """
 
     call_id: str = ""

@@ -58,7 +58,7 @@ LLM = (
     counter("llm_errors_total", ERRORS, llm_called, labels=("model", "error_type"),
         where={"status": "cancelled"}, default={"error_type": "cancelled"}),
     # Attempts, under the model that was asked.
-    counter("llm_attempts_total", "Attempts at model calls that ended.",
+    counter("llm_attempts_total", "Attempts at model calls that ended: each request that was sent.",
         llm_attempted, labels=("model", "provider", "outcome"), nested_in={"model": "provider"}),
     histogram("llm_attempt_duration_seconds", "Time one attempt at a model call took, however it ended.",
         llm_attempted, value="duration", labels=("provider", "outcome"), buckets=buckets.MODEL),

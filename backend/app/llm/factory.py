@@ -23,7 +23,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
 from app.settings import Settings
-from events.bridges.pydantic_ai import instrument, record_response_headers
+from events.bridges.pydantic_ai import instrument
 
 from .client import LLM, Probe
 from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
@@ -104,7 +104,6 @@ async def _open_one(
         resources.push_async_callback(asyncio.to_thread, server.stop)
         return await _connect_embedded(settings, server, resources)
     client = await resources.enter_async_context(create_async_httpx2_client())
-    client.event_hooks = {"response": [record_response_headers]}
     # In a thread: it imports the provider's SDK, which takes a second.
     model = await asyncio.to_thread(build_provider_model, name, settings.llm_base_url, client)
     await resources.enter_async_context(model)

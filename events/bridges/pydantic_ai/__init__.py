@@ -10,6 +10,9 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 
 - `wrapper`: the entry point, `instrument`, and the model that it returns
 - `calls`: follows one request to a model until its end
+- `members`: which models stand behind it
+- `http_client`: observes what the provider's SDK sends
+- `http_attempts`: which of that are attempts, and how they ended
 - `emit`: builds the events
 - `response`: finish reason, output fault and rate limits of a response
 - `usage`: its tokens
@@ -23,6 +26,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 from .calls import record_response_headers
 from .cost import PriceFunction
 from .error_types import error_type_of
+from .http_client import observe_http_client
 from .price_list import Cost, list_price, own_server
 from .wrapper import InstrumentedModel, instrument
 
@@ -33,6 +37,7 @@ __all__ = [
     "error_type_of",
     "instrument",
     "list_price",
+    "observe_http_client",
     "own_server",
     "record_response_headers",
 ]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, StreamedResponse
-from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from ...bus.failures import report_failure
@@ -31,6 +30,8 @@ from .emit import (
     emit_called,
     model_response,
 )
+from .http_attempts import HTTPAttempt, attempts_at_answer, outcome_of
+from .members import answering_model, first_model, leaf_models
 from .reported import keep_headers, observe_stream
 from .response import is_refused, lacks_end
 from .token_times import TokenTimes
@@ -42,10 +43,12 @@ class OngoingRequest:
     def __init__(self, model: Model, spec: RequestSpec) -> None:
         self.headers: Mapping[str, str] = {}
         self.status_code: int | None = None
+        self.http_requests: list[HTTPAttempt] = []
+        self.is_streamed = spec.streamed
         self._model = first_model(model)
-        self._members = leaf_models(model)
+        self.members = leaf_models(model)
         self._spec = spec
-        around = _current_request.get()
+        around = current_request.get()
         # What a call leaves running may make requests after its end: those are calls of their own.
         self._parent = None if around is None or around.call.has_ended else around
         self.call: CallState = self._parent.call if self._parent else CallState(spec, model.model_name)
@@ -70,11 +73,11 @@ class OngoingRequest:
     @contextmanager
     def as_parent(self) -> Iterator[None]:
         """Make requests that start inside the block attempts at this one."""
-        token = _current_request.set(self)
+        token = current_request.set(self)
         try:
             yield
         finally:
-            _current_request.reset(token)
+            current_request.reset(token)
 
     def track_stream(self, stream: StreamedResponse) -> None:
         """Have the end of the provider's events end the request, which may be long before the consumer closes it.
@@ -162,6 +165,9 @@ class OngoingRequest:
         self._emitted = True
         self._ended_at = self._ended_at or perf_counter()
         try:
+            if self.http_requests:
+                answered = self.http_requests[-1]
+                self.headers, self.status_code = answered.headers, answered.status_code
             if response is not None:
                 keep_headers(response, self.headers)
             with use_scope(self._scope) if self._scope else nullcontext():
@@ -176,49 +182,49 @@ class OngoingRequest:
                     fault=self._fault if status == "error" else None,
                 )
                 if not self._has_attempts:
-                    if response is not None and len(self._members) > 1:
-                        self._model = answering_model(self._members, response) or self._model
+                    if response is not None and len(self.members) > 1:
+                        self._model = answering_model(self.members, response) or self._model
                     if response is not None:  # first, as a price takes time: the attempt and its call end together
                         add_answer(self.call, self._model, response, complete=status == "success")
-                    emit_attempted(self.call, self._model, outcome, response, self.headers, self.status_code)
+                    self._emit_attempts(outcome, response)
                 if self._parent is None:
                     self.call.has_ended = True
                     emit_called(self.call, self._model, outcome, response)
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
+    def _emit_attempts(self, outcome: RequestOutcome, response: ModelResponse | StreamedResponse | None) -> None:
+        """Emit `llm_attempted` for each HTTP request that the SDK sent, and once where it sent one or was not observed.
 
-def first_model(model: Model) -> Model:
-    """Return the model that gets a request first: the innermost of wrappers, the first of a fallback."""
-    while isinstance(model, (WrapperModel, FallbackModel)):
-        model = model.wrapped if isinstance(model, WrapperModel) else model.models[0]
-    return model
+        Of several models, which one a request was for is not known.
+        """
+        attempts = attempts_at_answer(self.http_requests) if len(self.members) == 1 else []
+        if attempts and (len(attempts) > 1 or was_interrupted_later(attempts[-1], outcome)):
+            attempts[0].started_at = self._started_at
+            last = attempts[-1]
+            if was_interrupted_later(last, outcome):
+                outcome = outcome_of(last)
+            else:
+                outcome = replace(outcome, started_at=last.started_at)
+            for each in attempts[:-1]:
+                emit_attempted(self.call, self._model, outcome_of(each), None, each.headers, each.status_code)
+        emit_attempted(self.call, self._model, outcome, response, self.headers, self.status_code)
 
 
-def leaf_models(model: Model) -> list[Model]:
-    """Return the models that may answer a request: the innermost of wrappers, each member of a fallback."""
-    if isinstance(model, WrapperModel):
-        return leaf_models(model.wrapped)
-    if isinstance(model, FallbackModel):
-        return [leaf for member in model.models for leaf in leaf_models(member)]
-    return [model]
-
-
-def answering_model(models: Iterable[Model], response: ModelResponse | StreamedResponse) -> Model | None:
-    """Return which of some models gave a response: a snapshot's name begins with the name that was asked for."""
-    name, provider = response.model_name or "", response.provider_name
-    candidates = [each for each in models if provider in (None, each.system) and name.startswith(each.model_name)]
-    return max(candidates, key=lambda each: len(each.model_name), default=None)
+def was_interrupted_later(last: HTTPAttempt, outcome: RequestOutcome) -> bool:
+    """Return whether a request was cancelled after its last attempt had failed: while the SDK waited to retry."""
+    return last.has_failed and isinstance(outcome.error, asyncio.CancelledError)
 
 
 async def record_response_headers(response: Any) -> None:
     """Record the status code and headers of an HTTP response, for the rate limits in them.
 
-    It is a response hook: add it to the event hooks of the httpx client that a provider uses.
+    It is a response hook for the client of an SDK that `instrument` does not observe by itself; see
+    `observe_http_client`, which sees retries too.
     """
-    request = _current_request.get()
+    request = current_request.get()
     if request is not None:
         request.headers, request.status_code = response.headers, response.status_code
 
 
-_current_request: ContextVar[OngoingRequest | None] = ContextVar("events.bridges.pydantic_ai", default=None)
+current_request: ContextVar[OngoingRequest | None] = ContextVar("events.bridges.pydantic_ai", default=None)

@@ -17,7 +17,7 @@ from ...bus.fields import UNKNOWN, ErrorType, Status
 from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from .cost import Billing, PriceFunction, billing_of
 from .error_types import error_type_of_status
-from .response import SchemaValidator, finish_reason, output_fault, rate_limit, truncate_name
+from .response import SchemaValidator, finish_reason, output_fault, rate_limit, retry_after, truncate_name
 from .token_times import TokenTimes
 from .usage import TokenUsage
 
@@ -159,7 +159,7 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         error=outcome.error_name,
         error_type=error_type,
         status_code=getattr(error, "status_code", None) or status_code,
-        retry_after=getattr(error, "retry_after", None),
+        retry_after=None if error_type is None else getattr(error, "retry_after", None) or retry_after(headers),
         retry_reason=previous_failure if is_retry else None,
         fallback_reason=previous_failure if is_fallback else None,
         from_model=previous.model if is_fallback and previous else None,

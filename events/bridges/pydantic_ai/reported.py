@@ -6,16 +6,16 @@ changed: the response that it gets has the numbers of pydantic-ai.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, StreamedResponse
-from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.usage import RequestUsage
+
+from .members import leaf_models
 
 _ATTRIBUTE = "_events_reported"
 
@@ -58,7 +58,7 @@ def observe_usage(model: Model) -> None:
 
     The method that is replaced, on this one object, is the one that makes pydantic-ai's response of the SDK's.
     """
-    for each in innermost_models(model):
+    for each in leaf_models(model):
         process = getattr(each, "_process_response", None)
         if process is None or hasattr(process, _ATTRIBUTE) or iscoroutinefunction(process):
             continue
@@ -71,17 +71,6 @@ def observe_usage(model: Model) -> None:
 
         setattr(process_response, _ATTRIBUTE, True)
         each._process_response = process_response  # type: ignore[attr-defined]  # noqa: SLF001  # see above
-
-
-def innermost_models(model: Model) -> Iterator[Model]:
-    """Yield the models that a model wraps or falls back on; one that does neither yields itself."""
-    if isinstance(model, FallbackModel):
-        for member in model.models:
-            yield from innermost_models(member)
-    elif isinstance(model, WrapperModel):
-        yield from innermost_models(model.wrapped)
-    else:
-        yield model
 
 
 def observe_stream(stream: StreamedResponse) -> None:

@@ -1,9 +1,11 @@
-"""The facts in a response beside its tokens: why it ends, what is wrong with it, what remains of the rate limit."""
+"""The facts in a response beside its tokens: why it ends, what is wrong with it, its rate limits."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from time import time
 from typing import Any, Literal
 
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
@@ -15,6 +17,8 @@ SchemaValidator = Callable[[Mapping[str, Any], Any], bool]
 """Returns whether a value, the second argument, is valid against a JSON schema, the first."""
 
 MAX_NAME_LENGTH = 256  # characters; no real name is longer, and a truncated one still exceeds the limit of labels
+
+MAX_RETRY_AFTER = 86_400.0  # seconds; quotas of a day are the longest
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -116,3 +120,25 @@ def rate_limit(
     """Return a rate limit or what remains of it, from OpenAI's or Anthropic's headers; None where neither says."""
     text = headers.get(f"x-ratelimit-{what}-{resource}") or headers.get(f"anthropic-ratelimit-{resource}-{what}")
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait before a retry, by the headers; None where they do not say, or nothing that can be.
+
+    ``Retry-After`` has seconds or a date (RFC 9110, section 10.2.3), ``retry-after-ms`` of OpenAI and Anthropic
+    milliseconds.
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name)
+        if not text or len(text) > 64 or not text.isascii():
+            continue
+        try:
+            seconds = float(text) * unit
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(text).timestamp() - time()
+            except (ValueError, OverflowError):
+                continue
+        if 0 <= seconds <= MAX_RETRY_AFTER:
+            return seconds
+    return None

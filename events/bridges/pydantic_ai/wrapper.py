@@ -17,6 +17,7 @@ from pydantic_ai.settings import ModelSettings
 from .calls import OngoingRequest
 from .cost import PriceFunction
 from .emit import RequestSpec
+from .http_client import observe_model
 from .price_list import list_price
 from .reported import observe_usage
 from .response import SchemaValidator
@@ -31,9 +32,12 @@ def instrument(
     ``instrument(FallbackModel(a, b))`` wraps the members of the fallback too: it emits one `llm_called`, with the model
     that responded and ``fallback:a,b`` as the requested one, and an `llm_attempted` for each member that was tried.
     Around something else that asks several times, such as a wrapper that retries or takes the best of three, wrap both
-    it and what it wraps; a model that is wrapped once makes one attempt a call. Every answer that a provider billed is
-    in the tokens and cost of the call, also one that was rejected; no token counts twice. Retries
-    inside a provider's SDK belong to an attempt; ``max_retries=0`` in the model's settings turns them off.
+    it and what it wraps: every answer that a provider billed is then in the tokens and cost of the call, also one that
+    was rejected, and no token counts twice. Where only the wrapper is instrumented, the answer that it returns is.
+
+    Each HTTP request that the provider's SDK sends is an attempt, its own retries among them: the SDKs of OpenAI and
+    Anthropic retry twice unless ``max_retries`` in the model's settings says otherwise. Where the SDK has another
+    client than httpx's (Bedrock, Hugging Face, xAI), all that it sends for one request is one attempt.
 
     Args:
         model: the model to wrap; one that is wrapped already is returned as it is.
@@ -131,4 +135,7 @@ class InstrumentedModel(WrapperModel):
             price=self._price,
             is_valid_output=self._is_valid_output,
         )
-        return OngoingRequest(self.wrapped, spec)
+        request = OngoingRequest(self.wrapped, spec)
+        for model in request.members:
+            observe_model(model)
+        return request

@@ -1,0 +1,85 @@
+"""The HTTP requests that a provider's SDK sent for one request to a model, as attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, cast
+
+from ...bus.fields import ErrorType, Status
+from ...bus.timeout_errors import is_timeout
+from .emit import RequestOutcome
+from .error_types import error_type_of, error_type_of_status_code
+from .token_times import TokenTimes
+
+TRANSPORT_ERRORS = ("RequestError", "TransportError")
+"""httpx's classes of the errors of a request that has no response, or not all of one."""
+
+
+@dataclass(slots=True, eq=False)
+class HTTPAttempt:
+    """One HTTP request, and what became of it; times are those of `time.perf_counter`."""
+
+    method: str
+    url: Any
+    """httpx's URL: it is compared, and made a text nowhere."""
+    started_at: float = field(default_factory=perf_counter)
+    ended_at: float | None = None
+    status_code: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: BaseException | None = None
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Record that the request ended now, with an error or without one."""
+        self.ended_at, self.error = perf_counter(), error
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the response only names another place."""
+        return self.status_code is not None and 300 <= self.status_code < 400
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is known to have failed, by itself: one that was cancelled has not."""
+        return isinstance(self.error, Exception) or (self.status_code or 0) >= 400
+
+    @property
+    def error_type(self) -> ErrorType | None:
+        """Why the request failed; None where it did not."""
+        error = self.error
+        if error is None:
+            return error_type_of_status_code(self.status_code)
+        if is_timeout(error):
+            return "timeout"
+        names = {parent.__name__ for parent in type(error).__mro__}
+        return "connection" if names.intersection(TRANSPORT_ERRORS) else error_type_of(error)
+
+
+def attempts_at_answer(requests: Sequence[HTTPAttempt]) -> list[HTTPAttempt]:
+    """Return the requests that are attempts: those like the one that answered, or failed last, in method and URL.
+
+    Others are auxiliary, such as the upload of a file or the renewal of a token. A redirect is part of the request that
+    follows it.
+    """
+    requests = [each for each in requests if not each.is_redirect]
+    if len(requests) < 2:
+        return requests
+    last = requests[-1]
+    return [each for each in requests if each.method == last.method and each.url == last.url]
+
+
+def outcome_of(attempt: HTTPAttempt) -> RequestOutcome:
+    """Return how an attempt ended whose error, if it had one, the SDK kept to itself."""
+    error_type = attempt.error_type
+    status: Status = "success" if error_type is None else "error"
+    if error_type in {"timeout", "cancelled"}:
+        status = cast("Status", error_type)
+    return RequestOutcome(
+        status=status,
+        error=attempt.error,
+        started_at=attempt.started_at,
+        ended_at=perf_counter() if attempt.ended_at is None else attempt.ended_at,
+        token_times=TokenTimes(),
+        fault=error_type,
+    )

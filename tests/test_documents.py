@@ -41,7 +41,10 @@ def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("document", OTHERS, ids=lambda path: path.name)
 def test_each_snippet_of_the_other_documents_runs_by_itself(document: Path, tmp_path: Path) -> None:
+    """One that begins with a file's name is in that file for those after it."""
     for snippet in code_blocks("python", document):
+        if file := re.match(r"# (\w+\.py)\n", snippet):
+            (tmp_path / file[1]).write_text(snippet)
         ran = subprocess.run(
             [sys.executable, "-W", "error", "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False
         )
@@ -114,6 +117,119 @@ def test_the_complete_application_serves_the_samples_that_its_page_shows(tmp_pat
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert {*shown.splitlines()} <= {*ran.stdout.splitlines()}
+
+
+def files_of(page: Path, folder: Path) -> dict[str, str]:
+    """Write the code blocks of a page that begin with a file's name into a folder, and return them by that name."""
+    files = {block.split()[1]: block for block in code_blocks("python", page) if block.startswith("# ")}
+    for name, code in files.items():
+        (folder / name).write_text(code)
+    return files
+
+
+def run_in(folder: Path, code: str) -> str:
+    """Return what a program prints that runs in a folder."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+WHO_PAYS = ROOT / "docs" / "who-pays.md"
+
+
+@pytest.mark.slow
+def test_what_each_tenant_pays_adds_up_to_what_was_billed(tmp_path: Path) -> None:
+    code = files_of(WHO_PAYS, tmp_path)["application.py"]
+    [shown] = code_blocks("text", WHO_PAYS)
+    text = run_in(
+        tmp_path, code + "\nfrom prometheus_client import generate_latest\nprint(generate_latest(registry).decode())"
+    )
+    assert {*shown.splitlines()} <= {*text.splitlines()}
+
+
+REQUESTS_OF_TENANTS = """
+import asyncio, httpx
+from billing import TenantBilled, tenant_billed
+from server import app
+
+async def drive():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        await asyncio.gather(*(client.post("/slogans", headers={"X-Tenant": name}) for name in ("a", "b", "a")))
+
+with tenant_billed.captured() as bills:
+    asyncio.run(drive())
+print(sorted((bill.tenant, bill.cost) for bill in bills))
+"""
+
+
+@pytest.mark.slow
+def test_a_request_is_paid_by_the_tenant_of_its_header(tmp_path: Path) -> None:
+    files_of(WHO_PAYS, tmp_path)
+    assert run_in(tmp_path, REQUESTS_OF_TENANTS) == "[('a', 0.25), ('a', 0.25), ('b', 0.25)]\n"
+
+
+SPENDING_AGENT = """
+import asyncio, logging, sys
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.test import TestModel
+from billing import tenant_billed, tenant_work
+from budget import Budgets, BudgetExceeded, WithinBudget
+from events import agent_finished, agent_run, llm_called
+from events.bridges.pydantic_ai import instrument
+
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+budgets = Budgets({"globex": 2.0})
+tenant_billed.connect(budgets.add)
+model = instrument(TestModel(call_tools=["look_up"]), price=lambda *_: 0.75)
+agent = Agent(name="writer")
+
+@agent.tool_plain
+def look_up() -> str:
+    return "nothing"
+
+def is_rejected(response: ModelResponse) -> bool:
+    return response.model_name == "first"
+
+members = TestModel(model_name="first", call_tools=[]), TestModel(model_name="second", call_tools=[])
+chain = instrument(FallbackModel(*members, fallback_on=[is_rejected]), price=lambda *_: 0.75)
+
+async def work(tenant, asked=model, streamed=False):
+    bounded = WithinBudget(asked, budgets, tenant)
+    with tenant_work(tenant=tenant), agent_run(agent_name="writer"):
+        try:
+            if streamed:
+                async with agent.run_stream("x", model=bounded) as stream:
+                    await stream.get_output()
+            else:
+                await agent.run("x", model=bounded)
+            print(tenant, "done", budgets.spent)
+        except BudgetExceeded as error:
+            print(error)
+
+with tenant_billed.captured() as bills, agent_finished.captured() as runs:
+    for job in (("globex",), ("globex",), ("globex", model, True), ("hooli", model, True), ("initech", chain)):
+        asyncio.run(work(*job))
+print([(run.llm_calls, run.cost) for run in runs])
+print([(bill.tenant, bill.model) for bill in bills])
+"""
+
+
+@pytest.mark.slow
+def test_a_tenant_past_its_budget_is_warned_of_once_and_stopped(tmp_path: Path) -> None:
+    files_of(WHO_PAYS, tmp_path)
+    assert run_in(tmp_path, SPENDING_AGENT).splitlines() == [
+        "globex done {'globex': 1.5}",
+        "globex has spent its budget: $2.25 of $2.00",
+        "globex has spent $2.25 of $2.00",
+        "globex has spent $2.25 of $2.00",
+        "hooli done {'globex': 2.25}",
+        "initech done {'globex': 2.25}",
+        "[(2, 1.5), (1, 0.75), (0, None), (2, 1.5), (1, 1.5)]",
+        str([("globex", "test")] * 3 + [("hooli", "test")] * 2 + [("initech", "first"), ("initech", "second")]),
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -37,12 +37,14 @@ quick-library:
 quick-studio:
 	@$(PYTEST) -q -m "not slow" $(PYDANTIC_AI) tests/backend tests/tools $(wildcard tests/test_*.py)
 
+# Coverage is that of the fast tests: it doubles the time of whatever runs Python, and the slow ones run in minutes.
 ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
 test: .venv/dev .venv/sqlalchemy-2.0
-	$(PYTEST) $(WORKERS) --cov --cov-report=term
+	$(PYTEST) $(WORKERS) -m "not slow" --cov --cov-report=term
+	$(PYTEST) $(WORKERS) -m slow
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
 endif

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from pydantic_ai import Agent
 from pydantic_ai.settings import ModelSettings
 
 from app.agents import AGENTS, AgentFailed, Assignment, execute
+from app.agents.prompt import byte_size
 from app.llm.embedded.server import MODEL_NAME, EmbeddedServer, find_model_file
 from app.llm.factory import LLM, ModelUnavailable, open_embedded_model, open_model
 from app.llm.model_errors import ModelNotInstalled
@@ -87,8 +89,7 @@ async def ask_endlessly(llm: LLM) -> None:
     await Agent(llm.model).run("Tell a story.", model_settings=forever)
 
 
-@pytest.mark.parametrize("brief", BRIEFS, ids=lambda brief: brief.brand)
-@pytest.mark.parametrize("agent_name", AGENTS)
+@pytest.mark.parametrize(("agent_name", "brief"), list(zip(AGENTS, cycle(BRIEFS), strict=False)))
 async def test_every_agent_answers_and_its_usage_is_that_of_its_events(
     llm: LLM, agent_name: str, brief: Assignment
 ) -> None:
@@ -129,13 +130,23 @@ async def test_its_tools_are_run_and_emitted(llm: LLM) -> None:
     assert [tool.tool_name for tool in recorded] == ["brand_facts", "earlier_copy"]
 
 
-@pytest.mark.parametrize("letters", ["김", "\x01", "<|im_end|>"], ids=ascii)
-async def test_no_brief_is_too_long_for_its_window(llm: LLM, letters: str) -> None:
+TOO_LONG = "\x01" * 20_000
+FULL_BRIEF = Assignment(TOO_LONG, TOO_LONG, (TOO_LONG, TOO_LONG), TOO_LONG, "Write it.", (("strategist", TOO_LONG),))
+
+
+async def test_no_brief_is_too_long_for_its_window(llm: LLM) -> None:
     """Even if every byte is a token."""
-    long = letters * 20_000
-    brief = Assignment(long, long, (long, long), long, "Write the copy.", (("strategist", long),))
-    result = await execute("copywriter", brief, model=llm.model, library=LIBRARY)
-    assert result.usage.prompt_tokens < 2048 - 60
+    result = await execute("copywriter", FULL_BRIEF, model=llm.model, library=LIBRARY)
+    assert 1024 < result.usage.prompt_tokens < 2048 - 60
+
+
+@pytest.mark.parametrize("letters", ["\x01", "김", "<|im_end|>"], ids=ascii)
+async def test_no_text_has_more_tokens_than_bytes(server: EmbeddedServer, letters: str) -> None:
+    """The model's own tokenizer agrees, so that what fits the window as bytes fits it as tokens."""
+    text = letters * 500
+    async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {server.key}"}) as client:
+        response = await client.post(f"{server.address}/tokenize", json={"content": text, "parse_special": True})
+    assert 0 < len(response.raise_for_status().json()["tokens"]) <= byte_size(text)
 
 
 async def test_four_requests_are_served_at_the_same_time(llm: LLM, server: EmbeddedServer) -> None:

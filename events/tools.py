@@ -10,12 +10,16 @@ from .bus.signal import Signal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCalled:
-    """An agent's call of a tool ended, successfully or not."""
+    """An agent's call of a tool ended, successfully or not.
+
+    ``mcp_server`` is the name of the MCP server that the tool is on, None where it is on none.
+    """
 
     tool_name: Label
     status: Status
     duration: Seconds
     error: str = ""
+    mcp_server: Label | None = None
     agent_name: Label = inherited()
     workflow_type: Label = inherited()
     run_id: str = inherited("")

@@ -35,8 +35,8 @@ class Metric:
     label's value, as the steps of a workflow do (``{"step": "workflow_type"}``): the limit of such a label counts
     pairs. A closed label may be nested too, where few of all pairs are possible: a route has not every method.
 
-    ``default`` gives the value of a closed label where the event has None; without one, such an event is none of the
-    row's. ``expires_after`` is for gauges with labels: a series goes once no event has set it for so many seconds.
+    ``default`` gives the value of a label where the event has None; without one, such an event is none of the row's.
+    ``expires_after`` is for gauges with labels: a series goes once no event has set it for so many seconds.
 
     ``multiprocess_mode`` says what a gauge shows of several worker processes: ``livesum`` (the default), ``livemax`` or
     ``livemostrecent`` of those that live, ``max`` or ``min`` of all there ever were.
@@ -78,10 +78,14 @@ class Metric:
 
     @property
     def optional_labels(self) -> tuple[str, ...]:
-        """The open labels that an event may lack; one that does is none of the row's."""
+        """The open labels that an event may lack, and that have no default; one that does is none of the row's."""
         fields = field_types(self.signal)
         closed = zip(self.labels, self.closed_label_values, strict=True)
-        return tuple(name for name, values in closed if values is None and NoneType in get_args(fields[name]))
+        return tuple(
+            name
+            for name, values in closed
+            if values is None and name not in self.default and NoneType in get_args(fields[name])
+        )
 
     @property
     def closed_label_values(self) -> tuple[tuple[str, ...] | None, ...]:

@@ -105,10 +105,14 @@ def where_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def default_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the defaults that are no value of a closed label of the row."""
+    """Yield the defaults of what is no label of the row, and those that are no value of a closed one."""
     for name, value in row.default.items():
-        if name not in row.labels or value not in (possible_values(fields[name]) or ()):
-            yield f"default of {name!r} is {value!r}, which is no value of a closed label of the row"
+        if name not in row.labels:
+            yield f"default of {name!r} is for no label of the row"
+        elif (values := possible_values(fields[name])) is not None and value not in values:
+            yield f"default of {name!r} is {value!r}, which is no value of this closed label"
+        elif not isinstance(value, str) or not value:
+            yield f"default of {name!r} is {value!r}, which is no text"
 
 
 def value_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:

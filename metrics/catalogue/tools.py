@@ -8,14 +8,16 @@ from .. import buckets
 from ..rows import counter, histogram
 
 LABEL_LIMITS = {
-    "tool_name": 8,
+    "mcp_server": 8,
+    "tool_name": 16,
 }
 """How many values an open label takes, by its name."""
 
 # fmt: off
 TOOLS = (
-    counter("tool_calls_total", "Uses of tools that ended.",
-        tool_called, labels=("tool_name", "status")),
+    counter("tool_calls_total", "Uses of tools that ended; a tool that is on no MCP server has the mcp_server none.",
+        tool_called, labels=("mcp_server", "tool_name", "status"), nested_in={"tool_name": "mcp_server"},
+        default={"mcp_server": "none"}),
     histogram("tool_call_duration_seconds", "Time a tool's use took, however it ended.",
         tool_called, value="duration", labels=("tool_name",), buckets=buckets.TOOL),
 )

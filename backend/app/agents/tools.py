@@ -1,4 +1,4 @@
-"""The agents' tools: lookups in the library, each of which emits `tool_called`.
+"""The agents' tools: lookups in the library, each use of which is emitted as `tool_called`.
 
 The tools of an agent are run before the model is asked, since small models call none. A model that can call tools is
 offered them as well.
@@ -56,11 +56,10 @@ async def run_tool(name: str, context: ToolContext) -> str:
     failure: BaseException | None = None
     started = perf_counter()
     try:
-        return await TOOLS[name](context)
-    except Exception as error:
-        failure = error
-        log.warning("tool %s failed with %s at %s", name, type(error).__name__, error_location(error))
-        raise ToolFailed(f"the tool {name} failed ({type(error).__name__})") from error
+        return await _look_up(name, context)
+    except ToolFailed as error:
+        failure = error.__cause__
+        raise
     except BaseException as error:
         failure = error
         raise
@@ -74,9 +73,22 @@ async def run_tool(name: str, context: ToolContext) -> str:
 
 
 def as_pydantic_tool(name: str) -> Tool[ToolContext]:
-    """Return a tool as pydantic-ai offers it to a model."""
+    """Return a tool as pydantic-ai offers it to a model; the bridge emits its uses."""
 
     async def call(context: RunContext[ToolContext]) -> str:
-        return await run_tool(name, context.deps) or "nothing is stored"
+        return await _look_up(name, context.deps) or "nothing is stored"
 
     return Tool(call, takes_ctx=True, name=name, description=TOOLS[name].__doc__)
+
+
+async def _look_up(name: str, context: ToolContext) -> str:
+    """Run a tool.
+
+    Raises:
+        ToolFailed: The tool raised an exception.
+    """
+    try:
+        return await TOOLS[name](context)
+    except Exception as error:
+        log.warning("tool %s failed with %s at %s", name, type(error).__name__, error_location(error))
+        raise ToolFailed(f"the tool {name} failed ({type(error).__name__})") from error

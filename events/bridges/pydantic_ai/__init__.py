@@ -1,5 +1,7 @@
 """pydantic-ai bridge: emits `llm_called` for every request to a language model, `llm_attempted` for each attempt.
 
+It emits `tool_called` for every use of a tool by an agent that asks such a model.
+
 Wrap a model, and use it as before::
 
     from events.bridges.pydantic_ai import instrument
@@ -20,6 +22,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `cost`: what it is billed
 - `seller_cost`, `price_list`: by the seller itself, or by its price list
 - `token_times`: when the tokens of a stream were seen to come
+- `tools`: the uses of tools by the agents that ask
 - `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
 """
 

@@ -70,6 +70,11 @@ class OngoingRequest:
         if self.call.started != (asked := AskedModel.of(self._model)):
             self.call.started, self.call.model_started_at = asked, self._started_at
 
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it is made inside another request."""
+        return self._parent is not None
+
     @contextmanager
     def as_parent(self) -> Iterator[None]:
         """Make requests that start inside the block attempts at this one."""

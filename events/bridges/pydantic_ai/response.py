@@ -69,7 +69,7 @@ def lacks_end(response: StreamedResponse) -> bool:
     OpenAI's Chat Completions that have none send their usage after the answer. A model inside of the process, which
     has no URL, needs none.
     """
-    if response.state == "incomplete":
+    if getattr(response, "state", None) == "incomplete":  # pydantic-ai 2.0 has no state
         return True
     if response.finish_reason is not None and not is_made_up(response):
         return False

@@ -21,12 +21,20 @@ from .http_client import observe_model
 from .price_list import list_price
 from .reported import observe_usage
 from .response import SchemaValidator
+from .tools import observe_tools
 
 
 def instrument(
-    model: Model, *, price: PriceFunction | None = list_price, is_valid_output: SchemaValidator | None = None
+    model: Model,
+    *,
+    price: PriceFunction | None = list_price,
+    is_valid_output: SchemaValidator | None = None,
+    emit_tool_calls: bool = True,
 ) -> Model:
     """Return the model wrapped so that each request to it emits its events once, streamed or not.
+
+    An agent that asks it emits `tool_called` for each use of a tool, with the name of the tool's MCP server if it has
+    one. Tools that the provider runs, and those that run before the first request of an agent's run, are not seen.
 
     A request to the outermost wrapper is a call, a request to the innermost one an attempt.
     ``instrument(FallbackModel(a, b))`` wraps the members of the fallback too: it emits one `llm_called`, with the model
@@ -47,6 +55,7 @@ def instrument(
             nothing. With None nobody is asked, and the cost stays unknown without being ``unpriced``.
         is_valid_output: ``is_valid_output(schema, value)`` returns whether a typed output matches its JSON schema.
             Without it the only faults found in typed output are JSON that cannot be parsed and output that is missing.
+        emit_tool_calls: False where the tools emit `tool_called` by themselves, so that no use counts twice.
 
     Where wrappers are nested, those of the outermost are used.
 
@@ -55,7 +64,7 @@ def instrument(
     """
     if isinstance(model, InstrumentedModel):
         return model
-    return InstrumentedModel(with_members_instrumented(model), price, is_valid_output)
+    return InstrumentedModel(with_members_instrumented(model), price, is_valid_output, emit_tool_calls=emit_tool_calls)
 
 
 def with_members_instrumented(model: Model) -> Model:
@@ -74,11 +83,19 @@ def with_members_instrumented(model: Model) -> Model:
 class InstrumentedModel(WrapperModel):
     """The model that `instrument` returns."""
 
-    def __init__(self, wrapped: Model, price: PriceFunction | None, is_valid_output: SchemaValidator | None) -> None:
+    def __init__(
+        self,
+        wrapped: Model,
+        price: PriceFunction | None,
+        is_valid_output: SchemaValidator | None,
+        *,
+        emit_tool_calls: bool,
+    ) -> None:
         super().__init__(wrapped)
         observe_usage(wrapped)
         self._price = price
         self._is_valid_output = is_valid_output
+        self._emit_tool_calls = emit_tool_calls
 
     async def request(
         self,
@@ -88,6 +105,8 @@ class InstrumentedModel(WrapperModel):
     ) -> ModelResponse:
         """Send a request, and emit its events when it ends."""
         request = self._start(messages, model_settings, model_request_parameters, streamed=False)
+        if self._emit_tool_calls and not request.is_attempt:
+            observe_tools(None)
         try:
             with request.as_parent():
                 response = await self.wrapped.request(messages, model_settings, model_request_parameters)
@@ -108,6 +127,8 @@ class InstrumentedModel(WrapperModel):
         """Send a streamed request, and emit its events when the stream is exhausted, closed or dropped."""
         opening = self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context)
         request = self._start(messages, model_settings, model_request_parameters, streamed=True)
+        if self._emit_tool_calls and not request.is_attempt:
+            observe_tools(run_context)
         try:
             async with AsyncExitStack() as stack:
                 with request.as_parent():  # never across the yield: the consumer's own requests are no attempts

@@ -22,7 +22,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `cost`: what it is billed
 - `seller_cost`, `price_list`: by the seller itself, or by its price list
 - `token_times`: when the tokens of a stream were seen to come
-- `tools`: the uses of tools by the agents that ask
+- `tool_calls`: the uses of tools by the agents that ask
 - `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
 """
 

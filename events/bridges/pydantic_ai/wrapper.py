@@ -21,7 +21,7 @@ from .http_client import observe_model
 from .price_list import list_price
 from .reported import observe_usage
 from .response import SchemaValidator
-from .tools import observe_tools
+from .tool_calls import observe_tools
 
 
 def instrument(

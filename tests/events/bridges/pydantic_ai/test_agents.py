@@ -22,7 +22,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from events import AgentFinished, ToolCalled, agent_finished, agent_run, llm_called, receiver_failed, tool_called
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.tools import ObservedToolset
+from events.bridges.pydantic_ai.tool_calls import ObservedToolset
 from tests.support.openai_server import OpenAIServer, Reply, calls_tool, says
 
 
@@ -265,9 +265,9 @@ async def test_tools_that_emit_by_themselves_count_once(server: OpenAIServer, us
 async def test_another_version_without_the_way_to_tools_is_reported_once_and_harms_nothing(
     missing: str, server: OpenAIServer, used: list[ToolCalled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("events.bridges.pydantic_ai.tools._reported", set())
+    monkeypatch.setattr("events.bridges.pydantic_ai.tool_calls._reported", set())
     if missing == "tool_manager":
-        monkeypatch.setattr("events.bridges.pydantic_ai.tools.current_run_context", SimpleNamespace)
+        monkeypatch.setattr("events.bridges.pydantic_ai.tool_calls.current_run_context", SimpleNamespace)
     else:
         monkeypatch.delattr("pydantic_ai._run_context.get_current_run_context")
     model = model_at(server)

@@ -13,7 +13,7 @@ from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, ToolsetTool, 
 
 from events import ToolCalled, receiver_failed, tool_called
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.tools import mcp_server
+from events.bridges.pydantic_ai.tool_calls import mcp_server
 from metrics import TOOLS, subscribe
 
 Toolset = AbstractToolset[Any]

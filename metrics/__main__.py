@@ -24,6 +24,8 @@ from .rows import Metric
 from .subscription.subscribe import declared_signals
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
+SHARED_OPTIONS = ("namespace", "catalogue", "source")
+AFTER_CHECK = "after_check_"
 
 
 class UsageError(Exception):
@@ -32,14 +34,33 @@ class UsageError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 1 where something is wrong, 2 where the command cannot run."""
-    options = build_parser().parse_args(arguments)
+    options = parse_arguments(arguments)
     if options.command == "doctor":
         return run_doctor(options.url, options.header)
     try:
-        return run_catalogue_command(options, find_project_config(Path.cwd()))
+        return run_catalogue_command(options, find_project_config(current_folder()))
     except (UsageError, ProjectConfigInvalid, otel.UnknownVersion) as error:
         print(f"python -m metrics: {error}", file=sys.stderr)
         return 2
+
+
+def current_folder() -> Path:
+    """Return the current folder, or the root where it was deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; those before and after ``check`` are one list, of the namespace the last one counts."""
+    options = build_parser().parse_args(arguments)
+    for name in SHARED_OPTIONS:
+        if hasattr(options, AFTER_CHECK + name):
+            after = getattr(options, AFTER_CHECK + name)
+            before = getattr(options, name, None)
+            setattr(options, name, [*before, *after] if isinstance(before, list) else after)
+    return options
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
         "check",
         help="fail where nothing feeds a metric, a signal is emitted or counted nowhere, or the budget is passed",
     )
-    add_shared_options(check_parser)
+    add_shared_options(check_parser, AFTER_CHECK)
     commands.add_parser("groups", help="print the groups of our rows, and the share of the series budget of each")
     doctor_parser = commands.add_parser(
         "doctor", help="examine a running server: whether its numbers can be right, and what to do where they cannot"
@@ -78,17 +99,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that stand before or after ``check``.
+def add_shared_options(parser: argparse.ArgumentParser, prefix: str = "") -> None:
+    """Add the options that stand before or after ``check``; ``prefix`` goes before their names in the result.
 
-    They have no default here: that of the subcommand's parser would overwrite what stands before the subcommand.
+    Under one name, what stands after the subcommand would overwrite what stands before it.
     """
     missing = argparse.SUPPRESS
     parser.add_argument(
-        "--namespace", default=missing, help="first word of every name (default: the project's, else none)"
+        "--namespace",
+        dest=f"{prefix}namespace",
+        default=missing,
+        help="first word of every name (default: the project's, else none)",
     )
     parser.add_argument(
         "--catalogue",
+        dest=f"{prefix}catalogue",
         action="append",
         default=missing,
         metavar="MODULE:NAME",
@@ -96,6 +121,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--source",
+        dest=f"{prefix}source",
         action="append",
         default=missing,
         metavar="PACKAGE",

@@ -13,7 +13,7 @@ from .source_scan import scan_sources
 
 
 class CatalogueNotFound(LookupError):
-    """A catalogue's module, or the name in it, is not there."""
+    """A catalogue's module, or the name in it, is not there, or is something else than rows."""
 
 
 def most_series(catalogue: Iterable[Metric], label_limits: Mapping[str, int] = LABEL_LIMITS) -> int:
@@ -87,11 +87,13 @@ def load_catalogue(path: str) -> Sequence[Metric]:
     """Return the rows at ``module:name``; the name is ``CATALOGUE`` where it is left out.
 
     Raises:
-        CatalogueNotFound: the module, or the name in it, is not there.
+        CatalogueNotFound: the module, or the name in it, is not there, or is something else than rows.
     """
     module, _, name = path.partition(":")
     try:
         rows = getattr(import_module(module), name or "CATALOGUE")
-    except (ImportError, AttributeError) as missing:
-        raise CatalogueNotFound(f"no catalogue at {path!r}: {missing}") from missing
+    except (ImportError, AttributeError, ValueError) as missing:
+        raise CatalogueNotFound(f"no catalogue at {path!r}, which is to be MODULE:NAME: {missing}") from missing
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Metric) for row in rows):
+        raise CatalogueNotFound(f"no catalogue at {path!r}: it is no sequence of rows, but {rows!r:.60}")
     return tuple(rows)

@@ -49,9 +49,17 @@ def find_project_config(folder: Path) -> ProjectConfig:
     """
     for candidate in (folder, *folder.parents):
         file = candidate / "pyproject.toml"
-        if file.is_file() and (table := read_table(file)) is not None:
+        if is_readable_file(file) and (table := read_table(file)) is not None:
             return parse_table(table, file)
     return ProjectConfig()
+
+
+def is_readable_file(file: Path) -> bool:
+    """Return whether a file is there; what a folder above that may not be read has is nobody's configuration here."""
+    try:
+        return file.is_file()
+    except PermissionError:
+        return False
 
 
 def read_table(file: Path) -> Any:
@@ -91,10 +99,15 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
     return ProjectConfig(
         file=file,
         namespace=namespace,
-        source=tuple(str(file.parent / source) if "/" in source else source for source in sources),
+        source=tuple(str(file.parent / source) if is_path(source) else source for source in sources),
         catalogue=parse_strings(table, "catalogue", file),
         label_limits=limits,
     )
+
+
+def is_path(source: str) -> bool:
+    """Return whether a source is the path of a folder, and not the name of a package."""
+    return "/" in source or source.startswith(".")
 
 
 def parse_strings(table: Mapping[str, Any], key: str, file: Path) -> tuple[str, ...]:

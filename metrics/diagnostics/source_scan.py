@@ -118,10 +118,16 @@ def read_source(path: Path) -> SourceFile:
 
 
 def declared_signals(file: SourceFile) -> Iterator[str]:
-    """Yield the names of the signals that a file declares, as in ``Signal(ImageRendered)``."""
+    """Yield the names of the signals that a file declares: ``Signal(ImageRendered)``, ``events.Signal(...)``."""
     for call in file.calls:
-        if isinstance(call.func, ast.Name) and file.imported_names.get(call.func.id) == "Signal":
-            yield from (snake_case(argument.id) for argument in call.args[:1] if isinstance(argument, ast.Name))
+        match call.func:
+            case ast.Name(id=name) if file.imported_names.get(name) == "Signal":
+                pass
+            case ast.Attribute(attr="Signal", value=ast.Name(id=name)) if file.imported_names.get(name) == "events":
+                pass
+            case _:
+                continue
+        yield from (snake_case(name) for argument in call.args[:1] if (name := file.imported_name(argument)))
 
 
 def declared_spans(file: SourceFile) -> Iterator[tuple[str, set[str]]]:

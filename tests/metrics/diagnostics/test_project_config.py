@@ -72,8 +72,8 @@ def test_the_nearest_file_with_the_table_is_read_from_a_folder_below(tmp_path: P
 
 
 def test_a_source_that_is_a_path_is_relative_to_the_file(tmp_path: Path) -> None:
-    write(tmp_path, "[tool.sparklio.metrics]\nsource = ['src/shop', 'billing']\n")
-    assert find_project_config(tmp_path).source == (str(tmp_path / "src/shop"), "billing")
+    write(tmp_path, "[tool.sparklio.metrics]\nsource = ['src/shop', 'billing', '.']\n")
+    assert find_project_config(tmp_path).source == (str(tmp_path / "src/shop"), "billing", str(tmp_path))
 
 
 def test_without_a_file_there_is_no_namespace_and_no_source(tmp_path: Path) -> None:
@@ -188,6 +188,47 @@ def test_several_catalogues_are_joined(shop: Path, capsys: pytest.CaptureFixture
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("http_requests_total ") for line in lines)
     assert any(line.startswith("ships_total ") for line in lines)
+
+
+def test_options_before_and_after_the_command_are_one_list(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["--catalogue", f"{shop.name}.counting:ROWS"]
+    write(shop.parent, "[tool.sparklio.metrics]\nlabel_limits = { style = 10 }\nsource = 'json'\n")
+    assert main(["--source", shop.name, *own, "check", "--source", "email"]) == 0
+    assert capsys.readouterr().out.endswith(f"; sources: {shop.name}, email\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (":ROWS", "which is to be MODULE:NAME"),
+        ("metrics:LABEL_LIMITS", "it is no sequence of rows"),
+        ("metrics:counter", "it is no sequence of rows"),
+        ("metrics:NOTHING", "no attribute 'NOTHING'"),
+        ("metrics.", "No module named"),
+    ],
+)
+def test_a_catalogue_that_is_none_is_named(path: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--catalogue", path]) == 2
+    error = capsys.readouterr().err
+    assert f"no catalogue at {path!r}" in error
+    assert reason in error
+
+
+def test_a_folder_that_was_deleted_or_may_not_be_read_has_no_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main([]) == 0
+    assert "http_requests_total" in capsys.readouterr().out
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)  # the tests run as root, whom no folder refuses
+    assert find_project_config(tmp_path) == ProjectConfig()
 
 
 def test_this_project_names_its_namespace_and_its_code() -> None:

@@ -77,3 +77,24 @@ def test_entering_a_spans_scope_emits_nothing(tmp_path: Path) -> None:
 def test_a_missing_source_is_named() -> None:
     with pytest.raises(SourceNotFound, match="'no_such_package' is neither a package"):
         scan_sources(["no_such_package"])
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "from events import Signal\nship_sank = Signal(ShipSank)",
+        "from events import Signal as Kind\nship_sank = Kind(ShipSank)",
+        "import events\nship_sank = events.Signal(ShipSank)",
+        "import events as bus\nfrom . import kinds\nship_sank = bus.Signal(kinds.ShipSank)",
+    ],
+)
+def test_a_signal_is_recognised_however_it_is_declared(tmp_path: Path, declaration: str) -> None:
+    (tmp_path / "code.py").write_text(declaration)
+    assert scan_sources([str(tmp_path)]).declared == {"ship_sank"}
+
+
+def test_signals_of_other_libraries_are_none(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(
+        "import psygnal\nfrom PySide6.QtCore import Signal as Qt\na = psygnal.Signal(int)"
+    )
+    assert scan_sources([str(tmp_path)]).declared == set()

@@ -85,7 +85,9 @@ class LLMCalled:
     last one asked. ``response_model`` is what the answer calls itself, ``requested_model`` the outermost name, such as
     ``fallback:a,b``. Prompt tokens include cached ones, completion tokens include reasoning; None means that the
     provider did not report them. ``duration`` is that of the logical call, with its retries and the waiting between
-    them; a stream lasts until it is exhausted, closed or dropped. Tokens and cost are the sums over all attempts; where
+    them; a stream lasts until it is exhausted, closed or dropped, without its reader's pauses: those after which the
+    next of it was there at once. ``time_per_output_token`` is that of tokens that were seen to arrive, None where none
+    were. Tokens and cost are the sums over all attempts; where
     another model than ``model`` was billed too, or the cost has several sources, the call is ``itemized``: an
     `llm_usage_billed` for each model and source has its part. Estimated tokens stand in for those of a response without
     usage. Of the prompt, some were read from or written to a cache, some stand for audio or images; None means that

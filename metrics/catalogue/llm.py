@@ -47,7 +47,8 @@ LLM = (
     counter("llm_tokens_total", TOKENS, llm_usage_billed, value="completion_tokens",
         labels=("model",), const_labels={"token_type": "completion"}),
     # Calls, under the model that answered or was asked last.
-    histogram("llm_request_duration_seconds", "Time a successful model call took, to the end of its stream.",
+    histogram("llm_request_duration_seconds",
+        "Time a successful model call took, to the end of its stream, without its reader's pauses.",
         llm_called, value="duration", labels=("model",), where={"status": "success"}, buckets=buckets.MODEL),
     counter("llm_requests_total", "Model calls that ended: logical ones, retries and fallbacks inside.",
         llm_called, labels=("model", "provider", "status"), nested_in={"model": "provider"}),
@@ -60,7 +61,8 @@ LLM = (
     # Attempts, under the model that was asked.
     counter("llm_attempts_total", "Attempts at model calls that ended: each request that was sent.",
         llm_attempted, labels=("model", "provider", "outcome"), nested_in={"model": "provider"}),
-    histogram("llm_attempt_duration_seconds", "Time one attempt at a model call took, however it ended.",
+    histogram("llm_attempt_duration_seconds",
+        "Time one attempt at a model call took, however it ended, without its reader's pauses.",
         llm_attempted, value="duration", labels=("provider", "outcome"), buckets=buckets.MODEL),
     counter("llm_retries_total", "Attempts at the model that had failed just before, by why.",
         llm_attempted, labels=("model", "retry_reason"), rename={"retry_reason": "reason"}),

@@ -21,6 +21,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `provider_usage`, `reported`: what pydantic-ai's adapters leave out of it
 - `cost`: what it is billed
 - `seller_cost`, `price_list`: by the seller itself, or by its price list
+- `reader_pauses`: which time of a stream is its reader's
 - `token_times`: when the tokens of a stream were seen to come
 - `tool_calls`: the uses of tools by the agents that ask
 - `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`

@@ -32,6 +32,7 @@ from .emit import (
 )
 from .http_attempts import HTTPAttempt, attempts_at_answer, outcome_of
 from .members import answering_model, first_model, leaf_models
+from .reader_pauses import ReaderPauses
 from .reported import keep_headers, observe_stream
 from .response import is_refused, lacks_end
 from .token_times import TokenTimes
@@ -57,6 +58,7 @@ class OngoingRequest:
         self._tracks_events = False
         self._yielded = False
         self._token_times = TokenTimes()
+        self._pauses = ReaderPauses()
         self._fault: ErrorType | None = None
         self._emitted = False
         self._scope = current_scope.get()  # a stream may be read in another context than it was opened in
@@ -91,6 +93,7 @@ class OngoingRequest:
         read already (`FallbackModel` waits for a first one) ends the request when it is closed.
         """
         self._stream = stream
+        self._pauses = ReaderPauses()
         try:
             observe_stream(stream)
             if stream._event_iterator is None:  # noqa: SLF001  # see above
@@ -103,15 +106,20 @@ class OngoingRequest:
     async def _track_events(self, source: Any, stream: StreamedResponse) -> AsyncIterator[Any]:
         try:
             async with aclosing(source) as items:
+                self._pauses.end()
                 async for item in items:
                     self._yielded = True
-                    self._token_times.record(item)
+                    arrived_at = self._pauses.arrive()
+                    self._token_times.record(item, arrived_at, sees_arrival=self._pauses.sees_arrival)
+                    self._pauses.begin()
                     yield item
+                    self._pauses.end()
         except Exception as error:
             self.finish("cancelled" if stream.cancelled else self.status_of(error), error, stream)
             raise
         except BaseException as interruption:  # who interrupted, and why, is known when the stream is closed
             self._interruption, self._ended_at = interruption, perf_counter()
+            self._pauses.stop()
             raise
         if stream.cancelled:
             self.finish("cancelled", response=stream)
@@ -129,6 +137,8 @@ class OngoingRequest:
             error = self._interruption or error
         stream, status = self._stream, self.status_of(error)
         last_response, last = self.call.last or (None, None)
+        if stream is not None and last is not None and last_response is stream and not self._tracks_events:
+            self._ended_at, self._pauses.seconds = last.ended_at, last.reader_pauses
         if stream is not None and error is None and last is not None and last_response is stream:
             status, self._fault = last.status, last.fault  # its attempt has seen the end
         elif stream is not None and error is None:
@@ -185,6 +195,7 @@ class OngoingRequest:
                     ended_at=self._ended_at,
                     token_times=self._token_times,
                     fault=self._fault if status == "error" else None,
+                    reader_pauses=self._pauses.stop() if self._tracks_events else self._pauses.seconds,
                 )
                 if not self._has_attempts:
                     if response is not None and len(self.members) > 1:

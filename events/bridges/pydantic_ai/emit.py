@@ -99,6 +99,13 @@ class RequestOutcome:
     token_times: TokenTimes
     fault: ErrorType | None = None
     """Why it failed where nothing was raised."""
+    reader_pauses: float = 0.0
+    """Seconds that are not the model's but its reader's."""
+
+    @property
+    def duration(self) -> float:
+        """How many seconds the request took, without its reader's pauses."""
+        return max(0.0, self.ended_at - self.started_at - self.reader_pauses)
 
     @property
     def error_type(self) -> ErrorType | None:
@@ -155,7 +162,7 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         provider=asked.provider,
         response_model=(truncate_name(response.model_name) or None) if response is not None else None,
         outcome="rate_limited" if error_type == "rate_limited" else outcome.status,
-        duration=outcome.ended_at - outcome.started_at,
+        duration=outcome.duration,
         error=outcome.error_name,
         error_type=error_type,
         status_code=getattr(error, "status_code", None) or status_code,
@@ -254,7 +261,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
         response_model=(truncate_name(last.model_name) or None) if last else None,
         provider=asked.provider,
         status=outcome.status,
-        duration=outcome.ended_at - outcome.started_at,
+        duration=outcome.duration,
         error=outcome.error_name,
         error_type=outcome.error_type,
         attempts=call.attempts,

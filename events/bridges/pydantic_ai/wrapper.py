@@ -59,6 +59,9 @@ def instrument(
 
     Where wrappers are nested, those of the outermost are used.
 
+    What a stream's reader does between two events is not the model's time, unless it has to wait for the model after
+    that: durations leave it out, and the time between tokens is that of tokens that were seen to arrive.
+
     A limit is recorded as a timeout if the model gets it: ``timeout`` or ``request_timeout`` in its settings.
     `asyncio.timeout` around an agent arrives here as a cancellation, and is recorded as one.
     """

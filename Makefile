@@ -42,11 +42,13 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks
 	$(PYTEST) $(WORKERS) -m "not slow" --cov --cov-report=term
 	$(PYTEST) $(WORKERS) -m slow
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
+	PYTHONPATH=.venv/sdks $(BIN)/python -c 'import boto3, groq, mistralai, xai_sdk'
+	PYTHONPATH=.venv/sdks $(PYTEST) tests/events/bridges/pydantic_ai/test_provider_matrix.py -k 'bedrock or groq or mistral or xai'
 endif
 
 check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed
@@ -109,6 +111,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .mutants/ready: .venv/bin/python tools/mutants/requirements.txt
 	$(BIN)/python -m venv .mutants
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .mutants/bin/python -m pip install --quiet --requirement tools/mutants/requirements.txt
+	@touch $@
+
+# SDKs that only the tests of every provider need.
+.venv/sdks: .venv/bin/python requirements-sdks.txt
+	@rm -rf $@
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-sdks.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.

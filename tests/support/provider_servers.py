@@ -103,7 +103,7 @@ class AnthropicServer(OpenAIServer):
             yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
         yield event("content_block_stop", index=0)
         stop = {"stop_reason": reply.finish or "end_turn", "stop_sequence": None}
-        usage_delta = {"output_tokens": reply.usage.completion} if reply.usage else {}
+        usage_delta = {"output_tokens": reply.usage.completion, **thinking(reply.usage)} if reply.usage else {}
         yield event("message_delta", delta=stop, usage=usage_delta)
         yield event("message_stop")
 
@@ -122,8 +122,14 @@ class AnthropicServer(OpenAIServer):
                 "cache_read_input_tokens": usage.cached,
                 "cache_creation_input_tokens": usage.cache_write,
                 "output_tokens": output_tokens,
+                **thinking(usage),
             },
         }
+
+
+def thinking(usage: Usage) -> dict[str, Any]:
+    """Return how many of the output tokens were thought, as ``Usage`` of Anthropic's SDK has it."""
+    return {"output_tokens_details": {"thinking_tokens": usage.reasoning}} if usage.reasoning else {}
 
 
 class GeminiServer(OpenAIServer):

@@ -21,6 +21,17 @@ CACHE_READ_DETAILS = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_to
 CACHE_WRITE_DETAILS = ("cache_creation_input_tokens", "cache_write_tokens")
 REASONING_DETAILS = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
 
+DETAILS = (
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
+)
+"""pydantic-ai's names for counts inside the prompt or the completion."""
+
 MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
 
 
@@ -38,6 +49,10 @@ def provider_usage(response: ModelResponse) -> RequestUsage:
     ):
         if not getattr(usage, name, 0) and (count := reported_detail(usage, details)) is not None:
             setattr(usage, name, count)
+    if reported.omits_zeros:
+        for name in DETAILS:
+            if usage.__dict__.get(name) == 0:
+                del usage.__dict__[name]
     correct_totals(usage, reported)
     return usage
 

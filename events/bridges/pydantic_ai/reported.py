@@ -30,6 +30,8 @@ class Reported:
     """Each usage that pydantic-ai adds up; a stream may have one in every chunk."""
     headers: Mapping[str, str] = field(default_factory=dict)
     streamed: bool = False
+    omits_zeros: bool = False
+    """Whether a count of 0 may be one that the provider left out: for Gemini's streams pydantic-ai fills those in."""
 
     def get(self, *names: str) -> Any:
         """Return a value of the usage by the names of nested fields; None where it has none."""
@@ -80,13 +82,15 @@ def observe_stream(stream: StreamedResponse) -> None:
     """
     if hasattr(stream, _ATTRIBUTE):
         return
-    reported = Reported(streamed=True)
+    reported = Reported(streamed=True, omits_zeros=hasattr(stream, "_add_chunk_usage"))
     setattr(stream, _ATTRIBUTE, reported)
     stream.get = keeping_get(stream.get, reported)  # type: ignore[method-assign]
     if (add := getattr(stream, "_add_usage", None)) is not None:  # newer than pydantic-ai 2.0
         stream._add_usage = keeping_add(add, reported)  # type: ignore[method-assign]  # noqa: SLF001  # see above
     if (map_usage := getattr(stream, "_map_usage", None)) is not None:  # of those that speak OpenAI's protocols
         stream._map_usage = keeping_map(map_usage, reported)  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+    if (update := getattr(stream, "_update_response_state", None)) is not None:  # of xAI's own SDK
+        stream._update_response_state = keeping_update(update, reported)  # type: ignore[attr-defined]  # noqa: SLF001  # see above
 
 
 def keeping_get(get: Callable[[], ModelResponse], reported: Reported) -> Callable[[], ModelResponse]:
@@ -121,3 +125,13 @@ def keeping_map(map_usage: Callable[[Any], RequestUsage], reported: Reported) ->
         return map_usage(chunk)
 
     return map_chunk_usage
+
+
+def keeping_update(update: Callable[[Any], None], reported: Reported) -> Callable[[Any], None]:
+    """Return a stream's ``_update_response_state`` that keeps the usage of what has come so far."""
+
+    def update_response_state(response: Any) -> None:
+        reported.usage = getattr(response, "usage", None)
+        update(response)
+
+    return update_response_state

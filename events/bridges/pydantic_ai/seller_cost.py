@@ -33,7 +33,10 @@ def seller_cost(response: ModelResponse) -> float | None:
             upstream = reported.get("cost_details", "upstream_inference_cost")
             said += number(details.get("upstream_inference_cost") if upstream is None else upstream) or 0.0
         return said
-    if (ticks := number(response.usage.details.get("cost_in_usd_ticks"))) is not None:
+    ticks = number(response.usage.details.get("cost_in_usd_ticks"))
+    if ticks is None:  # in xAI's own SDK, whose messages have 0 for what is not said
+        ticks = number(reported.get("cost_in_usd_ticks")) or None
+    if ticks is not None:
         return ticks / TICKS_PER_DOLLAR
     # The headers of a stream are sent before anything is billed.
     return None if reported.streamed else number(reported.headers.get(LITELLM_HEADER))

@@ -25,19 +25,13 @@ from pydantic_ai.settings import ModelSettings
 from events import agent_finished, agent_run, llm_attempted, llm_called, llm_usage_billed
 from events.bridges.pydantic_ai import instrument
 from metrics import LLM, subscribe
+from tests.support.chat_dialects import AzureServer
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails, says, sends, stalls
 from tests.support.samples import samples
 
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
 NO_RETRIES = ModelSettings(max_retries=0)
 LONG = says("much", usage=Usage(10_000, 500), finish="length")
-
-
-class AzureServer(OpenAIServer):
-    """Azure's paths (https://learn.microsoft.com/azure/ai-foundry/openai/reference)."""
-
-    def parse_request(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> ChatRequest | None:
-        return ChatRequest(body["model"], body["messages"], bool(body.get("stream")), body, headers)
 
 
 class CutResponsesServer(OpenAIServer):

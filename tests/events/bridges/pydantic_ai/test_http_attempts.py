@@ -176,12 +176,12 @@ async def test_an_answer_whose_body_breaks_off_is_a_lost_connection(
 
 
 async def test_a_call_that_is_cancelled_while_its_sdk_waits_has_the_attempts_that_were_made(
-    server: OpenAIServer, calls: list[LLMCalled], attempts: list[LLMAttempted]
+    server: OpenAIServer, calls: list[LLMCalled], attempts: list[LLMAttempted], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="openai")
     server.behaviour = fails(429, retry_after=30)
     asking = asyncio.create_task(plain(instrument(chat(server))))
-    await until(lambda: server.tally.requests == 1)
-    await asyncio.sleep(0.1)  # until the SDK has the response
+    await until(lambda: any("Retrying request" in record.message for record in caplog.records))
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     assert [(each.outcome, each.status_code, each.retry_after) for each in attempts] == [("rate_limited", 429, 30)]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import PREFIX, Settings
+from metrics import CATALOGUE
 from metrics.__main__ import build_parser
 from metrics.diagnostics.project_config import parse_table
 
@@ -263,6 +264,14 @@ def check_command(words: list[str]) -> None:
             assert (ROOT / option.removeprefix("--config.file=")).is_file(), words
         case _:
             pytest.fail(f"no test knows whether this command exists: {words}")
+
+
+def test_the_table_of_sums_has_every_family_of_tokens_and_money() -> None:
+    section = (ROOT / "docs" / "metrics.md").read_text().partition("## Tokens and money")[2].partition("<!--")[0]
+    listed = re.findall(r"^\| `(\w+)` \| ([\w, ]*) \|", section, re.MULTILINE)
+    money = re.compile(r"_(tokens|token_details|cost|usage|unpriced)_|_tokens$")
+    families = {row.name: row.label_names for row in CATALOGUE if money.search(row.name)}
+    assert {name: tuple(labels.split(", ")) for name, labels in listed} == families
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -31,6 +31,7 @@ def test_what_is_mapped_has_the_form_of_the_conventions(names: OtelNames) -> Non
     ("version", "family", "otel_name"),
     [
         ("1.41", "llm_request_duration_seconds", "gen_ai.client.operation.duration"),
+        ("1.41", "llm_time_to_first_token_seconds", "gen_ai.client.operation.time_to_first_chunk"),
         ("genai-2026", "workflow_duration_seconds", "gen_ai.invoke_workflow.duration"),
         ("genai-0.1.0", "workflow_duration_seconds", "gen_ai.invoke_agent.duration"),
         ("genai-0.1.0", "llm_request_duration_seconds", "gen_ai.client.inference.duration"),
@@ -38,6 +39,22 @@ def test_what_is_mapped_has_the_form_of_the_conventions(names: OtelNames) -> Non
 )
 def test_a_family_has_the_name_of_its_version(version: str, family: str, otel_name: str) -> None:
     assert names_in(version).metrics[family] == otel_name
+
+
+@pytest.mark.parametrize("names", versions().values(), ids=lambda names: names.name)
+def test_a_client_has_no_names_of_a_model_server(names: OtelNames) -> None:
+    assert not [name for name in names.metrics.values() if name.startswith("gen_ai.server.")]
+
+
+@pytest.mark.parametrize("names", versions().values(), ids=lambda names: names.name)
+def test_what_is_mapped_exists(names: OtelNames) -> None:
+    assert {*names.metrics} <= FAMILIES
+    assert {*names.labels} <= LABELS
+
+
+def test_a_model_is_the_one_that_was_asked_for() -> None:
+    labels = names_in().labels
+    assert (labels["model"], labels["response_model"]) == ("gen_ai.request.model", "gen_ai.response.model")
 
 
 def test_a_label_may_be_called_otherwise_in_one_version() -> None:

@@ -31,7 +31,8 @@ class Provider:
     """A provider: its server, its model, how it refuses, what it counts, and what it charges."""
 
     server: Callable[[], Any]
-    model: Callable[[Any], Model]
+    model: Callable[..., Model]
+    """Makes its model of a server, and of how often the SDK retries by itself."""
     name: str
     """What its events call it."""
     limited: Reply
@@ -49,6 +50,10 @@ class Provider:
     as genai-prices has it; None: see ``cost``."""
     cost: float | None = None
     """What each answer says that it costs; None where it says nothing."""
+    retries: bool = True
+    """Whether its SDK retries by itself."""
+    shows_requests: bool = True
+    """Whether each request that its SDK sends is seen: not where that is over gRPC, or by another HTTP client."""
     needs: str = ""
     """The package of its SDK, where that is not among the development tools."""
 
@@ -115,6 +120,7 @@ PROVIDERS: dict[str, Provider] = {
     "gemini": Provider(
         server=GeminiServer,
         model=models.gemini,
+        retries=False,
         name="google",
         limited=refuses(429, b'{"error": {"code": 429, "message": "exhausted", "status": "RESOURCE_EXHAUSTED"}}'),
         broken=refuses(500, b'{"error": {"code": 500, "message": "unexpected", "status": "INTERNAL"}}'),
@@ -145,11 +151,13 @@ PROVIDERS: dict[str, Provider] = {
     "xai": Provider(
         server=models.xai_server,
         model=models.xai,
+        retries=False,
         name="xai",
         limited=Reply(status=429),
         broken=Reply(status=500),
         headers=NO_LIMITS,
         cost=0.00123,
+        shows_requests=False,
         needs="xai_sdk",
     ),
     "groq": Provider(
@@ -166,6 +174,7 @@ PROVIDERS: dict[str, Provider] = {
     "mistral": Provider(
         server=MistralServer,
         model=models.mistral,
+        retries=False,
         name="mistral",
         limited=refuses(429, b'{"message": "Requests rate limit exceeded", "request_id": "1"}'),
         broken=refuses(500, b'{"message": "Internal server error", "request_id": "1"}'),
@@ -188,6 +197,7 @@ PROVIDERS: dict[str, Provider] = {
         headers=NO_LIMITS,
         counts_reasoning=False,
         prices=(0.06, 0.015, 0.24),
+        shows_requests=False,
         needs="boto3",
     ),
     "ollama": Provider(

@@ -125,6 +125,26 @@ async def test_a_provider_is_measured_as_its_server_counts(name: str, calls: lis
 
 
 @pytest.mark.parametrize("name", HERE)
+async def test_what_an_sdk_retries_by_itself_is_an_attempt_each(name: str, calls: list[LLMCalled]) -> None:
+    """Where the requests are seen; else the call is one attempt, however many there were."""
+    provider = PROVIDERS[name]
+    at_once = replace(provider.broken, headers={**provider.broken.headers, "retry-after-ms": "1"})
+    with provider.server() as server, llm_attempted.captured() as attempts:
+        server.behaviour = [at_once, answer(provider, Usage(1000, 200)), answer(provider, Usage(1000, 200))]
+        model = instrument(provider.model(server, retries=2), price=price_at_noon)
+        with suppress(ModelAPIError):
+            await ask(model, streamed=False)
+    requests = server.tally.requests
+    assert requests == (2 if provider.retries else 1)
+    assert [call.attempts for call in calls] == [requests if provider.shows_requests else 1]
+    if provider.shows_requests:
+        assert [attempt.outcome for attempt in attempts] == ["error", "success"][:requests]
+        assert [attempt.retry_reason for attempt in attempts] == [None, "provider_5xx"][:requests]
+        assert attempts[0].status_code == 500
+    assert {call.model for call in calls} == {attempt.model for attempt in attempts}
+
+
+@pytest.mark.parametrize("name", HERE)
 async def test_a_streamed_answer_says_what_a_plain_one_says(name: str, calls: list[LLMCalled]) -> None:
     """None too: what an answer leaves out is unknown, streamed or not."""
     provider = PROVIDERS[name]

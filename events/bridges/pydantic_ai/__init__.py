@@ -14,6 +14,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `calls`: follows one request to a model until its end
 - `members`: which models stand behind it
 - `http_client`: observes what the provider's SDK sends
+- `botocore_events`: the same of Bedrock's SDK
 - `http_attempts`: which of that are attempts, and how they ended
 - `emit`: builds the events
 - `response`: finish reason, output fault and rate limits of a response

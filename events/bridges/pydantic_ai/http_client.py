@@ -17,6 +17,7 @@ from pydantic_ai.models import Model
 
 from ...bus.failures import report_failure
 from ...llm import llm_attempted
+from .botocore_events import has_botocore_events, observe_botocore_client
 from .calls import current_request
 from .http_attempts import HTTPAttempt
 
@@ -37,13 +38,18 @@ _observed: WeakSet[Any] = WeakSet()
 
 
 def observe_model(model: Model) -> None:
-    """Observe the HTTP client of a model, unless that is done; a failure to do so is reported and not raised.
+    """Observe the HTTP client of a model's SDK, unless that is done; a failure to do so is reported and not raised.
 
     It is called before each request: pydantic-ai makes a new client for each event loop.
     """
     try:
         sdk = getattr(model, "client", None)
         if sdk is None:
+            return
+        if has_botocore_events(sdk):
+            if sdk not in _observed:
+                _observed.add(sdk)
+                observe_botocore_client(sdk)
             return
         for accessor in _ACCESSORS:
             try:

@@ -45,7 +45,7 @@ def instrument(
 
     Each HTTP request that the provider's SDK sends is an attempt, its own retries among them: the SDKs of OpenAI and
     Anthropic retry twice unless ``max_retries`` in the model's settings says otherwise. Where the SDK has another
-    client than httpx's (Bedrock, Hugging Face, xAI), all that it sends for one request is one attempt.
+    client than httpx's or botocore's (Hugging Face, xAI), all that it sends for one request is one attempt.
 
     Args:
         model: the model to wrap; one that is wrapped already is returned as it is.

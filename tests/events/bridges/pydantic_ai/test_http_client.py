@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +24,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed
 from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.http_client import HTTP_CLIENTS, observe_model
+from events.bridges.pydantic_ai.response import retry_after
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import ChatRequest, OpenAIServer, fails, says, sends
 
@@ -115,6 +118,50 @@ async def test_retries_that_are_exhausted_are_attempts(provider: str, parts: Asy
     with suppress(AgentRunError):
         await ask(instrument(model_of(provider, server, client)), "plain")
     assert [(each.error_type, each.status_code) for each in attempts] == [("provider_5xx", 503)] * 3
+
+
+class BedrockServer(OpenAIServer):
+    """Bedrock's Converse (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html)."""
+
+    def parse_request(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> ChatRequest | None:
+        return ChatRequest("nova", [], path.endswith("stream"), body, headers)
+
+
+async def test_the_retries_of_bedrocks_sdk_are_attempts(parts: AsyncExitStack) -> None:
+    boto3 = pytest.importorskip("boto3", reason="needs boto3, which pydantic-ai-slim[bedrock] brings")
+    from pydantic_ai.models.bedrock import BedrockConverseModel
+    from pydantic_ai.providers.bedrock import BedrockProvider
+
+    message = {"role": "assistant", "content": [{"text": "Hello."}]}
+    usage = {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18}
+    body = {"output": {"message": message}, "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 1}}
+    server = parts.enter_context(BedrockServer([fails(429), fails(503), sends(json.dumps(body).encode())]))
+    endpoint = server.base_url.removesuffix("/v1")
+    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    client = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=endpoint, **keys)
+    attempts = parts.enter_context(llm_attempted.captured())
+    model = instrument(BedrockConverseModel("amazon.nova-lite-v1:0", provider=BedrockProvider(bedrock_client=client)))
+    await ask(model, "plain")
+    await ask(model, "plain")
+    assert [(each.outcome, each.status_code, each.retry_reason) for each in attempts] == [
+        ("rate_limited", 429, None), ("error", 503, "rate_limited"), ("success", 200, "provider_5xx"),
+        ("success", 200, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after": "7", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": format_datetime(datetime.now(UTC) + timedelta(hours=1))}, 3600),
+        ({"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}, None),
+        *(({"retry-after": each}, None) for each in ("-5", "nan", "inf", "1e9", "soon", "", "٣", "9" * 400)),
+        ({}, None),
+    ],
+)
+def test_the_wait_that_a_provider_asks_for_is_in_its_headers(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == (None if seconds is None else pytest.approx(seconds, rel=0.05))
 
 
 @pytest.mark.parametrize("path", HTTP_CLIENTS)

@@ -141,6 +141,7 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
         m["llm_cost_usd_total"],
         m["llm_finish_reasons_total"],
     )
+    sizes = m["llm_tokens_per_request"]
     kinds, agents = m["llm_cost_by_kind_usd_total"], m["llm_cost_by_agent_usd_total"]
     events, last = m["events_total"], m["last_event_timestamp_seconds"]
 
@@ -149,6 +150,8 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
         requests.labels(model=model, provider=call["provider"], status=call["status"]).inc()
         tokens.labels(model=model, token_type="prompt").inc(call["prompt_tokens"])  # noqa: S106  # no secret
         tokens.labels(model=model, token_type="completion").inc(call["completion_tokens"])  # noqa: S106  # no secret
+        sizes.labels(model=model, token_type="prompt").observe(call["prompt_tokens"])  # noqa: S106  # no secret
+        sizes.labels(model=model, token_type="completion").observe(call["completion_tokens"])  # noqa: S106  # no secret
         details.labels(model=model, detail="cache_read").inc(call["cache_read_tokens"])
         duration.labels(model=model).observe(call["duration"])
         cost.labels(model=model, source=call["cost_source"]).inc(call["cost"])

@@ -18,6 +18,10 @@ LABEL_LIMITS = {
 
 # Help texts that several rows share.
 TOKENS = "Tokens of model calls that ended. Prompt tokens include cached ones, completion tokens include reasoning."
+PER_REQUEST = (
+    "Tokens of one model call; of one for which several models were billed, each model's part. The sums are "
+    "`llm_tokens_total`."
+)
 DETAILS = "Tokens of a kind, already inside llm_tokens_total: do not add the two."
 ESTIMATED = "Tokens estimated from bytes for answers without usage; they are not in llm_tokens_total."
 COST = "USD of model calls, as the provider says or by the price table; a local model costs 0."
@@ -46,6 +50,15 @@ LLM = (
         labels=("model",), const_labels={"token_type": "prompt"}),
     counter("llm_tokens_total", TOKENS, llm_usage_billed, value="completion_tokens",
         labels=("model",), const_labels={"token_type": "completion"}),
+    histogram("llm_tokens_per_request", PER_REQUEST, llm_called, value="prompt_tokens",
+        labels=("model",), where={"itemized": False}, const_labels={"token_type": "prompt"}, buckets=buckets.TOKENS),
+    histogram("llm_tokens_per_request", PER_REQUEST, llm_called, value="completion_tokens",
+        labels=("model",), where={"itemized": False}, const_labels={"token_type": "completion"},
+        buckets=buckets.TOKENS),
+    histogram("llm_tokens_per_request", PER_REQUEST, llm_usage_billed, value="prompt_tokens",
+        labels=("model",), const_labels={"token_type": "prompt"}, buckets=buckets.TOKENS),
+    histogram("llm_tokens_per_request", PER_REQUEST, llm_usage_billed, value="completion_tokens",
+        labels=("model",), const_labels={"token_type": "completion"}, buckets=buckets.TOKENS),
     # Calls, under the model that answered or was asked last.
     histogram("llm_request_duration_seconds",
         "Time a successful model call took, to the end of its stream, without its reader's pauses.",
@@ -91,6 +104,9 @@ LLM = (
     histogram("llm_time_to_first_token_seconds",
         "Time from a call's begin to its first token, where it was seen to come, however the call ended.",
         llm_called, value="time_to_first_token", labels=("model",), buckets=buckets.FIRST_TOKEN),
+    histogram("llm_time_to_first_token_by_agent_seconds",
+        "Time from a call's begin to its first token by agent: the observations of llm_time_to_first_token_seconds.",
+        llm_called, value="time_to_first_token", labels=("agent_name",), buckets=buckets.FIRST_TOKEN),
     histogram("llm_time_per_output_token_seconds", "Time between tokens after the first, where they were seen to come.",
         llm_called, value="time_per_output_token", labels=("model",), where={"status": "success"},
         buckets=buckets.NEXT_TOKEN),

@@ -65,7 +65,7 @@ class Provider:
             "Killed":    (nth == 1 and self.killing, stalls()),
             "Cancelled": (nth == 1,                  stalls()),
             "Limited":   (nth == 0,                  fails(429, retry_after=0.01)),
-            "Broken":    (nth == 0,                  replace(answer, break_after=200)),
+            "Broken":    (nth == 0,                  replace(answer, break_after=3)),
             "Refused":   (reviews,                   fails(500)),
             "Rejected":  (reviews,                   replace(answer, tool_calls=rejection)),
             "Elsewhere": (request.model == PRICED,   fails(503, retry_after=0.01)),

@@ -69,6 +69,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     """Sent as it is, in place of a body made of all the above."""
+    completion: Mapping[str, Any] | None = None
+    """A completion object that is sent in place of one made of all the above, in a stream as its chunks."""
 
 
 def says(text: str = "A fine answer to a fine question.", **details: Any) -> Reply:
@@ -91,6 +93,11 @@ def fails(status: int, message: str = "scripted failure", *, retry_after: float 
 def sends(body: bytes, content_type: str = "application/json", status: int = 200) -> Reply:
     """Return a reply with these bytes as its body, valid or not."""
     return Reply(status=status, usage=None, headers={"Content-Type": content_type}, body=body)
+
+
+def sends_completion(body: Mapping[str, Any]) -> Reply:
+    """Return a reply with this completion object, in a stream as the chunks that it would come in."""
+    return Reply(usage=None, completion=body)
 
 
 def stalls() -> Reply:
@@ -285,7 +292,8 @@ class OpenAIServer:
                     self.tally.usages.append((request.model, usage))
 
         if request.stream:
-            await self._stream(list(self.stream_events(reply, number, usage=usage is not None)), reply, writer, finish)
+            included = usage is not None or (reply.completion is not None and self.includes_usage(request))
+            await self._stream(list(self.stream_events(reply, number, usage=included)), reply, writer, finish)
         else:
             whole = response(reply.status, json.dumps(self.response_body(reply, number)).encode(), reply.headers)
             finish()
@@ -331,6 +339,8 @@ def response(status: int, body: bytes | None, headers: Mapping[str, str] | None 
 
 def completion(reply: Reply, number: int) -> dict[str, Any]:
     """Return a chat completion object."""
+    if reply.completion is not None:
+        return {**reply.completion}
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None, "refusal": None}
     if reply.tool_calls:
         message["tool_calls"] = tool_calls(reply, number)
@@ -351,13 +361,25 @@ def chunks(reply: Reply, number: int, *, usage: bool) -> Iterator[str]:
 
     def chunk(choices: list[dict[str, Any]], **more: Any) -> str:
         body = {"id": f"chatcmpl-{number}", "object": "chat.completion.chunk", "created": 1_700_000_000}
-        return json.dumps({**body, "model": reply.model, "choices": choices, **more})
+        names = {"model": (reply.completion or {}).get("model", reply.model)}
+        return json.dumps({**body, **names, "choices": choices, **more})
 
     def delta(content: dict[str, Any], finish: str | None = None) -> str:
         more = {"usage": None} if usage else {}
         return chunk([{"index": 0, "delta": content, "logprobs": None, "finish_reason": finish}], **more)
 
     yield delta({"role": "assistant", "content": "", "refusal": None})
+    if reply.completion is not None:
+        [choice] = reply.completion["choices"]
+        if choice["message"].get("content"):
+            yield delta({"content": choice["message"]["content"]})
+        for position, call in enumerate(choice["message"].get("tool_calls", ())):
+            yield delta({"tool_calls": [{"index": position, **call}]})
+        yield delta({}, choice["finish_reason"])
+        if usage and "usage" in reply.completion:
+            yield chunk([], usage=reply.completion["usage"])
+        yield "[DONE]"
+        return
     for word in re.findall(r"\s*\S+|\s+$", reply.text):
         yield delta({"content": word})
     for position, call in enumerate(tool_calls(reply, number)):

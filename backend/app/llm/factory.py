@@ -34,6 +34,7 @@ from .prices import price_function
 from .probe import probe_http
 from .providers import build_provider_model
 from .retries import RetryingModel
+from .streaming import StreamingModel
 from .timeouts import TimeoutModel
 from .unavailable_model import UnavailableModel
 
@@ -107,7 +108,7 @@ async def _open_one(
     # In a thread: it imports the provider's SDK, which takes a second.
     model = await asyncio.to_thread(build_provider_model, name, settings.llm_base_url, client)
     await resources.enter_async_context(model)
-    limited = with_limits_and_retries(instrument(model), settings)
+    limited = with_limits_and_retries(StreamingModel(instrument(model)), settings)
     return OpenedModel(limited, model.model_name, lambda: probe_http(model.base_url))
 
 

@@ -14,6 +14,7 @@ from app.settings import Settings
 from tests.backend.agents.conftest import BRIEF, LIBRARY, PROMPTED, SECRET, RecordedAgents, counts
 from tests.support.openai_server import OpenAIServer, Reply, fails, says, sends, stalls
 
+EVENTS = "text/event-stream"
 # fmt: off
 FAILURES = [
     (fails(401, "bad key " + SECRET, code="invalid_api_key"), "refuses the studio's key (HTTP 401)"),
@@ -23,13 +24,14 @@ FAILURES = [
     (fails(500, "scripted"),                              "answers with HTTP 500"),
     (fails(400, "too long", code="context_length_exceeded"),  "the brief is too long for gpt-4o-mini"),
     (sends(b"<html>" + PROMPTED.encode(), "text/html"),       "does not answer in the form that was asked for"),
-    (sends(b'{"choices": [{"message": '),                     "gives no proper answer"),
+    (sends(b'data: {"choices": [{"delta": \n\n', EVENTS),     "gives no proper answer"),
+    (sends(b'data: {"choices": []}\n\n', EVENTS),             "gpt-4o-mini"),
+    (sends(b"data: null\n\n", EVENTS),                        "gpt-4o-mini"),
+    (sends(b'data: {"choices": [{"delta": "rubbish"}]}\n\n', EVENTS), "gpt-4o-mini"),
     (sends(b'{"choices": []}'),                               "gpt-4o-mini"),
-    (sends(b"null"),                                          "gpt-4o-mini"),
-    (sends(b'{"choices": [{"message": "rubbish"}]}'),         "gpt-4o-mini"),
     (says(""),                                                "does not answer in the form that was asked for"),
     (says("   \n "),                                          "does not answer in the form that was asked for"),
-    (says("cut", break_after=120),                            "gpt-4o-mini"),
+    (says("cut", break_after=2),                              "gpt-4o-mini"),
 ]
 # fmt: on
 

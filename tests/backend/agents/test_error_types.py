@@ -60,7 +60,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
         (sends(b"{}"), "invalid_response"),
         (says("", usage=Usage(1, 1)), "invalid_response"),
         (calls_tool("no_such_tool", {}), "invalid_response"),
-        (says("Hear.", break_after=20), "connection"),
+        (says("Hear.", break_after=2), "connection"),
     ],
 )
 async def test_a_failure_of_the_model_is_counted_by_its_agent_error_type(answer: Reply, word: str) -> None:

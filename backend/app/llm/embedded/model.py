@@ -13,6 +13,7 @@ from pydantic_ai.settings import ModelSettings, merge_model_settings
 
 from events.bridges.pydantic_ai import instrument
 
+from ..streaming import request_streamed
 from .remote import RemoteEmbeddedServer
 from .server import CONTEXT_WINDOW, EmbeddedServer
 
@@ -59,7 +60,4 @@ class EmbeddedModel(WrapperModel):
             self._chat.client.base_url = self._server.base_url
         if model_request_parameters.output_mode == "text":
             model_settings = merge_model_settings(TEXT_SETTINGS, model_settings)
-        async with self._streaming.request_stream(messages, model_settings, model_request_parameters) as stream:
-            async for _ in stream:
-                pass
-        return stream.get()
+        return await request_streamed(self._streaming, messages, model_settings, model_request_parameters)

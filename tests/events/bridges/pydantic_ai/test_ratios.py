@@ -244,6 +244,7 @@ REQUESTS = (
 )
 BILLED = (
     "llm_tokens_total",
+    "llm_tokens_per_request_count",
     "llm_tokens_estimated_total",
     "llm_token_details_total",
     "llm_usage_missing_total",
@@ -313,3 +314,7 @@ def assert_sums_agree(samples: list[Sample], ledger: Ledger) -> None:
     assert_close(summed(samples, "agent_cost_usd_total", "agent_name"), by_agent)
     assert_close(summed(samples, "agent_cost_usd_total"), summed(samples, "llm_cost_usd_total"))
     assert summed(samples, "agent_tokens_total", "token_type") == summed(samples, "llm_tokens_total", "token_type")
+    tokens = summed(samples, "llm_tokens_total", "model", "token_type")
+    assert summed(samples, "llm_tokens_per_request_sum", "model", "token_type") == tokens
+    first_tokens = summed(samples, "llm_time_to_first_token_seconds_count")
+    assert summed(samples, "llm_time_to_first_token_by_agent_seconds_count") == first_tokens

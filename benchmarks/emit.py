@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from time import time
 from typing import Any
 
 import blinker
 from prometheus_client import CollectorRegistry
 
-from events import LLMCalled, Signal, llm_called, query_executed
-from metrics import CATALOGUE, subscribe
+from events import LLMCalled, Signal, http_request_finished, llm_called, query_executed, tool_called
+from metrics import CATALOGUE, LABEL_LIMITS, subscribe
 
 from .measurement import Claim, alternately, ratios
 
@@ -34,11 +35,22 @@ CALL: dict[str, Any] = {
     "finish_reason": "stop",
 }
 
+QUERY: dict[str, Any] = {"operation": "select", "cache": "hit", "duration": 0.002, "rows": 3}
+REQUEST: dict[str, Any] = {"method": "GET", "status_code": 200, "outcome": "ok", "duration": 0.02}
+OPEN_LABELS: dict[str, tuple[Signal[..., Any], dict[str, Any]]] = {
+    "table": (query_executed, QUERY),
+    "endpoint": (http_request_finished, REQUEST),
+    "model": (llm_called, {name: value for name, value in CALL.items() if name != "model"}),
+    "tool_name": (tool_called, {"status": "success", "duration": 0.1}),
+}
+"""An event for each label whose values anybody may invent."""
+
 
 def measure(short: bool) -> list[Claim]:
     """Emit the same event many times, in several ways."""
     rounds = 30 if short else 200
-    return [without_receivers(rounds), with_catalogue(rounds), bound_beforehand(rounds)]
+    past = [past_the_limit(label, signal, fields, rounds) for label, (signal, fields) in OPEN_LABELS.items()]
+    return [without_receivers(rounds), with_catalogue(rounds), bound_beforehand(rounds), *past]
 
 
 def without_receivers(rounds: int) -> Claim:
@@ -113,6 +125,35 @@ def bound_beforehand(rounds: int) -> Claim:
         better="lower",
         unit="times",
         ours=ratios(runs["bind"], runs["emit"]),
+        runs={f"{name}, us": [run / number * 1e6 for run in taken] for name, taken in runs.items()},
+    )
+
+
+def past_the_limit(label: str, signal: Signal[..., Any], fields: dict[str, Any], rounds: int) -> Claim:
+    """Compare events with ever new values of a label past its limit with events of values within it."""
+    number, limit = 300, LABEL_LIMITS[label]
+    within = [f"{label} {place}" for place in range(limit)]
+    new = cycle([f"another {label} {place}" for place in range(10_000)])
+    with subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio"):
+
+        def by_known() -> None:
+            for place in range(number):
+                signal.emit(**fields, **{label: within[place % 3]})
+
+        def by_new() -> None:
+            for _ in range(number):
+                signal.emit(**fields, **{label: next(new)})
+
+        for value in within:
+            signal.emit(**fields, **{label: value})
+        by_new()
+        runs = alternately({"within": by_known, "past": by_new}, rounds)
+    return Claim(
+        what=f"one `{signal.name}` with a `{label}` past the label's limit, each another, to one within it",
+        bar=1.5,
+        better="lower",
+        unit="times",
+        ours=ratios(runs["past"], runs["within"]),
         runs={f"{name}, us": [run / number * 1e6 for run in taken] for name, taken in runs.items()},
     )
 

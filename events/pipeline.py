@@ -36,10 +36,14 @@ class EventDropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelOverflowed:
-    """A label value past its limit, or one that is not a valid label value, was counted as ``other``."""
+    """Label values past their limit, or such as are not valid, were counted as ``other``: ``count`` samples of them.
+
+    The first one is emitted when it comes, those after it together, before the next render.
+    """
 
     metric: Label
     label: Label
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

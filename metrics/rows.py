@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from types import NoneType
@@ -92,6 +92,11 @@ class Metric:
         """For each field in ``labels`` the closed set of its values, or None if it is an open label."""
         fields = field_types(self.signal)
         return tuple(possible_values(fields[name]) for name in self.labels)
+
+    def label_sets(self) -> Iterator[tuple[str, frozenset[str] | None]]:
+        """Yield each field in ``labels`` with the closed set of its values, None for an open label."""
+        for name, values in zip(self.labels, self.closed_label_values, strict=True):
+            yield name, None if values is None else frozenset(values)
 
     def most_series(self, label_limits: Mapping[str, int]) -> int:
         """Return how many time series the row can create at most: with every label at its limit."""

@@ -44,7 +44,7 @@ PIPELINE = (
     counter("events_dropped_total", "Events that a background listener was too slow to take.",
         event_dropped, labels=("signal", "receiver"), nested_in={"receiver": "signal"}, initialize=False),
     counter("label_overflows_total", "Samples counted under the label value `other`: past the label's bound, or unfit.",
-        label_overflowed, labels=("metric", "label"), nested_in={"label": "metric"}, initialize=False),
+        label_overflowed, value="count", labels=("metric", "label"), nested_in={"label": "metric"}, initialize=False),
     counter("dropped_values_total", "Measures left out because they are no sensible number.",
         value_dropped, labels=("metric", "reason"), initialize=False),
     counter("collector_failures_total", "Families left out of a scrape because their collector failed.",

@@ -60,6 +60,14 @@ class LabelLimiter:
             admitted.add(key)
             return value
 
+    def is_other(self, label: str, value: object) -> bool:
+        """Return whether a value of a label that stands alone would be counted as ``other``; admit nothing."""
+        text = value if type(value) is str else label_text(value)
+        admitted = self._admitted.get((label, False), ())
+        if text in admitted or text in RESERVED:
+            return False
+        return len(admitted) >= self.limits[label] or not is_valid(text)
+
 
 def is_valid(value: str) -> bool:
     """Return whether a scraper can read a value back: short, valid UTF-8, no NUL (which ends Prometheus's input)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from operator import attrgetter
 from types import NoneType
@@ -19,7 +19,11 @@ from ..rows import OTHER, Metric
 from .dropped_values import report_dropped_value, value_range
 from .gauges import gauge_setter
 from .label_limits import LabelLimiter
+from .overflows import Overflows
 from .series import FamilySeries
+
+CompiledUpdate = tuple[UpdateFn, tuple[EventUpdate, ...]]
+"""What updates counts and amounts, and what needs the whole event."""
 
 
 class MetricsReceiver(BindableReceiver):
@@ -33,7 +37,7 @@ class MetricsReceiver(BindableReceiver):
     """Combinations that are cached; label limits and closed sets keep them far fewer."""
 
     # Only values of these types are cached: others may be equal as text yet never as keys.
-    _CACHED_TYPES = (str, int, bool, NoneType)
+    _CACHED_TYPES = frozenset((str, int, bool, NoneType))
 
     def __init__(
         self,
@@ -56,16 +60,25 @@ class MetricsReceiver(BindableReceiver):
         fields = dict.fromkeys(name for row, _ in self._rows for name in (*row.labels, *row.where))
         self._fields = tuple(fields)
         self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
-        # By the values of these fields: what updates counts and amounts, and what needs the whole event.
-        self._compiled: dict[Any, tuple[UpdateFn, tuple[EventUpdate, ...]]] = {}
+        self._is_single = len(self._fields) == 1  # then the key is the value, and no tuple
+        # The place of each label among them, the values of it that were compiled, and its closed set if it has one.
+        labels = {name: values for row, _ in self._rows for name, values in row.label_sets()}
+        self._labels: tuple[tuple[int, str, set[Any], frozenset[str] | None], ...] = tuple(
+            (place, name, {None}, labels[name]) for place, name in enumerate(fields) if name in labels
+        )
+        # By the values of these fields, and by those with ``other`` for each that is past its limit.
+        self._compiled: dict[Any, CompiledUpdate] = {}
+        self._folded: dict[tuple[Any, ...], CompiledUpdate] = {}
+        self._overflows: dict[tuple[tuple[str, str], ...], Overflows] = {}  # by what is counted
 
     def __call__(self, event: Any) -> None:
         """Update every series that an event changes; a metric that fails does not starve the others."""
         key = self._key(event)
         try:
-            update, event_updates = self._compiled[key]
-        except (KeyError, TypeError):  # not seen before, or not hashable
-            update, event_updates = self._compile(key)
+            compiled = self._compiled.get(key)
+        except TypeError:  # not hashable, so it is compiled each time
+            compiled = self._compile(self._values(key), (), {}, None)
+        update, event_updates = compiled or self._find(key)
         update(event)
         for each in event_updates:
             try:
@@ -78,12 +91,22 @@ class MetricsReceiver(BindableReceiver):
         if not fixed.keys() >= set(self._fields):
             return None
         plan, overflows = self.plan({name: fixed[name] for name in self._fields})
-        if overflows or plan.gauges or plan.spans or any(amount.field not in variable for amount in plan.amounts):
+        if plan.gauges or plan.spans or any(amount.field not in variable for amount in plan.amounts):
             return None
-        return update_function(plan, variable)
+        return self._counting(overflows, update_function(plan, variable))
 
-    def plan(self, fields: Mapping[str, Any]) -> tuple[UpdatePlan, Iterable[tuple[str, str]]]:
-        """Return what events with these fields update, and the (metric, label) pairs whose values are past a limit."""
+    def emit_overflows(self) -> None:
+        """Emit `label_overflowed` for the samples that were counted as ``other`` since the last time."""
+        for overflows in tuple(self._overflows.values()):
+            overflows.emit()
+
+    def plan(
+        self, fields: Mapping[str, Any], past: Sequence[str] = ()
+    ) -> tuple[UpdatePlan, Collection[tuple[str, str]]]:
+        """Return what events with these fields update, and the (metric, label) pairs whose values are past a limit.
+
+        ``past`` names fields that are ``other`` already, since their values were past it.
+        """
         overflows: dict[tuple[str, str], None] = {}
         counters, amounts = [*self._counters], []
         gauges: list[EventUpdate] = []
@@ -100,12 +123,12 @@ class MetricsReceiver(BindableReceiver):
                 if values is not None and known[name] is None
             ]
             label_values = self._limited(row, known)
-            if past := [
+            if others := [
                 name
                 for name, value in zip(row.labels, label_values, strict=True)
-                if value != label_text(known[name]) and name not in lacking
+                if name in past or (value != label_text(known[name]) and name not in lacking)
             ]:
-                overflows.update(((family.name, row.rename.get(name, name)), None) for name in past)
+                overflows.update(((family.name, row.rename.get(name, name)), None) for name in others)
             else:
                 family.initialize_siblings(label_values)
             if lacking or any(fields[name] != wanted for name, wanted in row.where.items()):
@@ -132,17 +155,59 @@ class MetricsReceiver(BindableReceiver):
         )
         return plan, overflows
 
-    def _compile(self, key: Any) -> tuple[UpdateFn, tuple[EventUpdate, ...]]:
-        fields = dict(zip(self._fields, (key,) if len(self._fields) == 1 else key, strict=True))
-        plan, overflows = self.plan(fields)
-        compiled = update_function(plan), (*plan.gauges, *plan.spans)
-        if overflows:  # not cached: keeping each value past the limit would be the leak that the limit prevents
-            self._report_overflows(overflows)
-        elif all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in fields.values()):
-            if len(self._compiled) >= self.MAX_CACHED:
-                self._compiled.clear()
-            self._compiled[key] = compiled
+    def _find(self, key: Any) -> CompiledUpdate:
+        """Return the update for values that come for the first time, or of which some are past a limit.
+
+        Ever new values past a limit share one update, so they cost little more than known ones, and no memory.
+        """
+        values = self._values(key)
+        past: tuple[str, ...] = ()
+        for place, name, known, closed in self._labels:
+            value = values[place]
+            # Nearly all values are known, which is all that ever new ones of another label pay for them.
+            if value not in known and self._is_other(name, value, closed):
+                values[place] = OTHER
+                past = (*past, name)
+        if not past:
+            return self._compile(values, (), self._compiled, key)
+        folded = tuple(values)
+        return self._folded.get(folded) or self._compile(values, past, self._folded, folded)
+
+    def _values(self, key: Any) -> list[Any]:
+        return [key] if self._is_single else [*key]
+
+    def _is_other(self, label: str, value: object, closed: frozenset[str] | None) -> bool:
+        return self._limiter.is_other(label, value) if closed is None else label_text(value) not in closed
+
+    def _compile(
+        self, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
+    ) -> CompiledUpdate:
+        """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
+        fields = dict(zip(self._fields, values, strict=True))
+        plan, overflows = self.plan(fields, past)
+        compiled = self._counting(overflows, update_function(plan)), (*plan.gauges, *plan.spans)
+        if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
+            if len(cache) >= self.MAX_CACHED:
+                cache.clear()
+            cache[key] = compiled
+            for place, name, known, _ in self._labels:
+                if name not in past:
+                    known.add(values[place])
         return compiled
+
+    def _counting(self, pairs: Iterable[tuple[str, str]], update: UpdateFn) -> UpdateFn:
+        """Return an update function that counts one more sample of each (metric, label) pair that is past its limit."""
+        if self._signal is label_overflowed or not pairs:  # its own overflow would be emitted for ever
+            return update
+        key = tuple(pairs)
+        overflows = self._overflows.get(key) or self._overflows.setdefault(key, Overflows(key))
+        add = overflows.add
+
+        def update_past_limit(event: Any) -> None:
+            add()
+            update(event)
+
+        return update_past_limit
 
     def _limited(self, row: Metric, fields: Mapping[str, Any]) -> list[str]:
         """Return the values of a row's labels as text, each one that is past its limit as ``other``."""
@@ -169,11 +234,6 @@ class MetricsReceiver(BindableReceiver):
 
     def _report_failure(self, metric: str, error: Exception) -> None:
         report_failure(self._signal.name, metric, error)
-
-    def _report_overflows(self, overflows: Iterable[tuple[str, str]]) -> None:
-        if self._signal is not label_overflowed:  # its own overflow would be emitted for ever
-            for metric, label in overflows:
-                label_overflowed.emit(metric=metric, label=label)
 
 
 def report_dropped_amount(update: AmountUpdate, amount: Any) -> None:

@@ -103,6 +103,7 @@ class Subscription:
             self.initialize(**PRESET_LABEL_VALUES)
             self.initialize(**label_values)
             self._connect(rows)
+            self._pollers.add(self._emit_overflows)
         except BaseException:
             self.close()
             raise
@@ -141,6 +142,7 @@ class Subscription:
         """Disconnect from every signal and unregister the metrics; doing it again does nothing."""
         self._stop_polling()
         self._stop_polling = lambda: None
+        self._emit_overflows()
         for signal, receiver in self._receivers:
             signal.disconnect(receiver)
         for collector in (self._pollers, *(family.exported for family in self._families.values())):
@@ -156,6 +158,10 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _emit_overflows(self) -> None:
+        for _, receiver in self._receivers:
+            receiver.emit_overflows()
 
     def _add(self, row: Metric, namespace: str) -> None:
         family = self._families.get(row.name)

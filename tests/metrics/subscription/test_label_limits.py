@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,18 +13,16 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from events import (
-    agent_finished,
-    context_built,
-    llm_called,
-)
+from events import LabelOverflowed, agent_finished, context_built, label_overflowed, llm_called
 from metrics import CATALOGUE, counter, subscribe
+from metrics.rows import OTHER
 from metrics.subscription.label_limits import LabelLimiter
 from metrics.subscription.receiver import MetricsReceiver
 from metrics.subscription.series import FamilySeries
 from tests.support.agents import finish_agent
 from tests.support.samples import Read, samples
 
+OVERFLOWS = next(row for row in CATALOGUE if row.name == "label_overflows_total")
 HELP = "A test's own."
 
 
@@ -49,16 +49,70 @@ def test_an_overflow_is_counted(registry: CollectorRegistry, read: Read) -> None
         assert read("label_overflows_total", metric=metric, label="agent_name") == 2
 
 
-@pytest.mark.slow
-def test_values_past_the_limit_are_not_cached() -> None:
-    row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
+def test_ever_new_values_past_the_limit_take_one_entry() -> None:
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
     labels = LabelLimiter({"agent_name": 1})
-    receiver = MetricsReceiver(agent_finished, [(row, FamilySeries(row, "runs_total", labels))], [], labels)
+    family = FamilySeries(row, "runs_total", labels)
+    receiver = MetricsReceiver(agent_finished, [(row, family)], [], labels)
     with agent_finished.connected_to(receiver):
         finish_agent("first")
         for number in range(1000):
             finish_agent(f"flood {number}")
-    assert list(receiver._compiled) == ["first"]
+    assert list(receiver._compiled) == [("first", "success")]
+    assert list(receiver._folded) == [(OTHER, "success")]
+    assert family.collector.labels(OTHER, "success")._value.get() == 1000
+
+
+@pytest.mark.lenient
+def test_ever_new_values_outside_a_closed_set_take_one_entry(registry: CollectorRegistry, read: Read) -> None:
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
+    with subscribe([row, OVERFLOWS], registry, namespace="sparklio", label_limits={"agent_name": 1}) as subscription:
+        for number in range(1000):
+            finish_agent("first", status=f"exploded {number}")
+        assert read("runs_total", agent_name="first", status=OTHER) == 1000
+        assert read("label_overflows_total", metric="sparklio_runs_total", label="status") == 1000
+        [receiver] = [each for signal, each in subscription._receivers if signal is agent_finished]
+        assert len(receiver._folded) == 1
+        assert not receiver._compiled
+
+
+def test_the_first_overflow_is_emitted_at_once_and_the_others_at_a_render(registry: CollectorRegistry) -> None:
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
+    with (
+        label_overflowed.captured() as overflows,
+        subscribe([row], registry, namespace="sparklio", label_limits={"agent_name": 1}),
+    ):
+        finish_agent("first")
+        for number in range(5):
+            finish_agent(f"past {number}")
+        assert [event.count for event in overflows] == [1]
+        list(registry.collect())
+        list(registry.collect())
+        assert [event.count for event in overflows] == [1, 4]
+        finish_agent("past 1")
+        assert [event.count for event in overflows] == [1, 4]
+    assert [event.count for event in overflows] == [1, 4, 1]  # as the subscription is closed
+    assert overflows[0] == LabelOverflowed(metric="sparklio_runs_total", label="agent_name")
+
+
+@pytest.mark.slow
+def test_no_overflow_is_lost_or_counted_twice_while_threads_render(registry: CollectorRegistry, read: Read) -> None:
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
+    done = Event()
+
+    def render() -> None:
+        while not done.is_set():
+            list(registry.collect())
+
+    with subscribe([row, OVERFLOWS], registry, namespace="sparklio", label_limits={"agent_name": 0}):
+        with ThreadPoolExecutor() as pool:
+            rendering = [pool.submit(render) for _ in range(2)]
+            list(pool.map(finish_agent, (f"past {number}" for number in range(2000))))
+            done.set()
+            for each in rendering:
+                each.result()
+        assert read("runs_total", agent_name=OTHER) == 2000
+        assert read("label_overflows_total", metric="sparklio_runs_total", label="agent_name") == 2000
 
 
 def test_a_value_past_the_limit_is_other_in_every_family(registry: CollectorRegistry, read: Read) -> None:

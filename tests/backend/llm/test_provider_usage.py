@@ -128,9 +128,12 @@ async def ask(model: Model, how: str) -> None:
 
 
 def moved_samples(registry: CollectorRegistry) -> str:
-    """Return the samples that are not 0, in order, without those that measure time."""
+    """Return the samples that are not 0, in order, without those that measure time.
+
+    Whether the time between tokens was seen depends on how fast this process reads.
+    """
     lines = sorted(generate_latest(registry).decode().splitlines())
-    timed = r"sparklio_llm_\w*seconds(_bucket|_sum|_total|_created)|\w*_created"
+    timed = r"sparklio_llm_\w*seconds(_bucket|_sum|_total|_created)|\w*_created|sparklio_llm_time_per_output_token"
     return "".join(
         f"{line}\n" for line in lines if not (line.startswith("#") or re.match(timed, line) or line.endswith(" 0.0"))
     )

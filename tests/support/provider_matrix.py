@@ -53,7 +53,7 @@ class Provider:
     retries: bool = True
     """Whether its SDK retries by itself."""
     shows_requests: bool = True
-    """Whether each request that its SDK sends is seen: not where that is over gRPC, or by another HTTP client."""
+    """Whether each request that its SDK sends is seen: not where that is over gRPC."""
     needs: str = ""
     """The package of its SDK, where that is not among the development tools."""
 
@@ -197,7 +197,6 @@ PROVIDERS: dict[str, Provider] = {
         headers=NO_LIMITS,
         counts_reasoning=False,
         prices=(0.06, 0.015, 0.24),
-        shows_requests=False,
         needs="boto3",
     ),
     "ollama": Provider(

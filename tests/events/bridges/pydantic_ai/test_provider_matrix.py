@@ -173,13 +173,13 @@ def billed(provider: Provider, usages: list[tuple[str, Usage]]) -> Iterator[floa
 
 
 def exposition(registry: CollectorRegistry) -> str:
-    """Return the samples of the families of models that are not 0, without those that measure time.
+    """Return the samples of the families of models that are not 0, without buckets and those that measure time.
 
     Whether the time between tokens was seen depends on how fast this process reads.
     """
     lines = generate_latest(registry).decode().splitlines(keepends=True)
     left_out = re.compile(
-        r"#|sparklio_llm_\w*seconds(_bucket|_sum)\b|sparklio_llm_time_per_output_token|\w*_created\b|.* 0\.0$"
+        r"#|\w*_bucket\b|sparklio_llm_\w*seconds_sum\b|sparklio_llm_time_per_output_token|\w*_created\b|.* 0\.0$"
     )
     return "".join(line for line in lines if not left_out.match(line))
 

@@ -52,6 +52,7 @@ class Asked:
     prompt: int = 0
     completion: int = 0
     cost: float = 0.0
+    outcome: str = "success"
 
     def is_at(self, other: Asked) -> bool:
         """Return whether another request is at the same model of the same seller."""
@@ -95,6 +96,10 @@ def price(_seller: str, model: str, usage: RequestUsage) -> Cost | None:
     return Cost(total=sum(parts), input=parts[0], output=parts[1])
 
 
+FAILURES = {"is rate limited": "rate_limited", "fails": "error", "times out": "timeout", "is cancelled": "cancelled"}
+"""The outcomes of attempts that fail at once, by what a model does."""
+
+
 class Member(FunctionModel):
     """A model of a seller that behaves as planned, and writes down what it bills."""
 
@@ -103,12 +108,21 @@ class Member(FunctionModel):
         self._system, self._behaviour, self._plan, self._ledger = seller, behaviour, plan, ledger
         self._names_cost = behaviour == "names its cost" and not plan.streamed
 
+    @property
+    def _outcome(self) -> str:
+        """How an attempt ends that behaves like this; a consumer leaves where the first member has it leave."""
+        if self._plan.streamed:
+            if self._behaviour == "is left":
+                return "cancelled" if self._plan.members[0][2] == "is left" else "success"
+            return {**FAILURES, "breaks": "error"}.get(self._behaviour, "success")
+        return {**FAILURES, "refuses": "error"}.get(self._behaviour, "success")
+
     def _record(self, prompt: int = 0, completion: int = 0) -> Asked:
         cost = 0.0
         if prompt and completion:
             known = COSTS.get(self.model_name, (0.0, 0.0))
             cost = 0.5 if self._names_cost else prompt * known[0] + completion * known[1]
-        asked = Asked(self.model_name, self.system, prompt, completion, cost)
+        asked = Asked(self.model_name, self.system, prompt, completion, cost, self._outcome)
         self._ledger.calls[-1].append(asked)
         return asked
 
@@ -284,8 +298,8 @@ def assert_labels_are_right(samples: list[Sample], ledger: Ledger) -> None:
     assert summed(samples, "llm_requests_total", "model", "provider") == Counter(
         (call[-1].model, call[-1].seller) for call in ledger.calls
     )
-    assert summed(samples, "llm_attempts_total", "model", "provider") == Counter(
-        (asked.model, asked.seller) for asked in ledger.attempts
+    assert summed(samples, "llm_attempts_total", "model", "provider", "outcome") == Counter(
+        (asked.model, asked.seller, asked.outcome) for asked in ledger.attempts
     )
     pairs = [pair for call in ledger.calls for pair in pairwise(call)]
     retries = Counter((one.model,) for one, other in pairs if one.is_at(other))

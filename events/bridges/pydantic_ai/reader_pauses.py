@@ -22,8 +22,8 @@ class ReaderPauses:
     def __init__(self) -> None:
         self.seconds = 0.0
         """How long the reader paused without having waited for the model since."""
-        self.sees_arrival = False
-        """Whether the last event arrived when it was seen, alone or with others before it."""
+        self.sees_arrival = True
+        """Whether the last event arrived when it was seen: to a reader that waits for it, or that hardly pauses."""
         self._waited = 0.0
         self._pause = 0.0
         self._paused_at: float | None = perf_counter()

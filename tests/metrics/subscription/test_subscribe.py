@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_type_hints
 
 import pytest
+from blinker import Namespace
 from prometheus_client import CollectorRegistry
 
 from events import Signal, workflow_started
@@ -97,7 +98,7 @@ def test_a_subscription_evaluates_no_annotations_anew(monkeypatch: pytest.Monkey
     class Sold:
         amount: int
 
-    sold = Signal(Sold)
+    sold = Signal(Sold, Namespace())
     rows = [counter(name, "Help.", sold, value="amount") for name in ("a_total", "b_total", "c_total")]
     subscribe(rows, CollectorRegistry(), namespace="sparklio").close()
     assert evaluated == [Sold]

@@ -44,6 +44,7 @@ from .bus.fields import (
     inherited,
     total,
 )
+from .bus.pollers import add_poller
 from .bus.propagation import propagate_scope
 from .bus.signal import Signal
 from .bus.span import ActiveSpan, Span, current_span
@@ -187,6 +188,7 @@ __all__ = [
     "WorkflowStarted",
     "WorkflowStatus",
     "WorkflowStepFinished",
+    "add_poller",
     "agent_finished",
     "agent_run",
     "agent_started",

@@ -166,15 +166,18 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRead:
-    """The state of a pool was read, at a scrape; ``capacity`` is None where there is no limit."""
+    """The state of a pool was read, at a scrape: of all engines of that name together.
+
+    ``capacity`` is None where there is no limit, and everything where no engine has that name any more.
+    """
 
     pool: Label = "main"
-    used: int
-    idle: int
-    overflow: int
-    capacity: int | None
-    pending: int
-    oldest_hold: Seconds
+    used: int | None = None
+    idle: int | None = None
+    overflow: int | None = None
+    capacity: int | None = None
+    pending: int | None = None
+    oldest_hold: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

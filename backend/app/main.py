@@ -30,7 +30,7 @@ from app.server.startup_error import StartupError
 from app.settings import Settings, load_settings
 from app.workflows.service import WorkflowEngineUnavailable, WorkflowService
 from events.bridges import sqlalchemy as sqlalchemy_bridge
-from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
+from events.bridges.asgi import HTTPEventsMiddleware
 from metrics import Endpoint, process_lifespan
 
 log = logging.getLogger("app")
@@ -115,7 +115,6 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     """Start the metrics' own port, the database, the model and the workflow service, in this order."""
     settings: Settings = app.state.settings
     subscription = prometheus_metrics.subscription
-    resources.callback(subscription.poll(read_in_flight))
     if settings.metrics_port is not None:
         listener = app.state.metrics_listener or resources.enter_context(
             listen(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT")
@@ -135,7 +134,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     subscription.initialize(model=llm.names)
 
     workflows = WorkflowService(database, llm, settings)
-    instrument_dbos(workflows, resources)
+    instrument_dbos(workflows)
     await workflows.start()
     resources.push_async_callback(workflows.stop)
     resources.callback(subscription.poll(workflows.emit_oldest_runs))
@@ -147,26 +146,24 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
 
 
 def instrument_database(database: Database, settings: Settings, resources: AsyncExitStack) -> None:
-    """Emit the database's events, read its pool at each scrape, and count the details if the settings say so."""
+    """Emit the database's events, and count the details if the settings say so."""
     instrumentation = sqlalchemy_bridge.instrument(
         database.engine, STUDIO_POOL, Base.metadata, slow_seconds=settings.slow_query
     )
     resources.callback(instrumentation.close)
     prometheus_metrics.subscription.initialize(pool=[STUDIO_POOL])
-    resources.callback(prometheus_metrics.subscription.poll(instrumentation.read_pool))
     if settings.database_details:
         resources.callback(prometheus_metrics.count_database_details(STUDIO_POOL).close)
 
 
-def instrument_dbos(workflows: WorkflowService, resources: AsyncExitStack) -> None:
+def instrument_dbos(workflows: WorkflowService) -> None:
     """Emit the events of DBOS's connections.
 
     The instrumentation is not closed: DBOS does not wait for its last threads, which may be iterating over the
     listeners.
     """
-    instrumentation = sqlalchemy_bridge.instrument(workflows.dbos_engine, DBOS_POOL, statements=False)
+    sqlalchemy_bridge.instrument(workflows.dbos_engine, DBOS_POOL, statements=False)
     prometheus_metrics.subscription.initialize(pool=[DBOS_POOL])
-    resources.callback(prometheus_metrics.subscription.poll(instrumentation.read_pool))
 
 
 async def warn_if_unavailable(llm: LLM) -> None:

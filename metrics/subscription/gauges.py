@@ -8,30 +8,44 @@ from typing import Any
 
 from events.bus.amount_limits import drop_reason
 
+from ..event_fields import label_text
 from ..rows import Metric
 from .dropped_values import report_dropped_value, value_range
 from .expiry import remove_series
 from .series import FamilySeries
 
 
-def gauge_setter(row: Metric, family: FamilySeries, label_values: list[str]) -> Callable[[Any], None]:
+def gauge_setter(
+    row: Metric, family: FamilySeries, label_values: list[str], *, is_other: bool = False
+) -> Callable[[Any], None]:
     """Return a function that sets a gauge to a field of the event it is called with.
 
     A field of None is unknown: a gauge with labels has no series then, but one that expires keeps what it was last set
     to until then. A value outside of the row's range leaves the gauge as it was.
+
+    ``is_other`` is for a series that stands for several things, which are past a label's limit: it shows their values
+    combined, see `CombinedGauge`.
     """
     read_value, labels = attrgetter(str(row.value)), (*label_values, *row.const_labels.values())
     minimum, limit = value_range(row)
+    mode = row.multiprocess_mode or "livesum"
 
     def set_gauge(event: Any) -> None:
         value = read_value(event)
-        if value is None:
-            if row.expires_after is None:
-                remove_series(family.collector, labels)
-        elif drop_reason(value, minimum, limit) is None:
-            with family.expiry.setting(labels, row.expires_after):
-                (family.collector.labels(*labels) if labels else family.collector).set(value)
-        else:
+        if value is None and row.expires_after is not None:
+            return
+        if value is not None and drop_reason(value, minimum, limit) is not None:
             report_dropped_value(family.name, value, minimum, limit)
+            return
+        if is_other:
+            source = tuple(label_text(getattr(event, name)) for name in row.labels)
+            family.combined.set(labels, source, value, mode)
+            value = family.combined.read(labels, mode)
+        if value is None:
+            remove_series(family.collector, labels)
+            return
+        with family.expiry.setting(labels, row.expires_after):
+            (family.collector.labels(*labels) if labels else family.collector).set(value)
+            family.show()
 
     return set_gauge

@@ -1,4 +1,4 @@
-"""Pollers: functions that read some state of the process before each render of a registry, and emit it as an event."""
+"""The collector that runs pollers: before each render of its registry, those of the process and its subscription's."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from collections.abc import Callable, Iterable
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from events.bus.failures import report_failure
+from events.bus.pollers import Poller, run_pollers
 from events.bus.receivers import callable_name
-
-Poller = Callable[[], object]
-"""Reads some state of the process and emits it as an event. It must be quick, and wait for no other process."""
-
-SCRAPE = "scrape"
-"""The value of the label ``signal`` where a poller fails: it was called for a scrape, not for an event."""
 
 
 class Pollers(Collector):
@@ -39,11 +33,7 @@ class Pollers(Collector):
 
     def run(self) -> None:
         """Run every poller once, in this thread; a failure is reported as a receiver's is, and stops nothing."""
-        for poller in self._pollers:
-            try:
-                poller()
-            except Exception as error:
-                report_failure(SCRAPE, callable_name(poller), error)
+        run_pollers(self._pollers)
 
     def describe(self) -> Iterable[Family]:
         """Return no family: a registry calls this when a collector is registered."""

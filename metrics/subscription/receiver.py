@@ -136,7 +136,8 @@ class MetricsReceiver(BindableReceiver):
             if row.kind == "gauge" and row.value is None:
                 family.child(row, label_values).set(1)
             elif row.kind == "gauge":
-                gauges.append(EventUpdate(family.name, gauge_setter(row, family, label_values)))
+                setter = gauge_setter(row, family, label_values, is_other=bool(others))
+                gauges.append(EventUpdate(family.name, setter))
             elif row.kind == "in_flight":
                 spans.append(EventUpdate(family.name, self._in_flight_updater(row, family, label_values)))
             elif row.value is None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
 
 from ..multiprocess import Workers
 from ..rows import Metric
+from .combined_gauge import CombinedGauge
 from .expiry import Expiry
 from .in_flight import InFlightTable
 from .label_limits import LabelLimiter
@@ -27,6 +31,24 @@ SHARED_BY_ROWS = (
 """What all rows of one name have to agree in."""
 
 
+class HiddenUntilSet(Collector):
+    """Shows a gauge without labels, which prometheus_client has at 0 from the start, only once it was set."""
+
+    def __init__(self, gauge: Any) -> None:
+        self.is_set = False
+        self._gauge = gauge
+
+    def describe(self) -> Iterable[Family]:
+        """Return the family without samples, for the registry to know its name."""
+        families: Iterable[Family] = self._gauge.describe()
+        return families
+
+    def collect(self) -> Iterable[Family]:
+        """Return the gauge's family, without a sample until it was set."""
+        families: Iterable[Family] = self._gauge.collect() if self.is_set else self._gauge.describe()
+        return families
+
+
 class FamilySeries:
     """One metric family: its prometheus_client collector, and the series of it that exist before their first event.
 
@@ -38,6 +60,7 @@ class FamilySeries:
         self.name = full_name
         self.in_flight = InFlightTable()
         self.expiry = Expiry()
+        self.combined = CombinedGauge()
         self._row = row
         self._const_label_values: list[tuple[str, ...]] = []
         self._known_label_values: dict[str, list[str]] = {}
@@ -53,6 +76,13 @@ class FamilySeries:
             self.collector, self.exported = workers.create_instruments(
                 kind, full_name, row.help, row.label_names, mode, **options
             )
+        if row.kind == "gauge" and not row.label_names:
+            self.exported = HiddenUntilSet(self.exported)
+
+    def show(self) -> None:
+        """Show a gauge without labels from now on, as it was set."""
+        if isinstance(self.exported, HiddenUntilSet):
+            self.exported.is_set = True
 
     def add_row(self, row: Metric) -> None:
         """Add a row that updates this family; its series with closed labels exist from now on.
@@ -92,6 +122,7 @@ class FamilySeries:
         self._create(known)
 
     def _create(self, possible: list[tuple[str, ...]]) -> None:
-        if self._row.initialize and self._row.label_names:
+        # A gauge that nobody has set has no value, and 0 would be one.
+        if self._row.initialize and self._row.label_names and self._row.kind != "gauge":
             for label_values, const_label_values in product(product(*possible), self._const_label_values):
                 self.collector.labels(*label_values, *const_label_values)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from blinker import default_namespace
 from prometheus_client import CollectorRegistry
 
+from events.bus.pollers import Poller
 from events.bus.signal import Signal
 
 from ..catalogue import LABEL_LIMITS, PRESET_LABEL_VALUES, RARE_SIGNALS, every_signal
@@ -19,7 +20,7 @@ from ..event_fields import AnySignal
 from ..multiprocess import Workers
 from ..rows import Metric
 from .label_limits import LabelLimiter
-from .pollers import Poller, Pollers
+from .pollers import Pollers
 from .receiver import MetricsReceiver
 from .series import FamilySeries
 
@@ -134,7 +135,8 @@ class Subscription:
         """Call ``poller()`` before every render of the registry: it reads some state and emits it as an event.
 
         It runs in the thread that renders, so it must be quick and wait for nothing; what it raises becomes
-        `receiver_failed` and stops no render. Return a function that removes it.
+        `receiver_failed` and stops no render. Return a function that removes it. What bridges have to read is read by
+        itself, for every subscription, see `events.add_poller`.
         """
         return self._pollers.add(poller)
 

@@ -11,8 +11,7 @@ sees the response only, not the exception behind it.
 - `outcomes`: the outcome of a request, from its status code or its exception
 - `disconnects`: whether the client is still connected
 - `routes`: the template of the route that responded
-- `open_requests`: how many requests and websockets are open; register `read_in_flight` as a poller that runs before
-  each render, as in ``subscription.poll(read_in_flight)``
+- `open_requests`: how many requests and websockets are open, read before each render of metrics
 """
 
 from .middleware import HTTPEventsMiddleware

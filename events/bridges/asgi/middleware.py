@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...bus.failures import report_failure
+from ...bus.pollers import add_poller
 from ...http import http_request_finished
 from ..asgi_types import ASGIApp, Receive, Scope, Send, send_raises_on_disconnect
+from .open_requests import read_in_flight
 from .request import RequestTracker, RequestTrackerASGI24
 from .routes import RouteTemplates
 from .websocket import WebsocketTracker
@@ -26,6 +28,8 @@ class HTTPEventsMiddleware:
     cancelled or returned before it sent one. ``error`` is the class of the exception, also when the response had
     started by then.
 
+    How many are open is read before each render of metrics, and emitted as `http_activity_read`.
+
     Paths in ``exclude`` emit nothing, with or without a slash at the end. The lifespan passes untouched. Of several
     stacked middlewares, in mounted applications for example, only the outermost emits.
 
@@ -39,6 +43,7 @@ class HTTPEventsMiddleware:
         self.app = app
         self.exclude = frozenset(path for each in exclude for path in (each.rstrip("/"), each.rstrip("/") + "/"))
         self.route_templates = RouteTemplates()
+        add_poller(read_in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

@@ -12,6 +12,6 @@ websockets: set[object] = set()
 def read_in_flight() -> None:
     """Emit `http_activity_read` with the numbers of open requests and websockets.
 
-    It is a poller: register it with `metrics.Subscription.poll`, which calls it before each render.
+    It is a poller, which `HTTPEventsMiddleware` adds: it is called before each render of metrics.
     """
     http_activity_read.emit(requests=len(requests), websockets=len(websockets))

@@ -5,7 +5,6 @@
     from events.bridges.sqlalchemy import instrument
 
     handle = instrument(engine, metadata=Base.metadata)
-    subscription.poll(handle.read_pool)  # of `metrics.subscribe`: the pool's gauges, read before each render
 
 `instrument` puts the listeners on an engine. Behind it, one module a subject:
 

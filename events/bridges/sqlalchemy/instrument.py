@@ -11,7 +11,8 @@ from weakref import WeakSet, ref
 
 from sqlalchemy import Engine, MetaData, event
 
-from ...database import pool_read
+from ...bus.pollers import add_poller
+from ...database import PoolRead, pool_read
 from .connections import ConnectionTracker
 from .internals.engines import root_engine
 from .pool import PoolTracker
@@ -41,8 +42,8 @@ def instrument(
 ) -> Instrumentation:
     """Emit what an engine does as events: statements, transactions, connections, failures.
 
-    What the pool holds is emitted when it is read: ``subscription.poll(handle.read_pool)``, with the subscription that
-    `metrics.subscribe` returns, reads it before each render. Without that the pool's gauges have no samples.
+    What the pool holds is read before each render of metrics, and emitted as `pool_read`: of all engines of one name
+    together.
 
     An engine that is instrumented already has one handle, which is returned again. An engine made of it by
     ``execution_options`` is the same engine.
@@ -60,7 +61,7 @@ def instrument(
             matters and whose statements are not the program's. How long connections were idle is not known then.
 
     Returns:
-        a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read_pool()`` emits the pool's state.
+        a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read_pool()`` emits the pool's state at once.
 
     Raises:
         TypeError: ``engine`` is no engine.
@@ -76,6 +77,7 @@ def instrument(
             existing = Instrumentation(target, name, metadata, slow_seconds, statements=statements)
             setattr(target.dialect, ATTRIBUTE, existing)
             _instrumentations.add(existing)
+            add_poller(read_pools)
         elif (existing.name, existing.statements) != (name, statements) or existing.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {existing.name!r} already: close that handle first")
         return existing
@@ -83,6 +85,36 @@ def instrument(
 
 _instrumenting = Lock()
 _instrumentations: WeakSet[Instrumentation] = WeakSet()
+
+
+_names_read: set[str] = set()
+
+
+def read_pools(only: str | None = None) -> None:
+    """Emit `pool_read` for each name of instrumented engines, and once more, without values, for each that is gone.
+
+    With ``only``, for that name alone.
+    """
+    reads: dict[str, list[PoolRead]] = {}
+    for instrumentation in list(_instrumentations):
+        if only in (None, instrumentation.name) and (state := instrumentation.pool_state()) is not None:
+            reads.setdefault(state.pool, []).append(state)
+    gone = {name for name in _names_read if only in (None, name)} - reads.keys()
+    _names_read.difference_update(gone)
+    _names_read.update(reads)
+    for name in sorted(gone):
+        pool_read.emit(pool=name)
+    for name, pools in sorted(reads.items()):
+        capacities = [pool.capacity for pool in pools if pool.capacity is not None]
+        pool_read.emit(
+            pool=name,
+            used=sum(pool.used or 0 for pool in pools),
+            idle=sum(pool.idle or 0 for pool in pools),
+            overflow=sum(pool.overflow or 0 for pool in pools),
+            capacity=sum(capacities) if len(capacities) == len(pools) else None,
+            pending=sum(pool.pending or 0 for pool in pools),
+            oldest_hold=max(pool.oldest_hold or 0.0 for pool in pools),
+        )
 
 
 def _reset_after_fork() -> None:
@@ -124,16 +156,20 @@ class Instrumentation:
         self._pool.wrap(engine.pool)
 
     def read_pool(self) -> None:
-        """Emit the state of the pool as `pool_read`; a scrape may call it, since it sends nothing to the database.
+        """Emit the state of the pools of this name as `pool_read`, as each render of metrics does by itself."""
+        read_pools(self.name)
 
-        Emits `connection_closed` too, for connections that ended with a pool that was disposed of.
+    def pool_state(self) -> PoolRead | None:
+        """Return the state of the engine's pool, for which nothing is sent to the database; None if it is gone.
+
+        Emits `connection_closed` for connections that ended with a pool that was disposed of.
         """
         self._connections.emit_collected()
         engine = self._engine()
-        if engine is None:
-            return
+        if engine is None or not self._listeners:
+            return None
         state = self._connections.pool_state(engine.pool)
-        pool_read.emit(
+        return PoolRead(
             pool=self.name,
             used=state.used,
             idle=state.idle,

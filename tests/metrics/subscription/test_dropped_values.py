@@ -104,7 +104,7 @@ def test_metrics_and_totals_take_the_values_that_the_rule_takes(emit: Callable[[
         shown = [registry.get_sample_value(f"acme_{name}") for name in names]
     amount_reason, gauge_reason = drop_reason(value, 0.0, LIMIT), drop_reason(value, MIN_GAUGE_VALUE, LIMIT)
     amount = 0.0 if amount_reason else float(value)
-    assert shown == [amount, amount, 0 if amount_reason else 1, 0 if gauge_reason else float(value)]
+    assert shown == [amount, amount, 0 if amount_reason else 1, None if gauge_reason else float(value)]
     reasons = {"acme_each_usd": amount_reason, "acme_last_usd": gauge_reason, "acme_sum_usd_total": amount_reason}
     assert {drop.metric: drop.reason for drop in drops} == {name: reason for name, reason in reasons.items() if reason}
     [end] = finished

@@ -222,8 +222,7 @@ async def test_requests_reach_the_catalogue_and_streams_have_their_own_families(
     app.get("/plain")(lambda: "here")
     app.get("/stream")(lambda: StreamingResponse(chunked_body()))
     registry = CollectorRegistry()
-    with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
-        subscription.poll(read_in_flight)
+    with subscribe(CATALOGUE, registry, namespace="sparklio"):
         async with running_server(with_middleware(app)) as address, httpx.AsyncClient(base_url=address) as client:
             for path in ("/plain", "/stream", "/stream", "/nothing"):
                 await client.get(path)

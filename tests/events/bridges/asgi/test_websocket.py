@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import events
 from events import HTTPRequestFinished, WebsocketFinished
-from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
+from events.bridges.asgi import HTTPEventsMiddleware
 from metrics import CATALOGUE, subscribe
 from tests.support.asgi_apps import receive_nothing, send_nowhere, with_middleware
 from tests.support.asgi_server import running_server
@@ -263,8 +263,7 @@ async def test_open_sessions_are_in_flight(server: Any, sessions: Sessions) -> N
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"sparklio_{name}", labels)
 
-    with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
-        subscription.poll(read_in_flight)
+    with subscribe(CATALOGUE, registry, namespace="sparklio"):
         async with running_server(with_middleware(websocket_app()), ws=server) as http:
             async with connect(websocket_url(http, "/echo/1")) as socket, connect(websocket_url(http, "/echo/2")):
                 await socket.send("one")

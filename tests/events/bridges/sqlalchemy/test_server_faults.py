@@ -236,7 +236,7 @@ async def test_a_cancelled_wait_for_a_connection_is_counted(tasks: AsyncEngine, 
     def pending() -> int:
         with events.pool_read.captured() as states:
             handle.read_pool()
-        return states[0].pending
+        return states[0].pending or 0
 
     held = [await tasks.connect() for _ in range(5)]
     task = asyncio.create_task(open_connection(tasks))

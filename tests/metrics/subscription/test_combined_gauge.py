@@ -1,0 +1,97 @@
+"""Gauges of things that are past a label's limit are combined under ``other``, and those of things that are gone go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from blinker import Namespace
+from prometheus_client import CollectorRegistry
+
+from events.bus.fields import Label
+from events.bus.signal import Signal
+from metrics import gauge, subscribe
+from metrics.rows import OTHER
+from metrics.subscription.combined_gauge import MAX_SOURCES
+from metrics.validation import MultiprocessMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TankRead:
+    """The level of a tank was read."""
+
+    tank: Label
+    level: float | None
+
+
+tank_read = Signal(TankRead, namespace=Namespace())
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def levels(registry: CollectorRegistry) -> dict[str, float]:
+    """Return the level of each series."""
+    return {sample.labels["tank"]: sample.value for family in registry.collect() for sample in family.samples}
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [(None, 9.0), ("livesum", 9.0), ("livemax", 5.0), ("max", 5.0), ("min", 4.0), ("livemostrecent", None)],
+)
+def test_values_past_the_limit_are_combined_as_the_row_says(
+    registry: CollectorRegistry, mode: MultiprocessMode | None, expected: float | None
+) -> None:
+    row = gauge("tank_level", "Levels.", tank_read, value="level", labels=("tank",), multiprocess_mode=mode)
+    with subscribe([row], registry, namespace="acme", label_limits={"tank": 1}):
+        for tank, level in (("a", 1.0), ("b", 7.0), ("c", 4.0), ("b", 5.0)):
+            tank_read.emit(tank=tank, level=level)
+        assert levels(registry) == {"a": 1.0} | ({} if expected is None else {OTHER: expected})
+
+
+def test_what_is_gone_goes(registry: CollectorRegistry) -> None:
+    row = gauge("tank_level", "Levels.", tank_read, value="level", labels=("tank",))
+    with subscribe([row], registry, namespace="acme", label_limits={"tank": 1}):
+        for tank, level in (("a", 1.0), ("b", 2.0), ("c", 4.0)):
+            tank_read.emit(tank=tank, level=level)
+        tank_read.emit(tank="a", level=None)
+        assert levels(registry) == {OTHER: 6.0}
+        tank_read.emit(tank="b", level=None)
+        assert levels(registry) == {OTHER: 4.0}
+        tank_read.emit(tank="never seen", level=None)
+        assert levels(registry) == {OTHER: 4.0}
+        tank_read.emit(tank="c", level=None)
+        assert levels(registry) == {}
+
+
+@pytest.mark.lenient
+def test_a_value_that_is_none_leaves_the_sum_as_it_was(registry: CollectorRegistry) -> None:
+    row = gauge("tank_level", "Levels.", tank_read, value="level", labels=("tank",))
+    with subscribe([row], registry, namespace="acme", label_limits={"tank": 0}):
+        tank_read.emit(tank="a", level=1.0)
+        tank_read.emit(tank="a", level=float("nan"))
+        assert levels(registry) == {OTHER: 1.0}
+
+
+def test_memory_is_bounded_under_ever_new_sources(registry: CollectorRegistry) -> None:
+    row = gauge("tank_level", "Levels.", tank_read, value="level", labels=("tank",))
+    with subscribe([row], registry, namespace="acme", label_limits={"tank": 0}):
+        for number in range(MAX_SOURCES + 10):
+            tank_read.emit(tank=f"tank {number}", level=1.0)
+        assert levels(registry) == {OTHER: MAX_SOURCES}
+
+
+def test_a_gauge_that_nobody_set_has_no_sample(registry: CollectorRegistry) -> None:
+    labelled = gauge("tank_level", "Levels.", tank_read, value="level", labels=("tank",))
+    bare = gauge("last_level", "The level.", tank_read, value="level")
+    with subscribe(
+        [labelled, bare], registry, namespace="acme", label_limits={"tank": 1}, label_values={"tank": ["a"]}
+    ):
+        assert [sample for family in registry.collect() for sample in family.samples] == []
+        tank_read.emit(tank="a", level=0.0)
+        assert {(sample.name, sample.value) for family in registry.collect() for sample in family.samples} == {
+            ("acme_tank_level", 0.0),
+            ("acme_last_level", 0.0),
+        }

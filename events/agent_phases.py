@@ -22,9 +22,9 @@ class AgentPhases(Aggregator):
 
     A moment is the models' where an attempt at a call was under way, else the tools' where a tool ran, else ``backoff``
     where a call was under way, and otherwise the agent's own. Events are emitted as what they tell of ends: one that
-    took two seconds stands for the two seconds before it. A call without attempts of its ``call_id`` is one attempt
-    after its ``backoff``. A duration that is no sensible number counts for nothing, and what runs on after the agent
-    ended is not known.
+    took two seconds stands for the two seconds before it. A call whose ``backoff`` is 0 is all the models'; one without
+    attempts of its ``call_id`` is one attempt after its ``backoff``. A duration that is no sensible number counts for
+    nothing, and what runs on after the agent ended is not known.
     """
 
     signals = frozenset({"llm_attempted", "llm_called", "tool_called"})
@@ -33,7 +33,7 @@ class AgentPhases(Aggregator):
     def __init__(self, started: float) -> None:
         self._started = started
         self._timeline = Timeline(_PHASES, started)
-        self._attempted_calls: dict[str, None] = {}  # ids, the oldest first
+        self._attempted_calls: dict[str, bool] = {}  # True by the id of the call, the oldest first
 
     def add(self, signal: str, values: Mapping[str, Any]) -> None:
         """Add the time of an attempt, a call or a tool that ended just now."""
@@ -45,15 +45,15 @@ class AgentPhases(Aggregator):
         call_id = values.get("call_id", "")
         if signal == "llm_attempted":
             self._timeline.add("llm", begin, now)
-            self._attempted_calls[call_id] = None
+            self._attempted_calls[call_id] = True
             if len(self._attempted_calls) > _MAX_CALLS:
                 del self._attempted_calls[next(iter(self._attempted_calls))]
             return
         self._timeline.add("backoff", begin, now)
-        if call_id in self._attempted_calls:
-            del self._attempted_calls[call_id]
-        else:
-            self._timeline.add("llm", begin + sensible_seconds(values.get("backoff")), now)
+        backoff = values.get("backoff")
+        was_attempted = self._attempted_calls.pop(call_id, False)
+        if backoff == 0 or not was_attempted:  # of one that is None, the attempts tell
+            self._timeline.add("llm", begin + sensible_seconds(backoff), now)
 
     def result(self, ended: float) -> dict[str, float]:
         """Return the four times; their sum is the duration."""

@@ -100,6 +100,16 @@ def test_a_call_without_attempts_is_the_models_but_for_its_backoff(clock: Clock,
     assert phases(finished[0]) == (4.0, 0.0, 2.0, 4.0)
 
 
+def test_a_call_that_did_not_wait_is_the_models_whole(clock: Clock, finished: list[AgentFinished]) -> None:
+    """What its bridge does between attempt and call is no waiting."""
+    with agent_run(agent_name="a"):
+        clock.now += 2
+        attempt(2.0)
+        clock.now += 0.1
+        llm_called.emit(model="m", call_id="one", status="success", duration=2.1, backoff=0.0)
+    assert phases(finished[0]) == (pytest.approx(2.1), 0.0, pytest.approx(0.0), pytest.approx(0.0))
+
+
 def test_each_call_is_judged_by_its_own_attempts(clock: Clock, finished: list[AgentFinished]) -> None:
     with agent_run(agent_name="a"):
         clock.now += 10

@@ -33,7 +33,7 @@ def start_attempt(request: Any, **_: Any) -> None:
     ongoing = current_request.get()  # pydantic-ai calls the SDK in a thread with the context of the request
     try:
         if ongoing is not None:
-            ongoing.http_requests.append(HTTPAttempt(request.method, request.url))
+            ongoing.start_http_request(HTTPAttempt(request.method, request.url))
     except Exception as failure:
         report_failure(llm_attempted.name, "pydantic_ai", failure)
 

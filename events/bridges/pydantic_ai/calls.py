@@ -30,7 +30,7 @@ from .emit import (
     emit_called,
     model_response,
 )
-from .http_attempts import HTTPAttempt, attempts_at_answer, outcome_of
+from .http_attempts import HTTPAttempt, attempts_at_answer, is_retried_by, outcome_of
 from .members import answering_model, first_model, leaf_models
 from .reader_pauses import ReaderPauses
 from .reported import keep_headers, observe_stream
@@ -209,21 +209,38 @@ class OngoingRequest:
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
+    def start_http_request(self, request: HTTPAttempt) -> None:
+        """Add a request that the SDK sends now; emit the attempts that failed before, and that it sends again."""
+        failed = [each for each in self.http_requests if not each.is_emitted and is_retried_by(each, request)]
+        self.http_requests.append(request)
+        if failed and len(self.members) == 1 and not self._has_attempts:
+            with use_scope(self._scope) if self._scope else nullcontext():
+                for each in failed:
+                    self._emit_retried(each)
+
+    def _emit_retried(self, attempt: HTTPAttempt) -> None:
+        if not any(each.is_emitted for each in self.http_requests):
+            attempt.started_at = self._started_at  # the first one has what the SDK did before it
+        attempt.is_emitted = True
+        emit_attempted(self.call, self._model, outcome_of(attempt), None, attempt.headers, attempt.status_code)
+
     def _emit_attempts(self, outcome: RequestOutcome, response: ModelResponse | StreamedResponse | None) -> None:
-        """Emit `llm_attempted` for each HTTP request that the SDK sent, and once where it sent one or was not observed.
+        """Emit `llm_attempted` for each HTTP request that was not emitted yet, or once where none was observed.
 
         Of several models, which one a request was for is not known.
         """
         attempts = attempts_at_answer(self.http_requests) if len(self.members) == 1 else []
         if attempts and (len(attempts) > 1 or was_interrupted_later(attempts[-1], outcome)):
-            attempts[0].started_at = self._started_at
             last = attempts[-1]
+            for each in attempts[:-1]:
+                if not each.is_emitted:
+                    self._emit_retried(each)
+            if len(attempts) == 1:
+                last.started_at = self._started_at
             if was_interrupted_later(last, outcome):
                 outcome = outcome_of(last)
             else:
                 outcome = replace(outcome, started_at=last.started_at)
-            for each in attempts[:-1]:
-                emit_attempted(self.call, self._model, outcome_of(each), None, each.headers, each.status_code)
         emit_attempted(self.call, self._model, outcome, response, self.headers, self.status_code)
 
 

@@ -29,6 +29,7 @@ class HTTPAttempt:
     status_code: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     error: BaseException | None = None
+    is_emitted: bool = False
 
     def end(self, error: BaseException | None = None) -> None:
         """Record that the request ended now, with an error or without one."""
@@ -67,6 +68,11 @@ def attempts_at_answer(requests: Sequence[HTTPAttempt]) -> list[HTTPAttempt]:
         return requests
     last = requests[-1]
     return [each for each in requests if each.method == last.method and each.url == last.url]
+
+
+def is_retried_by(attempt: HTTPAttempt, later: HTTPAttempt) -> bool:
+    """Return whether a request that failed is sent again by a later one."""
+    return attempt.has_failed and not attempt.is_redirect and (attempt.method, attempt.url) == (later.method, later.url)
 
 
 def outcome_of(attempt: HTTPAttempt) -> RequestOutcome:

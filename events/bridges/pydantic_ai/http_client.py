@@ -131,10 +131,10 @@ def start_attempt(request: Any) -> HTTPAttempt | None:
         return None
     try:
         attempt = HTTPAttempt(request.method, request.url)
+        ongoing.start_http_request(attempt)
     except Exception as failure:
         report_failure(llm_attempted.name, "pydantic_ai", failure)
         return None
-    ongoing.http_requests.append(attempt)
     return attempt
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from events import AgentFinished, ToolCalled, agent_finished, agent_run, llm_called, receiver_failed, tool_called
 from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.tool_calls import ObservedToolset
-from tests.support.openai_server import OpenAIServer, Reply, calls_tool, says
+from tests.support.openai_server import OpenAIServer, Reply, calls_tool, fails, says
 
 
 @pytest.fixture
@@ -76,6 +77,17 @@ async def test_the_phases_of_an_agent_are_those_of_its_model_and_tools(
     assert sum(phases) == pytest.approx(end.duration, abs=1e-6)
     assert phases[0] >= 0.3
     assert phases[2] == pytest.approx(0.0, abs=0.05)
+
+
+async def test_an_agent_waits_while_its_sdk_does(server: OpenAIServer, finished: list[AgentFinished]) -> None:
+    """Attempts that an SDK sends again by itself are told as they fail, not all at the end of the call."""
+    server.behaviour = [replace(fails(429, retry_after=0.4), delay=0.2), says(delay=0.2)]
+    model = OpenAIChatModel("m", provider=OpenAIProvider(base_url=server.base_url, api_key="none"))
+    with agent_run(agent_name="a"):
+        await Agent(instrument(model)).run("x")
+    [end] = finished
+    assert (end.llm_time or 0.0) >= 0.4
+    assert 0.35 <= (end.backoff_time or 0.0) <= end.duration - 0.4
 
 
 async def test_an_agents_tools_are_told_by_the_bridge_alone(

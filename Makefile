@@ -47,8 +47,8 @@ test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks
 	$(PYTEST) $(WORKERS) -m slow
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
-	PYTHONPATH=.venv/sdks $(BIN)/python -c 'import boto3, groq, mistralai, xai_sdk'
-	PYTHONPATH=.venv/sdks $(PYTEST) tests/events/bridges/pydantic_ai/test_provider_matrix.py -k 'bedrock or groq or mistral or xai'
+	PYTHONPATH=.venv/sdks $(BIN)/python -c 'import boto3, fastmcp, groq, mistralai, xai_sdk'
+	PYTHONPATH=.venv/sdks $(PYTEST) -m sdk tests/events/bridges/pydantic_ai
 endif
 
 check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests whose program is not here, but never in CI; put the files that take longest first.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests whose program or SDK is not here, programs never in CI; put the files that take longest first.
+
+    SDKs are in an environment of their own, with which `make test` runs the tests that need them.
 
     Workers take whole files, in this order: one that starts last and takes a minute would leave the others idle. How
     long a file takes is estimated from the longest timeout of its tests, and from whether any is slow.
     """
+    needless = [item for item in items if any(find_spec(each) is None for each in needed_sdks(item))]
+    if needless:
+        config.hook.pytest_deselected(items=needless)
+        items[:] = [item for item in items if item not in needless]
     weights = file_weights(items)
     items.sort(key=lambda item: -weights[item.path])
     for item in items:
@@ -52,6 +59,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if missing and "CI" not in os.environ:
                 packages = " ".join(sorted({PACKAGES[program] for program in missing}))
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}: apt-get install {packages}"))
+
+
+def needed_sdks(item: pytest.Item) -> list[str]:
+    """Return the modules that a test needs and that are not among the development tools."""
+    return [module for mark in item.iter_markers("sdk") for module in mark.args]
 
 
 def file_weights(items: Iterable[pytest.Item]) -> dict[Path, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic_ai.models import Model
@@ -56,11 +55,6 @@ class Provider:
     """Whether each request that its SDK sends is seen: not where that is over gRPC."""
     needs: str = ""
     """The package of its SDK, where that is not among the development tools."""
-
-    @property
-    def is_here(self) -> bool:
-        """Whether its SDK is installed."""
-        return not self.needs or find_spec(self.needs) is not None
 
 
 def refuses(status: int, body: bytes) -> Reply:

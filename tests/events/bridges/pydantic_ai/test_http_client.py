@@ -127,8 +127,9 @@ class BedrockServer(OpenAIServer):
         return ChatRequest("nova", [], path.endswith("stream"), body, headers)
 
 
+@pytest.mark.sdk("boto3")
 async def test_the_retries_of_bedrocks_sdk_are_attempts(parts: AsyncExitStack) -> None:
-    boto3 = pytest.importorskip("boto3", reason="needs boto3, which pydantic-ai-slim[bedrock] brings")
+    import boto3
     from pydantic_ai.models.bedrock import BedrockConverseModel
     from pydantic_ai.providers.bedrock import BedrockProvider
 

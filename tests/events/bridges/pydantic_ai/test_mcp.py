@@ -113,9 +113,10 @@ async def test_uses_are_counted_by_server_and_tool() -> None:
     assert counted == {("facts", "look_up"): 1.0, ("none", "count"): 1.0}
 
 
+@pytest.mark.sdk("fastmcp")
 async def test_a_real_server_is_named_by_its_id_or_by_what_it_calls_itself(used: list[ToolCalled]) -> None:
     """Asked through pydantic-ai's own client, in this process."""
-    fastmcp: Any = pytest.importorskip("fastmcp", reason="needs fastmcp, which pydantic-ai-slim[mcp] brings in part")
+    import fastmcp
     from pydantic_ai.mcp import MCPToolset
 
     application = fastmcp.FastMCP("weather")

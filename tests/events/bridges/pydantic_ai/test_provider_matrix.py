@@ -36,7 +36,10 @@ GOLDEN = Path(__file__).parent / "golden"
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
 TEXT = "one two three four five six"
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
-HERE = {name: provider for name, provider in PROVIDERS.items() if provider.is_here}
+EACH = [
+    pytest.param(name, marks=[pytest.mark.sdk(provider.needs)] if provider.needs else [])
+    for name, provider in PROVIDERS.items()
+]
 
 
 def price_at_noon(provider: str, model: str, usage: RequestUsage, response: ModelResponse) -> float | None:
@@ -84,7 +87,7 @@ def calls() -> Iterator[list[LLMCalled]]:
         yield captured
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", EACH)
 async def test_a_provider_is_measured_as_its_server_counts(name: str, calls: list[LLMCalled]) -> None:
     provider, registry = PROVIDERS[name], CollectorRegistry()
     with (
@@ -124,7 +127,7 @@ async def test_a_provider_is_measured_as_its_server_counts(name: str, calls: lis
     compare(text, GOLDEN / f"{name}.prom")
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", EACH)
 async def test_what_an_sdk_retries_by_itself_is_an_attempt_each(name: str, calls: list[LLMCalled]) -> None:
     """Where the requests are seen; else the call is one attempt, however many there were."""
     provider = PROVIDERS[name]
@@ -144,7 +147,7 @@ async def test_what_an_sdk_retries_by_itself_is_an_attempt_each(name: str, calls
     assert {call.model for call in calls} == {attempt.model for attempt in attempts}
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", EACH)
 async def test_a_streamed_answer_says_what_a_plain_one_says(name: str, calls: list[LLMCalled]) -> None:
     """None too: what an answer leaves out is unknown, streamed or not."""
     provider = PROVIDERS[name]

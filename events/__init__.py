@@ -45,9 +45,9 @@ from .bus.fields import (
     total,
 )
 from .bus.pollers import add_poller
-from .bus.propagation import propagate_scope
 from .bus.signal import Signal
 from .bus.span import ActiveSpan, Span, current_span
+from .bus.thread_propagation import propagate_scope
 from .database import (
     ConnectionAcquired,
     ConnectionClosed,

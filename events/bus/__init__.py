@@ -2,7 +2,7 @@
 
 - `signal`: a kind of event, which is emitted and connected to; `emitters`: emitters with most fields fixed beforehand.
 - `span`: a pair of a started and a finished event; `span_decorator`: functions whose every call is a span.
-- `scope`: the scope that the running code is in; `propagation`: how it gets into threads and executors.
+- `scope`: the scope that the running code is in; `thread_propagation`: how it gets into threads and executors.
 - `fields`: the types of fields, which say what a listener may do with them; `amount_limits`: which can be added up.
 - `closed_values`: the values that fields with a closed set may have, which `strict` checks.
 - `receivers`, `background`: what is called, at once or in a thread of its own.

@@ -1,4 +1,4 @@
-"""Isolation of emitters from failures of receivers: they are logged and reported, and raised in strict mode."""
+"""The failure of a receiver, which its caller catches: logged and reported, or raised in strict mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The scope that the running code is in: its fields are inherited, its totals grow, and it knows the one around it."""
+"""The scope that the running code is in: its fields are inherited, its totals grow, and it knows the one around it.
+
+`fields.inherited` declares which fields of an event inherit; `Signal.emit` and `ActiveSpan.start` fill them in.
+"""
 
 from __future__ import annotations
 

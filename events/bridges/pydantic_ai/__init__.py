@@ -19,8 +19,8 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `emit`: builds the events
 - `response`: finish reason, output fault and rate limits of a response
 - `usage`: its tokens
-- `provider_usage`, `reported`: what pydantic-ai's adapters leave out of it
-- `cost`: what it is billed
+- `usage_corrections`, `reported`: what pydantic-ai's adapters leave out of it
+- `billing`: what it is billed
 - `seller_cost`, `price_list`: by the seller itself, or by its price list
 - `reader_pauses`: which time of a stream is its reader's
 - `token_times`: when the tokens of a stream were seen to come
@@ -28,8 +28,8 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
 """
 
+from .billing import PriceFunction
 from .calls import record_response_headers
-from .cost import PriceFunction
 from .error_types import error_type_of
 from .http_client import observe_http_client
 from .price_list import Cost, list_price, own_server

@@ -15,7 +15,7 @@ from pydantic_ai.settings import ModelSettings
 from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN, ErrorType, Status
 from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
-from .cost import Billing, PriceFunction, billing_of
+from .billing import Billing, PriceFunction, billing_of
 from .error_types import error_type_of_status
 from .response import SchemaValidator, finish_reason, output_fault, rate_limit, retry_after, truncate_name
 from .token_times import TokenTimes

@@ -12,7 +12,7 @@ from pydantic_ai.usage import RequestUsage
 from ...bus.amount_limits import drop_reason
 from ...llm import UsageSource
 from ...pipeline import value_dropped
-from .provider_usage import MAX_TOKENS, told
+from .usage_corrections import MAX_TOKENS, told
 
 SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
 """The source of a sum is the first of these that one of its parts has: a sum with an estimate in it is an estimate."""

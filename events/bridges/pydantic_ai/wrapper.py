@@ -14,8 +14,8 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from .billing import PriceFunction
 from .calls import OngoingRequest
-from .cost import PriceFunction
 from .emit import RequestSpec
 from .http_client import observe_model
 from .price_list import list_price

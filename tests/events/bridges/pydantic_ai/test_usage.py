@@ -8,8 +8,8 @@ import pytest
 from pydantic_ai.usage import RequestUsage
 
 from events import value_dropped
-from events.bridges.pydantic_ai.provider_usage import MAX_TOKENS
 from events.bridges.pydantic_ai.usage import reported_tokens, valid_token_count
+from events.bridges.pydantic_ai.usage_corrections import MAX_TOKENS
 
 
 @pytest.mark.parametrize("count", [0, 1, MAX_TOKENS])

@@ -1,5 +1,7 @@
 """The usage of a response by the rules of the provider that counted it, where pydantic-ai's adapter does not know them.
 
+What the adapters know, such as the cached tokens of Anthropic and OpenAI, passes unchanged and is read in `usage`.
+
 Sources: https://api-docs.deepseek.com/api/create-chat-completion (``prompt_cache_hit_tokens``),
 https://platform.moonshot.ai/docs/api/chat (``cached_tokens``), https://docs.litellm.ai/docs/completion/prompt_caching
 (``cache_read_input_tokens``), https://docs.x.ai/docs/guides/reasoning (reasoning beside the completion),
@@ -35,7 +37,7 @@ DETAILS = (
 MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
 
 
-def provider_usage(response: ModelResponse) -> RequestUsage:
+def corrected_usage(response: ModelResponse) -> RequestUsage:
     """Return the usage of a response; where nothing has to be corrected, pydantic-ai's own."""
     reported = reported_by(response)
     usage = copy(response.usage)

@@ -15,9 +15,9 @@ from ...bus.failures import report_failure
 from ...llm import CostSource, llm_called
 from ...pipeline import value_dropped
 from .price_list import Cost
-from .provider_usage import provider_usage
 from .seller_cost import seller_cost
 from .usage import TokenUsage, add_optional, token_usage
+from .usage_corrections import corrected_usage
 
 ResponsePriceFunction = Callable[[str, str, RequestUsage, ModelResponse], SupportsFloat | None]
 PriceFunction = Callable[[str, str, RequestUsage], SupportsFloat | None] | ResponsePriceFunction
@@ -76,7 +76,7 @@ def billing_of(
     were counted. Without either, nobody was asked, and the cost has no source. ``complete`` is False where the response
     broke off.
     """
-    corrected = provider_usage(response)
+    corrected = corrected_usage(response)
     usage = token_usage(response, corrected, messages, complete=complete)
     if (billed := seller_cost(response)) is not None:
         return Billing(usage=usage, **cost_fields(billed, "provider"))

@@ -19,7 +19,7 @@ from pydantic_ai.usage import RequestUsage
 
 from events import LLMCalled, llm_called
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.provider_usage import is_cumulative, provider_usage
+from events.bridges.pydantic_ai.usage_corrections import corrected_usage, is_cumulative
 from tests.support.provider_servers import CompatibleServer
 
 pytestmark = pytest.mark.slow  # an HTTP client each
@@ -200,4 +200,4 @@ def test_running_sums_are_told_from_parts(chunks: list[tuple[int, int]]) -> None
 @given(COUNTS, COUNTS, COUNTS)
 def test_what_needs_no_correction_is_left_alone(prompt: int, completion: int, cached: int) -> None:
     told = RequestUsage(input_tokens=prompt, output_tokens=completion, cache_read_tokens=cached)
-    assert provider_usage(ModelResponse(parts=[], usage=told)) == told
+    assert corrected_usage(ModelResponse(parts=[], usage=told)) == told

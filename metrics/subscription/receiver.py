@@ -123,16 +123,16 @@ class MetricsReceiver(BindableReceiver):
                 if values is not None and known[name] is None
             ]
             label_values = self._limited(row, known)
-            if others := [
+            others = [
                 name
                 for name, value in zip(row.labels, label_values, strict=True)
                 if name in past or (value != label_text(known[name]) and name not in lacking)
-            ]:
-                overflows.update(((family.name, row.rename.get(name, name)), None) for name in others)
-            else:
+            ]
+            if not others:
                 family.initialize_siblings(label_values)
             if lacking or any(fields[name] != wanted for name, wanted in row.where.items()):
                 continue
+            overflows.update(((family.name, row.rename.get(name, name)), None) for name in others)
             if row.kind == "gauge" and row.value is None:
                 family.child(row, label_values).set(1)
             elif row.kind == "gauge":

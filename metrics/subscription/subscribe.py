@@ -47,17 +47,28 @@ def subscribe(
         workers: The processes whose values the registry shows as one; this process alone by default.
 
     Raises:
-        ValueError: rows of one name do not agree, an open label has no limit, ``label_values`` names a label that
-            there is not, a known value cannot be shown, the namespace cannot begin a metric's name, or the registry
-            holds a metric of the same name already.
+        TypeError: the catalogue holds something else than rows.
+        ValueError: a row is there twice, rows of one name do not agree, an open label has no limit or a negative one,
+            ``label_values`` names a label that there is not, a known value cannot be shown, the namespace cannot begin
+            a metric's name, or the registry holds a metric of the same name already.
     """
+    rows = tuple(catalogue)
+    for row in rows:
+        if not isinstance(row, Metric):
+            raise TypeError(f"subscribe() takes rows, such as those of metrics.HTTP, not {row!r:.60}")
+    if repeated := next((row for place, row in enumerate(rows) if row in rows[:place]), None):
+        raise ValueError(f"{repeated.name}: a row is there twice, so each event would count twice; leave one out")
+    if negative := next((label for label, limit in (label_limits or {}).items() if limit < 0), None):
+        raise ValueError(
+            f"label_limits: a label takes 0 values or more, got {(label_limits or {})[negative]} for {negative!r}"
+        )
     if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", namespace):
         raise ValueError(
             f"namespace {namespace!r} can't begin a metric's name: it takes letters, digits and underscores, such as"
             " 'acme', and begins with no digit"
         )
     return Subscription(
-        tuple(catalogue),
+        rows,
         registry,
         namespace,
         {**LABEL_LIMITS, **(label_limits or {})},
@@ -170,7 +181,13 @@ class Subscription:
         if family is None:
             family = FamilySeries(row, f"{namespace}_{row.name}", self._limiter, self._workers)
             self._families[row.name] = family
-            self._registry.register(family.exported)
+            try:
+                self._registry.register(family.exported)
+            except ValueError as error:
+                raise ValueError(
+                    f"the registry holds {family.name} already, from another subscription or of other code: "
+                    "close that, or subscribe to a registry of its own"
+                ) from error
             if row.expires_after is not None:
                 self._pollers.add(partial(family.expiry.remove_expired, family.collector))
         family.add_row(row)

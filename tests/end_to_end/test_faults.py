@@ -35,7 +35,11 @@ def studio_on(
 
 def counted(studio: StudioProcess) -> dict[str, float]:
     """Read the ends of runs, by status, without those at zero."""
-    ends = {s.labels["status"]: s.value for s in studio.scrape() if s.name == "sparklio_workflows_total" and s.value}
+    ends = {
+        s.labels["status"]: s.value
+        for s in studio.scrape("workflows_total")
+        if s.name == "sparklio_workflows_total" and s.value
+    }
     assert studio.total("active_workflows") == 0
     return ends
 

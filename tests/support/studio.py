@@ -129,15 +129,16 @@ class StudioProcess:
         run: dict[str, Any] = wait_until(lambda: run if (run := self.run(run_id))["status"] in ENDED else None, within)
         return run
 
-    def scrape(self) -> list[Sample]:
-        """Return every sample of ``/metrics``."""
-        text = self.call("GET", "/metrics").text
+    def scrape(self, name: str = "") -> list[Sample]:
+        """Return every sample of ``/metrics``, or those of a name alone, which takes a hundredth of the time."""
+        selected = f"?name[]=sparklio_{name}" if name else ""
+        text = self.client.get(f"/metrics{selected}").text
         return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
     def total(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of a name (without ``sparklio_``) whose labels include these."""
         return sum(
             sample.value
-            for sample in self.scrape()
+            for sample in self.scrape(name)
             if sample.name == f"sparklio_{name}" and labels.items() <= sample.labels.items()
         )

@@ -48,9 +48,10 @@ def new_studio(
     return make
 
 
-def scrape(url: str) -> Series:
-    """Return the samples of a scrape on a new connection, so that any worker may answer."""
-    text = httpx.get(f"{url}/metrics", timeout=30).text
+def scrape(url: str, name: str = "") -> Series:
+    """Return the samples, or those of a name, of a scrape on a new connection, so that any worker may answer."""
+    selected = f"?name[]=sparklio_{name}" if name else ""
+    text = httpx.get(f"{url}/metrics{selected}", timeout=30).text
     return {
         (sample.name.removeprefix("sparklio_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -77,7 +78,7 @@ def scraping(url: str) -> Iterator[list[Series]]:
     ended = Event()
 
     def run() -> None:
-        while not ended.is_set():
+        while not ended.wait(0.2):
             try:
                 seen.append(counters_of(scrape(url)))
             except httpx.HTTPError:
@@ -134,13 +135,13 @@ def test_every_worker_shows_the_stored_truth_before_and_after_a_kill(
     with new_studio(workers=4, concurrency=1) as studio:
 
         def active() -> float:
-            return scrape(studio.url)["active_workflows", "brand_identity"]
+            return scrape(studio.url, "active_workflows")["active_workflows", "brand_identity"]
 
         before = workers_of(studio)
         assert len(before) == 4
         runs = [studio.submit("product_content", brand=f"Brand {number}") for number in range(8)]
         ended = [studio.wait_for_end(run_id) for run_id in runs]
-        wait_until(lambda: scrape(studio.url)["active_workflows", "product_content"] == 0)
+        wait_until(lambda: scrape(studio.url, "active_workflows")["active_workflows", "product_content"] == 0)
         answers = [stable_series_of(scrape(studio.url)) for _ in range(32)]
         for worker in before:  # each one answers once
             with suspended(*(other for other in before if other != worker)):

@@ -95,6 +95,19 @@ def test_the_first_overflow_is_emitted_at_once_and_the_others_at_a_render(regist
     assert overflows[0] == LabelOverflowed(metric="sparklio_runs_total", label="agent_name")
 
 
+def test_an_event_that_a_row_does_not_count_is_no_overflow_of_it(registry: CollectorRegistry, read: Read) -> None:
+    rows = [
+        counter("runs_total", HELP, agent_finished, labels=("agent_name",)),
+        counter("failures_total", HELP, agent_finished, labels=("agent_name",), where={"status": "error"}),
+        OVERFLOWS,
+    ]
+    with subscribe(rows, registry, namespace="sparklio", label_limits={"agent_name": 0}):
+        for status in ("success", "success", "error"):
+            finish_agent("past", status=status)
+        assert read("label_overflows_total", metric="sparklio_runs_total", label="agent_name") == 3
+        assert read("label_overflows_total", metric="sparklio_failures_total", label="agent_name") == 1
+
+
 @pytest.mark.slow
 def test_no_overflow_is_lost_or_counted_twice_while_threads_render(registry: CollectorRegistry, read: Read) -> None:
     row = counter("runs_total", HELP, agent_finished, labels=("agent_name",))
@@ -143,7 +156,13 @@ def test_an_overflow_of_the_overflow_counter_emits_nothing(registry: CollectorRe
         finish_agent()
         assert registry.get_sample_value(
             "sparklio_label_overflows_total", {"metric": "other", "label": "other"}
-        ) == len({row.name for row in CATALOGUE if agent_finished in row.signals})
+        ) == len(
+            {
+                row.name
+                for row in CATALOGUE
+                if agent_finished in row.signals and row.where in ({}, {"status": "success"})
+            }
+        )
 
 
 def test_an_open_label_without_a_limit_is_an_error(registry: CollectorRegistry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from blinker import Namespace
@@ -102,3 +102,30 @@ def test_a_subscription_evaluates_no_annotations_anew(monkeypatch: pytest.Monkey
     rows = [counter(name, "Help.", sold, value="amount") for name in ("a_total", "b_total", "c_total")]
     subscribe(rows, CollectorRegistry(), namespace="sparklio").close()
     assert evaluated == [Sold]
+
+
+def test_a_row_that_is_there_twice_is_refused(registry: CollectorRegistry) -> None:
+    """It would count each event twice."""
+    with pytest.raises(ValueError, match=r"tool_calls_total: a row is there twice"):
+        subscribe([*TOOLS, *TOOLS], registry, namespace="acme")
+    with pytest.raises(ValueError, match="a row is there twice"):
+        subscribe((*CATALOGUE, *TOOLS), registry, namespace="acme")
+
+
+@pytest.mark.parametrize("catalogue", ["HTTP", [workflow_started], [TOOLS]])
+def test_a_catalogue_of_something_else_than_rows_is_refused(registry: CollectorRegistry, catalogue: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes rows, such as those of metrics\.HTTP, not "):
+        subscribe(catalogue, registry, namespace="acme")
+
+
+def test_a_negative_limit_is_refused(registry: CollectorRegistry) -> None:
+    with pytest.raises(ValueError, match="a label takes 0 values or more, got -1 for 'tool_name'"):
+        subscribe(TOOLS, registry, namespace="acme", label_limits={"tool_name": -1})
+
+
+def test_a_second_subscription_to_one_registry_is_refused_with_the_way_out(registry: CollectorRegistry) -> None:
+    with (
+        subscribe(TOOLS, registry, namespace="acme"),
+        pytest.raises(ValueError, match=r"the registry holds acme_tool_calls_total already.* a registry of its own"),
+    ):
+        subscribe(TOOLS, registry, namespace="acme")

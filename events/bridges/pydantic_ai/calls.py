@@ -16,7 +16,7 @@ from pydantic_ai.settings import ModelSettings
 
 from ...bus.failures import report_failure
 from ...bus.fields import ErrorType, Status
-from ...bus.scope import current_scope, use_scope
+from ...bus.scope import get_effective_scope, use_scope
 from ...bus.timeout_errors import is_timeout
 from ...llm import llm_called
 from .emit import (
@@ -61,7 +61,7 @@ class OngoingRequest:
         self._pauses = ReaderPauses()
         self._fault: ErrorType | None = None
         self._emitted = False
-        self._scope = current_scope.get()  # a stream may be read in another context than it was opened in
+        self._scope = get_effective_scope()  # a stream may be read in another context than it was opened in
         self._interruption: BaseException | None = None
         self._ended_at: float | None = None
         if self._parent:

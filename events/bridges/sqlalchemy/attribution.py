@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import Any
 
-from ...bus.scope import Scope, current_scope
+from ...bus.scope import Scope, get_effective_scope
 from ...database import Caller, database_used, query_repeated
 from .n_plus_one import REPEATS, RepeatCounter
 
@@ -49,7 +49,7 @@ def account_query(seconds: float, key: Any, table: str) -> None:
     ``key`` is equal for repeats of one statement (`statement_info.statement_key`), None for a statement that may be
     repeated.
     """
-    scope = current_scope.get()
+    scope = get_effective_scope()
     innermost = True
     while scope is not None:
         caller = CALLERS.get(scope.kind)

@@ -14,7 +14,7 @@ from sqlalchemy import Pool
 from sqlalchemy.exc import InvalidatePoolError
 
 from ...bus.failures import report_failure
-from ...bus.scope import current_scope
+from ...bus.scope import get_effective_scope
 from ...database import (
     connection_acquired,
     connection_closed,
@@ -154,7 +154,7 @@ class ConnectionTracker:
             if state.checked_out:  # a StaticPool hands it out to several callers, and reports one return
                 return
             state.checked_out, state.busy_seconds, state.is_open, state.proxy = True, 0.0, True, ref(proxy)
-            scope = current_scope.get()
+            scope = get_effective_scope()
             if scope is None:
                 state.caller, state.agent_name, state.run_id = "none", "unknown", ""
             else:

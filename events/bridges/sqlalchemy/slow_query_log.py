@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ...bus.scope import get_current_scope
+from ...bus.scope import get_effective_scope
 from ...database import Operation
 from .sql.literals import without_literals
 
@@ -16,7 +16,7 @@ _LONGEST_LOGGED = 500
 
 def log_slow_statement(engine: str, operation: Operation, table: str, duration: float, statement: str) -> None:
     """Log a statement as a warning, with ``?`` in place of its literals; ``duration`` in seconds."""
-    scope = get_current_scope()
+    scope = get_effective_scope()
     fields = scope.fields if scope is not None else {}
     log.warning(
         "slow statement: %.3f s, %s %s on %s, agent %s, run %s: %s",

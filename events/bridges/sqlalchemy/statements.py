@@ -13,7 +13,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from ...bus.failures import report_failure
-from ...bus.scope import current_scope, get_current_scope
+from ...bus.scope import get_effective_scope
 from ...database import Cache, Operation, database_failed, query_executed
 from .attribution import account_query, innermost_caller
 from .connection_state import BRIDGE, find_state, is_pooled
@@ -234,13 +234,13 @@ class StatementTracker:
 
     def _emit_details(self, context: Any, statement: str, operation: Operation, table: str, duration: float) -> None:
         """Emit what else a statement means: its caller's account, repeats, a lazy load; log it if it was slow."""
-        if get_current_scope() is not None:
+        if get_effective_scope() is not None:
             key = None if operation in _MAY_REPEAT else statement_key(context, statement)
             account_query(duration, key, table)
         lazy = self._lazy_loads
         option = context.execution_options.get(lazy.option)
         if option is not None and lazy.origin(option) is not None:
-            emit_lazy_load(lazy.path(context), innermost_caller(current_scope.get()))
+            emit_lazy_load(lazy.path(context), innermost_caller(get_effective_scope()))
         if duration >= self._slow_seconds:
             log_slow_statement(self._name, operation, table, duration, statement)
 

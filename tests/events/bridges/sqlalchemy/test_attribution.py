@@ -66,3 +66,17 @@ def test_queries_after_their_agent_has_ended_count_for_nobody(engine: sa.Engine)
         with events.connection_released.captured():
             context.run(connection.execute, sa.select(User))
     assert used == []
+
+
+def test_what_a_generators_caller_queries_is_not_the_generators(engine: sa.Engine) -> None:
+    """A span inside of a suspended generator is not in effect for whoever reads from it."""
+
+    def pages() -> Iterator[int]:
+        with events.agent_run(agent_name="paging"):
+            yield 1
+            yield 2
+
+    with events.database_used.captured() as used, engine.connect() as connection:
+        for _ in pages():
+            connection.execute(sa.text("select 1"))
+    assert used == []

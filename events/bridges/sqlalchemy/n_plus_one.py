@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.engine.interfaces import ExecuteStyle
+
 from ...database import Caller, relationship_loaded
+from .internals.lazy_loading import is_eager_load
 
 REPEATS = 5
 """How often one caller may send a statement before each further time is emitted as `query_repeated`."""
@@ -24,6 +27,19 @@ class RepeatCounter:
             return 0
         times = self._times[key] = self._times.get(key, 0) + 1
         return times
+
+
+def is_batch(context: Any) -> bool:
+    """Return whether a statement is one of several that do for many rows what one would: a cure for N+1, not a case.
+
+    That is what loads relationships eagerly, as ``selectinload`` does by 500 keys at a time, and each batch but the
+    first of an INSERT of many rows.
+    """
+    if getattr(context, "execute_style", None) is ExecuteStyle.INSERTMANYVALUES:
+        is_first = not getattr(context, "events_batched", False)
+        context.events_batched = True
+        return not is_first
+    return is_eager_load(context)
 
 
 def emit_lazy_load(path: Any, caller: Caller) -> None:

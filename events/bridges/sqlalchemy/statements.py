@@ -22,7 +22,7 @@ from .fetch import time_fetching
 from .internals.engines import listeners_are_known, listeners_of
 from .internals.execution import context_reader
 from .internals.lazy_loading import lazy_loads
-from .n_plus_one import emit_lazy_load
+from .n_plus_one import emit_lazy_load, is_batch
 from .slow_query_log import log_slow_statement
 from .sql.keywords import NONE
 from .statement_info import StatementPlan, cache_outcome, classify_statement, statement_key, statement_state
@@ -235,7 +235,8 @@ class StatementTracker:
     def _emit_details(self, context: Any, statement: str, operation: Operation, table: str, duration: float) -> None:
         """Emit what else a statement means: its caller's account, repeats, a lazy load; log it if it was slow."""
         if get_effective_scope() is not None:
-            key = None if operation in _MAY_REPEAT else statement_key(context, statement)
+            may_repeat = operation in _MAY_REPEAT or is_batch(context)
+            key = None if may_repeat else statement_key(context, statement)
             account_query(duration, key, table)
         lazy = self._lazy_loads
         option = context.execution_options.get(lazy.option)

@@ -49,6 +49,18 @@ def lazy_loads() -> LazyLoads:
     return PUBLIC
 
 
+def is_eager_load(context: Any) -> bool:
+    """Return whether a statement loads relationships of what another one loaded, as ``selectinload`` does.
+
+    Where this version has no such attributes, no statement does.
+    """
+    options = context.execution_options.get(PRIVATE.option)
+    try:
+        return options is not None and PRIVATE.origin(options) is None and not PRIVATE.path(context).is_root
+    except AttributeError:
+        return False
+
+
 def mark_lazy_load(state: Any) -> None:
     """Add its loader path to the execution options of a lazy load."""
     # Not "is_relationship_load", which is true as well for selectinload, the cure.

@@ -57,6 +57,33 @@ def test_selectinload_neither_loads_lazily_nor_repeats(engine: sa.Engine) -> Non
     assert (lazy, repeated) == ([], [])
 
 
+def test_the_batches_of_one_load_and_of_one_insert_are_no_repeats(tmp_path: Path) -> None:
+    """By 500 keys and by 1,000 rows at a time."""
+    made = sa.create_engine(f"sqlite:///{tmp_path}/batches.db")
+    create_blog(made)
+    with (
+        instrument(made),
+        events.query_executed.captured() as executed,
+        events.query_repeated.captured() as repeated,
+        events.agent_run(agent_name="copywriter"),
+        Session(made) as session,
+    ):
+        rows = [{"name": f"user {number}"} for number in range(10_000)]
+        added = session.execute(sa.insert(User).returning(User.id), rows).all()
+        assert len(added) == 10_000
+        users = session.scalars(sa.select(User).options(selectinload(User.posts))).all()
+        assert len(users) > 10_000
+        sent = {table: sum(event.table == table for event in executed) for table in ("users", "posts")}
+        assert sent["users"] > 10
+        assert sent["posts"] > 20
+        assert repeated == []
+        for user in users[:9]:  # the same query row by row is one all the same
+            session.expire(user, ["posts"])
+            assert user.posts is not None
+        assert len(repeated) >= 3
+    made.dispose()
+
+
 def test_in_lists_and_literals_do_not_hide_a_repeat(engine: sa.Engine) -> None:
     """Though each length and each literal is another text."""
     with (

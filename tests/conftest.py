@@ -17,8 +17,11 @@ from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 
 import events
+from events.bus import pollers
 
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
+SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
+"""Files whose tests share what takes a minute to make: one worker takes all of them."""
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromedriver": "chromium-driver"}
 
 # A shell that runs the tests in the background has them ignore SIGINT, and so would every studio that they start.
@@ -44,8 +47,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     SDKs are in an environment of their own, with which `make test` runs the tests that need them.
 
-    Workers take whole files, in this order: one that starts last and takes a minute would leave the others idle. How
-    long a file takes is estimated from the longest timeout of its tests, and from whether any is slow.
+    Workers take whole files, or several that share something, in this order: one that starts last and takes a minute
+    would leave the others idle. How long a file takes is estimated from the longest timeout of its tests, and from
+    whether any is slow.
     """
     needless = [item for item in items if any(find_spec(each) is None for each in needed_sdks(item))]
     if needless:
@@ -53,6 +57,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in needless]
     weights = file_weights(items)
     items.sort(key=lambda item: -weights[item.path])
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(SHARED.get(item.path.name, str(item.path))))
     for item in items:
         for mark in item.iter_markers("needs"):
             missing = [program for program in mark.args if shutil.which(program) is None]
@@ -97,6 +103,12 @@ def no_receiver_left_connected() -> Iterator[None]:
         if (new := set(signal.receivers) - before.get(name, set()))
     }
     assert not left, f"receivers were left connected: {left}"
+
+
+@pytest.fixture(autouse=True)
+def pollers_of_a_test_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the pollers that bridges add in a test: they would emit before every later render of the process."""
+    monkeypatch.setattr(pollers, "_pollers", pollers._pollers)
 
 
 @pytest.fixture(scope="session")

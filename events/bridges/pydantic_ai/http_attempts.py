@@ -17,7 +17,7 @@ TRANSPORT_ERRORS = ("RequestError", "TransportError")
 """httpx's classes of the errors of a request that has no response, or not all of one."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class HTTPAttempt:
     """One HTTP request, and what became of it; times are those of `time.perf_counter`."""
 

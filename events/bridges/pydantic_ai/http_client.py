@@ -103,7 +103,7 @@ def has_parent(value: Any, name: str) -> bool:
 def observe_transport(transport: Any) -> None:
     """Replace the method that sends, on this one object, by one that records each request for a model."""
     replaced: Callable[[Any], Awaitable[Any]] | None = vars(transport).get(_SENDS)
-    if hasattr(replaced, _MARK):
+    if getattr(replaced, _MARK, False):
         return
 
     async def handle_async_request(request: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
 from os import urandom
 from sys import _getframe
 from time import perf_counter
@@ -25,7 +24,6 @@ P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
 SpanOutcome = Literal["success", "error", "timeout", "cancelled"]
-_GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 SPAN_OUTCOMES: tuple[SpanOutcome, ...] = get_args(SpanOutcome)
 
 
@@ -235,9 +233,7 @@ class ActiveSpan:
         self._previous = get_current_scope()
         self.start()
         scope: Any = self._scope  # which `start` has set
-        frame = _getframe(1)
-        if frame.f_code.co_flags & _GENERATOR:
-            scope.enter_from(frame)
+        scope.enter_from(_getframe(1))
         current_scope.set(scope)
         return self
 

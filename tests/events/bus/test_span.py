@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
@@ -26,7 +26,7 @@ from events import (
     workflow_run,
 )
 from events.bus.failures import report_failure
-from events.bus.fields import Key, Label, Seconds, Status
+from events.bus.fields import Key, Label, Seconds, Status, total
 from events.bus.scope import current_scope
 from tests.support.wait import until
 
@@ -427,6 +427,75 @@ def test_a_span_of_ones_own_takes_a_few_lines() -> None:
     with ended.captured() as ends, span(name="own"):
         pass
     assert [(end.name, end.status) for end in ends] == [("own", "done")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftStarted:
+    shift_id: Key = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftFinished:
+    shift_id: Key = ""
+    status: Status
+    duration: Seconds
+    error: str = ""
+    prompt_tokens: int = total("llm_called", "prompt_tokens")
+    billed_tokens: int = total("llm_called", "prompt_tokens")
+    calls: int = total("llm_called")
+    own_tokens: int = total("llm_called", "prompt_tokens", own=True)
+    own_completion: int = total("llm_called", "completion_tokens", own=True)
+
+
+def test_fields_may_sum_the_same_and_own_sums_leave_out_what_is_inside() -> None:
+    """An own sum may stand by itself, or beside the sums that it is a part of."""
+    names = Namespace()
+    began, ended = Signal(ShiftStarted, names), Signal(ShiftFinished, names)
+    shift = Span(began, ended)
+    with ended.captured() as ends, shift() as outer:
+        llm_called.emit(model="m", status="success", duration=0.1, prompt_tokens=5, completion_tokens=3)
+        with shift():
+            llm_called.emit(model="m", status="success", duration=0.1, prompt_tokens=7, completion_tokens=2)
+        assert outer.totals["prompt_tokens"] == 12
+    assert [
+        (end.prompt_tokens, end.billed_tokens, end.calls, end.own_tokens, end.own_completion) for end in ends
+    ] == [(7, 7, 1, 7, 2), (12, 12, 2, 5, 3)]
+
+
+@pytest.mark.parametrize("enter", [agent_run, agent_run.scope])
+@pytest.mark.parametrize("by_stack", [False, True], ids=["with", "ExitStack"])
+def test_what_a_generator_holds_open_is_not_around_its_consumer(enter: Any, by_stack: bool) -> None:
+    def stream() -> Iterator[str]:
+        with ExitStack() as stack:
+            if by_stack:
+                stack.enter_context(enter(agent_name="writer"))
+                yield current_agent()
+                yield current_agent()
+                return
+            with enter(agent_name="writer"):
+                yield current_agent()
+                yield current_agent()
+
+    assert [(inside, current_agent()) for inside in stream()] == [("writer", "unknown")] * 2
+
+
+def test_what_a_context_manager_enters_by_a_stack_is_around_its_block() -> None:
+    @contextmanager
+    def writing() -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(agent_run(agent_name="writer"))
+            yield
+
+    with writing():
+        assert current_agent() == "writer"
+    assert current_agent() == "unknown"
+
+
+def current_agent() -> str:
+    """Return the name that a call to a model has here."""
+    with llm_called.captured() as calls:
+        llm_called.emit(model="m", status="success", duration=0.1)
+    return calls[0].agent_name
 
 
 @contextmanager

@@ -457,9 +457,10 @@ def test_fields_may_sum_the_same_and_own_sums_leave_out_what_is_inside() -> None
         with shift():
             llm_called.emit(model="m", status="success", duration=0.1, prompt_tokens=7, completion_tokens=2)
         assert outer.totals["prompt_tokens"] == 12
-    assert [
-        (end.prompt_tokens, end.billed_tokens, end.calls, end.own_tokens, end.own_completion) for end in ends
-    ] == [(7, 7, 1, 7, 2), (12, 12, 2, 5, 3)]
+    assert [(end.prompt_tokens, end.billed_tokens, end.calls, end.own_tokens, end.own_completion) for end in ends] == [
+        (7, 7, 1, 7, 2),
+        (12, 12, 2, 5, 3),
+    ]
 
 
 @pytest.mark.parametrize("enter", [agent_run, agent_run.scope])

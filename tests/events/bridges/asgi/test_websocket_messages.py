@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import perf_counter
 from typing import Any
 
 import pytest
 
 from events import HTTPRequestFinished, WebsocketFinished
-from events.bridges.asgi import HTTPEventsMiddleware, open_requests
+from events.bridges.asgi import HTTPEventsMiddleware, open_requests, websocket
 from events.bridges.asgi.websocket import MAX_BUFFERED_MESSAGES
 from tests.support.asgi_apps import receive_nothing, send_nowhere
 
@@ -217,23 +216,26 @@ async def test_a_handshake_that_fails_has_the_error(
     assert [(each.status_code, each.outcome, each.error) for each in requests] == [expected]
 
 
-async def test_durations_are_those_of_the_handshake_and_of_the_session(sessions: Sessions, requests: Requests) -> None:
+async def test_durations_are_those_of_the_handshake_and_of_the_session(
+    monkeypatch: pytest.MonkeyPatch, sessions: Sessions, requests: Requests
+) -> None:
     """A session begins when it is accepted."""
-    began = perf_counter()
-    await serve(sends(CLOSE), Server())
-    assert 0 < requests[0].duration <= perf_counter() - began
-    accepted = 0.0
+    now = 1000.0
+    monkeypatch.setattr(websocket, "perf_counter", lambda: now)
 
-    async def app(_receive: Any, send: Any) -> None:
-        nonlocal accepted
-        while perf_counter() - began < 0.02:
-            await asyncio.sleep(0)
-        accepted = perf_counter()
-        await send(ACCEPT)
-        await send(CLOSE)
+    def after(seconds: float, *messages: Any) -> Callable[[Any, Any], Awaitable[None]]:
+        async def app(_receive: Any, send: Any) -> None:
+            nonlocal now
+            for message in messages:
+                now += seconds
+                await send(message)
 
-    await serve(app, Server())
-    assert 0 < sessions[0].duration <= perf_counter() - accepted
+        return app
+
+    await serve(after(2.0, CLOSE), Server())
+    await serve(after(3.0, ACCEPT, CLOSE), Server())
+    assert [each.duration for each in requests] == [2.0]
+    assert [each.duration for each in sessions] == [3.0]
 
 
 async def test_a_handshake_is_an_open_request_and_an_accepted_one_an_open_websocket() -> None:

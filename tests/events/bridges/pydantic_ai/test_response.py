@@ -30,7 +30,7 @@ OUTPUT = ToolCallPart(tool_name="final_result", args='{"score": 1}')
 
 
 def has_score(schema: Any, value: Any) -> bool:
-    return set(schema["required"]) <= value.keys()
+    return all(name in value for name in schema["required"])
 
 
 def parameters(mode: Any = "text", *, allow_text: bool = True) -> ModelRequestParameters:
@@ -49,34 +49,32 @@ PROMPTED = parameters("prompted", allow_text=False)
 WITHOUT_SCHEMA = ModelRequestParameters(output_mode="auto", allow_text_output=False)
 
 
-# fmt: off
 @pytest.mark.parametrize(
     ("parts", "asked", "fault"),
     [
-        ([TextPart("Fine.")],                                            parameters(),                   None),
-        ([TextPart("Fine.")],                                            parameters(allow_text=False),   None),
-        ([TextPart("Fine.")],                                            TEXT_OR_TOOL,                   None),
-        ([TextPart("Fine.")],                                            TOOL,                           "schema_mismatch"),
-        ([TextPart("Fine.")],                                            WITHOUT_SCHEMA,                 "schema_mismatch"),
-        ([TextPart("Fine.")],                                            NATIVE,                         "invalid_json"),
-        ([TextPart('{"score": 1}')],                                     NATIVE,                         None),
-        ([TextPart('{"sc'), TextPart('ore": 1}')],                       PROMPTED,                       None),
-        ([TextPart("{}")],                                               PROMPTED,                       "schema_mismatch"),
-        ([CALL],                                                         TOOL,                           None),
-        ([CALL],                                                         NATIVE,                         None),
-        ([TextPart("Let me see."), CALL],                                NATIVE,                         None),
-        ([OUTPUT],                                                       TOOL,                           None),
-        ([ToolCallPart(tool_name="final_result", args="{}")],            TOOL,                           "schema_mismatch"),
-        ([ToolCallPart(tool_name="final_result", args={"score": 1})],    TOOL,                           None),
-        ([ToolCallPart(tool_name="final_result", args=None)],            TOOL,                           "schema_mismatch"),
-        ([OUTPUT, ToolCallPart(tool_name="final_result", args='{"s')],   TOOL,                           "invalid_json"),
-        ([],                                                             parameters(),                   "empty"),
-        ([TextPart(" \n")],                                              parameters(),                   "empty"),
-        ([ThinkingPart("Hm.")],                                          parameters(),                   "empty"),
-        ([NativeToolCallPart(tool_name="web_search")],                   TOOL,                           None),
+        ([TextPart("Fine.")], parameters(), None),
+        ([TextPart("Fine.")], parameters(allow_text=False), None),
+        ([TextPart("Fine.")], TEXT_OR_TOOL, None),
+        ([TextPart("Fine.")], TOOL, "schema_mismatch"),
+        ([TextPart("Fine.")], WITHOUT_SCHEMA, "schema_mismatch"),
+        ([TextPart("Fine.")], NATIVE, "invalid_json"),
+        ([TextPart('{"score": 1}')], NATIVE, None),
+        ([TextPart('{"sc'), TextPart('ore": 1}')], PROMPTED, None),
+        ([TextPart("{}")], PROMPTED, "schema_mismatch"),
+        ([CALL], TOOL, None),
+        ([CALL], NATIVE, None),
+        ([TextPart("Let me see."), CALL], NATIVE, None),
+        ([OUTPUT], TOOL, None),
+        ([ToolCallPart(tool_name="final_result", args="{}")], TOOL, "schema_mismatch"),
+        ([ToolCallPart(tool_name="final_result", args={"score": 1})], TOOL, None),
+        ([ToolCallPart(tool_name="final_result", args=None)], TOOL, "schema_mismatch"),
+        ([OUTPUT, ToolCallPart(tool_name="final_result", args='{"s')], TOOL, "invalid_json"),
+        ([], parameters(), "empty"),
+        ([TextPart(" \n")], parameters(), "empty"),
+        ([ThinkingPart("Hm.")], parameters(), "empty"),
+        ([NativeToolCallPart(tool_name="web_search")], TOOL, None),
     ],
-)  # fmt: skip
-# fmt: on
+)
 def test_an_output_has_the_form_that_was_asked_for_or_a_fault(
     parts: list[Any], asked: ModelRequestParameters, fault: str | None
 ) -> None:

@@ -102,7 +102,9 @@ def test_the_tokens_of_every_provider_are_counted_alike(
     assert reported_tokens(usage) == expected
 
 
-@pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("eight888", 2), ("é" * 4, 2)])
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("eight888", 2), ("é" * 4, 2)]
+)
 def test_an_estimate_counts_a_token_for_each_four_bytes_that_begin(text: str, tokens: int) -> None:
     assert estimate_tokens([ModelResponse(parts=[TextPart(text)])]) == tokens
 
@@ -149,7 +151,7 @@ def test_what_the_provider_did_not_count_is_estimated(
 
 
 def test_a_detail_is_at_most_what_it_is_a_part_of() -> None:
-    """Cached tokens are a part of the prompt, reasoning is one of the completion; without the whole there is no part."""
+    """Cached tokens are a part of the prompt, reasoning is one of the completion; without a whole there is no part."""
     counted = RequestUsage(input_tokens=5, output_tokens=3, cache_read_tokens=5, output_reasoning_tokens=4)
     with value_dropped.captured() as dropped:
         usage = token_usage(ModelResponse(parts=ANSWER), counted, PROMPT, complete=True)

@@ -61,14 +61,13 @@ def sleeping(connection: sa.Connection, clock: Clock) -> sa.Connection:
 
 
 def test_a_hold_is_busy_while_statements_run_and_idle_the_rest(engine: sa.Engine, clock: Clock) -> None:
-    with instrument(engine), events.connection_released.captured() as released:
-        with engine.connect() as connection:
-            sleeping(connection, clock)
-            clock.now += 3
-            connection.execute(sa.text("select pause(2)")).all()
-            with suppress(sa.exc.OperationalError):
-                connection.execute(sa.text("select pause(4), nothing"))
-            clock.now += 1
+    with instrument(engine), events.connection_released.captured() as released, engine.connect() as connection:
+        sleeping(connection, clock)
+        clock.now += 3
+        connection.execute(sa.text("select pause(2)")).all()
+        with suppress(sa.exc.OperationalError):
+            connection.execute(sa.text("select pause(4), nothing"))
+        clock.now += 1
     [event] = released
     assert (event.duration, event.idle, event.leaked, event.scope) == (6.0, 4.0, False, "none")
 
@@ -80,12 +79,12 @@ def test_a_failing_statement_is_busy_and_has_its_duration(engine: sa.Engine, clo
         events.connection_released.captured() as released,
         events.query_executed.captured() as seen,
         events.database_failed.captured() as failures,
+        engine.connect() as connection,
     ):
-        with engine.connect() as connection:
-            sleeping(connection, clock)
-            for seconds in (4, 5):
-                with suppress(sa.exc.IntegrityError):
-                    connection.execute(sa.text(f"insert into users values (pause({seconds}) * 0), (0)"))
+        sleeping(connection, clock)
+        for seconds in (4, 5):
+            with suppress(sa.exc.IntegrityError):
+                connection.execute(sa.text(f"insert into users values (pause({seconds}) * 0), (0)"))
     assert [(each.duration, each.error, each.slow) for each in seen] == [
         (4.0, "IntegrityError", False), (5.0, "IntegrityError", True),
     ]  # fmt: skip
@@ -118,15 +117,15 @@ def test_a_commit_has_the_time_that_it_takes_and_is_busy(engine: sa.Engine, cloc
         clock.now += 5
         plain(connection)
 
-    engine.dialect.do_commit = slow_commit  # type: ignore[method-assign]  # as a slow disk
+    vars(engine.dialect)["do_commit"] = slow_commit  # as a slow disk
     with (
         instrument(engine),
         events.transaction_ended.captured() as ended,
         events.connection_released.captured() as released,
+        engine.begin() as connection,
     ):
-        with engine.begin() as connection:
-            clock.now += 1
-            connection.execute(sa.text("insert into users values (1)"))
+        clock.now += 1
+        connection.execute(sa.text("insert into users values (1)"))
     assert engine.dialect.do_commit is slow_commit
     assert [(each.duration, each.commit) for each in ended] == [(6.0, 5.0)]
     assert (released[0].duration, released[0].idle) == (6.0, 1.0)
@@ -140,7 +139,7 @@ def test_a_transaction_that_fails_to_end_is_failed_and_the_next_is_its_own(engin
             raise errors.pop()
         plain(connection)
 
-    engine.dialect.do_commit = failing_commit  # type: ignore[method-assign]  # as a server that is gone
+    vars(engine.dialect)["do_commit"] = failing_commit  # as a server that is gone
     with instrument(engine), events.transaction_ended.captured() as ended:
         for _ in range(2):
             with engine.connect() as connection:
@@ -191,7 +190,7 @@ def test_a_connection_that_is_invalidated_is_closed_for_its_reason(
 ) -> None:
     with instrument(engine), events.connection_closed.captured() as closed:
         with engine.connect() as connection:
-            connection.connection.invalidate(error)  # type: ignore[arg-type]  # SQLAlchemy passes on what was raised
+            connection.connection.invalidate(error)
             assert [each.reason for each in closed] == [reason]
         with engine.connect():
             pass
@@ -314,7 +313,8 @@ def test_the_state_of_a_connection_is_found_with_its_proxy_or_in_its_record() ->
     assert find_state(SimpleNamespace(info={connection_state.INFO_KEY: state})) is state
     assert find_state(SimpleNamespace(info={})) is None
     assert find_state(object()) is None
-    assert [is_pooled(SimpleNamespace(info=info)) for info in ({}, None)] == [True, False]
+    assert is_pooled(SimpleNamespace(info={}))
+    assert not is_pooled(SimpleNamespace(info=None))
     assert not is_pooled(object())
 
 
@@ -324,7 +324,12 @@ def test_the_first_statement_shows_whether_there_is_a_transaction(
     monkeypatch: pytest.MonkeyPatch, autocommits: bool, writes: bool
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(transactions, "autocommits", lambda connection: asked.append(connection) or autocommits)
+
+    def answer(connection: Any) -> bool:
+        asked.append(connection)
+        return autocommits
+
+    monkeypatch.setattr(transactions, "autocommits", answer)
     context, state = SimpleNamespace(root_connection="root"), ConnectionState()
     record_in_transaction(state, context, writes=True)
     assert (asked, state.rollback_loses_work) == ([], False)  # there is no transaction

@@ -15,7 +15,6 @@ from events.bridges.sqlalchemy.error_reasons import error_reason, phase_of_failu
 
 
 # psycopg has a class for each SQLSTATE, under PostgreSQL's name for it.
-# fmt: off
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -41,8 +40,7 @@ from events.bridges.sqlalchemy.error_reasons import error_reason, phase_of_failu
         (errors.QueryCanceled,                 "statement_timeout"),
         (errors.DiskFull,                      "other"),
     ],
-)
-# fmt: on
+)  # fmt: skip
 def test_an_error_of_postgresql_has_the_reason_of_its_sqlstate(error: Any, reason: str) -> None:
     assert error_reason(error("no"), "execute", disconnected=False) == reason
 
@@ -55,7 +53,6 @@ def test_a_query_that_was_cancelled_says_who_asked_for_it() -> None:
     assert reasons == ["cancelled", "statement_timeout"]
 
 
-# fmt: off
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -75,8 +72,7 @@ def test_a_query_that_was_cancelled_says_who_asked_for_it() -> None:
         (sqlite3.SQLITE_RANGE,              "data"),
         (sqlite3.SQLITE_FULL,               "other"),
     ],
-)
-# fmt: on
+)  # fmt: skip
 def test_an_error_of_sqlite_has_the_reason_of_its_primary_code(code: int, reason: str) -> None:
     error = sqlite3.OperationalError("no")
     error.sqlite_errorcode = code
@@ -84,7 +80,6 @@ def test_an_error_of_sqlite_has_the_reason_of_its_primary_code(code: int, reason
 
 
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
-# fmt: off
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
@@ -102,8 +97,7 @@ def test_an_error_of_sqlite_has_the_reason_of_its_primary_code(code: int, reason
         ("1213", "other"),
         (True, "other"),
     ],
-)
-# fmt: on
+)  # fmt: skip
 def test_an_error_of_mysql_has_the_reason_of_its_number(number: Any, reason: str) -> None:
     assert error_reason(Exception(number, "no"), "execute", disconnected=False) == reason
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..catalogue import GROUPS, LABEL_LIMITS, SERIES_BUDGET, every_signal
+from ..event_fields import label_text
 from ..rows import Metric
 from .check import most_series
+
+MODES: Mapping[str, str] = {
+    "livesum": "the sum of those that live",
+    "livemax": "the largest of those that live",
+    "livemostrecent": "the last that was set, by one that lives",
+    "max": "the largest there ever was",
+    "min": "the least there ever was",
+}
+"""What a gauge shows of several workers, by its row's ``multiprocess_mode``."""
 
 COLUMNS = ("name", "type", "labels", "signal", "most_series")
 
@@ -29,7 +39,30 @@ def describe_families(
             "most_series": most_series(rows, label_limits),
             "help": first.help,
             "buckets": list(first.buckets),
+            "counted": ", ".join(dict.fromkeys(words for row in rows for words in counted_events(row))),
+            "at_zero_from": at_zero_from(first),
+            "multiprocess_mode": (first.multiprocess_mode or "livesum") if first.kind in {"gauge", "in_flight"} else "",
+            "expires_after": first.expires_after,
         }
+
+
+def counted_events(row: Metric) -> Iterator[str]:
+    """Yield the name of each signal that updates a row, with the values that fields of its event must have."""
+    conditions = ", ".join(f"{name}: {label_text(value)}" for name, value in row.where.items())
+    for signal in row.signals:
+        name = "every signal" if signal is every_signal else signal.name
+        yield f"{name} ({conditions})" if conditions else name
+
+
+def at_zero_from(row: Metric) -> str:
+    """Return when a row's series exist at 0: from the start, from when its open labels' values are known, or never.
+
+    Never means with their first event; then the text is empty.
+    """
+    if row.kind == "gauge" or not (row.initialize or not row.label_names):
+        return ""
+    open_labels = [name for name, values in zip(row.labels, row.closed_label_values, strict=True) if values is None]
+    return ", ".join(row.rename.get(name, name) for name in open_labels) or "the start"
 
 
 def cells(family: Mapping[str, Any]) -> list[str]:
@@ -59,18 +92,49 @@ def format_groups(label_limits: Mapping[str, int] = LABEL_LIMITS) -> str:
 
 
 def format_markdown(families: Sequence[Mapping[str, Any]]) -> str:
-    """Return a Markdown table with the help texts, as in ``docs/metrics.md``."""
-    lines = ["| metric | type | labels | signal | at most | meaning |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {' | '.join([f'`{name}`', *rest, family['help']])} |"
+    """Return the catalogue as in ``docs/metrics.md``: Markdown tables of families, of buckets and of gauges."""
+    rows = [
+        [f"`{name}`", kind, labels, family["counted"], most, family["at_zero_from"], family["help"]]
         for family in families
-        for name, *rest in [cells(family)]
+        for name, kind, labels, _, most in [cells(family)]
     ]
-    return "\n".join(lines)
+    header = ["metric", "type", "labels", "signal", "at most", "at 0 from", "meaning"]
+    ladders = group_names(families, lambda family: ", ".join(f"{bound:.12g}" for bound in family["buckets"]))
+    modes = group_names(families, describe_gauge)
+    return "\n".join(
+        [
+            *markdown_table(header, rows),
+            *("", "## Buckets", "", "The upper bounds of histograms; above the last one is `+Inf`.", ""),
+            *markdown_table(["bounds", "histograms"], ladders),
+            *("", "## Gauges of several workers", "", "What a gauge shows where several worker processes set it.", ""),
+            *markdown_table(["shows", "gauges"], modes),
+        ]
+    )
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    return [f"| {' | '.join(header)} |", "|---" * len(header) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def group_names(
+    families: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, Any]], str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each description with the names of the families that have it; an empty one is left out."""
+    names: dict[str, list[str]] = {}
+    for family in families:
+        names.setdefault(describe(family), []).append(f"`{family['name']}`")
+    yield from ((text, ", ".join(names[text])) for text in names if text)
+
+
+def describe_gauge(family: Mapping[str, Any]) -> str:
+    """Return what a gauge shows of several workers, and when its series go; an empty text for other kinds."""
+    seconds = family["expires_after"]
+    return MODES.get(family["multiprocess_mode"], "") + (f"; gone {seconds:g} s after it" if seconds else "")
 
 
 def format_json(families: Sequence[Mapping[str, Any]]) -> str:
-    """Return a JSON list of objects, buckets included."""
+    """Return a JSON list of objects, with all that is known of each family."""
     return json.dumps(families, indent=2)
 
 

@@ -71,8 +71,13 @@ def find_faults(
         yield "unshared_workers"
     if getattr(server_config, "reload", False) or any(requests_reload(words) for words in (command, parent_command)):
         yield "reload"
-    if abs(clock_ahead or 0.0) > CLOCK_TOLERANCE or newest_module_time() > time() + _FILE_TIME_TOLERANCE:
+    if (clock_ahead is not None and clock_differs(clock_ahead)) or newest_module_time() > time() + _FILE_TIME_TOLERANCE:
         yield "clock"
+
+
+def clock_differs(ahead: float) -> bool:
+    """Return whether a clock that is ahead by so many seconds, or behind where that is below 0, is wrong."""
+    return abs(ahead) > CLOCK_TOLERANCE
 
 
 def uvicorn_config() -> object:

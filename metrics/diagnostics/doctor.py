@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
 
-from .deployment import ADVICE, CLOCK_TOLERANCE
+from .deployment import ADVICE, clock_differs
 from .scrape_client import ScrapeResult, scrape_url
 
 SCRAPES = 24
@@ -25,7 +25,7 @@ def diagnose(url: str, headers: Mapping[str, str]) -> list[str]:
     with ThreadPoolExecutor(CONCURRENT_SCRAPES) as threads:
         concurrent = threads.map(lambda _: scrape_url(url, headers), range(SCRAPES))
         results = [first, *concurrent, scrape_url(url, headers)]
-    if abs(clock_offset(results)) > CLOCK_TOLERANCE:
+    if clock_differs(clock_offset(results)):
         results += wait_for_new_date(results[-1].date, url, headers)
     return list(dict.fromkeys(findings(results)))
 
@@ -45,7 +45,7 @@ def findings(results: Iterable[ScrapeResult]) -> Iterator[str]:
         )
         yield f"unshared_workers: {seen}: {ADVICE['unshared_workers']}"
     offset = clock_offset(results)
-    if abs(offset) > CLOCK_TOLERANCE:
+    if clock_differs(offset):
         direction = "ahead of" if offset > 0 else "behind"
         yield f"clock: the server's is {abs(offset):.0f} s {direction} the one here: {ADVICE['clock']}"
     for sample in results[-1].samples:

@@ -23,6 +23,9 @@ from .scrape import ScrapeResponse, render_response
 log = logging.getLogger("metrics")
 
 CHUNK_SIZE = 256 * 1024  # bytes sent at once: a server copies them on the event loop
+MAX_QUERY_FIELDS = 10_000
+"""Fields of a query string; one with more selects nothing, so that everything is rendered."""
+
 _PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -136,7 +139,7 @@ class Endpoint:
 def selected_names(query: bytes) -> frozenset[str] | None:
     """Return the values of the ``name[]`` parameters of a query string, None if there are none."""
     try:
-        pairs = parse_qsl(query.decode("latin-1"), errors="replace", max_num_fields=10_000)
+        pairs = parse_qsl(query.decode("latin-1"), errors="replace", max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
         return None
     return frozenset(value for name, value in pairs if name == "name[]") or None

@@ -63,7 +63,7 @@ def archive_dead(folder: Path, on_fault: OnFault) -> None:
     """
     descriptor = -1
     try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _archive_dead(folder, on_fault)
     except BlockingIOError:
@@ -175,7 +175,7 @@ def series_text(series: Iterable[tuple[bytes, FamilySchema]]) -> Iterator[bytes]
 def writer_is_alive(path: Path) -> bool:
     """Return whether the process that created a file lives, whatever the file holds."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -31,7 +31,8 @@ def create_file(folder: Path, cells: int) -> CreatedFile:
     # The time keeps a process's files apart: a reused name would be taken for a file already read or archived.
     path = folder / f"{process_identity()}-{time_ns()}{SUFFIX}"
     unfinished = path.with_suffix(".new")
-    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # Python's descriptors are not inherited by other programs (PEP 446), so no child of ours holds the lock.
+    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         memory = _map(unfinished, path.stem, cells)
@@ -56,7 +57,7 @@ def _map(path: Path, writer: str, cells: int) -> mmap.mmap:
     A mapping keeps the lock of the descriptor that it was made from, and a forked process inherits it: the lock would
     outlive this process.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDWR)
     try:
         # Allocated, not only extended: on a full disk the first write to an unallocated page kills the process.
         reserve(descriptor, text_offset(cells))

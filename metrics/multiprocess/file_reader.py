@@ -40,7 +40,7 @@ class Reader:
     def __init__(self, path: Path, layers: int = 1) -> None:
         self.path = path
         self.layers = layers
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = os.open(path, os.O_RDONLY)
         try:
             self.writer, cells = read_file_header(self._descriptor)
             self.cells = cells // layers

@@ -12,7 +12,7 @@ import pytest
 
 from events import agent_finished, http_request_finished, llm_called, tool_called
 from metrics import CATALOGUE, OPTIONAL, counter
-from metrics.__main__ import main
+from metrics.__main__ import main, run
 from metrics.diagnostics.check import check, check_budget, most_series
 from metrics.event_fields import AnySignal
 
@@ -158,3 +158,15 @@ def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_pipe_that_is_closed_while_the_command_writes_ends_it_without_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not when the rest is flushed at exit either."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output:
+        monkeypatch.setattr(sys, "argv", ["metrics"])
+        monkeypatch.setattr(sys, "stdout", output)
+        assert run() == 0

@@ -71,3 +71,11 @@ def test_a_clock_that_is_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults("python -m app", clock_ahead=0.5) == []
     monkeypatch.setattr(deployment, "time", lambda: deployment.newest_module_time() - 3600)
     assert faults("python -m app") == ["clock"]
+    monkeypatch.setattr(deployment, "time", lambda: deployment.newest_module_time() - 60)
+    assert faults("python -m app") == []  # they may have been copied
+
+
+@pytest.mark.parametrize(("ahead", "differs"), [(0.0, False), (2.0, False), (-2.0, False), (2.1, True), (-2.1, True)])
+def test_a_clock_may_differ_by_two_seconds(ahead: float, differs: bool) -> None:
+    assert deployment.clock_differs(ahead) is differs
+    assert faults("python -m app", clock_ahead=ahead) == ["clock"] * differs

@@ -36,3 +36,8 @@ def test_faults_that_the_server_found_itself_are_reported() -> None:
     torn = Sample("sparklio_worker_file_faults_total", {"fault": "torn"}, 2)
     scraped = ScrapeResult(1, 2, None, (sample, torn))
     assert [finding.split(":")[0] for finding in findings([scraped, scraped])] == ["reload", "worker_files"]
+
+
+def test_a_clock_that_is_off_by_no_more_than_the_tolerance_is_no_finding() -> None:
+    assert list(findings([result(1000.0, date=1002.1)])) == []  # received at 1000.1
+    assert len(list(findings([result(1000.0, date=1002.2)]))) == 1

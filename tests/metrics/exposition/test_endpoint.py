@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from events import MetricsRendered, metrics_rendered
 from metrics import Endpoint, Subscription
-from metrics.exposition.endpoint import CHUNK_SIZE, send_response
+from metrics.exposition.endpoint import CHUNK_SIZE, selected_names, send_response
 from tests.support.asgi_server import running_server
 from tests.support.samples import Read
 from tests.support.wait import until
@@ -275,3 +275,13 @@ async def test_a_scrape_is_counted_with_its_cost(
     assert read("metrics_render_duration_seconds_count", format="text") == 1
     assert read("metrics_rendered_bytes_total", format="text", encoding="gzip") == len(response["body"])
     assert read("metrics_rendered_series") == len(samples)
+
+
+def test_a_query_of_too_many_fields_selects_nothing() -> None:
+    assert selected_names(b"&".join([b"name[]=a"] * 10_000)) == {"a"}
+    assert selected_names(b"&".join([b"name[]=a"] * 10_001)) is None
+
+
+@pytest.mark.parametrize("query", [b"", b"name=a", b"&&", b"name%5B=a"])
+def test_a_query_without_names_selects_everything(query: bytes) -> None:
+    assert selected_names(query) is None

@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from metrics.exposition.render import render
 from metrics.fastpath import write
-from metrics.text_format.formats import OPENMETRICS
+from metrics.fastpath.children import replace_values, values_of
+from metrics.text_format.formats import OPENMETRICS, TEXT
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +138,32 @@ def test_concurrent_renders_leave_no_stale_text_in_the_cache(registry: Collector
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(work, range(3)))
     assert render(registry) == generate_latest(registry)
+
+
+class Doubled:
+    """A value that is not what its private attribute says."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def get(self) -> float:
+        return 2 * self._value
+
+    def get_exemplar(self) -> None:
+        """Return no exemplar."""
+
+
+@pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
+def test_values_of_another_class_are_read_by_their_public_method(registry: CollectorRegistry, kind: type[Any]) -> None:
+    collector = kind("mine", "h", ["k"], registry=registry)
+    for label in "ab":
+        child = collector.labels(label)
+        replace_values(child, [Doubled(number + 0.5) for number, _ in enumerate(values_of(child))])
+    for text_format in (TEXT, OPENMETRICS):
+        for family in registry.collect():
+            for sample in family.samples:
+                if not sample.name.endswith("_created"):
+                    assert f" {sample.value}\n".encode() in render(registry, text_format)
+    blocks = write.render_blocks(collector, TEXT)
+    assert blocks is not None
+    assert b"".join(text for text, _ in blocks) == generate_latest(registry)

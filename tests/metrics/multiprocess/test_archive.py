@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import Counter
 
-from metrics.multiprocess import Workers
+from metrics.multiprocess import Workers, archive
+from metrics.multiprocess.fault_reports import report_file_fault
 from metrics.multiprocess.file_layout import ARCHIVE, process_identity
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_what_killed_workers_counted_is_counted_once(folder: Path, here: LocalWorker) -> None:
     """Four at a time, killed with SIGKILL at any moment: only the call in flight may be missing, wholly or in part."""
     rng = random.Random(7)
@@ -37,6 +37,7 @@ def test_what_killed_workers_counted_is_counted_once(folder: Path, here: LocalWo
 
 
 @pytest.mark.parametrize("steps", range(4))
+@pytest.mark.slow
 def test_a_crash_during_archiving_neither_loses_nor_doubles_anything(
     steps: int, folder: Path, here: LocalWorker
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_crash_during_archiving_neither_loses_nor_doubles_anything(
     assert file_names(folder) == sorted([ARCHIVE, here.workers._file.path.name])
 
 
+@pytest.mark.slow
 def test_a_reused_process_id_is_another_worker(folder: Path, here: LocalWorker) -> None:
     """The dead worker's id is that of this live process: the lock and the time of its start tell them apart."""
     assert WorkerProcess(folder, "count_once").wait() == ["done"]
@@ -60,6 +62,7 @@ def test_a_reused_process_id_is_another_worker(folder: Path, here: LocalWorker) 
     assert file_names(folder) == sorted([ARCHIVE, here.workers._file.path.name])
 
 
+@pytest.mark.slow
 def test_a_process_that_closes_its_workers_and_creates_new_ones_counts_on(folder: Path, here: LocalWorker) -> None:
     """Its files are archived and removed while it runs: none of them is mistaken for another."""
     counted = 0
@@ -73,6 +76,7 @@ def test_a_process_that_closes_its_workers_and_creates_new_ones_counts_on(folder
             pass  # it archives the other, and nobody scrapes
 
 
+@pytest.mark.slow
 def test_a_torn_archive_is_left_out_and_counted(folder: Path, here: LocalWorker, faults: list[str]) -> None:
     assert WorkerProcess(folder, "count_once").wait() == ["done"]
     assert set(here.calls()) == {1.0}
@@ -82,6 +86,7 @@ def test_a_torn_archive_is_left_out_and_counted(folder: Path, here: LocalWorker,
     assert faults == ["torn"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.floats(0, 1e6), min_size=1, max_size=5), min_size=1, max_size=5))
 @settings(max_examples=30, deadline=None)
 def test_archiving_a_worker_changes_no_bit_of_a_sum(amounts_by_worker: list[list[float]]) -> None:
@@ -105,3 +110,26 @@ def test_archiving_a_worker_changes_no_bit_of_a_sum(amounts_by_worker: list[list
             worker.close()
             assert total() == before
         here.close()
+
+
+def test_an_archive_that_is_full_takes_no_further_series_and_says_so_once(
+    folder: Path, faults: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Label limits hold for each worker: those of many dead ones may have more series than a file has room for."""
+    monkeypatch.setattr(archive, "MAX_CELLS", 4)  # the first is not shown
+    for names in ("ab", "bc", "cde"):
+        worker = Workers(folder)
+        counter, _ = worker.create_instruments(Counter, "calls", "c", ["who"], "total")
+        for name in names:
+            counter.labels(name).inc()
+        worker.close()
+        if names != "cde":
+            archive.archive_dead(folder, report_file_fault)
+            assert faults == []
+    here = Workers(folder)
+    _, total = here.create_instruments(Counter, "calls", "c", ["who"], "total")
+    here.collect()
+    [family] = total.collect()
+    shown = {sample.labels["who"]: sample.value for sample in family.samples if sample.name == "calls_total"}
+    assert (shown, faults) == ({"a": 1, "b": 2, "c": 2}, ["full"])
+    here.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prometheus_client import Counter, generate_latest
+from prometheus_client import Counter, Gauge, generate_latest
 
 from events import workflow_started
 from metrics import render
@@ -53,3 +53,20 @@ def test_a_worker_whose_file_is_full_counts_for_itself(folder: Path, faults: lis
             workflow_started.emit(run_id=str(number), workflow_type=f"kind {number % 8}")
         assert render(small.registry) == generate_latest(small.registry)
         assert faults == ["full"]
+
+
+def test_a_gauge_that_is_removed_and_created_again_begins_at_zero(folder: Path) -> None:
+    workers = Workers(folder)
+    gauge, total = workers.create_instruments(Gauge, "depth", "d", ["queue"], "livesum")
+    gauge.labels("a").set(5)
+    gauge.remove("a")
+    gauge.labels("a")
+
+    def shown() -> list[float]:
+        workers.collect()
+        return [sample.value for family in total.collect() for sample in family.samples]
+
+    assert shown() == [0]
+    gauge.labels("a").inc(2)
+    assert shown() == [2]
+    workers.close()

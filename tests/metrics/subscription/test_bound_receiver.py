@@ -31,6 +31,14 @@ class TestBind:
         known = {"status": "success", "tool_calls": 0}
         assert receiver_of(agent_finished).bind(known, ("duration",)) is None
 
+    def test_what_is_known_may_be_no_more_than_the_fields_that_choose_a_series(self) -> None:
+        receiver = receiver_of(query_executed)
+        chosen = {name: QUERY[name] for name in receiver._fields}
+        assert receiver.bind(chosen, ("duration", "rows")) is not None
+        for name in chosen:
+            known = {other: value for other, value in chosen.items() if other != name}
+            assert receiver.bind({**known, "slow": False}, ("duration", "rows")) is None
+
     def test_an_amount_that_is_never_passed_needs_the_event(self) -> None:
         assert receiver_of(query_executed).bind(QUERY, ("rows",)) is None
 

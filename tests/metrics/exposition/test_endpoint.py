@@ -278,7 +278,7 @@ async def test_a_scrape_is_counted_with_its_cost(
 
 
 def test_a_query_of_too_many_fields_selects_nothing() -> None:
-    assert selected_names(b"&".join([b"name[]=a"] * 10_000)) == {"a"}
+    assert selected_names(b"&".join([b"name[]=a"] * 10_000)) == frozenset("a")
     assert selected_names(b"&".join([b"name[]=a"] * 10_001)) is None
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
-from tools.mutants.coverage_map import mirrors
-from tools.mutants.places import ignored_spans, statement_spans
+from tools.mutants.coverage_map import CoverageMap, mirrors
+from tools.mutants.places import Place, ignored_spans, operator_spans, statement_spans
 from tools.mutants.trial import within
 
 
@@ -30,11 +31,26 @@ def ignored(source: str) -> list[str]:
         ("raise ValueError(f'{n + 1} is too many')", ["f'{n + 1} is too many'"]),
         ("@typing.overload\ndef f(): ...", ["typing.overload"]),
         ("pairs = zip(a, b, strict=True)", ["strict=True"]),
+        ("@dataclass(frozen=True, slots=True)\nclass A: ...", ["slots=True"]),
         ("@property\ndef f(): ...", []),
     ],
 )
 def test_what_no_test_can_notice_is_left_out(source: str, parts: list[str]) -> None:
     assert ignored(source) == parts
+
+
+@pytest.mark.parametrize(
+    ("source", "operators"),
+    [
+        ("def half(n, /, *, by=2): return n / by", [" / "]),
+        ("halves = lambda *, n: [*n, n*0.5]", ["*"]),
+        ("total = sum(*rows, **options) - (a + b) * c", [" - ", " + ", ") * "]),
+        ("count += 1", []),
+    ],
+)
+def test_a_binary_operator_stands_between_its_operands(source: str, operators: list[str]) -> None:
+    found = sorted(operator_spans(ast.parse(source)))
+    assert [source[first[1] : last[1]] for first, last in found] == operators
 
 
 def test_a_compound_statement_is_its_header() -> None:
@@ -51,3 +67,36 @@ def test_tests_mirror_a_module_by_folder_or_by_name() -> None:
 
 def test_tests_are_run_as_long_as_the_budget_lasts() -> None:
     assert within(3.0, ["a", "b", "c"], {"a": 1.0, "b": 2.0, "c": 0.5}) == ["a", "b"]
+
+
+class Contexts:
+    """What coverage says: the tests that ran each line."""
+
+    def __init__(self, lines: dict[int, list[str]]) -> None:
+        self.lines = lines
+
+    def contexts_by_lineno(self, _: str) -> dict[int, list[str]]:
+        return {line: [f"{test}|run" for test in tests] for line, tests in self.lines.items()}
+
+
+@pytest.mark.parametrize(
+    ("lines", "near", "others"),
+    [
+        (
+            {1: [""], 3: ["tests/a/test_b.py::x", "tests/c/test_d.py::y"]},
+            ["tests/a/test_b.py::x"],
+            ["tests/c/test_d.py::y"],
+        ),
+        ({1: [""], 3: ["tests/c/test_d.py::y"]}, [], ["tests/c/test_d.py::y"]),
+        ({1: [""], 9: ["tests/c/test_d.py::y"]}, ["tests/a/test_b.py::x"], ["tests/c/test_d.py::y"]),
+        ({}, ["tests/a/test_b.py::x"], ["tests/e/test_f.py::z", "tests/c/test_d.py::y"]),
+    ],
+    ids=["run by both", "run by another", "run in another process", "a table"],
+)
+def test_a_statement_is_tried_by_the_tests_that_run_it_and_else_by_those_that_mirror_it(
+    lines: dict[int, list[str]], near: list[str], others: list[str]
+) -> None:
+    seconds = {"tests/a/test_b.py::x": 1.0, "tests/c/test_d.py::y": 2.0, "tests/e/test_f.py::z": 0.5}
+    coverage = CoverageMap(Path("root"), Path("database"), seconds)
+    vars(coverage)["_data"] = Contexts(lines)
+    assert coverage.tests(Place("a/b.py", 3, 3, 4, ())) == (near, others)

@@ -36,15 +36,18 @@ class CoverageMap:
     def tests(self, place: Place) -> tuple[list[str], list[str]]:
         """Return the tests that run a place's statement: those that mirror its file, and all others, fastest first.
 
-        A statement that only runs on import belongs to every test of which any line of its file is run; where there is
-        none, as for tables, to every test.
+        A statement that only runs on import, or in another process, belongs to every test that mirrors its file and to
+        those that run any line of it; where there is none, as for tables, to every test.
         """
         lines = self._data.contexts_by_lineno(str(self.root / place.path))
         statement = {name for line in range(place.first_line, place.last_line + 1) for name in lines.get(line, ())}
         of_file = {name for names in lines.values() for name in names}
-        found = self._known(statement) or self._known(of_file) or self._known(f"{name}|run" for name in self.seconds)
         mirrored = {name for name in self.seconds if mirrors(name, place.path)}
+        found = self._known(statement)
         near = [name for name in found if name in mirrored]
+        if not found:
+            found = self._known(of_file) or self._known(f"{name}|run" for name in self.seconds)
+            near = self._known(f"{name}|run" for name in mirrored)
         return near, [name for name in found if name not in mirrored]
 
     def _known(self, contexts: Iterable[str]) -> list[str]:

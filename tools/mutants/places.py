@@ -69,7 +69,7 @@ def differs(root: Path, place: Place, mutation: Mutation) -> bool:
     source = (root / place.path).read_text()
     try:
         mutant = ast.parse(mutate(source, mutation))
-    except SyntaxError:  # a ``**`` that unpacks a mapping is no power
+    except SyntaxError:
         return False
     return ast.dump(mutant) != ast.dump(ast.parse(source))
 
@@ -78,14 +78,16 @@ def places(source: str, path: str) -> Iterator[Place]:
     """Yield the places of a file that count, from top to bottom."""
     tree = ast.parse(source)
     statements = statement_spans(tree)
-    ignored = ignored_spans(tree)
+    ignored, operators = ignored_spans(tree), operator_spans(tree)
     found: dict[tuple[Position, str], list[Mutation]] = {}
     nodes = list(import_module("cosmic_ray.ast").ast_nodes(import_module("cosmic_ray.ast").get_ast(source)))
     for name in operator_names():
         operator = new_operator(name)
         spans = (span for node in nodes for span in operator.mutation_positions(node))
         for occurrence, (start, _) in enumerate(spans):
-            if not any(first <= start < last for first, last in ignored):
+            if "BinaryOperator" in name and not within(start, operators):
+                continue  # the star or slash between parameters, or the stars that unpack
+            if not within(start, ignored):
                 found.setdefault((start, name.split("_")[0]), []).append(Mutation(name, occurrence))
     for (start, _), mutations in sorted(found.items(), key=lambda item: item[0]):
         first, last = min(
@@ -132,11 +134,21 @@ def statement_spans(tree: ast.Module) -> list[tuple[int, int]]:
     return spans
 
 
+def operator_spans(tree: ast.Module) -> list[tuple[Position, Position]]:
+    """Return the spans between the operands of binary operators."""
+    return [(span(node.left)[1], span(node.right)[0]) for node in ast.walk(tree) if isinstance(node, ast.BinOp)]
+
+
+def within(position: Position, spans: Sequence[tuple[Position, Position]]) -> bool:
+    """Return whether a position is in one of the spans."""
+    return any(first <= position < last for first, last in spans)
+
+
 def ignored_spans(tree: ast.Module) -> list[tuple[Position, Position]]:
     """Return the spans that no test can be expected to notice.
 
     Annotations and type aliases, ``if TYPE_CHECKING``, ``__all__``, the texts of log lines, warnings and exceptions,
-    decorators for type checkers, and ``zip(strict=...)``.
+    decorators for type checkers, ``zip(strict=...)`` and ``dataclass(slots=...)``.
     """
     return [span(node) for node in ast.walk(tree) for node in ignored(node)]
 
@@ -147,6 +159,8 @@ def ignored(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield from (each for each in node.decorator_list if ast.unparse(each).split(".")[-1] in DECORATORS)
+            keywords = [each for call in node.decorator_list if isinstance(call, ast.Call) for each in call.keywords]
+            yield from (each for each in keywords if each.arg == "slots")  # it saves memory
         case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
             yield node
         case ast.Assign(targets=[ast.Name(id="__all__")]):

@@ -20,6 +20,7 @@ from events import (
     agent_finished,
     agent_run,
     agent_started,
+    current_span,
     llm_called,
     receiver_failed,
     workflow_finished,
@@ -239,6 +240,33 @@ def test_a_wrong_note_neither_masks_the_users_exception_nor_loses_the_end(record
 def test_strict_raises_at_the_line_of_the_wrong_note() -> None:
     with agent_run(agent_name="writer") as run, pytest.raises(TypeError, match="noted as duration, lmm_calls"):
         run.note(lmm_calls=2, duration=0.0)
+
+
+def test_strict_raises_where_a_note_or_a_scope_has_a_value_outside_the_closed_set(recorded: AgentEvents) -> None:
+    unknown: Any = "novel"
+    with agent_run(agent_name="writer") as run, pytest.raises(ValueError, match="novel"):
+        run.note(status=unknown)
+    with pytest.raises(ValueError, match="novel"):
+        agent_run.scope(status=unknown)
+    assert recorded.finished[0].status == "success"
+
+
+@pytest.mark.lenient
+def test_outside_of_strict_a_value_outside_the_closed_set_is_noted(recorded: AgentEvents) -> None:
+    unknown: Any = "novel"
+    with agent_run(agent_name="writer") as run:
+        run.note(status=unknown)
+    with agent_run.scope(status=unknown):
+        pass
+    assert [str(end.status) for end in recorded.finished] == ["novel"]
+
+
+def test_an_active_span_knows_its_kind() -> None:
+    with workflow_run(run_id="r1", workflow_type="demo") as outer, agent_run(agent_name="writer") as inner:
+        assert (outer.kind, inner.kind) == (workflow_run, agent_run)
+        assert current_span() is inner
+        assert current_span(workflow_run) is outer
+    assert current_span() is None
 
 
 @pytest.mark.lenient

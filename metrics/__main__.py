@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     check_parser = commands.add_parser(
         "check",
-        help="fail where nothing feeds a metric, a signal is emitted or counted nowhere, or the budget is passed",
+        help="fail where nothing feeds a metric, nothing emits a signal, or the series budget is passed",
     )
     add_shared_options(check_parser, AFTER_CHECK)
     commands.add_parser("groups", help="print the groups of our rows, and the share of the series budget of each")
@@ -125,7 +125,7 @@ def add_shared_options(parser: argparse.ArgumentParser, prefix: str = "") -> Non
         action="append",
         default=missing,
         metavar="PACKAGE",
-        help="package or folder whose code emits (again for more; default: the project's)",
+        help="package, module, folder or file whose code emits (again for more; default: the project's)",
     )
 
 
@@ -202,7 +202,7 @@ def run_check(
     """Print what is wrong, or what was checked.
 
     The catalogue of `metrics` has to count every signal of `events`; one of the project's own counts what it likes, so
-    only its rows and the signals that its sources declare are checked.
+    only its rows are checked, and that the signals that its sources declare are emitted.
 
     Raises:
         UsageError: no source is named, or one is not there.

@@ -11,6 +11,9 @@ from ..rows import Metric
 from ..subscription.subscribe import declared_signals
 from .source_scan import scan_sources
 
+UNFED = "emit it, import the bridge that does, or leave the row out"
+"""What to do with a row whose signal nothing emits."""
+
 
 class CatalogueNotFound(LookupError):
     """A catalogue's module, or the name in it, is not there, or is something else than rows."""
@@ -39,10 +42,10 @@ def check(
 
     Args:
         catalogue: The rows.
-        sources: Packages or folders whose code emits, beside ``events`` and ``metrics``.
-        signals: Signals that have to be emitted and counted, beside those that the sources declare; by default every
-            signal that has been declared in this process.
-        uncounted: Signals that no row counts, with the reason.
+        sources: Packages, modules, folders or files whose code emits, beside ``events`` and ``metrics``.
+        signals: Signals that have to be emitted and counted; by default every signal that has been declared in this
+            process. Those that the sources declare have to be emitted alone: another listener may take them.
+        uncounted: Which of these signals no row counts, with the reason.
         label_limits: How many values each open label may take.
         budget: How many series the catalogue may have.
 
@@ -52,12 +55,15 @@ def check(
     scan = scan_sources(sources)
     emitted = scan.emitted
     counted = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
-    expected = {signal.name for signal in (declared_signals() if signals is None else signals)} | scan.declared
+    expected = {signal.name for signal in (declared_signals() if signals is None else signals)}
     explained = {signal.name for signal in uncounted}
     wrong = [
-        *(f"signal {name} is declared and emitted nowhere" for name in sorted(expected - emitted)),
         *(
-            f"{row.name} listens to {signal.name}, which nothing emits"
+            f"signal {name} is declared and emitted nowhere"
+            for name in sorted((expected | (scan.declared - scan.scoped)) - emitted)
+        ),
+        *(
+            f"{row.name} listens to {signal.name}, which nothing emits: {UNFED}"
             for row in catalogue
             for signal in row.signals
             if signal is not every_signal and signal.name not in emitted

@@ -4,7 +4,7 @@
 
     [tool.sparklio.metrics]
     namespace = "acme"                          # the first word of every metric's name
-    source = ["shop", "billing"]                # packages or folders whose code emits
+    source = ["shop", "billing"]                # packages, modules, folders or files whose code emits
     catalogue = ["metrics:HTTP", "shop.counting:ROWS"]  # MODULE:NAME, instead of the whole catalogue of `metrics`
     label_limits = { style = 10 }               # for labels beside those of metrics.LABEL_LIMITS
 
@@ -106,8 +106,8 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
 
 
 def is_path(source: str) -> bool:
-    """Return whether a source is the path of a folder, and not the name of a package."""
-    return "/" in source or source.startswith(".")
+    """Return whether a source is the path of a folder or a file, and not the name of a package or a module."""
+    return "/" in source or source.startswith(".") or source.endswith(".py")
 
 
 def parse_strings(table: Mapping[str, Any], key: str, file: Path) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeGuard
 
 from events.bus.signal import snake_case
 
@@ -15,7 +16,7 @@ EMITTING_METHODS = ("emit", "bind", "bind_by")
 
 
 class SourceNotFound(LookupError):
-    """A source is neither a package that can be imported nor a folder."""
+    """A source is neither a package or module that can be imported nor a folder or file, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class SourceFile:
     """The parts of one file that say what it emits."""
 
     imported_names: dict[str, str] = field(default_factory=dict)  # by the name that the file uses
+    own_names: set[str] = field(default_factory=set)  # those that come from `events`, or from the file's own package
     bridges: set[str] = field(default_factory=set)
     calls: list[ast.Call] = field(default_factory=list)
     assignments: list[tuple[ast.expr, ast.Call]] = field(default_factory=list)  # of what a call returns
@@ -33,6 +35,22 @@ class SourceFile:
             return expression.attr
         return self.imported_names.get(expression.id, expression.id) if isinstance(expression, ast.Name) else ""
 
+    def calls_class(self, call: ast.expr, name: str) -> TypeGuard[ast.Call]:
+        """Return whether an expression is a call of a class of `events`: ``Signal(...)`` or ``events.Signal(...)``."""
+        match call:
+            case ast.Call(func=ast.Name(id=called)):
+                return called in self.own_names and self.imported_names[called] == name
+            case ast.Call(func=ast.Attribute(attr=called, value=ast.Name(id=module))):
+                return called == name and self.imported_names.get(module) == "events"
+        return False
+
+    def declared_name(self, expression: ast.expr) -> str:
+        """Return the name of the signal that an expression declares, as in ``Signal(ImageRendered)``, or nothing."""
+        if not self.calls_class(expression, "Signal"):
+            return ""
+        event = [*expression.args[:1], *(word.value for word in expression.keywords if word.arg == "event")]
+        return snake_case(self.imported_name(event[0])) if event else ""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceScan:
@@ -41,6 +59,7 @@ class SourceScan:
     emitted: set[str] = field(default_factory=set)
     declared: set[str] = field(default_factory=set)
     bridges: set[str] = field(default_factory=set)
+    scoped: set[str] = field(default_factory=set)  # of spans that are entered for their scope, which emits nothing
 
 
 def scan_sources(sources: Iterable[str]) -> SourceScan:
@@ -55,23 +74,34 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
     scan = SourceScan()
     files = []
     for source in dict.fromkeys(("events", "metrics", *sources)):
-        folder = source_folder(source)
-        for path in sorted(folder.rglob("*.py")):
-            if "bridges" not in path.relative_to(folder).parts or source != "events":
-                files.append(file := read_source(path))
-                scan.bridges.update(file.bridges)
-                if source not in ("events", "metrics"):
-                    scan.declared.update(declared_signals(file))
+        for path in source_paths(source):
+            files.append(file := read_source(path))
+            scan.bridges.update(file.bridges)
+            if source not in ("events", "metrics"):
+                scan.declared.update(filter(None, map(file.declared_name, file.calls)))
     for bridge in sorted(scan.bridges):
         files += map(read_source, bridge_paths(bridge))
-    spans: dict[str, set[str]] = {}  # the signals of each span, by its name
-    for file in files:
-        for name, signals in declared_spans(file):
-            spans.setdefault(name, set()).update(signals)
+    signals = name_declarations(files, lambda file, call: [file.declared_name(call)])
+    spans = name_declarations(files, lambda file, call: span_signals(call, signals, file))
     for file in files:
         for call in file.calls:
-            scan.emitted.update(emitted_signals(call.func, spans, file))
+            scan.emitted.update(emitted_signals(call.func, signals, spans, file))
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "scope":
+                scan.scoped.update(spans.get(file.imported_name(call.func.value), ()))
     return scan
+
+
+def name_declarations(
+    files: Iterable[SourceFile], declared: Callable[[SourceFile, ast.Call], Iterable[str]]
+) -> dict[str, set[str]]:
+    """Return the signals that are declared in what is assigned to each name, of whichever file."""
+    named: dict[str, set[str]] = {}
+    for file in files:
+        for target, call in file.assignments:
+            name, signals = file.imported_name(target), {*declared(file, call)} - {""}
+            if name and signals:
+                named.setdefault(name, set()).update(signals)
+    return named
 
 
 def bridge_paths(bridge: str) -> list[Path]:
@@ -83,60 +113,87 @@ def bridge_paths(bridge: str) -> list[Path]:
     return sorted(module.parent.rglob("*.py")) if spec.submodule_search_locations else [module]
 
 
-def source_folder(source: str) -> Path:
-    """Return the folder of a package, by its name, or the folder of a path.
+def source_paths(source: str) -> list[Path]:
+    """Return the Python files of a package or a module, by its name, or of a folder or a file, by its path.
+
+    Folders whose name begins with a dot and installed packages are left out, and so are the bridges of ``events``: the
+    source that imports one says that it is used.
 
     Raises:
-        SourceNotFound: it is neither.
+        SourceNotFound: it is none of them.
     """
-    if (path := Path(source)).is_dir() and ("/" in source or not source.isidentifier()):
-        return path
-    try:
-        spec = find_spec(source)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise SourceNotFound(f"{source!r} is neither a package that can be imported nor a folder")
-    return Path(spec.submodule_search_locations[0])
+    path = Path(source)
+    if path.is_file() and path.suffix == ".py":
+        return [path]
+    folder = path if path.is_dir() and ("/" in source or not source.isidentifier()) else None
+    if folder is None:
+        try:
+            spec = None if path.suffix == ".py" or not is_dotted_name(source) else find_spec(source)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None or not (spec.submodule_search_locations or (spec.origin or "").endswith(".py")):
+            raise SourceNotFound(
+                f"{source!r} is neither a package or module that can be imported from here nor a folder or a file: name"
+                " a package or a module as in 'shop', a folder as in './shop' or a file as in 'shop.py'"
+            )
+        if not spec.submodule_search_locations:
+            return [Path(spec.origin or "")]
+        folder = Path(spec.submodule_search_locations[0])
+    left_out = {"bridges"} if source == "events" else set()
+    return [
+        path
+        for path in sorted(folder.rglob("*.py"))
+        for parts in [path.relative_to(folder).parts]
+        if not left_out & {*parts} and "site-packages" not in parts and not any(part.startswith(".") for part in parts)
+    ]
+
+
+def is_dotted_name(text: str) -> bool:
+    """Return whether a text can be the name of a package or a module."""
+    return all(part.isidentifier() for part in text.split("."))
 
 
 def read_source(path: Path) -> SourceFile:
-    """Return what one file imports, calls and assigns."""
+    """Return what one file imports, calls and assigns.
+
+    Raises:
+        SourceNotFound: it is not this Python's, or cannot be read.
+    """
     file = SourceFile()
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise SourceNotFound(f"{path} cannot be read as Python: {error}") from error
+    for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             for alias in node.names:
                 file.imported_names[alias.asname or alias.name] = alias.name
+                if isinstance(node, ast.ImportFrom) and (node.level or module.split(".")[0] == "events"):
+                    file.own_names.add(alias.asname or alias.name)
                 file.bridges.update(bridge_of(f"{module}.{alias.name}"))
         elif isinstance(node, ast.Call):
             file.calls.append(node)
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):
+        elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and isinstance(node.value, ast.Call):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             file.assignments.extend((target, node.value) for target in targets)
     return file
 
 
-def declared_signals(file: SourceFile) -> Iterator[str]:
-    """Yield the names of the signals that a file declares: ``Signal(ImageRendered)``, ``events.Signal(...)``."""
-    for call in file.calls:
-        match call.func:
-            case ast.Name(id=name) if file.imported_names.get(name) == "Signal":
-                pass
-            case ast.Attribute(attr="Signal", value=ast.Name(id=name)) if file.imported_names.get(name) == "events":
-                pass
-            case _:
-                continue
-        yield from (snake_case(name) for argument in call.args[:1] if (name := file.imported_name(argument)))
+def span_signals(span: ast.expr, signals: Mapping[str, set[str]], file: SourceFile) -> Iterator[str]:
+    """Yield the signals of the span that an expression declares, as ``Span(started, finished)`` does."""
+    if file.calls_class(span, "Span"):
+        keywords = [keyword.value for keyword in span.keywords if keyword.arg in ("started", "finished")]
+        for argument in (*span.args[:2], *keywords):
+            yield from signal_names(argument, signals, file)
 
 
-def declared_spans(file: SourceFile) -> Iterator[tuple[str, set[str]]]:
-    """Yield the name and the signals of each span that a file declares, as in ``export = Span(started, finished)``."""
-    for target, call in file.assignments:
-        if file.imported_name(call.func) == "Span":
-            keywords = [keyword.value for keyword in call.keywords if keyword.arg in ("started", "finished")]
-            signals = {file.imported_name(argument) for argument in (*call.args[:2], *keywords)}
-            yield file.imported_name(target), signals - {""}
+def signal_names(expression: ast.expr, signals: Mapping[str, set[str]], file: SourceFile) -> Iterable[str]:
+    """Return the names of the signals that an expression may be: one that is declared in it, or a name for one."""
+    if declared := file.declared_name(expression):
+        return [declared]
+    name = file.imported_name(expression)
+    return signals.get(name) or ([name] if name else [])
 
 
 def bridge_of(imported: str) -> Iterator[str]:
@@ -146,13 +203,13 @@ def bridge_of(imported: str) -> Iterator[str]:
         yield path.split(".")[0]
 
 
-def emitted_signals(called: ast.expr, spans: Mapping[str, set[str]], file: SourceFile) -> Iterator[str]:
-    """Yield the names of the signals that a call of this expression emits."""
+def emitted_signals(
+    called: ast.expr, signals: Mapping[str, set[str]], spans: Mapping[str, set[str]], file: SourceFile
+) -> Iterable[str]:
+    """Return the names of the signals that a call of this expression emits."""
     method = None
     if isinstance(called, ast.Attribute) and called.attr in (*EMITTING_METHODS, "wrap"):
         method, called = called.attr, called.value
-    name = file.imported_name(called)
     if method in EMITTING_METHODS:
-        yield name
-    else:
-        yield from spans.get(name, ())
+        return signal_names(called, signals, file)
+    return spans.get(file.imported_name(called)) or span_signals(called, signals, file)

@@ -63,6 +63,32 @@ def test_a_span_is_recognised_however_it_is_declared(tmp_path: Path, declaration
     assert scan_sources([str(tmp_path)]).emitted >= EXPORT_SIGNALS
 
 
+@pytest.mark.parametrize(
+    ("declaration", "use"),
+    [
+        ("run = Span(Signal(ExportStarted), Signal(ExportFinished))", "with run(path='p'): ..."),
+        (
+            "run = Span(started=Signal(event=ExportStarted), finished=Signal(ExportFinished))",
+            "@run.wrap()\ndef f(): ...",
+        ),
+        ("begin = Signal(ExportStarted)\nend = Signal(ExportFinished)\nrun = Span(begin, end)", "run().start()"),
+        ("begin = Signal(ExportStarted)\nend = Signal(ExportFinished)", "begin.emit(path='p')\nend.emit(path='p')"),
+        ("", "with Span(Signal(ExportStarted), Signal(ExportFinished))(path='p'): ..."),
+    ],
+)
+def test_a_signal_is_known_by_its_event_whatever_name_it_has_or_has_not(
+    tmp_path: Path, declaration: str, use: str
+) -> None:
+    (tmp_path / "exports.py").write_text(
+        f"from events import Signal, Span\nclass ExportStarted: ...\nclass ExportFinished: ...\n{declaration}"
+    )
+    own_names = "from .exports import *" if declaration else ""
+    (tmp_path / "code.py").write_text(f"from events import Signal, Span\n{own_names}\n{use}")
+    scan = scan_sources([str(tmp_path)])
+    assert scan.emitted >= EXPORT_SIGNALS
+    assert scan.declared == EXPORT_SIGNALS
+
+
 @pytest.mark.parametrize("bound", ["bind('duration', table='runs')", "bind_by(('table',), ('duration',))"])
 def test_binding_an_emitter_counts_as_emitting(tmp_path: Path, bound: str) -> None:
     (tmp_path / "code.py").write_text(f"import events\nemitter = events.query_executed.{bound}\n")
@@ -74,9 +100,35 @@ def test_entering_a_spans_scope_emits_nothing(tmp_path: Path) -> None:
     assert "workflow_started" not in scan_sources([str(tmp_path)]).emitted
 
 
-def test_a_missing_source_is_named() -> None:
-    with pytest.raises(SourceNotFound, match="'no_such_package' is neither a package"):
-        scan_sources(["no_such_package"])
+@pytest.mark.parametrize("source", ["no_such_package", "no_such.package", "no_such_file.py", "not a name", "sys"])
+def test_a_missing_source_is_named_with_what_a_source_may_be(source: str) -> None:
+    with pytest.raises(SourceNotFound, match=f"'{source}' is neither .* a file as in 'shop.py'"):
+        scan_sources([source])
+
+
+def test_a_source_may_be_a_single_module_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / f"shop_{abs(hash(tmp_path))}.py"
+    module.write_text("from events import llm_called\nllm_called.emit()\n")
+    (tmp_path / "beside.py").write_text("from events import tool_called\ntool_called.emit()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for source in (str(module), module.name, module.stem):
+        emitted = scan_sources([source]).emitted
+        assert "llm_called" in emitted
+        assert "tool_called" not in emitted
+
+
+def test_what_is_installed_in_a_folder_is_none_of_its_code(tmp_path: Path) -> None:
+    for installed in (".venv/lib", "env/lib/python3.13/site-packages"):
+        (tmp_path / installed).mkdir(parents=True)
+        (tmp_path / installed / "code.py").write_text("from events import tool_called\ntool_called.emit()\n")
+    assert "tool_called" not in scan_sources([str(tmp_path)]).emitted
+
+
+def test_a_file_that_is_no_python_is_named(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text("print 'hello'\n")
+    with pytest.raises(SourceNotFound, match=r"old\.py cannot be read as Python: "):
+        scan_sources([str(tmp_path)])
 
 
 @pytest.mark.parametrize(
@@ -95,6 +147,6 @@ def test_a_signal_is_recognised_however_it_is_declared(tmp_path: Path, declarati
 
 def test_signals_of_other_libraries_are_none(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(
-        "import psygnal\nfrom PySide6.QtCore import Signal as Qt\na = psygnal.Signal(int)"
+        "import psygnal\nfrom PySide6.QtCore import Signal as Qt, Signal\na = psygnal.Signal(int)\nb = Signal(int)"
     )
     assert scan_sources([str(tmp_path)]).declared == set()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
+from typing import Any, Literal
 
+from .bus.amount_limits import drop_reason
 from .bus.fields import Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited
 from .bus.signal import Signal
 from .bus.span import Span
@@ -203,9 +204,15 @@ llm_call = Span(llm_call_started, llm_called)
 """A logical call to a language model, with all its attempts."""
 
 
-def unsplit(cost: float | None, *parts: float | None) -> float | None:
-    """Return what is left of a cost without its known parts; None where the cost is unknown."""
-    if cost is None:
-        return None
-    rest = cost - fsum(part for part in parts if part is not None)
-    return rest if rest > cost * 1e-9 else 0.0  # below that it is the rounding of the sum
+def unsplit(cost: Any, *parts: Any) -> float | None:
+    """Return what is left of a cost without its known parts; None where the cost is unknown.
+
+    Any number may be a cost, such as a `Decimal`; what cannot be one is returned as it is, and left out by whoever adds
+    it up. So is a part: a NaN takes nothing away.
+    """
+    if cost is None or drop_reason(cost) is not None:
+        unfit: float | None = cost
+        return unfit
+    known = fsum(float(part) for part in parts if part is not None and drop_reason(part) is None)
+    rest = float(cost) - known
+    return rest if rest > float(cost) * 1e-9 else 0.0  # below that it is the rounding of the sum

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import Parameter, signature
+from math import fsum
 from typing import Any, SupportsFloat
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -84,10 +85,11 @@ def billing_of(
         return Billing(usage=usage)
     try:
         priced = with_response(price)(provider, model, corrected, response)
+        fields = cost_fields(priced, "price_table")
     except Exception as failure:  # the tokens are known all the same
         report_failure(llm_called.name, "pydantic_ai", failure)
-        priced = None
-    return Billing(usage=usage, **cost_fields(priced, "price_table"))
+        fields = cost_fields(None, "price_table")
+    return Billing(usage=usage, **fields)
 
 
 def with_response(price: PriceFunction) -> ResponsePriceFunction:
@@ -105,12 +107,17 @@ def with_response(price: PriceFunction) -> ResponsePriceFunction:
 
 
 def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any]:
-    """Return the fields of a cost; what cannot be one is no cost, and has no parts."""
+    """Return the fields of a cost; what cannot be one is no cost, and has no parts.
+
+    Parts that are more than the cost together, as after a discount on the sum alone, are none of it.
+    """
     valid = valid_cost(cost)
     if valid is None:
         return {"cost_source": "unpriced"}
-    parts = {f"{part}_cost": getattr(cost, part) for part in PARTS} if isinstance(cost, Cost) else {}
-    return {"cost": valid, "cost_source": source, **parts}
+    parts = {part: valid_cost(getattr(cost, part)) for part in PARTS} if isinstance(cost, Cost) else {}
+    if fsum(part for part in parts.values() if part is not None) > valid * (1 + 1e-9):
+        parts = {}
+    return {"cost": valid, "cost_source": source, **{f"{name}_cost": part for name, part in parts.items()}}
 
 
 def valid_cost(cost: SupportsFloat | None) -> float | None:

@@ -14,9 +14,11 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
+from ...agents import agent_run
 from ...bus.failures import report_failure
 from ...bus.fields import ErrorType, Status
 from ...bus.scope import get_effective_scope, use_scope
+from ...bus.span import current_span
 from ...bus.timeout_errors import is_timeout
 from ...llm import llm_called
 from .emit import (
@@ -36,6 +38,7 @@ from .reader_pauses import ReaderPauses
 from .reported import keep_headers, observe_stream
 from .response import is_refused, lacks_end
 from .token_times import TokenTimes
+from .tool_calls import current_run_context
 
 
 class OngoingRequest:
@@ -49,9 +52,12 @@ class OngoingRequest:
         self._model = first_model(model)
         self.members = leaf_models(model)
         self._spec = spec
+        self._asker = current_asker()
         around = current_request.get()
-        # What a call leaves running may make requests after its end: those are calls of their own.
-        self._parent = None if around is None or around.call.has_ended else around
+        # What a call leaves running may make requests after its end, and a wrapper may ask another agent, to judge an
+        # answer for example: those are calls of their own.
+        is_own = around is None or around.call.has_ended or around._asker != self._asker  # noqa: SLF001  # of the same class
+        self._parent = None if is_own else around
         self.call: CallState = self._parent.call if self._parent else CallState(spec, model.model_name)
         self._has_attempts = False
         self._stream: StreamedResponse | None = None
@@ -241,7 +247,18 @@ class OngoingRequest:
                 outcome = outcome_of(last)
             else:
                 outcome = replace(outcome, started_at=last.started_at)
-        emit_attempted(self.call, self._model, outcome, response, self.headers, self.status_code)
+        # Which of several models a failure's headers are of is not known either.
+        headers = self.headers if response is not None or len(self.members) == 1 else {}
+        emit_attempted(self.call, self._model, outcome, response, headers, self.status_code)
+
+
+def current_asker() -> tuple[object, object]:
+    """Return who asks a model here: the innermost span of an agent, and the id of pydantic-ai's run of one."""
+    try:
+        run = current_run_context()
+    except ImportError:  # a version that has no such way; `tool_calls` reports it
+        run = None
+    return current_span(agent_run), getattr(run, "run_id", None)
 
 
 def was_interrupted_later(last: HTTPAttempt, outcome: RequestOutcome) -> bool:

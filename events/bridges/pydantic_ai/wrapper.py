@@ -71,10 +71,18 @@ def instrument(
 
 
 def with_members_instrumented(model: Model) -> Model:
-    """Return a copy of a fallback whose members are instrumented; other models as they are.
+    """Return a copy of a fallback whose members are instrumented, also inside pydantic-ai's own wrappers.
 
-    A class derived from `FallbackModel` may hold state of its own, and is not copied.
+    Other models are returned as they are: a class derived from `FallbackModel`, or a wrapper of somebody else's, may
+    hold state of its own, and is not copied.
     """
+    if isinstance(model, WrapperModel) and type(model).__module__.startswith("pydantic_ai."):
+        wrapped = with_members_instrumented(model.wrapped)
+        if wrapped is model.wrapped:
+            return model
+        outer = copy(model)
+        outer.wrapped = wrapped
+        return outer
     if type(model) is not FallbackModel:
         return model
     fallback = copy(model)

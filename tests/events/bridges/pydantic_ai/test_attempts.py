@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.concurrency import ConcurrencyLimitedModel
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.models.test import TestModel
@@ -306,3 +308,75 @@ async def test_the_time_between_tokens_counts_none_that_were_hidden_or_came_at_o
     assert hidden.time_per_output_token is not None
     assert hidden.time_per_output_token >= 0.8 * pause
     assert at_once.time_per_output_token is None
+
+
+class Judging(WrapperModel):
+    """A model whose answers another agent judges."""
+
+    def __init__(self, wrapped: Model, judge: Agent) -> None:
+        super().__init__(wrapped)
+        self._judge = judge
+
+    async def request(self, *arguments: Any) -> ModelResponse:
+        response = await self.wrapped.request(*arguments)
+        with suppress(Exception), agent_run(agent_name="judge"):
+            await self._judge.run("Is it good?")
+        return response
+
+
+@pytest.mark.parametrize("fails_to_judge", [False, True])
+async def test_an_agent_that_a_wrapper_asks_makes_calls_of_its_own(server: OpenAIServer, fails_to_judge: bool) -> None:
+    server.behaviour = [says(usage=Usage(100, 20)), fails(503) if fails_to_judge else says(usage=Usage(10, 2))]
+    judge = Agent(instrument(with_no_retries(server, "gpt-4.1")))
+    model = instrument(Judging(with_no_retries(server, "gpt-4o"), judge))
+    with (
+        llm_called.captured() as calls,
+        llm_attempted.captured() as attempts,
+        agent_finished.captured() as ended,
+        agent_run(agent_name="writer"),
+    ):
+        await Agent(model).run("x")
+    assert [(call.agent_name, call.model, call.status, call.prompt_tokens) for call in calls] == [
+        ("judge", "gpt-4.1", "error" if fails_to_judge else "success", None if fails_to_judge else 10),
+        ("writer", "gpt-4o", "success", 100),
+    ]
+    assert [(each.model, each.retry_reason, each.fallback_reason) for each in attempts] == [
+        ("gpt-4.1", None, None),
+        ("gpt-4o", None, None),
+    ]
+    assert [(end.agent_name, end.llm_calls, end.own_prompt_tokens) for end in ended] == [
+        ("judge", 1, 0 if fails_to_judge else 10),
+        ("writer", 2, 100),
+    ]
+
+
+def with_no_retries(server: OpenAIServer, name: str) -> Model:
+    provider = OpenAIProvider(base_url=server.base_url, api_key="none")
+    return OpenAIChatModel(name, provider=provider, settings=NO_RETRIES)
+
+
+async def test_a_chain_inside_pydantic_ais_own_wrapper_shows_its_members(server: OpenAIServer) -> None:
+    limited = {"x-ratelimit-limit-requests": "70", "x-ratelimit-remaining-requests": "7"}
+    server.behaviour = [fails(500), replace(fails(429), headers=limited)]
+    chain = FallbackModel(with_no_retries(server, "gpt-4o"), with_no_retries(server, "gpt-4.1"))
+    model = instrument(ConcurrencyLimitedModel(chain, limiter=2))
+    with llm_attempted.captured() as attempts, llm_called.captured() as calls, suppress(Exception):
+        await model.request(PROMPT, None, ModelRequestParameters())
+    assert [(each.model, each.outcome, each.limit_requests) for each in attempts] == [
+        ("gpt-4o", "error", None),
+        ("gpt-4.1", "rate_limited", 70),
+    ]
+    assert [(call.model, call.error_type) for call in calls] == [("gpt-4.1", "rate_limited")]
+
+
+class Chain(FallbackModel):
+    """A chain of somebody's own, whose members nobody can wrap."""
+
+
+async def test_a_rate_limit_of_nobody_known_is_nobodys(server: OpenAIServer) -> None:
+    limited = {"x-ratelimit-limit-requests": "70", "x-ratelimit-remaining-requests": "7"}
+    server.behaviour = [fails(500), replace(fails(429), headers=limited)]
+    model = instrument(Chain(with_no_retries(server, "gpt-4o"), with_no_retries(server, "gpt-4.1")))
+    with llm_attempted.captured() as attempts, suppress(Exception):
+        await model.request(PROMPT, None, ModelRequestParameters())
+    assert [each.limit_requests for each in attempts] == [None]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from math import fsum
 from typing import Any
 
 import pytest
+from genai_prices import calc_price
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
@@ -27,7 +29,7 @@ from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.providers.openrouter import OpenRouterProvider
 from pydantic_ai.usage import RequestUsage
 
-from events import LLMCalled, llm_called
+from events import LLMCalled, llm_call, llm_called
 from events.bridges.pydantic_ai import Cost, instrument, list_price, own_server, record_response_headers
 from metrics import LLM, subscribe
 from tests.support.openai_server import OpenAIServer, Usage, says
@@ -321,3 +323,54 @@ def test_an_answer_without_usage_counts_as_one_whatever_its_source_is_called(sou
         llm_called.emit(model="m", status="error", duration=1.0, error_type="rate_limited")  # no answer
         llm_called.emit(model="m", status="success", duration=1.0, prompt_tokens=0, completion_tokens=3)
         assert registry.get_sample_value("studio_llm_usage_missing_total", {"model": "m"}) == 1
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize(
+    "priced",
+    [(0.1, 0.2), "", "free", object(), 10**400, calc_price(RequestUsage(input_tokens=1), "gpt-5-mini")],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_price_that_is_no_number_loses_no_tokens(priced: Any, calls: list[LLMCalled]) -> None:
+    """Such as what ``calc_price`` returns, whose ``total_price`` is the number."""
+    with OpenAIServer(says(usage=Usage(100, 20))) as server:
+        await ask(instrument(openai_model(server), price=lambda *_: priced))
+    [call] = calls
+    assert (call.prompt_tokens, call.completion_tokens) == (100, 20)
+    assert (call.cost, call.cost_source) == (None, "unpriced")
+
+
+async def test_parts_that_are_more_than_the_cost_are_none_of_it(calls: list[LLMCalled]) -> None:
+    """As after a discount on the sum alone."""
+    with OpenAIServer(says(usage=Usage(100, 20))) as server:
+        await ask(instrument(openai_model(server), price=lambda *_: Cost(1.0, input=1.5, output=0.5)))
+    [call] = calls
+    assert (call.cost, call.input_cost, call.unsplit_cost) == (1.0, None, 1.0)
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize(
+    ("cost", "parts", "expected"),
+    [
+        (Decimal("0.25"), {"input_cost": Decimal("0.05")}, {"input": 0.05, "unsplit": 0.2}),
+        (Decimal("0.25"), {"input_cost": 0.05}, {"input": 0.05, "unsplit": 0.2}),
+        (0.25, {"input_cost": float("nan"), "output_cost": -1.0}, {"unsplit": 0.25}),
+        ("0.25", {}, {}),
+        (float("nan"), {}, {}),
+    ],
+)
+def test_costs_of_any_type_add_up_and_hinder_nothing_else(cost: Any, parts: Any, expected: dict[str, float]) -> None:
+    registry = CollectorRegistry()
+    with subscribe(LLM, registry, namespace="acme"):
+        with llm_call(model="m") as call:
+            call.note(cost=cost, prompt_tokens=7, **parts)
+        by_kind = {
+            sample.labels["kind"]: sample.value
+            for family in registry.collect()
+            for sample in family.samples
+            if sample.name == "acme_llm_cost_by_kind_usd_total" and sample.value
+        }
+        assert by_kind == pytest.approx(expected)
+        assert registry.get_sample_value("acme_llm_active_requests", {"model": "m"}) == 0
+        tokens = {"model": "m", "token_type": "prompt"}
+        assert registry.get_sample_value("acme_llm_tokens_total", tokens) == 7

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from decimal import Decimal
+from fractions import Fraction
 from threading import Barrier, Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -28,6 +31,7 @@ from events import (
     workflow_run,
 )
 from events.bus import scope
+from events.bus.amount_limits import MAX_AMOUNT
 from events.bus.scope import current_scope
 
 
@@ -283,6 +287,48 @@ def test_emitting_while_a_total_is_added_to_does_not_deadlock() -> None:
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_amounts_of_any_numeric_type_are_summed_and_impossible_ones_left_out() -> None:
+    amounts: list[Any] = [Decimal("0.5"), Fraction(1, 4), 2, 0.25, 0, None, -1, -0.5, math.nan, math.inf, Decimal(-1)]
+    with receiver_failed.captured(), agent_run(agent_name="writer") as run:
+        for amount in amounts:
+            call(cost=amount)
+        assert run.totals["cost"] == 3.0
+        assert run.totals["llm_calls"] == len(amounts)
+
+
+def test_an_amount_below_the_limit_is_summed_and_one_at_it_is_not() -> None:
+    with agent_run(agent_name="writer") as run:
+        call(prompt=int(MAX_AMOUNT) - 1)
+        call(prompt=int(MAX_AMOUNT))
+        assert run.totals["prompt_tokens"] == int(MAX_AMOUNT) - 1
+
+
+def test_a_scope_sums_what_it_or_one_around_it_does() -> None:
+    with agent_run.scope(agent_name="writer"):
+        inner = current_scope.get()
+        assert inner is not None
+        assert not inner.is_summing("llm_called")
+    with agent_run(agent_name="writer"), agent_run.scope(agent_name="editor"):
+        inner = current_scope.get()
+        assert inner is not None
+        assert inner.is_summing("llm_called")
+        assert not inner.is_summing("agent_started")
+
+
+def test_a_scope_that_ends_while_an_inner_one_is_current_ends_that_too() -> None:
+    """As where generators finish in another order than they began: no ended scope comes back."""
+    outer, inner = agent_run(agent_name="outer"), agent_run(agent_name="inner")
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert current_scope.get() is None
+    inner.__exit__(None, None, None)
+    assert current_scope.get() is None
+    with agent_run(agent_name="around") as around:
+        copy_context().run(around.__exit__, None, None, None)  # in a context of its own
+        assert current_scope.get() is not None
 
 
 class Agent(NamedTuple):

@@ -72,7 +72,8 @@ async def test_a_response_lasts_until_its_last_chunk(clock: list[float], request
 
     await serve(app)
     [event] = requests
-    assert (event.duration, event.first_byte) == (pytest.approx(0.05), pytest.approx(0.03))
+    assert event.duration == pytest.approx(0.05)
+    assert event.first_byte == pytest.approx(0.03)
     assert (event.streamed, event.response_size, event.outcome, event.error) == (True, 14, "ok", "")
 
 
@@ -84,7 +85,8 @@ async def test_a_response_in_one_piece_has_its_first_byte_at_its_end(clock: list
 
     await serve(app)
     [event] = requests
-    assert (event.first_byte, event.streamed, event.response_size) == (pytest.approx(0.02), False, 4)
+    assert event.first_byte == pytest.approx(0.02)
+    assert (event.streamed, event.response_size) == (False, 4)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -148,3 +149,9 @@ def test_a_price_is_that_of_the_time_of_the_response(snapshot: Snapshot, monkeyp
     assert list_price("seller", "known", USAGE) is None
     assert asked[0] == response.timestamp
     assert asked[1] >= response.timestamp
+
+
+def test_without_genai_prices_there_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "genai_prices.data_snapshot", None)
+    assert find_model("gpt-4o-mini", "openai", None) is None
+    assert list_price("openai", "gpt-4o-mini", USAGE) is None

@@ -21,7 +21,10 @@ AGENT_TOKENS = (
 AGENT_INCLUSIVE_TOKENS = (
     "Tokens of agent executions that ended, with those of the agents that it asked: counted at each, do not add up."
 )
-AGENT_TIME = "Time of agent executions that ended, by what it went to; the phases add up to the executions' duration."
+AGENT_TIME = (
+    "Time of agent executions that ended, by what it went to; the phases add up to the executions' duration, and the "
+    "time of an agent that another one asked counts at both."
+)
 
 # fmt: off
 AGENTS = (
@@ -37,9 +40,11 @@ AGENTS = (
         agent_finished, labels=("agent_name", "error_type"), where={"status": "timeout"}),
     counter("agent_errors_total", AGENT_ERRORS,
         agent_finished, labels=("agent_name", "error_type"), where={"status": "cancelled"}),
-    histogram("agent_llm_calls", "Model calls that one agent execution made, failed ones too.",
+    histogram("agent_llm_calls",
+        "Model calls in one agent execution, with failed ones and those of the agents that it asked.",
         agent_finished, value="llm_calls", labels=("agent_name",), buckets=buckets.CALLS),
-    histogram("agent_tool_calls", "Uses of tools that one agent execution made, failed ones too.",
+    histogram("agent_tool_calls",
+        "Uses of tools in one agent execution, with failed ones and those of the agents that it asked.",
         agent_finished, value="tool_calls", labels=("agent_name",), buckets=buckets.CALLS),
     counter("agent_tokens_total", AGENT_TOKENS,
         agent_finished, value="own_prompt_tokens", labels=("agent_name",), const_labels={"token_type": "prompt"}),

@@ -48,6 +48,9 @@ class Endpoint:
         token: If given, ``Authorization: Bearer <token>`` is accepted.
         password: If given, Basic authorization with this password and any user name is accepted. With both a token and
             a password, either suffices; with neither, nothing is required.
+
+    Raises:
+        TypeError: ``registry`` is no `CollectorRegistry`.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Endpoint:
         token: str | None = None,
         password: str | None = None,
     ) -> None:
+        if not isinstance(registry, CollectorRegistry):
+            raise TypeError(f"Endpoint takes the CollectorRegistry that was given to subscribe(), not {registry!r}")
         self._registry = registry
         self._path = None if path is None else path.rstrip("/")
         self._secrets = [

@@ -8,6 +8,7 @@ from copy import copy
 from typing import Any
 
 from pydantic_ai import RunContext
+from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.fallback import FallbackModel
@@ -64,10 +65,29 @@ def instrument(
 
     A limit is recorded as a timeout if the model gets it: ``timeout`` or ``request_timeout`` in its settings.
     `asyncio.timeout` around an agent arrives here as a cancellation, and is recorded as one.
+
+    Raises:
+        TypeError: ``model`` is no model, or ``price`` can be neither called nor is None.
     """
+    check_arguments(model, price)
     if isinstance(model, InstrumentedModel):
         return model
     return InstrumentedModel(with_members_instrumented(model), price, is_valid_output, emit_tool_calls=emit_tool_calls)
+
+
+def check_arguments(model: object, price: object) -> None:
+    """Raise `TypeError` for a model or a price that would fail, or count nothing, at each request."""
+    if isinstance(model, AbstractAgent):
+        raise TypeError("instrument() takes a model, not an agent: Agent(instrument(model))")
+    if isinstance(model, str):
+        raise TypeError(f"instrument() takes a model, not its name: instrument(infer_model({model!r}))")
+    if not isinstance(model, Model):
+        raise TypeError(f"instrument() takes a pydantic_ai.models.Model, not {model!r}")
+    if price is not None and not callable(price):
+        raise TypeError(
+            f"price of instrument() is a function of provider, model and usage, or None, not {price!r}; for a server "
+            "of one's own it is own_server of events.bridges.pydantic_ai"
+        )
 
 
 def with_members_instrumented(model: Model) -> Model:

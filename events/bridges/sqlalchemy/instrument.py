@@ -64,12 +64,17 @@ def instrument(
         a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read_pool()`` emits the pool's state at once.
 
     Raises:
-        TypeError: ``engine`` is no engine.
+        TypeError: ``engine`` is no engine, or ``metadata`` no `MetaData`.
         ValueError: the engine is instrumented under another name, with other metadata or other ``statements``.
     """
     target = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine):
         raise TypeError(f"instrument() takes an Engine or an AsyncEngine, not {engine!r}")
+    if not isinstance(metadata, MetaData | None):
+        meant = getattr(metadata, "metadata", None)
+        owner = getattr(metadata, "__name__", type(metadata).__name__)
+        fix = f": metadata={owner}.metadata" if isinstance(meant, MetaData) else "; it is as in metadata=Base.metadata"
+        raise TypeError(f"metadata of instrument() is a MetaData, not {metadata!r}{fix}")
     target = root_engine(target)
     with _instrumenting:
         existing: Instrumentation | None = getattr(target.dialect, ATTRIBUTE, None)

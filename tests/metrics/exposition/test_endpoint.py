@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generat
 from starlette.routing import Route
 
 from events import MetricsRendered, metrics_rendered
-from metrics import Endpoint, Subscription
+from metrics import LLM, Endpoint, Subscription, subscribe
 from metrics.exposition.endpoint import CHUNK_SIZE, selected_names, send_response
 from tests.support.asgi_server import running_server
 from tests.support.samples import Read
@@ -285,3 +285,11 @@ def test_a_query_of_too_many_fields_selects_nothing() -> None:
 @pytest.mark.parametrize("query", [b"", b"name=a", b"&&", b"name%5B=a"])
 def test_a_query_without_names_selects_everything(query: bytes) -> None:
     assert selected_names(query) is None
+
+
+def test_an_endpoint_of_anything_but_a_registry_is_refused_when_it_is_made(registry: CollectorRegistry) -> None:
+    with (
+        subscribe(LLM, registry, namespace="acme") as subscription,
+        pytest.raises(TypeError, match=r"^Endpoint takes the CollectorRegistry that was given to subscribe\(\), not "),
+    ):
+        Endpoint(subscription)  # type: ignore[arg-type]  # it has to fail

@@ -443,6 +443,17 @@ def test_instrumenting_anything_but_an_engine_is_a_type_error(engine: sa.Engine)
         instrument(connection)  # type: ignore[arg-type]  # it has to fail
 
 
+def test_metadata_that_is_no_metadata_is_refused_with_what_to_write() -> None:
+    """The class of the models has it, and would lose every statement."""
+    engine = sa.create_engine("sqlite://")
+    with pytest.raises(TypeError, match=r"^metadata of instrument\(\) is a MetaData, .*: metadata=Base\.metadata$"):
+        instrument(engine, metadata=Base)  # type: ignore[arg-type]  # it has to fail
+    for wrong in ("users", Base()):
+        with pytest.raises(TypeError, match=r"^metadata of instrument\(\) is a MetaData, not "):
+            instrument(engine, metadata=wrong)  # type: ignore[arg-type]  # the same
+    instrument(engine, metadata=Base.metadata).close()
+
+
 @pytest.mark.lenient
 def test_the_error_of_a_receiver_never_reaches_the_query(engine: sa.Engine) -> None:
     def broken(_: QueryExecuted) -> None:

@@ -223,9 +223,9 @@ def test_a_tenant_past_its_budget_is_warned_of_once_and_stopped(tmp_path: Path) 
     files_of(WHO_PAYS, tmp_path)
     assert run_in(tmp_path, SPENDING_AGENT).splitlines() == [
         "globex done {'globex': 1.5}",
-        "globex has spent its budget: $2.25 of $2.00",
-        "globex has spent $2.25 of $2.00",
-        "globex has spent $2.25 of $2.00",
+        "globex has spent its budget: $2.25 of $2",
+        "globex has spent $2.25 of $2",
+        "globex has spent $2.25 of $2",
         "hooli done {'globex': 2.25}",
         "initech done {'globex': 2.25}",
         "[(2, 1.5), (1, 0.75), (0, None), (2, 1.5), (1, 1.5)]",

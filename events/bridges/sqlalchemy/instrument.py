@@ -70,11 +70,7 @@ def instrument(
     target = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine):
         raise TypeError(f"instrument() takes an Engine or an AsyncEngine, not {engine!r}")
-    if not isinstance(metadata, MetaData | None):
-        meant = getattr(metadata, "metadata", None)
-        owner = getattr(metadata, "__name__", type(metadata).__name__)
-        fix = f": metadata={owner}.metadata" if isinstance(meant, MetaData) else "; it is as in metadata=Base.metadata"
-        raise TypeError(f"metadata of instrument() is a MetaData, not {metadata!r}{fix}")
+    check_metadata(metadata)
     target = root_engine(target)
     with _instrumenting:
         existing: Instrumentation | None = getattr(target.dialect, ATTRIBUTE, None)
@@ -86,6 +82,16 @@ def instrument(
         elif (existing.name, existing.statements) != (name, statements) or existing.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {existing.name!r} already: close that handle first")
         return existing
+
+
+def check_metadata(metadata: object) -> None:
+    """Raise `TypeError` for what is no `MetaData`, such as the class of the models: it would lose every statement."""
+    if metadata is None or isinstance(metadata, MetaData):
+        return
+    owner = getattr(metadata, "__name__", type(metadata).__name__)
+    has_metadata = isinstance(getattr(metadata, "metadata", None), MetaData)
+    fix = f": metadata={owner}.metadata" if has_metadata else "; it is as in metadata=Base.metadata"
+    raise TypeError(f"metadata of instrument() is a MetaData, not {metadata!r}{fix}")
 
 
 _instrumenting = Lock()

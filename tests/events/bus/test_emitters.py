@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from blinker import Namespace
 from events import ReceiverFailed, Signal, agent_finished, agent_run, llm_called, receiver_failed
 from events.bus.emitters import BindableReceiver, ReceiveFn
 from events.bus.fields import inherited
+from events.bus.log_throttle import LogThrottle
 from events.bus.scope import Scope, get_current_scope, use_scope
 
 
@@ -138,9 +139,11 @@ def test_an_emitter_is_bound_once_for_equal_values(sent: Signal[..., Sent], monk
     monkeypatch.setattr("events.bus.emitters.EmitterCache.MAX_SIZE", 2)
     emitters = sent.bind_by(("kind", "urgent"), ("size",), weight=0.5)
     with sent.captured() as seen:
-        emitters["parcel", True]((1,))
-        emitters["letter", False]((2,))
-        assert emitters["parcel", True] is emitters["parcel", True]
+        parcel, letter = emitters["parcel", True], emitters["letter", False]
+        parcel((1,))
+        letter((2,))
+        assert emitters["parcel", True] is parcel
+        assert emitters["letter", False] is letter
         emitters["card", False]((3,))
     assert list(emitters) == [("card", False)]
     assert seen == [
@@ -183,6 +186,23 @@ def test_an_emitter_adds_to_the_totals_of_its_scope() -> None:
             if receiver is not None:
                 llm_called.disconnect(receiver)
     assert [(event.llm_calls, event.prompt_tokens) for event in finished] == [(2, 11)] * 3
+
+
+def test_an_emitter_does_not_add_to_the_totals_of_a_generator_that_is_suspended() -> None:
+    emit = llm_called.bind("duration", model="m", status="success")
+
+    def stream() -> Iterator[int]:
+        with agent_run(agent_name="packer"):
+            emit((0.1,))
+            yield 1
+            emit((0.1,))
+
+    recorder = llm_called.connect(Recorder())
+    with agent_finished.captured() as finished:
+        for _ in stream():
+            emit((0.1,))
+    llm_called.disconnect(recorder)
+    assert (len(recorder.values), [each.llm_calls for each in finished]) == (3, [2])
 
 
 def test_an_emitter_adds_to_the_totals_of_a_scope_around_one_that_has_none() -> None:
@@ -249,6 +269,18 @@ class TestAFailureDoesNotReachTheEmittingCode:
             sent.bind("size", kind="parcel")(values)
         assert seen == []
         assert [failure.receiver for failure in failures] == ["emit"]
+
+    @pytest.mark.parametrize(("receivers", "told"), [(1, "receiver Recorder failed with"), (2, "emit failed with")])
+    def test_and_the_log_says_whether_it_was_a_receiver_or_the_emission(
+        self, receivers: int, told: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("events.bus.failures._throttle", LogThrottle())
+        recorders = [llm_called.connect(Recorder()) for _ in range(receivers)]
+        with agent_run(agent_name="packer"):
+            llm_called.bind("duration", model="m", status="success")(())
+        for recorder in recorders:
+            llm_called.disconnect(recorder)
+        assert [told in message for message in caplog.messages] == [True]
 
     @pytest.mark.parametrize("values", [(), (1, 2), None])
     def test_of_too_many_or_too_few_values_inside_a_scope(self, sent: Signal[..., Sent], values: Any) -> None:

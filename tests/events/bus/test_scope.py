@@ -32,7 +32,7 @@ from events import (
 )
 from events.bus import scope
 from events.bus.amount_limits import MAX_AMOUNT
-from events.bus.scope import current_scope
+from events.bus.scope import Scope, current_scope
 
 
 @pytest.fixture(autouse=True)
@@ -315,6 +315,20 @@ def test_a_scope_sums_what_it_or_one_around_it_does() -> None:
         assert inner is not None
         assert inner.is_summing("llm_called")
         assert not inner.is_summing("agent_started")
+
+
+@pytest.mark.parametrize(("kind", "nested"), [("", False), ("shift", True)])
+def test_only_scopes_that_have_a_kind_are_nested_in_one_another(kind: str, nested: bool) -> None:
+    """Those that have none have nothing in common."""
+    sums = {"llm_called": (("calls", None),)}
+    outer = Scope({}, None, sums, kind)
+    inner = Scope({}, Scope({}, outer, {}, "other"), sums, kind)
+    inner.add("llm_called", {})
+    assert inner.totals == {"calls": 1}
+    assert (outer.totals, outer.nested_totals) == (({}, {"calls": 1}) if nested else ({"calls": 1}, {}))
+    assert (outer.outer_of_a_kind, inner.outer_of_a_kind) == ((), (outer,) if nested else ())
+    outer.add("llm_called", {})
+    assert outer.totals == {"calls": 1 if nested else 2}
 
 
 def test_a_scope_that_ends_while_an_inner_one_is_current_ends_that_too() -> None:

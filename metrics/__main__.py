@@ -9,15 +9,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .catalogue import CATALOGUE, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
+from .catalogue import LABEL_LIMITS, SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
 from .diagnostics import otel
-from .diagnostics.check import CatalogueNotFound, check, load_catalogue, most_series
+from .diagnostics.check import UNFED, check, most_series
 from .diagnostics.doctor import diagnose
 from .diagnostics.listing import FORMATS, describe_families, format_groups
-from .diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config
+from .diagnostics.project_catalogue import CatalogueNotFound, assemble_catalogue, labels_without_limit
+from .diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config, namespace_error
 from .diagnostics.scrape_client import Unreachable, split_credentials, strip_credentials
 from .diagnostics.source_scan import SourceNotFound
 from .rows import Metric
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_doctor(options.url, options.header)
     try:
         return run_catalogue_command(options, find_project_config(current_folder()))
-    except (UsageError, ProjectConfigInvalid, otel.UnknownVersion) as error:
+    except (UsageError, CatalogueNotFound, ProjectConfigInvalid, otel.UnknownVersion) as error:
         print(f"python -m metrics: {error}", file=sys.stderr)
         return 2
 
@@ -83,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="fail where nothing feeds a metric, nothing emits a signal, or the series budget is passed",
     )
     add_shared_options(check_parser, AFTER_CHECK)
-    commands.add_parser("groups", help="print the groups of our rows, and the share of the series budget of each")
+    commands.add_parser("groups", help="print the groups of our rows, their series, and which of them are taken")
     doctor_parser = commands.add_parser(
         "doctor", help="examine a running server: whether its numbers can be right, and what to do where they cannot"
     )
@@ -155,40 +156,32 @@ def run_catalogue_command(options: argparse.Namespace, project: ProjectConfig) -
     """Print or check the catalogue, as the options say, then the project's configuration, then the defaults.
 
     Raises:
-        UsageError: a catalogue, a source or a label's limit is missing.
+        UsageError: a source or a label's limit is missing, or the namespace cannot begin a name.
+        CatalogueNotFound: a catalogue is not there.
+        ProjectConfigInvalid: the project's configuration names what no row has.
         UnknownVersion: OpenTelemetry's conventions are not mapped in that version.
     """
     namespace = getattr(options, "namespace", project.namespace)
+    if error := namespace_error(namespace):
+        raise UsageError(f"--namespace {error}")
     paths = getattr(options, "catalogue", project.catalogue)
-    origin = "" if hasattr(options, "catalogue") else f"; it is {project.describe('catalogue')}"
-    try:
-        catalogue = tuple(row for path in paths for row in load_catalogue(path)) if paths else CATALOGUE + OPTIONAL
-    except CatalogueNotFound as error:
-        raise UsageError(f"{error}{origin}") from error
+    catalogue = assemble_catalogue(project, getattr(options, "catalogue", None))
     if options.otel is not None and options.command is None:
         print(otel.format_names(catalogue, namespace, options.otel))
         return 0
     label_limits = {**LABEL_LIMITS, **project.label_limits}
-    if options.command == "groups":
-        print(format_groups(label_limits))
-        return 0
     if label := next(labels_without_limit(catalogue, label_limits), None):
         raise UsageError(
             f"label {label!r} has no limit: say how many values it may take, as {label} = 10 under"
             f" {project.describe('label_limits')}"
         )
+    if options.command == "groups":
+        print(format_groups(label_limits, catalogue))
+        return 0
     if options.command == "check":
         return run_check(catalogue, options, project, label_limits, own_catalogue=bool(paths))
     print(FORMATS[options.format](list(describe_families(catalogue, namespace, label_limits))))
     return 0
-
-
-def labels_without_limit(catalogue: Sequence[Metric], label_limits: Mapping[str, int]) -> Iterator[str]:
-    """Yield the open and the nested labels that have no limit."""
-    for row in catalogue:
-        for label, values in zip(row.labels, row.closed_label_values, strict=True):
-            if (values is None or label in row.nested_in) and label not in label_limits:
-                yield label
 
 
 def run_check(
@@ -223,6 +216,8 @@ def run_check(
         raise UsageError(f"{error}{origin}") from error
     for fault in wrong:
         print(f"- {fault}")
+    if own_catalogue and any(fault.endswith(UNFED) for fault in wrong):
+        print("  Rows are left out by their names, as in", project.describe("without = ['NAME']"))
     names = {row.name for row in catalogue}
     signals = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
     print(

@@ -83,7 +83,7 @@ def test_the_check_of_the_readme_passes_where_its_rows_are_fed(tmp_path: Path) -
     (tmp_path / "pyproject.toml").write_text(*code_blocks("toml"))
     assert run_check(tmp_path).startswith("ok: ")
     (package / "web.py").write_text("import events.bridges.asgi\n")
-    assert "- db_queries_total listens to query_executed, which nothing emits\n" in run_check(tmp_path)
+    assert "- db_queries_total listens to query_executed, which nothing emits: emit it, " in run_check(tmp_path)
 
 
 def run_check(folder: Path) -> str:
@@ -118,6 +118,28 @@ def test_the_complete_application_serves_the_samples_that_its_page_shows(tmp_pat
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert {*shown.splitlines()} <= {*ran.stdout.splitlines()}
+
+
+@pytest.mark.slow
+def test_the_complete_application_passes_the_check_with_the_configuration_of_its_page(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "application.md"
+    (tmp_path / "shop.py").write_text(*code_blocks("python", page))
+    (tmp_path / "pyproject.toml").write_text(*code_blocks("toml", page))
+    assert run_check(tmp_path).startswith("ok: ")
+
+
+@pytest.mark.slow
+def test_an_application_passes_the_check_with_the_spans_that_the_page_of_who_pays_declares(tmp_path: Path) -> None:
+    """Inline, as in ``Span(Signal(Started), Signal(Finished))``, and counted by nobody."""
+    (tmp_path / "shop").mkdir()
+    blocks = code_blocks("python", ROOT / "docs" / "who-pays.md")
+    assert any("Span(Signal(" in block for block in blocks)
+    for number, block in enumerate(blocks):
+        (tmp_path / "shop" / f"block_{number}.py").write_text(block)
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.sparklio.metrics]\nsource = ['./shop']\ncatalogue = ['metrics:EXPOSITION']\n"
+    )
+    assert run_check(tmp_path).startswith("ok: ")
 
 
 def files_of(page: Path, folder: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
 
 from ..catalogue import LABEL_LIMITS, SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
 from ..event_fields import AnySignal
@@ -13,10 +12,6 @@ from .source_scan import scan_sources
 
 UNFED = "emit it, import the bridge that does, or leave the row out"
 """What to do with a row whose signal nothing emits."""
-
-
-class CatalogueNotFound(LookupError):
-    """A catalogue's module, or the name in it, is not there, or is something else than rows."""
 
 
 def most_series(catalogue: Iterable[Metric], label_limits: Mapping[str, int] = LABEL_LIMITS) -> int:
@@ -87,19 +82,3 @@ def check_budget(
     """Return what is wrong with the number of series alone: quick, since no source is read."""
     most = most_series(catalogue, label_limits)
     return [f"the catalogue can make {most:,} series, the budget is {budget:,}"] if most > budget else []
-
-
-def load_catalogue(path: str) -> Sequence[Metric]:
-    """Return the rows at ``module:name``; the name is ``CATALOGUE`` where it is left out.
-
-    Raises:
-        CatalogueNotFound: the module, or the name in it, is not there, or is something else than rows.
-    """
-    module, _, name = path.partition(":")
-    try:
-        rows = getattr(import_module(module), name or "CATALOGUE")
-    except (ImportError, AttributeError, ValueError) as missing:
-        raise CatalogueNotFound(f"no catalogue at {path!r}, which is to be MODULE:NAME: {missing}") from missing
-    if not isinstance(rows, Sequence) or not all(isinstance(row, Metric) for row in rows):
-        raise CatalogueNotFound(f"no catalogue at {path!r}: it is no sequence of rows, but {rows!r:.60}")
-    return tuple(rows)

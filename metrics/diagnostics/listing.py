@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..catalogue import GROUPS, LABEL_LIMITS, SERIES_BUDGET, every_signal
+from ..catalogue import CATALOGUE, GROUPS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, every_signal
 from ..event_fields import label_text
 from ..rows import Metric
 from .check import most_series
@@ -81,13 +81,25 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def format_groups(label_limits: Mapping[str, int] = LABEL_LIMITS) -> str:
-    """Return a table of the catalogue's groups: how many families each has, and its share of the series budget."""
-    rows = [["group", "families", "most series", "share of budget"]]
-    for name, group in GROUPS.items():
+def format_groups(
+    label_limits: Mapping[str, int] = LABEL_LIMITS, catalogue: Sequence[Metric] = CATALOGUE + OPTIONAL
+) -> str:
+    """Return a table of the groups, as ``--catalogue`` names them, and of the rows that are of none of them.
+
+    Each has its number of families, its series, their share of the budget, and how many families the catalogue takes.
+    """
+    rows = [["group", "families", "most series", "share of budget", "taken"]]
+    groups = {f"metrics:{name.upper()}": group for name, group in GROUPS.items()}
+    ours = {id(row) for group in GROUPS.values() for row in group}
+    if own := tuple(row for row in catalogue if id(row) not in ours):
+        groups["others"] = own
+    names = {row.name for row in catalogue}
+    for name, group in groups.items():
         series = most_series(group, label_limits)
-        families = len({row.name for row in group})
-        rows.append([name, str(families), f"{series:,}", f"{series / SERIES_BUDGET:.1%}"])
+        families = {row.name for row in group}
+        taken = len(families & names)
+        in_words = "all" if taken == len(families) else str(taken or "none")
+        rows.append([name, str(len(families)), f"{series:,}", f"{series / SERIES_BUDGET:.1%}", in_words])
     return align_columns(rows)
 
 

@@ -6,6 +6,7 @@
     namespace = "acme"                          # the first word of every metric's name
     source = ["shop", "billing"]                # packages, modules, folders or files whose code emits
     catalogue = ["metrics:HTTP", "shop.counting:ROWS"]  # MODULE:NAME, instead of the whole catalogue of `metrics`
+    without = ["agent_review_verdicts_total"]   # families of the catalogue that the project leaves out
     label_limits = { style = 10 }               # for labels beside those of metrics.LABEL_LIMITS
 
 Every key may be left out, and an option of the command line goes before its key.
@@ -13,9 +14,10 @@ Every key may be left out, and an option of the command line goes before its key
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ class ProjectConfig:
     namespace: str = ""
     source: tuple[str, ...] = ()
     catalogue: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     label_limits: Mapping[str, int] = field(default_factory=dict)
 
     def describe(self, key: str) -> str:
@@ -69,12 +72,31 @@ def read_table(file: Path) -> Any:
         ProjectConfigInvalid: the file cannot be read as TOML.
     """
     try:
-        value: Any = tomllib.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise ProjectConfigInvalid(f"{file} cannot be read: {error}") from error
+    try:
+        value: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectConfigInvalid(f"{file} cannot be read: {error}{quote_line(str(error), text)}") from error
     for name in TABLE.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def quote_line(error: str, text: str) -> str:
+    """Return the line of a text that an error of `tomllib` names, and what is most often wrong with a value."""
+    place = re.search(r"at line (\d+)", error)
+    line = text.split("\n")[int(place[1]) - 1].strip() if place else ""
+    advice = '; texts stand in quotes, as in "shop"' if error.startswith("Invalid value") else ""
+    return f": {line}{advice}" if line else advice
+
+
+def namespace_error(namespace: str) -> str:
+    """Return why a namespace cannot begin the name of a metric, as `metrics.subscribe` will say; nothing if it can."""
+    if re.fullmatch(r"([a-zA-Z_:][a-zA-Z0-9_:]*)?", namespace):
+        return ""
+    return f"{namespace!r} can't begin a metric's name: it takes letters, digits and underscores, such as 'acme'"
 
 
 def parse_table(table: Any, file: Path) -> ProjectConfig:
@@ -85,22 +107,27 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
     """
     if not isinstance(table, dict):
         raise ProjectConfigInvalid(f"{file}: [{TABLE}] must be a table, got {table!r}")
-    if unknown := {*table} - {"namespace", "source", "catalogue", "label_limits"}:
-        raise ProjectConfigInvalid(
-            f"{file}: [{TABLE}] has no key {min(unknown)!r}; it takes namespace, source, catalogue and label_limits"
-        )
+    keys = [key.name for key in fields(ProjectConfig) if key.name != "file"]
+    if unknown := {*table} - {*keys}:
+        raise ProjectConfigInvalid(f"{file}: [{TABLE}] has no key {min(unknown)!r}; it takes {', '.join(keys)}")
     namespace = table.get("namespace", "")
     if not isinstance(namespace, str):
         raise ProjectConfigInvalid(f"{file}: namespace in [{TABLE}] must be a string, got {namespace!r}")
+    if error := namespace_error(namespace):
+        raise ProjectConfigInvalid(f"{file}: namespace in [{TABLE}]: {error}")
     limits = table.get("label_limits", {})
     if not isinstance(limits, dict) or not all(type(limit) is int and limit > 0 for limit in limits.values()):
-        raise ProjectConfigInvalid(f"{file}: label_limits in [{TABLE}] must map labels to numbers, got {limits!r}")
+        raise ProjectConfigInvalid(
+            f"{file}: label_limits in [{TABLE}] must map labels to whole numbers above 0, as {{ style = 10 }} does,"
+            f" got {limits!r}"
+        )
     sources = parse_strings(table, "source", file)
     return ProjectConfig(
         file=file,
         namespace=namespace,
         source=tuple(str(file.parent / source) if is_path(source) else source for source in sources),
         catalogue=parse_strings(table, "catalogue", file),
+        without=parse_strings(table, "without", file),
         label_limits=limits,
     )
 

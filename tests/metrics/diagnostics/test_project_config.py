@@ -92,22 +92,76 @@ def test_without_a_file_there_is_no_namespace_and_no_source(tmp_path: Path) -> N
         ("namespace = 3", "namespace in [tool.sparklio.metrics] must be a string, got 3"),
         ("source = [3]", "source in [tool.sparklio.metrics] must be a string or a list of strings, got [3]"),
         ("catalogue = ['']", "catalogue in [tool.sparklio.metrics] must be a string or a list of strings, got ['']"),
-        ("label_limits = {style = true}", "label_limits in [tool.sparklio.metrics] must map labels to numbers"),
+        ("label_limits = {style = true}", "label_limits in [tool.sparklio.metrics] must map labels to whole numbers"),
         ("sources = 'shop'", "[tool.sparklio.metrics] has no key 'sources'; it takes namespace, source,"),
+        (
+            "namespace = 'ac-me'",
+            "namespace in [tool.sparklio.metrics]: 'ac-me' can't begin a metric's name: it takes let",
+        ),
+        (
+            "label_limits = {style = 0}",
+            "must map labels to whole numbers above 0, as { style = 10 } does, got {'style'",
+        ),
+        ("without = 3", "without in [tool.sparklio.metrics] must be a string or a list of strings, got 3"),
+        ("source = [songs]", ': source = [songs]; texts stand in quotes, as in "shop"'),
         ("namespace = ", "cannot be read: "),
+        (
+            "without = 'agent_reviews_total'",
+            "'agent_reviews_total' is no family of the catalogue, as are agent_review_verdicts_total,",
+        ),
+        ("label_limits = {modell = 3}", "'modell' is no label of the catalogue, as are model"),
+        ("catalogue = ['metrics', 'metrics:HTTP']", "is a row of 'metrics' and of 'metrics:HTTP': name one of the two"),
     ],
 )
 def test_a_mistake_is_reported_with_the_file_and_the_key(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write(tmp_path, f"[tool.sparklio.metrics]\n{text}\n")
-    with pytest.raises(ProjectConfigInvalid):
-        find_project_config(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert main([]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"python -m metrics: {file}")
+    assert error.startswith("python -m metrics: ")
+    assert str(file) in error
     assert message in error
+
+
+def test_a_namespace_on_the_command_line_is_checked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--namespace", "ac-me"]) == 2
+    assert "--namespace 'ac-me' can't begin a metric's name" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_family_that_the_project_does_without_is_neither_checked_nor_listed(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "agents.py").write_text("from events import agent_run\nwith agent_run(agent_name='a'): ...\n")
+    table = f"[tool.sparklio.metrics]\nsource = ['{shop.name}']\ncatalogue = ['metrics:AGENTS']\n"
+    file = write(shop.parent, table)
+    assert main(["check"]) == 1
+    fault, advice, _ = capsys.readouterr().out.splitlines()
+    assert fault.startswith("- agent_review_verdicts_total listens to review_decided, which nothing emits: emit it,")
+    assert advice.endswith(f"as in without = ['NAME'] in [tool.sparklio.metrics] of {file}")
+    write(shop.parent, f"{table}without = ['agent_review_verdicts_total']\n")
+    assert main(["check"]) == 0
+    assert main([]) == 0
+    assert "agent_review" not in capsys.readouterr().out
+
+
+def test_the_groups_show_what_the_project_takes(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        shop.parent,
+        f"""
+        [tool.sparklio.metrics]
+        catalogue = ["metrics:HTTP", "metrics:TOOLS", "{shop.name}.counting:ROWS"]
+        without = "tool_calls_total"
+        label_limits = {{ style = 10 }}
+        """,
+    )
+    assert main(["groups"]) == 0
+    taken = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines()}
+    assert (
+        taken.items() >= {"metrics:HTTP": "all", "metrics:TOOLS": "1", "metrics:LLM": "none", "others": "all"}.items()
+    )
 
 
 def test_a_table_that_is_none_is_a_mistake_too(tmp_path: Path) -> None:
@@ -151,7 +205,7 @@ def test_a_catalogue_of_ones_own_is_checked_against_ones_own_code(
         assert capsys.readouterr().out.startswith("ok: 1 families fed by 1 signals, at most 12 series of ")
     (shop / "counting.py").write_text((shop / "counting.py").read_text().replace(".emit(", ".forget("))
     assert main(["check", *options]) == 1
-    assert capsys.readouterr().out.splitlines()[:-1] == [
+    assert capsys.readouterr().out.splitlines()[:2] == [
         "- signal ship_painted is declared and emitted nowhere",
         f"- ships_total listens to ship_painted, which nothing emits: {UNFED}",
     ]

@@ -1,0 +1,78 @@
+"""The catalogue of a project: the rows that it names, without those that it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+from ..catalogue import CATALOGUE, LABEL_LIMITS, OPTIONAL
+from ..rows import Metric
+from .project_config import ProjectConfig, ProjectConfigInvalid
+
+
+class CatalogueNotFound(LookupError):
+    """A catalogue's module, or the name in it, is not there, or is something else than rows."""
+
+
+def assemble_catalogue(project: ProjectConfig, paths: Sequence[str] | None = None) -> tuple[Metric, ...]:
+    """Return the rows at these paths, else those that a project names, without those that it leaves out.
+
+    Raises:
+        CatalogueNotFound: a catalogue is not there, or has a row of another.
+        ProjectConfigInvalid: the project names a family or a label that no row has.
+    """
+    origin = f"; it is {project.describe('catalogue')}" if paths is None else ""
+    rows: dict[int, Metric] = {}
+    taken: dict[int, str] = {}  # the catalogue that a row is of
+    named = project.catalogue if paths is None else paths
+    for path in dict.fromkeys(named):
+        try:
+            loaded = {id(row): row for row in load_catalogue(path)}
+        except CatalogueNotFound as error:
+            raise CatalogueNotFound(f"{error}{origin}") from error
+        if twice := loaded.keys() & rows.keys():
+            name, first = min((rows[row].name, taken[row]) for row in twice)
+            raise CatalogueNotFound(f"{name} is a row of {first!r} and of {path!r}: name one of the two{origin}")
+        rows.update(loaded)
+        taken.update(dict.fromkeys(loaded, path))
+    catalogue = tuple(rows.values()) if named else CATALOGUE + OPTIONAL
+    if paths is None:
+        check_names("without", project.without, {row.name for row in catalogue}, "family", project)
+        labels = {label for row in catalogue for label in row.labels}
+        check_names("label_limits", project.label_limits, labels | {*LABEL_LIMITS}, "label", project)
+    return tuple(row for row in catalogue if row.name not in project.without)
+
+
+def check_names(key: str, names: Iterable[str], known: set[str], what: str, project: ProjectConfig) -> None:
+    """Raise ProjectConfigInvalid if a key of a project's configuration names what no row of its catalogue has."""
+    for name in names:
+        if name not in known:
+            similar = get_close_matches(name, sorted(known), n=3) or sorted(known)
+            raise ProjectConfigInvalid(
+                f"{name!r} is no {what} of the catalogue, as are {', '.join(similar)}; it is in {project.describe(key)}"
+            )
+
+
+def labels_without_limit(catalogue: Sequence[Metric], label_limits: Mapping[str, int]) -> Iterator[str]:
+    """Yield the open and the nested labels that have no limit."""
+    for row in catalogue:
+        for label, values in zip(row.labels, row.closed_label_values, strict=True):
+            if (values is None or label in row.nested_in) and label not in label_limits:
+                yield label
+
+
+def load_catalogue(path: str) -> Sequence[Metric]:
+    """Return the rows at ``module:name``; the name is ``CATALOGUE`` where it is left out.
+
+    Raises:
+        CatalogueNotFound: the module, or the name in it, is not there, or is something else than rows.
+    """
+    module, _, name = path.partition(":")
+    try:
+        rows = getattr(import_module(module), name or "CATALOGUE")
+    except (ImportError, AttributeError, ValueError) as missing:
+        raise CatalogueNotFound(f"no catalogue at {path!r}, which is to be MODULE:NAME: {missing}") from missing
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Metric) for row in rows):
+        raise CatalogueNotFound(f"no catalogue at {path!r}: it is no sequence of rows, but {rows!r:.60}")
+    return tuple(rows)

@@ -74,8 +74,10 @@ class Aggregator:
                 self._targets[index].set_exemplar(exemplar)
 
     def close(self) -> None:
-        """Close the files."""
-        for reader in (*self._readers.values(), *([self._archive] if self._archive is not None else [])):
+        """Close the files, once: afterwards the numbers of their descriptors may be those of other files."""
+        readers = (*self._readers.values(), *([self._archive] if self._archive is not None else []))
+        self._readers, self._archive, self._read_version = {}, None, None
+        for reader in readers:
             reader.close()
 
     def _reset(self) -> None:

@@ -15,6 +15,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from events.bus.failures import error_location
+from events.bus.log_throttle import LogThrottle
 
 from ..fastpath import children
 from . import archive
@@ -24,6 +25,7 @@ from .file_layout import MAX_CELLS, AggregationMode, FamilySchema
 from .shared_file import SharedFile
 
 log = logging.getLogger("metrics")
+_throttle = LogThrottle()
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two readings of a process's own figures, for the scrapes that other workers answer."""
@@ -129,16 +131,20 @@ class Workers(Collector):
             thread.join()
 
     def read_own_values(self) -> None:
-        """Call the functions of `every_second` now; one that raises is logged."""
+        """Call the functions of `every_second` now; one that raises is logged at most once a minute."""
         for read in tuple(self._readings):
             try:
                 read()
             except Exception as error:
                 location = error_location(error)
-                log.warning("a number of this worker cannot be read: %s at %s", type(error).__name__, location)
+                if _throttle.is_due(location):
+                    log.warning("a number of this worker cannot be read: %s at %s", type(error).__name__, location)
 
     def close(self) -> None:
-        """Leave the workers: they keep what was counted here, and drop this process's gauges."""
+        """Leave the workers: they keep what was counted here, and drop this process's gauges.
+
+        Doing it again does nothing.
+        """
         self._aggregator.close()
         self._file.close()
         if self._registry is not None:

@@ -34,6 +34,16 @@ PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version
         (f"text/plain, {OM}", TEXT),
         (f"{OM}, text/plain", OPENMETRICS),
         ("application/*", OPENMETRICS),
+        # The weight of a format is that of the range that names it most exactly: by version, name or type.
+        (f"{OM};version=1.0.0;q=0.5, {OM};q=0.9", OPENMETRICS_0),
+        (f"{OM};q=0.9, {OM};version=1.0.0;q=0.5", OPENMETRICS_0),
+        (f"{OM};q=0.1, application/*;q=0.9, text/plain;q=0.5", TEXT),
+        (f"application/*;q=0.1, */*;q=0.9, {OM};version=1.0.0;q=0.2", TEXT),
+        # Among equal weights the more exact range wins, then the earlier one.
+        (f"text/*, {OM}", OPENMETRICS),
+        (f"text/plain, {OM};version=1.0.0", OPENMETRICS),
+        ("*/*, application/*", OPENMETRICS),
+        (f"{OM};version=0.0.1, {OM};version=1.0.0", OPENMETRICS_0),
         # A format that is not offered, or a part that cannot be parsed, counts as absent.
         (f"{OM};version=2.0.0, text/plain;q=0.1", TEXT),
         (f"{OM};version=99.9", TEXT),

@@ -18,10 +18,12 @@ from starlette.routing import Route
 
 from events import MetricsRendered, metrics_rendered
 from metrics import LLM, Endpoint, Subscription, subscribe
-from metrics.exposition.endpoint import CHUNK_SIZE, selected_names, send_response
+from metrics.exposition.endpoint import selected_names, send_response
 from tests.support.asgi_server import running_server
 from tests.support.samples import Read
 from tests.support.wait import until
+
+CHUNK_SIZE = 262_144
 
 
 @pytest.fixture

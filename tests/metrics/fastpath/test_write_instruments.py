@@ -167,3 +167,26 @@ def test_values_of_another_class_are_read_by_their_public_method(registry: Colle
     blocks = write.render_blocks(collector, TEXT)
     assert blocks is not None
     assert b"".join(text for text, _ in blocks) == generate_latest(registry)
+
+
+@pytest.mark.parametrize("buckets", [(-1, 0, 1), (-2, -1), (0, 1), (1, 2)])
+def test_a_histogram_of_negative_amounts_has_no_sum(registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
+    histogram = Histogram("took", "h", ["k"], registry=registry, buckets=buckets)
+    histogram.labels("a").observe(-0.5)
+    blocks = write.render_blocks(histogram, TEXT)
+    assert blocks is not None
+    assert b"".join(text for text, _ in blocks) == render(registry) == generate_latest(registry)
+    assert (b"took_sum" in render(registry)) is (buckets[0] >= 0)
+
+
+def test_the_collectors_of_a_registry_are_known_and_those_of_another_class_are_not(registry: CollectorRegistry) -> None:
+    class Another(CollectorRegistry):
+        """May collect in its own way."""
+
+    calls, depth = Counter("calls", "h", registry=registry), Gauge("depth", "h", registry=registry)
+    assert write.registered_collectors(registry) == [
+        (calls, ["calls", "calls_total", "calls_created"]),
+        (depth, ["depth"]),
+    ]
+    assert write.registered_collectors(Another()) is None
+    assert write.registered_collectors(object()) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 from threading import Thread
 
@@ -11,8 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from events import agent_run
 from metrics import render
-from metrics.multiprocess import Workers
+from metrics.multiprocess import Workers, worker_group
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
+from tests.support.wait import wait_until
 
 
 def rendered_lines(registry: CollectorRegistry) -> list[str]:
@@ -158,3 +160,44 @@ def test_a_deleted_folder_costs_only_the_values_of_the_others(folder: Path, here
     shutil.rmtree(folder)
     count_call()
     assert set(here.calls()) == {2.0}
+
+
+def test_a_processs_own_figures_are_read_all_the_time_until_the_block_ends(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And a reading that fails stops neither the others nor the next time."""
+    monkeypatch.setattr(worker_group, "REFRESH_INTERVAL", 0.001)
+    workers = Workers(folder)
+    readings: list[str] = []
+
+    def fail() -> None:
+        raise OSError("a secret")
+
+    workers.every_second(fail)
+    stop = workers.every_second(lambda: readings.append("read"))
+    with workers.refreshing():
+        wait_until(lambda: len(readings) >= 3)
+        assert "metrics of this worker" in {thread.name for thread in threading.enumerate()}
+    assert "metrics of this worker" not in {thread.name for thread in threading.enumerate()}
+    [message] = [record.getMessage() for record in caplog.records]  # not once a second
+    assert message.startswith("a number of this worker cannot be read: OSError at ")
+    assert "test_worker_group.py" in message
+    before = len(readings)
+    workers.collect()
+    assert len(readings) == before + 1
+    stop()
+    workers.collect()
+    assert len(readings) == before + 1
+    workers.close()
+
+
+def test_workers_are_attached_to_one_registry(folder: Path) -> None:
+    registry = CollectorRegistry()
+    workers = Workers(folder)
+    workers.attach(registry)
+    workers.attach(registry)
+    with pytest.raises(ValueError, match="attached to another registry"):
+        workers.attach(CollectorRegistry())
+    assert list(registry.collect()) == []
+    workers.close()
+    workers.close()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from events import (
+    agent_finished,
     llm_called,
     receiver_failed,
     tool_called,
 )
-from metrics import CATALOGUE, subscribe
+from metrics import CATALOGUE, counter, subscribe
+from metrics.subscription.receiver import MetricsReceiver
 from tests.support.agents import finish_agent
-from tests.support.samples import Read
+from tests.support.samples import Read, samples
 
 HELP = "A test's own."
 
@@ -124,3 +128,27 @@ def test_a_misspelt_field_is_counted_not_raised(registry: CollectorRegistry, rea
     with subscribe(CATALOGUE, registry, namespace="sparklio"):
         llm_called.emit(modle="m", status="success", duration=1.0)  # type: ignore[call-arg]
         assert read("receiver_failures_total", signal="llm_called", receiver="emit") == 1
+
+
+def test_what_an_event_updates_is_compiled_once_and_again_only_after_too_many_others(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    plan = MetricsReceiver.plan
+
+    def record(self: MetricsReceiver, fields: Mapping[str, Any], past: Sequence[str] = ()) -> Any:
+        compiled.append(fields["agent_name"])
+        return plan(self, fields, past)
+
+    monkeypatch.setattr(MetricsReceiver, "plan", record)
+    monkeypatch.setattr(MetricsReceiver, "MAX_CACHED", 2)
+    rows = [counter("runs_total", "Runs.", agent_finished, labels=("agent_name",))]
+    with subscribe(rows, registry, namespace="sparklio"):
+        for name in "abab":
+            finish_agent(name)
+        assert compiled == ["a", "b"]
+        for name in "ccab":
+            finish_agent(name)
+        assert compiled == ["a", "b", "c", "a", "b"]
+        counted = {labels["agent_name"]: value for labels, value in samples(registry, "runs_total")}
+        assert counted == {"a": 3, "b": 3, "c": 2}

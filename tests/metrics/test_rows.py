@@ -13,7 +13,7 @@ from events import workflow_finished, workflow_run
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
 from metrics import LABEL_LIMITS, Metric, counter, gauge, histogram, in_flight
-from metrics.rows import RowOptions
+from metrics.rows import RowOptions, info
 
 
 class Colour(Enum):
@@ -33,7 +33,17 @@ class ThingDone:
     note: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """Something was noted, of which something may be unknown."""
+
+    name: Label
+    note: Label | None
+    cached: bool | None
+
+
 thing_done = Signal(ThingDone, namespace=Namespace())
+noted = Signal(Noted, namespace=Namespace())
 
 
 def test_literals_enums_and_booleans_are_closed_labels() -> None:
@@ -44,6 +54,33 @@ def test_literals_enums_and_booleans_are_closed_labels() -> None:
 def test_most_series_counts_every_label_at_its_limit_and_the_reserved_values() -> None:
     row = counter("things_total", "Things.", thing_done, labels=("name", "direction"))
     assert row.most_series({"name": 5}) == (5 + 2) * (2 + 1)
+
+
+def test_of_nested_labels_the_limit_counts_pairs() -> None:
+    """And each outer value, the reserved ones too, has an ``other``; an open label an ``unknown`` beside."""
+    rows = [
+        counter("things_total", "h", noted, labels=("name", "note"), nested_in={"name": "note"}),
+        counter("things_total", "h", noted, labels=("cached", "note"), nested_in={"cached": "note"}, initialize=False),
+    ]
+    limits = {"name": 5, "note": 3, "cached": 4}
+    assert [row.most_series(limits) for row in rows] == [5 + 2 * (3 + 2), 4 + 1 * (3 + 2)]
+
+
+def test_an_info_is_a_gauge_that_no_process_takes_back() -> None:
+    row = info("thing_info", "h", noted, labels=("name", "note"), nested_in={"name": "note"})
+    assert (row.kind, row.value, row.initialize, row.multiprocess_mode) == ("gauge", None, False, "max")
+
+
+def test_a_label_that_an_event_may_lack_is_optional_unless_it_has_a_default() -> None:
+    row = counter("things_total", "h", noted, labels=("name", "note", "cached"))
+    assert row.optional_labels == ("note",)
+    assert counter("things_total", "h", noted, labels=("note",), default={"note": "none"}).optional_labels == ()
+
+
+def test_the_labels_of_a_metric_are_renamed_and_those_of_one_value_come_last() -> None:
+    row = counter("a_total", "h", noted, labels=("name", "note"), rename={"name": "who"}, const_labels={"kind": "b"})
+    assert row.label_names == ("who", "note", "kind")
+    assert dict(row.label_sets()) == {"name": None, "note": None}
 
 
 def test_a_histogram_has_a_series_for_each_bucket_infinity_sum_and_count() -> None:

@@ -13,6 +13,7 @@ from events import agent_finished, agent_run, http_request_finished, llm_called
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
 from metrics import Metric, counter, gauge, histogram, in_flight
+from metrics.rows import info
 
 
 class Colour(Enum):
@@ -85,6 +86,82 @@ thing_done = Signal(ThingDone, namespace=Namespace())
             lambda: histogram("x_bytes", "h", thing_done, value="size", buckets=(1,), const_labels={"le": "a"}),
             "a histogram has a label 'le' of its own",
         ),
+        (lambda: histogram("x_seconds", "h", thing_done, value="duration", buckets=(1, 1)), "buckets must ascend"),
+        (
+            lambda: histogram("x_seconds_total", "h", thing_done, value="duration", buckets=(1,)),
+            "does not end in _total",
+        ),
+        (
+            lambda: gauge("thing_info_seconds_info", "h", thing_done, value="duration"),
+            "a gauge without a value is an info",
+        ),
+        (lambda: info("thing", "h", thing_done, labels=("name",), nested_in={}), "an info, whose name ends in _info"),
+        (lambda: counter("x_total", "h", thing_done, multiprocess_mode="max"), "multiprocess_mode is for gauges"),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("name",), expires_after=1.0),
+            "expires_after is for gauges with labels",
+        ),
+        (
+            lambda: gauge("x_seconds", "h", thing_done, value="duration", expires_after=1.0),
+            "expires_after is for gauges with labels",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, where={"name": "a"}),
+            "'name' of thing_done can't be in where: its values are not known beforehand",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("name",), nested_in={"name": "name"}),
+            "'name' can't be nested in 'name'",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("name",), nested_in={"name": "direction"}),
+            "'name' can't be nested in 'direction'",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("name", "direction"), nested_in={"direction": "name"}),
+            "'direction' is closed: nested in 'name' it needs initialize=False",
+        ),
+        (
+            lambda: counter(
+                "x_total",
+                "h",
+                llm_called,
+                labels=("model", "provider", "agent_name"),
+                nested_in={"model": "provider", "agent_name": "provider"},
+            ),
+            "nested_in takes pairs of labels that have none in common",
+        ),
+        (
+            lambda: counter(
+                "x_total",
+                "h",
+                llm_called,
+                labels=("model", "provider", "agent_name"),
+                nested_in={"model": "provider", "provider": "agent_name"},
+            ),
+            "nested_in takes pairs of labels that have none in common",
+        ),
+        (lambda: counter("x_total", "h", thing_done, rename={"name": "who"}), "'name' is in rename, but not in labels"),
+        (
+            lambda: counter("x_total", "h", thing_done, default={"direction": "up"}),
+            "default of 'direction' is for no label of the row",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("direction",), default={"direction": "left"}),
+            "default of 'direction' is 'left', which is no value of this closed label",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("name",), default={"name": ""}),
+            "default of 'name' is '', which is no text",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, labels=("name",), default={"name": 7}),  # type: ignore[dict-item]
+            "default of 'name' is 7, which is no text",
+        ),
+        (
+            lambda: counter("x_total", "h", thing_done, const_labels={7: "a"}),  # type: ignore[dict-item]
+            "7 is no label name",
+        ),
     ],
 )
 def test_a_row_that_cannot_work_is_an_error(declare: Any, message: str) -> None:
@@ -115,3 +192,26 @@ def test_the_message_names_the_metric() -> None:
 
 def test_a_measure_that_may_be_unknown_keeps_its_unit() -> None:
     assert counter("thing_size_bytes_total", "Bytes.", thing_done, value="size").value == "size"
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: counter("x_total", "h", thing_done, labels=("name",), const_labels={"le": "a"}),
+        lambda: counter("x_total", "h", thing_done, labels=("name",), default={"name": "nobody"}),
+        lambda: counter("x_total", "h", thing_done, labels=("direction",), default={"direction": "up"}),
+        lambda: counter("x_total", "h", thing_done, labels=("name",), rename={"name": "_who"}),
+        lambda: counter("x_total", "h", thing_done, where={"cached": True, "colour": Colour.RED}),
+        lambda: counter(
+            "x_total", "h", thing_done, labels=("name", "direction"), nested_in={"direction": "name"}, initialize=False
+        ),
+        lambda: gauge("x_seconds", "h", thing_done, value="duration", labels=("name",), expires_after=0.5),
+        lambda: gauge("x_seconds", "h", thing_done, value="duration", const_labels={"a": "b"}, expires_after=0.5),
+        lambda: gauge("x_seconds", "h", thing_done, value="duration", multiprocess_mode="livesum"),
+        lambda: info("thing_info", "h", thing_done, labels=("name",), nested_in={}),
+        lambda: histogram("x_seconds", "h", thing_done, value="duration", buckets=(1,)),
+        lambda: histogram("second_of_x", "h", thing_done, value="duration", buckets=(1, 2)),
+    ],
+)
+def test_a_row_that_works_is_none(declare: Any) -> None:
+    declare()

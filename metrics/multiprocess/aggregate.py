@@ -73,13 +73,6 @@ class Aggregator:
             for index, exemplar in exemplars.items():
                 self._targets[index].set_exemplar(exemplar)
 
-    def close(self) -> None:
-        """Close the files, once: afterwards the numbers of their descriptors may be those of other files."""
-        readers = (*self._readers.values(), *([self._archive] if self._archive is not None else []))
-        self._readers, self._archive, self._read_version = {}, None, None
-        for reader in readers:
-            reader.close()
-
     def _reset(self) -> None:
         self._readers: dict[Path, Reader] = {}
         self._archive: Reader | None = None
@@ -91,6 +84,13 @@ class Aggregator:
         self._last_totals = [nan]  # unequal to everything, so that a new value is set
         self._gauges: dict[bytes, bool] = {}  # series that vanish with their worker, and whether they are shown
         self._open(self._own_file.path)  # now: should somebody delete it, this process can still read it
+
+    def close(self) -> None:
+        """Close the files, once: afterwards the numbers of their descriptors may be those of other files."""
+        readers = (*self._readers.values(), *([self._archive] if self._archive is not None else []))
+        self._readers, self._archive, self._read_version = {}, None, None
+        for reader in readers:
+            reader.close()
 
     def _scan(self) -> tuple[list[Reader], list[Reader]]:
         """Read the archive, then what is new in the workers' files; return those of live and of dead workers."""

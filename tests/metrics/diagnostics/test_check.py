@@ -127,8 +127,18 @@ def test_the_series_budget_is_kept() -> None:
     assert most_series(CATALOGUE + OPTIONAL) <= 40_000
 
 
+def test_rows_that_update_the_same_series_count_once_and_those_of_other_constant_labels_by_themselves() -> None:
+    row = counter("calls_total", HELP, llm_called, labels=("status",))
+    again = counter("calls_total", HELP, llm_called, labels=("status",), where={"itemized": True})
+    one = row.most_series({})
+    assert most_series([row, again], {}) == one
+    kinds = [counter("a_total", HELP, llm_called, labels=("status",), const_labels={"kind": kind}) for kind in "abb"]
+    assert most_series([row, *kinds], {}) == 3 * one
+
+
 def test_more_series_than_the_budget_fails() -> None:
     row = counter("requests_total", HELP, http_request_finished, labels=("method", "endpoint", "status_code"))
+    assert check_budget([row], budget=9920) == []
     assert check_budget([row], budget=1000) == ["the catalogue can make 9,920 series, the budget is 1,000"]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
+from threading import Event
 
 import pytest
 
 import events
-from metrics import process_lifespan
+from metrics import Workers, process_lifespan
 
 
 def test_a_fault_is_logged_as_a_warning_and_emitted(
@@ -43,3 +45,15 @@ def test_a_warning_names_the_library_or_what_the_application_says_instead(
     with caplog.at_level(logging.WARNING), process_lifespan(advice={"unshared_workers": "set SHOP_FOLDER"}):
         assert "the numbers will be wrong (unshared_workers): set SHOP_FOLDER." in caplog.text
         assert "Leave --reload" in caplog.text  # the library's words for what the application is silent about
+
+
+def test_what_a_worker_reads_of_itself_is_read_while_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a process that shares its numbers is not warned of."""
+    monkeypatch.setattr(sys, "argv", ["uvicorn", "shop:app", "--workers", "2"])
+    workers = Workers(tmp_path)
+    read = Event()
+    workers.every_second(read.set)
+    with events.setup_fault_found.captured() as faults, process_lifespan(workers, clock_ahead=60):
+        assert read.wait(10)
+    assert [fault.fault for fault in faults] == ["clock"]
+    workers.close()

@@ -11,8 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from events import agent_finished, agent_run, llm_called, llm_usage_billed
-from metrics import CATALOGUE, OPTIONAL, Metric, counter, gauge, histogram, in_flight, subscribe
+from metrics import CATALOGUE, GROUPS, OPTIONAL, Metric, counter, gauge, histogram, in_flight, subscribe
 from metrics.__main__ import main
+from metrics.diagnostics.check import most_series
 from metrics.diagnostics.listing import MODES, at_zero_from, describe_families, format_markdown
 from metrics.validation import MultiprocessMode
 
@@ -50,6 +51,18 @@ def test_the_page_of_the_catalogue_is_current(capsys: pytest.CaptureFixture[str]
     assert main(["--format", "markdown"]) == 0
     page = Path(__file__).parents[3] / "docs" / "metrics.md"
     assert capsys.readouterr().out in page.read_text(), "run: make docs"
+
+
+def test_the_groups_are_listed_with_their_shares_of_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["groups"]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["group", "families", "most", "series", "share", "of", "budget", "taken"]
+    rows = {name: values for name, *values in map(str.split, lines)}
+    assert [*rows] == [f"metrics:{name.upper()}" for name in GROUPS]
+    for (families, series, share, taken), group in zip(rows.values(), GROUPS.values(), strict=True):
+        assert (int(families), taken) == (len({row.name for row in group}), "all")
+        assert int(series.replace(",", "")) == most_series(group)
+        assert float(share.removesuffix("%")) == pytest.approx(most_series(group) / 40_000 * 100, abs=0.051)
 
 
 def section(markdown: str, title: str) -> dict[str, str]:

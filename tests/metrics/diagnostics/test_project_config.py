@@ -93,6 +93,9 @@ def test_without_a_file_there_is_no_namespace_and_no_source(tmp_path: Path) -> N
         ("source = [3]", "source in [tool.sparklio.metrics] must be a string or a list of strings, got [3]"),
         ("catalogue = ['']", "catalogue in [tool.sparklio.metrics] must be a string or a list of strings, got ['']"),
         ("label_limits = {style = true}", "label_limits in [tool.sparklio.metrics] must map labels to whole numbers"),
+        ("label_limits = {model = 1, endpoint = 1.5}", "must map labels to whole numbers"),
+        ("label_limits = 7", "must map labels to whole numbers"),
+        ("source = 7", "source in [tool.sparklio.metrics] must be a string or a list of strings, got 7"),
         ("sources = 'shop'", "[tool.sparklio.metrics] has no key 'sources'; it takes namespace, source,"),
         (
             "namespace = 'ac-me'",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics.diagnostics.source_scan import SourceNotFound, scan_sources
+from metrics.diagnostics.source_scan import SourceNotFound, bridge_paths, scan_sources, source_paths
 
 pytestmark = pytest.mark.slow
 
@@ -150,3 +150,15 @@ def test_signals_of_other_libraries_are_none(tmp_path: Path) -> None:
         "import psygnal\nfrom PySide6.QtCore import Signal as Qt, Signal\na = psygnal.Signal(int)\nb = Signal(int)"
     )
     assert scan_sources([str(tmp_path)]).declared == set()
+
+
+@pytest.mark.parametrize("source", ["no_such_package", "no.such", "./nowhere"])
+def test_a_source_is_a_package_or_a_folder(source: str) -> None:
+    with pytest.raises(SourceNotFound, match="is neither a package or module that can be imported"):
+        source_paths(source)
+
+
+def test_a_bridge_is_a_module_or_a_package() -> None:
+    assert [path.name for path in bridge_paths("asgi_types")] == ["asgi_types.py"]
+    assert {"instrument.py", "__init__.py"} <= {path.name for path in bridge_paths("sqlalchemy")}
+    assert bridge_paths("no_such_bridge") == []

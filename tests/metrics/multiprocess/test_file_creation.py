@@ -15,6 +15,7 @@ from metrics.multiprocess import file_creation
 from metrics.multiprocess.archive import writer_is_alive
 from metrics.multiprocess.file_creation import CreatedFile, create_file
 from metrics.multiprocess.file_layout import process_identity, read_file_header, text_offset
+from metrics.multiprocess.shared_file import SharedFile
 
 
 @pytest.fixture
@@ -83,3 +84,10 @@ def test_a_process_has_each_file_under_another_name(tmp_path: Path) -> None:
     for file in files:
         fcntl.flock(file.descriptor, fcntl.LOCK_UN)
         os.close(file.descriptor)
+
+
+def test_a_folder_that_there_is_not_is_created_for_its_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "studio"
+    for _ in range(2):
+        SharedFile(folder).close()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

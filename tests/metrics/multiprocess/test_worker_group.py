@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -191,7 +192,7 @@ def test_a_processs_own_figures_are_read_all_the_time_until_the_block_ends(
     workers.close()
 
 
-def test_workers_are_attached_to_one_registry(folder: Path) -> None:
+def test_workers_are_attached_to_one_registry_and_closed_once(folder: Path) -> None:
     registry = CollectorRegistry()
     workers = Workers(folder)
     workers.attach(registry)
@@ -199,5 +200,10 @@ def test_workers_are_attached_to_one_registry(folder: Path) -> None:
     with pytest.raises(ValueError, match="attached to another registry"):
         workers.attach(CollectorRegistry())
     assert list(registry.collect()) == []
+    descriptors = [reader._descriptor for reader in workers._aggregator._readers.values()]
     workers.close()
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
     workers.close()
+    assert descriptors

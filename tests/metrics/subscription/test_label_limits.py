@@ -212,3 +212,28 @@ def test_no_event_is_lost_and_no_limit_is_passed(runs: list[tuple[str, str]], li
         values = [value for _, value in samples(registry, "runs_total")]
     assert sum(values) == len(runs)
     assert len(values) <= row.most_series({"agent_name": limit})
+
+
+def test_a_value_of_two_hundred_characters_is_the_longest_name() -> None:
+    limiter = LabelLimiter({"model": 5})
+    for size, admitted in ((200, True), (201, False)):
+        value = "x" * size
+        assert limiter.is_other("model", value) is not admitted
+        assert (limiter.admit("model", value) == value) is admitted
+
+
+def test_whether_a_value_would_be_other_is_asked_without_admitting_it() -> None:
+    limiter = LabelLimiter({"model": 1})
+    assert not limiter.is_other("model", "a")
+    assert not limiter.is_other("model", "b")
+    assert limiter.admit("model", "a") == "a"
+    assert [limiter.is_other("model", value) for value in ("a", "b", "unknown", "other", None, 7)] == [
+        False, True, False, False, False, True,
+    ]  # fmt: skip
+
+
+def test_values_that_are_known_beforehand_are_admitted_or_refused() -> None:
+    limiter = LabelLimiter({"model": 2})
+    assert limiter.admit_all("model", ["a", None, True]) == ("a", "unknown", "true")  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="label 'model' can't take 'b': unfit, or past the limit of 2"):
+        limiter.admit_all("model", ["b"])

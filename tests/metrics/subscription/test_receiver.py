@@ -16,6 +16,7 @@ from events import (
     tool_called,
 )
 from metrics import CATALOGUE, counter, subscribe
+from metrics.rows import info
 from metrics.subscription.receiver import MetricsReceiver
 from tests.support.agents import finish_agent
 from tests.support.samples import Read, samples
@@ -152,3 +153,17 @@ def test_what_an_event_updates_is_compiled_once_and_again_only_after_too_many_ot
         assert compiled == ["a", "b", "c", "a", "b"]
         counted = {labels["agent_name"]: value for labels, value in samples(registry, "runs_total")}
         assert counted == {"a": 3, "b": 3, "c": 2}
+
+
+def test_an_event_that_lacks_an_optional_label_is_none_of_the_rows(registry: CollectorRegistry, read: Read) -> None:
+    rows = [
+        info("model_info", "Names.", llm_called, labels=("model", "response_model"), nested_in={}),
+        counter("calls_total", "Calls.", llm_called, labels=("model",)),
+    ]
+    limits = {"response_model": 3}
+    with subscribe(rows, registry, namespace="sparklio", label_limits=limits):
+        llm_called.emit(model="m", status="success", duration=1.0)
+        assert list(samples(registry, "model_info")) == []
+        llm_called.emit(model="m", status="success", duration=1.0, response_model="m-1")
+        assert list(samples(registry, "model_info")) == [({"model": "m", "response_model": "m-1"}, 1.0)]
+        assert read("calls_total", model="m") == 2

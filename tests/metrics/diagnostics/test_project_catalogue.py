@@ -1,0 +1,18 @@
+"""A catalogue is found by its module and its name in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from metrics import CATALOGUE
+from metrics.diagnostics.project_catalogue import CatalogueNotFound, load_catalogue
+
+
+@pytest.mark.parametrize("path", ["metrics:NOTHING", "no_such_module", "metrics:LABEL_LIMITS", ":", "json"])
+def test_what_is_no_catalogue_is_not_found(path: str) -> None:
+    with pytest.raises(CatalogueNotFound, match=f"no catalogue at '{path}'"):
+        load_catalogue(path)
+
+
+def test_a_catalogue_without_a_name_is_the_modules() -> None:
+    assert load_catalogue("metrics") == load_catalogue("metrics:CATALOGUE") == CATALOGUE

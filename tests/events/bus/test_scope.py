@@ -331,6 +331,22 @@ def test_only_scopes_that_have_a_kind_are_nested_in_one_another(kind: str, neste
     assert outer.totals == {"calls": 1 if nested else 2}
 
 
+def test_a_scope_ends_with_its_block_and_a_span_not_with_a_step() -> None:
+    with agent_run.scope(agent_name="writer"):
+        block = current_scope.get()
+        assert block is not None
+        assert not block.ended
+    assert block.ended
+    run = agent_run(agent_name="writer")
+    run.start()
+    with run.step():
+        step = current_scope.get()
+    assert step is not None
+    assert not step.ended
+    run.end(None)
+    assert step.ended
+
+
 def test_a_scope_that_ends_while_an_inner_one_is_current_ends_that_too() -> None:
     """As where generators finish in another order than they began: no ended scope comes back."""
     outer, inner = agent_run(agent_name="outer"), agent_run(agent_name="inner")

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from events import HTTPRequestFinished
-from events.bridges.asgi import HTTPEventsMiddleware, open_requests, request
+from events.bridges.asgi import HTTPEventsMiddleware, disconnects, open_requests, request
 from events.bridges.asgi.disconnects import (
-    CHECK_AFTER_SECONDS,
     MAX_PREFETCH_BYTES,
     client_disconnected,
     may_prefetch_body,
@@ -151,6 +150,8 @@ GONE = {"type": "http.disconnect"}
         ([PART], [(b"content-length", b"100")], 100),
         ([PART], [(b"transfer-encoding", b"chunked")], None),
         ([BODY], [(b"content-length", b"100")], 5),
+        ([{"type": "http.request", "body": b"12"}], [(b"content-length", b"100")], 2),
+        ([{"type": "http.request"}], [(b"content-length", b"100")], 0),
     ],
 )
 async def test_the_size_of_a_request_is_what_was_read_or_is_announced(
@@ -183,13 +184,19 @@ def test_an_unread_body_has_the_size_that_is_announced(headers: Any, version: st
 
 @pytest.mark.parametrize(
     ("elapsed", "outcome", "code"),
-    [(CHECK_AFTER_SECONDS, "ok", 200), (CHECK_AFTER_SECONDS * 2, "client_disconnect", 499)],
+    [(0.5, "ok", 200), (0.75, "client_disconnect", 499)],
 )
 async def test_a_response_that_took_long_is_checked_for_its_client(
-    elapsed: float, outcome: str, code: int, clock: list[float], requests: Requests
+    *,
+    elapsed: float,
+    outcome: str,
+    code: int,
+    clock: list[float],
+    requests: Requests,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Which says so only to an application that receives."""
-    clock[0] = 0.0
+    monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.5)
 
     async def app(receive: Any, send: Any) -> None:
         await receive()

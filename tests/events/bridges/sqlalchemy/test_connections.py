@@ -162,9 +162,15 @@ def test_a_savepoint_is_released_rolled_back_or_failed(engine: sa.Engine) -> Non
 
 
 def test_a_connection_is_opened_and_lives_until_it_is_closed(engine: sa.Engine, clock: Clock) -> None:
+    """What other listeners do with a new connection is not the time that it takes to open it."""
+
     def connecting(*_: Any) -> None:
         clock.now += 2
 
+    def listening(*_: Any) -> None:
+        clock.now += 10
+
+    sa.event.listen(engine, "connect", listening)
     with (
         instrument(engine),
         events.connection_opened.captured() as opened,
@@ -176,8 +182,9 @@ def test_a_connection_is_opened_and_lives_until_it_is_closed(engine: sa.Engine, 
         clock.now += 4
         engine.dispose()
         assert [(each.duration, each.pool) for each in opened] == [(2.0, "main")]
-        assert [(each.lifetime, each.reason) for each in closed] == [(7.0, "dispose")]
+        assert [(each.lifetime, each.reason) for each in closed] == [(17.0, "dispose")]
         sa.event.remove(engine, "do_connect", connecting)
+        sa.event.remove(engine, "connect", listening)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +250,7 @@ def test_the_oldest_hold_is_the_one_that_began_first(engine: sa.Engine, clock: C
             handle.read_pool()
         handle.read_pool()
     assert [each.oldest_hold for each in states] == [0.0, 5.0, 5.0, 0.0]
+    assert [each.overflow for each in states] == [0] * 4  # the pool is not full
 
 
 @pytest.mark.parametrize(("pool", "idle"), [(sa.NullPool, 0), (sa.StaticPool, 0), (sa.QueuePool, 1)])

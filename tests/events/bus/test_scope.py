@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
-from typing import NamedTuple
+from decimal import Decimal
+from fractions import Fraction
+from threading import Barrier, Thread
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -24,6 +30,8 @@ from events import (
     workflow_finished,
     workflow_run,
 )
+from events.bus import scope
+from events.bus.amount_limits import MAX_AMOUNT
 from events.bus.scope import Scope, current_scope
 
 
@@ -159,7 +167,171 @@ def test_a_misspelt_field_of_a_scope_is_reported_not_raised() -> None:
 
 
 @pytest.mark.parametrize("raised", [ValueError, GeneratorExit, asyncio.CancelledError])
-def test_a_scope_ends_with_its_block_and_a_span_not_with_a_step() -> None:
+def test_a_scope_ends_with_its_block_whatever_is_raised(raised: type[BaseException]) -> None:
+    with pytest.raises(raised), agent_run.scope(agent_name="writer"):
+        raise raised
+    assert current_scope.get() is None
+
+
+async def test_gathered_tasks_are_inside_the_span_and_separate_from_each_other() -> None:
+    async def agent(name: str, tokens: int) -> None:
+        with agent_run(agent_name=name):
+            for _ in range(10):
+                call(tokens)
+                await asyncio.sleep(0)
+
+    with (
+        agent_finished.captured() as agents,
+        workflow_finished.captured() as workflows,
+        llm_called.captured() as calls,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+    ):
+        await asyncio.gather(*(agent(f"agent {number}", number) for number in range(1, 6)))
+    assert {event.agent_name: event.prompt_tokens for event in agents} == {f"agent {n}": 10 * n for n in range(1, 6)}
+    assert all(event.prompt_tokens == int(event.agent_name.removeprefix("agent ")) for event in calls)
+    assert {event.run_id for event in calls} == {"r1"}
+    assert [event.prompt_tokens for event in workflows] == [150]
+
+
+async def test_the_tasks_of_a_group_and_threads_are_inside_the_span() -> None:
+    with llm_called.captured() as calls, agent_run(agent_name="writer") as run:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(call, 1))
+            group.create_task(asyncio.to_thread(call, 10))
+        await asyncio.to_thread(call, 100)
+    assert run.totals["prompt_tokens"] == 111
+    assert {event.agent_name for event in calls} == {"writer"}
+
+
+async def test_a_span_in_a_thread_is_inside_the_one_around_the_thread() -> None:
+    def work() -> None:
+        with agent_run(agent_name="in a thread"):
+            call(5)
+
+    with (
+        agent_finished.captured() as agents,
+        workflow_finished.captured() as workflows,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+    ):
+        await asyncio.to_thread(work)
+    assert (agents[0].run_id, workflows[0].prompt_tokens) == ("r1", 5)
+
+
+async def test_a_task_that_outlives_its_span_still_inherits_from_it() -> None:
+    go_on = asyncio.Event()
+
+    async def later() -> None:
+        await go_on.wait()
+        with agent_run(agent_name="writer"):
+            pass
+        call()
+
+    with llm_called.captured() as calls, agent_started.captured() as starts:
+        with workflow_run(run_id="r1", workflow_type="campaign"):
+            task = asyncio.create_task(later())
+        go_on.set()
+        await task
+    assert (starts[0].run_id, calls[0].run_id) == ("r1", "r1")
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let threads take turns between almost any two steps."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.slow
+def test_totals_are_exact_when_eight_threads_add_at_once() -> None:
+    threads, rounds = 8, 1_000
+    barrier = Barrier(threads)
+
+    def add() -> None:
+        barrier.wait()
+        for _ in range(rounds):
+            call(3, 2, cost=0.25)
+
+    with (
+        switching_often(),
+        workflow_finished.captured() as workflows,
+        workflow_run(run_id="r1", workflow_type="campaign"),
+        agent_run(agent_name="writer") as run,
+    ):
+        running = [Thread(target=copy_context().run, args=(add,)) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    expected = {
+        "llm_calls": threads * rounds,
+        "prompt_tokens": 3 * threads * rounds,
+        "completion_tokens": 2 * threads * rounds,
+        "cost": 0.25 * threads * rounds,
+    }
+    assert run.totals == expected
+    assert {name: getattr(workflows[0], name) for name in expected} == expected
+
+
+def test_emitting_while_a_total_is_added_to_does_not_deadlock() -> None:
+    """The garbage collector may end a span, which emits, in the thread that is adding."""
+
+    def add() -> None:
+        with agent_run(agent_name="writer"), scope._totals_lock:
+            call()
+
+    thread = Thread(target=add, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_amounts_of_any_numeric_type_are_summed_and_impossible_ones_left_out() -> None:
+    amounts: list[Any] = [Decimal("0.5"), Fraction(1, 4), 2, 0.25, 0, None, -1, -0.5, math.nan, math.inf, Decimal(-1)]
+    with receiver_failed.captured(), agent_run(agent_name="writer") as run:
+        for amount in amounts:
+            call(cost=amount)
+        assert run.totals["cost"] == 3.0
+        assert run.totals["llm_calls"] == len(amounts)
+
+
+def test_an_amount_below_the_limit_is_summed_and_one_at_it_is_not() -> None:
+    with agent_run(agent_name="writer") as run:
+        call(prompt=int(MAX_AMOUNT) - 1)
+        call(prompt=int(MAX_AMOUNT))
+        assert run.totals["prompt_tokens"] == int(MAX_AMOUNT) - 1
+
+
+def test_a_scope_sums_what_it_or_one_around_it_does() -> None:
+    with agent_run.scope(agent_name="writer"):
+        inner = current_scope.get()
+        assert inner is not None
+        assert not inner.is_summing("llm_called")
+    with agent_run(agent_name="writer"), agent_run.scope(agent_name="editor"):
+        inner = current_scope.get()
+        assert inner is not None
+        assert inner.is_summing("llm_called")
+        assert not inner.is_summing("agent_started")
+
+
+@pytest.mark.parametrize(("kind", "nested"), [("", False), ("shift", True)])
+def test_only_scopes_that_have_a_kind_are_nested_in_one_another(kind: str, nested: bool) -> None:
+    """Those that have none have nothing in common."""
+    sums = {"llm_called": (("calls", None),)}
+    outer = Scope({}, None, sums, kind)
+    inner = Scope({}, Scope({}, outer, {}, "other"), sums, kind)
+    inner.add("llm_called", {})
+    assert inner.totals == {"calls": 1}
+    assert (outer.totals, outer.nested_totals) == (({}, {"calls": 1}) if nested else ({"calls": 1}, {}))
+    assert (outer.outer_of_a_kind, inner.outer_of_a_kind) == ((), (outer,) if nested else ())
+    outer.add("llm_called", {})
+    assert outer.totals == {"calls": 1 if nested else 2}
+
+
+def test_a_block_ends_its_scope_and_a_step_does_not_end_its_span() -> None:
     def has_ended(scope: Scope | None) -> bool:
         return scope is not None and scope.ended
 

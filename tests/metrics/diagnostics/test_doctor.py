@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client.samples import Sample
 
+from metrics.diagnostics import doctor
 from metrics.diagnostics.doctor import findings
 from metrics.diagnostics.scrape_client import ScrapeResult
 
@@ -41,3 +43,40 @@ def test_faults_that_the_server_found_itself_are_reported() -> None:
 def test_a_clock_that_is_off_by_no_more_than_the_tolerance_is_no_finding() -> None:
     assert list(findings([result(1000.0, date=1002.1)])) == []  # received at 1000.1
     assert len(list(findings([result(1000.0, date=1002.2)]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "compared"), [("a_total", True), ("a_count", True), ("a_bucket", True), ("a_sum", False), ("a", False)]
+)
+def test_only_what_never_decreases_is_compared(name: str, compared: bool) -> None:
+    """And only with the first scrape, which had ended before the others began: those are concurrent."""
+    assert doctor.counter_decreased((result(1, **{name: 5}), result(2, **{name: 4}))) is compared
+    assert not doctor.counter_decreased((result(1, **{name: 5}), result(2, **{name: 7}), result(2, **{name: 6})))
+    assert not doctor.counter_decreased((result(1), result(2, **{name: 0})))
+
+
+def test_processes_are_told_apart_by_their_start() -> None:
+    results = [result(1, process_start_time_seconds=10), result(2, process_start_time_seconds=11)]
+    [finding] = findings([*results, results[0]])
+    assert finding.startswith("unshared_workers: 2 processes answered")
+    assert list(findings([results[0], results[0]])) == []
+
+
+@pytest.mark.parametrize(("date", "scrapes"), [(None, 0), (100.0, 3)])
+def test_a_date_is_awaited_until_it_changes_or_for_three_seconds(
+    date: float | None, scrapes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    dates = [100.0, 100.0, 101.0, 101.0]
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(doctor, "monotonic", lambda: now[0])
+    monkeypatch.setattr(doctor, "sleep", wait)
+    monkeypatch.setattr(doctor, "scrape_url", lambda *_: result(1, date=dates.pop(0)))
+    assert [each.date for each in doctor.wait_for_new_date(date, "", {})] == [100.0, 100.0, 101.0][:scrapes]
+    monkeypatch.setattr(doctor, "scrape_url", lambda *_: result(1, date=100.0))
+    began = now[0]
+    assert len(list(doctor.wait_for_new_date(100.0, "", {}))) == pytest.approx(60, abs=1)
+    assert now[0] - began == pytest.approx(3, abs=0.06)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from types import NoneType
-from typing import TypedDict, Unpack, get_args
+from typing import Any, TypedDict, Unpack, get_args
 
 from events import Span
 
@@ -154,7 +154,8 @@ def histogram(
     explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize`` and
     ``nested_in``.
     """
-    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=tuple(buckets), **options)
+    bounds: Any = tuple(buckets) if isinstance(buckets, Iterable) else buckets  # if not, the row's check says so
+    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=bounds, **options)
 
 
 def gauge(
@@ -209,6 +210,8 @@ def in_flight(
     that closes one as well, such as a run left to another process. Further options, each explained in `Metric`:
     ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize`` and ``nested_in``.
     """
+    if not isinstance(span, Span):
+        raise TypeError(f"{name}: in_flight takes a span, got {span!r:.60}: give what Span(started, finished) returned")
     return Metric(
         kind="in_flight",
         name=name,

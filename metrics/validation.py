@@ -8,7 +8,8 @@ from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from events.bus.fields import Measure, OpenLabel
+from events import Signal
+from events.bus.fields import Measure, OpenLabel, PairingKey, may_be_number
 
 from .event_fields import field_types, find_annotation, label_text, pairing_field, possible_values
 
@@ -22,12 +23,15 @@ MultiprocessMode = Literal["livesum", "livemax", "livemostrecent", "max", "min"]
 
 def row_errors(row: Metric) -> Iterator[str]:
     """Yield each error in a row: in its options, name, labels, conditions, value and signals."""
+    if wrong := [*type_errors(row)]:
+        yield from wrong
+        return
     yield from option_errors(row)
     yield from name_errors(row)
     fields = field_types(row.signal)
     used = (*row.labels, *row.where, *([row.value] if row.value else []))
     if missing := [name for name in used if name not in fields]:
-        yield f"{row.signal.name} has no field {missing[0]!r}; it has {', '.join(fields)}"
+        yield f"{row.signal.name} has no field {', '.join(map(repr, missing))}; it has {', '.join(fields)}"
         return
     yield from label_errors(row, fields)
     yield from where_errors(row, fields)
@@ -35,7 +39,42 @@ def row_errors(row: Metric) -> Iterator[str]:
     yield from value_errors(row, fields)
     for signal in row.signals[1:]:
         if absent := {*row.labels, pairing_field(row.signal)} - {*field_types(signal)}:
-            yield f"{signal.name} lacks {', '.join(sorted(absent))}"
+            yield (
+                f"{signal.name} lacks {', '.join(sorted(absent))}: every signal of a row has the fields of its labels,"
+                " and the Key that pairs it with the others"
+            )
+
+
+def type_errors(row: Metric) -> Iterator[str]:
+    """Yield the options that are of another type than they have to be, each with what to write instead."""
+    for name in ("name", "help"):
+        if not isinstance(text := getattr(row, name), str):
+            yield f"{name} is a text, got {text!r}"
+    for name in ("signal", "resumed", "finished", "released"):
+        signal = getattr(row, name)
+        if not isinstance(signal, Signal) and (name == "signal" or signal is not None):
+            yield f"{name} is a signal of events, {describe_no_signal(signal)}"
+    labels: Any = row.labels
+    if not isinstance(labels, (tuple, list)) or not all(isinstance(label, str) for label in labels):
+        example = f"({labels!r},)" if isinstance(labels, str) else '("model",)'
+        yield f"labels is a tuple of names of fields, as {example} is, got {labels!r}"
+    value: Any = row.value
+    if value is not None and not isinstance(value, str):
+        yield f"value is the name of a field, got {value!r}"
+    for name in ("where", "default", "const_labels", "rename", "nested_in"):
+        if not isinstance(mapping := getattr(row, name), Mapping):
+            yield f'{name} is a mapping from names, as {{"model": ...}} is, got {mapping!r}'
+    if not isinstance(row.buckets, tuple) or not all(
+        isinstance(bound, (int, float)) and not isinstance(bound, bool) for bound in row.buckets
+    ):
+        yield f"buckets are upper bounds in ascending order, as (0.1, 1, 10) are, got {row.buckets!r}"
+
+
+def describe_no_signal(value: object) -> str:
+    """Return what is wrong with what stands in the place of a signal, and what to write instead."""
+    if isinstance(value, type):
+        return f"got the class {value.__name__}: give what Signal({value.__name__}) returned where it was declared"
+    return f"got {value!r:.60}: give what Signal(...) returned where it was declared"
 
 
 def option_errors(row: Metric) -> Iterator[str]:
@@ -80,7 +119,7 @@ def label_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
     """Yield the labels that the event's fields cannot be, and nestings and names that make no sense."""
     for name in row.labels:
         if possible_values(fields[name]) is None and find_annotation(fields[name], OpenLabel) is None:
-            yield f"{name!r} of {row.signal.name} is not a label"
+            yield f"{name!r} of {row.signal.name} is not a label: {describe_no_label(fields[name])}"
     for name, outer in row.nested_in.items():
         if name == outer or not {name, outer} <= {*row.labels}:
             yield f"{name!r} can't be nested in {outer!r}: name two fields, both of them in labels"
@@ -93,6 +132,18 @@ def label_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
     if overlap := {*row.label_names[: len(row.labels)]} & {*row.const_labels}:
         yield f"label {overlap.pop()!r} is both a field and in const_labels"
     yield from label_name_errors(row)
+
+
+def describe_no_label(field_type: Any) -> str:
+    """Return why a field of this type is no label, and what to do."""
+    if measure := find_annotation(field_type, Measure):
+        return f"it is a measure in {measure.unit}, for the value of a row"
+    if find_annotation(field_type, PairingKey):
+        return "it is a Key, which is another one for every piece of work"
+    return (
+        "annotate it as Label (a text) or Code (a number) if it has few values, or as a Literal or an enum if they are"
+        " known; what has a new value each time, as ids have, is for logs"
+    )
 
 
 def where_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
@@ -116,7 +167,13 @@ def default_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def value_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a unit that the name does not show, and buckets that do not ascend."""
+    """Yield a value that is no number, a unit that the name does not show, and buckets that do not ascend."""
+    if row.value and not may_be_number(fields[row.value]):
+        numbers = [
+            name for name, hint in fields.items() if may_be_number(hint) and not find_annotation(hint, OpenLabel)
+        ]
+        advice = f"these are: {', '.join(numbers)}" if numbers else "leave value out to count events"
+        yield f"{row.value!r} of {row.signal.name} is no number, so it cannot be the value; {advice}"
     if (
         row.value
         and (measure := find_annotation(fields[row.value], Measure))

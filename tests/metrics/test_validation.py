@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import pytest
 from blinker import Namespace
 
+import metrics
 from events import agent_finished, agent_run, http_request_finished, llm_called
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
@@ -34,6 +36,16 @@ class ThingDone:
 
 
 thing_done = Signal(ThingDone, namespace=Namespace())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unread:
+    """A type of it is for type checkers alone."""
+
+    name: Hidden  # type: ignore[name-defined]  # noqa: F821
+
+
+unread = Signal(Unread, namespace=Namespace())
 
 
 @pytest.mark.parametrize(
@@ -166,6 +178,77 @@ thing_done = Signal(ThingDone, namespace=Namespace())
 )
 def test_a_row_that_cannot_work_is_an_error(declare: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
+        declare()
+
+
+untyped: Any = metrics
+"""So that type checkers, which find these mistakes too, let them pass."""
+
+
+@pytest.mark.parametrize(
+    ("declare", "message"),
+    [
+        (
+            lambda: untyped.counter("x_total", "h", ThingDone),
+            "x_total: signal is a signal of events, got the class ThingDone: give what Signal(ThingDone) returned",
+        ),
+        (
+            lambda: untyped.counter("x_total", "h", "thing_done"),
+            "signal is a signal of events, got 'thing_done'",
+        ),
+        (lambda: untyped.in_flight("x", "h", thing_done), "x: in_flight takes a span, got <"),
+        (
+            lambda: untyped.in_flight("x", "h", agent_run, released=ThingDone),
+            "released is a signal of events, got the",
+        ),
+        (
+            lambda: untyped.counter("x_total", "h", thing_done, labels="name"),
+            "labels is a tuple of names of fields, as ('name',) is, got 'name'",
+        ),
+        (lambda: untyped.counter("x_total", "h", thing_done, labels=None), 'as ("model",) is, got None'),
+        (
+            lambda: untyped.counter("x_total", "h", thing_done, where="name"),
+            'where is a mapping from names, as {"m',
+        ),
+        (lambda: untyped.counter("x_total", "h", thing_done, rename=("name",)), "rename is a mapping from names"),
+        (lambda: untyped.counter(3, "h", thing_done), "name is a text, got 3"),
+        (lambda: untyped.counter("x_total", None, thing_done), "help is a text, got None"),
+        (lambda: untyped.counter("x_total", "h", thing_done, value=3), "value is the name of a field, got 3"),
+        (
+            lambda: untyped.histogram("x_seconds", "h", thing_done, value="duration", buckets=5),
+            "buckets are upper bounds in ",
+        ),
+        (lambda: untyped.histogram("x_seconds", "h", thing_done, value="duration", buckets="12"), "got ('1', '2')"),
+        (
+            lambda: untyped.counter("x_total", "h", thing_done, value="name"),
+            "'name' of thing_done is no number, so it cannot be the value; these are: cached, size, duration",
+        ),
+        (lambda: untyped.gauge("x", "h", thing_done, value="colour"), "'colour' of thing_done is no number"),
+        (lambda: untyped.gauge("x", "h", thing_done, value="direction"), "'direction' of thing_done is no number"),
+        (
+            lambda: untyped.counter("x_total", "h", thing_done, labels=("nam", "sise")),
+            "has no field 'nam', 'sise'; it ",
+        ),
+        (
+            lambda: untyped.counter("x_total", "h", thing_done, labels=("note",)),
+            "'note' of thing_done is not a label: annotate it as Label (a text) or Code (a number)",
+        ),
+        (
+            lambda: untyped.counter("x_total", "h", thing_done, labels=("size",)),
+            "it is a measure in bytes, for the v",
+        ),
+        (
+            lambda: untyped.counter("x_total", "h", agent_finished, labels=(agent_run.key,)),
+            "it is a Key, which is ano",
+        ),
+        (
+            lambda: untyped.counter("x_total", "h", unread),
+            "the fields of Unread cannot be read: name 'Hidden' is ",
+        ),
+    ],
+)
+def test_a_mistake_in_a_row_is_named_with_what_to_write(declare: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
         declare()
 
 

@@ -6,7 +6,7 @@
 >>> registry = CollectorRegistry()
 >>> with subscribe(CATALOGUE, registry, namespace="acme"):
 ...     tool_called.emit(tool_name="search", status="success", duration=0.2)
-...     b'acme_tool_calls_total{status="success",tool_name="search"} 1.0' in scrape(registry).body
+...     b'acme_tool_calls_total{mcp_server="none",status="success",tool_name="search"} 1.0' in scrape(registry).body
 True
 
 `subscribe` connects rows of the `catalogue` to the signals of `events`; a row is made by `counter`, `histogram`,

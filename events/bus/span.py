@@ -14,10 +14,11 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, get_args
 from .aggregation import Aggregator
 from .closed_values import check_closed_values
 from .failures import report_failed_emission, strict_blocks
-from .fields import PairingKey, field_types, inherited_fields, total_fields
+from .fields import field_types, inherited_fields, total_fields
 from .scope import Scope, current_scope, exit_scope, get_current_scope, get_effective_scope, use_scope
 from .signal import Signal
 from .span_decorator import wrap_calls
+from .span_validation import has_unknown_totals, key_fields, span_errors, total_errors
 from .timeout_errors import is_timeout
 
 P = ParamSpec("P")
@@ -54,7 +55,8 @@ class Span(Generic[P]):
 
     Raises:
         TypeError: the finished event lacks a field of the started one or of the aggregator, the started event has no
-            key or several, or ``status`` does not fit the field's values.
+            key or several, ``status`` does not fit the field's values, or a total sums a field that is none of its
+            signal's. A total of a signal that is not declared yet is checked in a `strict` block.
     """
 
     def __init__(
@@ -64,26 +66,20 @@ class Span(Generic[P]):
         status: Mapping[SpanOutcome, str] | None = None,
         aggregator: type[Aggregator] | None = None,
     ) -> None:
-        started_types, finished_types = field_types(started.event), field_types(finished.event)
-        aggregated: frozenset[str] = aggregator.fields if aggregator else frozenset()
-        if missing := ({*started_types} | {"status", "duration", "error"} | aggregated) - {*finished_types}:
-            raise TypeError(f"{finished.name} lacks {', '.join(sorted(missing))}")
         self.status = dict(status) if status else {outcome: outcome for outcome in SPAN_OUTCOMES}
-        if unfit := {*self.status.values()} - {*get_args(finished_types["status"])} or {*SPAN_OUTCOMES} - {
-            *self.status
-        }:
-            raise TypeError(f"{finished.name}: status does not map {', '.join(sorted(unfit))}")
-        keys = [name for name, hint in started_types.items() if is_key(hint)]
-        if len(keys) != 1:
-            raise TypeError(f"{started.name} needs one Key field to pair it with {finished.name}, it has {len(keys)}")
+        aggregated: frozenset[str] = aggregator.fields if aggregator else frozenset()
+        if errors := [*span_errors(started, finished, self.status, aggregated)]:
+            raise TypeError("; ".join(errors))
+        finished_types = field_types(finished.event)
         self.started = started
         self.finished = finished
-        self.key = keys[0]  # the field that pairs the two events
+        [self.key] = key_fields(started)  # the field that pairs the two events
         self.kind = started.name.removesuffix("_started")  # of work: ``agent`` for ``agent_started``
         # The fields that `note` may set: the key has to be the same in both events, and the clock sets the duration.
         self.notable = frozenset(finished_types) - {self.key, "duration"}
         self.inherited = inherited_fields(started.event)  # type: ignore[arg-type]  # a dataclass is a type
         sums: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
+        self.has_unknown_totals = has_unknown_totals(finished)
         self.own: dict[str, str] = {}  # an own sum's field -> the name under which the sum is in the scope's totals
         names: dict[tuple[str, str | None], str] = {}
         totals = total_fields(finished.event)  # type: ignore[arg-type]  # the same
@@ -184,9 +180,12 @@ class ActiveSpan:
 
         Raises:
             RuntimeError: it was started before; a span is one stretch of work.
+            TypeError: in a `strict` block, a total sums a signal that there is not, or a field that it has not.
         """
         if self._scope is not None:
             raise RuntimeError(f"this {self._span.started.name} span was entered before: make a new one")
+        if strict_blocks and self._span.has_unknown_totals and (errors := [*total_errors(self._span.finished)]):
+            raise TypeError("; ".join(errors))
         fields, parent = self._fields, get_current_scope()
         if parent is not None and parent.in_generator:
             parent = parent.effective()
@@ -252,11 +251,6 @@ def outcome_of(error: BaseException | None) -> SpanOutcome:
     if isinstance(error, Exception):
         return "timeout" if is_timeout(error) else "error"
     return "cancelled"  # CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit
-
-
-def is_key(hint: Any) -> bool:
-    """Return whether a field of this type pairs a started event with its finished event."""
-    return any(isinstance(marker, PairingKey) for marker in getattr(hint, "__metadata__", ()))
 
 
 def current_span(kind: Span[...] | None = None) -> ActiveSpan | None:

@@ -51,6 +51,7 @@ def check(
     emitted = scan.emitted
     counted = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
     expected = {signal.name for signal in (declared_signals() if signals is None else signals)}
+    known = {signal.name for signal in declared_signals()} | scan.declared
     explained = {signal.name for signal in uncounted}
     wrong = [
         *(
@@ -71,6 +72,7 @@ def check(
             f"signal {name} is counted, so it does not belong in UNCOUNTED_SIGNALS"
             for name in sorted(explained & counted)
         ),
+        *(f"total({name!r}) sums a signal that nothing declares" for name in sorted(scan.summed - known)),
         *check_budget(catalogue, budget, label_limits),
     ]
     return list(dict.fromkeys(wrong))  # a family of several rows is reported once

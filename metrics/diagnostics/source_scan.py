@@ -35,8 +35,8 @@ class SourceFile:
             return expression.attr
         return self.imported_names.get(expression.id, expression.id) if isinstance(expression, ast.Name) else ""
 
-    def calls_class(self, call: ast.expr, name: str) -> TypeGuard[ast.Call]:
-        """Return whether an expression is a call of a class of `events`: ``Signal(...)`` or ``events.Signal(...)``."""
+    def is_call_of(self, call: ast.expr, name: str) -> TypeGuard[ast.Call]:
+        """Return whether an expression is a call of a name of `events`: ``Signal(...)`` or ``events.Signal(...)``."""
         match call:
             case ast.Call(func=ast.Name(id=called)):
                 return called in self.own_names and self.imported_names[called] == name
@@ -46,7 +46,7 @@ class SourceFile:
 
     def declared_name(self, expression: ast.expr) -> str:
         """Return the name of the signal that an expression declares, as in ``Signal(ImageRendered)``, or nothing."""
-        if not self.calls_class(expression, "Signal"):
+        if not self.is_call_of(expression, "Signal"):
             return ""
         event = [*expression.args[:1], *(word.value for word in expression.keywords if word.arg == "event")]
         return snake_case(self.imported_name(event[0])) if event else ""
@@ -59,6 +59,7 @@ class SourceScan:
     emitted: set[str] = field(default_factory=set)
     declared: set[str] = field(default_factory=set)
     bridges: set[str] = field(default_factory=set)
+    summed: set[str] = field(default_factory=set)  # by totals, as ``total("llm_called")`` does
     scoped: set[str] = field(default_factory=set)  # of spans that are entered for their scope, which emits nothing
 
 
@@ -79,6 +80,7 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
             scan.bridges.update(file.bridges)
             if source not in ("events", "metrics"):
                 scan.declared.update(filter(None, map(file.declared_name, file.calls)))
+                scan.summed.update(name for call in file.calls for name in summed_signals(call, file))
     for bridge in sorted(scan.bridges):
         files += map(read_source, bridge_paths(bridge))
     signals = name_declarations(files, lambda file, call: [file.declared_name(call)])
@@ -182,10 +184,18 @@ def read_source(path: Path) -> SourceFile:
 
 def span_signals(span: ast.expr, signals: Mapping[str, set[str]], file: SourceFile) -> Iterator[str]:
     """Yield the signals of the span that an expression declares, as ``Span(started, finished)`` does."""
-    if file.calls_class(span, "Span"):
+    if file.is_call_of(span, "Span"):
         keywords = [keyword.value for keyword in span.keywords if keyword.arg in ("started", "finished")]
         for argument in (*span.args[:2], *keywords):
             yield from signal_names(argument, signals, file)
+
+
+def summed_signals(call: ast.Call, file: SourceFile) -> Iterator[str]:
+    """Yield the name of the signal whose events a call declares a total of."""
+    if file.is_call_of(call, "total"):
+        for signal in (*call.args[:1], *(word.value for word in call.keywords if word.arg == "signal")):
+            if isinstance(signal, ast.Constant) and isinstance(signal.value, str):
+                yield signal.value
 
 
 def signal_names(expression: ast.expr, signals: Mapping[str, set[str]], file: SourceFile) -> Iterable[str]:

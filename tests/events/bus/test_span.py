@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 import pytest
-from blinker import Namespace
+from blinker import Namespace, default_namespace
 
 from events import (
     AgentFinished,
@@ -23,12 +23,14 @@ from events import (
     current_span,
     llm_called,
     receiver_failed,
+    strict,
     workflow_finished,
     workflow_run,
 )
 from events.bus.failures import report_failure
 from events.bus.fields import Key, Label, Seconds, Status, total
 from events.bus.scope import current_scope
+from events.bus.span import SpanOutcome
 from tests.support.wait import until
 
 
@@ -424,7 +426,7 @@ class StartedWithTwoKeys:
     ("begun", "ended", "status", "complaint"),
     [
         (ReviewStarted, FinishedWithoutName, None, "finished_without_name lacks name"),
-        (ReviewStarted, ReviewStarted, None, "review_started lacks duration, error, status"),
+        (ReviewStarted, ReviewStarted, None, "review_started lacks duration, error, status .duration: Seconds, "),
         (
             ReviewStarted,
             FinishedWithOwnStatus,
@@ -539,3 +541,88 @@ def test_a_failure_can_be_reported_from_anywhere() -> None:
     with receiver_failed.captured() as failures, reporting_manager():
         pass
     assert len(failures) == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BareStarted:
+    name: Label
+
+
+@dataclass(frozen=True, kw_only=True)
+class BareFinished:
+    status: SpanOutcome
+
+
+def test_all_that_the_events_of_a_span_lack_is_named_at_once() -> None:
+    names = Namespace()
+    with pytest.raises(
+        TypeError,
+        match=r"bare_finished lacks duration, error, name .duration: Seconds, error: str = ''.;"
+        r" bare_started needs one Key field .* has 0: declare one in both events, as in bare_id: Key$",
+    ):
+        Span(Signal(BareStarted, names), Signal(BareFinished, names))
+
+
+def test_a_span_of_classes_in_place_of_signals_is_refused() -> None:
+    untyped: Any = Span
+    with pytest.raises(TypeError, match=r"started is a signal, as Signal.* got <class.*; finished is a signal"):
+        untyped(BareStarted, BareFinished)
+
+
+@pytest.fixture
+def declare_span() -> Iterator[Callable[..., Span[...]]]:
+    """Return a function that declares a span with a total, in blinker's namespace, which is tidied up."""
+    before = {*default_namespace}
+
+    def declare(*summed: str) -> Span[...]:
+        started = make_dataclass("SumStarted", [("key", Key, "")], frozen=True, kw_only=True)
+        ended = make_dataclass(
+            "SumFinished",
+            [
+                ("amount", float, total(*summed)),
+                ("status", SpanOutcome, "success"),
+                ("duration", Seconds, 0.0),
+                ("error", str, ""),
+            ],
+            bases=(started,),
+            frozen=True,
+            kw_only=True,
+        )
+        return Span(Signal(started), Signal(ended))
+
+    yield declare
+    for name in {*default_namespace} - before:
+        del default_namespace[name]
+
+
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [
+        ("costs", "sum_finished: amount is a total of llm_called, which has no field 'costs'; it has .*cost"),
+        ("model", "sum_finished: amount is a total of llm_called, whose field 'model' is no number"),
+    ],
+)
+def test_a_total_of_a_field_that_cannot_be_summed_is_refused(
+    declare_span: Callable[..., Span[...]], field: str, complaint: str
+) -> None:
+    with pytest.raises(TypeError, match=complaint):
+        declare_span("llm_called", field)
+
+
+def test_a_total_of_a_signal_that_is_not_declared_by_the_first_use_is_an_error_in_strict_blocks(
+    declare_span: Callable[..., Span[...]],
+) -> None:
+    span = declare_span("sum_later", "amount")
+    with strict(), pytest.raises(TypeError, match="amount is a total of 'sum_later', which is the name of no decl"):
+        span().start()
+    Signal(make_dataclass("SumLater", [("size", int, 0)], frozen=True, kw_only=True))
+    with (
+        strict(),
+        pytest.raises(TypeError, match="amount is a total of sum_later, which has no field 'amount'; it has"),
+    ):
+        span().start()
+    del default_namespace["sum_later"]
+    later: Any = Signal(make_dataclass("SumLater", [("amount", int, 0)], frozen=True, kw_only=True))
+    with strict(), span.finished.captured() as ends, span():
+        later.emit(amount=3)
+    assert ends[0].amount == 3

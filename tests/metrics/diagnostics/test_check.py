@@ -114,6 +114,18 @@ def test_a_signal_that_a_source_declares_has_to_be_emitted_but_not_counted(sourc
 
 
 @pytest.mark.slow
+def test_a_total_of_a_signal_that_nothing_declares_fails(source: Path) -> None:
+    (source / "own.py").write_text(
+        "import events\nfrom events import total\nclass Ended:\n    calls: int = total('llm_cold')\n"
+        "    tools: int = events.total('tool_called')\n    ends: int = total(signal='over')\n"
+    )
+    assert check(EVERY_ROW, [str(source)]) == [
+        "total('llm_cold') sums a signal that nothing declares",
+        "total('over') sums a signal that nothing declares",
+    ]
+
+
+@pytest.mark.slow
 def test_a_span_that_is_entered_for_its_scope_alone_passes(source: Path) -> None:
     (source / "own.py").write_text(
         "from events import Signal, Span\nclass Began: ...\nclass Ended: ...\n"

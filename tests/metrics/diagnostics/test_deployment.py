@@ -79,3 +79,11 @@ def test_a_clock_that_is_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_clock_may_differ_by_two_seconds(ahead: float, differs: bool) -> None:
     assert deployment.clock_differs(ahead) is differs
     assert faults("python -m app", clock_ahead=ahead) == ["clock"] * differs
+
+
+def test_a_server_is_named_among_the_first_four_words() -> None:
+    """Behind them its name may be an argument of another program."""
+    assert faults("python -X dev gunicorn --reload") == ["reload"]
+    assert faults("python a b c uvicorn --reload") == []
+    assert faults("python -X dev gunicorn --workers 2") == ["unshared_workers"]
+    assert faults("python a b c uvicorn --workers 2") == []

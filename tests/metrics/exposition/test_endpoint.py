@@ -168,7 +168,8 @@ async def test_a_token_or_password_is_required(authorization: str | None, status
 
 
 async def test_a_websocket_is_refused() -> None:
-    assert (await request(Endpoint(registry_with(1)), kind="websocket"))["type"] == "websocket.close"
+    refused = await request(Endpoint(registry_with(1)), kind="websocket")
+    assert (refused["type"], refused["code"]) == ("websocket.close", 1008)
 
 
 class Slow:

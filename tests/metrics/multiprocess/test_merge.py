@@ -38,7 +38,7 @@ def test_gauges_are_merged_by_their_mode(mode: AggregationMode, values: list[flo
 def test_the_most_recent_gauge_wins_and_of_two_at_once_the_later_file(times: list[float], merged: float) -> None:
     gauges: dict[int, tuple[float, float]] = {}
     for value, time in zip((10, 20), times, strict=True):
-        merge_gauges(gauges, [(0, 1, "livemostrecent")], [value, time])
+        merge_gauges(gauges, [(1, 1, "livemostrecent")], [9.0, value, time, 9.0])
     assert gauges == {1: (merged, max(times))}
 
 

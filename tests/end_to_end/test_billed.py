@@ -46,15 +46,15 @@ class Provider:
 
     def __init__(self) -> None:
         self.killing = True
-        self._asked: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
         self._numbers = count(1)
 
     def __call__(self, request: ChatRequest) -> Reply:
         prompt = str(request.messages)
         found = re.search(r"Brand: (\w+) (\w+)", prompt)
         assert found is not None
-        kind, nth = found[1], self._asked[found[0]]
-        self._asked[found[0]] += 1
+        kind, nth = found[1], self.asked[found[0]]
+        self.asked[found[0]] += 1
         n = next(self._numbers)
         usage = Usage(200 + n, 20 + n % 7, cached=128 if n % 2 else 0, reasoning=n % 5)
         answer = replace(matching_reply(request), usage=usage)
@@ -115,8 +115,7 @@ def billed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         with studio() as other:
             started += [other.submit(kind, brand=f"{brand} {kind}") for kind in TYPES for brand in KINDS]
             cancelled = other.submit("product_content", brand="Cancelled product_content")
-            wait_until(lambda: other.run(cancelled)["steps"])
-            wait_until(lambda: other.total("llm_active_requests") >= 1)
+            wait_until(lambda: provider.asked["Brand: Cancelled product_content"] == 2)  # it stalls
             assert other.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=cancelled).status_code == 200
             runs = [other.wait_for_end(run_id) for run_id in [*started, cancelled]]
             yield Billed(server.tally, runs, stored(directory), first, other.scrape())

@@ -189,6 +189,7 @@ events_inside = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(events_inside)
 def test_the_phases_of_any_events_add_up_to_the_duration(inside: list[tuple[Any, float, str, float]]) -> None:
     clock, registry = Clock(), CollectorRegistry()

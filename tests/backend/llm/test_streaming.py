@@ -23,6 +23,8 @@ from tests.backend.agents.conftest import BRIEF
 from tests.support.fake_library import FakeLibrary
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, fails, says, sends, sends_completion, stalls
 
+pytestmark = pytest.mark.slow
+
 CANNOT_STREAM = fails(
     400,
     "Your organization must be verified to stream this model.",

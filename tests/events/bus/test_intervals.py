@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from events.bus.intervals import Timeline
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("llm", "tool", "backoff")
 END = 30
 

@@ -252,6 +252,7 @@ def test_several_catalogues_are_joined(shop: Path, capsys: pytest.CaptureFixture
     assert any(line.startswith("ships_total ") for line in lines)
 
 
+@pytest.mark.slow
 def test_options_before_and_after_the_command_are_one_list(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = ["--catalogue", f"{shop.name}.counting:ROWS"]
     write(shop.parent, "[tool.sparklio.metrics]\nlabel_limits = { style = 10 }\nsource = 'json'\n")

@@ -26,6 +26,8 @@ from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.tool_calls import ObservedToolset
 from tests.support.openai_server import OpenAIServer, Reply, calls_tool, fails, says
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[OpenAIServer]:

@@ -31,6 +31,8 @@ from tests.support.chat_dialects import AzureServer
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails, says, sends, stalls
 from tests.support.samples import samples
 
+pytestmark = pytest.mark.slow
+
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
 NO_RETRIES = ModelSettings(max_retries=0)
 LONG = says("much", usage=Usage(10_000, 500), finish="length")

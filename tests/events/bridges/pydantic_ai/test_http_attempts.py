@@ -27,6 +27,8 @@ from events.bridges.pydantic_ai import instrument, observe_http_client, record_r
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, fails, says, stalls
 from tests.support.wait import until
 
+pytestmark = pytest.mark.slow
+
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
 WAIT = 0.02
 LIMITED = Reply(

@@ -19,6 +19,8 @@ from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.reader_pauses import ReaderPauses
 from tests.support.openai_server import OpenAIServer, Usage, says
 
+pytestmark = pytest.mark.slow
+
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
 WORDS = 20
 STEP = 0.02  # seconds between two of the model's words

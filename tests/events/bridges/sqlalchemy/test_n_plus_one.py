@@ -57,6 +57,7 @@ def test_selectinload_neither_loads_lazily_nor_repeats(engine: sa.Engine) -> Non
     assert (lazy, repeated) == ([], [])
 
 
+@pytest.mark.slow
 def test_the_batches_of_one_load_and_of_one_insert_are_no_repeats(tmp_path: Path) -> None:
     """By 500 keys and by 1,000 rows at a time."""
     made = sa.create_engine(f"sqlite:///{tmp_path}/batches.db")

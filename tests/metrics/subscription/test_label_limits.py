@@ -17,6 +17,7 @@ from events import LabelOverflowed, agent_finished, context_built, label_overflo
 from metrics import CATALOGUE, counter, subscribe
 from metrics.rows import OTHER
 from metrics.subscription.label_limits import LabelLimiter
+from metrics.subscription.overflows import Overflows
 from metrics.subscription.receiver import MetricsReceiver
 from metrics.subscription.series import FamilySeries
 from tests.support.agents import finish_agent
@@ -93,6 +94,20 @@ def test_the_first_overflow_is_emitted_at_once_and_the_others_at_a_render(regist
         assert [event.count for event in overflows] == [1, 4]
     assert [event.count for event in overflows] == [1, 4, 1]  # as the subscription is closed
     assert overflows[0] == LabelOverflowed(metric="sparklio_runs_total", label="agent_name")
+
+
+def test_the_first_overflow_is_emitted_at_once_also_after_renders() -> None:
+    """An emitter that is bound beforehand is rendered before it has emitted anything."""
+    overflows = Overflows([("runs_total", "agent_name")])
+    with label_overflowed.captured() as emitted:
+        overflows.emit()
+        overflows.emit()
+        assert emitted == []
+        overflows.add()
+        overflows.add()
+        assert [event.count for event in emitted] == [1]
+        overflows.emit()
+    assert [event.count for event in emitted] == [1, 1]
 
 
 def test_an_event_that_a_row_does_not_count_is_no_overflow_of_it(registry: CollectorRegistry, read: Read) -> None:

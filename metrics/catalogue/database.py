@@ -20,9 +20,10 @@ from .. import buckets
 from ..rows import counter, gauge, histogram
 
 LABEL_LIMITS = {
+    "operation": 210,  # pairs of table and operation
     "pool": 4,
     "relationship": 40,
-    "table": 30,
+    "table": 102,  # a hundred, none and system
 }
 """How many values an open label takes, by its name."""
 
@@ -33,16 +34,22 @@ PRESET_LABEL_VALUES = {"table": ("none", "system")}
 QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
 POOL_CONNECTIONS = "Connections of a pool, in use or idle."
 
+# Few of a table's operations occur, so pairs are counted.
+OPERATION_OF_TABLE = {"operation": "table"}
+
 # fmt: off
 DATABASE = (
     counter("db_queries_total", "Statements sent to the database, failed ones too.",
-        query_executed, labels=("operation", "table"), initialize=False),
+        query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, initialize=False),
     histogram("db_query_duration_seconds", "Time a statement took to execute, without fetching its rows.",
-        query_executed, value="duration", labels=("operation", "table"), buckets=buckets.QUERY, initialize=False),
+        query_executed, value="duration", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE,
+        buckets=buckets.QUERY, initialize=False),
     counter("db_query_errors_total", QUERY_ERRORS,
-        database_failed, labels=("operation", "table", "error"), where={"phase": "execute"}, initialize=False),
+        database_failed, labels=("operation", "table", "error"), nested_in=OPERATION_OF_TABLE,
+        where={"phase": "execute"}, initialize=False),
     counter("db_query_errors_total", QUERY_ERRORS,
-        database_failed, labels=("operation", "table", "error"), where={"phase": "fetch"}, initialize=False),
+        database_failed, labels=("operation", "table", "error"), nested_in=OPERATION_OF_TABLE,
+        where={"phase": "fetch"}, initialize=False),
     counter("db_errors_total", "Failures of a database, by what was being done.",
         database_failed, labels=("phase", "error")),
     counter("db_transactions_total", "Transactions that ended; released is a rollback after which nothing is lost.",

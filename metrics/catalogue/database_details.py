@@ -6,13 +6,15 @@ from events import connection_closed, query_executed, rows_streamed, savepoint_e
 
 from .. import buckets
 from ..rows import counter, histogram
+from .database import OPERATION_OF_TABLE
 
 # fmt: off
 DATABASE_DETAILS = (
     counter("db_rows_total", "Rows returned or matched, as far as the driver says; of streams none.",
-        query_executed, value="rows", labels=("operation", "table"), initialize=False),
+        query_executed, value="rows", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, initialize=False),
     counter("db_slow_queries_total", "Statements that took as long as what counts as slow.",
-        query_executed, labels=("operation", "table"), where={"slow": True}, initialize=False),
+        query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where={"slow": True},
+        initialize=False),
     counter("db_compiled_cache_total", "Statements by whether SQLAlchemy had them compiled.",
         query_executed, labels=("cache",)),
     histogram("db_fetch_seconds", "Time spent waiting for the rows of a streamed result.",

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from events import LabelOverflowed, http_request_finished, label_overflowed, workflow_step_finished
-from metrics import CATALOGUE, LABEL_LIMITS, Metric, counter, subscribe
+from events import LabelOverflowed, http_request_finished, label_overflowed, query_executed, workflow_step_finished
+from metrics import CATALOGUE, DATABASE_DETAILS, LABEL_LIMITS, Metric, counter, subscribe
 from metrics.rows import OTHER
 from metrics.subscription.label_limits import LabelLimiter
 from metrics.subscription.series import FamilySeries
@@ -138,6 +138,39 @@ def test_methods_are_nested_in_their_route_in_every_family() -> None:
     assert len(rows) == 2
     assert {row.nested_in["method"] for row in rows} == {"endpoint"}
     assert LABEL_LIMITS["method"] == 3 * LABEL_LIMITS["endpoint"]
+
+
+def test_operations_are_nested_in_their_table_in_every_family() -> None:
+    rows = [row for row in CATALOGUE + DATABASE_DETAILS if "operation" in row.labels]
+    assert {row.name for row in rows} >= {"db_queries_total", "db_query_duration_seconds", "db_query_errors_total"}
+    assert {row.nested_in["operation"] for row in rows} == {"table"}
+
+
+def test_a_hundred_tables_take_no_more_room_than_thirty_with_every_operation() -> None:
+    rows = {row.name: row for row in CATALOGUE + DATABASE_DETAILS if {"operation", "table"} <= {*row.labels}}
+    for row in rows.values():
+        pairs = LABEL_LIMITS["operation"] + LABEL_LIMITS["table"] + 2  # for each table other, for other and unknown too
+        assert row.most_series(LABEL_LIMITS) % pairs == 0
+        assert pairs <= 11 * (30 + 2)
+
+
+def test_a_hundred_tables_are_named_with_the_operations_that_they_have() -> None:
+    """Two operations of each have room; a third is ``other`` under the table's name, and no statement is lost."""
+    registry = CollectorRegistry()
+    with subscribe(CATALOGUE, registry, namespace="sparklio"):
+        query_executed.emit(operation="savepoint", table="none", duration=0.1)
+        for operation in ("select", "insert"):
+            for number in range(100):
+                query_executed.bind("duration", operation=operation, table=f"t{number}")((0.1,))
+        for number in range(500):
+            query_executed.emit(operation="update", table=f"t{number}", duration=0.1)
+        counted = {(labels["operation"], labels["table"]): v for labels, v in samples(registry, "db_queries_total")}
+    assert {key for key in counted if key[0] in {"select", "insert"}} == {
+        (operation, f"t{number}") for operation in ("select", "insert") for number in range(100)
+    }
+    assert sum(counted.values()) == 701
+    assert sum(counted[key] for key in counted if key[1] == OTHER) == 400
+    assert len(counted) == 1 + 200 + 100 + 1
 
 
 def test_a_nested_closed_label_cannot_be_initialized() -> None:

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from app.settings import InvalidSettings, Settings, load_settings
-from tests.backend.server.test_launcher import error_line_of, run_launcher
-from tests.support.studio import StudioProcess
+from tests.backend.server.test_launcher import error_line_of
+from tests.support.studio import StudioProcess, run_studio
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_a_port_of_its_own_serves_the_metrics_and_nothing_else(
 def test_a_taken_metrics_port_is_named_before_anything_is_touched(tmp_path: Path, free_port: Callable[[], int]) -> None:
     metrics_port = free_port()
     with socket.create_server(("127.0.0.1", metrics_port)):
-        line = error_line_of(run_launcher(tmp_path, port=free_port(), metrics_port=metrics_port))
+        line = error_line_of(run_studio(tmp_path, port=free_port(), metrics_port=metrics_port))
     assert f"127.0.0.1:{metrics_port}" in line
     assert "SPARKLIO_METRICS_PORT" in line
     assert list(tmp_path.iterdir()) == []

@@ -54,6 +54,7 @@ def test_doctor_finds_a_clock_that_differs_from_the_databases(
     """The studio compares its clock with PostgreSQL's at its start, and `doctor` with the one of this machine."""
     studio = new_studio(database_url=new_postgres())
     studio.environment |= environment_with_shifted_clock(seconds, studio.directory)
+    studio.preloaded = False
     with studio:
         assert studio.total("setup_faults_total", fault="clock") == 1
         assert main(["doctor", f"{studio.url}/metrics"]) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sqlite3
@@ -16,7 +15,7 @@ import pytest
 
 from tests.support.in_process_studio import matching_reply, replies_in_order
 from tests.support.openai_server import OpenAIServer, stalls
-from tests.support.studio import StudioProcess
+from tests.support.studio import StudioProcess, run_studio
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
@@ -39,21 +38,6 @@ def new_studio(model: OpenAIServer, tmp_path: Path, free_port: FreePort) -> Call
         return StudioProcess(tmp_path, port or free_port(), **given)
 
     return make
-
-
-def run_launcher(directory: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the launcher to its end."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")}
-    own = {f"SPARKLIO_{name.upper()}": str(value) for name, value in settings.items()}
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        cwd=directory,
-        env={**others, **own},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def error_line_of(process: subprocess.CompletedProcess[str]) -> str:
@@ -81,21 +65,21 @@ def read_database(directory: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_help_lists_the_settings(tmp_path: Path) -> None:
-    ended = run_launcher(tmp_path, "--help")
+    ended = run_studio(tmp_path, "--help")
     assert ended.returncode == 0
     for name in ("host", "port", "data-dir", "database-url", "llm", "run-time-limit", "concurrency", "log-level"):
         assert f"--{name}" in ended.stdout
 
 
 def test_an_invalid_setting_is_named(tmp_path: Path) -> None:
-    assert "SPARKLIO_PORT" in error_line_of(run_launcher(tmp_path, port=123456))
-    assert "SPARKLIO_CONCURRENCY" in error_line_of(run_launcher(tmp_path, "--concurrency", "0"))
+    assert "SPARKLIO_PORT" in error_line_of(run_studio(tmp_path, port=123456))
+    assert "SPARKLIO_CONCURRENCY" in error_line_of(run_studio(tmp_path, "--concurrency", "0"))
 
 
 def test_a_taken_port_is_named_before_anything_is_touched(tmp_path: Path, free_port: FreePort) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
-        line = error_line_of(run_launcher(tmp_path, port=port))
+        line = error_line_of(run_studio(tmp_path, port=port))
     assert f"127.0.0.1:{port}" in line
     assert "SPARKLIO_PORT" in line
     assert list(tmp_path.iterdir()) == []
@@ -103,7 +87,7 @@ def test_a_taken_port_is_named_before_anything_is_touched(tmp_path: Path, free_p
 
 def test_an_address_of_another_machine_is_named(tmp_path: Path, free_port: FreePort) -> None:
     for host in ("192.0.2.1", "no-such-host.invalid"):
-        line = error_line_of(run_launcher(tmp_path, host=host, port=free_port()))
+        line = error_line_of(run_studio(tmp_path, host=host, port=free_port()))
         assert host in line
         assert "SPARKLIO_HOST" in line
 
@@ -111,7 +95,7 @@ def test_an_address_of_another_machine_is_named(tmp_path: Path, free_port: FreeP
 def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: FreePort) -> None:
     """A file has the name of its directory, which stops even root."""
     (tmp_path / "data").write_text("not a directory")
-    line = error_line_of(run_launcher(tmp_path, port=free_port()))
+    line = error_line_of(run_studio(tmp_path, port=free_port()))
     assert str(Path("data") / "studio.db") in line
     assert "SPARKLIO_DATABASE_URL" in line
 
@@ -119,9 +103,7 @@ def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: F
 def test_engine_tables_that_cannot_be_written_are_named(tmp_path: Path, free_port: FreePort) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "studio.workflows.db").write_bytes(b"no database" * 1000)
-    line = error_line_of(
-        run_launcher(tmp_path, port=free_port(), llm="openai:any", llm_base_url="http://127.0.0.1:9/v1")
-    )
+    line = error_line_of(run_studio(tmp_path, port=free_port(), llm="openai:any", llm_base_url="http://127.0.0.1:9/v1"))
     assert "not a database" in line
     assert "SPARKLIO_DATABASE_URL" in line
 
@@ -130,13 +112,13 @@ def test_a_database_server_that_does_not_answer_is_named_without_its_password(
     tmp_path: Path, free_port: FreePort
 ) -> None:
     url = f"postgresql://studio:hush-hush@127.0.0.1:{free_port()}/studio"
-    ended = run_launcher(tmp_path, port=free_port(), database_url=url)
+    ended = run_studio(tmp_path, port=free_port(), database_url=url)
     assert "127.0.0.1" in error_line_of(ended)
     assert "hush-hush" not in ended.stderr
 
 
 def test_a_misspelt_model_is_named(tmp_path: Path, free_port: FreePort) -> None:
-    assert "SPARKLIO_LLM" in error_line_of(run_launcher(tmp_path, port=free_port(), llm="nonsense"))
+    assert "SPARKLIO_LLM" in error_line_of(run_studio(tmp_path, port=free_port(), llm="nonsense"))
 
 
 def test_a_studio_without_its_model_starts_with_a_warning(
@@ -217,7 +199,7 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
         held = first.submit("product_content")
         wait_until(lambda: model.tally.requests == 2)
         port = first.url.rpartition(":")[2]
-        assert port in error_line_of(run_launcher(tmp_path, port=port, llm="openai:any", llm_base_url=model.base_url))
+        assert port in error_line_of(run_studio(tmp_path, port=port, llm="openai:any", llm_base_url=model.base_url))
 
         model.behaviour = matching_reply
         with new_studio() as second:
@@ -239,15 +221,12 @@ def test_a_second_studio_leaves_the_runs_of_the_first_alone(
 def test_a_studio_can_be_stopped_while_it_starts(new_studio: Callable[..., StudioProcess], free_port: FreePort) -> None:
     port = free_port()
     studio = new_studio(port)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
-    )
-    with process, studio.client:
+    studio.preloaded = False
+    with studio.client:
+        studio.launch()
         wait_until(lambda: connect(port)).close()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
-        assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()
+        assert studio.stop(signal.SIGINT, within=20) == 130
+    assert "Traceback" not in studio.output
 
 
 def test_a_connection_made_while_the_studio_starts_is_served(
@@ -256,15 +235,13 @@ def test_a_connection_made_while_the_studio_starts_is_served(
     """The port is bound first; early connections wait."""
     port = free_port()
     studio = new_studio(port)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stdout=subprocess.PIPE, text=True
-    )
-    with process, studio.client:
+    studio.preloaded = False
+    with studio.client:
+        studio.launch()
         with wait_until(lambda: connect(port)) as early:
             early.sendall(b"GET /health/live HTTP/1.1\r\nHost: studio\r\nConnection: close\r\n\r\n")
             assert early.recv(12) == b"HTTP/1.1 200"
-        process.send_signal(signal.SIGTERM)
-    assert process.returncode == 0
+        assert studio.stop() == 0
 
 
 def test_uvicorn_runs_the_application_too(tmp_path: Path, model: OpenAIServer, free_port: FreePort) -> None:

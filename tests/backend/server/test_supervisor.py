@@ -23,7 +23,7 @@ from app.server.metrics_dir import METRICS_DIR_PREFIX
 from metrics.__main__ import main
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer
-from tests.support.studio import StudioProcess
+from tests.support.studio import StudioProcess, run_studio
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -212,15 +212,11 @@ def test_the_workers_of_a_killed_launcher_stop(
 
 def test_workers_can_be_stopped_while_they_start(new_studio: Callable[..., StudioProcess]) -> None:
     studio = new_studio(workers=2)
-    studio.process = subprocess.Popen(
-        [sys.executable, "-m", "app"], cwd=studio.directory, env=studio.environment, stderr=subprocess.PIPE, text=True
-    )
-    with studio.process as process, studio.client:
+    with studio.client:
+        studio.launch()
         workers = wait_until(lambda: workers_of(studio))
-        process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()
-        assert process.wait(30) == 130
+        assert studio.stop(signal.SIGINT, within=30) == 130
+    assert "Traceback" not in studio.output
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
@@ -241,7 +237,7 @@ def test_workers_share_one_embedded_model(new_studio: Callable[..., StudioProces
 def test_the_error_that_keeps_workers_from_starting_is_printed_once(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    ended = run_launcher(
+    ended = run_studio(
         tmp_path, workers=3, port=free_port(), llm="openai:x", openai_api_key="", database_url=unreachable_database()
     )
     assert ended.returncode == 1
@@ -255,23 +251,12 @@ def unreachable_database() -> str:
 
 def test_several_workers_on_sqlite_are_refused_with_advice(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """Before anything is touched."""
-    ended = run_launcher(tmp_path, workers=4, port=free_port())
+    ended = run_studio(tmp_path, workers=4, port=free_port())
     [line] = ended.stderr.splitlines()
     for part in ("SPARKLIO_WORKERS = 4", "PostgreSQL", "SPARKLIO_DATABASE_URL=postgresql://", "SPARKLIO_WORKERS=1"):
         assert part in line
     assert ended.returncode == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def run_launcher(directory: Path, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the launcher to its end."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")}
-    own = {f"SPARKLIO_{name.upper()}": str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", "app"]
-    environment = {**others, **own, "OPENAI_API_KEY": "none"}
-    return subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def test_the_workers_of_gunicorn_share_a_directory_by_one_variable(new_studio: Callable[..., StudioProcess]) -> None:

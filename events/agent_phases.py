@@ -12,7 +12,8 @@ from .bus.amount_limits import drop_reason
 from .bus.fields import Measure
 from .bus.intervals import Timeline
 
-_PHASES = ("llm", "tool", "backoff")  # by precedence; the rest is the agent's own time
+_PHASES = ("llm", "tool", "backoff")
+_KINDS = ("llm", "tool", "queue", "backoff")  # by precedence; queues and the rest are the agent's own time
 _MAX_SECONDS = Measure("seconds").max_amount
 _MAX_CALLS = 1024  # calls under way at once of which attempts are remembered
 
@@ -21,10 +22,11 @@ class AgentPhases(Aggregator):
     """The phases of one execution of an agent: each moment belongs to one, so that they add up to the duration.
 
     A moment is the models' where an attempt at a call was under way, else the tools' where a tool ran, else ``backoff``
-    where a call was under way, and otherwise the agent's own. Events are emitted as what they tell of ends: one that
-    took two seconds stands for the two seconds before it. A call whose ``backoff`` is 0 is all the models'; one without
-    attempts of its ``call_id`` is one attempt after its ``backoff``. A duration that is no sensible number counts for
-    nothing, and what runs on after the agent ended is not known.
+    where a call was under way, and otherwise the agent's own; so is the ``queue_wait`` before an attempt. Events are
+    emitted as what they tell of ends: one that took two seconds stands for the two seconds before it. A call without
+    ``backoff`` and ``queue_wait`` is all the models'; one without attempts of its ``call_id`` is one attempt after
+    these. A duration that is no sensible number counts for nothing, and what runs on after the agent ended is not
+    known.
     """
 
     signals = frozenset({"llm_attempted", "llm_called", "tool_called"})
@@ -32,33 +34,38 @@ class AgentPhases(Aggregator):
 
     def __init__(self, started: float) -> None:
         self._started = started
-        self._timeline = Timeline(_PHASES, started)
+        self._timeline = Timeline(_KINDS, started)
         self._attempted_calls: dict[str, bool] = {}  # True by the id of the call, the oldest first
 
     def add(self, signal: str, values: Mapping[str, Any]) -> None:
         """Add the time of an attempt, a call or a tool that ended just now."""
         now = perf_counter()
         begin = now - sensible_seconds(values.get("duration"))
+        queue_wait = sensible_seconds(values.get("queue_wait"))
         if signal == "tool_called":
             self._timeline.add("tool", begin, now)
             return
         call_id = values.get("call_id", "")
         if signal == "llm_attempted":
             self._timeline.add("llm", begin, now)
+            self._timeline.add("queue", begin - queue_wait, begin)
             self._attempted_calls[call_id] = True
             if len(self._attempted_calls) > _MAX_CALLS:
                 del self._attempted_calls[next(iter(self._attempted_calls))]
             return
+        begin -= queue_wait
         self._timeline.add("backoff", begin, now)
         backoff = values.get("backoff")
         was_attempted = self._attempted_calls.pop(call_id, False)
-        if backoff == 0 or not was_attempted:  # of one that is None, the attempts tell
-            self._timeline.add("llm", begin + sensible_seconds(backoff), now)
+        if not was_attempted:
+            self._timeline.add("queue", begin, begin + queue_wait)
+        if (backoff == 0 and not queue_wait) or not was_attempted:  # of one that is None, the attempts tell
+            self._timeline.add("llm", begin + queue_wait + sensible_seconds(backoff), now)
 
     def result(self, ended: float) -> dict[str, float]:
         """Return the four times; their sum is the duration."""
         seconds = self._timeline.seconds(ended)
-        own = max(0.0, ended - self._started - fsum(seconds.values()))
+        own = max(0.0, ended - self._started - fsum(seconds[phase] for phase in _PHASES))
         return {**{f"{phase}_time": seconds[phase] for phase in _PHASES}, "self_time": own}
 
 

@@ -47,9 +47,10 @@ class LLMAttempted:
     ``model`` is the name that was asked for, ``response_model`` what the answer calls itself. An attempt at the same
     model of the same provider as the one before is a retry, any other a fallback; ``retry_reason`` or
     ``fallback_reason`` says why the one before failed, ``from_provider`` whose model that was. An attempt that began
-    before the one before had ended is neither. ``backoff`` is the time waited between the two. A rate limit, and what
-    remains of it, is None where the provider does not report it. A retry inside a provider's SDK has no ``error``, the
-    class of what was raised: nothing was, and ``error_type`` says why it failed.
+    before the one before had ended is neither. ``backoff`` is the time waited between the two, ``queue_wait`` the time
+    that the attempt waited before it began in a queue of one's own, such as that of a limiter; ``duration`` has neither
+    in it. A rate limit, and what remains of it, is None where the provider does not report it. A retry inside a
+    provider's SDK has no ``error``, the class of what was raised: nothing was, and ``error_type`` says why it failed.
     """
 
     call_id: str = ""
@@ -69,6 +70,7 @@ class LLMAttempted:
     to_model: Label | None = None
     from_provider: Label | None = None
     backoff: Seconds | None = None
+    queue_wait: Seconds | None = None
     limit_requests: int | None = None
     limit_tokens: int | None = None
     remaining_requests: int | None = None
@@ -85,12 +87,13 @@ class LLMCalled:
     ``model`` is the name that was asked for, as configured; in a chain, that of the member that answered, or of the
     last one asked. ``response_model`` is what the answer calls itself, ``requested_model`` the outermost name, such as
     ``fallback:a,b``. Prompt tokens include cached ones, completion tokens include reasoning; None means that the
-    provider did not report them. ``duration`` is that of the logical call, with its retries and the waiting between
-    them; a stream lasts until it is exhausted, closed or dropped, without its reader's pauses: those after which the
-    next of it was there at once. ``time_per_output_token`` is that of tokens that were seen to arrive, None where none
-    were. Tokens and cost are the sums over all attempts; where
-    another model than ``model`` was billed too, or the cost has several sources, the call is ``itemized``: an
-    `llm_usage_billed` for each model and source has its part. Estimated tokens stand in for those of a response without
+    provider did not report them. ``duration`` is that of the logical call, with its retries and the ``backoff``
+    between them, and without ``queue_wait``: the time in queues of one's own, such as that of a limiter, which is not
+    in ``time_to_first_token`` either. A stream lasts until it is exhausted, closed or dropped, without its reader's
+    pauses: those after which the next of it was there at once. ``time_per_output_token`` is that of tokens that were
+    seen to arrive, None where none were. Tokens and cost are the sums over all attempts; where another model than
+    ``model`` was billed too, or the cost has several sources, the call is ``itemized``: an `llm_usage_billed` for each
+    model and source has its part. Estimated tokens stand in for those of a response without
     usage. Of the prompt, some were read from or written to a cache, some stand for audio or images; None means that
     nobody said, which is not 0.
 
@@ -111,6 +114,7 @@ class LLMCalled:
     error_type: ErrorType | None = None
     attempts: int = 1
     backoff: Seconds | None = None
+    queue_wait: Seconds | None = None
     streamed: bool = False
     time_to_first_token: Seconds | None = None
     time_per_output_token: Seconds | None = None

@@ -21,19 +21,10 @@ from ...bus.scope import get_effective_scope, use_scope
 from ...bus.span import current_span
 from ...bus.timeout_errors import is_timeout
 from ...llm import llm_called
-from .emit import (
-    AskedModel,
-    CallState,
-    RequestOutcome,
-    RequestSpec,
-    add_answer,
-    emit_attempted,
-    emit_call_started,
-    emit_called,
-    model_response,
-)
+from .call_state import AskedModel, CallState, RequestOutcome, RequestSpec
+from .emit import add_answer, emit_attempted, emit_call_started, emit_called, model_response
 from .http_attempts import HTTPAttempt, attempts_at_answer, is_retried_by, outcome_of
-from .members import answering_model, first_model, leaf_models
+from .members import answering_model, asks_instrumented, first_model, leaf_models
 from .reader_pauses import ReaderPauses
 from .reported import keep_headers, observe_stream
 from .response import is_refused, lacks_end
@@ -50,6 +41,7 @@ class OngoingRequest:
         self.http_requests: list[HTTPAttempt] = []
         self.is_streamed = spec.streamed
         self._model = first_model(model)
+        self._asked = model
         self.members = leaf_models(model)
         self._spec = spec
         self._asker = current_asker()
@@ -226,15 +218,18 @@ class OngoingRequest:
 
     def _emit_retried(self, attempt: HTTPAttempt) -> None:
         if not any(each.is_emitted for each in self.http_requests):
-            attempt.started_at = self._started_at  # the first one has what the SDK did before it
+            attempt.started_at = self._started_at + attempt.pool_wait  # the first one has what the SDK did before it
         attempt.is_emitted = True
         emit_attempted(self.call, self._model, outcome_of(attempt), None, attempt.headers, attempt.status_code)
 
     def _emit_attempts(self, outcome: RequestOutcome, response: ModelResponse | StreamedResponse | None) -> None:
         """Emit `llm_attempted` for each HTTP request that was not emitted yet, or once where none was observed.
 
-        Of several models, which one a request was for is not known.
+        Of several models, which one a request was for is not known. One that failed before an instrumented model that
+        it wraps was asked, as in the queue of a limiter, was no attempt.
         """
+        if outcome.status != "success" and asks_instrumented(self._asked):
+            return
         attempts = attempts_at_answer(self.http_requests) if len(self.members) == 1 else []
         if attempts and (len(attempts) > 1 or was_interrupted_later(attempts[-1], outcome)):
             last = attempts[-1]
@@ -242,11 +237,14 @@ class OngoingRequest:
                 if not each.is_emitted:
                     self._emit_retried(each)
             if len(attempts) == 1:
-                last.started_at = self._started_at
+                last.started_at = self._started_at + last.pool_wait
             if was_interrupted_later(last, outcome):
                 outcome = outcome_of(last)
             else:
-                outcome = replace(outcome, started_at=last.started_at)
+                outcome = replace(outcome, started_at=last.started_at, pool_wait=last.pool_wait)
+        elif attempts:
+            wait = attempts[0].pool_wait
+            outcome = replace(outcome, started_at=self._started_at + wait, pool_wait=wait)
         # Which of several models a failure's headers are of is not known either.
         headers = self.headers if response is not None or len(self.members) == 1 else {}
         emit_attempted(self.call, self._model, outcome, response, headers, self.status_code)

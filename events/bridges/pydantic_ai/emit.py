@@ -4,118 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from secrets import token_hex
+from dataclasses import asdict
 from typing import TypeVar
 
-from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
-from pydantic_ai.settings import ModelSettings
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import Model, StreamedResponse
 
 from ...bus.failures import report_failure
-from ...bus.fields import UNKNOWN, ErrorType, Status
+from ...bus.fields import UNKNOWN
 from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
-from .billing import Billing, PriceFunction, billing_of
-from .error_types import error_type_of_status
-from .response import SchemaValidator, finish_reason, output_fault, rate_limit, retry_after, truncate_name
-from .token_times import TokenTimes
+from .billing import Billing, billing_of
+from .call_state import Answer, AnyResponse, AskedModel, CallState, RequestOutcome
+from .response import finish_reason, output_fault, rate_limit, retry_after, truncate_name
 from .usage import TokenUsage
 
-AnyResponse = ModelResponse | StreamedResponse
 T = TypeVar("T")
 
-
-@dataclass(kw_only=True)
-class RequestSpec:
-    """A request to a model, and how its response is to be priced and validated."""
-
-    messages: list[ModelMessage]
-    settings: ModelSettings | None
-    parameters: ModelRequestParameters
-    streamed: bool
-    price: PriceFunction | None = None
-    is_valid_output: SchemaValidator | None = None
-
-
-@dataclass(frozen=True)
-class AskedModel:
-    """A model by the name that it is asked for, and its provider."""
-
-    model: str
-    provider: str
-
-    @classmethod
-    def of(cls, model: Model) -> AskedModel:
-        """Return the names of a model as it is configured."""
-        return cls(truncate_name(model.model_name) or UNKNOWN, truncate_name(model.system) or UNKNOWN)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """The answer of one attempt, or as much of it as arrived, and what it was billed."""
-
-    asked: AskedModel
-    response: AnyResponse
-    parts: object
-    """The list of its parts: a copy of a response, as a fallback model returns, has the same one."""
-    response_model: str | None
-    complete: bool
-    billing: Billing
-
-    def is_response(self, response: AnyResponse) -> bool:
-        """Return whether a response is this answer, or a copy of it."""
-        return response is self.response or getattr(response, "parts", None) is self.parts
-
-
-@dataclass
-class CallState:
-    """The state that the attempts of one logical call share; `emit_attempted` updates it after each attempt."""
-
-    spec: RequestSpec
-    requested_model: str
-    id: str = field(default_factory=lambda: token_hex(16))
-    attempts: int = 0
-    asked: AskedModel | None = None
-    """Of the last attempt."""
-    started: AskedModel | None = None
-    """Of the attempt that started last."""
-    model_started_at: float = 0.0
-    """When the first of the consecutive attempts at that model started."""
-    last: tuple[AnyResponse | None, RequestOutcome] | None = None
-    """The response, if any, and the outcome of the last attempt."""
-    backoff: float = 0.0
-    answers: list[Answer] = field(default_factory=list)
-    has_ended: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class RequestOutcome:
-    """How and when a request ended; times are those of `time.perf_counter`."""
-
-    status: Status
-    error: BaseException | None
-    started_at: float
-    ended_at: float
-    token_times: TokenTimes
-    fault: ErrorType | None = None
-    """Why it failed where nothing was raised."""
-    reader_pauses: float = 0.0
-    """Seconds that are not the model's but its reader's."""
-
-    @property
-    def duration(self) -> float:
-        """How many seconds the request took, without its reader's pauses."""
-        return max(0.0, self.ended_at - self.started_at - self.reader_pauses)
-
-    @property
-    def error_type(self) -> ErrorType | None:
-        """Why the request failed; None where it succeeded."""
-        return self.fault or error_type_of_status(self.status, self.error)
-
-    @property
-    def error_name(self) -> str:
-        """The class of the error, "" without one; GeneratorExit is how Python closes a stream, and no error."""
-        return "" if self.error is None or isinstance(self.error, GeneratorExit) else type(self.error).__name__
+SHORTEST_QUEUE = 0.005
+"""Seconds; what is shorter is the work between a call and its first attempt, and no wait."""
 
 
 def emit_call_started(call: CallState, model: Model) -> None:
@@ -151,10 +57,11 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         previous_failure = before.error_type or "other"
     is_retry = previous_failure is not None and previous == asked
     is_fallback = previous_failure is not None and not is_retry
-    backoff = outcome.started_at - before.ended_at if is_retry and before is not None else None
+    backoff, queue_wait = waits_before(call, before, outcome, is_retry=is_retry, is_fallback=is_fallback)
     call.attempts += 1
     call.asked, call.last = asked, (response, outcome)
     call.backoff += backoff or 0.0
+    call.queue_wait += queue_wait or 0.0
     llm_attempted.emit(
         call_id=call.id,
         attempt=call.attempts,
@@ -173,11 +80,31 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         to_model=asked.model if is_fallback else None,
         from_provider=previous.provider if is_fallback and previous else None,
         backoff=backoff,
+        queue_wait=queue_wait,
         limit_requests=rate_limit(headers, "limit", "requests"),
         limit_tokens=rate_limit(headers, "limit", "tokens"),
         remaining_requests=rate_limit(headers, "remaining", "requests"),
         remaining_tokens=rate_limit(headers, "remaining", "tokens"),
     )
+
+
+def waits_before(
+    call: CallState, before: RequestOutcome | None, outcome: RequestOutcome, *, is_retry: bool, is_fallback: bool
+) -> tuple[float | None, float | None]:
+    """Return the backoff before an attempt, and how long it waited in queues of one's own; None where it did not.
+
+    Before a retry, the wait for a connection is such a queue, and all else is backoff. A first attempt and a fallback
+    are made at once, unless a limiter holds them back.
+    """
+    if is_retry and before is not None:
+        backoff, queue_wait = outcome.started_at - outcome.pool_wait - before.ended_at, outcome.pool_wait
+    elif is_fallback and before is not None:
+        backoff, queue_wait = None, outcome.started_at - before.ended_at
+    elif before is None:
+        backoff, queue_wait = None, outcome.started_at - call.started_at
+    else:
+        backoff, queue_wait = None, outcome.pool_wait
+    return backoff, queue_wait if queue_wait >= SHORTEST_QUEUE else None
 
 
 def add_answer(call: CallState, model: Model, response: AnyResponse, *, complete: bool) -> None:
@@ -243,6 +170,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
 
     It stands under the model that answered, or else was asked last. ``first`` is the one that got the first request.
     """
+    queue_wait = call.queue_wait if call.attempts else outcome.duration
     spec, last = call.spec, None if response is None else model_response(response)
     complete = last if outcome.status == "success" else None
     answer = find_answer(call, response)
@@ -261,11 +189,12 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
         response_model=(truncate_name(last.model_name) or None) if last else None,
         provider=asked.provider,
         status=outcome.status,
-        duration=outcome.duration,
+        duration=max(0.0, outcome.duration - queue_wait),
         error=outcome.error_name,
         error_type=outcome.error_type,
         attempts=call.attempts,
         backoff=call.backoff,
+        queue_wait=queue_wait,
         streamed=spec.streamed,
         finish_reason=finish_reason(complete) if complete else None,
         output_fault=(
@@ -299,4 +228,5 @@ def token_latencies(
     if times.first_at is None:
         return None, None
     usage = answer.billing.usage if answer else TokenUsage()
-    return times.first_at - outcome.started_at, times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)
+    first = max(0.0, times.first_at - outcome.started_at - call.queue_wait)
+    return first, times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ...bus.fields import ErrorType, Status
 from ...bus.timeout_errors import is_timeout
-from .emit import RequestOutcome
+from .call_state import RequestOutcome
 from .error_types import error_type_of, error_type_of_status_code
 from .token_times import TokenTimes
 
@@ -30,6 +30,13 @@ class HTTPAttempt:
     headers: Mapping[str, str] = field(default_factory=dict)
     error: BaseException | None = None
     is_emitted: bool = False
+    pool_wait: float = 0.0
+    """Seconds that it waited for a connection of the client's pool; ``started_at`` is after them."""
+
+    def begin(self) -> None:
+        """Record that the request has its connection now; what was before was the wait for one."""
+        now = perf_counter()
+        self.pool_wait, self.started_at = now - self.started_at, now
 
     def end(self, error: BaseException | None = None) -> None:
         """Record that the request ended now, with an error or without one."""
@@ -85,6 +92,7 @@ def outcome_of(attempt: HTTPAttempt) -> RequestOutcome:
         status=status,
         error=attempt.error,
         started_at=attempt.started_at,
+        pool_wait=attempt.pool_wait,
         ended_at=perf_counter() if attempt.ended_at is None else attempt.ended_at,
         token_times=TokenTimes(),
         fault=error_type,

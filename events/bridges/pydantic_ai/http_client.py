@@ -7,7 +7,7 @@ place for it, is not observed: a request to the model is then one attempt. `obse
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -132,10 +132,30 @@ def start_attempt(request: Any) -> HTTPAttempt | None:
     try:
         attempt = HTTPAttempt(request.method, request.url)
         ongoing.start_http_request(attempt)
+        request.extensions = {**request.extensions, "trace": begin_at_connection(attempt, request.extensions)}
     except Exception as failure:
         report_failure(llm_attempted.name, "pydantic_ai", failure)
         return None
     return attempt
+
+
+def begin_at_connection(attempt: HTTPAttempt, extensions: Mapping[str, Any]) -> Callable[..., Awaitable[None]]:
+    """Return a trace for httpcore that has an attempt begin when it gets a connection, and calls a trace there may be.
+
+    httpcore's first event of a request is that it connects, or sends on a connection of the pool
+    (https://www.encode.io/httpcore/extensions/#trace).
+    """
+    other, is_first = extensions.get("trace"), True
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            attempt.begin()
+        if other is not None:
+            await other(event, info)
+
+    return trace
 
 
 def record_response(attempt: HTTPAttempt, response: Any) -> None:

@@ -26,6 +26,15 @@ def leaf_models(model: Model) -> list[Model]:
     return [model]
 
 
+def asks_instrumented(model: Model) -> bool:
+    """Return whether a model asks by others that are instrumented, so that it makes no attempt by itself."""
+    while isinstance(model, WrapperModel):
+        if getattr(model, "emits_attempts", False):
+            return True
+        model = model.wrapped
+    return isinstance(model, FallbackModel) and all(map(asks_instrumented, model.models))
+
+
 def answering_model(models: Iterable[Model], response: ModelResponse | StreamedResponse) -> Model | None:
     """Return which of some models gave a response: a snapshot's name begins with the name that was asked for."""
     name, provider = response.model_name or "", response.provider_name

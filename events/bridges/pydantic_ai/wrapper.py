@@ -16,8 +16,8 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from .billing import PriceFunction
+from .call_state import RequestSpec
 from .calls import OngoingRequest
-from .emit import RequestSpec
 from .http_client import observe_model
 from .price_list import list_price
 from .reported import observe_usage
@@ -91,17 +91,16 @@ def check_arguments(model: object, price: object) -> None:
 
 
 def with_members_instrumented(model: Model) -> Model:
-    """Return a copy of a fallback whose members are instrumented, also inside pydantic-ai's own wrappers.
+    """Return a copy of a fallback whose members are instrumented, and of a wrapper of pydantic-ai's with what it wraps.
 
+    So an attempt begins where the innermost model is asked: after the queue of a `ConcurrencyLimitedModel`, for one.
     Other models are returned as they are: a class derived from `FallbackModel`, or a wrapper of somebody else's, may
     hold state of its own, and is not copied.
     """
     if isinstance(model, WrapperModel) and type(model).__module__.startswith("pydantic_ai."):
         wrapped = with_members_instrumented(model.wrapped)
-        if wrapped is model.wrapped:
-            return model
         outer = copy(model)
-        outer.wrapped = wrapped
+        outer.wrapped = instrument(wrapped)
         return outer
     if type(model) is not FallbackModel:
         return model
@@ -113,6 +112,8 @@ def with_members_instrumented(model: Model) -> Model:
 
 class InstrumentedModel(WrapperModel):
     """The model that `instrument` returns."""
+
+    emits_attempts = True
 
     def __init__(
         self,

@@ -12,16 +12,8 @@ from pydantic_ai.models.test import TestModel
 
 from events import LLMAttempted, llm_attempted
 from events.bridges.pydantic_ai.billing import Billing
-from events.bridges.pydantic_ai.emit import (
-    Answer,
-    AskedModel,
-    CallState,
-    RequestOutcome,
-    RequestSpec,
-    emit_attempted,
-    find_answer,
-    token_latencies,
-)
+from events.bridges.pydantic_ai.call_state import Answer, AskedModel, CallState, RequestOutcome, RequestSpec
+from events.bridges.pydantic_ai.emit import emit_attempted, find_answer, token_latencies
 from events.bridges.pydantic_ai.token_times import TokenTimes
 from events.bridges.pydantic_ai.usage import TokenUsage
 

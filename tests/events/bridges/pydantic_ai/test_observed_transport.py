@@ -15,8 +15,8 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.test import TestModel
 
 from events import receiver_failed
+from events.bridges.pydantic_ai.call_state import RequestSpec
 from events.bridges.pydantic_ai.calls import OngoingRequest, current_request
-from events.bridges.pydantic_ai.emit import RequestSpec
 from events.bridges.pydantic_ai.http_attempts import HTTPAttempt, attempts_at_answer, outcome_of
 from events.bridges.pydantic_ai.http_client import (
     innermost_transports,

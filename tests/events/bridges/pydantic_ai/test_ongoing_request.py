@@ -16,8 +16,8 @@ from pydantic_ai.models.wrapper import WrapperModel
 
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called
 from events.bridges.pydantic_ai import calls, instrument, record_response_headers
+from events.bridges.pydantic_ai.call_state import RequestSpec
 from events.bridges.pydantic_ai.calls import OngoingRequest
-from events.bridges.pydantic_ai.emit import RequestSpec
 
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
 

@@ -1,0 +1,117 @@
+"""The state of a call to a model while it is under way: its request, its attempts so far, and their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from secrets import token_hex
+from time import perf_counter
+
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.settings import ModelSettings
+
+from ...bus.fields import UNKNOWN, ErrorType, Status
+from .billing import Billing, PriceFunction
+from .error_types import error_type_of_status
+from .response import SchemaValidator, truncate_name
+from .token_times import TokenTimes
+
+AnyResponse = ModelResponse | StreamedResponse
+
+
+@dataclass(kw_only=True)
+class RequestSpec:
+    """A request to a model, and how its response is to be priced and validated."""
+
+    messages: list[ModelMessage]
+    settings: ModelSettings | None
+    parameters: ModelRequestParameters
+    streamed: bool
+    price: PriceFunction | None = None
+    is_valid_output: SchemaValidator | None = None
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """A model by the name that it is asked for, and its provider."""
+
+    model: str
+    provider: str
+
+    @classmethod
+    def of(cls, model: Model) -> AskedModel:
+        """Return the names of a model as it is configured."""
+        return cls(truncate_name(model.model_name) or UNKNOWN, truncate_name(model.system) or UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer of one attempt, or as much of it as arrived, and what it was billed."""
+
+    asked: AskedModel
+    response: AnyResponse
+    parts: object
+    """The list of its parts: a copy of a response, as a fallback model returns, has the same one."""
+    response_model: str | None
+    complete: bool
+    billing: Billing
+
+    def is_response(self, response: AnyResponse) -> bool:
+        """Return whether a response is this answer, or a copy of it."""
+        return response is self.response or getattr(response, "parts", None) is self.parts
+
+
+@dataclass
+class CallState:
+    """The state that the attempts of one logical call share; `emit_attempted` updates it after each attempt."""
+
+    spec: RequestSpec
+    requested_model: str
+    id: str = field(default_factory=lambda: token_hex(16))
+    started_at: float = field(default_factory=perf_counter)
+    attempts: int = 0
+    asked: AskedModel | None = None
+    """Of the last attempt."""
+    started: AskedModel | None = None
+    """Of the attempt that started last."""
+    model_started_at: float = 0.0
+    """When the first of the consecutive attempts at that model started."""
+    last: tuple[AnyResponse | None, RequestOutcome] | None = None
+    """The response, if any, and the outcome of the last attempt."""
+    backoff: float = 0.0
+    queue_wait: float = 0.0
+    """Of all attempts, in seconds."""
+    answers: list[Answer] = field(default_factory=list)
+    has_ended: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestOutcome:
+    """How and when a request ended; times are those of `time.perf_counter`."""
+
+    status: Status
+    error: BaseException | None
+    started_at: float
+    ended_at: float
+    token_times: TokenTimes
+    fault: ErrorType | None = None
+    """Why it failed where nothing was raised."""
+    pool_wait: float = 0.0
+    """Seconds that it waited for a connection of its HTTP client's pool, just before it started."""
+    reader_pauses: float = 0.0
+    """Seconds that are not the model's but its reader's."""
+
+    @property
+    def duration(self) -> float:
+        """How many seconds the request took, without its reader's pauses."""
+        return max(0.0, self.ended_at - self.started_at - self.reader_pauses)
+
+    @property
+    def error_type(self) -> ErrorType | None:
+        """Why the request failed; None where it succeeded."""
+        return self.fault or error_type_of_status(self.status, self.error)
+
+    @property
+    def error_name(self) -> str:
+        """The class of the error, "" without one; GeneratorExit is how Python closes a stream, and no error."""
+        return "" if self.error is None or isinstance(self.error, GeneratorExit) else type(self.error).__name__

@@ -1,0 +1,262 @@
+"""What waits in a queue of one's own, such as a limiter's, is not the model's time: `queue_wait` is told by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic_ai import Agent, ConcurrencyLimiter
+from pydantic_ai.exceptions import ConcurrencyLimitExceeded
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.concurrency import ConcurrencyLimitedModel
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.instrumented import InstrumentedModel as LogfireModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from events import AgentFinished, LLMAttempted, LLMCalled, agent_finished, agent_run, llm_attempted, llm_called
+from events.bridges.pydantic_ai import instrument
+from tests.support.openai_server import OpenAIServer, fails, says
+from tests.support.wait import until
+
+TIME = 0.02
+"""Seconds that a model takes for an answer, at least."""
+
+QUEUE = 0.2
+"""Seconds that a request waits in a queue, at least."""
+
+PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
+
+
+@pytest.fixture
+def calls() -> Iterator[list[LLMCalled]]:
+    with llm_called.captured() as captured:
+        yield captured
+
+
+@pytest.fixture
+def attempts() -> Iterator[list[LLMAttempted]]:
+    with llm_attempted.captured() as captured:
+        yield captured
+
+
+@pytest.fixture
+def finished() -> Iterator[list[AgentFinished]]:
+    with agent_finished.captured() as captured:
+        yield captured
+
+
+async def answer(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+    await asyncio.sleep(TIME)
+    return ModelResponse(parts=[TextPart("An answer.")])
+
+
+async def stream(_messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str]:
+    for word in ("An ", "answer."):
+        await asyncio.sleep(TIME / 2)
+        yield word
+
+
+def model() -> Model:
+    return FunctionModel(answer, stream_function=stream)
+
+
+class OwnLimiter(WrapperModel):
+    """A limiter that somebody wrote."""
+
+    def __init__(self, wrapped: Model, limiter: ConcurrencyLimiter) -> None:
+        super().__init__(wrapped)
+        self.limiter = limiter
+
+    async def request(self, *request: Any) -> ModelResponse:
+        await self.limiter.acquire("own")
+        try:
+            return await self.wrapped.request(*request)
+        finally:
+            self.limiter.release()
+
+
+async def ask(asked: Model, *, streamed: bool = False) -> None:
+    if not streamed:
+        await asked.request(PROMPT, None, ModelRequestParameters())
+        return
+    async with asked.request_stream(PROMPT, None, ModelRequestParameters()) as events:
+        async for _ in events:
+            pass
+
+
+Limited = ConcurrencyLimitedModel
+
+# fmt: off
+LIMITED: dict[str, Callable[[ConcurrencyLimiter], Model]] = {
+    "instrument(limited)": lambda limiter: instrument(Limited(model(), limiter)),
+    "limited(instrument)": lambda limiter: instrument(Limited(instrument(model()), limiter)),
+    "instrument(logfire(limited))": lambda limiter: instrument(LogfireModel(Limited(model(), limiter))),
+    "instrument(limited(logfire))": lambda limiter: instrument(Limited(LogfireModel(model()), limiter)),
+    "instrument(limited(limited))": lambda limiter: instrument(Limited(Limited(model(), limiter), 1)),
+    "instrument(fallback(limited))": lambda limiter: instrument(FallbackModel(Limited(model(), limiter), model())),
+    "instrument(own(instrument))": lambda limiter: instrument(OwnLimiter(instrument(model()), limiter)),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", LIMITED)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_queue_of_a_limiter_is_in_no_time_of_the_model(
+    name: str, streamed: bool, calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
+) -> None:
+    if streamed and "own" in name:
+        pytest.skip("it limits plain requests")
+    limiter = ConcurrencyLimiter(1)
+    limited = LIMITED[name](limiter)
+    await limiter.acquire("test")
+
+    async def work() -> None:
+        with agent_run(agent_name="writer"):
+            await ask(limited, streamed=streamed)
+
+    begun_at = perf_counter()
+    working = asyncio.create_task(work())
+    await until(lambda: limiter.waiting_count == 1)
+    await asyncio.sleep(QUEUE)
+    limiter.release()
+    await working
+    rest = perf_counter() - begun_at - QUEUE
+    [call], [attempt], [agent] = calls, attempts, finished
+    assert call.attempts == 1
+    assert call.queue_wait == attempt.queue_wait
+    assert attempt.queue_wait is not None
+    assert attempt.queue_wait >= QUEUE
+    assert TIME <= attempt.duration <= rest
+    assert TIME <= call.duration <= rest
+    assert agent.llm_time is not None
+    assert TIME <= agent.llm_time <= rest
+    assert agent.self_time is not None
+    assert agent.self_time >= QUEUE
+    assert (agent.backoff_time or 0.0) < rest
+    assert (call.time_to_first_token is not None) is streamed
+    assert (call.time_to_first_token or 0.0) < rest
+
+
+async def test_a_limiter_of_agents_is_waited_for_by_the_agent(
+    calls: list[LLMCalled], finished: list[AgentFinished]
+) -> None:
+    limiter = ConcurrencyLimiter(1)
+    agent = Agent(instrument(model()), max_concurrency=limiter)
+    await limiter.acquire("test")
+
+    async def work() -> None:
+        with agent_run(agent_name="writer"):
+            await agent.run("Say something.")
+
+    begun_at = perf_counter()
+    working = asyncio.create_task(work())
+    await until(lambda: limiter.waiting_count == 1)
+    await asyncio.sleep(QUEUE)
+    limiter.release()
+    await working
+    rest = perf_counter() - begun_at - QUEUE
+    assert calls[0].duration <= rest
+    assert (finished[0].llm_time or 0.0) <= rest
+    assert (finished[0].self_time or 0.0) >= QUEUE
+
+
+async def test_a_fallback_that_waits_in_a_queue_waits_for_no_model(
+    calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    limiter = ConcurrencyLimiter(1)
+    second = ConcurrencyLimitedModel(model(), limiter)
+    with OpenAIServer(fails(400)) as server:
+        first = OpenAIChatModel("gpt-4o-mini", provider=OpenAIProvider(base_url=server.base_url, api_key="none"))
+        await limiter.acquire("test")
+        asking = asyncio.create_task(ask(instrument(FallbackModel(first, second))))
+        await until(lambda: limiter.waiting_count == 1)
+        await asyncio.sleep(QUEUE)
+        released_at = perf_counter()
+        limiter.release()
+        await asking
+    failed, answered = attempts
+    assert failed.outcome == "error"
+    assert answered.fallback_reason == "invalid_request"
+    assert answered.queue_wait is not None
+    assert answered.queue_wait >= QUEUE
+    assert answered.duration <= perf_counter() - released_at
+    assert calls[0].queue_wait == answered.queue_wait + (failed.queue_wait or 0)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_wait_for_a_connection_of_the_pool_is_no_time_of_the_model(
+    streamed: bool, calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    traced: list[str] = []
+
+    async def trace(event: str, _info: Any) -> None:
+        traced.append(event)
+
+    async def add_trace(request: Any) -> None:
+        request.extensions = {**request.extensions, "trace": trace}
+
+    with OpenAIServer(says(delay=QUEUE)) as server:
+        async with httpx2.AsyncClient(
+            limits=httpx2.Limits(max_connections=1), event_hooks={"request": [add_trace]}
+        ) as client:
+            provider = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            asked = instrument(OpenAIChatModel("gpt-4o-mini", provider=provider))
+            begun_at = perf_counter()
+            await asyncio.gather(ask(asked, streamed=streamed), ask(asked, streamed=streamed))
+    rest = perf_counter() - begun_at - QUEUE
+    for call, attempt, wait in zip(calls, attempts, (0.0, QUEUE), strict=True):
+        assert call.queue_wait == (attempt.queue_wait or 0.0)
+        assert call.queue_wait >= wait
+        assert QUEUE <= attempt.duration <= rest
+        assert QUEUE <= call.duration <= rest
+    assert any(event.endswith("send_request_headers.started") for event in traced)  # whose client it is sees it too
+
+
+async def test_the_wait_for_a_connection_before_a_retry_is_no_backoff(attempts: list[LLMAttempted]) -> None:
+    with OpenAIServer([fails(503, retry_after=0.02), says(), says(delay=TIME)]) as server:
+        async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=1)) as client:
+            provider = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            await ask(instrument(OpenAIChatModel("gpt-4o-mini", provider=provider)))
+    failed, answered = attempts
+    assert (failed.outcome, answered.outcome) == ("error", "success")
+    assert answered.backoff is not None
+    assert answered.backoff + (answered.queue_wait or 0.0) >= 0.02
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_call_that_ends_in_the_queue_asked_no_model(
+    streamed: bool, calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
+) -> None:
+    limiter = ConcurrencyLimiter(1, max_queued=1)
+    limited = ConcurrencyLimitedModel(model(), limiter)
+    asked = instrument(FallbackModel(limited, limited))
+    await limiter.acquire("test")
+
+    async def wait() -> None:
+        with agent_run(agent_name="writer"):
+            await ask(asked, streamed=streamed)
+
+    waiting = asyncio.create_task(wait())
+    await until(lambda: limiter.waiting_count == 1)
+    await asyncio.sleep(QUEUE)
+    with pytest.raises(ConcurrencyLimitExceeded):
+        await ask(asked, streamed=streamed)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    refused, cancelled = calls
+    assert [call.status for call in calls] == ["error", "cancelled"]
+    assert [call.attempts for call in calls] == [0, 0]
+    assert (refused.duration, cancelled.duration) == (0, 0)
+    assert cancelled.queue_wait is not None
+    assert cancelled.queue_wait >= QUEUE
+    assert finished[0].llm_time == 0
+    assert finished[0].self_time == finished[0].duration
+    assert not attempts

@@ -49,8 +49,9 @@ class LLMAttempted:
     ``fallback_reason`` says why the one before failed, ``from_provider`` whose model that was. An attempt that began
     before the one before had ended is neither. ``backoff`` is the time waited between the two, ``queue_wait`` the time
     that the attempt waited before it began in a queue of one's own, such as that of a limiter; ``duration`` has neither
-    in it. A rate limit, and what remains of it, is None where the provider does not report it. A retry inside a
-    provider's SDK has no ``error``, the class of what was raised: nothing was, and ``error_type`` says why it failed.
+    in it, and is None for a request of a batch. A rate limit, and what remains of it, is None where the provider does
+    not report it. A retry inside a provider's SDK has no ``error``, the class of what was raised: nothing was, and
+    ``error_type`` says why it failed.
     """
 
     call_id: str = ""
@@ -59,7 +60,7 @@ class LLMAttempted:
     provider: Label = "unknown"
     response_model: Label | None = None
     outcome: Outcome
-    duration: Seconds
+    duration: Seconds | None
     error: str = ""
     error_type: ErrorType | None = None
     status_code: int | None = None
@@ -93,9 +94,9 @@ class LLMCalled:
     pauses: those after which the next of it was there at once. ``time_per_output_token`` is that of tokens that were
     seen to arrive, None where none were. Tokens and cost are the sums over all attempts; where another model than
     ``model`` was billed too, or the cost has several sources, the call is ``itemized``: an `llm_usage_billed` for each
-    model and source has its part. Estimated tokens stand in for those of a response without
-    usage. Of the prompt, some were read from or written to a cache, some stand for audio or images; None means that
-    nobody said, which is not 0.
+    model and source has its part. ``duration`` is None for a request of a batch. Estimated tokens stand in for those of
+    a response without usage. Of the prompt, some were read from or written to a cache, some stand for audio or images;
+    None means that nobody said, which is not 0.
 
     ``cost`` is in USD, None where no price is known. ``cost_source`` is ``unpriced`` where a price was asked for and
     not found: of several attempts, the cost is then that of those with a price. It is ``unknown`` or None where nobody
@@ -109,7 +110,7 @@ class LLMCalled:
     response_model: Label | None = None
     provider: Label = "unknown"
     status: Status
-    duration: Seconds
+    duration: Seconds | None
     error: str = ""
     error_type: ErrorType | None = None
     attempts: int = 1

@@ -11,11 +11,13 @@ Wrap a model, and use it as before::
 Events hold names, numbers and the class of an error; never a prompt, an output or an error's message.
 
 - `wrapper`: the entry point, `instrument`, and the model that it returns
+- `batches`, `suspended`: the requests of batch APIs, and answers that are polled for
 - `calls`: follows one request to a model until its end
 - `members`: which models stand behind it
 - `http_client`: observes what the provider's SDK sends
 - `botocore_events`: the same of Bedrock's SDK
 - `http_attempts`: which of that are attempts, and how they ended
+- `call_state`: what is known of a call so far
 - `emit`: builds the events
 - `response`: finish reason, output fault and rate limits of a response
 - `usage`: its tokens

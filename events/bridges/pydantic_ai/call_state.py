@@ -69,6 +69,8 @@ class CallState:
     requested_model: str
     id: str = field(default_factory=lambda: token_hex(16))
     started_at: float = field(default_factory=perf_counter)
+    is_timed: bool = True
+    """False where its times are not known: of requests in batches, and of jobs that another process began."""
     attempts: int = 0
     asked: AskedModel | None = None
     """Of the last attempt."""

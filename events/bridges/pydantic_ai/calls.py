@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
@@ -19,10 +19,10 @@ from ...bus.failures import report_failure
 from ...bus.fields import ErrorType, Status
 from ...bus.scope import get_effective_scope, use_scope
 from ...bus.span import current_span
-from ...bus.timeout_errors import is_timeout
 from ...llm import llm_called
 from .call_state import AskedModel, CallState, RequestOutcome, RequestSpec
 from .emit import add_answer, emit_attempted, emit_call_started, emit_called, model_response
+from .error_types import status_of_error
 from .http_attempts import HTTPAttempt, attempts_at_answer, is_retried_by, outcome_of
 from .members import answering_model, asks_instrumented, first_model, leaf_models
 from .reader_pauses import ReaderPauses
@@ -35,11 +35,14 @@ from .tool_calls import current_run_context
 class OngoingRequest:
     """A request that has not ended yet; one that is made inside another is an attempt at it."""
 
-    def __init__(self, model: Model, spec: RequestSpec) -> None:
+    def __init__(self, model: Model, spec: RequestSpec, suspends: Callable[[Any], bool] = lambda _: False) -> None:
+        self.suspends = suspends
         self.headers: Mapping[str, str] = {}
         self.status_code: int | None = None
         self.http_requests: list[HTTPAttempt] = []
         self.is_streamed = spec.streamed
+        self.is_polling = False
+        """Whether its job is under way and polled for; the polls are no attempts."""
         self._model = first_model(model)
         self._asked = model
         self.members = leaf_models(model)
@@ -74,6 +77,10 @@ class OngoingRequest:
     def is_attempt(self) -> bool:
         """Whether it is made inside another request."""
         return self._parent is not None
+
+    def resume(self) -> None:
+        """Have the events be emitted where the request is resumed, which may be in another run of an agent."""
+        self._scope = get_effective_scope()
 
     @contextmanager
     def as_parent(self) -> Iterator[None]:
@@ -121,6 +128,8 @@ class OngoingRequest:
             raise
         if stream.cancelled:
             self.finish("cancelled", response=stream)
+        elif self.suspends(stream):
+            return
         elif lacks_end(stream):
             self._fault = "invalid_response"
             self.finish("error", response=stream)
@@ -152,9 +161,9 @@ class OngoingRequest:
         """Return the status of a request that raised ``error``."""
         if error is None:
             return "success"
-        if is_timeout(error) or (isinstance(error, asyncio.CancelledError) and self._exceeded_limit()):
+        if isinstance(error, asyncio.CancelledError) and self._exceeded_limit():
             return "timeout"
-        return "error" if isinstance(error, Exception) else "cancelled"
+        return status_of_error(error)
 
     def _exceeded_limit(self) -> bool:
         """Return whether a limit of pydantic-ai's own ran out: it cancels the request from the outside."""

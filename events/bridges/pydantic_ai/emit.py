@@ -69,7 +69,7 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         provider=asked.provider,
         response_model=(truncate_name(response.model_name) or None) if response is not None else None,
         outcome="rate_limited" if error_type == "rate_limited" else outcome.status,
-        duration=outcome.duration,
+        duration=outcome.duration if call.is_timed else None,
         error=outcome.error_name,
         error_type=error_type,
         status_code=getattr(error, "status_code", None) or status_code,
@@ -189,7 +189,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
         response_model=(truncate_name(last.model_name) or None) if last else None,
         provider=asked.provider,
         status=outcome.status,
-        duration=max(0.0, outcome.duration - queue_wait),
+        duration=max(0.0, outcome.duration - queue_wait) if call.is_timed else None,
         error=outcome.error_name,
         error_type=outcome.error_type,
         attempts=call.attempts,
@@ -225,7 +225,7 @@ def token_latencies(
     times = outcome.token_times
     if times.first_at is None and call.last is not None:
         times = call.last[1].token_times
-    if times.first_at is None:
+    if times.first_at is None or not call.is_timed:
         return None, None
     usage = answer.billing.usage if answer else TokenUsage()
     first = max(0.0, times.first_at - outcome.started_at - call.queue_wait)

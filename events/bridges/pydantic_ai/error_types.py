@@ -65,6 +65,13 @@ def error_type_of(error: BaseException | None) -> ErrorType:
     return by_class or by_code or fallback or "other"
 
 
+def status_of_error(error: BaseException) -> Status:
+    """Return the status of a request that raised an error by itself."""
+    if is_timeout(error):
+        return "timeout"
+    return "error" if isinstance(error, Exception) else "cancelled"
+
+
 def error_type_of_status(status: Status, error: BaseException | None) -> ErrorType | None:
     """Return why a request with this status failed, None where it succeeded; ``error`` is what it raised."""
     if status in ("timeout", "cancelled"):

@@ -127,7 +127,7 @@ def observe_transport(transport: Any) -> None:
 def start_attempt(request: Any) -> HTTPAttempt | None:
     """Return a new attempt at the request to a model that is under way here; None where there is none."""
     ongoing = current_request.get()
-    if ongoing is None:
+    if ongoing is None or ongoing.is_polling:
         return None
     try:
         attempt = HTTPAttempt(request.method, request.url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from copy import copy
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from .batches import FailedBatches, decode_result, emit_failed_requests
 from .billing import PriceFunction
 from .call_state import RequestSpec
 from .calls import OngoingRequest
@@ -22,6 +23,7 @@ from .http_client import observe_model
 from .price_list import list_price
 from .reported import observe_usage
 from .response import SchemaValidator
+from .suspended import SuspendedRequests
 from .tool_calls import observe_tools
 
 
@@ -128,6 +130,8 @@ class InstrumentedModel(WrapperModel):
         self._price = price
         self._is_valid_output = is_valid_output
         self._emit_tool_calls = emit_tool_calls
+        self._suspended = SuspendedRequests(wrapped)
+        self._failed_batches = FailedBatches()
 
     async def request(
         self,
@@ -145,7 +149,10 @@ class InstrumentedModel(WrapperModel):
         except BaseException as error:
             request.finish(request.status_of(error), error)
             raise
-        request.finish("success", response=response)
+        if request.suspends(response):
+            self._suspended.add(response, request)
+        else:
+            request.finish("success", response=response)
         return response
 
     @asynccontextmanager
@@ -170,7 +177,46 @@ class InstrumentedModel(WrapperModel):
         except BaseException as error:
             request.finish_stream(error)
             raise
-        request.finish_stream(None)
+        if request.suspends(stream):
+            self._suspended.add(stream, request)
+        else:
+            request.finish_stream(None)
+
+    async def cancel_suspended_response(self, response: ModelResponse) -> None:
+        """Cancel the job that a response waits for, and end its call."""
+        try:
+            await self.wrapped.cancel_suspended_response(response)
+        finally:
+            if self._suspended.suspends(response) and (request := self._suspended.pop(response)) is not None:
+                request.finish("cancelled")
+
+    async def batch_encode(self, request: Any) -> Any:
+        """Encode a request for the batch API; an agent's run that asks so emits the uses of its tools as any other."""
+        if self._emit_tool_calls:
+            observe_tools(None)
+        return await self.wrapped.batch_encode(request)
+
+    async def batch_create(self, requests: Sequence[Any]) -> Any:
+        """Submit a batch; where that fails, emit the events of each of its requests."""
+        try:
+            return await self.wrapped.batch_create(requests)
+        except Exception as error:
+            emit_failed_requests(self.wrapped, [self._spec([])] * len(requests), error)
+            raise
+
+    async def batch_results(self, batch: Any) -> Any:
+        """Return the results of a batch; where it failed as a whole, emit the events of each of its requests."""
+        try:
+            return await self.wrapped.batch_results(batch)
+        except Exception as error:
+            if type(error).__name__ == "BatchJobError" and self._failed_batches.add(batch.id):
+                emit_failed_requests(self.wrapped, [self._spec([])] * batch.request_count, error)
+            raise
+
+    def batch_decode(self, result: Any, request: Any) -> ModelResponse:
+        """Return the response in a result of a batch, and emit the events of its call."""
+        spec = self._spec(request.messages, request.model_settings, request.model_request_parameters)
+        return decode_result(self.wrapped, spec, result, self.wrapped.batch_decode, request)
 
     def _start(
         self,
@@ -180,15 +226,30 @@ class InstrumentedModel(WrapperModel):
         *,
         streamed: bool,
     ) -> OngoingRequest:
-        spec = RequestSpec(
+        if (polled := self._suspended.polled_response(messages)) is not None and (known := self._suspended.pop(polled)):
+            return known
+        request = OngoingRequest(
+            self.wrapped, self._spec(messages, settings, parameters, streamed=streamed), self._suspended.suspends
+        )
+        if polled is not None:  # another process began it
+            request.is_polling, request.call.is_timed = True, False
+        for model in request.members:
+            observe_model(model)
+        return request
+
+    def _spec(
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings | None = None,
+        parameters: ModelRequestParameters | None = None,
+        *,
+        streamed: bool = False,
+    ) -> RequestSpec:
+        return RequestSpec(
             messages=messages,
             settings=settings,
-            parameters=parameters,
+            parameters=parameters or ModelRequestParameters(),
             streamed=streamed,
             price=self._price,
             is_valid_output=self._is_valid_output,
         )
-        request = OngoingRequest(self.wrapped, spec)
-        for model in request.members:
-            observe_model(model)
-        return request

@@ -71,7 +71,7 @@ async def test_a_reader_that_is_faster_than_the_model_sees_the_models_times(serv
 async def test_a_reader_that_is_slower_than_the_model_adds_nothing(server: OpenAIServer) -> None:
     call, attempt, elapsed = await events_of(instrument(chat(server)), lambda _: 4 * STEP)
     assert elapsed > 4 * STEP * WORDS
-    assert call.duration < 1.5 * STEP * WORDS
+    assert (call.duration or 0.0) < 1.5 * STEP * WORDS
     assert attempt.duration == call.duration
     assert call.time_per_output_token is None
 
@@ -85,7 +85,7 @@ async def test_a_long_pause_after_which_all_was_there_is_the_readers(
 ) -> None:
     call, attempt, elapsed = await events_of(wrap(chat(server)), lambda count: 3 if count == 8 else 0)
     assert elapsed > 3
-    assert call.duration < 2
+    assert (call.duration or 0.0) < 2
     assert attempt.duration == pytest.approx(call.duration, abs=0.05)
     assert call.time_per_output_token == pytest.approx(STEP, rel=0.5)
 
@@ -103,7 +103,7 @@ async def test_what_a_reader_does_before_it_leaves_is_its_own(server: OpenAIServ
     )
     assert (call.status, attempt.outcome) == ("cancelled", "cancelled")
     assert elapsed > 0.5
-    assert call.duration < 0.4
+    assert (call.duration or 0.0) < 0.4
 
 
 class Clock:

@@ -10,8 +10,11 @@ from .bus.failures import failure_hooks
 from .bus.fields import Label
 from .bus.signal import Signal
 
-WorkerFileFault = Literal["empty", "torn", "unknown", "full"]
-"""What is wrong with a worker's metrics file: empty; torn; of a family that this process lacks; no room left."""
+WorkerFileFault = Literal["empty", "torn", "unknown", "full", "unshared"]
+"""What is wrong with a worker's metrics file: empty; torn; of a family that this process lacks; no room left.
+
+``unshared`` is the fault of a process that can have no file, or lost it, and so counts alone.
+"""
 
 SetupFault = Literal["unshared_workers", "reload", "clock"]
 """What is wrong with how a process was started: workers that share no metrics, a reloader, a clock that is ahead."""

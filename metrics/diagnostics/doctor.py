@@ -52,6 +52,10 @@ def findings(results: Iterable[ScrapeResult]) -> Iterator[str]:
         if sample.name.endswith("_setup_faults_total") and sample.value:
             fault = sample.labels["fault"]
             yield f"{fault}: found by the server at its start: {ADVICE.get(fault, 'see its log')}"  # type: ignore[call-overload]  # its keys are the label's values
+        elif (
+            sample.name.endswith("_worker_file_faults_total") and sample.labels["fault"] == "unshared" and sample.value
+        ):
+            yield "worker_files: a process cannot use the folder for metrics and counts alone: its log says why"
         elif sample.name.endswith("_worker_file_faults_total") and sample.value:
             yield (
                 f"worker_files: {sample.value:.0f} workers' files were {sample.labels['fault']} and left out: see that"

@@ -8,7 +8,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -38,6 +38,20 @@ def watched_class(
 
     Watched.__name__ = kind.__name__
     return Watched
+
+
+class _CounterWithoutCreated(Counter):
+    def _child_samples(self) -> Iterable[Any]:
+        return [sample for sample in super()._child_samples() if sample.name != "_created"]
+
+
+class _HistogramWithoutCreated(Histogram):
+    def _child_samples(self) -> Iterable[Any]:
+        return [sample for sample in super()._child_samples() if sample.name != "_created"]
+
+
+WITHOUT_CREATED: Mapping[type[Any], type[Any]] = {Counter: _CounterWithoutCreated, Histogram: _HistogramWithoutCreated}
+"""By a class, one like it whose series have no ``_created``: each process would say another time of the same series."""
 
 
 def label_values_of(child: Any) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ everything is rendered from ``collect()`` instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from operator import attrgetter, methodcaller
 from typing import Any
@@ -24,6 +24,7 @@ from ..text_format.families import BLOCK_SIZE, Block, family_header, render_fami
 from ..text_format.formats import OPENMETRICS, TEXT, Escaping, Format
 from ..text_format.line_cache import LinePrefixes, RenderedChildren
 from ..text_format.lines import exemplar_suffix, format_value, format_values
+from .children import WITHOUT_CREATED
 from .self_test import self_test
 
 
@@ -65,7 +66,7 @@ def _renders_alike(text_format: Format) -> bool:
     registry = CollectorRegistry()
     updates = []
     for kind in _LAYOUTS:
-        name = kind.__name__.lower()
+        name = kind.__name__.lower().strip("_")
         bare = kind(f"{name}_bare", "h", registry=registry)
         labelled = kind(f"{name}_labelled", "h", ["z", "a"], registry=registry)
         children = (bare, labelled.labels('"%s"\\', "\n"), labelled.labels("é", ""))
@@ -232,9 +233,13 @@ _SMALL_COUNTS = SmallCounts((float(count), b"%d.0" % count) for count in range(1
 _VALUE = attrgetter("_value")
 _EXEMPLAR = methodcaller("get_exemplar")
 _PLAIN_GAUGE = _simple_layout(("", "_value"))
+_COUNTER = _simple_layout(("_total", "_value"))
+_HISTOGRAM = ChildLayout(_histogram_samples, _histogram_texts)
 _LAYOUTS: dict[type[Any], ChildLayout] = {
-    Counter: _simple_layout(("_total", "_value")),
+    Counter: _COUNTER,
     Gauge: ChildLayout(_PLAIN_GAUGE.samples, _gauge_texts, has_created=False),
     Summary: _simple_layout(("_count", "_count"), ("_sum", "_sum")),
-    Histogram: ChildLayout(_histogram_samples, _histogram_texts),
+    Histogram: _HISTOGRAM,
+    WITHOUT_CREATED[Counter]: replace(_COUNTER, has_created=False),
+    WITHOUT_CREATED[Histogram]: replace(_HISTOGRAM, has_created=False),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from math import nan
 from pathlib import Path
@@ -15,9 +17,11 @@ from events.pipeline import WorkerFileFault
 from ..fastpath import children
 from . import archive
 from .fault_reports import report_total_failure
-from .file_layout import ARCHIVE, CorruptFile, FamilySchema, parse_label_values
+from .file_layout import ARCHIVE, CorruptFile, FamilySchema, archive_name, parse_label_values
 from .file_reader import Reader, worker_files
-from .merge import Merger, SeriesIndex
+from .folder_problems import TRANSIENT
+from .merge import AnyReader, Merger, SeriesIndex
+from .own_values import OwnValues
 from .shared_file import SharedFile
 
 _MAX_ATTEMPTS = 10  # to read a consistent state while other processes archive dead workers
@@ -27,16 +31,17 @@ class Aggregator:
     """Merges the files of a folder and sets instruments to the totals.
 
     Args:
-        folder: Where the workers' files are.
-        own_file: The file of this process.
+        own_file: The file of this process; its folder is that of the others' files.
         on_fault: Called with a fault of a file, once a file and fault.
     """
 
-    def __init__(self, folder: Path, own_file: SharedFile, on_fault: Callable[[WorkerFileFault], object]) -> None:
-        self._folder = folder
+    def __init__(self, own_file: SharedFile, on_fault: Callable[[WorkerFileFault], object]) -> None:
+        self._folder = own_file.folder
         self._own_file = own_file
         self._on_fault = on_fault
         self._lock = Lock()
+        self._process_id = os.getpid()
+        self._own_values: OwnValues | None = None  # while this process counts alone
         self._instruments: dict[str, Any] = {}  # by the digest of their schema
         self._reported: set[tuple[object, WorkerFileFault]] = set()
         self._last_totals: list[float] = []
@@ -50,17 +55,16 @@ class Aggregator:
             self._reset()
 
     def refresh(self) -> None:
-        """Read all files and set the instruments."""
+        """Read all files and set the instruments; a process that counts alone reads its own values.
+
+        Raises:
+            OSError: there is no telling what is in the folder, for want of descriptors or memory.
+        """
+        if self._process_id != os.getpid():  # a thread that is not in this process may have held the lock
+            self._process_id, self._lock = os.getpid(), Lock()
         with self._lock:
-            live, dead = self._scan()
-            if dead:
-                archive.archive_dead(self._folder, self._on_fault)
-                live, dead = self._scan()
-            for _ in range(_MAX_ATTEMPTS):
-                if self._archive_version() == self._read_version:
-                    break
-                live, dead = self._scan()  # another process archived workers after we read the archive
-            readers = [*([self._archive] if self._archive is not None else []), *live, *dead]
+            self._own_file.check()
+            readers = self._readers_at_hand()
             merged = self._merger.merge(readers)
             totals = merged.totals
             self._show_gauges(merged.gauges)
@@ -73,36 +77,77 @@ class Aggregator:
             for index, exemplar in exemplars.items():
                 self._targets[index].set_exemplar(exemplar)
 
+    def _readers_at_hand(self) -> list[AnyReader]:
+        if self._own_file.path is not None:
+            try:
+                return [*self._read_folder()]
+            except OSError as error:
+                if error.errno is None or error.errno in TRANSIENT:  # None: it is not the system's
+                    raise
+                self._own_file.leave(error)
+        if self._own_values is None:
+            for reader in self._all_readers():
+                self._merger.drop(reader)
+            self.close()
+            self._own_values = OwnValues(self._own_file)
+        self._merger.index(self._own_values, self._own_values.read_new(), alive=True)
+        return [self._own_values]
+
+    def _read_folder(self) -> list[Reader]:
+        if self._own_values is not None:  # it counted alone until now
+            self._merger.drop(self._own_values)
+            self._own_values = None
+        live, dead = self._scan()
+        if dead:
+            archive.archive_dead(self._folder, self._on_fault, self._own_file.application)
+            live, dead = self._scan()
+        for _ in range(_MAX_ATTEMPTS):
+            if self._archive_version() == self._read_version:
+                break
+            live, dead = self._scan()  # another process archived workers after we read the archive
+        return [*([self._archive] if self._archive is not None else []), *live, *dead]
+
     def _reset(self) -> None:
         self._readers: dict[Path, Reader] = {}
         self._archive: Reader | None = None
         self._read_version: object = None  # of the archive, when it was read
+        self._own_values = None
+        self._foreign: set[Path] = set()  # of other applications
         self._series = SeriesIndex(self._admit)
         self._merger = Merger(self._series)
         self._hidden = children.values_of(Gauge("hidden", "Never shown.", registry=None))[0]
         self._targets: list[Any] = [self._hidden]  # by the index in the totals
         self._last_totals = [nan]  # unequal to everything, so that a new value is set
         self._gauges: dict[bytes, bool] = {}  # series that vanish with their worker, and whether they are shown
-        self._open(self._own_file.path)  # now: should somebody delete it, this process can still read it
 
     def close(self) -> None:
         """Close the files, once: afterwards the numbers of their descriptors may be those of other files."""
-        readers = (*self._readers.values(), *([self._archive] if self._archive is not None else []))
+        readers = self._all_readers()
         self._readers, self._archive, self._read_version = {}, None, None
         for reader in readers:
             reader.close()
+
+    def _all_readers(self) -> list[Reader]:
+        return [*self._readers.values(), *([self._archive] if self._archive is not None else [])]
 
     def _scan(self) -> tuple[list[Reader], list[Reader]]:
         """Read the archive, then what is new in the workers' files; return those of live and of dead workers."""
         self._read_archive()
         archived = self._archive.archived if self._archive is not None else frozenset()
-        paths = {path for path in worker_files(self._folder) if path.stem not in archived} | {self._own_file.path}
+        paths = {path for path in worker_files(self._folder) if path.stem not in archived}
+        if self._own_file.path not in paths:  # removed just now
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         for path in self._readers.keys() - paths:
             self._drop(path)
+        self._foreign &= paths
         live, dead = [], []
-        for path in sorted(paths):
+        for path in sorted(paths - self._foreign):
             reader = self._readers.get(path) or self._open(path)
-            if reader is None:
+            if reader is None or not self._is_ours(reader):
+                continue
+            if reader.is_truncated:
+                self._report(path, "torn")
+                self._drop(path)
                 continue
             if path == self._own_file.path or reader.is_alive():
                 live.append(reader)
@@ -117,6 +162,15 @@ class Aggregator:
             self._merger.index(reader, reader.series if reader in dead else new, alive=reader not in dead)
         return live, dead
 
+    def _is_ours(self, reader: Reader) -> bool:
+        """Return whether a file is of this process's application; one of another is not read again."""
+        if reader.path == self._own_file.path or reader.application == self._own_file.application:
+            return True
+        if reader.application:
+            self._drop(reader.path)
+            self._foreign.add(reader.path)
+        return False  # nobody has said yet whose it is, so nothing is counted in it yet
+
     def _read_archive(self) -> None:
         version = self._archive_version()
         if version == self._read_version:
@@ -124,14 +178,18 @@ class Aggregator:
         if self._archive is not None:
             self._merger.drop(self._archive)
             self._archive.close()
-        self._archive = archive.open_archive(self._folder, lambda fault: self._report(ARCHIVE, fault))
+        self._archive = archive.open_archive(self._archive_path, lambda fault: self._report(ARCHIVE, fault))
         self._read_version = version
         if self._archive is not None:
             self._merger.index(self._archive, self._archive.series, alive=False)
 
+    @property
+    def _archive_path(self) -> Path:
+        return self._folder / archive_name(self._own_file.application)
+
     def _archive_version(self) -> object:
         try:
-            state = (self._folder / ARCHIVE).stat()
+            state = self._archive_path.stat()
         except FileNotFoundError:
             return None
         return state.st_ino, state.st_mtime_ns
@@ -140,12 +198,16 @@ class Aggregator:
         try:
             self._readers[path] = Reader(path)
         except CorruptFile as error:
-            if archive.writer_is_alive(path):
+            if archive.writer_is_alive(path) or not archive.may_remove(path):
                 self._report(path, error.fault)  # of a dead worker, the process that removes the file reports it
             else:
-                archive.archive_dead(self._folder, self._on_fault)
-        except OSError:
+                archive.archive_dead(self._folder, self._on_fault, self._own_file.application)
+        except FileNotFoundError:
             return None  # another process has archived it just now
+        except OSError as error:
+            if error.errno in TRANSIENT:  # without it the totals would go down, as if counters had begun anew
+                raise
+            self._report(path, "torn")
         return self._readers.get(path)
 
     def _drop(self, path: Path) -> None:

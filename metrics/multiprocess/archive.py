@@ -11,20 +11,25 @@ import fcntl
 import json
 import logging
 import os
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from events.bus.log_throttle import LogThrottle
 from events.pipeline import WorkerFileFault
 
 from .exemplars import encode_record
-from .file_layout import ARCHIVE, ARCHIVED_MODES, MAX_CELLS, SUFFIX, CorruptFile, FamilySchema, file_header
+from .file_layout import ARCHIVED_MODES, MAX_CELLS, CorruptFile, FamilySchema, archive_name, file_header
 from .file_reader import Reader, worker_files
+from .folder_problems import describe
 from .merge import Merged, Merger, SeriesIndex, exact_sum
 
 log = logging.getLogger("metrics")
+_throttle = LogThrottle()
+_OWN_NAME = re.compile(r"[\d-]+")
 
 LOCK_FILE = "folding.lock"
 CORRECTION_LAYERS = 3
@@ -36,10 +41,10 @@ With 3 of 53 bits each the sum of all amounts is stored exactly.
 OnFault = Callable[[WorkerFileFault], object]
 
 
-def open_archive(folder: Path, on_fault: OnFault) -> Reader | None:
+def open_archive(path: Path, on_fault: OnFault) -> Reader | None:
     """Return the archive, read as a whole since it does not change; None if there is none or it is corrupt."""
     try:
-        archive = Reader(folder / ARCHIVE, CORRECTION_LAYERS)
+        archive = Reader(path, CORRECTION_LAYERS)
     except FileNotFoundError:
         return None
     except CorruptFile as error:
@@ -54,29 +59,32 @@ def open_archive(folder: Path, on_fault: OnFault) -> Reader | None:
     return None
 
 
-def archive_dead(folder: Path, on_fault: OnFault) -> None:
+def archive_dead(folder: Path, on_fault: OnFault, application: str = "") -> None:
     """Add the workers that are gone to the archive and remove their files, unless another process is doing so.
 
     Args:
         folder: Where the workers' files are.
         on_fault: Called with each fault of a file.
+        application: Whose workers; beside them those that died before it was known whose they are.
     """
     descriptor = -1
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _archive_dead(folder, on_fault)
+        for each in dict.fromkeys(("", application)):
+            _archive_dead(folder, on_fault, each)
     except BlockingIOError:
         return
     except OSError as error:  # the folder is gone, or its disk is full: the files are still read one by one
-        log.warning("workers that are gone cannot be archived in %s: %s", folder, error.strerror)
+        if folder.is_dir() and _throttle.is_due((folder, error.errno)):
+            log.warning("workers that are gone cannot be archived in %s: %s", folder, describe(error))
     finally:
         if descriptor >= 0:
             os.close(descriptor)
 
 
-def _archive_dead(folder: Path, on_fault: OnFault) -> None:
-    archive = open_archive(folder, on_fault)
+def _archive_dead(folder: Path, on_fault: OnFault, application: str) -> None:
+    archive = open_archive(folder / archive_name(application), on_fault)
     archived = archive.archived if archive is not None else frozenset()
     dead: list[Reader] = []
     useless: list[Path] = []
@@ -86,13 +94,13 @@ def _archive_dead(folder: Path, on_fault: OnFault) -> None:
             try:
                 reader = Reader(path)
             except CorruptFile as error:
-                if not writer_is_alive(path):
+                if may_remove(path) and not writer_is_alive(path):
                     useless.append(path)
                     on_fault(error.fault)
                 continue
             except OSError:
                 continue
-            if reader.is_alive():
+            if reader.application != application or reader.is_alive():
                 reader.close()
             elif path.stem in archived:  # there was a crash between writing the archive and removing this file
                 useless.append(path)
@@ -102,18 +110,16 @@ def _archive_dead(folder: Path, on_fault: OnFault) -> None:
                 dead.append(reader)
         if dead:
             names = [*still_named, *(reader.path.stem for reader in dead)]
-            _write_archive(folder, archive, dead, names, on_fault)
+            _write_archive(folder / archive_name(application), archive, dead, names, on_fault)
         for path in (*useless, *(reader.path for reader in dead)):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # another process has removed it; or nobody may, and the archive names it
                 path.unlink()
     finally:
         for reader in (*dead, *([archive] if archive is not None else [])):
             reader.close()
 
 
-def _write_archive(
-    folder: Path, archive: Reader | None, dead: list[Reader], names: list[str], on_fault: OnFault
-) -> None:
+def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names: list[str], on_fault: OnFault) -> None:
     full = False
 
     def admit(schema: FamilySchema, _: bytes) -> bool:
@@ -141,14 +147,19 @@ def _write_archive(
         on_fault("full")
     admitted = [(line, schema) for line, schema in series.schemas.items() if series.first[line]]
     cells = array("d", chain.from_iterable(layer[1:] for layer in correction_layers(merged)))
-    unfinished = folder / f"{ARCHIVE.removesuffix(SUFFIX)}.new"
-    with unfinished.open("wb") as file:
-        file.write(file_header("gone", len(cells)))
-        file.write(cells.tobytes())
-        file.write(json.dumps({"folded": names}).encode() + b"\n")
-        file.writelines(series_text(admitted))
-        file.writelines(filter(None, (encode_record(index - 1, exemplar) for index, exemplar in exemplars.items())))
-    unfinished.replace(folder / ARCHIVE)
+    unfinished = path.with_suffix(".new")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(file_header("gone", len(cells)))
+            file.write(cells.tobytes())
+            file.write(json.dumps({"folded": names}).encode() + b"\n")
+            file.writelines(series_text(admitted))
+            file.writelines(filter(None, (encode_record(index - 1, exemplar) for index, exemplar in exemplars.items())))
+        unfinished.replace(path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink()  # it takes the room that is missing
+        raise
 
 
 def correction_layers(merged: Merged) -> list[list[float]]:
@@ -170,6 +181,11 @@ def series_text(series: Iterable[tuple[bytes, FamilySchema]]) -> Iterator[bytes]
             described.add(schema)
             yield schema.line
         yield line
+
+
+def may_remove(path: Path) -> bool:
+    """Return whether a file has the name of one that a process of ours has made, of any version."""
+    return _OWN_NAME.fullmatch(path.stem) is not None
 
 
 def writer_is_alive(path: Path) -> bool:

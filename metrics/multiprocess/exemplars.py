@@ -56,6 +56,26 @@ class ExemplarStore:
         return self._newest.get(cell, (None, None))[0] if cells is self._cells else None
 
 
+class PrivateExemplars:
+    """The exemplars of a process that counts alone: of each value the newest, by its timestamp."""
+
+    def __init__(self) -> None:
+        self._newest: dict[tuple[int, int], Exemplar] = {}
+
+    def put(self, cells: Any, cell: int, exemplar: Exemplar) -> None:
+        """Store the exemplar of the value in a cell, unless there is a newer one, or it is too long to be shown."""
+        if encode_record(cell, exemplar) is None:
+            return
+        with LOCK:  # the same
+            last = self._newest.get((id(cells), cell), exemplar)
+            if exemplar_time(exemplar) >= exemplar_time(last):
+                self._newest[id(cells), cell] = exemplar
+
+    def get(self, cells: Any, cell: int) -> Exemplar | None:
+        """Return the exemplar of the value in a cell, if any."""
+        return self._newest.get((id(cells), cell))
+
+
 @dataclass(slots=True)
 class _Record:
     """A record as it was read last: its bytes' hash, and the cell and exemplar in it, if it was ever intact."""

@@ -16,6 +16,7 @@ FILE_FAULTS: dict[WorkerFileFault, str] = {
     "torn": "a worker's file is broken, or of another version: what cannot be read of it is not in the totals",
     "unknown": "a worker has a metric that this process lacks, as one of another version: it is not in the totals",
     "full": "there is no room for more series: new ones are not in the totals",
+    "unshared": "this process counts alone: no other one shows its numbers",
 }
 """What the log says of each fault."""
 

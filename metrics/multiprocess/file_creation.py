@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
@@ -22,8 +24,8 @@ class CreatedFile:
     memory: mmap.mmap
 
 
-def create_file(folder: Path, cells: int) -> CreatedFile:
-    """Create and lock the file of this process.
+def create_file(folder: Path, cells: int, application: str = "") -> CreatedFile:
+    """Create and lock the file of this process, which is one of an application's.
 
     Raises:
         OSError: the folder cannot be written.
@@ -35,23 +37,24 @@ def create_file(folder: Path, cells: int) -> CreatedFile:
     descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        memory = _map(unfinished, path.stem, cells)
+        memory = _map(unfinished, cells, file_header(path.stem, cells, application))
         return CreatedFile(unfinished.rename(path), descriptor, memory)
     except BaseException:
         os.close(descriptor)
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Extend a file to this size; where the system can, with the disk space allocated."""
+    """Extend an empty file to this size, with the disk space allocated."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)
+    elif os.pwrite(descriptor, bytes(size), 0) < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _map(path: Path, writer: str, cells: int) -> mmap.mmap:
+def _map(path: Path, cells: int, header: bytes) -> mmap.mmap:
     """Map the file by a descriptor of its own.
 
     A mapping keeps the lock of the descriptor that it was made from, and a forked process inherits it: the lock would
@@ -61,7 +64,7 @@ def _map(path: Path, writer: str, cells: int) -> mmap.mmap:
     try:
         # Allocated, not only extended: on a full disk the first write to an unallocated page kills the process.
         reserve(descriptor, text_offset(cells))
-        os.pwrite(descriptor, file_header(writer, cells), 0)
+        os.pwrite(descriptor, header, 0)
         return mmap.mmap(descriptor, text_offset(cells))
     finally:
         os.close(descriptor)

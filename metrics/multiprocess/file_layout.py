@@ -31,6 +31,7 @@ RECORD_MARK = b"#"  # the first byte of a record
 RECORD_SIZE = 1024  # bytes: 128 characters, of up to six bytes in JSON; a power of two, so that none crosses a page
 SUFFIX = ".worker"
 ARCHIVE = "gone" + SUFFIX
+_ARCHIVE_NAME = re.compile(r"gone(-.*)?" + re.escape(SUFFIX))
 
 _PADDING = re.compile(b" *")  # before a record, up to its aligned offset
 
@@ -141,9 +142,31 @@ def process_identity() -> str:
     return f"{os.getpid()}-{started}"
 
 
-def file_header(writer: str, cells: int) -> bytes:
+def archive_name(application: str) -> str:
+    """Return the name of the archive of an application's workers."""
+    return f"gone-{application}{SUFFIX}" if application else ARCHIVE
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is the archive of some application."""
+    return _ARCHIVE_NAME.fullmatch(path.name) is not None
+
+
+def file_header(writer: str, cells: int, application: str = "") -> bytes:
     """Return the header of a file, padded to `HEADER_SIZE`."""
-    return (MAGIC + json.dumps({"who": writer, "cells": cells}).encode() + b"\n").ljust(HEADER_SIZE, b"\0")
+    lines = MAGIC + json.dumps({"who": writer, "cells": cells}).encode() + b"\n"
+    return (lines + application_line(application)).ljust(HEADER_SIZE, b"\0")
+
+
+def application_line(application: str) -> bytes:
+    """Return the header's last line; none of a file that is of no application yet."""
+    return application.encode() + b"\n" if application else b""
+
+
+def read_application(descriptor: int) -> str:
+    """Return the application that a file is of, an empty string while that is not written."""
+    lines = os.pread(descriptor, HEADER_SIZE, len(MAGIC)).split(b"\n")  # the JSON, the application, what is not written
+    return lines[1].decode(errors="replace") if len(lines) > 2 else ""  # a line has its end
 
 
 def read_file_header(descriptor: int) -> tuple[str, int]:

@@ -11,15 +11,16 @@ from typing import Any
 
 from .exemplars import RecordReader
 from .file_layout import (
-    ARCHIVE,
     HEADER_SIZE,
     RECORD_MARK,
     SUFFIX,
     CorruptFile,
     FamilySchema,
+    is_archive,
     lines_and_records,
     parse_family_line,
     parse_label_values,
+    read_application,
     read_file_header,
     text_offset,
 )
@@ -45,11 +46,14 @@ class Reader:
             self.writer, cells = read_file_header(self._descriptor)
             self.cells = cells // layers
             self._memory = mmap.mmap(self._descriptor, text_offset(cells), access=mmap.ACCESS_READ)
+        except ValueError:  # it became shorter just now
+            os.close(self._descriptor)
+            raise CorruptFile("torn") from None
         except BaseException:
             os.close(self._descriptor)
             raise
         self._array: Any = memoryview(self._memory)[HEADER_SIZE:].cast("d")
-        self._offset = text_offset(cells)  # up to where the text was read
+        self._offset = self._cells_end = text_offset(cells)  # up to where the text was read
         self._schemas: dict[bytes, FamilySchema] = {}  # by digest
         self.series: list[tuple[bytes, FamilySchema]] = []
         self.new: list[tuple[bytes, FamilySchema]] = []  # those of them that the last `read_new` found
@@ -57,6 +61,19 @@ class Reader:
         self.records = RecordReader(self._descriptor)
         self.archived: frozenset[str] = frozenset()  # of the archive: the workers that are in it
         self._broken = False
+        self._application = ""
+
+    @property
+    def application(self) -> str:
+        """The application whose worker writes the file; empty while that is not written, or where it has none."""
+        if not self._application:
+            self._application = read_application(self._descriptor)
+        return self._application
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether somebody has cut the file off: to read its cells would kill this process (SIGBUS)."""
+        return os.fstat(self._descriptor).st_size < self._cells_end
 
     def close(self) -> None:
         """Close the file."""
@@ -67,7 +84,7 @@ class Reader:
         """Return whether the process that writes the file lives: it holds a lock that the kernel drops with it."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two readers do not block each other
-        except BlockingIOError:
+        except OSError:  # it is locked; or the file system has trouble with locks, and nothing is archived
             return True
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         return False
@@ -123,7 +140,7 @@ class Reader:
 
 
 def worker_files(folder: Path) -> list[Path]:
-    """Return the paths of the workers' files, sorted."""
+    """Return the paths of the workers' files, sorted; none where there is no folder."""
     with suppress(FileNotFoundError):
-        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and path.name != ARCHIVE)
+        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and not is_archive(path))
     return []

@@ -14,6 +14,10 @@ from prometheus_client.samples import Exemplar
 from .exemplars import exemplar_time
 from .file_layout import ARCHIVED_MODES, AggregationMode, FamilySchema
 from .file_reader import Reader
+from .own_values import OwnValues
+
+AnyReader = Reader | OwnValues
+"""What is merged: workers' files, or the values of a process that counts alone."""
 
 HIDDEN = 0
 """The index in the totals of all values that are not shown."""
@@ -54,9 +58,9 @@ class Merger:
 
     def __init__(self, series: SeriesIndex) -> None:
         self._series = series
-        self._files: dict[Reader, FileIndex] = {}
+        self._files: dict[AnyReader, FileIndex] = {}
 
-    def index(self, reader: Reader, new: Iterable[tuple[bytes, FamilySchema]], alive: bool) -> None:
+    def index(self, reader: AnyReader, new: Iterable[tuple[bytes, FamilySchema]], alive: bool) -> None:
         """Map the new series of a file to their indexes in the totals; live gauges of a dead process are `HIDDEN`."""
         file = self._files.setdefault(reader, FileIndex())
         for line, schema in new:
@@ -71,11 +75,11 @@ class Merger:
             else:
                 file.gauges.append((cell, index, schema.mode))
 
-    def drop(self, reader: Reader) -> None:
+    def drop(self, reader: AnyReader) -> None:
         """Leave a file out from now on."""
         self._files.pop(reader, None)
 
-    def merge(self, readers: Iterable[Reader]) -> Merged:
+    def merge(self, readers: Iterable[AnyReader]) -> Merged:
         """Return the totals of these files."""
         totals = [0.0] * self._series.size
         parts: defaultdict[int, list[float]] = defaultdict(list)
@@ -97,7 +101,7 @@ class Merger:
             totals[index] = value
         return Merged(totals, set(gauges), parts)
 
-    def exemplars(self, readers: Iterable[Reader], on_torn: Callable[[Path], object]) -> dict[int, Exemplar]:
+    def exemplars(self, readers: Iterable[AnyReader], on_torn: Callable[[Path], object]) -> dict[int, Exemplar]:
         """Return the newest exemplar of each value that has one, by its index in the totals.
 
         Args:

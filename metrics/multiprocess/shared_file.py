@@ -1,60 +1,122 @@
-"""The file of this process: it alone writes to it, and the kernel keeps what it wrote when it is killed."""
+"""The values of this process: in a file that the others read, or in memory of its own while there can be no file."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
-from math import nan
+from math import inf, nan
 from pathlib import Path
+from threading import Lock
+from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
 from events.pipeline import WorkerFileFault
 
 from ..fastpath.lock import LOCK
-from .exemplars import ExemplarStore
-from .file_creation import create_file
-from .file_layout import HEADER_SIZE, MAX_CELLS, FamilySchema, text_offset
+from .exemplars import PrivateExemplars
+from .file_layout import CELL_SIZE, MAX_CELLS, FamilySchema
+from .folder_problems import COUNTS_ALONE, SHARED_AGAIN, SUBSCRIBED_TWICE, describe
 from .shared_values import SharedValue, TimestampedValue
+from .written_file import WrittenFile
 
 log = logging.getLogger("metrics")
+
+RETRY_INTERVAL = 60.0
+"""Seconds until a folder or a file that could not be used is tried again."""
+
+SeriesKey = tuple[FamilySchema, tuple[str, ...]]
 
 
 class SharedFile:
     """The file that holds this process's values; a process forked from this one continues in a file of its own.
 
-    Args:
-        folder: Where the workers' files are.
-        capacity: The number of cells in the file; values past it are this process's alone.
-        on_fault: Called with ``"full"``, once, when there is no space for a new series.
+    Where there can be no file, or it is gone, the process counts alone: its values are in memory of its own, and the
+    folder is tried again by `check`. Nothing that fails here reaches who counts.
 
-    Raises:
-        OSError: the folder cannot be written.
+    Args:
+        folder: Where the workers' files are; created if it does not exist.
+        capacity: The number of cells in the file; values past it are this process's alone.
+        on_fault: Called with ``"full"``, once, when there is no space for a new series, and with ``"unshared"`` when
+            the process begins to count alone.
+        application: Whose worker this process is, where that is known by now.
     """
 
     def __init__(
-        self, folder: Path, capacity: int = MAX_CELLS, on_fault: Callable[[WorkerFileFault], object] = lambda _: None
+        self,
+        folder: Path,
+        capacity: int = MAX_CELLS,
+        on_fault: Callable[[WorkerFileFault], object] = lambda _: None,
+        application: str = "",
     ) -> None:
-        self._folder = folder
+        self.folder = folder.absolute()
+        self.series: dict[SeriesKey, list[SharedValue]] = {}
+        self.families: set[FamilySchema] = set()
+        self.application = application
+        self.inherited = False  # from the process that this one was forked from
         self._capacity = capacity
         self._on_fault = on_fault
+        self._superseded: set[FamilySchema] = set()
+        self._unwritten: set[SeriesKey] = set()  # there was no room for them
         self._reported_full = False
-        self._series: dict[tuple[FamilySchema, tuple[str, ...]], list[SharedValue]] = {}
+        self._reported_problem = ""
+        self._reported_superseded = False
+        self._pending_faults: list[WorkerFileFault] = []  # of moments when nobody could hear of them
+        self._retry_at = inf
+        self._checking = Lock()
         self._closed = False
-        self._descriptor = -1
-        self._cells: Any = None
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._open()
+        self._written: WrittenFile | None = None
+        self.exemplars: Any = PrivateExemplars()
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            self._report_alone(error)
         _files.add(self)
 
-    def add_series(self, schema: FamilySchema, label_values: tuple[str, ...]) -> list[SharedValue]:
-        """Return the values of a series, at zero; past the end of the file they are this process's alone."""
+    @property
+    def path(self) -> Path | None:
+        """The file; None while this process counts alone."""
+        return self._written.path if self._written is not None else None
+
+    def set_application(self, application: str) -> None:
+        """Set whose worker this process is; a second time does nothing."""
+        if not self.application:
+            self.application = application
+            if self._written is not None:
+                self._written.set_application(application)
+
+    def add_family(self, schema: FamilySchema) -> None:
+        """Take on a family, from a file that this process had before it was forked, if one has it.
+
+        Both subscriptions get every event, so the sum over the folder would have each twice.
+        """
+        self.families.add(schema)
+        if not self.inherited:
+            for other in tuple(_files):
+                if other.inherited and other.folder == self.folder and other.supersede(schema):
+                    self._report_superseded()
+
+    def supersede(self, schema: FamilySchema) -> bool:
+        """Leave a family to a later subscription of this process; return whether it was counted here until now."""
+        if schema not in self.families or schema in self._superseded or self._closed:
+            return False
         with LOCK:
-            values = self._series.get((schema, label_values))
+            self._superseded.add(schema)
+            for (family, _), values in self.series.copy().items():
+                if family == schema:
+                    if schema.kind == "gauge":
+                        values[0].set(nan)
+                    self._place(values, _private_cells(schema), keep=True)
+        return True
+
+    def add_series(self, schema: FamilySchema, label_values: tuple[str, ...]) -> list[SharedValue]:
+        """Return the values of a series, at zero; where there is no room they are this process's alone."""
+        with LOCK:
+            values = self.series.get((schema, label_values))
             if values is not None:  # it was removed and is created again
                 for value in values:
                     value.set(0.0)
@@ -62,12 +124,12 @@ class SharedFile:
             cells, cell, problem = self._allocate(schema, label_values)
             value_class = TimestampedValue if schema.mode == "livemostrecent" else SharedValue
             created = [value_class(self, cells, cell + number) for number in range(schema.value_count)]
-            values = self._series.setdefault((schema, label_values), created)
+            values = self.series.setdefault((schema, label_values), created)
             if values is not created and schema.kind == "gauge":
                 created[0].set(nan)  # the garbage collector ran code that created the same series meanwhile
             report, self._reported_full = problem and not self._reported_full, self._reported_full or bool(problem)
         if report:  # outside the lock: a log handler may wait for it
-            log.warning("no room in %s: %s: new series count in this process alone", self.path.name, problem)
+            log.warning("no room in %s: %s: new series are not in the totals", self.path, problem)
             self._on_fault("full")
         return values
 
@@ -75,22 +137,47 @@ class SharedFile:
         """Remove a gauge's series, by NaN; other series stay, since their sums must not decrease."""
         if schema.kind == "gauge":
             with LOCK:
-                for value in self._series.get((schema, label_values), ()):
+                for value in self.series.get((schema, label_values), ()):
                     value.set(nan)
+
+    def check(self) -> None:
+        """Find out whether the file is still there, or can be there again; emit what was to be emitted.
+
+        It is called before each scrape and every second, and costs one system call.
+        """
+        if self._closed or not self._checking.acquire(blocking=False):
+            return
+        try:
+            if self._written is not None:
+                try:
+                    self._written.check()
+                except OSError as error:
+                    self.leave(error)
+            if (self._written is None or self._unwritten) and monotonic() >= self._retry_at:
+                self._retry_at = monotonic() + RETRY_INTERVAL
+                self._reopen() if self._written is None else self._write_again()
+            while self._pending_faults:
+                self._on_fault(self._pending_faults.pop())
+        finally:
+            self._checking.release()
+
+    def leave(self, error: OSError) -> None:
+        """Count alone from now on, for this reason: each value is kept, in memory of this process."""
+        with LOCK:
+            self._release()
+            self._place_all(keep=True)
+        self._report_alone(error)
 
     def reopen_after_fork(self) -> None:
         """Continue at zero in a file of the calling process."""
+        self.inherited = True
+        self._checking = Lock()  # a thread that is not in this process may have held it
         self._release()
         try:
             self._open()
         except OSError as error:
-            log.warning("this process's numbers are not shared: %s: %s", error.filename, error.strerror)
-            self._cells, self._used, self._capacity = array("d"), 0, 0
-            self.exemplars = ExemplarStore(self._cells, self._write_record)
-        for (schema, label_values), values in self._series.copy().items():
-            cells, cell, _ = self._allocate(schema, label_values)
-            for number, value in enumerate(values):
-                value.relocate(cells, cell + number)
+            self._report_alone(error)
+        self._place_all(keep=False)
 
     def close(self) -> None:
         """Release the lock, so that the others see this process as gone; what was counted stays in their sums."""
@@ -98,69 +185,88 @@ class SharedFile:
             self._closed = True
             _files.discard(self)
             with LOCK:
-                self._release()
-
-    def _release(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1  # the number is reused for the next file that is opened: nothing may be written there
+                if self._written is not None:
+                    self._written.close()
 
     def _open(self) -> None:
-        created = create_file(self._folder, self._capacity)
-        self.path = created.path
-        self._described: set[str] = set()  # digests of the families whose line is in the file
-        self._cells = memoryview(created.memory)[HEADER_SIZE:].cast("d")
-        self.exemplars = ExemplarStore(self._cells, self._write_record)
-        self._used, self._end = 0, text_offset(self._capacity)
-        self._descriptor = created.descriptor  # last: writes of code that the garbage collector runs before this fail
+        next(self.folder.iterdir(), None)  # the files of the others are to be read
+        written = WrittenFile(self.folder, self._capacity, self.application)
+        self._written, self.exemplars = written, written.exemplars
+
+    def _release(self) -> None:
+        written, self._written = self._written, None
+        self.exemplars = PrivateExemplars()
+        if written is not None:
+            written.close()
 
     def _allocate(self, schema: FamilySchema, label_values: tuple[str, ...]) -> tuple[Any, int, str]:
-        """Return an array and a series' first cell in it: the file's or, with the reason why, one in private memory."""
-        text = schema.series_line(label_values)
-        if schema.digest not in self._described:
-            text = schema.line + text
+        """Return an array and a series' first cell in it: the file's, or one in private memory.
+
+        If it is that because there is no room, the third is the reason.
+        """
+        written = self._written
+        if written is None or self._closed or schema in self._superseded:
+            return _private_cells(schema), 0, ""
         try:
-            cell, _ = self._append(text, cells=schema.cell_count)
+            cell = written.allocate(schema, label_values)
         except OSError as error:
-            return array("d", bytes(8 * schema.cell_count)), 0, error.strerror or type(error).__name__
-        self._described.add(schema.digest)
-        return self._cells, cell, ""
+            self._unwritten.add((schema, label_values))
+            self._retry_at = min(self._retry_at, monotonic() + RETRY_INTERVAL)
+            return _private_cells(schema), 0, error.strerror or type(error).__name__
+        self._unwritten.discard((schema, label_values))
+        return written.cells, cell, ""
 
-    def _write_record(self, record: bytes, offset: int | None) -> int | None:
-        """Overwrite the record at an offset, or append one if that is None; return its offset, None without space.
+    def _place_all(self, *, keep: bool) -> None:
+        """Place each series in the file at hand, or in private memory; its values are kept, or begin at 0."""
+        self._unwritten.clear()
+        for (schema, label_values), values in self.series.copy().items():
+            cells, cell, _ = self._allocate(schema, label_values)
+            self._place(values, cells, cell, keep=keep)
 
-        A record lies within one page of memory, which the kernel writes as a whole even if the process is killed.
-        """
-        with LOCK, suppress(OSError):
-            if offset is None:
-                _, offset = self._append(record, alignment=len(record))
-            else:
-                os.pwrite(self._descriptor, record, offset)
-        return offset
+    @staticmethod
+    def _place(values: list[SharedValue], cells: Any, cell: int = 0, *, keep: bool) -> None:
+        for number, value in enumerate(values):
+            value.relocate(cells, cell + number, keep=keep)
 
-    def _append(self, text: bytes, cells: int = 0, alignment: int = 1) -> tuple[int, int]:
-        """Write text at the end, at a multiple of ``alignment``; return its first cell and its offset.
-
-        Both are reserved before the text is written: the garbage collector may run code that appends, but only then.
-
-        Raises:
-            OSError: there is no space; a half-written text is overwritten by the next one.
-        """
-        size = len(text)
-        cell, end = self._used, self._end
-        offset = end + -end % alignment
-        if cell + cells > self._capacity:
-            raise OSError(errno.ENOSPC, f"it holds {self._capacity:,} numbers at most")
-        self._used, self._end = cell + cells, offset + size
-        written = 0
+    def _reopen(self) -> None:
+        """Share the values again, as they are; where that fails still, or the folder is gone, count alone on."""
         try:
-            written = os.pwrite(self._descriptor, b" " * (offset - end) + text, end)
-        finally:
-            if (incomplete := end + written < offset + size) and self._end == offset + size:
-                self._used, self._end = cell, end
-        if incomplete:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return cell, offset
+            with LOCK:
+                self._open()
+                self._place_all(keep=True)
+        except OSError:
+            return
+        self._reported_problem = ""
+        log.warning(SHARED_AGAIN, self.folder)
+
+    def _write_again(self) -> None:
+        """Write the series that there was no room for, their values as they are."""
+        with LOCK:
+            for schema, label_values in tuple(self._unwritten):
+                cells, cell, problem = self._allocate(schema, label_values)
+                if problem:
+                    return
+                self._place(self.series[schema, label_values], cells, cell, keep=True)
+        self._reported_full = False
+
+    def _report_alone(self, error: OSError) -> None:
+        """Log that this process counts alone: once a reason, until its numbers are shared again."""
+        self._retry_at = monotonic() + RETRY_INTERVAL
+        problem = describe(error)
+        if problem != self._reported_problem:
+            self._reported_problem = problem
+            log.warning(COUNTS_ALONE, self.folder, problem)
+            self._pending_faults.append("unshared")
+
+    def _report_superseded(self) -> None:
+        """Log that this process subscribed twice, once."""
+        if not self._reported_superseded:
+            self._reported_superseded = True
+            log.warning(SUBSCRIBED_TWICE, self.folder)
+
+
+def _private_cells(schema: FamilySchema) -> array[float]:
+    return array("d", bytes(CELL_SIZE * schema.cell_count))
 
 
 _files: WeakSet[SharedFile] = WeakSet()

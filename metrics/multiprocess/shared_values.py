@@ -25,12 +25,12 @@ class SharedValue(SharedCell):
         self._value = 0.0
         self.relocate(cells, cell)
 
-    def relocate(self, cells: Any, cell: int) -> None:
-        """Continue at zero in another cell."""
+    def relocate(self, cells: Any, cell: int, *, keep: bool = False) -> None:
+        """Continue in another cell: at zero, or with the value as it is."""
         self._cells = cells
         self._at = cell
         self._lock = LOCK
-        self.set(0.0)
+        self.set(self._value if keep else 0.0)
 
     def inc(self, amount: float) -> None:
         """Add an amount."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from math import inf
@@ -38,21 +39,28 @@ class Workers(Collector):
     *total*, which the registry shows and which is set to the sum of all files just before each scrape. So every worker
     gives the same answer to a scrape.
 
+    A process that cannot use the folder, or loses it, counts alone: it shows its own numbers, and logs the folder and
+    what to do about it. No trouble with the folder raises an error.
+
     Args:
         folder: Where the workers' files are; created if it does not exist.
         capacity: How many numbers this process's file holds at most; values past it are not shared.
+        application: Whose workers these are: those of other applications in the same folder are left alone. By default
+            it is the namespace of the first subscription.
 
     Raises:
-        OSError: the folder cannot be written.
+        ValueError: the application's name has other characters than letters, digits and ``_:.-``, or over 100.
     """
 
-    def __init__(self, folder: Path, capacity: int = MAX_CELLS) -> None:
-        self.folder = folder
-        self._file = SharedFile(folder, capacity, emit_file_fault)  # it logs by itself
-        self._aggregator = Aggregator(folder, self._file, report_file_fault)
+    def __init__(self, folder: Path, capacity: int = MAX_CELLS, *, application: str = "") -> None:
+        if application and not re.fullmatch(r"[\w:.-]{1,100}", application, re.ASCII):
+            raise ValueError(f"application={application!r}: write up to 100 letters, digits and _ : . - in it")
+        self._file = SharedFile(Path(folder), capacity, emit_file_fault, application)  # it logs by itself
+        self.folder = self._file.folder
+        self._aggregator = Aggregator(self._file, report_file_fault)
         self._registry: CollectorRegistry | None = None
         self._readings: list[Callable[[], object]] = []
-        archive.archive_dead(folder, report_file_fault)
+        self._archive_dead()
 
     def create_instruments(
         self,
@@ -88,15 +96,17 @@ class Workers(Collector):
         def on_removed(label_values: tuple[str, ...]) -> None:
             self._file.remove_series(schema, label_values)
 
-        total = kind(name, documentation, labels, registry=None, **options)
+        total = children.WITHOUT_CREATED.get(kind, kind)(name, documentation, labels, registry=None, **options)
+        self._file.add_family(schema)
         self._aggregator.add_instrument(schema, total)
         local_kind = children.watched_class(kind, on_created, on_removed)
         return local_kind(name, documentation, labels, registry=None, **options), total
 
-    def attach(self, registry: CollectorRegistry) -> None:
+    def attach(self, registry: CollectorRegistry, application: str = "") -> None:
         """Compute the totals before each scrape of this registry; attaching to it again does nothing.
 
-        Families that were registered before this call are read before the totals are computed.
+        Families that were registered before this call are read before the totals are computed. ``application`` says
+        whose workers these are, where nobody has said so before.
 
         Raises:
             ValueError: these workers are attached to another registry.
@@ -106,6 +116,9 @@ class Workers(Collector):
             registry.register(self)
         elif self._registry is not registry:
             raise ValueError("these workers are attached to another registry: create other Workers for this one")
+        if application and not self._file.application:
+            self._file.set_application(application)
+            self._archive_dead()
 
     def every_second(self, read: Callable[[], object]) -> Callable[[], None]:
         """Call ``read()`` every second (inside `refreshing`) and before each scrape; return how to end this."""
@@ -132,6 +145,7 @@ class Workers(Collector):
 
     def read_own_values(self) -> None:
         """Call the functions of `every_second` now; one that raises is logged at most once a minute."""
+        self._file.check()
         for read in tuple(self._readings):
             try:
                 read()
@@ -150,6 +164,10 @@ class Workers(Collector):
         if self._registry is not None:
             with suppress(KeyError):
                 self._registry.unregister(self)
+
+    def _archive_dead(self) -> None:
+        if self._file.path is not None:
+            archive.archive_dead(self.folder, report_file_fault, self._file.application)
 
     def describe(self) -> Iterable[Family]:
         """Return no family; without this a registry would call `collect` to learn the names."""

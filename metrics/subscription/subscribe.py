@@ -107,7 +107,7 @@ class Subscription:
             if workers is None:
                 registry.register(self._pollers)  # before the metrics that they update
             else:
-                workers.attach(registry)
+                workers.attach(registry, namespace)
                 # For the scrapes that other workers answer.
                 self._stop_polling = workers.every_second(self._pollers.run)
             for row in rows:

@@ -37,6 +37,13 @@ class LocalWorker:
         self.workers = Workers(folder, **options)
         self.subscription = subscribe(ROWS, self.registry, namespace="sparklio", workers=self.workers)
 
+    @property
+    def file_name(self) -> str:
+        """The name of this process's file."""
+        path = self.workers._file.path
+        assert path is not None
+        return path.name
+
     def read(self, name: str, **labels: str) -> float | None:
         """Return one sample of a scrape by its name without the namespace."""
         self.workers.collect()
@@ -163,7 +170,7 @@ def die_while_archiving(folder: Path) -> None:
 
     for name in ("open", "replace", "unlink"):
         setattr(Path, name, mortal(getattr(Path, name)))
-    archive.archive_dead(folder, print_line)
+    archive.archive_dead(folder, print_line, "sparklio")
     print_line("survived")
 
 

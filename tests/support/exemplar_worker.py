@@ -41,7 +41,9 @@ class ExemplarWorker:
     @property
     def file(self) -> Path:
         """This worker's file."""
-        return self.workers._file.path
+        path = self.workers._file.path
+        assert path is not None
+        return path
 
     def observe(self, trace_id: str, sample: Sample = FIRST) -> None:
         """Increment or observe once, with an exemplar, as applications do."""

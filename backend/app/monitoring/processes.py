@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from events.pipeline import SetupFault
 from metrics import Workers
 from metrics.multiprocess import is_supported, register_process_collector
-
-log = logging.getLogger("app")
 
 DEPLOYMENT_ADVICE: Mapping[SetupFault, str] = {
     "unshared_workers": (
@@ -27,18 +24,9 @@ def register_process_metrics(registry: CollectorRegistry, metrics_dir: Path | No
     """Register the metrics of the process itself, and join the workers that share a directory.
 
     Returns:
-        The workers; None when there is no directory, or it cannot be used, so that this process counts for itself.
+        The workers; None when there is no directory, so that this process counts for itself.
     """
-    workers = None
-    if metrics_dir is not None and is_supported():
-        try:
-            workers = Workers(metrics_dir)
-        except OSError as error:
-            log.warning(
-                "SPARKLIO_METRICS_DIR=%s cannot be used (%s): this process counts for itself; name another.",
-                metrics_dir,
-                error.strerror,
-            )
+    workers = Workers(metrics_dir) if metrics_dir is not None and is_supported() else None
     if workers is None:
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)

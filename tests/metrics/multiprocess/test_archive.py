@@ -14,7 +14,7 @@ from prometheus_client import Counter
 
 from metrics.multiprocess import Workers, archive
 from metrics.multiprocess.fault_reports import report_file_fault
-from metrics.multiprocess.file_layout import ARCHIVE, process_identity
+from metrics.multiprocess.file_layout import archive_name, process_identity
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
 
 
@@ -32,7 +32,7 @@ def test_what_killed_workers_counted_is_counted_once(folder: Path, here: LocalWo
         before = here.calls()
         assert all(printed <= calls <= printed + 4 * generations for calls in before), (printed, before)
         assert here.calls() == before  # read from the archive now
-        assert file_names(folder) == sorted([ARCHIVE, here.workers._file.path.name])
+        assert file_names(folder) == sorted([archive_name("sparklio"), here.file_name])
         printed = int(min(before))  # the rest was counted by this generation
 
 
@@ -48,18 +48,18 @@ def test_a_crash_during_archiving_neither_loses_nor_doubles_anything(
     assert set(here.calls()) == {2.0}
     assert WorkerProcess(folder, "count_once").wait() == ["done"]
     assert set(here.calls()) == {3.0}
-    assert file_names(folder) == sorted([ARCHIVE, here.workers._file.path.name])
+    assert file_names(folder) == sorted([archive_name("sparklio"), here.file_name])
 
 
 @pytest.mark.slow
 def test_a_reused_process_id_is_another_worker(folder: Path, here: LocalWorker) -> None:
     """The dead worker's id is that of this live process: the lock and the time of its start tell them apart."""
     assert WorkerProcess(folder, "count_once").wait() == ["done"]
-    [dead] = set(file_names(folder)) - {here.workers._file.path.name}
+    [dead] = set(file_names(folder)) - {here.file_name}
     (folder / dead).rename(folder / f"{os.getpid()}-1-0.worker")
     assert process_identity().startswith(f"{os.getpid()}-")
     assert set(here.calls()) == {1.0}
-    assert file_names(folder) == sorted([ARCHIVE, here.workers._file.path.name])
+    assert file_names(folder) == sorted([archive_name("sparklio"), here.file_name])
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_a_process_that_closes_its_workers_and_creates_new_ones_counts_on(folder
 def test_a_torn_archive_is_left_out_and_counted(folder: Path, here: LocalWorker, faults: list[str]) -> None:
     assert WorkerProcess(folder, "count_once").wait() == ["done"]
     assert set(here.calls()) == {1.0}
-    (folder / ARCHIVE).write_bytes((folder / ARCHIVE).read_bytes()[:5000])
+    (folder / archive_name("sparklio")).write_bytes((folder / archive_name("sparklio")).read_bytes()[:5000])
     count_call()
     assert set(here.calls()) == {1.0}
     assert faults == ["torn"]

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from events import workflow_started
 from metrics import render
-from metrics.multiprocess.file_layout import ARCHIVE
+from metrics.multiprocess.file_layout import archive_name
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
 
 
@@ -29,7 +29,7 @@ def test_an_empty_file_is_left_out_counted_once_and_removed(folder: Path, here: 
 def test_no_torn_file_fails_a_scrape(folder: Path, here: LocalWorker) -> None:
     """Truncated anywhere, or overwritten anywhere with anything: the counts of the others are shown, exactly."""
     assert WorkerProcess(folder, "count_once").wait() == ["done"]
-    [dead] = set(file_names(folder)) - {here.workers._file.path.name}
+    [dead] = set(file_names(folder)) - {here.file_name}
     intact = (folder / dead).read_bytes()
     (folder / dead).unlink()
     text = len(intact.rstrip(b"\0")) - 4000  # most of the file is an array of zeros
@@ -46,7 +46,7 @@ def test_no_torn_file_fails_a_scrape(folder: Path, here: LocalWorker) -> None:
         (folder / "4711-1-0.worker").write_bytes(torn)
         assert render(here.registry) == generate_latest(here.registry)
         assert here.read("workflows_started_total", workflow_type="expected") == expected
-        assert file_names(folder)[-1:] != ["4711-1-0.worker"] or ARCHIVE in file_names(folder)
-        (folder / ARCHIVE).unlink(missing_ok=True)
+        assert file_names(folder)[-1:] != ["4711-1-0.worker"] or archive_name("sparklio") in file_names(folder)
+        (folder / archive_name("sparklio")).unlink(missing_ok=True)
 
     scrape_beside()

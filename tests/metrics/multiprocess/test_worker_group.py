@@ -102,14 +102,14 @@ def test_a_family_that_only_another_version_has_is_archived_but_not_shown(
     folder: Path, here: LocalWorker, faults: list[str]
 ) -> None:
     """As after a rolling update: the archive holds the older worker's family for a worker that has it."""
-    older = Workers(folder)
+    older = Workers(folder, application="sparklio")
     local, _ = older.create_instruments(Counter, "sparklio_llm_tokens", "h", ["model"], "total")
     local.labels("m").inc(5)
     older.close()
     count_call()
     assert set(here.calls()) == {1.0}
     assert set(faults) == {"unknown"}
-    newer = Workers(folder)
+    newer = Workers(folder, application="sparklio")
     _, total = newer.create_instruments(Counter, "sparklio_llm_tokens", "h", ["model"], "total")
     newer.collect()
     assert next(iter(total.collect())).samples[0].value == 5

@@ -42,13 +42,15 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers
 	$(PYTEST) $(WORKERS) -m "not slow" --cov --cov-report=term
 	$(PYTEST) $(WORKERS) -m slow
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
 	PYTHONPATH=.venv/sdks $(BIN)/python -c 'import boto3, fastmcp, groq, mistralai, xai_sdk'
 	PYTHONPATH=.venv/sdks $(PYTEST) -m sdk tests/events/bridges/pydantic_ai
+	PYTHONPATH=.venv/servers $(BIN)/python -c 'import daphne, granian, h2, httptools, hypercorn, uvloop'
+	PYTHONPATH=.venv/servers $(PYTEST) -m servers tests/events/bridges/asgi
 endif
 
 check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed
@@ -117,6 +119,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/sdks: .venv/bin/python requirements-sdks.txt
 	@rm -rf $@
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-sdks.txt
+	@touch $@
+
+# ASGI servers that only the tests of every server need.
+.venv/servers: .venv/bin/python requirements-servers.txt
+	@rm -rf $@
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-servers.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.

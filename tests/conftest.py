@@ -45,13 +45,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests whose program or SDK is not here, programs never in CI; put the files that take longest first.
 
-    SDKs are in an environment of their own, with which `make test` runs the tests that need them.
+    SDKs and ASGI servers are in environments of their own, with which `make test` runs the tests that need them.
 
     Workers take whole files, or several that share something, in this order: one that starts last and takes a minute
     would leave the others idle. How long a file takes is estimated from the longest timeout of its tests, and from
     whether any is slow.
     """
-    needless = [item for item in items if any(find_spec(each) is None for each in needed_sdks(item))]
+    needless = [item for item in items if any(find_spec(each) is None for each in needed_modules(item))]
     if needless:
         config.hook.pytest_deselected(items=needless)
         items[:] = [item for item in items if item not in needless]
@@ -67,9 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}: apt-get install {packages}"))
 
 
-def needed_sdks(item: pytest.Item) -> list[str]:
-    """Return the modules that a test needs and that are not among the development tools."""
-    return [module for mark in item.iter_markers("sdk") for module in mark.args]
+def needed_modules(item: pytest.Item) -> list[str]:
+    """Return the modules that a test needs and that are not among the development tools: SDKs, ASGI servers."""
+    return [module for name in ("sdk", "servers") for mark in item.iter_markers(name) for module in mark.args]
 
 
 def file_weights(items: Iterable[pytest.Item]) -> dict[Path, float]:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from prometheus_client import CollectorRegistry
 
 from events.bridges.asgi_types import Receive, Scope, Send, header_text
+from events.bridges.async_library import running_trio
 from events.bus.failures import error_location
 
 from .content_encoding import choose_encoding, compressors
@@ -30,7 +31,7 @@ _PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Endpoint:
-    """An ASGI application that answers scrapes of a registry; it needs an asyncio event loop.
+    """An ASGI application that answers scrapes of a registry, on asyncio and on trio.
 
     Any ASGI server runs it, any framework takes it as a route or a mount of the root::
 
@@ -137,8 +138,16 @@ class Endpoint:
                 future = self._thread.submit(render_response, self._registry, text_format, encoding, names)
                 self._pending[key] = future
                 future.add_done_callback(lambda _: self._pending.pop(key, None))
-        # Shielded: a client that disconnects must not cancel the rendering that others wait for.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await wait_for(future)
+
+
+async def wait_for(future: Future[ScrapeResponse]) -> ScrapeResponse:
+    """Return a future's result; a client that disconnects does not cancel the rendering that others wait for."""
+    trio = running_trio()
+    if trio is not None:
+        response: ScrapeResponse = await trio.to_thread.run_sync(future.result)
+        return response
+    return await asyncio.shield(asyncio.wrap_future(future))
 
 
 def selected_names(query: bytes) -> frozenset[str] | None:
@@ -157,6 +166,6 @@ async def send_response(send: Send, status: int, headers: dict[str, str], body: 
     await send({"type": "http.response.start", "status": status, "headers": raw})
     for end in range(CHUNK_SIZE, len(body), CHUNK_SIZE) if with_body else ():
         await send({"type": "http.response.body", "body": body[end - CHUNK_SIZE : end], "more_body": True})
-        await asyncio.sleep(0)
+        await (asyncio.sleep(0) if (trio := running_trio()) is None else trio.lowlevel.checkpoint())
     last = body[(len(body) - 1) // CHUNK_SIZE * CHUNK_SIZE :] if with_body and body else b""
     await send({"type": "http.response.body", "body": last, "more_body": False})

@@ -10,6 +10,7 @@ sees the response only, not the exception behind it.
 - `websocket`: tracks one websocket
 - `outcomes`: the outcome of a request, from its status code or its exception
 - `disconnects`: whether the client is still connected
+- `inbox`: messages that were received before the application asked for them
 - `routes`: the template of the route that responded
 - `open_requests`: how many requests and websockets are open, read before each render of metrics
 """

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..asgi_types import Message, Receive, Scope, content_length, has_header
+from ..asgi_types import Scope, content_length, has_header
+from ..async_library import running_trio
 
 CHECK_AFTER_SECONDS = 0.05
 """A response that took less is sent without a check: a check costs some turns of the event loop (80 microseconds)."""
@@ -29,7 +30,7 @@ def client_disconnected(server: Any) -> bool:
 
 async def poll_socket(server: Any) -> None:
     """Yield to the event loop, which then reads its sockets, so that uvicorn notices a client that has disconnected."""
-    if isinstance(getattr(server, "disconnected", None), bool) and runs_on_asyncio():
+    if isinstance(getattr(server, "disconnected", None), bool) and running_trio() is None:
         for _ in range(3):  # one turn each: the socket is read, the connection is closed, the protocol is notified
             await asyncio.sleep(0)
 
@@ -43,25 +44,3 @@ def may_prefetch_body(scope: Scope) -> bool:
     headers = scope["headers"]
     small = (content_length(headers) or 0) <= MAX_PREFETCH_BYTES
     return small and not has_header(headers, b"transfer-encoding") and not has_header(headers, b"expect")
-
-
-async def receive_nowait(receive: Receive) -> Message | None:
-    """Return the next message from the server if it has one already, else None."""
-    if not runs_on_asyncio():
-        return None
-    receiving = asyncio.ensure_future(receive())
-    try:
-        await asyncio.sleep(0)
-    finally:
-        receiving.cancel()  # no effect once it is done
-    [message] = await asyncio.gather(receiving, return_exceptions=True)
-    return None if isinstance(message, BaseException) else message
-
-
-def runs_on_asyncio() -> bool:
-    """Return whether the running event loop is asyncio's, and not trio's."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -11,7 +11,8 @@ from ...bus.scope import Scope as EventScope
 from ...bus.scope import current_scope, exit_scope
 from ...http import Method, Outcome, http_request_finished
 from ..asgi_types import Message, Receive, Scope, Send, content_length
-from . import disconnects, open_requests
+from . import disconnects, inbox, open_requests
+from .inbox import Inbox
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .routes import RouteTemplates
 
@@ -35,7 +36,7 @@ class RequestTracker:
     for the server to refuse.
     """
 
-    __slots__ = ("_buffered", "_content_length", "_disconnected", "_emitted", "_event_scope", "_first_byte",
+    __slots__ = ("_content_length", "_disconnected", "_emitted", "_event_scope", "_first_byte", "_inbox",
                  "_outer_scope", "_receive", "_receiving", "_request_bytes", "_request_complete", "_response_bytes",
                  "_route_templates", "_scope", "_send", "_sent_by_server", "_server", "_started_at", "_status",
                  "_streamed")  # fmt: skip
@@ -50,7 +51,7 @@ class RequestTracker:
         self._status = self._response_bytes = self._request_bytes = 0
         self._content_length: int | None = None  # of the response, as its header says
         self._first_byte: float | None = None  # seconds until the first of several chunks of the body
-        self._buffered: list[Message] | None = None  # received during a check, not yet by the application
+        self._inbox: Inbox | None = None  # from a check on
         self._streamed = False
         self._sent_by_server = False  # some of the response: the server reads it from a file
         self._request_complete = False  # the application has received the whole request body
@@ -66,15 +67,17 @@ class RequestTracker:
         """Emit the event unless that is done: the application has returned, or raised ``error``."""
         exit_scope(self._event_scope, self._outer_scope)
         self._event_scope.end()
+        if self._inbox is not None:
+            self._inbox.close()
         if not self._emitted:
             self._emit(perf_counter() - self._started_at, error, complete=False)
 
     async def receive(self) -> Message:
         """Return the next message from the server to the application."""
-        if self._buffered:
-            return self._buffered.pop(0)
         self._receiving = True
         try:
+            if self._inbox is not None:
+                return await self._inbox.take()
             message = await self._receive()
         finally:
             self._receiving = False
@@ -141,16 +144,17 @@ class RequestTracker:
         await disconnects.poll_socket(self._server)
         if disconnects.client_disconnected(self._server):
             self._disconnected = True
-        for _ in range(2):  # an unread request body comes before the disconnect
+        now = perf_counter()
+        deadline = now + inbox.longest_wait(now - self._started_at)
+        for _ in range(inbox.MAX_MESSAGES):  # an unread request body comes before the disconnect
             if self._disconnected or self._receiving:
                 return
             if not (self._request_complete or disconnects.may_prefetch_body(self._scope)):
                 return
-            message = await disconnects.receive_nowait(self._receive)
-            if message is None:
+            if self._inbox is None:
+                self._inbox = Inbox(self._receive, self._observe_received)
+            if not await self._inbox.look(deadline - perf_counter()):
                 return  # still connected, as far as the server says
-            self._observe_received(message)
-            self._buffered = [*(self._buffered or ()), message]
 
     def _emit(self, duration: float, error: BaseException | None = None, *, complete: bool = True) -> None:
         self._emitted = True

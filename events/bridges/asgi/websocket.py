@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import perf_counter
 
 from ...bus.failures import report_failure
 from ...http import Outcome, http_request_finished, websocket_finished
 from ..asgi_types import Message, Receive, Scope, Send
-from . import disconnects, open_requests
+from . import inbox, open_requests
+from .inbox import Inbox
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .routes import RouteTemplates
 
@@ -15,7 +17,8 @@ ABNORMAL_CLOSURE = 1006  # RFC 6455, section 7.4.1: the connection ended without
 NO_STATUS_RECEIVED = 1005  # the same: a Close frame without a code
 REGISTERED_CODES = range(1000, 1016)
 FORBIDDEN = 403  # what a server responds where the application closes before it accepts (ASGI, "Close - send event")
-MAX_BUFFERED_MESSAGES = 100  # that are received in search of the close code, before the application receives them
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How often an application that sends, and does not receive, is looked after for a client that has disconnected."""
 
 
 class WebsocketTracker:
@@ -25,8 +28,9 @@ class WebsocketTracker:
     its refusal, 500 where the application failed, 499 where the client disconnected first.
     """
 
-    __slots__ = ("_accepted", "_buffered", "_denial_status", "_emitted", "_messages_received", "_messages_sent",
-                 "_receive", "_receiving", "_route_templates", "_scope", "_send", "_started_at")  # fmt: skip
+    __slots__ = ("_accepted", "_denial_status", "_emitted", "_inbox", "_messages_received", "_messages_sent",
+                 "_next_look", "_receive", "_receiving", "_route_templates", "_scope", "_send",
+                 "_started_at")  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, route_templates: RouteTemplates) -> None:
         self._started_at = perf_counter()
@@ -39,11 +43,14 @@ class WebsocketTracker:
         self._messages_received = self._messages_sent = 0
         self._receiving = False  # the application awaits a message
         self._emitted = False
-        self._buffered: list[Message] = []  # received in search of the close code, not yet by the application
+        self._inbox: Inbox | None = None  # from a search for the disconnect on
+        self._next_look = inf  # when a message is sent after this time, such a search is made
         open_requests.requests.add(self)  # until it is accepted
 
     def finish(self, error: BaseException | None) -> None:
         """Emit the event unless that is done: the application has returned, or raised ``error``."""
+        if self._inbox is not None:
+            self._inbox.close()
         if self._accepted:
             self._emit_closed(ABNORMAL_CLOSURE, error)
         else:
@@ -52,38 +59,40 @@ class WebsocketTracker:
 
     async def receive(self) -> Message:
         """Return the next message from the server to the application."""
-        if self._buffered:
-            return self._buffered.pop(0)
         self._receiving = True
         try:
+            if self._inbox is not None:
+                return await self._inbox.take()
             message = await self._receive()
         finally:
             self._receiving = False
-        try:
-            self._observe_received(message)
-        except Exception as failure:
-            self._report(failure)
+        self._observe_received(message)
         return message
 
     def _observe_received(self, message: Message) -> None:
-        if message["type"] == "websocket.receive":
-            self._messages_received += 1
-        elif message["type"] == "websocket.disconnect":
-            if self._accepted:
-                self._emit_closed(message.get("code") or NO_STATUS_RECEIVED, by_client=True)
-            else:
-                self._emit_rejected(CLIENT_CLOSED_REQUEST, "client_disconnect")
+        try:
+            if message["type"] == "websocket.receive":
+                self._messages_received += 1
+            elif message["type"] == "websocket.disconnect":
+                if self._accepted:
+                    self._emit_closed(message.get("code") or NO_STATUS_RECEIVED, by_client=True)
+                else:
+                    self._emit_rejected(CLIENT_CLOSED_REQUEST, "client_disconnect")
+        except Exception as failure:
+            self._report(failure)
 
     async def send(self, message: Message) -> None:
         """Pass the application's next message on to the server."""
         try:
+            if perf_counter() > self._next_look and message["type"] == "websocket.send":
+                await self._look_for_close()
             self._observe_sent(message)
         except Exception as failure:
             self._report(failure)
         try:
             await self._send(message)
         except OSError:  # the client is gone (ASGI 2.4, "Disconnected Client")
-            await self._find_close_code()
+            await self._look_for_close()
             raise
 
     def _observe_sent(self, message: Message) -> None:
@@ -93,6 +102,7 @@ class WebsocketTracker:
         elif kind == "websocket.accept":
             self._accepted = True
             self._started_at = perf_counter()
+            self._next_look = self._started_at + SECONDS_BETWEEN_LOOKS
             open_requests.requests.discard(self)
             open_requests.websockets.add(self)
         elif kind == "websocket.close" and self._accepted:
@@ -104,15 +114,18 @@ class WebsocketTracker:
         elif kind == "websocket.http.response.body" and not message.get("more_body", False):
             self._emit_rejected(self._denial_status, outcome_of_status(self._denial_status))
 
-    async def _find_close_code(self) -> None:
-        """Search the messages that the application has not received for the disconnect, which has the client's code."""
+    async def _look_for_close(self) -> None:
+        """Search the messages that the application has not received for the disconnect, which has the client's code.
+
+        Most servers drop what is sent to a client that is gone, and an application that only sends would never end.
+        """
         try:
-            while not (self._emitted or self._receiving) and len(self._buffered) < MAX_BUFFERED_MESSAGES:
-                message = await disconnects.receive_nowait(self._receive)
-                if message is None:
+            self._next_look = perf_counter() + SECONDS_BETWEEN_LOOKS
+            if self._inbox is None:
+                self._inbox = Inbox(self._receive, self._observe_received)
+            while not (self._emitted or self._receiving) and len(self._inbox) < inbox.MAX_MESSAGES:
+                if not await self._inbox.look(inbox.MAX_WAIT):
                     return
-                self._buffered.append(message)
-                self._observe_received(message)
         except Exception as failure:
             self._report(failure)
 

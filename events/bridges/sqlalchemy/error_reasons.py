@@ -1,111 +1,138 @@
-"""Why a database failed, by SQLSTATE where the driver has one, and in which phase: both closed sets."""
+"""Why a database failed, by the codes that servers and drivers have for it, and in which phase: both closed sets."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ...database import DatabaseError, Phase
 from .connection_state import ConnectionState
+from .error_codes import (
+    BY_CLASS,
+    BY_MYSQL_NUMBER,
+    BY_ORACLE_DRIVER_NUMBER,
+    BY_ORACLE_NUMBER,
+    BY_SQL_SERVER_NUMBER,
+    BY_SQLITE_CODE,
+    BY_SQLSTATE,
+)
 
-# Class 23 is integrity whatever the rest, and so on (SQL:2016 table 38; PostgreSQL's manual, appendix A).
-_REASON_BY_SQLSTATE: dict[str, DatabaseError] = {
-    "40P01": "deadlock",
-    "40001": "serialization",
-    "55P03": "lock_timeout",
-    "42501": "permission",
-    "25006": "permission",
-    "53300": "connect",
-    "25P03": "disconnect",
-    "57P01": "disconnect",
-    "57P02": "disconnect",
-    "57P03": "connect",
-    "57P05": "disconnect",
-}
-_REASON_BY_SQLSTATE_CLASS: dict[str, DatabaseError] = {
-    "08": "disconnect",
-    "22": "data",
-    "23": "integrity",
-    "28": "permission",
-    "3D": "connect",
-    "42": "syntax",
-}
+_MOST_CAUSES = 10
 _QUERY_CANCELLED = "57014"
-
-# https://www.sqlite.org/rescode.html, the primary codes.
-_REASON_BY_SQLITE_CODE: dict[int, DatabaseError] = {
-    1: "syntax",
-    3: "permission",
-    5: "lock_timeout",
-    6: "lock_timeout",
-    8: "permission",
-    9: "cancelled",
-    14: "connect",
-    18: "data",
-    19: "integrity",
-    20: "data",
-    23: "permission",
-    25: "data",
-}
-
-# MySQL's and MariaDB's error numbers: the first argument of the exception.
-_REASON_BY_MYSQL_NUMBER: dict[int, DatabaseError] = {
-    1044: "permission",
-    1045: "permission",
-    1142: "permission",
-    1205: "lock_timeout",
-    1213: "deadlock",
-    1317: "cancelled",
-    1969: "statement_timeout",
-    2006: "disconnect",
-    2013: "disconnect",
-    3024: "statement_timeout",
-}
-
-# By the exceptions of PEP 249, where the driver says nothing more exact.
-_REASON_BY_EXCEPTION: dict[str, DatabaseError] = {
-    "IntegrityError": "integrity",
-    "DataError": "data",
-    "ProgrammingError": "syntax",
-}
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+_WITHOUT_MEANING = frozenset({"HY", "S1"})  # the classes of "general error"
+_ODBC_NUMBER = re.compile(r"\((-?\d+)\)(?= \(SQL\w+\)|; \[|$)")
+_ODBC_OF_MYSQL = re.compile(r"\[ma-|\[mysql|MariaDB|MySQL")
+# What has no code: libpq's refused connections, DuckDB's transactions. All but PostgreSQL's are always English.
+# fmt: off
+_REASON_BY_TEXT: tuple[tuple[re.Pattern[str], DatabaseError], ...] = (
+    (re.compile(r"FATAL: .*(authentication failed|pg_hba\.conf|not permitted to log in|role .* does not exist)"
+                r"|no password supplied"), "permission"),
+    (re.compile(r"attached in read-only mode"), "permission"),
+    (re.compile(r"TransactionContext Error: .*constraint viol"), "integrity"),
+    (re.compile(r"TransactionContext Error: .*[Cc]onflict"), "serialization"),
+)
+# fmt: on
 
 
 def error_reason(error: BaseException, phase: Phase, *, disconnected: bool) -> DatabaseError:
-    """Return why something failed, by the driver's own exception."""
+    """Return why something failed, by the driver's own exception, or by those that caused it."""
     if not isinstance(error, Exception):
         return "cancelled"
-    exact = _reason_by_sqlstate(error) or _reason_by_number(error)
+    causes = list(find_causes(error))
+    exact = next((reason for cause in causes if (reason := _reason_by_code(cause))), None)
+    if phase == "connect":
+        # What was never open can be neither lost nor slow to answer a statement.
+        return "connect" if exact in {None, "other", "disconnect", "statement_timeout"} else exact
+    if disconnected and exact in {None, "other"}:
+        return "disconnect"
     if exact is not None:
         return exact
-    if phase == "connect":
+    names = [parent.__name__ for cause in causes for parent in type(cause).__mro__]
+    return next((BY_CLASS[name] for name in names if name in BY_CLASS), "other")
+
+
+def find_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, what SQLAlchemy or a driver wrapped in it, and what it groups: a few at most, each once."""
+    found: dict[int, BaseException] = {}
+    pending: list[Any] = [error]
+    while pending and len(found) < _MOST_CAUSES:
+        each = pending.pop(0)
+        if isinstance(each, BaseException) and id(each) not in found:
+            found[id(each)] = each
+            yield each
+            pending += (getattr(each, "orig", None), each.__cause__, *getattr(each, "exceptions", ()))
+
+
+def _reason_by_code(error: BaseException) -> DatabaseError | None:
+    """Return the reason by the number or SQLSTATE that a driver's exception has, wherever that is."""
+    if isinstance(error, PoolTimeoutError):
         return "connect"
-    if disconnected:
+    if isinstance(error, TimeoutError):  # the driver's own limit, such as command_timeout of asyncpg
+        return "statement_timeout"
+    if isinstance(error, ConnectionError):
         return "disconnect"
-    for parent in type(error).__mro__:
-        if parent.__name__ in _REASON_BY_EXCEPTION:
-            return _REASON_BY_EXCEPTION[parent.__name__]
-    return "other"
+    first = error.args[0] if error.args else None
+    if isinstance(first, tuple) and first:  # pymssql
+        first = first[0]
+    return _reason_by_number(error, first) or _reason_by_sqlstate(error, first) or _reason_by_text(error)
 
 
-def _reason_by_sqlstate(error: Exception) -> DatabaseError | None:
-    """Return the reason by SQLSTATE, as psycopg, psycopg2 and asyncpg name it."""
+def _reason_by_number(error: BaseException, first: Any) -> DatabaseError | None:
+    """Return the reason by the error number of SQLite, Oracle, SQL Server, or MySQL and MariaDB."""
+    sqlite_code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(sqlite_code, int):
+        return BY_SQLITE_CODE.get(str(sqlite_code & 0xFF))
+    if type(getattr(first, "code", None)) is int:  # an object of python-oracledb's or of cx_Oracle's
+        prefix, _, number = str(getattr(first, "full_code", "")).partition("-")
+        by_driver = BY_ORACLE_DRIVER_NUMBER.get(number.lstrip("0")) if prefix == "DPY" else None
+        return by_driver or BY_ORACLE_NUMBER.get(str(first.code))
+    if type(first) is int:
+        is_pymssql = any(parent.__module__.startswith("pymssql") for parent in type(error).__mro__)
+        return (BY_SQL_SERVER_NUMBER if is_pymssql else BY_MYSQL_NUMBER).get(str(first))
+    if hasattr(
+        error, "sqlstate"
+    ):  # MariaDB's own driver: its SQLSTATE of a deadlock is that of a serialization failure
+        return BY_MYSQL_NUMBER.get(str(getattr(error, "errno", None)))
+    return None
+
+
+def _reason_by_sqlstate(error: BaseException, first: Any) -> DatabaseError | None:
+    """Return the reason by SQLSTATE, which psycopg and asyncpg have by name, pg8000 and ODBC in the arguments."""
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if not isinstance(state, str):
-        return None
+        state = first.get("C") if isinstance(first, dict) else first
+        if not isinstance(state, str) or not _SQLSTATE.fullmatch(state):
+            return None
+        if state is first and (reason := _reason_by_odbc_number(state, str(error.args[-1]))):
+            return reason
     if state == _QUERY_CANCELLED:
         # One code for both. A server that speaks another language says neither, and most are time limits.
         return "cancelled" if "user request" in str(error) else "statement_timeout"
-    return _REASON_BY_SQLSTATE.get(state) or _REASON_BY_SQLSTATE_CLASS.get(state[:2])
+    # Of a state without a reason the exception's class says nothing: it is whatever the driver has for all others.
+    unknown: DatabaseError | None = None if state[:2] in _WITHOUT_MEANING else "other"
+    return BY_SQLSTATE.get(state) or BY_SQLSTATE.get(state[:2], unknown)
 
 
-def _reason_by_number(error: Exception) -> DatabaseError | None:
-    """Return the reason by the error number of SQLite and of MySQL."""
-    number = getattr(error, "sqlite_errorcode", None)
-    if isinstance(number, int):
-        return _REASON_BY_SQLITE_CODE.get(number & 0xFF)
-    first = error.args[0] if error.args else None
-    return _REASON_BY_MYSQL_NUMBER.get(first) if type(first) is int else None
+def _reason_by_odbc_number(state: str, message: str) -> DatabaseError | None:
+    """Return the reason by the server's own error number, which pyodbc writes behind its text.
+
+    It is more exact than SQLSTATE: that of a deadlock on SQL Server means a serialization failure elsewhere, and 42000
+    means anything there.
+    """
+    by_number = BY_MYSQL_NUMBER if _ODBC_OF_MYSQL.search(message) else BY_SQL_SERVER_NUMBER
+    numbers = _ODBC_NUMBER.findall(message)
+    reason = next((by_number[number] for number in numbers if number in by_number), None)
+    return "other" if reason is None and state == "42000" and "[SQL Server]" in message and numbers else reason
+
+
+def _reason_by_text(error: BaseException) -> DatabaseError | None:
+    text = str(error)
+    return next((reason for pattern, reason in _REASON_BY_TEXT if pattern.search(text)), None)
 
 
 def phase_of_failure(failure: ExceptionContext, state: ConnectionState | None, *, answered: bool) -> Phase:

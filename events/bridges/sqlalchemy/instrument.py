@@ -156,7 +156,7 @@ class Instrumentation:
         self.statements = statements
         self._engine = ref(engine)  # whoever holds the handle does not hold the engine
         self._connections = ConnectionTracker(name, statements=statements)
-        self._pool = PoolTracker(name)
+        self._pool = PoolTracker(name, statements=statements)
         self._transactions = TransactionTracker(name)
         self._listeners: list[Listener] = [*self._connections.listeners(), *self._pool.listeners()]
         if statements:

@@ -11,8 +11,9 @@ from sqlalchemy import Pool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...bus.failures import report_failure
-from ...database import connection_acquired
+from ...database import connection_acquired, database_failed
 from .connection_state import BRIDGE, swallow_errors
+from .error_reasons import error_reason
 from .internals.pools import PoolMethods, pool_methods
 
 
@@ -34,8 +35,9 @@ pool_operation: ContextVar[CheckoutAttempt | Literal["dispose"] | None] = Contex
 class PoolTracker:
     """Times the checkouts of one engine; each ``dispose`` creates a new pool of the same, instrumented class."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, statements: bool) -> None:
         self._name = name
+        self._statements = statements
         self.waiting: dict[int, CheckoutAttempt] = {}  # by the attempt's id
         self._classes: tuple[type[Pool], type[Pool]] | None = None  # the pool's own, and the instrumented one
 
@@ -90,6 +92,14 @@ class PoolTracker:
         duration = perf_counter() - attempt.began
         outcome = "ok" if error is None else failed_outcome(error)
         connection_acquired.emit(pool=self._name, outcome=outcome, duration=duration, wait=attempt.waited_seconds)
+        # SQLAlchemy's event has the driver's errors alone; asyncpg lets those of the operating system through.
+        if error is not None and outcome == "error" and self._statements and not is_of_driver(error):
+            database_failed.emit(
+                pool=self._name,
+                phase="connect",
+                error=error_reason(error, "connect", disconnected=False),
+                exception=type(error).__name__,
+            )
 
 
 def failed_outcome(error: BaseException) -> Literal["ok", "timeout", "cancelled", "error"]:
@@ -97,6 +107,11 @@ def failed_outcome(error: BaseException) -> Literal["ok", "timeout", "cancelled"
     if isinstance(error, PoolTimeout):
         return "timeout"
     return "error" if isinstance(error, Exception) else "cancelled"
+
+
+def is_of_driver(error: BaseException) -> bool:
+    """Return whether an exception is one of a driver's: PEP 249 names their base class."""
+    return any(parent.__name__ == "Error" for parent in type(error).__mro__)
 
 
 def instrumented_pool_class(plain: type[Pool], tracker: PoolTracker) -> type[Pool]:

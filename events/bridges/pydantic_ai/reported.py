@@ -15,6 +15,8 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.usage import RequestUsage
 
+from ...bus.failures import report_failure
+from ...llm import llm_called
 from .members import leaf_models
 
 _ATTRIBUTE = "_events_reported"
@@ -73,6 +75,24 @@ def observe_usage(model: Model) -> None:
 
         setattr(process_response, _ATTRIBUTE, True)
         each._process_response = process_response  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+        observe_inner_streams(each)
+
+
+def observe_inner_streams(model: Model) -> None:
+    """Make a model observe the streams that it reads by itself, for a plain request: Anthropic's does."""
+    process = getattr(model, "_process_streamed_response", None)
+    if not iscoroutinefunction(process):
+        return
+
+    async def process_streamed_response(*arguments: Any, **options: Any) -> Any:
+        stream = await process(*arguments, **options)
+        try:
+            observe_stream(stream)
+        except Exception as failure:
+            report_failure(llm_called.name, "pydantic_ai", failure)
+        return stream
+
+    model._process_streamed_response = process_streamed_response  # type: ignore[attr-defined]  # noqa: SLF001  # see above
 
 
 def observe_stream(stream: StreamedResponse) -> None:
@@ -89,6 +109,8 @@ def observe_stream(stream: StreamedResponse) -> None:
         stream._add_usage = keeping_add(add, reported)  # type: ignore[method-assign]  # noqa: SLF001  # see above
     if (map_usage := getattr(stream, "_map_usage", None)) is not None:  # of those that speak OpenAI's protocols
         stream._map_usage = keeping_map(map_usage, reported)  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+    if (start := getattr(stream, "_map_message_start", None)) is not None:  # of Anthropic's
+        stream._map_message_start = keeping_start(start, reported)  # type: ignore[attr-defined]  # noqa: SLF001  # see above
     if (update := getattr(stream, "_update_response_state", None)) is not None:  # of xAI's own SDK
         stream._update_response_state = keeping_update(update, reported)  # type: ignore[attr-defined]  # noqa: SLF001  # see above
 
@@ -125,6 +147,16 @@ def keeping_map(map_usage: Callable[[Any], RequestUsage], reported: Reported) ->
         return map_usage(chunk)
 
     return map_chunk_usage
+
+
+def keeping_start(start: Callable[[Any], None], reported: Reported) -> Callable[[Any], None]:
+    """Return a stream's ``_map_message_start`` that keeps the usage of its first event, which says the tier."""
+
+    def map_message_start(event: Any) -> None:
+        reported.usage = getattr(event.message, "usage", None)
+        start(event)
+
+    return map_message_start
 
 
 def keeping_update(update: Callable[[Any], None], reported: Reported) -> Callable[[Any], None]:

@@ -16,6 +16,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `members`: which models stand behind it
 - `http_client`: observes what the provider's SDK sends
 - `botocore_events`: the same of Bedrock's SDK
+- `error_bodies`: what the body of an error says and its status does not
 - `http_attempts`: which of that are attempts, and how they ended
 - `call_state`: what is known of a call so far
 - `emit`: builds the events

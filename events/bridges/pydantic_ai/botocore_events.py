@@ -15,6 +15,9 @@ from .http_attempts import HTTPAttempt
 
 SERVICE = "bedrock-runtime"
 
+QUOTA_ERROR = "ServiceQuotaExceededException"
+"""https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html"""
+
 
 def has_botocore_events(client: Any) -> bool:
     """Return whether an SDK's client is one of botocore's for Bedrock."""
@@ -38,7 +41,12 @@ def start_attempt(request: Any, **_: Any) -> None:
         report_failure(llm_attempted.name, "pydantic_ai", failure)
 
 
-def end_attempt(response_dict: Mapping[str, Any] | None, exception: BaseException | None = None, **_: Any) -> None:
+def end_attempt(
+    response_dict: Mapping[str, Any] | None,
+    parsed_response: Mapping[str, Any] | None = None,
+    exception: BaseException | None = None,
+    **_: Any,
+) -> None:
     """Record the response to the request that was sent last, or why it has none."""
     ongoing = current_request.get()
     if ongoing is None or not ongoing.http_requests:
@@ -48,5 +56,6 @@ def end_attempt(response_dict: Mapping[str, Any] | None, exception: BaseExceptio
         attempt.end(exception)
         if response_dict is not None:
             attempt.status_code, attempt.headers = response_dict["status_code"], response_dict["headers"]
+            attempt.exceeds_quota = (parsed_response or {}).get("Error", {}).get("Code") == QUOTA_ERROR
     except Exception as failure:
         report_failure(llm_attempted.name, "pydantic_ai", failure)

@@ -29,6 +29,8 @@ class HTTPAttempt:
     status_code: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     error: BaseException | None = None
+    exceeds_quota: bool = False
+    """Whether the body says so; the status alone does not."""
     is_emitted: bool = False
     pool_wait: float = 0.0
     """Seconds that it waited for a connection of the client's pool; ``started_at`` is after them."""
@@ -56,6 +58,8 @@ class HTTPAttempt:
     def error_type(self) -> ErrorType | None:
         """Why the request failed; None where it did not."""
         error = self.error
+        if self.exceeds_quota:
+            return "quota_exceeded"
         if error is None:
             return error_type_of_status_code(self.status_code)
         if is_timeout(error):

@@ -19,6 +19,7 @@ from ...bus.failures import report_failure
 from ...llm import llm_attempted
 from .botocore_events import has_botocore_events, observe_botocore_client
 from .calls import current_request
+from .error_bodies import exceeds_quota
 from .http_attempts import HTTPAttempt
 
 # Where the client of an SDK, which is a model's `client`, has its HTTP client.
@@ -118,6 +119,10 @@ def observe_transport(transport: Any) -> None:
             attempt.end(error)
             raise
         record_response(attempt, response)
+        try:
+            attempt.exceeds_quota = await exceeds_quota(response)
+        except Exception as failure:
+            report_failure(llm_attempted.name, "pydantic_ai", failure)
         return response
 
     setattr(handle_async_request, _MARK, True)

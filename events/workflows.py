@@ -59,6 +59,9 @@ class OldestWorkflowRead:
 class WorkflowFinished:
     """A workflow run ended, successfully or not; tokens and cost (None where unknown) are those of the whole run.
 
+    They hold those of runs that it started inside; the ``own_`` ones leave them out, so that they can be added up over
+    runs. Where they are not set, they are the same.
+
     ``outcome`` says what its cost was spent on: ``useful`` where the run is completed and its reviewer did not reject
     the result (``rejected``), otherwise ``wasted``.
     """
@@ -73,12 +76,21 @@ class WorkflowFinished:
     prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
     completion_tokens: Tokens = total("llm_called", "completion_tokens")
     cost: Dollars | None = total("llm_called", "cost", start=None)
+    own_prompt_tokens: Tokens | None = total("llm_called", "prompt_tokens", start=None, own=True)
+    own_completion_tokens: Tokens | None = total("llm_called", "completion_tokens", start=None, own=True)
+    own_cost: Dollars | None = total("llm_called", "cost", start=None, own=True)
     rejected: bool = False
     outcome: Literal["useful", "wasted"] = field(init=False, default="wasted")
 
     def __post_init__(self) -> None:
         if self.status == "completed" and not self.rejected:
             object.__setattr__(self, "outcome", "useful")
+        if self.own_prompt_tokens is None:
+            object.__setattr__(self, "own_prompt_tokens", self.prompt_tokens)
+        if self.own_completion_tokens is None:
+            object.__setattr__(self, "own_completion_tokens", self.completion_tokens)
+        if self.own_cost is None and self.cost is not None:
+            object.__setattr__(self, "own_cost", self.cost)
 
 
 workflow_started = Signal(WorkflowStarted)

@@ -19,7 +19,8 @@ class StreamingModel(WrapperModel):
     """A model whose answers are streamed inside of a request that is not.
 
     A model that cannot be streamed is asked without, from its first refusal on: a class of pydantic-ai's that has no
-    streams, or a provider that says so (OpenAI streams some models for verified organizations only).
+    streams, a provider that says so (OpenAI streams some models for verified organizations only), or a server that
+    ignores it and answers as a whole, where there is nothing in the stream.
     """
 
     def __init__(self, wrapped: Model) -> None:
@@ -42,7 +43,15 @@ class StreamingModel(WrapperModel):
                 if not refuses_streams(error):
                     raise
                 self._streams = False
+            except EmptyStream:
+                response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+                self._streams = False
+                return response
         return await self.wrapped.request(messages, model_settings, model_request_parameters)
+
+
+class EmptyStream(UnexpectedModelBehavior):
+    """A stream ended without anything in it that pydantic-ai can read."""
 
 
 async def request_streamed(
@@ -54,12 +63,19 @@ async def request_streamed(
     """Stream an answer and return it as a whole.
 
     Raises:
+        EmptyStream: There is nothing in the stream.
         UnexpectedModelBehavior: The stream ended without the end of the answer, or is none that can be read.
     """
+    is_open = False
     try:
         async with model.request_stream(messages, model_settings, model_request_parameters) as stream:
+            is_open = True
             async for _ in stream:
                 pass
+    except UnexpectedModelBehavior as error:
+        if is_open:
+            raise
+        raise EmptyStream(f"the stream of {model.model_name} has nothing in it") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # pydantic-ai does not check what is streamed
         raise UnexpectedModelBehavior(f"the answer of {model.model_name} cannot be read") from error
     if lacks_end(stream):

@@ -79,7 +79,7 @@ def billing_of(
     """
     corrected = corrected_usage(response)
     usage = token_usage(response, corrected, messages, complete=complete)
-    if (billed := seller_cost(response)) is not None:
+    if (billed := valid_cost(seller_cost(response))) is not None:
         return Billing(usage=usage, **cost_fields(billed, "provider"))
     if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return Billing(usage=usage)

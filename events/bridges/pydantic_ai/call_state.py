@@ -85,6 +85,8 @@ class CallState:
     """Of all attempts, in seconds."""
     answers: list[Answer] = field(default_factory=list)
     has_ended: bool = False
+    is_emitted: bool = False
+    """Whether its `llm_called` is emitted, or just being so."""
 
 
 @dataclass(frozen=True, kw_only=True)

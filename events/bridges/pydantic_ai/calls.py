@@ -20,16 +20,19 @@ from ...bus.fields import ErrorType, Status
 from ...bus.scope import get_effective_scope, use_scope
 from ...bus.span import current_span
 from ...llm import llm_called
-from .call_state import AskedModel, CallState, RequestOutcome, RequestSpec
+from .call_state import AnyResponse, AskedModel, CallState, RequestOutcome, RequestSpec
 from .emit import add_answer, emit_attempted, emit_call_started, emit_called, model_response
 from .error_types import status_of_error
 from .http_attempts import HTTPAttempt, attempts_at_answer, is_retried_by, outcome_of
 from .members import answering_model, asks_instrumented, first_model, leaf_models
 from .reader_pauses import ReaderPauses
 from .reported import keep_headers, observe_stream
-from .response import is_refused, lacks_end
+from .response import has_failed, is_refused, lacks_end
 from .token_times import TokenTimes
 from .tool_calls import current_run_context
+
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""What pydantic-ai's adapters raise where an answer is not as they expect it, as one without choices."""
 
 
 class OngoingRequest:
@@ -70,6 +73,8 @@ class OngoingRequest:
         else:
             emit_call_started(self.call, self._model)
         self._started_at = perf_counter()
+        if self._parent is None:
+            self.call.started_at = self._started_at
         if self.call.started != (asked := AskedModel.of(self._model)):
             self.call.started, self.call.model_started_at = asked, self._started_at
 
@@ -193,8 +198,7 @@ class OngoingRequest:
             if response is not None:
                 keep_headers(response, self.headers)
             with use_scope(self._scope) if self._scope else nullcontext():
-                if status == "success" and response is not None and is_refused(model_response(response)):
-                    status, self._fault = "error", "content_filtered"
+                status = self._judge(status, error, response)
                 outcome = RequestOutcome(
                     status=status,
                     error=error,
@@ -213,8 +217,36 @@ class OngoingRequest:
                 if self._parent is None:
                     self.call.has_ended = True
                     emit_called(self.call, self._model, outcome, response)
+        except BaseException as failure:
+            self._end_unread(status, error)
+            if not isinstance(failure, Exception):  # a price function was interrupted
+                raise
+            report_failure(llm_called.name, "pydantic_ai", failure)
+
+    def _end_unread(self, status: Status, error: BaseException | None) -> None:
+        """End the call without what was to be read of its answer, unless that is done."""
+        if self._parent is not None or self.call.is_emitted:
+            return
+        ended_at, self.call.has_ended = self._ended_at or perf_counter(), True
+        outcome = RequestOutcome(
+            status=status, error=error, started_at=self._started_at, ended_at=ended_at, token_times=TokenTimes()
+        )
+        try:
+            emit_called(self.call, self._model, outcome, None)
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
+
+    def _judge(self, status: Status, error: BaseException | None, response: AnyResponse | None) -> Status:
+        """Return the status by what was answered, and record why a request failed that raised nothing that says so."""
+        if status == "success" and response is not None:
+            if is_refused(model_response(response)):
+                self._fault = "content_filtered"
+            elif has_failed(model_response(response)):
+                self._fault = "other"
+            return "error" if self._fault else status
+        if status == "error" and isinstance(error, UNREADABLE) and self.status_code in range(200, 300):
+            self._fault = "invalid_response"
+        return status
 
     def start_http_request(self, request: HTTPAttempt) -> None:
         """Add a request that the SDK sends now; emit the attempts that failed before, and that it sends again."""

@@ -15,7 +15,7 @@ from ...bus.fields import UNKNOWN
 from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from .billing import Billing, billing_of
 from .call_state import Answer, AnyResponse, AskedModel, CallState, RequestOutcome
-from .response import finish_reason, output_fault, rate_limit, retry_after, truncate_name
+from .response import finish_reason, has_failed, output_fault, rate_limit, retry_after, truncate_name
 from .usage import TokenUsage
 
 T = TypeVar("T")
@@ -182,6 +182,8 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
         emit_usage_billed(call, billed)
     billing = sum((each.billing for each in billed), Billing())
     time_to_first_token, time_per_output_token = token_latencies(call, outcome, answer)
+    reason = finish_reason(last) if last and (complete or has_failed(last)) else None
+    call.is_emitted = True
     llm_called.emit(
         call_id=call.id,
         model=asked.model,
@@ -196,7 +198,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
         backoff=call.backoff,
         queue_wait=queue_wait,
         streamed=spec.streamed,
-        finish_reason=finish_reason(complete) if complete else None,
+        finish_reason=reason,
         output_fault=(
             read_or_default(lambda: output_fault(complete, spec.parameters, spec.is_valid_output), None)
             if complete

@@ -36,9 +36,17 @@ def truncate_name(name: str | None) -> str:
 
 def finish_reason(response: ModelResponse) -> FinishReason:
     """Return why the model stopped; ``unknown`` where the provider does not say."""
+    if has_failed(response):
+        return "error"
     if response.finish_reason is None:
         return "other" if (response.provider_details or {}).get("finish_reason") else "unknown"
     return "unknown" if is_made_up(response) else FINISH_REASONS.get(response.finish_reason, "other")
+
+
+def has_failed(response: ModelResponse | StreamedResponse) -> bool:
+    """Return whether the answer ended with an error of the provider's, which it says in place of a reason."""
+    raw = (response.provider_details or {}).get("finish_reason")
+    return response.finish_reason == "error" or (response.finish_reason is None and raw == "error")
 
 
 def is_made_up(response: ModelResponse | StreamedResponse) -> bool:

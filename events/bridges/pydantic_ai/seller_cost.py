@@ -22,8 +22,8 @@ LITELLM_HEADER = "x-litellm-response-cost"
 
 def seller_cost(response: ModelResponse) -> float | None:
     """Return the cost in USD that the response, or its headers, say; None where they say nothing."""
-    if response.usage.cost is not None:
-        return float(response.usage.cost)
+    if (cost := getattr(response.usage, "cost", None)) is not None:  # newer than pydantic-ai 2.0
+        return float(cost)
     reported, details = reported_by(response), response.provider_details or {}
     said = cost_in_usage(reported)
     if said is None and {"cost", "upstream_inference_cost"} & details.keys():  # OpenRouter's; a cost of 0 is left out

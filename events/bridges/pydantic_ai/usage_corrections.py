@@ -43,7 +43,7 @@ def corrected_usage(response: ModelResponse) -> RequestUsage:
     usage = copy(response.usage)
     if len(reported.mapped) > 1 and is_cumulative(reported.mapped):
         usage = copy(reported.mapped[-1])
-        usage.unmeasured_requests, usage.cost = 0, response.usage.cost
+        usage.unmeasured_requests, usage.cost = 0, getattr(response.usage, "cost", None)
     for name, details in (
         ("cache_read_tokens", CACHE_READ_DETAILS),
         ("cache_write_tokens", CACHE_WRITE_DETAILS),

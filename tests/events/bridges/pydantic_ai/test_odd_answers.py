@@ -1,0 +1,137 @@
+"""An answer that ends with an error is no success, one that cannot be read is invalid, and every call ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.google import GoogleModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.google import GoogleProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.usage import RequestUsage
+
+from events import LLMAttempted, LLMCalled, llm_attempted, llm_called
+from events.bridges.pydantic_ai import instrument
+from events.bridges.pydantic_ai.seller_cost import seller_cost
+from metrics import LLM, subscribe
+from tests.support.openai_server import OpenAIServer, says, sends, sends_completion
+from tests.support.provider_servers import GeminiServer
+from tests.support.samples import summed
+
+PROMPT: list[ModelMessage] = [ModelRequest.user_text_prompt("Say something.")]
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+HEAD = {"id": "1", "object": "chat.completion", "created": 1_700_000_000, "model": "gpt-4o-mini", "usage": USAGE}
+
+
+@pytest.fixture
+def calls() -> Iterator[list[LLMCalled]]:
+    with llm_called.captured() as captured:
+        yield captured
+
+
+@pytest.fixture
+def attempts() -> Iterator[list[LLMAttempted]]:
+    with llm_attempted.captured() as captured:
+        yield captured
+
+
+def chat(server: OpenAIServer) -> Model:
+    return OpenAIChatModel("gpt-4o-mini", provider=OpenAIProvider(base_url=server.base_url, api_key="none"))
+
+
+async def ask(model: Model, *, streamed: bool = False) -> None:
+    if not streamed:
+        await model.request(PROMPT, None, ModelRequestParameters())
+        return
+    async with model.request_stream(PROMPT, None, ModelRequestParameters()) as stream:
+        async for _ in stream:
+            pass
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("chained", [False, True])
+async def test_an_answer_that_ends_with_an_error_is_one_and_is_billed(
+    streamed: bool, chained: bool, calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    """As OpenRouter has it (https://openrouter.ai/docs/api-reference/overview, finish reasons)."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Half an"}, "finish_reason": "error"}
+    with OpenAIServer(sends_completion({**HEAD, "choices": [choice]})) as server:
+        model = FallbackModel(chat(server), chat(server)) if chained else chat(server)
+        await ask(instrument(model), streamed=streamed)
+    assert [(call.status, call.error_type, call.finish_reason) for call in calls] == [("error", "other", "error")]
+    assert [(attempt.outcome, attempt.error_type) for attempt in attempts] == [("error", "other")]
+    assert (calls[0].prompt_tokens, calls[0].completion_tokens) == (100, 20)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_geminis_malformed_call_is_an_error(streamed: bool, calls: list[LLMCalled]) -> None:
+    """https://ai.google.dev/api/generate-content#FinishReason."""
+    with GeminiServer(says("Half an", finish="MALFORMED_FUNCTION_CALL")) as server:
+        model = GoogleModel("gemini-2.5-flash", provider=GoogleProvider(api_key="none", base_url=server.address))
+        with suppress(Exception):
+            await ask(instrument(model), streamed=streamed)
+    assert calls[0].status == "error"
+
+
+@pytest.mark.parametrize("choices", [[], None, [{}], [{"index": 0, "message": None, "finish_reason": "stop"}]])
+async def test_an_answer_that_cannot_be_read_is_invalid(
+    choices: Any, calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    with OpenAIServer(sends(json.dumps({**HEAD, "choices": choices}).encode())) as server, suppress(Exception):
+        await ask(instrument(chat(server)))
+    assert [(call.status, call.error_type) for call in calls] == [("error", "invalid_response")]
+    assert [attempt.error_type for attempt in attempts] == ["invalid_response"]
+
+
+async def test_an_error_of_a_model_in_the_process_is_no_invalid_answer(calls: list[LLMCalled]) -> None:
+    def fail(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        raise IndexError
+
+    with suppress(IndexError):
+        await ask(instrument(FunctionModel(fail)))
+    assert calls[0].error_type == "other"
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("chained", [False, True])
+async def test_a_price_function_that_is_interrupted_leaves_no_call_under_way(
+    interruption: type[BaseException], chained: bool, calls: list[LLMCalled]
+) -> None:
+    def price(*_: Any) -> float:
+        raise interruption
+
+    def answer(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart("An answer.")], usage=RequestUsage(input_tokens=5, output_tokens=2))
+
+    model: Model = FunctionModel(answer)
+    registry = CollectorRegistry()
+    with subscribe(LLM, registry, namespace="sparklio"):
+        asked = instrument(FallbackModel(model, model) if chained else model, price=price)
+        with pytest.raises(interruption):
+            await ask(asked)
+        samples = [sample for family in registry.collect() for sample in family.samples]
+    assert summed(samples, "llm_active_requests", "model") == {}
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("header", ["-1", "nan", "inf", "1e12", "free", ""])
+async def test_a_cost_in_a_header_that_is_none_leaves_the_list_price(header: str, calls: list[LLMCalled]) -> None:
+    with OpenAIServer(says(headers={"x-litellm-response-cost": header})) as server:
+        await ask(instrument(chat(server)))
+    assert calls[0].cost_source == "price_table"
+    assert calls[0].cost == pytest.approx((11 * 0.15 + 7 * 0.60) / 1e6)
+
+
+def test_a_usage_without_a_cost_as_that_of_pydantic_ai_2_0_has_none() -> None:
+    response = ModelResponse(parts=[])
+    response.usage = type("Usage", (), {"details": {}})()
+    assert seller_cost(response) is None

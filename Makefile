@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --constraint requirements.txt
 PYTEST := $(BIN)/python -m pytest
-# Workers take whole files, by the groups and in the order of tests/conftest.py: the longest first.
-WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder
+# Workers take whole files, in the order of tests/conftest.py: the longest first.
+WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 # Python starts some ten times a minute in the tests, and would compile all of the code each time.
 unexport PYTHONDONTWRITEBYTECODE

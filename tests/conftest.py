@@ -15,6 +15,8 @@ import pytest
 from blinker import default_namespace
 from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 import events
 from events.bus import pollers
@@ -34,6 +36,9 @@ PACKAGES = {
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# How long an example takes is the machine's business.
+hypothesis_settings.register_profile("no deadline", deadline=None)
+hypothesis_settings.load_profile("no deadline")
 # For `make mutants`: the same examples every time, and no shrinking, which takes longer than finding a failure.
 hypothesis_settings.register_profile(
     "mutants", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
@@ -45,6 +50,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
         return True if ALL_SLOW.search(collection_path.read_text()) else None
     return None
+
+
+class FileScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """Workers take whole files, as with ``--dist=loadfile``, or several that share something."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return SHARED.get(Path(file).name, file)
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist is not active in a run of one process without it
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling | None:
+    """Schedule whole files where ``--dist=loadfile`` is asked for (``loadgroup`` has no effect with this pytest)."""
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
@@ -63,8 +82,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in needless]
     weights = file_weights(items)
     items.sort(key=lambda item: -weights[item.path])
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(SHARED.get(item.path.name, str(item.path))))
     for item in items:
         for mark in item.iter_markers("needs"):
             missing = [program for program in mark.args if shutil.which(program) is None]

@@ -103,7 +103,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int])
         wait_until(partial(studio.total, "events_total", signal="workflow_released"))
         studio.wait_for_end(runs[-1])
         runs.append(studio.submit("campaign"))
-        wait_until(partial(studio.total, "active_workflows", workflow_type="campaign"))
+        wait_until(partial(studio.total, "llm_active_requests"))
         assert studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=runs[-1]).status_code == 200
         studio.call("POST", "/api/v1/workflows/{workflow_type}/runs", workflow_type="unheard_of", json={})
         studio.call("GET", "/api/v1/runs/{run_id}", run_id="no-such-run")

@@ -32,9 +32,10 @@ class QueryExecuted:
     """A statement was sent to a database and was executed, or failed.
 
     ``table`` is the bare name of the table written to, or of the first one read; ``none`` without one, ``system`` for
-    the database's own, ``other`` for one that is not in the metadata. ``duration`` covers the execution, not the
-    fetching. ``error`` is the name of the exception's class, never its message, which quotes what was sent. ``rows`` is
-    the number returned or matched as the driver reports it, unknown for streams and where it reports none.
+    the database's own, ``other`` for one that is not in the metadata. ``duration`` covers the execution, and fetching
+    where the driver does it as part of that; fetching that comes after it is in `RowsStreamed`. ``error`` is the name
+    of the exception's class, never its message, which quotes what was sent. ``rows`` is the number returned or matched
+    as the driver reports it, unknown for streams and where it reports none.
     """
 
     engine: Label = "main"
@@ -54,12 +55,20 @@ query_executed = Signal(QueryExecuted)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsStreamed:
-    """A streamed result was read to its end, or closed before; ``duration`` is the time spent waiting for rows."""
+    """The rows of a result were fetched to their end, or as far as the program wanted them.
+
+    Emitted of each stream, and of a result whose rows the driver computes as they are fetched (sqlite3, DuckDB) if that
+    took half a millisecond. It ends with its last row, when it is closed, with its connection, or when the program
+    dropped it: then as soon as that is noticed. ``duration`` is the time spent waiting for rows, ``rows`` their
+    number. ``slow`` is a statement that only its fetching made slow; one that was slow before is so in `QueryExecuted`.
+    """
 
     pool: Label = "main"
+    operation: Operation = "select"
     table: Label
     duration: Seconds
     rows: int
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +191,7 @@ class PoolRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseUsed:
-    """A scope that used a database ended: how many statements it sent, and how long it waited for them in all."""
+    """A scope that used a database ended: how many statements it sent, how long it waited for them and their rows."""
 
     scope: Caller
     queries: int

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
     slow_query: Seconds = Field(default=1.0, description="Seconds from which a database statement is logged as slow")
     database_details: bool = Field(
-        default=False, description="Count rows, streams, savepoints, compiling and ages of connections too"
+        default=False, description="Count savepoints, compiling, times of transactions and ages of connections too"
     )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         default="info", description="What is logged at least; prompts and answers never are"

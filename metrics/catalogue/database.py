@@ -13,6 +13,7 @@ from events import (
     query_executed,
     query_repeated,
     relationship_loaded,
+    rows_streamed,
     transaction_ended,
 )
 
@@ -32,6 +33,7 @@ PRESET_LABEL_VALUES = {"table": ("none", "system")}
 
 # Help texts that several rows share.
 QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
+SLOW_QUERIES = "Statements that took as long as what counts as slow, with the fetching of their rows."
 POOL_CONNECTIONS = "Connections of a pool, in use or idle."
 
 # Few of a table's operations occur, so pairs are counted.
@@ -41,9 +43,21 @@ OPERATION_OF_TABLE = {"operation": "table"}
 DATABASE = (
     counter("db_queries_total", "Statements sent to the database, failed ones too.",
         query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, initialize=False),
-    histogram("db_query_duration_seconds", "Time a statement took to execute, without fetching its rows.",
+    histogram("db_query_duration_seconds",
+        "Time from sending a statement to the driver's answer; fetching that comes after it is in db_fetch_seconds.",
         query_executed, value="duration", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE,
         buckets=buckets.QUERY, initialize=False),
+    histogram("db_fetch_seconds",
+        "Time spent waiting for the rows of a stream, or of a driver that computes them meanwhile, from 0.5 ms on.",
+        rows_streamed, value="duration", labels=("table",), buckets=buckets.QUERY, initialize=False),
+    counter("db_rows_total", "Rows returned or matched, as far as the driver says; of streams none.",
+        query_executed, value="rows", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, initialize=False),
+    counter("db_slow_queries_total", SLOW_QUERIES,
+        query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where={"slow": True},
+        initialize=False),
+    counter("db_slow_queries_total", SLOW_QUERIES,
+        rows_streamed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where={"slow": True},
+        initialize=False),
     counter("db_query_errors_total", QUERY_ERRORS,
         database_failed, labels=("operation", "table", "error"), nested_in=OPERATION_OF_TABLE,
         where={"phase": "execute"}, initialize=False),
@@ -90,7 +104,7 @@ DATABASE = (
         "Statements that one request, agent or workflow sent, if any: each counts at all scopes around.",
         database_used, value="queries", labels=("scope",), buckets=buckets.QUERIES),
     histogram("db_scope_db_seconds",
-        "Time that one request, agent or workflow waited for statements: each counts at all scopes around.",
+        "Time that one request, agent or workflow waited for statements and rows: each counts at all scopes around.",
         database_used, value="duration", labels=("scope",), buckets=buckets.QUERIES_SECONDS),
     counter("db_repeated_queries_total",
         "Statements sent again by one request, agent or workflow that had sent them five times.",

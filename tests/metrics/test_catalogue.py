@@ -129,7 +129,8 @@ def emit_workflows() -> None:
 
 def emit_database() -> None:
     """Emit a statement, and each of the other facts about a database."""
-    events.query_executed.emit(operation="select", table="runs", duration=0.1)
+    events.query_executed.emit(operation="select", table="runs", duration=9.0, rows=1, slow=True)
+    events.rows_streamed.emit(table="runs", duration=9.0, rows=1, slow=True)
     for phase in ("execute", "fetch"):
         events.database_failed.emit(phase=phase, error="data", operation="select", table="runs")
     events.transaction_ended.emit(outcome="commit", duration=0.1, commit=0.1)
@@ -144,8 +145,7 @@ def emit_database() -> None:
 
 
 def emit_database_details() -> None:
-    events.query_executed.emit(operation="select", table="runs", duration=9.0, rows=1, cache="hit", slow=True)
-    events.rows_streamed.emit(table="runs", duration=0.1, rows=1)
+    events.query_executed.emit(operation="select", table="runs", duration=0.1, cache="hit")
     events.transaction_ended.emit(outcome="commit", duration=0.1)
     events.connection_closed.emit(reason="recycle", lifetime=1.0)
     events.savepoint_ended.emit(outcome="released")

@@ -65,3 +65,16 @@ def account_query(seconds: float, key: Any, table: str) -> None:
                 query_repeated.emit(scope=caller, table=table)
             innermost = False
         scope = scope.parent
+
+
+def account_fetching(scope: Scope | None, seconds: float) -> None:
+    """Add the time of fetching rows to the account of every caller that the code runs in."""
+    while scope is not None:
+        caller = CALLERS.get(scope.kind)
+        if caller is not None and not scope.ended:
+            account: Any = scope.hooks.get(_HOOK)
+            if account is None:
+                account = scope.hooks.setdefault(_HOOK, QueryAccount(scope, caller))
+            with account.lock:
+                account.seconds += seconds
+        scope = scope.parent

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
 from ...bus.failures import report_failure
 from ...database import Caller
+
+if TYPE_CHECKING:
+    from .fetch import FetchTimer
 
 INFO_KEY = "events.connection_state"
 """Key in the ``info`` of a pool's connection record, which lasts as long as the connection itself."""
@@ -22,8 +25,9 @@ class ConnectionState:
     """The state of one connection: one object for all of it, since every query looks it up."""
 
     __slots__ = ("agent_name", "autocommit_checked", "busy_seconds", "caller", "checked_out", "checked_out_at",
-                 "close_reason", "connecting_since", "failed_phase", "is_open", "opened_at", "proxy",
-                 "rollback_loses_work", "run_id", "transaction_began")  # fmt: skip
+                 "close_reason", "connecting_since", "executed_context", "executed_seconds", "failed_phase",
+                 "fetched_rows", "fetched_seconds", "fetches", "is_open", "opened_at", "proxy", "rollback_loses_work",
+                 "run_id", "transaction_began")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -38,6 +42,13 @@ class ConnectionState:
         self.caller: Caller = "none"
         self.agent_name = "unknown"
         self.run_id = ""
+        # Where rows are computed as they are fetched: of the last statement the id of its context, how long it took to
+        # execute, and what was fetched of it.
+        self.executed_context = 0
+        self.executed_seconds = 0.0
+        self.fetched_seconds = 0.0
+        self.fetched_rows = 0
+        self.fetches: dict[int, FetchTimer] = {}  # results that took or may take long and are not at their end, by id
         # While a transaction is open: when it began, whether autocommit was ruled out yet, and whether something was
         # written or failed in it, so that rolling it back loses something.
         self.transaction_began: float | None = None

@@ -24,6 +24,7 @@ from ...database import (
 )
 from .attribution import innermost_caller
 from .connection_state import BRIDGE, INFO_KEY, ConnectionState, swallow_errors
+from .fetch import end_dropped
 from .internals.pools import max_overflow
 from .pool import CheckoutAttempt, pool_operation
 
@@ -86,6 +87,7 @@ class ConnectionTracker:
         """Take every connection for closed until it is checked out: a process that was forked off does not own them."""
         for state in self._states():
             state.checked_out, state.is_open, state.transaction_began = False, False, None
+            state.fetches.clear()
         self._collected.clear()
 
     def stop(self) -> None:
@@ -94,6 +96,11 @@ class ConnectionTracker:
             if (alive := finalizer.detach()) is not None:
                 alive[0].info.pop(INFO_KEY, None)
         self._tracked.clear()
+
+    def end_dropped_fetches(self) -> None:
+        """Emit `rows_streamed` for results that the program dropped before their end."""
+        for state in self._states():
+            end_dropped(state)
 
     def emit_collected(self) -> None:
         """Emit `connection_closed` for connections that the garbage collector took with a pool that was disposed of."""
@@ -174,7 +181,11 @@ class ConnectionTracker:
     def _release(self, record: Any) -> bool:
         """Emit `connection_released`; return whether it was the garbage collector that released it."""
         state: ConnectionState | None = record.info.get(INFO_KEY)
-        if state is None or not state.checked_out:
+        if state is None:
+            return False
+        for timer in list(state.fetches.values()):  # left before their end, which is this one
+            timer.finish()
+        if not state.checked_out:
             return False
         now = perf_counter()
         state.checked_out = False

@@ -1,72 +1,169 @@
-"""Times the fetching of streamed results, whose rows arrive long after the statement was answered."""
+"""Times the fetching of rows: of streamed results, and of drivers that compute rows as they are fetched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
+from weakref import ref
+
+from sqlalchemy import Dialect
 
 from ...bus.failures import report_failure
-from ...database import rows_streamed
+from ...bus.scope import get_effective_scope
+from ...database import Operation, rows_streamed
+from .attribution import account_fetching
 from .connection_state import BRIDGE, ConnectionState
+from .internals.computed_rows import usual_strategy
 from .internals.execution import fetch_strategies_are_replaceable, replace_fetch_strategy
+from .slow_query_log import log_slow_statement
+
+BUFFERING_DRIVERS = frozenset(
+    {"psycopg", "psycopg2", "psycopg2cffi", "pg8000", "mysqldb", "pymysql", "mysqlconnector", "mariadbconnector"}
+)
+"""Drivers whose cursors have read all rows once a statement is executed, unless they stream."""
 
 
-def time_fetching(context: Any, pool: str, state: ConnectionState | None, table: str) -> None:
-    """Time the fetches of what a context has just executed, if it has rows; emit `rows_streamed` at their end."""
-    timer = FetchTimer(pool, table, state)
-    if fetch_strategies_are_replaceable():
-        replace_fetch_strategy(
-            context,
-            lambda strategy: TimedFetchStrategy(strategy, timer),
-            lambda error: report_failure(rows_streamed.name, BRIDGE, error),
-        )
-    elif context.cursor.description is not None and not isinstance(context.cursor, TimedCursor):
-        context.cursor = TimedCursor(context.cursor, timer)
+def computes_rows(dialect: Dialect) -> bool:
+    """Return whether rows may be computed, or read from the server, as they are fetched.
+
+    SQLAlchemy's adapters of asynchronous drivers fetch all rows as part of the execution, unless they are streamed.
+    """
+    return not dialect.is_async and dialect.driver not in BUFFERING_DRIVERS
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedStatement:
+    """The facts that are the same each time that the rows of a statement are fetched."""
+
+    pool: str
+    operation: Operation
+    table: str
+    slow_seconds: float
 
 
 class FetchTimer:
-    """The rows of one result and the seconds spent waiting for them, emitted as `rows_streamed` once they end."""
+    """The rows of one result and the seconds spent waiting for them, emitted as `rows_streamed` once they end.
 
-    def __init__(self, pool: str, table: str, state: ConnectionState | None) -> None:
-        self._pool = pool
-        self._table = table
+    ``executed`` is how long the statement took before, ``scope`` the one that it was sent in.
+    """
+
+    def __init__(
+        self, statement: FetchedStatement, text: str, state: ConnectionState | None, executed: float = 0.0
+    ) -> None:
+        self._statement = statement
+        self._text = text
         self._state = state
+        self._executed = executed
+        self._scope = get_effective_scope()
         self._seconds = 0.0
         self._rows = 0
+        self._context: ref[Any] | None = None  # of the execution, dead if the program dropped the result
         self._is_fetching = self._has_ended = self._was_emitted = False
 
     def time(self, fetch: Callable[[], Any], count_rows: Callable[[Any], int]) -> Any:
         """Return what a fetch returns, adding its time and its rows."""
         self._is_fetching = True
+        rows = 0
         began = perf_counter()
         try:
             fetched = fetch()
-            self._rows += count_rows(fetched)
+            rows = count_rows(fetched)
         finally:
             seconds = perf_counter() - began
             self._is_fetching = False
-            self._seconds += seconds
             if self._state is not None:
                 self._state.busy_seconds += seconds
-            if self._has_ended:
-                self._emit()
+            account_fetching(get_effective_scope(), seconds)
+            self.add(seconds, rows)
         return fetched
+
+    def add(self, seconds: float, rows: int) -> None:
+        """Add the time and the rows of a fetch."""
+        self._seconds += seconds
+        self._rows += rows
+        if self._has_ended:
+            self.finish()
+
+    def watch(self, context: Any) -> None:
+        """End with the connection, or once the result is gone: a loop may be left before the last row."""
+        self._context = ref(context)
+        if self._state is not None:
+            end_dropped(self._state)
+            self._state.fetches[id(self)] = self
+
+    def is_dropped(self) -> bool:
+        """Return whether the program dropped the result."""
+        return self._context is None or self._context() is None
 
     def end(self) -> None:
         """Emit the totals; the result is at its end or was closed."""
         self._has_ended = True
         if not self._is_fetching:  # else it ends within the fetch of its last rows, which are still to be counted
-            self._emit()
+            self.finish()
 
-    def _emit(self) -> None:
+    def finish(self) -> None:
+        """Emit the totals now, once."""
         if self._was_emitted:
             return
         self._was_emitted = True
+        statement, took = self._statement, self._executed + self._seconds
+        is_slow = self._executed < statement.slow_seconds <= took
         try:
-            rows_streamed.emit(pool=self._pool, table=self._table, duration=self._seconds, rows=self._rows)
+            if self._state is not None:
+                self._state.fetches.pop(id(self), None)
+            rows_streamed.emit(
+                pool=statement.pool,
+                operation=statement.operation,
+                table=statement.table,
+                duration=self._seconds,
+                rows=self._rows,
+                slow=is_slow,
+            )
+            if is_slow:
+                log_slow_statement(
+                    statement.pool, statement.operation, statement.table, took, self._text, scope=self._scope
+                )
         except Exception as error:
             report_failure(rows_streamed.name, BRIDGE, error)
+
+
+def end_dropped(state: ConnectionState) -> None:
+    """End the fetches of a connection whose results the program dropped."""
+    for timer in list(state.fetches.values()):
+        if timer.is_dropped():
+            timer.finish()
+
+
+def time_fetching(context: Any, timer: FetchTimer) -> None:
+    """Time the fetches of what a context has just executed, if it has rows."""
+    if fetch_strategies_are_replaceable():
+
+        def wrap(strategy: Any) -> TimedFetchStrategy:
+            timer.watch(context)
+            return TimedFetchStrategy(strategy, timer)
+
+        replace_fetch_strategy(context, wrap, lambda error: report_failure(rows_streamed.name, BRIDGE, error))
+    elif context.cursor.description is not None and not isinstance(context.cursor, TimedCursor):
+        timer.watch(context)
+        context.cursor = TimedCursor(context.cursor, timer)
+
+
+def continue_fetching(result: Any, make_timer: Callable[[], FetchTimer], seconds: float, rows: int) -> None:
+    """Add a fetch of a result whose rows are computed to its timer; make one if it has none.
+
+    From then on a `TimedFetchStrategy` fetches, unless it is at its end. An iteration that is under way goes on with
+    the strategy that it began with, and comes here again.
+    """
+    strategy = result.cursor_strategy
+    if isinstance(strategy, TimedFetchStrategy):
+        strategy.timer.add(seconds, rows)
+        return
+    timer = make_timer()
+    timer.add(seconds, rows)
+    timer.watch(result.context)
+    result.cursor_strategy = TimedFetchStrategy(usual_strategy(result), timer)
 
 
 class TimedFetchStrategy:
@@ -74,7 +171,7 @@ class TimedFetchStrategy:
 
     def __init__(self, strategy: Any, timer: FetchTimer) -> None:
         self._strategy = strategy
-        self._timer = timer
+        self.timer = timer
 
     def __getattr__(self, name: str) -> Any:
         """Return the strategy's own attribute."""
@@ -88,25 +185,25 @@ class TimedFetchStrategy:
 
     def fetchone(self, result: Any, cursor: Any, hard_close: bool = False) -> Any:
         """Return one row, or None at the end."""
-        return self._timer.time(lambda: self._strategy.fetchone(result, cursor, hard_close), is_row)
+        return self.timer.time(lambda: self._strategy.fetchone(result, cursor, hard_close), is_row)
 
     def fetchmany(self, result: Any, cursor: Any, size: int | None = None) -> Any:
         """Return some rows."""
-        return self._timer.time(lambda: self._strategy.fetchmany(result, cursor, size), len)
+        return self.timer.time(lambda: self._strategy.fetchmany(result, cursor, size), len)
 
     def fetchall(self, result: Any, cursor: Any) -> Any:
         """Return the rows that are left."""
-        return self._timer.time(lambda: self._strategy.fetchall(result, cursor), len)
+        return self.timer.time(lambda: self._strategy.fetchall(result, cursor), len)
 
     def soft_close(self, result: Any, cursor: Any) -> None:
         """Release the cursor: the rows are at their end."""
         self._strategy.soft_close(result, cursor)
-        self._timer.end()
+        self.timer.end()
 
     def hard_close(self, result: Any, cursor: Any) -> None:
         """Close the result."""
         self._strategy.hard_close(result, cursor)
-        self._timer.end()
+        self.timer.end()
 
 
 class TimedCursor:
@@ -114,7 +211,7 @@ class TimedCursor:
 
     def __init__(self, cursor: Any, timer: FetchTimer) -> None:
         self._cursor = cursor
-        self._timer = timer
+        self.timer = timer
 
     def __getattr__(self, name: str) -> Any:
         """Return the cursor's own attribute."""
@@ -122,20 +219,20 @@ class TimedCursor:
 
     def fetchone(self) -> Any:
         """Return one row, or None at the end."""
-        return self._timer.time(self._cursor.fetchone, is_row)
+        return self.timer.time(self._cursor.fetchone, is_row)
 
     def fetchmany(self, *size: int) -> Any:
         """Return some rows."""
-        return self._timer.time(lambda: self._cursor.fetchmany(*size), len)
+        return self.timer.time(lambda: self._cursor.fetchmany(*size), len)
 
     def fetchall(self) -> Any:
         """Return the rows that are left."""
-        return self._timer.time(self._cursor.fetchall, len)
+        return self.timer.time(self._cursor.fetchall, len)
 
     def close(self) -> None:
         """Close the cursor."""
         self._cursor.close()
-        self._timer.end()
+        self.timer.end()
 
 
 def is_row(fetched: Any) -> bool:

@@ -14,6 +14,8 @@ from sqlalchemy import Engine, MetaData, event
 from ...bus.pollers import add_poller
 from ...database import PoolRead, pool_read
 from .connections import ConnectionTracker
+from .fetch import computes_rows
+from .internals.computed_rows import replace_context_class
 from .internals.engines import root_engine
 from .pool import PoolTracker
 from .statements import StatementTracker
@@ -158,9 +160,13 @@ class Instrumentation:
         self._connections = ConnectionTracker(name, statements=statements)
         self._pool = PoolTracker(name, statements=statements)
         self._transactions = TransactionTracker(name)
+        self._context_classes: tuple[Any, Any] | None = None  # of the dialect: before, and since
         self._listeners: list[Listener] = [*self._connections.listeners(), *self._pool.listeners()]
         if statements:
-            self._listeners += StatementTracker(name, metadata, slow_seconds).listeners()
+            tracker = StatementTracker(name, metadata, slow_seconds)
+            self._listeners += tracker.listeners()
+            if computes_rows(engine.dialect):
+                self._context_classes = replace_context_class(engine.dialect, tracker.on_fetched)
             self._transactions.wrap(engine.dialect)
         for hook, listener, options in self._listeners:
             event.listen(engine, hook, listener, **options)
@@ -176,6 +182,7 @@ class Instrumentation:
         Emits `connection_closed` for connections that ended with a pool that was disposed of.
         """
         self._connections.emit_collected()
+        self._connections.end_dropped_fetches()
         engine = self._engine()
         if engine is None or not self._listeners:
             return None
@@ -208,6 +215,8 @@ class Instrumentation:
             for hook, listener, _ in listeners:
                 event.remove(engine, hook, listener)
             self._transactions.unwrap(engine.dialect)
+            if self._context_classes is not None and engine.dialect.execution_ctx_cls is self._context_classes[1]:
+                engine.dialect.execution_ctx_cls = self._context_classes[0]
             self._pool.unwrap(engine.pool)
             self._connections.stop()
             delattr(engine.dialect, ATTRIBUTE)

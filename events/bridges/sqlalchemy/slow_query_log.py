@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ...bus.scope import get_effective_scope
+from ...bus.scope import Scope
 from ...database import Operation
 from .sql.literals import without_literals
 
@@ -14,9 +14,10 @@ _LONGEST_READ = 10_000  # characters; literals are blanked before the text is cu
 _LONGEST_LOGGED = 500
 
 
-def log_slow_statement(engine: str, operation: Operation, table: str, duration: float, statement: str) -> None:
+def log_slow_statement(
+    engine: str, operation: Operation, table: str, duration: float, statement: str, *, scope: Scope | None
+) -> None:
     """Log a statement as a warning, with ``?`` in place of its literals; ``duration`` in seconds."""
-    scope = get_effective_scope()
     fields = scope.fields if scope is not None else {}
     log.warning(
         "slow statement: %.3f s, %s %s on %s, agent %s, run %s: %s",

@@ -10,6 +10,7 @@ from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
 from ...bus.emitters import EmitFn
 from ...database import Cache, Operation
+from .fetch import FetchedStatement
 from .sql import StatementInfo, describe_cached
 from .sql.keywords import table_label
 from .sql.literals import without_literals
@@ -36,6 +37,8 @@ class StatementPlan:
     read_only: bool
     counts_rows: bool
     emit: EmitFn  # takes (duration, rows)
+    fetched: FetchedStatement
+    computes_rows: bool
 
 
 class StatementState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import dropwhile
 from time import perf_counter
 from typing import Any, Literal
@@ -14,11 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from ...bus.failures import report_failure
 from ...bus.scope import get_effective_scope
-from ...database import Cache, Operation, database_failed, query_executed
-from .attribution import account_query, innermost_caller
-from .connection_state import BRIDGE, find_state, is_pooled
+from ...database import Cache, Operation, database_failed, query_executed, rows_streamed
+from .attribution import account_fetching, account_query, innermost_caller
+from .connection_state import BRIDGE, ConnectionState, find_state, is_pooled
 from .error_reasons import error_reason, phase_of_failure
-from .fetch import time_fetching
+from .fetch import FetchedStatement, FetchTimer, continue_fetching, time_fetching
+from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, has_computed_rows, is_computed
 from .internals.engines import listeners_are_known, listeners_of
 from .internals.execution import context_reader
 from .internals.lazy_loading import lazy_loads
@@ -189,7 +191,38 @@ class StatementTracker:
             self._emit_details(context, statement, plan.operation, plan.table, duration)
             # The driver streams the rows, or SQLAlchemy does without its help, as on SQLite.
             if is_server_side or not _STREAMING_OPTIONS.isdisjoint(options):
-                time_fetching(context, self._name, state, plan.table)
+                fetch_as_usual(context)
+                time_fetching(context, FetchTimer(plan.fetched, statement, state, duration))
+                return
+        if plan.computes_rows and state is not None:
+            state.executed_context = id(context)
+            state.executed_seconds = duration
+            state.fetched_seconds = 0.0
+            state.fetched_rows = 0
+
+    def on_fetched(self, result: Any, state: ConnectionState, seconds: float, rows: int) -> None:
+        """Account for a fetch of rows that are computed meanwhile: one that took long, or in a scope.
+
+        ``rows`` are those that the state does not have: those of a result that is not of the last statement.
+        """
+        try:
+            account_fetching(get_effective_scope(), seconds)
+            executed = 0.0
+            if state.executed_context == id(result.context):
+                if state.fetched_seconds < SHORTEST_OBSERVED and is_computed(result):
+                    return
+                seconds, rows, executed = state.fetched_seconds, state.fetched_rows, state.executed_seconds
+                state.executed_context = 0  # from here on a timer has it
+            elif seconds < SHORTEST_OBSERVED and is_computed(result):
+                return
+            continue_fetching(result, partial(self._make_timer, result.context, state, executed), seconds, rows)
+        except Exception as error:
+            report_failure(rows_streamed.name, BRIDGE, error)
+
+    def _make_timer(self, context: Any, state: ConnectionState, executed: float) -> FetchTimer:
+        operation, table = classify_statement(context, context.statement)
+        fetched = FetchedStatement(self._name, operation, self._tables.label(table), self._slow_seconds)
+        return FetchTimer(fetched, context.statement, state, executed)
 
     def _make_plan(self, context: Any, statement: str, *, slow: bool) -> StatementPlan:
         """Return what to emit of a statement; stored on its compiled form if that holds each time it is executed."""
@@ -201,7 +234,17 @@ class StatementTracker:
         if plan is None:
             read_only = operation in _READ_ONLY
             counts_rows = not (read_only and context.dialect.name == "sqlite")  # SQLite never says how many it reads
-            plan = StatementPlan(self, operation, table, read_only, counts_rows, self._emitters[key])
+            fetched = FetchedStatement(self._name, operation, table, self._slow_seconds)
+            plan = StatementPlan(
+                self,
+                operation,
+                table,
+                read_only,
+                counts_rows,
+                self._emitters[key],
+                fetched,
+                has_computed_rows(context),
+            )
             if len(self._plans) < _MOST_PLANS:
                 self._plans[key] = plan
         is_own = statement is getattr(context, "statement", None)
@@ -243,7 +286,7 @@ class StatementTracker:
         if option is not None and lazy.origin(option) is not None:
             emit_lazy_load(lazy.path(context), innermost_caller(get_effective_scope()))
         if duration >= self._slow_seconds:
-            log_slow_statement(self._name, operation, table, duration, statement)
+            log_slow_statement(self._name, operation, table, duration, statement, scope=get_effective_scope())
 
 
 def row_count(cursor: Any, dialect: Dialect) -> int | None:

@@ -37,7 +37,7 @@ class TestBind:
         assert receiver.bind(chosen, ("duration", "rows")) is not None
         for name in chosen:
             known = {other: value for other, value in chosen.items() if other != name}
-            assert receiver.bind({**known, "slow": False}, ("duration", "rows")) is None
+            assert receiver.bind({**known, "cache": "hit"}, ("duration", "rows")) is None
 
     def test_an_amount_that_is_never_passed_needs_the_event(self) -> None:
         assert receiver_of(query_executed).bind(QUERY, ("rows",)) is None

@@ -46,7 +46,7 @@ def context_is_readable() -> bool:
 
 
 @contextmanager
-def answered_context(options: Mapping[str, Any]) -> Iterator[Any]:
+def answered_context(options: Mapping[str, Any], context_class: Any = None) -> Iterator[Any]:
     """Make the context of a statement that SQLite answered with two rows; no engine and no pool has a part in it."""
     driver = sqlite3.connect(":memory:")
     dialect = sqlite_dialect(dbapi=sqlite3)
@@ -55,7 +55,7 @@ def answered_context(options: Mapping[str, Any]) -> Iterator[Any]:
         dialect=dialect, connection=proxy, closed=False, invalidated=False, _echo=False,
         _safe_close_cursor=lambda cursor: cursor.close(),
     )  # fmt: skip
-    make: Any = dialect.execution_ctx_cls
+    make: Any = context_class or dialect.execution_ctx_cls
     try:
         context = make._init_statement(dialect, connection, proxy, options, "select 1 union all select 2", [])
         context.cursor.execute(context.statement)
@@ -81,6 +81,7 @@ def replace_fetch_strategy(context: Any, wrap: Callable[[Any], Any], on_error: C
     def make_wrapped_result() -> Any:
         result = make_result()
         try:
+            vars(context).pop(RESULT_FACTORY, None)  # it refers to the context, which would outlive its result
             if not result._soft_closed:
                 result.cursor_strategy = wrap(result.cursor_strategy)
         except Exception as error:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import InvalidatePoolError
 import events
 from events.bridges.sqlalchemy import connection_state, connections, fetch, instrument, statements, transactions
 from events.bridges.sqlalchemy.connection_state import ConnectionState, find_state, is_pooled
+from events.bridges.sqlalchemy.internals import computed_rows
 from events.bridges.sqlalchemy.transactions import record_in_transaction
 
 
@@ -33,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (connection_state, connections, fetch, statements, transactions):
+    for module in (connection_state, connections, computed_rows, fetch, statements, transactions):
         monkeypatch.setattr(module, "perf_counter", made)
     return made
 

@@ -11,7 +11,7 @@ import pytest
 from events import RowsStreamed, receiver_failed, rows_streamed
 from events.bridges.sqlalchemy import fetch
 from events.bridges.sqlalchemy.connection_state import ConnectionState
-from events.bridges.sqlalchemy.fetch import FetchTimer, TimedCursor, TimedFetchStrategy, is_row
+from events.bridges.sqlalchemy.fetch import FetchedStatement, FetchTimer, TimedCursor, TimedFetchStrategy, is_row
 
 
 class Source:
@@ -49,6 +49,10 @@ class Source:
         self.closed.append("hard")
 
 
+def stream_timer(state: ConnectionState | None = None) -> FetchTimer:
+    return FetchTimer(FetchedStatement("main", "select", "users", 1000.0), "select 1", state)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
@@ -64,7 +68,7 @@ def streamed() -> Iterator[list[RowsStreamed]]:
 
 def test_a_cursor_is_timed_while_it_fetches_and_emitted_once(clock: list[float], streamed: list[RowsStreamed]) -> None:
     state, source = ConnectionState(), Source(clock)
-    cursor = TimedCursor(source, FetchTimer("main", "users", state))
+    cursor = TimedCursor(source, stream_timer(state))
     assert (cursor.fetchone(), cursor.fetchmany(), cursor.fetchall()) == (1, [2, 3, 4], [5])
     clock[0] += 50
     assert cursor.fetchone() is None
@@ -80,7 +84,7 @@ def test_a_cursor_is_timed_while_it_fetches_and_emitted_once(clock: list[float],
 @pytest.mark.parametrize("ending", ["soft_close", "hard_close"])
 def test_a_strategy_is_timed_until_it_closes(ending: str, clock: list[float], streamed: list[RowsStreamed]) -> None:
     source = Source(clock)
-    strategy = TimedFetchStrategy(source, FetchTimer("main", "users", None))
+    strategy = TimedFetchStrategy(source, stream_timer())
     assert (strategy.fetchone(None, None), strategy.fetchmany(None, None, 3)) == (1, [2, 3, 4])
     assert strategy.fetchall(None, None) == [5]
     getattr(strategy, ending)(None, None)
@@ -97,7 +101,7 @@ def test_a_strategy_that_another_one_replaces_stays_timed() -> None:
                 result.cursor_strategy = "another"
 
     plain = Replacing()
-    strategy = TimedFetchStrategy(plain, FetchTimer("main", "users", None))
+    strategy = TimedFetchStrategy(plain, stream_timer())
     result = SimpleNamespace(cursor_strategy=strategy)
     strategy.yield_per(result, None, 1)
     assert (result.cursor_strategy, strategy._strategy) == (strategy, plain)
@@ -106,7 +110,7 @@ def test_a_strategy_that_another_one_replaces_stays_timed() -> None:
 
 
 def test_an_end_within_the_last_fetch_waits_for_its_rows(clock: list[float], streamed: list[RowsStreamed]) -> None:
-    timer, source = FetchTimer("main", "users", None), Source(clock)
+    timer, source = stream_timer(), Source(clock)
 
     def fetch_and_end() -> list[int]:
         rows = source.fetchall()
@@ -121,7 +125,7 @@ def test_an_end_within_the_last_fetch_waits_for_its_rows(clock: list[float], str
 
 
 def test_a_fetch_that_fails_took_its_time(clock: list[float], streamed: list[RowsStreamed]) -> None:
-    timer = FetchTimer("main", "users", None)
+    timer = stream_timer()
 
     def fail() -> None:
         clock[0] += 3
@@ -139,18 +143,18 @@ def test_a_cursor_without_rows_or_that_is_timed_is_left_as_it_is(
 ) -> None:
     monkeypatch.setattr(fetch, "fetch_strategies_are_replaceable", lambda: False)
     cursor = SimpleNamespace(description=description)
-    context = SimpleNamespace(cursor=cursor)
-    fetch.time_fetching(context, "main", None, "users")
+    context: Any = type("Context", (), {"cursor": cursor})()
+    fetch.time_fetching(context, stream_timer())
     assert isinstance(context.cursor, TimedCursor) is is_timed
     once = context.cursor
-    fetch.time_fetching(context, "main", None, "users")
+    fetch.time_fetching(context, stream_timer())
     assert context.cursor is once
 
 
 @pytest.mark.lenient
 def test_a_failure_to_emit_is_reported() -> None:
     with receiver_failed.captured() as failures:
-        FetchTimer("main", "users", None).end()
+        stream_timer().end()
         with rows_streamed.connected_to(lambda event: 1 / 0):
-            FetchTimer("main", "users", None).end()
+            stream_timer().end()
     assert [(each.signal, each.error) for each in failures] == [("rows_streamed", "ZeroDivisionError")]

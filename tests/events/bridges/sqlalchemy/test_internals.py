@@ -19,11 +19,11 @@ from sqlalchemy.orm import Session
 
 import events
 from events.bridges.sqlalchemy import instrument
-from events.bridges.sqlalchemy.internals import engines, execution, lazy_loading, pools
+from events.bridges.sqlalchemy.internals import computed_rows, engines, execution, lazy_loading, pools
 from tests.support.blog import Base, Post, User, create_blog
 from tests.support.wait import wait_until
 
-MODULES = (execution, engines, pools, lazy_loading)
+MODULES = (execution, computed_rows, engines, pools, lazy_loading)
 SELF_TESTS = {name: each for module in MODULES for name, each in vars(module).items() if hasattr(each, "cache_clear")}
 SIGNALS: list[Any] = [
     events.query_executed,
@@ -119,6 +119,7 @@ def nothing_listens(dialect: Any, hook: str) -> Any:
 GONE: dict[str, tuple[ModuleType, str, Any]] = {
     "context_is_readable": (execution, "PRIVATE_READER", attrgetter("_gone")),
     "fetch_strategies_are_replaceable": (execution, "RESULT_FACTORY", "_gone"),
+    "contexts_are_replaceable": (computed_rows, "FETCH_STRATEGY", "_gone"),
     "options_engines_are_unwrapped": (engines, "MADE_OF", "_gone"),
     "listeners_are_known": (engines, "listeners_of", nothing_listens),
     "engine_isolation_is_known": (engines, "ENGINE_ISOLATION", "_gone"),

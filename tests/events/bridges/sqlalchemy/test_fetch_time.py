@@ -1,0 +1,238 @@
+"""The time of fetching: where rows are computed as they are fetched, it is as much the database's as executing is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+import events
+from events.bridges.sqlalchemy import instrument
+from tests.support.blog import User, create_blog
+
+USERS: Any = User.__table__
+STREAMED = {"stream_results": True, "yield_per": 2}
+WAITING = sa.text("select wait(id) from users where id < 10")
+"""Each of its rows takes 10 ms, as it is fetched."""
+
+
+def wait(number: int) -> int:
+    time.sleep(0.01)
+    return number
+
+
+def add_function(connection: Any, _record: Any) -> None:
+    connection.create_function("wait", 1, wait)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    made = sa.create_engine(f"sqlite:///{tmp_path}/test.db")
+    sa.event.listen(made, "connect", add_function)
+    create_blog(made)
+    with instrument(made, slow_seconds=0.05):
+        yield made
+    made.dispose()
+
+
+@pytest.fixture
+async def async_engine(engine: sa.Engine) -> Any:
+    made = create_async_engine(engine.url.set(drivername="sqlite+aiosqlite"))
+    with instrument(made):
+        yield made
+    await made.dispose()
+
+
+def all_rows(connection: sa.Connection) -> int:
+    return len(connection.execute(WAITING).all())
+
+
+def row_by_row(connection: sa.Connection) -> int:
+    return sum(1 for _ in connection.execute(WAITING))
+
+
+def by_partitions(connection: sa.Connection) -> int:
+    return sum(len(some) for some in connection.execute(WAITING).partitions(3))
+
+
+def by_two_at_a_time(connection: sa.Connection) -> int:
+    return len(connection.execute(WAITING).yield_per(2).all())
+
+
+def streamed(connection: sa.Connection) -> int:
+    return len(connection.execution_options(**STREAMED).execute(WAITING).all())
+
+
+def of_the_orm(connection: sa.Connection) -> int:
+    with Session(connection) as session:
+        return len(session.scalars(sa.select(User).where(sa.func.wait(User.id) < 10)).all())
+
+
+READERS = [all_rows, row_by_row, by_partitions, by_two_at_a_time, streamed, of_the_orm]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_fetching_is_time_of_the_scope_and_of_the_statement_and_no_idle_hold(
+    read: Callable[[sa.Connection], int], engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        events.rows_streamed.captured() as fetched,
+        events.database_used.captured() as used,
+        events.connection_released.captured() as released,
+        events.agent_run(agent_name="writer"),
+        engine.connect() as connection,
+    ):
+        began = time.perf_counter()
+        assert read(connection) == 10
+        took = time.perf_counter() - began
+    (event,) = fetched
+    assert (event.rows, event.slow, event.operation) == (10, True, "select")
+    assert 0.08 <= event.duration <= took  # sqlite3 computes the first row as it executes
+    assert used[0].queries == 1
+    assert event.duration <= used[0].duration <= took
+    (hold,) = released
+    assert hold.idle is not None
+    assert hold.idle < hold.duration - 0.08
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "events.sql"]
+    assert "agent writer" in line
+    assert float(line.split()[2]) == pytest.approx(event.duration, abs=0.05)
+
+
+def test_a_statement_that_was_slow_to_execute_is_not_slow_once_more(engine: sa.Engine) -> None:
+    sorted_rows = sa.text("select id from users order by wait(id)")  # computed before the first one is there
+    with (
+        events.rows_streamed.captured() as fetched,
+        events.query_executed.captured() as executed,
+        engine.connect() as connection,
+    ):
+        connection.execute(sorted_rows).all()
+    slow = [event.slow for event in executed] + [event.slow for event in fetched]
+    assert slow.count(True) == 1
+
+
+def test_a_fetch_that_takes_no_time_is_no_event_but_no_idle_hold_either(engine: sa.Engine) -> None:
+    with events.rows_streamed.captured() as fetched, engine.connect() as connection:
+        state: Any = connection.connection.events_state
+        before = state.busy_seconds
+        assert connection.execute(sa.select(USERS.c.id).limit(1)).scalar() == 0
+        assert state.busy_seconds > before
+        assert state.fetched_rows == 1
+    assert fetched == []
+
+
+def test_results_that_are_read_in_turns_each_have_their_rows(engine: sa.Engine) -> None:
+    with events.rows_streamed.captured() as fetched, engine.connect() as connection:
+        one, other = connection.execute(WAITING), connection.execute(WAITING)
+        one.fetchone()
+        other.fetchone()
+        assert len(one.fetchmany(3)) == 3
+        assert len(other.all()) == 9
+        one.close()
+    assert [event.rows for event in fetched] == [10, 4]
+
+
+def test_a_fetch_that_fails_took_its_time_and_ends(engine: sa.Engine) -> None:
+    failing = sa.text("select abs(case when id < 4 then wait(id) else -9223372036854775808 end) from users")
+    with (
+        events.rows_streamed.captured() as fetched,
+        events.database_failed.captured() as failed,
+        engine.connect() as connection,
+    ):
+        rows = connection.execute(failing)
+        with pytest.raises(sa.exc.OperationalError):
+            list(rows)
+        rows.close()
+    assert [event.phase for event in failed] == ["fetch"]
+    assert [event.rows for event in fetched] in ([3], [4])  # sqlite3 is ahead by one
+
+
+def test_a_closed_handle_leaves_fetching_as_it_was(engine: sa.Engine) -> None:
+    instrument(engine, slow_seconds=0.05).close()
+    plain = sa.create_engine("sqlite://").dialect.execution_ctx_cls
+    assert engine.dialect.execution_ctx_cls is plain
+    with events.rows_streamed.captured() as fetched, engine.connect() as connection:
+        assert all_rows(connection) == 10
+    assert fetched == []
+
+
+def leave_early(engine: sa.Engine) -> None:
+    with Session(engine) as session:
+        for number, _ in enumerate(session.scalars(sa.select(User).execution_options(yield_per=5))):
+            if number == 7:
+                break
+
+
+def close_early(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        result = connection.execution_options(**STREAMED).execute(sa.select(USERS.c.id))
+        result.fetchmany(10)
+        result.close()
+
+
+def raise_early(engine: sa.Engine) -> None:
+    def read(connection: sa.Connection) -> None:
+        for some in connection.execution_options(yield_per=10).execute(sa.select(USERS.c.id)).partitions():
+            raise LookupError(some)
+
+    with engine.connect() as connection, pytest.raises(LookupError):
+        read(connection)
+
+
+def keep_the_result(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        kept.append(connection.execution_options(**STREAMED).execute(sa.select(USERS.c.id)))
+        kept[-1].fetchmany(10)
+
+
+kept: list[Any] = []
+
+
+@pytest.mark.parametrize("scenario", [leave_early, close_early, raise_early, keep_the_result])
+def test_a_stream_that_is_left_before_its_end_ends_with_its_connection(
+    scenario: Callable[[sa.Engine], None], engine: sa.Engine
+) -> None:
+    with events.rows_streamed.captured() as fetched:
+        scenario(engine)
+    assert [event.rows for event in fetched] == [10]
+    kept.clear()
+
+
+def test_a_stream_that_is_dropped_on_a_connection_that_goes_on_ends_at_the_next_one_or_read(engine: sa.Engine) -> None:
+    with events.rows_streamed.captured() as fetched, engine.connect() as connection:
+        for _ in range(3):
+            streaming = connection.execution_options(**STREAMED)
+            next(iter(streaming.execute(sa.select(USERS.c.id))))
+            gc.collect()
+        assert len(fetched) == 2
+        instrument(engine, slow_seconds=0.05).read_pool()
+        assert len(fetched) == 3
+
+
+async def test_an_asynchronous_stream_is_timed_and_a_cancelled_one_ends(async_engine: AsyncEngine) -> None:
+    async def read() -> None:
+        async with async_engine.connect() as connection:
+            async for _ in await connection.stream(sa.select(USERS.c.id), execution_options={"yield_per": 5}):
+                reading.set()
+                await asyncio.sleep(10)
+
+    with events.rows_streamed.captured() as fetched, events.database_used.captured() as used:
+        with events.agent_run(agent_name="writer"):
+            async with AsyncSession(async_engine) as session:
+                rows = await session.stream_scalars(sa.select(User))
+                assert len([row async for row in rows]) == 20
+        reading = asyncio.Event()
+        task = asyncio.create_task(read())
+        await reading.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [event.rows for event in fetched] == [20, 1]
+    assert used[0].duration > fetched[0].duration

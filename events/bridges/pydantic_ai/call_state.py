@@ -16,6 +16,9 @@ from .error_types import error_type_of_status
 from .response import SchemaValidator, truncate_name
 from .token_times import TokenTimes
 
+SHORTEST_QUEUE = 0.005
+"""Seconds; what is shorter is the work between a call and its first attempt, and no wait."""
+
 AnyResponse = ModelResponse | StreamedResponse
 
 

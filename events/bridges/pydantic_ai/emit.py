@@ -14,14 +14,11 @@ from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN
 from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from .billing import Billing, billing_of
-from .call_state import Answer, AnyResponse, AskedModel, CallState, RequestOutcome
+from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, AskedModel, CallState, RequestOutcome
 from .response import finish_reason, has_failed, output_fault, rate_limit, retry_after, truncate_name
 from .usage import TokenUsage
 
 T = TypeVar("T")
-
-SHORTEST_QUEUE = 0.005
-"""Seconds; what is shorter is the work between a call and its first attempt, and no wait."""
 
 
 def emit_call_started(call: CallState, model: Model) -> None:

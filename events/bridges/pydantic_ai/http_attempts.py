@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ...bus.fields import ErrorType, Status
 from ...bus.timeout_errors import is_timeout
-from .call_state import RequestOutcome
+from .call_state import SHORTEST_QUEUE, RequestOutcome
 from .error_types import error_type_of, error_type_of_status_code
 from .token_times import TokenTimes
 
@@ -38,7 +38,8 @@ class HTTPAttempt:
     def begin(self) -> None:
         """Record that the request has its connection now; what was before was the wait for one."""
         now = perf_counter()
-        self.pool_wait, self.started_at = now - self.started_at, now
+        if now - self.started_at >= SHORTEST_QUEUE:
+            self.pool_wait, self.started_at = now - self.started_at, now
 
     def end(self, error: BaseException | None = None) -> None:
         """Record that the request ended now, with an error or without one."""

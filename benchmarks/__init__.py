@@ -14,6 +14,7 @@ BENCHMARKS = (
     "rendering",       # rendering 100,000 samples
     "event_loop_lag",  # what an event loop notices of that
     "memory",          # what is cached for it
+    "flat_memory",     # what ever new statements, tables, engines, endpoints, models and tools leave
     "database",        # instrumenting a database engine
     "workers",         # several processes: a scrape and an update
 )

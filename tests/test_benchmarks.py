@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import BENCHMARKS
+from benchmarks.__main__ import run_benchmark
+from benchmarks.flat_memory import STREAMS
 from benchmarks.measurement import Claim, alternately, percentile, ratios
 from benchmarks.report import as_markdown
 
@@ -59,6 +61,14 @@ def test_alternatives_run_in_turns_and_are_compared_within_a_round() -> None:
     assert order == ["a", "b", "a", "b"]
     assert ratios(runs["b"], runs["a"]) == [4, 4]
     assert percentile([5, 1, 2], 0.5) == 2
+
+
+@pytest.mark.slow
+def test_ever_new_values_leave_nothing_in_memory_and_all_count() -> None:
+    """The one benchmark whose figures do not depend on the machine; that all were counted, it checks itself."""
+    claims = run_benchmark("flat_memory", short=True)
+    assert len(claims) == len(STREAMS)
+    assert [(claim.what, claim.ours) for claim in claims if claim.misses()] == []
 
 
 def test_the_page_shows_medians_with_ranges() -> None:

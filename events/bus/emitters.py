@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
+from functools import lru_cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +40,31 @@ class BindableReceiver(ABC):
         """
 
 
-def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Mapping[str, Any]) -> EmitFn:
-    """Return a function that emits a signal's event from the values of its variable fields; see `Signal.bind`."""
-    signature(signal.event).bind(**dict.fromkeys(variable), **fixed)
+def make_emitter(
+    signal: Signal[..., Any], variable: tuple[str, ...], fixed: Mapping[str, Any], calls_before_compiling: int = 0
+) -> EmitFn:
+    """Return a function that emits a signal's event from the values of its variable fields; see `Signal.bind`.
+
+    Its receivers are asked to bind after some calls, each of which builds the event.
+    """
+    event_signature(signal.event).bind(**dict.fromkeys(variable), **fixed)
     if strict_blocks:
         check_closed_values(signal.name, signal.event, fixed)
     with_defaults = {**default_values(signal, variable), **fixed}
     # The receiver cache that was compiled, what calls its receivers, and whom to report if that raises. They are
     # replaced together, so that no thread sees one without the others.
     compiled: tuple[list[Any], ReceiveFn | None, str] = [], None, ""
+    calls_left = calls_before_compiling
 
     def emit(values: tuple[Any, ...]) -> Scope | None:
-        nonlocal compiled
+        nonlocal calls_left, compiled
         cache, receive, receiver_name = compiled
         if signal._receiver_cache is not cache:  # noqa: SLF001 - made for this: a receiver connected or disconnected
+            if calls_left > 0:
+                calls_left -= 1
+                scope = get_current_scope()
+                emit_event(signal, variable, fixed, values)
+                return scope
             cache = signal._receiver_cache  # noqa: SLF001
             receive, receiver_name = compile_receivers(signal, cache, variable, with_defaults)
             compiled = cache, receive, receiver_name
@@ -80,6 +92,10 @@ def make_emitter(signal: Signal[..., Any], variable: tuple[str, ...], fixed: Map
     return emit
 
 
+event_signature = lru_cache(512)(signature)
+"""Returns the signature of an event's class, which takes longer to read than all else that makes an emitter."""
+
+
 def emit_event(
     signal: Signal[..., Any], variable: tuple[str, ...], fixed: Mapping[str, Any], values: tuple[Any, ...]
 ) -> None:
@@ -98,6 +114,10 @@ class EmitterCache(dict[tuple[Any, ...], EmitFn]):
     MAX_SIZE = 4096
     """How many emitters it holds; it is emptied before one more is bound."""
 
+    CALLS_BEFORE_COMPILING = 8
+    """Calls of an emitter before its receivers bind: to bind takes as long as dozens of events, and of ever new values
+    there are few."""
+
     def __init__(
         self, signal: Signal[..., Any], by: tuple[str, ...], variable: tuple[str, ...], fixed: Mapping[str, Any]
     ) -> None:
@@ -112,15 +132,20 @@ class EmitterCache(dict[tuple[Any, ...], EmitFn]):
         if len(self) >= self.MAX_SIZE:
             self.clear()
         fixed = {**self._fixed, **dict(zip(self._by, values, strict=True))}
-        emit = self[values] = make_emitter(self._signal, self._variable, fixed)
+        emit = self[values] = make_emitter(self._signal, self._variable, fixed, self.CALLS_BEFORE_COMPILING)
         return emit
 
 
 def default_values(signal: Signal[..., Any], variable: tuple[str, ...]) -> dict[str, Any]:
     """Return the defaults of a signal's fields, except of those that are variable or inherited from a scope."""
     left_out = {*variable, *signal._inherited}  # noqa: SLF001 - made for this
-    of_class = fields(signal.event)  # type: ignore[arg-type]  # a dataclass is its own constructor
-    return {each.name: each.default for each in of_class if each.default is not MISSING and each.name not in left_out}
+    return {name: default for name, default in event_defaults(signal.event) if name not in left_out}
+
+
+@lru_cache(512)
+def event_defaults(event: type) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of an event's class that have defaults, with these."""
+    return tuple((each.name, each.default) for each in fields(event) if each.default is not MISSING)
 
 
 def compile_receivers(

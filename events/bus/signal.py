@@ -157,8 +157,9 @@ class Signal(NamedSignal, Generic[P, E]):
         >>> emitters = query_executed.bind_by(("operation", "table"), ("duration",), cache="hit")
         >>> emitters["select", "campaigns"]((0.002,))
 
-        An emitter is bound when its values are looked up first, and kept; past 4,096 all are bound anew. Equal values
-        share an emitter, whatever their types: use 200 or 200.0, not both.
+        An emitter is made when its values are looked up first, and kept; past 4,096 all are made anew. Its receivers
+        are bound at its ninth call: ever new values, of which each comes once, cost little more than known ones.
+        Equal values share an emitter, whatever their types: use 200 or 200.0, not both.
 
         Raises:
             TypeError: at a look-up, if fields are missing, are not this event's, or occur twice.

@@ -11,7 +11,7 @@ import pytest
 from blinker import Namespace
 
 from events import ReceiverFailed, Signal, agent_finished, agent_run, llm_called, receiver_failed
-from events.bus.emitters import BindableReceiver, ReceiveFn
+from events.bus.emitters import BindableReceiver, EmitterCache, ReceiveFn
 from events.bus.fields import inherited
 from events.bus.log_throttle import LogThrottle
 from events.bus.scope import Scope, get_current_scope, use_scope
@@ -151,6 +151,20 @@ def test_an_emitter_is_bound_once_for_equal_values(sent: Signal[..., Sent], monk
         Sent(kind="letter", size=2, weight=0.5),
         Sent(kind="card", size=3, weight=0.5),
     ]
+
+
+def test_values_that_come_a_few_times_are_not_bound(sent: Signal[..., Sent]) -> None:
+    """To bind takes as long as dozens of events: a stream of ever new values would pay for it each time."""
+    recorder = sent.connect(Recorder())
+    emitters = sent.bind_by(("kind",), ("size",))
+    for number in range(EmitterCache.CALLS_BEFORE_COMPILING):
+        emitters["parcel",]((number,))
+    assert recorder.events == [Sent(kind="parcel", size=number) for number in range(8)]
+    assert recorder.fixed == {}
+    emitters["parcel",]((8,))
+    emitters["letter",]((9,))
+    assert recorder.values == [(8,)]
+    assert recorder.events[8:] == [Sent(kind="letter", size=9)]
 
 
 @pytest.mark.parametrize(("values", "error"), [(("parcel",), ValueError), (([], True), TypeError)])

@@ -28,6 +28,7 @@ from .agents import (
 )
 from .bus import fields
 from .bus.aggregation import Aggregator
+from .bus.announcements import add_announcer
 from .bus.background import Background, background
 from .bus.failures import strict
 from .bus.fields import (
@@ -188,6 +189,7 @@ __all__ = [
     "WorkflowStarted",
     "WorkflowStatus",
     "WorkflowStepFinished",
+    "add_announcer",
     "add_poller",
     "agent_finished",
     "agent_run",

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from inspect import isbuiltin
+from typing import Any, Literal
+
+from blinker import ANY, default_namespace
 
 from .bus.amount_limits import DropReason
+from .bus.announcements import add_announcer
+from .bus.background import Background
+from .bus.emitters import BindableReceiver
 from .bus.failures import failure_hooks
 from .bus.fields import Label
+from .bus.receivers import callable_name
 from .bus.signal import Signal
 
 WorkerFileFault = Literal["empty", "torn", "unknown", "full", "unshared"]
@@ -109,5 +117,26 @@ def _emit_event_dropped(signal: str, receiver: str) -> None:
         event_dropped.emit(signal=signal, receiver=receiver)
 
 
+def _announce_receiver(signal: str, receiver: Callable[..., Any]) -> None:
+    """Announce the failures of a receiver that connects, and what it may drop; metrics and lists of tests are none."""
+    if isinstance(receiver, BindableReceiver) or isbuiltin(receiver):
+        return
+    name = callable_name(receiver)
+    if signal != receiver_failed.name:
+        receiver_failed.announce(signal=signal, receiver=name)
+    if isinstance(receiver, Background) and signal != event_dropped.name:
+        event_dropped.announce(signal=signal, receiver=name)
+
+
+def announce_receivers() -> None:
+    """Announce the failures of every receiver that is connected."""
+    for signal in default_namespace.copy().values():
+        if isinstance(signal, Signal):
+            for receiver in signal.receivers_for(ANY):
+                _announce_receiver(signal.name, receiver)
+
+
+add_announcer(announce_receivers)
+failure_hooks.connected = _announce_receiver
 failure_hooks.receiver_failed = _emit_receiver_failed
 failure_hooks.event_dropped = _emit_event_dropped

@@ -31,7 +31,9 @@ class Metric:
     ``const_labels``.
 
     Series of closed labels are initialized: they exist at 0 before the first event. ``initialize=False`` leaves that
-    out, for labels most of whose combinations never occur. ``nested_in`` names labels whose values belong to another
+    out, for labels most of whose combinations never occur. ``expected`` names values of open labels that are to be seen
+    when they come first, as ``{"status_code": ("500",)}``: their series exist at 0 once the other labels' values are
+    known. ``nested_in`` names labels whose values belong to another
     label's value, as the steps of a workflow do (``{"step": "workflow_type"}``): the limit of such a label counts
     pairs. A closed label may be nested too, where few of all pairs are possible: a route has not every method.
 
@@ -57,6 +59,7 @@ class Metric:
     finished: AnySignal | None = None
     released: AnySignal | None = None
     initialize: bool = True
+    expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nested_in: Mapping[str, str] = field(default_factory=dict)
     multiprocess_mode: MultiprocessMode | None = None
     expires_after: float | None = None
@@ -118,6 +121,7 @@ class RowOptions(TypedDict, total=False):
     const_labels: Mapping[str, str]
     rename: Mapping[str, str]
     initialize: bool
+    expected: Mapping[str, tuple[str, ...]]
     nested_in: Mapping[str, str]
     multiprocess_mode: MultiprocessMode | None
     expires_after: float | None
@@ -134,7 +138,7 @@ def counter(
     """Return a row that counts events, or adds up their field ``value``; the name ends in ``_total``.
 
     Further options, each explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``,
-    ``initialize`` and ``nested_in``.
+    ``initialize``, ``expected`` and ``nested_in``.
     """
     return Metric(kind="counter", name=name, help=help, signal=signal, value=value, **options)
 
@@ -151,8 +155,8 @@ def histogram(
     """Return a row that observes the field ``value`` of each event; an unknown value (None) is not observed.
 
     ``buckets`` are the upper bounds, ascending, without infinity; `metrics.buckets` has some. Further options, each
-    explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize`` and
-    ``nested_in``.
+    explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize``,
+    ``expected`` and ``nested_in``.
     """
     bounds: Any = tuple(buckets) if isinstance(buckets, Iterable) else buckets  # if not, the row's check says so
     return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=bounds, **options)
@@ -169,7 +173,7 @@ def gauge(
     """Return a row that shows the field ``value`` of the last event.
 
     Further options, each explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``,
-    ``initialize``, ``nested_in``, ``multiprocess_mode`` and ``expires_after``.
+    ``initialize``, ``expected``, ``nested_in``, ``multiprocess_mode`` and ``expires_after``.
     """
     return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **options)
 
@@ -208,7 +212,7 @@ def in_flight(
 
     ``resumed`` names a signal that opens one as well, such as a run taken up after its process died; ``released`` one
     that closes one as well, such as a run left to another process. Further options, each explained in `Metric`:
-    ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize`` and ``nested_in``.
+    ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize``, ``expected`` and ``nested_in``.
     """
     if not isinstance(span, Span):
         raise TypeError(f"{name}: in_flight takes a span, got {span!r:.60}: give what Span(started, finished) returned")

@@ -61,7 +61,7 @@ def type_errors(row: Metric) -> Iterator[str]:
     value: Any = row.value
     if value is not None and not isinstance(value, str):
         yield f"value is the name of a field, got {value!r}"
-    for name in ("where", "default", "const_labels", "rename", "nested_in"):
+    for name in ("where", "default", "const_labels", "rename", "nested_in", "expected"):
         if not isinstance(mapping := getattr(row, name), Mapping):
             yield f'{name} is a mapping from names, as {{"model": ...}} is, got {mapping!r}'
     if not isinstance(row.buckets, tuple) or not all(
@@ -127,6 +127,9 @@ def label_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name!r} is closed: nested in {outer!r} it needs initialize=False, else all pairs exist at once"
     if len({*row.nested_in.values()} | {*row.nested_in}) < 2 * len(row.nested_in):
         yield "nested_in takes pairs of labels that have none in common"
+    open_labels = {name for name in row.labels if possible_values(fields[name]) is None}
+    if unfit := {*row.expected} - open_labels:
+        yield f"{unfit.pop()!r} is in expected, but is no open label of the row"
     if unused := {*row.rename} - {*row.labels}:
         yield f"{unused.pop()!r} is in rename, but not in labels"
     if overlap := {*row.label_names[: len(row.labels)]} & {*row.const_labels}:

@@ -39,6 +39,9 @@ class BindableReceiver(ABC):
         with defaults are among the ``fixed`` ones; a field that is inherited from a scope may be in neither.
         """
 
+    def announced(self, fields: Mapping[str, Any]) -> None:  # noqa: B027  # most have nothing to prepare
+        """Prepare for events with these fields, which may come; see `Signal.announce`."""
+
 
 def make_emitter(
     signal: Signal[..., Any], variable: tuple[str, ...], fixed: Mapping[str, Any], calls_before_compiling: int = 0

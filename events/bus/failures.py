@@ -45,7 +45,7 @@ def strict() -> Iterator[None]:
 
 @dataclass(slots=True)
 class FailureHooks:
-    """The callbacks that turn what goes wrong in the bus into events; `events.pipeline` sets them.
+    """The callbacks that turn what goes wrong in the bus, and who can fail, into events; `events.pipeline` sets them.
 
     So the bus reports and the vocabulary emits: the events of these reports are declared on top of the bus, which does
     not know them.
@@ -53,6 +53,7 @@ class FailureHooks:
 
     receiver_failed: Callable[[str, str, BaseException], None] = lambda _signal, _receiver, _error: None
     event_dropped: Callable[[str, str], None] = lambda _signal, _receiver: None
+    connected: Callable[[str, Callable[..., Any]], None] = lambda _signal, _receiver: None
 
 
 failure_hooks = FailureHooks()

@@ -15,16 +15,18 @@ from weakref import ReferenceType
 from blinker import ANY, NamedSignal, Namespace, default_namespace
 
 from .closed_values import check_closed_values
-from .emitters import EmitFn, EmitterCache, make_emitter
+from .emitters import BindableReceiver, EmitFn, EmitterCache, make_emitter
 from .event_construction import construct_function, mutable_twin
-from .failures import field_misfits, report_failed_emission, report_failure, strict_blocks
+from .failures import failure_hooks, field_misfits, report_failed_emission, report_failure, strict_blocks
 from .fields import inherited_fields
 from .receivers import accepts, callable_name, is_async
 from .scope import Scope, get_current_scope, get_effective_scope
 
 if TYPE_CHECKING:
     from .background import Background
-    from .emitters import BindableReceiver
+
+MAX_ANNOUNCED = 4096
+"""Announcements of one signal; later ones are ignored."""
 
 P = ParamSpec("P")
 E = TypeVar("E")
@@ -70,6 +72,9 @@ class Signal(NamedSignal, Generic[P, E]):
     ``is`` that what it compiled is stale.
     """
 
+    _announced: tuple[list[Any], set[tuple[Any, ...]]]
+    """The receiver cache that there was, and what was announced since then."""
+
     def __new__(cls, event: Callable[P, E], namespace: Namespace | None = None) -> Signal[P, E]:
         check_event_class(event)
         names = default_namespace if namespace is None else namespace
@@ -86,7 +91,12 @@ class Signal(NamedSignal, Generic[P, E]):
         twin = mutable_twin(event)  # type: ignore[arg-type]  # the same
         construct = construct_function(event)  # type: ignore[arg-type]  # the same
         attributes = {"event": event, "_inherited": inherited, "_mutable_twin": twin, "__doc__": event.__doc__}
-        for attribute, value in {**attributes, "_construct": construct, "_receiver_cache": []}.items():
+        for attribute, value in {
+            **attributes,
+            "_construct": construct,
+            "_receiver_cache": [],
+            "_announced": ([], set()),
+        }.items():
             setattr(taken, attribute, value)
         if not isinstance(taken, Signal):
             taken.__class__ = cls  # in place: code that holds the plain signal now holds this one
@@ -129,6 +139,29 @@ class Signal(NamedSignal, Generic[P, E]):
                 report_failed_emission(self.name, "emit", error, partial(field_misfits, self.event, fields))
             else:
                 self._deliver(event)
+
+    def announce(self, **fields: Any) -> None:
+        """Announce that events with these fields may come: metrics show the series that such an event adds to, at 0.
+
+        Fields that have few values, and that the other labels of a series do not depend on, may be left out. Once is
+        enough for the subscriptions that there are; `events.add_announcer` is for those to come.
+
+        >>> from events import tool_called
+        >>> tool_called.announce(tool_name="search", mcp_server="none")
+        """
+        key = tuple(fields.items())
+        if self._announced[0] is not self._receiver_cache:  # a receiver connected
+            self._announced = self._receiver_cache, set()
+        announced = self._announced[1]
+        if key in announced or len(announced) >= MAX_ANNOUNCED:
+            return
+        announced.add(key)
+        for receiver in self.receivers_for(ANY):
+            if isinstance(receiver, BindableReceiver):
+                try:
+                    receiver.announced(fields)
+                except Exception as error:
+                    report_failure(self.name, callable_name(receiver), error)
 
     def bind(self, *variable: str, **fixed: Any) -> EmitFn:
         """Return a pre-bound emitter: a function that takes one tuple with the values of the ``variable`` fields.
@@ -254,6 +287,7 @@ class Signal(NamedSignal, Generic[P, E]):
             return super().connect(receiver, ANY, weak)
         finally:
             self._receiver_cache = []
+            failure_hooks.connected(self.name, receiver)
 
     def disconnect(self, receiver: Callable[..., Any], sender: Any = ANY) -> None:
         """Stop calling ``receiver``; one that is not connected is ignored."""

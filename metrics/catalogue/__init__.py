@@ -110,5 +110,5 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     worker_finished,
     websocket_finished,
 )
-"""Signals that the rows of `every_signal` leave out: they report trouble or what few programs do, so their silence
-means nothing. So a time of 0 in those rows is always worth a look."""
+"""Signals that have no time of their last event: they report trouble or what few programs do, so their silence means
+nothing. So a time of 0 is always worth a look."""

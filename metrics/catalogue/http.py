@@ -23,7 +23,7 @@ PRESET_LABEL_VALUES = {"endpoint": ("unmatched",)}
 HTTP = (
     counter("http_requests_total", "HTTP requests whose answer ended; 499 is a client that went away.",
         http_request_finished, labels=("method", "endpoint", "status_code"), nested_in={"method": "endpoint"},
-        initialize=False),
+        initialize=False, expected={"status_code": ("500",)}),
     histogram("http_request_duration_seconds",
         "Time from a request's arrival to the last byte of its answer; streamed answers stand apart.",
         http_request_finished, value="duration", labels=("method", "endpoint"), nested_in={"method": "endpoint"},

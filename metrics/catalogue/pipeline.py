@@ -26,10 +26,10 @@ every_signal = Signal(EventEmitted, namespace=Namespace())
 
 LABEL_LIMITS = {
     "collector": 20,
-    "label": 120,  # pairs of metric and label
+    "label": 180,  # pairs of metric and label
     "metric": 120,
-    "receiver": 60,  # pairs of signal and receiver
-    "signal": 40,
+    "receiver": 100,  # pairs of signal and receiver
+    "signal": 60,
 }
 """How many values an open label takes, by its name."""
 

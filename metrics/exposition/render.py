@@ -7,7 +7,7 @@ collector that fails loses its own family alone: `collector_failed` is emitted a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -67,9 +67,22 @@ def render_with_count(
             metric = Metric("target", "Target metadata", "info")
             metric.add_sample("target_info", target_info, 1)
             renderer.add_family(metric)
+        announce_failures(collectors)
         for collector, registered_names in collectors:
             renderer.add_collector(collector, registered_names)
     return renderer.finish()
+
+
+def announce_failures(collectors: Iterable[tuple[Any, list[str]]]) -> None:
+    """Announce the failures of collectors that may fail: those of other classes than prometheus_client's and ours."""
+    for collector, registered_names in collectors:
+        if not write.is_plain(collector) and not getattr(collector, "never_fails", False):
+            collector_failed.announce(collector=collector_name(collector, registered_names))
+
+
+def collector_name(collector: Any, registered_names: list[str]) -> str:
+    """Return how a collector is called where it fails: by its first family, else by its class."""
+    return registered_names[0] if registered_names else type(collector).__name__
 
 
 class GilYielder:
@@ -111,7 +124,7 @@ class _Renderer:
         names = self._names
         if names is not None and registered_names and names.isdisjoint(registered_names):
             return
-        name = registered_names[0] if registered_names else type(collector).__name__
+        name = collector_name(collector, registered_names)
         if names is None or name in names:
             with suppress(Exception):  # it changed meanwhile, or it fails: collect() below will show which
                 if (blocks := write.render_blocks(collector, self._format)) is not None:

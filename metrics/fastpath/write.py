@@ -43,6 +43,11 @@ def registered_collectors(registry: object) -> list[tuple[Any, list[str]]] | Non
         return None
 
 
+def is_plain(collector: Any) -> bool:
+    """Return whether a collector is of one of prometheus_client's classes of metrics."""
+    return type(collector) in _LAYOUTS
+
+
 def render_blocks(collector: Any, text_format: Format) -> Iterator[Block] | None:
     """Return the text of a collector's family, as `families.render_family` writes it; None if it is of no known class.
 

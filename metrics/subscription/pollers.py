@@ -17,6 +17,9 @@ class Pollers(Collector):
     It is the first collector of its registry, so every render of the registry, by any function, shows fresh values.
     """
 
+    never_fails = True
+    """It is not announced as a collector that may fail: a poller's failure is a receiver's."""
+
     def __init__(self) -> None:
         self._pollers: tuple[Poller, ...] = ()
 

@@ -95,6 +95,26 @@ class MetricsReceiver(BindableReceiver):
             return None
         return self._counting(overflows, update_function(plan, variable))
 
+    def announced(self, fields: Mapping[str, Any]) -> None:
+        """Create the series, at 0, that an event with these fields adds to, as far as the labels have room for them."""
+        for row, family in self._rows:
+            if row.kind != "in_flight" and all(fields.get(name, value) == value for name, value in row.where.items()):
+                texts = self._announced_texts(row, fields)
+                if texts and OTHER not in texts.values():
+                    family.initialize_announced(texts)
+
+    def _announced_texts(self, row: Metric, fields: Mapping[str, Any]) -> dict[str, str]:
+        texts: dict[str, str] = {}
+        for label, closed in sorted(row.label_sets(), key=lambda each: each[0] in row.nested_in):  # nested ones last
+            if label not in fields:
+                continue
+            text = texts[label] = label_text(fields[label])
+            if closed is not None and text not in closed:
+                texts[label] = OTHER
+            elif closed is None or label in row.nested_in:
+                texts[label] = self._limiter.admit(label, text, texts.get(row.nested_in.get(label, "")))
+        return texts
+
     def emit_overflows(self) -> None:
         """Emit `label_overflowed` for the samples that were counted as ``other`` since the last time."""
         for overflows in tuple(self._overflows.values()):

@@ -24,6 +24,7 @@ SHARED_BY_ROWS = (
     "label_names",
     "buckets",
     "initialize",
+    "expected",
     "nested_in",
     "multiprocess_mode",
     "expires_after",
@@ -33,6 +34,9 @@ SHARED_BY_ROWS = (
 
 class HiddenUntilSet(Collector):
     """Shows a gauge without labels, which prometheus_client has at 0 from the start, only once it was set."""
+
+    never_fails = True
+    """It is not announced as a collector that may fail."""
 
     def __init__(self, gauge: Any) -> None:
         self.is_set = False
@@ -62,6 +66,7 @@ class FamilySeries:
         self.expiry = Expiry()
         self.combined = CombinedGauge()
         self._row = row
+        self._limiter = limiter
         self._const_label_values: list[tuple[str, ...]] = []
         self._known_label_values: dict[str, list[str]] = {}
         for label, values in zip(row.labels, row.closed_label_values, strict=True):
@@ -106,6 +111,26 @@ class FamilySeries:
         """Create the series of label values that just appeared: one for each combination of closed labels."""
         closed = self._row.closed_label_values
         self._create([values or (value,) for value, values in zip(label_values, closed, strict=True)])
+        for label, expected in self._row.expected.items():
+            possible: list[tuple[str, ...]] = [(value,) for value in label_values]
+            possible[self._row.labels.index(label)] = tuple(
+                value for value in expected if self._limiter.admit(label, value) == value
+            )
+            self._create_all(possible)
+
+    def initialize_announced(self, label_values: dict[str, str]) -> None:
+        """Create the series of these values of labels; those of closed labels that are not among them, all of them.
+
+        A row that does not initialize the combinations of its closed labels has none then: no event is to be expected.
+        """
+        row = self._row
+        if row.kind == "gauge" or not row.labels or not (row.initialize or label_values.keys() >= {*row.labels}):
+            return
+        possible = [
+            (label_values[label],) if label in label_values else values or ()
+            for label, values in zip(row.labels, row.closed_label_values, strict=True)
+        ]
+        self._create_all(possible)
 
     def child(self, row: Metric, label_values: list[str]) -> Any:
         """Return the child of a row's labels: ``label_values`` are those of its fields, in the order of ``labels``."""
@@ -124,5 +149,8 @@ class FamilySeries:
     def _create(self, possible: list[tuple[str, ...]]) -> None:
         # A gauge that nobody has set has no value, and 0 would be one.
         if self._row.initialize and self._row.label_names and self._row.kind != "gauge":
-            for label_values, const_label_values in product(product(*possible), self._const_label_values):
-                self.collector.labels(*label_values, *const_label_values)
+            self._create_all(possible)
+
+    def _create_all(self, possible: Iterable[tuple[str, ...]]) -> None:
+        for label_values, const_label_values in product(product(*possible), self._const_label_values):
+            self.collector.labels(*label_values, *const_label_values)

@@ -12,6 +12,8 @@ from typing import Any, Self
 from blinker import default_namespace
 from prometheus_client import CollectorRegistry
 
+from events import label_overflowed
+from events.bus.announcements import add_announcer, run_announcers
 from events.bus.pollers import Poller
 from events.bus.signal import Signal
 
@@ -103,6 +105,7 @@ class Subscription:
         self._pollers = Pollers()
         self._workers = workers
         self._stop_polling: Callable[[], None] = lambda: None
+        self._stop_announcing: Callable[[], None] = lambda: None
         try:
             if workers is None:
                 registry.register(self._pollers)  # before the metrics that they update
@@ -116,6 +119,9 @@ class Subscription:
             self.initialize(**label_values)
             self._connect(rows)
             self._pollers.add(self._emit_overflows)
+            self._announce(rows)  # before those of other subscriptions, should the labels not have room for all
+            self._stop_announcing = add_announcer(partial(self._announce, rows))
+            run_announcers()
         except BaseException:
             self.close()
             raise
@@ -155,6 +161,7 @@ class Subscription:
         """Disconnect from every signal and unregister the metrics; doing it again does nothing."""
         self._stop_polling()
         self._stop_polling = lambda: None
+        self._stop_announcing()
         self._emit_overflows()
         for signal, receiver in self._receivers:
             signal.disconnect(receiver)
@@ -176,6 +183,14 @@ class Subscription:
         for _, receiver in self._receivers:
             receiver.emit_overflows()
 
+    def _announce(self, rows: tuple[Metric, ...]) -> None:
+        """Announce which labels of these rows may overflow."""
+        for row in rows:
+            family = self._families[row.name]
+            for label, closed in row.label_sets():
+                if closed is None or label in row.nested_in:
+                    label_overflowed.announce(metric=family.name, label=row.rename.get(label, label))
+
     def _add(self, row: Metric, namespace: str) -> None:
         family = self._families.get(row.name)
         if family is None:
@@ -196,12 +211,14 @@ class Subscription:
         every_signal_rows = [(row, self._families[row.name]) for row in rows if every_signal in row.signals]
         signals = {signal for row in rows for signal in row.signals} - {every_signal}
         if every_signal_rows:
-            signals.update(signal for signal in declared_signals() if signal not in RARE_SIGNALS)
+            signals.update(declared_signals())
+        # The silence of these is no sign of a fault, so they have no time of their last event; their first is seen.
+        rare_signal_rows = [(row, family) for row, family in every_signal_rows if row.kind == "counter"]
         for signal in sorted(signals, key=lambda signal: signal.name):
             receiver = MetricsReceiver(
                 signal,
                 [(row, self._families[row.name]) for row in rows if signal in row.signals],
-                [] if signal in RARE_SIGNALS else every_signal_rows,
+                rare_signal_rows if signal in RARE_SIGNALS else every_signal_rows,
                 self._limiter,
             )
             signal.connect(receiver)

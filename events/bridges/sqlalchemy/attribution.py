@@ -61,6 +61,8 @@ def account_query(seconds: float, key: Any, table: str) -> None:
                 account.queries += 1
                 account.seconds += seconds
                 times = account.repeats.add(key) if innermost and key is not None else 0
+            if times == 1:  # its first repetition is to be seen, long before it is one
+                query_repeated.announce(scope=caller, table=table)
             if times > REPEATS:
                 query_repeated.emit(scope=caller, table=table)
             innermost = False

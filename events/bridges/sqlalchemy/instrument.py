@@ -11,8 +11,19 @@ from weakref import WeakSet, ref
 
 from sqlalchemy import Engine, MetaData, event
 
+from ...bus.announcements import add_announcer
 from ...bus.pollers import add_poller
-from ...database import PoolRead, pool_read
+from ...bus.signal import Signal
+from ...database import (
+    PoolRead,
+    connection_acquired,
+    connection_closed,
+    connection_opened,
+    connection_released,
+    database_failed,
+    pool_read,
+    transaction_ended,
+)
 from .connections import ConnectionTracker
 from .fetch import computes_rows
 from .internals.computed_rows import replace_context_class
@@ -29,6 +40,16 @@ ATTRIBUTE = "events_instrumentation"
 
 Anywhere else it would keep the engine alive, by way of other listeners that refer to it.
 """
+
+POOL_SIGNALS: tuple[Signal[..., Any], ...] = (
+    connection_acquired,
+    connection_closed,
+    connection_opened,
+    connection_released,
+    database_failed,
+    transaction_ended,
+)
+"""Signals whose events have the name of an engine as their ``pool``, and tell of trouble."""
 
 SLOW_SECONDS = 1.0
 """Seconds from which a statement counts as slow and is logged."""
@@ -81,6 +102,8 @@ def instrument(
             setattr(target.dialect, ATTRIBUTE, existing)
             _instrumentations.add(existing)
             add_poller(read_pools)
+            add_announcer(announce_pools)
+            announce_pools()
         elif (existing.name, existing.statements) != (name, statements) or existing.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {existing.name!r} already: close that handle first")
         return existing
@@ -98,6 +121,13 @@ def check_metadata(metadata: object) -> None:
 
 _instrumenting = Lock()
 _instrumentations: WeakSet[Instrumentation] = WeakSet()
+
+
+def announce_pools() -> None:
+    """Announce what the pools of instrumented engines may emit: their first trouble is to be seen."""
+    for name in sorted({instrumentation.name for instrumentation in list(_instrumentations)}):
+        for signal in POOL_SIGNALS:
+            signal.announce(pool=name)
 
 
 _names_read: set[str] = set()

@@ -31,6 +31,7 @@ class Server:
     cancel: str
     kill: str
     endless: str
+    breaking: str
     waiting: str
     snapshot: tuple[str, ...]
 
@@ -55,6 +56,7 @@ SERVERS = {
         cancel="select pg_cancel_backend({})",
         kill="select pg_terminate_backend({})",
         endless="select pg_sleep(60)",
+        breaking="select 1 / (5000 - n) from generate_series(1, 10000) as n",
         waiting="select count(*) from pg_stat_activity where wait_event_type = 'Lock'",
         snapshot=("set transaction isolation level repeatable read",),
     ),
@@ -70,6 +72,8 @@ SERVERS = {
         cancel="kill query {}",
         kill="kill connection {}",
         endless="select sum(a.seq * b.seq) from seq_1_to_100000 a, seq_1_to_100000 b",
+        breaking="select (select n from (select 1 as n union all select 2) two where n = 1 or seq > 5000)"
+        " from seq_1_to_10000",
         waiting="select count(*) from information_schema.innodb_trx where trx_state = 'LOCK WAIT'",
         snapshot=("set innodb_snapshot_isolation = 1", "start transaction"),
     ),

@@ -9,7 +9,8 @@
 `instrument` puts the listeners on an engine. Behind it, one module a subject:
 
 - `statements`: each statement that is executed, and each failure; `statement_info` says what a statement does and to
-  which table, `table_labels` which tables are named, `error_reasons` why something failed, `fetch` times streamed rows
+  which table, `table_labels` which tables are named, `fetch` times streamed rows
+- `error_reasons`: why something failed; `error_codes` has the codes of every server and driver
 - `transactions`: commits, rollbacks and savepoints
 - `connections`: connections that are opened, checked out, released and closed; `connection_state` is stored on each
 - `pool`: the wait for a connection

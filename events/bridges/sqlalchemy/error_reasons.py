@@ -158,6 +158,7 @@ def phase_of_failure(failure: ExceptionContext, state: ConnectionState | None, *
 def _was_executed(cursor: Any) -> bool:
     """Return whether a statement was executed with a cursor; a mark would cost every statement its time."""
     try:
-        return cursor.description is not None or cursor.rowcount >= 0
+        # psycopg2 describes the rows of a named cursor when the first are fetched; it has the query before.
+        return cursor.description is not None or cursor.rowcount >= 0 or getattr(cursor, "query", None) is not None
     except Exception:
         return False

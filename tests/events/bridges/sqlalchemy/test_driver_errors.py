@@ -128,6 +128,20 @@ async def test_a_refused_connection_has_the_same_reason_by_every_driver(
     assert error == reason or (driver_name == "postgresql+pg8000" and error == "connect")
 
 
+def fetch_all(engine: sa.Engine, _: sa.Engine) -> None:
+    with engine.connect() as connection:
+        connection.execution_options(yield_per=10).execute(sa.text(SERVERS[engine.dialect.name].breaking)).all()
+
+
+@pytest.mark.parametrize("driver_name", DRIVERS)
+async def test_a_stream_that_breaks_fails_as_it_is_fetched(
+    admin: sa.Engine, server_of: Callable[[str], sa.URL], driver_name: str
+) -> None:
+    async with scenario_runner(address_for(driver_name, server_of(driver_name), {}), driver_name) as runner:
+        failures = await failures_of(runner, fetch_all, admin)
+    assert failures == [("execute" if driver_name == "mysql+pyodbc" else "fetch", "data")]  # it fetches all at once
+
+
 @pytest.mark.parametrize("driver_name", ["postgresql+psycopg", "postgresql+asyncpg"])
 async def test_a_server_that_does_not_answer_is_a_failure_to_connect(driver_name: str, tmp_path: Path) -> None:
     """asyncpg raises what the operating system does, which SQLAlchemy has no event for."""

@@ -332,7 +332,8 @@ class Unreadable:
 
 OPEN, LOST = SimpleNamespace(invalidated=False), SimpleNamespace(invalidated=True)
 ROWS, COUNT = SimpleNamespace(description=["id"], rowcount=-1), SimpleNamespace(description=None, rowcount=0)
-NEITHER = SimpleNamespace(description=None, rowcount=-1)
+NEITHER = SimpleNamespace(description=None, rowcount=-1, query=None)
+NAMED = SimpleNamespace(description=None, rowcount=-1, query=b"declare ...")  # psycopg2's
 
 
 def failure(**facts: Any) -> Any:
@@ -356,6 +357,7 @@ def context(cursor: Any) -> Any:
         ({"execution_context": context(ROWS)}, True, "fetch"),
         ({"execution_context": context(COUNT)}, True, "fetch"),
         ({"execution_context": context(NEITHER)}, True, "compile"),
+        ({"execution_context": context(NAMED)}, True, "fetch"),
         ({"execution_context": context(Unreadable())}, True, "compile"),
         ({"statement": "select"}, True, "compile"),
         ({}, True, "execute"),

@@ -14,7 +14,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import sqlalchemy as sa
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from events.bridges.sqlalchemy import instrument
@@ -63,7 +63,7 @@ def empty_pair(url: str) -> sa.Engine:
 
 def ours(url: str) -> sa.Engine:
     """Return an instrumented engine, with the whole catalogue subscribed."""
-    subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio", label_values={"pool": ["main"]})
+    subscribe(CATALOGUE, REGISTRY, namespace="sparklio", label_values={"pool": ["main"]})
     engine = new_engine(url)
     instrument(engine, metadata=Base.metadata)
     return engine

@@ -50,7 +50,7 @@ def nothing(_: FastAPI) -> None:
 
 def ours(app: FastAPI) -> None:
     """Instrument with the bridge and subscribe the whole catalogue."""
-    subscribe(CATALOGUE + OPTIONAL, CollectorRegistry(), namespace="sparklio")
+    app.state.subscription = subscribe(CATALOGUE + OPTIONAL, CollectorRegistry(), namespace="sparklio")
     app.add_middleware(HTTPEventsMiddleware)
 
 

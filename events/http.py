@@ -38,7 +38,8 @@ class HTTPRequestFinished:
     ``duration`` ends with the body, not with what the application does afterwards. ``first_byte`` is the time to the
     first byte of the body (for a response without one, to its end), None where none was sent. ``streamed`` is a
     response in several parts without a ``Content-Length``. Sizes are of bodies: ``request_size`` as it was read, or as
-    announced where the application did not read it; ``response_size`` as it was passed to the server.
+    announced where the application did not read it; ``response_size`` as it was passed to the server. ``applications``
+    are the names of those that the request went through, as in ``shop/admin``, if their middlewares have names.
     """
 
     method: Method
@@ -51,6 +52,11 @@ class HTTPRequestFinished:
     request_size: Bytes | None = None
     response_size: Bytes | None = None
     error: str = ""
+    applications: str = ""
+
+    def is_of(self, application: str) -> bool:
+        """Return whether the application of this name served the request; any did if the name is empty."""
+        return is_among(self.applications, application)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +75,32 @@ class WebsocketFinished:
     received: int
     sent: int
     error: str = ""
+    applications: str = ""
+
+    def is_of(self, application: str) -> bool:
+        """Return whether the application of this name served the websocket; any did if the name is empty."""
+        return is_among(self.applications, application)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPActivityRead:
-    """The requests and websockets that the process serves at this moment were counted, at a scrape."""
+    """The requests and websockets that are served at this moment were counted, at a scrape.
+
+    They are those of the process, or of the application of this name.
+    """
 
     requests: int
     websockets: int
+    application: str = ""
+
+    def is_of(self, application: str) -> bool:
+        """Return whether the numbers are those of this application, or of the process if the name is empty."""
+        return application == self.application
+
+
+def is_among(applications: str, application: str) -> bool:
+    """Return whether a name is among several, as in ``shop/admin``; the empty one always is."""
+    return not application or application in applications.split("/")
 
 
 http_request_finished = Signal(HTTPRequestFinished)

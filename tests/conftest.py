@@ -19,6 +19,7 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 import events
+from events.bridges.asgi import open_requests
 from events.bus import pollers
 
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
@@ -133,6 +134,7 @@ def no_receiver_left_connected() -> Iterator[None]:
 def pollers_of_a_test_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the pollers that bridges add in a test: they would emit before every later render of the process."""
     monkeypatch.setattr(pollers, "_pollers", pollers._pollers)
+    monkeypatch.setattr(open_requests, "applications", set())
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
+from weakref import finalize
 
 from blinker import default_namespace
 from prometheus_client import CollectorRegistry
@@ -21,6 +22,7 @@ from ..catalogue import LABEL_LIMITS, PRESET_LABEL_VALUES, RARE_SIGNALS, every_s
 from ..event_fields import AnySignal
 from ..multiprocess import Workers
 from ..rows import Metric
+from .application_receiver import ApplicationReceiver
 from .label_limits import LabelLimiter
 from .pollers import Pollers
 from .receiver import MetricsReceiver
@@ -35,8 +37,12 @@ def subscribe(
     label_values: Mapping[str, Iterable[str]] | None = None,
     label_limits: Mapping[str, int] | None = None,
     workers: Workers | None = None,
+    application: str = "",
 ) -> Subscription:
     """Register the metrics of some rows in a registry and update them with every event from now on.
+
+    It ends with `Subscription.close`, or when neither the subscription nor the registry is referred to any more, since
+    nobody can read its numbers then. With ``workers``, whose numbers other processes read, it ends with `close` alone.
 
     Args:
         catalogue: The rows, such as `metrics.CATALOGUE`, or one of its groups, such as `metrics.LLM`.
@@ -47,6 +53,8 @@ def subscribe(
         label_limits: How many values an open label takes, by label, where `metrics.LABEL_LIMITS` does not suit. It may
             name labels that none of these rows has, so that one mapping serves every subscription.
         workers: The processes whose values the registry shows as one; this process alone by default.
+        application: Whose requests and websockets to count, by the name that its ``HTTPEventsMiddleware(application=)``
+            has; those of the whole process by default. Other events, such as statements, say no application.
 
     Raises:
         TypeError: the catalogue holds something else than rows.
@@ -76,6 +84,7 @@ def subscribe(
         {**LABEL_LIMITS, **(label_limits or {})},
         label_values or {},
         workers=workers,
+        application=application,
     )
 
 
@@ -91,8 +100,10 @@ class Subscription:
         label_values: Mapping[str, Iterable[str]],
         *,
         workers: Workers | None,
+        application: str,
     ) -> None:
         self._registry = registry
+        self._application = application
         self._receivers: list[tuple[AnySignal, MetricsReceiver]] = []
         self._limiter = LabelLimiter(label_limits)
         self._open_labels = frozenset(
@@ -118,13 +129,17 @@ class Subscription:
             self.initialize(**PRESET_LABEL_VALUES)
             self.initialize(**label_values)
             self._connect(rows)
-            self._pollers.add(self._emit_overflows)
-            self._announce(rows)  # before those of other subscriptions, should the labels not have room for all
-            self._stop_announcing = add_announcer(partial(self._announce, rows))
+            # Neither of them refers to the registry, which is kept alive by nothing that it holds.
+            self._pollers.add(partial(emit_overflows, self._receivers))
+            announce = partial(announce_overflows, tuple(self._labels_with_limits(rows)))
+            announce()  # before those of other subscriptions, should the labels not have room for all
+            self._stop_announcing = add_announcer(announce)
             run_announcers()
         except BaseException:
             self.close()
             raise
+        if workers is None:
+            finalize(registry, end, self._receivers, self._stop_announcing).atexit = False
 
     def collector(self, name: str) -> Any:
         """Return the prometheus_client object that a row updates, by the row's name.
@@ -162,13 +177,11 @@ class Subscription:
         self._stop_polling()
         self._stop_polling = lambda: None
         self._stop_announcing()
-        self._emit_overflows()
-        for signal, receiver in self._receivers:
-            signal.disconnect(receiver)
+        emit_overflows(self._receivers)
+        disconnect(self._receivers)
         for collector in (self._pollers, *(family.exported for family in self._families.values())):
             with suppress(KeyError):  # somebody unregistered it before
                 self._registry.unregister(collector)
-        self._receivers.clear()
         self._families.clear()
 
     def __enter__(self) -> Self:
@@ -179,17 +192,12 @@ class Subscription:
     ) -> None:
         self.close()
 
-    def _emit_overflows(self) -> None:
-        for _, receiver in self._receivers:
-            receiver.emit_overflows()
-
-    def _announce(self, rows: tuple[Metric, ...]) -> None:
-        """Announce which labels of these rows may overflow."""
+    def _labels_with_limits(self, rows: tuple[Metric, ...]) -> Iterator[tuple[str, str]]:
+        """Yield which labels of which metrics may overflow."""
         for row in rows:
-            family = self._families[row.name]
             for label, closed in row.label_sets():
                 if closed is None or label in row.nested_in:
-                    label_overflowed.announce(metric=family.name, label=row.rename.get(label, label))
+                    yield self._families[row.name].name, row.rename.get(label, label)
 
     def _add(self, row: Metric, namespace: str) -> None:
         family = self._families.get(row.name)
@@ -215,14 +223,41 @@ class Subscription:
         # The silence of these is no sign of a fault, so they have no time of their last event; their first is seen.
         rare_signal_rows = [(row, family) for row, family in every_signal_rows if row.kind == "counter"]
         for signal in sorted(signals, key=lambda signal: signal.name):
-            receiver = MetricsReceiver(
+            receiver = (ApplicationReceiver if hasattr(signal.event, "is_of") else MetricsReceiver)(
                 signal,
                 [(row, self._families[row.name]) for row in rows if signal in row.signals],
                 rare_signal_rows if signal in RARE_SIGNALS else every_signal_rows,
                 self._limiter,
             )
+            if isinstance(receiver, ApplicationReceiver):
+                receiver.application = self._application
             signal.connect(receiver)
             self._receivers.append((signal, receiver))
+
+
+def end(receivers: list[tuple[AnySignal, MetricsReceiver]], stop_announcing: Callable[[], None]) -> None:
+    """End a subscription whose registry is gone."""
+    stop_announcing()
+    disconnect(receivers)
+
+
+def disconnect(receivers: list[tuple[AnySignal, MetricsReceiver]]) -> None:
+    """Disconnect receivers from their signals, and forget them."""
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)
+    receivers.clear()
+
+
+def emit_overflows(receivers: list[tuple[AnySignal, MetricsReceiver]]) -> None:
+    """Emit `label_overflowed` for what receivers counted as ``other`` since the last time."""
+    for _, receiver in receivers:
+        receiver.emit_overflows()
+
+
+def announce_overflows(labels: Iterable[tuple[str, str]]) -> None:
+    """Announce which labels of which metrics may overflow."""
+    for metric, label in labels:
+        label_overflowed.announce(metric=metric, label=label)
 
 
 def declared_signals() -> list[Signal[..., Any]]:

@@ -8,12 +8,13 @@ from ...bus.failures import report_failure
 from ...bus.pollers import add_poller
 from ...http import http_request_finished
 from ..asgi_types import ASGIApp, Receive, Scope, Send, send_raises_on_disconnect
+from . import open_requests
 from .open_requests import read_in_flight
 from .request import RequestTracker, RequestTrackerASGI24
 from .routes import RouteTemplates
 from .websocket import WebsocketTracker
 
-_TRACKED = "events.http_request"  # key that marks a scope which has a tracker already
+_TRACKED = "events.http_request"  # key of the names of the applications, in a scope which has a tracker already
 _TRACKED_TYPES = ("http", "websocket")
 
 
@@ -33,15 +34,30 @@ class HTTPEventsMiddleware:
     Paths in ``exclude`` emit nothing, with or without a slash at the end. The lifespan passes untouched. Of several
     stacked middlewares, in mounted applications for example, only the outermost emits.
 
+    Several applications of one process have names, ``HTTPEventsMiddleware(app, application="shop")``, and
+    ``metrics.subscribe(..., application="shop")`` counts what that one serves. A request to a mounted application is
+    one event, in whose ``applications`` are both.
+
+    Args:
+        app: The application.
+        exclude: Paths that emit nothing.
+        application: The name of the application; without one its events are among all those of the process alone.
+
     Raises:
         TypeError: ``exclude`` is a string; as an iterable it would exclude each of its letters.
+        ValueError: ``application`` has a slash, which joins the names of several.
     """
 
-    def __init__(self, app: ASGIApp, exclude: Iterable[str] = ("/metrics",)) -> None:
+    def __init__(self, app: ASGIApp, exclude: Iterable[str] = ("/metrics",), application: str = "") -> None:
         if isinstance(exclude, str):
             raise TypeError(f"exclude takes several paths: write exclude=({exclude!r},)")
         self.app = app
         self.exclude = frozenset(path for each in exclude for path in (each.rstrip("/"), each.rstrip("/") + "/"))
+        if "/" in application:
+            raise ValueError(f"an application's name takes no slash, got {application!r}: write 'admin', not a path")
+        self.application = application
+        if application:
+            open_requests.applications.add(application)
         self.route_templates = RouteTemplates()
         add_poller(read_in_flight)
 
@@ -61,13 +77,18 @@ class HTTPEventsMiddleware:
     def _tracker(self, scope: Scope, receive: Receive, send: Send) -> RequestTracker | WebsocketTracker | None:
         try:
             kind = scope["type"]
-            if kind not in _TRACKED_TYPES or _TRACKED in scope or self._is_excluded(scope):
+            if kind not in _TRACKED_TYPES or self._is_excluded(scope):
                 return None
-            scope[_TRACKED] = True
+            application = self.application
+            if _TRACKED in scope:
+                if application and application not in scope[_TRACKED]:
+                    scope[_TRACKED].append(application)
+                return None
+            names = scope[_TRACKED] = [application] if application else []
             if kind == "websocket":
-                return WebsocketTracker(scope, receive, send, self.route_templates)
+                return WebsocketTracker(scope, receive, send, self.route_templates, names)
             tracker = RequestTrackerASGI24 if send_raises_on_disconnect(scope) else RequestTracker
-            return tracker(scope, receive, send, self.route_templates)
+            return tracker(scope, receive, send, self.route_templates, names)
         except Exception as failure:  # a scope that breaks the specification: the application may refuse it
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return None

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Protocol
+
 from ...http import http_activity_read
 
+
+class OpenRequest(Protocol):
+    """A tracker, which knows the applications that its request or websocket is in."""
+
+    applications: list[str]
+
+
 # Sets of the open ones, not counters: an end that is missed or seen twice can't make their sizes drift.
-requests: set[object] = set()
-websockets: set[object] = set()
+requests: set[OpenRequest] = set()
+websockets: set[OpenRequest] = set()
+applications: set[str] = set()
+"""The names of the applications that have been instrumented."""
 
 
 def read_in_flight() -> None:
-    """Emit `http_activity_read` with the numbers of open requests and websockets.
+    """Emit `http_activity_read` with the numbers of open requests and websockets, of all and of each application.
 
     It is a poller, which `HTTPEventsMiddleware` adds: it is called before each render of metrics.
     """
     http_activity_read.emit(requests=len(requests), websockets=len(websockets))
+    if applications:
+        of_requests, of_websockets = by_application(requests), by_application(websockets)
+        for name in tuple(applications):
+            http_activity_read.emit(requests=of_requests[name], websockets=of_websockets[name], application=name)
+
+
+def by_application(trackers: set[OpenRequest]) -> Counter[str]:
+    """Return how many of them are in each application that has a name."""
+    return Counter(name for tracker in tuple(trackers) for name in tracker.applications)

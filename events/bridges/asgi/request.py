@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import cache
 from time import perf_counter
 from typing import Any, get_args
 
+from ...bus.emitters import EmitterCache
 from ...bus.failures import report_failure
 from ...bus.scope import Scope as EventScope
 from ...bus.scope import current_scope, exit_scope
@@ -21,10 +23,19 @@ METHOD_NOT_ALLOWED = 405
 STATUSES_WITHOUT_BODY = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
 PATHSEND = "http.response.pathsend"
 FILE_MESSAGES = (PATHSEND, "http.response.zerocopysend")  # ASGI extensions: the server reads the file itself
-EMITTERS = http_request_finished.bind_by(
-    ("method", "endpoint", "status_code", "outcome", "streamed", "error"),
-    ("duration", "first_byte", "request_size", "response_size"),
-)
+
+
+@cache
+def emitters_of(applications: str) -> EmitterCache:
+    """Return the emitters of `http_request_finished` for requests that went through these applications."""
+    return http_request_finished.bind_by(
+        ("method", "endpoint", "status_code", "outcome", "streamed", "error"),
+        ("duration", "first_byte", "request_size", "response_size"),
+        applications=applications,
+    )
+
+
+EMITTERS = emitters_of("")
 _NO_FIELDS: dict[str, Any] = {}
 _NO_TOTALS: dict[str, tuple[tuple[str, str | None], ...]] = {}
 
@@ -39,10 +50,13 @@ class RequestTracker:
     __slots__ = ("_content_length", "_disconnected", "_emitted", "_event_scope", "_first_byte", "_inbox",
                  "_outer_scope", "_receive", "_receiving", "_request_bytes", "_request_complete", "_response_bytes",
                  "_route_templates", "_scope", "_send", "_sent_by_server", "_server", "_started_at", "_status",
-                 "_streamed")  # fmt: skip
+                 "_streamed", "applications")  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, route_templates: RouteTemplates) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, route_templates: RouteTemplates, applications: list[str]
+    ) -> None:
         self._started_at = perf_counter()
+        self.applications = applications
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -181,7 +195,8 @@ class RequestTracker:
             received = self._request_bytes
             request_size = received if self._request_complete else unread_body_size(scope, received)
             response_size = self._content_length if self._sent_by_server else self._response_bytes
-            EMITTERS[method, endpoint, int(code), outcome, self._streamed, error_name](
+            emitters = emitters_of("/".join(self.applications)) if self.applications else EMITTERS
+            emitters[method, endpoint, int(code), outcome, self._streamed, error_name](
                 (duration, first_byte, request_size, response_size)
             )
         except Exception as failure:

@@ -30,10 +30,13 @@ class WebsocketTracker:
 
     __slots__ = ("_accepted", "_denial_status", "_emitted", "_inbox", "_messages_received", "_messages_sent",
                  "_next_look", "_receive", "_receiving", "_route_templates", "_scope", "_send",
-                 "_started_at")  # fmt: skip
+                 "_started_at", "applications")  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, route_templates: RouteTemplates) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, route_templates: RouteTemplates, applications: list[str]
+    ) -> None:
         self._started_at = perf_counter()
+        self.applications = applications
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -142,6 +145,7 @@ class WebsocketTracker:
                 received=self._messages_received,
                 sent=self._messages_sent,
                 error=error_name(error),
+                applications="/".join(self.applications),
             )
         except Exception as failure:
             self._report(failure)
@@ -160,6 +164,7 @@ class WebsocketTracker:
                 duration=perf_counter() - self._started_at,
                 request_size=0,
                 error=error,
+                applications="/".join(self.applications),
             )
         except Exception as failure:
             self._report(failure)

@@ -1,0 +1,32 @@
+"""The receiver of a signal whose events are of one application or another: those of HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from events.http import is_among
+
+from ..fastpath.update import UpdateFn
+from .receiver import MetricsReceiver
+
+
+class ApplicationReceiver(MetricsReceiver):
+    """Updates the metrics with the events of one application, by the name that its middleware has, or of all."""
+
+    application = ""
+
+    def __call__(self, event: Any) -> None:
+        """Update every series that an event changes, if it is one of the application's."""
+        if event.is_of(self.application):
+            super().__call__(event)
+
+    def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
+        """Return what `MetricsReceiver.bind` does, or a function that does nothing for events of other applications."""
+        if "applications" not in fixed:
+            return None
+        return super().bind(fixed, variable) if is_among(fixed["applications"], self.application) else ignore
+
+
+def ignore(_: Any) -> None:
+    """Do nothing: the event is of another application."""

@@ -77,7 +77,10 @@ class HTTPEventsMiddleware:
     def _tracker(self, scope: Scope, receive: Receive, send: Send) -> RequestTracker | WebsocketTracker | None:
         try:
             kind = scope["type"]
-            if kind not in _TRACKED_TYPES or self._is_excluded(scope):
+            if kind not in _TRACKED_TYPES:
+                return None
+            path, root = scope["path"], scope.get("root_path")
+            if path in self.exclude or (root and path.removeprefix(root) in self.exclude):
                 return None
             application = self.application
             if _TRACKED in scope:
@@ -92,10 +95,3 @@ class HTTPEventsMiddleware:
         except Exception as failure:  # a scope that breaks the specification: the application may refuse it
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return None
-
-    def _is_excluded(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        if path in self.exclude:
-            return True
-        root: str = scope.get("root_path") or ""
-        return root != "" and path.removeprefix(root) in self.exclude

@@ -19,6 +19,7 @@ from events.bus.failures import error_location
 
 from .content_encoding import choose_encoding, compressors
 from .content_type import choose_format
+from .mounting import answer_own_path
 from .scrape import ScrapeResponse, render_response
 
 log = logging.getLogger("metrics")
@@ -33,12 +34,10 @@ _PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 class Endpoint:
     """An ASGI application that answers scrapes of a registry, on asyncio and on trio.
 
-    Any ASGI server runs it, any framework takes it as a route or a mount of the root::
+    Any ASGI server runs it, any framework takes it as a mount or a route::
 
+        app.mount("/metrics", Endpoint(registry))  # answers /metrics and /metrics/, without a redirect
         app.add_route("/metrics", Endpoint(registry))
-        app.mount("", Endpoint(registry, path="/metrics"))  # behind all other routes
-
-    Mounted at ``/metrics`` it would answer ``/metrics/`` alone: Starlette redirects ``/metrics`` there.
 
     The registry is rendered in a thread of the endpoint's own; concurrent scrapes for the same format, encoding and
     names share one rendering. GET and HEAD are answered.
@@ -49,6 +48,8 @@ class Endpoint:
         token: If given, ``Authorization: Bearer <token>`` is accepted.
         password: If given, Basic authorization with this password and any user name is accepted. With both a token and
             a password, either suffices; with neither, nothing is required.
+        compression: Whether responses are compressed as the scraper accepts it. False where a proxy compresses, or
+            where scrapes are local and CPU time is dear.
 
     Raises:
         TypeError: ``registry`` is no `CollectorRegistry`.
@@ -61,10 +62,12 @@ class Endpoint:
         path: str | None = None,
         token: str | None = None,
         password: str | None = None,
+        compression: bool = True,
     ) -> None:
         if not isinstance(registry, CollectorRegistry):
             raise TypeError(f"Endpoint takes the CollectorRegistry that was given to subscribe(), not {registry!r}")
         self._registry = registry
+        self._encodings = tuple(compressors()) if compression else ()
         self._path = None if path is None else path.rstrip("/")
         self._secrets = [
             (scheme, secret.encode()) for scheme, secret in (("bearer", token), ("basic", password)) if secret
@@ -72,6 +75,7 @@ class Endpoint:
         self._pending: dict[object, Future[ScrapeResponse]] = {}
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(1, "metrics")
+        answer_own_path(Endpoint)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -129,7 +133,7 @@ class Endpoint:
 
     async def _scrape(self, scope: Scope) -> ScrapeResponse:
         text_format = choose_format(header_text(scope["headers"], b"accept"))
-        encoding = choose_encoding(header_text(scope["headers"], b"accept-encoding"), tuple(compressors()))
+        encoding = choose_encoding(header_text(scope["headers"], b"accept-encoding"), self._encodings)
         names = selected_names(scope.get("query_string", b""))
         key = (text_format, encoding, names)
         with self._lock:

@@ -15,7 +15,7 @@ sees the response only, not the exception behind it.
 - `open_requests`: how many requests and websockets are open, read before each render of metrics
 """
 
-from .middleware import HTTPEventsMiddleware
+from .middleware import HEALTH_CHECKS, SCRAPES, HTTPEventsMiddleware
 from .open_requests import read_in_flight
 
-__all__ = ["HTTPEventsMiddleware", "read_in_flight"]
+__all__ = ["HEALTH_CHECKS", "SCRAPES", "HTTPEventsMiddleware", "read_in_flight"]

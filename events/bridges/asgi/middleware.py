@@ -17,6 +17,16 @@ from .websocket import WebsocketTracker
 _TRACKED = "events.http_request"  # key of the names of the applications, in a scope which has a tracker already
 _TRACKED_TYPES = ("http", "websocket")
 
+SCRAPES = ("/metrics",)
+"""Where scrapers read the metrics: what the middleware excludes if it is not told what else."""
+
+HEALTH_CHECKS = (
+    "/health", "/healthz", "/health/live", "/health/ready", "/health/startup", "/livez", "/readyz", "/startupz",
+    "/live", "/ready", "/ping", "/up",
+)  # fmt: skip
+"""Where orchestrators and load balancers ask, every few seconds, whether an application is well: the paths that
+Kubernetes uses itself (kubernetes.io/docs/reference/using-api/health-checks) and those that frameworks are given."""
+
 
 class HTTPEventsMiddleware:
     """ASGI middleware that emits one event for each request, when its response ends, and for each closed websocket.
@@ -31,7 +41,7 @@ class HTTPEventsMiddleware:
 
     How many are open is read before each render of metrics, and emitted as `http_activity_read`.
 
-    Paths in ``exclude`` emit nothing, with or without a slash at the end. The lifespan passes untouched. Of several
+    The lifespan passes untouched. Of several
     stacked middlewares, in mounted applications for example, only the outermost emits.
 
     Several applications of one process have names, ``HTTPEventsMiddleware(app, application="shop")``, and
@@ -40,7 +50,8 @@ class HTTPEventsMiddleware:
 
     Args:
         app: The application.
-        exclude: Paths that emit nothing.
+        exclude: Paths that emit nothing, each exactly and with or without a slash at its end, such as
+            ``(*SCRAPES, *HEALTH_CHECKS)``.
         application: The name of the application; without one its events are among all those of the process alone.
 
     Raises:
@@ -48,7 +59,7 @@ class HTTPEventsMiddleware:
         ValueError: ``application`` has a slash, which joins the names of several.
     """
 
-    def __init__(self, app: ASGIApp, exclude: Iterable[str] = ("/metrics",), application: str = "") -> None:
+    def __init__(self, app: ASGIApp, exclude: Iterable[str] = SCRAPES, application: str = "") -> None:
         if isinstance(exclude, str):
             raise TypeError(f"exclude takes several paths: write exclude=({exclude!r},)")
         self.app = app

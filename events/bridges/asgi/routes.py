@@ -85,6 +85,8 @@ class RouteTemplates:
         mount_path = self._mount_paths.get(literal)
         if mount_path is None:
             path = scope["path"].removeprefix(root)
+            if path == literal:  # a mount that answers its own path, as that of `metrics.Endpoint` does
+                path += "/"
             router = scope.get("router")
             mount_path = self._match_mounts(router, path, literal)
             if mount_path is None and self._clear_indexes():  # a mount may have been added since

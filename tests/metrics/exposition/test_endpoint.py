@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-from collections.abc import AsyncIterator, Iterable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
 from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 import zstandard
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
-from starlette.routing import Route
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
-from events import MetricsRendered, metrics_rendered
+from events import MetricsRendered, http_request_finished, metrics_rendered
+from events.bridges.asgi import HTTPEventsMiddleware
 from metrics import LLM, Endpoint, Subscription, subscribe
 from metrics.exposition.endpoint import selected_names, send_response
+from metrics.exposition.mounting import answer_own_path
 from tests.support.asgi_server import running_server
 from tests.support.samples import Read
 from tests.support.wait import until
@@ -71,13 +75,65 @@ async def test_a_framework_serves_it_as_a_route_or_a_mount_of_the_root(counted: 
         assert (response.status_code, response.content) == (200, generate_latest(counted))
 
 
-async def test_mounted_at_its_own_path_it_is_redirected_to(counted: CollectorRegistry) -> None:
-    """Why docs/scraping.md says not to."""
+def mounted_in_fastapi(endpoint: Endpoint) -> Any:
     app = FastAPI()
-    app.mount("/metrics", Endpoint(counted))
+    app.mount("/metrics", endpoint)
+    return app
+
+
+def mounted_in_an_included_router(endpoint: Endpoint) -> Any:
+    app, router = FastAPI(), APIRouter()
+    router.mount("/metrics", endpoint)
+    app.include_router(router)
+    return app
+
+
+def mounted_in_starlette(endpoint: Endpoint) -> Any:
+    return Starlette(routes=[Mount("/metrics", endpoint), Mount("/other", Starlette())])
+
+
+@pytest.mark.parametrize("mounted", [mounted_in_fastapi, mounted_in_an_included_router, mounted_in_starlette])
+@pytest.mark.parametrize("root_path", ["", "/proxy"])
+async def test_a_mount_answers_its_own_path_without_a_redirect(
+    counted: CollectorRegistry, mounted: Callable[[Endpoint], Any], root_path: str
+) -> None:
+    app = mounted(Endpoint(counted))
+    transport = httpx.ASGITransport(app, root_path=root_path)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for path in ("/metrics", "/metrics/", "/metrics?name[]=open"):
+            assert (await client.get(root_path + path)).status_code == 200, path
+        assert (await client.head(root_path + "/metrics")).status_code == 200
+        assert (await client.post(root_path + "/metrics")).status_code == 405
+        for path in ("/", "/metric", "/metricss", "/metrics-more", "/absent/"):
+            assert (await client.get(root_path + path)).status_code == 404, path
+
+
+async def test_mounts_of_other_applications_stay_what_they_are(counted: CollectorRegistry) -> None:
+    app = mounted_in_starlette(Endpoint(counted))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        assert (await client.get("/metrics")).status_code == 307
-        assert (await client.get("/metrics/")).status_code == 200
+        assert (await client.get("/other")).status_code == 307
+    assert "matches" not in vars(app.routes[1])
+
+
+async def test_a_mounted_endpoint_has_the_template_of_its_mount(counted: CollectorRegistry) -> None:
+    app = HTTPEventsMiddleware(mounted_in_fastapi(Endpoint(counted)), exclude=())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        with http_request_finished.captured() as requests:
+            for path in ("/metrics", "/metrics/"):
+                await client.get(path)
+    assert [request.endpoint for request in requests] == ["/metrics/{path}"] * 2
+
+
+def test_without_starlette_nothing_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "starlette.routing")
+    answer_own_path(Endpoint)
+
+
+async def test_compression_can_be_switched_off(counted: CollectorRegistry) -> None:
+    headers = [(b"accept-encoding", b"gzip, zstd;q=0.5")]
+    plain = await request(Endpoint(counted, compression=False), headers)
+    assert (b"content-encoding" in dict(plain["headers"]), plain["body"]) == (False, generate_latest(counted))
+    assert dict((await request(Endpoint(counted), headers))["headers"])[b"content-encoding"] == b"gzip"
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 import events
 from events import HTTPRequestFinished
-from events.bridges.asgi import HTTPEventsMiddleware
+from events.bridges.asgi import HEALTH_CHECKS, SCRAPES, HTTPEventsMiddleware
 from tests.support.asgi_apps import (
     client_for,
     item,
@@ -116,6 +116,25 @@ async def test_excluded_paths_emit_nothing(requests: Requests) -> None:
         assert not requests
         await client.get("/metrics/more")
     assert [request.endpoint for request in requests] == ["/metrics/more"]
+
+
+async def test_scrapes_and_health_checks_can_be_excluded(requests: Requests) -> None:
+    app = FastAPI()
+    for path in ("/healthz", "/health/ready", "/metrics", "/health/report"):
+        app.get(path)(lambda: "well")
+    app.add_middleware(HTTPEventsMiddleware, exclude=(*SCRAPES, *HEALTH_CHECKS))
+    async with client_for(app) as client:
+        for path in ("/healthz", "/health/ready", "/metrics", "/health/report", "/ping"):
+            await client.get(path)
+    assert [request.endpoint for request in requests] == ["/health/report"]
+
+
+async def test_a_health_check_counts_where_nobody_excludes_it(requests: Requests) -> None:
+    app = with_middleware(FastAPI())
+    app.get("/healthz")(lambda: "well")
+    async with client_for(app) as client:
+        await client.get("/healthz")
+    assert [request.endpoint for request in requests] == ["/healthz"]
 
 
 def test_a_string_to_exclude_is_refused() -> None:

@@ -20,7 +20,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 import events
 from events.bridges.asgi import open_requests
-from events.bus import pollers
+from events.bus import announcements, pollers
 
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
 SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
@@ -132,8 +132,9 @@ def no_receiver_left_connected() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def pollers_of_a_test_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the pollers that bridges add in a test: they would emit before every later render of the process."""
+    """Forget what bridges and subscriptions add in a test: it would emit before every later render of the process."""
     monkeypatch.setattr(pollers, "_pollers", pollers._pollers)
+    monkeypatch.setattr(announcements, "_announcers", announcements._announcers)
     monkeypatch.setattr(open_requests, "applications", set())
 
 

@@ -15,16 +15,23 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from ...bus.failures import strict_blocks
+from ...bus.scope import get_current_scope
+from ...llm import llm_attempted, llm_call_started, llm_called, llm_usage_billed
+from ...tools import tool_called
 from .batches import FailedBatches, decode_result, emit_failed_requests
 from .billing import PriceFunction
 from .call_state import RequestSpec
-from .calls import OngoingRequest
+from .calls import OngoingRequest, current_request
 from .http_client import observe_model
 from .price_list import list_price
 from .reported import observe_usage
 from .response import SchemaValidator
 from .suspended import SuspendedRequests
 from .tool_calls import observe_tools
+
+SIGNALS = (llm_call_started, llm_attempted, llm_called, llm_usage_billed, tool_called)
+"""What a request may emit, beside failures to do so."""
 
 
 def instrument(
@@ -112,6 +119,16 @@ def with_members_instrumented(model: Model) -> Model:
     return fallback
 
 
+def is_idle() -> bool:
+    """Return whether nobody would get an event of a request: no listener, no span around, and no strict block."""
+    return (
+        not any(signal.receivers for signal in SIGNALS)
+        and not strict_blocks
+        and get_current_scope() is None
+        and current_request.get() is None
+    )
+
+
 class InstrumentedModel(WrapperModel):
     """The model that `instrument` returns."""
 
@@ -139,7 +156,9 @@ class InstrumentedModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Send a request, and emit its events when it ends."""
+        """Send a request, and emit its events when it ends; it is only sent where nobody would get them."""
+        if is_idle():
+            return await self.wrapped.request(messages, model_settings, model_request_parameters)
         request = self._start(messages, model_settings, model_request_parameters, streamed=False)
         if self._emit_tool_calls and not request.is_attempt:
             observe_tools(None)
@@ -165,6 +184,10 @@ class InstrumentedModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """Send a streamed request, and emit its events when the stream is exhausted, closed or dropped."""
         opening = self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context)
+        if is_idle():
+            async with opening as unobserved:
+                yield unobserved
+            return
         request = self._start(messages, model_settings, model_request_parameters, streamed=True)
         if self._emit_tool_calls and not request.is_attempt:
             observe_tools(run_context)

@@ -1,13 +1,17 @@
-"""`instrument` refuses, when it is called, what would fail at each request to a model or count nothing."""
+"""`instrument` refuses what would fail at each request or count nothing; where nobody listens, its model only asks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.test import TestModel
 
+from events import LLMCalled, agent_finished, agent_run, llm_called
 from events.bridges.pydantic_ai import instrument, own_server
 
 
@@ -34,3 +38,67 @@ def test_a_price_that_cannot_be_called_is_refused_also_for_a_model_that_is_instr
 def test_no_price_and_that_of_a_server_of_ones_own_are_accepted() -> None:
     instrument(TestModel(), price=None)
     instrument(TestModel(), price=own_server)
+
+
+PROMPT: list[ModelMessage] = [ModelRequest.user_text_prompt("Say something.")]
+
+
+class Asked(TestModel):
+    """A model that does something while it is asked."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self.meanwhile = meanwhile
+
+    async def request(self, *request: Any) -> ModelResponse:
+        self.meanwhile()
+        return await super().request(*request)
+
+
+@pytest.fixture
+def not_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the strict block that tests run in: it wants every event built."""
+    monkeypatch.setattr("events.bridges.pydantic_ai.wrapper.strict_blocks", [])
+
+
+def fail(*_: Any) -> float:
+    raise AssertionError("nobody wants to know the price")
+
+
+@pytest.mark.usefixtures("not_strict")
+async def test_nothing_is_done_for_a_request_whose_events_nobody_would_get() -> None:
+    model = instrument(TestModel(), price=fail)
+    await model.request(PROMPT, None, ModelRequestParameters())
+    async with model.request_stream(PROMPT, None, ModelRequestParameters()) as stream:
+        async for _ in stream:
+            pass
+    assert stream.get().parts
+
+
+@pytest.mark.usefixtures("not_strict")
+async def test_a_listener_that_connects_meanwhile_gets_no_half_of_a_call() -> None:
+    calls: list[LLMCalled] = []
+
+    def record(call: LLMCalled) -> None:
+        calls.append(call)
+
+    def connect() -> None:
+        llm_called.connect(record)
+
+    try:
+        model = instrument(Asked(connect))
+        await model.request(PROMPT, None, ModelRequestParameters())
+        assert not calls
+        await model.request(PROMPT, None, ModelRequestParameters())
+        assert len(calls) == 1
+    finally:
+        llm_called.disconnect(record)
+
+
+@pytest.mark.usefixtures("not_strict")
+async def test_a_span_around_has_its_sums_though_nobody_listens_to_calls() -> None:
+    model = instrument(TestModel())
+    with agent_finished.captured() as finished, agent_run(agent_name="writer"):
+        await model.request(PROMPT, None, ModelRequestParameters())
+    assert finished[0].llm_calls == 1
+    assert finished[0].prompt_tokens > 0

@@ -108,8 +108,8 @@ def with_members_instrumented(model: Model) -> Model:
     """
     if isinstance(model, WrapperModel) and type(model).__module__.startswith("pydantic_ai."):
         wrapped = with_members_instrumented(model.wrapped)
-        outer = copy(model)
-        outer.wrapped = instrument(wrapped)
+        outer = object.__new__(type(model))  # `copy` would ask it for what it wraps, endlessly in pydantic-ai 2.0
+        vars(outer).update(vars(model), wrapped=instrument(wrapped))
         return outer
     if type(model) is not FallbackModel:
         return model

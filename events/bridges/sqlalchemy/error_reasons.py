@@ -27,7 +27,8 @@ _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 _WITHOUT_MEANING = frozenset({"HY", "S1"})  # the classes of "general error"
 _ODBC_NUMBER = re.compile(r"\((-?\d+)\)(?= \(SQL\w+\)|; \[|$)")
 _ODBC_OF_MYSQL = re.compile(r"\[ma-|\[mysql|MariaDB|MySQL")
-# What has no code: libpq's refused connections, DuckDB's transactions. All but PostgreSQL's are always English.
+# What has no code: libpq's refused connections, DuckDB's transactions, and mssql-python, which has a text for each
+# SQLSTATE. All but PostgreSQL's are always English.
 # fmt: off
 _REASON_BY_TEXT: tuple[tuple[re.Pattern[str], DatabaseError], ...] = (
     (re.compile(r"FATAL: .*(authentication failed|pg_hba\.conf|not permitted to log in|role .* does not exist)"
@@ -35,6 +36,12 @@ _REASON_BY_TEXT: tuple[tuple[re.Pattern[str], DatabaseError], ...] = (
     (re.compile(r"attached in read-only mode"), "permission"),
     (re.compile(r"TransactionContext Error: .*constraint viol"), "integrity"),
     (re.compile(r"TransactionContext Error: .*[Cc]onflict"), "serialization"),
+    (re.compile(r"Driver Error: Serialization failure"), "deadlock"),
+    (re.compile(r"Driver Error: .*DDBC Error: .*Lock request time out"), "lock_timeout"),
+    (re.compile(r"Driver Error: Timeout expired"), "statement_timeout"),
+    (re.compile(r"Driver Error: Operation canceled"), "cancelled"),
+    (re.compile(r"Driver Error: (Communication link failure|Disconnect error)"), "disconnect"),
+    (re.compile(r"Driver Error: Invalid authorization specification"), "permission"),
 )
 # fmt: on
 
@@ -92,13 +99,15 @@ def _reason_by_number(error: BaseException, first: Any) -> DatabaseError | None:
         by_driver = BY_ORACLE_DRIVER_NUMBER.get(number.lstrip("0")) if prefix == "DPY" else None
         return by_driver or BY_ORACLE_NUMBER.get(str(first.code))
     if type(first) is int:
-        is_pymssql = any(parent.__module__.startswith("pymssql") for parent in type(error).__mro__)
-        return (BY_SQL_SERVER_NUMBER if is_pymssql else BY_MYSQL_NUMBER).get(str(first))
-    if hasattr(
-        error, "sqlstate"
-    ):  # MariaDB's own driver: its SQLSTATE of a deadlock is that of a serialization failure
+        return (BY_SQL_SERVER_NUMBER if _is_of("pymssql", error) else BY_MYSQL_NUMBER).get(str(first))
+    if _is_of("mariadb", error):  # its SQLSTATE of a deadlock is that of a serialization failure
         return BY_MYSQL_NUMBER.get(str(getattr(error, "errno", None)))
     return None
+
+
+def _is_of(driver: str, error: BaseException) -> bool:
+    """Return whether the class of an error, or one that it derives from, is a driver's."""
+    return any(parent.__module__.partition(".")[0] == driver for parent in type(error).__mro__)
 
 
 def _reason_by_sqlstate(error: BaseException, first: Any) -> DatabaseError | None:

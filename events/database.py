@@ -95,7 +95,9 @@ class TransactionEnded:
     """A transaction ended.
 
     The outcome ``released`` is a rollback that loses nothing: nothing was written and nothing failed, as when a session
-    that only read is closed. ``failed`` is a COMMIT or ROLLBACK that failed, or a connection that was lost before it.
+    that only read is closed. Rows that SELECT ... FOR UPDATE locked were not written. ``failed`` is a COMMIT or
+    ROLLBACK that failed, or a connection that was lost before it. Where each statement commits by itself nothing is
+    emitted.
     ``commit`` is the time that COMMIT took, None where none was sent.
     """
 
@@ -161,14 +163,16 @@ class ConnectionOpened:
 class ConnectionClosed:
     """A connection was closed, or left its pool for good.
 
-    The reason ``overflow`` is a connection returned to a pool that was full. ``dispose`` is one closed with its pool:
-    at once where it was idle; by the garbage collector where it was checked out, emitted when the pool is next read or
-    opens a connection. ``lifetime`` is None for one opened before the engine was instrumented.
+    The reason ``overflow`` is a connection returned to a pool that was full, ``unpooled`` one returned to a pool that
+    keeps none (`NullPool`). ``recycle`` is one that was too old, ``invalidated`` one that was lost, or opened before
+    another was lost, as when the server restarts; ``ping_failed`` is the one that showed it. ``dispose`` is one closed
+    with its pool: at once where it was idle; by the garbage collector where it was checked out, emitted when the pool
+    is next read or opens a connection. ``lifetime`` is None for one opened before the engine was instrumented.
     """
 
     pool: Label = "main"
     reason: Literal[
-        "recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"
+        "recycle", "overflow", "unpooled", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"
     ]  # fmt: skip
     lifetime: Seconds | None = None
 

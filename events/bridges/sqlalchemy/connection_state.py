@@ -27,7 +27,7 @@ class ConnectionState:
     __slots__ = ("agent_name", "autocommit_checked", "busy_seconds", "caller", "checked_out", "checked_out_at",
                  "close_reason", "connecting_since", "executed_context", "executed_seconds", "failed_phase",
                  "fetched_rows", "fetched_seconds", "fetches", "is_open", "opened_at", "proxy", "rollback_loses_work",
-                 "run_id", "transaction_began")  # fmt: skip
+                 "run_id", "transaction_began", "was_begun")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -49,10 +49,11 @@ class ConnectionState:
         self.fetched_seconds = 0.0
         self.fetched_rows = 0
         self.fetches: dict[int, FetchTimer] = {}  # results that took or may take long and are not at their end, by id
-        # While a transaction is open: when it began, whether autocommit was ruled out yet, and whether something was
-        # written or failed in it, so that rolling it back loses something.
+        # While a transaction is open: when it began, whether autocommit was ruled out yet, whether the program sent a
+        # BEGIN, and whether something was written or failed in it, so that rolling it back loses something.
         self.transaction_began: float | None = None
         self.autocommit_checked = False
+        self.was_begun = False
         self.rollback_loses_work = False
         # SQLAlchemy reports an error after the fact, without saying what it was doing.
         self.failed_phase: Literal["commit", "rollback"] | None = None

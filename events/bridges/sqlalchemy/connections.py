@@ -25,11 +25,11 @@ from ...database import (
 from .attribution import innermost_caller
 from .connection_state import BRIDGE, INFO_KEY, ConnectionState, swallow_errors
 from .fetch import end_dropped
-from .internals.pools import max_overflow
+from .internals.pools import max_overflow, pool_invalidated_at
 from .pool import CheckoutAttempt, pool_operation
 
 CloseReason = Literal[
-    "recycle", "overflow", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"
+    "recycle", "overflow", "unpooled", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"
 ]  # fmt: skip
 
 
@@ -46,8 +46,9 @@ class PoolState:
 class ConnectionTracker:
     """Follows the connections of one engine's pools."""
 
-    def __init__(self, name: str, *, statements: bool) -> None:
+    def __init__(self, name: str, *, statements: bool, keeps_connections: bool) -> None:
         self._name = name
+        self._keeps_connections = keeps_connections  # once they are returned: all pools but `NullPool`
         self._statements = statements  # are tracked, so that it is known when a connection is busy
         # By the id of the record, while it lives; with what is called when it no longer does.
         self._tracked: dict[int, tuple[ConnectionState, finalize[[int], Any]]] = {}
@@ -60,6 +61,7 @@ class ConnectionTracker:
         yield "connect", swallow_errors(connection_opened.name, self._on_connected), {"insert": True}
         yield "checkout", self._on_checkout, {}
         yield "checkin", self._on_checkin, {}
+        yield "soft_invalidate", swallow_errors(connection_closed.name, self._on_invalidate), {}
         yield "invalidate", swallow_errors(connection_closed.name, self._on_invalidate), {}
         yield "close", swallow_errors(connection_closed.name, self._on_close), {}
         yield "detach", swallow_errors(connection_closed.name, self._on_detach), {}
@@ -225,8 +227,11 @@ class ConnectionTracker:
             reason = state.close_reason
         elif operation == "dispose":
             reason = "dispose"
+        elif isinstance(operation, CheckoutAttempt):
+            is_lost = pool_invalidated_at(operation.pool) > record.last_connect_time
+            reason = "invalidated" if is_lost else "recycle"
         else:
-            reason = "recycle" if isinstance(operation, CheckoutAttempt) else "overflow"
+            reason = "overflow" if self._keeps_connections else "unpooled"
         self._emit_closed(state, reason)
 
     def _on_detach(self, _connection: Any, record: Any) -> None:

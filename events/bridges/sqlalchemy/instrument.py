@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet, ref
 
-from sqlalchemy import Engine, MetaData, event
+from sqlalchemy import Engine, MetaData, NullPool, event
 
 from ...bus.announcements import add_announcer
 from ...bus.pollers import add_poller
@@ -187,7 +187,9 @@ class Instrumentation:
         self.metadata = metadata
         self.statements = statements
         self._engine = ref(engine)  # whoever holds the handle does not hold the engine
-        self._connections = ConnectionTracker(name, statements=statements)
+        self._connections = ConnectionTracker(
+            name, statements=statements, keeps_connections=not isinstance(engine.pool, NullPool)
+        )
         self._pool = PoolTracker(name, statements=statements)
         self._transactions = TransactionTracker(name)
         self._context_classes: tuple[Any, Any] | None = None  # of the dialect: before, and since

@@ -20,9 +20,10 @@ from .internals.pools import PoolMethods, pool_methods
 class CheckoutAttempt:
     """One call that asks a pool for a connection."""
 
-    __slots__ = ("began", "waited_seconds", "waiting_since")
+    __slots__ = ("began", "pool", "waited_seconds", "waiting_since")
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
         self.waiting_since: float | None = None
         self.waited_seconds = 0.0
         self.began = perf_counter()
@@ -126,7 +127,7 @@ def instrumented_pool_class(plain: type[Pool], tracker: PoolTracker) -> type[Poo
     class InstrumentedPool(plain):  # type: ignore[misc, valid-type]  # made while the program runs
         def connect(self) -> Any:
             before = pool_operation.get()
-            attempt = CheckoutAttempt()
+            attempt = CheckoutAttempt(self)
             pool_operation.set(attempt)
             if methods is None:
                 tracker.start_waiting(attempt)

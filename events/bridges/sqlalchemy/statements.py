@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Dialect, MetaData
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.exc import DBAPIError
 
 from ...bus.failures import report_failure
@@ -30,6 +31,7 @@ from .sql.keywords import NONE
 from .statement_info import StatementPlan, cache_outcome, classify_statement, statement_key, statement_state
 from .table_labels import TableLabels
 from .transactions import record_in_transaction
+from .write_detection import begins_transaction, writes
 
 _READ_ONLY = frozenset({"select", "set", "savepoint"})
 _MAY_REPEAT = frozenset({"set", "savepoint"})
@@ -57,7 +59,7 @@ class StatementTracker:
         self._read_context = context_reader()
         self._lazy_loads = lazy_loads()
         labels = ("operation", "table", "cache", "slow")
-        self._plans: dict[tuple[Operation, str, Cache, bool], StatementPlan] = {}
+        self._plans: dict[tuple[Operation, str, Cache, bool, bool], StatementPlan] = {}
         self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
@@ -70,7 +72,7 @@ class StatementTracker:
             yield "after_cursor_execute", self._after_execute, {}
         yield "handle_error", self._on_error, {}
 
-    def _executing_listener(self, hook: str) -> Callable[..., bool | None]:
+    def _executing_listener(self, hook: str) -> Callable[..., bool | None]:  # calls would cost
         """Return a listener that executes in the dialect's place, as these events allow, and takes the time.
 
         The events before and after a statement would do; but any listener to a connection's events makes each new
@@ -101,7 +103,7 @@ class StatementTracker:
                 raise
             duration = perf_counter() - began
             try:
-                emit_executed(context, cursor, statement, duration)
+                emit_executed(context, cursor, statement, duration, len(parameters) if is_many else 0)
             except Exception as error:
                 report_failure(query_executed.name, BRIDGE, error)
             return True
@@ -128,7 +130,9 @@ class StatementTracker:
             sent: UnansweredStatement | None = getattr(context, "events_unanswered", None)
             if sent is not None:
                 context.events_unanswered = None
-                self._emit_executed(context, cursor, statement, ended - sent.began)
+                is_many = context.execute_style is ExecuteStyle.EXECUTEMANY
+                sets = len(context.parameters) if is_many else 0
+                self._emit_executed(context, cursor, statement, ended - sent.began, sets)
         except Exception as error:
             report_failure(query_executed.name, BRIDGE, error)
 
@@ -168,8 +172,11 @@ class StatementTracker:
         except Exception as error:
             report_failure(database_failed.name, BRIDGE, error)
 
-    def _emit_executed(self, context: Any, cursor: Any, statement: str, duration: float) -> None:
-        """Emit a statement that was answered; every statement pays for what is looked up and called here."""
+    def _emit_executed(self, context: Any, cursor: Any, statement: str, duration: float, sets: int = 0) -> None:
+        """Emit a statement that was answered; every statement pays for what is looked up and called here.
+
+        ``sets`` is the number of the sets of parameters of an ``executemany``.
+        """
         connection, is_server_side, options = self._read_context(context)
         try:
             state, plan = connection.events_state, context.compiled.events_statement.plan
@@ -185,8 +192,10 @@ class StatementTracker:
         if state is not None:
             state.busy_seconds += duration
             if not (read_only and state.autocommit_checked):
-                record_in_transaction(state, context, writes=not read_only)
-        scope = plan.emit((duration, row_count(cursor, context.dialect) if plan.counts_rows else None))
+                begins = plan.operation == "savepoint" and begins_transaction(statement)
+                record_in_transaction(state, context, writes=not read_only, begins=begins)
+        rows = row_count(cursor, context.dialect, sets, plan.operation) if plan.counts_rows else None
+        scope = plan.emit((duration, rows))
         if scope is not None or options or is_server_side or is_slow:
             self._emit_details(context, statement, plan.operation, plan.table, duration)
             # The driver streams the rows, or SQLAlchemy does without its help, as on SQLite.
@@ -230,10 +239,11 @@ class StatementTracker:
         table = self._tables.label(table)
         cache = cache_outcome(context)
         key = operation, table, cache, slow
-        plan = self._plans.get(key)
+        read_only = not writes(operation, statement)
+        plan = self._plans.get((*key, read_only))
         if plan is None:
-            read_only = operation in _READ_ONLY
-            counts_rows = not (read_only and context.dialect.name == "sqlite")  # SQLite never says how many it reads
+            # SQLite never says how many it reads.
+            counts_rows = not (operation in _READ_ONLY and context.dialect.name == "sqlite")
             fetched = FetchedStatement(self._name, operation, table, self._slow_seconds)
             plan = StatementPlan(
                 self,
@@ -246,7 +256,7 @@ class StatementTracker:
                 has_computed_rows(context),
             )
             if len(self._plans) < _MOST_PLANS:
-                self._plans[key] = plan
+                self._plans[*key, read_only] = plan
         is_own = statement is getattr(context, "statement", None)
         if is_own and self._tables.is_final(table) and cache == "hit" and not slow:
             statement_state(context.compiled).plan = plan
@@ -289,9 +299,17 @@ class StatementTracker:
             log_slow_statement(self._name, operation, table, duration, statement, scope=get_effective_scope())
 
 
-def row_count(cursor: Any, dialect: Dialect) -> int | None:
-    """Return how many rows a statement returned or matched; None where the driver does not say."""
+def row_count(cursor: Any, dialect: Dialect, sets: int, operation: Operation) -> int | None:
+    """Return how many rows a statement returned or matched; None where the driver does not say.
+
+    With many ``sets`` of parameters some drivers count nothing, or what the last one did: an INSERT has a row for each
+    set then, of another statement it is unknown.
+    """
+    if sets and not dialect.supports_sane_multi_rowcount:
+        return sets if operation == "insert" else None
     rows = getattr(cursor, "rowcount", None)
     # SQLite says 0 of a statement that returns what it changed, until its last row is fetched.
     is_unknown = type(rows) is not int or rows < 0 or (rows == 0 and dialect.name == "sqlite")
-    return None if is_unknown else rows
+    if is_unknown:
+        return sets if sets and operation == "insert" else None
+    return rows

@@ -10,7 +10,7 @@ from sqlalchemy import Dialect
 
 from ...database import savepoint_ended, transaction_ended
 from .connection_state import ConnectionState, find_state
-from .internals.engines import autocommits
+from .internals.engines import autocommits, dialect_autocommits
 
 BEGIN_METHODS = ("do_begin", "do_begin_twophase")
 END_METHODS: dict[str, Literal["commit", "rollback"]] = {
@@ -69,12 +69,19 @@ class TransactionTracker:
         return timed_begin
 
     def _timed_end(self, end: Method, ending: Literal["commit", "rollback"]) -> Method:
+        def commits_by_itself(connection: Any) -> bool:
+            dialect: Any = getattr(end, "__self__", None)
+            return dialect is not None and dialect_autocommits(dialect, connection)
+
         def timed_end(connection: Any, *args: Any, **options: Any) -> Any:
             state = find_state(connection) if self._is_open else None
             if state is None:
                 return end(connection, *args, **options)
             # Taken now, so that calls nested in this one, or a second one, emit nothing.
             transaction_began, state.transaction_began = state.transaction_began, None
+            if not state.autocommit_checked and transaction_began is not None and commits_by_itself(connection):
+                transaction_began = None  # there was no statement to find that out by
+            state.autocommit_checked = state.was_begun = False
             failed = True
             began = perf_counter()
             try:
@@ -117,13 +124,18 @@ class TransactionTracker:
         return watched_end
 
 
-def record_in_transaction(state: ConnectionState, context: Any, *, writes: bool) -> None:
-    """Record a statement in the transaction of its connection; its first one shows whether there is a transaction."""
+def record_in_transaction(state: ConnectionState, context: Any, *, writes: bool, begins: bool = False) -> None:
+    """Record a statement in the transaction of its connection; its first one shows whether there is a transaction.
+
+    ``begins`` is a BEGIN of the program's: there is a transaction then, also where the driver would begin none.
+    """
+    if begins:
+        state.was_begun = True
     if state.transaction_began is None:
         return
     if not state.autocommit_checked:
         state.autocommit_checked = True
-        if autocommits(context.root_connection):
+        if not state.was_begun and autocommits(context.root_connection):
             state.transaction_began = None
     if writes:
         state.rollback_loses_work = True

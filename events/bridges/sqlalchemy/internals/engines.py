@@ -71,16 +71,27 @@ def listeners_are_known() -> bool:
 def autocommits(connection: Connection) -> bool:
     """Return whether each statement is a transaction of its own: "begin" is announced then, and nothing begins.
 
-    The public alternative reads it from the driver's connection, and returns False where SQLAlchemy cannot do that.
+    So it is by an execution option of the connection, by an argument of its engine, or by the driver's own setting.
     """
     options = connection.get_execution_options()
     if "isolation_level" in options:
         return bool(options["isolation_level"] == "AUTOCOMMIT")
-    if engine_isolation_is_known():
-        return bool(engine_isolation(connection.dialect) == "AUTOCOMMIT")
-    dialect: Any = connection.dialect
+    return dialect_autocommits(connection.dialect, connection.connection)
+
+
+def dialect_autocommits(dialect: Any, connection: Any) -> bool:
+    """Return whether each statement is a transaction of its own, by the engine's setting and then by the driver's.
+
+    ``connection`` is a pool's. Without the private attribute of the dialect, it is read from the driver's connection,
+    and is False where SQLAlchemy cannot do that.
+    """
+    if engine_isolation_is_known() and (isolation := engine_isolation(dialect)) is not None:
+        return bool(isolation == "AUTOCOMMIT")
+    driver = getattr(connection, "dbapi_connection", None)
+    if getattr(driver, "autocommit", None) is True:  # sqlite3 has that as well since Python 3.12
+        return True
     try:
-        return bool(dialect.detect_autocommit_setting(connection.connection.dbapi_connection))
+        return bool(dialect.detect_autocommit_setting(driver))
     except (AttributeError, NotImplementedError):
         return False
 

@@ -22,6 +22,7 @@ class PoolMethods:
 
 METHODS = PoolMethods(take="_do_get", open="_create_connection")
 MAX_OVERFLOW = "_max_overflow"
+INVALIDATED_AT = "_invalidate_time"
 
 
 def pool_methods() -> PoolMethods | None:
@@ -77,3 +78,20 @@ def max_overflow_is_known() -> bool:
     """Return whether the limit is found that a pool was made with."""
     pool: Any = QueuePool
     return getattr(pool(None, max_overflow=7), MAX_OVERFLOW, None) == 7
+
+
+def pool_invalidated_at(pool: Pool) -> float:
+    """Return the Unix time at which a pool gave up all connections that it had then, 0 if it never did.
+
+    There is no public way to ask: such a connection counts as recycled then.
+    """
+    return float(getattr(pool, INVALIDATED_AT, 0.0)) if invalidation_is_known() else 0.0
+
+
+@self_test("connections that are closed because another one was lost count as recycled")
+def invalidation_is_known() -> bool:
+    """Return whether a pool says when it was invalidated."""
+    pool: Any = QueuePool(None)  # type: ignore[arg-type]  # it opens none
+    before = getattr(pool, INVALIDATED_AT, None)
+    pool._invalidate(object(), _checkin=False)  # noqa: SLF001  # the package's very purpose
+    return before == 0 and getattr(pool, INVALIDATED_AT) > 0

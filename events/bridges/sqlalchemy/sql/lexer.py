@@ -42,8 +42,11 @@ _TOKEN = re.compile(
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
-def tokenize(sql: str) -> Iterator[Token]:
-    """Yield the tokens of the first statement of a text, `MAX_TOKENS` at most; the last one is `END` if that is all."""
+def tokenize(sql: str, *, script: bool = False) -> Iterator[Token]:
+    """Yield the tokens of the first statement of a text, `MAX_TOKENS` at most; the last one is `END` if that is all.
+
+    With ``script``, those of all its statements.
+    """
     position, remaining = 0, MAX_TOKENS
     comments_nest, after_dot = True, False
     sql = sql.lstrip("; \t\r\n")
@@ -58,7 +61,7 @@ def tokenize(sql: str) -> Iterator[Token]:
                 yield ("" if after_dot else name), name
             elif kind == "mark":
                 yield text, ""
-                if text == ";":
+                if text == ";" and not script:
                     return
             elif kind == "quoted":
                 yield "", unquote(text)

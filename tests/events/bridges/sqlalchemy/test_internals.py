@@ -125,6 +125,7 @@ GONE: dict[str, tuple[ModuleType, str, Any]] = {
     "engine_isolation_is_known": (engines, "ENGINE_ISOLATION", "_gone"),
     "pool_methods_are_called": (pools, "METHODS", pools.PoolMethods(take="_gone", open="_gone_as_well")),
     "max_overflow_is_known": (pools, "MAX_OVERFLOW", "_gone"),
+    "invalidation_is_known": (pools, "INVALIDATED_AT", "_gone"),
     "lazy_loads_are_known": (
         lazy_loading, "PRIVATE", lazy_loading.LazyLoads("_gone", attrgetter("_gone"), attrgetter("_gone")),
     ),

@@ -35,10 +35,12 @@ class QueryExecuted:
     the database's own, ``other`` for one that is not in the metadata. ``duration`` covers the execution, and fetching
     where the driver does it as part of that; fetching that comes after it is in `RowsStreamed`. ``error`` is the name
     of the exception's class, never its message, which quotes what was sent. ``rows`` is the number returned or matched
-    as the driver reports it, unknown for streams and where it reports none.
+    as the driver reports it, unknown for streams and where it reports none. ``pool`` is ``engine`` once more, under the
+    name that it has in other events. ``own`` is False of an engine of another library, see `instrument`.
     """
 
     engine: Label = "main"
+    pool: Label = "main"
     operation: Operation
     table: Label
     duration: Seconds
@@ -46,6 +48,7 @@ class QueryExecuted:
     rows: int | None = None
     cache: Cache = "none"
     slow: bool = False
+    own: bool = True
     agent_name: Label = inherited()
     run_id: str = inherited("")
 
@@ -69,6 +72,7 @@ class RowsStreamed:
     duration: Seconds
     rows: int
     slow: bool = False
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,7 @@ class DatabaseFailed:
     operation: Literal[Operation, "none"] = "none"
     table: Label = "none"
     exception: str = ""
+    own: bool = True
     agent_name: Label = inherited()
     run_id: str = inherited("")
 
@@ -105,6 +110,7 @@ class TransactionEnded:
     outcome: Literal["commit", "rollback", "released", "failed"]
     duration: Seconds
     commit: Seconds | None = None
+    own: bool = True
     agent_name: Label = inherited()
     run_id: str = inherited("")
 
@@ -181,7 +187,8 @@ class ConnectionClosed:
 class PoolRead:
     """The state of a pool was read, at a scrape: of all engines of that name together.
 
-    ``capacity`` is None where there is no limit, and everything where no engine has that name any more.
+    ``capacity`` is None where there is no limit, and everything where no engine has that name any more. The peaks are
+    the largest values since the last scrape; those of several engines are added up, whether they were at once or not.
     """
 
     pool: Label = "main"
@@ -190,6 +197,8 @@ class PoolRead:
     overflow: int | None = None
     capacity: int | None = None
     pending: int | None = None
+    peak_used: int | None = None
+    peak_pending: int | None = None
     oldest_hold: Seconds | None = None
 
 

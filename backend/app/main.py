@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from math import inf
 from typing import Any
 
 from dotenv import load_dotenv
@@ -148,7 +149,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
 def instrument_database(database: Database, settings: Settings, resources: AsyncExitStack) -> None:
     """Emit the database's events, and count the details if the settings say so."""
     instrumentation = sqlalchemy_bridge.instrument(
-        database.engine, STUDIO_POOL, Base.metadata, slow_seconds=settings.slow_query
+        database.engine, STUDIO_POOL, Base.metadata, settings.slow_query, hold_seconds=settings.long_hold
     )
     resources.callback(instrumentation.close)
     prometheus_metrics.subscription.initialize(pool=[STUDIO_POOL])
@@ -157,12 +158,13 @@ def instrument_database(database: Database, settings: Settings, resources: Async
 
 
 def instrument_dbos(workflows: WorkflowService) -> None:
-    """Emit the events of DBOS's connections.
+    """Emit the events of DBOS's engine, whose statements are counted by pool alone.
 
     The instrumentation is not closed: DBOS does not wait for its last threads, which may be iterating over the
     listeners.
     """
-    sqlalchemy_bridge.instrument(workflows.dbos_engine, DBOS_POOL, statements=False)
+    # It listens for notifications by a connection that it holds for as long as it runs.
+    sqlalchemy_bridge.instrument(workflows.dbos_engine, DBOS_POOL, hold_seconds=inf, own=False)
     prometheus_metrics.subscription.initialize(pool=[DBOS_POOL])
 
 

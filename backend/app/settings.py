@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     run_time_limit: Seconds = Field(default=600.0, description="Seconds that a whole run may take")
     concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
     slow_query: Seconds = Field(default=1.0, description="Seconds from which a database statement is logged as slow")
+    long_hold: Seconds = Field(
+        default=60.0, description="Seconds from which a database connection that is held is logged"
+    )
     database_details: bool = Field(
         default=False, description="Count savepoints, compiling, times of transactions and ages of connections too"
     )

@@ -18,6 +18,7 @@ SCRAPE = "scrape"
 """The value of the label ``signal`` where a poller fails: it was called for a scrape, not for an event."""
 
 _pollers: tuple[Poller, ...] = ()
+_scrapes = 0
 
 
 def add_poller(poller: Poller) -> Callable[[], None]:
@@ -40,3 +41,14 @@ def run_pollers(more: tuple[Poller, ...] = ()) -> None:
             poller()
         except Exception as error:
             report_failure(SCRAPE, callable_name(poller), error)
+
+
+def scrape_count() -> int:
+    """Return how many scrapes there were: another number means that what was shown until then was seen."""
+    return _scrapes
+
+
+def note_scrape() -> None:
+    """Note that a scrape was answered, here or by another process that shows the values of this one."""
+    global _scrapes  # noqa: PLW0603  # two threads that add at once are two scrapes at once
+    _scrapes += 1

@@ -34,42 +34,57 @@ PRESET_LABEL_VALUES = {"table": ("none", "system")}
 # Help texts that several rows share.
 QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
 SLOW_QUERIES = "Statements that took as long as what counts as slow, with the fetching of their rows."
+POOL_SECONDS = "Time that statements of a pool took, with the fetching that db_fetch_seconds observes."
 POOL_CONNECTIONS = "Connections of a pool, in use or idle."
 
 # Few of a table's operations occur, so pairs are counted.
 OPERATION_OF_TABLE = {"operation": "table"}
 
+# Of another library's engine statements, failures and transactions are counted by pool alone.
+OWN = {"own": True}
+
 # fmt: off
 DATABASE = (
     counter("db_queries_total", "Statements sent to the database, failed ones too.",
-        query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, initialize=False),
+        query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where=OWN, initialize=False),
     histogram("db_query_duration_seconds",
         "Time from sending a statement to the driver's answer; fetching that comes after it is in db_fetch_seconds.",
         query_executed, value="duration", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE,
-        buckets=buckets.QUERY, initialize=False),
+        buckets=buckets.QUERY, where=OWN, initialize=False),
     histogram("db_fetch_seconds",
         "Time spent waiting for the rows of a stream, or of a driver that computes them meanwhile, from 0.5 ms on.",
-        rows_streamed, value="duration", labels=("table",), buckets=buckets.QUERY, initialize=False),
+        rows_streamed, value="duration", labels=("table",), buckets=buckets.QUERY, where=OWN, initialize=False),
     counter("db_rows_total", "Rows returned or matched, as far as the driver says; of streams none.",
-        query_executed, value="rows", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, initialize=False),
-    counter("db_slow_queries_total", SLOW_QUERIES,
-        query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where={"slow": True},
+        query_executed, value="rows", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where=OWN,
         initialize=False),
     counter("db_slow_queries_total", SLOW_QUERIES,
-        rows_streamed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where={"slow": True},
+        query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where={"slow": True, "own": True},
+        initialize=False),
+    counter("db_slow_queries_total", SLOW_QUERIES,
+        rows_streamed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where={"slow": True, "own": True},
         initialize=False),
     counter("db_query_errors_total", QUERY_ERRORS,
         database_failed, labels=("operation", "table", "error"), nested_in=OPERATION_OF_TABLE,
-        where={"phase": "execute"}, initialize=False),
+        where={"phase": "execute", "own": True}, initialize=False),
     counter("db_query_errors_total", QUERY_ERRORS,
         database_failed, labels=("operation", "table", "error"), nested_in=OPERATION_OF_TABLE,
-        where={"phase": "fetch"}, initialize=False),
+        where={"phase": "fetch", "own": True}, initialize=False),
     counter("db_errors_total", "Failures of a database, by what was being done.",
-        database_failed, labels=("phase", "error")),
+        database_failed, labels=("phase", "error"), where=OWN),
     counter("db_transactions_total", "Transactions that ended; released is a rollback after which nothing is lost.",
-        transaction_ended, labels=("outcome",)),
+        transaction_ended, labels=("outcome",), where=OWN),
     histogram("db_commit_duration_seconds", "Time a COMMIT took, one that failed too.",
-        transaction_ended, value="commit", labels=("outcome",), buckets=buckets.QUERY),
+        transaction_ended, value="commit", labels=("outcome",), where=OWN, buckets=buckets.QUERY),
+    counter("db_pool_statements_total", "Statements sent to the database of a pool, failed ones too.",
+        query_executed, labels=("pool",)),
+    counter("db_pool_statement_seconds_total", POOL_SECONDS,
+        query_executed, value="duration", labels=("pool",)),
+    counter("db_pool_statement_seconds_total", POOL_SECONDS,
+        rows_streamed, value="duration", labels=("pool",)),
+    counter("db_pool_errors_total", "Failures of the database of a pool.",
+        database_failed, labels=("pool", "error")),
+    counter("db_pool_transactions_total", "Transactions that ended, by pool; the outcomes of db_transactions_total.",
+        transaction_ended, labels=("pool", "outcome")),
     gauge("db_pool_connections", POOL_CONNECTIONS,
         pool_read, value="used", labels=("pool",), const_labels={"state": "used"}),
     gauge("db_pool_connections", POOL_CONNECTIONS,
@@ -80,6 +95,10 @@ DATABASE = (
         pool_read, value="overflow", labels=("pool",)),
     gauge("db_pool_pending_requests", "Callers that stand in a pool's queue.",
         pool_read, value="pending", labels=("pool",)),
+    gauge("db_pool_peak_connections", "The most connections of a pool in use at once since the last scrape.",
+        pool_read, value="peak_used", labels=("pool",)),
+    gauge("db_pool_peak_pending_requests", "The most callers that stood in a pool's queue since the last scrape.",
+        pool_read, value="peak_pending", labels=("pool",)),
     histogram("db_pool_acquire_seconds",
         "Time from asking a pool for a connection to the answer, with connecting and pinging.",
         connection_acquired, value="duration", labels=("pool", "outcome"), buckets=buckets.POOL_WAIT),

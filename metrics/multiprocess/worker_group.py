@@ -17,12 +17,14 @@ from prometheus_client.registry import Collector
 
 from events.bus.failures import error_location
 from events.bus.log_throttle import LogThrottle
+from events.bus.pollers import note_scrape
 
 from ..fastpath import children
 from . import archive
 from .aggregate import Aggregator
 from .fault_reports import emit_file_fault, report_file_fault, report_total_failure
 from .file_layout import MAX_CELLS, AggregationMode, FamilySchema
+from .scrape_notice import ScrapeNotice
 from .shared_file import SharedFile
 
 log = logging.getLogger("metrics")
@@ -59,6 +61,7 @@ class Workers(Collector):
         self.folder = self._file.folder
         self._aggregator = Aggregator(self._file, report_file_fault)
         self._registry: CollectorRegistry | None = None
+        self._scrapes = ScrapeNotice(self.folder)
         self._readings: list[Callable[[], object]] = []
         self._archive_dead()
 
@@ -133,6 +136,8 @@ class Workers(Collector):
         def run() -> None:
             self.read_own_values()
             while not ended.wait(REFRESH_INTERVAL):
+                if self._scrapes.was_marked(self._file.application):
+                    note_scrape()
                 self.read_own_values()
 
         thread = Thread(target=run, name="metrics of this worker", daemon=True)
@@ -180,4 +185,7 @@ class Workers(Collector):
             self._aggregator.refresh()
         except Exception as error:  # the families are shown as they were
             report_total_failure("Workers", error)
+        note_scrape()
+        if self._file.path is not None:
+            self._scrapes.mark(self._file.application)
         return ()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from weakref import WeakKeyDictionary, ref
 
+from prometheus_client import CollectorRegistry
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from events.bus.pollers import Poller, run_pollers
+from events.bus.pollers import Poller, note_scrape, run_pollers
 from events.bus.receivers import callable_name
+
+_last_of: WeakKeyDictionary[CollectorRegistry, ref[Pollers]] = WeakKeyDictionary()
+"""The last one that was registered in each registry: once it has run, all of that scrape's have."""
 
 
 class Pollers(Collector):
@@ -22,6 +28,27 @@ class Pollers(Collector):
 
     def __init__(self) -> None:
         self._pollers: tuple[Poller, ...] = ()
+        self._registry: CollectorRegistry | None = None
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Run before each render of a registry, and note the scrape."""
+        registry.register(self)
+        _last_of[registry] = ref(self)
+        self._registry = registry
+
+    def unregister(self) -> None:
+        """Leave the registry; doing it again does nothing."""
+        registry, self._registry = self._registry, None
+        if registry is None:
+            return
+        if self._is_last(registry):
+            _last_of.pop(registry, None)
+        with suppress(KeyError):  # somebody unregistered it before
+            registry.unregister(self)
+
+    def _is_last(self, registry: CollectorRegistry) -> bool:
+        last = _last_of.get(registry)
+        return last is None or last() in {None, self}
 
     def add(self, poller: Poller) -> Callable[[], None]:
         """Run a poller from now on; return a function that removes it."""
@@ -45,4 +72,6 @@ class Pollers(Collector):
     def collect(self) -> Iterable[Family]:
         """Run the pollers, before the collectors behind this one are read, and return no family."""
         self.run()
+        if self._registry is not None and self._is_last(self._registry):
+            note_scrape()
         return ()

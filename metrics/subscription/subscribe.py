@@ -119,7 +119,7 @@ class Subscription:
         self._stop_announcing: Callable[[], None] = lambda: None
         try:
             if workers is None:
-                registry.register(self._pollers)  # before the metrics that they update
+                self._pollers.register(registry)  # before the metrics that they update
             else:
                 workers.attach(registry, namespace)
                 # For the scrapes that other workers answer.
@@ -179,7 +179,8 @@ class Subscription:
         self._stop_announcing()
         emit_overflows(self._receivers)
         disconnect(self._receivers)
-        for collector in (self._pollers, *(family.exported for family in self._families.values())):
+        self._pollers.unregister()
+        for collector in [family.exported for family in self._families.values()]:
             with suppress(KeyError):  # somebody unregistered it before
                 self._registry.unregister(collector)
         self._families.clear()

@@ -138,7 +138,9 @@ def emit_database() -> None:
     events.connection_opened.emit(duration=0.1)
     events.connection_closed.emit(reason="recycle")
     events.connection_released.emit(scope="agent", duration=0.1, idle=0.1, leaked=True)
-    events.pool_read.emit(used=1, idle=1, overflow=1, capacity=1, pending=1, oldest_hold=1.0)
+    events.pool_read.emit(
+        used=1, idle=1, overflow=1, capacity=1, pending=1, peak_used=1, peak_pending=1, oldest_hold=1.0
+    )
     events.database_used.emit(scope="agent", queries=1, duration=0.1)
     events.query_repeated.emit(scope="agent", table="runs")
     events.relationship_loaded.emit(relationship="Run.steps", scope="agent")

@@ -26,8 +26,8 @@ class ConnectionState:
 
     __slots__ = ("agent_name", "autocommit_checked", "busy_seconds", "caller", "checked_out", "checked_out_at",
                  "close_reason", "connecting_since", "executed_context", "executed_seconds", "failed_phase",
-                 "fetched_rows", "fetched_seconds", "fetches", "is_open", "opened_at", "proxy", "rollback_loses_work",
-                 "run_id", "transaction_began", "was_begun")  # fmt: skip
+                 "fetched_rows", "fetched_seconds", "fetches", "hold_logged", "is_open", "opened_at", "proxy",
+                 "rollback_loses_work", "run_id", "transaction_began", "was_begun")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -38,6 +38,7 @@ class ConnectionState:
         self.checked_out = False
         self.checked_out_at = 0.0
         self.busy_seconds = 0.0
+        self.hold_logged = False
         self.proxy: ref[Any] | None = None  # dead at check-in: the garbage collector returned it, not the program
         self.caller: Caller = "none"
         self.agent_name = "unknown"

@@ -25,7 +25,9 @@ from ...database import (
 from .attribution import innermost_caller
 from .connection_state import BRIDGE, INFO_KEY, ConnectionState, swallow_errors
 from .fetch import end_dropped
+from .hold_log import log_long_hold
 from .internals.pools import max_overflow, pool_invalidated_at
+from .peak import Peak
 from .pool import CheckoutAttempt, pool_operation
 
 CloseReason = Literal[
@@ -46,12 +48,16 @@ class PoolState:
 class ConnectionTracker:
     """Follows the connections of one engine's pools."""
 
-    def __init__(self, name: str, *, statements: bool, keeps_connections: bool) -> None:
+    def __init__(self, name: str, *, statements: bool, keeps_connections: bool, own: bool, hold_seconds: float) -> None:
         self._name = name
+        self._own = own
+        self._hold_seconds = hold_seconds
         self._keeps_connections = keeps_connections  # once they are returned: all pools but `NullPool`
         self._statements = statements  # are tracked, so that it is known when a connection is busy
         # By the id of the record, while it lives; with what is called when it no longer does.
         self._tracked: dict[int, tuple[ConnectionState, finalize[[int], Any]]] = {}
+        self._out: dict[int, None] = {}  # the ids of the records that are checked out
+        self.peak_used = Peak()
         self._collected: deque[float | None] = deque()  # lifetimes, still to be emitted
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
@@ -81,9 +87,19 @@ class ConnectionTracker:
         return PoolState(used, idle, max(0, overflow), capacity)  # below 0 it means "not full yet"
 
     def oldest_hold(self) -> float:
-        """Return for how many seconds the connection has been checked out that was so longest, 0 without one."""
-        now = perf_counter()
-        return max((now - state.checked_out_at for state in self._states() if state.checked_out), default=0.0)
+        """Return for how many seconds the connection has been checked out that was so longest, 0 without one.
+
+        Those that are out for too long are logged, once each, since they may never be returned.
+        """
+        now, oldest = perf_counter(), 0.0
+        for state in self._states():
+            if state.checked_out:
+                held = now - state.checked_out_at
+                oldest = max(oldest, held)
+                if held >= self._hold_seconds and not state.hold_logged:
+                    state.hold_logged = True
+                    log_long_hold(self._name, held, state, so_far=True)
+        return oldest
 
     def reset(self) -> None:
         """Take every connection for closed until it is checked out: a process that was forked off does not own them."""
@@ -91,6 +107,8 @@ class ConnectionTracker:
             state.checked_out, state.is_open, state.transaction_began = False, False, None
             state.fetches.clear()
         self._collected.clear()
+        self._out.clear()
+        self.peak_used = Peak()
 
     def stop(self) -> None:
         """Remove what is stored of connections, so that another tracker starts anew."""
@@ -137,6 +155,7 @@ class ConnectionTracker:
         moment, whatever locks are held then, so nothing is emitted here.
         """
         state, _ = self._tracked.pop(key)
+        self._out.pop(key, None)
         if state.is_open:
             self._collected.append(None if state.opened_at is None else perf_counter() - state.opened_at)
 
@@ -163,6 +182,10 @@ class ConnectionTracker:
             if state.checked_out:  # a StaticPool hands it out to several callers, and reports one return
                 return
             state.checked_out, state.busy_seconds, state.is_open, state.proxy = True, 0.0, True, ref(proxy)
+            state.hold_logged = False
+            out = self._out
+            out[id(record)] = None
+            self.peak_used.highest = max(self.peak_used.highest, len(out))
             scope = get_effective_scope()
             if scope is None:
                 state.caller, state.agent_name, state.run_id = "none", "unknown", ""
@@ -191,14 +214,22 @@ class ConnectionTracker:
             return False
         now = perf_counter()
         state.checked_out = False
+        self._out.pop(id(record), None)
         leaked = state.proxy is not None and state.proxy() is None
         state.proxy = None
         if state.transaction_began is not None:  # neither committed nor rolled back: the connection was lost
             duration, state.transaction_began = now - state.transaction_began, None
             transaction_ended.emit(
-                pool=self._name, outcome="failed", duration=duration, agent_name=state.agent_name, run_id=state.run_id
+                pool=self._name,
+                outcome="failed",
+                duration=duration,
+                own=self._own,
+                agent_name=state.agent_name,
+                run_id=state.run_id,
             )
         duration = now - state.checked_out_at
+        if duration >= self._hold_seconds:
+            log_long_hold(self._name, duration, state)
         connection_released.emit(
             pool=self._name,
             scope=state.caller,

@@ -41,6 +41,7 @@ class FetchedStatement:
     operation: Operation
     table: str
     slow_seconds: float
+    own: bool = True
 
 
 class FetchTimer:
@@ -75,7 +76,8 @@ class FetchTimer:
             self._is_fetching = False
             if self._state is not None:
                 self._state.busy_seconds += seconds
-            account_fetching(get_effective_scope(), seconds)
+            if self._statement.own:
+                account_fetching(get_effective_scope(), seconds)
             self.add(seconds, rows)
         return fetched
 
@@ -120,6 +122,7 @@ class FetchTimer:
                 duration=self._seconds,
                 rows=self._rows,
                 slow=is_slow,
+                own=statement.own,
             )
             if is_slow:
                 log_slow_statement(

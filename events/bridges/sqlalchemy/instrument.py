@@ -54,6 +54,9 @@ POOL_SIGNALS: tuple[Signal[..., Any], ...] = (
 SLOW_SECONDS = 1.0
 """Seconds from which a statement counts as slow and is logged."""
 
+HOLD_SECONDS = 60.0
+"""Seconds from which a connection that is out of its pool is logged, with who took it."""
+
 
 def instrument(
     engine: Engine | AsyncEngine,
@@ -61,7 +64,9 @@ def instrument(
     metadata: MetaData | None = None,
     slow_seconds: float = SLOW_SECONDS,
     *,
+    hold_seconds: float = HOLD_SECONDS,
     statements: bool = True,
+    own: bool = True,
 ) -> Instrumentation:
     """Emit what an engine does as events: statements, transactions, connections, failures.
 
@@ -80,15 +85,19 @@ def instrument(
         name: the events' ``pool`` (``engine`` of `query_executed`).
         metadata: the tables to name, any other is ``other``; without it every table is named.
         slow_seconds: a statement that takes this long or longer is logged, with its SQL and without literals.
+        hold_seconds: a connection that is out of its pool this long or longer is logged, with the scope, the agent and
+            the run that took it: at the next render, and when it is returned.
         statements: False to emit only what happens to connections, as for an engine of another library whose pool
             matters and whose statements are not the program's. How long connections were idle is not known then.
+        own: False for an engine of another library whose statements are to be watched: its events have ``own`` unset,
+            and the metrics count them by pool alone, in no family with a ``table`` and at no scope.
 
     Returns:
         a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read_pool()`` emits the pool's state at once.
 
     Raises:
         TypeError: ``engine`` is no engine, or ``metadata`` no `MetaData`.
-        ValueError: the engine is instrumented under another name, with other metadata or other ``statements``.
+        ValueError: the engine is instrumented under another name, with other metadata, ``statements`` or ``own``.
     """
     target = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine):
@@ -98,13 +107,15 @@ def instrument(
     with _instrumenting:
         existing: Instrumentation | None = getattr(target.dialect, ATTRIBUTE, None)
         if existing is None:
-            existing = Instrumentation(target, name, metadata, slow_seconds, statements=statements)
+            existing = Instrumentation(
+                target, name, metadata, slow_seconds, hold_seconds=hold_seconds, statements=statements, own=own
+            )
             setattr(target.dialect, ATTRIBUTE, existing)
             _instrumentations.add(existing)
             add_poller(read_pools)
             add_announcer(announce_pools)
             announce_pools()
-        elif (existing.name, existing.statements) != (name, statements) or existing.metadata is not metadata:
+        elif existing.settings != (name, statements, own) or existing.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {existing.name!r} already: close that handle first")
         return existing
 
@@ -156,6 +167,8 @@ def read_pools(only: str | None = None) -> None:
             overflow=sum(pool.overflow or 0 for pool in pools),
             capacity=sum(capacities) if len(capacities) == len(pools) else None,
             pending=sum(pool.pending or 0 for pool in pools),
+            peak_used=sum(pool.peak_used or 0 for pool in pools),
+            peak_pending=sum(pool.peak_pending or 0 for pool in pools),
             oldest_hold=max(pool.oldest_hold or 0.0 for pool in pools),
         )
 
@@ -181,21 +194,33 @@ class Instrumentation:
     """
 
     def __init__(
-        self, engine: Engine, name: str, metadata: MetaData | None, slow_seconds: float, *, statements: bool
+        self,
+        engine: Engine,
+        name: str,
+        metadata: MetaData | None,
+        slow_seconds: float,
+        *,
+        hold_seconds: float,
+        statements: bool,
+        own: bool,
     ) -> None:
         self.name = name
         self.metadata = metadata
-        self.statements = statements
+        self.settings = name, statements, own
         self._engine = ref(engine)  # whoever holds the handle does not hold the engine
         self._connections = ConnectionTracker(
-            name, statements=statements, keeps_connections=not isinstance(engine.pool, NullPool)
+            name,
+            statements=statements,
+            keeps_connections=not isinstance(engine.pool, NullPool),
+            own=own,
+            hold_seconds=hold_seconds,
         )
         self._pool = PoolTracker(name, statements=statements)
-        self._transactions = TransactionTracker(name)
+        self._transactions = TransactionTracker(name, own=own)
         self._context_classes: tuple[Any, Any] | None = None  # of the dialect: before, and since
         self._listeners: list[Listener] = [*self._connections.listeners(), *self._pool.listeners()]
         if statements:
-            tracker = StatementTracker(name, metadata, slow_seconds)
+            tracker = StatementTracker(name, metadata, slow_seconds, own=own)
             self._listeners += tracker.listeners()
             if computes_rows(engine.dialect):
                 self._context_classes = replace_context_class(engine.dialect, tracker.on_fetched)
@@ -226,6 +251,8 @@ class Instrumentation:
             overflow=state.overflow,
             capacity=state.capacity,
             pending=self._pool.pending,
+            peak_used=self._connections.peak_used.read(state.used),
+            peak_pending=self._pool.peak_pending.read(self._pool.pending),
             oldest_hold=self._connections.oldest_hold(),
         )
 

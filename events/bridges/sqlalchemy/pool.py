@@ -15,16 +15,21 @@ from ...database import connection_acquired, database_failed
 from .connection_state import BRIDGE, swallow_errors
 from .error_reasons import error_reason
 from .internals.pools import PoolMethods, pool_methods
+from .peak import Peak
+
+SHORTEST_WAIT = 0.001
+"""Seconds from which a caller has waited: one that finds a connection is through the queue long before."""
 
 
 class CheckoutAttempt:
     """One call that asks a pool for a connection."""
 
-    __slots__ = ("began", "pool", "waited_seconds", "waiting_since")
+    __slots__ = ("began", "place", "pool", "waited_seconds", "waiting_since")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.waiting_since: float | None = None
+        self.place = 0  # in the queue, as it began to wait
         self.waited_seconds = 0.0
         self.began = perf_counter()
 
@@ -40,6 +45,7 @@ class PoolTracker:
         self._name = name
         self._statements = statements
         self.waiting: dict[int, CheckoutAttempt] = {}  # by the attempt's id
+        self.peak_pending = Peak()
         self._classes: tuple[type[Pool], type[Pool]] | None = None  # the pool's own, and the instrumented one
 
     @property
@@ -50,6 +56,7 @@ class PoolTracker:
     def reset(self) -> None:
         """Clear the queue: in a process that was forked off, nobody waits."""
         self.waiting.clear()
+        self.peak_pending = Peak()
 
     def wrap(self, pool: Pool) -> None:
         """Replace the class of a pool by one that times checkouts; report it if that class cannot be replaced."""
@@ -81,12 +88,19 @@ class PoolTracker:
     def start_waiting(self, attempt: CheckoutAttempt) -> None:
         """Add an attempt to the queue."""
         self.waiting[id(attempt)] = attempt
+        attempt.place = len(self.waiting)
         attempt.waiting_since = perf_counter()
 
     def stop_waiting(self, attempt: CheckoutAttempt) -> None:
         """Take an attempt out of the queue; does nothing if it is out already."""
         if self.waiting.pop(id(attempt), None) is not None and attempt.waiting_since is not None:
             attempt.waited_seconds += perf_counter() - attempt.waiting_since
+            self.note_wait(attempt)
+
+    def note_wait(self, attempt: CheckoutAttempt) -> None:
+        """Note how long the queue was when an attempt began to wait, if it had to: each passes through the queue."""
+        if attempt.waited_seconds >= SHORTEST_WAIT and attempt.place > self.peak_pending.highest:
+            self.peak_pending.highest = attempt.place
 
     def emit_acquired(self, attempt: CheckoutAttempt, error: BaseException | None) -> None:
         """Emit `connection_acquired`, with the outcome of an attempt."""
@@ -174,13 +188,16 @@ def timed_queue_methods(plain: type[Pool], methods: PoolMethods, tracker: PoolTr
             return take(self)  # it calls itself again where another thread was quicker
         key = id(attempt)
         waiting[key] = attempt
+        attempt.place = len(waiting)
         attempt.waiting_since = since = perf_counter()
         try:
             return take(self)
         finally:
             if key in waiting:  # as `stop_waiting`, without the call
-                attempt.waited_seconds = perf_counter() - since
+                attempt.waited_seconds = waited = perf_counter() - since
                 del waiting[key]
+                if waited >= SHORTEST_WAIT:
+                    tracker.note_wait(attempt)
 
     def timed_open(self: Pool) -> Any:
         attempt = pool_operation.get()

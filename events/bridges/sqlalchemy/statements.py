@@ -52,15 +52,16 @@ class UnansweredStatement:
 class StatementTracker:
     """Times what one engine executes."""
 
-    def __init__(self, name: str, metadata: MetaData | None, slow_seconds: float) -> None:
+    def __init__(self, name: str, metadata: MetaData | None, slow_seconds: float, *, own: bool) -> None:
         self._name = name
+        self._own = own
         self._slow_seconds = slow_seconds
         self._tables = TableLabels(metadata)
         self._read_context = context_reader()
         self._lazy_loads = lazy_loads()
         labels = ("operation", "table", "cache", "slow")
         self._plans: dict[tuple[Operation, str, Cache, bool, bool], StatementPlan] = {}
-        self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name)
+        self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name, pool=name, own=own)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Return event names, listeners and options."""
@@ -168,6 +169,7 @@ class StatementTracker:
                 operation=operation,
                 table=table,
                 exception=exception,
+                own=self._own,
             )
         except Exception as error:
             report_failure(database_failed.name, BRIDGE, error)
@@ -215,7 +217,8 @@ class StatementTracker:
         ``rows`` are those that the state does not have: those of a result that is not of the last statement.
         """
         try:
-            account_fetching(get_effective_scope(), seconds)
+            if self._own:
+                account_fetching(get_effective_scope(), seconds)
             executed = 0.0
             if state.executed_context == id(result.context):
                 if state.fetched_seconds < SHORTEST_OBSERVED and is_computed(result):
@@ -230,7 +233,7 @@ class StatementTracker:
 
     def _make_timer(self, context: Any, state: ConnectionState, executed: float) -> FetchTimer:
         operation, table = classify_statement(context, context.statement)
-        fetched = FetchedStatement(self._name, operation, self._tables.label(table), self._slow_seconds)
+        fetched = FetchedStatement(self._name, operation, self._tables.label(table), self._slow_seconds, self._own)
         return FetchTimer(fetched, context.statement, state, executed)
 
     def _make_plan(self, context: Any, statement: str, *, slow: bool) -> StatementPlan:
@@ -244,7 +247,7 @@ class StatementTracker:
         if plan is None:
             # SQLite never says how many it reads.
             counts_rows = not (operation in _READ_ONLY and context.dialect.name == "sqlite")
-            fetched = FetchedStatement(self._name, operation, table, self._slow_seconds)
+            fetched = FetchedStatement(self._name, operation, table, self._slow_seconds, self._own)
             plan = StatementPlan(
                 self,
                 operation,
@@ -275,6 +278,8 @@ class StatementTracker:
             record_in_transaction(state, context, writes=True)
         query_executed.emit(
             engine=self._name,
+            pool=self._name,
+            own=self._own,
             operation=operation,
             table=table,
             duration=duration,
@@ -287,13 +292,13 @@ class StatementTracker:
 
     def _emit_details(self, context: Any, statement: str, operation: Operation, table: str, duration: float) -> None:
         """Emit what else a statement means: its caller's account, repeats, a lazy load; log it if it was slow."""
-        if get_effective_scope() is not None:
+        if self._own and get_effective_scope() is not None:
             may_repeat = operation in _MAY_REPEAT or is_batch(context)
             key = None if may_repeat else statement_key(context, statement)
             account_query(duration, key, table)
         lazy = self._lazy_loads
         option = context.execution_options.get(lazy.option)
-        if option is not None and lazy.origin(option) is not None:
+        if self._own and option is not None and lazy.origin(option) is not None:
             emit_lazy_load(lazy.path(context), innermost_caller(get_effective_scope()))
         if duration >= self._slow_seconds:
             log_slow_statement(self._name, operation, table, duration, statement, scope=get_effective_scope())

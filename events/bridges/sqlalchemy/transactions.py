@@ -30,8 +30,9 @@ Method = Callable[..., Any]
 class TransactionTracker:
     """Times the transactions of one dialect, which an engine shares with those made of it by ``execution_options``."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, own: bool) -> None:
         self._name = name
+        self._own = own
         self._replaced: dict[str, tuple[Method | None, Method]] = {}  # the dialect's own attribute, and the wrapper
         self._is_open = True
 
@@ -106,6 +107,7 @@ class TransactionTracker:
                         outcome=outcome,
                         duration=ended - transaction_began,
                         commit=ended - began if ending == "commit" else None,
+                        own=self._own,
                     )
 
         return timed_end

@@ -12,7 +12,8 @@ from metrics import CATALOGUE, OPTIONAL, Subscription, subscribe
 from metrics.subscription.receiver import MetricsReceiver
 from tests.support.samples import Read
 
-QUERY = {"engine": "main", "operation": "select", "table": "runs", "cache": "hit", "slow": False, "error": ""}
+QUERY = {"engine": "main", "operation": "select", "table": "runs", "cache": "hit", "slow": False, "error": "",
+         "pool": "main", "own": True}  # fmt: skip
 
 
 def receiver_of(signal: Signal[..., Any]) -> MetricsReceiver:

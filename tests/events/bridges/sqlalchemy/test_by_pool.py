@@ -1,0 +1,191 @@
+"""What is told by pool: statements, their time, failures and transactions, the peaks, and who holds a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import events
+from events.bridges.sqlalchemy import instrument
+from metrics import CATALOGUE, DATABASE_DETAILS, subscribe
+from metrics.multiprocess.scrape_notice import ScrapeNotice
+from tests.support.wait import wait_until
+
+Read = Callable[..., float | None]
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    made = CollectorRegistry()
+    with (
+        subscribe(CATALOGUE, made, namespace="x", label_values={"pool": ["main", "dbos"]}),
+        subscribe(DATABASE_DETAILS, made, namespace="x"),
+    ):
+        yield made
+
+
+def scrape(registry: CollectorRegistry) -> Read:
+    """Return what reads the samples of one scrape by name and labels."""
+    text = generate_latest(registry).decode()
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+    def read(name: str, **labels: str) -> float | None:
+        of_series = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+        value = samples.get(f"x_db_{name}{{{of_series}}}" if labels else f"x_db_{name}")
+        return None if value is None else float(value)
+
+    return read
+
+
+def make_engine(**options: Any) -> sa.Engine:
+    return sa.create_engine(
+        "sqlite://", poolclass=sa.QueuePool, connect_args={"check_same_thread": False}, pool_size=3, **options
+    )
+
+
+def use(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("create table users (id int)"))
+        connection.execute(sa.text("select id from users")).all()
+    with engine.connect() as connection, pytest.raises(sa.exc.OperationalError):
+        connection.execute(sa.text("select * from nowhere"))
+
+
+def test_a_replica_is_told_from_its_primary(registry: CollectorRegistry) -> None:
+    primary, replica = make_engine(), make_engine()
+    with instrument(primary), instrument(replica, "replica"):
+        use(primary)
+        use(replica)
+        with replica.connect() as connection:
+            connection.execute(sa.text("select 1"))
+    read = scrape(registry)
+    assert [read("pool_statements_total", pool=pool) for pool in ("main", "replica")] == [3, 4]
+    assert [read("pool_errors_total", pool=pool, error="other") for pool in ("main", "replica")] != [None, None]
+    assert read("pool_transactions_total", pool="main", outcome="commit") == 1
+    assert read("pool_transactions_total", pool="replica", outcome="released") == 1
+    assert (read("pool_statement_seconds_total", pool="replica") or 0) > 0
+    assert read("queries_total", operation="select", table="users") == 2
+
+
+def test_what_may_fail_is_at_0_once_the_pool_is_known(registry: CollectorRegistry) -> None:
+    read = scrape(registry)
+    for pool in ("main", "dbos"):
+        assert read("pool_errors_total", pool=pool, error="deadlock") == 0
+        assert read("pool_statements_total", pool=pool) == 0
+
+
+def test_another_librarys_statements_count_by_pool_alone(registry: CollectorRegistry) -> None:
+    engine = make_engine()
+    with (
+        instrument(engine, "dbos", own=False),
+        events.database_used.captured() as used,
+        events.agent_run(agent_name="writer"),
+    ):
+        use(engine)
+    read = scrape(registry)
+    assert read("pool_statements_total", pool="dbos") == 3
+    assert read("pool_transactions_total", pool="dbos", outcome="commit") == 1
+    assert read("queries_total", operation="select", table="users") is None
+    assert read("transactions_total", outcome="commit") == 0
+    assert used == []
+    with instrument(engine, "dbos", own=False), pytest.raises(ValueError, match="close that handle first"):
+        instrument(engine, "dbos")
+
+
+def test_peaks_are_those_since_the_last_scrape(registry: CollectorRegistry) -> None:
+    """However often the state is read in between, and by however many subscriptions of a registry."""
+    engine = make_engine()
+    with instrument(engine) as handle:
+        with engine.connect(), engine.connect(), engine.connect():
+            handle.read_pool()
+        handle.read_pool()
+        read = scrape(registry)
+        assert read("pool_peak_connections", pool="main") == 3
+        assert read("pool_connections", pool="main", state="used") == 0
+        assert read("pool_peak_pending_requests", pool="main") == 0
+        assert scrape(registry)("pool_peak_connections", pool="main") == 0
+        with engine.connect():
+            assert scrape(registry)("pool_peak_connections", pool="main") == 1
+        assert scrape(registry)("pool_peak_connections", pool="main") == 1
+        assert scrape(registry)("pool_peak_connections", pool="main") == 0
+
+
+def test_the_longest_queue_is_a_peak(registry: CollectorRegistry) -> None:
+    engine = sa.create_engine(
+        "sqlite://", poolclass=sa.QueuePool, connect_args={"check_same_thread": False}, pool_size=1, max_overflow=0
+    )
+    with instrument(engine) as handle:
+        with engine.connect():
+            threads = [threading.Thread(target=lambda: engine.connect().close()) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            with events.pool_read.captured() as seen:
+
+                def three_wait() -> bool:
+                    handle.read_pool()
+                    return seen[-1].pending == 3
+
+                wait_until(three_wait)
+            time.sleep(0.005)
+        for thread in threads:
+            thread.join()
+        read = scrape(registry)
+        assert read("pool_pending_requests", pool="main") == 0
+        assert read("pool_peak_pending_requests", pool="main") == 3
+        assert scrape(registry)("pool_peak_pending_requests", pool="main") == 0
+
+
+async def test_callers_that_find_a_connection_stand_in_no_queue(tmp_path: Path, registry: CollectorRegistry) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/test.db", pool_size=5)
+
+    async def select_one() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("select 1"))
+
+    with instrument(engine):
+        await asyncio.gather(*(select_one() for _ in range(5)))
+        await asyncio.gather(*(select_one() for _ in range(5)))
+        read = scrape(registry)
+    assert read("pool_peak_connections", pool="main") == 5
+    assert read("pool_peak_pending_requests", pool="main") == 0
+    await engine.dispose()
+
+
+def test_a_scrape_that_another_worker_answered_is_noticed_once(tmp_path: Path) -> None:
+    one, other = ScrapeNotice(tmp_path), ScrapeNotice(tmp_path)
+    assert not other.was_marked("x")
+    one.mark("x")
+    assert not one.was_marked("x")
+    assert other.was_marked("x")
+    assert not other.was_marked("x")
+    assert not other.was_marked("another application")
+    ScrapeNotice(tmp_path / "gone").mark("x")
+
+
+def test_a_long_hold_is_logged_with_who_took_it(caplog: pytest.LogCaptureFixture) -> None:
+    engine = make_engine()
+    with instrument(engine, "shop", hold_seconds=0.0) as handle, events.agent_run(agent_name="writer", run_id="r1"):
+        with engine.connect():
+            handle.read_pool()
+            handle.read_pool()
+        held, released = [record.getMessage() for record in caplog.records if record.name == "events.sql"]
+    assert held.startswith("long hold: a connection of pool shop is out since")
+    assert released.startswith("long hold: a connection of pool shop was out for")
+    for line in (held, released):
+        assert line.endswith("scope agent, agent writer, run r1")
+
+
+def test_a_short_hold_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    engine = make_engine()
+    with instrument(engine) as handle, engine.connect():
+        handle.read_pool()
+    assert caplog.records == []

@@ -28,17 +28,18 @@ class Pollers(Collector):
 
     def __init__(self) -> None:
         self._pollers: tuple[Poller, ...] = ()
-        self._registry: CollectorRegistry | None = None
+        self._registry: Callable[[], CollectorRegistry | None] = lambda: None  # it may go before this does
 
     def register(self, registry: CollectorRegistry) -> None:
         """Run before each render of a registry, and note the scrape."""
         registry.register(self)
         _last_of[registry] = ref(self)
-        self._registry = registry
+        self._registry = ref(registry)
 
     def unregister(self) -> None:
         """Leave the registry; doing it again does nothing."""
-        registry, self._registry = self._registry, None
+        registry = self._registry()
+        self._registry = lambda: None
         if registry is None:
             return
         if self._is_last(registry):
@@ -72,6 +73,7 @@ class Pollers(Collector):
     def collect(self) -> Iterable[Family]:
         """Run the pollers, before the collectors behind this one are read, and return no family."""
         self.run()
-        if self._registry is not None and self._is_last(self._registry):
+        registry = self._registry()
+        if registry is not None and self._is_last(registry):
             note_scrape()
         return ()

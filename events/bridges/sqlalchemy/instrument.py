@@ -22,6 +22,7 @@ from ...database import (
     connection_released,
     database_failed,
     pool_read,
+    query_executed,
     transaction_ended,
 )
 from .connections import ConnectionTracker
@@ -47,9 +48,10 @@ POOL_SIGNALS: tuple[Signal[..., Any], ...] = (
     connection_opened,
     connection_released,
     database_failed,
+    query_executed,
     transaction_ended,
 )
-"""Signals whose events have the name of an engine as their ``pool``, and tell of trouble."""
+"""Signals whose events have the name of an engine as their ``pool``: what it does, and what trouble it has."""
 
 SLOW_SECONDS = 1.0
 """Seconds from which a statement counts as slow and is logged."""

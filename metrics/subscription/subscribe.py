@@ -13,16 +13,15 @@ from weakref import finalize
 from blinker import default_namespace
 from prometheus_client import CollectorRegistry
 
-from events import label_overflowed
 from events.bus.announcements import add_announcer, run_announcers
 from events.bus.pollers import Poller
 from events.bus.signal import Signal
 
 from ..catalogue import LABEL_LIMITS, PRESET_LABEL_VALUES, RARE_SIGNALS, every_signal
-from ..event_fields import AnySignal
 from ..multiprocess import Workers
 from ..rows import Metric
 from .application_receiver import ApplicationReceiver
+from .connected import ConnectedReceivers, announce_overflows, disconnect, emit_overflows, end
 from .label_limits import LabelLimiter
 from .pollers import Pollers
 from .receiver import MetricsReceiver
@@ -104,7 +103,7 @@ class Subscription:
     ) -> None:
         self._registry = registry
         self._application = application
-        self._receivers: list[tuple[AnySignal, MetricsReceiver]] = []
+        self._receivers: ConnectedReceivers = []
         self._limiter = LabelLimiter(label_limits)
         self._open_labels = frozenset(
             name
@@ -234,31 +233,6 @@ class Subscription:
                 receiver.application = self._application
             signal.connect(receiver)
             self._receivers.append((signal, receiver))
-
-
-def end(receivers: list[tuple[AnySignal, MetricsReceiver]], stop_announcing: Callable[[], None]) -> None:
-    """End a subscription whose registry is gone."""
-    stop_announcing()
-    disconnect(receivers)
-
-
-def disconnect(receivers: list[tuple[AnySignal, MetricsReceiver]]) -> None:
-    """Disconnect receivers from their signals, and forget them."""
-    for signal, receiver in receivers:
-        signal.disconnect(receiver)
-    receivers.clear()
-
-
-def emit_overflows(receivers: list[tuple[AnySignal, MetricsReceiver]]) -> None:
-    """Emit `label_overflowed` for what receivers counted as ``other`` since the last time."""
-    for _, receiver in receivers:
-        receiver.emit_overflows()
-
-
-def announce_overflows(labels: Iterable[tuple[str, str]]) -> None:
-    """Announce which labels of which metrics may overflow."""
-    for metric, label in labels:
-        label_overflowed.announce(metric=metric, label=label)
 
 
 def declared_signals() -> list[Signal[..., Any]]:

@@ -81,9 +81,11 @@ from .exposition import MetricsRendered, metrics_rendered
 from .http import (
     HTTPActivityRead,
     HTTPRequestFinished,
+    HTTPRequestWaited,
     WebsocketFinished,
     http_activity_read,
     http_request_finished,
+    http_request_waited,
     websocket_finished,
 )
 from .llm import (
@@ -153,6 +155,7 @@ __all__ = [
     "EventDropped",
     "HTTPActivityRead",
     "HTTPRequestFinished",
+    "HTTPRequestWaited",
     "Key",
     "LLMAttempted",
     "LLMCallStarted",
@@ -209,6 +212,7 @@ __all__ = [
     "fields",
     "http_activity_read",
     "http_request_finished",
+    "http_request_waited",
     "inherited",
     "label_overflowed",
     "llm_attempted",

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import fsum
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 from .bus.aggregation import Aggregator
 from .bus.amount_limits import drop_reason
 from .bus.fields import Measure
 from .bus.intervals import Timeline
 
-_PHASES = ("llm", "tool", "backoff")
-_KINDS = ("llm", "tool", "queue", "backoff")  # by precedence; queues and the rest are the agent's own time
 _MAX_SECONDS = Measure("seconds").max_amount
 _MAX_CALLS = 1024  # calls under way at once of which attempts are remembered
 
@@ -29,12 +27,18 @@ class AgentPhases(Aggregator):
     known.
     """
 
+    phases: ClassVar[tuple[str, ...]] = ("llm", "tool", "backoff")
+    """The phases of which times are returned, beside the agent's own."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("llm", "tool", "queue", "backoff")
+    """The kinds of work by precedence; queues and the rest are the agent's own time."""
+
     signals = frozenset({"llm_attempted", "llm_called", "tool_called"})
     fields = frozenset({"llm_time", "tool_time", "backoff_time", "self_time"})
 
     def __init__(self, started: float) -> None:
         self._started = started
-        self._timeline = Timeline(_KINDS, started)
+        self.timeline = Timeline(self.kinds, started)
         self._attempted_calls: dict[str, bool] = {}  # True by the id of the call, the oldest first
 
     def add(self, signal: str, values: Mapping[str, Any]) -> None:
@@ -43,30 +47,30 @@ class AgentPhases(Aggregator):
         begin = now - sensible_seconds(values.get("duration"))
         queue_wait = sensible_seconds(values.get("queue_wait"))
         if signal == "tool_called":
-            self._timeline.add("tool", begin, now)
+            self.timeline.add("tool", begin, now)
             return
         call_id = values.get("call_id", "")
         if signal == "llm_attempted":
-            self._timeline.add("llm", begin, now)
-            self._timeline.add("queue", begin - queue_wait, begin)
+            self.timeline.add("llm", begin, now)
+            self.timeline.add("queue", begin - queue_wait, begin)
             self._attempted_calls[call_id] = True
             if len(self._attempted_calls) > _MAX_CALLS:
                 del self._attempted_calls[next(iter(self._attempted_calls))]
             return
         begin -= queue_wait
-        self._timeline.add("backoff", begin, now)
+        self.timeline.add("backoff", begin, now)
         backoff = values.get("backoff")
         was_attempted = self._attempted_calls.pop(call_id, False)
         if not was_attempted:
-            self._timeline.add("queue", begin, begin + queue_wait)
+            self.timeline.add("queue", begin, begin + queue_wait)
         if (backoff == 0 and not queue_wait) or not was_attempted:  # of one that is None, the attempts tell
-            self._timeline.add("llm", begin + queue_wait + sensible_seconds(backoff), now)
+            self.timeline.add("llm", begin + queue_wait + sensible_seconds(backoff), now)
 
     def result(self, ended: float) -> dict[str, float]:
-        """Return the four times; their sum is the duration."""
-        seconds = self._timeline.seconds(ended)
-        own = max(0.0, ended - self._started - fsum(seconds[phase] for phase in _PHASES))
-        return {**{f"{phase}_time": seconds[phase] for phase in _PHASES}, "self_time": own}
+        """Return the time of each phase, and of the rest; their sum is the duration."""
+        seconds = self.timeline.seconds(ended)
+        own = max(0.0, ended - self._started - fsum(seconds[phase] for phase in self.phases))
+        return {**{f"{phase}_time": seconds[phase] for phase in self.phases}, "self_time": own}
 
 
 def sensible_seconds(amount: Any) -> float:

@@ -204,11 +204,18 @@ class PoolRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseUsed:
-    """A scope that used a database ended: how many statements it sent, how long it waited for them and their rows."""
+    """A scope that used a database ended: how many statements it sent, how long it waited for them and their rows.
+
+    ``repeated`` of them are those that `query_repeated` tells of. ``endpoint`` is that of a request, ``workflow_type``
+    that of the workflow that the scope is of or in.
+    """
 
     scope: Caller
     queries: int
     duration: Seconds
+    repeated: int = 0
+    endpoint: Label | None = None
+    workflow_type: Label | None = None
     agent_name: Label = "unknown"
     run_id: str = ""
 

@@ -38,7 +38,8 @@ class HTTPRequestFinished:
     ``duration`` ends with the body, not with what the application does afterwards. ``first_byte`` is the time to the
     first byte of the body (for a response without one, to its end), None where none was sent. ``streamed`` is a
     response in several parts without a ``Content-Length``. Sizes are of bodies: ``request_size`` as it was read, or as
-    announced where the application did not read it; ``response_size`` as it was passed to the server. ``applications``
+    announced where the application did not read it; ``response_size`` as it was passed to the server. ``self_time`` is
+    the part of ``duration`` that is none of `HTTPRequestWaited`: all of it where that is not emitted. ``applications``
     are the names of those that the request went through, as in ``shop/admin``, if their middlewares have names.
     """
 
@@ -51,7 +52,28 @@ class HTTPRequestFinished:
     streamed: bool = False
     request_size: Bytes | None = None
     response_size: Bytes | None = None
+    self_time: Seconds | None = None
     error: str = ""
+    applications: str = ""
+
+    def is_of(self, application: str) -> bool:
+        """Return whether the application of this name served the request; any did if the name is empty."""
+        return is_among(self.applications, application)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPRequestWaited:
+    """A request that was answered had waited for a database, a model or a tool.
+
+    Each moment of the request belongs to one of them at most: see `events.request_phases`. With the ``self_time`` of
+    `HTTPRequestFinished` they add up to its ``duration``.
+    """
+
+    endpoint: Label
+    database_time: Seconds
+    llm_time: Seconds
+    tool_time: Seconds
+    backoff_time: Seconds
     applications: str = ""
 
     def is_of(self, application: str) -> bool:
@@ -104,5 +126,6 @@ def is_among(applications: str, application: str) -> bool:
 
 
 http_request_finished = Signal(HTTPRequestFinished)
+http_request_waited = Signal(HTTPRequestWaited)
 websocket_finished = Signal(WebsocketFinished)
 http_activity_read = Signal(HTTPActivityRead)

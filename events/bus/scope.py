@@ -37,6 +37,13 @@ class ScopeHook(Protocol):
         """Act on the end of the scope; must not raise."""
 
 
+class AggregatorMaker(Protocol):
+    """An object that makes a scope's aggregator; see `Scope.aggregator_maker`."""
+
+    def make_aggregator(self) -> Aggregator:
+        """Return a new one; must not raise."""
+
+
 class Scope:
     """A stretch of work: the fields that events emitted in it inherit, and the totals that they add to.
 
@@ -49,12 +56,14 @@ class Scope:
 
     ``hooks`` holds, under a name of its owner's choice, what other code attaches for as long as the scope lasts, and
     ``span`` the span whose scope it is, and ``aggregator`` what else takes the events of some of the signals in
-    ``sums``, until the span ends. ``totals`` are of the events emitted in the scope, ``nested_totals`` of those that a
+    ``sums``, until the span ends. Where most scopes of a kind have no such event, ``aggregator_maker`` makes it for the
+    first one. ``totals`` are of the events emitted in the scope, ``nested_totals`` of those that a
     scope of the same kind inside it has in its own: what an agent spent by asking another one.
     """
 
     __slots__ = (
         "aggregator",
+        "aggregator_maker",
         "ended",
         "fields",
         "frame",
@@ -86,6 +95,7 @@ class Scope:
         self.hooks: dict[str, ScopeHook] = {}
         self.span: Any = None
         self.aggregator: Aggregator | None = None
+        self.aggregator_maker: AggregatorMaker | None = None
         self.in_generator = False
         self.nested_totals: dict[str, float] = {}
         self.outer_of_a_kind: tuple[Scope, ...] = find_outer(parent, kind) if parent else ()
@@ -162,7 +172,7 @@ class Scope:
                                 totals[name] = totals.get(name, 0) + amount
                         elif amount is not None and drop_reason(amount) is None:
                             totals[name] = totals.get(name, 0) + float(amount)
-                if scope.aggregator is not None:
+                if scope.aggregator is not None or scope.aggregator_maker is not None:
                     scope.aggregate(signal, values)
             scope = scope.parent
 
@@ -171,6 +181,8 @@ class Scope:
         try:
             with _totals_lock:
                 aggregator = self.aggregator
+                if aggregator is None and self.aggregator_maker is not None:
+                    aggregator = self.aggregator = self.aggregator_maker.make_aggregator()
                 if aggregator is not None and signal in aggregator.signals:
                     aggregator.add(signal, values)
         except Exception as error:
@@ -178,6 +190,7 @@ class Scope:
 
     def take_aggregated(self, signal: str, ended: float) -> Mapping[str, Any]:
         """Return what the scope's aggregator has for an event of a signal, and drop the aggregator."""
+        self.aggregator_maker = None
         if self.aggregator is None:
             return {}
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from events import (
     connection_closed,
     database_failed,
+    http_request_waited,
     llm_usage_billed,
     query_repeated,
     relationship_loaded,
@@ -102,6 +103,7 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     *FAULT_SIGNALS,
     connection_closed,
     database_failed,
+    http_request_waited,
     llm_usage_billed,
     query_repeated,
     relationship_loaded,

@@ -128,6 +128,12 @@ DATABASE = (
     counter("db_repeated_queries_total",
         "Statements sent again by one request, agent or workflow that had sent them five times.",
         query_repeated, labels=("scope", "table"), initialize=False),
+    counter("db_repeated_queries_by_endpoint_total", "The same, by the endpoint of a request.",
+        database_used, value="repeated", labels=("endpoint",), where={"scope": "http"}),
+    counter("db_repeated_queries_by_workflow_total", "The same, by the workflow, outside its agents.",
+        database_used, value="repeated", labels=("workflow_type",), where={"scope": "workflow"}),
+    counter("db_time_by_workflow_seconds_total", "Time that workflows waited for statements, in their agents too.",
+        database_used, value="duration", labels=("workflow_type",), where={"scope": "workflow"}),
     counter("db_lazy_loads_total", "Relationships loaded by a query of their own when they were touched.",
         relationship_loaded, labels=("relationship",), initialize=False),
 )

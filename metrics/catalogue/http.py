@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from events import http_activity_read, http_request_finished, websocket_finished
+from events import http_activity_read, http_request_finished, http_request_waited, websocket_finished
 
 from .. import buckets
 from ..rows import counter, gauge, histogram
@@ -18,6 +18,8 @@ LABEL_LIMITS = {
 
 PRESET_LABEL_VALUES = {"endpoint": ("unmatched",)}
 """Values that the bridges use beside those that they learn."""
+
+PHASES = "Time of requests until their answers ended, by what they waited for; the phases add up to it."
 
 # fmt: off
 HTTP = (
@@ -37,6 +39,16 @@ HTTP = (
         "Time from a request's arrival to the last byte of an answer that came in pieces of no announced length.",
         http_request_finished, value="duration", labels=("endpoint",), where={"streamed": True}, buckets=buckets.STREAM,
         initialize=False),
+    counter("http_request_phase_seconds_total", PHASES,
+        http_request_finished, value="self_time", labels=("endpoint",), const_labels={"phase": "self"}),
+    counter("http_request_phase_seconds_total", PHASES,
+        http_request_waited, value="database_time", labels=("endpoint",), const_labels={"phase": "database"}),
+    counter("http_request_phase_seconds_total", PHASES,
+        http_request_waited, value="llm_time", labels=("endpoint",), const_labels={"phase": "llm"}),
+    counter("http_request_phase_seconds_total", PHASES,
+        http_request_waited, value="tool_time", labels=("endpoint",), const_labels={"phase": "tool"}),
+    counter("http_request_phase_seconds_total", PHASES,
+        http_request_waited, value="backoff_time", labels=("endpoint",), const_labels={"phase": "backoff"}),
     histogram("http_request_body_size_bytes",
         "Bytes of requests' bodies: as read, or as announced where nobody read them.",
         http_request_finished, value="request_size", buckets=buckets.BODY_BYTES),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from functools import cache
 from time import perf_counter
 from typing import Any, get_args
 
-from ...bus.emitters import EmitterCache
 from ...bus.failures import report_failure
 from ...bus.scope import Scope as EventScope
 from ...bus.scope import current_scope, exit_scope
 from ...http import Method, Outcome, http_request_finished
+from ...request_phases import EMITTED_SIGNALS, RequestPhases
 from ..asgi_types import Message, Receive, Scope, Send, content_length
 from . import disconnects, inbox, open_requests
 from .inbox import Inbox
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
+from .request_emitters import FINISHED, WAITED, emitters_of
 from .routes import RouteTemplates
 
 METHODS: dict[str, Method] = {method: method for method in get_args(Method) if method != "other"}
@@ -23,21 +23,8 @@ METHOD_NOT_ALLOWED = 405
 STATUSES_WITHOUT_BODY = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
 PATHSEND = "http.response.pathsend"
 FILE_MESSAGES = (PATHSEND, "http.response.zerocopysend")  # ASGI extensions: the server reads the file itself
-
-
-@cache
-def emitters_of(applications: str) -> EmitterCache:
-    """Return the emitters of `http_request_finished` for requests that went through these applications."""
-    return http_request_finished.bind_by(
-        ("method", "endpoint", "status_code", "outcome", "streamed", "error"),
-        ("duration", "first_byte", "request_size", "response_size"),
-        applications=applications,
-    )
-
-
-EMITTERS = emitters_of("")
 _NO_FIELDS: dict[str, Any] = {}
-_NO_TOTALS: dict[str, tuple[tuple[str, str | None], ...]] = {}
+_NO_TOTALS: dict[str, tuple[tuple[str, str | None], ...]] = dict.fromkeys(EMITTED_SIGNALS, ())
 
 
 class RequestTracker:
@@ -75,16 +62,21 @@ class RequestTracker:
         open_requests.requests.add(self)
         self._outer_scope = outer = current_scope.get()
         self._event_scope = event_scope = EventScope(_NO_FIELDS, outer, _NO_TOTALS, "http_request")
+        event_scope.aggregator_maker = self
         current_scope.set(event_scope)
 
     def finish(self, error: BaseException | None) -> None:
         """Emit the event unless that is done: the application has returned, or raised ``error``."""
         exit_scope(self._event_scope, self._outer_scope)
-        self._event_scope.end()
         if self._inbox is not None:
             self._inbox.close()
         if not self._emitted:
             self._emit(perf_counter() - self._started_at, error, complete=False)
+        self._event_scope.end()
+
+    def make_aggregator(self) -> RequestPhases:
+        """Return what takes the time of databases, models and tools: most requests ask none."""
+        return RequestPhases(self._started_at)
 
     async def receive(self) -> Message:
         """Return the next message from the server to the application."""
@@ -195,12 +187,30 @@ class RequestTracker:
             received = self._request_bytes
             request_size = received if self._request_complete else unread_body_size(scope, received)
             response_size = self._content_length if self._sent_by_server else self._response_bytes
-            emitters = emitters_of("/".join(self.applications)) if self.applications else EMITTERS
+            applications = "/".join(self.applications) if self.applications else ""
+            event_scope = self._event_scope
+            event_scope.fields["endpoint"] = endpoint
+            event_scope.aggregator_maker = None  # what comes after the answer is not the client's waiting time
+            own = duration
+            if event_scope.aggregator is not None:
+                own = self._emit_waited(endpoint, applications, duration)
+            emitters = emitters_of(applications) if applications else FINISHED
             emitters[method, endpoint, int(code), outcome, self._streamed, error_name](
-                (duration, first_byte, request_size, response_size)
+                (duration, first_byte, request_size, response_size, own)
             )
         except Exception as failure:
             self._report(failure)
+
+    def _emit_waited(self, endpoint: str, applications: str, duration: float) -> float:
+        """Emit what the request has waited for, and return the rest of its duration."""
+        times = self._event_scope.take_aggregated(http_request_finished.name, self._started_at + duration)
+        if not times:
+            return duration
+        WAITED[endpoint, applications](
+            (times["database_time"], times["llm_time"], times["tool_time"], times["backoff_time"])
+        )
+        own: float = times["self_time"]
+        return own
 
     def _report(self, failure: Exception) -> None:
         report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)

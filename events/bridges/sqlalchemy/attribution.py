@@ -12,6 +12,7 @@ from .n_plus_one import REPEATS, RepeatCounter
 CALLERS: dict[str, Caller] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
 """The kinds of scope that queries are attributed to, with the value that each has in events."""
 
+_FIELDS = ("agent_name", "run_id", "endpoint", "workflow_type")
 _HOOK = "sqlalchemy"  # under which a scope holds its account
 
 
@@ -29,9 +30,10 @@ class QueryAccount:
     """The queries of one scope: attached to it, and emitted as `database_used` when it ends."""
 
     def __init__(self, scope: Scope, caller: Caller) -> None:
-        self._fields = {name: scope.fields[name] for name in ("agent_name", "run_id") if name in scope.fields}
+        self._fields = scope.fields  # the endpoint of a request is known at its end
         self._caller = caller
         self.queries = 0
+        self.repeated = 0
         self.seconds = 0.0
         self.repeats = RepeatCounter()
         # Reentrant: the garbage collector may return a connection to its pool in here, which sends a query.
@@ -39,7 +41,10 @@ class QueryAccount:
 
     def end(self) -> None:
         """Emit the totals."""
-        database_used.emit(scope=self._caller, queries=self.queries, duration=self.seconds, **self._fields)
+        fields = {name: self._fields[name] for name in _FIELDS if name in self._fields}
+        database_used.emit(
+            scope=self._caller, queries=self.queries, duration=self.seconds, repeated=self.repeated, **fields
+        )
 
 
 def account_query(seconds: float, key: Any, table: str) -> None:
@@ -61,9 +66,12 @@ def account_query(seconds: float, key: Any, table: str) -> None:
                 account.queries += 1
                 account.seconds += seconds
                 times = account.repeats.add(key) if innermost and key is not None else 0
+            if caller == "http":
+                scope.aggregate("query_executed", {"duration": seconds})
             if times == 1:  # its first repetition is to be seen, long before it is one
                 query_repeated.announce(scope=caller, table=table)
             if times > REPEATS:
+                account.repeated += 1
                 query_repeated.emit(scope=caller, table=table)
             innermost = False
         scope = scope.parent
@@ -79,4 +87,6 @@ def account_fetching(scope: Scope | None, seconds: float) -> None:
                 account = scope.hooks.setdefault(_HOOK, QueryAccount(scope, caller))
             with account.lock:
                 account.seconds += seconds
+            if caller == "http":
+                scope.aggregate("query_executed", {"duration": seconds})
         scope = scope.parent

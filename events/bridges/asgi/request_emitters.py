@@ -1,0 +1,36 @@
+"""The emitters of requests: bound once for each combination of what seldom changes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from ...bus.emitters import EmitFn, EmitterCache
+from ...database import database_used
+from ...http import http_request_finished, http_request_waited
+
+
+class RequestEmitters(EmitterCache):
+    """Emitters of `http_request_finished`; what an endpoint may do to a database is announced with its first answer."""
+
+    def __missing__(self, values: tuple[Any, ...]) -> EmitFn:
+        """Bind, store and return the emitter for values that are looked up for the first time."""
+        database_used.announce(scope="http", endpoint=values[1])
+        return super().__missing__(values)
+
+
+@cache
+def emitters_of(applications: str) -> RequestEmitters:
+    """Return the emitters of `http_request_finished` for requests that went through these applications."""
+    return RequestEmitters(
+        http_request_finished,
+        ("method", "endpoint", "status_code", "outcome", "streamed", "error"),
+        ("duration", "first_byte", "request_size", "response_size", "self_time"),
+        {"applications": applications},
+    )
+
+
+FINISHED = emitters_of("")
+WAITED = http_request_waited.bind_by(
+    ("endpoint", "applications"), ("database_time", "llm_time", "tool_time", "backoff_time")
+)

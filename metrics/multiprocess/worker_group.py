@@ -120,7 +120,7 @@ class Workers(Collector):
         elif self._registry is not registry:
             raise ValueError("these workers are attached to another registry: create other Workers for this one")
         if application and not self._file.application:
-            self._file.set_application(application)
+            self._file.set_application(re.sub(r"[^\w:.-]", "_", application, flags=re.ASCII)[:100])
             self._archive_dead()
 
     def every_second(self, read: Callable[[], object]) -> Callable[[], None]:

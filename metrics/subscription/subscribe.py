@@ -120,7 +120,7 @@ class Subscription:
             if workers is None:
                 self._pollers.register(registry)  # before the metrics that they update
             else:
-                workers.attach(registry, namespace)
+                workers.attach(registry, f"{namespace}-{application}" if application else namespace)
                 # For the scrapes that other workers answer.
                 self._stop_polling = workers.every_second(self._pollers.run)
             for row in rows:

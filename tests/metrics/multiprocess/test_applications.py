@@ -133,6 +133,21 @@ def test_applications_of_one_namespace_have_names(folder: Path) -> None:
     assert [registry.get_sample_value("calls_total") for registry in registries] == [4, 6]
 
 
+def test_applications_of_one_process_and_one_namespace_are_apart(folder: Path) -> None:
+    """Each has workers of its own, and both a folder."""
+    registries = []
+    for name in ("shop", "the office"):
+        registry = CollectorRegistry()
+        registries.append(registry)
+        workers = Workers(folder)
+        with subscribe(ROWS, registry, namespace="acme", workers=workers, application=name):
+            counted, total = workers.create_instruments(Counter, "calls", "c", [], "total")
+            registry.register(total)
+            counted.inc(len(name))
+    assert [registry.get_sample_value("calls_total") for registry in registries] == [4, 10]
+    assert archive_name("acme-the_office").startswith("gone-acme-the_office")
+
+
 @pytest.mark.parametrize("name", ["a/b", "..\n", "é", "x" * 101])
 def test_a_name_of_an_application_that_cannot_be_in_that_of_a_file_is_refused(name: str, folder: Path) -> None:
     with pytest.raises(ValueError, match=r"write up to 100 letters, digits and _ : . -"):

@@ -59,7 +59,7 @@ async def test_the_message_names_the_model_and_the_cause_and_nothing_secret(
     assert (failure.value.status, recorded.finished[0].status) == ("error", "error")
     assert recorded.finished[0].error not in ("", "AgentFailed")  # the cause, not our exception around it
     assert counts(failure.value.usage) == recorded.counts()
-    assert failure.value.usage.llm_calls == server.tally.requests
+    assert sum(call.attempts for call in recorded.calls) == server.tally.requests
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ Wrap a model, and use it as before::
 
 Events hold names, numbers and the class of an error; never a prompt, an output or an error's message.
 
-- `wrapper`: the entry point, `instrument`, and the model that it returns
+- `instrument`: the entry point
+- `wrapper`: the model that it returns
 - `batches`, `suspended`: the requests of batch APIs, and answers that are polled for
 - `calls`: follows one request to a model until its end
 - `members`: which models stand behind it
@@ -35,8 +36,9 @@ from .billing import PriceFunction
 from .calls import record_response_headers
 from .error_types import error_type_of
 from .http_client import observe_http_client
+from .instrument import instrument
 from .price_list import Cost, list_price, own_server
-from .wrapper import InstrumentedModel, instrument
+from .wrapper import InstrumentedModel
 
 __all__ = [
     "Cost",

@@ -37,13 +37,15 @@ class ServerKind:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
+HYPERCORN = "hypercorn {app} --graceful-timeout 1 --bind 127.0.0.1:{port}"
+
 # fmt: off
 SERVERS = {
     "uvicorn h11": ServerKind("uvicorn {app} --port {port} --http h11 --loop asyncio --ws websockets-sansio"),
     "uvicorn httptools": ServerKind("uvicorn {app} --port {port} --http httptools --loop uvloop --ws wsproto"),
-    "hypercorn": ServerKind("hypercorn {app} --bind 127.0.0.1:{port}", http2=True, close_codes=False),
-    "hypercorn uvloop": ServerKind("hypercorn {app} --bind 127.0.0.1:{port} -k uvloop", http2=True, close_codes=False),
-    "hypercorn trio": ServerKind("hypercorn {app} --bind 127.0.0.1:{port} -k trio", http2=True, close_codes=False),
+    "hypercorn": ServerKind(HYPERCORN, http2=True, close_codes=False),
+    "hypercorn uvloop": ServerKind(HYPERCORN + " -k uvloop", http2=True, close_codes=False),
+    "hypercorn trio": ServerKind(HYPERCORN + " -k trio", http2=True, close_codes=False),
     "granian": ServerKind("granian --interface asgi --port {port} {app}", http2=True),
     "granian rust": ServerKind("granian --interface asgi --port {port} --task-impl rust --loop uvloop {app}",
                                http2=True, cancels=False),

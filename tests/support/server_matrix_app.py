@@ -55,7 +55,7 @@ async def slow_unread(request: Request) -> Response:
 
 async def work(request: Request) -> Response:
     """Outlast a client that disconnects, without asking for it."""
-    await anyio.sleep(0.3)
+    await anyio.sleep(1)
     return PlainTextResponse("too late")
 
 

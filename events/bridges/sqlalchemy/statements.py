@@ -206,28 +206,27 @@ class StatementTracker:
                 time_fetching(context, FetchTimer(plan.fetched, statement, state, duration))
                 return
         if plan.computes_rows and state is not None:
-            state.executed_context = id(context)
+            state.fetch_limit = state.busy_seconds + SHORTEST_OBSERVED
             state.executed_seconds = duration
-            state.fetched_seconds = 0.0
             state.fetched_rows = 0
 
-    def on_fetched(self, result: Any, state: ConnectionState, seconds: float, rows: int) -> None:
+    def on_fetched(self, result: Any, state: ConnectionState, seconds: float) -> None:
         """Account for a fetch of rows that are computed meanwhile: one that took long, or in a scope.
 
-        ``rows`` are those that the state does not have: those of a result that is not of the last statement.
+        The state has what was fetched since the last statement, of several results together if there are several: no
+        more than what is too short to be observed, until a timer takes over.
         """
         try:
             if self._own:
                 account_fetching(get_effective_scope(), seconds)
-            executed = 0.0
-            if state.executed_context == id(result.context):
-                if state.fetched_seconds < SHORTEST_OBSERVED and is_computed(result):
-                    return
-                seconds, rows, executed = state.fetched_seconds, state.fetched_rows, state.executed_seconds
-                state.executed_context = 0  # from here on a timer has it
-            elif seconds < SHORTEST_OBSERVED and is_computed(result):
+            fetched = state.busy_seconds - state.fetch_limit + SHORTEST_OBSERVED
+            if fetched < SHORTEST_OBSERVED and is_computed(result):
                 return
-            continue_fetching(result, partial(self._make_timer, result.context, state, executed), seconds, rows)
+            rows, executed = state.fetched_rows, state.executed_seconds
+            state.fetch_limit = state.busy_seconds + SHORTEST_OBSERVED
+            state.executed_seconds, state.fetched_rows = 0.0, 0
+            make_timer = partial(self._make_timer, result.context, state, executed)
+            continue_fetching(result, make_timer, max(seconds, fetched), rows)
         except Exception as error:
             report_failure(rows_streamed.name, BRIDGE, error)
 

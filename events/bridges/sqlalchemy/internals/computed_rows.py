@@ -27,15 +27,15 @@ except ImportError:  # `contexts_are_replaceable` is false then
     CursorFetchStrategy = object  # type: ignore[assignment, misc]  # the same
 
 
-OnFetched = Callable[[Any, Any, float, int], None]
-"""Takes a result, the state of its connection, and the seconds and the rows of the fetch that was just done."""
+OnFetched = Callable[[Any, Any, float], None]
+"""Takes a result, the state of its connection, and the seconds of the fetch that was just done."""
 
 
 class ComputedFetchStrategy(CursorFetchStrategy):
     """Fetches as SQLAlchemy does by default, and adds the time to the state of the connection.
 
     Every statement pays for what is called here, so its methods do what those of its base do without calling them, and
-    ``on_fetched`` is called for what is not the usual: a fetch that took long or in a scope, or of an earlier result.
+    ``on_fetched`` is called for what is not the usual: fetches that took long, or in a scope.
     """
 
     __slots__ = ("_on_fetched",)
@@ -49,18 +49,13 @@ class ComputedFetchStrategy(CursorFetchStrategy):
         try:
             row = dbapi_cursor.fetchone()
             seconds = perf_counter() - began
-            context = result.context
-            state = getattr(context._dbapi_connection, "events_state", None)
+            state = getattr(result.context._dbapi_connection, "events_state", None)
             if state is not None:
-                state.busy_seconds += seconds
-                if state.executed_context != id(context):
-                    self._on_fetched(result, state, seconds, 1 if row is not None else 0)
-                else:
-                    state.fetched_seconds = total = state.fetched_seconds + seconds
-                    if row is not None:
-                        state.fetched_rows += 1
-                    if total >= SHORTEST_OBSERVED or current_scope.get() is not None:
-                        self._on_fetched(result, state, seconds, 0)
+                state.busy_seconds = busy = state.busy_seconds + seconds
+                if row is not None:
+                    state.fetched_rows += 1
+                if busy >= state.fetch_limit or current_scope.get() is not None:
+                    self._on_fetched(result, state, seconds)
             if row is None:
                 result._soft_close(hard=hard_close)
             return row
@@ -95,21 +90,15 @@ class ComputedFetchStrategy(CursorFetchStrategy):
         super().yield_per(result, dbapi_cursor, num)
         state = getattr(result.context._dbapi_connection, "events_state", None)
         if state is not None:
-            self._on_fetched(result, state, 0.0, 0)
+            self._on_fetched(result, state, 0.0)
 
     def _add(self, result: Any, seconds: float, rows: int) -> None:
-        context = result.context
-        state = getattr(context._dbapi_connection, "events_state", None)
-        if state is None:
-            return
-        state.busy_seconds += seconds
-        if state.executed_context != id(context):
-            self._on_fetched(result, state, seconds, rows)
-        else:
-            state.fetched_seconds = total = state.fetched_seconds + seconds
+        state = getattr(result.context._dbapi_connection, "events_state", None)
+        if state is not None:
+            state.busy_seconds = busy = state.busy_seconds + seconds
             state.fetched_rows += rows
-            if total >= SHORTEST_OBSERVED or current_scope.get() is not None:
-                self._on_fetched(result, state, seconds, 0)
+            if busy >= state.fetch_limit or current_scope.get() is not None:
+                self._on_fetched(result, state, seconds)
 
 
 def fetch_as_usual(context: Any) -> None:
@@ -159,11 +148,11 @@ def contexts_are_replaceable() -> bool:
 
     There is no public alternative that every statement could afford.
     """
-    fetched: list[tuple[Any, ...]] = []
-    strategy = ComputedFetchStrategy(lambda _result, state, _seconds, rows: fetched.append((state, rows)))
-    state: Any = SimpleNamespace(busy_seconds=0.0, executed_context=0)
+    fetched: list[Any] = []
+    strategy = ComputedFetchStrategy(lambda _result, state, _seconds: fetched.append(state))
+    state: Any = SimpleNamespace(busy_seconds=0.0, fetched_rows=0, fetch_limit=0.0)
     with answered_context({}, timed_context_class(sqlite_dialect.execution_ctx_cls, strategy)) as context:
         context._dbapi_connection.events_state = state
         result = getattr(context, RESULT_FACTORY)()
         rows = [tuple(row) for row in result.fetchall()]
-    return rows == [(1,), (2,)] and fetched == [(state, 2)] and result.cursor is None
+    return rows == [(1,), (2,)] and fetched == [state] and state.fetched_rows == 2 and result.cursor is None

@@ -143,8 +143,8 @@ class ConnectionAcquired:
 class ConnectionReleased:
     """A connection was returned to its pool, or left it for good while it was checked out.
 
-    ``idle`` is the part of ``duration`` in which it was neither executing nor fetching nor ending a transaction, None
-    where that was not measured. ``scope`` is where it was checked out. ``leaked`` is a connection that the garbage
+    ``idle`` is the part of ``duration`` in which it was neither executing nor fetching nor ending a transaction, ``busy``
+    the other one; both are None where that was not measured. ``scope`` is where it was checked out. ``leaked`` is a connection that the garbage
     collector had to return.
     """
 
@@ -152,6 +152,7 @@ class ConnectionReleased:
     scope: Caller
     duration: Seconds
     idle: Seconds | None
+    busy: Seconds | None = None
     leaked: bool = False
     agent_name: Label = "unknown"
     run_id: str = ""

@@ -34,7 +34,6 @@ PRESET_LABEL_VALUES = {"table": ("none", "system")}
 # Help texts that several rows share.
 QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
 SLOW_QUERIES = "Statements that took as long as what counts as slow, with the fetching of their rows."
-POOL_SECONDS = "Time that statements of a pool took, with the fetching that db_fetch_seconds observes."
 POOL_CONNECTIONS = "Connections of a pool, in use or idle."
 
 # Few of a table's operations occur, so pairs are counted.
@@ -77,10 +76,9 @@ DATABASE = (
         transaction_ended, value="commit", labels=("outcome",), where=OWN, buckets=buckets.QUERY),
     counter("db_pool_statements_total", "Statements sent to the database of a pool, failed ones too.",
         query_executed, labels=("pool",)),
-    counter("db_pool_statement_seconds_total", POOL_SECONDS,
-        query_executed, value="duration", labels=("pool",)),
-    counter("db_pool_statement_seconds_total", POOL_SECONDS,
-        rows_streamed, value="duration", labels=("pool",)),
+    counter("db_pool_statement_seconds_total",
+        "Time of statements, fetching and ends of transactions, added up when a connection returns to its pool.",
+        connection_released, value="busy", labels=("pool",)),
     counter("db_pool_errors_total", "Failures of the database of a pool.",
         database_failed, labels=("pool", "error")),
     counter("db_pool_transactions_total", "Transactions that ended, by pool; the outcomes of db_transactions_total.",

@@ -137,7 +137,7 @@ def emit_database() -> None:
     events.connection_acquired.emit(outcome="timeout", duration=0.1, wait=0.1)
     events.connection_opened.emit(duration=0.1)
     events.connection_closed.emit(reason="recycle")
-    events.connection_released.emit(scope="agent", duration=0.1, idle=0.1, leaked=True)
+    events.connection_released.emit(scope="agent", duration=0.2, idle=0.1, busy=0.1, leaked=True)
     events.pool_read.emit(
         used=1, idle=1, overflow=1, capacity=1, pending=1, peak_used=1, peak_pending=1, oldest_hold=1.0
     )

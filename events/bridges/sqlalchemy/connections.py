@@ -236,6 +236,7 @@ class ConnectionTracker:
             scope=state.caller,
             duration=duration,
             idle=max(0.0, duration - state.busy_seconds) if self._statements else None,
+            busy=state.busy_seconds if self._statements else None,
             leaked=leaked,
             agent_name=state.agent_name,
             run_id=state.run_id,

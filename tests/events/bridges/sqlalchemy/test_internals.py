@@ -40,7 +40,7 @@ SIGNALS: list[Any] = [
     events.relationship_loaded,
     events.database_used,
 ]
-TIMES = {"duration", "commit", "wait", "idle", "lifetime", "oldest_hold"}
+TIMES = {"duration", "commit", "wait", "idle", "busy", "lifetime", "oldest_hold"}
 
 
 @pytest.fixture(autouse=True)

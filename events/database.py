@@ -143,9 +143,9 @@ class ConnectionAcquired:
 class ConnectionReleased:
     """A connection was returned to its pool, or left it for good while it was checked out.
 
-    ``idle`` is the part of ``duration`` in which it was neither executing nor fetching nor ending a transaction, ``busy``
-    the other one; both are None where that was not measured. ``scope`` is where it was checked out. ``leaked`` is a connection that the garbage
-    collector had to return.
+    ``busy`` is the part of ``duration`` in which it was executing, fetching or ending a transaction, ``idle`` the other
+    one; both are None where that was not measured. ``scope`` is where it was checked out. ``leaked`` is a connection
+    that the garbage collector had to return.
     """
 
     pool: Label = "main"

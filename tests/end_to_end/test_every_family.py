@@ -94,7 +94,9 @@ def test_the_workflow_engine_has_a_pool_of_its_own(life: Life) -> None:
 
 def test_every_signal_was_told(life: Life) -> None:
     told = life.counts("last_event_timestamp_seconds", "signal")
-    every = {sample.labels["signal"] for sample in life.samples if sample.name == "sparklio_events_total"}
+    every = {
+        sample.labels["signal"] for sample in life.samples if sample.name == "sparklio_last_event_timestamp_seconds"
+    }
     assert {signal for (signal,) in told} == every
     assert len(every) >= 10
 

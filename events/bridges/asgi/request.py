@@ -34,7 +34,7 @@ class RequestTracker:
     for the server to refuse.
     """
 
-    __slots__ = ("_content_length", "_disconnected", "_emitted", "_event_scope", "_first_byte", "_inbox",
+    __slots__ = ("_content_length", "_disconnected", "_emitted", "_endpoint", "_event_scope", "_first_byte", "_inbox",
                  "_outer_scope", "_receive", "_receiving", "_request_bytes", "_request_complete", "_response_bytes",
                  "_route_templates", "_scope", "_send", "_sent_by_server", "_server", "_started_at", "_status",
                  "_streamed", "applications")  # fmt: skip
@@ -72,7 +72,10 @@ class RequestTracker:
             self._inbox.close()
         if not self._emitted:
             self._emit(perf_counter() - self._started_at, error, complete=False)
-        self._event_scope.end()
+        event_scope = self._event_scope
+        if event_scope.hooks:  # somebody accounts for what the request did
+            event_scope.fields["endpoint"] = getattr(self, "_endpoint", "unmatched")
+        event_scope.end()
 
     def make_aggregator(self) -> RequestPhases:
         """Return what takes the time of databases, models and tools: most requests ask none."""
@@ -189,7 +192,7 @@ class RequestTracker:
             response_size = self._content_length if self._sent_by_server else self._response_bytes
             applications = "/".join(self.applications) if self.applications else ""
             event_scope = self._event_scope
-            event_scope.fields["endpoint"] = endpoint
+            self._endpoint = endpoint
             event_scope.aggregator_maker = None  # what comes after the answer is not the client's waiting time
             own = duration
             if event_scope.aggregator is not None:

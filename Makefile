@@ -3,14 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --constraint requirements.txt
 PYTEST := $(BIN)/python -m pytest
-# Workers take whole files, in the order of tests/conftest.py: the longest first.
-WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Workers take whole files, in the order of tests/conftest.py: the longest first. One more than cores, as tests wait too.
+WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))') \
+	--dist=loadfile --no-loadscope-reorder
 
 # Python starts some ten times a minute in the tests, and would compile all of the code each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run quick quick-static quick-library quick-studio test check mutants bench bench-short docs lock clean
+.PHONY: help setup run quick quick-static quick-library quick-studio test test-sqlalchemy-2.0 test-sdks test-servers \
+	test-drivers check mutants bench bench-short docs lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,15 +47,25 @@ else
 test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers .venv/drivers
 	$(PYTEST) $(WORKERS) -m "not slow" --cov --cov-report=term
 	$(PYTEST) $(WORKERS) -m slow
-	PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
-	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
-	PYTHONPATH=.venv/sdks $(BIN)/python -c 'import boto3, fastmcp, groq, mistralai, xai_sdk'
-	PYTHONPATH=.venv/sdks $(PYTEST) -m sdk tests/events/bridges/pydantic_ai
-	PYTHONPATH=.venv/servers $(BIN)/python -c 'import daphne, granian, h2, httptools, hypercorn, uvloop'
-	PYTHONPATH=.venv/servers $(PYTEST) -m servers tests/events/bridges/asgi
-	PYTHONPATH=.venv/drivers $(BIN)/python -c 'import aiomysql, asyncmy, duckdb_engine, oracledb, pg8000, psycopg2, pymysql'
-	PYTHONPATH=.venv/drivers $(PYTEST) -m drivers tests/events/bridges/sqlalchemy
+	@echo "With SQLAlchemy 2.0, and with SDKs, servers and drivers that are in environments of their own: two minutes"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks
 endif
+
+test-sqlalchemy-2.0:
+	@PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
+	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
+
+test-sdks:
+	@PYTHONPATH=.venv/sdks $(BIN)/python -c 'import boto3, fastmcp, groq, mistralai, xai_sdk'
+	PYTHONPATH=.venv/sdks $(PYTEST) -m sdk tests/events/bridges/pydantic_ai
+
+test-servers:
+	@PYTHONPATH=.venv/servers $(BIN)/python -c 'import daphne, granian, h2, httptools, hypercorn, uvloop'
+	PYTHONPATH=.venv/servers $(PYTEST) -m servers tests/events/bridges/asgi
+
+test-drivers:
+	@PYTHONPATH=.venv/drivers $(BIN)/python -c 'import aiomysql, asyncmy, duckdb_engine, oracledb, pg8000, psycopg2, pymysql'
+	PYTHONPATH=.venv/drivers $(PYTEST) -m drivers tests/events/bridges/sqlalchemy
 
 check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed
 	$(BIN)/ruff format --check .

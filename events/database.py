@@ -35,12 +35,11 @@ class QueryExecuted:
     the database's own, ``other`` for one that is not in the metadata. ``duration`` covers the execution, and fetching
     where the driver does it as part of that; fetching that comes after it is in `RowsStreamed`. ``error`` is the name
     of the exception's class, never its message, which quotes what was sent. ``rows`` is the number returned or matched
-    as the driver reports it, unknown for streams and where it reports none. ``pool`` is ``engine`` once more, under the
-    name that it has in other events. ``own`` is False of an engine of another library, see `instrument`.
+    as the driver reports it, unknown for streams and where it reports none. ``own`` is False of an engine of another
+    library, see `instrument`.
     """
 
     engine: Label = "main"
-    pool: Label = "main"
     operation: Operation
     table: Label
     duration: Seconds
@@ -143,9 +142,9 @@ class ConnectionAcquired:
 class ConnectionReleased:
     """A connection was returned to its pool, or left it for good while it was checked out.
 
-    ``busy`` is the part of ``duration`` in which it was executing, fetching or ending a transaction, ``idle`` the other
-    one; both are None where that was not measured. ``scope`` is where it was checked out. ``leaked`` is a connection
-    that the garbage collector had to return.
+    ``statements`` is the number of those that were sent on it, and ``busy`` the part of ``duration`` in which it was
+    executing, fetching or ending a transaction, ``idle`` the other one; they are None where that was not measured.
+    ``scope`` is where it was checked out. ``leaked`` is a connection that the garbage collector had to return.
     """
 
     pool: Label = "main"
@@ -153,6 +152,7 @@ class ConnectionReleased:
     duration: Seconds
     idle: Seconds | None
     busy: Seconds | None = None
+    statements: int | None = None
     leaked: bool = False
     agent_name: Label = "unknown"
     run_id: str = ""

@@ -10,7 +10,7 @@ Wrap a model, and use it as before::
 
 Events hold names, numbers and the class of an error; never a prompt, an output or an error's message.
 
-- `instrument`: the entry point
+- `instrument_model`: the entry point, `instrument`
 - `wrapper`: the model that it returns
 - `batches`, `suspended`: the requests of batch APIs, and answers that are polled for
 - `calls`: follows one request to a model until its end
@@ -36,7 +36,7 @@ from .billing import PriceFunction
 from .calls import record_response_headers
 from .error_types import error_type_of
 from .http_client import observe_http_client
-from .instrument import instrument
+from .instrument_model import instrument
 from .price_list import Cost, list_price, own_server
 from .wrapper import InstrumentedModel
 

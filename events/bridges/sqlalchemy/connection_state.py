@@ -28,7 +28,7 @@ class ConnectionState:
     __slots__ = ("agent_name", "autocommit_checked", "busy_seconds", "caller", "checked_out", "checked_out_at",
                  "close_reason", "connecting_since", "executed_seconds", "failed_phase", "fetch_limit", "fetched_rows",
                  "fetches", "hold_logged", "is_open", "opened_at", "proxy",
-                 "rollback_loses_work", "run_id", "transaction_began", "was_begun")  # fmt: skip
+                 "rollback_loses_work", "run_id", "statements", "transaction_began", "was_begun")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -39,6 +39,7 @@ class ConnectionState:
         self.checked_out = False
         self.checked_out_at = 0.0
         self.busy_seconds = 0.0
+        self.statements = 0
         self.hold_logged = False
         self.proxy: ref[Any] | None = None  # dead at check-in: the garbage collector returned it, not the program
         self.caller: Caller = "none"

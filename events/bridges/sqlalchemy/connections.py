@@ -183,7 +183,7 @@ class ConnectionTracker:
             if state.checked_out:  # a StaticPool hands it out to several callers, and reports one return
                 return
             state.checked_out, state.busy_seconds, state.is_open, state.proxy = True, 0.0, True, ref(proxy)
-            state.hold_logged, state.fetch_limit = False, inf
+            state.statements, state.hold_logged, state.fetch_limit = 0, False, inf
             out = self._out
             out[id(record)] = None
             self.peak_used.highest = max(self.peak_used.highest, len(out))
@@ -237,6 +237,7 @@ class ConnectionTracker:
             duration=duration,
             idle=max(0.0, duration - state.busy_seconds) if self._statements else None,
             busy=state.busy_seconds if self._statements else None,
+            statements=state.statements if self._statements else None,
             leaked=leaked,
             agent_name=state.agent_name,
             run_id=state.run_id,

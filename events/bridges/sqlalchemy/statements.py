@@ -61,7 +61,7 @@ class StatementTracker:
         self._lazy_loads = lazy_loads()
         labels = ("operation", "table", "cache", "slow")
         self._plans: dict[tuple[Operation, str, Cache, bool, bool], StatementPlan] = {}
-        self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name, pool=name, own=own)
+        self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name, own=own)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Return event names, listeners and options."""
@@ -193,6 +193,7 @@ class StatementTracker:
         read_only = plan.read_only
         if state is not None:
             state.busy_seconds += duration
+            state.statements += 1
             if not (read_only and state.autocommit_checked):
                 begins = plan.operation == "savepoint" and begins_transaction(statement)
                 record_in_transaction(state, context, writes=not read_only, begins=begins)
@@ -274,10 +275,10 @@ class StatementTracker:
         table = self._tables.label(table)
         if state is not None:
             state.busy_seconds += duration
+            state.statements += 1
             record_in_transaction(state, context, writes=True)
         query_executed.emit(
             engine=self._name,
-            pool=self._name,
             own=self._own,
             operation=operation,
             table=table,

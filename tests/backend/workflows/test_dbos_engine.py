@@ -101,5 +101,5 @@ async def test_the_statements_of_the_engine_are_told_from_the_studios_own(
             run = await studio.wait_for_end(await studio.submit())
             assert run.status == "completed", run.error
     assert {event.pool for event in released} | {event.pool for event in closed} == {"dbos"}
-    told = {(event.pool, event.own) for event in queries} | {(event.pool, event.own) for event in transactions}
+    told = {(event.engine, event.own) for event in queries} | {(event.pool, event.own) for event in transactions}
     assert told | {(event.pool, event.own) for event in failures} == {("dbos", False)}

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
+from .event_classes import snake_case
 from .failures import report_drop, report_failure
 from .receivers import callable_name
-from .signal import snake_case
 
 
 def background(listener: Callable[[Any], Any], *, size: int = 10_000, drain: float = 5.0) -> Background:

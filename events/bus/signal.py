@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields as fields_of
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from functools import partial
 from inspect import isasyncgen, iscoroutine
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
@@ -16,6 +14,7 @@ from blinker import ANY, NamedSignal, Namespace, default_namespace
 
 from .closed_values import check_closed_values
 from .emitters import BindableReceiver, EmitFn, EmitterCache, make_emitter
+from .event_classes import attributes_of, check_event_class, snake_case
 from .event_construction import construct_function, mutable_twin
 from .failures import failure_hooks, field_misfits, report_failed_emission, report_failure, strict_blocks
 from .fields import inherited_fields
@@ -321,24 +320,3 @@ class Signal(NamedSignal, Generic[P, E]):
 
 NO_SCOPE = Scope({}, None, {})
 """Stands for none where a scope is at hand that is not in effect."""
-
-
-def attributes_of(event: Any) -> dict[str, Any]:
-    """Return the values of an event's fields by name."""
-    return {field.name: getattr(event, field.name) for field in fields_of(event)}
-
-
-def check_event_class(event: Any) -> None:
-    """Raise TypeError unless a class is a frozen dataclass, for receivers share it, with keyword-only fields."""
-    frozen = isinstance(event, type) and is_dataclass(event) and vars(event)["__dataclass_params__"].frozen
-    if not frozen or not all(field.kw_only for field in fields_of(event)):
-        raise TypeError(f"{event!r} is no event class: make it a @dataclass(frozen=True, slots=True, kw_only=True)")
-
-
-def snake_case(name: str) -> str:
-    """Return a class name in snake case, as signals are named.
-
-    >>> snake_case("LLMCalled")
-    'llm_called'
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeGuard
 
-from events.bus.signal import snake_case
+from events.bus.event_classes import snake_case
 
 EMITTING_METHODS = ("emit", "bind", "bind_by")
 """Methods of a signal that emit its event, or return an emitter of it."""

@@ -20,7 +20,6 @@ from blinker import Namespace
 import events
 from events import Signal, agent_run, background, llm_called, receiver_failed, tool_called
 from events.bus.receivers import callable_name
-from events.bus.signal import snake_case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +50,6 @@ def test_every_receiver_gets_the_same_immutable_event(bell_rang: Signal[..., Bel
     assert second[0] is first[0]
     with pytest.raises(FrozenInstanceError):
         first[0].tone = "d"  # type: ignore[misc]  # what is shown not to work
-
-
-@pytest.mark.parametrize(
-    ("class_name", "signal_name"),
-    [
-        ("AgentFinished", "agent_finished"),
-        ("LLMCalled", "llm_called"),
-        ("HTTPRequestFinished", "http_request_finished"),
-        ("QueryExecuted", "query_executed"),
-        ("Started", "started"),
-        ("S3Read", "s3_read"),
-        ("LLM", "llm"),
-    ],
-)
-def test_a_signal_is_named_after_its_event(class_name: str, signal_name: str) -> None:
-    assert snake_case(class_name) == signal_name
 
 
 def test_the_signal_is_in_blinkers_namespace() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from operator import attrgetter
 from types import NoneType
@@ -87,13 +88,17 @@ class MetricsReceiver(BindableReceiver):
                 self._report_failure(each.metric, error)
 
     def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
-        """Return a function that takes the values of the variable fields, if counts and amounts are all there is."""
+        """Return a function that takes the values of the variable fields, if counts and amounts are all there is.
+
+        An amount that is fixed may only be None, which adds nothing.
+        """
         if not fixed.keys() >= set(self._fields):
             return None
         plan, overflows = self.plan({name: fixed[name] for name in self._fields})
-        if plan.gauges or plan.spans or any(amount.field not in variable for amount in plan.amounts):
+        amounts = tuple(amount for amount in plan.amounts if fixed.get(amount.field, ...) is not None)
+        if plan.gauges or plan.spans or any(amount.field not in variable for amount in amounts):
             return None
-        return self._counting(overflows, update_function(plan, variable))
+        return self._counting(overflows, update_function(replace(plan, amounts=amounts), variable))
 
     def announced(self, fields: Mapping[str, Any]) -> None:
         """Create the series, at 0, that an event with these fields adds to, as far as the labels have room for them."""

@@ -20,7 +20,8 @@ def emit_http() -> None:
     """Emit a request with a plain answer, one whose answer is streamed, and a websocket, with others under way."""
     request: dict[str, Any] = {"method": "GET", "endpoint": "/", "status_code": 200, "outcome": "ok", "first_byte": 0.1}
     events.http_request_finished.emit(**request, duration=0.1, request_size=10, response_size=10)
-    events.http_request_finished.emit(**request, duration=9.0, streamed=True)
+    events.http_request_finished.emit(**request, duration=9.0, streamed=True, self_time=0.1)
+    events.http_request_waited.emit(endpoint="/", database_time=0.1, llm_time=0.1, tool_time=0.1, backoff_time=0.1)
     events.websocket_finished.emit(channel="/live", close_code="1000", duration=3.0, received=1, sent=2)
     events.http_activity_read.emit(requests=1, websockets=1)
 
@@ -137,11 +138,12 @@ def emit_database() -> None:
     events.connection_acquired.emit(outcome="timeout", duration=0.1, wait=0.1)
     events.connection_opened.emit(duration=0.1)
     events.connection_closed.emit(reason="recycle")
-    events.connection_released.emit(scope="agent", duration=0.2, idle=0.1, busy=0.1, leaked=True)
+    events.connection_released.emit(scope="agent", duration=0.2, idle=0.1, busy=0.1, statements=1, leaked=True)
     events.pool_read.emit(
         used=1, idle=1, overflow=1, capacity=1, pending=1, peak_used=1, peak_pending=1, oldest_hold=1.0
     )
-    events.database_used.emit(scope="agent", queries=1, duration=0.1)
+    events.database_used.emit(scope="http", queries=1, duration=0.1, repeated=1, endpoint="/")
+    events.database_used.emit(scope="workflow", queries=1, duration=0.1, repeated=1, workflow_type="campaign")
     events.query_repeated.emit(scope="agent", table="runs")
     events.relationship_loaded.emit(relationship="Run.steps", scope="agent")
 

@@ -103,7 +103,7 @@ class ComputedFetchStrategy(CursorFetchStrategy):
 
 def fetch_as_usual(context: Any) -> None:
     """Restore, for a context whose result is streamed, the strategy that it has where nothing was replaced."""
-    if type(getattr(context, FETCH_STRATEGY)) is ComputedFetchStrategy:
+    if has_computed_rows(context):
         setattr(context, FETCH_STRATEGY, getattr(type(context).__base__, FETCH_STRATEGY))
 
 
@@ -130,7 +130,7 @@ def timed_context_class(plain: Any, strategy: ComputedFetchStrategy) -> Any:
 
 def has_computed_rows(context: Any) -> bool:
     """Return whether a context's result will fetch by a strategy that adds up time."""
-    return type(getattr(context, FETCH_STRATEGY)) is ComputedFetchStrategy
+    return type(getattr(context, FETCH_STRATEGY, None)) is ComputedFetchStrategy
 
 
 def replace_context_class(dialect: Any, on_fetched: OnFetched) -> tuple[Any, Any] | None:

@@ -20,7 +20,7 @@ class AgentPhases(Aggregator):
     """The phases of one execution of an agent: each moment belongs to one, so that they add up to the duration.
 
     A moment is the models' where an attempt at a call was under way, else the tools' where a tool ran, else ``backoff``
-    where a call was under way, and otherwise the agent's own; so is the ``queue_wait`` before an attempt. Events are
+    where a call was under way whose ``backoff`` is not 0, and otherwise the agent's own; so is the ``queue_wait`` before an attempt. Events are
     emitted as what they tell of ends: one that took two seconds stands for the two seconds before it. A call without
     ``backoff`` and ``queue_wait`` is all the models'; one without attempts of its ``call_id`` is one attempt after
     these. A duration that is no sensible number counts for nothing, and what runs on after the agent ended is not
@@ -58,8 +58,9 @@ class AgentPhases(Aggregator):
                 del self._attempted_calls[next(iter(self._attempted_calls))]
             return
         begin -= queue_wait
-        self.timeline.add("backoff", begin, now)
         backoff = values.get("backoff")
+        if backoff != 0:
+            self.timeline.add("backoff", begin, now)
         was_attempted = self._attempted_calls.pop(call_id, False)
         if not was_attempted:
             self.timeline.add("queue", begin, begin + queue_wait)

@@ -79,6 +79,15 @@ def test_every_moment_belongs_to_models_tools_waiting_or_the_agent(clock: Clock,
     assert finished[0].duration == 12.0
 
 
+def test_what_is_between_a_queue_and_an_attempt_is_the_agents_own(clock: Clock, finished: list[AgentFinished]) -> None:
+    """Where nothing was retried there is no backoff."""
+    with agent_run(agent_name="a"):
+        clock.now += 3
+        llm_attempted.emit(call_id="c", model="m", outcome="success", duration=2.0, queue_wait=0.5)
+        llm_called.emit(call_id="c", model="m", status="success", duration=2.25, queue_wait=0.5, backoff=0.0)
+    assert phases(finished[0]) == (2.0, 0.0, 0.0, 1.0)
+
+
 def test_what_runs_side_by_side_counts_once_and_a_model_comes_before_a_tool(
     clock: Clock, finished: list[AgentFinished]
 ) -> None:

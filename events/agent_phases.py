@@ -20,11 +20,11 @@ class AgentPhases(Aggregator):
     """The phases of one execution of an agent: each moment belongs to one, so that they add up to the duration.
 
     A moment is the models' where an attempt at a call was under way, else the tools' where a tool ran, else ``backoff``
-    where a call was under way whose ``backoff`` is not 0, and otherwise the agent's own; so is the ``queue_wait`` before an attempt. Events are
-    emitted as what they tell of ends: one that took two seconds stands for the two seconds before it. A call without
-    ``backoff`` and ``queue_wait`` is all the models'; one without attempts of its ``call_id`` is one attempt after
-    these. A duration that is no sensible number counts for nothing, and what runs on after the agent ended is not
-    known.
+    where a call was under way whose ``backoff`` is not 0, and otherwise the agent's own; so is the ``queue_wait``
+    before an attempt. Events are emitted as what they tell of ends: one that took two seconds stands for the two
+    seconds before it. A call without ``backoff`` and ``queue_wait`` is all the models'; one without attempts of its
+    ``call_id`` is one attempt after these. A duration that is no sensible number counts for nothing, and what runs on
+    after the agent ended is not known.
     """
 
     phases: ClassVar[tuple[str, ...]] = ("llm", "tool", "backoff")

@@ -105,15 +105,17 @@ LIMITED: dict[str, Callable[[ConcurrencyLimiter], Model]] = {
     "instrument(own(instrument))": lambda limiter: instrument(OwnLimiter(instrument(model()), limiter)),
 }
 # fmt: on
+PLAIN = {"instrument(own(instrument))"}
+"""Those that limit plain requests alone."""
 
 
-@pytest.mark.parametrize("name", LIMITED)
-@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "streamed"),
+    [(name, streamed) for name in LIMITED for streamed in (False, True) if name not in PLAIN or not streamed],
+)
 async def test_the_queue_of_a_limiter_is_in_no_time_of_the_model(
     name: str, streamed: bool, calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
 ) -> None:
-    if streamed and "own" in name:
-        pytest.skip("it limits plain requests")
     limiter = ConcurrencyLimiter(1)
     limited = LIMITED[name](limiter)
     await limiter.acquire("test")

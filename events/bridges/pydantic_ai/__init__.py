@@ -25,6 +25,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `usage`: its tokens
 - `usage_corrections`, `reported`: what pydantic-ai's adapters leave out of it
 - `billing`: what it is billed
+- `interruptions`: of a program's functions that are asked meanwhile
 - `seller_cost`, `price_list`: by the seller itself, or by its price list
 - `reader_pauses`: which time of a stream is its reader's
 - `token_times`: when the tokens of a stream were seen to come

@@ -8,7 +8,8 @@ of the model, so such a call has no duration, and is not under way in the meanti
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
@@ -23,7 +24,7 @@ from .call_state import CallState, RequestOutcome, RequestSpec
 from .emit import add_answer, emit_attempted, emit_called
 from .error_types import status_of_error
 from .members import first_model
-from .response import is_refused
+from .response import UNREADABLE, response_fault
 from .token_times import TokenTimes
 
 MAX_FAILED_BATCHES = 1024
@@ -34,6 +35,19 @@ UNRUN: dict[str, Status] = {"expired": "timeout", "canceled": "cancelled"}
 _is_inside: ContextVar[bool] = ContextVar("events.bridges.pydantic_ai.batches", default=False)
 
 
+@contextmanager
+def outermost() -> Iterator[bool]:
+    """Yield whether this is no instrumented model inside another one, which emits the events then."""
+    if _is_inside.get():
+        yield False
+        return
+    token = _is_inside.set(True)
+    try:
+        yield True
+    finally:
+        _is_inside.reset(token)
+
+
 def decode_result(
     model: Model, spec: RequestSpec, result: Any, decode: Callable[[Any, Any], ModelResponse], request: Any
 ) -> ModelResponse:
@@ -41,17 +55,15 @@ def decode_result(
 
     Of instrumented models inside one another, the outermost emits.
     """
-    if _is_inside.get():
-        return decode(result, request)
-    token = _is_inside.set(True)
-    try:
-        response = decode(result, request)
-    except Exception as error:
-        emit_result(model, spec, UNRUN.get(result.status) or status_of_error(error), error=error)
-        raise
-    finally:
-        _is_inside.reset(token)
-    emit_result(model, spec, "success", response)
+    with outermost() as emits:
+        try:
+            response = decode(result, request)
+        except Exception as error:
+            if emits:
+                emit_result(model, spec, UNRUN.get(result.status) or status_of_error(error), error=error)
+            raise
+    if emits:
+        emit_result(model, spec, "success", response)
     return response
 
 
@@ -69,11 +81,14 @@ def emit_result(
     error: Exception | None = None,
 ) -> None:
     """Emit `llm_attempted` and `llm_called` for a request of a batch; a failure to do so is reported and not raised."""
+    call: CallState | None = None
     try:
         asked, now = first_model(model), perf_counter()
         fault: ErrorType | None = None
-        if response is not None and is_refused(response):
-            status, fault = "error", "content_filtered"
+        if response is not None and (fault := response_fault(response)) is not None:
+            status = "error"
+        elif status == "error" and isinstance(error, UNREADABLE):
+            fault = "invalid_response"
         call = CallState(spec, model.model_name, is_timed=False, started_at=now)
         outcome = RequestOutcome(
             status=status, error=error, started_at=now, ended_at=now, token_times=TokenTimes(), fault=fault
@@ -85,6 +100,8 @@ def emit_result(
         emit_called(call, asked, outcome, response)
     except Exception as failure:
         report_failure(llm_called.name, "pydantic_ai", failure)
+    if call is not None:
+        call.interruptions.raise_first()
 
 
 class FailedBatches:

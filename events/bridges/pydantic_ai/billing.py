@@ -15,6 +15,7 @@ from ...bus.amount_limits import drop_reason
 from ...bus.failures import report_failure
 from ...llm import CostSource, llm_called
 from ...pipeline import value_dropped
+from .interruptions import Interrupted
 from .price_list import Cost
 from .seller_cost import seller_cost
 from .usage import TokenUsage, add_optional, token_usage
@@ -86,6 +87,8 @@ def billing_of(
     try:
         priced = with_response(price)(provider, model, corrected, response)
         fields = cost_fields(priced, "price_table")
+    except Interrupted:
+        fields = cost_fields(None, "price_table")
     except Exception as failure:  # the tokens are known all the same
         report_failure(llm_called.name, "pydantic_ai", failure)
         fields = cost_fields(None, "price_table")

@@ -13,6 +13,7 @@ from pydantic_ai.settings import ModelSettings
 from ...bus.fields import UNKNOWN, ErrorType, Status
 from .billing import Billing, PriceFunction
 from .error_types import error_type_of_status
+from .interruptions import Interruptions
 from .response import SchemaValidator, truncate_name
 from .token_times import TokenTimes
 
@@ -90,6 +91,7 @@ class CallState:
     has_ended: bool = False
     is_emitted: bool = False
     """Whether its `llm_called` is emitted, or just being so."""
+    interruptions: Interruptions = field(default_factory=Interruptions)
 
 
 @dataclass(frozen=True, kw_only=True)

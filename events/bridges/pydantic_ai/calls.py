@@ -27,12 +27,9 @@ from .http_attempts import HTTPAttempt, attempts_at_answer, is_retried_by, outco
 from .members import answering_model, asks_instrumented, first_model, leaf_models
 from .reader_pauses import ReaderPauses
 from .reported import keep_headers, observe_stream
-from .response import has_failed, is_refused, lacks_end
+from .response import UNREADABLE, lacks_end, response_fault
 from .token_times import TokenTimes
 from .tool_calls import current_run_context
-
-UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
-"""What pydantic-ai's adapters raise where an answer is not as they expect it, as one without choices."""
 
 
 class OngoingRequest:
@@ -68,15 +65,24 @@ class OngoingRequest:
         self._scope = get_effective_scope()  # a stream may be read in another context than it was opened in
         self._interruption: BaseException | None = None
         self._ended_at: float | None = None
+        self._started_at = perf_counter()
         if self._parent:
             self._parent._has_attempts = True  # noqa: SLF001  # of the same class
         else:
-            emit_call_started(self.call, self._model)
+            self._emit_started()
         self._started_at = perf_counter()
         if self._parent is None:
             self.call.started_at = self._started_at
         if self.call.started != (asked := AskedModel.of(self._model)):
             self.call.started, self.call.model_started_at = asked, self._started_at
+
+    def _emit_started(self) -> None:
+        try:
+            emit_call_started(self.call, self._model)
+        except BaseException as interruption:  # of one listener: for the others the call is under way
+            self._emitted = True
+            self._end_unread(status_of_error(interruption), interruption)
+            raise
 
     @property
     def is_attempt(self) -> bool:
@@ -192,36 +198,43 @@ class OngoingRequest:
         self._emitted = True
         self._ended_at = self._ended_at or perf_counter()
         try:
-            if self.http_requests:
-                answered = self.http_requests[-1]
-                self.headers, self.status_code = answered.headers, answered.status_code
-            if response is not None:
-                keep_headers(response, self.headers)
-            with use_scope(self._scope) if self._scope else nullcontext():
-                status = self._judge(status, error, response)
-                outcome = RequestOutcome(
-                    status=status,
-                    error=error,
-                    started_at=self._started_at,
-                    ended_at=self._ended_at,
-                    token_times=self._token_times,
-                    fault=self._fault if status == "error" else None,
-                    reader_pauses=self._pauses.stop() if self._tracks_events else self._pauses.seconds,
-                )
-                if not self._has_attempts:
-                    if response is not None and len(self.members) > 1:
-                        self._model = answering_model(self.members, response) or self._model
-                    if response is not None:  # first, as a price takes time: the attempt and its call end together
-                        add_answer(self.call, self._model, response, complete=status == "success")
-                    self._emit_attempts(outcome, response)
-                if self._parent is None:
-                    self.call.has_ended = True
-                    emit_called(self.call, self._model, outcome, response)
+            self._emit_end(status, error, response, self._ended_at)
         except BaseException as failure:
             self._end_unread(status, error)
-            if not isinstance(failure, Exception):  # a price function was interrupted
+            if not isinstance(failure, Exception):  # a listener was interrupted
                 raise
             report_failure(llm_called.name, "pydantic_ai", failure)
+        if self._parent is None:
+            self.call.interruptions.raise_first()
+
+    def _emit_end(
+        self, status: Status, error: BaseException | None, response: AnyResponse | None, ended_at: float
+    ) -> None:
+        if self.http_requests:
+            answered = self.http_requests[-1]
+            self.headers, self.status_code = answered.headers, answered.status_code
+        if response is not None:
+            keep_headers(response, self.headers)
+        with use_scope(self._scope) if self._scope else nullcontext():
+            status = self._judge(status, error, response)
+            outcome = RequestOutcome(
+                status=status,
+                error=error,
+                started_at=self._started_at,
+                ended_at=ended_at,
+                token_times=self._token_times,
+                fault=self._fault if status == "error" else None,
+                reader_pauses=self._pauses.stop() if self._tracks_events else self._pauses.seconds,
+            )
+            if not self._has_attempts:
+                if response is not None and len(self.members) > 1:
+                    self._model = answering_model(self.members, response) or self._model
+                if response is not None:  # first, as a price takes time: the attempt and its call end together
+                    add_answer(self.call, self._model, response, complete=status == "success")
+                self._emit_attempts(outcome, response)
+            if self._parent is None:
+                self.call.has_ended = True
+                emit_called(self.call, self._model, outcome, response)
 
     def _end_unread(self, status: Status, error: BaseException | None) -> None:
         """End the call without what was to be read of its answer, unless that is done."""
@@ -239,12 +252,14 @@ class OngoingRequest:
     def _judge(self, status: Status, error: BaseException | None, response: AnyResponse | None) -> Status:
         """Return the status by what was answered, and record why a request failed that raised nothing that says so."""
         if status == "success" and response is not None:
-            if is_refused(model_response(response)):
-                self._fault = "content_filtered"
-            elif has_failed(model_response(response)):
-                self._fault = "other"
+            self._fault = response_fault(model_response(response))
             return "error" if self._fault else status
-        if status == "error" and isinstance(error, UNREADABLE) and self.status_code in range(200, 300):
+        last = self.call.last[1] if self.call.last else None
+        if status == "error" and error is not None and last is not None and last.error is error:
+            self._fault = last.fault  # its attempt knows
+        elif status == "error" and self.http_requests and self.http_requests[-1].exceeds_quota:
+            self._fault = "quota_exceeded"
+        elif status == "error" and isinstance(error, UNREADABLE) and self.status_code in range(200, 300):
             self._fault = "invalid_response"
         return status
 

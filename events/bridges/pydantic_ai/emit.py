@@ -15,6 +15,7 @@ from ...bus.fields import UNKNOWN
 from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from .billing import Billing, billing_of
 from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, AskedModel, CallState, RequestOutcome
+from .interruptions import Interrupted
 from .response import finish_reason, has_failed, output_fault, rate_limit, retry_after, truncate_name
 from .usage import TokenUsage
 
@@ -145,13 +146,17 @@ def read_billing(call: CallState, model: Model, response: ModelResponse, *, comp
     """Return the billing of a response, priced by the names in it, or where it has none by those of the request."""
     provider = truncate_name(response.provider_name) or truncate_name(model.system)
     name = truncate_name(response.model_name) or truncate_name(model.model_name)
-    return billing_of(response, call.spec.messages, provider, name, call.spec.price, complete=complete)
+    return billing_of(
+        response, call.spec.messages, provider, name, call.interruptions.watch(call.spec.price), complete=complete
+    )
 
 
 def read_or_default(read: Callable[[], T], default: T) -> T:
     """Return what ``read`` returns; where a price function or a validator raises, report it and return ``default``."""
     try:
         return read()
+    except Interrupted:
+        return default
     except Exception as failure:
         report_failure(llm_called.name, "pydantic_ai", failure)
         return default
@@ -180,6 +185,8 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
     billing = sum((each.billing for each in billed), Billing())
     time_to_first_token, time_per_output_token = token_latencies(call, outcome, answer)
     reason = finish_reason(last) if last and (complete or has_failed(last)) else None
+    is_valid = call.interruptions.watch(spec.is_valid_output)
+    fault = read_or_default(lambda: output_fault(complete, spec.parameters, is_valid), None) if complete else None
     call.is_emitted = True
     llm_called.emit(
         call_id=call.id,
@@ -196,11 +203,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
         queue_wait=queue_wait,
         streamed=spec.streamed,
         finish_reason=reason,
-        output_fault=(
-            read_or_default(lambda: output_fault(complete, spec.parameters, spec.is_valid_output), None)
-            if complete
-            else None
-        ),
+        output_fault=fault,
         itemized=itemized,
         time_to_first_token=time_to_first_token,
         time_per_output_token=time_per_output_token,

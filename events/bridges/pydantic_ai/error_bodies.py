@@ -6,9 +6,12 @@ by the body, and so are the attempts before it that an SDK retries.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from functools import cache
+from time import monotonic
 from typing import Any
 
 # https://platform.openai.com/docs/guides/error-codes, https://docs.z.ai/api-reference/api-code,
@@ -23,30 +26,77 @@ USED_UP = re.compile(
 MAX_BYTES = 65_536
 """More of a body is not read ahead."""
 
+MAX_WAIT = 0.1
+"""Seconds that are waited for a body, which an SDK that retries would not do. As a rule it comes with its headers."""
+
 AMBIGUOUS_STATUS = 429
 
 
 async def exceeds_quota(response: Any) -> bool:
-    """Return whether the body of httpx's response says that a quota is used up; the response stays to be read."""
+    """Return whether the body of httpx's response says that a quota is used up; the response stays to be read.
+
+    False also where the body does not come in `MAX_WAIT` seconds, or cannot be decoded.
+    """
     size = response.headers.get("content-length", "0")
     if response.status_code != AMBIGUOUS_STATUS or not (size.isdigit() and int(size) <= MAX_BYTES):
         return False
     base = next((each for each in type(response.stream).__mro__ if each.__name__ == "AsyncByteStream"), None)
     if base is None:
         return False
-    pieces: list[bytes] = []
-    error: Exception | None = None
-    body = aiter(response.stream)
+    ahead = await read_ahead(response.stream)
+    response.stream = replayed_body(base)(response.stream, ahead)
     try:
-        async for piece in body:
-            pieces.append(piece)
-            if sum(map(len, pieces)) > MAX_BYTES:
-                break
-    except Exception as failure:  # whoever reads the body meets it there
-        error = failure
-    response.stream = replayed_body(base)(response.stream, pieces, body, error)
-    read = type(response)(response.status_code, headers=response.headers, content=b"".join(pieces))
-    return USED_UP.search(read.text) is not None
+        read = type(response)(response.status_code, headers=response.headers, content=b"".join(ahead.pieces))
+        return USED_UP.search(read.text) is not None
+    except Exception:  # of a body in another encoding than it says
+        return False
+
+
+@dataclass(slots=True)
+class ReadAhead:
+    """What was read of a body, and where to go on: with the piece that is being waited for, if any."""
+
+    rest: AsyncIterator[bytes]
+    pieces: list[bytes] = field(default_factory=list)
+    pending: asyncio.Task[bytes | None] | None = None
+    error: Exception | None = None
+
+
+async def read_ahead(body: Any) -> ReadAhead:
+    """Read a body until it ends, `MAX_BYTES` are there, or `MAX_WAIT` seconds are over."""
+    ahead = ReadAhead(aiter(body))
+    deadline = monotonic() + MAX_WAIT
+    while sum(map(len, ahead.pieces)) <= MAX_BYTES:
+        ahead.pending = asyncio.create_task(next_piece(ahead.rest))
+        try:
+            await asyncio.wait({ahead.pending}, timeout=max(0.0, deadline - monotonic()))
+        except BaseException:
+            await stop_reading(ahead)
+            raise
+        if not ahead.pending.done():
+            break
+        try:
+            piece = ahead.pending.result()
+        except Exception as failure:  # whoever reads the body meets it there
+            ahead.error, piece = failure, None
+        ahead.pending = None
+        if piece is None:
+            break
+        ahead.pieces.append(piece)
+    return ahead
+
+
+async def next_piece(body: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next piece of a body, None at its end."""
+    return await anext(body, None)
+
+
+async def stop_reading(ahead: ReadAhead) -> None:
+    """Cancel the reading of a piece that is still waited for."""
+    if ahead.pending is not None:
+        ahead.pending.cancel()
+        await asyncio.gather(ahead.pending, return_exceptions=True)
+        ahead.pending = None
 
 
 @cache
@@ -54,18 +104,25 @@ def replayed_body(base: Any) -> Any:
     """Return a class of bodies of which some was read already, derived from httpx's or httpx2's."""
 
     class ReplayedBody(base):  # type: ignore[misc]  # see above
-        def __init__(self, body: Any, pieces: list[bytes], rest: AsyncIterator[bytes], error: Exception | None) -> None:
-            self._body, self._pieces, self._rest, self._error = body, pieces, rest, error
+        def __init__(self, body: Any, ahead: ReadAhead) -> None:
+            self._body, self._ahead = body, ahead
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            for piece in self._pieces:
+            ahead = self._ahead
+            for piece in ahead.pieces:
                 yield piece
-            if self._error is not None:
-                raise self._error
-            async for piece in self._rest:
+            if ahead.error is not None:
+                raise ahead.error
+            if ahead.pending is not None:
+                late, ahead.pending = ahead.pending, None
+                if (piece_or_end := await late) is None:
+                    return
+                yield piece_or_end
+            async for piece in ahead.rest:
                 yield piece
 
         async def aclose(self) -> None:
+            await stop_reading(self._ahead)
             await self._body.aclose()
 
     return ReplayedBody

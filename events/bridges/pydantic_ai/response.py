@@ -11,12 +11,16 @@ from typing import Any, Literal
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 
+from ...bus.fields import ErrorType
 from ...llm import FinishReason, OutputFault
 
 SchemaValidator = Callable[[Mapping[str, Any], Any], bool]
 """Returns whether a value, the second argument, is valid against a JSON schema, the first."""
 
 MAX_NAME_LENGTH = 256  # characters; no real name is longer, and a truncated one still exceeds the limit of labels
+
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""What pydantic-ai's adapters raise where an answer is not as they expect it, as one without choices."""
 
 MAX_RETRY_AFTER = 86_400.0  # seconds; quotas of a day are the longest
 
@@ -87,6 +91,13 @@ def lacks_end(response: StreamedResponse) -> bool:
         return False
     is_counted_last = "OpenAIStreamedResponse" in {parent.__name__ for parent in type(response).__mro__}
     return not (is_counted_last and response.usage.output_tokens)
+
+
+def response_fault(response: ModelResponse) -> ErrorType | None:
+    """Return why a response is a failure though nothing was raised: it was refused, or ended in an error."""
+    if is_refused(response):
+        return "content_filtered"
+    return "other" if has_failed(response) else None
 
 
 def output_fault(

@@ -16,7 +16,7 @@ from ...bus.failures import strict_blocks
 from ...bus.scope import get_current_scope
 from ...llm import llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from ...tools import tool_called
-from .batches import FailedBatches, decode_result, emit_failed_requests
+from .batches import FailedBatches, decode_result, emit_failed_requests, outermost
 from .billing import PriceFunction
 from .call_state import RequestSpec
 from .calls import OngoingRequest, current_request
@@ -132,20 +132,23 @@ class InstrumentedModel(WrapperModel):
 
     async def batch_create(self, requests: Sequence[Any]) -> Any:
         """Submit a batch; where that fails, emit the events of each of its requests."""
-        try:
-            return await self.wrapped.batch_create(requests)
-        except Exception as error:
-            emit_failed_requests(self.wrapped, [self._spec([])] * len(requests), error)
-            raise
+        with outermost() as emits:
+            try:
+                return await self.wrapped.batch_create(requests)
+            except Exception as error:
+                if emits:
+                    emit_failed_requests(self.wrapped, [self._spec([])] * len(requests), error)
+                raise
 
     async def batch_results(self, batch: Any) -> Any:
         """Return the results of a batch; where it failed as a whole, emit the events of each of its requests."""
-        try:
-            return await self.wrapped.batch_results(batch)
-        except Exception as error:
-            if type(error).__name__ == "BatchJobError" and self._failed_batches.add(batch.id):
-                emit_failed_requests(self.wrapped, [self._spec([])] * batch.request_count, error)
-            raise
+        with outermost() as emits:
+            try:
+                return await self.wrapped.batch_results(batch)
+            except Exception as error:
+                if emits and type(error).__name__ == "BatchJobError" and self._failed_batches.add(batch.id):
+                    emit_failed_requests(self.wrapped, [self._spec([])] * batch.request_count, error)
+                raise
 
     def batch_decode(self, result: Any, request: Any) -> ModelResponse:
         """Return the response in a result of a batch, and emit the events of its call."""

@@ -176,15 +176,18 @@ async def test_the_tools_of_an_agent_that_asks_by_batch_are_seen(calls: list[LLM
     assert [call.status for call in calls] == ["success", "success"]
 
 
+@pytest.mark.parametrize("limited", [False, True])
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_each_request_of_a_batch_that_is_refused_as_a_whole_has_failed(
-    provider: str, calls: list[LLMCalled]
+    provider: str, limited: bool, calls: list[LLMCalled]
 ) -> None:
+    """Once, also where the instrumented model is inside another one."""
     server_class, make_model, _, answers = PROVIDERS[provider]
     with server_class(answers) as server:
         server.refuses = fails(401, code="invalid_api_key")
+        asked = instrument(ConcurrencyLimitedModel(make_model(server), 1) if limited else make_model(server))
         with pytest.raises(ModelHTTPError):
-            await model_request_batch(instrument(make_model(server)), requests("answered", "late"), **QUICKLY)
+            await model_request_batch(asked, requests("answered", "late"), **QUICKLY)
     assert [(call.status, call.error_type) for call in calls] == [("error", "auth")] * 2
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from time import sleep
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, FunctionModel
@@ -17,9 +18,10 @@ from pydantic_ai.models.google import GoogleModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from events import LLMAttempted, LLMCalled, llm_attempted, llm_called
+from events import LLMAttempted, LLMCalled, llm_attempted, llm_call_started, llm_called
 from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.seller_cost import seller_cost
 from metrics import LLM, subscribe
@@ -102,25 +104,55 @@ async def test_an_error_of_a_model_in_the_process_is_no_invalid_answer(calls: li
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("interrupted", ["price", "is_valid_output"])
 @pytest.mark.parametrize("chained", [False, True])
-async def test_a_price_function_that_is_interrupted_leaves_no_call_under_way(
-    interruption: type[BaseException], chained: bool, calls: list[LLMCalled]
+async def test_an_interruption_in_what_is_called_for_an_answer_leaves_the_call_with_its_tokens(
+    interruption: type[BaseException],
+    interrupted: str,
+    chained: bool,
+    calls: list[LLMCalled],
+    attempts: list[LLMAttempted],
 ) -> None:
-    def price(*_: Any) -> float:
+    def interrupt(*_: Any) -> Any:
         raise interruption
 
-    def answer(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
-        return ModelResponse(parts=[TextPart("An answer.")], usage=RequestUsage(input_tokens=5, output_tokens=2))
+    def answer(_messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        sleep(0.05)
+        call = ToolCallPart(info.output_tools[0].name, {"answer": "Yes."})
+        return ModelResponse(parts=[call], usage=RequestUsage(input_tokens=5, output_tokens=2))
 
+    schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
+    parameters = ModelRequestParameters(
+        output_mode="tool",
+        allow_text_output=False,
+        output_tools=[ToolDefinition(name="answer", parameters_json_schema=schema, kind="output")],
+    )
     model: Model = FunctionModel(answer)
     registry = CollectorRegistry()
     with subscribe(LLM, registry, namespace="sparklio"):
-        asked = instrument(FallbackModel(model, model) if chained else model, price=price)
+        options: dict[str, Any] = {interrupted: interrupt}
+        asked = instrument(FallbackModel(model, model) if chained else model, **options)
         with pytest.raises(interruption):
-            await ask(asked)
+            await asked.request([ModelRequest.user_text_prompt("Ask.")], None, parameters)
         samples = [sample for family in registry.collect() for sample in family.samples]
     assert summed(samples, "llm_active_requests", "model") == {}
-    assert len(calls) == 1
+    [call], [attempt] = calls, attempts
+    assert (call.prompt_tokens, call.completion_tokens, call.attempts, attempt.outcome) == (5, 2, 1, "success")
+    assert call.duration is not None
+    assert call.duration >= 0.05
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_listener_that_is_interrupted_as_a_call_starts_leaves_none_under_way(
+    streamed: bool, calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with OpenAIServer(says()) as server, llm_call_started.connected_to(interrupt), pytest.raises(KeyboardInterrupt):
+        await ask(instrument(chat(server)), streamed=streamed)
+    assert [call.status for call in calls] == ["cancelled"]
+    assert attempts == []
 
 
 @pytest.mark.parametrize("header", ["-1", "nan", "inf", "1e12", "free", ""])

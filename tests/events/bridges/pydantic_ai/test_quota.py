@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.moonshotai import MoonshotAIProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from events import LLMAttempted, LLMCalled, llm_attempted, llm_called
+from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed
 from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.error_bodies import exceeds_quota
 from tests.support.openai_server import OpenAIServer, Reply, fails, says
@@ -77,6 +78,8 @@ USED_UP: dict[str, tuple[Any, Any, Reply]] = {
     "by type": (OpenAIServer, chat, fails(429, retry_after=0.01, type="insufficient_quota")),
     "spending": (OpenAIServer, chat, fails(429, retry_after=0.01, code="project_spend_limit_exceeded")),
     "responses": (ResponsesServer, responses, QUOTA),
+    # https://docs.z.ai/api-reference/api-code
+    "Z.ai": (OpenAIServer, chat, fails(429, retry_after=0.01, code="1113")),
     # https://forum.moonshot.ai/t/429-insufficient-balance/244
     "Moonshot": (OpenAIServer, moonshot, fails(429, retry_after=0.01, type="exceeded_current_quota_error")),
 }
@@ -123,13 +126,16 @@ async def test_geminis_quota_of_a_day_is_used_up(calls: list[LLMCalled], attempt
 
 
 class Body(httpx2.AsyncByteStream):
-    """A body that breaks off, or goes on for long."""
+    """A body that breaks off, goes on for long, or stalls before its last piece until it may go on."""
 
-    def __init__(self, pieces: int, *, breaks: bool = False) -> None:
-        self.pieces, self.breaks, self.sent, self.is_closed = pieces, breaks, 0, False
+    def __init__(self, pieces: int, *, breaks: bool = False, going_on: asyncio.Event | None = None) -> None:
+        self.pieces, self.breaks, self.going_on = pieces, breaks, going_on
+        self.sent, self.is_closed = 0, False
 
     async def __aiter__(self) -> Any:
         for _ in range(self.pieces):
+            if self.going_on is not None and self.sent == self.pieces - 1:
+                await self.going_on.wait()
             self.sent += 1
             yield b"x" * 1024
         if self.breaks:
@@ -155,3 +161,44 @@ async def test_a_body_that_breaks_off_does_so_for_who_reads_it() -> None:
     assert not body.is_closed
     with pytest.raises(httpx2.ReadError, match="it broke off"):
         await response.aread()
+
+
+async def test_a_body_that_stalls_holds_up_nobody_and_stays_whole() -> None:
+    going_on = asyncio.Event()
+    body = Body(2, going_on=going_on)
+    response = httpx2.Response(429, stream=body)
+    async with asyncio.timeout(5):
+        assert not await exceeds_quota(response)
+    going_on.set()
+    assert len(await response.aread()) == 2 * 1024
+    assert body.is_closed
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_body_that_stalls_can_be_closed(reads: bool) -> None:
+    """Also while it is read."""
+    body = Body(2, going_on=asyncio.Event())
+    response = httpx2.Response(429, stream=body)
+    assert not await exceeds_quota(response)
+    if reads:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(response.aread(), 0.05)
+    async with asyncio.timeout(5):
+        await response.aclose()
+    assert body.is_closed
+
+
+async def test_a_call_that_is_cancelled_while_a_body_is_waited_for_leaves_nothing_behind() -> None:
+    response = httpx2.Response(429, stream=Body(2, going_on=asyncio.Event()))
+    before = asyncio.all_tasks()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(exceeds_quota(response), 0.02)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_body_in_another_encoding_than_it_says_is_no_failure_of_a_receiver(calls: list[LLMCalled]) -> None:
+    reply = replace(QUOTA, headers={**QUOTA.headers, "Content-Encoding": "gzip"})
+    with OpenAIServer(reply) as server, receiver_failed.captured() as failures, pytest.raises(ModelAPIError):
+        await ask(instrument(chat(server)), streamed=False)
+    assert failures == []
+    assert calls[0].status == "error"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from secrets import token_hex
 from time import perf_counter
+from typing import Literal
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
 from ...bus.fields import UNKNOWN, ErrorType, Status
+from ...bus.intervals import Timeline
 from .billing import Billing, PriceFunction
 from .error_types import error_type_of_status
 from .interruptions import Interruptions
@@ -85,13 +87,23 @@ class CallState:
     last: tuple[AnyResponse | None, RequestOutcome] | None = None
     """The response, if any, and the outcome of the last attempt."""
     backoff: float = 0.0
-    queue_wait: float = 0.0
     """Of all attempts, in seconds."""
+    intervals: list[tuple[Literal["attempt", "queue"], float, float]] = field(default_factory=list)
+    """When its attempts were under way, and when they waited in queues of one's own."""
     answers: list[Answer] = field(default_factory=list)
     has_ended: bool = False
     is_emitted: bool = False
     """Whether its `llm_called` is emitted, or just being so."""
     interruptions: Interruptions = field(default_factory=Interruptions)
+
+    def queue_wait(self, until: float) -> float:
+        """Return the seconds before a moment in which nothing of it was under way, but something waited in a queue."""
+        if not any(kind == "queue" for kind, _, _ in self.intervals):
+            return 0.0
+        timeline = Timeline(("attempt", "queue"), self.started_at)
+        for interval in self.intervals:
+            timeline.add(*interval)
+        return timeline.seconds(until)["queue"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +121,8 @@ class RequestOutcome:
     """Seconds that it waited for a connection of its HTTP client's pool, just before it started."""
     reader_pauses: float = 0.0
     """Seconds that are not the model's but its reader's."""
+    asked_at: tuple[float, ...] = ()
+    """When the instrumented models around it were asked: from then to its start it stood in the queue of a limiter."""
 
     @property
     def duration(self) -> float:

@@ -225,6 +225,7 @@ class OngoingRequest:
                 token_times=self._token_times,
                 fault=self._fault if status == "error" else None,
                 reader_pauses=self._pauses.stop() if self._tracks_events else self._pauses.seconds,
+                asked_at=tuple(self._asked_at()),
             )
             if not self._has_attempts:
                 if response is not None and len(self.members) > 1:
@@ -249,6 +250,13 @@ class OngoingRequest:
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
+    def _asked_at(self) -> Iterator[float]:
+        """Yield when the instrumented models around this one were asked, innermost first."""
+        request = self._parent
+        while request is not None:
+            yield request._started_at  # noqa: SLF001  # of the same class
+            request = request._parent  # noqa: SLF001  # the same
+
     def _judge(self, status: Status, error: BaseException | None, response: AnyResponse | None) -> Status:
         """Return the status by what was answered, and record why a request failed that raised nothing that says so."""
         if status == "success" and response is not None:
@@ -265,7 +273,11 @@ class OngoingRequest:
 
     def start_http_request(self, request: HTTPAttempt) -> None:
         """Add a request that the SDK sends now; emit the attempts that failed before, and that it sends again."""
-        failed = [each for each in self.http_requests if not each.is_emitted and is_retried_by(each, request)]
+        failed = [
+            each
+            for each in attempts_at_answer(self.http_requests)
+            if not each.is_emitted and is_retried_by(each, request)
+        ]
         self.http_requests.append(request)
         if failed and len(self.members) == 1 and not self._has_attempts:
             with use_scope(self._scope) if self._scope else nullcontext():
@@ -285,6 +297,8 @@ class OngoingRequest:
         it wraps was asked, as in the queue of a limiter, was no attempt.
         """
         if outcome.status != "success" and asks_instrumented(self._asked):
+            return
+        if self.http_requests and all(each.was_given_up_in_queue for each in self.http_requests):
             return
         attempts = attempts_at_answer(self.http_requests) if len(self.members) == 1 else []
         if attempts and (len(attempts) > 1 or was_interrupted_later(attempts[-1], outcome)):

@@ -51,7 +51,7 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
     asked, error, error_type = AskedModel.of(model), outcome.error, outcome.error_type
     before = call.last[1] if call.last else None
     previous, previous_failure = call.asked, None
-    if before is not None and before.ended_at <= outcome.started_at:
+    if before is not None and before.ended_at <= outcome.started_at - outcome.pool_wait:
         previous_failure = before.error_type or "other"
     is_retry = previous_failure is not None and previous == asked
     is_fallback = previous_failure is not None and not is_retry
@@ -59,7 +59,9 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
     call.attempts += 1
     call.asked, call.last = asked, (response, outcome)
     call.backoff += backoff or 0.0
-    call.queue_wait += queue_wait or 0.0
+    call.intervals.append(("attempt", outcome.started_at, outcome.ended_at))
+    if queue_wait is not None:
+        call.intervals.append(("queue", outcome.started_at - queue_wait, outcome.started_at))
     llm_attempted.emit(
         call_id=call.id,
         attempt=call.attempts,
@@ -91,11 +93,13 @@ def waits_before(
 ) -> tuple[float | None, float | None]:
     """Return the backoff before an attempt, and how long it waited in queues of one's own; None where it did not.
 
-    Before a retry, the wait for a connection is such a queue, and all else is backoff. A first attempt and a fallback
-    are made at once, unless a limiter holds them back.
+    Before a retry, backoff ends when an instrumented model is asked, or a connection, and a queue begins. A first
+    attempt and a fallback are made at once, unless a limiter holds them back.
     """
     if is_retry and before is not None:
-        backoff, queue_wait = outcome.started_at - outcome.pool_wait - before.ended_at, outcome.pool_wait
+        asked_for_it = (moment for moment in outcome.asked_at if moment >= before.ended_at)
+        asked_at = min(asked_for_it, default=outcome.started_at - outcome.pool_wait)
+        backoff, queue_wait = asked_at - before.ended_at, outcome.started_at - asked_at
     elif is_fallback and before is not None:
         backoff, queue_wait = None, outcome.started_at - before.ended_at
     elif before is None:
@@ -172,7 +176,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
 
     It stands under the model that answered, or else was asked last. ``first`` is the one that got the first request.
     """
-    queue_wait = call.queue_wait if call.attempts else outcome.duration
+    queue_wait = min(call.queue_wait(outcome.ended_at) if call.attempts else outcome.duration, outcome.duration)
     spec, last = call.spec, None if response is None else model_response(response)
     complete = last if outcome.status == "success" else None
     answer = find_answer(call, response)
@@ -230,5 +234,5 @@ def token_latencies(
     if times.first_at is None or not call.is_timed:
         return None, None
     usage = answer.billing.usage if answer else TokenUsage()
-    first = max(0.0, times.first_at - outcome.started_at - call.queue_wait)
+    first = max(0.0, times.first_at - outcome.started_at - call.queue_wait(times.first_at))
     return first, times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)

@@ -32,18 +32,27 @@ class HTTPAttempt:
     exceeds_quota: bool = False
     """Whether the body says so; the status alone does not."""
     is_emitted: bool = False
+    is_traced: bool = False
+    """Whether its transport has a pool of connections, and says when it has one."""
+    has_connection: bool = False
     pool_wait: float = 0.0
     """Seconds that it waited for a connection of the client's pool; ``started_at`` is after them."""
 
     def begin(self) -> None:
         """Record that the request has its connection now; what was before was the wait for one."""
-        now = perf_counter()
+        now, self.has_connection = perf_counter(), True
         if now - self.started_at >= SHORTEST_QUEUE:
             self.pool_wait, self.started_at = now - self.started_at, now
 
     def end(self, error: BaseException | None = None) -> None:
         """Record that the request ended now, with an error or without one."""
         self.ended_at, self.error = perf_counter(), error
+
+    @property
+    def was_given_up_in_queue(self) -> bool:
+        """Whether it never got a connection, so that it was not sent."""
+        is_over = type(self.error).__name__ == "PoolTimeout" or not isinstance(self.error, Exception | None)
+        return self.is_traced and not self.has_connection and is_over
 
     @property
     def is_redirect(self) -> bool:
@@ -73,9 +82,9 @@ def attempts_at_answer(requests: Sequence[HTTPAttempt]) -> list[HTTPAttempt]:
     """Return the requests that are attempts: those like the one that answered, or failed last, in method and URL.
 
     Others are auxiliary, such as the upload of a file or the renewal of a token. A redirect is part of the request that
-    follows it.
+    follows it; one that never got a connection was not sent.
     """
-    requests = [each for each in requests if not each.is_redirect]
+    requests = [each for each in requests if not each.is_redirect and not each.was_given_up_in_queue]
     if len(requests) < 2:
         return requests
     last = requests[-1]

@@ -110,7 +110,7 @@ def observe_transport(transport: Any) -> None:
     async def handle_async_request(request: Any) -> Any:
         # The class's method is looked up now: libraries for tests replace it at any time.
         sending = getattr(type(transport), _SENDS)(transport, request) if replaced is None else replaced(request)
-        attempt = start_attempt(request)
+        attempt = start_attempt(request, has_pool=hasattr(transport, "_pool"))
         if attempt is None:
             return await sending
         try:
@@ -129,13 +129,13 @@ def observe_transport(transport: Any) -> None:
     setattr(transport, _SENDS, handle_async_request)
 
 
-def start_attempt(request: Any) -> HTTPAttempt | None:
+def start_attempt(request: Any, *, has_pool: bool = False) -> HTTPAttempt | None:
     """Return a new attempt at the request to a model that is under way here; None where there is none."""
     ongoing = current_request.get()
     if ongoing is None or ongoing.is_polling:
         return None
     try:
-        attempt = HTTPAttempt(request.method, request.url)
+        attempt = HTTPAttempt(request.method, request.url, is_traced=has_pool)
         ongoing.start_http_request(attempt)
         request.extensions = {**request.extensions, "trace": begin_at_connection(attempt, request.extensions)}
     except Exception as failure:

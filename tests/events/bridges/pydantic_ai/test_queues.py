@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from pydantic_ai import Agent, ConcurrencyLimiter
-from pydantic_ai.exceptions import ConcurrencyLimitExceeded
+from pydantic_ai.exceptions import ConcurrencyLimitExceeded, ModelAPIError, ModelHTTPError
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.concurrency import ConcurrencyLimitedModel
@@ -133,7 +133,7 @@ async def test_the_queue_of_a_limiter_is_in_no_time_of_the_model(
     rest = perf_counter() - begun_at - QUEUE
     [call], [attempt], [agent] = calls, attempts, finished
     assert call.attempts == 1
-    assert call.queue_wait == attempt.queue_wait
+    assert call.queue_wait == pytest.approx(attempt.queue_wait)
     assert attempt.queue_wait is not None
     assert attempt.queue_wait >= QUEUE
     assert TIME <= (attempt.duration or 0.0) <= rest
@@ -190,7 +190,7 @@ async def test_a_fallback_that_waits_in_a_queue_waits_for_no_model(
     assert answered.queue_wait is not None
     assert answered.queue_wait >= QUEUE
     assert (answered.duration or 0.0) <= perf_counter() - released_at
-    assert calls[0].queue_wait == answered.queue_wait + (failed.queue_wait or 0)
+    assert calls[0].queue_wait == pytest.approx(answered.queue_wait + (failed.queue_wait or 0))
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -215,8 +215,8 @@ async def test_the_wait_for_a_connection_of_the_pool_is_no_time_of_the_model(
             await asyncio.gather(ask(asked, streamed=streamed), ask(asked, streamed=streamed))
     rest = perf_counter() - begun_at - QUEUE
     for call, attempt, wait in zip(calls, attempts, (0.0, QUEUE), strict=True):
-        assert call.queue_wait == (attempt.queue_wait or 0.0)
-        assert call.queue_wait >= wait
+        assert call.queue_wait == pytest.approx(attempt.queue_wait or 0.0)
+        assert (call.queue_wait or 0.0) >= wait
         assert QUEUE <= (attempt.duration or 0.0) <= rest
         assert QUEUE <= (call.duration or 0.0) <= rest
     assert any(event.endswith("send_request_headers.started") for event in traced)  # whose client it is sees it too
@@ -262,3 +262,81 @@ async def test_a_call_that_ends_in_the_queue_asked_no_model(
     assert finished[0].llm_time == 0
     assert finished[0].self_time == finished[0].duration
     assert not attempts
+
+
+@pytest.mark.parametrize("pool_timeout", [None, QUEUE])
+async def test_a_request_that_is_given_up_in_the_pools_queue_was_none(
+    pool_timeout: float | None, calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
+) -> None:
+    """Cancelled, or past the client's limit of time for it."""
+    with OpenAIServer(says(delay=4 * QUEUE)) as server:
+        async with httpx2.AsyncClient(
+            limits=httpx2.Limits(max_connections=1), timeout=httpx2.Timeout(30, pool=pool_timeout)
+        ) as client:
+            provider = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            provider.client.max_retries = 0
+            asked = instrument(OpenAIChatModel("gpt-4o-mini", provider=provider))
+            first = asyncio.create_task(ask(asked))
+            await until(lambda: bool(server.requests))
+            with pytest.raises((TimeoutError, ModelAPIError)), agent_run(agent_name="writer"):
+                await asyncio.wait_for(ask(asked), 2 * QUEUE)
+            await first
+        assert len(server.requests) == 1
+    given_up, answered = calls
+    assert (given_up.attempts, given_up.duration, answered.attempts, len(attempts)) == (0, 0, 1, 1)
+    assert given_up.queue_wait is not None
+    assert given_up.queue_wait >= QUEUE
+    assert (finished[0].llm_time, finished[0].self_time) == (0, finished[0].duration)
+
+
+async def test_requests_side_by_side_wait_while_none_is_under_way(
+    calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    class BestOfThree(WrapperModel):
+        async def request(self, *request: Any) -> ModelResponse:
+            answers = await asyncio.gather(*(self.wrapped.request(*request) for _ in range(3)))
+            return answers[0]
+
+    with OpenAIServer(says(delay=QUEUE)) as server:
+        async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=1)) as client:
+            provider = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            member = instrument(OpenAIChatModel("gpt-4o-mini", provider=provider))
+            await ask(instrument(BestOfThree(member)))
+    [call] = calls
+    assert [attempt.retry_reason for attempt in attempts] == [None] * 3
+    assert sum(attempt.queue_wait or 0.0 for attempt in attempts) >= 3 * QUEUE  # one turn, and two
+    assert call.backoff == 0
+    assert call.duration is not None
+    assert call.duration >= 3 * QUEUE
+    assert (call.queue_wait or 0.0) < QUEUE
+
+
+async def test_a_limiters_queue_before_a_retry_is_no_backoff(
+    calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
+) -> None:
+    limiter = ConcurrencyLimiter(1)
+
+    class Again(WrapperModel):
+        async def request(self, *request: Any) -> ModelResponse:
+            try:
+                return await self.wrapped.request(*request)
+            except ModelAPIError:
+                await limiter.acquire("test")
+                asyncio.get_running_loop().call_later(QUEUE, limiter.release)
+                return await self.wrapped.request(*request)
+
+    async def fail_once(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if not attempts:
+            raise ModelHTTPError(503, "m")
+        return await answer(messages, info)
+
+    with agent_run(agent_name="writer"):
+        await ask(instrument(Again(instrument(ConcurrencyLimitedModel(FunctionModel(fail_once), limiter)))))
+    _, retried = attempts
+    assert retried.retry_reason == "provider_5xx"
+    assert retried.backoff is not None
+    assert retried.backoff < QUEUE <= (retried.queue_wait or 0.0)
+    assert calls[0].duration is not None
+    assert calls[0].duration < QUEUE
+    assert finished[0].backoff_time is not None
+    assert finished[0].backoff_time < QUEUE <= (finished[0].self_time or 0.0)

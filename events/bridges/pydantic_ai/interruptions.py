@@ -14,7 +14,7 @@ class Interrupted(Exception):
 
 
 class Interruptions:
-    """What interrupted the functions of one call, such as Ctrl-C, to be raised once the call is emitted."""
+    """The interruptions of the functions of one call, such as by Ctrl-C: raised once the call is emitted."""
 
     def __init__(self) -> None:
         self._first: BaseException | None = None

@@ -54,7 +54,7 @@ async def exceeds_quota(response: Any) -> bool:
 
 @dataclass(slots=True)
 class ReadAhead:
-    """What was read of a body, and where to go on: with the piece that is being waited for, if any."""
+    """The beginning of a body, and where to go on: with the piece that is being waited for, if any."""
 
     rest: AsyncIterator[bytes]
     pieces: list[bytes] = field(default_factory=list)

@@ -174,7 +174,7 @@ class StatementTracker:
         except Exception as error:
             report_failure(database_failed.name, BRIDGE, error)
 
-    def _emit_executed(self, context: Any, cursor: Any, statement: str, duration: float, sets: int = 0) -> None:
+    def _emit_executed(self, context: Any, cursor: Any, statement: str, duration: float, sets: int) -> None:
         """Emit a statement that was answered; every statement pays for what is looked up and called here.
 
         ``sets`` is the number of the sets of parameters of an ``executemany``.

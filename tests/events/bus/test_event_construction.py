@@ -3,7 +3,7 @@
 import pickle
 import re
 from dataclasses import FrozenInstanceError, dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from blinker import Namespace
@@ -66,6 +66,16 @@ class OwnInit:
         object.__setattr__(self, "name", name + "!")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnNew:
+    """Something that is counted as it is built happened."""
+
+    name: str
+
+    def __new__(cls, **_: object) -> Self:
+        return object.__new__(cls)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class WeakReferable:
     """Something that takes weak references happened."""
@@ -73,7 +83,7 @@ class WeakReferable:
     name: str
 
 
-@pytest.mark.parametrize("event", [Plain, WithoutSlots, WithPostInit, Derived, OwnInit, WeakReferable])
+@pytest.mark.parametrize("event", [Plain, WithoutSlots, WithPostInit, Derived, OwnInit, OwnNew, WeakReferable])
 def test_an_emitted_event_equals_the_one_that_its_class_builds(event: type[Any]) -> None:
     """Same class, same fields, equal, and as frozen, whatever the class does when an event is built."""
     signal: Signal[..., Any] = Signal(event, Namespace())
@@ -85,7 +95,7 @@ def test_an_emitted_event_equals_the_one_that_its_class_builds(event: type[Any])
         seen[0].name = "other"
 
 
-@pytest.mark.parametrize("event", [WithPostInit, Derived, OwnInit])
+@pytest.mark.parametrize("event", [WithPostInit, Derived, OwnInit, OwnNew])
 def test_a_class_that_does_more_than_set_its_fields_has_no_mutable_twin(event: type[Any]) -> None:
     """A check of its own must not be skipped."""
     assert mutable_twin(event) is None

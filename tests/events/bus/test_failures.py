@@ -255,6 +255,21 @@ def test_the_log_says_where_a_listener_raised(
 
 
 @pytest.mark.lenient
+def test_the_log_says_where_a_listener_raised_in_what_it_called(
+    door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture
+) -> None:
+    def listener(event: DoorOpened) -> None:
+        inner(event)
+
+    def inner(event: DoorOpened) -> None:
+        broken(event)
+
+    door_opened.connect(listener)
+    door_opened.emit()
+    assert caplog.messages[0].endswith(f"{__file__}:{broken.__code__.co_firstlineno + 1}")
+
+
+@pytest.mark.lenient
 def test_the_log_quotes_no_message(door_opened: Signal[..., DoorOpened], caplog: pytest.LogCaptureFixture) -> None:
     """A message may quote a prompt or a key."""
     door_opened.connect(broken)

@@ -7,6 +7,7 @@ import base64
 import gzip
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
+from inspect import signature
 from threading import Event
 from typing import Any
 
@@ -352,3 +353,9 @@ def test_an_endpoint_of_anything_but_a_registry_is_refused_when_it_is_made(regis
         pytest.raises(TypeError, match=r"^Endpoint takes the CollectorRegistry that was given to subscribe\(\), not "),
     ):
         Endpoint(subscription)  # type: ignore[arg-type]  # it has to fail
+
+
+def test_a_mount_keeps_its_signature() -> None:
+    """Editors and FastAPI's own tools read it."""
+    Endpoint(CollectorRegistry())
+    assert list(signature(Mount.__init__).parameters)[:3] == ["self", "path", "app"]

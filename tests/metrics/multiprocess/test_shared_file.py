@@ -70,3 +70,12 @@ def test_a_gauge_that_is_removed_and_created_again_begins_at_zero(folder: Path) 
     gauge.labels("a").inc(2)
     assert shown() == [2]
     workers.close()
+
+
+def test_closing_again_closes_no_file_of_somebody_elses(folder: Path, tmp_path: Path) -> None:
+    closed = Workers(folder)
+    closed.close()
+    with (tmp_path / "another").open("wb") as another:  # it may have got the descriptor
+        closed.close()
+        another.write(b"written")
+    assert (tmp_path / "another").read_bytes() == b"written"

@@ -60,12 +60,14 @@ def test_a_removed_poller_is_not_called(registry: CollectorRegistry, subscriptio
 
     with subscription:
         remove, _ = subscription.poll(read_depth), subscription.poll(read_depth)
+        remove_other = subscription.poll(lambda: calls.append("other"))
         generate_latest(registry)
         remove()
         remove()
+        remove_other()
         generate_latest(registry)
     generate_latest(registry)
-    assert calls == ["read"] * 3
+    assert calls == ["read", "read", "other", "read"]
 
 
 @pytest.mark.lenient

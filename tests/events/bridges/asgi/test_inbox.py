@@ -11,7 +11,7 @@ import trio
 
 from events import HTTPRequestFinished
 from events.bridges.asgi import HTTPEventsMiddleware, disconnects
-from events.bridges.asgi.inbox import Inbox
+from events.bridges.asgi.inbox import Inbox, longest_wait
 from tests.support.asgi_apps import minimal_app, receive_nothing, send_nowhere
 
 BODY = {"type": "http.request", "body": b"abc", "more_body": True}
@@ -119,3 +119,8 @@ def test_on_trio_a_check_receives_what_is_there(
 
     trio.run(serve)
     assert [request.outcome for request in requests] == [outcome]
+
+
+@pytest.mark.parametrize(("duration", "longest"), [(0.0, 0.0), (0.1, 0.004), (0.5, 0.02), (60.0, 0.02)])
+def test_a_check_waits_for_a_share_of_the_time_that_the_answer_took(duration: float, longest: float) -> None:
+    assert longest_wait(duration) == pytest.approx(longest)

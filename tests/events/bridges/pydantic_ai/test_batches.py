@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,11 +15,13 @@ from pydantic_ai.direct import model_request_batch
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelRequest, ModelResponse
 from pydantic_ai.models import Model
+from pydantic_ai.models._batch_codec import BatchJobError
 from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.batch import BatchRequest
+from pydantic_ai.models.batch import Batch, BatchRequest
 from pydantic_ai.models.concurrency import ConcurrencyLimitedModel
 from pydantic_ai.models.openai import OpenAIResponsesModel
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -198,3 +201,28 @@ async def test_instrumented_models_inside_one_another_count_a_result_once(calls:
         await model_request_batch(instrument(limited), requests("answered"), **QUICKLY)
     [call] = calls
     assert call.cost == pytest.approx(cost)
+
+
+async def test_each_request_of_a_batch_that_ends_without_results_has_failed_once(calls: list[LLMCalled]) -> None:
+    """Whoever waits for one of them asks again for the batch."""
+
+    class Failed(WrapperModel):
+        async def batch_results(self, batch: Any) -> Any:
+            raise BatchJobError(500, "m")
+
+    asked, batch = instrument(Failed(TestModel())), cast("Batch", SimpleNamespace(id="b", request_count=3))
+    for _ in range(2):
+        with pytest.raises(BatchJobError):
+            await asked.batch_results(batch)
+    assert [(call.status, call.error_type) for call in calls] == [("error", "provider_5xx")] * 3
+
+
+async def test_a_batch_whose_results_cannot_be_asked_for_now_has_not_failed(calls: list[LLMCalled]) -> None:
+    class Away(WrapperModel):
+        async def batch_results(self, batch: Any) -> Any:
+            raise ModelHTTPError(503, "m")
+
+    batch = cast("Batch", SimpleNamespace(id="b", request_count=3))
+    with pytest.raises(ModelHTTPError):
+        await instrument(Away(TestModel())).batch_results(batch)
+    assert calls == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from pydantic_ai.models.google import GoogleModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
@@ -167,3 +169,14 @@ def test_a_usage_without_a_cost_as_that_of_pydantic_ai_2_0_has_none() -> None:
     response = ModelResponse(parts=[])
     response.usage = type("Usage", (), {"details": {}})()
     assert seller_cost(response) is None
+
+
+async def test_a_cancelled_call_whose_limit_of_time_has_not_come_is_no_timeout(calls: list[LLMCalled]) -> None:
+    async def wait(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        await asyncio.sleep(30)
+        return ModelResponse(parts=[])
+
+    model, settings = instrument(FunctionModel(wait)), ModelSettings(request_timeout=30)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(model.request(PROMPT, settings, ModelRequestParameters()), 0.05)
+    assert calls[0].status == "cancelled"

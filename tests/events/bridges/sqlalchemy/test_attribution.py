@@ -80,3 +80,15 @@ def test_what_a_generators_caller_queries_is_not_the_generators(engine: sa.Engin
         for _ in pages():
             connection.execute(sa.text("select 1"))
     assert used == []
+
+
+def test_what_an_agent_repeats_is_repeated_by_it_and_not_by_its_workflow(engine: sa.Engine) -> None:
+    with (
+        events.query_repeated.captured() as repeated,
+        events.workflow_run.scope(run_id="r", workflow_type="campaign"),
+        events.agent_run(agent_name="copywriter"),
+        engine.connect() as connection,
+    ):
+        for _ in range(7):
+            connection.execute(sa.select(User)).all()
+    assert {event.scope for event in repeated} == {"agent"}

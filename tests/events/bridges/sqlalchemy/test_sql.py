@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from events.bridges.sqlalchemy import sql
 from events.bridges.sqlalchemy.sql import describe, describe_cached
 from events.bridges.sqlalchemy.sql.keywords import MAX_NAME_LENGTH
+from events.bridges.sqlalchemy.sql.lexer import tokenize
 from events.bridges.sqlalchemy.sql.literals import without_literals
 from events.database import Operation
 
@@ -138,3 +139,8 @@ def test_the_cache_of_texts_is_bounded_in_number_and_size() -> None:
 )
 def test_literals_are_blanked(statement: str, blanked: str) -> None:
     assert without_literals(statement) == blanked
+
+
+def test_tokens_are_those_of_the_first_statement_or_of_a_script() -> None:
+    text = "select 1; delete from users"
+    assert len(list(tokenize(text))) < len(list(tokenize(text, script=True)))

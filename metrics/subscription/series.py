@@ -111,12 +111,14 @@ class FamilySeries:
         """Create the series of label values that just appeared: one for each combination of closed labels."""
         closed = self._row.closed_label_values
         self._create([values or (value,) for value, values in zip(label_values, closed, strict=True)])
-        for label, expected in self._row.expected.items():
+        for label in self._row.expected:
             possible: list[tuple[str, ...]] = [(value,) for value in label_values]
-            possible[self._row.labels.index(label)] = tuple(
-                value for value in expected if self._limiter.admit(label, value) == value
-            )
+            possible[self._row.labels.index(label)] = self._expected(label)
             self._create_all(possible)
+
+    def _expected(self, label: str) -> tuple[str, ...]:
+        """Return the values of an open label that are expected, as far as it has room for them."""
+        return tuple(value for value in self._row.expected.get(label, ()) if self._limiter.admit(label, value) == value)
 
     def initialize_announced(self, label_values: dict[str, str]) -> None:
         """Create the series of these values of labels; those of closed labels that are not among them, all of them.
@@ -124,10 +126,14 @@ class FamilySeries:
         A row that does not initialize the combinations of its closed labels has none then: no event is to be expected.
         """
         row = self._row
-        if row.kind == "gauge" or not row.labels or not (row.initialize or label_values.keys() >= {*row.labels}):
+        if (
+            row.kind == "gauge"
+            or not row.labels
+            or not (row.initialize or label_values.keys() | row.expected.keys() >= {*row.labels})
+        ):
             return
         possible = [
-            (label_values[label],) if label in label_values else values or ()
+            (label_values[label],) if label in label_values else values or self._expected(label)
             for label, values in zip(row.labels, row.closed_label_values, strict=True)
         ]
         self._create_all(possible)

@@ -40,6 +40,16 @@ def test_faults_that_the_server_found_itself_are_reported() -> None:
     assert [finding.split(":")[0] for finding in findings([scraped, scraped])] == ["reload", "worker_files"]
 
 
+def test_a_process_that_counts_alone_is_found_whichever_scrape_it_answers() -> None:
+    """Its numbers differ from the others': not for want of a folder in common."""
+    unshared = Sample("sparklio_worker_file_faults_total", {"fault": "unshared"}, 1)
+    start, other = (Sample("process_start_time_seconds", {}, float(number)) for number in range(2))
+    for last in ((start,), (other, unshared)):
+        first = (other, unshared) if last == (start,) else (start,)
+        [finding] = findings([ScrapeResult(1, 2, None, first), ScrapeResult(3, 4, None, last)])
+        assert finding.startswith("worker_files: a process could not use the folder for metrics")
+
+
 def test_a_clock_that_is_off_by_no_more_than_the_tolerance_is_no_finding() -> None:
     assert list(findings([result(1000.0, date=1002.1)])) == []  # received at 1000.1
     assert len(list(findings([result(1000.0, date=1002.2)]))) == 1

@@ -200,6 +200,12 @@ def test_the_first_500_of_an_endpoint_has_a_series_with_its_first_answer(registr
         assert shown == {"200": 1, "404": 1, "500": 0}
 
 
+def test_the_500_of_an_endpoint_can_be_announced_before_its_first_answer(registry: CollectorRegistry) -> None:
+    with subscribe(HTTP, registry, namespace="sparklio"):
+        http_request_finished.announce(method="GET", endpoint="/items")
+        assert {labels[2]: value for labels, value in series(registry, "http_requests_total").items()} == {"500": 0}
+
+
 def test_what_is_expected_is_an_open_label_of_the_row() -> None:
     with pytest.raises(TypeError, match="'status' is in expected, but is no open label of the row"):
         counter("uses_total", "Uses.", tool_called, labels=("status",), expected={"status": ("error",)})

@@ -14,10 +14,10 @@ def log_long_hold(pool: str, held: float, state: ConnectionState, *, so_far: boo
     log.warning(
         "long hold: a connection of pool %s %s %.1f s, %.1f s of it busy; scope %s, agent %s, run %s",
         pool,
-        "is out since" if so_far else "was out for",
+        "has been out for" if so_far else "was out for",
         held,
         state.busy_seconds,
         state.caller,
-        state.agent_name,
+        "none" if state.agent_name == "unknown" else state.agent_name,
         state.run_id or "none",
     )

@@ -186,7 +186,7 @@ def test_a_long_hold_is_logged_with_who_took_it(caplog: pytest.LogCaptureFixture
             handle.read_pool()
             handle.read_pool()
         held, released = [record.getMessage() for record in caplog.records if record.name == "events.sql"]
-    assert held.startswith("long hold: a connection of pool shop is out since")
+    assert held.startswith("long hold: a connection of pool shop has been out for")
     assert released.startswith("long hold: a connection of pool shop was out for")
     for line in (held, released):
         assert line.endswith("scope agent, agent writer, run r1")

@@ -35,13 +35,14 @@ AMBIGUOUS_STATUS = 429
 async def exceeds_quota(response: Any) -> bool:
     """Return whether the body of httpx's response says that a quota is used up; the response stays to be read.
 
-    False also where the body does not come in `MAX_WAIT` seconds, or cannot be decoded.
+    False also where the body does not come in `MAX_WAIT` seconds, or cannot be decoded, and on trio, which has no task
+    to go on reading when they are over.
     """
     size = response.headers.get("content-length", "0")
     if response.status_code != AMBIGUOUS_STATUS or not (size.isdigit() and int(size) <= MAX_BYTES):
         return False
     base = next((each for each in type(response.stream).__mro__ if each.__name__ == "AsyncByteStream"), None)
-    if base is None:
+    if base is None or not runs_asyncio():
         return False
     ahead = await read_ahead(response.stream)
     response.stream = replayed_body(base)(response.stream, ahead)
@@ -70,8 +71,9 @@ async def read_ahead(body: Any) -> ReadAhead:
         ahead.pending = asyncio.create_task(next_piece(ahead.rest))
         try:
             await asyncio.wait({ahead.pending}, timeout=max(0.0, deadline - monotonic()))
-        except BaseException:
+        except BaseException:  # nobody gets the response that could close it
             await stop_reading(ahead)
+            await body.aclose()
             raise
         if not ahead.pending.done():
             break
@@ -84,6 +86,15 @@ async def read_ahead(body: Any) -> ReadAhead:
             break
         ahead.pieces.append(piece)
     return ahead
+
+
+def runs_asyncio() -> bool:
+    """Return whether the event loop here is one of asyncio's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def next_piece(body: AsyncIterator[bytes]) -> bytes | None:

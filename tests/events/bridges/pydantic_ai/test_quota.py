@@ -7,10 +7,12 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
+import trio
 from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.messages import ModelMessage, ModelRequest
 from pydantic_ai.models import Model, ModelRequestParameters
@@ -189,11 +191,13 @@ async def test_a_body_that_stalls_can_be_closed(reads: bool) -> None:
 
 
 async def test_a_call_that_is_cancelled_while_a_body_is_waited_for_leaves_nothing_behind() -> None:
-    response = httpx2.Response(429, stream=Body(2, going_on=asyncio.Event()))
+    body = Body(2, going_on=asyncio.Event())
+    response = httpx2.Response(429, stream=body)
     before = asyncio.all_tasks()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(exceeds_quota(response), 0.02)
     assert asyncio.all_tasks() == before
+    assert body.is_closed  # nobody has got the response that could close it
 
 
 async def test_a_body_in_another_encoding_than_it_says_is_no_failure_of_a_receiver(calls: list[LLMCalled]) -> None:
@@ -202,3 +206,14 @@ async def test_a_body_in_another_encoding_than_it_says_is_no_failure_of_a_receiv
         await ask(instrument(chat(server)), streamed=False)
     assert failures == []
     assert calls[0].status == "error"
+
+
+def test_on_trio_an_attempt_that_is_retried_has_the_reason_of_its_status(
+    calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    """What cannot be read with a limit of time is not read ahead."""
+    with OpenAIServer([QUOTA, says()]) as server, receiver_failed.captured() as failures:
+        trio.run(partial(ask, instrument(chat(server)), streamed=False))
+    assert [attempt.outcome for attempt in attempts] == ["rate_limited", "success"]
+    assert [call.status for call in calls] == ["success"]
+    assert failures == []

@@ -46,12 +46,12 @@ class LLMAttempted:
 
     ``model`` is the name that was asked for, ``response_model`` what the answer calls itself. An attempt at the same
     model of the same provider as the one before is a retry, any other a fallback; ``retry_reason`` or
-    ``fallback_reason`` says why the one before failed, ``from_provider`` whose model that was. An attempt that began
-    before the one before had ended is neither. ``backoff`` is the time waited between the two, ``queue_wait`` the time
-    that the attempt waited before it began in a queue of one's own, such as that of a limiter; ``duration`` has neither
-    in it, and is None for a request of a batch. A rate limit, and what remains of it, is None where the provider does
-    not report it. A retry inside a provider's SDK has no ``error``, the class of what was raised: nothing was, and
-    ``error_type`` says why it failed.
+    ``fallback_reason`` says why the one before failed, ``from_provider`` whose model that was. An attempt that began,
+    or that began to wait in a queue, before the one before had ended is neither. ``backoff`` is the time waited between
+    the two, ``queue_wait`` the time that the attempt waited before it began in a queue of one's own, such as that of a
+    limiter; ``duration`` has neither in it, and is None for a request of a batch. A rate limit, and what remains of it,
+    is None where the provider does not report it. A retry inside a provider's SDK has no ``error``, the class of what
+    was raised: nothing was, and ``error_type`` says why it failed.
     """
 
     call_id: str = ""

@@ -89,7 +89,9 @@ class CallState:
     backoff: float = 0.0
     """Of all attempts, in seconds."""
     intervals: list[tuple[Literal["attempt", "queue"], float, float]] = field(default_factory=list)
-    """When its attempts were under way, and when they waited in queues of one's own."""
+    """When its attempts were under way, and when requests waited in queues of one's own, also those given up there."""
+    attempted: set[float] = field(default_factory=set)
+    """When the requests were asked that attempts were made for."""
     answers: list[Answer] = field(default_factory=list)
     has_ended: bool = False
     is_emitted: bool = False
@@ -122,7 +124,7 @@ class RequestOutcome:
     reader_pauses: float = 0.0
     """Seconds that are not the model's but its reader's."""
     asked_at: tuple[float, ...] = ()
-    """When the instrumented models around it were asked: from then to its start it stood in the queue of a limiter."""
+    """When its instrumented model was asked, and those around it; a moment stands for one request to one of them."""
 
     @property
     def duration(self) -> float:

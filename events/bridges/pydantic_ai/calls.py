@@ -251,8 +251,8 @@ class OngoingRequest:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
     def _asked_at(self) -> Iterator[float]:
-        """Yield when the instrumented models around this one were asked, innermost first."""
-        request = self._parent
+        """Yield when this instrumented model was asked, and those around it, innermost first."""
+        request: OngoingRequest | None = self
         while request is not None:
             yield request._started_at  # noqa: SLF001  # of the same class
             request = request._parent  # noqa: SLF001  # the same
@@ -286,9 +286,16 @@ class OngoingRequest:
 
     def _emit_retried(self, attempt: HTTPAttempt) -> None:
         if not any(each.is_emitted for each in self.http_requests):
-            attempt.started_at = self._started_at + attempt.pool_wait  # the first one has what the SDK did before it
+            attempt.started_at = self._started_at_first(attempt)
         attempt.is_emitted = True
-        emit_attempted(self.call, self._model, outcome_of(attempt), None, attempt.headers, attempt.status_code)
+        outcome = replace(outcome_of(attempt), asked_at=tuple(self._asked_at()))
+        emit_attempted(self.call, self._model, outcome, None, attempt.headers, attempt.status_code)
+
+    def _started_at_first(self, attempt: HTTPAttempt) -> float:
+        """Return the start of the first attempt: it has what the SDK did before it, unless that was to wait in vain."""
+        if any(each.was_given_up_in_queue for each in self.http_requests):
+            return attempt.started_at
+        return self._started_at + attempt.pool_wait
 
     def _emit_attempts(self, outcome: RequestOutcome, response: ModelResponse | StreamedResponse | None) -> None:
         """Emit `llm_attempted` for each HTTP request that was not emitted yet, or once where none was observed.
@@ -296,9 +303,13 @@ class OngoingRequest:
         Of several models, which one a request was for is not known. One that failed before an instrumented model that
         it wraps was asked, as in the queue of a limiter, was no attempt.
         """
+        queue = self.call.intervals
         if outcome.status != "success" and asks_instrumented(self._asked):
+            queue.append(("queue", self._started_at, outcome.ended_at))
             return
-        if self.http_requests and all(each.was_given_up_in_queue for each in self.http_requests):
+        given_up = [each for each in self.http_requests if each.was_given_up_in_queue]
+        queue += [("queue", each.started_at, each.ended_at or outcome.ended_at) for each in given_up]
+        if given_up and (given_up == self.http_requests or self._ends_in_queue(outcome)):
             return
         attempts = attempts_at_answer(self.http_requests) if len(self.members) == 1 else []
         if attempts and (len(attempts) > 1 or was_interrupted_later(attempts[-1], outcome)):
@@ -307,17 +318,21 @@ class OngoingRequest:
                 if not each.is_emitted:
                     self._emit_retried(each)
             if len(attempts) == 1:
-                last.started_at = self._started_at + last.pool_wait
+                last.started_at = self._started_at_first(last)
             if was_interrupted_later(last, outcome):
-                outcome = outcome_of(last)
+                outcome = replace(outcome_of(last), asked_at=outcome.asked_at)
             else:
                 outcome = replace(outcome, started_at=last.started_at, pool_wait=last.pool_wait)
         elif attempts:
-            wait = attempts[0].pool_wait
-            outcome = replace(outcome, started_at=self._started_at + wait, pool_wait=wait)
+            [only] = attempts
+            outcome = replace(outcome, started_at=self._started_at_first(only), pool_wait=only.pool_wait)
         # Which of several models a failure's headers are of is not known either.
         headers = self.headers if response is not None or len(self.members) == 1 else {}
         emit_attempted(self.call, self._model, outcome, response, headers, self.status_code)
+
+    def _ends_in_queue(self, outcome: RequestOutcome) -> bool:
+        """Return whether it failed while the SDK waited to send it again; what failed before is emitted."""
+        return outcome.status != "success" and len(self.members) == 1 and self.http_requests[-1].was_given_up_in_queue
 
 
 def current_asker() -> tuple[object, object]:

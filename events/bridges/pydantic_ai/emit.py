@@ -45,20 +45,22 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
 ) -> None:
     """Emit `llm_attempted`: a retry where the attempt before was at the same model, else a fallback.
 
-    The same name at another provider is another model. An attempt that started before the last one had ended is
+    The same name at another provider is another model. An attempt that was asked for before the last one had ended is
     neither: several were asked at once.
     """
     asked, error, error_type = AskedModel.of(model), outcome.error, outcome.error_type
     before = call.last[1] if call.last else None
     previous, previous_failure = call.asked, None
-    if before is not None and before.ended_at <= outcome.started_at - outcome.pool_wait:
+    asked_at = attempt_asked_at(call, outcome)
+    if before is not None and before.ended_at <= asked_at:
         previous_failure = before.error_type or "other"
     is_retry = previous_failure is not None and previous == asked
     is_fallback = previous_failure is not None and not is_retry
-    backoff, queue_wait = waits_before(call, before, outcome, is_retry=is_retry, is_fallback=is_fallback)
+    backoff, queue_wait = waits_before(call, before, outcome, asked_at, is_retry=is_retry, is_fallback=is_fallback)
     call.attempts += 1
     call.asked, call.last = asked, (response, outcome)
     call.backoff += backoff or 0.0
+    call.attempted.update(outcome.asked_at)
     call.intervals.append(("attempt", outcome.started_at, outcome.ended_at))
     if queue_wait is not None:
         call.intervals.append(("queue", outcome.started_at - queue_wait, outcome.started_at))
@@ -88,24 +90,38 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
     )
 
 
+def attempt_asked_at(call: CallState, outcome: RequestOutcome) -> float:
+    """Return when an attempt was asked for: when the first request to an instrumented model was that had none yet.
+
+    From then on it stood in a queue, such as that of a limiter; without such a request, since it waited for a
+    connection.
+    """
+    unattempted = (moment for moment in outcome.asked_at if moment not in call.attempted)
+    return min((*unattempted, outcome.started_at - outcome.pool_wait))
+
+
 def waits_before(
-    call: CallState, before: RequestOutcome | None, outcome: RequestOutcome, *, is_retry: bool, is_fallback: bool
+    call: CallState,
+    before: RequestOutcome | None,
+    outcome: RequestOutcome,
+    asked_at: float,
+    *,
+    is_retry: bool,
+    is_fallback: bool,
 ) -> tuple[float | None, float | None]:
     """Return the backoff before an attempt, and how long it waited in queues of one's own; None where it did not.
 
-    Before a retry, backoff ends when an instrumented model is asked, or a connection, and a queue begins. A first
-    attempt and a fallback are made at once, unless a limiter holds them back.
+    Before a retry, backoff ends when it is asked for, and a queue begins. A first attempt and a fallback are made at
+    once, unless a limiter holds them back.
     """
     if is_retry and before is not None:
-        asked_for_it = (moment for moment in outcome.asked_at if moment >= before.ended_at)
-        asked_at = min(asked_for_it, default=outcome.started_at - outcome.pool_wait)
         backoff, queue_wait = asked_at - before.ended_at, outcome.started_at - asked_at
     elif is_fallback and before is not None:
         backoff, queue_wait = None, outcome.started_at - before.ended_at
     elif before is None:
         backoff, queue_wait = None, outcome.started_at - call.started_at
     else:
-        backoff, queue_wait = None, outcome.pool_wait
+        backoff, queue_wait = None, outcome.started_at - asked_at
     return backoff, queue_wait if queue_wait >= SHORTEST_QUEUE else None
 
 

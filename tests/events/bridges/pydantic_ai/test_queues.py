@@ -340,3 +340,130 @@ async def test_a_limiters_queue_before_a_retry_is_no_backoff(
     assert calls[0].duration < QUEUE
     assert finished[0].backoff_time is not None
     assert finished[0].backoff_time < QUEUE <= (finished[0].self_time or 0.0)
+
+
+class BestOfTwo(WrapperModel):
+    """Asks twice at once, and takes the first answer."""
+
+    async def request(self, *request: Any) -> ModelResponse:
+        answers = await asyncio.gather(*(self.wrapped.request(*request) for _ in range(2)))
+        return answers[0]
+
+
+class Again(WrapperModel):
+    """Asks again, at once, where that failed."""
+
+    async def request(self, *request: Any) -> ModelResponse:
+        try:
+            return await self.wrapped.request(*request)
+        except ModelAPIError:
+            return await self.wrapped.request(*request)
+
+
+async def test_what_is_asked_at_once_through_a_limiter_is_no_retry(
+    calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    await ask(instrument(BestOfTwo(instrument(ConcurrencyLimitedModel(model(), 1)))))
+    [call], [first, second] = calls, attempts
+    assert (second.retry_reason, second.fallback_reason, second.backoff, call.backoff) == (None, None, None, 0)
+    assert first.duration is not None
+    assert (second.queue_wait or 0.0) >= first.duration
+    assert call.duration is not None
+    assert call.duration >= 2 * TIME
+    assert (call.queue_wait or 0.0) < TIME
+
+
+async def test_an_attempt_of_ones_own_before_is_no_queue_of_one_side_by_side(
+    calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    asked = 0
+
+    async def fail_first(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.sleep(TIME)
+            raise ModelHTTPError(503, "m")
+        await asyncio.sleep(2 * TIME if asked == 2 else 4 * TIME)
+        return ModelResponse(parts=[TextPart("An answer.")])
+
+    await ask(instrument(BestOfTwo(instrument(Again(instrument(FunctionModel(fail_first)))))))
+    assert [attempt.outcome for attempt in attempts] == ["error", "success", "success"]
+    assert [attempt.queue_wait for attempt in attempts] == [None] * 3
+    assert all((attempt.backoff or 0.0) >= 0 for attempt in attempts)
+    assert calls[0].queue_wait == 0
+
+
+async def test_a_retry_that_is_given_up_in_a_limiters_queue_is_in_the_calls_queue_wait(
+    calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
+) -> None:
+    limiter = ConcurrencyLimiter(1)
+
+    class AgainInTurn(WrapperModel):
+        async def request(self, *request: Any) -> ModelResponse:
+            try:
+                return await self.wrapped.request(*request)
+            except ModelAPIError:
+                await limiter.acquire("test")
+                return await self.wrapped.request(*request)
+
+    async def fail(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        raise ModelHTTPError(503, "m")
+
+    asked = instrument(AgainInTurn(instrument(ConcurrencyLimitedModel(FunctionModel(fail), limiter))))
+    with pytest.raises(TimeoutError), agent_run(agent_name="writer"):
+        await asyncio.wait_for(ask(asked), 2 * QUEUE)
+    assert len(attempts) == calls[0].attempts == 1
+    assert (calls[0].queue_wait or 0.0) >= QUEUE
+    assert (calls[0].duration or 0.0) < QUEUE
+    assert (finished[0].llm_time or 0.0) < QUEUE <= (finished[0].self_time or 0.0)
+
+
+@pytest.mark.parametrize("pool_timeout", [None, QUEUE])
+async def test_a_retry_that_is_given_up_in_the_pools_queue_was_none(
+    pool_timeout: float | None, calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
+) -> None:
+    """The attempt that failed before is told once, as it was."""
+    with OpenAIServer([fails(503, retry_after=0.05), says(delay=4 * QUEUE)]) as server:
+        async with httpx2.AsyncClient(
+            limits=httpx2.Limits(max_connections=1), timeout=httpx2.Timeout(30, pool=pool_timeout)
+        ) as client:
+            provider = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            provider.client.max_retries = 1
+            asked = instrument(OpenAIChatModel("gpt-4o-mini", provider=provider))
+
+            async def work() -> None:
+                with agent_run(agent_name="writer"):
+                    await ask(asked)
+
+            retrying = asyncio.create_task(work())
+            await until(lambda: bool(server.requests))
+            other = asyncio.create_task(ask(asked))
+            with pytest.raises((TimeoutError, ModelAPIError)):
+                await asyncio.wait_for(retrying, 0.05 + 2 * QUEUE)
+            [given_up], [failed] = list(calls), list(attempts)
+            await other
+    assert (failed.outcome, failed.status_code, given_up.attempts) == ("error", 503, 1)
+    assert (failed.duration or 0.0) < QUEUE
+    assert (given_up.queue_wait or 0.0) >= QUEUE
+    assert (given_up.duration or 0.0) < QUEUE
+    assert (finished[0].llm_time or 0.0) < QUEUE <= (finished[0].self_time or 0.0)
+
+
+async def test_a_wait_in_vain_before_the_first_attempt_is_its_queue(
+    calls: list[LLMCalled], attempts: list[LLMAttempted]
+) -> None:
+    with OpenAIServer([says(delay=2 * QUEUE), says(delay=TIME)]) as server:
+        async with httpx2.AsyncClient(
+            limits=httpx2.Limits(max_connections=1), timeout=httpx2.Timeout(30, pool=QUEUE)
+        ) as client:
+            provider = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
+            asked = instrument(OpenAIChatModel("gpt-4o-mini", provider=provider))
+            other = asyncio.create_task(ask(asked))
+            await until(lambda: bool(server.requests))
+            await asyncio.gather(ask(asked), other)
+    call, attempt = calls[-1], attempts[-1]
+    assert (call.attempts, len(attempts), attempt.retry_reason, call.backoff) == (1, 2, None, 0)
+    assert (attempt.queue_wait or 0.0) >= QUEUE
+    assert (attempt.duration or 0.0) < QUEUE
+    assert (call.duration or 0.0) < QUEUE

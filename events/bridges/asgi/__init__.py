@@ -8,6 +8,7 @@ sees the response only, not the exception behind it.
 - `middleware`: the entry point, `HTTPEventsMiddleware`
 - `request`: tracks one request and its response
 - `websocket`: tracks one websocket
+- `surrounding`: the scope that a request is made in
 - `outcomes`: the outcome of a request, from its status code or its exception
 - `disconnects`: whether the client is still connected
 - `inbox`: messages that were received before the application asked for them

@@ -17,6 +17,7 @@ from .inbox import Inbox
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .request_emitters import FINISHED, WAITED, emitters_of
 from .routes import RouteTemplates
+from .surrounding import REQUEST, surrounding_scope
 
 METHODS: dict[str, Method] = {method: method for method in get_args(Method) if method != "other"}
 METHOD_NOT_ALLOWED = 405
@@ -61,7 +62,9 @@ class RequestTracker:
         self._emitted = False
         open_requests.requests.add(self)
         self._outer_scope = outer = current_scope.get()
-        self._event_scope = event_scope = EventScope(_NO_FIELDS, outer, _NO_TOTALS, "http_request")
+        self._event_scope = event_scope = EventScope(
+            _NO_FIELDS, None if outer is None else surrounding_scope(), _NO_TOTALS, REQUEST
+        )
         event_scope.aggregator_maker = self
         current_scope.set(event_scope)
 
@@ -167,6 +170,8 @@ class RequestTracker:
 
     def _emit(self, duration: float, error: BaseException | None = None, *, complete: bool = True) -> None:
         self._emitted = True
+        event_scope = self._event_scope
+        event_scope.aggregator_maker = None  # it is answered: what comes now is not the client's waiting time
         open_requests.requests.discard(self)
         status = self._status
         if isinstance(error, BaseExceptionGroup):
@@ -191,9 +196,7 @@ class RequestTracker:
             request_size = received if self._request_complete else unread_body_size(scope, received)
             response_size = self._content_length if self._sent_by_server else self._response_bytes
             applications = "/".join(self.applications) if self.applications else ""
-            event_scope = self._event_scope
             self._endpoint = endpoint
-            event_scope.aggregator_maker = None  # what comes after the answer is not the client's waiting time
             own = duration
             if event_scope.aggregator is not None:
                 own = self._emit_waited(endpoint, applications, duration)

@@ -6,12 +6,14 @@ from math import inf
 from time import perf_counter
 
 from ...bus.failures import report_failure
+from ...bus.scope import current_scope
 from ...http import Outcome, http_request_finished, websocket_finished
 from ..asgi_types import Message, Receive, Scope, Send
 from . import inbox, open_requests
 from .inbox import Inbox
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .routes import RouteTemplates
+from .surrounding import surrounding_scope
 
 ABNORMAL_CLOSURE = 1006  # RFC 6455, section 7.4.1: the connection ended without a Close frame
 NO_STATUS_RECEIVED = 1005  # the same: a Close frame without a code
@@ -49,6 +51,7 @@ class WebsocketTracker:
         self._inbox: Inbox | None = None  # from a search for the disconnect on
         self._next_look = inf  # when a message is sent after this time, such a search is made
         open_requests.requests.add(self)  # until it is accepted
+        current_scope.set(surrounding_scope())
 
     def finish(self, error: BaseException | None) -> None:
         """Emit the event unless that is done: the application has returned, or raised ``error``."""
@@ -155,13 +158,15 @@ class WebsocketTracker:
             return
         self._emitted = True
         open_requests.requests.discard(self)
+        duration = perf_counter() - self._started_at
         try:
             http_request_finished.emit(
                 method="GET",  # as RFC 6455 has it; HTTP/2's CONNECT of RFC 8441 looks the same from here
                 endpoint=self._route_templates.endpoint(self._scope, status),
                 status_code=status,
                 outcome=outcome,
-                duration=perf_counter() - self._started_at,
+                duration=duration,
+                self_time=duration,
                 request_size=0,
                 error=error,
                 applications="/".join(self.applications),

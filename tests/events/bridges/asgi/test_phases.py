@@ -20,9 +20,12 @@ from starlette.routing import Route
 import events
 from events import DatabaseUsed, HTTPRequestFinished, HTTPRequestWaited, llm_called, tool_called
 from events.bridges.sqlalchemy import instrument
+from events.bus.scope import current_scope
 from events.request_phases import RequestPhases
 from metrics import DATABASE, HTTP, subscribe
 from tests.support.asgi_apps import with_middleware
+from tests.support.asgi_server import running_server
+from tests.support.wait import until
 
 PAUSE = 0.03  # seconds
 HALF = sa.text(f"select pause({PAUSE / 2})")
@@ -141,6 +144,48 @@ async def test_work_after_the_answer_is_in_no_phase_and_used_the_database_of_the
     assert waited == []
     assert requests[0].self_time == requests[0].duration < PAUSE
     assert [(each.scope, each.endpoint, each.queries) for each in used] == [("http", "/items/{item}", 2)]
+
+
+async def test_a_request_of_a_pipeline_is_in_no_scope_of_the_one_before(
+    engine: sa.Engine, used: list[DatabaseUsed]
+) -> None:
+    """uvicorn begins the next one while it sends the response to the one before, in the context of that."""
+    depths: list[int] = []
+
+    async def respond(request: Request) -> Response:
+        scope, depth = current_scope.get(), 0
+        while scope is not None:
+            scope, depth = scope.parent, depth + 1
+        depths.append(depth)
+        with engine.connect() as connection:
+            for _ in range(int(request.path_params["item"])):
+                connection.execute(sa.text("select 1"))
+        return PlainTextResponse("now", background=BackgroundTask(asyncio.sleep, PAUSE))
+
+    app = with_middleware(Starlette(routes=[Route("/items/{item}", respond)]))
+    async with running_server(app, http="h11") as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"".join(b"GET /items/%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in (1, 2, 3)))
+        await until(lambda: len(used) == 3)
+        assert (await reader.read(65536)).count(b"200 OK") == 3
+        writer.close()
+    assert depths == [1, 1, 1]
+    assert sorted(each.queries for each in used) == [1, 2, 3]
+
+
+async def test_a_request_that_another_one_makes_is_in_its_scope(engine: sa.Engine, used: list[DatabaseUsed]) -> None:
+    async def respond_inside(_: Request) -> Response:
+        ask(engine)
+        return PlainTextResponse("inside")
+
+    inner = with_middleware(Starlette(routes=[Route("/items/{item}", respond_inside)]))
+
+    async def respond(_: Request) -> Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(inner), base_url="http://inner") as client:
+            return PlainTextResponse((await client.get("/items/1")).text)
+
+    await get(respond)
+    assert [each.queries for each in used] == [2, 2]
 
 
 async def test_what_a_stream_waits_for_between_its_chunks_is_in_its_phases(

@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
+from math import nan
 from pathlib import Path
 
 from events.bus.log_throttle import LogThrottle
@@ -146,6 +147,9 @@ def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names
     if full:
         on_fault("full")
     admitted = [(line, schema) for line, schema in series.schemas.items() if series.first[line]]
+    for line, schema in admitted:
+        if schema.kind == "gauge" and series.first[line] not in merged.gauges:
+            merged.totals[series.first[line]] = nan  # nobody has set it
     cells = array("d", chain.from_iterable(layer[1:] for layer in correction_layers(merged)))
     unfinished = path.with_suffix(".new")
     try:

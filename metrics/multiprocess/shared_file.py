@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import inf, nan
 from pathlib import Path
 from threading import Lock
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakSet
 
@@ -20,6 +21,7 @@ from ..fastpath.lock import LOCK
 from .exemplars import PrivateExemplars
 from .file_layout import CELL_SIZE, MAX_CELLS, FamilySchema
 from .folder_problems import COUNTS_ALONE, SHARED_AGAIN, SUBSCRIBED_TWICE, describe
+from .left_file import LeftFile
 from .shared_values import SharedValue, TimestampedValue
 from .written_file import WrittenFile
 
@@ -69,6 +71,7 @@ class SharedFile:
         self._checking = Lock()
         self._closed = False
         self._written: WrittenFile | None = None
+        self._left: LeftFile | None = None
         self.exemplars: Any = PrivateExemplars()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,7 +113,7 @@ class SharedFile:
                 if family == schema:
                     if schema.kind == "gauge":
                         values[0].set(nan)
-                    self._place(values, _private_cells(schema), keep=True)
+                    self._place(values, _private_cells(schema))
         return True
 
     def add_series(self, schema: FamilySchema, label_values: tuple[str, ...]) -> list[SharedValue]:
@@ -162,10 +165,19 @@ class SharedFile:
             self._checking.release()
 
     def leave(self, error: OSError) -> None:
-        """Count alone from now on, for this reason: each value is kept, in memory of this process."""
+        """Count alone from now on, for this reason: each value is kept, in memory of this process.
+
+        The file stays this process's, unless it is broken: to the others, who may see it still, its values are as they
+        were, and if it comes back it is continued.
+        """
         with LOCK:
-            self._release()
-            self._place_all(keep=True)
+            written, self._written = self._written, None
+            self.exemplars = PrivateExemplars()
+            if written is not None and written.is_whole():
+                self._left = LeftFile(written, self.series)
+            elif written is not None:
+                written.close()
+            self._place_all()
         self._report_alone(error)
 
     def reopen_after_fork(self) -> None:
@@ -173,11 +185,15 @@ class SharedFile:
         self.inherited = True
         self._checking = Lock()  # a thread that is not in this process may have held it
         self._release()
+        for (schema, _), values in self.series.copy().items():
+            self._place(values, _private_cells(schema))  # before they are at zero: the file is the other process's
+            for value in values:
+                value.set(nan if schema.kind == "gauge" else 0.0)
         try:
             self._open()
         except OSError as error:
             self._report_alone(error)
-        self._place_all(keep=False)
+        self._place_all()
 
     def close(self) -> None:
         """Release the lock, so that the others see this process as gone; what was counted stays in their sums."""
@@ -185,8 +201,9 @@ class SharedFile:
             self._closed = True
             _files.discard(self)
             with LOCK:
-                if self._written is not None:
-                    self._written.close()
+                for file in (self._written, self._left):
+                    if file is not None:
+                        file.close()
 
     def _open(self) -> None:
         next(self.folder.iterdir(), None)  # the files of the others are to be read
@@ -195,9 +212,11 @@ class SharedFile:
 
     def _release(self) -> None:
         written, self._written = self._written, None
+        left, self._left = self._left, None
         self.exemplars = PrivateExemplars()
-        if written is not None:
-            written.close()
+        for file in (written, left):
+            if file is not None:
+                file.close()
 
     def _allocate(self, schema: FamilySchema, label_values: tuple[str, ...]) -> tuple[Any, int, str]:
         """Return an array and a series' first cell in it: the file's, or one in private memory.
@@ -216,24 +235,39 @@ class SharedFile:
         self._unwritten.discard((schema, label_values))
         return written.cells, cell, ""
 
-    def _place_all(self, *, keep: bool) -> None:
-        """Place each series in the file at hand, or in private memory; its values are kept, or begin at 0."""
+    def _place_all(self, places: Mapping[SeriesKey, int] = MappingProxyType({})) -> None:
+        """Place each series, its values as they are, in the file at hand, or in private memory.
+
+        ``places`` are the cells of those that the file has already.
+        """
         self._unwritten.clear()
         for (schema, label_values), values in self.series.copy().items():
-            cells, cell, _ = self._allocate(schema, label_values)
-            self._place(values, cells, cell, keep=keep)
+            known = places.get((schema, label_values))
+            if known is not None and self._written is not None:
+                self._place(values, self._written.cells, known)
+            else:
+                cells, cell, _ = self._allocate(schema, label_values)
+                self._place(values, cells, cell)
 
     @staticmethod
-    def _place(values: list[SharedValue], cells: Any, cell: int = 0, *, keep: bool) -> None:
+    def _place(values: list[SharedValue], cells: Any, cell: int = 0) -> None:
         for number, value in enumerate(values):
-            value.relocate(cells, cell + number, keep=keep)
+            value.relocate(cells, cell + number)
 
     def _reopen(self) -> None:
         """Share the values again, as they are; where that fails still, or the folder is gone, count alone on."""
         try:
             with LOCK:
-                self._open()
-                self._place_all(keep=True)
+                if self._left is not None and self._left.is_back():
+                    self._written, places = self._left.written, self._left.places
+                    self.exemplars, self._left = self._written.exemplars, None
+                    self._place_all(places)
+                else:
+                    self._open()
+                    if self._left is not None:
+                        self._left.withdraw()
+                        self._left = None
+                    self._place_all()
         except OSError:
             return
         self._reported_problem = ""
@@ -246,7 +280,7 @@ class SharedFile:
                 cells, cell, problem = self._allocate(schema, label_values)
                 if problem:
                     return
-                self._place(self.series[schema, label_values], cells, cell, keep=True)
+                self._place(self.series[schema, label_values], cells, cell)
         self._reported_full = False
 
     def _report_alone(self, error: OSError) -> None:

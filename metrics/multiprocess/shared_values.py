@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,26 @@ class SharedValue(SharedCell):
         self._value = 0.0
         self.relocate(cells, cell)
 
-    def relocate(self, cells: Any, cell: int, *, keep: bool = False) -> None:
-        """Continue in another cell: at zero, or with the value as it is."""
+    def relocate(self, cells: Any, cell: int) -> None:
+        """Continue in another cell, with the value as it is."""
         self._cells = cells
         self._at = cell
         self._lock = LOCK
-        self.set(self._value if keep else 0.0)
+        self.set(self._value)
+
+    def cell_in(self, cells: Any) -> int | None:
+        """Return its cell in an array, None where it is in another one."""
+        return self._at if self._cells is cells else None
 
     def inc(self, amount: float) -> None:
         """Add an amount."""
         with self._lock:
-            self._value = self._cells[self._at] = self._value + amount
+            self._value = self._cells[self._at] = self._amount() + amount
+
+    def _amount(self) -> float:
+        """Return the value, 0 of a gauge without one: it was removed, or this process was forked and did not set it."""
+        value = self._value
+        return 0.0 if isnan(value) else value
 
     def set(self, value: float, timestamp: float | None = None) -> None:  # noqa: ARG002  # prometheus_client's interface
         """Replace the value."""
@@ -61,11 +71,19 @@ class TimestampedValue(SharedValue):
 
     __slots__ = ()
 
+    def relocate(self, cells: Any, cell: int) -> None:
+        """Continue in another cell, with the value and its time as they are."""
+        before: Any = getattr(self, "_cells", None)
+        timestamp = before[self._at + 1] if before is not None else None
+        super().relocate(cells, cell)
+        if timestamp is not None:
+            cells[cell + 1] = timestamp
+
     def inc(self, amount: float) -> None:
         """Add an amount, now."""
         with self._lock:
             self._cells[self._at + 1] = time()
-            self._value = self._cells[self._at] = self._value + amount
+            self._value = self._cells[self._at] = self._amount() + amount
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Replace the value, now or as of a timestamp in seconds."""

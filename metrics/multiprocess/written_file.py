@@ -29,6 +29,7 @@ class WrittenFile:
     def __init__(self, folder: Path, capacity: int, application: str) -> None:
         created = create_file(folder, capacity, application)
         self.path = created.path
+        self._inode = inode_of(created.path.stat())
         self.cells: Any = memoryview(created.memory)[HEADER_SIZE:].cast("d")
         self.exemplars = ExemplarStore(self.cells, self._write_record)
         self._capacity = capacity
@@ -49,8 +50,18 @@ class WrittenFile:
         Raises:
             OSError: it is.
         """
-        if self.path.stat().st_size < text_offset(self._capacity):
+        found = self.path.stat()
+        if inode_of(found) != self._inode:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if found.st_size < text_offset(self._capacity):
             raise OSError(errno.EIO, "somebody has cut this process's file off")
+
+    def is_whole(self) -> bool:
+        """Return whether its cells are there, wherever it is now."""
+        try:
+            return os.fstat(self._descriptor).st_size >= text_offset(self._capacity)
+        except OSError:
+            return False
 
     def set_application(self, application: str) -> None:
         """Write whose worker this process is."""
@@ -105,3 +116,8 @@ class WrittenFile:
         if incomplete:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return cell, offset
+
+
+def inode_of(status: os.stat_result) -> tuple[int, int]:
+    """Return what tells a file from every other one."""
+    return status.st_dev, status.st_ino

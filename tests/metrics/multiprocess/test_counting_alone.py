@@ -227,6 +227,31 @@ def test_a_folder_that_is_removed_and_comes_back(
         assert set(here.calls()) == set(other.calls()) == {2.0}
 
 
+@pytest.mark.parametrize("out_of_reach", ["renamed", "hidden by another"])
+def test_a_folder_that_was_out_of_reach_has_nothing_twice(
+    folder: Path, here: LocalWorker, tmp_path: Path, out_of_reach: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process continues in the file that it had; what it shared in another folder meanwhile is not in that one."""
+    monkeypatch.setattr(shared_file, "RETRY_INTERVAL", 0.0)
+    away = tmp_path / "away"
+    with LocalWorker(folder) as other:
+        count_call()
+        assert set(here.calls()) == set(other.calls()) == {2.0}
+        folder.rename(away)
+        if out_of_reach == "hidden by another":
+            folder.mkdir()
+        count_call()
+        shown = {*here.calls(), *other.calls()}
+        assert shown <= {2.0, 4.0}
+        shutil.rmtree(folder, ignore_errors=True)
+        away.rename(folder)
+        count_call()
+        for _ in range(2):
+            shown = {*here.calls(), *other.calls()}
+        assert shown == {6.0}
+    assert set(here.calls()) == {6.0}
+
+
 def test_a_process_that_loses_the_right_to_look_into_the_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from prometheus_client import Counter, Gauge, generate_latest
 from events import workflow_started
 from metrics import render
 from metrics.multiprocess import Workers
+from metrics.multiprocess.file_layout import AggregationMode
 from tests.support.counter_worker import LocalWorker, WorkerProcess
+from tests.support.forks import in_child
 
 
 @pytest.mark.slow
@@ -69,6 +72,45 @@ def test_a_gauge_that_is_removed_and_created_again_begins_at_zero(folder: Path) 
     assert shown() == [0]
     gauge.labels("a").inc(2)
     assert shown() == [2]
+    workers.close()
+
+
+@pytest.mark.parametrize("mode", ["livesum", "livemax", "livemostrecent", "max", "min"])
+def test_a_forked_process_has_no_gauge_until_it_sets_one(folder: Path, mode: AggregationMode) -> None:
+    """Else each would be at 0 as soon as a pool of processes starts: a quota that is used up, a queue that is empty."""
+    workers = Workers(folder)
+    gauge, total = workers.create_instruments(Gauge, "left", "l", ["of"], mode)
+    gauge.labels("a").set(-7)
+
+    def shown() -> list[float]:
+        workers.collect()
+        return [sample.value for family in total.collect() for sample in family.samples]
+
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(read, 1)
+        os._exit(0)
+    assert shown() == [-7]
+    os.write(write, b".")
+    os.waitpid(child, 0)
+    assert shown() == [-7]  # its file is archived
+    assert shown() == [-7]
+    workers.close()
+    for descriptor in (read, write):
+        os.close(descriptor)
+
+
+def test_a_gauge_of_a_forked_process_is_added_to_nothing(folder: Path) -> None:
+    workers = Workers(folder)
+    gauge, _ = workers.create_instruments(Gauge, "left", "l", ["of"], "livesum")
+    gauge.labels("a").set(5)
+
+    def inside() -> float:
+        gauge.labels("a").inc(2)
+        return float(gauge.labels("a")._value.get())
+
+    assert in_child(inside) == "2.0"
     workers.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .applications import is_among
 from .bus.fields import Label, Seconds, inherited
 from .bus.signal import Signal
 
@@ -207,8 +208,9 @@ class PoolRead:
 class DatabaseUsed:
     """A scope that used a database ended: how many statements it sent, how long it waited for them and their rows.
 
-    ``repeated`` of them are those that `query_repeated` tells of. ``endpoint`` is that of a request, ``workflow_type``
-    that of the workflow that the scope is of or in.
+    ``repeated`` of them are those that `query_repeated` tells of. ``endpoint`` is that of a request, and
+    ``applications`` the names of those that served it; ``workflow_type`` is that of the workflow that the scope is of
+    or in.
     """
 
     scope: Caller
@@ -216,9 +218,14 @@ class DatabaseUsed:
     duration: Seconds
     repeated: int = 0
     endpoint: Label | None = None
+    applications: str = ""
     workflow_type: Label | None = None
     agent_name: Label = "unknown"
     run_id: str = ""
+
+    def is_of(self, application: str) -> bool:
+        """Return whether the application of this name served the request; what is no request's is every one's."""
+        return self.scope != "http" or is_among(self.applications, application)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .applications import is_among
 from .bus.fields import Bytes, Code, Label, Seconds
 from .bus.signal import Signal
 
@@ -118,11 +119,6 @@ class HTTPActivityRead:
     def is_of(self, application: str) -> bool:
         """Return whether the numbers are those of this application, or of the process if the name is empty."""
         return application == self.application
-
-
-def is_among(applications: str, application: str) -> bool:
-    """Return whether a name is among several, as in ``shop/admin``; the empty one always is."""
-    return not application or application in applications.split("/")
 
 
 http_request_finished = Signal(HTTPRequestFinished)

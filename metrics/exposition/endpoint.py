@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from base64 import b64decode
 from binascii import Error as NotBase64
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -72,10 +73,15 @@ class Endpoint:
         self._secrets = [
             (scheme, secret.encode()) for scheme, secret in (("bearer", token), ("basic", password)) if secret
         ]
+        self._start()
+        answer_own_path(Endpoint)
+
+    def _start(self) -> None:
+        """Make what one process renders with: its thread is in no process that is forked from it."""
+        self._process_id = os.getpid()
         self._pending: dict[object, Future[ScrapeResponse]] = {}
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(1, "metrics")
-        answer_own_path(Endpoint)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -136,6 +142,8 @@ class Endpoint:
         encoding = choose_encoding(header_text(scope["headers"], b"accept-encoding"), self._encodings)
         names = selected_names(scope.get("query_string", b""))
         key = (text_format, encoding, names)
+        if self._process_id != os.getpid():
+            self._start()
         with self._lock:
             future = self._pending.get(key)
             if future is None:

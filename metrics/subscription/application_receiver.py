@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from events.http import is_among
+from events.applications import is_among
 
 from ..fastpath.update import UpdateFn
 from .receiver import MetricsReceiver
@@ -23,9 +23,14 @@ class ApplicationReceiver(MetricsReceiver):
 
     def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
         """Return what `MetricsReceiver.bind` does, or a function that does nothing for events of other applications."""
-        if "applications" not in fixed:
+        if "applications" not in fixed or "scope" in {*fixed, *variable}:  # statements are not a request's alone
             return None
         return super().bind(fixed, variable) if is_among(fixed["applications"], self.application) else ignore
+
+    def announced(self, fields: Mapping[str, Any]) -> None:
+        """Create the series that an event with these fields adds to, unless it is another application's."""
+        if is_among(fields.get("applications", self.application), self.application):
+            super().announced(fields)
 
 
 def ignore(_: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from threading import RLock
 
+from events.bus.fork_locks import free_after_fork
+
 from ..validation import MultiprocessMode
 
 MAX_SOURCES = 1000
@@ -27,7 +29,7 @@ class CombinedGauge:
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, ...], dict[tuple[str, ...], float]] = {}
-        self._lock = RLock()  # the garbage collector may run code that emits, in here too
+        self._lock = free_after_fork(RLock())  # the garbage collector may run code that emits, in here too
 
     def set(
         self, series: tuple[str, ...], source: tuple[str, ...], value: float | None, mode: MultiprocessMode

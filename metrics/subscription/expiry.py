@@ -9,13 +9,15 @@ from time import monotonic
 
 from prometheus_client import Gauge
 
+from events.bus.fork_locks import free_after_fork
+
 
 class Expiry:
     """When series of a gauge that expires were last set."""
 
     def __init__(self) -> None:
         self._deadlines: dict[tuple[str, ...], float] = {}
-        self._lock = RLock()  # the garbage collector may run code that emits, in here too
+        self._lock = free_after_fork(RLock())  # the garbage collector may run code that emits, in here too
 
     @contextmanager
     def setting(self, labels: tuple[str, ...], expires_after: float | None) -> Iterator[None]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+from weakref import WeakSet
 
 from ..fastpath.lock import LOCK
+
+_tables: WeakSet[InFlightTable] = WeakSet()
 
 
 class InFlightTable:
@@ -16,6 +20,12 @@ class InFlightTable:
     def __init__(self) -> None:
         self._gauges: dict[str, Any] = {}
         self._sizes: dict[Any, int] = {}
+        _tables.add(self)
+
+    def clear(self) -> None:
+        """Forget the spans: those of the process that this one was forked from are not open here."""
+        self._gauges.clear()
+        self._sizes.clear()
 
     def open(self, key: str, gauge: Any) -> None:
         """Add a key and count it in a gauge; a key that is there already stays in the gauge that it was opened in."""
@@ -37,3 +47,12 @@ class InFlightTable:
         while size != self._sizes[gauge]:  # it changed again if the garbage collector ended a span meanwhile
             size = self._sizes[gauge]
             gauge.set(size)
+
+
+def _after_fork() -> None:
+    for table in tuple(_tables):
+        table.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

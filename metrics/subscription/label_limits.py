@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from threading import RLock
 
+from events.bus.fork_locks import free_after_fork
+
 from ..event_fields import label_text
 from ..rows import OTHER, RESERVED
 
@@ -24,7 +26,8 @@ class LabelLimiter:
         self.limits = dict(limits)
         # By the label, and whether it is nested in another one.
         self._admitted: dict[tuple[str, bool], set[str | tuple[str, str]]] = {}
-        self._lock = RLock()  # the garbage collector may end a span in here, whose labels are admitted too
+        # The garbage collector may end a span in here, whose labels are admitted too.
+        self._lock = free_after_fork(RLock())
 
     def admit_all(self, label: str, values: Iterable[str]) -> tuple[str, ...]:
         """Admit values that are known beforehand and return them as text.

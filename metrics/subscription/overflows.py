@@ -7,6 +7,7 @@ from itertools import count
 from threading import Lock
 
 from events import label_overflowed
+from events.bus.fork_locks import free_after_fork
 
 
 class Overflows:
@@ -23,7 +24,7 @@ class Overflows:
         self._calls = count()  # `next` is atomic, so that neither threads nor the garbage collector lose any
         self._reads = 0  # each takes a number too
         self._emitted = 0
-        self._emitting = Lock()
+        self._emitting = free_after_fork(Lock())
 
     def add(self) -> None:
         """Count one more sample of each pair."""

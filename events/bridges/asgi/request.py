@@ -78,6 +78,7 @@ class RequestTracker:
         event_scope = self._event_scope
         if event_scope.hooks:  # somebody accounts for what the request did
             event_scope.fields["endpoint"] = getattr(self, "_endpoint", "unmatched")
+            event_scope.fields["applications"] = "/".join(self.applications)
         event_scope.end()
 
     def make_aggregator(self) -> RequestPhases:

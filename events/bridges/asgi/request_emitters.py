@@ -15,7 +15,7 @@ class RequestEmitters(EmitterCache):
 
     def __missing__(self, values: tuple[Any, ...]) -> EmitFn:
         """Bind, store and return the emitter for values that are looked up for the first time."""
-        database_used.announce(scope="http", endpoint=values[1])
+        database_used.announce(scope="http", endpoint=values[1], **self._fixed)
         return super().__missing__(values)
 
 

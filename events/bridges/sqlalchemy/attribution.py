@@ -12,7 +12,7 @@ from .n_plus_one import REPEATS, RepeatCounter
 CALLERS: dict[str, Caller] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
 """The kinds of scope that queries are attributed to, with the value that each has in events."""
 
-_FIELDS = ("agent_name", "run_id", "endpoint", "workflow_type")
+_FIELDS = ("agent_name", "run_id", "endpoint", "applications", "workflow_type")
 _HOOK = "sqlalchemy"  # under which a scope holds its account
 
 

@@ -25,6 +25,7 @@ from metrics import LLM, Endpoint, Subscription, subscribe
 from metrics.exposition.endpoint import selected_names, send_response
 from metrics.exposition.mounting import answer_own_path
 from tests.support.asgi_server import running_server
+from tests.support.forks import in_child
 from tests.support.samples import Read
 from tests.support.wait import until
 
@@ -353,6 +354,18 @@ def test_an_endpoint_of_anything_but_a_registry_is_refused_when_it_is_made(regis
         pytest.raises(TypeError, match=r"^Endpoint takes the CollectorRegistry that was given to subscribe\(\), not "),
     ):
         Endpoint(subscription)  # type: ignore[arg-type]  # it has to fail
+
+
+def test_it_answers_in_a_forked_process_too(counted: CollectorRegistry) -> None:
+    """Its thread is in none: a server that was asked once before it forks its workers would never answer again."""
+    endpoint = Endpoint(counted)
+
+    async def get() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://test") as client:
+            return (await asyncio.wait_for(client.get("/metrics"), 10)).status_code
+
+    assert asyncio.run(get()) == 200
+    assert in_child(lambda: asyncio.run(get())) == "200"
 
 
 def test_a_mount_keeps_its_signature() -> None:

@@ -15,7 +15,7 @@ from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from events import http_request_finished
+from events import database_used, http_request_finished
 from events.bridges.asgi import HTTPEventsMiddleware
 from metrics import CATALOGUE, HTTP, Endpoint, Workers, subscribe
 from metrics.subscription.subscribe import declared_signals
@@ -236,3 +236,31 @@ def test_a_subscription_whose_numbers_other_processes_read_ends_when_it_is_close
         signal.disconnect(receiver)
     workers.close()
     assert http_request_finished in [signal for signal, _ in left]
+
+
+def test_the_endpoints_of_one_application_take_no_room_of_anothers() -> None:
+    """Also where both use a database, and the label has room for each of them alone."""
+    registry = CollectorRegistry()
+    shop, admin = (application(name, *(f"/{name}/{number}" for number in range(3))) for name in ("shop", "admin"))
+    with subscribe(CATALOGUE, registry, namespace="acme", application="shop", label_limits={"endpoint": 4}):
+        for app, name in ((admin, "admin"), (shop, "shop")):
+            for number in range(3):
+                TestClient(app).get(f"/{name}/{number}")
+                database_used.emit(
+                    scope="http", endpoint=f"/{name}/{number}", applications=name, queries=1, duration=0.1, repeated=1
+                )
+        assert requests_in(registry) == Counter({f"/shop/{number}": 1 for number in range(3)})
+        endpoints = {
+            sample.labels["endpoint"]
+            for family in registry.collect()
+            for sample in family.samples
+            if "endpoint" in sample.labels
+        }
+    assert endpoints - {"unmatched"} == {f"/shop/{number}" for number in range(3)}
+
+
+def test_what_an_agent_used_of_the_database_is_every_applications() -> None:
+    registry = CollectorRegistry()
+    with subscribe(CATALOGUE, registry, namespace="acme", application="shop"):
+        database_used.emit(scope="agent", queries=2, duration=0.1)
+        assert registry.get_sample_value("acme_db_scope_queries_sum", {"scope": "agent"}) == 2

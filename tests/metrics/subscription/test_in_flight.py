@@ -16,6 +16,7 @@ from events import (
     workflow_run,
 )
 from metrics import in_flight, subscribe
+from tests.support.forks import in_child
 from tests.support.samples import Read, samples
 
 HELP = "A test's own."
@@ -39,6 +40,18 @@ class TestInFlight:
         with agent_run(agent_name="a"), agent_run(agent_name="a"):
             assert agents["a"] == 2
         assert agents["a"] == 0
+
+    def test_a_forked_process_counts_the_spans_that_it_opens(self, agents: dict[str, float]) -> None:
+        """Those of the process before it are open there, and never end here."""
+
+        def inside() -> tuple[float, float]:
+            with agent_run(agent_name="a"):
+                opened = agents["a"]
+            return opened, agents["a"]
+
+        with agent_run(agent_name="a"), agent_run(agent_name="a"):
+            assert in_child(inside) == "(1.0, 0.0)"
+            assert agents["a"] == 2
 
     def test_spans_past_a_label_limit_may_end_in_any_order(
         self, agents: dict[str, float], registry: CollectorRegistry

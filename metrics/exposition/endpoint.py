@@ -77,7 +77,7 @@ class Endpoint:
         answer_own_path(Endpoint)
 
     def _start(self) -> None:
-        """Create the thread that renders, and its work under way: neither is in a process that is forked from this one."""
+        """Create the thread that renders, and what it has under way: no process that is forked has either."""
         self._process_id = os.getpid()
         self._pending: dict[object, Future[ScrapeResponse]] = {}
         self._lock = Lock()

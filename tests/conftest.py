@@ -135,7 +135,8 @@ def pollers_of_a_test_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what bridges and subscriptions add in a test: it would emit before every later render of the process."""
     monkeypatch.setattr(pollers, "_pollers", pollers._pollers)
     monkeypatch.setattr(announcements, "_announcers", announcements._announcers)
-    monkeypatch.setattr(open_requests, "applications", set())
+    monkeypatch.setattr(open_requests, "_middlewares", {})
+    monkeypatch.setattr(open_requests, "_shown", set())
 
 
 @pytest.fixture(scope="session")

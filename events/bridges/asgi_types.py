@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -17,6 +17,22 @@ _SPEC_BEFORE_2_4 = frozenset({"2.0", "2.1", "2.2", "2.3"})
 def send_raises_on_disconnect(scope: Scope) -> bool:
     """Return whether `send` raises `OSError` once the client is gone (ASGI 2.4); before that it did nothing."""
     return scope.get("asgi", {}).get("spec_version", "2.4") not in _SPEC_BEFORE_2_4
+
+
+def paths_of(scope: Scope) -> Iterator[str]:
+    """Yield the paths that a request may be known by: the whole one, and what of it is behind a proxy or a mount.
+
+    A proxy's prefix and those of mounts are in ``root_path``, and the path begins with it, unless the proxy took its
+    own off. What was there before any mount is Starlette's ``app_root_path``.
+    """
+    path: str = scope["path"]
+    yield path
+    inside = scope.get("root_path") or ""
+    outside = scope.get("app_root_path") or ""
+    for prefix in (inside, outside, inside.removeprefix(outside)):
+        root = prefix.rstrip("/")
+        if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+            yield path[len(root) :]
 
 
 def content_length(headers: Any) -> int | None:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from prometheus_client import CollectorRegistry
 
-from events.bridges.asgi_types import Receive, Scope, Send, header_text
+from events.bridges.asgi_types import Receive, Scope, Send, header_text, paths_of
 from events.bridges.async_library import running_trio
 from events.bus.failures import error_location
 
@@ -45,7 +45,8 @@ class Endpoint:
 
     Args:
         registry: The registry to render.
-        path: The only path that is answered, with or without a slash at its end; every path if not given.
+        path: The only path that is answered, with or without a slash at its end, and behind the ``root_path`` of a
+            proxy or a mount too; every path if not given.
         token: If given, ``Authorization: Bearer <token>`` is accepted.
         password: If given, Basic authorization with this password and any user name is accepted. With both a token and
             a password, either suffices; with neither, nothing is required.
@@ -96,7 +97,7 @@ class Endpoint:
 
     async def _respond(self, scope: Scope, send: Send) -> None:
         with_body = scope["method"] != "HEAD"
-        if self._path is not None and scope["path"].rstrip("/") != self._path:
+        if self._path is not None and all(path.rstrip("/") != self._path for path in paths_of(scope)):
             await send_response(
                 send, 404, _PLAIN_TEXT, f"Not found; the metrics are at {self._path}.\n".encode(), with_body
             )

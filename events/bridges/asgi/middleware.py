@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ...bus.failures import report_failure
 from ...bus.pollers import add_poller
 from ...http import http_request_finished
-from ..asgi_types import ASGIApp, Receive, Scope, Send, send_raises_on_disconnect
+from ..asgi_types import ASGIApp, Receive, Scope, Send, paths_of, send_raises_on_disconnect
 from . import open_requests
 from .open_requests import read_in_flight
 from .request import RequestTracker, RequestTrackerASGI24
@@ -68,7 +68,7 @@ class HTTPEventsMiddleware:
             raise ValueError(f"an application's name takes no slash, got {application!r}: write 'admin', not a path")
         self.application = application
         if application:
-            open_requests.applications.add(application)
+            open_requests.add_application(self, application)
         self.route_templates = RouteTemplates()
         add_poller(read_in_flight)
 
@@ -90,8 +90,9 @@ class HTTPEventsMiddleware:
             kind = scope["type"]
             if kind not in _TRACKED_TYPES:
                 return None
-            path, root = scope["path"], scope.get("root_path")
-            if path in self.exclude or (root and path.removeprefix(root) in self.exclude):
+            if scope["path"] in self.exclude or (
+                scope.get("root_path") and not self.exclude.isdisjoint(paths_of(scope))
+            ):
                 return None
             application = self.application
             if _TRACKED in scope:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Protocol
+from weakref import ref
 
 from ...http import http_activity_read
 
@@ -17,19 +18,30 @@ class OpenRequest(Protocol):
 # Sets of the open ones, not counters: an end that is missed or seen twice can't make their sizes drift.
 requests: set[OpenRequest] = set()
 websockets: set[OpenRequest] = set()
-applications: set[str] = set()
-"""The names of the applications that have been instrumented."""
+_middlewares: dict[ref[object], str] = {}
+"""The names of the applications that are instrumented, by the middlewares that have them, while those are there."""
+_shown: set[str] = set()
+"""The names that were emitted at the last scrape."""
+
+
+def add_application(middleware: object, name: str) -> None:
+    """Emit the numbers of an application from now on, until the last middleware that has its name is gone."""
+    _middlewares[ref(middleware, lambda gone: _middlewares.pop(gone, None))] = name
 
 
 def read_in_flight() -> None:
     """Emit `http_activity_read` with the numbers of open requests and websockets, of all and of each application.
 
-    It is a poller, which `HTTPEventsMiddleware` adds: it is called before each render of metrics.
+    It is a poller, which `HTTPEventsMiddleware` adds: it is called before each render of metrics. Of an application
+    that is gone, 0 is emitted once more.
     """
+    global _shown  # replaced as a whole, so that a thread that reads sees one state
     http_activity_read.emit(requests=len(requests), websockets=len(websockets))
-    if applications:
+    names = {*_middlewares.copy().values()}
+    shown, _shown = _shown, names
+    if names or shown:
         of_requests, of_websockets = by_application(requests), by_application(websockets)
-        for name in tuple(applications):
+        for name in sorted(names | shown):
             http_activity_read.emit(requests=of_requests[name], websockets=of_websockets[name], application=name)
 
 

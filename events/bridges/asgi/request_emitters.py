@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from ...bus.emitters import EmitFn, EmitterCache
@@ -19,7 +19,7 @@ class RequestEmitters(EmitterCache):
         return super().__missing__(values)
 
 
-@cache
+@lru_cache(256)  # an application that is gone, such as a test's, is forgotten for the others
 def emitters_of(applications: str) -> RequestEmitters:
     """Return the emitters of `http_request_finished` for requests that went through these applications."""
     return RequestEmitters(

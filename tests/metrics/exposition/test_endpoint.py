@@ -77,6 +77,47 @@ async def test_a_framework_serves_it_as_a_route_or_a_mount_of_the_root(counted: 
         assert (response.status_code, response.content) == (200, generate_latest(counted))
 
 
+def under_a_prefix(app: Any, root_path: str) -> Any:
+    """Return an application as a server runs it whose setting for the prefix of a proxy is this."""
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "root_path": root_path}, receive, send)
+
+    return serve
+
+
+def of_a_mount(endpoint: Endpoint) -> Any:
+    return Starlette(routes=[Mount("/ops", endpoint)])
+
+
+def of_nested_mounts(endpoint: Endpoint) -> Any:
+    return Starlette(routes=[Mount("/{tenant}", Starlette(routes=[Mount("/ops", endpoint)]))])
+
+
+@pytest.mark.parametrize(
+    ("root_path", "build", "path", "status"),
+    [
+        ("/api", lambda endpoint: endpoint, "/api/metrics", 200),  # a proxy that leaves the path as it is
+        ("/api", lambda endpoint: endpoint, "/metrics", 200),  # one that takes its prefix off
+        ("/api/", lambda endpoint: endpoint, "/api/metrics/", 200),
+        ("/api", lambda endpoint: endpoint, "/api/other", 404),
+        ("/api", lambda endpoint: endpoint, "/apimetrics", 404),
+        ("/a", lambda endpoint: endpoint, "/api/metrics", 404),
+        ("", of_a_mount, "/ops/metrics", 200),
+        ("/api", of_a_mount, "/api/ops/metrics", 200),
+        ("/api", of_a_mount, "/ops/metrics", 200),
+        ("/api", of_nested_mounts, "/api/acme/ops/metrics", 200),
+        ("/api", of_nested_mounts, "/api/acme/ops/other", 404),
+    ],
+)
+async def test_its_path_is_answered_behind_the_root_path_of_a_proxy_or_a_mount(
+    counted: CollectorRegistry, root_path: str, build: Callable[[Endpoint], Any], path: str, status: int
+) -> None:
+    app = under_a_prefix(build(Endpoint(counted, path="/metrics")), root_path)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get(path)).status_code == status
+
+
 def mounted_in_fastapi(endpoint: Endpoint) -> Any:
     app = FastAPI()
     app.mount("/metrics", endpoint)

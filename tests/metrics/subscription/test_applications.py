@@ -15,8 +15,8 @@ from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from events import database_used, http_request_finished
-from events.bridges.asgi import HTTPEventsMiddleware
+from events import database_used, http_activity_read, http_request_finished
+from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
 from metrics import CATALOGUE, HTTP, Endpoint, Workers, subscribe
 from metrics.subscription.subscribe import declared_signals
 from tests.support.asgi_apps import client_for
@@ -120,6 +120,37 @@ def test_what_is_open_is_that_of_the_application(registries: Any) -> None:
     seen.clear()
     look()
     assert seen == [0, 0, 0]
+
+
+def names_read() -> list[str]:
+    """Return the names of the applications whose open requests are emitted at a scrape."""
+    with http_activity_read.captured() as events:
+        read_in_flight()
+    return [event.application for event in events if event.application]
+
+
+def test_the_name_of_an_application_goes_with_the_last_that_has_it() -> None:
+    before = {*names_read()}
+    first, second = (HTTPEventsMiddleware(FastAPI(), application="brief") for _ in range(2))
+    assert names_read().count("brief") == 1
+    del first
+    gc.collect()
+    assert "brief" in names_read()
+    del second
+    gc.collect()
+    assert "brief" in names_read()  # at 0, for whoever showed another number
+    assert {*names_read()} <= before
+
+
+def test_what_was_open_in_an_application_that_is_gone_is_shown_no_more(registries: Any) -> None:
+    of_brief = registries("brief")
+    app = application("brief")
+    seen: list[float | None] = []
+    app.get("/look")(lambda: seen.append(of_brief.get_sample_value("acme_http_active_requests")))
+    TestClient(app).get("/look")
+    del app
+    gc.collect()
+    assert [*seen, of_brief.get_sample_value("acme_http_active_requests")] == [1, 0]
 
 
 def test_the_name_of_an_application_has_no_slash() -> None:

@@ -111,7 +111,15 @@ async def test_excluded_paths_emit_nothing(requests: Requests) -> None:
     app.get("/metrics/more")(lambda: "here")
     app.add_middleware(HTTPEventsMiddleware, exclude=("/metrics", "/scrape"))
     async with client_for(app, root_path="/proxy") as client:
-        for url in ("/metrics", "/metrics/", "/proxy/metrics", "/scrape", "/scrape/", "/metrics?name=x"):
+        for url in (
+            "/metrics",
+            "/metrics/",
+            "/proxy/metrics",
+            "/proxy/metrics/",
+            "/scrape",
+            "/scrape/",
+            "/metrics?name=x",
+        ):
             await client.get(url)
         assert not requests
         await client.get("/metrics/more")

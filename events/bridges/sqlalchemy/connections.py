@@ -106,6 +106,7 @@ class ConnectionTracker:
         """Take every connection for closed until it is checked out: a process that was forked off does not own them."""
         for state in self._states():
             state.checked_out, state.is_open, state.transaction_began = False, False, None
+            state.busy_seconds, state.statements = 0.0, 0
             state.fetches.clear()
         self._collected.clear()
         self._out.clear()
@@ -182,8 +183,8 @@ class ConnectionTracker:
             proxy.events_state = state
             if state.checked_out:  # a StaticPool hands it out to several callers, and reports one return
                 return
-            state.checked_out, state.busy_seconds, state.is_open, state.proxy = True, 0.0, True, ref(proxy)
-            state.statements, state.hold_logged, state.fetch_limit = 0, False, inf
+            state.checked_out, state.is_open, state.proxy = True, True, ref(proxy)
+            state.hold_logged, state.fetch_limit = False, inf
             out = self._out
             out[id(record)] = None
             self.peak_used.highest = max(self.peak_used.highest, len(out))
@@ -242,6 +243,8 @@ class ConnectionTracker:
             agent_name=state.agent_name,
             run_id=state.run_id,
         )
+        # Not at the next check-out: a StaticPool with several callers reports the first return alone.
+        state.busy_seconds, state.statements = 0.0, 0
         return leaked
 
     def _on_invalidate(self, _connection: Any, record: Any, error: BaseException | None) -> None:

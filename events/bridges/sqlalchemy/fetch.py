@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 from weakref import ref
@@ -16,7 +17,7 @@ from ...database import Operation, rows_streamed
 from .attribution import account_fetching
 from .connection_state import BRIDGE, ConnectionState
 from .internals.computed_rows import usual_strategy
-from .internals.execution import fetch_strategies_are_replaceable, replace_fetch_strategy
+from .internals.execution import fetch_strategies_are_replaceable, wrap_result_factory
 from .slow_query_log import log_slow_statement
 
 BUFFERING_DRIVERS = frozenset(
@@ -47,7 +48,7 @@ class FetchedStatement:
 class FetchTimer:
     """The rows of one result and the seconds spent waiting for them, emitted as `rows_streamed` once they end.
 
-    ``executed`` is how long the statement took before, ``scope`` the one that it was sent in.
+    ``executed`` is how long the statement took before.
     """
 
     def __init__(
@@ -61,25 +62,32 @@ class FetchTimer:
         self._seconds = 0.0
         self._rows = 0
         self._context: ref[Any] | None = None  # of the execution, dead if the program dropped the result
+        self._began: float | None = None  # the fetch that is under way, as far as it is not added yet
         self._is_fetching = self._has_ended = self._was_emitted = False
 
     def time(self, fetch: Callable[[], Any], count_rows: Callable[[Any], int]) -> Any:
         """Return what a fetch returns, adding its time and its rows."""
         self._is_fetching = True
         rows = 0
-        began = perf_counter()
+        self._began = perf_counter()
         try:
             fetched = fetch()
             rows = count_rows(fetched)
         finally:
-            seconds = perf_counter() - began
             self._is_fetching = False
-            if self._state is not None:
-                self._state.busy_seconds += seconds
-            if self._statement.own:
-                account_fetching(get_effective_scope(), seconds)
-            self.add(seconds, rows)
+            self.add(self._take_time(), rows)
         return fetched
+
+    def _take_time(self) -> float:
+        """Return the seconds of the fetch that is under way, which is busy time of its connection, and end them."""
+        if self._began is None:
+            return 0.0
+        seconds, self._began = perf_counter() - self._began, None
+        if self._state is not None:
+            self._state.busy_seconds += seconds
+        if self._statement.own:
+            account_fetching(get_effective_scope(), seconds)
+        return seconds
 
     def add(self, seconds: float, rows: int) -> None:
         """Add the time and the rows of a fetch."""
@@ -95,6 +103,12 @@ class FetchTimer:
             end_dropped(self._state)
             self._state.fetches[id(self)] = self
 
+    def forget(self) -> None:
+        """End without an event: the statement has no rows."""
+        self._was_emitted = True
+        if self._state is not None:
+            self._state.fetches.pop(id(self), None)
+
     def is_dropped(self) -> bool:
         """Return whether the program dropped the result."""
         return self._context is None or self._context() is None
@@ -106,10 +120,11 @@ class FetchTimer:
             self.finish()
 
     def finish(self) -> None:
-        """Emit the totals now, once."""
+        """Emit the totals now, once: also in the middle of a fetch, where its connection is lost or given up."""
         if self._was_emitted:
             return
         self._was_emitted = True
+        self._seconds += self._take_time()
         statement, took = self._statement, self._executed + self._seconds
         is_slow = self._executed < statement.slow_seconds <= took
         try:
@@ -142,15 +157,33 @@ def end_dropped(state: ConnectionState) -> None:
 def time_fetching(context: Any, timer: FetchTimer) -> None:
     """Time the fetches of what a context has just executed, if it has rows."""
     if fetch_strategies_are_replaceable():
-
-        def wrap(strategy: Any) -> TimedFetchStrategy:
-            timer.watch(context)
-            return TimedFetchStrategy(strategy, timer)
-
-        replace_fetch_strategy(context, wrap, lambda error: report_failure(rows_streamed.name, BRIDGE, error))
+        wrap_result_factory(context, partial(make_timed_result, timer, ref(context)))
     elif context.cursor.description is not None and not isinstance(context.cursor, TimedCursor):
         timer.watch(context)
         context.cursor = TimedCursor(context.cursor, timer)
+
+
+def make_timed_result(timer: FetchTimer, context: ref[Any], make: Callable[[], Any]) -> Any:
+    """Return a result that is made, whose fetches are timed: those too that it does as it is made.
+
+    A stream fetches its first row then, for which the database may have to do all the work.
+    """
+    timer.watch(context())
+    try:
+        result = timer.time(make, lambda _: 0)
+    except BaseException:
+        timer.finish()
+        raise
+    try:
+        if not result.returns_rows:
+            timer.forget()
+        elif result._soft_closed:  # noqa: SLF001  # there was no row
+            timer.finish()
+        else:
+            result.cursor_strategy = TimedFetchStrategy(result.cursor_strategy, timer)
+    except Exception as error:
+        report_failure(rows_streamed.name, BRIDGE, error)
+    return result
 
 
 def continue_fetching(result: Any, make_timer: Callable[[], FetchTimer], seconds: float, rows: int) -> None:

@@ -41,9 +41,10 @@ pool_operation: ContextVar[CheckoutAttempt | Literal["dispose"] | None] = Contex
 class PoolTracker:
     """Times the checkouts of one engine; each ``dispose`` creates a new pool of the same, instrumented class."""
 
-    def __init__(self, name: str, *, statements: bool) -> None:
+    def __init__(self, name: str, *, statements: bool, own: bool) -> None:
         self._name = name
         self._statements = statements
+        self._own = own
         self.waiting: dict[int, CheckoutAttempt] = {}  # by the attempt's id
         self.peak_pending = Peak()
         self._classes: tuple[type[Pool], type[Pool]] | None = None  # the pool's own, and the instrumented one
@@ -114,6 +115,7 @@ class PoolTracker:
                 phase="connect",
                 error=error_reason(error, "connect", disconnected=False),
                 exception=type(error).__name__,
+                own=self._own,
             )
 
 

@@ -160,6 +160,8 @@ class StatementTracker:
             elif phase == "fetch":
                 operation, table = classify_statement(context, context.statement)
                 table = self._tables.label(table)
+                if state is not None:
+                    record_in_transaction(state, context, writes=True)
             elif context is None and phase in _TRANSACTION_PHASES:
                 operation = "savepoint"
             database_failed.emit(

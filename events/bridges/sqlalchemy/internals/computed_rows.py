@@ -47,7 +47,11 @@ class ComputedFetchStrategy(CursorFetchStrategy):
         """Return one row, or None at the end."""
         began = perf_counter()
         try:
-            row = dbapi_cursor.fetchone()
+            try:
+                row = dbapi_cursor.fetchone()
+            except BaseException:
+                self._add(result, perf_counter() - began, 0)
+                raise
             seconds = perf_counter() - began
             state = getattr(result.context._dbapi_connection, "events_state", None)
             if state is not None:
@@ -66,7 +70,11 @@ class ComputedFetchStrategy(CursorFetchStrategy):
         """Return some rows."""
         began = perf_counter()
         try:
-            rows = dbapi_cursor.fetchmany() if size is None else dbapi_cursor.fetchmany(size)
+            try:
+                rows = dbapi_cursor.fetchmany() if size is None else dbapi_cursor.fetchmany(size)
+            except BaseException:
+                self._add(result, perf_counter() - began, 0)
+                raise
             self._add(result, perf_counter() - began, len(rows))
             if not rows:
                 result._soft_close()
@@ -78,7 +86,11 @@ class ComputedFetchStrategy(CursorFetchStrategy):
         """Return the rows that are left."""
         began = perf_counter()
         try:
-            rows = dbapi_cursor.fetchall()
+            try:
+                rows = dbapi_cursor.fetchall()
+            except BaseException:
+                self._add(result, perf_counter() - began, 0)
+                raise
             self._add(result, perf_counter() - began, len(rows))
             result._soft_close()
             return rows

@@ -68,25 +68,19 @@ RESULT_FACTORY = "_setup_result_proxy"
 """The method of an execution context that makes its result."""
 
 
-def replace_fetch_strategy(context: Any, wrap: Callable[[Any], Any], on_error: Callable[[Exception], None]) -> None:
-    """Replace what fetches the rows of a context's result by ``wrap`` of it, once there is a result that has rows.
+def wrap_result_factory(context: Any, make_through: Callable[[Callable[[], Any]], Any]) -> None:
+    """Have a context's result be made by ``make_through(make)``, which calls ``make()`` and returns its result.
 
-    The result does not exist yet while its statement is executed. SQLAlchemy's own event for it would cost every
-    statement a call.
+    The result does not exist yet while its statement is executed, and may fetch its first rows as it is made.
+    SQLAlchemy's own event for it would cost every statement a call.
     """
     if RESULT_FACTORY in vars(context):  # a context may execute more than one statement, and has one result
         return
     make_result = getattr(context, RESULT_FACTORY)
 
     def make_wrapped_result() -> Any:
-        result = make_result()
-        try:
-            vars(context).pop(RESULT_FACTORY, None)  # it refers to the context, which would outlive its result
-            if not result._soft_closed:
-                result.cursor_strategy = wrap(result.cursor_strategy)
-        except Exception as error:
-            on_error(error)
-        return result
+        vars(context).pop(RESULT_FACTORY, None)  # it refers to the context, which would outlive its result
+        return make_through(make_result)
 
     setattr(context, RESULT_FACTORY, make_wrapped_result)
 
@@ -108,10 +102,12 @@ def fetch_strategies_are_replaceable() -> bool:
             calls.append(name)
             return getattr(self._strategy, name)
 
-    def fail(error: Exception) -> None:
-        raise error
+    def make_spied(make: Callable[[], Any]) -> Any:
+        result = make()
+        result.cursor_strategy = Spy(result.cursor_strategy)
+        return result
 
     with answered_context({"stream_results": True}) as context:
-        replace_fetch_strategy(context, Spy, fail)
+        wrap_result_factory(context, make_spied)
         rows = [tuple(row) for row in getattr(context, RESULT_FACTORY)().fetchall()]
     return rows == [(1,), (2,)] and "fetchall" in calls

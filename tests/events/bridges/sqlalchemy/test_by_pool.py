@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -105,6 +106,32 @@ def test_another_librarys_statements_count_by_pool_alone(registry: CollectorRegi
     assert used == []
     with instrument(engine, "dbos", own=False), pytest.raises(ValueError, match="close that handle first"):
         instrument(engine, "dbos")
+
+
+def test_another_librarys_failing_connects_count_by_pool_alone(registry: CollectorRegistry, tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    engine = sa.create_engine("sqlite://", creator=refuse)
+    with instrument(engine, "dbos", own=False), pytest.raises(ConnectionRefusedError):
+        engine.connect()
+    read = scrape(registry)
+    assert read("pool_errors_total", pool="dbos", error="connect") == 1
+    assert read("errors_total", phase="connect", error="connect") in (None, 0)
+
+
+def test_callers_of_one_connection_have_each_statement(registry: CollectorRegistry) -> None:
+    """A `StaticPool` hands out its only connection to all that ask, and reports one return."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    with instrument(engine):
+        with engine.connect() as one:
+            one.execute(sa.text("select 1"))
+            with engine.connect() as other:
+                other.execute(sa.text("select 2"))
+            one.execute(sa.text("select 3"))
+        with engine.connect() as one:
+            one.execute(sa.text("select 4"))
+    assert scrape(registry)("pool_statements_total", pool="main") == 4
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -139,19 +139,30 @@ def test_results_that_are_read_in_turns_each_have_their_rows(engine: sa.Engine) 
     assert [event.rows for event in fetched] == [10, 4]
 
 
-def test_a_fetch_that_fails_took_its_time_and_ends(engine: sa.Engine) -> None:
-    failing = sa.text("select abs(case when id < 4 then wait(id) else -9223372036854775808 end) from users")
+@pytest.mark.parametrize("fetch", [sa.CursorResult.fetchone, sa.CursorResult.fetchmany, sa.CursorResult.all])
+def test_a_fetch_that_fails_took_its_time_and_ends(fetch: Callable[[Any], object], engine: sa.Engine) -> None:
+    """And its transaction is one that failed."""
+
+    def fetch_all(rows: Any) -> None:
+        while True:
+            fetch(rows)
+
+    failing = sa.text(
+        "select abs(case when id < 4 then wait(id) else -9223372036854775808 end) from users where wait(id) < 9"
+    )
     with (
         events.rows_streamed.captured() as fetched,
         events.database_failed.captured() as failed,
+        events.transaction_ended.captured() as ended,
         engine.connect() as connection,
     ):
-        rows = connection.execute(failing)
+        rows: Any = connection.execute(failing)
         with pytest.raises(sa.exc.OperationalError):
-            list(rows)
+            fetch_all(rows)
         rows.close()
     assert [event.phase for event in failed] == ["fetch"]
-    assert [event.rows for event in fetched] in ([3], [4])  # sqlite3 is ahead by one
+    assert fetched[0].duration >= 0.06  # three rows, of which sqlite3 has computed the first, and the one that fails
+    assert [event.outcome for event in ended] == ["rollback"]
 
 
 def test_a_closed_handle_leaves_fetching_as_it_was(engine: sa.Engine) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -220,3 +222,81 @@ async def test_the_async_driver_emits_what_the_sync_one_does(async_engine: Async
                 await connection.execute(sa.text("select * from nowhere"))
     reads = [("select", "users", ""), ("insert", "users", ""), ("select", "none", "")]
     assert outcomes(seen) == [*reads, ("select", "other", "ProgrammingError")]
+
+
+SLOW_FIRST_ROW = sa.text("select i from generate_series(1, 3) as i, pg_sleep(0.2) order by i")
+"""The server has to do all the work before there is a first row."""
+LEAVES_CURSORS = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
+"""SQLAlchemy does not close psycopg's cursor after a fetch that fails; it is collected at the end of the test."""
+SLOW_ROWS = "select pg_sleep(case when i > 3 then 60 else 0 end) from generate_series(1, 9) as i"
+
+
+@pytest.mark.parametrize("options", [{"stream_results": True}, {"yield_per": 2}, {}])
+def test_the_first_fetch_of_a_stream_is_time_of_its_statement(options: dict[str, Any], engine: sa.Engine) -> None:
+    with (
+        instrument(engine),
+        events.query_executed.captured() as executed,
+        events.rows_streamed.captured() as fetched,
+        events.database_used.captured() as used,
+        events.connection_released.captured() as released,
+        events.agent_run(agent_name="writer"),
+        engine.connect() as connection,
+    ):
+        assert len(connection.execution_options(**options).execute(SLOW_FIRST_ROW).all()) == 3
+    assert [event.rows for event in fetched] == ([3] if options else [])
+    assert executed[0].duration + sum(event.duration for event in fetched) >= 0.2
+    assert used[0].duration >= 0.2
+    assert released[0].busy is not None
+    assert released[0].busy >= 0.2
+
+
+def test_a_stream_without_a_row_took_its_time(engine: sa.Engine) -> None:
+    empty = sa.text("select 1 where pg_sleep(0.1) is null")
+    with instrument(engine), events.rows_streamed.captured() as fetched, engine.connect() as connection:
+        result = connection.execution_options(stream_results=True).execute(empty)
+        assert result.all() == []
+        assert [event.rows for event in fetched] == [0]
+    assert fetched[0].duration >= 0.1
+
+
+@LEAVES_CURSORS
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_a_fetch_that_is_cancelled_took_its_time(driver: str, url: sa.URL, engine: sa.Engine) -> None:
+    async def read() -> None:
+        async with streaming.connect() as connection:
+            async for _ in await connection.stream(sa.text(SLOW_ROWS), execution_options={"yield_per": 1}):
+                pass
+
+    asleep = sa.text("select 1 from pg_stat_activity where wait_event = 'PgSleep'")
+    streaming = create_async_engine(url.set(drivername=f"postgresql+{driver}"))
+    with (
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watch,
+        instrument(streaming),
+        events.rows_streamed.captured() as fetched,
+        events.connection_released.captured() as released,
+    ):
+        task = asyncio.create_task(read())
+        await until(lambda: watch.scalar(asleep), within=30)
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await streaming.dispose()
+    del task
+    gc.collect()
+    (event,), (hold,) = fetched, released
+    assert event.duration >= 0.2
+    assert hold.busy is not None
+    assert hold.busy >= event.duration
+
+
+@LEAVES_CURSORS
+def test_a_fetch_that_fails_makes_its_transaction_one_that_failed(engine: sa.Engine) -> None:
+    dividing = sa.text("select 1 / (3 - i) from generate_series(1, 9) as i")
+    with instrument(engine), events.transaction_ended.captured() as ended, engine.connect() as connection:
+        rows = connection.execution_options(yield_per=1).execute(dividing)
+        with pytest.raises(sa.exc.DataError):
+            rows.all()
+    del rows
+    gc.collect()
+    assert [event.outcome for event in ended] == ["rollback"]

@@ -96,6 +96,10 @@ class Metric:
         fields = field_types(self.signal)
         return tuple(possible_values(fields[name]) for name in self.labels)
 
+    def takes(self, fields: Mapping[str, Any]) -> bool:
+        """Return whether the row applies to an event with these fields, as far as they say."""
+        return all(fields.get(name, value) == value for name, value in self.where.items())
+
     def label_sets(self) -> Iterator[tuple[str, frozenset[str] | None]]:
         """Yield each field in ``labels`` with the closed set of its values, None for an open label."""
         for name, values in zip(self.labels, self.closed_label_values, strict=True):

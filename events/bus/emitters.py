@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from inspect import signature
@@ -41,6 +41,9 @@ class BindableReceiver(ABC):
 
     def announced(self, fields: Mapping[str, Any]) -> None:  # noqa: B027  # most have nothing to prepare
         """Prepare for events with these fields, which may come; see `Signal.announce`."""
+
+    def failures_announced(self, failures: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027  # the same
+        """Prepare for these failures, for all or for none; see `Signal.announce_failures`."""
 
 
 def make_emitter(

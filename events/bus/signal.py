@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -147,8 +147,41 @@ class Signal(NamedSignal, Generic[P, E]):
 
         >>> from events import tool_called
         >>> tool_called.announce(tool_name="search", mcp_server="none")
+
+        Raises:
+            TypeError: the event has no such field.
         """
-        key = tuple(fields.items())
+        self._check_fields("announce", fields)
+        self._announce(tuple(fields.items()), lambda receiver: receiver.announced(fields))
+
+    def announce_failures(self, failures: Iterable[Mapping[str, Any]]) -> None:
+        """Announce all failures that may come of those who are known to be there, such as the routes of an application.
+
+        Each has the fields of an event of its kind, of which only the counters get a series: those that count events
+        and whose labels are all named. Where the labels have no room for all, none gets one, since which of them do is
+        for the events to say. Otherwise it is as `announce`.
+
+        >>> from events import tool_called
+        >>> tool_called.announce_failures(
+        ...     {"tool_name": name, "mcp_server": "none", "status": "error"} for name in ("search", "fetch")
+        ... )
+        """
+        every = tuple(failures)
+        for fields in every:
+            self._check_fields("announce_failures", fields)
+        key = tuple(tuple(fields.items()) for fields in every)
+        self._announce(key, lambda receiver: receiver.failures_announced(every))
+
+    def _check_fields(self, method: str, names: Iterable[str]) -> None:
+        """Raise `TypeError` for names that are neither fields of the event nor properties of it."""
+        specs = self.event.__dataclass_fields__  # type: ignore[attr-defined]  # a dataclass
+        for name in names:
+            if name not in specs and not isinstance(getattr(self.event, name, None), property):
+                event = self.event.__name__
+                raise TypeError(f"{self.name}.{method}(): {event} has no field {name!r}; it has {', '.join(specs)}")
+
+    def _announce(self, key: tuple[Any, ...], announce: Callable[[BindableReceiver], None]) -> None:
+        """Call a function with each receiver of metrics, unless it was with the same key before."""
         if self._announced[0] is not self._receiver_cache:  # a receiver connected
             self._announced = self._receiver_cache, set()
         announced = self._announced[1]
@@ -158,7 +191,7 @@ class Signal(NamedSignal, Generic[P, E]):
         for receiver in self.receivers_for(ANY):
             if isinstance(receiver, BindableReceiver):
                 try:
-                    receiver.announced(fields)
+                    announce(receiver)
                 except Exception as error:
                     report_failure(self.name, callable_name(receiver), error)
 

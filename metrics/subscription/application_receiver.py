@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from events.applications import is_among
@@ -31,6 +31,12 @@ class ApplicationReceiver(MetricsReceiver):
         """Create the series that an event with these fields adds to, unless it is another application's."""
         if is_among(fields.get("applications", self.application), self.application):
             super().announced(fields)
+
+    def failures_announced(self, failures: Sequence[Mapping[str, Any]]) -> None:
+        """Create the series of those failures that are of the application."""
+        super().failures_announced(
+            [each for each in failures if is_among(each.get("applications", self.application), self.application)]
+        )
 
 
 def ignore(_: Any) -> None:

@@ -63,6 +63,12 @@ class LabelLimiter:
             admitted.add(key)
             return value
 
+    def has_room(self, label: str, values: Iterable[str | tuple[str, str]]) -> bool:
+        """Return whether all of these values fit into a label; those of a nested one are pairs with the outer value."""
+        wanted = {*values}
+        nested = any(isinstance(value, tuple) for value in wanted)
+        return len(self._admitted.get((label, nested), set()) | wanted) <= self.limits[label]
+
     def is_other(self, label: str, value: object) -> bool:
         """Return whether a value of a label that stands alone would be counted as ``other``; admit nothing."""
         text = value if type(value) is str else label_text(value)

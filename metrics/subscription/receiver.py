@@ -17,6 +17,7 @@ from ..event_fields import AnySignal, label_text, pairing_field
 from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, UpdatePlan
 from ..fastpath.update import UpdateFn, update_function
 from ..rows import OTHER, Metric
+from .announced import create_announced, create_failures
 from .dropped_values import report_dropped_value, value_range
 from .gauges import gauge_setter
 from .label_limits import LabelLimiter
@@ -102,23 +103,11 @@ class MetricsReceiver(BindableReceiver):
 
     def announced(self, fields: Mapping[str, Any]) -> None:
         """Create the series, at 0, that an event with these fields adds to, as far as the labels have room for them."""
-        for row, family in self._rows:
-            if row.kind != "in_flight" and all(fields.get(name, value) == value for name, value in row.where.items()):
-                texts = self._announced_texts(row, fields)
-                if texts and OTHER not in texts.values():
-                    family.initialize_announced(texts)
+        create_announced(self._signal.name, self._rows, self._limiter, fields)
 
-    def _announced_texts(self, row: Metric, fields: Mapping[str, Any]) -> dict[str, str]:
-        texts: dict[str, str] = {}
-        for label, closed in sorted(row.label_sets(), key=lambda each: each[0] in row.nested_in):  # nested ones last
-            if label not in fields:
-                continue
-            text = texts[label] = label_text(fields[label])
-            if closed is not None and text not in closed:
-                texts[label] = OTHER
-            elif closed is None or label in row.nested_in:
-                texts[label] = self._limiter.admit(label, text, texts.get(row.nested_in.get(label, "")))
-        return texts
+    def failures_announced(self, failures: Sequence[Mapping[str, Any]]) -> None:
+        """Create the series of counters, at 0, that these failures are counted by, if the labels have room for all."""
+        create_failures(self._rows, self._limiter, failures)
 
     def emit_overflows(self) -> None:
         """Emit `label_overflowed` for the samples that were counted as ``other`` since the last time."""

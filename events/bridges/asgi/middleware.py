@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
+from weakref import finalize, ref
 
+from ...bus.announcements import add_announcer
 from ...bus.failures import report_failure
 from ...bus.pollers import add_poller
 from ...http import http_request_finished
 from ..asgi_types import ASGIApp, Receive, Scope, Send, paths_of, send_raises_on_disconnect
 from . import open_requests
+from .declared_routes import announce_failures, find_router
 from .open_requests import read_in_flight
 from .request import RequestTracker, RequestTrackerASGI24
 from .routes import RouteTemplates
@@ -70,7 +75,10 @@ class HTTPEventsMiddleware:
         if application:
             open_requests.add_application(self, application)
         self.route_templates = RouteTemplates()
+        self._router: Any = None
+        self._announces = True
         add_poller(read_in_flight)
+        finalize(self, add_announcer(partial(announce_again, ref(self)))).atexit = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -88,6 +96,8 @@ class HTTPEventsMiddleware:
     def _tracker(self, scope: Scope, receive: Receive, send: Send) -> RequestTracker | WebsocketTracker | None:
         try:
             kind = scope["type"]
+            if self._announces:
+                self.announce_routes(scope)
             if kind not in _TRACKED_TYPES:
                 return None
             if scope["path"] in self.exclude or (
@@ -107,3 +117,24 @@ class HTTPEventsMiddleware:
         except Exception as failure:  # a scope that breaks the specification: the application may refuse it
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return None
+
+    def announce_routes(self, scope: Scope | None = None) -> None:
+        """Announce the failures of the routes that there are: as the application starts, and at its first request.
+
+        Not those of an application inside another one, whose templates it does not know. Without a scope, announce
+        again what was announced.
+        """
+        if scope is not None:
+            if scope["type"] in _TRACKED_TYPES:
+                self._announces = False
+            if _TRACKED in scope or scope.get("app_root_path", scope.get("root_path")) != scope.get("root_path"):
+                return
+            self._router = find_router(scope.get("app")) or find_router(self.app)
+        if self._router is not None:
+            announce_failures(self._router, self.exclude, self.application)
+
+
+def announce_again(middleware: ref[HTTPEventsMiddleware]) -> None:
+    """Announce the failures of a middleware's routes to a new subscription, if both are there."""
+    if (alive := middleware()) is not None:
+        alive.announce_routes()

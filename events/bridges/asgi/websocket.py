@@ -10,12 +10,12 @@ from ...bus.scope import current_scope
 from ...http import Outcome, http_request_finished, websocket_finished
 from ..asgi_types import Message, Receive, Scope, Send
 from . import inbox, open_requests
+from .declared_routes import ABNORMAL_CLOSURE, announce_closure
 from .inbox import Inbox
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .routes import RouteTemplates
 from .surrounding import surrounding_scope
 
-ABNORMAL_CLOSURE = 1006  # RFC 6455, section 7.4.1: the connection ended without a Close frame
 NO_STATUS_RECEIVED = 1005  # the same: a Close frame without a code
 REGISTERED_CODES = range(1000, 1016)
 FORBIDDEN = 403  # what a server responds where the application closes before it accepts (ASGI, "Close - send event")
@@ -111,6 +111,7 @@ class WebsocketTracker:
             self._next_look = self._started_at + SECONDS_BETWEEN_LOOKS
             open_requests.requests.discard(self)
             open_requests.websockets.add(self)
+            announce_closure((self._route_templates.endpoint(self._scope, 101),), "/".join(self.applications))
         elif kind == "websocket.close" and self._accepted:
             self._emit_closed(message.get("code") or 1000)
         elif kind == "websocket.close":

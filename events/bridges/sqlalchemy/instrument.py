@@ -22,7 +22,6 @@ from ...database import (
     connection_released,
     database_failed,
     pool_read,
-    query_executed,
     transaction_ended,
 )
 from .connections import ConnectionTracker
@@ -48,7 +47,6 @@ POOL_SIGNALS: tuple[Signal[..., Any], ...] = (
     connection_opened,
     connection_released,
     database_failed,
-    query_executed,
     transaction_ended,
 )
 """Signals whose events have the name of an engine as their ``pool``: what it does, and what trouble it has."""

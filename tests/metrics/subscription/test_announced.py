@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
@@ -23,9 +25,11 @@ from events import (
     receiver_failed,
     tool_called,
 )
+from events.bridges.asgi import HTTPEventsMiddleware
 from events.bridges.sqlalchemy import instrument
+from events.bus.log_throttle import LogThrottle
 from events.bus.scope import Scope, use_scope
-from metrics import DATABASE, HTTP, PIPELINE, TOOLS, counter, render, subscribe
+from metrics import DATABASE, GROUPS, HTTP, PIPELINE, TOOLS, counter, render, subscribe
 from tests.support.samples import Read
 
 
@@ -228,6 +232,69 @@ def test_an_announced_event_has_its_series_and_no_other(
         tool_called.announce(**fields)
         tool_called.announce(**fields)
         assert list(series(registry, "tool_calls_total").values()) == [0] * expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"tool_name": "search"}, "sparklio_tool_calls_total needs mcp_server too"),
+        ({"status": "error"}, "sparklio_tool_calls_total needs mcp_server and tool_name too"),
+        ({"duration": 1.0}, "sparklio_tool_calls_total needs mcp_server and tool_name too"),
+        (
+            {"mcp_server": "none", "tool_name": "search", "status": "wrong"},
+            "sparklio_tool_calls_total has no status 'wrong'; it is one of cancelled, error, success, timeout",
+        ),
+    ],
+)
+def test_an_announcement_that_creates_nothing_says_what_it_lacks_once(
+    fields: dict[str, Any],
+    reason: str,
+    registry: CollectorRegistry,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("metrics.subscription.announced._throttle", LogThrottle())
+    with subscribe([row for row in TOOLS if "calls" in row.name], registry, namespace="sparklio"):
+        for _ in range(2):
+            tool_called.announce(**fields)
+            tool_called._announced[1].clear()
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("tool_called.announce(")
+    assert reason in line
+
+
+@pytest.mark.parametrize("announced", ["announce", "announce_failures"])
+def test_a_field_that_the_event_does_not_have_is_refused(announced: str) -> None:
+    announce = tool_called.announce if announced == "announce" else lambda **f: tool_called.announce_failures([f])
+    with pytest.raises(TypeError, match=rf"{announced}\(\): ToolCalled has no field 'tool'; it has tool_name"):
+        announce(tool="search")
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_what_bridges_announce_is_understood_by_every_group(
+    name: str, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metrics.subscription.announced._throttle", LogThrottle())
+    engine = create_engine("sqlite://")
+    app = FastAPI()
+    app.get("/items")(lambda: None)
+    app.add_middleware(HTTPEventsMiddleware)
+    with subscribe(GROUPS[name], registry, namespace="sparklio"), instrument(engine):
+        TestClient(app).get("/items")
+        with use_scope(Scope({}, None, {}, "agent"), end_on_exit=True), engine.begin() as connection:
+            connection.execute(text("select 1"))
+    assert [record.getMessage() for record in caplog.records if record.name == "metrics"] == []
+
+
+def test_failures_are_announced_together_or_not_at_all(registry: CollectorRegistry) -> None:
+    failures = [{"mcp_server": "none", "tool_name": name, "status": "error"} for name in ("a", "b", "c")]
+    with subscribe(TOOLS, registry, namespace="sparklio", label_limits={"tool_name": 2}):
+        tool_called.announce_failures(failures)
+        assert series(registry, "tool_calls_total") == {}
+        tool_called.announce_failures(failures[:2])
+        assert set(series(registry, "tool_calls_total").values()) == {0}
+        assert len(series(registry, "tool_calls_total")) == 2
+        assert series(registry, "tool_call_duration_seconds_count") == {}
 
 
 @pytest.mark.lenient

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from time import perf_counter
@@ -23,11 +23,11 @@ from ...llm import llm_called
 from .call_state import AnyResponse, AskedModel, CallState, RequestOutcome, RequestSpec
 from .emit import add_answer, emit_attempted, emit_call_started, emit_called, model_response
 from .error_types import status_of_error
-from .http_attempts import HTTPAttempt, attempts_at_answer, is_retried_by, outcome_of
+from .http_attempts import HTTPAttempt, attempts_at_answer, last_outcome, retried_by, retried_outcome
 from .members import answering_model, asks_instrumented, first_model, leaf_models
-from .reader_pauses import ReaderPauses
-from .reported import keep_headers, observe_stream
+from .reported import keep_headers
 from .response import UNREADABLE, lacks_end, response_fault
+from .stream_events import StreamEvents
 from .token_times import TokenTimes
 from .tool_calls import current_run_context
 
@@ -56,14 +56,10 @@ class OngoingRequest:
         self.call: CallState = self._parent.call if self._parent else CallState(spec, model.model_name)
         self._has_attempts = False
         self._stream: StreamedResponse | None = None
-        self._tracks_events = False
-        self._yielded = False
-        self._token_times = TokenTimes()
-        self._pauses = ReaderPauses()
+        self._events = StreamEvents()
         self._fault: ErrorType | None = None
         self._emitted = False
         self._scope = get_effective_scope()  # a stream may be read in another context than it was opened in
-        self._interruption: BaseException | None = None
         self._ended_at: float | None = None
         self._started_at = perf_counter()
         if self._parent:
@@ -103,42 +99,18 @@ class OngoingRequest:
             current_request.reset(token)
 
     def track_stream(self, stream: StreamedResponse) -> None:
-        """Have the end of the provider's events end the request, which may be long before the consumer closes it.
-
-        The method that is replaced is the one that every provider's stream implements. A stream whose events are being
-        read already (`FallbackModel` waits for a first one) ends the request when it is closed.
-        """
+        """Have the end of the provider's events end the request; it ends when it is closed where that cannot be."""
         self._stream = stream
-        self._pauses = ReaderPauses()
         try:
-            observe_stream(stream)
-            if stream._event_iterator is None:  # noqa: SLF001  # see above
-                source = stream._get_event_iterator  # noqa: SLF001
-                stream._get_event_iterator = lambda: self._track_events(source(), stream)  # type: ignore[method-assign]  # noqa: SLF001
-                self._tracks_events = True
+            self._events.track(stream, self._finish_events)
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
-    async def _track_events(self, source: Any, stream: StreamedResponse) -> AsyncIterator[Any]:
-        try:
-            async with aclosing(source) as items:
-                self._pauses.end()
-                async for item in items:
-                    self._yielded = True
-                    arrived_at = self._pauses.arrive()
-                    self._token_times.record(item, arrived_at, sees_arrival=self._pauses.sees_arrival)
-                    self._pauses.begin()
-                    yield item
-                    self._pauses.end()
-        except Exception as error:
-            self.finish("cancelled" if stream.cancelled else self.status_of(error), error, stream)
-            raise
-        except BaseException as interruption:  # who interrupted, and why, is known when the stream is closed
-            self._interruption, self._ended_at = interruption, perf_counter()
-            self._pauses.stop()
-            raise
+    def _finish_events(self, stream: StreamedResponse, error: BaseException | None) -> None:
         if stream.cancelled:
-            self.finish("cancelled", response=stream)
+            self.finish("cancelled", error, stream)
+        elif error is not None:
+            self.finish(self.status_of(error), error, stream)
         elif self.suspends(stream):
             return
         elif lacks_end(stream):
@@ -152,11 +124,11 @@ class OngoingRequest:
         if self._emitted:
             return
         if error is None or isinstance(error, GeneratorExit):
-            error = self._interruption or error
+            error = self._events.interruption or error
         stream, status = self._stream, self.status_of(error)
         last_response, last = self.call.last or (None, None)
-        if stream is not None and last is not None and last_response is stream and not self._tracks_events:
-            self._ended_at, self._pauses.seconds = last.ended_at, last.reader_pauses
+        if stream is not None and last is not None and last_response is stream and not self._events.are_tracked:
+            self._events.end_as(last.ended_at, last.reader_pauses)
         if stream is not None and error is None and last is not None and last_response is stream:
             status, self._fault = last.status, last.fault  # its attempt has seen the end
         elif stream is not None and error is None:
@@ -164,8 +136,8 @@ class OngoingRequest:
                 status = "success" if stream.get().state in ("complete", "suspended") else "cancelled"
             except Exception as failure:
                 report_failure(llm_called.name, "pydantic_ai", failure)
-        elif stream is not None and status == "error" and (self._tracks_events or stream.cancelled):
-            status = "cancelled"  # the consumer failed, not the model: that would have raised in _track_events
+        elif stream is not None and status == "error" and (self._events.are_tracked or stream.cancelled):
+            status = "cancelled"  # the consumer failed, not the model: that would have ended its events
         self.finish(status, error, stream)
 
     def status_of(self, error: BaseException | None) -> Status:
@@ -180,10 +152,10 @@ class OngoingRequest:
         """Return whether a limit of pydantic-ai's own ran out: it cancels the request from the outside."""
         settings = self._spec.settings or ModelSettings()
         limits = [settings.get("request_timeout")]
-        if self._spec.streamed and not self._yielded:
+        if self._spec.streamed and not self._events.has_any:
             limits.append(settings.get("first_event_timeout"))
         # A limit holds for all attempts at a model, and begins a moment before the first of them does.
-        elapsed = (self._ended_at or perf_counter()) - self.call.model_started_at + 0.02
+        elapsed = (self._events.ended_at or perf_counter()) - self.call.model_started_at + 0.02
         return any(limit is not None and elapsed >= limit for limit in limits)
 
     def finish(
@@ -196,7 +168,7 @@ class OngoingRequest:
         if self._emitted:
             return
         self._emitted = True
-        self._ended_at = self._ended_at or perf_counter()
+        self._ended_at = self._events.ended_at or perf_counter()
         try:
             self._emit_end(status, error, response, self._ended_at)
         except BaseException as failure:
@@ -222,9 +194,9 @@ class OngoingRequest:
                 error=error,
                 started_at=self._started_at,
                 ended_at=ended_at,
-                token_times=self._token_times,
+                token_times=self._events.token_times,
                 fault=self._fault if status == "error" else None,
-                reader_pauses=self._pauses.stop() if self._tracks_events else self._pauses.seconds,
+                reader_pauses=self._events.pause_seconds(),
                 asked_at=tuple(self._asked_at()),
             )
             if not self._has_attempts:
@@ -273,29 +245,17 @@ class OngoingRequest:
 
     def start_http_request(self, request: HTTPAttempt) -> None:
         """Add a request that the SDK sends now; emit the attempts that failed before, and that it sends again."""
-        failed = [
-            each
-            for each in attempts_at_answer(self.http_requests)
-            if not each.is_emitted and is_retried_by(each, request)
-        ]
+        failed = retried_by(self.http_requests, request)
         self.http_requests.append(request)
         if failed and len(self.members) == 1 and not self._has_attempts:
             with use_scope(self._scope) if self._scope else nullcontext():
-                for each in failed:
-                    self._emit_retried(each)
+                self._emit_retried(failed)
 
-    def _emit_retried(self, attempt: HTTPAttempt) -> None:
-        if not any(each.is_emitted for each in self.http_requests):
-            attempt.started_at = self._started_at_first(attempt)
-        attempt.is_emitted = True
-        outcome = replace(outcome_of(attempt), asked_at=tuple(self._asked_at()))
-        emit_attempted(self.call, self._model, outcome, None, attempt.headers, attempt.status_code)
-
-    def _started_at_first(self, attempt: HTTPAttempt) -> float:
-        """Return the start of the first attempt: it has what the SDK did before it, unless that was to wait in vain."""
-        if any(each.was_given_up_in_queue for each in self.http_requests):
-            return attempt.started_at
-        return self._started_at + attempt.pool_wait
+    def _emit_retried(self, attempts: Sequence[HTTPAttempt]) -> None:
+        for each in attempts:
+            outcome = retried_outcome(self.http_requests, each, self._started_at)
+            outcome = replace(outcome, asked_at=tuple(self._asked_at()))
+            emit_attempted(self.call, self._model, outcome, None, each.headers, each.status_code)
 
     def _emit_attempts(self, outcome: RequestOutcome, response: ModelResponse | StreamedResponse | None) -> None:
         """Emit `llm_attempted` for each HTTP request that was not emitted yet, or once where none was observed.
@@ -311,21 +271,10 @@ class OngoingRequest:
         queue += [("queue", each.started_at, each.ended_at or outcome.ended_at) for each in given_up]
         if given_up and (given_up == self.http_requests or self._ends_in_queue(outcome)):
             return
-        attempts = attempts_at_answer(self.http_requests) if len(self.members) == 1 else []
-        if attempts and (len(attempts) > 1 or was_interrupted_later(attempts[-1], outcome)):
-            last = attempts[-1]
-            for each in attempts[:-1]:
-                if not each.is_emitted:
-                    self._emit_retried(each)
-            if len(attempts) == 1:
-                last.started_at = self._started_at_first(last)
-            if was_interrupted_later(last, outcome):
-                outcome = replace(outcome_of(last), asked_at=outcome.asked_at)
-            else:
-                outcome = replace(outcome, started_at=last.started_at, pool_wait=last.pool_wait)
-        elif attempts:
-            [only] = attempts
-            outcome = replace(outcome, started_at=self._started_at_first(only), pool_wait=only.pool_wait)
+        if len(self.members) == 1:
+            earlier = attempts_at_answer(self.http_requests)[:-1]
+            self._emit_retried([each for each in earlier if not each.is_emitted])
+            outcome = last_outcome(self.http_requests, outcome)
         # Which of several models a failure's headers are of is not known either.
         headers = self.headers if response is not None or len(self.members) == 1 else {}
         emit_attempted(self.call, self._model, outcome, response, headers, self.status_code)
@@ -342,11 +291,6 @@ def current_asker() -> tuple[object, object]:
     except ImportError:  # a version that has no such way; `tool_calls` reports it
         run = None
     return current_span(agent_run), getattr(run, "run_id", None)
-
-
-def was_interrupted_later(last: HTTPAttempt, outcome: RequestOutcome) -> bool:
-    """Return whether a request was cancelled after its last attempt had failed: while the SDK waited to retry."""
-    return last.has_failed and isinstance(outcome.error, asyncio.CancelledError)
 
 
 async def record_response_headers(response: Any) -> None:

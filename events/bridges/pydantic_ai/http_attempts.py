@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, cast
 
@@ -111,3 +112,36 @@ def outcome_of(attempt: HTTPAttempt) -> RequestOutcome:
         token_times=TokenTimes(),
         fault=error_type,
     )
+
+
+def retried_by(requests: Sequence[HTTPAttempt], later: HTTPAttempt) -> list[HTTPAttempt]:
+    """Return the attempts that failed, were not emitted, and that a later request sends again."""
+    return [each for each in attempts_at_answer(requests) if not each.is_emitted and is_retried_by(each, later)]
+
+
+def retried_outcome(requests: Sequence[HTTPAttempt], attempt: HTTPAttempt, request_began: float) -> RequestOutcome:
+    """Return how an attempt ended that was sent again; it counts as emitted from here on."""
+    if not any(each.is_emitted for each in requests):
+        attempt.started_at = start_of_first(requests, attempt, request_began)
+    attempt.is_emitted = True
+    return outcome_of(attempt)
+
+
+def last_outcome(requests: Sequence[HTTPAttempt], outcome: RequestOutcome) -> RequestOutcome:
+    """Return how the last attempt ended of a request to one model that ended by ``outcome``."""
+    attempts = attempts_at_answer(requests)
+    if not attempts:
+        return outcome
+    last = attempts[-1]
+    if len(attempts) == 1:
+        last.started_at = start_of_first(requests, last, outcome.started_at)
+    if last.has_failed and isinstance(outcome.error, asyncio.CancelledError):  # while the SDK waited to retry
+        return replace(outcome_of(last), asked_at=outcome.asked_at)
+    return replace(outcome, started_at=last.started_at, pool_wait=last.pool_wait)
+
+
+def start_of_first(requests: Sequence[HTTPAttempt], attempt: HTTPAttempt, request_began: float) -> float:
+    """Return the start of the first attempt: it has what the SDK did before it, unless that was to wait in vain."""
+    if any(each.was_given_up_in_queue for each in requests):
+        return attempt.started_at
+    return request_began + attempt.pool_wait

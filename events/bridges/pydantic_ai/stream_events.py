@@ -1,4 +1,4 @@
-"""What is seen of a provider's stream while its consumer reads it: when tokens come, the pauses, and the end."""
+"""The events of a provider's stream while its consumer reads it: when tokens come, the pauses, and the end."""
 
 from __future__ import annotations
 

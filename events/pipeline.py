@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from blinker import ANY, default_namespace
 
-from .bus.amount_limits import DropReason
 from .bus.announcements import add_announcer
 from .bus.background import Background
 from .bus.emitters import BindableReceiver
@@ -23,6 +22,9 @@ WorkerFileFault = Literal["empty", "torn", "unknown", "full", "unshared"]
 
 ``unshared`` is the fault of a process that can have no file, or lost it, and so counts alone.
 """
+
+ValueDropReason = Literal["negative", "not_finite", "not_a_number", "too_large", "too_many"]
+"""Why a metric leaves a value out: `events.bus.amount_limits.DropReason`, or too many things are under ``other``."""
 
 SetupFault = Literal["unshared_workers", "reload", "clock"]
 """What is wrong with how a process was started: workers that share no metrics, a reloader, a clock that is ahead."""
@@ -59,10 +61,13 @@ class LabelOverflowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueDropped:
-    """An amount that is not a sensible number was left out of a metric; see `events.bus.amount_limits.drop_reason`."""
+    """An amount was left out of a metric: it is not a sensible number, see `events.bus.amount_limits.drop_reason`.
+
+    Or it is that of one more thing than a gauge can combine under ``other``: the reason is ``too_many`` then.
+    """
 
     metric: Label
-    reason: DropReason
+    reason: ValueDropReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from events import value_dropped
 from events.bus.amount_limits import drop_reason
 
 from ..event_fields import label_text
@@ -28,7 +29,6 @@ def gauge_setter(
     """
     read_value, labels = attrgetter(str(row.value)), (*label_values, *row.const_labels.values())
     minimum, limit = value_range(row)
-    mode = row.multiprocess_mode or "livesum"
 
     def set_gauge(event: Any) -> None:
         value = read_value(event)
@@ -39,8 +39,9 @@ def gauge_setter(
             return
         if is_other:
             source = tuple(label_text(getattr(event, name)) for name in row.labels)
-            family.combined.set(labels, source, value, mode)
-            value = family.combined.read(labels, mode)
+            if not family.combined.set(labels, source, value):
+                value_dropped.emit(metric=family.name, reason="too_many")
+            return
         if value is None:
             remove_series(family.collector, labels)
             return

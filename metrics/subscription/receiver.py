@@ -150,7 +150,8 @@ class MetricsReceiver(BindableReceiver):
             if row.kind == "gauge" and row.value is None:
                 family.child(row, label_values).set(1)
             elif row.kind == "gauge":
-                setter = gauge_setter(row, family, label_values, is_other=bool(others))
+                is_other = bool(others) or (family.combined.combines and has_other(row, label_values))
+                setter = gauge_setter(row, family, label_values, is_other=is_other)
                 gauges.append(EventUpdate(family.name, setter))
             elif row.kind == "in_flight":
                 spans.append(EventUpdate(family.name, self._in_flight_updater(row, family, label_values)))
@@ -249,6 +250,12 @@ class MetricsReceiver(BindableReceiver):
 
     def _report_failure(self, metric: str, error: Exception) -> None:
         report_failure(self._signal.name, metric, error)
+
+
+def has_other(row: Metric, label_values: Iterable[str]) -> bool:
+    """Return whether an open label is ``other``: what an event calls so is one of the things that stand under it."""
+    closed = zip(label_values, row.closed_label_values, strict=True)
+    return any(value == OTHER and values is None for value, values in closed)
 
 
 def report_dropped_amount(update: AmountUpdate, amount: Any) -> None:

@@ -64,7 +64,7 @@ class FamilySeries:
         self.name = full_name
         self.in_flight = InFlightTable()
         self.expiry = Expiry()
-        self.combined = CombinedGauge()
+        self.combined = CombinedGauge(row.multiprocess_mode or "livesum", row.expires_after)
         self._row = row
         self._limiter = limiter
         self._const_label_values: list[tuple[str, ...]] = []

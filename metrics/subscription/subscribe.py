@@ -211,6 +211,8 @@ class Subscription:
                     f"the registry holds {family.name} already, from another subscription or of other code: "
                     "close that, or subscribe to a registry of its own"
                 ) from error
+            if row.kind == "gauge" and row.labels:
+                self._pollers.add(partial(family.combined.show, family.collector))
             if row.expires_after is not None:
                 self._pollers.add(partial(family.expiry.remove_expired, family.collector))
         family.add_row(row)

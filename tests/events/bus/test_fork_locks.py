@@ -21,7 +21,7 @@ LOCKS: dict[str, Callable[[], Any]] = {
     "reentrant": lambda: free_after_fork(threading.RLock()),
     "of all values": lambda: LOCK,
     "of expiries": lambda: Expiry()._lock,
-    "of gauges past a limit": lambda: CombinedGauge()._lock,
+    "of gauges past a limit": lambda: CombinedGauge("livesum")._lock,
     "of labels": lambda: LabelLimiter({})._lock,
     "of overflows": lambda: Overflows([])._emitting,
 }

@@ -25,10 +25,10 @@ BRIDGE = "sqlalchemy"
 class ConnectionState:
     """The state of one connection: one object for all of it, since every query looks it up."""
 
-    __slots__ = ("agent_name", "autocommit_checked", "busy_seconds", "caller", "checked_out", "checked_out_at",
-                 "close_reason", "connecting_since", "executed_seconds", "failed_phase", "fetch_limit", "fetched_rows",
-                 "fetches", "hold_logged", "is_open", "opened_at", "proxy",
-                 "rollback_loses_work", "run_id", "statements", "transaction_began", "was_begun")  # fmt: skip
+    __slots__ = ("agent_name", "autocommit_checked", "begins_again", "busy_seconds", "caller", "checked_out",
+                 "checked_out_at", "close_reason", "connecting_since", "executed_seconds", "failed_phase",
+                 "fetch_limit", "fetched_rows", "fetches", "hold_logged", "is_ending", "is_open", "opened_at",
+                 "proxy", "rollback_loses_work", "run_id", "statements", "transaction_began", "was_begun")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -52,11 +52,14 @@ class ConnectionState:
         self.fetched_rows = 0
         self.fetches: dict[int, FetchTimer] = {}  # results that took or may take long and are not at their end, by id
         # While a transaction is open: when it began, whether autocommit was ruled out yet, whether the program sent a
-        # BEGIN, and whether something was written or failed in it, so that rolling it back loses something.
+        # BEGIN, and whether something was written or failed in it, so that rolling it back loses something; whether
+        # the next statement begins another one, since the program ended one itself; and whether it is being ended.
         self.transaction_began: float | None = None
         self.autocommit_checked = False
         self.was_begun = False
         self.rollback_loses_work = False
+        self.begins_again = False
+        self.is_ending = False
         # SQLAlchemy reports an error after the fact, without saying what it was doing.
         self.failed_phase: Literal["commit", "rollback"] | None = None
 

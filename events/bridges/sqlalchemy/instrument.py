@@ -220,7 +220,7 @@ class Instrumentation:
         self._context_classes: tuple[Any, Any] | None = None  # of the dialect: before, and since
         self._listeners: list[Listener] = [*self._connections.listeners(), *self._pool.listeners()]
         if statements:
-            tracker = StatementTracker(name, metadata, slow_seconds, own=own)
+            tracker = StatementTracker(name, metadata, slow_seconds, self._transactions, own=own)
             self._listeners += tracker.listeners()
             if computes_rows(engine.dialect):
                 self._context_classes = replace_context_class(engine.dialect, tracker.on_fetched)

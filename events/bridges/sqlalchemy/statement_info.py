@@ -14,6 +14,7 @@ from .fetch import FetchedStatement
 from .sql import StatementInfo, describe_cached
 from .sql.keywords import table_label
 from .sql.literals import without_literals
+from .transaction_steps import Steps
 
 _HIT = CacheStats.CACHE_HIT
 """The value of nearly all statements, compared by identity: looking up an enum's member takes ten times as long."""
@@ -34,7 +35,7 @@ class StatementPlan:
     owner: object  # the tracker that made the plan; another one makes its own
     operation: Operation
     table: str
-    read_only: bool
+    steps: Steps
     counts_rows: bool
     emit: EmitFn  # takes (duration, rows)
     fetched: FetchedStatement

@@ -30,8 +30,8 @@ from .slow_query_log import log_slow_statement
 from .sql.keywords import NONE
 from .statement_info import StatementPlan, cache_outcome, classify_statement, statement_key, statement_state
 from .table_labels import TableLabels
-from .transactions import record_in_transaction
-from .write_detection import begins_transaction, writes
+from .transaction_steps import Steps, transaction_steps
+from .transactions import TransactionTracker
 
 _READ_ONLY = frozenset({"select", "set", "savepoint"})
 _MAY_REPEAT = frozenset({"set", "savepoint"})
@@ -52,15 +52,18 @@ class UnansweredStatement:
 class StatementTracker:
     """Times what one engine executes."""
 
-    def __init__(self, name: str, metadata: MetaData | None, slow_seconds: float, *, own: bool) -> None:
+    def __init__(
+        self, name: str, metadata: MetaData | None, slow_seconds: float, transactions: TransactionTracker, *, own: bool
+    ) -> None:
         self._name = name
         self._own = own
+        self._transactions = transactions
         self._slow_seconds = slow_seconds
         self._tables = TableLabels(metadata)
         self._read_context = context_reader()
         self._lazy_loads = lazy_loads()
         labels = ("operation", "table", "cache", "slow")
-        self._plans: dict[tuple[Operation, str, Cache, bool, bool], StatementPlan] = {}
+        self._plans: dict[tuple[Operation, str, Cache, bool, Steps], StatementPlan] = {}
         self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name, own=own)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
@@ -161,7 +164,7 @@ class StatementTracker:
                 operation, table = classify_statement(context, context.statement)
                 table = self._tables.label(table)
                 if state is not None:
-                    record_in_transaction(state, context, writes=True)
+                    self._transactions.record_failed(state, context, (), 0.0)
             elif context is None and phase in _TRANSACTION_PHASES:
                 operation = "savepoint"
             database_failed.emit(
@@ -192,13 +195,12 @@ class StatementTracker:
         is_slow = duration >= self._slow_seconds
         if not is_planned or is_slow:
             plan = self._make_plan(context, statement, slow=is_slow)
-        read_only = plan.read_only
+        steps = plan.steps
         if state is not None:
             state.busy_seconds += duration
             state.statements += 1
-            if not (read_only and state.autocommit_checked):
-                begins = plan.operation == "savepoint" and begins_transaction(statement)
-                record_in_transaction(state, context, writes=not read_only, begins=begins)
+            if steps or not state.autocommit_checked:
+                self._transactions.record(state, context, steps, duration)
         rows = row_count(cursor, context.dialect, sets, plan.operation) if plan.counts_rows else None
         scope = plan.emit((duration, rows))
         if scope is not None or options or is_server_side or is_slow:
@@ -244,8 +246,8 @@ class StatementTracker:
         table = self._tables.label(table)
         cache = cache_outcome(context)
         key = operation, table, cache, slow
-        read_only = not writes(operation, statement)
-        plan = self._plans.get((*key, read_only))
+        steps = transaction_steps(operation, statement)
+        plan = self._plans.get((*key, steps))
         if plan is None:
             # SQLite never says how many it reads.
             counts_rows = not (operation in _READ_ONLY and context.dialect.name == "sqlite")
@@ -254,14 +256,14 @@ class StatementTracker:
                 self,
                 operation,
                 table,
-                read_only,
+                steps,
                 counts_rows,
                 self._emitters[key],
                 fetched,
                 has_computed_rows(context),
             )
             if len(self._plans) < _MOST_PLANS:
-                self._plans[*key, read_only] = plan
+                self._plans[*key, steps] = plan
         is_own = statement is getattr(context, "statement", None)
         if is_own and self._tables.is_final(table) and cache == "hit" and not slow:
             statement_state(context.compiled).plan = plan
@@ -278,7 +280,8 @@ class StatementTracker:
         if state is not None:
             state.busy_seconds += duration
             state.statements += 1
-            record_in_transaction(state, context, writes=True)
+            steps = transaction_steps(operation, statement)
+            self._transactions.record_failed(state, context, steps, duration)
         query_executed.emit(
             engine=self._name,
             own=self._own,

@@ -1,4 +1,7 @@
-"""Commits, rollbacks and savepoints, timed around the dialect's own methods: SQLAlchemy's events come before these."""
+"""Transactions and savepoints: those that SQLAlchemy begins and ends, and those of the program's own texts.
+
+They are timed around the dialect's own methods: SQLAlchemy's events come before these.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from sqlalchemy import Dialect
 
 from ...database import savepoint_ended, transaction_ended
 from .connection_state import ConnectionState, find_state
-from .internals.engines import autocommits, dialect_autocommits
+from .internals.engines import autocommits, driver_autocommits
+from .transaction_steps import Steps
 
 BEGIN_METHODS = ("do_begin", "do_begin_twophase")
 END_METHODS: dict[str, Literal["commit", "rollback"]] = {
@@ -25,6 +29,7 @@ SAVEPOINT_METHODS: dict[str, Literal["released", "rollback"]] = {
 }
 
 Method = Callable[..., Any]
+Outcome = Literal["commit", "rollback", "released", "failed"]
 
 
 class TransactionTracker:
@@ -63,8 +68,9 @@ class TransactionTracker:
         def timed_begin(connection: Any, *args: Any) -> Any:
             state = find_state(connection) if self._is_open else None
             if state is not None:
-                state.rollback_loses_work = state.autocommit_checked = False
-                state.transaction_began = perf_counter()
+                state.rollback_loses_work = state.autocommit_checked = state.begins_again = False
+                if not state.was_begun or state.transaction_began is None:  # else by a listener to "begin"
+                    state.transaction_began = perf_counter()
             return begin(connection, *args)
 
         return timed_begin
@@ -72,7 +78,7 @@ class TransactionTracker:
     def _timed_end(self, end: Method, ending: Literal["commit", "rollback"]) -> Method:
         def commits_by_itself(connection: Any) -> bool:
             dialect: Any = getattr(end, "__self__", None)
-            return dialect is not None and dialect_autocommits(dialect, connection)
+            return dialect is not None and driver_autocommits(dialect, connection)
 
         def timed_end(connection: Any, *args: Any, **options: Any) -> Any:
             state = find_state(connection) if self._is_open else None
@@ -80,9 +86,11 @@ class TransactionTracker:
                 return end(connection, *args, **options)
             # Taken now, so that calls nested in this one, or a second one, emit nothing.
             transaction_began, state.transaction_began = state.transaction_began, None
-            if not state.autocommit_checked and transaction_began is not None and commits_by_itself(connection):
+            is_unchecked = not (state.autocommit_checked or state.was_begun)
+            if is_unchecked and transaction_began is not None and commits_by_itself(connection):
                 transaction_began = None  # there was no statement to find that out by
-            state.autocommit_checked = state.was_begun = False
+            state.autocommit_checked = state.was_begun = state.begins_again = False
+            was_ending, state.is_ending = state.is_ending, True
             failed = True
             began = perf_counter()
             try:
@@ -92,23 +100,13 @@ class TransactionTracker:
             finally:
                 ended = perf_counter()
                 state.busy_seconds += ended - began
+                state.is_ending = was_ending
                 if failed:
                     state.failed_phase = ending
                 if transaction_began is not None:
-                    outcome: Literal["commit", "rollback", "released", "failed"]
-                    if failed:
-                        outcome = "failed"
-                    elif ending == "rollback" and not state.rollback_loses_work:
-                        outcome = "released"
-                    else:
-                        outcome = ending
-                    transaction_ended.emit(
-                        pool=self._name,
-                        outcome=outcome,
-                        duration=ended - transaction_began,
-                        commit=ended - began if ending == "commit" else None,
-                        own=self._own,
-                    )
+                    commit = ended - began if ending == "commit" else None
+                    outcome = "failed" if failed else ending_outcome(state, ending)
+                    self._emit_ended(outcome, ended - transaction_began, commit)
 
         return timed_end
 
@@ -125,19 +123,69 @@ class TransactionTracker:
 
         return watched_end
 
+    def record(self, state: ConnectionState, context: Any, steps: Steps, duration: float) -> None:
+        """Record a statement in the transaction of its connection; its first one shows whether there is a transaction.
 
-def record_in_transaction(state: ConnectionState, context: Any, *, writes: bool, begins: bool = False) -> None:
-    """Record a statement in the transaction of its connection; its first one shows whether there is a transaction.
+        A BEGIN of the program's begins one where the driver would begin none; after a COMMIT or a ROLLBACK of its own
+        the next statement begins one where each connection has one all the time.
+        """
+        if state.is_ending:  # sent by the dialect, to end one of two phases
+            return
+        began = perf_counter() - duration
+        check_autocommit(state, context, began)
+        for step in steps:
+            if step == "begin":
+                begin_by_text(state, began)
+            elif step == "write":
+                state.rollback_loses_work = state.transaction_began is not None
+            else:
+                self._end_by_text(state, ending_outcome(state, step), duration if steps == ("commit",) else None)
 
-    ``begins`` is a BEGIN of the program's: there is a transaction then, also where the driver would begin none.
-    """
-    if begins:
-        state.was_begun = True
-    if state.transaction_began is None:
-        return
-    if not state.autocommit_checked:
-        state.autocommit_checked = True
-        if not state.was_begun and autocommits(context.root_connection):
-            state.transaction_began = None
-    if writes:
+    def record_failed(self, state: ConnectionState, context: Any, steps: Steps, duration: float) -> None:
+        """Record a statement that failed: what was done before is lost, and a COMMIT or ROLLBACK ends nothing well."""
+        if state.is_ending:
+            return
+        began = perf_counter() - duration
+        check_autocommit(state, context, began)
+        if steps in {("commit",), ("rollback",)}:
+            self._end_by_text(state, "failed", duration if steps == ("commit",) else None)
+            return
+        if "begin" in steps[:-1]:  # several statements in one text: a later one failed
+            begin_by_text(state, began)
         state.rollback_loses_work = True
+
+    def _end_by_text(self, state: ConnectionState, outcome: Outcome, commit: float | None) -> None:
+        began, state.transaction_began = state.transaction_began, None
+        state.was_begun = state.rollback_loses_work = state.autocommit_checked = False
+        state.begins_again = True
+        if began is not None:
+            self._emit_ended(outcome, perf_counter() - began, commit)
+
+    def _emit_ended(self, outcome: Outcome, duration: float, commit: float | None) -> None:
+        transaction_ended.emit(pool=self._name, outcome=outcome, duration=duration, commit=commit, own=self._own)
+
+
+def check_autocommit(state: ConnectionState, context: Any, began: float) -> None:
+    """Find out, by the first statement of a transaction, whether there is one: each statement may commit by itself."""
+    if state.autocommit_checked:
+        return
+    state.autocommit_checked = True
+    begins_again, state.begins_again = state.begins_again, False
+    if state.was_begun or (state.transaction_began is None and not begins_again):
+        return
+    if autocommits(context.root_connection):
+        state.transaction_began = None
+    elif begins_again:
+        state.transaction_began = began
+
+
+def begin_by_text(state: ConnectionState, began: float) -> None:
+    """Begin a transaction by the program's own BEGIN; within one it changes nothing."""
+    state.was_begun = True
+    if state.transaction_began is None:
+        state.transaction_began, state.rollback_loses_work = began, False
+
+
+def ending_outcome(state: ConnectionState, ending: Literal["commit", "rollback"]) -> Outcome:
+    """Return the outcome of a COMMIT or ROLLBACK that was done: a rollback may lose nothing."""
+    return "released" if ending == "rollback" and not state.rollback_loses_work else ending

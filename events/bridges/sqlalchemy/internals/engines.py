@@ -85,15 +85,34 @@ def dialect_autocommits(dialect: Any, connection: Any) -> bool:
     ``connection`` is a pool's. Without the private attribute of the dialect, it is read from the driver's connection,
     and is False where SQLAlchemy cannot do that.
     """
-    if engine_isolation_is_known() and (isolation := engine_isolation(dialect)) is not None:
+    if (isolation := known_isolation(dialect)) is not None:
         return bool(isolation == "AUTOCOMMIT")
+    return bool(driver_setting(dialect, connection))
+
+
+def driver_autocommits(dialect: Any, connection: Any) -> bool:
+    """Return whether each statement is a transaction of its own, by the driver's setting and then by the engine's.
+
+    A connection of SQLAlchemy's may have another level than its engine. It changes the driver's setting.
+    """
+    setting = driver_setting(dialect, connection)
+    return bool(known_isolation(dialect) == "AUTOCOMMIT") if setting is None else setting
+
+
+def driver_setting(dialect: Any, connection: Any) -> bool | None:
+    """Return whether a pool's connection is set to autocommit, None where SQLAlchemy cannot read that."""
     driver = getattr(connection, "dbapi_connection", None)
     if getattr(driver, "autocommit", None) is True:  # sqlite3 has that as well since Python 3.12
         return True
     try:
         return bool(dialect.detect_autocommit_setting(driver))
     except (AttributeError, NotImplementedError):
-        return False
+        return None
+
+
+def known_isolation(dialect: Dialect) -> Any:
+    """Return the isolation level that an engine was made with, None if it was made without or it is not known."""
+    return engine_isolation(dialect) if engine_isolation_is_known() else None
 
 
 def engine_isolation(dialect: Dialect) -> Any:

@@ -18,7 +18,7 @@ import events
 from events.bridges.sqlalchemy import connection_state, connections, fetch, instrument, statements, transactions
 from events.bridges.sqlalchemy.connection_state import ConnectionState, find_state, is_pooled
 from events.bridges.sqlalchemy.internals import computed_rows
-from events.bridges.sqlalchemy.transactions import record_in_transaction
+from events.bridges.sqlalchemy.transactions import TransactionTracker
 
 
 class Clock:
@@ -339,15 +339,19 @@ def test_the_first_statement_shows_whether_there_is_a_transaction(
         return autocommits
 
     monkeypatch.setattr(transactions, "autocommits", answer)
-    context, state = SimpleNamespace(root_connection="root"), ConnectionState()
-    record_in_transaction(state, context, writes=True)
+    context, state, tracker = (
+        SimpleNamespace(root_connection="root"),
+        ConnectionState(),
+        TransactionTracker("a", own=True),
+    )
+    tracker.record(state, context, ("write",), 0.0)
     assert (asked, state.rollback_loses_work) == ([], False)  # there is no transaction
-    state.transaction_began = 1.0
+    state.transaction_began, state.autocommit_checked = 1.0, False
     for _ in range(2):
-        record_in_transaction(state, context, writes=writes)
+        tracker.record(state, context, ("write",) if writes else (), 0.0)
     assert asked == ["root"]
     assert state.transaction_began == (None if autocommits else 1.0)
-    assert state.rollback_loses_work is writes
+    assert state.rollback_loses_work is (writes and not autocommits)
 
 
 def test_a_new_transaction_has_nothing_to_lose(engine: sa.Engine) -> None:

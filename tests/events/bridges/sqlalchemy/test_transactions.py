@@ -114,6 +114,100 @@ def test_a_begin_of_the_programs_own_is_a_transaction_where_the_driver_begins_no
     assert outcomes(engine, insert, read) == ["commit", "released"]
 
 
+INSERT = "insert or ignore into users (id) values (91)"
+
+
+def texts(*statements: str, end: str = "close", autocommit: bool = False) -> Callable[[sa.Connection], object]:
+    """Return a scenario: these texts on one connection, and what ends SQLAlchemy's own transaction."""
+
+    def scenario(connection: sa.Connection) -> None:
+        if autocommit:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+        for number, statement in enumerate(statements):
+            if number % 2:
+                connection.exec_driver_sql(statement)
+            else:
+                connection.execute(sa.text(statement))
+        getattr(connection, end)()
+
+    return scenario
+
+
+def write_after_a_text(connection: sa.Connection) -> None:
+    connection.execute(sa.text(INSERT))
+    connection.execute(sa.text("commit"))
+    connection.execute(sa.text(INSERT))
+    connection.commit()
+    connection.execute(sa.text("select 1"))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        (texts("select 1", "/* work */ begin", INSERT, autocommit=True), ["rollback"]),
+        (texts("-- work\nbegin", INSERT, "commit", autocommit=True), ["commit"]),
+        (texts("begin", INSERT, "rollback", INSERT, autocommit=True), ["rollback"]),
+        (texts("begin immediate", "select 1", "end", "select 1", autocommit=True), ["commit"]),
+        (texts("begin", "select 1", "rollback", autocommit=True), ["released"]),
+        (texts("begin", INSERT, "rollback", "begin", INSERT, end="commit", autocommit=True), ["rollback", "commit"]),
+        (texts("begin", "savepoint a", INSERT, "rollback to a", "commit", autocommit=True), ["commit"]),
+        (texts(INSERT, autocommit=True), []),
+        (texts(INSERT, "commit"), ["commit"]),
+        (texts(INSERT, "commit", end="commit"), ["commit"]),
+        (texts(INSERT, "rollback"), ["rollback"]),
+        (texts(INSERT, "COMMIT;", "select 1"), ["commit", "released"]),
+        (texts(INSERT, "commit", INSERT), ["commit", "rollback"]),
+        (texts("begin", "pragma user_version = 5"), ["rollback"]),
+        (write_after_a_text, ["commit", "commit", "released"]),
+    ],
+)
+def test_transactions_that_the_program_begins_and_ends_by_text(
+    scenario: Callable[[sa.Connection], object], expected: list[str], url: sa.URL
+) -> None:
+    engine = sa.create_engine(url)
+    assert outcomes(engine, scenario) == expected
+    assert outcomes(engine, scenario, insert) == [*expected, "commit"]  # and its connection is as before
+
+
+def test_a_commit_by_text_has_its_time_and_may_fail(url: sa.URL) -> None:
+    engine = sa.create_engine(url)
+    with instrument(engine), events.transaction_ended.captured() as ended, engine.connect() as connection:
+        connection.exec_driver_sql("pragma foreign_keys = on")
+        connection.rollback()
+        connection.execute(sa.text("create table child (id int references users (id) deferrable initially deferred)"))
+        connection.execute(sa.text("insert into child values (null)"))
+        connection.execute(sa.text("commit"))
+        connection.execute(sa.text("insert into child values (12345)"))
+        with pytest.raises(sa.exc.IntegrityError):
+            connection.execute(sa.text("commit"))
+        connection.rollback()
+    assert [event.outcome for event in ended] == ["released", "commit", "failed"]
+    assert ended[1].commit is not None
+    assert ended[1].duration >= ended[1].commit >= 0
+
+
+@pytest.mark.parametrize("of_engine", ["SERIALIZABLE", "AUTOCOMMIT"])
+def test_an_empty_transaction_is_one_by_the_level_of_its_connection(of_engine: str, url: sa.URL) -> None:
+    """Which may be another one than that of its engine."""
+    engine = sa.create_engine(url, isolation_level=of_engine)
+    of_connection = "AUTOCOMMIT" if of_engine == "SERIALIZABLE" else "SERIALIZABLE"
+
+    def begin_with_option(connection: sa.Connection) -> None:
+        connection.execution_options(isolation_level=of_connection).begin().commit()
+
+    own, optional = (["commit"], []) if of_engine == "SERIALIZABLE" else ([], ["commit"])
+    assert outcomes(engine, begin_only) == own
+    assert outcomes(engine, begin_with_option) == optional
+    assert outcomes(engine, begin_only) == own
+
+
+def test_an_empty_transaction_that_a_listener_begins_is_one(url: sa.URL) -> None:
+    engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", set_autocommit)
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    assert outcomes(engine, begin_only, begin_only) == ["commit", "commit"]
+
+
 @pytest.fixture
 def closed() -> Iterator[list[events.ConnectionClosed]]:
     with events.connection_closed.captured() as captured:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.bridges.sqlalchemy.sql import describe
-from events.bridges.sqlalchemy.write_detection import writes
+from events.bridges.sqlalchemy.transaction_steps import transaction_steps
 
 WRITING = [
     "insert into users values (1)",
@@ -33,6 +33,24 @@ WRITING = [
     "begin update users set name = 'x'; end;",
     "declare @n int; set @n = 1; insert into users values (@n)",
     "notify changes",
+    "explain analyze create table copies as select 1",
+    "explain (analyze, verbose) create materialized view copies as select 1",
+    "explain analyze verbose with new as (select 1) insert into users select * from new",
+    "explain analyze execute add_user(1)",
+    "explain (analyze false, analyze) delete from users",
+    "explain analyze format = tree delete from users",
+    "explain plan for select * from users",
+    "analyze delete from users",
+    "pragma user_version = 5",
+    "PRAGMA main.application_id(7)",
+    "pragma incremental_vacuum",
+    "with a as (select 1), b as (select 2) delete from users",
+    "select 1 insert into users values (1)",
+    "select 1 update users set name = 'x'",
+    "select id from users delete from users",
+    "select count(*) as delete from users; delete from users",
+    "begin transaction delete from users",
+    "with a as not materialized (update users set name = 'x' returning id) select * from a",
 ]
 READING = [
     "select * from users",
@@ -59,6 +77,34 @@ READING = [
     "declare users_cursor cursor for select * from users",
     "listen changes",
     "lock table users",
+    "explain (analyze false) insert into users values (1)",
+    "EXPLAIN (ANALYZE off, COSTS) DELETE FROM users",
+    "explain (analyze 0) delete from users",
+    "explain (analyze 'false') delete from users",
+    "explain (analyze, analyze false) delete from users",
+    "explain analyze select * from users",
+    "explain query plan delete from users",
+    "explain create table copies as select 1",
+    "select insert from users",
+    "select id, delete from users",
+    "select update from users where update > 3",
+    "select count(*) as delete from users",
+    "select users.id as insert, users.delete from users order by update",
+    "select (delete) from users where (update) = 1",
+    "with a as (select 1 as delete, 2 as update) select delete, update from a",
+    "select (select id from users), delete from users",
+    "select * from users where delete",
+    "pragma foreign_keys = on",
+    "pragma main.user_version",
+    "pragma table_info(users)",
+    "checkpoint",
+    "discard all",
+    "check table users",
+    "kill 3",
+    "help 'x'",
+    "load 'auto_explain'",
+    "prepare add_user as insert into users values (1)",
+    "xa start 'a'",
     "select 1;",
     "",
     ";;",
@@ -67,15 +113,57 @@ READING = [
 
 @pytest.mark.parametrize("statement", WRITING)
 def test_a_statement_that_writes(statement: str) -> None:
-    assert writes(describe(statement)[0], statement)
+    assert "write" in transaction_steps(describe(statement)[0], statement)
 
 
 @pytest.mark.parametrize("statement", READING)
 def test_a_statement_that_reads(statement: str) -> None:
-    assert not writes(describe(statement)[0], statement)
+    assert "write" not in transaction_steps(describe(statement)[0], statement)
 
 
 @pytest.mark.parametrize("size", [10_001, 200_000])
 def test_a_statement_of_any_length_is_read(size: int) -> None:
-    assert writes("select", f"select '{'x' * size}'; delete from users")
-    assert not writes("select", f"select '{'x' * size}; delete from users'")
+    assert "write" in transaction_steps("select", f"select '{'x' * size}'; delete from users")
+    assert "write" not in transaction_steps("select", f"select '{'x' * size}; delete from users'")
+
+
+STEPS = {
+    "BEGIN": ["begin"],
+    "/* first */ begin": ["begin"],
+    "-- first\nSTART TRANSACTION READ WRITE": ["begin"],
+    "begin immediate": ["begin"],
+    "begin tran": ["begin"],
+    "commit": ["commit"],
+    "  /* done */ COMMIT WORK;": ["commit"],
+    "end": ["commit"],
+    "end transaction": ["commit"],
+    "rollback": ["rollback"],
+    "abort": ["rollback"],
+    "rollback transaction": ["rollback"],
+    "commit and chain": ["commit", "begin"],
+    "rollback and no chain": ["rollback"],
+    "rollback to savepoint a": [],
+    "rollback work to a": [],
+    "rollback transaction a": [],  # T-SQL: to a savepoint
+    "savepoint a": [],
+    "release savepoint a": [],
+    "prepare transaction 'a'": [],
+    "commit prepared 'a'": [],
+    "rollback prepared 'a'": [],
+    "begin; insert into users values (1); insert into users values (2); commit": ["begin", "write", "commit"],
+    "insert into users values (1); commit": ["write", "commit"],
+    "insert into users values ('; commit')": ["write"],
+    "select 1; rollback": ["rollback"],
+    "begin delete from users; end;": ["write"],
+    "declare n int; begin delete from users; commit; end;": ["write", "commit"],
+    "create procedure p() as begin delete from users; commit; end": ["write"],
+    "create trigger t after insert on users begin delete from posts; end": ["write"],
+    "create function f() returns int as $$ begin commit; end $$ language plpgsql; commit": ["write", "commit"],
+    "select case when true then 1 end": [],
+    "select 1 as commit": [],
+}
+
+
+@pytest.mark.parametrize("statement", STEPS)
+def test_what_a_text_does_to_its_transaction(statement: str) -> None:
+    assert [*transaction_steps(describe(statement)[0], statement)] == STEPS[statement]

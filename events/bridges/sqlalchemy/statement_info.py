@@ -13,7 +13,7 @@ from ...database import Cache, Operation
 from .fetch import FetchedStatement
 from .sql import StatementInfo, describe_cached
 from .sql.keywords import table_label
-from .sql.literals import without_literals
+from .sql.literals import without_variables
 from .transaction_steps import Steps
 
 _HIT = CacheStats.CACHE_HIT
@@ -45,10 +45,11 @@ class StatementPlan:
 class StatementState:
     """The state stored on a compiled statement, as ``events_statement``, for as long as SQLAlchemy caches that."""
 
-    __slots__ = ("info", "plan")
+    __slots__ = ("info", "key", "plan")
 
     def __init__(self) -> None:
         self.info: StatementInfo | None = None
+        self.key: tuple[object, str] | None = None
         self.plan: StatementPlan | None = None
 
 
@@ -99,10 +100,16 @@ def cache_outcome(context: Any) -> Cache:
     return "none" if context.compiled is None else _CACHE_OUTCOMES.get(context.cache_hit, "none")
 
 
-def statement_key(context: Any, statement: str) -> object:
-    """Return what is equal for repeats of one statement: the compiled form, or else the text without literals.
+def statement_key(context: Any, statement: str, owner: object) -> object:
+    """Return what is equal for repeats of one statement by one engine, ``owner``: its text without what varies.
 
-    An IN list changes the text, not the compiled form.
+    That is the same for text and for constructs. Of what was compiled it is the text before IN lists are filled in,
+    and it is stored on the compiled form.
     """
-    is_cached = context.cache_hit is _HIT or cache_outcome(context) == "miss"
-    return context.compiled if is_cached else without_literals(statement)
+    compiled = context.compiled
+    if compiled is None:
+        return owner, without_variables(statement)
+    state = statement_state(compiled)
+    if state.key is None or state.key[0] is not owner:
+        state.key = owner, without_variables(compiled.string or statement)
+    return state.key

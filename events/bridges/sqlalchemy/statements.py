@@ -299,7 +299,7 @@ class StatementTracker:
         """Emit what else a statement means: its caller's account, repeats, a lazy load; log it if it was slow."""
         if self._own and get_effective_scope() is not None:
             may_repeat = operation in _MAY_REPEAT or is_batch(context)
-            key = None if may_repeat else statement_key(context, statement)
+            key = None if may_repeat else statement_key(context, statement, self)
             account_query(duration, key, table)
         lazy = self._lazy_loads
         option = context.execution_options.get(lazy.option)

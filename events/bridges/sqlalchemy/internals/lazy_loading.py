@@ -49,14 +49,21 @@ def lazy_loads() -> LazyLoads:
     return PUBLIC
 
 
-def is_eager_load(context: Any) -> bool:
-    """Return whether a statement loads relationships of what another one loaded, as ``selectinload`` does.
+SUBCLASS_KEYS = "primary_keys"
+"""The parameter by which the ORM loads what subclasses have of objects that it loaded, some hundred at a time."""
 
-    Where this version has no such attributes, no statement does.
+
+def is_eager_load(context: Any) -> bool:
+    """Return whether a statement loads more of what another one loaded.
+
+    That is relationships, as ``selectinload`` does, and columns of subclasses, as ``selectin_polymorphic`` does. Where
+    this version has no such attributes, no statement does.
     """
     options = context.execution_options.get(PRIVATE.option)
     try:
-        return options is not None and PRIVATE.origin(options) is None and not PRIVATE.path(context).is_root
+        if options is None:  # binds: a compiled statement's parameters, which text of a driver and DDL do not have
+            return SUBCLASS_KEYS in getattr(context.compiled, "binds", ()) and PRIVATE.path(context) is not None
+        return PRIVATE.origin(options) is None and not PRIVATE.path(context).is_root
     except AttributeError:
         return False
 

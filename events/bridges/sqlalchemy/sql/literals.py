@@ -15,6 +15,9 @@ _LITERALS = re.compile(
 )
 """Strings and numbers; a string that is never closed reaches to the end of the text."""
 
+_VALUE = r"(?:\?|%s|%\(\w+\)s|[:$@]\w+)"
+_IN_LIST = re.compile(rf"\b(in\s*\(\s*{_VALUE})(?:\s*,\s*{_VALUE})+", re.IGNORECASE)
+
 
 def without_literals(statement: str) -> str:
     """Return a statement's text with ``?`` in place of each string and number.
@@ -23,3 +26,12 @@ def without_literals(statement: str) -> str:
     'select name from users where id = ? and name <> ?'
     """
     return _LITERALS.sub("?", statement)
+
+
+def without_variables(statement: str) -> str:
+    """Return a statement's text without literals and with one value in each IN list: the same for each repeat of it.
+
+    >>> without_variables("select name from users where id in (1, 2, 3)")
+    'select name from users where id in (?)'
+    """
+    return _IN_LIST.sub(r"\1", without_literals(statement))

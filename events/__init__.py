@@ -116,7 +116,15 @@ from .pipeline import (
     worker_file_faulty,
 )
 from .tools import ToolCalled, tool_called
-from .workers import WorkerFinished, WorkerStarted, worker_finished, worker_run, worker_started
+from .workers import (
+    WorkerFinished,
+    WorkerFolderRead,
+    WorkerStarted,
+    worker_finished,
+    worker_folder_read,
+    worker_run,
+    worker_started,
+)
 from .workflows import (
     OldestWorkflowRead,
     WorkflowFinished,
@@ -185,6 +193,7 @@ __all__ = [
     "WebsocketFinished",
     "WorkerFileFaulty",
     "WorkerFinished",
+    "WorkerFolderRead",
     "WorkerStarted",
     "WorkflowFinished",
     "WorkflowReleased",
@@ -240,6 +249,7 @@ __all__ = [
     "websocket_finished",
     "worker_file_faulty",
     "worker_finished",
+    "worker_folder_read",
     "worker_run",
     "worker_started",
     "workflow_finished",

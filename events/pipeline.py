@@ -17,8 +17,9 @@ from .bus.fields import Label
 from .bus.receivers import callable_name
 from .bus.signal import Signal
 
-WorkerFileFault = Literal["empty", "torn", "unknown", "full", "unshared"]
-"""What is wrong with a worker's metrics file: empty; torn; of a family that this process lacks; no room left.
+WorkerFileFault = Literal["empty", "torn", "unreadable", "unknown", "full", "unshared"]
+"""What is wrong with a worker's metrics file: empty; torn; no file, or none that may be read; of a family that this
+process lacks; no room left.
 
 ``unshared`` is the fault of a process that can have no file, or lost it, and so counts alone.
 """

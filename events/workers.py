@@ -26,7 +26,18 @@ class WorkerFinished:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFolderRead:
+    """Whether this process can share its numbers with the others was read, at a scrape and every second.
+
+    ``alone`` is 1 while it can use no file in the folder that they have in common, else 0.
+    """
+
+    alone: int
+
+
 worker_started = Signal(WorkerStarted)
 worker_finished = Signal(WorkerFinished)
+worker_folder_read = Signal(WorkerFolderRead)
 worker_run = Span(worker_started, worker_finished)
 """The time in which a process serves."""

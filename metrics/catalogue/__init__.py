@@ -18,6 +18,7 @@ from events import (
     savepoint_ended,
     websocket_finished,
     worker_finished,
+    worker_folder_read,
 )
 from events.pipeline import FAULT_SIGNALS
 
@@ -110,6 +111,7 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     rows_streamed,
     savepoint_ended,
     worker_finished,
+    worker_folder_read,
     websocket_finished,
 )
 """Signals that have no time of their last event: they report trouble or what few programs do, so their silence means

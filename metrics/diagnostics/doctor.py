@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
 
-from prometheus_client.samples import Sample
-
 from .deployment import ADVICE, clock_differs
 from .scrape_client import ScrapeResult, scrape_url
 
@@ -41,12 +39,16 @@ def findings(results: Iterable[ScrapeResult]) -> Iterator[str]:
     start_times = {
         sample.value for result in results for sample in result.samples if sample.name == "process_start_time_seconds"
     }
-    # One that counts alone shows its fault, and the others do not.
-    counts_alone = any(is_unshared(sample) for result in results for sample in result.samples)
+    # One that counts alone shows that, and the others do not.
+    counts_alone = any(
+        sample.name.endswith("_workers_counting_alone") and sample.value
+        for result in results
+        for sample in result.samples
+    )
     if counts_alone:
         yield (
-            "worker_files: a process could not use the folder for metrics and counted alone: its log says why, and"
-            " whether it can again"
+            "worker_files: a process cannot use the folder for metrics and counts alone: its log says why, and what to"
+            " do"
         )
     elif len(start_times) > 1 or counter_decreased(results):
         seen = (
@@ -61,18 +63,14 @@ def findings(results: Iterable[ScrapeResult]) -> Iterator[str]:
         if sample.name.endswith("_setup_faults_total") and sample.value:
             fault = sample.labels["fault"]
             yield f"{fault}: found by the server at its start: {ADVICE.get(fault, 'see its log')}"  # type: ignore[call-overload]  # its keys are the label's values
-        elif sample.name.endswith("_worker_file_faults_total") and sample.value and not is_unshared(sample):
-            yield (
-                f"worker_files: {sample.value:.0f} workers' files were {sample.labels['fault']} and left out: see that"
-                " nothing else writes in their folder, that its disk has room, and that all workers run one version"
-            )
-
-
-def is_unshared(sample: Sample) -> bool:
-    """Return whether a sample says that a process counted alone, since it could not use the workers' folder."""
-    return bool(
-        sample.name.endswith("_worker_file_faults_total") and sample.labels["fault"] == "unshared" and sample.value
-    )
+        elif sample.name.endswith("_worker_file_faults_total") and sample.value:
+            fault = sample.labels["fault"]
+            if fault != "unshared":  # counted once and for all; whether it is so now is seen above
+                yield (
+                    f"worker_files: {sample.value:.0f} workers' files were {fault} and left out, since the first worker"
+                    " started: the log names them; see that nothing else writes in their folder, that its disk has"
+                    " room, and that all workers run one version"
+                )
 
 
 def counter_decreased(results: tuple[ScrapeResult, ...]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from math import nan
 from pathlib import Path
 from threading import Lock
@@ -17,7 +16,7 @@ from events.pipeline import WorkerFileFault
 from ..fastpath import children
 from . import archive
 from .fault_reports import report_total_failure
-from .file_layout import ARCHIVE, CorruptFile, FamilySchema, archive_name, parse_label_values
+from .file_layout import CorruptFile, FamilySchema, archive_name, parse_label_values
 from .file_reader import Reader, worker_files
 from .folder_problems import TRANSIENT
 from .merge import AnyReader, Merger, SeriesIndex
@@ -32,10 +31,10 @@ class Aggregator:
 
     Args:
         own_file: The file of this process; its folder is that of the others' files.
-        on_fault: Called with a fault of a file, once a file and fault.
+        on_fault: Called with a fault and the file or family that has it, once for both.
     """
 
-    def __init__(self, own_file: SharedFile, on_fault: Callable[[WorkerFileFault], object]) -> None:
+    def __init__(self, own_file: SharedFile, on_fault: archive.OnFault) -> None:
         self._folder = own_file.folder
         self._own_file = own_file
         self._on_fault = on_fault
@@ -43,7 +42,7 @@ class Aggregator:
         self._process_id = os.getpid()
         self._own_values: OwnValues | None = None  # while this process counts alone
         self._instruments: dict[str, Any] = {}  # by the digest of their schema
-        self._reported: set[tuple[object, WorkerFileFault]] = set()
+        self._reported: set[tuple[Path | str, WorkerFileFault]] = set()
         self._last_totals: list[float] = []
         self._reset()
 
@@ -178,7 +177,7 @@ class Aggregator:
         if self._archive is not None:
             self._merger.drop(self._archive)
             self._archive.close()
-        self._archive = archive.open_archive(self._archive_path, lambda fault: self._report(ARCHIVE, fault))
+        self._archive = archive.open_archive(self._archive_path, self._report_archive)
         self._read_version = version
         if self._archive is not None:
             self._merger.index(self._archive, self._archive.series, alive=False)
@@ -198,16 +197,17 @@ class Aggregator:
         try:
             self._readers[path] = Reader(path)
         except CorruptFile as error:
-            if archive.writer_is_alive(path) or not archive.may_remove(path):
-                self._report(path, error.fault)  # of a dead worker, the process that removes the file reports it
-            else:
+            if archive.may_remove(path, error.fault):  # the process that removes it reports it
                 archive.archive_dead(self._folder, self._on_fault, self._own_file.application)
+            else:
+                self._report(path, error.fault)
         except FileNotFoundError:
             return None  # another process has archived it just now
         except OSError as error:
-            if error.errno in TRANSIENT:  # without it the totals would go down, as if counters had begun anew
+            # Without it the totals would go down, as if counters had begun anew; or they would lack this process's own.
+            if error.errno in TRANSIENT or path == self._own_file.path:
                 raise
-            self._report(path, "torn")
+            self._report(path, "unreadable")
         return self._readers.get(path)
 
     def _drop(self, path: Path) -> None:
@@ -219,7 +219,7 @@ class Aggregator:
         """Return whether a new series has an instrument here, whose values become the targets of its totals."""
         instrument = self._instruments.get(schema.digest)
         if instrument is None:  # of a worker of another version, or of a metric that this worker does not have
-            self._report(schema, "unknown")
+            self._report(schema.family, "unknown")
             return False
         try:
             self._targets += children.values_of(_child(instrument, line))
@@ -251,10 +251,13 @@ class Aggregator:
             self._targets[index] = self._hidden
             instrument.remove(*parse_label_values(line))
 
-    def _report(self, subject: object, fault: WorkerFileFault) -> None:
+    def _report(self, subject: Path | str, fault: WorkerFileFault) -> None:
         if (subject, fault) not in self._reported:
             self._reported.add((subject, fault))
-            self._on_fault(fault)
+            self._on_fault(fault, str(subject))
+
+    def _report_archive(self, fault: WorkerFileFault, path: str) -> None:
+        self._report(path, fault)
 
 
 def _child(instrument: Any, line: bytes) -> Any:

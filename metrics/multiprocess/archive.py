@@ -7,6 +7,7 @@ wherever they still lie.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -24,7 +25,7 @@ from events.pipeline import WorkerFileFault
 
 from .exemplars import encode_record
 from .file_layout import ARCHIVED_MODES, MAX_CELLS, CorruptFile, FamilySchema, archive_name, file_header
-from .file_reader import Reader, worker_files
+from .file_reader import Reader, open_file, worker_files
 from .folder_problems import describe
 from .merge import Merged, Merger, SeriesIndex, exact_sum
 
@@ -39,7 +40,8 @@ CORRECTION_LAYERS = 3
 With 3 of 53 bits each the sum of all amounts is stored exactly.
 """
 
-OnFault = Callable[[WorkerFileFault], object]
+OnFault = Callable[[WorkerFileFault, str], object]
+"""Called with a fault, and the file or the family that has it."""
 
 
 def open_archive(path: Path, on_fault: OnFault) -> Reader | None:
@@ -49,14 +51,14 @@ def open_archive(path: Path, on_fault: OnFault) -> Reader | None:
     except FileNotFoundError:
         return None
     except CorruptFile as error:
-        on_fault(error.fault)
+        on_fault(error.fault, str(path))
         return None
     with suppress(CorruptFile):
         archive.read_new()
         if archive.used == archive.cells:
             return archive
     archive.close()
-    on_fault("torn")
+    on_fault("torn", str(path))
     return None
 
 
@@ -95,9 +97,9 @@ def _archive_dead(folder: Path, on_fault: OnFault, application: str) -> None:
             try:
                 reader = Reader(path)
             except CorruptFile as error:
-                if may_remove(path) and not writer_is_alive(path):
+                if may_remove(path, error.fault):
                     useless.append(path)
-                    on_fault(error.fault)
+                    on_fault(error.fault, str(path))
                 continue
             except OSError:
                 continue
@@ -139,19 +141,20 @@ def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names
         try:
             reader.read_new()
         except CorruptFile as error:  # the series before the broken line are archived
-            on_fault(error.fault)
+            on_fault(error.fault, str(reader.path))
         merger.index(reader, reader.series, alive=False)
     readers = [*([archive] if archive is not None else []), *dead]
     merged = merger.merge(readers)
-    exemplars = merger.exemplars(readers, lambda _: on_fault("torn"))
+    exemplars = merger.exemplars(readers, lambda each: on_fault("torn", str(each)))
     if full:
-        on_fault("full")
+        on_fault("full", str(path))
     admitted = [(line, schema) for line, schema in series.schemas.items() if series.first[line]]
     for line, schema in admitted:
         if schema.kind == "gauge" and series.first[line] not in merged.gauges:
             merged.totals[series.first[line]] = nan  # nobody has set it
     cells = array("d", chain.from_iterable(layer[1:] for layer in correction_layers(merged)))
     unfinished = path.with_suffix(".new")
+    check_place(unfinished)
     try:
         with unfinished.open("wb") as file:
             file.write(file_header("gone", len(cells)))
@@ -164,6 +167,12 @@ def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names
         with suppress(OSError):
             unfinished.unlink()  # it takes the room that is missing
         raise
+
+
+def check_place(path: Path) -> None:
+    """Raise `OSError` where something else than a file is in the place of one: to open a FIFO would wait for long."""
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, f"{path.name} is no file: remove it")
 
 
 def correction_layers(merged: Merged) -> list[list[float]]:
@@ -187,16 +196,16 @@ def series_text(series: Iterable[tuple[bytes, FamilySchema]]) -> Iterator[bytes]
         yield line
 
 
-def may_remove(path: Path) -> bool:
-    """Return whether a file has the name of one that a process of ours has made, of any version."""
-    return _OWN_NAME.fullmatch(path.stem) is not None
+def may_remove(path: Path, fault: WorkerFileFault) -> bool:
+    """Return whether a file with this fault is one that a process of ours made, of any version, which is gone."""
+    return fault != "unreadable" and _OWN_NAME.fullmatch(path.stem) is not None and not writer_is_alive(path)
 
 
 def writer_is_alive(path: Path) -> bool:
     """Return whether the process that created a file lives, whatever the file holds."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
+        descriptor = open_file(path)
+    except (OSError, CorruptFile):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -12,21 +12,34 @@ from events.pipeline import WorkerFileFault
 log = logging.getLogger("metrics")
 
 FILE_FAULTS: dict[WorkerFileFault, str] = {
-    "empty": "a worker's file is empty: what its process counted is lost",
-    "torn": "a worker's file is broken, or of another version: what cannot be read of it is not in the totals",
-    "unknown": "a worker has a metric that this process lacks, as one of another version: it is not in the totals",
-    "full": "there is no room for more series: new ones are not in the totals",
-    "unshared": "this process counts alone: no other one shows its numbers",
+    "empty": "%s, a worker's file, is empty: what its process counted is lost",
+    "torn": (
+        "%s, a worker's file, is broken, or of another version: what cannot be read of it is not in the totals."
+        " See that nothing else writes in the folder, and that all workers run one version"
+    ),
+    "unreadable": (
+        "%s has the name of a worker's file, and is none that this process can read: it is not in the totals. Remove it"
+        " if it is a folder, a FIFO or a link; if it is a file, let this process's user read it"
+    ),
+    "unknown": (
+        "%s: a worker has this metric and this process lacks it, so it is not in the totals. See that all workers"
+        " run one version"
+    ),
+    "full": "%s has no room for more series: new ones are not in the totals. Lower the limits of labels",
+    "unshared": "%s: this process counts alone: no other one shows its numbers",
 }
-"""What the log says of each fault."""
+"""What the log says of each fault of a file, or of a family."""
 
 _throttle = LogThrottle()
 
 
-def report_file_fault(fault: WorkerFileFault) -> None:
-    """Report that a worker's file cannot be used, wholly or in part: emitted as `worker_file_faulty`."""
-    if _throttle.is_due(fault):
-        log.warning("%s", FILE_FAULTS[fault])
+def report_file_fault(fault: WorkerFileFault, subject: str) -> None:
+    """Report that a worker's file cannot be used, wholly or in part: emitted as `worker_file_faulty`.
+
+    ``subject`` is the file, or the family that is unknown.
+    """
+    if _throttle.is_due((fault, subject)):
+        log.warning(FILE_FAULTS[fault], subject)
     emit_file_fault(fault)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from .exemplars import RecordReader
@@ -25,6 +27,9 @@ from .file_layout import (
     text_offset,
 )
 
+NO_FILE = frozenset({errno.ELOOP, errno.ENXIO})
+"""What the system says of a link to itself, and of a socket."""
+
 
 class Reader:
     """Reads one file, each time only the text that is new.
@@ -35,13 +40,13 @@ class Reader:
 
     Raises:
         CorruptFile: it is not a worker's file.
-        OSError: it is gone.
+        OSError: it is gone, or this process may not read it.
     """
 
     def __init__(self, path: Path, layers: int = 1) -> None:
         self.path = path
         self.layers = layers
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = open_file(path)
         try:
             self.writer, cells = read_file_header(self._descriptor)
             self.cells = cells // layers
@@ -137,6 +142,25 @@ class Reader:
         start = layer * self.cells
         values: list[float] = self._array[start : start + self.used].tolist()
         return values
+
+
+def open_file(path: Path) -> int:
+    """Return a descriptor of a file, to read it; wait for nobody, as the opening of a FIFO does for its writer.
+
+    Raises:
+        CorruptFile: it is no file, as a folder, a FIFO, or a link that leads nowhere.
+        OSError: it is gone, or this process may not read it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in NO_FILE or (error.errno == errno.ENOENT and path.is_symlink()):
+            raise CorruptFile("unreadable") from None
+        raise
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise CorruptFile("unreadable")
+    return descriptor
 
 
 def worker_files(folder: Path) -> list[Path]:

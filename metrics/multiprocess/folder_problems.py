@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 COUNTS_ALONE = (
     "the folder for metrics %s cannot be used: %s. This process counts alone: no other one shows its numbers, nor it"
@@ -22,6 +23,9 @@ _NO_SPACE = "free some space (each process takes 1.1 MB, and a file), or name a 
 _NO_PERMISSION = "let this process's user write there, or name another folder"
 _NO_FOLDER = "that is a file: name a folder, or remove the file"
 
+FILES = (".worker", ".lock")
+"""How the files end that are named beside their folder: those whose name stays the same."""
+
 CURES = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
@@ -30,6 +34,7 @@ CURES = {
     errno.EROFS: "the disk is read-only: name a folder on another one",
     errno.EEXIST: _NO_FOLDER,
     errno.ENOTDIR: _NO_FOLDER,
+    errno.EISDIR: "that is a folder: remove it",
     errno.ENOENT: "somebody has removed it or what was in it: create it again, and leave its files to the processes",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "raise the machine's limit of open files",
@@ -42,4 +47,7 @@ CURES = {
 def describe(error: OSError) -> str:
     """Return what is wrong with a folder, and what to do about it."""
     cure = CURES.get(error.errno or 0, "name a folder on a disk of this machine")
-    return f"{error.strerror or type(error).__name__}; {cure}"
+    path = error.filename2 or error.filename  # of a renaming, the file that could not be replaced
+    is_named = error.errno != errno.ENOENT and isinstance(path, str) and path.endswith(FILES)
+    file = f"{Path(path).name}: " if is_named else ""
+    return f"{file}{error.strerror or type(error).__name__}; {cure}"

@@ -10,11 +10,13 @@ from math import inf
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from weakref import WeakSet
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
+from events import worker_folder_read
 from events.bus.failures import error_location
 from events.bus.log_throttle import LogThrottle
 from events.bus.pollers import note_scrape
@@ -32,6 +34,10 @@ _throttle = LogThrottle()
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two readings of a process's own figures, for the scrapes that other workers answer."""
+
+
+_every: WeakSet[Workers] = WeakSet()
+"""Those of this process: one for each registry."""
 
 
 class Workers(Collector):
@@ -63,7 +69,13 @@ class Workers(Collector):
         self._registry: CollectorRegistry | None = None
         self._scrapes = ScrapeNotice(self.folder)
         self._readings: list[Callable[[], object]] = []
+        _every.add(self)
         self._archive_dead()
+
+    @property
+    def counts_alone(self) -> bool:
+        """Whether this process can have no file in the folder now, so that its numbers are shown by nobody else."""
+        return self._file.path is None
 
     def create_instruments(
         self,
@@ -151,6 +163,7 @@ class Workers(Collector):
     def read_own_values(self) -> None:
         """Call the functions of `every_second` now; one that raises is logged at most once a minute."""
         self._file.check()
+        worker_folder_read.emit(alone=int(any(workers.counts_alone for workers in tuple(_every))))
         for read in tuple(self._readings):
             try:
                 read()
@@ -164,6 +177,7 @@ class Workers(Collector):
 
         Doing it again does nothing.
         """
+        _every.discard(self)
         self._aggregator.close()
         self._file.close()
         if self._registry is not None:

@@ -167,6 +167,7 @@ def emit_pipeline() -> None:
 
 def emit_workers() -> None:
     events.worker_file_faulty.emit(fault="torn")
+    events.worker_folder_read.emit(alone=1)
     events.worker_started.emit(worker_id="w")
 
 

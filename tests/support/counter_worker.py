@@ -24,7 +24,7 @@ from metrics.multiprocess.file_layout import SUFFIX
 ROOT = Path(__file__).parents[2]
 NAMES = {
     "llm_tokens_total", "llm_request_duration_seconds", "active_agent_executions", "last_event_timestamp_seconds",
-    "worker_file_faults_total", "workflows_started_total", "events_total",
+    "worker_file_faults_total", "workers_counting_alone", "workflows_started_total", "events_total",
 }  # fmt: skip
 ROWS = tuple(row for row in CATALOGUE if row.name in NAMES)
 
@@ -170,7 +170,7 @@ def die_while_archiving(folder: Path) -> None:
 
     for name in ("open", "replace", "unlink"):
         setattr(Path, name, mortal(getattr(Path, name)))
-    archive.archive_dead(folder, print_line, "sparklio")
+    archive.archive_dead(folder, lambda fault, _: print_line(fault), "sparklio")
     print_line("survived")
 
 

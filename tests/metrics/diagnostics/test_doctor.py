@@ -42,12 +42,19 @@ def test_faults_that_the_server_found_itself_are_reported() -> None:
 
 def test_a_process_that_counts_alone_is_found_whichever_scrape_it_answers() -> None:
     """Its numbers differ from the others': not for want of a folder in common."""
-    unshared = Sample("sparklio_worker_file_faults_total", {"fault": "unshared"}, 1)
+    unshared = Sample("sparklio_workers_counting_alone", {}, 1)
     start, other = (Sample("process_start_time_seconds", {}, float(number)) for number in range(2))
     for last in ((start,), (other, unshared)):
         first = (other, unshared) if last == (start,) else (start,)
         [finding] = findings([ScrapeResult(1, 2, None, first), ScrapeResult(3, 4, None, last)])
-        assert finding.startswith("worker_files: a process could not use the folder for metrics")
+        assert finding.startswith("worker_files: a process cannot use the folder for metrics")
+
+
+def test_a_process_that_counted_alone_and_shares_again_is_no_finding() -> None:
+    was = Sample("sparklio_worker_file_faults_total", {"fault": "unshared"}, 1)
+    now = Sample("sparklio_workers_counting_alone", {}, 0)
+    scraped = ScrapeResult(1, 2, None, (was, now))
+    assert list(findings([scraped, scraped])) == []
 
 
 def test_a_clock_that_is_off_by_no_more_than_the_tolerance_is_no_finding() -> None:

@@ -64,6 +64,7 @@ def counted_alone(caplog: pytest.LogCaptureFixture) -> Callable[[Path], str]:
             count_call()
             shown = worker.calls() + worker.calls()
             assert worker.read("worker_file_faults_total", fault="unshared") == 1
+            assert worker.read("workers_counting_alone") == 1
             count_call()
             assert set(shown + worker.calls()) == {1.0, 2.0}
             assert [fault.fault for fault in faults] == ["unshared"]
@@ -213,6 +214,7 @@ def test_a_folder_that_is_removed_and_comes_back(
     shutil.rmtree(folder)
     for _ in range(3):
         assert set(here.calls()) == {1.0}
+    assert here.read("workers_counting_alone") == 1
     assert not folder.exists()
     folder.mkdir()
     count_call()
@@ -225,6 +227,7 @@ def test_a_folder_that_is_removed_and_comes_back(
     ]
     with LocalWorker(folder) as other:
         assert set(here.calls()) == set(other.calls()) == {2.0}
+        assert here.read("workers_counting_alone") == other.read("workers_counting_alone") == 0
 
 
 @pytest.mark.parametrize("out_of_reach", ["renamed", "hidden by another"])

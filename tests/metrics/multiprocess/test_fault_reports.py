@@ -57,7 +57,7 @@ def test_a_broken_file_of_another_worker_is_logged_and_leaves_this_ones_series(
     assert b'calls_total{model="m"} 3.0\n' in render(registry)
     assert faults == ["torn"]
     assert [message.partition(":")[0] for message in caplog.messages] == [
-        "a worker's file is broken, or of another version",
+        f"{folder / 'other.worker'}, a worker's file, is broken, or of another version",
     ]
 
 
@@ -143,5 +143,5 @@ def test_a_fault_is_logged_once_a_minute_and_emitted_each_time(
     faults: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
-        report_file_fault("torn")
+        report_file_fault("torn", "a.worker")
     assert (faults, len(caplog.messages)) == (["torn"] * 3, 1)

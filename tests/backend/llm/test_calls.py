@@ -94,8 +94,8 @@ async def test_a_retry_waits_as_long_as_the_provider_asks(
     waited = read("llm_backoff_seconds_total", provider="openai")
     assert waited is not None
     assert 1 <= waited < 2
-    assert read("agent_time_seconds_total", agent_name="copywriter", phase="backoff") == pytest.approx(waited, abs=0.05)
-    assert [agent.backoff_time for agent in finished] == [pytest.approx(waited, abs=0.05)]
+    assert read("agent_time_seconds_total", agent_name="copywriter", phase="backoff") == pytest.approx(waited, abs=0.3)
+    assert [agent.backoff_time for agent in finished] == [pytest.approx(waited, abs=0.3)]
     assert [(call.status, call.attempts) for call in calls] == [("success", 2)]
     assert {one.call_id for one in attempts} == {calls[0].call_id}
 

@@ -98,7 +98,7 @@ async def test_a_remote_models_first_token_and_the_time_between_tokens_are_seen(
     assert 0.1 <= call.time_to_first_token < (call.duration or 0.0)
     assert call.time_per_output_token is not None
     assert (call.prompt_tokens, call.completion_tokens, call.agent_name) == (11, 7, "copywriter")
-    assert agent.llm_time == pytest.approx(call.duration, abs=0.05)
+    assert agent.llm_time == pytest.approx(call.duration, abs=0.1)
 
 
 async def test_a_retry_is_streamed_too(

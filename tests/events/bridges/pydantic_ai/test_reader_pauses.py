@@ -62,8 +62,8 @@ async def events_of(
 @pytest.mark.slow
 async def test_a_reader_that_is_faster_than_the_model_sees_the_models_times(server: OpenAIServer) -> None:
     call, attempt, elapsed = await events_of(instrument(chat(server)), lambda _: STEP / 4)
-    assert call.time_per_output_token == pytest.approx(STEP, rel=0.5)
-    assert call.duration == pytest.approx(elapsed, abs=0.05)
+    assert STEP / 2 < (call.time_per_output_token or 0.0) < 3 * STEP
+    assert call.duration == pytest.approx(elapsed, abs=4 * STEP)
     assert attempt.duration == call.duration
 
 
@@ -71,7 +71,7 @@ async def test_a_reader_that_is_faster_than_the_model_sees_the_models_times(serv
 async def test_a_reader_that_is_slower_than_the_model_adds_nothing(server: OpenAIServer) -> None:
     call, attempt, elapsed = await events_of(instrument(chat(server)), lambda _: 4 * STEP)
     assert elapsed > 4 * STEP * WORDS
-    assert (call.duration or 0.0) < 1.5 * STEP * WORDS
+    assert (call.duration or 0.0) < elapsed / 2
     assert attempt.duration == call.duration
     assert call.time_per_output_token is None
 
@@ -84,17 +84,16 @@ async def test_a_long_pause_after_which_all_was_there_is_the_readers(
     wrap: Callable[[Model], Model], server: OpenAIServer
 ) -> None:
     call, attempt, elapsed = await events_of(wrap(chat(server)), lambda count: 3 if count == 8 else 0)
-    assert elapsed > 3
-    assert (call.duration or 0.0) < 2
-    assert attempt.duration == pytest.approx(call.duration, abs=0.05)
-    assert call.time_per_output_token == pytest.approx(STEP, rel=0.5)
+    assert (call.duration or 0.0) < elapsed - 2
+    assert attempt.duration == pytest.approx(call.duration, abs=0.3)
+    assert STEP / 2 < (call.time_per_output_token or 0.0) < 3 * STEP
 
 
 @pytest.mark.slow
 async def test_a_pause_during_which_the_model_was_at_work_is_the_models(server: OpenAIServer) -> None:
     call, _, elapsed = await events_of(instrument(chat(server)), lambda count: 5 * STEP if count == 8 else 0)
-    assert call.duration == pytest.approx(elapsed, abs=0.05)
-    assert call.time_per_output_token == pytest.approx(STEP, rel=0.5)
+    assert call.duration == pytest.approx(elapsed, abs=4 * STEP)
+    assert STEP / 2 < (call.time_per_output_token or 0.0) < 3 * STEP
 
 
 async def test_what_a_reader_does_before_it_leaves_is_its_own(server: OpenAIServer) -> None:
@@ -102,8 +101,7 @@ async def test_what_a_reader_does_before_it_leaves_is_its_own(server: OpenAIServ
         instrument(chat(server)), lambda count: 0.5 if count == 4 else 0, leave_after=4
     )
     assert (call.status, attempt.outcome) == ("cancelled", "cancelled")
-    assert elapsed > 0.5
-    assert (call.duration or 0.0) < 0.4
+    assert 0 < (call.duration or 0.0) < elapsed - 0.4
 
 
 class Clock:

@@ -80,7 +80,7 @@ def test_a_role_is_read_from_the_type(event: type[Any], field: str, marker: obje
     [
         (events.AgentFinished, "status", get_args(Status)),
         (events.WorkflowFinished, "status", get_args(WorkflowStatus)),
-        (events.ValueDropped, "reason", ("negative", "not_finite", "not_a_number", "too_large")),
+        (events.ValueDropped, "reason", ("negative", "not_finite", "not_a_number", "too_large", "too_many")),
     ],
 )
 def test_a_closed_label_lists_its_values(event: type[Any], field: str, values: tuple[str, ...]) -> None:

@@ -128,13 +128,14 @@ class ConnectionAcquired:
     """A connection was checked out of a pool, or the checkout failed.
 
     ``duration`` is how long the caller waited; ``wait`` is the part of it spent in the pool's queue, without connecting
-    and pinging.
+    and pinging. ``own`` is as in `QueryExecuted`.
     """
 
     pool: Label = "main"
     outcome: Literal["ok", "timeout", "cancelled", "error"]
     duration: Seconds
     wait: Seconds
+    own: bool = True
     agent_name: Label = inherited()
     run_id: str = inherited("")
 

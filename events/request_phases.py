@@ -14,7 +14,7 @@ class RequestPhases(AgentPhases):
 
     They are those of an agent, see `AgentPhases`, after ``database``: a moment is the database's where a statement was
     executed or its rows were fetched, where a connection was waited for or a COMMIT was under way, whatever else was
-    under way beside it, such as the tool that asked.
+    under way beside it, such as the tool that asked. An engine whose events have ``own`` unset is no part of it.
     """
 
     phases = ("database", *AgentPhases.phases)
@@ -26,6 +26,8 @@ class RequestPhases(AgentPhases):
         """Add the time of what ended just now."""
         if signal in AgentPhases.signals:
             super().add(signal, values)
+            return
+        if not values.get("own", True):
             return
         now = perf_counter()
         seconds = values.get("commit" if signal == "transaction_ended" else "duration")

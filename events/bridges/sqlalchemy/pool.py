@@ -107,7 +107,8 @@ class PoolTracker:
         """Emit `connection_acquired`, with the outcome of an attempt."""
         duration = perf_counter() - attempt.began
         outcome = "ok" if error is None else failed_outcome(error)
-        connection_acquired.emit(pool=self._name, outcome=outcome, duration=duration, wait=attempt.waited_seconds)
+        wait = attempt.waited_seconds
+        connection_acquired.emit(pool=self._name, outcome=outcome, duration=duration, wait=wait, own=self._own)
         # SQLAlchemy's event has the driver's errors alone; asyncpg lets those of the operating system through.
         if error is not None and outcome == "error" and self._statements and not is_of_driver(error):
             database_failed.emit(

@@ -274,3 +274,22 @@ def test_waiting_for_a_connection_and_committing_are_the_databases_time() -> Non
     times = phases.result(ended)
     assert isclose(times["database_time"], PAUSE)
     assert isclose(sum(times.values()), ended - began)
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_an_engine_of_another_library_takes_no_time_of_a_request(
+    own: bool, waited: list[HTTPRequestWaited]
+) -> None:
+    """By its statements, waits for its connections and COMMIT: none is the database's, or all are."""
+    made = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+
+    async def respond(_: Request) -> Response:
+        with made.begin() as connection:
+            connection.exec_driver_sql("create table things (id int)")
+        return PlainTextResponse("ok")
+
+    with instrument(made, own=own), events.connection_acquired.captured() as acquired:
+        await get(respond)
+    made.dispose()
+    assert [event.own for event in acquired] == [own]
+    assert (sum(event.database_time for event in waited) > 0) is own

@@ -142,16 +142,17 @@ class ConnectionAcquired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionReleased:
-    """A connection was returned to its pool, or left it for good while it was checked out.
+    """A connection was returned to its pool, or left it for good while it was checked out, or did more after that.
 
     ``statements`` is the number of those that were sent on it, and ``busy`` the part of ``duration`` in which it was
     executing, fetching or ending a transaction, ``idle`` the other one; they are None where that was not measured.
-    ``scope`` is where it was checked out. ``leaked`` is a connection that the garbage collector had to return.
+    ``scope`` is where it was checked out. ``leaked`` is a connection that the garbage collector had to return. What a
+    connection does that was detached from its pool is emitted again and again, without ``duration`` and ``idle``.
     """
 
     pool: Label = "main"
     scope: Caller
-    duration: Seconds
+    duration: Seconds | None
     idle: Seconds | None
     busy: Seconds | None = None
     statements: int | None = None

@@ -21,15 +21,16 @@ from ...database import (
     connection_closed,
     connection_opened,
     connection_released,
-    transaction_ended,
 )
 from .attribution import innermost_caller
 from .connection_state import BRIDGE, INFO_KEY, ConnectionState, swallow_errors
+from .detached import DetachedConnections
 from .fetch import end_dropped
 from .hold_log import log_long_hold
 from .internals.pools import max_overflow, pool_invalidated_at
 from .peak import Peak
 from .pool import CheckoutAttempt, pool_operation
+from .transactions import emit_lost_transaction
 
 CloseReason = Literal[
     "recycle", "overflow", "unpooled", "invalidated", "cancelled", "ping_failed", "detached", "leaked", "dispose"
@@ -60,6 +61,7 @@ class ConnectionTracker:
         self._out: dict[int, None] = {}  # the ids of the records that are checked out
         self.peak_used = Peak()
         self._collected: deque[float | None] = deque()  # lifetimes, still to be emitted
+        self._detached = DetachedConnections(name, statements=statements, own=own)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Return event names, listeners and options."""
@@ -72,6 +74,7 @@ class ConnectionTracker:
         yield "invalidate", swallow_errors(connection_closed.name, self._on_invalidate), {}
         yield "close", swallow_errors(connection_closed.name, self._on_close), {}
         yield "detach", swallow_errors(connection_closed.name, self._on_detach), {}
+        yield "close_detached", swallow_errors(connection_released.name, self._detached.on_closed), {}
 
     def pool_state(self, pool: Pool) -> PoolState:
         """Return how a pool's connections are used."""
@@ -109,6 +112,7 @@ class ConnectionTracker:
             state.busy_seconds, state.statements = 0.0, 0
             state.fetches.clear()
         self._collected.clear()
+        self._detached.clear()
         self._out.clear()
         self.peak_used = Peak()
 
@@ -118,11 +122,16 @@ class ConnectionTracker:
             if (alive := finalizer.detach()) is not None:
                 alive[0].info.pop(INFO_KEY, None)
         self._tracked.clear()
+        self._detached.clear()
 
     def end_dropped_fetches(self) -> None:
         """Emit `rows_streamed` for results that the program dropped before their end."""
-        for state in self._states():
+        for state in [*self._states(), *self._detached.states()]:
             end_dropped(state)
+
+    def emit_detached(self) -> None:
+        """Emit what connections did that were detached from the pool."""
+        self._detached.emit_news()
 
     def emit_collected(self) -> None:
         """Emit `connection_closed` for connections that the garbage collector took with a pool that was disposed of."""
@@ -205,30 +214,27 @@ class ConnectionTracker:
         except Exception as error:  # raised, it would cost the pool a place for good
             report_failure(connection_released.name, BRIDGE, error)
 
-    def _release(self, record: Any) -> bool:
-        """Emit `connection_released`; return whether it was the garbage collector that released it."""
+    def _release(self, record: Any, *, detached: Any = None) -> bool:
+        """Emit `connection_released`; return whether it was the garbage collector that released it.
+
+        ``detached`` is the driver's connection that left the pool: it is used on, unless it is collected.
+        """
         state: ConnectionState | None = record.info.get(INFO_KEY)
         if state is None:
             return False
-        for timer in list(state.fetches.values()):  # left before their end, which is this one
-            timer.finish()
+        leaked = state.checked_out and state.proxy is not None and state.proxy() is None
+        goes_on = detached is not None and not leaked and state.checked_out and state.proxy is not None
+        if not goes_on:
+            for timer in list(state.fetches.values()):  # left before their end, which is this one
+                timer.finish()
         if not state.checked_out:
             return False
         now = perf_counter()
         state.checked_out = False
         self._out.pop(id(record), None)
-        leaked = state.proxy is not None and state.proxy() is None
-        state.proxy = None
-        if state.transaction_began is not None:  # neither committed nor rolled back: the connection was lost
-            duration, state.transaction_began = now - state.transaction_began, None
-            transaction_ended.emit(
-                pool=self._name,
-                outcome="failed",
-                duration=duration,
-                own=self._own,
-                agent_name=state.agent_name,
-                run_id=state.run_id,
-            )
+        proxy, state.proxy = state.proxy, None
+        if not goes_on:
+            emit_lost_transaction(state, self._name, own=self._own)
         duration = now - state.checked_out_at
         if duration >= self._hold_seconds:
             log_long_hold(self._name, duration, state)
@@ -245,6 +251,8 @@ class ConnectionTracker:
         )
         # Not at the next check-out: a StaticPool with several callers reports the first return alone.
         state.busy_seconds, state.statements = 0.0, 0
+        if goes_on and proxy is not None:
+            self._detached.add(detached, state, proxy)
         return leaked
 
     def _on_invalidate(self, _connection: Any, record: Any, error: BaseException | None) -> None:
@@ -271,9 +279,9 @@ class ConnectionTracker:
             reason = "overflow" if self._keeps_connections else "unpooled"
         self._emit_closed(state, reason)
 
-    def _on_detach(self, _connection: Any, record: Any) -> None:
+    def _on_detach(self, connection: Any, record: Any) -> None:
         state: ConnectionState | None = record.info.get(INFO_KEY)
-        leaked = self._release(record)
+        leaked = self._release(record, detached=connection)
         self._emit_closed(state, "leaked" if leaked else "detached")
 
     def _emit_closed(self, state: ConnectionState | None, reason: CloseReason) -> None:

@@ -236,9 +236,11 @@ class Instrumentation:
     def pool_state(self) -> PoolRead | None:
         """Return the state of the engine's pool, for which nothing is sent to the database; None if it is gone.
 
-        Emits `connection_closed` for connections that ended with a pool that was disposed of.
+        Emits `connection_closed` for connections that ended with a pool that was disposed of, and what those did that
+        were detached.
         """
         self._connections.emit_collected()
+        self._connections.emit_detached()
         self._connections.end_dropped_fetches()
         engine = self._engine()
         if engine is None or not self._listeners:

@@ -189,3 +189,19 @@ def begin_by_text(state: ConnectionState, began: float) -> None:
 def ending_outcome(state: ConnectionState, ending: Literal["commit", "rollback"]) -> Outcome:
     """Return the outcome of a COMMIT or ROLLBACK that was done: a rollback may lose nothing."""
     return "released" if ending == "rollback" and not state.rollback_loses_work else ending
+
+
+def emit_lost_transaction(state: ConnectionState, pool: str, *, own: bool) -> None:
+    """Emit the transaction of a connection that is done with, if it is still open: it was lost with the connection."""
+    if state.transaction_began is None:
+        return
+    duration, state.transaction_began = perf_counter() - state.transaction_began, None
+    state.was_begun = state.begins_again = False
+    transaction_ended.emit(
+        pool=pool,
+        outcome="failed",
+        duration=duration,
+        own=own,
+        agent_name=state.agent_name,
+        run_id=state.run_id,
+    )

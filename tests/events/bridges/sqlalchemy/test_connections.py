@@ -230,6 +230,70 @@ def test_a_detached_connection_is_released_and_gone(engine: sa.Engine) -> None:
         assert [each.reason for each in closed] == ["detached"]
 
 
+@pytest.fixture
+def released() -> Iterator[list[events.ConnectionReleased]]:
+    with events.connection_released.captured() as captured:
+        yield captured
+
+
+@pytest.fixture
+def ended() -> Iterator[list[events.TransactionEnded]]:
+    with events.transaction_ended.captured() as captured:
+        yield captured
+
+
+def statements_of(released: list[events.ConnectionReleased]) -> int:
+    return sum(each.statements or 0 for each in released)
+
+
+def test_what_a_detached_connection_does_counts_until_it_is_closed(
+    engine: sa.Engine, released: list[events.ConnectionReleased], ended: list[events.TransactionEnded]
+) -> None:
+    """Its transaction goes on, and what it did is emitted at each reading of the pool."""
+    with instrument(engine) as handle, engine.connect() as connection:
+        connection.exec_driver_sql("create table things (id int)")
+        connection.detach()
+        assert (len(released), statements_of(released), ended) == (1, 1, [])
+        connection.exec_driver_sql("insert into things values (1)")
+        handle.read_pool()
+        assert statements_of(released) == 2
+        handle.read_pool()
+        assert len(released) == 2
+        connection.commit()
+        connection.exec_driver_sql("select * from things").all()
+        connection.close()
+        assert statements_of(released) == 3
+        with engine.connect() as another:
+            another.exec_driver_sql("select 1")
+    assert statements_of(released) == 4
+    assert [event.outcome for event in ended] == ["commit", "released", "released"]
+    assert [event.duration is None for event in released] == [False, True, True, False]
+    assert all((event.busy or 0) > 0 for event in released)
+    assert not any(event.leaked for event in released)
+
+
+def test_a_detached_connection_that_is_dropped_or_lost_is_forgotten(
+    engine: sa.Engine, released: list[events.ConnectionReleased], ended: list[events.TransactionEnded]
+) -> None:
+    with instrument(engine) as handle:
+        for lose in (True, False):
+            proxy = engine.raw_connection()
+            connection = sa.Connection(engine, connection=proxy)
+            connection.detach()
+            connection.exec_driver_sql("select 1")
+            driver_connection = proxy.dbapi_connection
+            if lose:
+                connection.invalidate()
+            del connection, proxy
+            gc.collect()
+            handle.read_pool()
+            assert driver_connection is not None
+            driver_connection.close()
+        handle.read_pool()
+    assert [event.outcome for event in ended] == ["failed", "failed"]
+    assert statements_of(released) == 2
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::sqlalchemy.exc.SAWarning")
 def test_a_connection_that_nobody_returned_is_leaked(engine: sa.Engine, clock: Clock) -> None:
     with instrument(engine), events.connection_released.captured() as released:

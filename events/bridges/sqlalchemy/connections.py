@@ -129,6 +129,10 @@ class ConnectionTracker:
         for state in [*self._states(), *self._detached.states()]:
             end_dropped(state)
 
+    def forget_used(self) -> None:
+        """Count no more, for the peak of a new pool, which connections of the old one are checked out."""
+        self._out.clear()
+
     def emit_detached(self) -> None:
         """Emit what connections did that were detached from the pool."""
         self._detached.emit_news()

@@ -215,7 +215,7 @@ class Instrumentation:
             own=own,
             hold_seconds=hold_seconds,
         )
-        self._pool = PoolTracker(name, statements=statements, own=own)
+        self._pool = PoolTracker(name, statements=statements, own=own, on_recreate=self._connections.forget_used)
         self._transactions = TransactionTracker(name, own=own)
         self._context_classes: tuple[Any, Any] | None = None  # of the dialect: before, and since
         self._listeners: list[Listener] = [*self._connections.listeners(), *self._pool.listeners()]

@@ -14,7 +14,7 @@ from ...bus.failures import report_failure
 from ...database import connection_acquired, database_failed
 from .connection_state import BRIDGE, swallow_errors
 from .error_reasons import error_reason
-from .internals.pools import PoolMethods, pool_methods
+from .internals.pools import STATIC_OPENING, PoolMethods, pool_methods, timed_static_opening
 from .peak import Peak
 
 SHORTEST_WAIT = 0.001
@@ -41,8 +41,9 @@ pool_operation: ContextVar[CheckoutAttempt | Literal["dispose"] | None] = Contex
 class PoolTracker:
     """Times the checkouts of one engine; each ``dispose`` creates a new pool of the same, instrumented class."""
 
-    def __init__(self, name: str, *, statements: bool, own: bool) -> None:
+    def __init__(self, name: str, *, statements: bool, own: bool, on_recreate: Callable[[], None]) -> None:
         self._name = name
+        self.on_recreate = on_recreate  # is called as a pool is replaced by a new one
         self._statements = statements
         self._own = own
         self.waiting: dict[int, CheckoutAttempt] = {}  # by the attempt's id
@@ -79,9 +80,10 @@ class PoolTracker:
         """Return event names, listeners and options: what ends a wait where a pool's private methods cannot."""
         if pool_methods() is None:
             for hook in ("do_connect", "checkout"):
-                yield hook, swallow_errors(connection_acquired.name, self._end_wait), {"insert": True}
+                yield hook, swallow_errors(connection_acquired.name, self.end_wait), {"insert": True}
 
-    def _end_wait(self, *_: Any) -> None:
+    def end_wait(self, *_: Any) -> None:
+        """End the wait of what asks for a connection now: from here on it is the database that is waited for."""
         attempt = pool_operation.get()
         if isinstance(attempt, CheckoutAttempt):
             self.stop_waiting(attempt)
@@ -171,9 +173,17 @@ def instrumented_pool_class(plain: type[Pool], tracker: PoolTracker) -> type[Poo
             finally:
                 pool_operation.set(before)
 
+        def recreate(self) -> Pool:
+            tracker.on_recreate()
+            made: Pool = super().recreate()
+            return made
+
     if methods is not None:
         for name, method in timed_queue_methods(plain, methods, tracker).items():
             setattr(InstrumentedPool, name, method)
+    opening = timed_static_opening(plain, tracker.end_wait)
+    if opening is not None:
+        setattr(InstrumentedPool, STATIC_OPENING, opening)
     # Under the class's own name: SQLAlchemy names the pool's logger by it.
     InstrumentedPool.__name__, InstrumentedPool.__qualname__ = plain.__name__, plain.__qualname__
     InstrumentedPool.__module__ = plain.__module__

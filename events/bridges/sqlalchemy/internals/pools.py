@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Pool, QueuePool
+from sqlalchemy import Pool, QueuePool, StaticPool
 
 from .self_tests import self_test
 
@@ -21,6 +22,9 @@ class PoolMethods:
 
 
 METHODS = PoolMethods(take="_do_get", open="_create_connection")
+STATIC_OPENING = "connection"
+"""The attribute of a `StaticPool` that opens its connection, the first time that it is read."""
+
 MAX_OVERFLOW = "_max_overflow"
 INVALIDATED_AT = "_invalidate_time"
 
@@ -60,6 +64,45 @@ def pool_methods_are_called() -> bool:
     with suppress(Opening):
         spied(creator).connect()
     return calls == [*names, "creator"]
+
+
+def timed_static_opening(plain: type[Pool], before: Callable[[], None]) -> Any:
+    """Return, for a class of static pools, its attribute that opens the connection, with a call ``before``; else None.
+
+    There is no public alternative: opening is part of the wait then.
+    """
+    if not issubclass(plain, StaticPool) or not static_opening_is_known():
+        return None
+    return with_call_before(getattr(plain, STATIC_OPENING), before)
+
+
+def with_call_before(attribute: Any, before: Callable[[], None]) -> Any:
+    """Return an attribute that is computed once, of SQLAlchemy's own kind, with a call before it is."""
+    compute = attribute.fget
+
+    def compute_after_call(pool: Any) -> Any:
+        before()
+        return compute(pool)
+
+    compute_after_call.__name__ = compute.__name__  # under which its value is stored
+    return type(attribute)(compute_after_call)
+
+
+@self_test("the wait for the connection of a StaticPool includes opening it")
+def static_opening_is_known() -> bool:
+    """Return whether a static pool opens its connection by the attribute that was put in place of its own, once."""
+    calls: list[str] = []
+
+    def creator() -> Any:
+        calls.append("creator")
+        return SimpleNamespace(close=lambda: None)
+
+    attribute = with_call_before(getattr(StaticPool, STATIC_OPENING), lambda: calls.append("opening"))
+    pool = type("StaticPool", (StaticPool,), {STATIC_OPENING: attribute})(creator, reset_on_return=None)
+    for _ in range(2):
+        pool.connect().close()
+    pool.dispose()
+    return calls == ["opening", "creator"]
 
 
 def max_overflow(pool: Pool) -> int | None:

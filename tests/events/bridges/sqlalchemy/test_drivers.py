@@ -333,6 +333,7 @@ async def test_the_time_between_queries_is_idle(runner: ScenarioRunner) -> None:
         await runner.run(hold)
     (released,), (query,) = seen, queries
     assert (released.scope, released.agent_name) == ("agent", "copywriter")
+    assert released.duration is not None
     assert query.duration < released.duration
     assert released.idle is not None
     assert released.idle + query.duration <= released.duration

@@ -100,6 +100,7 @@ def test_fetching_is_time_of_the_scope_and_of_the_statement_and_no_idle_hold(
     assert event.duration <= used[0].duration <= took
     (hold,) = released
     assert hold.idle is not None
+    assert hold.duration is not None
     assert hold.idle < hold.duration - 0.08
     (line,) = [record.getMessage() for record in caplog.records if record.name == "events.sql"]
     assert "agent writer" in line

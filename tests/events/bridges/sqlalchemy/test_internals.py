@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import events
-from events.bridges.sqlalchemy import instrument
+from events.bridges.sqlalchemy import instrument, statements
 from events.bridges.sqlalchemy.internals import computed_rows, engines, execution, lazy_loading, pools
 from tests.support.blog import Base, Post, User, create_blog
 from tests.support.wait import wait_until
@@ -127,12 +127,16 @@ GONE: dict[str, tuple[ModuleType, str, Any]] = {
     "listeners_are_known": (engines, "listeners_of", nothing_listens),
     "engine_isolation_is_known": (engines, "ENGINE_ISOLATION", "_gone"),
     "pool_methods_are_called": (pools, "METHODS", pools.PoolMethods(take="_gone", open="_gone_as_well")),
+    "static_opening_is_known": (pools, "STATIC_OPENING", "_gone"),
     "max_overflow_is_known": (pools, "MAX_OVERFLOW", "_gone"),
     "invalidation_is_known": (pools, "INVALIDATED_AT", "_gone"),
     "lazy_loads_are_known": (
         lazy_loading, "PRIVATE", lazy_loading.LazyLoads("_gone", attrgetter("_gone"), attrgetter("_gone")),
     ),
 }  # fmt: skip
+
+
+TESTED_APART = {"invalidation_is_known", "static_opening_is_known"}
 
 
 def test_each_self_test_has_a_way_to_fail_here() -> None:
@@ -146,11 +150,12 @@ def test_each_private_attribute_is_as_expected_in_this_version(name: str, caplog
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in GONE if name != "invalidation_is_known"])
+@pytest.mark.parametrize("name", [name for name in GONE if name not in TESTED_APART])
 def test_the_same_events_are_emitted_without_a_private_attribute(
     name: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And a warning is logged, once."""
+    monkeypatch.setattr(statements, "SHORTEST_OBSERVED", 60.0)  # a fetch is observed by how long it took
     other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
     (tmp_path / "other.db").write_bytes((tmp_path / "test.db").read_bytes())
     expected = emitted_by(use_everything, engine)
@@ -255,3 +260,16 @@ def test_lazy_loads_are_marked_by_one_listener_for_all_engines(
     ):
         assert session.get_one(User, 1).posts
     assert [event.relationship for event in seen] == ["User.posts"]
+
+
+def test_a_static_pool_that_opens_otherwise_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The wait for its connection includes opening it then."""
+    assert pools.timed_static_opening(sa.QueuePool, lambda: None) is None
+    assert pools.timed_static_opening(sa.StaticPool, lambda: None) is not None
+    monkeypatch.setattr(pools, "STATIC_OPENING", "_gone")
+    pools.static_opening_is_known.cache_clear()  # type: ignore[attr-defined]
+    with caplog.at_level(logging.WARNING, logger="events"):
+        assert pools.timed_static_opening(sa.StaticPool, lambda: None) is None
+    assert len(caplog.messages) == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -306,3 +308,44 @@ def test_after_a_fork_connections_that_are_checked_out_count_in_the_parent_only(
     idle = 1 if pool == "QueuePool" else 0
     assert child == f"(0, 0, 0, False) (1, 0, 0, True) (0, {idle}, 0, False) 1"
     assert parent == f"(1, {idle}, 0, True)"
+
+
+@pytest.mark.parametrize("pool", [sa.StaticPool, sa.SingletonThreadPool, sa.QueuePool, sa.NullPool, sa.AssertionPool])
+def test_opening_a_connection_is_no_wait_in_the_queue(pool: type[sa.Pool]) -> None:
+    opening = 0.03  # seconds; the lowest bucket of a wait is far below
+
+    def creator() -> Any:
+        time.sleep(opening)
+        handle.read_pool()
+        return sqlite3.connect(":memory:")
+
+    engine = sa.create_engine("sqlite://", creator=creator, poolclass=pool)
+    with (
+        instrument(engine) as handle,
+        events.connection_acquired.captured() as acquired,
+        events.pool_read.captured() as states,
+        engine.connect(),
+    ):
+        pass
+    engine.dispose()
+    assert acquired[0].duration - acquired[0].wait >= opening
+    assert states[0].pending == 0
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_the_peak_of_a_new_pool_is_its_own(tmp_path: Path, close: bool) -> None:
+    """What is still checked out of the one that it replaces is in neither."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", poolclass=sa.QueuePool)
+    with instrument(engine) as handle, events.pool_read.captured() as states:
+        old = engine.connect()
+        engine.dispose(close=close)
+        with engine.connect():
+            handle.read_pool()
+        old.close()
+        handle.read_pool()
+        with engine.connect(), engine.connect():
+            handle.read_pool()
+        del old
+        collect_garbage()
+    engine.dispose()
+    assert [(state.used, state.peak_used) for state in states] == [(1, 1), (0, 1), (2, 2)]

@@ -88,6 +88,7 @@ from .http import (
     http_request_waited,
     websocket_finished,
 )
+from .limits import AccessRefused, LimitReached, access_refused, limit_reached
 from .llm import (
     LLMAttempted,
     LLMCalled,
@@ -142,6 +143,7 @@ from .workflows import (
 )
 
 __all__ = [
+    "AccessRefused",
     "ActiveSpan",
     "AgentFinished",
     "AgentStarted",
@@ -171,6 +173,7 @@ __all__ = [
     "LLMUsageBilled",
     "Label",
     "LabelOverflowed",
+    "LimitReached",
     "MetricsRendered",
     "OldestWorkflowRead",
     "PoolRead",
@@ -201,6 +204,7 @@ __all__ = [
     "WorkflowStarted",
     "WorkflowStatus",
     "WorkflowStepFinished",
+    "access_refused",
     "add_announcer",
     "add_poller",
     "agent_finished",
@@ -224,6 +228,7 @@ __all__ = [
     "http_request_waited",
     "inherited",
     "label_overflowed",
+    "limit_reached",
     "llm_attempted",
     "llm_call",
     "llm_call_started",

@@ -65,7 +65,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    api.include(app)
+    api.include(app, max_errors=settings.max_errors)
     endpoint = Endpoint(
         prometheus_metrics.registry, path="/metrics", token=settings.metrics_token, password=settings.metrics_password
     )
@@ -75,6 +75,13 @@ def create_app(
     app.state.model_server = model_server
     if settings.metrics_port is None:
         add_metrics_routes(app, endpoint)
+    # The last one is the outermost: what the edge refuses is a request as well.
+    app.add_middleware(
+        api.EdgeMiddleware,
+        hosts=settings.host_names,
+        max_body=settings.max_body,
+        receive_timeout=settings.receive_timeout,
+    )
     app.add_middleware(HTTPEventsMiddleware)
     return app
 
@@ -120,7 +127,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
         listener = app.state.metrics_listener or resources.enter_context(
             listen(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT")
         )
-        await resources.enter_async_context(serve_metrics(app.state.metrics, listener))
+        await resources.enter_async_context(serve_metrics(app.state.metrics, listener, settings))
 
     database = Database(settings)
     resources.push_async_callback(database.close)

@@ -12,23 +12,15 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
+
+from .database_urls import parse_database_url
 
 PREFIX = "SPARKLIO_"
-
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "sqlite+pysqlite": "sqlite+aiosqlite",
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "postgresql+psycopg": "postgresql+psycopg",
-    "postgresql+psycopg2": "postgresql+psycopg",
-}
-_DATABASE_FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host:5432/name"
+WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[int, Field(ge=1)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -68,6 +60,10 @@ class Settings(BaseSettings):
     metrics_password: Text | None = Field(
         default=None, repr=False, description="Password that scrapers of /metrics give, with any user name; unset: none"
     )
+    allowed_hosts: Text | None = Field(
+        default=None,
+        description="Names to be asked for beside localhost, as in studio.example.com,*.example.com; * for any",
+    )
     workers: int = Field(default=1, ge=1, le=64, description="Processes that serve; several need PostgreSQL")
     metrics_dir: Path | None = Field(
         default=None,
@@ -103,6 +99,19 @@ class Settings(BaseSettings):
     )
     run_time_limit: Seconds = Field(default=600.0, description="Seconds that a whole run may take")
     concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
+    max_queued: Amount = Field(default=1000, description="Runs that may wait in the queue; more are refused with 429")
+    max_body: Amount = Field(default=65_536, description="Bytes that the body of a request may have")
+    max_errors: Amount = Field(default=10, description="Errors that the answer to an invalid request lists")
+    max_connections: Amount = Field(
+        default=1000, description="Connections at once, or as many as file descriptors allow; more are refused with 503"
+    )
+    receive_timeout: Seconds = Field(
+        default=10.0, description="Seconds that a client may take to send a request, or to read some of its answer"
+    )
+    llm_max_answer: Amount = Field(
+        default=4_194_304, description="Bytes that a model's answer may have, as its server sends it"
+    )
+    max_step_text: Amount = Field(default=65_536, description="Bytes that the answer of a step may have to be stored")
     slow_query: Seconds = Field(default=1.0, description="Seconds from which a database statement is logged as slow")
     long_hold: Seconds = Field(
         default=60.0, description="Seconds from which a database connection that is held is logged"
@@ -128,7 +137,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_database_url(cls, value: str | None) -> str | None:
         if value is not None:
-            _parse_database_url(value)
+            parse_database_url(value)
         return value
 
     @field_validator("llm_base_url")
@@ -147,11 +156,17 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys([self.llm, *(name for name in fallbacks if name)]))
 
     @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names and addresses that requests may ask for, beside those of the loopback interface."""
+        own = () if self.host in WILDCARD_ADDRESSES else (self.host,)
+        return (*own, *(name.strip() for name in (self.allowed_hosts or "").split(",") if name.strip()))
+
+    @property
     def async_database_url(self) -> URL:
         """The URL of the studio's own tables, for SQLAlchemy's async engine."""
         if self.database_url is None:
             return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "studio.db"))
-        return _parse_database_url(self.database_url)
+        return parse_database_url(self.database_url)
 
     @property
     def dbos_database_url(self) -> str:
@@ -214,20 +229,3 @@ def _error_line(name: str, message: str, value: object) -> str:
     hidden = name.endswith(("_token", "_password")) or (name.endswith("_url") and not str(value).startswith("sqlite"))
     shown = "(not shown: it may hold a password)" if hidden else repr(value)
     return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) = {shown}: {reason}"
-
-
-def _parse_database_url(text: str) -> URL:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError(f"not a database URL; give {_DATABASE_FORMS}") from None
-    driver = _DRIVERS.get(url.drivername)
-    if driver is None:
-        raise ValueError(f"{url.drivername} is not supported; give {_DATABASE_FORMS}")
-    if driver.startswith("postgresql"):
-        if not url.database:
-            raise ValueError("the name of the database is missing; give postgresql://user:password@host:5432/name")
-        return url.set(drivername=driver)
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise ValueError("SQLite needs a file, so that runs outlive the process; give sqlite:///path/to/file.db")
-    return url.set(drivername=driver, database=str(Path(url.database).expanduser()))

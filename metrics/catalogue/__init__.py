@@ -8,9 +8,11 @@ labels stand in the module of the group that declares the label.
 from __future__ import annotations
 
 from events import (
+    access_refused,
     connection_closed,
     database_failed,
     http_request_waited,
+    limit_reached,
     llm_usage_billed,
     query_repeated,
     relationship_loaded,
@@ -30,6 +32,7 @@ from .database import DATABASE
 from .database_details import DATABASE_DETAILS
 from .exposition import EXPOSITION
 from .http import HTTP
+from .limits import LIMITS
 from .llm import LLM
 from .pipeline import PIPELINE, every_signal
 from .tools import TOOLS
@@ -46,6 +49,7 @@ __all__ = [
     "GROUPS",
     "HTTP",
     "LABEL_LIMITS",
+    "LIMITS",
     "LLM",
     "OPTIONAL",
     "PIPELINE",
@@ -59,7 +63,7 @@ __all__ = [
     "every_signal",
 ]
 
-CATALOGUE = HTTP + AGENTS + LLM + TOOLS + CONTEXT + WORKFLOWS + DATABASE + PIPELINE + WORKERS + EXPOSITION
+CATALOGUE = HTTP + LIMITS + AGENTS + LLM + TOOLS + CONTEXT + WORKFLOWS + DATABASE + PIPELINE + WORKERS + EXPOSITION
 """Every row but the optional ones."""
 
 OPTIONAL = DATABASE_DETAILS
@@ -67,6 +71,7 @@ OPTIONAL = DATABASE_DETAILS
 
 GROUPS = {
     "http": HTTP,
+    "limits": LIMITS,
     "agents": AGENTS,
     "llm": LLM,
     "tools": TOOLS,
@@ -102,9 +107,11 @@ UNCOUNTED_SIGNALS: dict[AnySignal, str] = {}
 
 RARE_SIGNALS: tuple[AnySignal, ...] = (
     *FAULT_SIGNALS,
+    access_refused,
     connection_closed,
     database_failed,
     http_request_waited,
+    limit_reached,
     llm_usage_billed,
     query_repeated,
     relationship_loaded,

@@ -26,6 +26,11 @@ def emit_http() -> None:
     events.http_activity_read.emit(requests=1, websockets=1)
 
 
+def emit_limits() -> None:
+    events.limit_reached.emit(limit="request_body")
+    events.access_refused.emit(reason="host")
+
+
 def emit_llm() -> None:
     """Emit a call with everything known, one with much unknown, one that failed, and attempts of every kind."""
     events.llm_call_started.emit(call_id="1", model="m")
@@ -177,6 +182,7 @@ def emit_exposition() -> None:
 
 EMIT: dict[str, Callable[[], None]] = {
     "http": emit_http,
+    "limits": emit_limits,
     "agents": emit_agents,
     "llm": emit_llm,
     "tools": emit_tools,

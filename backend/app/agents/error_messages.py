@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 from pydantic_ai import exceptions as ai
 
+from app.llm.answer_limit import AnswerTooLong
 from app.llm.model_errors import ModelUnavailable
 
 from .error_types import is_timeout
@@ -24,6 +25,7 @@ MESSAGES: tuple[tuple[type[Exception], str], ...] = (
     (ai.ContentFilterError,       "the content filter of {model} refuses: change the brief"),
     (ai.OutputTokenLimitExceeded, "{model} comes to no end within its limit: try again, or {other}"),
     (ai.UsageLimitExceeded,       "{model} goes on calling tools: try again, or {other}"),
+    (AnswerTooLong,               "{model} exceeds SPARKLIO_LLM_MAX_ANSWER with its answer: try again, or {other}"),
     (ai.UnexpectedModelBehavior,  "{model} does not answer in the form that was asked for: try again, or {other}"),
     (ValidationError,             "the server of {model} gives no proper answer: try again, or {other}"),
     (ToolFailed,                  "{error}: the studio's log says where"),

@@ -1,5 +1,7 @@
 """The HTTP API: ``include(app)`` adds its routes, exception handlers and tags to an application.
 
+`EdgeMiddleware` sees each request before the routes do.
+
 The routes use these attributes of the application's state: ``database``, ``llm`` and ``workflows``.
 """
 
@@ -8,9 +10,10 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from . import exception_handlers
+from .edge import EdgeMiddleware
 from .routers import brands, health, runs, start_page, workflows
 
-__all__ = ["include"]
+__all__ = ["EdgeMiddleware", "include"]
 
 TAGS = [
     {"name": "workflows", "description": "The workflows that there are, and starting a run of one."},
@@ -20,8 +23,13 @@ TAGS = [
 ]
 
 
-def include(app: FastAPI) -> None:
-    """Add the API, the health checks and the start page to an application."""
+def include(app: FastAPI, *, max_errors: int = 10) -> None:
+    """Add the API, the health checks and the start page to an application.
+
+    Args:
+        app: The application.
+        max_errors: The most errors that the answer to an invalid request lists.
+    """
     # Operation ids are the functions' names: clients that are generated from OpenAPI read well.
     versioned = APIRouter(prefix="/api/v1", generate_unique_id_function=lambda route: route.name)
     for resource in (workflows, runs, brands):
@@ -30,4 +38,4 @@ def include(app: FastAPI) -> None:
     app.include_router(health.router)
     app.include_router(start_page.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
-    exception_handlers.register(app)
+    exception_handlers.register(app, max_errors)

@@ -14,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.database import DatabaseUnavailable
 from app.database.repositories.brands import BrandInUse, BrandNameTaken
-from app.workflows.service import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
+from app.workflows.service import IdempotencyConflict, QueueFull, RunAlreadyEnded, RunNotFound, WorkflowNotFound
+from events import limit_reached
 
 from .schemas.errors import ErrorBody
 
@@ -47,11 +48,12 @@ def error_responses(descriptions: Mapping[int, str] | None = None) -> dict[int |
     return {code: {"model": ErrorBody, "description": text} for code, text in sorted(responses.items())}
 
 
-def register(app: FastAPI) -> None:
+def register(app: FastAPI, max_errors: int) -> None:
     """Register the handlers of the studio's exceptions with an application."""
     for error_class, code in STATUS_CODES.items():
         app.add_exception_handler(error_class, _message_handler(code))
-    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(RequestValidationError, _validation_error_handler(max_errors))
+    app.add_exception_handler(QueueFull, _handle_full_queue)
     for error_class in (DatabaseUnavailable, OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(error_class, _handle_database_error)
 
@@ -63,11 +65,24 @@ def _message_handler(code: int) -> Any:
     return handle
 
 
-async def _handle_validation_error(_request: Request, error: Exception) -> JSONResponse:
-    # FastAPI's own format, without the input: that may be huge, or hold what UTF-8 cannot encode.
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for no other
-    details = [{"type": one["type"], "loc": one["loc"], "msg": one["msg"]} for one in error.errors()]
-    return JSONResponse({"detail": _encodable(details)}, 422)
+def _validation_error_handler(max_errors: int) -> Any:
+    async def handle(_request: Request, error: Exception) -> JSONResponse:
+        # FastAPI's own format, without the input: that may be huge, or hold what UTF-8 cannot encode.
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for no other
+        errors = error.errors()
+        details = [{"type": one["type"], "loc": one["loc"], "msg": one["msg"]} for one in errors[:max_errors]]
+        body = {"detail": _encodable(details)}
+        if len(errors) > max_errors:
+            limit_reached.emit(limit="validation_errors")
+            body["omitted"] = len(errors) - max_errors
+        return JSONResponse(body, 422)
+
+    return handle
+
+
+async def _handle_full_queue(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, QueueFull)  # noqa: S101 - it is registered for no other
+    return JSONResponse({"detail": str(error)}, 429, {"Retry-After": str(error.retry_after)})
 
 
 async def _handle_database_error(_request: Request, error: Exception) -> JSONResponse:

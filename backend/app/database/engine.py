@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from threading import Thread
 from time import time
@@ -50,11 +52,19 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(url, **options)
         if self._file is not None:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+        # SQLite lets one write at a time, and does not take turns: of many writers one may wait for half a minute.
+        self._writer = asyncio.Lock() if self._file is not None else nullcontext()
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     def session(self) -> AsyncSession:
         """Return a new session; ``async with database.session() as session, session.begin(): ...`` commits it."""
         return self._sessions()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncSession]:
+        """Begin a transaction that writes, commit it at the end of the block; on SQLite this process's take turns."""
+        async with self._writer, self.session() as session, session.begin():
+            yield session
 
     async def upgrade(self) -> None:
         """Run the migrations, one process at a time.

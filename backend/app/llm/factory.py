@@ -25,6 +25,7 @@ from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from app.settings import Settings
 from events.bridges.pydantic_ai import instrument
 
+from .answer_limit import LimitedModel, limit_answers
 from .client import LLM, Probe
 from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
 from .embedded.remote import RemoteEmbeddedServer
@@ -85,7 +86,7 @@ async def open_embedded_model(settings: Settings, server: EmbeddedServer | Remot
 
 def with_limits_and_retries(model: Model, settings: Settings) -> Model:
     """Return a model whose calls have the settings' time limit and are retried after passing errors."""
-    retrying = RetryingModel(model, settings.llm_retries, settings.llm_timeout)
+    retrying = RetryingModel(LimitedModel(model, settings.llm_max_answer), settings.llm_retries, settings.llm_timeout)
     return TimeoutModel(retrying, settings.llm_timeout, in_chain=len(settings.models) > 1)
 
 
@@ -105,6 +106,7 @@ async def _open_one(
         resources.push_async_callback(asyncio.to_thread, server.stop)
         return await _connect_embedded(settings, server, resources)
     client = await resources.enter_async_context(create_async_httpx2_client())
+    limit_answers(client)
     # In a thread: it imports the provider's SDK, which takes a second.
     model = await asyncio.to_thread(build_provider_model, name, settings.llm_base_url, client)
     await resources.enter_async_context(model)
@@ -118,6 +120,7 @@ async def _connect_embedded(
     """Return the embedded model at a running server."""
     # The environment's proxies are not meant for the loopback interface.
     client = await resources.enter_async_context(httpx2.AsyncClient(trust_env=False))
+    limit_answers(client)
     provider = OpenAICompatibleProvider("embedded", base_url=server.base_url, api_key=server.key, http_client=client)
     chat = OpenAIChatModel(MODEL_NAME, provider=provider, profile=EMBEDDED_PROFILE)
 

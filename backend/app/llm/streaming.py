@@ -12,6 +12,8 @@ from pydantic_ai.settings import ModelSettings
 
 from events.bridges.pydantic_ai.response import lacks_end
 
+from .answer_limit import current_answer
+
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_IMPLEMENTED)
 
 
@@ -67,13 +69,15 @@ async def request_streamed(
         UnexpectedModelBehavior: The stream ended without the end of the answer, or is none that can be read.
     """
     is_open = False
+    size = current_answer.get()
     try:
         async with model.request_stream(messages, model_settings, model_request_parameters) as stream:
             is_open = True
-            async for _ in stream:
-                pass
+            async for event in stream:
+                if size is not None:
+                    size.add(event)
     except UnexpectedModelBehavior as error:
-        if is_open:
+        if is_open or (size is not None and size.exceeded):
             raise
         raise EmptyStream(f"the stream of {model.model_name} has nothing in it") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # pydantic-ai does not check what is streamed

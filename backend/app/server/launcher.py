@@ -14,7 +14,7 @@ from functools import partial
 from dotenv import load_dotenv
 
 from app import logs
-from app.settings import Settings, load_settings, unknown_settings
+from app.settings import WILDCARD_ADDRESSES, Settings, load_settings, unknown_settings
 
 from .exit_codes import exit_code_of
 from .sockets import Listeners, listen
@@ -55,7 +55,7 @@ def _run(arguments: list[str], factory: str) -> int:
 
 
 def _print_addresses(settings: Settings, listeners: Listeners) -> None:
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
+    host = "127.0.0.1" if settings.host in WILDCARD_ADDRESSES else settings.host
     name = f"[{host}]" if ":" in host else host
     base, metrics = (f"http://{name}:{listener.getsockname()[1]}" for listener in (listeners.api, listeners.metrics))
     print(f"Sparklio is ready at {base}")  # noqa: T201 - for the person at the terminal

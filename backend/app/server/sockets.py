@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .connection_limit import Listener
 from .startup_error import StartupError
 
 BACKLOG = 2048
@@ -17,12 +18,12 @@ BACKLOG = 2048
 class Listeners:
     """The listening sockets of the API and of the metrics: the same one, unless the metrics have their own port."""
 
-    api: socket.socket
-    metrics: socket.socket
+    api: Listener
+    metrics: Listener
 
 
 @contextmanager
-def listen(host: str, port: int, setting: str = "SPARKLIO_PORT") -> Generator[socket.socket]:
+def listen(host: str, port: int, setting: str = "SPARKLIO_PORT") -> Generator[Listener]:
     """Listen on a port while the block runs; connections wait in the backlog until the studio accepts them.
 
     Args:
@@ -38,7 +39,7 @@ def listen(host: str, port: int, setting: str = "SPARKLIO_PORT") -> Generator[so
         family, kind, protocol, _, resolved = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
+        listener = Listener(family, kind, protocol)
     except OSError as error:
         raise StartupError(
             f"Cannot listen on {address}: {error.strerror}; set SPARKLIO_HOST to another address."

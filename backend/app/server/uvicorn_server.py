@@ -15,6 +15,7 @@ import uvicorn
 from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.settings import Settings
 
+from .limited_server import LimitedServer
 from .sockets import BACKLOG, Listeners
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ async def serve(
             app,
             lifespan="off",  # it is entered below, where its errors are exceptions instead of log lines
             log_config=None,
+            http="h11",
             timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
             backlog=BACKLOG,
         ),
+        settings,
         on_ready=on_ready,
     )
     stop = server.stopper(asyncio.current_task())
@@ -79,16 +82,12 @@ async def serve(
             await server.serve(sockets=[listeners.api])
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to us: it would raise them again before the studio has stopped."""
+class _Server(LimitedServer):
+    """The server of the studio."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, settings: Settings, on_ready: Callable[[], None]) -> None:
+        super().__init__(config, settings)
         self._on_ready = on_ready
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

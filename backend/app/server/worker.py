@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 
 from dotenv import load_dotenv
@@ -15,6 +14,7 @@ from dotenv import load_dotenv
 from app import logs
 from app.settings import load_settings
 
+from .connection_limit import Listener
 from .exit_codes import exit_code_of
 from .sockets import Listeners
 from .uvicorn_server import Stop, serve
@@ -31,9 +31,9 @@ def _run(options: WorkerOptions) -> int:
     settings = load_settings(options.arguments)
     logs.configure(settings.log_level)
     load_dotenv(".env")
-    api = metrics = socket.socket(fileno=options.listener_fd)
+    api = metrics = Listener(fileno=options.listener_fd)
     if options.metrics_listener_fd != options.listener_fd:
-        metrics = socket.socket(fileno=options.metrics_listener_fd)
+        metrics = Listener(fileno=options.metrics_listener_fd)
 
     def report_ready() -> None:
         os.write(options.ready_fd, b"\n")

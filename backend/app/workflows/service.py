@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from app.database import BrandLibrary, Database, Run
 from app.database.repositories import brands, runs
 from app.llm.factory import LLM
 from app.settings import Settings
+from events import limit_reached
 
 from . import dbos_client, dbos_engine, executor_locks
 from .definitions import WORKFLOWS
@@ -52,6 +54,15 @@ class RunAlreadyEnded(Exception):
         self.run = run
 
 
+class QueueFull(Exception):
+    """As many runs are queued as may be; ``retry_after`` is in how many seconds to try again."""
+
+    retry_after = 10
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} runs are queued, which is as many as may be: try again later.")
+
+
 class IdempotencyConflict(Exception):
     """The key belongs to a run of another request."""
 
@@ -73,8 +84,12 @@ class WorkflowService:
         self._database = database
         self._settings = settings
         self._transitions = RunTransitions(database)
-        steps = StepRunner(self._transitions, llm, BrandLibrary(database), settings.llm_window)
+        steps = StepRunner(
+            self._transitions, llm, BrandLibrary(database), settings.llm_window, max_text=settings.max_step_text
+        )
         self._executor = RunExecutor(self._transitions, steps, settings.run_time_limit)
+        # On SQLite submissions take turns: each writes to two files, and to each of them one may write at a time.
+        self._submissions = asyncio.Lock() if settings.sqlite_file is not None else nullcontext()
         self._lock: executor_locks.ExecutorLock | None = None
         self.dbos_engine = dbos_engine.create(settings.dbos_database_url)
 
@@ -134,13 +149,17 @@ class WorkflowService:
 
         Raises:
             WorkflowNotFound: There is no such workflow.
+            QueueFull: As many runs are queued as may be.
             IdempotencyConflict: The key belongs to a run with another workflow, brand or brief.
         """
         if workflow_type not in WORKFLOWS:
             raise WorkflowNotFound(workflow_type)
-        brief = dict(brief)
+        async with self._submissions:
+            return await self._submit(workflow_type, brand, dict(brief), idempotency_key)
+
+    async def _submit(self, workflow_type: str, brand: str, brief: dict[str, Any], idempotency_key: str | None) -> Run:
         try:
-            async with self._database.session() as session, session.begin():
+            async with self._database.writing() as session:
                 brand_row = await brands.get_or_create(session, brand)
                 run = await runs.create(
                     session,
@@ -150,6 +169,10 @@ class WorkflowService:
                     brief=brief,
                     idempotency_key=idempotency_key,
                 )
+                # After the key is known to be new: a repeated request has its place already.
+                if await runs.is_queue_longer(session, self._settings.max_queued):
+                    limit_reached.emit(limit="queued_runs")
+                    raise QueueFull(self._settings.max_queued)
         except runs.IdempotencyKeyTaken as taken:
             earlier = taken.run
             if (earlier.workflow_type, earlier.brand.name, earlier.brief) != (workflow_type, brand, brief):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from app.agents import AgentFailed, Assignment, Library
 from app.database import Run, Step, StepStatus
 from app.llm.factory import LLM
 from app.llm_usage import LLMUsage
+from events import limit_reached
 from events.bus.failures import error_location
 
 from . import dbos_client
@@ -39,11 +41,14 @@ class StepFailed(Exception):
 class StepRunner:
     """Runs steps with one model and one library."""
 
-    def __init__(self, transitions: RunTransitions, llm: LLM, library: Library, window: int | None = None) -> None:
+    def __init__(
+        self, transitions: RunTransitions, llm: LLM, library: Library, window: int | None = None, *, max_text: int
+    ) -> None:
         self._transitions = transitions
         self._llm = llm
         self._library = library
         self._window = window  # tokens; None when the settings do not say
+        self._max_text = max_text  # bytes of a step's output
 
     def run(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> Coroutine[Any, Any, str]:
         """Return a coroutine that runs a step and returns its text; a step that is done returns its stored text.
@@ -97,8 +102,21 @@ class StepRunner:
             reason = f"The agent failed with {name}; the studio's log says where."
             await save("error", reason)
             return {"error": f"{step.name}: {reason}", "kind": name}
-        await save("success", None, {**result.output, "text": result.text})
+        output = {**result.output, "text": result.text}
+        if (size := byte_size(output)) > self._max_text:
+            limit_reached.emit(limit="step_text")
+            reason = (
+                f"The answer has {size} bytes, more than the {self._max_text} of SPARKLIO_MAX_STEP_TEXT: try again."
+            )
+            await save("error", reason)
+            return {"error": f"{step.name}: {reason}", "kind": "AnswerTooLong"}
+        await save("success", None, output)
         return {"text": result.text}
+
+
+def byte_size(output: dict[str, Any]) -> int:
+    """Return the bytes of a step's output as it is stored."""
+    return len(json.dumps(output, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 async def _text(durable_step: Callable[[], Coroutine[Any, Any, dict[str, str]]]) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlite3
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from app.database import Database
 from app.settings import Settings
+from app.workflows.service import QueueFull
+from events import limit_reached
 from tests.backend.api.conftest import BRIEF, START, on_sqlite
 
 
@@ -29,3 +32,33 @@ async def test_a_locked_database_is_answered_with_503(
     assert response.status_code == 503
     assert response.json()["detail"].startswith("The database does not answer; try again soon")
     assert response.headers["retry-after"] == "5"
+
+
+@on_sqlite
+async def test_an_invalid_request_is_told_ten_errors_and_how_many_more_there_are(client: httpx.AsyncClient) -> None:
+    unknown = {f"field{number}": number for number in range(25)}
+    with limit_reached.captured() as reached:
+        response = await client.post(START, json={**BRIEF, **unknown})
+    assert response.status_code == 422
+    assert len(response.json()["detail"]) == 10
+    assert response.json()["omitted"] == 15
+    assert [event.limit for event in reached] == ["validation_errors"]
+
+    with limit_reached.captured() as reached:
+        response = await client.post(START, json={**BRIEF, "field": 1})
+    assert len(response.json()["detail"]) == 1
+    assert "omitted" not in response.json()
+    assert reached == []
+
+
+@on_sqlite
+async def test_a_full_queue_is_answered_with_429_and_when_to_try_again(
+    client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def submit(*_: object) -> None:
+        raise QueueFull(3)
+
+    monkeypatch.setattr(app.state.workflows, "submit", submit)
+    response = await client.post(START, json=BRIEF)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "10")
+    assert response.json()["detail"].startswith("3 runs are queued")

@@ -39,6 +39,8 @@ EVERYTHING = """
         events.workflow_step_finished.emit(step="s", agent_name="a", status="success", duration=0.0)
         events.workflow_released.emit(run_id="1", workflow_type="w")
         events.oldest_workflow_read.emit(workflow_type="w", age=0.0)
+        events.limit_reached.emit(limit="answer")
+        events.access_refused.emit(reason="key")
 """
 
 

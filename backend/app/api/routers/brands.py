@@ -36,7 +36,7 @@ NAME_TAKEN = "Another brand has that name."
 )
 async def create_brand(body: BrandCreate, database: DatabaseDep, request: Request, response: Response) -> BrandOut:
     """Store a brand; starting a run for a brand that is not stored stores it too."""
-    async with database.session() as session, session.begin():
+    async with database.writing() as session:
         brand = await brands.create(session, **body.model_dump())
     response.headers["Location"] = request.url_for("get_brand", brand_id=str(brand.id)).path
     return BrandOut.model_validate(brand)
@@ -60,7 +60,7 @@ async def get_brand(brand_id: BrandId, database: DatabaseDep) -> BrandOut:
 @router.patch("/{brand_id}", summary="Change a brand", responses=error_responses({404: NOT_FOUND, 409: NAME_TAKEN}))
 async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseDep) -> BrandOut:
     """Change some fields of a brand; those that are left out stay."""
-    async with database.session() as session, session.begin():
+    async with database.writing() as session:
         brand = await _get_or_raise(session, brand_id)
         brand = await brands.update(session, brand, **body.model_dump(exclude_none=True))
     return BrandOut.model_validate(brand)
@@ -74,7 +74,7 @@ async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseD
 )
 async def delete_brand(brand_id: BrandId, database: DatabaseDep) -> None:
     """Delete a brand that has no runs."""
-    async with database.session() as session, session.begin():
+    async with database.writing() as session:
         await brands.delete(session, await _get_or_raise(session, brand_id))
 
 

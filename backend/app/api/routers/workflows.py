@@ -71,7 +71,12 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
             "description": "The run is queued; Location is where to read its state.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The address of the run"}},
         },
-        **error_responses({404: "No such workflow; the message lists those there are."}),
+        **error_responses(
+            {
+                404: "No such workflow; the message lists those there are.",
+                429: "As many runs wait in the queue as may; Retry-After says when to try again.",
+            }
+        ),
         422: {
             "model": ValidationProblem,
             "description": "The brief does not fit, or the Idempotency-Key belongs to another request.",

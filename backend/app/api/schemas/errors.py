@@ -23,3 +23,4 @@ class ValidationProblem(BaseModel):
     """Why a request is refused: as a message, or value by value."""
 
     detail: str | list[FieldError]
+    omitted: int | None = Field(default=None, description="How many more values are not valid, if any")

@@ -98,6 +98,12 @@ async def list_unfinished(session: AsyncSession) -> list[Run]:
     return list(await session.scalars(oldest_first))
 
 
+async def is_queue_longer(session: AsyncSession, length: int) -> bool:
+    """Return whether more runs than that are queued."""
+    one_more = select(Run.id).where(Run.status == "queued").offset(length).limit(1)
+    return await session.scalar(one_more) is not None
+
+
 async def mark_running(session: AsyncSession, run_id: str, now: datetime) -> bool:
     """Set a queued run to running; return whether this call did it."""
     queued = update(Run).where(Run.id == run_id, Run.status == "queued")

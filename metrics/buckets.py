@@ -70,6 +70,9 @@ QUERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 QUERIES_SECONDS = (*QUERY, 30, 60)
 """Seconds of database time in one request, agent execution or workflow run."""
 
+MODEL_QUEUE = (.01, .1, .5, 1, 5, 15, 60)
+"""Seconds that a model call waited in a limiter's queue; those that began at once are in the first."""
+
 FIRST_TOKEN = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Seconds until a model's first token."""
 

@@ -31,6 +31,7 @@ MISSING = "Model calls that brought an answer, or a part of one, without usage."
 UNPRICED = "Model calls with usage whose model nobody knows a price of; their cost is in no total."
 ERRORS = "Model calls that came to nothing, by why the last attempt failed."
 FINISH_REASONS = "Answers of models, by why they end; length is one that was cut, unknown one that does not say."
+QUEUE = "Time a model call waited in queues of one's own, such as a limiter's, which is in no other time; 0 without one."
 INFO = "1 for each name that answers gave themselves, by the name that was asked for."
 LIMIT = "Rate limit of a model, as its provider says; no series after ten minutes without a word of it."
 REMAINING = (
@@ -71,6 +72,8 @@ LLM = (
         where={"status": "timeout"}, default={"error_type": "timeout"}),
     counter("llm_errors_total", ERRORS, llm_called, labels=("model", "error_type"),
         where={"status": "cancelled"}, default={"error_type": "cancelled"}),
+    histogram("llm_queue_wait_seconds", QUEUE,
+        llm_called, value="queue_wait", labels=("model",), buckets=buckets.MODEL_QUEUE),
     # Attempts, under the model that was asked.
     counter("llm_attempts_total", "Attempts at model calls that ended: each request that was sent.",
         llm_attempted, labels=("model", "provider", "outcome"), nested_in={"model": "provider"}),

@@ -48,6 +48,7 @@ def emit_llm() -> None:
         completion_audio_tokens=1,
         prompt_image_tokens=1,
         completion_image_tokens=1,
+        queue_wait=0.2,
         time_to_first_token=0.1,
         time_per_output_token=0.1,
         cost=0.5,

@@ -28,7 +28,7 @@ class WorkerFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFolderRead:
-    """Whether this process can share its numbers with the others was read, at a scrape and every second.
+    """A process began or ceased to share its numbers with the others, or is new.
 
     ``alone`` is 1 while it can use no file in the folder that they have in common, else 0.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
@@ -69,6 +70,7 @@ class Workers(Collector):
         self._registry: CollectorRegistry | None = None
         self._scrapes = ScrapeNotice(self.folder)
         self._readings: list[Callable[[], object]] = []
+        self._emitted: tuple[int, bool] | None = None
         _every.add(self)
         self._archive_dead()
 
@@ -138,6 +140,7 @@ class Workers(Collector):
     def every_second(self, read: Callable[[], object]) -> Callable[[], None]:
         """Call ``read()`` every second (inside `refreshing`) and before each scrape; return how to end this."""
         self._readings.append(read)
+        self._emitted = None
         return lambda: self._readings.remove(read)
 
     @contextmanager
@@ -163,7 +166,7 @@ class Workers(Collector):
     def read_own_values(self) -> None:
         """Call the functions of `every_second` now; one that raises is logged at most once a minute."""
         self._file.check()
-        worker_folder_read.emit(alone=int(any(workers.counts_alone for workers in tuple(_every))))
+        self._emit_state()
         for read in tuple(self._readings):
             try:
                 read()
@@ -171,6 +174,13 @@ class Workers(Collector):
                 location = error_location(error)
                 if _throttle.is_due(location):
                     log.warning("a number of this worker cannot be read: %s at %s", type(error).__name__, location)
+
+    def _emit_state(self) -> None:
+        """Emit whether this process counts alone, where that is news: to a new process, or to a new subscription."""
+        alone = any(workers.counts_alone for workers in tuple(_every))
+        if self._emitted != (os.getpid(), alone):
+            self._emitted = os.getpid(), alone
+            worker_folder_read.emit(alone=int(alone))
 
     def close(self) -> None:
         """Leave the workers: they keep what was counted here, and drop this process's gauges.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from time import perf_counter
-from typing import Any, get_args
+from typing import get_args
 
 from ...bus.failures import report_failure
-from ...bus.scope import Scope as EventScope
 from ...bus.scope import current_scope, exit_scope
 from ...http import Method, Outcome, http_request_finished
 from ...request_phases import EMITTED_SIGNALS, RequestPhases
@@ -16,15 +15,15 @@ from . import disconnects, inbox, open_requests
 from .inbox import Inbox
 from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
 from .request_emitters import FINISHED, WAITED, emitters_of
-from .routes import RouteTemplates
-from .surrounding import REQUEST, surrounding_scope
+from .request_scope import RequestScope
+from .routes import UNMATCHED, RouteTemplates
+from .surrounding import surrounding_scope
 
 METHODS: dict[str, Method] = {method: method for method in get_args(Method) if method != "other"}
 METHOD_NOT_ALLOWED = 405
 STATUSES_WITHOUT_BODY = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
 PATHSEND = "http.response.pathsend"
 FILE_MESSAGES = (PATHSEND, "http.response.zerocopysend")  # ASGI extensions: the server reads the file itself
-_NO_FIELDS: dict[str, Any] = {}
 _NO_TOTALS: dict[str, tuple[tuple[str, str | None], ...]] = dict.fromkeys(EMITTED_SIGNALS, ())
 
 
@@ -62,9 +61,7 @@ class RequestTracker:
         self._emitted = False
         open_requests.requests.add(self)
         self._outer_scope = outer = current_scope.get()
-        self._event_scope = event_scope = EventScope(
-            _NO_FIELDS, None if outer is None else surrounding_scope(), _NO_TOTALS, REQUEST
-        )
+        self._event_scope = event_scope = RequestScope(self, None if outer is None else surrounding_scope(), _NO_TOTALS)
         event_scope.aggregator_maker = self
         current_scope.set(event_scope)
 
@@ -76,10 +73,15 @@ class RequestTracker:
         if not self._emitted:
             self._emit(perf_counter() - self._started_at, error, complete=False)
         event_scope = self._event_scope
+        endpoint = event_scope.source = getattr(self, "_endpoint", UNMATCHED)  # and no cycle is left to the collector
         if event_scope.hooks:  # somebody accounts for what the request did
-            event_scope.fields["endpoint"] = getattr(self, "_endpoint", "unmatched")
+            event_scope.fields["endpoint"] = endpoint
             event_scope.fields["applications"] = "/".join(self.applications)
         event_scope.end()
+
+    def find_endpoint(self) -> str:
+        """Return the endpoint, as far as the router has found it by now."""
+        return getattr(self, "_endpoint", "") or self._route_templates.endpoint(self._scope, 200)
 
     def make_aggregator(self) -> RequestPhases:
         """Return what takes the time of databases, models and tools: most requests ask none."""

@@ -8,6 +8,7 @@ from typing import Any
 from ...bus.scope import Scope, get_effective_scope
 from ...database import Caller, database_used, query_repeated
 from .n_plus_one import REPEATS, RepeatCounter
+from .repeat_log import log_repeated_statement
 
 CALLERS: dict[str, Caller] = {"http_request": "http", "agent": "agent", "workflow": "workflow"}
 """The kinds of scope that queries are attributed to, with the value that each has in events."""
@@ -73,6 +74,8 @@ def account_query(seconds: float, key: Any, table: str) -> None:
             if times > REPEATS:
                 account.repeated += 1
                 query_repeated.emit(scope=caller, table=table)
+                if times == REPEATS + 1:
+                    log_repeated_statement(table, times, key[1], scope)
             innermost = False
         scope = scope.parent
 

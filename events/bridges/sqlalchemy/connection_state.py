@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
 from ...bus.failures import report_failure
+from ...bus.scope import Scope
 from ...database import Caller
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class ConnectionState:
     __slots__ = ("agent_name", "autocommit_checked", "begins_again", "busy_seconds", "caller", "checked_out",
                  "checked_out_at", "close_reason", "connecting_since", "executed_seconds", "failed_phase",
                  "fetch_limit", "fetched_rows", "fetches", "hold_logged", "is_ending", "is_open", "opened_at",
-                 "proxy", "rollback_loses_work", "run_id", "statements", "transaction_began", "was_begun")  # fmt: skip
+                 "proxy", "rollback_loses_work", "run_id", "scope", "statements", "transaction_began",
+                 "was_begun")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -42,6 +44,7 @@ class ConnectionState:
         self.statements = 0
         self.hold_logged = False
         self.proxy: ref[Any] | None = None  # dead at check-in: the garbage collector returned it, not the program
+        self.scope: Scope | None = None  # that it was checked out in, to be named in the log
         self.caller: Caller = "none"
         self.agent_name = "unknown"
         self.run_id = ""

@@ -201,7 +201,7 @@ class ConnectionTracker:
             out = self._out
             out[id(record)] = None
             self.peak_used.highest = max(self.peak_used.highest, len(out))
-            scope = get_effective_scope()
+            state.scope = scope = get_effective_scope()
             if scope is None:
                 state.caller, state.agent_name, state.run_id = "none", "unknown", ""
             else:
@@ -242,6 +242,7 @@ class ConnectionTracker:
         duration = now - state.checked_out_at
         if duration >= self._hold_seconds:
             log_long_hold(self._name, duration, state)
+        state.scope = None
         connection_released.emit(
             pool=self._name,
             scope=state.caller,

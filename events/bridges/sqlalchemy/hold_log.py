@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from .connection_state import ConnectionState
+from .log_context import describe_scope
 
 log = logging.getLogger("events.sql")
 
@@ -12,12 +13,11 @@ log = logging.getLogger("events.sql")
 def log_long_hold(pool: str, held: float, state: ConnectionState, *, so_far: bool = False) -> None:
     """Log a hold of ``held`` seconds as a warning: one that ended, or has lasted ``so_far``."""
     log.warning(
-        "long hold: a connection of pool %s %s %.1f s, %.1f s of it busy; scope %s, agent %s, run %s",
+        "long hold: a connection of pool %s %s %.1f s, %.1f s of it busy; scope %s, %s",
         pool,
         "has been out for" if so_far else "was out for",
         held,
         state.busy_seconds,
         state.caller,
-        "none" if state.agent_name == "unknown" else state.agent_name,
-        state.run_id or "none",
+        describe_scope(state.scope),
     )

@@ -1,4 +1,4 @@
-"""The log line of a slow statement: its SQL, and the agent and run that sent it, which are no labels."""
+"""The log line of a slow statement: its SQL, and the endpoint, agent and run that sent it, which are no labels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 
 from ...bus.scope import Scope
 from ...database import Operation
+from .log_context import describe_scope
 from .sql.literals import without_literals
 
 log = logging.getLogger("events.sql")
@@ -18,14 +19,12 @@ def log_slow_statement(
     engine: str, operation: Operation, table: str, duration: float, statement: str, *, scope: Scope | None
 ) -> None:
     """Log a statement as a warning, with ``?`` in place of its literals; ``duration`` in seconds."""
-    fields = scope.fields if scope is not None else {}
     log.warning(
-        "slow statement: %.3f s, %s %s on %s, agent %s, run %s: %s",
+        "slow statement: %.3f s, %s %s on %s, %s: %s",
         duration,
         operation,
         table,
         engine,
-        fields.get("agent_name", "none"),
-        fields.get("run_id", "none"),
+        describe_scope(scope),
         without_literals(statement[:_LONGEST_READ])[:_LONGEST_LOGGED],
     )

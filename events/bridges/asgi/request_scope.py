@@ -1,0 +1,34 @@
+"""The scope of a request, which knows its endpoint as soon as the router has found it, for log lines about it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ...bus.scope import Scope
+from .surrounding import REQUEST
+
+_NO_FIELDS: dict[str, Any] = {}
+
+
+class EndpointSource(Protocol):
+    """The tracker of a request."""
+
+    def find_endpoint(self) -> str:
+        """Return the template of the route that the request was matched to; must not raise."""
+
+
+class RequestScope(Scope):
+    """The scope of a request. ``source`` is its tracker while it lasts, and its endpoint once it has ended."""
+
+    __slots__ = ("source",)
+
+    def __init__(
+        self, source: EndpointSource, parent: Scope | None, sums: dict[str, tuple[tuple[str, str | None], ...]]
+    ) -> None:
+        super().__init__(_NO_FIELDS, parent, sums, REQUEST)
+        self.source: EndpointSource | str = source
+
+    @property
+    def endpoint(self) -> str:
+        """The template of the request's route, as far as it is known by now."""
+        return self.source if isinstance(self.source, str) else self.source.find_endpoint()

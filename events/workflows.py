@@ -9,6 +9,8 @@ from .bus.fields import Dollars, Key, Label, Seconds, Status, Tokens, WorkflowSt
 from .bus.signal import Signal
 from .bus.span import Span
 
+RequeueReason = Literal["engine_error", "not_queued", "not_executed", "process_gone"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowStarted:
@@ -33,6 +35,19 @@ class WorkflowReleased:
 
     run_id: Key
     workflow_type: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRequeued:
+    """An unfinished workflow run that no process executed was queued again.
+
+    ``reason``: the engine had given it up (``engine_error``), the engine did not know it (``not_queued``), this process
+    held it without executing it (``not_executed``), or the process that executed it is dead (``process_gone``).
+    """
+
+    run_id: Key
+    workflow_type: Label
+    reason: RequeueReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +111,7 @@ class WorkflowFinished:
 workflow_started = Signal(WorkflowStarted)
 workflow_resumed = Signal(WorkflowResumed)
 workflow_released = Signal(WorkflowReleased)
+workflow_requeued = Signal(WorkflowRequeued)
 workflow_step_finished = Signal(WorkflowStepFinished)
 oldest_workflow_read = Signal(OldestWorkflowRead)
 workflow_finished = Signal(WorkflowFinished)

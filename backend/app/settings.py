@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         description="Tokens of prompt and answer that the model takes; unset: what is known of it",
     )
     run_time_limit: Seconds = Field(default=600.0, description="Seconds that a whole run may take")
+    run_requeues: int = Field(
+        default=3, ge=0, le=100, description="Times that a run is queued again when the workflow engine gave it up"
+    )
+    sweep_interval: Seconds = Field(
+        default=5.0, description="Seconds between two looks for runs that no process executes"
+    )
     concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
     max_queued: Amount = Field(default=1000, description="Runs that may wait in the queue; more are refused with 429")
     max_body: Amount = Field(default=65_536, description="Bytes that the body of a request may have")

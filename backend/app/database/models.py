@@ -59,7 +59,12 @@ class Run(Base):
     """One run of a workflow for a brand; its id is also the id of the DBOS workflow."""
 
     __tablename__ = "runs"
-    __table_args__ = (_check_in("status", RunStatus), Index(None, "brand_id", "status"), Index(None, "queued_at"))
+    __table_args__ = (
+        _check_in("status", RunStatus),
+        Index(None, "brand_id", "status"),
+        Index(None, "queued_at"),
+        Index(None, "finished_at"),
+    )
 
     id: Mapped[str] = mapped_column(SafeText(36), primary_key=True)
     workflow_type: Mapped[str] = mapped_column(SafeText(64))
@@ -72,6 +77,8 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     output: Mapped[dict[str, Any] | None]
+    requeues: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often the run was queued again because the workflow engine gave it up."""
 
     brand: Mapped[Brand] = relationship(lazy="raise")
     steps: Mapped[list[Step]] = relationship(

@@ -19,12 +19,13 @@ from dbos import DBOS, DBOSClient, SetWorkflowID, WorkflowStatus
 from dbos import error as errors
 from sqlalchemy import Engine
 
+from . import dbos_tables
+
 T = TypeVar("T")
 
 QUEUE = "runs"
 VERSION = "1"  # raised when the steps of a workflow change in order or name, so that a started run ends as it started
 _NAME = "sparklio"
-_SCHEMA = "dbos"
 _POLLING_INTERVAL = 0.2  # seconds; of the queue
 
 TakenOver = errors.DBOSWorkflowConflictIDError
@@ -32,6 +33,14 @@ TakenOver = errors.DBOSWorkflowConflictIDError
 
 CancelledElsewhere = errors.DBOSWorkflowCancelledError
 """Raised out of a workflow that another process has cancelled."""
+
+EngineError = errors.DBOSException
+"""Raised out of a workflow or a call of DBOS that it cannot go on with."""
+
+
+class EngineFailed(Exception):
+    """Raised out of a workflow that the database or DBOS failed under; for DBOS it then has ended with an error."""
+
 
 _execute: Callable[[str], Awaitable[None]] | None = None
 
@@ -74,7 +83,7 @@ async def launch(
             "name": _NAME,
             "system_database_url": url,
             "system_database_engine": engine,
-            "dbos_system_schema": _SCHEMA,
+            "dbos_system_schema": dbos_tables.SCHEMA,
             "application_version": VERSION,
             "executor_id": executor_id,
             "log_level": _level(log_level),
@@ -87,14 +96,31 @@ async def launch(
 
 def _create_tables_and_queue(url: str, concurrency: int) -> None:
     """Create the tables and the queue. If DBOS were launched first, it would find the queue only a second later."""
-    DBOS.migrate(url, schema=_SCHEMA)
+    dbos_tables.create(url)
+    _register_queue(url, concurrency)
+
+
+def _register_queue(url: str, concurrency: int) -> None:
     client = DBOSClient(
-        system_database_url=url, dbos_system_schema=_SCHEMA, application_name=_NAME, retry_connection_errors=False
+        system_database_url=url,
+        dbos_system_schema=dbos_tables.SCHEMA,
+        application_name=_NAME,
+        retry_connection_errors=False,
     )
     try:
         client.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=_POLLING_INTERVAL)
     finally:
         client.destroy()
+
+
+async def restore_tables(url: str, engine: Engine, concurrency: int) -> None:
+    """Create the tables of DBOS that are missing, and the queue."""
+
+    def restore() -> None:
+        dbos_tables.restore(url, engine)
+        _register_queue(url, concurrency)
+
+    await asyncio.to_thread(restore)
 
 
 async def destroy() -> None:
@@ -122,6 +148,12 @@ async def cancel(run_id: str) -> None:
 async def enqueue_again(run_id: str) -> None:
     """Queue a run that DBOS believes to be running in a process that is dead."""
     await DBOS.resume_workflow_async(run_id, queue_name=QUEUE)
+
+
+async def enqueue_anew(run_id: str) -> None:
+    """Queue a run that has ended for DBOS, as if it were new: the results of its steps are in their rows."""
+    await DBOS.delete_workflow_async(run_id)
+    await enqueue(run_id)
 
 
 async def get_statuses(run_ids: Sequence[str]) -> dict[str, WorkflowStatus]:
@@ -154,13 +186,19 @@ def _configure_logging(log_level: str) -> None:
         logger.propagate = True
     logger.setLevel(_level(log_level))
     if log_level != "debug":
-        logger.addFilter(_is_not_duplicate)
+        logger.addFilter(_shorten)
 
 
 def _level(log_level: str) -> str:
     return "DEBUG" if log_level == "debug" else "WARNING"
 
 
-def _is_not_duplicate(record: logging.LogRecord) -> bool:
-    """Return False for messages that the studio logs itself: a run was cancelled, the start failed."""
+def _shorten(record: logging.LogRecord) -> bool:
+    """Return False for messages that the studio logs itself; leave out the traceback of others, which may be long."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, EngineFailed):
+        return False
+    if error is not None:
+        record.msg, record.args = f"{record.getMessage()} {type(error).__name__}", ()
+        record.exc_info = record.exc_text = None
     return not str(record.msg).startswith(("Asyncio task cancelled", "DBOS failed to launch"))

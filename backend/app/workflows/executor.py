@@ -8,6 +8,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.database import Run
 from events import workflow_run
 from events.bus.failures import error_location
@@ -42,8 +44,17 @@ class RunExecutor:
         self._active: dict[str, ActiveRun] = {}
         self._closing = False
 
+    def is_executing(self, run_id: str) -> bool:
+        """Return whether this process executes a run."""
+        return run_id in self._active
+
     async def execute(self, run_id: str) -> None:
-        """Execute what is left of a run and store its end; if a stop cancels this, the next start resumes it."""
+        """Execute what is left of a run and store its end; if a stop cancels this, the next start resumes it.
+
+        Raises:
+            EngineFailed: The database or the workflow engine failed, which says nothing about the run. A sweep queues
+                it again.
+        """
         while (earlier := self._active.get(run_id)) is not None:
             await earlier.released.wait()  # it has lost the run to this call and does not know it yet
         task = asyncio.current_task()
@@ -52,6 +63,11 @@ class RunExecutor:
         active = self._active[run_id] = ActiveRun(task)
         try:
             await self._execute_to_end(run_id, active)
+        except (SQLAlchemyError, dbos_client.EngineError) as error:
+            if self._closing:
+                raise asyncio.CancelledError from None
+            log.warning("run %s: %s at %s", run_id, type(error).__name__, error_location(error))
+            raise dbos_client.EngineFailed from None
         finally:
             del self._active[run_id]
             self._transitions.release(run_id)
@@ -74,6 +90,7 @@ class RunExecutor:
     async def release_all(self, timeout_seconds: float) -> None:
         """Stop executing all runs, within ``timeout_seconds``, and leave them as they are for the next start."""
         self._closing = True
+        self._transitions.stop_retrying()
         for active in self._active.values():
             active.task.cancel()
         releases = [asyncio.ensure_future(active.released.wait()) for active in self._active.values()]
@@ -112,6 +129,8 @@ class RunExecutor:
             if limit.expired():
                 reason = f"The run passed its time limit of {self._time_limit:g} seconds (SPARKLIO_RUN_TIME_LIMIT)."
                 return RunOutcome(status="failed", error=reason, error_name="TimeLimitPassed")
+            if isinstance(error, (SQLAlchemyError, dbos_client.EngineError)):
+                raise
             name = type(error).__name__
             log.error("run %s failed with %s at %s", run.id, name, error_location(error))  # noqa: TRY400 - its message may quote a prompt
             reason = f"The studio failed with {name}; its log says where."

@@ -2,29 +2,38 @@
 
 A run may be killed, resumed or taken over, but each transition is one conditional UPDATE that only one process does. So
 each start and each end is emitted once. The event of the end has the usage of all steps, whichever process ran them.
+
+A transition whose error passes is repeated until the database answers. The one before may have been committed although
+its error was raised: the row then has the very timestamp that this call writes, and the call emits the event.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from app.database import Database, Run, Step
+from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import runs
 from events import (
     oldest_workflow_read,
     workflow_finished,
     workflow_released,
+    workflow_requeued,
     workflow_resumed,
     workflow_started,
     workflow_step_finished,
 )
 from events.bus.fields import WorkflowStatus
+from events.workflows import RequeueReason
 
 from .definitions import WORKFLOWS
 from .shield import run_shielded
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,25 +57,39 @@ class RunTransitions:
         # One transition at a time: otherwise an end could be emitted before its start, and the run stay active.
         self._lock = asyncio.Lock()
         self._active: dict[str, Run] = {}  # runs whose start was emitted in this process, but not yet their end
+        self._stopping = asyncio.Event()
+
+    def stop_retrying(self) -> None:
+        """Have transitions raise the next error instead of repeating: the process stops."""
+        self._stopping.set()
 
     async def start(self, run_id: str) -> Run | None:
         """Set a queued run to running, or resume a running one, and return it; None if it has ended."""
-        return await run_shielded(self._start(run_id))
+        return await self._retry(partial(self._start, run_id, datetime.now(UTC)))
 
     async def finish(self, run_id: str, outcome: RunOutcome) -> bool:
         """End a run that is queued or running; return False if it had ended before."""
-        return await run_shielded(self._finish(run_id, outcome, only_queued=False))
+        return await self._retry(partial(self._finish, run_id, outcome, datetime.now(UTC), only_queued=False))
 
     async def finish_queued(self, run_id: str, outcome: RunOutcome) -> bool:
         """End a run that is still queued; return False if it is not.
 
         It is started and ended in one transaction and both events are emitted, so that as many runs end as start.
         """
-        return await run_shielded(self._finish(run_id, outcome, only_queued=True))
+        return await self._retry(partial(self._finish, run_id, outcome, datetime.now(UTC), only_queued=True))
+
+    async def count_requeue(self, run: UnfinishedRun) -> bool:
+        """Count that the engine gave a run up and it is queued again; return False if another process did it."""
+        async with self._database.session() as session, session.begin():
+            return await runs.mark_requeued(session, run.id, run.requeues)
+
+    def emit_requeued(self, run: UnfinishedRun, reason: RequeueReason) -> None:
+        """Emit that an unfinished run was queued again."""
+        workflow_requeued.emit(run_id=run.id, workflow_type=run.workflow_type, reason=reason)
 
     async def save_step(self, run: Run, step: Step) -> None:
         """Store one attempt at a step and emit `workflow_step_finished`."""
-        await run_shielded(self._save_step(run, step))
+        await self._retry(partial(self._save_step, run, step))
 
     def release(self, run_id: str) -> None:
         """Emit `workflow_released` for a run that is no longer executed in this process, unless it has ended."""
@@ -85,8 +108,12 @@ class RunTransitions:
 
     async def get_successful_step(self, run_id: str, name: str) -> Step | None:
         """Return a step that has succeeded before; None if it has to be run."""
-        async with self._database.session() as session:
-            step = await runs.get_step(session, run_id, name)
+
+        async def read() -> Step | None:
+            async with self._database.session() as session:
+                return await runs.get_step(session, run_id, name)
+
+        step = await self._retry(read)
         return step if step is not None and step.status == "success" else None
 
     async def get_run(self, run_id: str) -> Run | None:
@@ -94,37 +121,41 @@ class RunTransitions:
         async with self._database.session() as session:
             return await runs.get(session, run_id)
 
-    async def list_unfinished(self) -> list[Run]:
-        """Return the runs that have not ended."""
+    async def list_unfinished(self) -> tuple[datetime, list[UnfinishedRun]]:
+        """Return the runs that have not ended, and the time by the database's clock."""
         async with self._database.session() as session:
-            return await runs.list_unfinished(session)
+            return await database_time(session), await runs.list_unfinished(session)
 
-    async def _start(self, run_id: str) -> Run | None:
+    async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await retry_passing(lambda: run_shielded(attempt()), self._stopping)
+
+    async def _start(self, run_id: str, now: datetime) -> Run | None:
         async with self._lock:
             async with self._database.session() as session, session.begin():
-                started = await runs.mark_running(session, run_id, datetime.now(UTC))
+                await runs.mark_running(session, run_id, now)
                 run = await runs.get(session, run_id)
-            if run is None or run.status != "running":
+            started = run is not None and run.started_at == now
+            if run is None or not (started or run.status == "running"):
                 return None
             self._active[run.id] = run
             if started:
                 _emit_started(run)
             else:
                 workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
-            return run
+            return run if run.status == "running" else None
 
-    async def _finish(self, run_id: str, outcome: RunOutcome, *, only_queued: bool) -> bool:
+    async def _finish(self, run_id: str, outcome: RunOutcome, now: datetime, *, only_queued: bool) -> bool:
         async with self._lock:
             async with self._database.session() as session, session.begin():
-                now = datetime.now(UTC)
-                started = await runs.mark_running(session, run_id, now)
-                if only_queued and not started:
-                    return False
-                finished = await runs.mark_finished(session, run_id, outcome.status, outcome.error, outcome.output, now)
+                if not await runs.mark_running(session, run_id, now) and only_queued:
+                    run = await runs.get(session, run_id)
+                    if run is None or run.started_at != now:
+                        return False
+                await runs.mark_finished(session, run_id, outcome.status, outcome.error, outcome.output, now)
                 run = await runs.get(session, run_id)
-            if not finished or run is None:
+            if run is None or run.finished_at != now:
                 return False
-            if started:
+            if run.started_at == now:
                 _emit_started(run)
             self._active.pop(run.id, None)
             _emit_finished(run, outcome)

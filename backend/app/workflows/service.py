@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Coroutine, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,8 +24,14 @@ from .executor import RunExecutor
 from .recovery import Recovery
 from .run_state import CANCELLED, RunTransitions
 from .steps import StepRunner
+from .sweep import sweep_forever
+
+T = TypeVar("T")
+
+log = logging.getLogger("app.workflows")
 
 _CANCEL_TIMEOUT = 10.0  # seconds for a run to store its usage; then it is ended without
+_ENQUEUE_TIMEOUT = 5.0  # seconds; then a sweep queues the run
 _STOP_TIMEOUT = 5.0  # seconds, the same for all runs together when the process ends
 
 
@@ -91,6 +98,8 @@ class WorkflowService:
         # On SQLite submissions take turns: each writes to two files, and to each of them one may write at a time.
         self._submissions = asyncio.Lock() if settings.sqlite_file is not None else nullcontext()
         self._lock: executor_locks.ExecutorLock | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
         self.dbos_engine = dbos_engine.create(settings.dbos_database_url)
 
     async def start(self) -> None:
@@ -116,7 +125,17 @@ class WorkflowService:
                 concurrency=settings.concurrency,
                 log_level=settings.log_level,
             )
-            await Recovery(self._transitions, self._lock, settings.run_time_limit).reconcile()
+            recovery = Recovery(
+                self._transitions,
+                self._lock,
+                self._executor.is_executing,
+                time_limit=settings.run_time_limit,
+                max_requeues=settings.run_requeues,
+            )
+            await recovery.reconcile()
+            self._sweeping = asyncio.create_task(
+                sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables)
+            )
         except SQLAlchemyError as error:
             await self.stop()
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -132,6 +151,8 @@ class WorkflowService:
         """Stop, and leave unfinished runs for the next start; takes a few seconds at most."""
         if self._lock is None:
             return
+        for task in (*self._background, *([self._sweeping] if self._sweeping is not None else [])):
+            task.cancel()
         await self._executor.release_all(_STOP_TIMEOUT)
         await dbos_client.destroy()
         dbos_engine.dispose(self.dbos_engine)
@@ -180,7 +201,11 @@ class WorkflowService:
             run = earlier
             if run.status != "queued":
                 return run
-        await dbos_client.enqueue(run.id)  # a repeated request queues what a lost process did not
+        # The run is accepted: its row is stored. A repeated request queues what a lost process did not.
+        try:
+            await self._within(_ENQUEUE_TIMEOUT, dbos_client.enqueue(run.id))
+        except (SQLAlchemyError, dbos_client.EngineError, TimeoutError) as error:
+            log.warning("run %s: %s as it was queued; a sweep queues it", run.id, type(error).__name__)
         return run
 
     async def cancel(self, run_id: str) -> Run:
@@ -210,6 +235,25 @@ class WorkflowService:
             raise RunAlreadyEnded(run)
         return run
 
+    async def _restore_tables(self) -> None:
+        log.warning("tables of the workflow engine are missing: they are created again")
+        await dbos_client.restore_tables(self._settings.dbos_database_url, self.dbos_engine, self._settings.concurrency)
+
+    async def _within(self, timeout_seconds: float, work: Coroutine[Any, Any, T]) -> T:
+        """Return what ``work`` returns; if it takes longer, it goes on in the background.
+
+        Raises:
+            TimeoutError: It takes longer.
+        """
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
+        if not done:
+            task.add_done_callback(_retrieve_error)
+            raise TimeoutError
+        return task.result()
+
     async def _get_run(self, run_id: str) -> Run:
         run = await self._transitions.get_run(run_id)
         if run is None:
@@ -224,6 +268,12 @@ class WorkflowService:
             await asyncio.sleep(0.1)
             run = await self._get_run(run_id)
         return run
+
+
+def _retrieve_error(task: asyncio.Task[Any]) -> None:
+    """Take a task's error, which asyncio would log: whoever waited for it is gone."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _executor_id_prefix(settings: Settings) -> str | None:

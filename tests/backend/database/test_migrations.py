@@ -15,7 +15,6 @@ from sqlalchemy import Connection, inspect, text
 from app.database import Base, Database, DatabaseUnavailable
 from app.database.migrations import alembic_config
 from app.settings import Settings
-from tests.backend.database.rows import queue_run, save_step
 
 
 async def test_the_migrations_create_exactly_the_models(database: Database) -> None:
@@ -48,6 +47,17 @@ async def test_the_migrations_can_be_downgraded_and_upgraded_again(database: Dat
     await database.ping()
 
 
+ROWS_OF_0002 = (  # not by the models, which are those of the last revision
+    "INSERT INTO brands (id, name, description, audience, tone, created_at)"
+    " VALUES (1, 'Acme Audio', '', '', '', '2030-01-02 03:04:05')",
+    "INSERT INTO runs (id, workflow_type, brand_id, brief, status, queued_at)"
+    " VALUES ('one', 'campaign', 1, '{}', 'queued', '2030-01-02 03:04:05')",
+    "INSERT INTO steps (run_id, position, name, agent_name, status, started_at, duration, llm_calls, prompt_tokens,"
+    " completion_tokens, cost) VALUES ('one', 0, 'copywriter', 'copywriter', 'success', '2030-01-02 03:04:05', 1.5, 1,"
+    " 10, 5, 0)",
+)
+
+
 @pytest.mark.slow
 async def test_a_cost_from_before_calls_were_priced_is_unknown(database: Database) -> None:
     """All other columns of the step stay."""
@@ -62,14 +72,13 @@ async def test_a_cost_from_before_calls_were_priced_is_unknown(database: Databas
 
     async with database.engine.begin() as connection:
         await connection.run_sync(to("0002", command.downgrade))
-    async with database.session() as session:
-        run = await queue_run(session)
-        await save_step(session, run.id, cost=0.0)
-        await session.commit()
+    async with database.engine.begin() as connection:
+        for statement in ROWS_OF_0002:
+            await connection.execute(text(statement))
     async with database.engine.begin() as connection:
         await connection.run_sync(to("head", command.upgrade))
         steps = await connection.execute(text("SELECT run_id, name, prompt_tokens, cost FROM steps"))
-        assert steps.all() == [(run.id, "copywriter", 10, None)]
+        assert steps.all() == [("one", "copywriter", 10, None)]
 
 
 async def test_processes_that_start_at_the_same_time_upgrade_once(settings: Settings) -> None:

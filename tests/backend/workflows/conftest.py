@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from app.settings import Settings
+from app.workflows.definitions import WORKFLOWS
+from metrics import CATALOGUE, subscribe
 from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_reply, record_events
 from tests.support.openai_server import OpenAIServer
+from tests.support.run_metrics import RunMetrics
 
 
 @pytest.fixture
@@ -41,3 +45,10 @@ def new_settings(model: OpenAIServer, tmp_path: Path) -> NewSettings:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic looks at them
 
     return make
+
+
+@pytest.fixture
+def run_metrics() -> Iterator[RunMetrics]:
+    registry = CollectorRegistry()
+    with subscribe(CATALOGUE, registry, namespace="sparklio", label_values={"workflow_type": WORKFLOWS}):
+        yield RunMetrics(registry)

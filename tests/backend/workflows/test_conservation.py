@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -26,37 +26,11 @@ from tests.support.in_process_studio import (
     running_studio,
 )
 from tests.support.openai_server import OpenAIServer, fails, says, stalls
+from tests.support.run_metrics import RunMetrics
 from tests.support.samples import samples
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
-
-
-class RunMetrics:
-    """The metrics of runs, over all studios of a test."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-
-    def total(self, name: str, workflow_type: str) -> float:
-        """Return the sum of the samples of a name for a workflow."""
-        return sum(v for labels, v in samples(self.registry, name) if labels["workflow_type"] == workflow_type)
-
-    def assert_balanced(self, active: int = 0) -> None:
-        """Assert that the counts add up for every workflow, with so many active runs in all."""
-        for kind in WORKFLOWS:
-            started, ended = self.total("workflows_started_total", kind), self.total("workflows_total", kind)
-            assert started - ended - self.total("active_workflows", kind) == 0, kind
-        assert sum(self.total("active_workflows", kind) for kind in WORKFLOWS) == active
-        agents = sum(v for _, v in samples(self.registry, "active_agent_executions"))
-        assert agents == 0 or active
-
-
-@pytest.fixture
-def run_metrics() -> Iterator[RunMetrics]:
-    registry = CollectorRegistry()
-    with subscribe(CATALOGUE, registry, namespace="sparklio", label_values={"workflow_type": WORKFLOWS}):
-        yield RunMetrics(registry)
 
 
 @pytest.mark.parametrize("workflow_type", WORKFLOWS)

@@ -187,22 +187,37 @@ async def test_a_run_of_another_machine_is_abandoned_after_its_time_limit(
 
 
 @pytest.mark.parametrize(
-    ("dbos_status", "status"),
+    ("dbos_status", "requeues", "status"),
     [
-        ("CANCELLED", "cancelled"),
-        ("ERROR", "failed"),
-        ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", "failed"),
-        ("SUCCESS", "failed"),
+        ("CANCELLED", 3, "cancelled"),
+        ("ERROR", 3, "completed"),
+        ("ERROR", 0, "failed"),
+        ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", 1, "completed"),
+        ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", 0, "failed"),
+        ("SUCCESS", 1, "completed"),
     ],
 )
-async def test_a_run_that_has_ended_for_dbos_ends(
-    dbos_status: str, status: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
+async def test_a_run_that_has_ended_for_dbos_is_queued_again_or_ends(  # noqa: PLR0917 - fixtures
+    dbos_status: str,
+    requeues: int,
+    status: str,
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
 ) -> None:
+    """A run that DBOS gave up is queued again, and the step that is done is not repeated."""
     run_id = await leave_unfinished(model, new_settings())
     with sqlite3.connect(new_settings().data_dir / "studio.workflows.db") as memory:
         memory.execute("UPDATE workflow_status SET status = ?", (dbos_status,))
-    async with running_studio(new_settings()) as studio:
-        assert (await studio.run(run_id)).status == status
+    async with running_studio(new_settings(run_requeues=requeues)) as studio:
+        run = await studio.wait_for_end(run_id)
+    assert run.status == status, run.error
+    assert run.requeues == (1 if status == "completed" else 0)
+    if status == "completed":
+        assert model.tally.requests == 4
+    if status == "failed":
+        assert run.error is not None
+        assert run.error.startswith("The workflow engine gave the run up")
 
 
 async def test_runs_balance_however_often_the_studio_restarts(

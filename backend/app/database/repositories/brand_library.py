@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
 
 from ..engine import Database
 from ..models import Brand, Run
+from ..passing_errors import retry_passing
 from .brands import get_by_name
 
 _EXCERPT_LENGTH = 300  # characters: a small model's context window is short
 
 
 class BrandLibrary:
-    """Lookups in the database, each in a short session of its own."""
+    """Lookups in the database, each in a short session of its own; they wait for a database that is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def brand_facts(self, brand: str) -> str:
         """Return what is stored about a brand, one fact a line; empty when nothing is."""
-        async with self._database.session() as session:
-            row = await get_by_name(session, brand)
+
+        async def read() -> Brand | None:
+            async with self._database.session() as session:
+                return await get_by_name(session, brand)
+
+        row = await retry_passing(read)
         if row is None:
             return ""
         facts = {"About": row.description, "Audience": row.audience, "Tone": row.tone}
@@ -37,8 +43,12 @@ class BrandLibrary:
             .order_by(Run.finished_at.desc(), Run.id.desc())
             .limit(limit)
         )
-        async with self._database.session() as session:
-            outputs = (await session.scalars(latest)).all()
+
+        async def read() -> Sequence[dict[str, Any] | None]:
+            async with self._database.session() as session:
+                return (await session.scalars(latest)).all()
+
+        outputs = await retry_passing(read)
         excerpts = (_excerpt(output) for output in outputs)
         return [excerpt for excerpt in excerpts if excerpt]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,17 @@ UNFINISHED: tuple[RunStatus, ...] = ("queued", "running")
 _STEP_COLUMNS = [column.key for column in Step.__table__.columns if column.key != "id"]
 _STEP_KEY = ["run_id", "name"]
 _COUNTERS = [field.name for field in fields(LLMUsage) if field.name != "cost"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedRun:
+    """A run that is queued or running, without its brief and its steps."""
+
+    id: str
+    workflow_type: str
+    status: RunStatus
+    started_at: datetime | None
+    requeues: int
 
 
 class IdempotencyKeyTaken(Exception):
@@ -92,10 +103,17 @@ async def list_page(
     return list(await session.scalars(latest_first.limit(limit).offset(offset))), total or 0
 
 
-async def list_unfinished(session: AsyncSession) -> list[Run]:
-    """Return the runs that are queued or running, the oldest first."""
-    oldest_first = _select_whole().where(Run.status.in_(UNFINISHED)).order_by(Run.queued_at, Run.id)
-    return list(await session.scalars(oldest_first))
+async def list_unfinished(session: AsyncSession) -> list[UnfinishedRun]:
+    """Return what a sweep needs of the runs that are queued or running, the oldest first."""
+    columns = (Run.id, Run.workflow_type, Run.status, Run.started_at, Run.requeues)
+    oldest_first = select(*columns).where(Run.status.in_(UNFINISHED)).order_by(Run.queued_at, Run.id)
+    return [UnfinishedRun(*row) for row in await session.execute(oldest_first)]
+
+
+async def mark_requeued(session: AsyncSession, run_id: str, requeues: int) -> bool:
+    """Count that an unfinished run is queued again; return False if another process did, or if it has ended."""
+    unfinished = update(Run).where(Run.id == run_id, Run.status.in_(UNFINISHED), Run.requeues == requeues)
+    return await _updates_one_row(session, unfinished.values(requeues=requeues + 1))
 
 
 async def is_queue_longer(session: AsyncSession, length: int) -> bool:

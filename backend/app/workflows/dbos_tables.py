@@ -1,0 +1,77 @@
+"""The tables of DBOS: created at the start, and again, one by one, when some are lost while the studio runs.
+
+DBOS's migrations create all tables or, where their own table is still there, none. So missing ones are copied from a
+complete set that the migrations create elsewhere. What the lost ones held is in the rows of runs and steps.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dbos import DBOS
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+SCHEMA = "dbos"
+_COMPLETE = "dbos_complete"  # the schema, or the name of the file, of the complete set
+_RESTORE_LOCK = 0x5350_4B4D  # the key of our PostgreSQL advisory lock; any constant
+
+
+def create(url: str) -> None:
+    """Create the tables, or bring them up to date."""
+    DBOS.migrate(url, schema=SCHEMA)
+
+
+def restore(url: str, engine: Engine) -> None:
+    """Create the tables that are missing; the others stay as they are."""
+    create(url)
+    if engine.dialect.name == "sqlite":
+        with TemporaryDirectory() as directory:
+            complete = Path(directory, f"{_COMPLETE}.db")
+            DBOS.migrate(f"sqlite:///{complete}")
+            with engine.connect() as connection:
+                _copy_on_sqlite(connection, complete)
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _RESTORE_LOCK})
+        try:
+            _move_on_postgresql(connection, url)
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _RESTORE_LOCK})
+
+
+def is_missing(error: SQLAlchemyError) -> bool:
+    """Return whether a statement failed because a table, or its schema, is not there."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) in {"42P01", "3F000"} or "no such table" in str(cause)
+
+
+def _copy_on_sqlite(connection: Connection, complete: Path) -> None:
+    connection.exec_driver_sql("ATTACH DATABASE ? AS complete", (str(complete),))
+    try:
+        missing = connection.exec_driver_sql(
+            "SELECT sql FROM complete.sqlite_master WHERE sql IS NOT NULL"
+            " AND name NOT IN (SELECT name FROM main.sqlite_master) ORDER BY type = 'table' DESC"
+        )
+        for [statement] in missing.all():
+            connection.exec_driver_sql(statement)
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.exec_driver_sql("DETACH DATABASE complete")
+
+
+def _move_on_postgresql(connection: Connection, url: str) -> None:
+    connection.execute(text(f"DROP SCHEMA IF EXISTS {_COMPLETE} CASCADE"))
+    DBOS.migrate(url, schema=_COMPLETE)
+    missing = connection.execute(
+        text(
+            "SELECT tablename FROM pg_tables WHERE schemaname = :complete"
+            " EXCEPT SELECT tablename FROM pg_tables WHERE schemaname = :schema"
+        ),
+        {"complete": _COMPLETE, "schema": SCHEMA},
+    )
+    for [name] in missing.all():
+        connection.execute(text(f'ALTER TABLE {_COMPLETE}."{name}" SET SCHEMA {SCHEMA}'))
+    connection.execute(text(f"DROP SCHEMA {_COMPLETE} CASCADE"))

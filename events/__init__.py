@@ -128,6 +128,7 @@ from .workers import (
 )
 from .workflows import (
     OldestWorkflowRead,
+    WorkflowBilledLate,
     WorkflowFinished,
     WorkflowReleased,
     WorkflowRequeued,
@@ -135,6 +136,7 @@ from .workflows import (
     WorkflowStarted,
     WorkflowStepFinished,
     oldest_workflow_read,
+    workflow_billed_late,
     workflow_finished,
     workflow_released,
     workflow_requeued,
@@ -200,6 +202,7 @@ __all__ = [
     "WorkerFinished",
     "WorkerFolderRead",
     "WorkerStarted",
+    "WorkflowBilledLate",
     "WorkflowFinished",
     "WorkflowReleased",
     "WorkflowRequeued",
@@ -260,6 +263,7 @@ __all__ = [
     "worker_folder_read",
     "worker_run",
     "worker_started",
+    "workflow_billed_late",
     "workflow_finished",
     "workflow_released",
     "workflow_requeued",

@@ -108,6 +108,22 @@ class WorkflowFinished:
             object.__setattr__(self, "own_cost", self.cost)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowBilledLate:
+    """Tokens and cost of a workflow run were stored after its end, so that `WorkflowFinished` was without them.
+
+    ``outcome`` is that of the run, as in `WorkflowFinished`.
+    """
+
+    run_id: Key
+    workflow_type: Label
+    outcome: Literal["useful", "wasted"]
+    llm_calls: int = 0
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
+    cost: Dollars | None = None
+
+
 workflow_started = Signal(WorkflowStarted)
 workflow_resumed = Signal(WorkflowResumed)
 workflow_released = Signal(WorkflowReleased)
@@ -115,6 +131,7 @@ workflow_requeued = Signal(WorkflowRequeued)
 workflow_step_finished = Signal(WorkflowStepFinished)
 oldest_workflow_read = Signal(OldestWorkflowRead)
 workflow_finished = Signal(WorkflowFinished)
+workflow_billed_late = Signal(WorkflowBilledLate)
 workflow_run = Span(
     workflow_started,
     workflow_finished,

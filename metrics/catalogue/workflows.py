@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from events import (
     oldest_workflow_read,
+    workflow_billed_late,
     workflow_finished,
     workflow_released,
     workflow_requeued,
@@ -26,6 +27,9 @@ LABEL_LIMITS = {
 WORKFLOW_TOKENS = (
     "Tokens, read and written, of runs that ended: useful where the run completed and its reviewer did not reject "
     "it, else wasted."
+)
+WORKFLOW_COST = (
+    "US dollars that runs cost, booked when they end, as far as prices are known; useful and wasted as for tokens."
 )
 
 # fmt: off
@@ -55,9 +59,14 @@ WORKFLOWS = (
         workflow_finished, value="own_prompt_tokens", labels=("workflow_type", "outcome")),
     counter("workflow_tokens_total", WORKFLOW_TOKENS,
         workflow_finished, value="own_completion_tokens", labels=("workflow_type", "outcome")),
-    counter("workflow_cost_usd_total",
-        "US dollars that runs cost, booked when they end, as far as prices are known; useful and wasted as for tokens.",
+    counter("workflow_tokens_total", WORKFLOW_TOKENS,
+        workflow_billed_late, value="prompt_tokens", labels=("workflow_type", "outcome")),
+    counter("workflow_tokens_total", WORKFLOW_TOKENS,
+        workflow_billed_late, value="completion_tokens", labels=("workflow_type", "outcome")),
+    counter("workflow_cost_usd_total", WORKFLOW_COST,
         workflow_finished, value="own_cost", labels=("workflow_type", "outcome")),
+    counter("workflow_cost_usd_total", WORKFLOW_COST,
+        workflow_billed_late, value="cost", labels=("workflow_type", "outcome")),
     histogram("workflow_llm_calls", "Model calls that one run made, failed ones too.",
         workflow_finished, value="llm_calls", labels=("workflow_type",), buckets=buckets.CALLS),
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +114,30 @@ def test_a_run_killed_half_way_is_counted_once_and_billed_whole(studio_on: Calla
             bill = (0.15 * server.tally.prompt_tokens + 0.6 * server.tally.completion_tokens) / 1e6
             assert run["cost"] == pytest.approx(bill)
             assert 0 < second.total("llm_cost_usd_total", model="gpt-4o-mini") < bill
+
+
+def test_a_call_that_was_paid_for_is_billed_although_it_could_not_be_stored(
+    studio_on: Callable[[str], StudioProcess],
+) -> None:
+    """Another program holds the lock of the database when the answer comes, and then the studio is killed."""
+    with OpenAIServer(matching_reply) as server:
+        with studio_on(server.base_url) as first:
+            server.behaviour = lambda request: replace(matching_reply(request), delay=0.5)
+            run_id = first.submit("product_content")
+            wait_until(lambda: server.requests)
+            with closing(sqlite3.connect(first.directory / "data/studio.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                journal = first.directory / "data/executors"
+                wait_until(lambda: [path for path in journal.glob("*.usage.jsonl") if path.stat().st_size])
+                first.stop(signal.SIGKILL)
+        with studio_on(server.base_url) as second:
+            run = second.wait_for_end(run_id)
+            assert (run["status"], counted(second)) == ("completed", {"completed": 1})
+            assert run["tokens"]["prompt"] == server.tally.prompt_tokens
+            assert run["tokens"]["completion"] == server.tally.completion_tokens
+            assert second.total("workflow_tokens_total") == sum(
+                run["tokens"][kind] for kind in ("prompt", "completion")
+            )
 
 
 def test_nothing_that_a_model_is_told_or_says_is_logged_at_any_level(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
@@ -15,13 +17,16 @@ from .context import PromptContext
 class CountingModel(WrapperModel):
     """A model that counts its calls in ``usage``, and has the context's events emitted after the first.
 
-    pydantic-ai counts only the calls that were answered.
+    pydantic-ai counts only the calls that were answered. After each call, answered or not, ``on_end()`` is called.
     """
 
-    def __init__(self, wrapped: Model, usage: LLMUsage, context: PromptContext) -> None:
+    def __init__(
+        self, wrapped: Model, usage: LLMUsage, context: PromptContext, on_end: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(wrapped)
         self._usage = usage
         self._context = context
+        self._on_end = on_end
 
     async def request(
         self,
@@ -36,5 +41,7 @@ class CountingModel(WrapperModel):
         except BaseException as error:
             self._context.emit_once(None, error)
             raise
+        finally:
+            self._on_end()
         self._context.emit_once(response.usage)
         return response

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 from pydantic import BaseModel
 from pydantic_ai.models import Model
@@ -37,6 +39,7 @@ async def execute(
     library: Library,
     usage: LLMUsage | None = None,
     window: int | None = None,
+    on_call: Callable[[LLMUsage], None] = lambda _: None,
 ) -> AgentResult:
     """Run an agent on a task and return its answer.
 
@@ -45,8 +48,9 @@ async def execute(
         assignment: The task.
         model: The model to ask.
         library: What the agent's tools read.
-        usage: Is kept up to date until the execution ends in any way, a cancellation included.
+        usage: Is kept up to date, call by call, until the execution ends in any way, a cancellation included.
         window: The model's context window in tokens, where the caller knows better than the model itself.
+        on_call: Is called with the usage so far when a call of the model has ended, before anything is awaited.
 
     Raises:
         AgentFailed: The model or a tool failed; AgentTimedOut when time ran out.
@@ -55,8 +59,14 @@ async def execute(
     with agent_run(agent_name=agent_name, task=assignment.task) as run:
         context = ToolContext(library, assignment.brand)
         try:
-            with account_usage(run, usage):
-                output = await _ask(spec, assignment, model, context, usage, window or model.context_window)
+            with account_usage(run, usage) as update:
+
+                def end_call() -> None:
+                    update()
+                    on_call(usage)
+
+                counting = partial(CountingModel, instrument(model), usage, on_end=end_call)
+                output = await _ask(spec, assignment, counting, context, window or model.context_window)
         except Exception as error:
             run.note(error=type(error).__name__, error_type=agent_error_type(error))
             message = user_message(error, model.model_name)
@@ -73,28 +83,35 @@ async def execute(
 
 
 @contextmanager
-def account_usage(run: ActiveSpan, usage: LLMUsage) -> Iterator[None]:
+def account_usage(run: ActiveSpan, usage: LLMUsage) -> Iterator[Callable[[], None]]:
     """Add the tokens and cost of an execution to ``usage``, however the block is left.
 
     They are the totals of the `llm_called` events inside the span. So a call that was cut off is counted too, and no
     value is implausible.
+
+    Yields:
+        A function that adds what there is so far.
     """
-    try:
-        yield
-    finally:
+    before = replace(usage)
+
+    def update() -> None:
         totals = run.totals
-        usage.prompt_tokens += int(totals.get("prompt_tokens", 0))
-        usage.completion_tokens += int(totals.get("completion_tokens", 0))
+        usage.prompt_tokens = before.prompt_tokens + int(totals.get("prompt_tokens", 0))
+        usage.completion_tokens = before.completion_tokens + int(totals.get("completion_tokens", 0))
         if "cost" in totals:
-            usage.cost = (usage.cost or 0.0) + totals["cost"]
+            usage.cost = (before.cost or 0.0) + totals["cost"]
+
+    try:
+        yield update
+    finally:
+        update()
 
 
-async def _ask(  # noqa: PLR0917 - its one caller passes all that it has
+async def _ask(
     spec: AgentSpec,
     assignment: Assignment,
-    model: Model,
+    counting: Callable[[PromptContext], CountingModel],
     tool_context: ToolContext,
-    usage: LLMUsage,
     window: int | None,
 ) -> str | BaseModel:
     """Run the tools, build the context and ask the model; an answer that does not fit is asked for again."""
@@ -102,11 +119,12 @@ async def _ask(  # noqa: PLR0917 - its one caller passes all that it has
     prompt, dropped = compose(spec, assignment, lookups, window)
     sent = spec.instructions + prompt
     context = PromptContext(byte_size(sent), estimate_tokens(sent), dropped, window)
-    with_tools = supports_tools(model)
+    model = counting(context)
+    with_tools = supports_tools(model.wrapped)
     try:
         answer = await build_agent(spec.name, with_tools).run(
             prompt,
-            model=CountingModel(instrument(model), usage, context),
+            model=model,
             deps=tool_context,
             model_settings=ModelSettings(
                 max_tokens=LARGE_MODEL_MAX_TOKENS if with_tools else spec.max_tokens,

@@ -1,4 +1,4 @@
-"""The tables: brands, the runs of workflows, and the steps of runs."""
+"""The tables: brands, the runs of workflows, the steps of runs, and the attempts at steps."""
 
 from __future__ import annotations
 
@@ -124,3 +124,18 @@ class Step(Base):
     def usage(self) -> LLMUsage:
         """The usage of models by all attempts."""
         return LLMUsage(self.llm_calls, self.prompt_tokens, self.completion_tokens, self.cost)
+
+
+class Attempt(Base):
+    """The usage of models by one attempt at a step. It is stored once, by whichever process knows of it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index(None, "run_id", "step"),)
+
+    id: Mapped[str] = mapped_column(SafeText(36), primary_key=True)
+    run_id: Mapped[str] = mapped_column(SafeText(36), ForeignKey("runs.id", ondelete="CASCADE"))
+    step: Mapped[str] = mapped_column(SafeText(64))
+    llm_calls: Mapped[int]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    cost: Mapped[float | None]

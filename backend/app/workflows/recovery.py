@@ -18,6 +18,7 @@ from events.bus.failures import error_location
 
 from . import dbos_client, executor_locks
 from .run_state import CANCELLED, RunOutcome, RunTransitions
+from .usage_recovery import store_usage_of_dead_processes
 
 log = logging.getLogger("app.workflows")
 
@@ -59,6 +60,7 @@ class Recovery:
         Raises:
             SQLAlchemyError: The database does not answer, or tables are missing.
         """
+        await store_usage_of_dead_processes(self._lock, self._transitions)
         now, runs = await self._transitions.list_unfinished()
         statuses = await dbos_client.get_statuses([run.id for run in runs])
         idle_before, self._idle = self._idle, {}

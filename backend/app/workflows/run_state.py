@@ -18,8 +18,10 @@ from typing import Any, TypeVar
 
 from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import runs
+from app.llm_usage import LLMUsage
 from events import (
     oldest_workflow_read,
+    workflow_billed_late,
     workflow_finished,
     workflow_released,
     workflow_requeued,
@@ -32,6 +34,7 @@ from events.workflows import RequeueReason
 
 from .definitions import WORKFLOWS
 from .shield import run_shielded
+from .usage_journal import AttemptUsage
 
 T = TypeVar("T")
 
@@ -87,9 +90,21 @@ class RunTransitions:
         """Emit that an unfinished run was queued again."""
         workflow_requeued.emit(run_id=run.id, workflow_type=run.workflow_type, reason=reason)
 
-    async def save_step(self, run: Run, step: Step) -> None:
+    async def save_step(self, run: Run, step: Step, attempt_id: str) -> None:
         """Store one attempt at a step and emit `workflow_step_finished`."""
-        await self._retry(partial(self._save_step, run, step))
+        await self._retry(partial(self._save_step, step, attempt_id))
+        workflow_step_finished.emit(
+            run_id=run.id,
+            workflow_type=run.workflow_type,
+            step=step.name,
+            agent_name=step.agent_name,
+            status=step.status,
+            duration=step.duration,
+        )
+
+    async def save_interrupted(self, attempt: AttemptUsage) -> bool:
+        """Store the usage of an attempt whose process was killed; return False if there is no such run."""
+        return await self._retry(partial(self._save_interrupted, attempt))
 
     def release(self, run_id: str) -> None:
         """Emit `workflow_released` for a run that is no longer executed in this process, unless it has ended."""
@@ -161,17 +176,21 @@ class RunTransitions:
             _emit_finished(run, outcome)
             return True
 
-    async def _save_step(self, run: Run, step: Step) -> None:
-        async with self._database.session() as session, session.begin():
-            await runs.save_step(session, step)
-        workflow_step_finished.emit(
-            run_id=run.id,
-            workflow_type=run.workflow_type,
-            step=step.name,
-            agent_name=step.agent_name,
-            status=step.status,
-            duration=step.duration,
-        )
+    async def _save_step(self, step: Step, attempt_id: str, *, interrupted: bool = False) -> None:
+        async with self._lock:
+            late: Run | None = None
+            async with self._database.session() as session, session.begin():
+                if await runs.save_step(session, step, attempt_id, interrupted=interrupted) is not None:
+                    late = await runs.get(session, step.run_id)
+            if late is not None:
+                _emit_billed_late(late, step.usage)
+
+    async def _save_interrupted(self, attempt: AttemptUsage) -> bool:
+        async with self._database.session() as session:
+            if not await runs.exists(session, attempt.run_id):
+                return False
+        await self._save_step(attempt.as_step(), attempt.attempt_id, interrupted=True)
+        return True
 
 
 def _emit_started(run: Run) -> None:
@@ -189,6 +208,16 @@ def _emit_finished(run: Run, outcome: RunOutcome) -> None:
         error=outcome.error_name,
         rejected=run.rejected,
         **asdict(run.usage),
+    )
+
+
+def _emit_billed_late(run: Run, usage: LLMUsage) -> None:
+    useful = run.status == "completed" and not run.rejected
+    workflow_billed_late.emit(
+        run_id=run.id,
+        workflow_type=run.workflow_type,
+        outcome="useful" if useful else "wasted",
+        **asdict(usage),
     )
 
 

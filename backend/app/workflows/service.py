@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,10 +23,11 @@ from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .recovery import Recovery
 from .run_state import CANCELLED, RunTransitions
+from .shield import wait_within
 from .steps import StepRunner
 from .sweep import sweep_forever
-
-T = TypeVar("T")
+from .usage_journal import SUFFIX, UsageJournal
+from .usage_recovery import store_usage_of
 
 log = logging.getLogger("app.workflows")
 
@@ -91,10 +92,10 @@ class WorkflowService:
         self._database = database
         self._settings = settings
         self._transitions = RunTransitions(database)
-        steps = StepRunner(
+        self._steps = StepRunner(
             self._transitions, llm, BrandLibrary(database), settings.llm_window, max_text=settings.max_step_text
         )
-        self._executor = RunExecutor(self._transitions, steps, settings.run_time_limit)
+        self._executor = RunExecutor(self._transitions, self._steps, settings.run_time_limit)
         # On SQLite submissions take turns: each writes to two files, and to each of them one may write at a time.
         self._submissions = asyncio.Lock() if settings.sqlite_file is not None else nullcontext()
         self._lock: executor_locks.ExecutorLock | None = None
@@ -117,6 +118,7 @@ class WorkflowService:
                 "make it writable, or set SPARKLIO_DATA_DIR to another."
             ) from None
         try:
+            await self._open_journal(self._lock)
             await dbos_client.launch(
                 settings.dbos_database_url,
                 self.dbos_engine,
@@ -156,6 +158,8 @@ class WorkflowService:
         await self._executor.release_all(_STOP_TIMEOUT)
         await dbos_client.destroy()
         dbos_engine.dispose(self.dbos_engine)
+        if self._steps.journal is not None:
+            self._steps.journal.close()
         self._lock.release()
         self._lock = None
 
@@ -203,7 +207,7 @@ class WorkflowService:
                 return run
         # The run is accepted: its row is stored. A repeated request queues what a lost process did not.
         try:
-            await self._within(_ENQUEUE_TIMEOUT, dbos_client.enqueue(run.id))
+            await wait_within(_ENQUEUE_TIMEOUT, dbos_client.enqueue(run.id), self._background)
         except (SQLAlchemyError, dbos_client.EngineError, TimeoutError) as error:
             log.warning("run %s: %s as it was queued; a sweep queues it", run.id, type(error).__name__)
         return run
@@ -235,24 +239,14 @@ class WorkflowService:
             raise RunAlreadyEnded(run)
         return run
 
+    async def _open_journal(self, lock: executor_locks.ExecutorLock) -> None:
+        """Store what earlier processes of this executor id had spent, and open the journal of this one."""
+        await store_usage_of(lock.directory / f"{lock.executor_id}{SUFFIX}", self._transitions)
+        self._steps.journal = UsageJournal(lock.directory, lock.executor_id)
+
     async def _restore_tables(self) -> None:
         log.warning("tables of the workflow engine are missing: they are created again")
         await dbos_client.restore_tables(self._settings.dbos_database_url, self.dbos_engine, self._settings.concurrency)
-
-    async def _within(self, timeout_seconds: float, work: Coroutine[Any, Any, T]) -> T:
-        """Return what ``work`` returns; if it takes longer, it goes on in the background.
-
-        Raises:
-            TimeoutError: It takes longer.
-        """
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
-        if not done:
-            task.add_done_callback(_retrieve_error)
-            raise TimeoutError
-        return task.result()
 
     async def _get_run(self, run_id: str) -> Run:
         run = await self._transitions.get_run(run_id)
@@ -268,12 +262,6 @@ class WorkflowService:
             await asyncio.sleep(0.1)
             run = await self._get_run(run_id)
         return run
-
-
-def _retrieve_error(task: asyncio.Task[Any]) -> None:
-    """Take a task's error, which asyncio would log: whoever waited for it is gone."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _executor_id_prefix(settings: Settings) -> str | None:

@@ -1,4 +1,4 @@
-"""Work that runs to completion even if the task that awaits it is cancelled."""
+"""Work that goes on although the task that awaits it is cancelled, or has waited for long enough."""
 
 from __future__ import annotations
 
@@ -25,3 +25,25 @@ async def run_shielded(work: Coroutine[Any, Any, T]) -> T:
     if cancellation is not None:
         raise cancellation from (None if task.cancelled() else task.exception())
     return task.result()
+
+
+async def wait_within(timeout_seconds: float, work: Coroutine[Any, Any, T], background: set[asyncio.Task[Any]]) -> T:
+    """Return what ``work`` returns; if it takes longer, it goes on as one of the ``background`` tasks.
+
+    Raises:
+        TimeoutError: It takes longer.
+    """
+    task = asyncio.create_task(work)
+    background.add(task)
+    task.add_done_callback(background.discard)
+    done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
+    if not done:
+        task.add_done_callback(_retrieve_error)
+        raise TimeoutError
+    return task.result()
+
+
+def _retrieve_error(task: asyncio.Task[Any]) -> None:
+    """Take a task's error, which asyncio would log: whoever waited for it is gone."""
+    if not task.cancelled():
+        task.exception()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
+from uuid import uuid4
 
 from app import agents
 from app.agents import AgentFailed, Assignment, Library
@@ -23,6 +24,7 @@ from events.bus.failures import error_location
 from . import dbos_client
 from .definitions import StepDefinition
 from .run_state import RunTransitions
+from .usage_journal import AttemptUsage, UsageJournal
 
 log = logging.getLogger("app.workflows")
 
@@ -39,7 +41,11 @@ class StepFailed(Exception):
 
 
 class StepRunner:
-    """Runs steps with one model and one library."""
+    """Runs steps with one model and one library.
+
+    Attributes:
+        journal: The usage journal; None as long as the process has no executor id.
+    """
 
     def __init__(
         self, transitions: RunTransitions, llm: LLM, library: Library, window: int | None = None, *, max_text: int
@@ -49,6 +55,7 @@ class StepRunner:
         self._library = library
         self._window = window  # tokens; None when the settings do not say
         self._max_text = max_text  # bytes of a step's output
+        self.journal: UsageJournal | None = None
 
     def run(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> Coroutine[Any, Any, str]:
         """Return a coroutine that runs a step and returns its text; a step that is done returns its stored text.
@@ -63,8 +70,23 @@ class StepRunner:
         done = await self._transitions.get_successful_step(run.id, step.name)
         if done is not None and done.output is not None:
             return {"text": str(done.output["text"])}  # stored, but the process ended before DBOS knew
-        usage = LLMUsage()
+        attempt_id, usage = str(uuid4()), LLMUsage()
         started_at, started = datetime.now(UTC), perf_counter()
+
+        def record(spent: LLMUsage) -> None:
+            if self.journal is not None:
+                self.journal.record(
+                    AttemptUsage(
+                        attempt_id=attempt_id,
+                        run_id=run.id,
+                        position=position,
+                        name=step.name,
+                        agent_name=step.agent_name,
+                        started_at=started_at,
+                        duration=perf_counter() - started,
+                        usage=spent,
+                    )
+                )
 
         async def save(status: StepStatus, error: str | None, output: dict[str, Any] | None = None) -> None:
             result = Step(
@@ -79,7 +101,9 @@ class StepRunner:
                 duration=perf_counter() - started,
                 **asdict(usage),
             )
-            await self._transitions.save_step(run, result)
+            await self._transitions.save_step(run, result, attempt_id)
+            if self.journal is not None:
+                self.journal.settle(attempt_id)
 
         try:
             result = await agents.execute(
@@ -89,6 +113,7 @@ class StepRunner:
                 library=self._library,
                 usage=usage,
                 window=self._window,
+                on_call=record,
             )
         except AgentFailed as failure:
             await save(failure.status, failure.reason)

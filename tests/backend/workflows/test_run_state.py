@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -11,7 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from app.database import Database, passing_errors
 from app.database.repositories import brands, runs
+from app.llm_usage import LLMUsage
 from app.workflows.run_state import CANCELLED, RunTransitions
+from app.workflows.usage_journal import AttemptUsage
+from events import workflow_billed_late
 from tests.support.in_process_studio import BRIEF, RecordedEvents, record_events
 
 
@@ -87,3 +91,66 @@ async def test_a_run_that_another_process_ends_meanwhile_is_not_executed(
     assert await RunTransitions(database).finish_queued(run_id, CANCELLED)
     assert await RunTransitions(database).start(run_id) is None
     assert len(recorded.started) == 1
+
+
+def an_attempt(run_id: str, attempt_id: str = "first", **usage: Any) -> AttemptUsage:
+    return AttemptUsage(
+        attempt_id=attempt_id,
+        run_id=run_id,
+        position=0,
+        name="copywriter",
+        agent_name="copywriter",
+        started_at=datetime.now(UTC),
+        duration=1.0,
+        usage=LLMUsage(**{"llm_calls": 1, "prompt_tokens": 11, "completion_tokens": 7, "cost": 0.5, **usage}),
+    )
+
+
+async def test_the_usage_of_an_attempt_is_stored_once(
+    database: Database, run_id: str, recorded: RecordedEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own process, whose answer is lost, and from the journal after that."""
+    transitions = RunTransitions(database)
+    run = await transitions.start(run_id)
+    assert run is not None
+    attempt = an_attempt(run_id)
+    lose_the_answers_to_commits(database, monkeypatch)
+    await transitions.save_step(run, attempt.as_step(), attempt.attempt_id)
+    assert await transitions.save_interrupted(attempt)
+    await transitions.save_interrupted(an_attempt(run_id, "second", cost=None))
+    assert await transitions.finish(run_id, CANCELLED)
+    [finished] = recorded.finished
+    assert (finished.llm_calls, finished.prompt_tokens, finished.completion_tokens, finished.cost) == (2, 22, 14, 0.5)
+
+
+async def test_an_interrupted_attempt_leaves_the_outcome_of_another(
+    database: Database, run_id: str, recorded: RecordedEvents
+) -> None:
+    transitions = RunTransitions(database)
+    run = await transitions.start(run_id)
+    assert run is not None
+    done = an_attempt(run_id).as_step()
+    done.status, done.output = "success", {"text": "Hear."}
+    await transitions.save_step(run, done, "first")
+    await transitions.save_interrupted(an_attempt(run_id, "second"))
+    await transitions.finish(run_id, CANCELLED)
+    [step] = (await transitions.get_run(run_id) or run).steps
+    assert (step.status, step.output, step.prompt_tokens) == ("success", {"text": "Hear."}, 22)
+
+
+async def test_usage_that_is_stored_after_the_end_is_emitted_with_the_outcome_of_its_run(
+    database: Database, run_id: str, recorded: RecordedEvents
+) -> None:
+    transitions = RunTransitions(database)
+    await transitions.start(run_id)
+    await transitions.finish(run_id, CANCELLED)
+    with workflow_billed_late.captured() as late:
+        for _ in range(2):
+            await transitions.save_interrupted(an_attempt(run_id))
+    [event] = late
+    assert (event.workflow_type, event.outcome) == ("product_content", "wasted")
+    assert (event.prompt_tokens, event.completion_tokens, event.cost) == (11, 7, 0.5)
+
+
+async def test_the_usage_of_a_run_that_is_gone_is_dropped(database: Database) -> None:
+    assert not await RunTransitions(database).save_interrupted(an_attempt("gone"))

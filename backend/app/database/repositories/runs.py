@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import CursorResult, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,14 +13,14 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from app.llm_usage import LLMUsage
 
-from ..models import Run, RunStatus, Step, utc_now
+from ..models import Attempt, Run, RunStatus, Step, utc_now
 from ..upserts import insert_into
 
 UNFINISHED: tuple[RunStatus, ...] = ("queued", "running")
 
 _STEP_COLUMNS = [column.key for column in Step.__table__.columns if column.key != "id"]
 _STEP_KEY = ["run_id", "name"]
-_COUNTERS = [field.name for field in fields(LLMUsage) if field.name != "cost"]
+_USAGE = [field.name for field in fields(LLMUsage)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,24 +144,49 @@ async def mark_finished(  # noqa: PLR0917 - what a run ends with, in the order o
     )
 
 
-async def save_step(session: AsyncSession, step: Step) -> None:
-    """Insert a step. If an earlier attempt is stored, replace its outcome and add the usage of both."""
+async def save_step(
+    session: AsyncSession, step: Step, attempt_id: str | None = None, *, interrupted: bool = False
+) -> RunStatus | None:
+    """Insert a step. If an earlier attempt is stored, replace its outcome and add the usage of both.
+
+    Args:
+        session: The session.
+        step: The outcome and the usage of one attempt.
+        attempt_id: The id of the attempt; None for a new one. If it is stored already, nothing is changed.
+        interrupted: The attempt's process was killed: an outcome that is stored stays.
+
+    Returns:
+        The status of a run that ended before, so that its end was without this usage; None if it has not ended.
+    """
+    usage = {name: getattr(step, name) for name in _USAGE}
+    attempt = {"id": attempt_id or str(uuid4()), "run_id": step.run_id, "step": step.name, **usage}
+    insert_attempt = insert_into(session, Attempt).values(attempt).on_conflict_do_nothing(index_elements=["id"])
+    if await session.scalar(insert_attempt.returning(Attempt.id)) is None:
+        return None
+    # From here on, processes take turns: none sums up without the attempt of another, or misses the end of the run.
+    locked = select(Run.status).where(Run.id == step.run_id).with_for_update(key_share=True)
+    status = await session.scalar(locked)
     values = {name: getattr(step, name) for name in _STEP_COLUMNS}
-    insert = insert_into(session, Step).values(values)
+    of_step = (Attempt.run_id == step.run_id, Attempt.step == step.name)
+    sums = {name: select(func.sum(getattr(Attempt, name))).where(*of_step).scalar_subquery() for name in _USAGE}
+    insert = insert_into(session, Step).values({**values, **sums})
     new = insert.excluded
-    replaced = {name: new[name] for name in _STEP_COLUMNS if name not in _STEP_KEY}
-    added = {name: getattr(Step, name) + new[name] for name in _COUNTERS}
-    # An unknown cost adds nothing, and two unknown costs stay unknown.
-    cost = func.coalesce(Step.cost + new["cost"], Step.cost, new["cost"])
+    replaced = _USAGE if interrupted else [name for name in _STEP_COLUMNS if name not in _STEP_KEY]
     await session.execute(
-        insert.on_conflict_do_update(index_elements=_STEP_KEY, set_={**replaced, **added, "cost": cost})
+        insert.on_conflict_do_update(index_elements=_STEP_KEY, set_={name: new[name] for name in replaced})
     )
+    return None if status in UNFINISHED else status
 
 
 async def get_step(session: AsyncSession, run_id: str, name: str) -> Step | None:
     """Return a run's step with a name, or None."""
     statement = select(Step).where(Step.run_id == run_id, Step.name == name)
     return await session.scalar(statement.execution_options(populate_existing=True))
+
+
+async def exists(session: AsyncSession, run_id: str) -> bool:
+    """Return whether there is a run with an id."""
+    return await session.scalar(select(Run.id).where(Run.id == run_id)) is not None
 
 
 async def get_usage(session: AsyncSession, run_id: str) -> LLMUsage:

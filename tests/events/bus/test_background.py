@@ -416,6 +416,23 @@ assert entered.wait(5)
     assert output.splitlines() == ["listen", "listen"]
 
 
+@pytest.mark.lenient
+def test_a_thread_that_cannot_start_is_tried_again_at_the_next_event(
+    letter_sent: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    received: list[int] = []
+    with background(lambda event: received.append(event.number)) as listener, letter_sent.connected_to(listener):
+        with monkeypatch.context() as patched, receiver_failed.captured() as failures:
+            patched.setattr(Thread, "start", refuse)
+            letter_sent.emit(number=1)
+        letter_sent.emit(number=2)
+    assert [failure.error for failure in failures] == ["RuntimeError"]
+    assert received == [1, 2]
+
+
 @pytest.mark.slow
 def test_a_forked_child_starts_with_an_empty_queue(tmp_path: Path) -> None:
     """Events that wait in the parent, its thread and a locked lock are not the child's; each event is received once."""

@@ -106,6 +106,13 @@ def test_a_missing_source_is_named_with_what_a_source_may_be(source: str) -> Non
         scan_sources([source])
 
 
+def test_a_file_that_is_missing_imports_no_package_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_by_mistake.py").write_text("raise AssertionError('it is only named')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SourceNotFound):
+        source_paths("imported_by_mistake.py")
+
+
 def test_a_source_may_be_a_single_module_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / f"shop_{abs(hash(tmp_path))}.py"
     module.write_text("from events import llm_called\nllm_called.emit()\n")
@@ -125,8 +132,9 @@ def test_what_is_installed_in_a_folder_is_none_of_its_code(tmp_path: Path) -> No
     assert "tool_called" not in scan_sources([str(tmp_path)]).emitted
 
 
-def test_a_file_that_is_no_python_is_named(tmp_path: Path) -> None:
-    (tmp_path / "old.py").write_text("print 'hello'\n")
+@pytest.mark.parametrize("source", [b"print 'hello'\n", b"a = 1\0\n"])
+def test_a_file_that_is_no_python_is_named(source: bytes, tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_bytes(source)
     with pytest.raises(SourceNotFound, match=r"old\.py cannot be read as Python: "):
         scan_sources([str(tmp_path)])
 

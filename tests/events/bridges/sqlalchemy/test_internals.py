@@ -247,6 +247,22 @@ def test_the_wait_for_a_connection_is_measured_with_and_without_private_methods(
     assert 0 < second.wait <= second.duration
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_connection_that_cannot_be_opened_is_not_waited_for(is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_known:
+        monkeypatch.setattr(*GONE["pool_methods_are_called"])
+
+    def refuse() -> None:
+        raise ConnectionRefusedError
+
+    engine = sa.create_engine("sqlite://", creator=refuse)
+    with instrument(engine) as handle, events.pool_read.captured() as states:
+        with pytest.raises(ConnectionRefusedError):
+            engine.connect()
+        handle.read_pool()
+    assert [state.pending for state in states] == [0]
+
+
 def test_lazy_loads_are_marked_by_one_listener_for_all_engines(
     engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

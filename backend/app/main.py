@@ -70,6 +70,7 @@ def create_app(
         prometheus_metrics.registry, path="/metrics", token=settings.metrics_token, password=settings.metrics_password
     )
     app.state.settings = settings
+    app.state.keyring = keyring = api.open_keyring(settings)
     app.state.metrics = endpoint
     app.state.metrics_listener = metrics_listener
     app.state.model_server = model_server
@@ -79,6 +80,7 @@ def create_app(
     app.add_middleware(
         api.EdgeMiddleware,
         hosts=settings.host_names,
+        keyring=keyring,
         max_body=settings.max_body,
         receive_timeout=settings.receive_timeout,
     )

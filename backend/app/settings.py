@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 from sqlalchemy.engine import URL
 
+from .api_keys import parse_keys
 from .database_urls import parse_database_url
 
 PREFIX = "SPARKLIO_"
@@ -63,6 +64,15 @@ class Settings(BaseSettings):
     allowed_hosts: Text | None = Field(
         default=None,
         description="Names to be asked for beside localhost, as in studio.example.com,*.example.com; * for any",
+    )
+    api_keys: Text | None = Field(
+        default=None, repr=False, description="Keys of the API, as in alice:KEY,bob:KEY; unset: none is asked for"
+    )
+    api_keys_file: Path | None = Field(
+        default=None, description="File with a key of the API a line, as in alice:KEY; read again when it changes"
+    )
+    allow_anyone: bool = Field(
+        default=False, description="Let anyone who reaches it use the API without a key, on a public address too"
     )
     workers: int = Field(default=1, ge=1, le=64, description="Processes that serve; several need PostgreSQL")
     metrics_dir: Path | None = Field(
@@ -134,6 +144,24 @@ class Settings(BaseSettings):
     def _expand_home(cls, value: Path) -> Path:
         return value.expanduser()
 
+    @field_validator("api_keys")
+    @classmethod
+    def _check_api_keys(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_keys(value)
+        return value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _check_api_keys_file(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                parse_keys(value.expanduser().read_text("utf-8"))
+            except OSError as error:
+                raise ValueError(f"it cannot be read: {error.strerror}") from None
+            return value.expanduser()
+        return value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower_case(cls, value: object) -> object:
@@ -180,8 +208,13 @@ class Settings(BaseSettings):
         url = self.async_database_url
         if self.sqlite_file is None:
             return url.set(drivername="postgresql").render_as_string(hide_password=False)
-        beside = self.sqlite_file.with_name(f"{self.sqlite_file.stem}.workflows.db")
-        return url.set(drivername="sqlite", database=str(beside)).render_as_string(hide_password=False)
+        return url.set(drivername="sqlite", database=str(self.workflows_file)).render_as_string(hide_password=False)
+
+    @property
+    def workflows_file(self) -> Path | None:
+        """The SQLite file of DBOS's tables, beside the studio's; None on PostgreSQL."""
+        file = self.sqlite_file
+        return None if file is None else file.with_name(f"{file.stem}.workflows.db")
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -232,6 +265,8 @@ def unknown_settings() -> Iterator[str]:
 def _error_line(name: str, message: str, value: object) -> str:
     own_message = message.removeprefix("Value error, ")
     reason = own_message if own_message != message else message[:1].lower() + message[1:]
-    hidden = name.endswith(("_token", "_password")) or (name.endswith("_url") and not str(value).startswith("sqlite"))
+    hidden = name.endswith(("_token", "_password", "_keys")) or (
+        name.endswith("_url") and not str(value).startswith("sqlite")
+    )
     shown = "(not shown: it may hold a password)" if hidden else repr(value)
     return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) = {shown}: {reason}"

@@ -2,7 +2,7 @@
 
 `EdgeMiddleware` sees each request before the routes do.
 
-The routes use these attributes of the application's state: ``database``, ``llm`` and ``workflows``.
+The routes use these attributes of the application's state: ``database``, ``llm``, ``workflows`` and ``keyring``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from fastapi import APIRouter, FastAPI
 
 from . import exception_handlers
 from .edge import EdgeMiddleware
-from .routers import brands, health, runs, start_page, workflows
+from .keyring import open_keyring
+from .routers import brands, health, login, runs, start_page, workflows
 
-__all__ = ["EdgeMiddleware", "include"]
+__all__ = ["EdgeMiddleware", "include", "open_keyring"]
 
 TAGS = [
     {"name": "workflows", "description": "The workflows that there are, and starting a run of one."},
@@ -37,5 +38,6 @@ def include(app: FastAPI, *, max_errors: int = 10) -> None:
     app.include_router(versioned)
     app.include_router(health.router)
     app.include_router(start_page.router)
+    app.include_router(login.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
     exception_handlers.register(app, max_errors)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from events import access_refused
 
 from .host_check import HostCheck
+from .keyring import KeyRing
+from .page_policy import with_security_headers
 from .request_body import RequestBody, announced_body, body_too_large
+from .routers.login import LOGIN_PATH
 
 EXEMPT = frozenset({"/health", "/health/live", "/metrics"})
 """Paths that monitoring systems ask under whatever name they know; with or without a slash at the end."""
@@ -27,13 +29,17 @@ class EdgeMiddleware:
     Args:
         app: The application.
         hosts: The names that a request may ask for, beside those of the loopback interface.
+        keyring: The keys of the API.
         max_body: The most bytes of a request's body.
         receive_timeout: The seconds that a body may take to come.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], max_body: int, receive_timeout: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Iterable[str], keyring: KeyRing, max_body: int, receive_timeout: float
+    ) -> None:
         self.app = app
         self._host_check = HostCheck(hosts)
+        self._keyring = keyring
         self._max_body = max_body
         self._receive_timeout = receive_timeout
 
@@ -44,6 +50,8 @@ class EdgeMiddleware:
             await self.app(scope, receive, send)
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if kind == "http":
+            send = protected(send)
         error = self._refusal(scope, headers)
         if error is None and kind == "http":
             announced = announced_body(scope, headers)
@@ -54,6 +62,9 @@ class EdgeMiddleware:
         if error is None:
             await self.app(scope, receive, send)
         elif kind == "http":
+            if error.status_code == HTTPStatus.UNAUTHORIZED and is_navigation(scope, headers):
+                await RedirectResponse(f"{scope.get('root_path', '')}{LOGIN_PATH}", 303)(scope, receive, send)
+                return
             await JSONResponse({"detail": error.detail}, error.status_code, error.headers)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})  # before it is accepted: answered with 403
@@ -61,7 +72,9 @@ class EdgeMiddleware:
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> HTTPException | None:
         """Return the error that a request is answered with because of whom it asks and where it comes from, if any."""
         host = headers.get(b"host", b"")
-        if not self._host_check.allows_host(host) and not is_exempt(scope):
+        path = path_of(scope)
+        is_exempt = path in EXEMPT
+        if not self._host_check.allows_host(host) and not is_exempt:
             access_refused.emit(reason="host")
             return HTTPException(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -73,11 +86,33 @@ class EdgeMiddleware:
         if not self._host_check.allows_origin(method, host, origin, site):
             access_refused.emit(reason="origin")
             return HTTPException(HTTPStatus.FORBIDDEN, "The request comes from a page of another site.")
+        if not (self._keyring.is_empty or is_exempt or path == LOGIN_PATH or self._keyring.admits(headers)):
+            access_refused.emit(reason="key")
+            return HTTPException(
+                HTTPStatus.UNAUTHORIZED,
+                "A valid key is needed: send it as Authorization: Bearer KEY, or log in at /login.",
+                {"WWW-Authenticate": 'Bearer realm="sparklio"'},
+            )
         return None
 
 
-def is_exempt(scope: Scope) -> bool:
-    """Return whether a request is one of a monitoring system."""
+def path_of(scope: Scope) -> str:
+    """Return the path of a request inside of the application, without a slash at its end."""
     path: str = scope["path"]
-    root: Any = scope.get("root_path")
-    return (path.removeprefix(root) if root else path).removesuffix("/") in EXEMPT
+    return path.removeprefix(scope.get("root_path", "")).removesuffix("/")
+
+
+def is_navigation(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether a browser asks for a page, which may be another one."""
+    return scope["method"] in {"GET", "HEAD"} and b"text/html" in headers.get(b"accept", b"")
+
+
+def protected(send: Send) -> Send:
+    """Return a ``send`` that adds the security headers to a response."""
+
+    async def send_protected(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": with_security_headers(message.get("headers", ()))}
+        await send(message)
+
+    return send_protected

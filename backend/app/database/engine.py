@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.settings import Settings
 
+from . import private_files
 from .migrations import upgrade_to_head
 from .models import Run
 
@@ -38,6 +39,7 @@ class Database:
     """The process's one engine, and its sessions. A session is for one short transaction, never across a model call."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._file = settings.sqlite_file
         url = settings.async_database_url
         self._name = f"SQLite file {self._file}" if self._file else f"PostgreSQL {url.render_as_string()}"
@@ -73,8 +75,8 @@ class Database:
             DatabaseUnavailable: The database cannot be reached or written, or its schema is newer than the program.
         """
         try:
+            private_files.prepare(self._settings)
             if self._file is not None:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
                 await self._enable_wal()
             async with self.engine.begin() as connection:
                 # All migrations are one transaction, under a lock: processes that start at once take turns.

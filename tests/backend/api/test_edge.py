@@ -11,17 +11,19 @@ import pytest
 from fastapi import FastAPI, Request
 
 from app.api import EdgeMiddleware
+from app.api.keyring import KeyRing
 from events import access_refused, limit_reached
 from tests.backend.api.conftest import BRIEF, START, on_sqlite
 from tests.support.limited_server import Served, serving
 
 MAX_BODY = 1000
+NO_KEYS = KeyRing((), tuple, ())
 
 
 @pytest.fixture
 async def served(app: FastAPI) -> AsyncIterator[Served]:
     """The API behind its middleware and the studio's server."""
-    app.add_middleware(EdgeMiddleware, hosts=[], max_body=MAX_BODY, receive_timeout=0.3)
+    app.add_middleware(EdgeMiddleware, hosts=[], keyring=NO_KEYS, max_body=MAX_BODY, receive_timeout=0.3)
     async with serving(app) as running:
         yield running
 
@@ -98,7 +100,7 @@ async def test_a_route_that_answers_without_the_body_is_not_held_up_by_it() -> N
     async def answer(request: Request) -> str:
         return request.method
 
-    app.add_middleware(EdgeMiddleware, hosts=[], max_body=MAX_BODY, receive_timeout=0.3)
+    app.add_middleware(EdgeMiddleware, hosts=[], keyring=NO_KEYS, max_body=MAX_BODY, receive_timeout=0.3)
     async with serving(app) as served:
         reader, _ = await served.connect(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
         assert (await asyncio.wait_for(reader.readline(), 30)).startswith(b"HTTP/1.1 200 ")
@@ -111,7 +113,7 @@ async def test_what_comes_after_the_body_may_take_its_time() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.extend((await receive(), await receive()))
 
-    edge = EdgeMiddleware(app, hosts=[], max_body=MAX_BODY, receive_timeout=0.01)
+    edge = EdgeMiddleware(app, hosts=[], keyring=NO_KEYS, max_body=MAX_BODY, receive_timeout=0.01)
     messages: list[Any] = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
 
     async def receive() -> Any:
@@ -175,6 +177,6 @@ async def test_a_websocket_of_a_stranger_is_refused(headers: list[tuple[bytes, b
     async def never(*_: Any) -> Any:
         raise AssertionError
 
-    edge = EdgeMiddleware(never, hosts=["a"], max_body=1, receive_timeout=1.0)
+    edge = EdgeMiddleware(never, hosts=["a"], keyring=NO_KEYS, max_body=1, receive_timeout=1.0)
     await edge({"type": "websocket", "path": "/", "headers": headers}, never, send)
     assert [message["type"] for message in sent] == ["websocket.close"]

@@ -1,0 +1,134 @@
+"""The keys that requests are checked against, read again when they change, and the sessions that a login gives."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic, time
+
+from dotenv import dotenv_values
+from starlette.requests import cookie_parser
+
+from app.api_keys import ApiKey, digest_of, parse_keys
+from app.settings import PREFIX, Settings
+
+COOKIE = "sparklio_session"
+SESSION_SECONDS = 7 * 24 * 3600
+ENV_FILE = Path(".env")
+_LOOK_INTERVAL = 1.0  # seconds
+
+log = logging.getLogger(__name__)
+
+ReadKeys = Callable[[], tuple[ApiKey, ...]]
+
+
+class KeyRing:
+    """The keys of the API, read again when a file that they are in changes.
+
+    A session is a time and its HMAC by the digest of the key that it was given for. So it holds in every worker and
+    after a restart, and ends with its key; nothing is stored.
+
+    Args:
+        keys: The keys at the start; without any, every request is let in.
+        read: Reads them again; keys that cannot be read, or are none any more, leave the ones before.
+        files: The files that they are in.
+    """
+
+    def __init__(self, keys: tuple[ApiKey, ...], read: ReadKeys, files: tuple[Path, ...]) -> None:
+        self._keys = keys
+        self._read = read
+        self._files = files
+        self._versions = self._look()
+        self._next_look = monotonic() + _LOOK_INTERVAL
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key is asked for."""
+        return not self._keys
+
+    def admits(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Return whether a request has a valid key, or where it has none a valid session."""
+        self._refresh()
+        if (credentials := headers.get(b"authorization")) is not None:
+            scheme, _, key = credentials.partition(b" ")
+            return scheme.lower() == b"bearer" and self._find(key.strip()) is not None
+        cookies = cookie_parser(headers.get(b"cookie", b"").decode("latin-1"))
+        return COOKIE in cookies and self._is_session(cookies[COOKIE])
+
+    def open_session(self, key: str) -> str | None:
+        """Return a session for a key, None if the key is not valid."""
+        self._refresh()
+        found = self._find(key.encode())
+        if found is None:
+            return None
+        expires = str(int(time()) + SESSION_SECONDS)
+        return f"{expires}.{_sign(found, expires)}"
+
+    def _find(self, key: bytes) -> ApiKey | None:
+        digest = digest_of(key)
+        found = None
+        for known in self._keys:  # all of them, in the same time whichever it is
+            if hmac.compare_digest(known.digest, digest):
+                found = known
+        return found
+
+    def _is_session(self, session: str) -> bool:
+        expires, _, signature = session.partition(".")
+        valid = [hmac.compare_digest(_sign(key, expires).encode(), signature.encode()) for key in self._keys]
+        return any(valid) and int(expires) > time()  # what we have signed is a number
+
+    def _refresh(self) -> None:
+        now = monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_INTERVAL
+        versions = self._look()
+        if versions == self._versions:
+            return
+        self._versions = versions
+        try:
+            keys = self._read()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            log.warning("the API's keys cannot be read again (%s): those before stay", reason)
+            return
+        if keys and keys != self._keys:
+            self._keys = keys
+            log.info("the API's keys have changed: %s", ", ".join(key.name for key in keys))
+
+    def _look(self) -> tuple[object, ...]:
+        """Return what tells one version of the files from another."""
+        versions: list[object] = []
+        for file in self._files:
+            try:
+                status = file.stat()
+            except OSError:
+                versions.append(None)
+            else:
+                versions.append((status.st_ino, status.st_mtime_ns, status.st_size))
+        return tuple(versions)
+
+
+def open_keyring(settings: Settings) -> KeyRing:
+    """Return the key ring of the settings, which follows changes of ``.env`` and of the file of keys."""
+    in_env_file = settings.api_keys is not None and _keys_in_env_file() == settings.api_keys
+
+    def read() -> tuple[ApiKey, ...]:
+        text = _keys_in_env_file() if in_env_file else settings.api_keys
+        keys = parse_keys(text) if text else ()
+        file = settings.api_keys_file
+        return keys if file is None else (*keys, *parse_keys(file.read_text("utf-8")))
+
+    files = (*((ENV_FILE,) if in_env_file else ()), *((settings.api_keys_file,) if settings.api_keys_file else ()))
+    return KeyRing(read(), read, files)
+
+
+def _keys_in_env_file() -> str | None:
+    text = dotenv_values(ENV_FILE).get(f"{PREFIX}API_KEYS")
+    return text.strip() if text else None
+
+
+def _sign(key: ApiKey, expires: str) -> str:
+    return hmac.digest(key.digest, f"session until {expires}".encode(), "sha256").hex()

@@ -1,0 +1,45 @@
+"""What browsers are told about the studio's pages and answers: what they may load, and who may embed or read them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+
+DEFAULT_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""The Content-Security-Policy of pages that have none of their own: FastAPI's, which have scripts in them."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+# Without a referrer for the studio's own pages, browsers would send the Origin "null" with their forms.
+_ALWAYS: Headers = ((b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin"))
+_OF_PAGES: Headers = (
+    *_ALWAYS,
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+_POLICY = b"content-security-policy"
+
+
+def with_security_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a response with those that protect it, more of them for a page."""
+    named = dict(headers)
+    if not named.get(b"content-type", b"").startswith(b"text/html"):
+        added = _ALWAYS
+    elif _POLICY in named:
+        added = _OF_PAGES
+    else:
+        added = (*_OF_PAGES, (_POLICY, DEFAULT_POLICY.encode()))
+    return [*headers, *(header for header in added if header[0] not in named)]
+
+
+def inline_digests(page: str, element: str) -> str:
+    """Return the CSP digests of a page's own scripts or styles; injected ones do not match and are ignored."""
+    bodies = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies]
+    return " ".join(f"'sha256-{digest}'" for digest in digests)

@@ -33,6 +33,9 @@ def prepare(settings: Settings) -> None:
         return
     for directory in {settings.data_dir, *(file.parent for file in files)}:
         make_private_directory(directory, own_names)
+    executors = settings.data_dir / "executors"
+    executors.mkdir(mode=0o700, exist_ok=True)
+    _restrict(executors, 0o700)
     for file in files:
         with suppress(FileExistsError):
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -34,7 +34,7 @@ async def test_new_files_and_those_that_sqlite_puts_beside_them_are_private(tmp_
         await session.connection()
         seen = modes(data)
     await database.close()
-    assert seen.pop("data") == "0o700"
+    assert (seen.pop("data"), seen.pop("executors")) == ("0o700", "0o700")
     assert {"studio.db", "studio.db-wal", "studio.db-shm", "studio.workflows.db"} <= seen.keys()
     assert set(seen.values()) == {"0o600"}
 
@@ -45,8 +45,8 @@ def test_files_of_an_earlier_version_become_private(tmp_path: Path) -> None:
     for name in ("studio.db", "studio.db-wal", "studio.workflows.db"):
         (data / name).touch(0o644)
     prepare(Settings(data_dir=data))
-    assert {name: mode for name, mode in modes(data).items() if name != "executors"} == {
-        "data": "0o700", "studio.db": "0o600", "studio.db-wal": "0o600", "studio.workflows.db": "0o600",
+    assert modes(data) == {
+        "data": "0o700", "executors": "0o700", "studio.db": "0o600", "studio.db-wal": "0o600", "studio.workflows.db": "0o600",
     }  # fmt: skip
 
 

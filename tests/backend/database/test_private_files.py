@@ -46,7 +46,8 @@ def test_files_of_an_earlier_version_become_private(tmp_path: Path) -> None:
         (data / name).touch(0o644)
     prepare(Settings(data_dir=data))
     assert modes(data) == {
-        "data": "0o700", "executors": "0o700", "studio.db": "0o600", "studio.db-wal": "0o600", "studio.workflows.db": "0o600",
+        "data": "0o700", "executors": "0o700", "studio.db": "0o600", "studio.db-wal": "0o600",
+        "studio.workflows.db": "0o600",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What browsers are told about the studio's pages and answers: what they may load, and who may embed or read them."""
+"""Headers that tell browsers what a page may load, and who may embed or read an answer."""
 
 from __future__ import annotations
 

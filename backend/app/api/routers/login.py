@@ -27,7 +27,7 @@ async def login_form() -> HTMLResponse:
 
 @router.post(LOGIN_PATH, include_in_schema=False)
 async def log_in(request: Request) -> Response:
-    """Give a session for a valid key, as a cookie that no script reads and no other site sends."""
+    """Return a session for a valid key, as a cookie that no script reads and no other site sends."""
     [key] = parse_qs((await request.body()).decode("utf-8", "replace")).get("key", [""])[:1]
     session = request.app.state.keyring.open_session(key)
     if session is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.settings import Settings
 
+EXECUTORS = "executors"
 SUFFIXES = ("", "-wal", "-shm", "-journal")
 """What SQLite adds to the name of a file for those beside it, which it creates with the mode of the first."""
 
@@ -19,35 +20,39 @@ log = logging.getLogger(__name__)
 def prepare(settings: Settings) -> None:
     """Create the data directory with mode 0700 and the SQLite files with 0600, and take such rights from existing ones.
 
-    A directory that holds other files as well is somebody's with a reason for its mode, so that one stays.
+    A directory that holds other files as well is somebody's with a reason for its mode, so that one stays. What cannot
+    be created or changed is left: what needs it says why it cannot be used.
 
     Raises:
-        OSError: They cannot be created.
+        OSError: The directory of the SQLite files cannot be created.
     """
     files = [file for file in (settings.sqlite_file, settings.workflows_file) if file is not None]
     beside = [file.with_name(file.name + suffix) for file in files for suffix in SUFFIXES]
-    own_names = {"executors", *(file.name for file in beside)}
-    if not files:
-        with suppress(OSError):  # what needs the directory there says why it cannot be used
-            make_private_directory(settings.data_dir, own_names)
-        return
+    own_names = {EXECUTORS, *(file.name for file in beside)}
+    for directory in {file.parent for file in files}:
+        _create_directory(directory)
+    with suppress(OSError):
+        _create_directory(settings.data_dir)
+        _create_directory(settings.data_dir / EXECUTORS)
+        _restrict(settings.data_dir / EXECUTORS, 0o700)
     for directory in {settings.data_dir, *(file.parent for file in files)}:
-        make_private_directory(directory, own_names)
-    executors = settings.data_dir / "executors"
-    executors.mkdir(mode=0o700, exist_ok=True)
-    _restrict(executors, 0o700)
+        with suppress(OSError):
+            _restrict_directory(directory, own_names)
     for file in files:
-        with suppress(FileExistsError):
+        with suppress(OSError):
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     for file in beside:
-        _restrict(file, 0o600)
+        with suppress(OSError):
+            _restrict(file, 0o600)
 
 
-def make_private_directory(directory: Path, own_names: Collection[str]) -> None:
-    """Create a directory that nobody else may enter, or make an existing one such if it holds nothing else."""
-    if not directory.exists():
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    elif all(entry.name in own_names for entry in directory.iterdir()):
+def _create_directory(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _restrict_directory(directory: Path, own_names: Collection[str]) -> None:
+    """Take the rights of others to a directory if there is nothing else in it."""
+    if all(entry.name in own_names for entry in directory.iterdir()):
         _restrict(directory, 0o700)
     elif directory.stat().st_mode & 0o077:
         log.warning(
@@ -56,7 +61,6 @@ def make_private_directory(directory: Path, own_names: Collection[str]) -> None:
 
 
 def _restrict(path: Path, mode: int) -> None:
-    with suppress(FileNotFoundError, PermissionError):  # another user's: SQLite will say whether it can be used
-        current = path.stat().st_mode & 0o777
-        if current & ~mode:
-            path.chmod(current & mode)
+    current = path.stat().st_mode & 0o777
+    if current & ~mode:
+        path.chmod(current & mode)

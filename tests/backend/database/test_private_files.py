@@ -56,7 +56,7 @@ def test_a_directory_with_files_of_others_keeps_its_mode(tmp_path: Path, caplog:
     tmp_path.chmod(0o755)
     prepare(Settings(data_dir=tmp_path / "data", database_url=f"sqlite:///{tmp_path}/my.db"))
     seen = modes(tmp_path)
-    assert seen.pop("data") == "0o700"
+    assert (seen.pop("data"), modes(tmp_path / "data")["executors"]) == ("0o700", "0o700")
     assert seen == {tmp_path.name: "0o755", "letter.txt": "0o644", "my.db": "0o600", "my.workflows.db": "0o600"}
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
@@ -71,4 +71,4 @@ def test_a_mode_that_is_stricter_stays(tmp_path: Path) -> None:
 
 def test_on_postgresql_the_directory_is_private(tmp_path: Path) -> None:
     prepare(Settings(data_dir=tmp_path / "data", database_url="postgresql://h/d"))
-    assert modes(tmp_path / "data") == {"data": "0o700"}
+    assert modes(tmp_path / "data") == {"data": "0o700", "executors": "0o700"}

@@ -88,6 +88,13 @@ def test_a_closed_label_lists_its_values(event: type[Any], field: str, values: t
 
 
 @pytest.mark.parametrize(
+    ("unit", "amount"), [("seconds", 1e9), ("bytes", 1e15), ("tokens", 1e9), ("usd", 1e6), ("rows", float("inf"))]
+)
+def test_a_unit_has_an_amount_from_which_no_event_can_be_right(unit: str, amount: float) -> None:
+    assert Measure(unit).max_amount == amount
+
+
+@pytest.mark.parametrize(
     "plain", [("run_id", events.LLMCalled), ("error", events.LLMCalled), ("task", events.AgentStarted)]
 )
 def test_a_field_without_a_role_is_plain_text(plain: tuple[str, type[Any]]) -> None:

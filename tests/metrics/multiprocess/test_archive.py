@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from pathlib import Path
@@ -62,6 +63,12 @@ def test_a_reused_process_id_is_another_worker(folder: Path, here: LocalWorker) 
     assert file_names(folder) == sorted([archive_name("sparklio"), here.file_name])
 
 
+def open_files(folder: Path) -> set[str]:
+    """Return the names of the files of a folder that this process has open, of those that are removed too."""
+    targets = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return {Path(target).name for target in targets if target.startswith(str(folder))}
+
+
 @pytest.mark.slow
 def test_a_process_that_closes_its_workers_and_creates_new_ones_counts_on(folder: Path, here: LocalWorker) -> None:
     """Its files are archived and removed while it runs: none of them is mistaken for another."""
@@ -74,6 +81,10 @@ def test_a_process_that_closes_its_workers_and_creates_new_ones_counts_on(folder
             assert set(here.calls()) == {float(counted)}
         with LocalWorker(folder):
             pass  # it archives the other, and nobody scrapes
+        here.calls()  # it archives that one
+        here.calls()
+        gc.collect()  # what was closed
+        assert open_files(folder) == {here.file_name, archive_name("sparklio")}
 
 
 @pytest.mark.slow

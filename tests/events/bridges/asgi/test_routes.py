@@ -257,5 +257,31 @@ async def test_routes_that_are_added_later_are_found(requests: Requests) -> None
     ]
 
 
+async def test_only_what_the_application_declares_is_remembered(requests: Requests) -> None:
+    """A client chooses the values of parameters: to remember a mount for each would fill the memory."""
+
+    class CountedPattern:
+        searches = 0
+
+        def __init__(self, pattern: Any) -> None:
+            self.pattern = pattern
+
+        def match(self, path: str) -> Any:
+            CountedPattern.searches += 1
+            return self.pattern.match(path)
+
+    mounts: list[Any] = [Mount(path, routes=[Route("/{key}", plain_text)]) for path in ("/fixed", "/any/{name}")]
+    for mount in mounts:
+        mount.path_regex = CountedPattern(mount.path_regex)
+    searches = []
+    async with client_for(HTTPEventsMiddleware(Starlette(routes=mounts))) as client:
+        for url in ("/fixed/1", "/fixed/2", "/any/a/1", "/any/a/2"):
+            CountedPattern.searches = 0
+            assert (await client.get(url)).status_code == 200
+            searches.append(CountedPattern.searches)
+    of_starlette = [1, 1, 2, 2]
+    assert [all_of - own for all_of, own in zip(searches, of_starlette, strict=True)] == [1, 0, 2, 2]
+
+
 async def item_page(request: Request) -> PlainTextResponse:
     return PlainTextResponse("item")

@@ -19,7 +19,7 @@ from pydantic_ai.usage import RequestUsage
 
 from events import LLMCalled, llm_called
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.usage_corrections import corrected_usage, is_cumulative
+from events.bridges.pydantic_ai.usage_corrections import correct_totals, corrected_usage, is_cumulative
 from tests.support.provider_servers import CompatibleServer
 
 pytestmark = pytest.mark.slow  # an HTTP client each
@@ -195,6 +195,14 @@ def test_running_sums_are_told_from_parts(chunks: list[tuple[int, int]]) -> None
     usages = [RequestUsage(input_tokens=prompt, output_tokens=completion) for prompt, completion in chunks]
     prompts, completions = zip(*chunks, strict=True)
     assert is_cumulative(usages) == (list(prompts) == sorted(prompts) and list(completions) == sorted(completions))
+
+
+def test_reasoning_that_nobody_told_of_stays_unknown() -> None:
+    """A total that is the sum of its parts says nothing of what stands beside them."""
+    told = RequestUsage(input_tokens=10, output_tokens=5)
+    correct_totals(told, {"total_tokens": 15, "completion_tokens": 5})
+    assert told == RequestUsage(input_tokens=10, output_tokens=5)
+    assert "output_reasoning_tokens" not in vars(told)
 
 
 @given(COUNTS, COUNTS, COUNTS)

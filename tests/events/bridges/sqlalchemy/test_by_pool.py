@@ -90,6 +90,12 @@ def test_what_may_fail_is_at_0_once_the_pool_is_known(registry: CollectorRegistr
         assert read("pool_statements_total", pool=name) == 0
 
 
+def test_what_may_fail_is_at_0_for_those_who_subscribe_once_the_engine_is_instrumented() -> None:
+    registry = CollectorRegistry()
+    with instrument(make_engine(), "shop"), subscribe(CATALOGUE, registry, namespace="x"):
+        assert scrape(registry)("pool_errors_total", pool="shop", error="deadlock") == 0
+
+
 def test_another_librarys_statements_count_by_pool_alone(registry: CollectorRegistry) -> None:
     engine = make_engine()
     with (

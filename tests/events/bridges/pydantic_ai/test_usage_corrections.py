@@ -19,6 +19,7 @@ from pydantic_ai.usage import RequestUsage
 
 from events import LLMCalled, llm_called
 from events.bridges.pydantic_ai import instrument
+from events.bridges.pydantic_ai.reported import Reported
 from events.bridges.pydantic_ai.usage_corrections import correct_totals, corrected_usage, is_cumulative
 from tests.support.provider_servers import CompatibleServer
 
@@ -200,7 +201,7 @@ def test_running_sums_are_told_from_parts(chunks: list[tuple[int, int]]) -> None
 def test_reasoning_that_nobody_told_of_stays_unknown() -> None:
     """A total that is the sum of its parts says nothing of what stands beside them."""
     told = RequestUsage(input_tokens=10, output_tokens=5)
-    correct_totals(told, {"total_tokens": 15, "completion_tokens": 5})
+    correct_totals(told, Reported(usage={"total_tokens": 15, "completion_tokens": 5}))
     assert told == RequestUsage(input_tokens=10, output_tokens=5)
     assert "output_reasoning_tokens" not in vars(told)
 

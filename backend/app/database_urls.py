@@ -29,6 +29,8 @@ def parse_database_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise ValueError(f"not a database URL; give {_DATABASE_FORMS}") from None
+    if "@" in (url.host or ""):
+        raise ValueError("the password has an @ in it, or the host; write %40 for each in the password")
     driver = _DRIVERS.get(url.drivername)
     if driver is None:
         raise ValueError(f"{url.drivername} is not supported; give {_DATABASE_FORMS}")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import re
+import traceback
+from collections.abc import Iterator
+from typing import Any
 
 from events.bus.log_throttle import LogThrottle
 
@@ -16,7 +20,7 @@ def configure(level: str) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+            "formatters": {"line": {"()": PrivateFormatter, "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
             "filters": {"access": {"()": AccessLogFilter}, "clients": {"()": ClientFaultFilter}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},
@@ -36,14 +40,54 @@ _QUOTING = ("aiosqlite", "anthropic", "google_genai", "openai")
 """Loggers that at level debug quote whole requests and statements: prompts and answers, which belong in no log."""
 
 
+_DRIVER_TEXT = re.compile(
+    r"(\((?:psycopg|sqlite3|aiosqlite)[\w.]*\)) .*?(?=\s*\[SQL:|\s*\(Background on|\Z)", re.DOTALL
+)
+
+
+class PrivateFormatter(logging.Formatter):
+    """A formatter that leaves out what exceptions say: they quote values, such as briefs, answers and keys.
+
+    Of a traceback it keeps places and classes. Of an error of SQLAlchemy's in a message it drops the driver's text:
+    PostgreSQL's quotes the row that fails.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line of a record."""
+        record.message = _DRIVER_TEXT.sub(r"\1", record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the traceback of an exception and of those that led to it, without their messages."""
+        return "\n".join(_describe(ei[1], set())) if ei[1] is not None else ""
+
+
+def _describe(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        yield from _describe(before, seen)
+        yield "which led to:"
+    yield "Traceback (most recent call last):"
+    yield "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    yield f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, BaseExceptionGroup):
+        for number, inner in enumerate(error.exceptions, 1):
+            if id(inner) not in seen:
+                yield f"of which number {number}:"
+                yield from _describe(inner, seen)
+
+
 class AccessLogFilter(logging.Filter):
-    """A filter of uvicorn's access log that drops the requests of monitoring systems."""
+    """A filter of uvicorn's access log that drops requests of monitoring systems, and what is asked for in a query."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log a record, whose arguments are client, method, path with query, HTTP version, status."""
         match record.args:
-            case (_, _, str(path), *_):
-                return not path.partition("?")[0].startswith(_MONITORING_PATHS)
+            case (client, method, str(target), *rest):
+                path, mark, _ = target.partition("?")
+                record.args = (client, method, path + mark, *rest)
+                return not path.startswith(_MONITORING_PATHS)
             case _:
                 return True
 

@@ -66,6 +66,7 @@ def test_the_usual_forms_of_database_urls_are_accepted(written: str, async_url: 
         ("DATABASE_URL", "nonsense", "not a database URL; give sqlite:///path/to/file.db or postgresql://"),
         ("DATABASE_URL", "postgresql://h:port/d", "not a database URL; give"),
         ("DATABASE_URL", "postgresql://h", "the name of the database is missing; give postgresql://"),
+        ("DATABASE_URL", "postgresql://u:gehe@im@h/d", "write %40 for each in the password"),
         ("DATABASE_URL", "sqlite://", "SQLite needs a file"),
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
     ],

@@ -87,15 +87,16 @@ def connection_limit(wanted: int) -> int:
     return min(wanted, max(descriptors - DESCRIPTORS_OF_OTHERS, MIN_CONNECTIONS))
 
 
-def report_lack_of_descriptors(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle an exception of the event loop: log the lack of descriptors once a minute, and others as asyncio does.
+def report_lack_of_descriptors(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle an exception of the event loop: log a lack of descriptors once a minute, and others without their text.
 
     asyncio pauses for a second where a connection cannot be accepted for want of a descriptor, after it has called this
     handler up to a thousand times.
     """
     error = context.get("exception")
     if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
-        loop.default_exception_handler(context)
+        # Not by asyncio's own handler, which logs the task or future too, and with it what the exception says.
+        logging.getLogger("asyncio").error(context["message"], exc_info=error)
     elif _throttle.is_due("descriptors"):
         limit_reached.emit(limit="connections")
         log.error("no file descriptors are left (%s): connections wait; raise ulimit -n", error.strerror)

@@ -92,6 +92,15 @@ def test_an_address_of_another_machine_is_named(tmp_path: Path, free_port: FreeP
         assert "SPARKLIO_HOST" in line
 
 
+def test_a_public_address_without_a_key_is_refused_before_anything_is_touched(
+    tmp_path: Path, free_port: FreePort
+) -> None:
+    line = error_line_of(run_studio(tmp_path, host="0.0.0.0", port=free_port()))
+    assert "SPARKLIO_API_KEYS" in line
+    assert "SPARKLIO_ALLOW_ANYONE" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: FreePort) -> None:
     """A file has the name of its directory, which stops even root."""
     (tmp_path / "data").write_text("not a directory")

@@ -84,9 +84,11 @@ bench: .bench/ready ## Measure what is claimed, beside others; writes benchmarks
 bench-short: .bench/ready ## The same in two minutes; writes nothing, fails where a figure is far off
 	.bench/bin/python -m benchmarks --short
 
-docs: .venv/studio ## Write docs/metrics.md from the catalogue
+docs: .venv/studio ## Write docs/metrics.md from the catalogue and docs/events.md from the events
 	@{ sed '/^<!-- from here on/q' docs/metrics.md; $(BIN)/python -m metrics --format markdown; } > docs/metrics.new
 	@mv docs/metrics.new docs/metrics.md
+	@{ sed '/^<!-- from here on/q' docs/events.md; $(BIN)/python -m tools.event_reference; } > docs/events.new
+	@mv docs/events.new docs/events.md
 
 lock: .venv/dev ## Resolve requirements.txt anew
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install uv

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from . import exception_handlers
+from . import exception_handlers, openapi
 from .edge import EdgeMiddleware
 from .keyring import open_keyring
 from .routers import brands, health, login, runs, start_page, workflows
@@ -40,4 +40,5 @@ def include(app: FastAPI, *, max_errors: int = 10) -> None:
     app.include_router(start_page.router)
     app.include_router(login.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
+    openapi.describe_refusals(app)
     exception_handlers.register(app, max_errors)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from events import access_refused
 
-from .host_check import HostCheck
+from .host_check import SAFE_METHODS, HostCheck
 from .keyring import KeyRing
 from .page_policy import with_security_headers
 from .request_body import RequestBody, announced_body, body_too_large
@@ -19,6 +19,8 @@ from .routers.login import LOGIN_PATH
 
 EXEMPT = frozenset({"/health", "/health/live", "/metrics"})
 """Paths that monitoring systems ask under whatever name they know; with or without a slash at the end."""
+
+WITHOUT_KEY = EXEMPT | {LOGIN_PATH}
 
 
 class EdgeMiddleware:
@@ -72,21 +74,20 @@ class EdgeMiddleware:
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> HTTPException | None:
         """Return the error that a request is answered with because of whom it asks and where it comes from, if any."""
         host = headers.get(b"host", b"")
-        path = path_of(scope)
-        is_exempt = path in EXEMPT
-        if not self._host_check.allows_host(host) and not is_exempt:
+        if not (self._host_check.allows_host(host) or path_of(scope) in EXEMPT):
             access_refused.emit(reason="host")
             return HTTPException(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "The Host of the request is not one of the studio's: "
                 "ask localhost, or add the name to SPARKLIO_ALLOWED_HOSTS.",
             )
-        method = scope.get("method", "CONNECT")  # a websocket is no safe request, though it begins as one
-        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
-        if not self._host_check.allows_origin(method, host, origin, site):
+        # A websocket is no safe request, though it begins as one.
+        if scope.get("method", "CONNECT") not in SAFE_METHODS and not self._host_check.allows_origin(
+            host, headers.get(b"origin"), headers.get(b"sec-fetch-site")
+        ):
             access_refused.emit(reason="origin")
             return HTTPException(HTTPStatus.FORBIDDEN, "The request comes from a page of another site.")
-        if not (self._keyring.is_empty or is_exempt or path == LOGIN_PATH or self._keyring.admits(headers)):
+        if not (self._keyring.is_empty or self._keyring.admits(headers) or path_of(scope) in WITHOUT_KEY):
             access_refused.emit(reason="key")
             return HTTPException(
                 HTTPStatus.UNAUTHORIZED,

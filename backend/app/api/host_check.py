@@ -46,20 +46,17 @@ class HostCheck:
             self._known.add(host)
         return True
 
-    def allows_origin(self, method: str, host: bytes, origin: bytes | None, site: bytes | None) -> bool:
-        """Return whether a request may come from where it comes from: a page of the studio's, or no page at all.
+    def allows_origin(self, host: bytes, origin: bytes | None, site: bytes | None) -> bool:
+        """Return whether a request that changes something comes from a page of the studio's, or from no page at all.
 
         Browsers send Sec-Fetch-Site or Origin, or both, with each request that changes something. As Go's
         ``http.CrossOriginProtection`` does, but what they say has to agree.
 
         Args:
-            method: The request's method.
             host: The Host header.
             origin: The Origin header, if any.
             site: The Sec-Fetch-Site header, if any.
         """
-        if method in SAFE_METHODS:
-            return True
         if origin is None:
             return site in {None, b"same-origin", b"none"}
         try:

@@ -24,18 +24,18 @@ _OF_PAGES: Headers = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 _POLICY = b"content-security-policy"
+_DEFAULT_POLICY_HEADER: Headers = ((_POLICY, DEFAULT_POLICY.encode()),)
 
 
 def with_security_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     """Return the headers of a response with those that protect it, more of them for a page."""
-    named = dict(headers)
-    if not named.get(b"content-type", b"").startswith(b"text/html"):
-        added = _ALWAYS
-    elif _POLICY in named:
-        added = _OF_PAGES
+    for name, value in headers:
+        if name == b"content-type" and value.startswith(b"text/html"):
+            break
     else:
-        added = (*_OF_PAGES, (_POLICY, DEFAULT_POLICY.encode()))
-    return [*headers, *(header for header in added if header[0] not in named)]
+        return [*headers, *_ALWAYS]
+    policy = () if any(name == _POLICY for name, _ in headers) else _DEFAULT_POLICY_HEADER
+    return [*headers, *_OF_PAGES, *policy]
 
 
 def inline_digests(page: str, element: str) -> str:

@@ -55,7 +55,6 @@ def test_names_that_were_allowed_are_remembered_up_to_a_number() -> None:
     assert len(check._known) == 100
 
 
-@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "PUT", "PURGE"])
 @pytest.mark.parametrize(
     ("origin", "site"),
     [
@@ -77,10 +76,9 @@ def test_names_that_were_allowed_are_remembered_up_to_a_number() -> None:
         (None, "anything"),
     ],
 )
-def test_what_another_sites_page_changes_is_refused(method: str, origin: str | None, site: str | None) -> None:
+def test_what_another_sites_page_changes_is_refused(origin: str | None, site: str | None) -> None:
     given = [None if value is None else value.encode() for value in (origin, site)]
-    assert not HostCheck([]).allows_origin(method, LOCAL, *given)
-    assert HostCheck([]).allows_origin("GET", LOCAL, *given)
+    assert not HostCheck([]).allows_origin(LOCAL, *given)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +98,8 @@ def test_what_another_sites_page_changes_is_refused(method: str, origin: str | N
 )
 def test_what_the_studios_own_page_or_no_page_changes_is_not(host: str, origin: str | None, site: str | None) -> None:
     given = [None if value is None else value.encode() for value in (origin, site)]
-    assert HostCheck(["studio.example"]).allows_origin("POST", host.encode(), *given)
+    assert HostCheck(["studio.example"]).allows_origin(host.encode(), *given)
 
 
 def test_another_port_of_a_name_in_the_settings_is_another_site() -> None:
-    assert not HostCheck(["studio.example"]).allows_origin("POST", b"127.0.0.1", b"https://studio.example:8443", None)
+    assert not HostCheck(["studio.example"]).allows_origin(b"127.0.0.1", b"https://studio.example:8443", None)

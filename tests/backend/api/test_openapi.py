@@ -40,10 +40,21 @@ def test_the_status_codes_of_responses_are_described() -> None:
     app = FastAPI()
     api.include(app)
     codes = {operation["operationId"]: set(operation["responses"]) for _, _, operation in operations(app)}
-    assert codes["start_run"] == {"202", "404", "422", "503"}
-    assert codes["list_runs"] == {"200", "422", "503"}
-    assert codes["get_run"] == {"200", "404", "422", "503"}
-    assert codes["cancel_run"] == {"200", "404", "409", "422", "503"}
-    assert codes["create_brand"] == {"201", "409", "422", "503"}
-    assert codes["delete_brand"] == {"204", "404", "409", "422", "503"}
+    refusals = {"401", "421"}
+    assert codes["start_run"] == refusals | {"202", "403", "404", "408", "413", "422", "429", "503"}
+    assert codes["list_runs"] == refusals | {"200", "422", "503"}
+    assert codes["get_run"] == refusals | {"200", "404", "422", "503"}
+    assert codes["cancel_run"] == refusals | {"200", "403", "404", "409", "422", "503"}
+    assert codes["create_brand"] == refusals | {"201", "403", "408", "409", "413", "422", "503"}
+    assert codes["delete_brand"] == refusals | {"204", "403", "404", "409", "422", "503"}
     assert codes["health"] == {"200", "503"}
+
+
+def test_the_key_of_the_api_is_described() -> None:
+    app = FastAPI()
+    api.include(app)
+    document = app.openapi()
+    assert app.openapi() is document
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert document["paths"]["/api/v1/runs"]["get"]["security"] == [{"key": []}, {}]
+    assert "security" not in document["paths"]["/health"]["get"]

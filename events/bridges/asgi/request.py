@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from time import perf_counter
-from typing import get_args
+from typing import Any, get_args
 
 from ...bus.failures import report_failure
 from ...bus.scope import current_scope, exit_scope
@@ -17,13 +17,14 @@ from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_stat
 from .request_emitters import FINISHED, WAITED, emitters_of
 from .request_scope import RequestScope
 from .routes import UNMATCHED, RouteTemplates
-from .surrounding import surrounding_scope
+from .surrounding import REQUEST, surrounding_scope
 
 METHODS: dict[str, Method] = {method: method for method in get_args(Method) if method != "other"}
 METHOD_NOT_ALLOWED = 405
 STATUSES_WITHOUT_BODY = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
 PATHSEND = "http.response.pathsend"
 FILE_MESSAGES = (PATHSEND, "http.response.zerocopysend")  # ASGI extensions: the server reads the file itself
+_NO_FIELDS: dict[str, Any] = {}
 _NO_TOTALS: dict[str, tuple[tuple[str, str | None], ...]] = dict.fromkeys(EMITTED_SIGNALS, ())
 
 
@@ -61,7 +62,10 @@ class RequestTracker:
         self._emitted = False
         open_requests.requests.add(self)
         self._outer_scope = outer = current_scope.get()
-        self._event_scope = event_scope = RequestScope(self, None if outer is None else surrounding_scope(), _NO_TOTALS)
+        self._event_scope = event_scope = RequestScope(
+            _NO_FIELDS, None if outer is None else surrounding_scope(), _NO_TOTALS, REQUEST
+        )
+        event_scope.source = self
         event_scope.aggregator_maker = self
         current_scope.set(event_scope)
 

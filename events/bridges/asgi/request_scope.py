@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from ...bus.scope import Scope
-from .surrounding import REQUEST
-
-_NO_FIELDS: dict[str, Any] = {}
 
 
 class EndpointSource(Protocol):
@@ -18,15 +15,14 @@ class EndpointSource(Protocol):
 
 
 class RequestScope(Scope):
-    """The scope of a request. ``source`` is its tracker while it lasts, and its endpoint once it has ended."""
+    """The scope of a request. ``source`` is its tracker while it lasts, and its endpoint once it has ended.
+
+    The tracker sets it, as an ``__init__`` would cost each request another call.
+    """
 
     __slots__ = ("source",)
 
-    def __init__(
-        self, source: EndpointSource, parent: Scope | None, sums: dict[str, tuple[tuple[str, str | None], ...]]
-    ) -> None:
-        super().__init__(_NO_FIELDS, parent, sums, REQUEST)
-        self.source: EndpointSource | str = source
+    source: EndpointSource | str
 
     @property
     def endpoint(self) -> str:

@@ -29,7 +29,8 @@ from app.server.metrics_server import serve_metrics
 from app.server.sockets import listen
 from app.server.startup_error import StartupError
 from app.settings import Settings, load_settings
-from app.workflows.service import WorkflowEngineUnavailable, WorkflowService
+from app.workflows.service import WorkflowService
+from app.workflows.workflow_errors import WorkflowEngineUnavailable
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEventsMiddleware
 from metrics import Endpoint, process_lifespan

@@ -108,6 +108,12 @@ class Settings(BaseSettings):
         description="Tokens of prompt and answer that the model takes; unset: what is known of it",
     )
     run_time_limit: Seconds = Field(default=600.0, description="Seconds that a whole run may take")
+    drain_time: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that /health answers 503 at SIGTERM, before the studio stops listening",
+    )
     run_requeues: int = Field(
         default=3, ge=0, le=100, description="Times that a run is queued again when the workflow engine gave it up"
     )

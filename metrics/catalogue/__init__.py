@@ -21,6 +21,8 @@ from events import (
     websocket_finished,
     worker_finished,
     worker_folder_read,
+    workflow_billed_late,
+    workflow_requeued,
 )
 from events.pipeline import FAULT_SIGNALS
 
@@ -120,6 +122,8 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     worker_finished,
     worker_folder_read,
     websocket_finished,
+    workflow_billed_late,
+    workflow_requeued,
 )
 """Signals that have no time of their last event: they report trouble or what few programs do, so their silence means
 nothing. So a time of 0 is always worth a look."""

@@ -2,7 +2,8 @@
 
 `EdgeMiddleware` sees each request before the routes do.
 
-The routes use these attributes of the application's state: ``database``, ``llm``, ``workflows`` and ``keyring``.
+The routes use these attributes of the application's state: ``database``, ``llm``, ``workflows`` and ``keyring``. While
+``draining`` is set, the health check answers 503.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from . import exception_handlers, openapi
 from .edge import EdgeMiddleware
+from .health_checks import HealthChecks
 from .keyring import open_keyring
 from .routers import brands, health, login, runs, start_page, workflows
 
@@ -41,4 +43,5 @@ def include(app: FastAPI, *, max_errors: int = 10) -> None:
     app.include_router(login.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
     openapi.describe_refusals(app)
+    app.state.health_checks, app.state.draining = HealthChecks(), False
     exception_handlers.register(app, max_errors)

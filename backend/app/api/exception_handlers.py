@@ -11,12 +11,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
 
 from app.database import DatabaseUnavailable
 from app.database.repositories.brands import BrandInUse, BrandNameTaken
-from app.workflows.service import IdempotencyConflict, QueueFull, RunAlreadyEnded, RunNotFound, WorkflowNotFound
+from app.workflows.workflow_errors import IdempotencyConflict, QueueFull, RunAlreadyEnded, RunNotFound, WorkflowNotFound
 from events import limit_reached
 
+from .allowed_methods import handle_http_exception
 from .schemas.errors import ErrorBody
 
 logger = logging.getLogger(__name__)
@@ -42,9 +44,22 @@ STATUS_CODES: dict[type[Exception], int] = {
 # fmt: on
 
 
-def error_responses(descriptions: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
-    """Return the ``responses`` of a route for these status codes and for 503, which every route may answer with."""
-    responses = {503: "The database does not answer.", **(descriptions or {})}
+ANY = {421: "The Host of the request is not one of the studio's.", 503: "The database does not answer."}
+CHANGE = {403: "The request comes from a page of another site."}
+BODY = {408: "The request took too long to come.", 413: "The body is larger than the studio takes."}
+
+
+def error_responses(
+    descriptions: Mapping[int, str] | None = None, *, changes: bool = False, has_body: bool = False
+) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route for these status codes, and for those of every route of its kind.
+
+    Args:
+        descriptions: When the route answers with a code of its own, by the code.
+        changes: The route changes something: pages of other sites are refused.
+        has_body: The request has a body, which may be too large or take too long.
+    """
+    responses = {**ANY, **(CHANGE if changes else {}), **(BODY if has_body else {}), **(descriptions or {})}
     return {code: {"model": ErrorBody, "description": text} for code, text in sorted(responses.items())}
 
 
@@ -53,6 +68,7 @@ def register(app: FastAPI, max_errors: int) -> None:
     for error_class, code in STATUS_CODES.items():
         app.add_exception_handler(error_class, _message_handler(code))
     app.add_exception_handler(RequestValidationError, _validation_error_handler(max_errors))
+    app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(QueueFull, _handle_full_queue)
     for error_class in (DatabaseUnavailable, OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(error_class, _handle_database_error)

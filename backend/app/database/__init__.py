@@ -1,13 +1,14 @@
 """The studio's database: brands, runs and their steps (`models`), read and written by `repositories`."""
 
 from .clock import database_time
-from .engine import Database, DatabaseUnavailable
+from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable, file_identity
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .passing_errors import is_passing, retry_passing
 from .repositories.brand_library import BrandLibrary
 from .repositories.runs import UnfinishedRun
 
 __all__ = [
+    "POSTGRESQL_TIMEOUTS",
     "Base",
     "Brand",
     "BrandLibrary",
@@ -19,6 +20,7 @@ __all__ = [
     "StepStatus",
     "UnfinishedRun",
     "database_time",
+    "file_identity",
     "is_passing",
     "retry_passing",
 ]

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
+from pathlib import Path
 from threading import Thread
 from time import time
 from typing import Any
@@ -27,7 +28,15 @@ from .models import Run
 _UPGRADE_LOCK = 0x5350_4B4C  # the key of our PostgreSQL advisory lock; any constant
 _LOCK_TIMEOUT_MS = 10_000
 _WRITE_TIMEOUT_MS = 30_000  # SQLite does not take turns: of many writers one may wait far longer than the others
-_CONNECT_TIMEOUT = 5  # seconds
+# https://www.postgresql.org/docs/current/libpq-connect.html: seconds, but for tcp_user_timeout, which is milliseconds.
+# Without them a statement waits for minutes for a server whose packets are dropped.
+POSTGRESQL_TIMEOUTS = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 _THREAD_JOIN_TIMEOUT = 1  # seconds
 
 
@@ -44,13 +53,15 @@ class Database:
         url = settings.async_database_url
         self._name = f"SQLite file {self._file}" if self._file else f"PostgreSQL {url.render_as_string()}"
         self._threads: WeakSet[Thread] = WeakSet()
+        self._identity: tuple[int, int] | None = None  # of the SQLite file that was opened
         options: dict[str, Any] = {"hide_parameters": True}  # errors would quote them: briefs and answers
         if self._file is not None:
             options["connect_args"] = {"async_creator_fn": self._open_sqlite}
         else:
             options["pool_pre_ping"] = True
-            if "connect_timeout" not in url.query:
-                options["connect_args"] = {"connect_timeout": _CONNECT_TIMEOUT}
+            options["connect_args"] = {
+                name: value for name, value in POSTGRESQL_TIMEOUTS.items() if name not in url.query
+            }
         self.engine: AsyncEngine = create_async_engine(url, **options)
         if self._file is not None:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
@@ -87,6 +98,8 @@ class Database:
                     if await connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
                         raise self._unavailable("it is read-only")
                 await connection.run_sync(upgrade_to_head)
+            if self._file is not None:
+                self._identity = file_identity(self._file)
         except CommandError as error:
             cause = f"its schema is not one that this program knows, perhaps a newer one's ({_error_line(error)})"
             raise self._unavailable(cause, "update the program") from error
@@ -108,17 +121,27 @@ class Database:
                     return
 
     async def ping(self) -> None:
-        """Read from the studio's tables.
+        """Read from the studio's tables, and write what changes nothing.
 
         Raises:
-            DatabaseUnavailable: They cannot be read.
+            DatabaseUnavailable: They cannot be read or written.
         """
-        # SQLite goes on answering from an open file that was deleted or made read-only.
+        # SQLite goes on answering from an open file that was deleted, replaced or made read-only.
         if self._file is not None and not os.access(self._file, os.W_OK):
             raise self._unavailable("the file is gone or read-only")
+        if self._file is not None and self._identity not in {None, file_identity(self._file)}:
+            raise self._unavailable("the file was replaced by another", "restart the studio")
         try:
-            async with self.session() as session:
+            async with self.session() as session, session.begin():
                 await session.execute(select(Run.id).limit(1))
+                if self._file is None:
+                    # A transaction with an id has a commit record, which the server writes to its disk.
+                    read_only = text("SELECT current_setting('transaction_read_only') FROM txid_current()")
+                    if await session.scalar(read_only) == "on":
+                        raise self._unavailable("it is read-only")
+            if self._file is not None:
+                async with self.engine.begin() as connection:
+                    await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(_error_line(error)) from error
 
@@ -155,6 +178,15 @@ class Database:
         return DatabaseUnavailable(
             f"The database cannot be used ({self._name}): {cause}; {advice}, or set SPARKLIO_DATABASE_URL to another."
         )
+
+
+def file_identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that takes its name; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 import uvicorn
@@ -74,6 +75,7 @@ async def serve(
         ),
         settings,
         on_ready=on_ready,
+        on_drain=partial(setattr, app.state, "draining", True),
     )
     stop = server.stopper(asyncio.current_task())
     add_stop_source(stop)
@@ -85,9 +87,14 @@ async def serve(
 class _Server(LimitedServer):
     """The server of the studio."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, settings: Settings, *, on_ready: Callable[[], None], on_drain: Callable[[], None]
+    ) -> None:
         super().__init__(config, settings)
         self._on_ready = on_ready
+        self._on_drain = on_drain
+        self._drain_time = settings.drain_time
+        self._is_draining = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -95,10 +102,21 @@ class _Server(LimitedServer):
             self._on_ready()
 
     def stopper(self, start_task: asyncio.Task[None] | None) -> Stop:
-        """Return a function that stops the server, or its start; a second call closes open connections at once."""
+        """Return a function that stops the server, or its start.
+
+        The server goes on for the drain time, in which its health check answers 503, so that load balancers send no
+        more. A second call ends that, and one more closes open connections at once.
+        """
+
+        def close() -> None:
+            self.should_exit = True
 
         def stop() -> None:
-            if self.started:
+            if self.started and self._drain_time and not self._is_draining:
+                self._is_draining = True
+                self._on_drain()
+                asyncio.get_running_loop().call_later(self._drain_time, close)
+            elif self.started:
                 self.force_exit = self.should_exit
                 self.should_exit = True
             elif start_task is not None:

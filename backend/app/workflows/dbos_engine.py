@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
+from app.database import POSTGRESQL_TIMEOUTS
+
 _POOL_SIZE = 5
-_CONNECT_TIMEOUT = 10  # seconds
 _WAIT_TIMEOUT = 30  # seconds for a connection of the pool, or for SQLite's lock
 _IDLE_TIMEOUT = 60  # seconds that a transaction may idle; then PostgreSQL ends the session and frees its locks
 
@@ -46,9 +47,8 @@ def _create(url: str) -> Engine:
         engine = create_engine(address, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
-    connect_args: dict[str, Any] = {"application_name": "dbos_transact"}
-    if "connect_timeout" not in address.query:
-        connect_args["connect_timeout"] = _CONNECT_TIMEOUT
+    connect_args: dict[str, Any] = {"application_name": "dbos_transact", **POSTGRESQL_TIMEOUTS}
+    connect_args = {name: value for name, value in connect_args.items() if name not in address.query}
     engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connect_args, **options)
     if "idle_in_transaction_session_timeout" not in str(address.query.get("options")):  # the user's own stays
         event.listen(engine, "connect", _prepare_postgresql)

@@ -41,6 +41,20 @@ def restore(url: str, engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _RESTORE_LOCK})
 
 
+def check(engine: Engine) -> None:
+    """Read from the tables that a run needs, and on SQLite write what changes nothing.
+
+    Raises:
+        SQLAlchemyError: They cannot be read or written.
+    """
+    prefix = "" if engine.dialect.name == "sqlite" else f"{SCHEMA}."
+    with engine.begin() as connection:
+        for name in ("workflow_status", "queues"):
+            connection.execute(text(f"SELECT 1 FROM {prefix}{name} LIMIT 1"))  # noqa: S608 - names of ours
+        if not prefix:
+            connection.execute(text("UPDATE dbos_migrations SET version = version"))
+
+
 def is_missing(error: SQLAlchemyError) -> bool:
     """Return whether a statement failed because a table, or its schema, is not there."""
     cause = getattr(error, "orig", None)

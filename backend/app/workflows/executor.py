@@ -44,6 +44,11 @@ class RunExecutor:
         self._active: dict[str, ActiveRun] = {}
         self._closing = False
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether runs are no longer executed, as the process stops."""
+        return self._closing
+
     def is_executing(self, run_id: str) -> bool:
         """Return whether this process executes a run."""
         return run_id in self._active

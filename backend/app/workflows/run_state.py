@@ -83,7 +83,7 @@ class RunTransitions:
 
     async def count_requeue(self, run: UnfinishedRun) -> bool:
         """Count that the engine gave a run up and it is queued again; return False if another process did it."""
-        async with self._database.session() as session, session.begin():
+        async with self._database.writing() as session:
             return await runs.mark_requeued(session, run.id, run.requeues)
 
     def emit_requeued(self, run: UnfinishedRun, reason: RequeueReason) -> None:
@@ -146,7 +146,7 @@ class RunTransitions:
 
     async def _start(self, run_id: str, now: datetime) -> Run | None:
         async with self._lock:
-            async with self._database.session() as session, session.begin():
+            async with self._database.writing() as session:
                 await runs.mark_running(session, run_id, now)
                 run = await runs.get(session, run_id)
             started = run is not None and run.started_at == now
@@ -161,7 +161,7 @@ class RunTransitions:
 
     async def _finish(self, run_id: str, outcome: RunOutcome, now: datetime, *, only_queued: bool) -> bool:
         async with self._lock:
-            async with self._database.session() as session, session.begin():
+            async with self._database.writing() as session:
                 if not await runs.mark_running(session, run_id, now) and only_queued:
                     run = await runs.get(session, run_id)
                     if run is None or run.started_at != now:
@@ -179,7 +179,7 @@ class RunTransitions:
     async def _save_step(self, step: Step, attempt_id: str, *, interrupted: bool = False) -> None:
         async with self._lock:
             late: Run | None = None
-            async with self._database.session() as session, session.begin():
+            async with self._database.writing() as session:
                 if await runs.save_step(session, step, attempt_id, interrupted=interrupted) is not None:
                     late = await runs.get(session, step.run_id)
             if late is not None:

@@ -7,18 +7,19 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import BrandLibrary, Database, Run
+from app.database import BrandLibrary, Database, Run, file_identity
 from app.database.repositories import brands, runs
 from app.llm.factory import LLM
 from app.settings import Settings
 from events import limit_reached
 
-from . import dbos_client, dbos_engine, executor_locks
+from . import dbos_client, dbos_engine, dbos_tables, executor_locks
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .recovery import Recovery
@@ -28,57 +29,21 @@ from .steps import StepRunner
 from .sweep import sweep_forever
 from .usage_journal import SUFFIX, UsageJournal
 from .usage_recovery import store_usage_of
+from .workflow_errors import (
+    IdempotencyConflict,
+    QueueFull,
+    RunAlreadyEnded,
+    RunNotFound,
+    RunsUnavailable,
+    WorkflowEngineUnavailable,
+    WorkflowNotFound,
+)
 
 log = logging.getLogger("app.workflows")
 
 _CANCEL_TIMEOUT = 10.0  # seconds for a run to store its usage; then it is ended without
 _ENQUEUE_TIMEOUT = 5.0  # seconds; then a sweep queues the run
 _STOP_TIMEOUT = 5.0  # seconds, the same for all runs together when the process ends
-
-
-class WorkflowEngineUnavailable(Exception):
-    """The workflow engine cannot start; the message names the thing, the cause and what to do, in one line."""
-
-
-class WorkflowNotFound(Exception):
-    """No workflow has that name."""
-
-    def __init__(self, workflow_type: str) -> None:
-        super().__init__(f"There is no workflow {workflow_type!r}; choose one of {', '.join(sorted(WORKFLOWS))}.")
-
-
-class RunNotFound(Exception):
-    """No run has that id."""
-
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"There is no run {run_id!r}; GET /api/v1/runs lists them.")
-
-
-class RunAlreadyEnded(Exception):
-    """The run has ended already, so there is nothing to cancel."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(f"Run {run.id} is {run.status}: there is nothing to cancel.")
-        self.run = run
-
-
-class QueueFull(Exception):
-    """As many runs are queued as may be; ``retry_after`` is in how many seconds to try again."""
-
-    retry_after = 10
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} runs are queued, which is as many as may be: try again later.")
-
-
-class IdempotencyConflict(Exception):
-    """The key belongs to a run of another request."""
-
-    def __init__(self, key: str, run: Run) -> None:
-        super().__init__(
-            f"Idempotency-Key {key!r} belongs to run {run.id}, with another workflow, brand or brief; use a new key."
-        )
-        self.run = run
 
 
 class WorkflowService:
@@ -102,6 +67,8 @@ class WorkflowService:
         self._sweeping: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self.dbos_engine = dbos_engine.create(settings.dbos_database_url)
+        self._engine_file = None if settings.sqlite_file is None else Path(str(self.dbos_engine.url.database))
+        self._identity: tuple[int, int] | None = None
 
     async def start(self) -> None:
         """Acquire an executor id, start DBOS, and resume or end the runs that earlier processes left unfinished.
@@ -135,6 +102,7 @@ class WorkflowService:
                 max_requeues=settings.run_requeues,
             )
             await recovery.reconcile()
+            self._identity = None if self._engine_file is None else file_identity(self._engine_file)
             self._sweeping = asyncio.create_task(
                 sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables)
             )
@@ -162,6 +130,26 @@ class WorkflowService:
             self._steps.journal.close()
         self._lock.release()
         self._lock = None
+
+    async def check(self) -> None:
+        """Check that a run can be taken: that there is a place in the queue, and that the engine can store it.
+
+        Raises:
+            RunsUnavailable: None can be taken.
+        """
+        if self._lock is None or self._executor.is_closing:
+            raise RunsUnavailable("The process stops.")
+        file = self._engine_file
+        if file is not None and self._identity not in {None, file_identity(file)}:
+            raise RunsUnavailable(f"The workflow engine's file {file} is gone or was replaced; restart the studio.")
+        async with self._database.session() as session:
+            if await runs.is_queue_longer(session, self._settings.max_queued - 1):
+                raise RunsUnavailable("The queue is full.")
+        try:
+            await asyncio.to_thread(dbos_tables.check, self.dbos_engine)
+        except SQLAlchemyError as error:
+            name = type(getattr(error, "orig", None) or error).__name__
+            raise RunsUnavailable(f"The tables of the workflow engine cannot be used ({name}).") from error
 
     def emit_oldest_runs(self) -> None:
         """Emit, for each workflow, the age of its oldest active run in this process."""

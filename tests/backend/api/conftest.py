@@ -16,7 +16,7 @@ from app import api
 from app.database import Database, Run
 from app.database.repositories import brands, runs
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.service import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
+from app.workflows.workflow_errors import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
 
 BRIEF_WITHOUT_BRAND = {"product": "wireless earbuds", "features": ["noise cancelling"], "audience": "commuters"}
 BRIEF: dict[str, Any] = {"brand": "Acme Audio", **BRIEF_WITHOUT_BRAND}
@@ -30,6 +30,7 @@ class FakeWorkflowService:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.problem: Exception | None = None
 
     async def submit(self, workflow_type: str, brand: str, brief: Mapping[str, Any], key: str | None) -> Run:
         if workflow_type not in WORKFLOWS:
@@ -48,6 +49,10 @@ class FakeWorkflowService:
             if (taken.run.workflow_type, taken.run.brand.name, taken.run.brief) != (workflow_type, brand, brief):
                 raise IdempotencyConflict(str(key), taken.run) from None
             return taken.run
+
+    async def check(self) -> None:
+        if self.problem is not None:
+            raise self.problem
 
     async def cancel(self, run_id: str) -> Run:
         async with self.database.session() as session, session.begin():

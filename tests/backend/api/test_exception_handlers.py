@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app.database import Database
 from app.settings import Settings
-from app.workflows.service import QueueFull
+from app.workflows.workflow_errors import QueueFull
 from events import limit_reached
 from tests.backend.api.conftest import BRIEF, START, on_sqlite
 

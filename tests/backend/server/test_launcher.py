@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -169,6 +170,24 @@ def test_a_stopped_studio_leaves_its_run_to_the_next_start(
         assert run["status"] == "completed"
         assert run["tokens"]["prompt"] == model.tally.prompt_tokens
         assert run["tokens"]["completion"] == model.tally.completion_tokens
+
+
+def test_a_studio_says_that_it_stops_before_it_stops_listening(new_studio: Callable[..., StudioProcess]) -> None:
+    """A second signal ends the drain time; all the while requests are answered."""
+    with new_studio(drain_time=1000) as studio:
+        assert studio.call("GET", "/health").status_code == 200
+        studio.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: studio.call("GET", "/health").status_code == 503)
+        assert studio.call("GET", "/health").json()["workflows"]["reason"] == "The process stops."
+        assert studio.call("GET", "/api/v1/runs").status_code == 200
+        assert studio.stop() == 0
+
+
+def test_a_drain_time_ends_by_itself(new_studio: Callable[..., StudioProcess]) -> None:
+    with new_studio(drain_time=0.5) as studio:
+        before = monotonic()
+        assert studio.stop() == 0
+        assert monotonic() - before >= 0.5
 
 
 def test_the_run_of_a_killed_studio_is_finished_after_the_next_start(

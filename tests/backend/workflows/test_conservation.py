@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from app.workflows import dbos_client, recovery
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.service import RunAlreadyEnded
+from app.workflows.workflow_errors import RunAlreadyEnded
 from events import workflow_released, workflow_step_finished
 from metrics import CATALOGUE, subscribe
 from tests.support.in_process_studio import (

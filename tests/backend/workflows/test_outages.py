@@ -15,6 +15,7 @@ import pytest
 from app.database import engine as database_engine
 from app.settings import Settings
 from app.workflows import dbos_client
+from app.workflows.workflow_errors import RunsUnavailable
 from tests.support.in_process_studio import (
     InProcessStudio,
     NewSettings,
@@ -132,9 +133,13 @@ async def test_runs_go_on_although_the_tables_of_the_engine_are_lost(
         model.behaviour = lambda request: replace(matching_reply(request), delay=0.5)
         run_ids += [await studio.submit(kind) for kind in KINDS]
         await until(lambda: model.tally.requests >= 6, within=20)  # one waits in the queue
+        await studio.service.check()
         drop(settings)
+        with pytest.raises(RunsUnavailable, match="tables of the workflow engine"):
+            await studio.service.check()
         run_ids.append(await studio.submit())
         await assert_all_complete(studio, run_ids, recorded, run_metrics)
+        await studio.service.check()
         next_id = await studio.submit()
         assert (await studio.wait_for_end(next_id)).status == "completed"
 
@@ -177,3 +182,27 @@ async def test_a_run_whose_queueing_fails_is_accepted_and_queued_by_a_sweep(
             run_id = await studio.submit()
         assert (await studio.wait_for_end(run_id)).status == "completed"
         run_metrics.assert_balanced()
+
+
+async def test_no_run_can_be_taken_while_the_file_of_the_engine_is_gone_or_the_queue_is_full(
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, tmp_path: Path
+) -> None:
+    model.behaviour = replies_in_order(stalls())
+    async with running_studio(new_settings(concurrency=1, max_queued=1)) as studio:
+        await studio.service.check()
+        running = await studio.submit()
+        await until(lambda: model.tally.requests == 1)
+        waiting = await studio.submit()
+        with pytest.raises(RunsUnavailable, match="queue is full"):
+            await studio.service.check()
+        for run_id in (waiting, running):
+            await studio.service.cancel(run_id)
+        await studio.service.check()
+        file = tmp_path / "studio.workflows.db"
+        file.rename(tmp_path / "away.db")
+        with pytest.raises(RunsUnavailable, match="gone or was replaced"):
+            await studio.service.check()
+        (tmp_path / "away.db").rename(file)
+        await studio.service.check()
+    with pytest.raises(RunsUnavailable, match="stops"):
+        await studio.service.check()

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.database import Run
-from app.workflows.service import QueueFull
+from app.workflows.workflow_errors import QueueFull
 from events import limit_reached
 from tests.support.in_process_studio import BRIEF, NewSettings, RecordedEvents, matching_reply, running_studio
 from tests.support.openai_server import OpenAIServer

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from app.workflows.service import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
+from app.workflows.workflow_errors import IdempotencyConflict, RunAlreadyEnded, RunNotFound, WorkflowNotFound
 from tests.support.in_process_studio import (
     BRIEF,
     NewSettings,

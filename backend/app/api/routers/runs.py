@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from app.database import RunStatus
 from app.database.repositories import runs
-from app.workflows.service import RunNotFound
+from app.workflows.workflow_errors import RunNotFound
 
 from ..dependencies import DatabaseDep, Limit, Offset, WorkflowServiceDep
 from ..exception_handlers import error_responses
@@ -49,7 +49,7 @@ async def get_run(run_id: str, database: DatabaseDep) -> RunDetail:
 @router.post(
     "/{run_id}/cancel",
     summary="Cancel a run",
-    responses=error_responses({404: NOT_FOUND, 409: "The run has ended, so there is nothing to cancel."}),
+    responses=error_responses({404: NOT_FOUND, 409: "The run has ended, so there is nothing to cancel."}, changes=True),
 )
 async def cancel_run(run_id: str, workflows: WorkflowServiceDep) -> RunDetail:
     """Cancel a run that is queued or running; its model call is stopped."""

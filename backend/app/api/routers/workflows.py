@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.service import WorkflowNotFound
+from app.workflows.workflow_errors import WorkflowNotFound
 
 from ..dependencies import MAX_PAGE, Limit, Offset, WorkflowServiceDep
 from ..exception_handlers import error_responses
@@ -44,7 +44,7 @@ async def existing_workflow(workflow_type: Annotated[str, Path(examples=["produc
     return workflow_type
 
 
-@router.get("", summary="List the workflows")
+@router.get("", summary="List the workflows", responses=error_responses())
 async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[WorkflowOut]:
     """Return the workflows that can be started, with their steps."""
     workflows = [
@@ -75,7 +75,9 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
             {
                 404: "No such workflow; the message lists those there are.",
                 429: "As many runs wait in the queue as may; Retry-After says when to try again.",
-            }
+            },
+            changes=True,
+            has_body=True,
         ),
         422: {
             "model": ValidationProblem,

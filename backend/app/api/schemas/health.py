@@ -28,3 +28,4 @@ class Health(BaseModel):
     status: HealthStatus = Field(description="ok when every component is")
     database: ComponentHealth
     model: ComponentHealth
+    workflows: ComponentHealth

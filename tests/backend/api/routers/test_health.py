@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api.routers import health
+from app.api import health_checks
 from app.database import Database
 from app.llm.factory import ModelUnavailable
 from app.settings import Settings
+from app.workflows.workflow_errors import RunsUnavailable
 from tests.backend.api.conftest import on_sqlite
 
 
-async def test_health_is_ok_when_both_components_are(client: httpx.AsyncClient) -> None:
+async def test_health_is_ok_when_all_components_are(client: httpx.AsyncClient) -> None:
     response = await client.get("/health")
     assert response.status_code == 200
     part = {"status": "ok", "reason": None}
-    assert response.json() == {"status": "ok", "database": part, "model": part}
+    assert response.json() == {"status": "ok", "database": part, "model": part, "workflows": part}
     assert (await client.get("/health/live")).json() == {"status": "ok"}
 
 
@@ -50,7 +56,7 @@ async def test_health_does_not_show_the_message_of_an_unexpected_error(client: h
 async def test_health_does_not_wait_for_a_component_that_hangs(
     client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "CHECK_TIMEOUT", 0.05)
+    monkeypatch.setattr(health_checks, "CHECK_TIMEOUT", 0.05)
     app.state.llm.answers.clear()
     response = await client.get("/health")
     assert response.status_code == 503
@@ -60,8 +66,75 @@ async def test_health_does_not_wait_for_a_component_that_hangs(
 async def test_health_shows_a_database_without_tables(client: httpx.AsyncClient, database: Database) -> None:
     """503 with a reason while the tables are missing."""
     async with database.engine.begin() as connection:
-        for table in ("steps", "runs", "brands"):
+        for table in ("attempts", "steps", "runs", "brands"):
             await connection.exec_driver_sql(f"DROP TABLE {table}")
     health = await client.get("/health")
     assert health.status_code == 503
     assert health.json()["database"]["status"] == "unavailable"
+
+
+async def test_health_is_unavailable_while_no_run_can_be_taken(client: httpx.AsyncClient, app: FastAPI) -> None:
+    app.state.workflows.problem = RunsUnavailable("The queue is full.")
+    response = await client.get("/health")
+    assert response.status_code == 503
+    assert response.json()["workflows"] == {"status": "unavailable", "reason": "The queue is full."}
+    assert response.json()["database"]["status"] == "ok"
+
+
+async def test_health_is_unavailable_while_the_process_stops(client: httpx.AsyncClient, app: FastAPI) -> None:
+    app.state.draining = True
+    response = await client.get("/health")
+    assert (response.status_code, response.json()["workflows"]["reason"]) == (503, "The process stops.")
+    assert (await client.get("/health/live")).status_code == 200
+
+
+@on_sqlite
+async def test_health_is_unavailable_while_nothing_can_be_written(
+    client: httpx.AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program holds the lock: reading goes on."""
+    monkeypatch.setattr(health_checks, "CHECK_TIMEOUT", 0.2)
+    assert settings.sqlite_file is not None
+    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        response = await client.get("/health")
+        assert response.json()["database"]["reason"] == "No answer within 0.2 seconds."
+        assert (await client.get("/api/v1/runs")).status_code == 200
+    monkeypatch.setattr(health_checks, "CHECK_TIMEOUT", 30)
+    assert (await client.get("/health")).status_code == 200
+
+
+@on_sqlite
+async def test_health_shows_a_file_that_was_replaced(client: httpx.AsyncClient, settings: Settings) -> None:
+    """What is written goes to the file that nobody will find again."""
+    file = settings.sqlite_file
+    assert file is not None
+    shutil.copy(file, file.with_suffix(".copy"))
+    file.with_suffix(".copy").replace(file)
+    response = await client.get("/health")
+    assert response.status_code == 503
+    assert "replaced" in response.json()["database"]["reason"]
+
+
+async def test_a_check_that_hangs_is_made_once(
+    client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_checks, "CHECK_TIMEOUT", 0.01)
+    model = app.state.llm
+    calls: list[None] = []
+    check = model.check
+
+    async def counted() -> None:
+        calls.append(None)
+        await check()
+
+    monkeypatch.setattr(model, "check", counted)
+    model.answers.clear()
+    await asyncio.gather(*(client.get("/health") for _ in range(5)))
+    assert (await client.get("/health")).status_code == 503
+    assert len(calls) == 1
+    model.answers.set()
+    monkeypatch.setattr(health_checks, "CHECK_TIMEOUT", 30)
+    assert (await client.get("/health")).status_code == 200
+    assert (await client.get("/health")).status_code == 200
+    assert len(calls) >= 2

@@ -44,7 +44,11 @@ STATUS_CODES: dict[type[Exception], int] = {
 # fmt: on
 
 
-ANY = {421: "The Host of the request is not one of the studio's.", 503: "The database does not answer."}
+ANY = {
+    401: "The studio has keys (SPARKLIO_API_KEYS), and the request has none of them.",
+    421: "The Host of the request is not one of the studio's.",
+    503: "The database does not answer.",
+}
 CHANGE = {403: "The request comes from a page of another site."}
 BODY = {408: "The request took too long to come.", 413: "The body is larger than the studio takes."}
 

@@ -44,26 +44,9 @@ STATUS_CODES: dict[type[Exception], int] = {
 # fmt: on
 
 
-ANY = {
-    401: "The studio has keys (SPARKLIO_API_KEYS), and the request has none of them.",
-    421: "The Host of the request is not one of the studio's.",
-    503: "The database does not answer.",
-}
-CHANGE = {403: "The request comes from a page of another site."}
-BODY = {408: "The request took too long to come.", 413: "The body is larger than the studio takes."}
-
-
-def error_responses(
-    descriptions: Mapping[int, str] | None = None, *, changes: bool = False, has_body: bool = False
-) -> dict[int | str, dict[str, Any]]:
-    """Return the ``responses`` of a route for these status codes, and for those of every route of its kind.
-
-    Args:
-        descriptions: When the route answers with a code of its own, by the code.
-        changes: The route changes something: pages of other sites are refused.
-        has_body: The request has a body, which may be too large or take too long.
-    """
-    responses = {**ANY, **(CHANGE if changes else {}), **(BODY if has_body else {}), **(descriptions or {})}
+def error_responses(descriptions: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route for these status codes and for 503, which every route may answer with."""
+    responses = {503: "The database does not answer.", **(descriptions or {})}
     return {code: {"model": ErrorBody, "description": text} for code, text in sorted(responses.items())}
 
 

@@ -31,7 +31,7 @@ NAME_TAKEN = "Another brand has that name."
             "description": "The brand is stored.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The address of the brand"}},
         },
-        **error_responses({409: NAME_TAKEN}, changes=True, has_body=True),
+        **error_responses({409: NAME_TAKEN}),
     },
 )
 async def create_brand(body: BrandCreate, database: DatabaseDep, request: Request, response: Response) -> BrandOut:
@@ -57,11 +57,7 @@ async def get_brand(brand_id: BrandId, database: DatabaseDep) -> BrandOut:
         return BrandOut.model_validate(await _get_or_raise(session, brand_id))
 
 
-@router.patch(
-    "/{brand_id}",
-    summary="Change a brand",
-    responses=error_responses({404: NOT_FOUND, 409: NAME_TAKEN}, changes=True, has_body=True),
-)
+@router.patch("/{brand_id}", summary="Change a brand", responses=error_responses({404: NOT_FOUND, 409: NAME_TAKEN}))
 async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseDep) -> BrandOut:
     """Change some fields of a brand; those that are left out stay."""
     async with database.writing() as session:
@@ -74,7 +70,7 @@ async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseD
     "/{brand_id}",
     status_code=204,
     summary="Delete a brand",
-    responses=error_responses({404: NOT_FOUND, 409: "The brand has runs, so it stays."}, changes=True),
+    responses=error_responses({404: NOT_FOUND, 409: "The brand has runs, so it stays."}),
 )
 async def delete_brand(brand_id: BrandId, database: DatabaseDep) -> None:
     """Delete a brand that has no runs."""

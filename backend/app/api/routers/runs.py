@@ -49,7 +49,7 @@ async def get_run(run_id: str, database: DatabaseDep) -> RunDetail:
 @router.post(
     "/{run_id}/cancel",
     summary="Cancel a run",
-    responses=error_responses({404: NOT_FOUND, 409: "The run has ended, so there is nothing to cancel."}, changes=True),
+    responses=error_responses({404: NOT_FOUND, 409: "The run has ended, so there is nothing to cancel."}),
 )
 async def cancel_run(run_id: str, workflows: WorkflowServiceDep) -> RunDetail:
     """Cancel a run that is queued or running; its model call is stopped."""

@@ -44,7 +44,7 @@ async def existing_workflow(workflow_type: Annotated[str, Path(examples=["produc
     return workflow_type
 
 
-@router.get("", summary="List the workflows", responses=error_responses())
+@router.get("", summary="List the workflows")
 async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[WorkflowOut]:
     """Return the workflows that can be started, with their steps."""
     workflows = [
@@ -75,9 +75,7 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
             {
                 404: "No such workflow; the message lists those there are.",
                 429: "As many runs wait in the queue as may; Retry-After says when to try again.",
-            },
-            changes=True,
-            has_body=True,
+            }
         ),
         422: {
             "model": ValidationProblem,

@@ -128,6 +128,7 @@ from .workers import (
 )
 from .workflows import (
     OldestWorkflowRead,
+    RowsExpired,
     WorkflowBilledLate,
     WorkflowFinished,
     WorkflowReleased,
@@ -136,6 +137,7 @@ from .workflows import (
     WorkflowStarted,
     WorkflowStepFinished,
     oldest_workflow_read,
+    rows_expired,
     workflow_billed_late,
     workflow_finished,
     workflow_released,
@@ -186,6 +188,7 @@ __all__ = [
     "ReceiverFailed",
     "RelationshipLoaded",
     "ReviewDecided",
+    "RowsExpired",
     "RowsStreamed",
     "SavepointEnded",
     "Seconds",
@@ -249,6 +252,7 @@ __all__ = [
     "receiver_failed",
     "relationship_loaded",
     "review_decided",
+    "rows_expired",
     "rows_streamed",
     "savepoint_ended",
     "setup_fault_found",

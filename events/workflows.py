@@ -109,6 +109,17 @@ class WorkflowFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsExpired:
+    """Rows were deleted because they are older than rows are kept.
+
+    ``resource``: runs, their steps, the attempts at steps, or what the workflow engine has of runs (``workflows``).
+    """
+
+    resource: Literal["runs", "steps", "attempts", "workflows"]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowBilledLate:
     """Tokens and cost of a workflow run were stored after its end, so that `WorkflowFinished` was without them.
 
@@ -131,6 +142,7 @@ workflow_requeued = Signal(WorkflowRequeued)
 workflow_step_finished = Signal(WorkflowStepFinished)
 oldest_workflow_read = Signal(OldestWorkflowRead)
 workflow_finished = Signal(WorkflowFinished)
+rows_expired = Signal(RowsExpired)
 workflow_billed_late = Signal(WorkflowBilledLate)
 workflow_run = Span(
     workflow_started,

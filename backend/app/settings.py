@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     run_requeues: int = Field(
         default=3, ge=0, le=100, description="Times that a run is queued again when the workflow engine gave it up"
     )
+    retention_days: int = Field(
+        default=90, ge=0, le=36500, description="Days that ended runs are kept, with their steps; 0 keeps all"
+    )
     sweep_interval: Seconds = Field(
         default=5.0, description="Seconds between two looks for runs that no process executes"
     )

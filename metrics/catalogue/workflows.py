@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from events import (
     oldest_workflow_read,
+    rows_expired,
     workflow_billed_late,
     workflow_finished,
     workflow_released,
@@ -55,6 +56,8 @@ WORKFLOWS = (
     gauge("workflow_oldest_active_seconds",
         "Age of the oldest run that this process, or any worker, performs, by the wall clock; 0 is none.",
         oldest_workflow_read, value="age", labels=("workflow_type",), multiprocess_mode="livemax"),
+    counter("rows_expired_total", "Rows deleted because they are older than rows are kept, by what they are of.",
+        rows_expired, value="rows", labels=("resource",)),
     counter("workflow_tokens_total", WORKFLOW_TOKENS,
         workflow_finished, value="own_prompt_tokens", labels=("workflow_type", "outcome")),
     counter("workflow_tokens_total", WORKFLOW_TOKENS,

@@ -133,6 +133,7 @@ def emit_workflows() -> None:
     )
     events.oldest_workflow_read.emit(workflow_type="campaign", age=1.0)
     events.workflow_requeued.emit(**run, reason="not_queued")
+    events.rows_expired.emit(resource="runs", rows=2)
     events.workflow_billed_late.emit(**run, outcome="wasted", prompt_tokens=1, completion_tokens=1, cost=0.1)
 
 

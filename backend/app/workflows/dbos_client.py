@@ -26,6 +26,7 @@ T = TypeVar("T")
 QUEUE = "runs"
 VERSION = "1"  # raised when the steps of a workflow change in order or name, so that a started run ends as it started
 _NAME = "sparklio"
+_WORKFLOW = "sparklio.run"
 _POLLING_INTERVAL = 0.2  # seconds; of the queue
 
 TakenOver = errors.DBOSWorkflowConflictIDError
@@ -45,7 +46,7 @@ class EngineFailed(Exception):
 _execute: Callable[[str], Awaitable[None]] | None = None
 
 
-@DBOS.workflow(name="sparklio.run")
+@DBOS.workflow(name=_WORKFLOW)
 async def run_workflow(run_id: str) -> None:
     """Execute what is left of a run. DBOS calls it, from the queue and again after a crash."""
     if _execute is None:
@@ -162,6 +163,22 @@ async def get_statuses(run_ids: Sequence[str]) -> dict[str, WorkflowStatus]:
         return {}
     statuses = await DBOS.list_workflows_async(workflow_ids=list(run_ids), load_input=False, load_output=False)
     return {status.workflow_id: status for status in statuses}
+
+
+async def delete_ended_before(cutoff: datetime, limit: int) -> int:
+    """Delete the rows of some workflows that ended before a moment, and return of how many."""
+    ended = await DBOS.list_workflows_async(
+        completed_before=cutoff.isoformat(),
+        status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+        name=_WORKFLOW,
+        limit=limit,
+        load_input=False,
+        load_output=False,
+    )
+    ids = [status.workflow_id for status in ended]
+    if ids:
+        await DBOS.delete_workflows_async(ids)
+    return len(ids)
 
 
 def durable_step(name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:

@@ -8,6 +8,7 @@ ends, however it ends.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import socket
@@ -49,6 +50,12 @@ def acquire(directory: Path, prefix: str | None = None) -> ExecutorLock:
 def host_name() -> str:
     """Return the name of this machine, in characters that a file name may have."""
     return re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
+
+
+def prefix_of(data_dir: Path) -> str:
+    """Return a prefix that differs between processes of one host that share a database but no directory for locks."""
+    directory_hash = hashlib.blake2s(str(data_dir.resolve()).encode(), digest_size=4).hexdigest()
+    return f"{host_name()}-{directory_hash}"
 
 
 def has_lock_file(directory: Path, executor_id: str) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from . import dbos_client, dbos_engine, dbos_tables, executor_locks
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .recovery import Recovery
+from .retention import delete_forever
 from .run_state import CANCELLED, RunTransitions
 from .shield import wait_within
 from .steps import StepRunner
@@ -64,7 +64,6 @@ class WorkflowService:
         # On SQLite submissions take turns: each writes to two files, and to each of them one may write at a time.
         self._submissions = asyncio.Lock() if settings.sqlite_file is not None else nullcontext()
         self._lock: executor_locks.ExecutorLock | None = None
-        self._sweeping: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self.dbos_engine = dbos_engine.create(settings.dbos_database_url)
         self._engine_file = None if settings.sqlite_file is None else Path(str(self.dbos_engine.url.database))
@@ -77,8 +76,9 @@ class WorkflowService:
             WorkflowEngineUnavailable: The data directory or the tables of DBOS cannot be written.
         """
         settings = self._settings
+        prefix = None if settings.sqlite_file is not None else executor_locks.prefix_of(settings.data_dir)
         try:
-            self._lock = executor_locks.acquire(settings.data_dir / "executors", _executor_id_prefix(settings))
+            self._lock = executor_locks.acquire(settings.data_dir / "executors", prefix)
         except OSError as error:
             raise WorkflowEngineUnavailable(
                 f"The data directory cannot be used ({error.filename}): {error.strerror}; "
@@ -103,9 +103,9 @@ class WorkflowService:
             )
             await recovery.reconcile()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
-            self._sweeping = asyncio.create_task(
-                sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables)
-            )
+            self._go_on(sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables))
+            if settings.retention_days:
+                self._go_on(delete_forever(self._database, settings.retention_days))
         except SQLAlchemyError as error:
             await self.stop()
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -121,7 +121,7 @@ class WorkflowService:
         """Stop, and leave unfinished runs for the next start; takes a few seconds at most."""
         if self._lock is None:
             return
-        for task in (*self._background, *([self._sweeping] if self._sweeping is not None else [])):
+        for task in tuple(self._background):
             task.cancel()
         await self._executor.release_all(_STOP_TIMEOUT)
         await dbos_client.destroy()
@@ -232,6 +232,11 @@ class WorkflowService:
         await store_usage_of(lock.directory / f"{lock.executor_id}{SUFFIX}", self._transitions)
         self._steps.journal = UsageJournal(lock.directory, lock.executor_id)
 
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
     async def _restore_tables(self) -> None:
         log.warning("tables of the workflow engine are missing: they are created again")
         await dbos_client.restore_tables(self._settings.dbos_database_url, self.dbos_engine, self._settings.concurrency)
@@ -250,11 +255,3 @@ class WorkflowService:
             await asyncio.sleep(0.1)
             run = await self._get_run(run_id)
         return run
-
-
-def _executor_id_prefix(settings: Settings) -> str | None:
-    """Return a prefix that differs between processes of one host that share a database but no directory for locks."""
-    if settings.sqlite_file is not None:
-        return None
-    directory_hash = hashlib.blake2s(str(settings.data_dir.resolve()).encode(), digest_size=4).hexdigest()
-    return f"{executor_locks.host_name()}-{directory_hash}"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import CursorResult, Select, func, select, update
+from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -32,6 +32,15 @@ class UnfinishedRun:
     status: RunStatus
     started_at: datetime | None
     requeues: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedRows:
+    """How many rows were deleted of each table."""
+
+    runs: int
+    steps: int
+    attempts: int
 
 
 class IdempotencyKeyTaken(Exception):
@@ -142,6 +151,19 @@ async def mark_finished(  # noqa: PLR0917 - what a run ends with, in the order o
     return await _updates_one_row(
         session, unfinished.values(status=status, error=error, output=output, finished_at=now)
     )
+
+
+async def delete_ended_before(session: AsyncSession, cutoff: datetime, limit: int) -> DeletedRows:
+    """Delete the runs that ended before a moment, the oldest first, with all that belongs to them."""
+    oldest = select(Run.id).where(Run.finished_at < cutoff).order_by(Run.finished_at).limit(limit)
+    ids = list(await session.scalars(oldest.with_for_update(skip_locked=True)))
+    of_runs = ((Run, Run.id), (Step, Step.run_id), (Attempt, Attempt.run_id))
+    counts = {model: 0 for model, _ in of_runs}
+    for model, run_id in reversed(of_runs) if ids else ():
+        result = await session.execute(delete(model).where(run_id.in_(ids)))
+        assert isinstance(result, CursorResult)  # noqa: S101 - SQLAlchemy's result of a DELETE
+        counts[model] = result.rowcount
+    return DeletedRows(counts[Run], counts[Step], counts[Attempt])
 
 
 async def save_step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 import events
 from events.bridges.asgi import open_requests
 from events.bus import announcements, pollers
+
+gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
 
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
 SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
@@ -89,6 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if missing and "CI" not in os.environ:
                 packages = " ".join(sorted({PACKAGES[program] for program in missing}))
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}: apt-get install {packages}"))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on, but never search what has been imported and collected: it stays."""
+    gc.enable()
+    gc.freeze()
 
 
 def needed_modules(item: pytest.Item) -> list[str]:

@@ -121,9 +121,10 @@ def _preloader() -> socket.socket:
 
 def main(control: socket.socket) -> None:
     """Import the studio, then fork a child for each request, until no more can come."""
+    gc.disable()
     for module in PRELOADED:
         __import__(module)
-    gc.collect()
+    gc.enable()
     gc.freeze()
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, _MAX_REQUEST, 3)

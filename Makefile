@@ -11,8 +11,8 @@ WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(min(os.cpu_c
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run quick quick-static quick-library quick-studio test test-sqlalchemy-2.0 test-sdks test-servers \
-	test-drivers check mutants bench bench-short docs lock clean
+.PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
+	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers check mutants bench bench-short docs lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,28 +32,46 @@ quick-static:
 
 # Two processes, each of which imports its own half, take less than two workers that both import everything; pydantic-ai
 # takes seconds to import, so its bridge is tested where it is imported anyway.
-quick-library quick-studio: PYDANTIC_AI := tests/events/bridges/pydantic_ai
+PYDANTIC_AI := tests/events/bridges/pydantic_ai
+LIBRARY := -m "not slow" --ignore=$(PYDANTIC_AI) tests/events tests/metrics tests/public_api
+STUDIO := -m "not slow" $(PYDANTIC_AI) tests/backend tests/tools $(wildcard tests/test_*.py)
+
 quick-library:
-	@$(PYTEST) -q -m "not slow" --ignore=$(PYDANTIC_AI) tests/events tests/metrics tests/public_api
+	@$(PYTEST) -q $(LIBRARY)
 
 quick-studio:
-	@$(PYTEST) -q -m "not slow" $(PYDANTIC_AI) tests/backend tests/tools $(wildcard tests/test_*.py)
+	@$(PYTEST) -q $(STUDIO)
 
 # Coverage is that of the fast tests: it doubles the time of whatever runs Python, and the slow ones run in minutes.
+# The other environments' tests run beside the slow ones, which wait much: for processes to start, and for time to pass.
 ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
 test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers .venv/drivers
-	$(PYTEST) $(WORKERS) -m "not slow" --cov --cov-report=term
-	$(PYTEST) $(WORKERS) -m slow
-	@echo "With SQLAlchemy 2.0, and with SDKs, servers and drivers that are in environments of their own: two minutes"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+	@echo "The slow tests, and those with SQLAlchemy 2.0, SDKs, servers and drivers of environments of their own: minutes"
+	@$(MAKE) --no-print-directory --jobs=2 test-slow test-environments
 endif
+
+test-library:
+	$(BIN)/python -m coverage run --data-file=.coverage.library -m pytest $(LIBRARY)
+
+test-studio:
+	$(BIN)/python -m coverage run --data-file=.coverage.studio -m pytest $(STUDIO)
+
+test-slow:
+	$(PYTEST) $(WORKERS) -m slow
+
+# One after the other, as the slow tests are the second job. Only these show their output at their end.
+test-environments:
+	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks
 
 test-sqlalchemy-2.0:
 	@PYTHONPATH=.venv/sqlalchemy-2.0 $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
-	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) $(WORKERS) tests/events/bridges/sqlalchemy
+	PYTHONPATH=.venv/sqlalchemy-2.0 $(PYTEST) tests/events/bridges/sqlalchemy
 
 test-sdks:
 	@PYTHONPATH=.venv/sdks $(BIN)/python -c 'import boto3, fastmcp, groq, mistralai, xai_sdk'
@@ -97,7 +115,7 @@ lock: .venv/dev ## Resolve requirements.txt anew
 	mv requirements.new requirements.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv .bench .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .bench .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:

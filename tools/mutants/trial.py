@@ -15,7 +15,7 @@ from .coverage_map import CoverageMap
 from .places import Mutation, Place, mutate
 from .working_copy import WorkingCopy
 
-BUDGET = 60.0
+BUDGET = 90.0
 """Seconds of tests that a mutant is run against at most, as they take without it: the fastest that reach it."""
 
 

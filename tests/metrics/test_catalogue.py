@@ -104,6 +104,31 @@ def emit_llm() -> None:
     events.llm_usage_billed.emit(model="m", cost_source="unpriced")
 
 
+def test_what_a_call_is_billed_for_counts_once_whether_it_is_itemized_or_not() -> None:
+    """An itemized call has a bill for each model that answered."""
+    tokens = ("prompt", "completion", "cache_read", "cache_write", "reasoning", "prompt_audio", "completion_audio")
+    images = ("prompt_image", "completion_image")
+    bill: dict[str, Any] = {f"{name}_tokens": 100 + index for index, name in enumerate((*tokens, *images))}
+    bill |= {"cost": 1.0, "input_cost": 0.2, "output_cost": 0.1, "cache_read_cost": 0.4, "cache_write_cost": 0.05}
+
+    def counted(*, itemized: bool, source: str | None) -> dict[Any, float]:
+        registry = CollectorRegistry()
+        called = {"model": "m", "provider": "p", "cost_source": source, "usage_source": "provider"}
+        with subscribe(GROUPS["llm"], registry, namespace="sparklio"):
+            llm_called.emit(status="success", duration=1.0, itemized=itemized, **called, **bill)
+            if itemized:
+                events.llm_usage_billed.emit(**called, **bill)
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in registry.collect()
+            for sample in family.samples
+            if not sample.name.endswith(("_created", "last_event_timestamp_seconds"))
+        }
+
+    for source in ("provider", "price_table", None):
+        assert counted(itemized=True, source=source) == counted(itemized=False, source=source)
+
+
 def emit_agents() -> None:
     """Emit an execution of each status, and a verdict."""
     calls: dict[str, Any] = {"llm_calls": 1, "tool_calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost": 0.1}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import fsum
+from pathlib import Path
 
 import pytest
 from blinker import Namespace
@@ -12,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from events import value_dropped
 from events.bus.fields import Label
 from events.bus.signal import Signal
-from metrics import gauge, subscribe
+from metrics import Workers, gauge, subscribe
 from metrics.rows import OTHER
 from metrics.subscription import combined_gauge
 from metrics.validation import MultiprocessMode
@@ -52,6 +54,27 @@ def test_values_past_the_limit_are_combined_as_the_row_says(
         for tank, level in (("a", 1.0), ("b", 7.0), ("c", 4.0), ("b", 5.0)):
             tank_read.emit(tank=tank, level=level)
         assert levels(registry) == {"a": 1.0} | ({} if expected is None else {OTHER: expected})
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(None, 9.0), ("livesum", 9.0), ("livemax", 5.0), ("min", 4.0)])
+def test_values_of_several_workers_are_combined_as_the_row_says(
+    mode: MultiprocessMode | None, expected: float, tmp_path: Path
+) -> None:
+    registries = [CollectorRegistry(), CollectorRegistry()]
+    workers = [Workers(tmp_path), Workers(tmp_path)]
+    with ExitStack() as open_subscriptions:
+        for registry, worker, level in zip(registries, workers, (4.0, 5.0), strict=True):
+            read = Signal(TankRead, namespace=Namespace())
+            row = gauge("tank_level", "Levels.", read, value="level", labels=("tank",), multiprocess_mode=mode)
+            limits = {"tank": 1}
+            open_subscriptions.enter_context(
+                subscribe([row], registry, namespace="acme", label_limits=limits, workers=worker)
+            )
+            read.emit(tank="a", level=level)
+        workers[0].collect()
+        assert levels(registries[0]) == {"a": expected}
+    for worker in workers:
+        worker.close()
 
 
 def test_what_is_gone_goes(registry: CollectorRegistry) -> None:

@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import events
 from events.bridges.sqlalchemy import instrument, pool
 from metrics import CATALOGUE, DATABASE_DETAILS, subscribe
-from metrics.multiprocess.scrape_notice import ScrapeNotice
 from tests.support.wait import wait_until
 
 Read = Callable[..., float | None]
@@ -199,17 +198,6 @@ async def test_callers_that_find_a_connection_stand_in_no_queue(tmp_path: Path, 
     assert read("pool_peak_connections", pool="main") == 5
     assert read("pool_peak_pending_requests", pool="main") == 0
     await engine.dispose()
-
-
-def test_a_scrape_that_another_worker_answered_is_noticed_once(tmp_path: Path) -> None:
-    one, other = ScrapeNotice(tmp_path), ScrapeNotice(tmp_path)
-    assert not other.was_marked("x")
-    one.mark("x")
-    assert not one.was_marked("x")
-    assert other.was_marked("x")
-    assert not other.was_marked("x")
-    assert not other.was_marked("another application")
-    ScrapeNotice(tmp_path / "gone").mark("x")
 
 
 def test_a_long_hold_is_logged_with_who_took_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -113,7 +113,7 @@ def test_what_a_call_is_billed_for_counts_once_whether_it_is_itemized_or_not() -
 
     def counted(*, itemized: bool, source: str | None) -> dict[Any, float]:
         registry = CollectorRegistry()
-        called = {"model": "m", "provider": "p", "cost_source": source, "usage_source": "provider"}
+        called: dict[str, Any] = {"model": "m", "provider": "p", "cost_source": source, "usage_source": "provider"}
         with subscribe(GROUPS["llm"], registry, namespace="sparklio"):
             llm_called.emit(status="success", duration=1.0, itemized=itemized, **called, **bill)
             if itemized:

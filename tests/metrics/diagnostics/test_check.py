@@ -38,9 +38,12 @@ EVERYTHING = """
         events.review_decided.emit(verdict="approved")
         events.workflow_step_finished.emit(step="s", agent_name="a", status="success", duration=0.0)
         events.workflow_released.emit(run_id="1", workflow_type="w")
+        events.workflow_requeued.emit(run_id="1", workflow_type="w", reason="not_queued")
+        events.workflow_billed_late.emit(run_id="1", workflow_type="w", outcome="wasted")
         events.oldest_workflow_read.emit(workflow_type="w", age=0.0)
         events.limit_reached.emit(limit="answer")
         events.access_refused.emit(reason="key")
+        events.rows_expired.emit(resource="runs", rows=1)
 """
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import BrandLibrary, Database, Run, file_identity
+from app.database import BrandLibrary, Database, DatabaseUnavailable, Run, file_identity
 from app.database.repositories import brands, runs
 from app.llm.factory import LLM
 from app.settings import Settings
@@ -42,6 +42,7 @@ from .workflow_errors import (
 log = logging.getLogger("app.workflows")
 
 _CANCEL_TIMEOUT = 10.0  # seconds for a run to store its usage; then it is ended without
+_CANCEL_LIMIT = 30.0  # seconds for a cancellation as a whole; then its request is answered and it goes on
 _ENQUEUE_TIMEOUT = 5.0  # seconds; then a sweep queues the run
 _STOP_TIMEOUT = 5.0  # seconds, the same for all runs together when the process ends
 
@@ -206,7 +207,14 @@ class WorkflowService:
         Raises:
             RunNotFound: There is no such run.
             RunAlreadyEnded: It ended before, or while it was being cancelled.
+            DatabaseUnavailable: The database is away; the run is cancelled when it is back.
         """
+        try:
+            return await wait_within(_CANCEL_LIMIT, self._cancel(run_id), self._background)
+        except TimeoutError:
+            raise DatabaseUnavailable("The cancellation could not be stored in time; it goes on.") from None
+
+    async def _cancel(self, run_id: str) -> Run:
         run = await self._get_run(run_id)
         if run.finished_at is not None:
             raise RunAlreadyEnded(run)

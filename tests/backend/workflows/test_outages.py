@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.database import DatabaseUnavailable
 from app.database import engine as database_engine
 from app.settings import Settings
-from app.workflows import dbos_client
+from app.workflows import dbos_client, service
 from app.workflows.workflow_errors import RunsUnavailable
 from tests.support.in_process_studio import (
     InProcessStudio,
@@ -206,3 +207,25 @@ async def test_no_run_can_be_taken_while_the_file_of_the_engine_is_gone_or_the_q
         await studio.service.check()
     with pytest.raises(RunsUnavailable, match="stops"):
         await studio.service.check()
+
+
+async def test_a_cancellation_that_cannot_be_stored_is_answered_and_goes_on(
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    new_settings: NewSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database_engine, "_WRITE_TIMEOUT_MS", 50)
+    monkeypatch.setattr(service, "_CANCEL_LIMIT", 0.5)
+    settings = new_settings()
+    model.behaviour = stalls()
+    async with running_studio(settings) as studio:
+        run_id = await studio.submit()
+        await until(lambda: model.tally.requests == 1)
+        with closing(sqlite3.connect(settings.data_dir / "studio.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(DatabaseUnavailable):
+                await studio.service.cancel(run_id)
+        assert (await studio.wait_for_end(run_id)).status == "cancelled"
+        run_metrics.assert_balanced()

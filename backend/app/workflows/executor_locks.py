@@ -83,7 +83,7 @@ def lock_if_dead(directory: Path, executor_id: str) -> Iterator[bool]:
 
 def _lock(path: Path, *, create: bool) -> int | None:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
     except FileNotFoundError:
         return None
     try:

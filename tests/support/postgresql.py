@@ -24,6 +24,7 @@ def postgresql_server() -> Iterator[sa.URL]:
     with TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="delete")
         try:
+            server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")  # nothing in it outlives the block
             yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
         finally:
             server.cleanup()

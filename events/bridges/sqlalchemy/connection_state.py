@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
@@ -27,10 +26,9 @@ class ConnectionState:
     """The state of one connection: one object for all of it, since every query looks it up."""
 
     __slots__ = ("agent_name", "autocommit_checked", "begins_again", "busy_seconds", "caller", "checked_out",
-                 "checked_out_at", "close_reason", "connecting_since", "executed_seconds", "failed_phase",
-                 "fetch_limit", "fetched_rows", "fetches", "hold_logged", "is_ending", "is_open", "opened_at",
-                 "proxy", "rollback_loses_work", "run_id", "scope", "statements", "transaction_began",
-                 "was_begun")  # fmt: skip
+                 "checked_out_at", "close_reason", "connecting_since", "failed_phase", "fetches", "hold_logged",
+                 "is_ending", "is_open", "opened_at", "proxy", "rollback_loses_work", "run_id", "scope", "statements",
+                 "transaction_began", "was_begun")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -48,11 +46,6 @@ class ConnectionState:
         self.caller: Caller = "none"
         self.agent_name = "unknown"
         self.run_id = ""
-        # Where rows are computed as they are fetched: the ``busy_seconds`` from which fetching has taken long since the
-        # last statement, how long that took to execute, and how many rows were fetched since.
-        self.fetch_limit = inf
-        self.executed_seconds = 0.0
-        self.fetched_rows = 0
         self.fetches: dict[int, FetchTimer] = {}  # results that took or may take long and are not at their end, by id
         # While a transaction is open: when it began, whether autocommit was ruled out yet, whether the program sent a
         # BEGIN, and whether something was written or failed in it, so that rolling it back loses something; whether

@@ -6,7 +6,6 @@ from asyncio import CancelledError
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
 from time import perf_counter, time
 from typing import Any, Literal
 from weakref import finalize, ref
@@ -197,7 +196,7 @@ class ConnectionTracker:
             if state.checked_out:  # a StaticPool hands it out to several callers, and reports one return
                 return
             state.checked_out, state.is_open, state.proxy = True, True, ref(proxy)
-            state.hold_logged, state.fetch_limit = False, inf
+            state.hold_logged = False
             out = self._out
             out[id(record)] = None
             self.peak_used.highest = max(self.peak_used.highest, len(out))

@@ -21,7 +21,7 @@ from .attribution import account_fetching, account_query, innermost_caller
 from .connection_state import BRIDGE, ConnectionState, find_state, is_pooled
 from .error_reasons import error_reason, phase_of_failure
 from .fetch import FetchedStatement, FetchTimer, continue_fetching, time_fetching
-from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, has_computed_rows, is_computed
+from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, fetched_of, has_computed_rows, is_computed
 from .internals.engines import listeners_are_known, listeners_of
 from .internals.execution import context_reader
 from .internals.lazy_loading import lazy_loads
@@ -211,27 +211,23 @@ class StatementTracker:
                 time_fetching(context, FetchTimer(plan.fetched, statement, state, duration))
                 return
         if plan.computes_rows and state is not None:
-            state.fetch_limit = state.busy_seconds + SHORTEST_OBSERVED
-            state.executed_seconds = duration
-            state.fetched_rows = 0
+            context.events_fetched = [state, duration, 0.0, 0]
 
     def on_fetched(self, result: Any, state: ConnectionState, seconds: float) -> None:
         """Account for a fetch of rows that are computed meanwhile: one that took long, or in a scope.
 
-        The state has what was fetched since the last statement, of several results together if there are several: no
-        more than what is too short to be observed, until a timer takes over.
+        The context has what was fetched of its result: no more than what is too short to be observed, until a timer
+        takes over.
         """
         try:
             if self._own:
                 account_fetching(get_effective_scope(), seconds)
-            fetched = state.busy_seconds - state.fetch_limit + SHORTEST_OBSERVED
-            if fetched < SHORTEST_OBSERVED and is_computed(result):
+            context = result.context
+            _, executed, so_far, rows = fetched = fetched_of(context)
+            if so_far < SHORTEST_OBSERVED and is_computed(result):
                 return
-            rows, executed = state.fetched_rows, state.executed_seconds
-            state.fetch_limit = state.busy_seconds + SHORTEST_OBSERVED
-            state.executed_seconds, state.fetched_rows = 0.0, 0
-            make_timer = partial(self._make_timer, result.context, state, executed)
-            continue_fetching(result, make_timer, max(seconds, fetched), rows)
+            fetched[1:] = 0.0, 0.0, 0
+            continue_fetching(result, partial(self._make_timer, context, state, executed), so_far, rows)
         except Exception as error:
             report_failure(rows_streamed.name, BRIDGE, error)
 

@@ -30,9 +30,24 @@ except ImportError:  # `contexts_are_replaceable` is false then
 OnFetched = Callable[[Any, Any, float], None]
 """Takes a result, the state of its connection, and the seconds of the fetch that was just done."""
 
+Fetched = list[Any]  # a list, since an object would cost more
+"""A result so far: the state of its connection, the seconds of its statement and of its fetches, and its rows.
+
+It is stored on the execution context, as ``events_fetched``: several results of one connection may be read in turns.
+"""
+
+
+def fetched_of(context: Any) -> Fetched:
+    """Return a result so far, by its context, where another listener may have executed the statement."""
+    fetched: Fetched | None = getattr(context, "events_fetched", None)
+    if fetched is None:
+        state = getattr(context._dbapi_connection, "events_state", None)
+        fetched = context.events_fetched = [state, 0.0, 0.0, 0]
+    return fetched
+
 
 class ComputedFetchStrategy(CursorFetchStrategy):
-    """Fetches as SQLAlchemy does by default, and adds the time to the state of the connection.
+    """Fetches as SQLAlchemy does by default, and adds the time to the connection's and to the result's.
 
     Every statement pays for what is called here, so its methods do what those of its base do without calling them, and
     ``on_fetched`` is called for what is not the usual: fetches that took long, or in a scope.
@@ -53,12 +68,20 @@ class ComputedFetchStrategy(CursorFetchStrategy):
                 self._add(result, perf_counter() - began, 0)
                 raise
             seconds = perf_counter() - began
-            state = getattr(result.context._dbapi_connection, "events_state", None)
+            try:
+                fetched = result.context.events_fetched
+            except AttributeError:
+                fetched = fetched_of(result.context)
+            state = fetched[0]
             if state is not None:
-                state.busy_seconds = busy = state.busy_seconds + seconds
+                state.busy_seconds += seconds
+                fetched[2] = so_far = fetched[2] + seconds
                 if row is not None:
-                    state.fetched_rows += 1
-                if busy >= state.fetch_limit or current_scope.get() is not None:
+                    fetched[3] += 1
+                    was_replaced = False
+                else:  # of an iteration that began before a timer took over
+                    was_replaced = result.cursor_strategy is not self
+                if so_far >= SHORTEST_OBSERVED or was_replaced or current_scope.get() is not None:
                     self._on_fetched(result, state, seconds)
             if row is None:
                 result._soft_close(hard=hard_close)
@@ -105,11 +128,13 @@ class ComputedFetchStrategy(CursorFetchStrategy):
             self._on_fetched(result, state, 0.0)
 
     def _add(self, result: Any, seconds: float, rows: int) -> None:
-        state = getattr(result.context._dbapi_connection, "events_state", None)
+        fetched = fetched_of(result.context)
+        state = fetched[0]
         if state is not None:
-            state.busy_seconds = busy = state.busy_seconds + seconds
-            state.fetched_rows += rows
-            if busy >= state.fetch_limit or current_scope.get() is not None:
+            state.busy_seconds += seconds
+            fetched[2] += seconds
+            fetched[3] += rows
+            if fetched[2] >= SHORTEST_OBSERVED or current_scope.get() is not None:
                 self._on_fetched(result, state, seconds)
 
 
@@ -133,9 +158,10 @@ def usual_strategy(result: Any) -> Any:
 def timed_context_class(plain: Any, strategy: ComputedFetchStrategy) -> Any:
     """Return a class of execution contexts whose results fetch by a strategy that adds up time.
 
-    A class, since an attribute on each context would cost as much as all the rest.
+    A class with a slot, since one more key in the dict of each context would cost as much as all the rest.
     """
-    timed: Any = type(plain.__name__, (plain,), {FETCH_STRATEGY: strategy, "__module__": plain.__module__})
+    members = {FETCH_STRATEGY: strategy, "__module__": plain.__module__, "__slots__": ("events_fetched",)}
+    timed: Any = type(plain.__name__, (plain,), members)
     timed.__qualname__ = plain.__qualname__
     return timed
 
@@ -162,9 +188,9 @@ def contexts_are_replaceable() -> bool:
     """
     fetched: list[Any] = []
     strategy = ComputedFetchStrategy(lambda _result, state, _seconds: fetched.append(state))
-    state: Any = SimpleNamespace(busy_seconds=0.0, fetched_rows=0, fetch_limit=0.0)
+    state: Any = SimpleNamespace(busy_seconds=0.0)
     with answered_context({}, timed_context_class(sqlite_dialect.execution_ctx_cls, strategy)) as context:
-        context._dbapi_connection.events_state = state
+        context.events_fetched = found = [state, 0.0, SHORTEST_OBSERVED, 0]
         result = getattr(context, RESULT_FACTORY)()
         rows = [tuple(row) for row in result.fetchall()]
-    return rows == [(1,), (2,)] and fetched == [state] and state.fetched_rows == 2 and result.cursor is None
+    return rows == [(1,), (2,)] and fetched == [state] and found[3] == 2 and result.cursor is None

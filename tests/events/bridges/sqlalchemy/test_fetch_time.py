@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 import events
-from events.bridges.sqlalchemy import instrument
+from events.bridges.sqlalchemy import fetch, instrument, statements
+from events.bridges.sqlalchemy.internals import computed_rows
 from tests.support.blog import User, create_blog
 
 USERS: Any = User.__table__
@@ -123,10 +125,57 @@ def test_a_fetch_that_takes_no_time_is_no_event_but_no_idle_hold_either(engine: 
     with events.rows_streamed.captured() as fetched, engine.connect() as connection:
         state: Any = connection.connection.events_state
         before = state.busy_seconds
-        assert connection.execute(sa.select(USERS.c.id).limit(1)).scalar() == 0
+        result: Any = connection.execute(sa.select(USERS.c.id).limit(1))
+        assert result.scalar() == 0
         assert state.busy_seconds > before
-        assert state.fetched_rows == 1
+        assert result.context.events_fetched[3] == 1
     assert fetched == []
+
+
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each fetch take a quarter of a second, by the clock that times it."""
+    times = count(0, 0.25)
+    for module in (computed_rows, fetch):
+        monkeypatch.setattr(module, "perf_counter", lambda: next(times))
+
+
+@pytest.mark.usefixtures("ticks")
+def test_each_of_two_results_that_are_read_in_turns_has_its_own_time(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is executed in between: fetching makes the long one slow, of which no fetch is, and not the others."""
+    made = sa.create_engine("sqlite://")
+    values = "select 1 as {0} union all select 2 union all select 3 union all select 4 union all select 5"
+    with (
+        instrument(made),
+        events.rows_streamed.captured() as fetched,
+        made.connect() as connection,
+    ):
+        one, other = (connection.execute(sa.text(values.format(name))) for name in ("one", "other"))
+        for _ in range(2):
+            one.fetchone()
+            assert connection.execute(sa.text("select 6")).scalar() == 6
+            other.fetchone()
+            assert connection.exec_driver_sql("select 7").all() == [(7,)]
+        one.close()
+        assert len(other.all()) == 3
+    made.dispose()
+    took = [(event.rows, event.duration, event.slow) for event in fetched]
+    assert sorted(took) == [(1, 0.25, False)] * 4 + [(2, 0.5, False), (5, 0.75, False)]
+    assert caplog.messages == []
+
+
+@pytest.mark.usefixtures("ticks")
+def test_fetches_too_short_to_be_observed_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a result that is iterated over, with other statements in between."""
+    monkeypatch.setattr(computed_rows, "SHORTEST_OBSERVED", 0.6)
+    monkeypatch.setattr(statements, "SHORTEST_OBSERVED", 0.6)
+    made = sa.create_engine("sqlite://")
+    with instrument(made), events.rows_streamed.captured() as fetched, made.connect() as connection:
+        for row in connection.execute(sa.text("select 1 union all select 2 union all select 3 union all select 4")):
+            assert connection.execute(sa.text("select 5")).scalar() == 5
+            assert row
+    made.dispose()
+    assert [(event.rows, event.duration, event.slow) for event in fetched] == [(4, 1.25, True)]
 
 
 def test_results_that_are_read_in_turns_each_have_their_rows(engine: sa.Engine) -> None:
@@ -140,15 +189,15 @@ def test_results_that_are_read_in_turns_each_have_their_rows(engine: sa.Engine) 
     assert [event.rows for event in fetched] == [10, 4]
 
 
-@pytest.mark.parametrize("fetch", [sa.CursorResult.fetchone, sa.CursorResult.fetchmany, sa.CursorResult.all])
-def test_a_fetch_that_fails_took_its_time_and_ends(fetch: Callable[[Any], Any], engine: sa.Engine) -> None:
+@pytest.mark.parametrize("fetch_some", [sa.CursorResult.fetchone, sa.CursorResult.fetchmany, sa.CursorResult.all])
+def test_a_fetch_that_fails_took_its_time_and_ends(fetch_some: Callable[[Any], Any], engine: sa.Engine) -> None:
     """And its transaction is one that failed."""
 
     received = 0
 
     def fetch_all(rows: Any) -> None:
         nonlocal received
-        while some := fetch(rows):
+        while some := fetch_some(rows):
             received += len(some) if isinstance(some, list) else 1
 
     failing = sa.text(

@@ -26,9 +26,9 @@ class ConnectionState:
     """The state of one connection: one object for all of it, since every query looks it up."""
 
     __slots__ = ("agent_name", "autocommit_checked", "begins_again", "busy_seconds", "caller", "checked_out",
-                 "checked_out_at", "close_reason", "connecting_since", "failed_phase", "fetches", "hold_logged",
-                 "is_ending", "is_open", "opened_at", "proxy", "rollback_loses_work", "run_id", "scope", "statements",
-                 "transaction_began", "was_begun")  # fmt: skip
+                 "checked_out_at", "close_reason", "connecting_since", "failed_phase", "fetches", "has_failed",
+                 "hold_logged", "is_ending", "is_open", "opened_at", "proxy", "rollback_loses_work", "run_id",
+                 "scope", "statements", "transaction_began", "was_begun")  # fmt: skip
 
     def __init__(self) -> None:
         self.connecting_since = perf_counter()
@@ -49,13 +49,15 @@ class ConnectionState:
         self.fetches: dict[int, FetchTimer] = {}  # results that took or may take long and are not at their end, by id
         # While a transaction is open: when it began, whether autocommit was ruled out yet, whether the program sent a
         # BEGIN, and whether something was written or failed in it, so that rolling it back loses something; whether
-        # the next statement begins another one, since the program ended one itself; and whether it is being ended.
+        # the next statement begins another one, since the program ended one itself; whether it is being ended; and
+        # whether the last statement of it failed.
         self.transaction_began: float | None = None
         self.autocommit_checked = False
         self.was_begun = False
         self.rollback_loses_work = False
         self.begins_again = False
         self.is_ending = False
+        self.has_failed = False
         # SQLAlchemy reports an error after the fact, without saying what it was doing.
         self.failed_phase: Literal["commit", "rollback"] | None = None
 

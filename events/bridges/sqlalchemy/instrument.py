@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from math import isnan
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -73,7 +74,8 @@ def instrument(
     What the pool holds is read before each render of metrics, and emitted as `pool_read`: of all engines of one name
     together.
 
-    An engine that is instrumented already has one handle, which is returned again. An engine made of it by
+    An engine that is instrumented already has one handle, which is returned again, with the ``slow_seconds`` and
+    ``hold_seconds`` that it was made with. An engine made of it by
     ``execution_options`` is the same engine.
 
     Statements are executed by a listener to SQLAlchemy's events ``do_execute``, ``do_executemany`` and
@@ -96,13 +98,15 @@ def instrument(
         a handle; its ``close()``, or a ``with`` block, undoes this. Its ``read_pool()`` emits the pool's state at once.
 
     Raises:
-        TypeError: ``engine`` is no engine, or ``metadata`` no `MetaData`.
+        TypeError: ``engine`` is no engine, ``name`` no text, ``metadata`` no `MetaData`, or seconds are no number.
         ValueError: the engine is instrumented under another name, with other metadata, ``statements`` or ``own``.
     """
     target = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine):
         raise TypeError(f"instrument() takes an Engine or an AsyncEngine, not {engine!r}")
+    check_name(name)
     check_metadata(metadata)
+    check_seconds(slow_seconds=slow_seconds, hold_seconds=hold_seconds)
     target = root_engine(target)
     with _instrumenting:
         existing: Instrumentation | None = getattr(target.dialect, ATTRIBUTE, None)
@@ -118,6 +122,21 @@ def instrument(
         elif existing.settings != (name, statements, own) or existing.metadata is not metadata:
             raise ValueError(f"the engine is instrumented as {existing.name!r} already: close that handle first")
         return existing
+
+
+def check_name(name: object) -> None:
+    """Raise `TypeError` for what is no text, such as the metadata in the place of the name: it is a label's value."""
+    if not isinstance(name, str):
+        fix = "metadata=... comes by name" if isinstance(getattr(name, "metadata", name), MetaData) else 'as in "main"'
+        raise TypeError(f"name of instrument() is a text, not {name!r}: {fix}")
+
+
+def check_seconds(**settings: object) -> None:
+    """Raise `TypeError` for what cannot be compared with a duration, such as the text of an environment variable."""
+    for setting, seconds in settings.items():
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or isnan(seconds):
+            fix = f": {setting}=float(...)" if isinstance(seconds, str) else "; math.inf logs nothing"
+            raise TypeError(f"{setting} of instrument() is a number of seconds, not {seconds!r}{fix}")
 
 
 def check_metadata(metadata: object) -> None:

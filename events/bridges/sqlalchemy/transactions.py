@@ -13,6 +13,7 @@ from sqlalchemy import Dialect
 
 from ...database import savepoint_ended, transaction_ended
 from .connection_state import ConnectionState, find_state
+from .internals.driver_transactions import driver_transaction
 from .internals.engines import autocommits, driver_autocommits
 from .transaction_steps import Steps
 
@@ -68,7 +69,7 @@ class TransactionTracker:
         def timed_begin(connection: Any, *args: Any) -> Any:
             state = find_state(connection) if self._is_open else None
             if state is not None:
-                state.rollback_loses_work = state.autocommit_checked = state.begins_again = False
+                state.rollback_loses_work = state.autocommit_checked = state.begins_again = state.has_failed = False
                 if not state.was_begun or state.transaction_began is None:  # else by a listener to "begin"
                     state.transaction_began = perf_counter()
             return begin(connection, *args)
@@ -76,8 +77,9 @@ class TransactionTracker:
         return timed_begin
 
     def _timed_end(self, end: Method, ending: Literal["commit", "rollback"]) -> Method:
+        dialect: Any = getattr(end, "__self__", None)
+
         def commits_by_itself(connection: Any) -> bool:
-            dialect: Any = getattr(end, "__self__", None)
             return dialect is not None and driver_autocommits(dialect, connection)
 
         def timed_end(connection: Any, *args: Any, **options: Any) -> Any:
@@ -91,6 +93,8 @@ class TransactionTracker:
                 transaction_began = None  # there was no statement to find that out by
             state.autocommit_checked = state.was_begun = state.begins_again = False
             was_ending, state.is_ending = state.is_ending, True
+            outcome = ending_outcome(state, ending, dialect, connection)
+            state.has_failed = False
             failed = True
             began = perf_counter()
             try:
@@ -105,8 +109,7 @@ class TransactionTracker:
                     state.failed_phase = ending
                 if transaction_began is not None:
                     commit = ended - began if ending == "commit" else None
-                    outcome = "failed" if failed else ending_outcome(state, ending)
-                    self._emit_ended(outcome, ended - transaction_began, commit)
+                    self._emit_ended("failed" if failed else outcome, ended - transaction_began, commit)
 
         return timed_end
 
@@ -133,13 +136,16 @@ class TransactionTracker:
             return
         began = perf_counter() - duration
         check_autocommit(state, context, began)
+        if steps != ("commit",):
+            state.has_failed = False  # else PostgreSQL would not have taken this one
         for step in steps:
             if step == "begin":
                 begin_by_text(state, began)
             elif step == "write":
                 state.rollback_loses_work = state.transaction_began is not None
             else:
-                self._end_by_text(state, ending_outcome(state, step), duration if steps == ("commit",) else None)
+                outcome = ending_outcome(state, step, context.dialect)
+                self._end_by_text(state, outcome, duration if steps == ("commit",) else None)
 
     def record_failed(self, state: ConnectionState, context: Any, steps: Steps, duration: float) -> None:
         """Record a statement that failed: what was done before is lost, and a COMMIT or ROLLBACK ends nothing well."""
@@ -152,11 +158,12 @@ class TransactionTracker:
             return
         if "begin" in steps[:-1]:  # several statements in one text: a later one failed
             begin_by_text(state, began)
-        state.rollback_loses_work = True
+        state.rollback_loses_work = state.has_failed = True
+        state.autocommit_checked = False  # so that the next statement is recorded
 
     def _end_by_text(self, state: ConnectionState, outcome: Outcome, commit: float | None) -> None:
         began, state.transaction_began = state.transaction_began, None
-        state.was_begun = state.rollback_loses_work = state.autocommit_checked = False
+        state.was_begun = state.rollback_loses_work = state.autocommit_checked = state.has_failed = False
         state.begins_again = True
         if began is not None:
             self._emit_ended(outcome, perf_counter() - began, commit)
@@ -186,9 +193,29 @@ def begin_by_text(state: ConnectionState, began: float) -> None:
         state.transaction_began, state.rollback_loses_work = began, False
 
 
-def ending_outcome(state: ConnectionState, ending: Literal["commit", "rollback"]) -> Outcome:
-    """Return the outcome of a COMMIT or ROLLBACK that was done: a rollback may lose nothing."""
-    return "released" if ending == "rollback" and not state.rollback_loses_work else ending
+def ending_outcome(
+    state: ConnectionState, ending: Literal["commit", "rollback"], dialect: Any, connection: Any = None
+) -> Outcome:
+    """Return the outcome of a COMMIT or ROLLBACK if it is done.
+
+    A rollback may lose nothing: nothing was written, or what was written is committed by itself. PostgreSQL answers the
+    COMMIT of a transaction in which a statement failed with ROLLBACK, which is no error.
+
+    Args:
+        state: that of the connection.
+        ending: what it is.
+        dialect: the connection's.
+        connection: a pool's connection on which it is not done yet, whose driver may know more.
+    """
+    if ending == "commit":
+        if not state.has_failed:
+            return "commit"
+        known = driver_transaction(connection)
+        is_lost = known == "failed" if known is not None else getattr(dialect, "name", "") == "postgresql"
+        return "rollback" if is_lost else "commit"
+    if not state.rollback_loses_work:
+        return "released"
+    return "rollback" if state.has_failed or driver_transaction(connection) != "none" else "released"
 
 
 def emit_lost_transaction(state: ConnectionState, pool: str, *, own: bool) -> None:

@@ -145,12 +145,12 @@ def pragma_writes(tokens: Sequence[Token]) -> bool:
 
 
 def copy_writes(tokens: Sequence[Token]) -> bool:
-    """Return whether COPY writes into a table, and not a table or the rows of a query to a file or the client."""
+    """Return whether COPY writes into a table, or runs a query that writes, and not only to a file or the client."""
     depth = 0
     for word, _ in tokens:
         depth += (word == "(") - (word == ")")
         if not depth and word in {"to", "from"}:
-            return word == "from"
+            return word == "from" or (tokens[1][0] == "(" and (tokens[2][0] in _CHANGES or query_writes(tokens[2:])))
     return True
 
 

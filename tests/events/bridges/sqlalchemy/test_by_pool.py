@@ -218,3 +218,25 @@ def test_a_short_hold_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with instrument(engine) as handle, engine.connect():
         handle.read_pool()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": sa.MetaData()}, r"name of instrument\(\) is a text, not MetaData\(\): metadata=\.\.\. comes by name"),
+        ({"name": 5}, r"name of instrument\(\) is a text, not 5: as in \"main\""),
+        (
+            {"slow_seconds": "0.5"},
+            r"slow_seconds of instrument\(\) is a number .*, not '0.5': slow_seconds=float",
+        ),
+        ({"hold_seconds": None}, "hold_seconds of instrument.* not None; math.inf logs nothing"),
+        ({"slow_seconds": float("nan")}, "not nan"),
+        ({"slow_seconds": True}, "not True"),
+    ],
+)
+def test_an_argument_that_would_lose_events_later_is_refused_at_once(arguments: Any, message: str) -> None:
+    engine = make_engine()
+    with pytest.raises(TypeError, match=message):
+        instrument(engine, **arguments)
+    with instrument(engine, "after all"):
+        pass

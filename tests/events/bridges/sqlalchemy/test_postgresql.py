@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -226,8 +225,6 @@ async def test_the_async_driver_emits_what_the_sync_one_does(async_engine: Async
 
 SLOW_FIRST_ROW = sa.text("select i from generate_series(1, 3) as i, pg_sleep(0.2) order by i")
 """The server has to do all the work before there is a first row."""
-LEAVES_CURSORS = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
-"""SQLAlchemy does not close psycopg's cursor after a fetch that fails; it is collected at the end of the test."""
 SLOW_ROWS = "select pg_sleep(case when i > 3 then 60 else 0 end) from generate_series(1, 9) as i"
 
 
@@ -259,7 +256,6 @@ def test_a_stream_without_a_row_took_its_time(engine: sa.Engine) -> None:
     assert fetched[0].duration >= 0.1
 
 
-@LEAVES_CURSORS
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 async def test_a_fetch_that_is_cancelled_took_its_time(driver: str, url: sa.URL, engine: sa.Engine) -> None:
     async def read() -> None:
@@ -282,21 +278,94 @@ async def test_a_fetch_that_is_cancelled_took_its_time(driver: str, url: sa.URL,
         with pytest.raises(asyncio.CancelledError):
             await task
     await streaming.dispose()
-    del task
-    gc.collect()
     (event,), (hold,) = fetched, released
     assert event.duration >= 0.2
     assert hold.busy is not None
     assert hold.busy >= event.duration
 
 
-@LEAVES_CURSORS
 def test_a_fetch_that_fails_makes_its_transaction_one_that_failed(engine: sa.Engine) -> None:
     dividing = sa.text("select 1 / (3 - i) from generate_series(1, 9) as i")
     with instrument(engine), events.transaction_ended.captured() as ended, engine.connect() as connection:
         rows = connection.execution_options(yield_per=1).execute(dividing)
         with pytest.raises(sa.exc.DataError):
             rows.all()
-    del rows
-    gc.collect()
     assert [event.outcome for event in ended] == ["rollback"]
+
+
+def insert_again(connection: sa.Connection) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        connection.execute(sa.text("insert into users (id) values (1)"))
+
+
+def cannot_adapt(connection: sa.Connection) -> None:
+    """Fail in the driver: the server has not seen the statement."""
+    with pytest.raises(sa.exc.ProgrammingError):
+        connection.execute(sa.text("select :value"), {"value": object()})
+
+
+def by_savepoint(connection: sa.Connection) -> None:
+    with connection.begin_nested() as savepoint:
+        insert_again(connection)
+        savepoint.rollback()
+
+
+def by_text(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("savepoint here")
+    insert_again(connection)
+    connection.exec_driver_sql("rollback to here")
+
+
+def commit(connection: sa.Connection) -> None:
+    connection.commit()
+
+
+def commit_by_text(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("commit")
+
+
+@pytest.mark.parametrize(
+    ("driver", "trouble", "end", "outcomes"),
+    [
+        *(
+            (driver, *case)
+            for driver in ("psycopg", "asyncpg")
+            for case in (
+                (insert_again, commit, ["rollback"]),
+                (insert_again, commit_by_text, ["rollback"]),
+                (by_savepoint, commit, ["commit"]),
+                (by_text, commit, ["commit"]),
+                (by_text, commit_by_text, ["commit"]),
+            )
+        ),
+        ("psycopg", cannot_adapt, commit, ["commit"]),  # asyncpg does not say that the server knows nothing of it
+    ],
+)
+async def test_a_commit_that_the_server_answers_with_a_rollback_is_one(
+    driver: str, trouble: Any, end: Any, outcomes: list[str], url: sa.URL
+) -> None:
+    """And what it then has is what the outcome says."""
+    engine = create_async_engine(url.set(drivername=f"postgresql+{driver}"))
+
+    def scenario(connection: sa.Connection) -> None:
+        connection.execute(sa.text("insert into users (id) values (1)"))
+        trouble(connection)
+        end(connection)
+
+    with instrument(engine), events.transaction_ended.captured() as ended:
+        async with engine.connect() as connection:
+            await connection.run_sync(scenario)
+    async with engine.begin() as connection:
+        kept = (await connection.execute(sa.text("delete from users where id = 1"))).rowcount
+    await engine.dispose()
+    assert [event.outcome for event in ended] == outcomes
+    assert kept == (outcomes[0] == "commit")
+
+
+def test_what_was_prepared_is_not_rolled_back(engine: sa.Engine) -> None:
+    with instrument(engine), events.transaction_ended.captured() as ended, engine.connect() as connection:
+        connection.execute(sa.text("create temporary table parts (id int)"))
+        assert connection.connection.driver_connection is not None
+        connection.connection.driver_connection.commit()  # behind SQLAlchemy's back, as PREPARE TRANSACTION is
+        connection.rollback()
+    assert [event.outcome for event in ended] == ["released"]

@@ -54,6 +54,8 @@ WRITES: list[Callable[[sa.Connection], object]] = [
 @pytest.mark.parametrize("write", WRITES)
 def test_whatever_writes_makes_a_rollback_lose_something(write: Callable[[sa.Connection], object], url: sa.URL) -> None:
     engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", set_autocommit)  # sqlite3 itself begins none for WITH
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     for _ in range(3):  # the third time its plan is stored
         assert outcomes(engine, write) == ["rollback"]
 
@@ -301,3 +303,29 @@ def test_rows_of_many_sets_are_known_by_drivers_that_do_not_say(
     dialect: Any = sa.create_engine("sqlite://").dialect
     dialect.supports_sane_multi_rowcount = is_sane
     assert row_count(Cursor(says), dialect, 3, operation) == rows
+
+
+@pytest.mark.parametrize(
+    ("texts", "outcome"),
+    [
+        (["create table made (id int)"], "released"),
+        (["pragma user_version = 77"], "released"),
+        (["vacuum"], "released"),
+        (["savepoint a", "insert into users (id) values (90)", "release a"], "released"),
+        (["insert into users (id) values (90)", "create table made (id int)"], "rollback"),
+        (["insert into users (id) values (90)", "pragma user_version = 78"], "rollback"),
+    ],
+)
+def test_what_sqlite_commits_by_itself_is_not_rolled_back(texts: list[str], outcome: str, url: sa.URL) -> None:
+    """And the database has it."""
+    engine = sa.create_engine(url)
+
+    def scenario(connection: sa.Connection) -> None:
+        for text in texts:
+            connection.exec_driver_sql(text)
+
+    assert outcomes(engine, scenario) == [outcome]
+    with engine.connect() as connection:
+        kept = connection.exec_driver_sql("select count(*) from users where id = 90").scalar()
+    engine.dispose()
+    assert kept == ("savepoint a" in texts)

@@ -194,7 +194,7 @@ def test_an_open_label_without_a_limit_is_an_error(registry: CollectorRegistry) 
 def test_a_value_that_no_scraper_could_read_is_other(registry: CollectorRegistry, read: Read, name: str) -> None:
     finish_agent(name)
     assert read("agent_executions_total", agent_name="other", status="success") == 1
-    assert len(generate_latest(registry)) < 100_000
+    assert len(generate_latest(registry)) < 1_000_000
 
 
 @pytest.mark.usefixtures("subscription")

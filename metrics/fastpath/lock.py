@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from threading import RLock
 
-from events.bus.fork_locks import free_after_fork
+from events.bus.after_fork import free_after_fork
 
 LOCK = free_after_fork(RLock())
 """Held while a value changes. Reentrant: the garbage collector may emit an event in the middle of another's update."""

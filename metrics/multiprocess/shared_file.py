@@ -184,6 +184,8 @@ class SharedFile:
         """Continue at zero in a file of the calling process."""
         self.inherited = True
         self._checking = Lock()  # a thread that is not in this process may have held it
+        self._reported_problem, self._reported_full = "", False  # what the other process reported is its own
+        self._pending_faults.clear()
         self._release()
         for (schema, _), values in self.series.copy().items():
             self._place(values, _private_cells(schema))  # before they are at zero: the file is the other process's

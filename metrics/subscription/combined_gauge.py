@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from math import fsum, inf
 from threading import RLock
 from time import monotonic
-from weakref import WeakSet
 
 from prometheus_client import Gauge
 
-from events.bus.fork_locks import free_after_fork
+from events.bus.after_fork import clear_after_fork, free_after_fork
 
 from ..validation import MultiprocessMode
 from .expiry import remove_series
@@ -32,7 +30,6 @@ The most recent value of several things says nothing of the others, so a row of 
 """
 
 SeriesLabels = tuple[str, ...]
-_gauges: WeakSet[CombinedGauge] = WeakSet()
 
 
 class CombinedGauge:
@@ -49,7 +46,7 @@ class CombinedGauge:
         self._values: dict[SeriesLabels, dict[tuple[str, ...], tuple[float, float]]] = {}  # and when each goes
         self._changed: set[SeriesLabels] = set()
         self._lock = free_after_fork(RLock())  # the garbage collector may run code that emits, in here too
-        _gauges.add(self)
+        clear_after_fork(self)
 
     @property
     def combines(self) -> bool:
@@ -107,12 +104,3 @@ class CombinedGauge:
             for source in [source for source, (_, deadline) in values.items() if deadline <= now]:
                 del values[source]
                 self._changed.add(series)
-
-
-def _after_fork() -> None:
-    for gauge in tuple(_gauges):
-        gauge.clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)

@@ -9,7 +9,7 @@ from time import monotonic
 
 from prometheus_client import Gauge
 
-from events.bus.fork_locks import free_after_fork
+from events.bus.after_fork import free_after_fork
 
 
 class Expiry:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
-from weakref import WeakSet
+
+from events.bus.after_fork import clear_after_fork
 
 from ..fastpath.lock import LOCK
-
-_tables: WeakSet[InFlightTable] = WeakSet()
 
 
 class InFlightTable:
@@ -20,7 +18,7 @@ class InFlightTable:
     def __init__(self) -> None:
         self._gauges: dict[str, Any] = {}
         self._sizes: dict[Any, int] = {}
-        _tables.add(self)
+        clear_after_fork(self)
 
     def clear(self) -> None:
         """Forget the spans: those of the process that this one was forked from are not open here."""
@@ -47,12 +45,3 @@ class InFlightTable:
         while size != self._sizes[gauge]:  # it changed again if the garbage collector ended a span meanwhile
             size = self._sizes[gauge]
             gauge.set(size)
-
-
-def _after_fork() -> None:
-    for table in tuple(_tables):
-        table.clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from threading import RLock
 
-from events.bus.fork_locks import free_after_fork
+from events.bus.after_fork import free_after_fork
 
 from ..event_fields import label_text
 from ..rows import OTHER, RESERVED

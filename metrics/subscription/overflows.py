@@ -7,7 +7,7 @@ from itertools import count
 from threading import Lock
 
 from events import label_overflowed
-from events.bus.fork_locks import free_after_fork
+from events.bus.after_fork import clear_after_fork, free_after_fork
 
 
 class Overflows:
@@ -17,14 +17,19 @@ class Overflows:
     each sample would cost more than the sample.
     """
 
-    __slots__ = ("_calls", "_emitted", "_emitting", "_pairs", "_reads")
+    __slots__ = ("__weakref__", "_calls", "_emitted", "_emitting", "_pairs", "_reads")
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._pairs = tuple(pairs)
+        self._emitting = free_after_fork(Lock())
+        self.clear()
+        clear_after_fork(self)
+
+    def clear(self) -> None:
+        """Begin at 0: what the process counted that this one was forked from is for that one to emit."""
         self._calls = count()  # `next` is atomic, so that neither threads nor the garbage collector lose any
         self._reads = 0  # each takes a number too
         self._emitted = 0
-        self._emitting = free_after_fork(Lock())
 
     def add(self) -> None:
         """Count one more sample of each pair."""

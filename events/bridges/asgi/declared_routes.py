@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from inspect import isclass
 from typing import Any, NamedTuple, get_args
 
@@ -15,10 +15,16 @@ _MOST_LAYERS = 50
 
 
 class DeclaredRoute(NamedTuple):
-    """A route: its full template, and its methods, or none for that of a websocket."""
+    """A route: its full template, and its methods, or none for that of a websocket.
+
+    ``path`` is what an exclusion names: of an application that declares no routes it is where that is mounted.
+    ``applications`` are the names of those that it is in, from the outermost.
+    """
 
     template: str
     methods: tuple[str, ...]
+    path: str
+    applications: tuple[str, ...] = ()
 
 
 def announce_failures(router: Any, exclude: Collection[str], application: str) -> None:
@@ -27,28 +33,30 @@ def announce_failures(router: Any, exclude: Collection[str], application: str) -
     Of a router with more routes than the labels have room for nothing is announced: which of them get a label's room
     is for the requests to say.
     """
-    routes = [route for route in declared_routes(router) if route.template.removesuffix("/{path}") not in exclude]
+    outer = (application,) if application else ()
+    routes = [route for route in declared_routes(router, applications=outer) if route.path not in exclude]
     http_request_finished.announce_failures(
         {
             "method": method,
             "endpoint": route.template,
             "status_code": 500,
             "outcome": "server_error",
-            "applications": application,
+            "applications": "/".join(route.applications),
         }
         for route in routes
         for method in route.methods or ("GET",)  # a websocket's handshake is a GET
     )
-    announce_closure([route.template for route in routes if not route.methods], application)
+    announce_closure((route.template, route.applications) for route in routes if not route.methods)
 
 
-def announce_closure(channels: Collection[str], applications: str) -> None:
-    """Announce that connections of websockets may be lost."""
-    if channels:
-        websocket_finished.announce_failures(
-            {"channel": channel, "close_code": str(ABNORMAL_CLOSURE), "applications": applications}
-            for channel in channels
-        )
+def announce_closure(channels: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Announce that connections of websockets may be lost, each by its channel and the names of its applications."""
+    lost = [
+        {"channel": channel, "close_code": str(ABNORMAL_CLOSURE), "applications": "/".join(applications)}
+        for channel, applications in channels
+    ]
+    if lost:
+        websocket_finished.announce_failures(lost)
 
 
 def find_router(app: Any) -> Any:
@@ -60,18 +68,35 @@ def find_router(app: Any) -> Any:
     return None
 
 
-def declared_routes(router: Any, prefix: str = "") -> Iterator[DeclaredRoute]:
+def declared_routes(router: Any, prefix: str = "", applications: tuple[str, ...] = ()) -> Iterator[DeclaredRoute]:
     """Yield the routes of a router, and of what it mounts, by the templates that `RouteTemplates` finds for them."""
     for route in flatten(routes_of(router)):
         if hasattr(route, "host_regex"):
-            yield from declared_routes(route, prefix)
+            yield from declared_routes(route, prefix, applications)
         elif hasattr(route, "endpoint"):
-            yield DeclaredRoute(f"{prefix}{route.path}", methods_of(route))
+            path = f"{prefix}{route.path}"
+            yield DeclaredRoute(path, methods_of(route), path, applications)
         elif hasattr(route, "path_regex"):
-            if routes_of(route):
-                yield from declared_routes(route, f"{prefix}{route.path}")
+            path, mounted = f"{prefix}{route.path}", getattr(route, "app", None)
+            inside = applications + names_of(mounted)
+            if (inner := route if routes_of(route) else find_router(mounted)) is not None:
+                yield from declared_routes(inner, path, inside)
             else:
-                yield DeclaredRoute(f"{prefix}{route.path}/{{path}}", ("GET",))
+                yield DeclaredRoute(f"{path}/{{path}}", ("GET",), path, inside)
+
+
+def names_of(app: Any) -> tuple[str, ...]:
+    """Return the names that an application's middlewares of this bridge give it: those around it, and those it adds."""
+    names = []
+    for _ in range(_MOST_LAYERS):
+        if hasattr(app, "announce_routes"):
+            names.append(app.application)
+        added = (each for each in getattr(app, "user_middleware", ()) if hasattr(each.cls, "announce_routes"))
+        names += [each.kwargs.get("application", "") for each in added]
+        app = getattr(app, "app", None)
+        if app is None:
+            break
+    return tuple(name for name in dict.fromkeys(names) if name)
 
 
 def methods_of(route: Any) -> tuple[str, ...]:

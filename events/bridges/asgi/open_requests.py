@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Protocol
 from weakref import ref
@@ -48,3 +49,13 @@ def read_in_flight() -> None:
 def by_application(trackers: set[OpenRequest]) -> Counter[str]:
     """Return how many of them are in each application that has a name."""
     return Counter(name for tracker in tuple(trackers) for name in tracker.applications)
+
+
+def _clear() -> None:
+    """Forget, in a forked process, what the process before it serves."""
+    for each in (requests, websockets, _shown):
+        each.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_clear)

@@ -111,7 +111,7 @@ class WebsocketTracker:
             self._next_look = self._started_at + SECONDS_BETWEEN_LOOKS
             open_requests.requests.discard(self)
             open_requests.websockets.add(self)
-            announce_closure((self._route_templates.endpoint(self._scope, 101),), "/".join(self.applications))
+            announce_closure([(self._route_templates.endpoint(self._scope, 101), self.applications)])
         elif kind == "websocket.close" and self._accepted:
             self._emit_closed(message.get("code") or 1000)
         elif kind == "websocket.close":

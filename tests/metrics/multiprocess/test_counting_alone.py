@@ -275,6 +275,24 @@ def test_a_process_that_loses_the_right_to_look_into_the_folder(
     assert in_child(as_nobody) == "({1.0}, {2.0}, 'Permission denied')"
 
 
+def test_a_forked_process_says_again_that_it_counts_alone(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What its parent said before was of another loss."""
+    with LocalWorker(folder) as worker:
+        shutil.rmtree(folder)
+        worker.calls()
+        assert len(lines(caplog, folder)) == 1
+        folder.mkdir()
+
+        def child() -> object:
+            caplog.clear()
+            worker.calls()
+            shutil.rmtree(folder)
+            worker.calls()
+            return len(lines(caplog, folder)), worker.read("worker_file_faults_total", fault="unshared")
+
+        assert in_child(child) == "(1, 1.0)"
+
+
 def test_a_lack_of_descriptors_shows_the_last_totals_rather_than_less(folder: Path) -> None:
     """Less would look as if counters had begun anew."""
 

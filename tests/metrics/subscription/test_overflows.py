@@ -6,6 +6,7 @@ from threading import Thread
 
 from events import label_overflowed
 from metrics.subscription.overflows import Overflows
+from tests.support.forks import in_child
 
 
 def test_the_first_is_emitted_at_once_and_those_after_it_together_for_each_pair() -> None:
@@ -37,3 +38,22 @@ def test_while_one_thread_emits_another_waits_for_nothing() -> None:
         assert emitted == []
         overflows.emit()
     assert [event.count for event in emitted] == [1]
+
+
+def test_a_forked_process_emits_its_own_alone() -> None:
+    overflows = Overflows([("calls_total", "model")])
+    for _ in range(100):
+        overflows.add()
+
+    def child() -> object:
+        with label_overflowed.captured() as emitted:
+            overflows.emit()
+            overflows.add()
+            overflows.add()
+            overflows.emit()
+        return [event.count for event in emitted]
+
+    assert in_child(child) == "[1, 1]"
+    with label_overflowed.captured() as emitted:
+        overflows.emit()
+    assert [event.count for event in emitted] == [99]

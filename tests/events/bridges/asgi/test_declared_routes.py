@@ -162,6 +162,42 @@ def test_a_mounted_application_announces_nothing_under_templates_that_are_not_it
     assert {endpoint for endpoint in shown if "users" in endpoint} == {"/{tenant}/admin/users"}
 
 
+@pytest.mark.parametrize("how", ["added", "around"])
+def test_a_named_application_inside_another_one_has_its_failures_from_the_start(how: str) -> None:
+    (shop, of_shop), of_admin = build("shop"), CollectorRegistry()
+    admin = FastAPI(openapi_url=None)
+    admin.get("/users")(lambda: 1 / 0)
+    if how == "added":
+        admin.add_middleware(HTTPEventsMiddleware, application="admin")
+    shop.mount("/{tenant}/admin", admin if how == "added" else HTTPEventsMiddleware(admin, application="admin"))
+    failed = ("GET", "/{tenant}/admin/users", "500")
+    with (
+        subscribe(HTTP, of_shop, namespace="acme", application="shop"),
+        subscribe(HTTP, of_admin, namespace="acme", application="admin"),
+        TestClient(shop, raise_server_exceptions=False) as client,
+    ):
+        registries = (of_shop, of_admin)
+        assert [series(each, "http_requests_total")[failed] for each in registries] == [0, 0]
+        client.get("/acme/admin/users")
+        assert [series(each, "http_requests_total")[failed] for each in registries] == [1, 1]
+        assert not any(path == "/fails" for _, path, _ in series(of_admin, "http_requests_total"))
+
+
+def test_a_route_below_an_excluded_path_is_announced_as_it_is_counted() -> None:
+    app, registry = FastAPI(openapi_url=None), CollectorRegistry()
+    app.get("/up/{path}")(lambda path: 1 / 0)
+    app.get("/up")(lambda: "ok")
+    app.mount("/metrics", Endpoint(registry))
+    app.add_middleware(HTTPEventsMiddleware, exclude=("/up", "/metrics"))
+    with (
+        subscribe(HTTP, registry, namespace="acme"),
+        TestClient(app, raise_server_exceptions=False) as client,
+    ):
+        assert series(registry, "http_requests_total") == {("GET", "/up/{path}", "500"): 0}
+        client.get("/up/5")
+        assert series(registry, "http_requests_total") == {("GET", "/up/{path}", "500"): 1}
+
+
 def test_an_application_counts_its_own_routes() -> None:
     (shop, registry), (admin, _) = build("shop"), build("admin")
     admin.get("/users")(lambda: "ok")

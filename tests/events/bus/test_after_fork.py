@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from events.bus.fork_locks import free_after_fork
+from events.bus.after_fork import free_after_fork
 from metrics.fastpath.lock import LOCK
 from metrics.subscription.combined_gauge import CombinedGauge
 from metrics.subscription.expiry import Expiry

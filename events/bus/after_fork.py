@@ -1,4 +1,4 @@
-"""The state that a forked process begins without: locks that are held, and what is under way in the process before it."""
+"""The state that a forked process begins without: held locks, and what is under way in the process before it."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ from events.bus.log_throttle import LogThrottle
 from tests.support.limited_server import serving
 from tests.support.wait import until
 
+pytestmark = pytest.mark.slow
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 

@@ -11,6 +11,8 @@ from events import limit_reached
 from tests.support.limited_server import serving
 from tests.support.wait import until
 
+pytestmark = pytest.mark.slow
+
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
 PATIENCE = {"receive_timeout": 0.3}
 

@@ -11,6 +11,26 @@ from .bus.span import Span
 
 RequeueReason = Literal["engine_error", "not_queued", "not_executed", "process_gone"]
 
+WorkflowErrorType = Literal[
+    "timeout", "rate_limited", "quota_exceeded", "auth", "invalid_request", "context_length_exceeded",
+    "content_filtered", "provider_5xx", "connection", "invalid_response", "answer_too_long", "tool", "database",
+    "time_limit", "engine", "process_gone", "other",
+]  # fmt: skip
+"""Why a workflow run failed.
+
+Those from ``timeout`` to ``invalid_response`` are the types of errors of models: the run's last model call failed so.
+
+- ``answer_too_long``: an answer has more bytes than are stored.
+- ``tool``: a tool of an agent failed.
+- ``database``: a tool or a step failed because the database did.
+- ``time_limit``: the run passed its time limit.
+- ``engine``: the workflow engine gave the run up.
+- ``process_gone``: the process that executed it is gone, and its time limit has passed; the run is abandoned.
+"""
+
+WasteReason = Literal["failed", "cancelled", "abandoned", "rejected"]
+"""Why what a workflow run spent is wasted: how the run ended, or that its reviewer rejected the result."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowStarted:
@@ -71,6 +91,32 @@ class OldestWorkflowRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowQueueRead:
+    """The queue of a workflow was read where all processes have it: how many runs stand in it, and since when.
+
+    ``queued`` is the number of runs that have not started yet, ``oldest_age`` how long the first of them has waited, 0
+    without any. Both are None where the queue cannot be read.
+    """
+
+    workflow_type: Label
+    queued: int | None
+    oldest_age: Seconds | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowLimitsRead:
+    """The limits of a process that executes workflow runs were read, when it began to, and when it ceased.
+
+    ``slots`` is how many runs it executes at once, 0 once it stops; ``queue`` how many may wait in the queue that it
+    shares with others, ``run_time`` how long a run may take.
+    """
+
+    slots: int
+    queue: int
+    run_time: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFinished:
     """A workflow run ended, successfully or not; tokens and cost (None where unknown) are those of the whole run.
 
@@ -78,7 +124,9 @@ class WorkflowFinished:
     runs. Where they are not set, they are the same.
 
     ``outcome`` says what its cost was spent on: ``useful`` where the run is completed and its reviewer did not reject
-    the result (``rejected``), otherwise ``wasted``.
+    the result (``rejected``), otherwise ``wasted``; `waste_reason` says why. ``error`` is the short name of what the
+    run failed with, ``error_type`` the kind of it. Where nobody says, it is ``process_gone`` of an abandoned run and
+    ``other`` of a failed one; runs that ended otherwise have none.
     """
 
     run_id: Key
@@ -87,6 +135,7 @@ class WorkflowFinished:
     status: WorkflowStatus
     duration: Seconds
     error: str = ""
+    error_type: WorkflowErrorType | None = None
     llm_calls: int = total("llm_called")
     prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
     completion_tokens: Tokens = total("llm_called", "completion_tokens")
@@ -100,12 +149,28 @@ class WorkflowFinished:
     def __post_init__(self) -> None:
         if self.status == "completed" and not self.rejected:
             object.__setattr__(self, "outcome", "useful")
+        if self.status in {"completed", "cancelled"}:
+            object.__setattr__(self, "error_type", None)
+        elif self.error_type is None:
+            object.__setattr__(self, "error_type", "process_gone" if self.status == "abandoned" else "other")
         if self.own_prompt_tokens is None:
             object.__setattr__(self, "own_prompt_tokens", self.prompt_tokens)
         if self.own_completion_tokens is None:
             object.__setattr__(self, "own_completion_tokens", self.completion_tokens)
         if self.own_cost is None and self.cost is not None:
             object.__setattr__(self, "own_cost", self.cost)
+
+    @property
+    def waste_reason(self) -> WasteReason | None:
+        """Why what the run spent is wasted; None where it is not."""
+        return waste_reason_of(self.status, rejected=self.rejected)
+
+
+def waste_reason_of(status: WorkflowStatus, *, rejected: bool) -> WasteReason | None:
+    """Return why what a run spent is wasted that ended with a status; None where it is not."""
+    if status == "completed":
+        return "rejected" if rejected else None
+    return status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +188,13 @@ class RowsExpired:
 class WorkflowBilledLate:
     """Tokens and cost of a workflow run were stored after its end, so that `WorkflowFinished` was without them.
 
-    ``outcome`` is that of the run, as in `WorkflowFinished`.
+    ``outcome`` and ``waste_reason`` are those of the run, as in `WorkflowFinished`.
     """
 
     run_id: Key
     workflow_type: Label
     outcome: Literal["useful", "wasted"]
+    waste_reason: WasteReason | None = None
     llm_calls: int = 0
     prompt_tokens: Tokens = 0
     completion_tokens: Tokens = 0
@@ -141,6 +207,8 @@ workflow_released = Signal(WorkflowReleased)
 workflow_requeued = Signal(WorkflowRequeued)
 workflow_step_finished = Signal(WorkflowStepFinished)
 oldest_workflow_read = Signal(OldestWorkflowRead)
+workflow_queue_read = Signal(WorkflowQueueRead)
+workflow_limits_read = Signal(WorkflowLimitsRead)
 workflow_finished = Signal(WorkflowFinished)
 rows_expired = Signal(RowsExpired)
 workflow_billed_late = Signal(WorkflowBilledLate)

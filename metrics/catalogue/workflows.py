@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from events import (
     oldest_workflow_read,
+    review_decided,
     rows_expired,
     workflow_billed_late,
     workflow_finished,
+    workflow_limits_read,
+    workflow_queue_read,
     workflow_released,
     workflow_requeued,
     workflow_resumed,
@@ -32,16 +35,24 @@ WORKFLOW_TOKENS = (
 WORKFLOW_COST = (
     "US dollars that runs cost, booked when they end, as far as prices are known; useful and wasted as for tokens."
 )
+WORKFLOW_ERRORS = "Workflow runs that failed or were abandoned, by cause."
+WASTED_COST = "US dollars of workflow_cost_usd_total that are wasted, by why: do not add the two."
 
 # fmt: off
 WORKFLOWS = (
     counter("workflows_total", "Workflow runs that ended.",
         workflow_finished, labels=("workflow_type", "status")),
+    counter("workflow_errors_total", WORKFLOW_ERRORS,
+        workflow_finished, labels=("workflow_type", "error_type"), where={"status": "failed"}),
+    counter("workflow_errors_total", WORKFLOW_ERRORS,
+        workflow_finished, labels=("workflow_type", "error_type"), where={"status": "abandoned"}),
     in_flight("active_workflows", "Workflow runs under way in this process, or in all workers together.",
         workflow_run, resumed=workflow_resumed, released=workflow_released, labels=("workflow_type",)),
     counter("workflows_started_total",
         "Workflow runs that left the queue; over all processes, those that ended and those active make up as many.",
         workflow_started, labels=("workflow_type",)),
+    counter("workflows_resumed_total", "Workflow runs taken up that another process, or an earlier one, had started.",
+        workflow_resumed, labels=("workflow_type",)),
     counter("workflow_requeues_total", "Unfinished runs that no process performed, queued again, by reason.",
         workflow_requeued, labels=("workflow_type", "reason")),
     histogram("workflow_duration_seconds", "Time a run took from leaving the queue to its end, by the wall clock.",
@@ -56,6 +67,18 @@ WORKFLOWS = (
     gauge("workflow_oldest_active_seconds",
         "Age of the oldest run that this process, or any worker, performs, by the wall clock; 0 is none.",
         oldest_workflow_read, value="age", labels=("workflow_type",), multiprocess_mode="livemax"),
+    gauge("workflows_queued",
+        "Workflow runs that stand in the queue, which all processes share: take the largest of them, not the sum.",
+        workflow_queue_read, value="queued", labels=("workflow_type",), multiprocess_mode="livemax"),
+    gauge("workflow_oldest_queued_seconds",
+        "How long the first workflow run in the queue has waited, by the wall clock; 0 is none.",
+        workflow_queue_read, value="oldest_age", labels=("workflow_type",), multiprocess_mode="livemax"),
+    gauge("workflow_slots", "Workflow runs that this process, or all workers together, can perform at once.",
+        workflow_limits_read, value="slots"),
+    gauge("workflow_queue_limit", "Workflow runs that may stand in the queue; more are refused.",
+        workflow_limits_read, value="queue", multiprocess_mode="livemax"),
+    gauge("workflow_time_limit_seconds", "Time that a workflow run may take; then it fails.",
+        workflow_limits_read, value="run_time", multiprocess_mode="livemax"),
     counter("rows_expired_total", "Rows deleted because they are older than rows are kept, by what they are of.",
         rows_expired, value="rows", labels=("resource",)),
     counter("workflow_tokens_total", WORKFLOW_TOKENS,
@@ -70,6 +93,12 @@ WORKFLOWS = (
         workflow_finished, value="own_cost", labels=("workflow_type", "outcome")),
     counter("workflow_cost_usd_total", WORKFLOW_COST,
         workflow_billed_late, value="cost", labels=("workflow_type", "outcome")),
+    counter("workflow_wasted_cost_usd_total", WASTED_COST, workflow_finished, value="own_cost",
+        labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}),
+    counter("workflow_wasted_cost_usd_total", WASTED_COST, workflow_billed_late, value="cost",
+        labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}),
+    counter("workflow_review_verdicts_total", "Verdicts of reviewing agents, by the workflow that they review in.",
+        review_decided, labels=("workflow_type", "verdict")),
     histogram("workflow_llm_calls", "Model calls that one run made, failed ones too.",
         workflow_finished, value="llm_calls", labels=("workflow_type",), buckets=buckets.CALLS),
 )

@@ -1,12 +1,16 @@
-"""Runs inside other runs: what the inner ones spent is in the outer ones' sums, and in none of their own."""
+"""What ended runs say: sums without those of runs inside, the cause of a failure, and why what they spent is wasted."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from events import llm_called, workflow_finished, workflow_run
+from events import llm_called, workflow_billed_late, workflow_finished, workflow_run
+from events.workflows import WasteReason
 from metrics import WORKFLOWS, subscribe
+from tests.support.samples import samples
 
 
 def call(tokens: int) -> None:
@@ -46,3 +50,37 @@ def test_a_run_that_is_emitted_by_hand_has_all_of_its_sums_for_its_own() -> None
             workflow_type="campaign", run_id="1", status="completed", duration=1.0, prompt_tokens=5, cost=0.5
         )
     assert (finished[0].own_prompt_tokens, finished[0].own_completion_tokens, finished[0].own_cost) == (5, 0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("end", "error_type", "reason"),
+    [
+        ({"status": "failed", "error_type": "time_limit"}, "time_limit", "failed"),
+        ({"status": "failed"}, "other", "failed"),
+        ({"status": "abandoned"}, "process_gone", "abandoned"),
+        ({"status": "cancelled"}, None, "cancelled"),
+        ({"status": "completed", "rejected": True}, None, "rejected"),
+        ({"status": "completed"}, None, None),
+    ],
+)
+def test_the_cause_and_the_waste_of_a_run(
+    end: dict[str, Any], error_type: str | None, reason: WasteReason | None
+) -> None:
+    """What is wasted adds up to the wasted part of the cost, late bills included."""
+    registry = CollectorRegistry()
+    with subscribe(WORKFLOWS, registry, namespace="sparklio"), workflow_finished.captured() as finished:
+        workflow_finished.emit(workflow_type="campaign", run_id="1", duration=1.0, cost=0.5, **end)
+        workflow_billed_late.emit(
+            workflow_type="campaign", run_id="1", outcome=finished[0].outcome, waste_reason=reason, cost=0.25
+        )
+        errors = {labels["error_type"]: value for labels, value in samples(registry, "workflow_errors_total") if value}
+        wasted = {
+            labels["reason"]: value for labels, value in samples(registry, "workflow_wasted_cost_usd_total") if value
+        }
+        cost = registry.get_sample_value(
+            "sparklio_workflow_cost_usd_total", {"workflow_type": "campaign", "outcome": "wasted"}
+        )
+    assert errors == ({} if error_type is None else {error_type: 1})
+    assert wasted == ({} if reason is None else {reason: 0.75})
+    assert sum(wasted.values()) == cost
+    assert (finished[0].error_type, finished[0].waste_reason) == (error_type, reason)

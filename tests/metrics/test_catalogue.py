@@ -156,6 +156,12 @@ def emit_workflows() -> None:
     events.workflow_finished.emit(
         **run, status="completed", duration=1.0, llm_calls=1, prompt_tokens=1, completion_tokens=1, cost=0.1
     )
+    events.workflow_finished.emit(run_id="3", workflow_type="campaign", status="failed", duration=1.0, cost=0.1)
+    events.workflow_resumed.emit(run_id="4", workflow_type="campaign")
+    events.workflow_released.emit(run_id="4", workflow_type="campaign")
+    events.workflow_queue_read.emit(workflow_type="campaign", queued=1, oldest_age=1.0)
+    events.workflow_limits_read.emit(slots=2, queue=10, run_time=600.0)
+    events.review_decided.emit(verdict="approved", workflow_type="campaign")
     events.oldest_workflow_read.emit(workflow_type="campaign", age=1.0)
     events.workflow_requeued.emit(**run, reason="not_queued")
     events.rows_expired.emit(resource="runs", rows=2)

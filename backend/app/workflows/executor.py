@@ -129,11 +129,13 @@ class RunExecutor:
             async with asyncio.timeout(self._time_limit) as limit:
                 return RunOutcome(status="completed", output=await self._run_stages(run))
         except StepFailed as failure:
-            return RunOutcome(status="failed", error=str(failure), error_name=failure.error_name)
+            return RunOutcome(
+                status="failed", error=str(failure), error_name=failure.error_name, error_type=failure.error_type
+            )
         except Exception as error:
             if limit.expired():
                 reason = f"The run passed its time limit of {self._time_limit:g} seconds (SPARKLIO_RUN_TIME_LIMIT)."
-                return RunOutcome(status="failed", error=reason, error_name="TimeLimitPassed")
+                return RunOutcome(status="failed", error=reason, error_name="TimeLimitPassed", error_type="time_limit")
             if isinstance(error, (SQLAlchemyError, dbos_client.EngineError)):
                 raise
             name = type(error).__name__

@@ -17,6 +17,7 @@ from app.database import UnfinishedRun, is_passing
 from events.bus.failures import error_location
 
 from . import dbos_client, executor_locks
+from .queue_reading import emit_queue
 from .run_state import CANCELLED, RunOutcome, RunTransitions
 from .usage_recovery import store_usage_of_dead_processes
 
@@ -62,6 +63,7 @@ class Recovery:
         """
         await store_usage_of_dead_processes(self._lock, self._transitions)
         now, runs = await self._transitions.list_unfinished()
+        emit_queue(now, runs)
         statuses = await dbos_client.get_statuses([run.id for run in runs])
         idle_before, self._idle = self._idle, {}
         for run in runs:
@@ -103,7 +105,9 @@ class Recovery:
         if run.requeues >= self._max_requeues:
             error_name = "TooManyAttempts" if status.status.startswith("MAX") else "WorkflowFailed"
             reason = f"The workflow engine gave the run up {run.requeues + 1} times: {status.status.lower()}."
-            outcome = RunOutcome(status="failed", error=reason.replace("_", " "), error_name=error_name)
+            outcome = RunOutcome(
+                status="failed", error=reason.replace("_", " "), error_name=error_name, error_type="engine"
+            )
             await self._transitions.finish(run.id, outcome)
         elif await self._transitions.count_requeue(run):
             await dbos_client.enqueue_anew(run.id)

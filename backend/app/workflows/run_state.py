@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import runs
@@ -30,7 +30,7 @@ from events import (
     workflow_step_finished,
 )
 from events.bus.fields import WorkflowStatus
-from events.workflows import RequeueReason
+from events.workflows import RequeueReason, WorkflowErrorType, waste_reason_of
 
 from .definitions import WORKFLOWS
 from .shield import run_shielded
@@ -41,11 +41,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """The end of a run. ``error`` is for its reader, ``error_name`` is the short name of the error in events."""
+    """The end of a run. ``error`` is for its reader, ``error_name`` and ``error_type`` are the error's in events."""
 
     status: WorkflowStatus
     error: str | None = None
     error_name: str = ""
+    error_type: WorkflowErrorType | None = None
     output: dict[str, Any] | None = None
 
 
@@ -206,17 +207,20 @@ def _emit_finished(run: Run, outcome: RunOutcome) -> None:
         # By the wall clock: the run may have started in another process.
         duration=_seconds(run.started_at, run.finished_at),
         error=outcome.error_name,
+        error_type=outcome.error_type,
         rejected=run.rejected,
         **asdict(run.usage),
     )
 
 
 def _emit_billed_late(run: Run, usage: LLMUsage) -> None:
-    useful = run.status == "completed" and not run.rejected
+    # It has ended: its status is none of an unfinished run.
+    waste_reason = waste_reason_of(cast("WorkflowStatus", run.status), rejected=run.rejected)
     workflow_billed_late.emit(
         run_id=run.id,
         workflow_type=run.workflow_type,
-        outcome="useful" if useful else "wasted",
+        outcome="wasted" if waste_reason else "useful",
+        waste_reason=waste_reason,
         **asdict(usage),
     )
 

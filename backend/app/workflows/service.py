@@ -21,6 +21,7 @@ from events import limit_reached
 from . import dbos_client, dbos_engine, dbos_tables, executor_locks
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
+from .queue_reading import emit_limits, emit_unknown_queue
 from .recovery import Recovery
 from .retention import delete_forever
 from .run_state import CANCELLED, RunTransitions
@@ -102,6 +103,7 @@ class WorkflowService:
                 time_limit=settings.run_time_limit,
                 max_requeues=settings.run_requeues,
             )
+            emit_limits(settings, slots=settings.concurrency)
             await recovery.reconcile()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
             self._go_on(sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables))
@@ -124,6 +126,8 @@ class WorkflowService:
             return
         for task in tuple(self._background):
             task.cancel()
+        emit_limits(self._settings, slots=0)
+        emit_unknown_queue()
         await self._executor.release_all(_STOP_TIMEOUT)
         await dbos_client.destroy()
         dbos_engine.dispose(self.dbos_engine)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from app import agents
@@ -20,9 +20,11 @@ from app.llm.factory import LLM
 from app.llm_usage import LLMUsage
 from events import limit_reached
 from events.bus.failures import error_location
+from events.workflows import WorkflowErrorType
 
 from . import dbos_client
 from .definitions import StepDefinition
+from .error_causes import step_error_type
 from .run_state import RunTransitions
 from .usage_journal import AttemptUsage, UsageJournal
 
@@ -33,11 +35,12 @@ EarlierTexts = tuple[tuple[str, str], ...]
 
 
 class StepFailed(Exception):
-    """A step failed, and its run with it. The message is for the run's reader, ``error_name`` for events."""
+    """A step failed, and its run with it. The message is for the run's reader, the other two are for events."""
 
-    def __init__(self, reason: str, error_name: str) -> None:
+    def __init__(self, reason: str, error_name: str, error_type: WorkflowErrorType) -> None:
         super().__init__(reason)
         self.error_name = error_name
+        self.error_type = error_type
 
 
 class StepRunner:
@@ -117,7 +120,7 @@ class StepRunner:
             )
         except AgentFailed as failure:
             await save(failure.status, failure.reason)
-            return {"error": f"{step.name}: {failure.reason}", "kind": type(failure).__name__}
+            return _failure(step, failure.reason, type(failure).__name__, step_error_type(failure))
         except asyncio.CancelledError:
             await save("cancelled", "The step was stopped.")
             raise
@@ -126,7 +129,7 @@ class StepRunner:
             log.error("run %s: step %s failed with %s at %s", run.id, step.name, name, error_location(error))  # noqa: TRY400 - its message may quote a prompt
             reason = f"The agent failed with {name}; the studio's log says where."
             await save("error", reason)
-            return {"error": f"{step.name}: {reason}", "kind": name}
+            return _failure(step, reason, name, step_error_type(error))
         output = {**result.output, "text": result.text}
         if (size := byte_size(output)) > self._max_text:
             limit_reached.emit(limit="step_text")
@@ -134,7 +137,7 @@ class StepRunner:
                 f"The answer has {size} bytes, more than the {self._max_text} of SPARKLIO_MAX_STEP_TEXT: try again."
             )
             await save("error", reason)
-            return {"error": f"{step.name}: {reason}", "kind": "AnswerTooLong"}
+            return _failure(step, reason, "AnswerTooLong", "answer_too_long")
         await save("success", None, output)
         return {"text": result.text}
 
@@ -144,11 +147,15 @@ def byte_size(output: dict[str, Any]) -> int:
     return len(json.dumps(output, ensure_ascii=False).encode("utf-8", "replace"))
 
 
+def _failure(step: StepDefinition, reason: str, error_name: str, error_type: WorkflowErrorType) -> dict[str, str]:
+    return {"error": f"{step.name}: {reason}", "kind": error_name, "type": error_type}
+
+
 async def _text(durable_step: Callable[[], Coroutine[Any, Any, dict[str, str]]]) -> str:
     # The keys are stored by DBOS: runs that were started by an earlier version of the program have them too.
     result = await durable_step()
     if "error" in result:
-        raise StepFailed(result["error"], result["kind"])
+        raise StepFailed(result["error"], result["kind"], cast("WorkflowErrorType", result.get("type", "other")))
     return result["text"]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from events.bus.failures import error_location
 
 from . import dbos_tables
+from .queue_reading import emit_unknown_queue
 
 log = logging.getLogger("app.workflows")
 
@@ -36,6 +37,7 @@ async def sweep_forever(
             await reconcile()
             missing = failing = False
         except Exception as error:  # whatever failed, the next sweep tries again
+            emit_unknown_queue()
             if not failing:
                 log.warning("a sweep failed with %s at %s", type(error).__name__, error_location(error))
             failing = True

@@ -74,3 +74,4 @@ async def test_a_step_whose_answer_is_too_long_to_be_stored_fails(
     assert "SPARKLIO_MAX_STEP_TEXT" in str(run.error)
     assert step.usage.prompt_tokens > 0
     assert [event.limit for event in reached] == ["step_text"]
+    assert [event.error_type for event in recorded.finished] == ["answer_too_long"]

@@ -215,6 +215,8 @@ async def test_a_run_that_has_ended_for_dbos_is_queued_again_or_ends(  # noqa: P
     assert run.requeues == (1 if status == "completed" else 0)
     if status == "completed":
         assert model.tally.requests == 4
+    [finished] = recorded.finished
+    assert finished.error_type == ("engine" if status == "failed" else None)
     if status == "failed":
         assert run.error is not None
         assert run.error.startswith("The workflow engine gave the run up")

@@ -82,6 +82,7 @@ async def test_a_model_that_cannot_be_reached_ends_the_run_with_the_reason(
         run = await studio.wait_for_end(await studio.submit())
     assert run.status == "failed"
     assert [(step.name, step.status) for step in run.steps] == [("copywriter", "error")]
+    assert [event.error_type for event in recorded.finished] == ["connection"]
     assert run.error
 
 
@@ -189,6 +190,7 @@ async def test_a_run_past_its_time_limit_fails_and_its_model_call_stops(
     assert [step.status for step in run.steps] == ["success", "cancelled"]
     [finished] = recorded.finished
     assert (finished.status, finished.error, finished.prompt_tokens) == ("failed", "TimeLimitPassed", 11)
+    assert (finished.error_type, finished.waste_reason) == ("time_limit", "failed")
 
 
 async def test_no_more_runs_are_executed_at_the_same_time_than_the_settings_say(

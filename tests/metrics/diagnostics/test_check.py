@@ -41,6 +41,8 @@ EVERYTHING = """
         events.workflow_requeued.emit(run_id="1", workflow_type="w", reason="not_queued")
         events.workflow_billed_late.emit(run_id="1", workflow_type="w", outcome="wasted")
         events.oldest_workflow_read.emit(workflow_type="w", age=0.0)
+        events.workflow_queue_read.emit(workflow_type="w", queued=0, oldest_age=0.0)
+        events.workflow_limits_read.emit(slots=2, queue=10, run_time=600.0)
         events.limit_reached.emit(limit="answer")
         events.access_refused.emit(reason="key")
         events.rows_expired.emit(resource="runs", rows=1)
@@ -73,6 +75,7 @@ def test_a_signal_that_is_emitted_nowhere_fails_and_so_does_its_row(source: Path
     assert check(EVERY_ROW, [str(source)]) == [
         "signal review_decided is declared and emitted nowhere",
         f"agent_review_verdicts_total listens to review_decided, which nothing emits: {UNFED}",
+        f"workflow_review_verdicts_total listens to review_decided, which nothing emits: {UNFED}",
     ]
 
 

@@ -30,6 +30,7 @@ class UnfinishedRun:
     id: str
     workflow_type: str
     status: RunStatus
+    queued_at: datetime
     started_at: datetime | None
     requeues: int
 
@@ -115,7 +116,7 @@ async def list_page(
 
 async def list_unfinished(session: AsyncSession) -> list[UnfinishedRun]:
     """Return what a sweep needs of the runs that are queued or running, the oldest first."""
-    columns = (Run.id, Run.workflow_type, Run.status, Run.started_at, Run.requeues)
+    columns = (Run.id, Run.workflow_type, Run.status, Run.queued_at, Run.started_at, Run.requeues)
     oldest_first = select(*columns).where(Run.status.in_(UNFINISHED)).order_by(Run.queued_at, Run.id)
     return [UnfinishedRun(*row) for row in await session.execute(oldest_first)]
 

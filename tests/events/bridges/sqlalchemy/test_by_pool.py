@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import events
-from events.bridges.sqlalchemy import instrument, pool
+from events.bridges.sqlalchemy import instrument
 from metrics import CATALOGUE, DATABASE_DETAILS, subscribe
 from tests.support.wait import wait_until
 
@@ -44,12 +44,6 @@ def scrape(registry: CollectorRegistry) -> Read:
         return None if value is None else float(value)
 
     return read
-
-
-@pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count no caller as waiting that a busy machine held up."""
-    monkeypatch.setattr(pool, "SHORTEST_WAIT", 60.0)
 
 
 def make_engine(**options: Any) -> sa.Engine:
@@ -139,7 +133,6 @@ def test_callers_of_one_connection_have_each_statement(registry: CollectorRegist
     assert scrape(registry)("pool_statements_total", pool="main") == 4
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_peaks_are_those_since_the_last_scrape(registry: CollectorRegistry) -> None:
     """However often the state is read in between, and by however many subscriptions of a registry."""
     engine = make_engine()
@@ -183,7 +176,6 @@ def test_the_longest_queue_is_a_peak(registry: CollectorRegistry) -> None:
         assert scrape(registry)("pool_peak_pending_requests", pool="main") == 0
 
 
-@pytest.mark.usefixtures("unhurried")
 async def test_callers_that_find_a_connection_stand_in_no_queue(tmp_path: Path, registry: CollectorRegistry) -> None:
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/test.db", pool_size=5)
 

@@ -20,6 +20,8 @@ from events.bridges.sqlalchemy import fetch, instrument, statements
 from events.bridges.sqlalchemy.internals import computed_rows
 from tests.support.blog import User, create_blog
 
+pytestmark = pytest.mark.usefixtures("usual_thresholds")
+
 USERS: Any = User.__table__
 STREAMED = {"stream_results": True, "yield_per": 2}
 WAITING = sa.text("select wait(id) from users where id < 10")

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import events
-from events.bridges.sqlalchemy import instrument, statements
+from events.bridges.sqlalchemy import instrument
 from events.bridges.sqlalchemy.internals import computed_rows, engines, execution, lazy_loading, pools
 from tests.support.blog import Base, Post, User, create_blog
 from tests.support.wait import wait_until
@@ -155,8 +155,6 @@ def test_the_same_events_are_emitted_without_a_private_attribute(
     name: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And a warning is logged, once."""
-    for module in (computed_rows, statements):
-        monkeypatch.setattr(module, "SHORTEST_OBSERVED", 60.0)  # a fetch is observed by how long it took
     other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
     (tmp_path / "other.db").write_bytes((tmp_path / "test.db").read_bytes())
     expected = emitted_by(use_everything, engine)

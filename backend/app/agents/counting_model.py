@@ -17,16 +17,17 @@ from .context import PromptContext
 class CountingModel(WrapperModel):
     """A model that counts its calls in ``usage``, and has the context's events emitted after the first.
 
-    pydantic-ai counts only the calls that were answered. After each call, answered or not, ``on_end()`` is called.
+    pydantic-ai counts only the calls that were answered. ``on_call(True)`` is called before each call, and
+    ``on_call(False)`` after it, answered or not.
     """
 
     def __init__(
-        self, wrapped: Model, usage: LLMUsage, context: PromptContext, on_end: Callable[[], None] = lambda: None
+        self, wrapped: Model, usage: LLMUsage, context: PromptContext, on_call: Callable[[bool], None] = lambda _: None
     ) -> None:
         super().__init__(wrapped)
         self._usage = usage
         self._context = context
-        self._on_end = on_end
+        self._on_call = on_call
 
     async def request(
         self,
@@ -35,6 +36,7 @@ class CountingModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Count the call and make it."""
+        self._on_call(True)
         self._usage.llm_calls += 1
         try:
             response = await self.wrapped.request(messages, model_settings, model_request_parameters)
@@ -42,6 +44,6 @@ class CountingModel(WrapperModel):
             self._context.emit_once(None, error)
             raise
         finally:
-            self._on_end()
+            self._on_call(False)
         self._context.emit_once(response.usage)
         return response

@@ -39,7 +39,7 @@ async def execute(
     library: Library,
     usage: LLMUsage | None = None,
     window: int | None = None,
-    on_call: Callable[[LLMUsage], None] = lambda _: None,
+    on_call: Callable[[LLMUsage, bool], None] = lambda *_: None,
 ) -> AgentResult:
     """Run an agent on a task and return its answer.
 
@@ -50,7 +50,8 @@ async def execute(
         library: What the agent's tools read.
         usage: Is kept up to date, call by call, until the execution ends in any way, a cancellation included.
         window: The model's context window in tokens, where the caller knows better than the model itself.
-        on_call: Is called with the usage so far when a call of the model has ended, before anything is awaited.
+        on_call: Is called with the usage so far and with whether a call of the model is under way: before each call,
+            and when it has ended, before anything is awaited. A call under way is not in the usage.
 
     Raises:
         AgentFailed: The model or a tool failed; AgentTimedOut when time ran out.
@@ -61,11 +62,11 @@ async def execute(
         try:
             with account_usage(run, usage) as update:
 
-                def end_call() -> None:
+                def tell(in_call: bool) -> None:
                     update()
-                    on_call(usage)
+                    on_call(usage, in_call)
 
-                counting = partial(CountingModel, instrument(model), usage, on_end=end_call)
+                counting = partial(CountingModel, instrument(model), usage, on_call=tell)
                 output = await _ask(spec, assignment, counting, context, window or model.context_window)
         except Exception as error:
             run.note(error=type(error).__name__, error_type=agent_error_type(error))

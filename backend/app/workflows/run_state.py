@@ -4,7 +4,8 @@ A run may be killed, resumed or taken over, but each transition is one condition
 each start and each end is emitted once. The event of the end has the usage of all steps, whichever process ran them.
 
 A transition whose error passes is repeated until the database answers. The one before may have been committed although
-its error was raised: the row then has the very timestamp that this call writes, and the call emits the event.
+its error was raised: the row then has the very timestamp that this call writes, and the call emits the event. So it
+is found out, too, which events are left to emit of a process that was killed: its journal has what it was about to do.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
+from app.database import Database, Run, Step, StepStatus, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import runs
 from app.llm_usage import LLMUsage
 from events import (
     oldest_workflow_read,
     workflow_billed_late,
+    workflow_call_interrupted,
     workflow_finished,
     workflow_released,
     workflow_requeued,
@@ -33,8 +35,9 @@ from events.bus.fields import WorkflowStatus
 from events.workflows import RequeueReason, WorkflowErrorType, waste_reason_of
 
 from .definitions import WORKFLOWS
+from .journal_entries import AttemptUsage, Entry, Transition
 from .shield import run_shielded
-from .usage_journal import AttemptUsage
+from .usage_journal import UsageJournal
 
 T = TypeVar("T")
 
@@ -54,9 +57,14 @@ CANCELLED = RunOutcome(status="cancelled")
 
 
 class RunTransitions:
-    """Changes the rows of runs and emits an event for each change."""
+    """Changes the rows of runs and emits an event for each change.
+
+    Attributes:
+        journal: The usage journal; None as long as the process has no executor id.
+    """
 
     def __init__(self, database: Database) -> None:
+        self.journal: UsageJournal | None = None
         self._database = database
         # One transition at a time: otherwise an end could be emitted before its start, and the run stay active.
         self._lock = asyncio.Lock()
@@ -94,18 +102,35 @@ class RunTransitions:
     async def save_step(self, run: Run, step: Step, attempt_id: str) -> None:
         """Store one attempt at a step and emit `workflow_step_finished`."""
         await self._retry(partial(self._save_step, step, attempt_id))
-        workflow_step_finished.emit(
-            run_id=run.id,
-            workflow_type=run.workflow_type,
-            step=step.name,
-            agent_name=step.agent_name,
-            status=step.status,
-            duration=step.duration,
-        )
+        _emit_step_finished(run, step, step.status)
+        self._settle(attempt_id)
+
+    def record(self, entry: Entry) -> None:
+        """Write an entry into the journal, if there is one."""
+        if self.journal is not None:
+            self.journal.record(entry)
 
     async def save_interrupted(self, attempt: AttemptUsage) -> bool:
-        """Store the usage of an attempt whose process was killed; return False if there is no such run."""
+        """Store the usage of an attempt whose process was killed; return False if there is no such run.
+
+        Where the process had stored it before it was killed, `workflow_step_finished` is emitted.
+        """
         return await self._retry(partial(self._save_interrupted, attempt))
+
+    async def emit_left(self, transition: Transition) -> bool:
+        """Emit the event of a transition whose process was killed; return False if it was not committed."""
+        run = await self._retry(partial(self.get_run, transition.run_id))
+        if run is None or transition.moment not in {run.started_at, run.finished_at}:
+            return False
+        if transition.moment == run.started_at:
+            _emit_started(run)
+            workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
+        if transition.moment == run.finished_at and transition.status is not None:
+            outcome = RunOutcome(
+                status=transition.status, error_name=transition.error_name, error_type=transition.error_type
+            )
+            _emit_finished(run, outcome)
+        return True
 
     def release(self, run_id: str) -> None:
         """Emit `workflow_released` for a run that is no longer executed in this process, unless it has ended."""
@@ -145,52 +170,80 @@ class RunTransitions:
     async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await retry_passing(lambda: run_shielded(attempt()), self._stopping)
 
+    def _settle(self, key: str) -> None:
+        if self.journal is not None:
+            self.journal.settle(key)
+
     async def _start(self, run_id: str, now: datetime) -> Run | None:
+        entry = Transition(run_id=run_id, moment=now, status=None)
         async with self._lock:
+            self.record(entry)
             async with self._database.writing() as session:
                 await runs.mark_running(session, run_id, now)
                 run = await runs.get(session, run_id)
             started = run is not None and run.started_at == now
-            if run is None or not (started or run.status == "running"):
-                return None
-            self._active[run.id] = run
-            if started:
-                _emit_started(run)
-            else:
-                workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
-            return run if run.status == "running" else None
+            if run is not None and (started or run.status == "running"):
+                self._active[run.id] = run
+                if started:
+                    _emit_started(run)
+                else:
+                    workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
+            self._settle(entry.key)
+            return run if run is not None and run.status == "running" else None
 
     async def _finish(self, run_id: str, outcome: RunOutcome, now: datetime, *, only_queued: bool) -> bool:
+        entry = Transition(
+            run_id=run_id,
+            moment=now,
+            status=outcome.status,
+            error_name=outcome.error_name,
+            error_type=outcome.error_type,
+        )
         async with self._lock:
-            async with self._database.writing() as session:
-                if not await runs.mark_running(session, run_id, now) and only_queued:
-                    run = await runs.get(session, run_id)
-                    if run is None or run.started_at != now:
-                        return False
-                await runs.mark_finished(session, run_id, outcome.status, outcome.error, outcome.output, now)
-                run = await runs.get(session, run_id)
-            if run is None or run.finished_at != now:
-                return False
-            if run.started_at == now:
-                _emit_started(run)
-            self._active.pop(run.id, None)
-            _emit_finished(run, outcome)
-            return True
+            self.record(entry)
+            run = await self._store_end(run_id, outcome, now, only_queued=only_queued)
+            ended = run is not None and run.finished_at == now
+            if run is not None and ended:
+                if run.started_at == now:
+                    _emit_started(run)
+                self._active.pop(run.id, None)
+                _emit_finished(run, outcome)
+            self._settle(entry.key)
+            return ended
 
-    async def _save_step(self, step: Step, attempt_id: str, *, interrupted: bool = False) -> None:
+    async def _store_end(self, run_id: str, outcome: RunOutcome, now: datetime, *, only_queued: bool) -> Run | None:
+        async with self._database.writing() as session:
+            if not await runs.mark_running(session, run_id, now) and only_queued:
+                run = await runs.get(session, run_id)
+                if run is None or run.started_at != now:
+                    return None
+            await runs.mark_finished(session, run_id, outcome.status, outcome.error, outcome.output, now)
+            return await runs.get(session, run_id)
+
+    async def _save_step(self, step: Step, attempt_id: str, *, interrupted: bool = False) -> bool:
+        """Store an attempt; return False if it had been stored before."""
         async with self._lock:
             late: Run | None = None
             async with self._database.writing() as session:
-                if await runs.save_step(session, step, attempt_id, interrupted=interrupted) is not None:
+                saved = await runs.save_step(session, step, attempt_id, interrupted=interrupted)
+                if saved.is_late:
                     late = await runs.get(session, step.run_id)
             if late is not None:
                 _emit_billed_late(late, step.usage)
+            return saved.is_new
 
     async def _save_interrupted(self, attempt: AttemptUsage) -> bool:
-        async with self._database.session() as session:
-            if not await runs.exists(session, attempt.run_id):
-                return False
-        await self._save_step(attempt.as_step(), attempt.attempt_id, interrupted=True)
+        run = await self.get_run(attempt.run_id)
+        if run is None:
+            return False
+        spent = attempt.usage.llm_calls > 0 or attempt.status is not None
+        is_new = spent and await self._save_step(attempt.as_step(), attempt.attempt_id, interrupted=True)
+        if attempt.in_call:
+            workflow_call_interrupted.emit(
+                run_id=run.id, workflow_type=run.workflow_type, step=attempt.name, agent_name=attempt.agent_name
+            )
+        elif not is_new and attempt.status is not None:
+            _emit_step_finished(run, attempt.as_step(), attempt.status)
         return True
 
 
@@ -210,6 +263,17 @@ def _emit_finished(run: Run, outcome: RunOutcome) -> None:
         error_type=outcome.error_type,
         rejected=run.rejected,
         **asdict(run.usage),
+    )
+
+
+def _emit_step_finished(run: Run, step: Step, status: StepStatus) -> None:
+    workflow_step_finished.emit(
+        run_id=run.id,
+        workflow_type=run.workflow_type,
+        step=step.name,
+        agent_name=step.agent_name,
+        status=status,
+        duration=step.duration,
     )
 
 

@@ -131,8 +131,8 @@ class WorkflowService:
         await self._executor.release_all(_STOP_TIMEOUT)
         await dbos_client.destroy()
         dbos_engine.dispose(self.dbos_engine)
-        if self._steps.journal is not None:
-            self._steps.journal.close()
+        if self._transitions.journal is not None:
+            self._transitions.journal.close()
         self._lock.release()
         self._lock = None
 
@@ -240,9 +240,9 @@ class WorkflowService:
         return run
 
     async def _open_journal(self, lock: executor_locks.ExecutorLock) -> None:
-        """Store what earlier processes of this executor id had spent, and open the journal of this one."""
+        """Store what earlier processes of this executor id left, and open the journal of this one."""
         await store_usage_of(lock.directory / f"{lock.executor_id}{SUFFIX}", self._transitions)
-        self._steps.journal = UsageJournal(lock.directory, lock.executor_id)
+        self._transitions.journal = UsageJournal(lock.directory, lock.executor_id)
 
     def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -25,8 +25,8 @@ from events.workflows import WorkflowErrorType
 from . import dbos_client
 from .definitions import StepDefinition
 from .error_causes import step_error_type
+from .journal_entries import AttemptUsage
 from .run_state import RunTransitions
-from .usage_journal import AttemptUsage, UsageJournal
 
 log = logging.getLogger("app.workflows")
 
@@ -44,11 +44,7 @@ class StepFailed(Exception):
 
 
 class StepRunner:
-    """Runs steps with one model and one library.
-
-    Attributes:
-        journal: The usage journal; None as long as the process has no executor id.
-    """
+    """Runs steps with one model and one library."""
 
     def __init__(
         self, transitions: RunTransitions, llm: LLM, library: Library, window: int | None = None, *, max_text: int
@@ -58,7 +54,6 @@ class StepRunner:
         self._library = library
         self._window = window  # tokens; None when the settings do not say
         self._max_text = max_text  # bytes of a step's output
-        self.journal: UsageJournal | None = None
 
     def run(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> Coroutine[Any, Any, str]:
         """Return a coroutine that runs a step and returns its text; a step that is done returns its stored text.
@@ -76,20 +71,21 @@ class StepRunner:
         attempt_id, usage = str(uuid4()), LLMUsage()
         started_at, started = datetime.now(UTC), perf_counter()
 
-        def record(spent: LLMUsage) -> None:
-            if self.journal is not None:
-                self.journal.record(
-                    AttemptUsage(
-                        attempt_id=attempt_id,
-                        run_id=run.id,
-                        position=position,
-                        name=step.name,
-                        agent_name=step.agent_name,
-                        started_at=started_at,
-                        duration=perf_counter() - started,
-                        usage=spent,
-                    )
+        def record(spent: LLMUsage, in_call: bool, status: StepStatus | None = None) -> None:
+            self._transitions.record(
+                AttemptUsage(
+                    attempt_id=attempt_id,
+                    run_id=run.id,
+                    position=position,
+                    name=step.name,
+                    agent_name=step.agent_name,
+                    started_at=started_at,
+                    duration=perf_counter() - started,
+                    usage=spent,
+                    in_call=in_call,
+                    status=status,
                 )
+            )
 
         async def save(status: StepStatus, error: str | None, output: dict[str, Any] | None = None) -> None:
             result = Step(
@@ -104,9 +100,8 @@ class StepRunner:
                 duration=perf_counter() - started,
                 **asdict(usage),
             )
+            record(usage, False, status)
             await self._transitions.save_step(run, result, attempt_id)
-            if self.journal is not None:
-                self.journal.settle(attempt_id)
 
         try:
             result = await agents.execute(

@@ -1,4 +1,4 @@
-"""The recovery of usage: what attempts had spent whose process was killed is stored with their runs."""
+"""The recovery of a journal: what a process left is stored with its runs, and counted, once the process is dead."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import logging
 from pathlib import Path
 
 from . import executor_locks
+from .journal_entries import Transition
 from .run_state import RunTransitions
-from .usage_journal import SUFFIX, clear_journal, journals_in, read_journal
+from .usage_journal import SUFFIX, clear_journal, journals_in, mark_settled, read_journal
 
 log = logging.getLogger("app.workflows")
 
 
 async def store_usage_of(path: Path, transitions: RunTransitions) -> None:
-    """Store what a journal has, and empty it. Its executor's lock has to be held."""
+    """Store and count what a journal has, and empty it. Its executor's lock has to be held."""
     entries = read_journal(path)
-    for entry in entries:
-        if await transitions.save_interrupted(entry):
+    for entry in entries:  # in their order: usage that is stored after a run's end is not in the event of the end
+        if isinstance(entry, Transition):
+            if await transitions.emit_left(entry):
+                log.info(
+                    "run %s: its %s was stored by a killed process; it is counted",
+                    entry.run_id,
+                    entry.status or "start",
+                )
+        elif await transitions.save_interrupted(entry):
             log.info("run %s: the usage of an interrupted attempt at %s is stored", entry.run_id, entry.name)
+        mark_settled(path, entry.key)
     if entries:
         clear_journal(path)
 

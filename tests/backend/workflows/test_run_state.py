@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,9 +15,17 @@ from sqlalchemy.exc import OperationalError
 from app.database import Database, passing_errors
 from app.database.repositories import brands, runs
 from app.llm_usage import LLMUsage
-from app.workflows.run_state import CANCELLED, RunTransitions
-from app.workflows.usage_journal import AttemptUsage
-from events import workflow_billed_late
+from app.workflows import run_state
+from app.workflows.journal_entries import AttemptUsage
+from app.workflows.run_state import CANCELLED, RunOutcome, RunTransitions
+from app.workflows.usage_journal import SUFFIX, UsageJournal
+from app.workflows.usage_recovery import store_usage_of
+from events import (
+    workflow_billed_late,
+    workflow_call_interrupted,
+    workflow_released,
+    workflow_step_finished,
+)
 from tests.support.in_process_studio import BRIEF, RecordedEvents, record_events
 
 
@@ -154,3 +164,79 @@ async def test_usage_that_is_stored_after_the_end_is_emitted_with_the_outcome_of
 
 async def test_the_usage_of_a_run_that_is_gone_is_dropped(database: Database) -> None:
     assert not await RunTransitions(database).save_interrupted(an_attempt("gone"))
+
+
+class Killed(BaseException):
+    """Raised where the process is killed: after a commit, and before its event."""
+
+
+FAILED = RunOutcome(status="failed", error="The model is away.", error_name="AgentFailed", error_type="other")
+
+
+async def test_events_that_a_killed_process_left_are_emitted_once(
+    database: Database, run_id: str, recorded: RecordedEvents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It stored a start, a step and an end, and emitted none of them; other changes that it tried came to nothing."""
+    transitions = RunTransitions(database)
+    transitions.journal = UsageJournal(tmp_path, "host-0")
+
+    def kill(*_arguments: object) -> None:
+        raise Killed
+
+    attempt = an_attempt(run_id)
+    transitions.record(replace(attempt, status="success"))
+    with monkeypatch.context() as patch:
+        for name in ("_emit_started", "_emit_step_finished", "_emit_finished"):
+            patch.setattr(run_state, name, kill)
+        with pytest.raises(Killed):
+            await transitions.start(run_id)
+        [run] = transitions._active.values()
+        with pytest.raises(Killed):
+            await transitions.save_step(run, attempt.as_step(), attempt.attempt_id)
+        with pytest.raises(Killed):
+            await transitions.finish(run_id, FAILED)
+    assert not await transitions.finish(run_id, CANCELLED)
+    transitions.journal.close()
+
+    with workflow_released.captured() as released, workflow_step_finished.captured() as steps:
+        for _ in range(2):
+            await store_usage_of(tmp_path / f"host-0{SUFFIX}", RunTransitions(database))
+    assert [event.run_id for event in recorded.started] == [event.run_id for event in released] == [run_id]
+    assert [(event.step, event.status) for event in steps] == [("copywriter", "success")]
+    [finished] = recorded.finished
+    assert (finished.status, finished.error, finished.prompt_tokens) == ("failed", "AgentFailed", 11)
+
+
+async def test_what_a_process_emitted_before_it_was_killed_is_not_emitted_again(
+    database: Database, run_id: str, recorded: RecordedEvents, tmp_path: Path
+) -> None:
+    transitions = RunTransitions(database)
+    transitions.journal = UsageJournal(tmp_path, "host-0")
+    transitions.record(an_attempt(run_id, "another"))  # so that the file is not emptied
+    await transitions.start(run_id)
+    await transitions.finish(run_id, FAILED)
+    transitions.journal.close()
+    await store_usage_of(tmp_path / f"host-0{SUFFIX}", RunTransitions(database))
+    assert (len(recorded.started), len(recorded.finished)) == (1, 1)
+
+
+@pytest.mark.parametrize("calls", [0, 2])
+async def test_a_call_that_was_under_way_is_counted_as_interrupted(
+    calls: int, database: Database, run_id: str, recorded: RecordedEvents, tmp_path: Path
+) -> None:
+    """It is not one of the run's calls, as its tokens are not known."""
+    transitions = RunTransitions(database)
+    await transitions.start(run_id)
+    path = tmp_path / f"host-0{SUFFIX}"
+    usage = LLMUsage(calls, 11 * calls, 7 * calls, 0.5 * calls)
+    path.write_text(replace(an_attempt(run_id), usage=usage, in_call=True).to_json() + "\n")
+    with workflow_call_interrupted.captured() as interrupted:
+        for _ in range(2):
+            await store_usage_of(path, transitions)
+    assert [(event.run_id, event.workflow_type, event.step) for event in interrupted] == [
+        (run_id, "product_content", "copywriter")
+    ]
+    await transitions.finish(run_id, CANCELLED)
+    run = await transitions.get_run(run_id)
+    assert run is not None
+    assert [(step.llm_calls, step.prompt_tokens) for step in run.steps] == ([(2, 22)] if calls else [])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from app.llm_usage import LLMUsage
 from app.workflows import executor_locks, usage_journal
-from app.workflows.usage_journal import SUFFIX, AttemptUsage, UsageJournal, read_journal
+from app.workflows.journal_entries import AttemptUsage, Transition
+from app.workflows.usage_journal import SUFFIX, UsageJournal, read_journal
 from app.workflows.usage_recovery import store_usage_of_dead_processes
 
 ATTEMPT = AttemptUsage(
@@ -74,6 +75,18 @@ def test_a_full_disk_disturbs_nobody(tmp_path: Path, caplog: pytest.LogCaptureFi
     journal.record(ATTEMPT)
     journal.record(MORE)
     assert len(caplog.records) == 1
+    journal.close()
+
+
+def test_entries_that_are_settled_are_not_read(tmp_path: Path) -> None:
+    """A change of a run's row that is counted is not counted again, and the others are."""
+    journal = UsageJournal(tmp_path, "host-0")
+    start, end = (Transition(run_id="one", moment=ATTEMPT.started_at, status=status) for status in (None, "failed"))
+    later = replace(end, moment=ATTEMPT.started_at + timedelta(seconds=1), error_name="TimeLimitPassed")
+    for entry in (start, ATTEMPT, later):
+        journal.record(entry)
+    journal.settle(start.key)
+    assert read_journal(tmp_path / f"host-0{SUFFIX}") == [ATTEMPT, later]
     journal.close()
 
 

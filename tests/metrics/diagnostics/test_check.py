@@ -40,6 +40,7 @@ EVERYTHING = """
         events.workflow_released.emit(run_id="1", workflow_type="w")
         events.workflow_requeued.emit(run_id="1", workflow_type="w", reason="not_queued")
         events.workflow_billed_late.emit(run_id="1", workflow_type="w", outcome="wasted")
+        events.workflow_call_interrupted.emit(run_id="1", workflow_type="w", step="s")
         events.oldest_workflow_read.emit(workflow_type="w", age=0.0)
         events.workflow_queue_read.emit(workflow_type="w", queued=0, oldest_age=0.0)
         events.workflow_limits_read.emit(slots=2, queue=10, run_time=600.0)

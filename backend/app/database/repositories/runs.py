@@ -44,6 +44,19 @@ class DeletedRows:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class SavedAttempt:
+    """The answer of `save_step`.
+
+    Attributes:
+        is_new: Whether the attempt was stored now; False if it had been before.
+        is_late: Whether the run had ended, so that its end was without this usage.
+    """
+
+    is_new: bool
+    is_late: bool = False
+
+
 class IdempotencyKeyTaken(Exception):
     """Another run has that idempotency key. It is ``run``, loaded whole and detached from the session."""
 
@@ -169,7 +182,7 @@ async def delete_ended_before(session: AsyncSession, cutoff: datetime, limit: in
 
 async def save_step(
     session: AsyncSession, step: Step, attempt_id: str | None = None, *, interrupted: bool = False
-) -> RunStatus | None:
+) -> SavedAttempt:
     """Insert a step. If an earlier attempt is stored, replace its outcome and add the usage of both.
 
     Args:
@@ -177,15 +190,12 @@ async def save_step(
         step: The outcome and the usage of one attempt.
         attempt_id: The id of the attempt; None for a new one. If it is stored already, nothing is changed.
         interrupted: The attempt's process was killed: an outcome that is stored stays.
-
-    Returns:
-        The status of a run that ended before, so that its end was without this usage; None if it has not ended.
     """
     usage = {name: getattr(step, name) for name in _USAGE}
     attempt = {"id": attempt_id or str(uuid4()), "run_id": step.run_id, "step": step.name, **usage}
     insert_attempt = insert_into(session, Attempt).values(attempt).on_conflict_do_nothing(index_elements=["id"])
     if await session.scalar(insert_attempt.returning(Attempt.id)) is None:
-        return None
+        return SavedAttempt(is_new=False)
     # From here on, processes take turns: none sums up without the attempt of another, or misses the end of the run.
     locked = select(Run.status).where(Run.id == step.run_id).with_for_update(key_share=True)
     status = await session.scalar(locked)
@@ -198,7 +208,7 @@ async def save_step(
     await session.execute(
         insert.on_conflict_do_update(index_elements=_STEP_KEY, set_={name: new[name] for name in replaced})
     )
-    return None if status in UNFINISHED else status
+    return SavedAttempt(is_new=True, is_late=status not in UNFINISHED)
 
 
 async def get_step(session: AsyncSession, run_id: str, name: str) -> Step | None:

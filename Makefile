@@ -113,11 +113,12 @@ bench: .bench/ready ## Measure what is claimed, beside others; writes benchmarks
 bench-short: .bench/ready ## The same in two minutes; writes nothing, fails where a figure is far off
 	.bench/bin/python -m benchmarks --short
 
-docs: .venv/studio ## Write docs/metrics.md from the catalogue and docs/events.md from the events
+docs: .venv/dev ## Write docs/metrics.md, docs/runbooks and monitoring/ from the catalogue, docs/events.md from the events
 	@{ sed '/^<!-- from here on/q' docs/metrics.md; $(BIN)/python -m metrics --format markdown; } > docs/metrics.new
 	@mv docs/metrics.new docs/metrics.md
 	@{ sed '/^<!-- from here on/q' docs/events.md; $(BIN)/python -m tools.event_reference; } > docs/events.new
 	@mv docs/events.new docs/events.md
+	@$(BIN)/python -m metrics build --runbooks docs/runbooks
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url
 LOCK := $(COMPILE) --generate-hashes --constraint requirements.txt

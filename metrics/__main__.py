@@ -1,4 +1,4 @@
-"""``python -m metrics``: print the catalogue, check it against the code, or examine a running server.
+"""``python -m metrics``: print the catalogue, check it, write the operators' kit, or examine a running server.
 
 Defaults come from the nearest ``pyproject.toml`` with a table ``[tool.sparklio.metrics]``, see
 `metrics.diagnostics.project_config`.
@@ -21,12 +21,13 @@ from .diagnostics.project_catalogue import CatalogueNotFound, assemble_catalogue
 from .diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config, namespace_error
 from .diagnostics.scrape_client import Unreachable, split_credentials, strip_credentials
 from .diagnostics.source_scan import SourceNotFound
+from .kit import command as kit
 from .rows import Metric
 from .subscription.subscribe import declared_signals
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 SHARED_OPTIONS = ("namespace", "catalogue", "source")
-AFTER_CHECK = "after_check_"
+AFTER_COMMAND = "after_command_"
 
 
 class UsageError(Exception):
@@ -54,11 +55,11 @@ def current_folder() -> Path:
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; those before and after ``check`` are one list, of the namespace the last one counts."""
+    """Return the options; those before and after the command are one list, of the namespace the last one counts."""
     options = build_parser().parse_args(arguments)
     for name in SHARED_OPTIONS:
-        if hasattr(options, AFTER_CHECK + name):
-            after = getattr(options, AFTER_CHECK + name)
+        if hasattr(options, AFTER_COMMAND + name):
+            after = getattr(options, AFTER_COMMAND + name)
             before = getattr(options, name, None)
             setattr(options, name, [*before, *after] if isinstance(before, list) else after)
     return options
@@ -83,7 +84,12 @@ def build_parser() -> argparse.ArgumentParser:
         "check",
         help="fail where nothing feeds a metric, nothing emits a signal, or the series budget is passed",
     )
-    add_shared_options(check_parser, AFTER_CHECK)
+    add_shared_options(check_parser, AFTER_COMMAND)
+    builder = commands.add_parser(
+        "build", help="write what Prometheus, Alertmanager, Kubernetes and Grafana load, from the catalogue"
+    )
+    add_shared_options(builder, AFTER_COMMAND)
+    kit.add_options(builder)
     commands.add_parser("groups", help="print the groups of our rows, their series, and which of them are taken")
     doctor_parser = commands.add_parser(
         "doctor", help="examine a running server: whether its numbers can be right, and what to do where they cannot"
@@ -101,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_shared_options(parser: argparse.ArgumentParser, prefix: str = "") -> None:
-    """Add the options that stand before or after ``check``; ``prefix`` goes before their names in the result.
+    """Add the options that stand before or after a command; ``prefix`` goes before their names in the result.
 
     Under one name, what stands after the subcommand would overwrite what stands before it.
     """
@@ -178,6 +184,8 @@ def run_catalogue_command(options: argparse.Namespace, project: ProjectConfig) -
     if options.command == "groups":
         print(format_groups(label_limits, catalogue))
         return 0
+    if options.command == "build":
+        return kit.run_build(catalogue, namespace, options)
     if options.command == "check":
         return run_check(catalogue, options, project, label_limits, own_catalogue=bool(paths))
     print(FORMATS[options.format](list(describe_families(catalogue, namespace, label_limits))))

@@ -31,6 +31,8 @@ SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
 PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "chromedriver": "chromium-driver",
     "mariadbd": "mariadb-server-core",
     "odbcinst": "odbc-mariadb",

@@ -1,0 +1,68 @@
+"""The names in the kit's tables: which families an expression needs, and the application's own names in their place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..rows import Metric
+
+NAME = re.compile(r"(?:\b\w+:)?\bNS[_:][\w:]+")
+HISTOGRAM_SUFFIXES = ("_bucket", "_sum", "_count")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The names of an application: its namespace, its scrape job, and where its runbooks are.
+
+    Raises:
+        ValueError: the namespace is empty; names of alerts and recorded series begin with it.
+    """
+
+    namespace: str
+    job: str = ""
+    runbooks: str = "docs/runbooks"
+
+    def __post_init__(self) -> None:
+        if not self.namespace:
+            raise ValueError("the kit needs a namespace: the names of its alerts and recorded series begin with it")
+        if not self.job:
+            object.__setattr__(self, "job", f"{self.namespace}-backend")
+
+    @property
+    def alert_prefix(self) -> str:
+        """The namespace as alerts begin with it, as in SparklioDown."""
+        return "".join(part.capitalize() for part in self.namespace.split("_"))
+
+    def fill(self, text: str) -> str:
+        """Return a text with the application's names in place of NS, JOB and ALERT."""
+        text = re.sub(r"\bNS([_:])", rf"{self.namespace}\1", text)
+        text = re.sub(r"\bNS\b", self.namespace, text)
+        return re.sub(r"\bALERT(?=[A-Z.])", self.alert_prefix, re.sub(r"\bJOB\b", self.job, text))
+
+
+def family_of(name: str, families: Iterable[str]) -> str | None:
+    """Return the family that a sample's name belongs to, None where it is of none of them."""
+    families = set(families)
+    if name in families:
+        return name
+    for suffix in HISTOGRAM_SUFFIXES:
+        if name.endswith(suffix) and (family := name.removesuffix(suffix)) in families:
+            return family
+    return None
+
+
+class Available:
+    """The names that expressions can use: the families of a catalogue, and the series that were recorded from these."""
+
+    def __init__(self, catalogue: Iterable[Metric]) -> None:
+        self.families = {row.name for row in catalogue}
+        self.recorded: set[str] = set()
+
+    def covers(self, *texts: str) -> bool:
+        """Return whether every family and every recorded series that texts name is there."""
+        names = NAME.findall("\n".join(texts))
+        recorded = {name for name in names if ":" in name}
+        families = {family_of(name.removeprefix("NS_"), self.families) for name in names if ":" not in name}
+        return None not in families and recorded <= self.recorded

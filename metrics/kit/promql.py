@@ -1,0 +1,75 @@
+"""PromQL in the forms that the kit's tables use, for classic and native histograms alike.
+
+A scraper that takes native histograms has no series with ``_bucket``, ``_sum`` and ``_count``; one that does not has no
+series of the bare name. Each form asks for both, and one of them answers.
+"""
+
+from __future__ import annotations
+
+WINDOW = "$__rate_interval"
+
+
+def quantile(q: float, family: str, by: str = "", where: str = "", window: str = WINDOW) -> str:
+    """Return the quantile ``q`` of a histogram, by labels as in ``"model, provider"``."""
+    classic, native = (f"rate({selector(family + end, where)}[{window}])" for end in ("_bucket", ""))
+    le = f"{by}, le" if by else "le"
+    return f"histogram_quantile({q:g}, {sum_by(classic, le)}) or histogram_quantile({q:g}, {sum_by(native, by)})"
+
+
+def observations(family: str, by: str = "", where: str = "", window: str = WINDOW) -> str:
+    """Return how many observations a second a histogram has."""
+    return f"({rate(family + '_count', by, where, window)} or histogram_count({rate(family, by, where, window)}))"
+
+
+def observed(family: str, by: str = "", where: str = "", window: str = WINDOW) -> str:
+    """Return the sum of what a histogram observes, a second."""
+    return f"({rate(family + '_sum', by, where, window)} or histogram_sum({rate(family, by, where, window)}))"
+
+
+def mean(family: str, by: str = "", where: str = "", window: str = WINDOW) -> str:
+    """Return the mean of what a histogram observes."""
+    return f"{observed(family, by, where, window)} / ({observations(family, by, where, window)} > 0)"
+
+
+def buckets(family: str, where: str = "", window: str = WINDOW) -> str:
+    """Return the increase of each bucket, for a heatmap."""
+    classic = f"increase({selector(family + '_bucket', where)}[{window}])"
+    return f"sum by (le) ({classic}) or sum(increase({selector(family, where)}[{window}]))"
+
+
+def rate(family: str, by: str = "", where: str = "", window: str = WINDOW) -> str:
+    """Return the rate of a counter, a second."""
+    return sum_by(f"rate({selector(family, where)}[{window}])", by)
+
+
+def increase(family: str, by: str = "", where: str = "", window: str = "$__range") -> str:
+    """Return the increase of a counter."""
+    return sum_by(f"increase({selector(family, where)}[{window}])", by)
+
+
+def share(part: str, whole: str) -> str:
+    """Return a ratio that is absent while nothing happens, rather than not a number."""
+    return f"{part} / ({whole} > 0)"
+
+
+def first_trouble(family: str, by: str, window: str, where: str = "") -> str:
+    """Return an expression that is there while a counter of trouble has gone up within the window.
+
+    The second half sees a counter that the first scrape finds above zero: `increase` takes what a series begins with
+    for its past.
+    """
+    chosen = selector(family, where)
+    return (
+        f"sum by ({by}) (increase({chosen}[{window}])) > 0\n"
+        f"or sum by ({by}) ({chosen} unless {chosen} offset {window}) > 0"
+    )
+
+
+def sum_by(expression: str, by: str) -> str:
+    """Return a sum by labels, or over all."""
+    return f"sum by ({by}) ({expression})" if by else f"sum({expression})"
+
+
+def selector(name: str, where: str) -> str:
+    """Return the selector of a family of the application."""
+    return f"NS_{name}{{{where}}}" if where else f"NS_{name}"

@@ -1,0 +1,94 @@
+"""``python -m metrics build``: the committed files are current, and another application gets files of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from metrics import CATALOGUE, DATABASE, LLM, OPTIONAL
+from metrics.__main__ import main
+from metrics.kit.build import build_kit
+from metrics.kit.placeholders import Available, Names, family_of
+
+ROOT = Path(__file__).parents[3]
+COMMITTED = ["build", "--out", "monitoring", "--runbooks", "docs/runbooks"]
+
+
+def test_the_committed_files_are_current(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where they are not: `make docs`."""
+    monkeypatch.chdir(ROOT)
+    assert main([*COMMITTED, "--check"]) == 0, capsys.readouterr().out
+
+
+def test_a_second_build_changes_nothing_and_a_stale_runbook_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["build", "--namespace", "acme", "--out", str(tmp_path)]
+    assert main(command) == 0
+    mine, stale = tmp_path / "runbooks" / "Mine.md", tmp_path / "runbooks" / "AcmeGone.md"
+    mine.write_text("# Mine\n")
+    stale.write_text((tmp_path / "runbooks" / "AcmeDown.md").read_text())
+    capsys.readouterr()
+    assert main([*command, "--check"]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == f"- {stale} is not current: run python -m metrics build"
+    assert main(command) == 0
+    assert main([*command, "--check"]) == 0
+    assert (mine.exists(), stale.exists()) == (True, False)
+
+
+def test_the_job_of_the_request_is_as_it_was_asked_for() -> None:
+    config = yaml.safe_load((ROOT / "monitoring" / "prometheus.yml").read_text())
+    static = [{"targets": ["localhost:8000"]}]
+    assert config["global"]["scrape_interval"] == "15s"
+    assert config["scrape_configs"] == [
+        {"job_name": "sparklio-backend", "metrics_path": "/metrics", "static_configs": static}
+    ]
+
+
+def test_an_application_gets_what_its_groups_feed_under_its_own_names() -> None:
+    files = build_kit(DATABASE, Names(namespace="acme", runbooks="https://acme.example/runbooks/"))
+    alerts = files["rules/alerts.yml"]
+    assert "alert: AcmePoolFull" in alerts
+    assert "alert: AcmeDown" in alerts
+    assert "runbook_url: https://acme.example/runbooks/AcmePoolFull.md" in alerts
+    assert "ModelFails" not in alerts
+    assert "slo_target" not in files["rules/recording.yml"]
+    assert "job_name: acme-backend" in files["prometheus.yml"]
+    assert not any("sparklio" in text.lower() for text in files.values())
+    assert not any(word in text for text in files.values() for word in ("NS_", "NS:", "JOB", "ALERTDown"))
+
+
+def test_a_namespace_is_needed_and_the_error_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["build", "--namespace", "", "--out", str(tmp_path)]) == 2
+    assert "the kit needs a namespace" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("library", ["yaml", "promql_parser"])
+def test_a_missing_library_is_named_with_its_extra(
+    library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    assert main(["build", "--namespace", "acme", "--out", str(tmp_path)]) == 2
+    assert "pip install 'sparklio[kit]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_samples_are_those_of_a_family() -> None:
+    families = {row.name for row in CATALOGUE + OPTIONAL}
+    assert family_of("llm_request_duration_seconds_bucket", families) == "llm_request_duration_seconds"
+    assert family_of("workflows_total", families) == "workflows_total"
+    assert family_of("workflows_total_bucket", families) is None or "workflows_total" in families
+    assert family_of("nowhere_total", families) is None
+
+
+def test_recorded_series_are_there_once_their_families_are() -> None:
+    available = Available(LLM)
+    assert available.covers('sum(rate(NS_llm_requests_total{status="error"}[5m]))')
+    assert not available.covers("rate(NS_db_errors_total[5m])")
+    assert not available.covers("model:NS_llm_errors:ratio_rate5m")
+    available.recorded.add("model:NS_llm_errors:ratio_rate5m")
+    assert available.covers("model:NS_llm_errors:ratio_rate5m > 0.05")

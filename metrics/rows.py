@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from types import NoneType
 from typing import Any, TypedDict, Unpack, get_args
@@ -68,18 +69,18 @@ class Metric:
         if error := next(row_errors(self), None):
             raise TypeError(f"{self.name}: {error}")
 
-    @property
+    @cached_property
     def label_names(self) -> tuple[str, ...]:
         """The metric's label names."""
         return (*(self.rename.get(name, name) for name in self.labels), *self.const_labels)
 
-    @property
+    @cached_property
     def signals(self) -> tuple[AnySignal, ...]:
         """Every signal whose events update the row."""
         every = (self.signal, self.resumed, self.finished, self.released)
         return tuple(signal for signal in every if signal is not None)
 
-    @property
+    @cached_property
     def optional_labels(self) -> tuple[str, ...]:
         """The open labels that an event may lack, and that have no default; one that does is none of the row's."""
         fields = field_types(self.signal)
@@ -90,7 +91,7 @@ class Metric:
             if values is None and name not in self.default and NoneType in get_args(fields[name])
         )
 
-    @property
+    @cached_property
     def closed_label_values(self) -> tuple[tuple[str, ...] | None, ...]:
         """For each field in ``labels`` the closed set of its values, or None if it is an open label."""
         fields = field_types(self.signal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -65,7 +65,7 @@ def subscribe(
     for row in rows:
         if not isinstance(row, Metric):
             raise TypeError(f"subscribe() takes rows, such as those of metrics.HTTP, not {row!r:.60}")
-    if repeated := next((row for place, row in enumerate(rows) if row in rows[:place]), None):
+    if repeated := next((row for row, earlier in with_earlier_of_name(rows) if row in earlier), None):
         raise ValueError(f"{repeated.name}: a row is there twice, so each event would count twice; leave one out")
     if negative := next((label for label, limit in (label_limits or {}).items() if limit < 0), None):
         raise ValueError(
@@ -235,6 +235,15 @@ class Subscription:
                 receiver.application = self._application
             signal.connect(receiver)
             self._receivers.append((signal, receiver))
+
+
+def with_earlier_of_name(rows: Iterable[Metric]) -> Iterator[tuple[Metric, Sequence[Metric]]]:
+    """Yield each row with those before it that have its name, which are all that it can be equal to."""
+    by_name: dict[str, list[Metric]] = {}
+    for row in rows:
+        earlier = by_name.setdefault(row.name, [])
+        yield row, earlier
+        earlier.append(row)
 
 
 def declared_signals() -> list[Signal[..., Any]]:

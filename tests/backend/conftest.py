@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from app.database import Database
+from app.database.migrations import upgrade_to_head
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,9 +78,22 @@ def settings(database_url: str) -> Settings:
     return Settings(database_url=database_url)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the studio's tables, to copy: the migrations take as long as most tests."""
+    file = tmp_path_factory.mktemp("migrated") / "studio.db"
+    engine = sa.create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        upgrade_to_head(connection)
+    engine.dispose()
+    return file
+
+
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
+async def database(settings: Settings, migrated_file: Path) -> AsyncIterator[Database]:
     """A database with the studio's tables."""
+    if settings.sqlite_file:
+        shutil.copyfile(migrated_file, settings.sqlite_file)
     opened = Database(settings)
     await opened.upgrade()
     yield opened

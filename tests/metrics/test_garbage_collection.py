@@ -36,7 +36,7 @@ class AbandonedSpan:
 def collected(after: int, *ends: Callable[[], object]) -> Iterator[None]:
     """Let the collector find objects that do these when they are freed, after so many allocations or at the end."""
     thresholds = gc.get_threshold()
-    gc.freeze()  # objects that exist already are not searched each time
+    gc.freeze()  # what exists already is not searched each time, then or later
     for end in ends:
         AbandonedSpan(end)
     gc.set_threshold(after)
@@ -45,7 +45,6 @@ def collected(after: int, *ends: Callable[[], object]) -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.collect()
-        gc.unfreeze()
 
 
 @pytest.mark.slow

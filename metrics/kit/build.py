@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..rows import Metric
+from .grafana_files import grafana_files
 from .kubernetes import prometheus_rule, service_monitor
 from .placeholders import Available, Names
 from .rule_files import alert_groups, available_alerts, recording_groups
@@ -34,6 +35,7 @@ def build_kit(catalogue: Iterable[Metric], names: Names) -> dict[str, str]:
         "rules/alerts.yml": MARK + to_yaml({"groups": alerting}),
         "kubernetes/service-monitor.yml": MARK + to_yaml(service_monitor(names)),
         "kubernetes/prometheus-rule.yml": MARK + to_yaml(prometheus_rule([*recorded, *alerting], names)),
+        **grafana_files(rows, available, names),
         **{
             f"runbooks/{names.alert_prefix}{alert.name}.md": runbook(alert, names, available)
             for _, group in alerts

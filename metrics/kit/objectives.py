@@ -39,7 +39,8 @@ SLOW_BURNS = (("1d", "2h", 3), ("3d", "6h", 1))
 BURN_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 USD_A_DAY = 50
-RUN_SECONDS = 900  # one and a half times the limit that a run has by default
+RUN_TIME_LIMITS = 1.5
+QUEUE_USED = 0.8
 QUEUE_SECONDS = 60
 AGENT_FAILURES = 0.1
 AGENT_CALLS = 4

@@ -39,7 +39,7 @@ class Names:
         """Return a text with the application's names in place of NS, JOB and ALERT."""
         text = re.sub(r"\bNS([_:])", rf"{self.namespace}\1", text)
         text = re.sub(r"\bNS\b", self.namespace, text)
-        return re.sub(r"\bALERT(?=[A-Z.])", self.alert_prefix, re.sub(r"\bJOB\b", self.job, text))
+        return re.sub(r"\bALERT(?=[A-Z][a-z]|\.)", self.alert_prefix, re.sub(r"\bJOB\b", self.job, text))
 
 
 def family_of(name: str, families: Iterable[str]) -> str | None:

@@ -12,15 +12,16 @@ from .objectives import (
     FAST_BURNS,
     OBJECTIVES,
     QUEUE_SECONDS,
+    QUEUE_USED,
     REJECTED,
-    RUN_SECONDS,
+    RUN_TIME_LIMITS,
     SLOW_BURNS,
     Objective,
 )
 
 WHERE_TO_LOOK = {
     "runs": (
-        'sum by (workflow_type, status) (increase(NS_workflows_total{status=~"failed|abandoned"}[1h])) > 0',
+        "sum by (workflow_type, error_type) (increase(NS_workflow_errors_total[1h])) > 0",
         'sum by (agent_name, error_type) (increase(NS_agent_errors_total{error_type!="cancelled"}[1h])) > 0',
         'sum by (workflow_type, step) (increase(NS_workflow_steps_total{status!~"success|cancelled"}[1h])) > 0',
     ),
@@ -83,9 +84,10 @@ def budget_alerts(objective: Objective) -> Iterator[Alert]:
 RUNS = (
     *(alert for objective in OBJECTIVES for alert in budget_alerts(objective)),
     Alert(name="RunStuck", severity="page", wait="2m",
-        expr=f"max by (job, workflow_type) (NS_workflow_oldest_active_seconds) > {RUN_SECONDS}",
+        expr="max by (job, workflow_type) (NS_workflow_oldest_active_seconds)\n"
+        f"> on (job) group_left () ({RUN_TIME_LIMITS} * max by (job) (NS_workflow_time_limit_seconds))",
         summary="A run of {{ $labels.workflow_type }} has been under way for {{ $value | humanizeDuration }}",
-        means="A run is older than its time limit allows. It holds one of the places for runs until it ends.",
+        means=f"A run is {RUN_TIME_LIMITS} times as old as its time limit allows. It holds one of the places for runs until it ends.",
         hurts="Who waits for this run, and with all places held who waits for any.",
         confirm=("max by (workflow_type) (NS_workflow_oldest_active_seconds)",
             "sum by (workflow_type) (NS_active_workflows)", "sum by (model) (NS_llm_active_requests)",
@@ -103,6 +105,27 @@ RUNS = (
             promql.quantile(0.95, "workflow_duration_seconds", "workflow_type", 'status="completed"', "10m")),
         act=("Runs take longer than they did: look for a slow model or step first.",
             "More are submitted: raise the number of runs at once, if pool and rate limit have room.")),
+    Alert(name="QueueStands", severity="page", wait="5m",
+        expr="max by (job) (sum by (job, instance) (NS_workflows_queued)) > 0\n"
+        "and on (job) sum by (job) (NS_active_workflows) < on (job) sum by (job) (NS_workflow_slots)\n"
+        "unless on (job) sum by (job) (increase(NS_workflows_started_total[10m])) > 0",
+        summary="{{ $value | humanize }} runs wait, there are free places, and none has begun for ten minutes",
+        means="The queue stands still. Runs that wait while all places are taken are no trouble of this kind.",
+        hurts="Whoever waits for a run.",
+        confirm=("max by (workflow_type) (NS_workflows_queued)", "sum(NS_active_workflows) / sum(NS_workflow_slots)",
+            "max by (workflow_type) (NS_workflow_oldest_queued_seconds)",
+            "sum by (pool, error) (increase(NS_db_pool_errors_total[10m])) > 0"),
+        act=("The workflow engine lost its database: see the failures by pool.",
+            "Restart the process: runs stay in the queue and are taken up.")),
+    Alert(name="QueueNearlyFull", severity="ticket", wait="2m",
+        expr="max by (job) (sum by (job, instance) (NS_workflows_queued))\n"
+        f"/ max by (job) (NS_workflow_queue_limit) > {QUEUE_USED}",
+        summary="The queue of runs is at {{ $value | humanizePercentage }} of what it may hold; more are refused",
+        means="More runs are submitted than are performed.",
+        hurts="Whoever submits one next: it is refused with 429.",
+        confirm=("max by (workflow_type) (NS_workflows_queued)",
+            "sum by (workflow_type) (rate(NS_workflows_started_total[10m])) * 60"),
+        act=("See who submits so many.", "Raise the number of runs at once, if pool and rate limit have room.")),
     Alert(name="AgentFails", severity="ticket", wait="5m",
         expr=f"agent:NS_agent_failures:ratio_rate10m > {AGENT_FAILURES}\nand on (job, agent_name) sum by (job, agent_name) "
         '(increase(NS_agent_executions_total{status!="cancelled"}[10m])) >= 10',

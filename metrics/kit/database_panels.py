@@ -1,0 +1,39 @@
+"""The dashboard of the database."""
+
+from __future__ import annotations
+
+from . import promql
+from .panel_rows import Dashboard, Panel, Section, Variable, q
+
+OF = 'pool=~"$pool"'
+QUERY = "db_query_duration_seconds"
+
+# fmt: off
+DATABASE = Dashboard(uid="database", title="Database", what="Pools (use, saturation, errors), then statements.",
+    variables=(Variable(name="pool", family="db_pool_connections", label="pool"),),
+    sections=(
+        Section(title="Pools", panels=(
+            Panel(title="Connections", show="stacked", unit="short", queries=(q(f"sum by (pool, state) (NS_db_pool_connections{{{OF}}})", "{{pool}} {{state}}"),)),
+            Panel(title="Share of the most connections", show="lines", unit="percentunit", width=4, steps={0: "green", 0.8: "orange", 0.95: "red"}, queries=(q(f"pool:NS_db_pool_used:ratio{{{OF}}}", "{{pool}}"),)),
+            Panel(title="Callers in the queue", show="lines", unit="short", width=4, steps={0: "green", 1: "orange"}, what="Now, and the most since the last scrape.", queries=(
+                q(f"sum by (pool) (NS_db_pool_pending_requests{{{OF}}})", "{{pool}}"), q(f"max by (pool) (NS_db_pool_peak_pending_requests{{{OF}}})", "{{pool}} most"))),
+            Panel(title="Wait for a connection, p95", show="lines", steps={0: "green", 0.1: "orange", 1: "red"}, queries=(q(promql.quantile(0.95, "db_pool_acquire_seconds", "pool", OF), "{{pool}}"),)),
+            Panel(title="Held without querying, p95", show="lines", what="A session that is open across a model call shows here.", queries=(q(promql.quantile(0.95, "db_connection_idle_hold_seconds", "pool, scope", OF), "{{pool}} {{scope}}"),)),
+            Panel(title="Oldest hold", show="lines", queries=(q(f"max by (pool) (NS_db_connection_oldest_hold_seconds{{{OF}}})", "{{pool}}"),)),
+            Panel(title="Sent away and leaked", show="stat", unit="short", steps={0: "green", 1: "red"}, queries=(
+                q(promql.increase("db_pool_timeouts_total", "pool", OF), "{{pool}} sent away"), q(promql.increase("db_connections_leaked_total", "pool", OF), "{{pool}} leaked"))),
+        )),
+        Section(title="Statements", panels=(
+            Panel(title="Statements a second", show="stacked", unit="ops", queries=(q(promql.rate("db_queries_total", "operation"), "{{operation}}"),)),
+            Panel(title="Time by table", show="stacked", unit="s", what="Seconds a second: what to make faster first.", queries=(q(f"topk(8, {promql.observed(QUERY, 'operation, table')})", "{{operation}} {{table}}"),)),
+            Panel(title="Time of a statement, p95", show="lines", queries=(q(promql.quantile(0.95, QUERY, "operation, table"), "{{operation}} {{table}}"),)),
+            Panel(title="Statements of one piece of work, p99", show="lines", unit="short", width=6, steps={0: "green", 20: "orange"}, queries=(q(promql.quantile(0.99, "db_scope_queries", "scope"), "{{scope}}"),)),
+            Panel(title="Sent again and again, a minute", show="bars", unit="cpm", width=6, empty="No statement was repeated more than five times by one piece of work, nothing was loaded lazily.", queries=(
+                q(f"{promql.rate('db_repeated_queries_total', 'scope, table')} * 60 > 0", "{{scope}} {{table}}"), q(f"{promql.rate('db_lazy_loads_total', 'relationship')} * 60 > 0", "{{relationship}}"))),
+            Panel(title="Failures, a minute", show="bars", unit="cpm", width=6, empty="Nothing failed.", queries=(q(f"{promql.rate('db_errors_total', 'phase, error')} * 60 > 0", "{{phase}} {{error}}"),)),
+            Panel(title="Transactions by outcome", show="stacked", unit="ops", width=6, queries=(q(promql.rate("db_transactions_total", "outcome"), "{{outcome}}"),)),
+            Panel(title="Time of a COMMIT, p95", show="lines", width=12, height=6, queries=(q(promql.quantile(0.95, "db_commit_duration_seconds", "outcome"), "{{outcome}}"),)),
+            Panel(title="Slow statements, a minute", show="bars", unit="cpm", width=12, height=6, empty="No statement was slow.", queries=(q(f"{promql.rate('db_slow_queries_total', 'operation, table')} * 60 > 0", "{{operation}} {{table}}"),)),
+        )),
+    ))
+# fmt: on

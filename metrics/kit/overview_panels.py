@@ -1,0 +1,64 @@
+"""The first dashboard, which answers whether all is well, and if not, which dashboard is next."""
+
+from __future__ import annotations
+
+from . import promql
+from .objectives import AGENT_FAILURES, MODEL_ERRORS, QUEUE_SECONDS, SPEND_WASTED, USD_A_DAY
+from .panel_rows import Dashboard, Panel, Section, q
+
+FAILED_RUNS = promql.increase("workflows_total", where='status=~"failed|abandoned"', window="1h")
+JUDGED_RUNS = promql.increase("workflows_total", where='status!="cancelled"', window="1h")
+WASTED = promql.increase("workflow_cost_usd_total", where='outcome="wasted"', window="1h")
+SPENT = promql.increase("workflow_cost_usd_total", window="1h")
+DURATION = "workflow_duration_seconds"
+COMPLETED = 'status="completed"'
+
+# fmt: off
+OVERVIEW = Dashboard(uid="overview", title="Overview",
+    what="Is it well, and if not, which dashboard next? Each panel opens the dashboard that says more.",
+    sections=(
+        Section(title="Now", panels=(
+            Panel(title="Instances up", show="stat", unit="none", width=3, height=4, steps={0: "red", 1: "green"}, opens="pipeline",
+                queries=(q('sum(up{job="JOB"})'),), what="Instances whose /metrics answers."),
+            Panel(title="Runs that end well", show="stat", unit="percentunit", width=3, height=4, opens="work",
+                steps={0: "red", 0.98: "orange", 0.99: "green"}, what="In the last hour, without those that people cancelled.",
+                queries=(q(f"1 - {promql.share(FAILED_RUNS, JUDGED_RUNS)}"),)),
+            Panel(title="Budget of errors left", show="gauge", unit="percentunit", width=3, height=4, opens="work",
+                steps={0: "red", 0.25: "orange", 0.5: "green"}, what="Of runs, over 30 days; 0 is spent.",
+                queries=(q('1 - avg_over_time(NS:slo_burn:rate1h{slo="runs"}[30d])'),)),
+            Panel(title="Runs", show="stat", unit="short", width=3, height=4, opens="work", what="Under way, waiting in the queue, and possible at once.",
+                queries=(q("sum(NS_active_workflows)", "active"), q("sum(max by (workflow_type) (NS_workflows_queued))", "queued"), q("sum(NS_workflow_slots)", "slots"))),
+            Panel(title="Oldest run", show="stat", unit="percentunit", width=3, height=4, opens="work", steps={0: "green", 0.8: "orange", 1: "red"}, what="As a share of a run's time limit.",
+                queries=(q("max(NS_workflow_oldest_active_seconds) / max(NS_workflow_time_limit_seconds)"),)),
+            Panel(title="Spend a day", show="stat", unit="currencyUSD", width=3, height=4, opens="models", steps={0: "green", 0.8 * USD_A_DAY: "orange", USD_A_DAY: "red"},
+                what="At the pace of the last hour.", queries=(q(f"{promql.rate('llm_cost_usd_total', window='1h')} * 86400"),)),
+            Panel(title="Wasted", show="stat", unit="percentunit", width=3, height=4, opens="models", steps={0: "green", SPEND_WASTED / 2: "orange", SPEND_WASTED: "red"},
+                what="Share of the last hour's cost of runs that failed, were cancelled or whose result was rejected.",
+                queries=(q(promql.share(WASTED, SPENT)),)),
+            Panel(title="Alerts firing", show="stat", what="Of this kit's alerts.", unit="none", width=3, height=4, steps={0: "green", 1: "red"},
+                queries=(q('count(ALERTS{alertname=~"ALERT.+",alertstate="firing"}) or vector(0)'),)),
+        )),
+        Section(title="Is the work done?", panels=(
+            Panel(title="Runs that ended, a minute", show="bars", unit="cpm", opens="work",
+                colours={"completed": "green", "failed": "red", "cancelled": "gray", "abandoned": "purple"},
+                queries=(q(f"{promql.rate('workflows_total', 'status')} * 60", "{{status}}"),)),
+            Panel(title="Burn of budgets of errors", show="lines", unit="none", steps={0: "green", 1: "orange", 14.4: "red"},
+                what="1: the budget lasts exactly 30 days. Above 14.4 in both windows somebody is woken.",
+                queries=(q("NS:slo_burn:rate5m", "{{slo}} 5 min"), q("NS:slo_burn:rate1h", "{{slo}} 1 h"))),
+            Panel(title="Time of a completed run", show="lines", opens="work",
+                queries=(q(promql.quantile(0.5, DURATION, where=COMPLETED), "p50"), q(promql.quantile(0.95, DURATION, where=COMPLETED), "p95"))),
+        )),
+        Section(title="Why not?", panels=(
+            Panel(title="Models: calls that come to nothing", show="lines", unit="percentunit", width=6, height=6, opens="models", steps={0: "green", MODEL_ERRORS: "red"},
+                queries=(q("model:NS_llm_errors:ratio_rate5m", "{{model}}"),)),
+            Panel(title="Agents: executions that fail", show="lines", unit="percentunit", width=6, height=6, opens="work", steps={0: "green", AGENT_FAILURES: "red"},
+                queries=(q("agent:NS_agent_failures:ratio_rate10m", "{{agent_name}}"),)),
+            Panel(title="HTTP: faults of the server", show="lines", unit="percentunit", width=6, height=6, opens="http", steps={0: "green", 0.01: "red"},
+                queries=(q('NS:slo_errors:ratio_rate5m{slo="http"}', "faults"),)),
+            Panel(title="Database: connections in use", show="lines", unit="percentunit", width=6, height=6, opens="database", steps={0: "green", 0.8: "orange", 0.95: "red"},
+                queries=(q("pool:NS_db_pool_used:ratio", "{{pool}}"),)),
+            Panel(title="Wait in the queue, p95", show="lines", width=6, height=6, opens="work", steps={0: "green", QUEUE_SECONDS: "red"},
+                unit="s", queries=(q("workflow:NS_workflow_queue_wait_seconds:p95_rate10m", "{{workflow_type}}"),)),
+        )),
+    ))
+# fmt: on

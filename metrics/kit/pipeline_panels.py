@@ -1,0 +1,39 @@
+"""The dashboard of the numbers themselves, and of the processes that they come from."""
+
+from __future__ import annotations
+
+from . import promql
+from .objectives import DESCRIPTORS_USED, SERIES
+from .panel_rows import Dashboard, Panel, Section, q
+
+LOST = (
+    ("receiver_failures_total", "failures of listeners"),
+    ("events_dropped_total", "events dropped"),
+    ("label_overflows_total", "counted as other"),
+    ("dropped_values_total", "values left out"),
+    ("collector_failures_total", "metrics lost"),
+    ("worker_file_faults_total", "faults of files"),
+)
+
+# fmt: off
+PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can the numbers be believed, and are the processes well?",
+    sections=(
+        Section(title="Can the numbers be believed?", panels=(
+            Panel(title="Time of a scrape", show="lines", unit="s", width=6, height=7, queries=(
+                q('scrape_duration_seconds{job="JOB"}', "{{instance}}"), q(promql.quantile(0.95, "metrics_render_duration_seconds"), "writing, p95"))),
+            Panel(title="Series", show="lines", unit="short", width=6, height=7, steps={0: "green", SERIES: "red"}, queries=(q("NS_metrics_rendered_series", "{{instance}}"),)),
+            Panel(title="Events a second", show="stacked", unit="ops", width=6, height=7, queries=(q(f"topk(10, {promql.rate('events_total', 'signal')})", "{{signal}}"),)),
+            Panel(title="What got lost, in the range", show="stat", unit="short", width=6, height=7, steps={0: "green", 1: "red"}, what="0 is well.",
+                queries=tuple(q(f"{promql.increase(family)} or vector(0)", legend) for family, legend in LOST)),
+            Panel(title="Signals", show="table", unit="short", width=12, height=10, join="signal", queries=(
+                q(promql.increase("events_total", "signal"), "events"), q("time() - max by (signal) (NS_last_event_timestamp_seconds > 0)", "last", "s"))),
+            Panel(title="Largest metrics", show="bar gauge", what="Series of each metric, over all instances.", unit="short", width=12, height=10, queries=(q('topk(12, count by (__name__) ({__name__=~"NS_.+",job="JOB"}))', "{{__name__}}"),)),
+        )),
+        Section(title="Are the processes well?", panels=(
+            Panel(title="Memory", show="lines", what="Resident memory of each process; of several workers, their sum.", unit="bytes", width=6, height=7, queries=(q('process_resident_memory_bytes{job="JOB"}', "{{instance}}"),)),
+            Panel(title="Processor", show="lines", unit="percentunit", width=6, height=7, what="1 is one core.", queries=(q('rate(process_cpu_seconds_total{job="JOB"}[$__rate_interval])', "{{instance}}"),)),
+            Panel(title="File descriptors", show="lines", what="Open ones, as a share of those that a process may have.", unit="percentunit", width=6, height=7, steps={0: "green", DESCRIPTORS_USED: "red"}, queries=(q('process_open_fds{job="JOB"} / process_max_fds{job="JOB"}', "{{instance}}"),)),
+            Panel(title="Workers and their starts", show="lines", unit="short", width=6, height=7, queries=(q("sum(NS_workers)", "serving"), q(promql.increase("workers_started_total"), "started"))),
+        )),
+    ))
+# fmt: on

@@ -94,7 +94,7 @@ def thresholds(panel: Panel) -> Any:
 
 
 def form(panel: Panel, built: Any, queries: Sequence[tuple[str, Query]]) -> None:
-    """Give a panel the form in which it shows its values."""
+    """Set the form in which a panel shows its values."""
     if panel.show == "table":
         columns(built, queries)
     elif panel.show == "heatmap":
@@ -112,7 +112,7 @@ def form(panel: Panel, built: Any, queries: Sequence[tuple[str, Query]]) -> None
 
 
 def lines(panel: Panel, built: Any) -> None:
-    """Give a panel over time its lines, areas or bars."""
+    """Set the lines, areas or bars of a panel over time."""
     common, models = libraries.grafana("builders.common"), libraries.grafana("models.common")
     modes = libraries.grafana("models.dashboard").FieldColorModeId
     built.color_scheme(libraries.grafana("builders.dashboard").FieldColor().mode(modes.PALETTE_CLASSIC))
@@ -130,7 +130,7 @@ def lines(panel: Panel, built: Any) -> None:
 
 
 def columns(built: Any, queries: Sequence[tuple[str, Query]]) -> None:
-    """Give a table a column for each query, joined by what the rows have in common."""
+    """Set a column of a table for each query, joined by what the rows have in common."""
     models = libraries.grafana("models.dashboard")
     named = {f"Value #{letter}": query for letter, (_, query) in zip(ascii_uppercase, queries, strict=False)}
     if len(named) == 1:

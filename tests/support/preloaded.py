@@ -1,8 +1,9 @@
 """Processes of the studio that are forked from one that has imported it: a start is three CPU seconds of imports.
 
-    python -m tests.support.preloaded CONTROL_FD
+    python -m tests.support.preloaded CONTROL_FD MODULE...
 
-A pytest process has one such process, from its first studio to its own end. Each child runs ``python -m app`` as if it
+A pytest process has one such process (and one for studios that share their metrics, which is set by a variable that is
+read when the studio is imported), from its first studio to its own end. Each child runs ``python -m app`` as if it
 had been executed: with its own directory, environment, standard streams and exit code.
 """
 
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = ("app.main", "app.server.launcher")
+WITHOUT_METRICS = ("app.api", "app.workflows.service", "app.server.launcher", "openai", "pydantic_ai.models.openai")
+"""What is imported for a studio with SPARKLIO_METRICS_DIR: all but what subscribes the process."""
 _MAX_REQUEST = 1 << 20  # bytes
 
 
@@ -47,9 +50,10 @@ class PreloadedProcess:
         self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], output: tuple[int, int]
     ) -> None:
         self.returncode: int | None = None
+        modules = WITHOUT_METRICS if "SPARKLIO_METRICS_DIR" in env else PRELOADED
         self._status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps({"module": module, "arguments": arguments, "cwd": str(cwd), "env": dict(env)})
-        socket.send_fds(_preloader(), [request.encode()], [theirs.fileno(), *output])
+        socket.send_fds(_preloader(modules), [request.encode()], [theirs.fileno(), *output])
         theirs.close()
         self.pid = int(self._status.recv(32))
 
@@ -101,11 +105,11 @@ def run_preloaded(
 
 
 @cache
-def _preloader() -> socket.socket:
+def _preloader(modules: tuple[str, ...]) -> socket.socket:
     """Start the process that imports and forks, and return the socket that takes requests; it ends when that does."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(theirs.fileno())],
+        [sys.executable, "-m", __name__, str(theirs.fileno()), *modules],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         env={
@@ -119,10 +123,10 @@ def _preloader() -> socket.socket:
     return ours
 
 
-def main(control: socket.socket) -> None:
+def main(control: socket.socket, modules: Sequence[str]) -> None:
     """Import the studio, then fork a child for each request, until no more can come."""
     gc.disable()
-    for module in PRELOADED:
+    for module in modules:
         __import__(module)
     gc.enable()
     gc.freeze()
@@ -174,4 +178,4 @@ def _run(module: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str]
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

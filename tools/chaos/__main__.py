@@ -68,17 +68,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def try_place(database: str, workers: int, faults: Sequence[Fault], options: argparse.Namespace) -> list[Outcome]:
-    """Try faults one after the other on one studio, then the kills on another."""
+    """Try faults one after the other on one studio, on a new one after each that failed; then the kills on another."""
     outcomes: list[Outcome] = []
     with ExitStack() as resources:
         disk = resources.enter_context(small_disk())
         server = None
         if database == "postgresql":
             server = resources.enter_context(running_postgresql(disk))
-        if faults:
+        remaining = list(faults)
+        while remaining:
             with open_scene(workers, options.seed, server=server, disk=disk) as scene:
                 scene.start()
-                for fault in faults:
+                while remaining:
+                    fault = remaining.pop(0)
                     print(f"{database}, {workers} workers: {fault.name} ({fault.about})", flush=True)
                     outcomes.append(attempt(scene, fault))
                     if outcomes[-1].faults:

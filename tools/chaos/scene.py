@@ -74,7 +74,7 @@ class Scene:
             "llm": "openai:gpt-4o-mini",
             "llm_base_url": model.base_url,
             "llm_prices": "openai",
-            "llm_timeout": 10,
+            "llm_timeout": 20,
             "metrics_dir": directory / "metrics",  # what it has counted outlives a kill
             "workers": workers,
             "concurrency": CONCURRENCY,

@@ -6,8 +6,11 @@ complete set that the migrations create elsewhere. What the lost ones held is in
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 
 from dbos import DBOS
 from sqlalchemy import Connection, Engine, text
@@ -15,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 SCHEMA = "dbos"
 _COMPLETE = "dbos_complete"  # the schema, or the name of the file, of the complete set
+_IDLE_CHECK_INTERVAL = 0.05  # seconds
 _RESTORE_LOCK = 0x5350_4B4D  # the key of our PostgreSQL advisory lock; any constant
 
 
@@ -25,8 +29,8 @@ def create(url: str) -> None:
 
 def restore(url: str, engine: Engine) -> None:
     """Create the tables that are missing; the others stay as they are."""
-    create(url)
     if engine.dialect.name == "sqlite":
+        create(url)
         with TemporaryDirectory() as directory:
             complete = Path(directory, f"{_COMPLETE}.db")
             DBOS.migrate(f"sqlite:///{complete}")
@@ -36,9 +40,39 @@ def restore(url: str, engine: Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _RESTORE_LOCK})
         try:
-            _move_on_postgresql(connection, url)
+            with _ending_idle_transactions(engine):
+                create(url)
+                _move_on_postgresql(connection, url)
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _RESTORE_LOCK})
+
+
+@contextmanager
+def _ending_idle_transactions(engine: Engine) -> Generator[None]:
+    """End the sessions in which DBOS's background jobs hold their lock, again and again until the block ends.
+
+    Such a job tries for a second or more to work on a table that is missing. Meanwhile its transaction is open, and to
+    create an index concurrently, as DBOS's migrations do thirty times, PostgreSQL waits for every open transaction.
+    """
+    done = Event()
+    end = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND usename = current_user AND state = 'idle in transaction'"
+        " AND query LIKE 'SELECT pg_try_advisory_xact_lock(%'"
+    )
+
+    def end_them() -> None:
+        with suppress(SQLAlchemyError), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not done.wait(_IDLE_CHECK_INTERVAL):
+                connection.execute(end)
+
+    thread = Thread(target=end_them, name="dbos_idle_transactions", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def check(engine: Engine) -> None:

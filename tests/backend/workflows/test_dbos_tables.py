@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.workflows import dbos_engine, dbos_tables
 
@@ -77,3 +77,23 @@ def test_all_tables_are_restored(url: str, engine: Engine) -> None:
             connection.execute(text(f"DROP SCHEMA {dbos_tables.SCHEMA} CASCADE"))
     dbos_tables.restore(url, engine)
     assert tables_of(engine) == before
+
+
+def test_tables_are_restored_beside_a_background_job_that_holds_its_lock(
+    new_postgres: Callable[[], str],
+) -> None:
+    """DBOS's jobs keep a transaction open while they try to do their work without a table."""
+    url = new_postgres()
+    dbos_tables.create(url)
+    engine = dbos_engine.create(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {dbos_tables.SCHEMA} CASCADE"))
+    held = engine.connect()
+    held.execute(text("SELECT pg_try_advisory_xact_lock(7)"))
+    dbos_tables.restore(url, engine)
+    with pytest.raises(OperationalError):
+        held.execute(text("SELECT 1"))
+    held.close()
+    with engine.connect() as connection:
+        assert connection.scalar(text(f"SELECT count(*) FROM {dbos_tables.SCHEMA}.workflow_status")) == 0
+    dbos_engine.dispose(engine)

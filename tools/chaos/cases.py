@@ -28,7 +28,7 @@ class Outcome:
         fault: The name of the fault, or of the kills.
         database: sqlite or postgresql.
         workers: How many processes served.
-        accepted: How many runs were accepted.
+        accepted: How many runs were stored, whether or not the answer that they are accepted came back.
         refused: How many submissions were refused, or got no answer.
         seconds: How long it took from the end of the fault until all runs had ended.
         books: The books after it, of this case and all before it on the same studio.
@@ -52,8 +52,8 @@ class Outcome:
 def try_fault(scene: Scene, fault: Fault) -> Outcome:
     """Try a fault while runs are under way, and compare the books when all have ended."""
     outcome = _begin(scene, fault.name)
-    ends_before = balance(scene).ends
-    accepted, refused, cancelled = len(scene.accepted), scene.refused, scene.cancelled
+    ends_before, stored_before = balance(scene).ends, scene.count("runs")
+    refused, cancelled = scene.refused, scene.cancelled
     asked = len(scene.model.answers)
     scene.submit(RUNS)
     wait_until(lambda: len(scene.model.answers) > asked + 1, within=60)
@@ -69,7 +69,7 @@ def try_fault(scene: Scene, fault: Fault) -> Outcome:
         scene.cancel_one()
     scene.wait_until_ended(END)
     outcome.seconds = monotonic() - over
-    outcome.accepted, outcome.refused = len(scene.accepted) - accepted, scene.refused - refused
+    outcome.accepted, outcome.refused = scene.count("runs") - stored_before, scene.refused - refused
     _close(scene, outcome, uncertain=scene.cancelled - cancelled)
     assert outcome.books is not None
     outcome.ends = {status: number - ends_before[status] for status, number in outcome.books.ends.items()}
@@ -89,7 +89,7 @@ def try_kills(scene: Scene, count: int) -> Outcome:
     over = monotonic()
     scene.wait_until_ended(END)
     outcome.seconds = monotonic() - over
-    outcome.accepted, outcome.refused = len(scene.accepted), scene.refused
+    outcome.accepted, outcome.refused = scene.count("runs"), scene.refused
     _close(scene, outcome, uncertain=scene.cancelled)
     assert outcome.books is not None
     outcome.ends = dict(outcome.books.ends)

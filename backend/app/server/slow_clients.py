@@ -31,7 +31,7 @@ class Waiting:
 
 
 class SlowClients:
-    """Watches the connections of one server; `close` is to be called several times a second.
+    """Watches the connections of one server; `close` is to be called every ``interval`` seconds, or more often.
 
     A client has ``timeout`` seconds for the head of a request, from its first connection or its last answer on, and as
     many to read some of an answer that waits for it. The body of a request has its deadline in the application, which
@@ -40,7 +40,7 @@ class SlowClients:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._interval = min(1.0, timeout / 4)
+        self.interval = min(1.0, timeout / 4)
         self._next = 0.0
         self._waits: dict[H11Protocol, Waiting] = {}
 
@@ -50,7 +50,7 @@ class SlowClients:
             return
         if now > self._next + STALL:
             self._waits = {}  # this process did nothing in between: what clients sent may not have been read
-        self._next = now + self._interval
+        self._next = now + self.interval
         waits: dict[H11Protocol, Waiting] = {}
         for connection in tuple(connections):
             if not isinstance(connection, H11Protocol) or (wait := awaited(connection, now)) is None:

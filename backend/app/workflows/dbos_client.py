@@ -19,7 +19,7 @@ from dbos import DBOS, DBOSClient, SetWorkflowID, WorkflowStatus
 from dbos import error as errors
 from sqlalchemy import Engine
 
-from . import dbos_tables
+from . import dbos_pace, dbos_tables
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ QUEUE = "runs"
 VERSION = "1"  # raised when the steps of a workflow change in order or name, so that a started run ends as it started
 _NAME = "sparklio"
 _WORKFLOW = "sparklio.run"
-_POLLING_INTERVAL = 0.2  # seconds; of the queue
+_POLLING_INTERVAL = 0.2  # seconds; of the queue, while something happens
 
 TakenOver = errors.DBOSWorkflowConflictIDError
 """Raised out of a workflow whose run another process has taken over."""
@@ -51,7 +51,8 @@ async def run_workflow(run_id: str) -> None:
     """Execute what is left of a run. DBOS calls it, from the queue and again after a crash."""
     if _execute is None:
         raise asyncio.CancelledError  # the service is stopped: the next start resumes the run
-    await _execute(run_id)
+    with dbos_pace.executing():
+        await _execute(run_id)
 
 
 async def launch(
@@ -79,7 +80,7 @@ async def launch(
     _configure_logging(log_level)
     await asyncio.to_thread(_create_tables_and_queue, url, concurrency)
     _execute = execute
-    DBOS(
+    dbos = DBOS(
         config={
             "name": _NAME,
             "system_database_url": url,
@@ -89,10 +90,14 @@ async def launch(
             "executor_id": executor_id,
             "log_level": _level(log_level),
             "enable_otlp": False,
-            "notification_listener_polling_interval_sec": 0.1,  # we use no notifications; a stop waits for this
+            # We use no notifications, but a stop waits for both.
+            "notification_listener_polling_interval_sec": 0.2,
+            "notification_coalesce_sec": 0.2,
         }
     )
     DBOS.launch()
+    dbos_pace.look_now()
+    dbos_pace.slow_down(dbos)
 
 
 def _create_tables_and_queue(url: str, concurrency: int) -> None:
@@ -122,6 +127,7 @@ async def restore_tables(url: str, engine: Engine, concurrency: int) -> None:
         _register_queue(url, concurrency)
 
     await asyncio.to_thread(restore)
+    dbos_pace.look_now()
 
 
 async def destroy() -> None:
@@ -139,6 +145,7 @@ async def enqueue(run_id: str) -> None:
     """Queue a run; doing it twice has no effect."""
     with SetWorkflowID(run_id):
         await DBOS.enqueue_workflow_async(QUEUE, run_workflow, run_id)
+    dbos_pace.look_now()
 
 
 async def cancel(run_id: str) -> None:
@@ -149,6 +156,7 @@ async def cancel(run_id: str) -> None:
 async def enqueue_again(run_id: str) -> None:
     """Queue a run that DBOS believes to be running in a process that is dead."""
     await DBOS.resume_workflow_async(run_id, queue_name=QUEUE)
+    dbos_pace.look_now()
 
 
 async def enqueue_anew(run_id: str) -> None:

@@ -15,7 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers check mutants chaos bench bench-short docs lock audit \
+	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers test-schemathesis check mutants chaos \
+	bench bench-short docs lock audit \
 	clean
 
 help: ## List the commands
@@ -52,11 +53,11 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers .venv/drivers
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers .venv/drivers .venv/schemathesis
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
-	@echo "The slow tests, and those with SQLAlchemy 2.0, SDKs, servers and drivers of environments of their own: minutes"
+	@echo "The slow tests, and those with SQLAlchemy 2.0, SDKs, servers, drivers and schemathesis of environments of their own: minutes"
 	@$(MAKE) --no-print-directory --jobs=2 test-slow test-environments
 endif
 
@@ -76,7 +77,8 @@ test-slow:
 
 # One after the other, as the slow tests are the second job. Only these show their output at their end.
 test-environments:
-	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks
+	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks \
+		test-schemathesis
 
 test-sqlalchemy-2.0 test-sdks test-servers test-drivers: export PYTHONPATH = .venv/$(@:test-%=%)
 
@@ -95,6 +97,10 @@ test-servers:
 test-drivers:
 	@$(BIN)/python -c 'import aiomysql, asyncmy, duckdb_engine, oracledb, pg8000, psycopg2, pymysql'
 	$(call tests,$(PYTEST),-m drivers tests/events/bridges/sqlalchemy)
+
+test-schemathesis:
+	@PYTHONPATH=.venv/schemathesis $(BIN)/python -c 'import schemathesis'
+	PYTHONPATH=.venv/schemathesis $(PYTEST) -m schemathesis tests/end_to_end/test_schemathesis.py
 
 check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed
 	$(BIN)/ruff format --check .
@@ -199,6 +205,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/drivers: .venv/bin/python requirements-drivers.txt
 	@rm -rf $@
 	$(HASHED) --quiet --target $@ --requirement requirements-drivers.txt
+	@touch $@
+
+# Schemathesis, which only one test needs.
+.venv/schemathesis: .venv/bin/python requirements-schemathesis.txt
+	@rm -rf $@
+	$(HASHED) --quiet --target $@ --requirement requirements-schemathesis.txt
 	@touch $@
 
 # Shadows the newer one where PYTHONPATH names it; everything else stays the same.

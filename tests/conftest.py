@@ -29,6 +29,8 @@ gc.disable()  # until the tests are collected: a third of the time would go into
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
 SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
 """Files whose tests share what takes a minute to make: one worker takes all of them."""
+ENVIRONMENTS = ("sdk", "servers", "drivers", "schemathesis")
+"""Markers of tests that need modules of an environment of their own."""
 PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
@@ -79,9 +81,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileSch
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests whose program, SDK or driver is not here, programs never in CI; put slow files first.
+    """Leave out tests whose program or module is not here, programs never in CI; put slow files first.
 
-    SDKs, ASGI servers and drivers are in environments of their own, with which `make test` runs the tests of them.
+    Modules are those of environments of their own, with which `make test` runs the tests of them.
 
     Workers take whole files, or several that share something, in this order: one that starts last and takes a minute
     would leave the others idle. How long a file takes is estimated from the longest timeout of its tests, and from
@@ -108,8 +110,8 @@ def pytest_collection_finish() -> None:
 
 
 def needed_modules(item: pytest.Item) -> list[str]:
-    """Return the modules that a test needs beside the development tools: SDKs, ASGI servers, drivers."""
-    marks = [mark for name in ("sdk", "servers", "drivers") for mark in item.iter_markers(name)]
+    """Return the modules that a test needs of environments beside that of the development tools."""
+    marks = [mark for name in ENVIRONMENTS for mark in item.iter_markers(name)]
     return [module for mark in marks for module in mark.args]
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -55,7 +55,7 @@ def register(app: FastAPI, max_errors: int) -> None:
     for error_class, code in STATUS_CODES.items():
         app.add_exception_handler(error_class, _message_handler(code))
     app.add_exception_handler(RequestValidationError, _validation_error_handler(max_errors))
-    app.add_exception_handler(HTTPException, handle_http_exception)
+    app.add_exception_handler(HTTPException, _handle_http_exception)
     app.add_exception_handler(QueueFull, _handle_full_queue)
     for error_class in (DatabaseUnavailable, OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(error_class, _handle_database_error)
@@ -81,6 +81,14 @@ def _validation_error_handler(max_errors: int) -> Any:
         return JSONResponse(body, 422)
 
     return handle
+
+
+async def _handle_http_exception(request: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        # FastAPI answers 400 to JSON that cannot be decoded, and 422 to all other that is not valid.
+        problem = {"type": "json_invalid", "loc": ["body"], "msg": "The body is not encoded in UTF-8"}
+        return JSONResponse({"detail": [problem]}, 422)
+    return await handle_http_exception(request, error)
 
 
 async def _handle_full_queue(_request: Request, error: Exception) -> JSONResponse:

@@ -52,6 +52,15 @@ async def test_an_invalid_request_is_told_ten_errors_and_how_many_more_there_are
 
 
 @on_sqlite
+@pytest.mark.parametrize("body", [b"\x19\xff\x0e", b'{"brand": "\xe4"}', b'{"brand": '])
+async def test_a_body_that_is_no_json_in_utf_8_is_invalid(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post(START, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["type"] == "json_invalid"
+    assert response.json()["detail"][0]["loc"][0] == "body"
+
+
+@on_sqlite
 async def test_a_full_queue_is_answered_with_429_and_when_to_try_again(
     client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

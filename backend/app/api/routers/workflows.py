@@ -18,6 +18,7 @@ from ..schemas.workflows import WorkflowOut, WorkflowStepOut
 
 router = APIRouter(prefix="/workflows", tags=["workflows"])
 
+# Without an example: documentation would fill it in for every run, and the second would conflict with the first.
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -26,7 +27,6 @@ IdempotencyKey = Annotated[
         max_length=200,
         pattern=r"^[\x20-\x7e]+$",
         description="A text of your own, new for each run: repeating a request with it gives the same run, not another",
-        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
 ]
 

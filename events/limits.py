@@ -9,7 +9,7 @@ from .bus.signal import Signal
 
 Limit = Literal[
     "request_body", "validation_errors", "receive_time", "send_time", "connections", "queued_runs", "answer",
-    "step_text",
+    "step_text", "login_attempts",
 ]  # fmt: skip
 """What is limited.
 
@@ -21,6 +21,7 @@ Limit = Literal[
 - ``queued_runs``: the runs that wait to be started.
 - ``answer``: the bytes of a model's answer.
 - ``step_text``: the bytes of text that one step stores.
+- ``login_attempts``: the wrong keys that an address may try.
 """
 
 RefusalReason = Literal["host", "origin", "key"]

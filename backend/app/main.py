@@ -66,7 +66,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    api.include(app, max_errors=settings.max_errors)
+    api.include(app, max_errors=settings.max_errors, max_logins=settings.max_logins)
     endpoint = Endpoint(
         prometheus_metrics.registry, path="/metrics", token=settings.metrics_token, password=settings.metrics_password
     )

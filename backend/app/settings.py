@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     max_queued: Amount = Field(default=1000, description="Runs that may wait in the queue; more are refused with 429")
     max_body: Amount = Field(default=65_536, description="Bytes that the body of a request may have")
     max_errors: Amount = Field(default=10, description="Errors that the answer to an invalid request lists")
+    max_logins: Amount = Field(
+        default=10, description="Wrong keys that an address may try at /login in a minute; more are refused with 429"
+    )
     max_connections: Amount = Field(
         default=1000, description="Connections at once, or as many as file descriptors allow; more are refused with 503"
     )

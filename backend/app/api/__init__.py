@@ -14,6 +14,7 @@ from . import exception_handlers, openapi
 from .edge import EdgeMiddleware
 from .health_checks import HealthChecks
 from .keyring import open_keyring
+from .login_attempts import LoginAttempts
 from .routers import brands, health, login, runs, start_page, workflows
 
 __all__ = ["EdgeMiddleware", "include", "open_keyring"]
@@ -26,12 +27,13 @@ TAGS = [
 ]
 
 
-def include(app: FastAPI, *, max_errors: int = 10) -> None:
+def include(app: FastAPI, *, max_errors: int = 10, max_logins: int = 10) -> None:
     """Add the API, the health checks and the start page to an application.
 
     Args:
         app: The application.
         max_errors: The most errors that the answer to an invalid request lists.
+        max_logins: The wrong keys that an address may try at the login in a minute.
     """
     # Operation ids are the functions' names: clients that are generated from OpenAPI read well.
     versioned = APIRouter(prefix="/api/v1", generate_unique_id_function=lambda route: route.name)
@@ -43,5 +45,6 @@ def include(app: FastAPI, *, max_errors: int = 10) -> None:
     app.include_router(login.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
     openapi.describe_refusals(app)
+    app.state.login_attempts = LoginAttempts(max_logins)
     app.state.health_checks, app.state.draining = HealthChecks(), False
     exception_handlers.register(app, max_errors)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from ..keyring import COOKIE
 from ..page_policy import inline_digests
+
+LOG_OUT = '<form method="post" action="logout"><button class="side">Log out</button></form>'
 
 router = APIRouter()
 
 
 @router.get("/", include_in_schema=False)
-async def start_page() -> HTMLResponse:
-    """Return the page."""
+async def start_page(request: Request) -> HTMLResponse:
+    """Return the page, with a button that ends the session if there is one."""
     text, policy = _load_page()
+    if COOKIE in request.cookies:
+        text = text.replace("<!-- log out -->", LOG_OUT)
     return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
 

@@ -1,4 +1,4 @@
-"""What a tree of processes uses, as Linux says (``man 5 proc``)."""
+"""The usage of a tree of processes, as Linux says (``man 5 proc``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class ProcessUsage:
-    """What one process uses.
+    """The usage of one process.
 
     Attributes:
         pid: Its id.

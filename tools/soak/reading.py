@@ -1,4 +1,4 @@
-"""What is read of a studio every few seconds: its processes, and how many series its metrics have."""
+"""The readings of a studio, every few seconds: of its processes, and of how many series its metrics have."""
 
 from __future__ import annotations
 

@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, fails, says, sends
+from tests.support.postgresql import postgresql_server
 from tests.support.studio import StudioProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -100,3 +102,37 @@ def test_no_canary_gets_out(tmp_path: Path, free_port: Callable[[], int], monkey
     assert " DEBUG " in said["log"]
     found = {place: [line for line in text.splitlines() if "canary" in line.lower()] for place, text in said.items()}
     assert {place: lines for place, lines in found.items() if lines} == {}
+
+
+CONSTRAINTS = (
+    "ALTER TABLE runs ADD CONSTRAINT canary CHECK (brief::text NOT LIKE '%canary refused%') NOT VALID",
+    "ALTER TABLE steps ADD CONSTRAINT canary CHECK (output IS NULL) NOT VALID",
+)
+
+
+def test_what_postgresql_says_of_a_row_is_not_logged(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its errors quote the whole row in their DETAIL, and psycopg's message has that: briefs and answers."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEYS["provider"])
+    with postgresql_server() as address, OpenAIServer(reply) as server:
+        url = address.set(drivername="postgresql").render_as_string(hide_password=False)
+        settings = {"llm": "openai:gpt-4o-mini", "llm_base_url": server.base_url, "database_url": url}
+        with StudioProcess(
+            tmp_path, free_port(), log_level="debug", run_requeues=0, sweep_interval=0.2, **settings
+        ) as studio:
+            with psycopg.connect(url, autocommit=True) as database:
+                for statement in CONSTRAINTS:
+                    database.execute(statement.encode())
+                refused = studio.client.post(START, json={**BRIEF, "product": "canary refused"})
+                failed = studio.wait_for_end(studio.submit("product_content", **BRIEF))
+                with pytest.raises(psycopg.errors.CheckViolation, match=r"DETAIL: .*canary audience"):
+                    database.execute(
+                        "UPDATE runs SET brief = jsonb_set(brief::jsonb, '{product}', '\"canary refused\"')"
+                    )
+            studio.stop()
+        log = studio.output
+    assert refused.status_code >= 500
+    assert failed["status"] == "failed"
+    assert "CheckViolation" in log
+    assert [line for line in (log + refused.text + str(failed["error"])).splitlines() if "canary" in line.lower()] == []

@@ -59,6 +59,7 @@ def register(app: FastAPI, max_errors: int) -> None:
     app.add_exception_handler(QueueFull, _handle_full_queue)
     for error_class in (DatabaseUnavailable, OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(error_class, _handle_database_error)
+    app.add_exception_handler(Exception, _handle_failure)
 
 
 def _message_handler(code: int) -> Any:
@@ -104,6 +105,13 @@ async def _handle_database_error(_request: Request, error: Exception) -> JSONRes
         503,
         {"Retry-After": "5"},
     )
+
+
+async def _handle_failure(request: Request, _error: Exception) -> JSONResponse:
+    # Starlette raises the error again after this answer, and uvicorn then closes the connection: a client that did not
+    # know would lose its next request. HTTP/2 has streams, and no such header.
+    headers = {"Connection": "close"} if request.scope["http_version"].startswith("1") else None
+    return JSONResponse({"detail": "The studio failed at this request; its log says where."}, 500, headers)
 
 
 def _encodable(value: Any) -> Any:

@@ -61,6 +61,21 @@ async def test_a_body_that_is_no_json_in_utf_8_is_invalid(client: httpx.AsyncCli
 
 
 @on_sqlite
+async def test_a_failure_is_answered_with_500_on_a_connection_that_is_closed(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def submit(*_: object) -> None:
+        raise RuntimeError("a canary")
+
+    monkeypatch.setattr(app.state.workflows, "submit", submit)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://studio") as client:
+        response = await client.post(START, json=BRIEF)
+    assert (response.status_code, response.headers["connection"]) == (500, "close")
+    assert response.json() == {"detail": "The studio failed at this request; its log says where."}
+
+
+@on_sqlite
 async def test_a_full_queue_is_answered_with_429_and_when_to_try_again(
     client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,10 +119,10 @@ chaos: .venv/dev ## Let each thing fail that a studio depends on, and kill it 50
 soak: .venv/dev ## Ten minutes of mixed load, and whether anything grows: `make soak M=30 W=4 D=postgresql`
 	@$(BIN)/python -m tools.soak $(if $(M),--minutes $(M)) $(if $(W),--workers $(W)) $(if $(D),--database $(D))
 
-bench: .bench/ready ## Measure what is claimed, beside others; writes benchmarks/RESULTS.md
+bench: .bench/ready .venv/studio ## Measure what is claimed, beside others; writes benchmarks/RESULTS.md
 	.bench/bin/python -m benchmarks
 
-bench-short: .bench/ready ## The same in two minutes; writes nothing, fails where a figure is far off
+bench-short: .bench/ready .venv/studio ## The same in two minutes; writes nothing, fails where a figure is far off
 	.bench/bin/python -m benchmarks --short
 
 docs: .venv/dev ## Write docs/metrics.md, docs/runbooks and monitoring/ from the catalogue, docs/events.md from the events

@@ -17,5 +17,6 @@ BENCHMARKS = (
     "flat_memory",     # what ever new statements, tables, engines, endpoints, models and tools leave
     "database",        # instrumenting a database engine
     "workers",         # several processes: a scrape and an update
+    "idle_studio",     # the processor time that the studio takes while nothing happens
 )
 # fmt: on

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from tests.support.processes import ProcessUsage, tree_usage
 from tools.soak.__main__ import parse
 from tools.soak.load import Request
-from tools.soak.processes import ProcessUsage, tree_usage
 from tools.soak.reading import Reading, Window, comparisons
 from tools.soak.verdict import ALLOWANCES, Comparison, percentiles
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+from tests.support.processes import ProcessUsage, tree_usage
 from tests.support.studio import StudioProcess
 
 from .load import NOTHING, Request
-from .processes import ProcessUsage, tree_usage
 from .verdict import MB, Comparison, compare, percentiles
 
 

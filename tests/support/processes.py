@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class ProcessUsage:
         memory: Bytes that are resident.
         descriptors: Open file descriptors.
         threads: Threads.
-        cpu: Seconds of processor time so far.
+        cpu: Seconds of processor time so far, of the threads that live.
     """
 
     pid: int
@@ -61,5 +60,5 @@ def _usage(pid: int) -> ProcessUsage:
         memory=int((directory / "statm").read_text().split()[1]) * _PAGE,
         descriptors=sum(1 for _ in (directory / "fd").iterdir()),
         threads=int(fields[17]),
-        cpu=(int(fields[11]) + int(fields[12])) / _TICKS,
+        cpu=sum(int((task / "schedstat").read_text().split()[0]) for task in (directory / "task").iterdir()) / 1e9,
     )

@@ -27,7 +27,7 @@ from events.bus import announcements, pollers
 gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
 
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
-SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
+SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life", "test_operators_kit.py": "scraped"}
 """Files whose tests share what takes a minute to make: one worker takes all of them."""
 ENVIRONMENTS = ("sdk", "servers", "drivers", "schemathesis")
 """Markers of tests that need modules of an environment of their own."""

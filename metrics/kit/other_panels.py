@@ -48,7 +48,10 @@ def panel_of(row: Metric) -> Panel:
     legend = " ".join(f"{{{{{label}}}}}" for label in row.label_names[:2]) or title_of(row)
     if row.kind == "histogram":
         return Panel(
-            title=f"{title_of(row)}, p95", show="lines", queries=(q(promql.quantile(0.95, row.name, labels), legend),)
+            title=f"{title_of(row)}, p95",
+            show="lines",
+            queries=(q(promql.quantile(0.95, row.name, labels), legend),),
+            empty="Nothing was observed.",
         )
     if row.kind == "counter":
         rate = promql.rate(row.name, labels)

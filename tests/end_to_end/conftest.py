@@ -16,9 +16,12 @@ import pytest
 from dbos import DBOSClient
 from prometheus_client.samples import Sample
 
+from tests.end_to_end.scraped_life import scraped
 from tests.support.samples import summed
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
+
+__all__ = ["Life", "life", "scraped"]
 
 TYPES = ("product_content", "brand_identity", "content_review", "campaign")
 LONG = "music and quiet on one charge for those who travel far and listen long, "

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutants.coverage_map import CoverageMap, mirrors
-from tools.mutants.places import Place, ignored_spans, operator_spans, statement_spans
+from tools.mutants.coverage_map import CoverageMap, is_of_package, mirrors
+from tools.mutants.places import Place, function_bodies, ignored_spans, operator_spans, statement_spans
 from tools.mutants.trial import within
 
 
@@ -58,11 +58,23 @@ def test_a_compound_statement_is_its_header() -> None:
     assert sorted(statement_spans(ast.parse(source))) == [(1, 4), (5, 5), (6, 8)]
 
 
+def test_a_functions_body_runs_when_it_is_called_and_its_header_on_import() -> None:
+    source = "@cached\ndef f(n=1):\n    return n\nclass A:\n    m = 2\n    async def g(self, k=3): return k\n"
+    assert function_bodies(ast.parse(source)) == [((3, 4), (3, 12)), ((6, 28), (6, 36))]
+
+
 def test_tests_mirror_a_module_by_folder_or_by_name() -> None:
     path = "events/bus/span.py"
     assert mirrors("tests/events/bus/test_signal.py::test_a", path)
     assert mirrors("tests/public_api/test_span.py::test_a[b::c]", path)
     assert not mirrors("tests/metrics/subscription/test_subscribe.py::test_a", path)
+
+
+def test_tests_of_a_package_are_of_all_that_is_in_it() -> None:
+    path = "events/bus/span.py"
+    assert is_of_package("tests/events/test_dataclasses.py::test_a", path)
+    assert not is_of_package("tests/events/bus/test_signal.py::test_a", path)  # it mirrors it
+    assert not is_of_package("tests/metrics/test_golden.py::test_a", path)
 
 
 def test_tests_are_run_as_long_as_the_budget_lasts() -> None:

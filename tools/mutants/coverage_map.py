@@ -36,19 +36,20 @@ class CoverageMap:
     def tests(self, place: Place) -> tuple[list[str], list[str]]:
         """Return the tests that run a place's statement: those that mirror its file, and all others, fastest first.
 
-        A statement that only runs on import, or in another process, belongs to every test that mirrors its file and to
-        those that run any line of it; where there is none, as for tables, to every test.
+        A statement that only runs on import, or in another process, belongs to every test that mirrors its file, to
+        those of the packages around it, and to those that run any line of it; where there is none, as for tables, to
+        every test.
         """
         lines = self._data.contexts_by_lineno(str(self.root / place.path))
         statement = {name for line in range(place.first_line, place.last_line + 1) for name in lines.get(line, ())}
         of_file = {name for names in lines.values() for name in names}
         mirrored = {name for name in self.seconds if mirrors(name, place.path)}
-        found = self._known(statement)
-        near = [name for name in found if name in mirrored]
+        found = [] if place.runs_on_import else self._known(statement)
         if not found:
-            found = self._known(of_file) or self._known(f"{name}|run" for name in self.seconds)
-            near = self._known(f"{name}|run" for name in mirrored)
-        return near, [name for name in found if name not in mirrored]
+            mirrored |= {name for name in self.seconds if is_of_package(name, place.path)}
+            found = self._known(of_file) or [*self.seconds]
+            found = self._known(f"{name}|run" for name in {*found, *mirrored})
+        return [name for name in found if name in mirrored], [name for name in found if name not in mirrored]
 
     def _known(self, contexts: Iterable[str]) -> list[str]:
         names = {context.rpartition("|")[0] for context in contexts} & self.seconds.keys()
@@ -60,6 +61,11 @@ def mirrors(test: str, path: str) -> bool:
     folder = PurePosixPath("tests") / PurePosixPath(path).parent
     file = PurePosixPath(test.split("::", maxsplit=1)[0])
     return file.parent == folder or file.stem == f"test_{PurePosixPath(path).stem}"
+
+
+def is_of_package(test: str, path: str) -> bool:
+    """Return whether a test is in a folder that mirrors a package around a module's: such tests are of all in it."""
+    return PurePosixPath(test.split("::", maxsplit=1)[0]).parent in (PurePosixPath("tests") / path).parent.parents
 
 
 def measure(copy: WorkingCopy, workers: int) -> CoverageMap:

@@ -46,13 +46,17 @@ class Mutation:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a file, relative to the root, with the lines of the statement around it and its possible mutants."""
+    """A place in a file, relative to the root, with the lines of the statement around it and its possible mutants.
+
+    ``runs_on_import`` is whether that statement is in no function: it runs once, before most tests.
+    """
 
     path: str
     line: int
     first_line: int
     last_line: int
     mutations: tuple[Mutation, ...]
+    runs_on_import: bool = False
 
 
 def sample(root: Path, packages: Sequence[str], number: int, random: Random) -> list[tuple[Place, Mutation]]:
@@ -78,7 +82,7 @@ def places(source: str, path: str) -> Iterator[Place]:
     """Yield the places of a file that count, from top to bottom."""
     tree = ast.parse(source)
     statements = statement_spans(tree)
-    ignored, operators = ignored_spans(tree), operator_spans(tree)
+    ignored, operators, bodies = ignored_spans(tree), operator_spans(tree), function_bodies(tree)
     found: dict[tuple[Position, str], list[Mutation]] = {}
     nodes = list(import_module("cosmic_ray.ast").ast_nodes(import_module("cosmic_ray.ast").get_ast(source)))
     for name in operator_names():
@@ -95,7 +99,7 @@ def places(source: str, path: str) -> Iterator[Place]:
             key=lambda span: span[1] - span[0],
             default=(start[0], start[0]),
         )
-        yield Place(path, start[0], first, last, tuple(mutations))
+        yield Place(path, start[0], first, last, tuple(mutations), runs_on_import=not within(start, bodies))
 
 
 def mutate(source: str, mutation: Mutation) -> str:
@@ -132,6 +136,12 @@ def statement_spans(tree: ast.Module) -> list[tuple[int, int]]:
             last = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
             spans.append((first, last))
     return spans
+
+
+def function_bodies(tree: ast.Module) -> list[tuple[Position, Position]]:
+    """Return the spans of the bodies of all functions; default values and decorators are evaluated outside of them."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [(span(node.body[0])[0], span(node)[1]) for node in functions]
 
 
 def operator_spans(tree: ast.Module) -> list[tuple[Position, Position]]:

@@ -85,7 +85,7 @@ class RequestTracker:
 
     def find_endpoint(self) -> str:
         """Return the endpoint, as far as the router has found it by now."""
-        return getattr(self, "_endpoint", "") or self._route_templates.endpoint(self._scope, 200)
+        return getattr(self, "_endpoint", "") or self._route_templates.endpoint(self._scope)
 
     def make_aggregator(self) -> RequestPhases:
         """Return what takes the time of databases, models and tools: most requests ask none."""

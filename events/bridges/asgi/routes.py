@@ -45,8 +45,10 @@ class RouteTemplates:
         self._mount_paths: dict[str, MountPath] = {}
         self._indexes: dict[int, RouterIndex] = {}
 
-    def endpoint(self, scope: MutableMapping[str, Any], status: int) -> str:
+    def endpoint(self, scope: MutableMapping[str, Any], status: int | None = None) -> str:
         """Return the full template of the route that responded with ``status``, for the event's field ``endpoint``.
+
+        Without a status it is that of the route that has not responded yet, or that accepted a websocket.
 
         It consists of what the application declares and never of text from the client: the number of its values is
         bounded. `UNMATCHED` where no route matches, inside mounts too; "unknown" where one did but has no template that
@@ -63,7 +65,7 @@ class RouteTemplates:
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)
             return UNKNOWN
 
-    def _find(self, scope: MutableMapping[str, Any], status: int) -> str:
+    def _find(self, scope: MutableMapping[str, Any], status: int | None) -> str:
         endpoint = scope.get("endpoint")
         prefix, mounts = self._mount_path(scope) if "app_root_path" in scope else NO_MOUNTS
         last = next((mount for mount in mounts if mount.app is endpoint), None)

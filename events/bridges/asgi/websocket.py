@@ -111,7 +111,7 @@ class WebsocketTracker:
             self._next_look = self._started_at + SECONDS_BETWEEN_LOOKS
             open_requests.requests.discard(self)
             open_requests.websockets.add(self)
-            announce_closure([(self._route_templates.endpoint(self._scope, 101), self.applications)])
+            announce_closure([(self._route_templates.endpoint(self._scope), self.applications)])
         elif kind == "websocket.close" and self._accepted:
             self._emit_closed(message.get("code") or 1000)
         elif kind == "websocket.close":
@@ -143,7 +143,7 @@ class WebsocketTracker:
         open_requests.websockets.discard(self)
         try:
             websocket_finished.emit(
-                channel=self._route_templates.endpoint(self._scope, 101),
+                channel=self._route_templates.endpoint(self._scope),
                 close_code="other" if by_client and code not in REGISTERED_CODES else str(code),
                 duration=perf_counter() - self._started_at,
                 received=self._messages_received,

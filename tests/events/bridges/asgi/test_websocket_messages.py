@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from events import HTTPRequestFinished, WebsocketFinished
+from events import HTTPRequestFinished, WebsocketFinished, receiver_failed
 from events.bridges.asgi import HTTPEventsMiddleware, open_requests, websocket
 from events.bridges.asgi.inbox import MAX_MESSAGES
 from tests.support.asgi_apps import receive_nothing, send_nowhere
@@ -125,6 +125,53 @@ async def test_an_error_of_the_server_that_is_none_of_the_connection_starts_no_s
 
     await serve(app, server)
     assert server.receives == 0
+
+
+@pytest.mark.lenient
+async def test_a_search_that_fails_hides_no_error_from_the_application(sessions: Sessions) -> None:
+    def breaks() -> Any:
+        raise LookupError
+
+    server = Server(is_broken=True)
+    server.receive = breaks  # type: ignore[method-assign]  # as of a server that is stopping
+    with receiver_failed.captured() as failed:
+        await serve(fails_to_send, server)
+    assert [(each.signal, each.receiver) for each in failed] == [("websocket_finished", "HTTPEventsMiddleware")]
+    assert [each.close_code for each in sessions] == ["1006"]
+
+
+async def test_a_client_is_looked_after_each_second_while_the_application_sends(
+    monkeypatch: pytest.MonkeyPatch, sessions: Sessions
+) -> None:
+    """Most servers drop what is sent to a client that is gone."""
+    now, server = 1000.0, Server()
+    monkeypatch.setattr(websocket, "perf_counter", lambda: now)
+
+    async def receive() -> Any:
+        while not server.incoming:
+            await asyncio.sleep(0)
+        return server.incoming.pop()
+
+    server.receive = receive  # type: ignore[method-assign]  # a message may come while it is waited for
+    looked_at = []
+
+    async def app(_receive: Any, send: Any) -> None:
+        nonlocal now
+        await send(ACCEPT)
+        for elapsed in (0.5, 1.0, 1.5, 2.5, 2.75):
+            now = 1000.0 + elapsed
+            server.incoming = [WORD]
+            await send({"type": "websocket.http.response.debug"})
+            assert server.incoming == [WORD]
+            await send(TICK)
+            looked_at.extend([elapsed] * (server.incoming == []))
+        now += 1.25
+        server.incoming = [GONE]
+        await send(TICK)
+
+    await serve(app, server)
+    assert looked_at == [1.5, 2.75]
+    assert [(each.close_code, each.received, each.sent, each.duration) for each in sessions] == [("1001", 2, 5, 4.0)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The events of attempts: what is a retry, what a fallback, and how long the wait between them was."""
+"""The events of a call and its attempts: retries, fallbacks, the waits between them, and what each model is billed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,10 @@ from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.test import TestModel
 
-from events import LLMAttempted, llm_attempted
+from events import LLMAttempted, llm_attempted, llm_called, llm_usage_billed
 from events.bridges.pydantic_ai.billing import Billing
 from events.bridges.pydantic_ai.call_state import Answer, AskedModel, CallState, RequestOutcome, RequestSpec
-from events.bridges.pydantic_ai.emit import emit_attempted, find_answer, token_latencies
+from events.bridges.pydantic_ai.emit import emit_attempted, emit_called, find_answer, token_latencies
 from events.bridges.pydantic_ai.token_times import TokenTimes
 from events.bridges.pydantic_ai.usage import TokenUsage
 
@@ -109,15 +110,79 @@ def test_an_outcome_has_a_duration_without_pauses_and_no_error_of_closing() -> N
     assert outcome(1.0, 2.0, error=KeyError(), fault="auth").error_type == "auth"
 
 
-def answer(response: Any, *, complete: bool = True, usage: TokenUsage | None = None) -> Answer:
+@pytest.mark.parametrize(
+    ("first", "second", "model", "waits"),
+    [
+        ((1.0, 2.0), (4.0, 5.0, 3.0), ONE, (1.0, 1.0)),  # asked again a second after the first, and held back another
+        ((1.0, 2.0), (4.0, 5.0, 3.0), TWO, (None, 2.0)),  # a fallback is asked at once
+        ((1.0, 3.0), (2.5, 4.0, 2.0), ONE, (None, 0.5)),  # side by side
+        ((1.0, 2.0), (3.0, 4.0, 2.996), ONE, (0.996, None)),  # too short for a queue
+        ((-2.0, -1.0), (0.005, 1.0, 0.0), ONE, (1.0, 0.005)),
+    ],
+)
+def test_an_attempt_waited_before_it_was_asked_for_and_in_the_queue_after_that(
+    first: tuple[float, float], second: tuple[float, float, float], model: Model, waits: tuple[Any, Any]
+) -> None:
+    call = new_call()
+    call.started_at = first[0]
+    attempt(call, ONE, outcome(*first, error=LookupError()))
+    made = attempt(call, model, outcome(*second[:2], asked_at=second[2:]))
+    assert (made.backoff, made.queue_wait) == (pytest.approx(waits[0]) if waits[0] else None, waits[1])
+
+
+def test_a_first_attempt_waits_in_a_queue_since_the_call_began() -> None:
+    call = new_call()
+    call.started_at = 1.0
+    assert attempt(call, ONE, outcome(3.0, 4.0, pool_wait=1.0)).queue_wait == 2.0
+    assert call.queue_wait(9.0) == 2.0
+    assert attempt(call, ONE, outcome(6.0, 7.0, pool_wait=1.5)).backoff == 0.5
+
+
+def answer(response: Any, *, complete: bool = True, usage: TokenUsage | None = None, model: str = "m") -> Answer:
     return Answer(
-        asked=AskedModel("m", "p"),
+        asked=AskedModel(model, "p"),
         response=response,
         parts=response.parts,
-        response_model=None,
+        response_model=f"{model}-2026",
         complete=complete,
         billing=Billing(usage=usage or TokenUsage()),
     )
+
+
+PRICED = Billing(usage=TokenUsage(prompt_tokens=3), cost=0.5, cost_source="price_table", input_cost=0.5)
+BILLED = Billing(usage=TokenUsage(prompt_tokens=4), cost=1.0, cost_source="provider")
+
+
+@pytest.mark.parametrize(
+    ("answers", "bills"),
+    [
+        ([("one", PRICED)], []),
+        ([("one", PRICED), ("one", PRICED)], []),
+        ([("one", PRICED), ("two", Billing())], []),
+        ([("two", PRICED)], [("two", 3, 0.5, "price_table")]),
+        ([("one", PRICED), ("two", PRICED), ("one", PRICED)],
+         [("one", 6, 1.0, "price_table"), ("two", 3, 0.5, "price_table")]),
+        ([("one", PRICED), ("one", BILLED)], [("one", 3, 0.5, "price_table"), ("one", 4, 1.0, "provider")]),
+    ],
+    ids=["of one model", "twice", "without a bill", "of another model", "of two models", "of two sources"],
+)  # fmt: skip
+def test_a_call_is_itemized_where_its_answers_are_billed_by_more_than_one(
+    answers: list[tuple[str, Billing]], bills: list[Any]
+) -> None:
+    call = new_call()
+    for model, billing in answers:
+        given = answer(ModelResponse(parts=[TextPart(model)]), model=model)
+        call.answers.append(replace(given, billing=billing))
+    call.asked = AskedModel("one", "p")
+    with llm_usage_billed.captured() as billed, llm_called.captured() as called:
+        emit_called(call, ONE, outcome(1.0, 2.0, error=LookupError()), None)
+    assert [(each.model, each.prompt_tokens, each.cost, each.cost_source) for each in billed] == bills
+    assert {(each.call_id, each.provider, each.response_model) for each in billed} == {
+        (call.id, "p", f"{model}-2026") for model, *_ in bills
+    }
+    [event] = called
+    assert event.itemized is bool(bills)
+    assert event.cost == sum(billing.cost or 0.0 for _, billing in answers)
 
 
 def test_the_answer_of_a_call_is_its_response_or_a_copy_or_the_last_that_is_complete() -> None:

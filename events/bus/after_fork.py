@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -21,6 +22,13 @@ _locks: WeakSet[Any] = WeakSet()
 _cleared: WeakSet[Any] = WeakSet()
 
 
+def call_after_fork(function: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that every process that is forked from now on calls as it begins; none is on Windows."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+    return function
+
+
 def free_after_fork(lock: L) -> L:
     """Return a lock of `threading`, which a process that is forked from now on begins with as a free one.
 
@@ -36,12 +44,9 @@ def clear_after_fork(thing: C) -> C:
     return thing
 
 
+@call_after_fork
 def _begin() -> None:
     for lock in tuple(_locks):
         lock._at_fork_reinit()  # noqa: SLF001 - as threading does itself
     for thing in tuple(_cleared):
         thing.clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_begin)

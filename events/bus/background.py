@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from inspect import isasyncgen, iscoroutine
@@ -14,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
+from .after_fork import call_after_fork
 from .event_classes import snake_case
 from .failures import report_drop, report_failure
 from .receivers import callable_name
@@ -155,11 +154,8 @@ _END = object()
 _instances: WeakSet[Background] = WeakSet()
 
 
+@call_after_fork
 def reset_after_fork() -> None:
     """Reset, in a forked process, every listener that it has from its parent."""
     for receiver in list(_instances):
         receiver.reset()
-
-
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=reset_after_fork)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import Protocol
 from weakref import ref
 
+from ...bus.after_fork import call_after_fork
 from ...http import http_activity_read
 
 
@@ -51,11 +51,8 @@ def by_application(trackers: set[OpenRequest]) -> Counter[str]:
     return Counter(name for tracker in tuple(trackers) for name in tracker.applications)
 
 
+@call_after_fork
 def _clear() -> None:
     """Forget, in a forked process, what the process before it serves."""
     for each in (requests, websockets, _shown):
         each.clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_clear)

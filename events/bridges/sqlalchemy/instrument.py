@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from math import isnan
 from threading import Lock
@@ -12,6 +11,7 @@ from weakref import WeakSet, ref
 
 from sqlalchemy import Engine, MetaData, NullPool, event
 
+from ...bus.after_fork import call_after_fork, free_after_fork
 from ...bus.announcements import add_announcer
 from ...bus.pollers import add_poller
 from ...bus.signal import Signal
@@ -149,7 +149,7 @@ def check_metadata(metadata: object) -> None:
     raise TypeError(f"metadata of instrument() is a MetaData, not {metadata!r}{fix}")
 
 
-_instrumenting = Lock()
+_instrumenting = free_after_fork(Lock())
 _instrumentations: WeakSet[Instrumentation] = WeakSet()
 
 
@@ -192,16 +192,11 @@ def read_pools(only: str | None = None) -> None:
         )
 
 
+@call_after_fork
 def _reset_after_fork() -> None:
     """Clear, in a process that was forked off, which connections are checked out or waited for: its parent's are."""
-    global _instrumenting  # noqa: PLW0603 - a lock that another thread held stays locked in the child
-    _instrumenting = Lock()
     for instrumentation in list(_instrumentations):
         instrumentation.reset_after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_reset_after_fork)
 
 Listener = tuple[str, Callable[..., Any], dict[str, bool]]
 

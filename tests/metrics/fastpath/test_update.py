@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -184,6 +185,36 @@ def test_a_value_of_another_class_is_updated_by_its_public_methods() -> None:
     bench.update(Event(a=0.5, c=2.0))
     assert incremented == [2.0]
     assert bench.events._value.get() == 1
+
+
+@pytest.mark.parametrize("values", ["own", "shared", "own and shared", "shared with times", "of another class", "none"])
+def test_values_of_one_process_or_of_several_are_updated_by_generated_code(
+    values: str, workers: Callable[[], Workers]
+) -> None:
+    """Others, and a mixture, by prometheus_client's methods: it is a matter of speed alone."""
+
+    class Recorded(MutexValue):
+        pass
+
+    used: list[UpdateFn] = []
+
+    def make_update(plan: UpdatePlan) -> UpdateFn:
+        if values == "of another class":
+            plan.amounts[2].child._value = Recorded("counter", "n", "n", (), (), "h")  # type: ignore[no-untyped-call]
+        if values == "own and shared":
+            plan.amounts[2].child._value = MutexValue("counter", "n", "n", (), (), "h")  # type: ignore[no-untyped-call]
+        if values == "shared":
+            plan = replace(plan, timestamps=())
+        if values == "none":
+            plan = replace(plan, counters=(), timestamps=(), amounts=())
+        used.append(update_function(plan))
+        return used[-1]
+
+    Bench(make_update, [1.0], workers() if "shared" in values else None)
+    [made] = used
+    generated = made.__code__.co_filename.startswith("<metrics update")
+    assert generated is (values in ("own", "shared", "none"))
+    assert made.__code__.co_filename.endswith("in shared cells>") is (values == "shared")
 
 
 def test_a_metric_that_fails_does_not_starve_the_others() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutants.coverage_map import CoverageMap, is_of_package, mirrors
+from tools.mutants.coverage_map import CoverageMap, in_order, is_of_package, mirrors
 from tools.mutants.places import Place, function_bodies, ignored_spans, operator_spans, statement_spans
 from tools.mutants.trial import within
 
@@ -75,6 +75,11 @@ def test_tests_of_a_package_are_of_all_that_is_in_it() -> None:
     assert is_of_package("tests/events/test_dataclasses.py::test_a", path)
     assert not is_of_package("tests/events/bus/test_signal.py::test_a", path)  # it mirrors it
     assert not is_of_package("tests/metrics/test_golden.py::test_a", path)
+
+
+def test_the_fastest_tests_come_first_and_further_cases_of_one_later() -> None:
+    seconds = {"t::a[1]": 1.0, "t::a[2]": 1.25, "t::a[3]": 1.5, "t::b": 2.0, "t::c": 3.0}
+    assert in_order(seconds) == ["t::a[1]", "t::b", "t::a[2]", "t::c", "t::a[3]"]
 
 
 def test_tests_are_run_as_long_as_the_budget_lasts() -> None:

@@ -11,9 +11,8 @@ class Peak:
     __slots__ = ("_scrape", "_shown", "highest")
 
     def __init__(self) -> None:
-        self.highest = 0  # since the last reading
-        self._shown = 0
-        self._scrape = -1
+        self.highest = self._shown = 0  # since the last reading, and what was returned
+        self._scrape: int | None = None  # that it was returned for
 
     def read(self, now: int) -> int:
         """Return the largest value since the last scrape; ``now`` is the value at present."""

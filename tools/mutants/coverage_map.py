@@ -58,7 +58,7 @@ class CoverageMap:
 
 
 def in_order(seconds: dict[str, float]) -> list[str]:
-    """Return tests, fastest first; each further case of a parametrized one comes as late as if it took that much longer.
+    """Return tests, fastest first; the second case of a parametrized test comes as if it took twice as long, and so on.
 
     What the first cases do not notice, another test notices more likely than the twentieth case.
     """

@@ -198,6 +198,7 @@ def _reset_after_fork() -> None:
     for instrumentation in list(_instrumentations):
         instrumentation.reset_after_fork()
 
+
 Listener = tuple[str, Callable[..., Any], dict[str, bool]]
 
 

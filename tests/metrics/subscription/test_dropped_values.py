@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from events import agent_finished, agent_run, llm_called, value_dropped
-from events.bus.amount_limits import drop_reason
+from events.bus.amount_limits import MAX_AMOUNT, drop_reason
 from metrics import counter, gauge, histogram, subscribe
-from metrics.subscription.dropped_values import MIN_GAUGE_VALUE
+from metrics.subscription.dropped_values import MIN_GAUGE_VALUE, value_range
 from tests.support.agents import finish_agent
 from tests.support.samples import Read
 
@@ -139,3 +139,19 @@ def test_an_invalid_measure_is_left_out_and_counted(read: Read, bad: Any, reason
     assert read(f"{metric}_count", agent_name="copywriter") == 1
     assert read("dropped_values_total", metric=f"sparklio_{metric}", reason=reason) == 1
     assert read("agent_executions_total", agent_name="copywriter", status="success") == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (ROWS[0], (0.0, LIMIT)),
+        (ROWS[1], (0.0, LIMIT)),
+        (ROWS[2], (MIN_GAUGE_VALUE, LIMIT)),
+        (counter("attempts_total", HELP, llm_called, value="attempts"), (0.0, MAX_AMOUNT)),
+        (gauge("attempts", HELP, llm_called, value="attempts"), (MIN_GAUGE_VALUE, MAX_AMOUNT)),
+    ],
+)
+def test_a_gauge_may_be_negative_and_the_limit_is_that_of_the_fields_unit(
+    row: Any, expected: tuple[float, float]
+) -> None:
+    assert value_range(row) == expected

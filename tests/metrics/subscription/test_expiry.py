@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from events import llm_attempted, llm_called
 from metrics import LLM, subscribe
 from metrics.subscription import expiry
+from metrics.subscription.expiry import Expiry
 from metrics.subscription.label_limits import LabelLimiter
 from tests.support.samples import samples
 
@@ -43,6 +44,28 @@ def test_a_limit_goes_once_nothing_was_heard_of_it(
         assert remaining(registry) == {"busy": 4}
         attempt("silent", 3)
         assert remaining(registry) == {"silent": 3, "busy": 4}
+
+
+def test_a_series_goes_at_its_deadline_and_one_without_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(expiry, "monotonic", lambda: now)
+    left, series = Gauge("left", "l", ["of"], registry=None), Expiry()
+
+    def shown_at(elapsed: float) -> set[str]:
+        nonlocal now
+        now = 1000.0 + elapsed
+        series.remove_expired(left)
+        return {sample.labels["of"] for family in left.collect() for sample in family.samples}
+
+    for name, seconds in (("short", 10.0), ("long", 20.0), ("stays", None)):
+        with series.setting((name,), seconds):
+            left.labels(name).set(1)
+    assert shown_at(9.0) == {"short", "long", "stays"}
+    assert shown_at(10.0) == {"long", "stays"}
+    with series.setting(("long",), 20.0):  # set again
+        left.labels("long").set(2)
+    assert shown_at(29.0) == {"long", "stays"}
+    assert shown_at(30.0) == shown_at(1e9) == {"stays"}
 
 
 def test_an_error_without_a_type_is_other_and_an_answer_without_a_reason_unknown(registry: CollectorRegistry) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from events import LabelOverflowed, agent_finished, context_built, label_overflowed, llm_called
 from metrics import CATALOGUE, counter, subscribe
 from metrics.rows import OTHER
-from metrics.subscription.label_limits import LabelLimiter
+from metrics.subscription.label_limits import MAX_LENGTH, LabelLimiter, is_valid
 from metrics.subscription.overflows import Overflows
 from metrics.subscription.receiver import MetricsReceiver
 from metrics.subscription.series import FamilySeries
@@ -252,3 +252,50 @@ def test_values_that_are_known_beforehand_are_admitted_or_refused() -> None:
     assert limiter.admit_all("model", ["a", None, True]) == ("a", "unknown", "true")  # type: ignore[list-item]
     with pytest.raises(ValueError, match="label 'model' can't take 'b': unfit, or past the limit of 2"):
         limiter.admit_all("model", ["b"])
+
+
+@pytest.mark.parametrize(
+    ("value", "valid"),
+    [("a" * MAX_LENGTH, True), ("a" * (MAX_LENGTH + 1), False), ("", True), ("a\0b", False), ("\ud800", False)],
+)
+def test_a_value_that_a_scraper_can_read_back_is_valid(value: str, valid: bool) -> None:
+    assert MAX_LENGTH == 200
+    assert is_valid(value) is valid
+    assert LabelLimiter({"model": 1}).is_other("model", value) is not valid
+    assert LabelLimiter({"model": 1}).admit("model", value) == (value if valid else OTHER)
+
+
+def test_a_label_has_room_for_as_many_values_as_its_limit_with_those_that_it_has() -> None:
+    limiter = LabelLimiter({"model": 2})
+    assert limiter.has_room("model", ["a", "b", "a"])
+    assert not limiter.has_room("model", ["a", "b", "c"])
+    limiter.admit("model", "a")
+    assert limiter.has_room("model", ["b"])
+    assert limiter.has_room("model", ["a", "b"])
+    assert not limiter.has_room("model", ["b", "c"])
+
+
+def test_pairs_of_a_nested_label_have_room_of_their_own() -> None:
+    limiter = LabelLimiter({"model": 2})
+    limiter.admit("model", "a", "openai")
+    assert limiter.has_room("model", [("openai", "a"), ("azure", "a")])
+    assert not limiter.has_room("model", [("openai", "b"), ("azure", "a")])
+    assert limiter.has_room("model", ["b"])
+    assert not limiter.has_room("model", ["b", "c"])
+
+
+def test_a_value_is_other_once_the_label_is_full_and_not_one_that_it_has() -> None:
+    limiter = LabelLimiter({"model": 2})
+    limiter.admit("model", "a")
+    assert not limiter.is_other("model", "b")
+    assert not limiter.is_other("model", "c")  # nothing was admitted by that
+    limiter.admit("model", "b")
+    assert [limiter.is_other("model", each) for each in ("a", "b", "c", "unknown", "other", 7)] == [
+        False, False, True, False, False, True,
+    ]  # fmt: skip
+
+
+def test_values_that_are_known_beforehand_are_admitted_as_text() -> None:
+    limiter = LabelLimiter({"model": 2})
+    assert limiter.admit_all("model", ["a", 7]) == ("a", "7")  # type: ignore[list-item]  # an enumeration for example
+    assert limiter.admit("model", "b") == OTHER

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 import events
 from events.bus.fields import Label
+from events.bus.pollers import scrape_count
 from events.bus.signal import Signal
 from metrics import Subscription, counter, gauge, scrape, subscribe
 
@@ -84,3 +85,24 @@ def test_a_poller_that_fails_stops_neither_the_render_nor_the_others(
     (failure,) = failures
     assert (failure.signal, failure.error) == ("scrape", "LookupError")
     assert failure.receiver.endswith("broken")
+
+
+def test_a_render_is_one_scrape_however_many_subscriptions_its_registry_has(registry: CollectorRegistry) -> None:
+    """It is noted once all of their pollers have run."""
+
+    def scrapes() -> int:
+        before = scrape_count()
+        generate_latest(registry)
+        return scrape_count() - before
+
+    at: list[int] = []
+    others = (counter("other_reads_total", "Reads.", depth_read),)
+    with subscribe(ROWS, registry, namespace="sparklio", label_limits={"queue": 3}) as first:
+        first.poll(lambda: at.append(scrape_count()))
+        assert scrapes() == 1
+        with subscribe(others, registry, namespace="sparklio") as second:
+            second.poll(lambda: at.append(scrape_count()))
+            assert scrapes() == 1
+            assert at[1] == at[2] == at[0] + 1
+        assert scrapes() == 1
+    assert scrapes() == 0

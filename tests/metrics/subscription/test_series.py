@@ -9,7 +9,7 @@ from events import (
     agent_finished,
     http_request_finished,
 )
-from metrics import CATALOGUE, LABEL_LIMITS, Subscription, counter, subscribe
+from metrics import CATALOGUE, LABEL_LIMITS, Subscription, counter, gauge, subscribe
 from tests.support.agents import finish_agent
 from tests.support.samples import Read, samples
 
@@ -65,3 +65,16 @@ def test_rows_of_one_name_must_agree(registry: CollectorRegistry) -> None:
     ]
     with pytest.raises(ValueError, match="runs_total: two rows of this name differ in help"):
         subscribe(rows, registry, namespace="sparklio")
+
+
+def test_a_counter_without_labels_is_at_zero_from_the_start_and_a_gauge_hidden_until_it_is_set(
+    registry: CollectorRegistry, read: Read
+) -> None:
+    rows = [
+        counter("runs_total", HELP, agent_finished),
+        gauge("last_duration_seconds", HELP, agent_finished, value="duration"),
+    ]
+    with subscribe(rows, registry, namespace="sparklio"):
+        assert (read("runs_total"), read("last_duration_seconds")) == (0, None)
+        finish_agent(duration=0.0)
+        assert (read("runs_total"), read("last_duration_seconds")) == (1, 0)

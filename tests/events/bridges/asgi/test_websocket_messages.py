@@ -148,7 +148,7 @@ async def test_a_client_is_looked_after_each_second_while_the_application_sends(
     monkeypatch.setattr(websocket, "perf_counter", lambda: now)
 
     async def receive() -> Any:
-        while not server.incoming:
+        while not server.incoming:  # noqa: ASYNC110 - it is looked at each turn of the loop
             await asyncio.sleep(0)
         return server.incoming.pop()
 

@@ -189,6 +189,7 @@ def test_what_the_dialect_sends_to_end_a_transaction_is_no_step_of_it(ended: lis
     ],
 )
 def test_an_end_has_the_outcome_that_the_database_gives_it(
+    *,
     ending: Any,
     has_failed: bool,
     loses: bool,
@@ -239,7 +240,7 @@ def test_a_connection_that_is_done_with_loses_the_transaction_that_is_open(
     assert (event.outcome, event.duration, event.own, event.agent_name, event.run_id) == (
         "failed", 7.0, False, "writer", "r",
     )  # fmt: skip
-    assert not (state.was_begun or state.begins_again)
+    assert (state.was_begun, state.begins_again) == (False, False)
 
 
 class Proxy:

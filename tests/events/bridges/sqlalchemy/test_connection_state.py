@@ -65,8 +65,9 @@ def test_the_state_of_a_connection_is_its_proxys_or_its_records() -> None:
     assert find_state(SimpleNamespace(events_state=state)) is state
     assert find_state(SimpleNamespace(info={connection_state.INFO_KEY: state})) is state
     assert find_state(SimpleNamespace(info={})) is find_state(SimpleNamespace()) is None
-    assert [is_pooled(SimpleNamespace(info=info)) for info in ({}, None)] == [True, False]
-    assert not is_pooled(SimpleNamespace())
+    unpooled: list[Any] = [SimpleNamespace(info=None), SimpleNamespace()]
+    assert is_pooled(SimpleNamespace(info={}))
+    assert not any(map(is_pooled, unpooled))
 
 
 @pytest.mark.usefixtures("autocommit")
@@ -120,7 +121,7 @@ def test_where_each_statement_commits_by_itself_there_is_none_until_a_begin(
     tracker.record(state, CONTEXT, ("write",), 1.0)
     assert (state.transaction_began, state.rollback_loses_work) == (None, False)
     tracker.record(state, CONTEXT, ("begin",), 1.0)
-    assert (state.transaction_began, state.was_begun) == (99.0, True)
+    assert [state.transaction_began, state.was_begun] == [99.0, True]
     tracker.record(state, CONTEXT, ("write",), 1.0)
     tracker.record(state, CONTEXT, ("rollback",), 1.0)
     assert [each.outcome for each in ended] == ["rollback"]

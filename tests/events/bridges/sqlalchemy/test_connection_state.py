@@ -119,7 +119,7 @@ def test_where_each_statement_commits_by_itself_there_is_none_until_a_begin(
     tracker, state = TransactionTracker("main", own=True), ConnectionState()
     state.transaction_began = now[0]
     tracker.record(state, CONTEXT, ("write",), 1.0)
-    assert (state.transaction_began, state.rollback_loses_work) == (None, False)
+    assert [state.transaction_began, state.rollback_loses_work] == [None, False]
     tracker.record(state, CONTEXT, ("begin",), 1.0)
     assert [state.transaction_began, state.was_begun] == [99.0, True]
     tracker.record(state, CONTEXT, ("write",), 1.0)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, Optional, Protocol
 
 import pytest
 
-from events.bus.receivers import callable_name, is_async
+from events.bus.receivers import accepts, callable_name, is_async
 
 
 def plain(event: object) -> None: ...
@@ -67,3 +67,49 @@ def test_an_object_may_name_itself() -> None:
     receiver = Plain()
     receiver.__qualname__ = "audit"  # type: ignore[attr-defined]  # set at run time
     assert callable_name(receiver) == "audit"
+
+
+class Event:
+    """An event."""
+
+
+class Other:
+    """Another one."""
+
+
+class Shaped(Protocol):
+    """Any object, as far as a class says."""
+
+
+def no_parameters() -> None: ...
+def keywords(**fields: object) -> None: ...
+def keyword_only(*, event: Other) -> None: ...
+def of_event(event: Event) -> None: ...
+def of_object(event: object) -> None: ...
+def of_other(event: Other) -> None: ...
+def of_either(event: Event | Other) -> None: ...
+def of_neither(event: Other | None) -> None: ...
+def of_optional(event: Optional[Event]) -> None: ...  # noqa: UP045 - as it may be written
+def of_anything(event: Any) -> None: ...
+def of_shape(event: Shaped) -> None: ...
+def of_list(event: list[Other]) -> None: ...
+def undefined(event: NoSuchClass) -> None: ...  # type: ignore[name-defined]  # noqa: F821 - as under TYPE_CHECKING
+
+
+@wraps(of_other)
+def wrapping(*arguments: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [no_parameters, keywords, keyword_only, of_event, of_object, of_either, of_optional, of_anything, of_shape,
+     of_list, undefined, wrapping, partial(of_event), len, lambda event: None],
+)  # fmt: skip
+def test_a_callable_accepts_an_event_unless_its_annotation_names_other_classes(receiver: Any) -> None:
+    assert accepts(receiver, Event)
+
+
+@pytest.mark.parametrize("receiver", [of_other, of_neither, partial(of_other)])
+def test_a_callable_for_other_classes_accepts_no_event(receiver: Any) -> None:
+    assert not accepts(receiver, Event)
+    assert accepts(receiver, Other)

@@ -111,9 +111,9 @@ def test_what_a_call_is_billed_for_counts_once_whether_it_is_itemized_or_not() -
     bill: dict[str, Any] = {f"{name}_tokens": 100 + index for index, name in enumerate((*tokens, *images))}
     bill |= {"cost": 1.0, "input_cost": 0.2, "output_cost": 0.1, "cache_read_cost": 0.4, "cache_write_cost": 0.05}
 
-    def counted(*, itemized: bool, source: str | None) -> dict[Any, float]:
+    def counted(*, itemized: bool, source: str | None, usage: str = "provider") -> dict[Any, float]:
         registry = CollectorRegistry()
-        called: dict[str, Any] = {"model": "m", "provider": "p", "cost_source": source, "usage_source": "provider"}
+        called: dict[str, Any] = {"model": "m", "provider": "p", "cost_source": source, "usage_source": usage}
         with subscribe(GROUPS["llm"], registry, namespace="sparklio"):
             llm_called.emit(status="success", duration=1.0, itemized=itemized, **called, **bill)
             if itemized:
@@ -125,8 +125,11 @@ def test_what_a_call_is_billed_for_counts_once_whether_it_is_itemized_or_not() -
             if not sample.name.endswith(("_created", "last_event_timestamp_seconds"))
         }
 
-    for source in ("provider", "price_table", None):
+    for source in ("provider", "price_table", "unknown", "unpriced", None):
         assert counted(itemized=True, source=source) == counted(itemized=False, source=source)
+    bill = {"estimated_prompt_tokens": 7, "estimated_completion_tokens": 8}
+    for usage in ("estimated", "none"):
+        assert counted(itemized=True, source=None, usage=usage) == counted(itemized=False, source=None, usage=usage)
 
 
 def emit_agents() -> None:

@@ -11,14 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
+from time import sleep
 
 from dbos import DBOS
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 SCHEMA = "dbos"
+_MISSING = {"42P01", "3F000", "42703"}  # undefined table, schema and column
 _COMPLETE = "dbos_complete"  # the schema, or the name of the file, of the complete set
 _IDLE_CHECK_INTERVAL = 0.05  # seconds
+_LOCK_CHECK_INTERVAL = 0.2  # seconds
 _RESTORE_LOCK = 0x5350_4B4D  # the key of our PostgreSQL advisory lock; any constant
 
 
@@ -38,7 +41,10 @@ def restore(url: str, engine: Engine) -> None:
                 _copy_on_sqlite(connection, complete)
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _RESTORE_LOCK})
+        # Not pg_advisory_lock: a statement that waits has a snapshot, and the migrations of the process that holds the
+        # lock would wait for its end.
+        while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _RESTORE_LOCK}):
+            sleep(_LOCK_CHECK_INTERVAL)
         try:
             with _ending_idle_transactions(engine):
                 create(url)
@@ -90,9 +96,12 @@ def check(engine: Engine) -> None:
 
 
 def is_missing(error: SQLAlchemyError) -> bool:
-    """Return whether a statement failed because a table, or its schema, is not there."""
+    """Return whether a statement failed because a table, its schema or a column is not there.
+
+    A column is missing where tables are created by many migrations, one after the other, and not all are done.
+    """
     cause = getattr(error, "orig", None)
-    return getattr(cause, "sqlstate", None) in {"42P01", "3F000"} or "no such table" in str(cause)
+    return getattr(cause, "sqlstate", None) in _MISSING or str(cause).startswith(("no such table", "no such column"))
 
 
 def _copy_on_sqlite(connection: Connection, complete: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,26 @@ def test_tables_are_restored_beside_a_background_job_that_holds_its_lock(
     with engine.connect() as connection:
         assert connection.scalar(text(f"SELECT count(*) FROM {dbos_tables.SCHEMA}.workflow_status")) == 0
     dbos_engine.dispose(engine)
+
+
+def test_processes_that_restore_at_the_same_time_do_not_wait_for_each_other_for_ever(
+    new_postgres: Callable[[], str],
+) -> None:
+    url = new_postgres()
+    dbos_tables.create(url)
+    engines = [dbos_engine.create(url) for _ in range(3)]
+    with engines[0].begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {dbos_tables.SCHEMA} CASCADE"))
+    with ThreadPoolExecutor(len(engines)) as pool:
+        for restoring in [pool.submit(dbos_tables.restore, url, engine) for engine in engines]:
+            restoring.result(timeout=100)
+    for engine in engines:
+        dbos_tables.check(engine)
+        dbos_engine.dispose(engine)
+
+
+def test_a_column_that_is_not_there_yet_is_missing_too(url: str, engine: Engine) -> None:
+    """Another process is creating the tables, or was killed while it did."""
+    with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
+        connection.execute(text(f"SELECT not_there FROM {qualified(engine, 'workflow_status')}"))
+    assert dbos_tables.is_missing(caught.value)

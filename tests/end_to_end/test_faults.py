@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, fails, sends, stalls
+from tests.support.outages import locked
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
 
@@ -125,8 +124,7 @@ def test_a_call_that_was_paid_for_is_billed_although_it_could_not_be_stored(
             server.behaviour = lambda request: replace(matching_reply(request), delay=0.5)
             run_id = first.submit("product_content")
             wait_until(lambda: server.requests)
-            with closing(sqlite3.connect(first.directory / "data/studio.db", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
+            with locked(first.directory / "data/studio.db"):
                 journal = first.directory / "data/executors"
                 wait_until(lambda: [path for path in journal.glob("*.usage.jsonl") if path.stat().st_size])
                 first.stop(signal.SIGKILL)

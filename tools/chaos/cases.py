@@ -93,6 +93,9 @@ def try_kills(scene: Scene, count: int) -> Outcome:
     _close(scene, outcome, uncertain=scene.cancelled)
     assert outcome.books is not None
     outcome.ends = dict(outcome.books.ends)
+    unknown = len(scene.model.answers) - outcome.books.stored - outcome.books.interrupted - scene.cancelled
+    if unknown > 0:
+        outcome.faults.append(f"of {unknown} requests to the model nothing is known")
     if others := outcome.ends["failed"] + outcome.ends["abandoned"]:
         outcome.faults.append(f"{others} runs failed: {_errors(scene)}")
     return outcome

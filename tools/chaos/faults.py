@@ -8,10 +8,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic, sleep
 
 import psycopg
+
+from tests.support.outages import children_of, drop_tables, locked, suspended
 
 from .scene import Scene
 from .small_disk import filled
@@ -67,7 +68,7 @@ def server_hangs(scene: Scene) -> Iterator[None]:
     assert scene.server is not None
     postmaster = scene.server.get_pid()
     assert postmaster is not None
-    with suspended([postmaster, *children_of(postmaster)]):
+    with suspended(postmaster, *children_of(postmaster)):
         yield
 
 
@@ -102,11 +103,7 @@ def tables_locked(scene: Scene) -> Iterator[None]:
             yield
             connection.rollback()
         return
-    with ExitStack() as held:
-        for name in ("studio.db", "studio.workflows.db"):
-            path = scene.data / name
-            connection_ = held.enter_context(closing(sqlite3.connect(path, timeout=60, isolation_level=None)))
-            connection_.execute("BEGIN IMMEDIATE")
+    with locked(scene.data / "studio.db"), locked(scene.data / "studio.workflows.db"):
         yield
 
 
@@ -126,11 +123,7 @@ def engine_tables_dropped(scene: Scene) -> Iterator[None]:
         with psycopg.connect(scene.url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA dbos CASCADE")
     else:
-        with closing(sqlite3.connect(scene.data / "studio.workflows.db", timeout=60)) as file:
-            tables = file.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-            for [name] in tables.fetchall():
-                file.execute(f'DROP TABLE IF EXISTS "{name}"')
-            file.commit()
+        drop_tables(scene.data / "studio.workflows.db")
     yield
 
 
@@ -175,7 +168,7 @@ def worker_killed(scene: Scene) -> Iterator[None]:
 @contextmanager
 def all_suspended(scene: Scene) -> Iterator[None]:
     """Suspend the launcher and its workers, as a machine does that sleeps."""
-    with suspended([scene.studio.process.pid, *scene.worker_processes()]):
+    with suspended(*{scene.studio.process.pid, *scene.worker_processes()}):
         yield
 
 
@@ -210,25 +203,6 @@ def model_hangs(scene: Scene) -> Iterator[None]:
     scene.model.is_stalling = True
     yield
     scene.model.is_stalling = False
-
-
-@contextmanager
-def suspended(processes: list[int]) -> Iterator[None]:
-    """Suspend processes while the block runs."""
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in reversed(processes):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
-
-
-def children_of(process: int) -> list[int]:
-    """Return the ids of a process's children."""
-    lists = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
-    return [int(child) for text in lists for child in text.split()]
 
 
 def last(scene: Scene, seconds: float) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psycopg
 
+from tests.support.outages import children_of
 from tests.support.postgresql import create_database
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
@@ -123,8 +124,7 @@ class Scene:
         launcher = self.studio.process.pid
         if self.workers == 1:
             return [launcher]
-        lists = [path.read_text() for path in Path(f"/proc/{launcher}/task").glob("*/children")]
-        return [int(child) for text in lists for child in text.split()]
+        return children_of(launcher)
 
     def kill(self) -> None:
         """Kill the launcher and the processes that it has started, with -9."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -13,6 +11,7 @@ from app.settings import Settings
 from app.workflows.workflow_errors import QueueFull
 from events import limit_reached
 from tests.backend.api.conftest import BRIEF, START, on_sqlite
+from tests.support.outages import locked
 
 
 @on_sqlite
@@ -24,10 +23,8 @@ async def test_a_locked_database_is_answered_with_503(
     async with impatient.engine.connect() as connection:
         await connection.exec_driver_sql("PRAGMA busy_timeout=50")
     app.state.workflows.database = impatient
-    other = sqlite3.connect(settings.sqlite_file, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    response = await client.post(START, json=BRIEF)
-    other.close()
+    with locked(settings.sqlite_file):
+        response = await client.post(START, json=BRIEF)
     await impatient.close()
     assert response.status_code == 503
     assert response.json()["detail"].startswith("The database does not answer; try again soon")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 
 import psycopg
@@ -13,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.database import is_passing, passing_errors, retry_passing
+from tests.support.outages import locked
 
 
 def sqlite_error(tmp_path: Path, *statements: str) -> DBAPIError:
@@ -30,8 +30,7 @@ def sqlite_error(tmp_path: Path, *statements: str) -> DBAPIError:
 
 
 def test_a_locked_file_passes(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "file.db", isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with locked(tmp_path / "file.db"):
         assert is_passing(sqlite_error(tmp_path, "CREATE TABLE one (id)"))
 
 

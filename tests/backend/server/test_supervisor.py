@@ -23,6 +23,7 @@ from app.server.metrics_dir import METRICS_DIR_PREFIX
 from metrics.__main__ import main
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer
+from tests.support.outages import children_of, suspended
 from tests.support.studio import StudioProcess, run_studio
 from tests.support.wait import wait_until
 
@@ -93,35 +94,9 @@ def scraping(url: str) -> Iterator[list[Series]]:
         thread.join()
 
 
-def children_of(process: int, word: bytes) -> list[int]:
-    """Return the ids of a process's children that have a word in their command line."""
-    lists = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
-    children = [int(child) for text in lists for child in text.split()]
-    return [child for child in children if word in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
 def workers_of(studio: StudioProcess) -> list[int]:
     """Return the ids of a launcher's workers."""
     return children_of(studio.process.pid, b"app.server.worker")
-
-
-def state_of(process: int) -> str:
-    """Return the kernel's letter for the state of a process."""
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-@contextmanager
-def suspended(*processes: int) -> Iterator[None]:
-    """Suspend processes by SIGSTOP while the block runs."""
-    try:
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
-        # Until they are stopped they may accept a connection.
-        wait_until(lambda: all(state_of(process) == "T" for process in processes))
-        yield
-    finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
 
 
 @pytest.mark.timeout(480)  # half a minute on an idle machine; four minutes were seen on one with six busy loops

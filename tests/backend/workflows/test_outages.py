@@ -14,7 +14,6 @@ import pytest
 
 from app.database import DatabaseUnavailable
 from app.database import engine as database_engine
-from app.settings import Settings
 from app.workflows import dbos_client, service
 from app.workflows.workflow_errors import RunsUnavailable
 from tests.support.in_process_studio import (
@@ -27,6 +26,7 @@ from tests.support.in_process_studio import (
     usage_of,
 )
 from tests.support.openai_server import OpenAIServer, stalls
+from tests.support.outages import drop_tables, locked
 from tests.support.run_metrics import RunMetrics
 from tests.support.wait import until
 
@@ -93,8 +93,7 @@ async def test_runs_go_on_when_a_locked_file_is_free(
     settings = new_settings(concurrency=4, sweep_interval=SWEEP)
     async with running_studio(settings) as studio:
         run_ids = await start_runs(studio, model)
-        with closing(sqlite3.connect(settings.data_dir / "studio.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(settings.data_dir / "studio.db"):
             await until(lambda: model.tally.completed >= len(KINDS))
             await asyncio.sleep(0.5)  # time in which they would fail
         await assert_all_complete(studio, run_ids, recorded, run_metrics)
@@ -102,25 +101,9 @@ async def test_runs_go_on_when_a_locked_file_is_free(
         assert model.tally.completed == len(steps)  # no call is repeated
 
 
-def drop_all_tables(settings: Settings) -> None:
-    """Remove every table of the workflow engine, as if its file had been lost."""
-    with closing(sqlite3.connect(settings.data_dir / "studio.workflows.db")) as connection:
-        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-        for [name] in names.fetchall():
-            connection.execute(f'DROP TABLE IF EXISTS "{name}"')
-        connection.commit()
-
-
-def drop_one_table(settings: Settings) -> None:
-    """Remove the table of the queue's workflows alone."""
-    with closing(sqlite3.connect(settings.data_dir / "studio.workflows.db")) as connection:
-        connection.execute("DROP TABLE workflow_status")
-        connection.commit()
-
-
-@pytest.mark.parametrize("drop", [drop_all_tables, drop_one_table])
+@pytest.mark.parametrize("dropped", [(), ("workflow_status",)], ids=["all tables", "one table"])
 async def test_runs_go_on_although_the_tables_of_the_engine_are_lost(
-    drop: Callable[[Settings], None],
+    dropped: tuple[str, ...],
     model: OpenAIServer,
     recorded: RecordedEvents,
     run_metrics: RunMetrics,
@@ -135,7 +118,7 @@ async def test_runs_go_on_although_the_tables_of_the_engine_are_lost(
         run_ids += [await studio.submit(kind) for kind in KINDS]
         await until(lambda: model.tally.requests >= 6, within=20)  # one waits in the queue
         await studio.service.check()
-        drop(settings)
+        drop_tables(settings.data_dir / "studio.workflows.db", *dropped)
         with pytest.raises(RunsUnavailable, match="tables of the workflow engine"):
             await studio.service.check()
         run_ids.append(await studio.submit())
@@ -223,9 +206,7 @@ async def test_a_cancellation_that_cannot_be_stored_is_answered_and_goes_on(
     async with running_studio(settings) as studio:
         run_id = await studio.submit()
         await until(lambda: model.tally.requests == 1)
-        with closing(sqlite3.connect(settings.data_dir / "studio.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(DatabaseUnavailable):
-                await studio.service.cancel(run_id)
+        with locked(settings.data_dir / "studio.db"), pytest.raises(DatabaseUnavailable):
+            await studio.service.cancel(run_id)
         assert (await studio.wait_for_end(run_id)).status == "cancelled"
         run_metrics.assert_balanced()

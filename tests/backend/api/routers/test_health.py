@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
-from contextlib import closing
 
 import httpx
 import pytest
@@ -17,6 +15,7 @@ from app.llm.factory import ModelUnavailable
 from app.settings import Settings
 from app.workflows.workflow_errors import RunsUnavailable
 from tests.backend.api.conftest import on_sqlite
+from tests.support.outages import locked
 
 
 async def test_health_is_ok_when_all_components_are(client: httpx.AsyncClient) -> None:
@@ -95,8 +94,7 @@ async def test_health_is_unavailable_while_nothing_can_be_written(
     """Another program holds the lock: reading goes on."""
     monkeypatch.setattr(health_checks, "CHECK_TIMEOUT", 0.2)
     assert settings.sqlite_file is not None
-    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with locked(settings.sqlite_file):
         response = await client.get("/health")
         assert response.json()["database"]["reason"] == "No answer within 0.2 seconds."
         assert (await client.get("/api/v1/runs")).status_code == 200

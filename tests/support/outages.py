@@ -1,4 +1,4 @@
-"""What tests do to a studio's parts: lock a file, drop the workflow engine's tables, suspend processes."""
+"""Outages for tests: a file is locked, tables of the workflow engine are dropped, processes are suspended."""
 
 from __future__ import annotations
 

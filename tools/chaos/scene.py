@@ -133,6 +133,14 @@ class Scene:
                 os.kill(process, signal.SIGKILL)
         self.studio.process.wait(60)
 
+    def close(self) -> None:
+        """Kill what runs, and close the connections to it."""
+        with suppress(AttributeError):  # it was never launched
+            self.kill()
+        self.studio.client.close()
+        if self._reader is not None:
+            self._reader.close()
+
     def submit(self, count: int = 1, within: float = 30.0) -> None:
         """Submit runs of all workflows in turn; each is accepted or refused, or without an answer in some seconds."""
         for _ in range(count):
@@ -194,5 +202,4 @@ def open_scene(
         try:
             yield scene
         finally:
-            with suppress(AttributeError):  # it was never launched
-                scene.kill()
+            scene.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from blinker import default_namespace
 
 import events
 from events import Signal
 from tools import event_reference
+
+pytestmark = pytest.mark.slow  # it reads all of the source
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 MARK = "<!-- from here on written by `make docs` -->\n"

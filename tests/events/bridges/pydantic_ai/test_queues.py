@@ -22,7 +22,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from events import AgentFinished, LLMAttempted, LLMCalled, agent_finished, agent_run, llm_attempted, llm_called
-from events.bridges.pydantic_ai import instrument
+from events.bridges.pydantic_ai import emit, instrument
 from tests.support.openai_server import OpenAIServer, fails, says
 from tests.support.wait import until
 
@@ -193,6 +193,7 @@ async def test_a_fallback_that_waits_in_a_queue_waits_for_no_model(
     assert calls[0].queue_wait == pytest.approx(answered.queue_wait + (failed.queue_wait or 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_the_wait_for_a_connection_of_the_pool_is_no_time_of_the_model(
     streamed: bool, calls: list[LLMCalled], attempts: list[LLMAttempted]
@@ -264,6 +265,7 @@ async def test_a_call_that_ends_in_the_queue_asked_no_model(
     assert not attempts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool_timeout", [None, QUEUE])
 async def test_a_request_that_is_given_up_in_the_pools_queue_was_none(
     pool_timeout: float | None, calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
@@ -289,6 +291,7 @@ async def test_a_request_that_is_given_up_in_the_pools_queue_was_none(
     assert (finished[0].llm_time, finished[0].self_time) == (0, finished[0].duration)
 
 
+@pytest.mark.slow
 async def test_requests_side_by_side_wait_while_none_is_under_way(
     calls: list[LLMCalled], attempts: list[LLMAttempted]
 ) -> None:
@@ -360,31 +363,38 @@ class Again(WrapperModel):
             return await self.wrapped.request(*request)
 
 
+@pytest.mark.slow
 async def test_what_is_asked_at_once_through_a_limiter_is_no_retry(
     calls: list[LLMCalled], attempts: list[LLMAttempted]
 ) -> None:
-    await ask(instrument(BestOfTwo(instrument(ConcurrencyLimitedModel(model(), 1)))))
+    async def answer_late(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        await asyncio.sleep(QUEUE)
+        return ModelResponse(parts=[TextPart("An answer.")])
+
+    await ask(instrument(BestOfTwo(instrument(ConcurrencyLimitedModel(FunctionModel(answer_late), 1)))))
     [call], [first, second] = calls, attempts
     assert (second.retry_reason, second.fallback_reason, second.backoff, call.backoff) == (None, None, None, 0)
     assert first.duration is not None
     assert (second.queue_wait or 0.0) >= first.duration
     assert call.duration is not None
-    assert call.duration >= 2 * TIME
-    assert (call.queue_wait or 0.0) < TIME
+    assert call.duration >= 2 * QUEUE
+    assert (call.queue_wait or 0.0) < QUEUE
 
 
+@pytest.mark.slow
 async def test_an_attempt_of_ones_own_before_is_no_queue_of_one_side_by_side(
-    calls: list[LLMCalled], attempts: list[LLMAttempted]
+    calls: list[LLMCalled], attempts: list[LLMAttempted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(emit, "SHORTEST_QUEUE", QUEUE)  # no queue where the machine only stands still for a moment
     asked = 0
 
     async def fail_first(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         nonlocal asked
         asked += 1
         if asked == 1:
-            await asyncio.sleep(TIME)
+            await asyncio.sleep(QUEUE)
             raise ModelHTTPError(503, "m")
-        await asyncio.sleep(2 * TIME if asked == 2 else 4 * TIME)
+        await asyncio.sleep(2 * QUEUE if asked == 2 else 3 * QUEUE)
         return ModelResponse(parts=[TextPart("An answer.")])
 
     await ask(instrument(BestOfTwo(instrument(Again(instrument(FunctionModel(fail_first)))))))
@@ -394,6 +404,7 @@ async def test_an_attempt_of_ones_own_before_is_no_queue_of_one_side_by_side(
     assert calls[0].queue_wait == 0
 
 
+@pytest.mark.slow
 async def test_a_retry_that_is_given_up_in_a_limiters_queue_is_in_the_calls_queue_wait(
     calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
 ) -> None:
@@ -419,6 +430,7 @@ async def test_a_retry_that_is_given_up_in_a_limiters_queue_is_in_the_calls_queu
     assert (finished[0].llm_time or 0.0) < QUEUE <= (finished[0].self_time or 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool_timeout", [None, QUEUE])
 async def test_a_retry_that_is_given_up_in_the_pools_queue_was_none(
     pool_timeout: float | None, calls: list[LLMCalled], attempts: list[LLMAttempted], finished: list[AgentFinished]
@@ -450,6 +462,7 @@ async def test_a_retry_that_is_given_up_in_the_pools_queue_was_none(
     assert (finished[0].llm_time or 0.0) < QUEUE <= (finished[0].self_time or 0.0)
 
 
+@pytest.mark.slow
 async def test_a_wait_in_vain_before_the_first_attempt_is_its_queue(
     calls: list[LLMCalled], attempts: list[LLMAttempted]
 ) -> None:

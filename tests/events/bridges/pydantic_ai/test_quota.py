@@ -201,7 +201,7 @@ async def test_a_call_that_is_cancelled_while_a_body_is_waited_for_leaves_nothin
 
 
 async def test_a_body_in_another_encoding_than_it_says_is_no_failure_of_a_receiver(calls: list[LLMCalled]) -> None:
-    reply = replace(QUOTA, headers={**QUOTA.headers, "Content-Encoding": "gzip"})
+    reply = replace(QUOTA, headers={**QUOTA.headers, "Content-Encoding": "gzip", "retry-after-ms": "10"})
     with OpenAIServer(reply) as server, receiver_failed.captured() as failures, pytest.raises(ModelAPIError):
         await ask(instrument(chat(server)), streamed=False)
     assert failures == []

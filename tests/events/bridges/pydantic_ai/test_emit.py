@@ -138,6 +138,18 @@ def test_a_first_attempt_waits_in_a_queue_since_the_call_began() -> None:
     assert attempt(call, ONE, outcome(6.0, 7.0, pool_wait=1.5)).backoff == 0.5
 
 
+def test_a_call_that_only_waited_in_queues_has_waited_for_as_long() -> None:
+    call = new_call()
+    call.started_at = 1.0
+    assert call.queue_wait(9.0) == 0.0
+    call.intervals = [("attempt", 1.0, 2.0)]
+    assert call.queue_wait(9.0) == 0.0
+    call.intervals = [("queue", 1.0, 3.0)]
+    assert (call.queue_wait(9.0), call.queue_wait(2.5)) == (2.0, 1.5)
+    call.intervals.append(("attempt", 2.0, 4.0))
+    assert call.queue_wait(9.0) == 1.0
+
+
 def answer(response: Any, *, complete: bool = True, usage: TokenUsage | None = None, model: str = "m") -> Answer:
     return Answer(
         asked=AskedModel(model, "p"),

@@ -26,7 +26,7 @@ PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can t
             Panel(title="What got lost, in the range", show="stat", unit="short", width=6, height=7, steps={0: "green", 1: "red"}, what="0 is well.",
                 queries=tuple(q(f"{promql.increase(family)} or vector(0)", legend) for family, legend in LOST)),
             Panel(title="Signals", show="table", unit="short", width=12, height=10, join="signal", queries=(
-                q(promql.increase("events_total", "signal"), "events"), q("time() - max by (signal) (NS_last_event_timestamp_seconds > 0)", "last", "s"))),
+                q(promql.increase("events_total", "signal"), "events"), q("clamp_min(time() - max by (signal) (NS_last_event_timestamp_seconds > 0), 0)", "last", "s"))),
             Panel(title="Largest metrics", show="bar gauge", what="Series of each metric, over all instances.", unit="short", width=12, height=10, queries=(q('topk(12, count by (__name__) ({__name__=~"NS_.+",job="JOB"}))', "{{__name__}}"),)),
         )),
         Section(title="Are the processes well?", panels=(

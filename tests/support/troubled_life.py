@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from threading import Event
 
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails, says
@@ -42,12 +43,12 @@ LIMITS = {
 class Script:
     """How the model's server answers: well, with a fault now and then, and as it is told.
 
-    ``down`` are models that fail; ``rejects`` has reviewers reject; ``delay`` is the time of an answer in seconds.
+    ``down`` are models that fail; ``rejects`` has reviewers reject; nothing is answered while ``gate`` is not set.
     """
 
     down: frozenset[str] = frozenset()
     rejects: bool = False
-    delay: float = 0.02
+    gate: Event = field(default_factory=Event)
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def __call__(self, request: ChatRequest) -> Reply:
@@ -64,7 +65,7 @@ class Script:
             reply = replace(reply, text=reply.text.replace('"approved"', '"rejected"'), tool_calls=rejected(reply))
         usage = Usage(prompt=120 + number % 7, completion=30 + number % 5, cached=64 * (number % 2))
         finish = "length" if request.model == FIRST and number % 17 == 8 else None
-        return replace(reply, usage=usage, delay=self.delay, headers=LIMITS, finish=finish)
+        return replace(reply, usage=usage, delay=0.02, wait_for=self.gate, headers=LIMITS, finish=finish)
 
 
 def rejected(reply: Reply) -> tuple[tuple[str, dict[str, object]], ...]:
@@ -78,12 +79,13 @@ def rejected(reply: Reply) -> tuple[tuple[str, dict[str, object]], ...]:
 def live(studio: StudioProcess, script: Script, pause: Callable[[], object]) -> None:
     """Lead a studio that has just started through all of it; ``pause`` is called where a scrape has to see a state."""
     pause()  # everything at zero
+    script.gate.set()
     submit_all(studio, WORKFLOWS * 3)
-    script.delay = 0.3
+    script.gate.clear()
     waiting = [studio.submit("campaign", brand=f"Waiting {number}") for number in range(6)]
     pause()  # runs under way and in the queue
     assert studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=waiting[0]).status_code == 200
-    script.delay = 0.02
+    script.gate.set()
     for run_id in waiting:
         studio.wait_for_end(run_id)
     pause()
@@ -107,7 +109,7 @@ def make_requests_that_are_refused(studio: StudioProcess) -> None:
     studio.call("GET", "/api/v1/runs/{run_id}", run_id="no-such-run")
     studio.call("POST", "/api/v1/workflows/{workflow_type}/runs", workflow_type="product_content", json={})
     studio.call("POST", "/api/v1/brands", json={"name": "x" * 70_000})
-    studio.call("GET", "/health", headers={"Host": "elsewhere.example"})
+    studio.call("GET", "/api/v1/runs", headers={"Host": "elsewhere.example"})
     studio.call("GET", "/health")
     studio.call("GET", "/api/v1/runs")
 
@@ -120,11 +122,11 @@ def submit_all(studio: StudioProcess, workflows: Sequence[str]) -> None:
 
 def kill(studio: StudioProcess, script: Script) -> str:
     """Kill a studio in the middle of a run, and return the run's id; the next process takes it up."""
-    script.delay = 5.0
+    script.gate.clear()
     run_id = studio.submit("product_content")
     wait_until(lambda: studio.total("llm_active_requests"))
     studio.stop(signal.SIGKILL)
-    script.delay = 0.02
+    script.gate.set()
     return run_id
 
 

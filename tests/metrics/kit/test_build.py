@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -59,6 +61,32 @@ def test_an_application_gets_what_its_groups_feed_under_its_own_names() -> None:
     assert "job_name: acme-backend" in files["prometheus.yml"]
     assert not any("sparklio" in text.lower() for text in files.values())
     assert not any(word in text for text in files.values() for word in ("NS_", "NS:", "JOB", "ALERTDown"))
+
+
+def test_rows_of_a_module_in_the_folder_get_a_kit_by_the_command(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from events import tool_called\nfrom metrics import counter\n"
+        "ROWS = (counter('uses_total', 'Uses of tools.', tool_called, labels=('tool_name',)),)\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "metrics",
+        "build",
+        "--catalogue",
+        "mine:ROWS",
+        "--namespace",
+        "acme",
+        "--out",
+        "ops",
+    ]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines()[-1].startswith("ok: ")
+    others = json.loads((tmp_path / "ops" / "grafana" / "dashboards" / "others.json").read_text())
+    assert [panel["title"] for panel in others["panels"] if panel["type"] != "row"] == ["Uses, a minute"]
+    rules = yaml.safe_load((tmp_path / "ops" / "rules" / "alerts.yml").read_text())
+    assert {rule["alert"] for group in rules["groups"] for rule in group["rules"]} >= {"AcmeDown", "AcmeAbsent"}
 
 
 def test_a_namespace_is_needed_and_the_error_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from math import fsum
 from typing import Any, Literal
 
 from .bus.amount_limits import drop_reason
-from .bus.fields import Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited
+from .bus.fields import Bytes, Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited
 from .bus.signal import Signal
 from .bus.span import Span
 
@@ -22,6 +22,9 @@ UsageSource = Literal["provider", "estimated", "none"]
 
 CostSource = Literal["provider", "price_table", "unpriced", "unknown"]
 """Whose figure a cost is: the seller's own, a price list's, nobody's, or that of somebody who is not named."""
+
+CallResult = Literal["success", "invalid_output", "error", "timeout", "cancelled"]
+"""How a call ended, where an answer that is not what was asked for is no success: it is asked for again, or fails."""
 
 OutputFault = Literal["invalid_json", "schema_mismatch", "empty", "refusal"]
 """What is wrong with a response that was received."""
@@ -145,6 +148,11 @@ class LLMCalled:
     run_id: str = inherited("")
 
     @property
+    def result(self) -> CallResult:
+        """The status, or ``invalid_output`` where the answer is not what was asked for (`output_fault`)."""
+        return "invalid_output" if self.status == "success" and self.output_fault is not None else self.status
+
+    @property
     def unsplit_cost(self) -> Dollars | None:
         """The part of the cost that no kind of token is known for; all of it where the seller names one sum."""
         return unsplit(self.cost, self.input_cost, self.output_cost, self.cache_read_cost, self.cache_write_cost)
@@ -201,10 +209,39 @@ class LLMUsageBilled:
         return self.usage_source == "estimated"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLMConfigured:
+    """A language model was configured, or is not any more: then ``configured`` is None.
+
+    ``role`` is ``primary`` for the model that is asked first, ``fallback_1``, ``fallback_2`` and so on for those that
+    are asked when it fails, in order. ``model`` and ``provider`` are those of the calls.
+    """
+
+    model: Label
+    provider: Label = "unknown"
+    role: Label = "primary"
+    configured: Literal[1] | None = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLMProcessRead:
+    """The usage of the process of a language model was read, where the application runs it.
+
+    ``cpu_time`` is the processor time since it was read before, or since the process started. ``resident_memory`` is
+    None once the process is gone.
+    """
+
+    model: Label
+    cpu_time: Seconds = 0.0
+    resident_memory: Bytes | None
+
+
 llm_call_started = Signal(LLMCallStarted)
 llm_attempted = Signal(LLMAttempted)
 llm_called = Signal(LLMCalled)
 llm_usage_billed = Signal(LLMUsageBilled)
+llm_configured = Signal(LLMConfigured)
+llm_process_read = Signal(LLMProcessRead)
 llm_call = Span(llm_call_started, llm_called)
 """A logical call to a language model, with all its attempts."""
 

@@ -79,6 +79,9 @@ FIRST_TOKEN = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
 """Tokens of a model call: the bounds of OpenTelemetry's ``gen_ai.client.token.usage``."""
 
+LAG = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+"""Seconds that an event loop was late."""
+
 NEXT_TOKEN = (.002, .005, .01, .02, .03, .05, .075, .1, .15, .25, .5, 1, 2.5)
 """Seconds between two tokens of a model."""
 # fmt: on

@@ -41,8 +41,8 @@ class Metric:
     ``default`` gives the value of a label where the event has None; without one, such an event is none of the row's.
     ``expires_after`` is for gauges with labels: a series goes once no event has set it for so many seconds.
 
-    ``multiprocess_mode`` says what a gauge shows of several worker processes: ``livesum`` (the default), ``livemax`` or
-    ``livemostrecent`` of those that live, ``max`` or ``min`` of all there ever were.
+    ``multiprocess_mode`` says what a gauge shows of several worker processes: ``livesum`` (the default), ``livemax``,
+    ``livemin`` or ``livemostrecent`` of those that live, ``max`` or ``min`` of all there ever were.
     """
 
     kind: Kind
@@ -190,17 +190,24 @@ def info(
     *,
     labels: tuple[str, ...],
     nested_in: Mapping[str, str],
+    value: str | None = None,
+    multiprocess_mode: MultiprocessMode = "max",
 ) -> Metric:
-    """Return a row for a gauge that is 1 for each combination of labels of events; the name ends in ``_info``."""
+    """Return a row for a gauge that is 1 for each combination of labels of events; the name ends in ``_info``.
+
+    ``value`` names a field that is 1, or None once the combination is gone: then its series is removed. Without it the
+    series stays; with ``multiprocess_mode="livemax"`` for as long as a process lives that has it.
+    """
     return Metric(
         kind="gauge",
         name=name,
         help=help,
         signal=signal,
         labels=labels,
+        value=value,
         nested_in=nested_in,
         initialize=False,
-        multiprocess_mode="max",
+        multiprocess_mode=multiprocess_mode,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .rows import Metric
 
 Kind = Literal["counter", "gauge", "histogram", "in_flight"]
-MultiprocessMode = Literal["livesum", "livemax", "livemostrecent", "max", "min"]
+MultiprocessMode = Literal["livesum", "livemax", "livemin", "livemostrecent", "max", "min"]
 """What a gauge shows of several processes, in prometheus_client's words: ``live`` counts living processes alone."""
 
 
@@ -109,7 +109,7 @@ def name_errors(row: Metric) -> Iterator[str]:
         yield "a name is lower-case words joined by underscores"
     if row.kind == "counter" and not row.name.endswith("_total"):
         yield "a counter ends in _total"
-    if row.kind == "gauge" and (row.value is None) != row.name.endswith("_info"):
+    if row.kind == "gauge" and row.value is None and not row.name.endswith("_info"):
         yield "a gauge without a value is an info, whose name ends in _info"
     if row.kind != "counter" and row.name.endswith("_total"):
         yield f"a {row.kind} does not end in _total"
@@ -183,5 +183,12 @@ def value_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
         and not {measure.unit, measure.unit.removesuffix("s")} & {*row.name.split("_")}
     ):
         yield f"{row.value!r} of {row.signal.name} is in {measure.unit}, the name should say so"
+    if (
+        row.kind == "gauge"
+        and row.name.endswith("_info")
+        and row.value
+        and possible_values(fields[row.value]) != ("1",)
+    ):
+        yield f"{row.value!r} is no value of an info: annotate it as `Literal[1] | None`, 1 until what it is of is gone"
     if row.kind == "histogram" and (not row.buckets or any(a >= b for a, b in pairwise(row.buckets))):
         yield f"buckets must ascend, got {row.buckets}"

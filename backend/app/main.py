@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app import api
+from app.build import emit_build
 from app.database import Base, Database, DatabaseUnavailable
 from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.llm.factory import LLM, ModelUnavailable, open_model
@@ -31,6 +33,7 @@ from app.server.startup_error import StartupError
 from app.settings import Settings, load_settings
 from app.workflows.service import WorkflowService
 from app.workflows.workflow_errors import WorkflowEngineUnavailable
+from events.bridges import event_loop as event_loop_bridge
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HTTPEventsMiddleware
 from metrics import Endpoint, process_lifespan
@@ -138,6 +141,8 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     await database.upgrade()
     clock_skew = await database.clock_skew()
     resources.enter_context(process_lifespan(prometheus_metrics.workers, clock_skew, advice=DEPLOYMENT_ADVICE))
+    await asyncio.to_thread(emit_build, settings.revision)
+    resources.callback(event_loop_bridge.instrument().close)
 
     log.info("loading the model (%s)", settings.llm)
     llm = await open_model(settings, app.state.model_server)
@@ -150,10 +155,16 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     resources.push_async_callback(workflows.stop)
     resources.callback(subscription.poll(workflows.emit_oldest_runs))
 
-    checking = asyncio.create_task(warn_if_unavailable(llm))
-    resources.callback(checking.cancel)
-
     app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
+    checks = partial(check_components, app)
+    for work in (warn_if_unavailable(llm), api.check_forever(settings.health_interval, checks)):
+        resources.callback(asyncio.create_task(work).cancel)
+
+
+async def check_components(app: FastAPI) -> None:
+    """Check what the studio needs to work, and emit it, as a request for `/health` does."""
+    state = app.state
+    await state.health_checks.check_all(state.database, state.llm, state.workflows, draining=state.draining)
 
 
 def instrument_database(database: Database, settings: Settings, resources: AsyncExitStack) -> None:

@@ -123,6 +123,12 @@ class Settings(BaseSettings):
     sweep_interval: Seconds = Field(
         default=5.0, description="Seconds between two looks for runs that no process executes"
     )
+    health_interval: Seconds = Field(
+        default=15.0, description="Seconds between two checks of the database, the model and the workflows by itself"
+    )
+    revision: Text | None = Field(
+        default=None, description="Commit that the studio was built from, for build_info; unset: what git says"
+    )
     concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
     max_queued: Amount = Field(default=1000, description="Runs that may wait in the queue; more are refused with 429")
     max_body: Amount = Field(default=65_536, description="Bytes that the body of a request may have")

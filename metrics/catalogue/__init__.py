@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from events import (
     access_refused,
+    build_read,
+    component_checked,
     connection_closed,
     database_failed,
+    event_loop_probed,
     http_request_waited,
     limit_reached,
+    llm_configured,
+    llm_process_read,
     llm_usage_billed,
     query_repeated,
     relationship_loaded,
@@ -30,7 +35,7 @@ from events import (
 from events.pipeline import FAULT_SIGNALS
 
 from ..event_fields import AnySignal
-from . import agents, database, http, llm, pipeline, tools, workflows
+from . import agents, database, http, llm, pipeline, process, tools, workflows
 from .agents import AGENTS
 from .context import CONTEXT
 from .database import DATABASE
@@ -40,6 +45,7 @@ from .http import HTTP
 from .limits import LIMITS
 from .llm import LLM
 from .pipeline import PIPELINE, every_signal
+from .process import PROCESS
 from .tools import TOOLS
 from .workers import WORKERS
 from .workflows import WORKFLOWS
@@ -59,6 +65,7 @@ __all__ = [
     "OPTIONAL",
     "PIPELINE",
     "PRESET_LABEL_VALUES",
+    "PROCESS",
     "RARE_SIGNALS",
     "SERIES_BUDGET",
     "TOOLS",
@@ -68,7 +75,9 @@ __all__ = [
     "every_signal",
 ]
 
-CATALOGUE = HTTP + LIMITS + AGENTS + LLM + TOOLS + CONTEXT + WORKFLOWS + DATABASE + PIPELINE + WORKERS + EXPOSITION
+CATALOGUE = (
+    HTTP + LIMITS + AGENTS + LLM + TOOLS + CONTEXT + WORKFLOWS + DATABASE + PIPELINE + PROCESS + WORKERS + EXPOSITION
+)
 """Every row but the optional ones."""
 
 OPTIONAL = DATABASE_DETAILS
@@ -84,6 +93,7 @@ GROUPS = {
     "workflows": WORKFLOWS,
     "database": DATABASE,
     "pipeline": PIPELINE,
+    "process": PROCESS,
     "workers": WORKERS,
     "exposition": EXPOSITION,
     "database_details": DATABASE_DETAILS,
@@ -98,6 +108,7 @@ LABEL_LIMITS = {
     **workflows.LABEL_LIMITS,
     **database.LABEL_LIMITS,
     **pipeline.LABEL_LIMITS,
+    **process.LABEL_LIMITS,
 }
 """How many values an open label takes, by its name; `subscribe(label_limits=...)` changes them."""
 
@@ -113,10 +124,15 @@ UNCOUNTED_SIGNALS: dict[AnySignal, str] = {}
 RARE_SIGNALS: tuple[AnySignal, ...] = (
     *FAULT_SIGNALS,
     access_refused,
+    build_read,
+    component_checked,
     connection_closed,
     database_failed,
+    event_loop_probed,
     http_request_waited,
     limit_reached,
+    llm_configured,
+    llm_process_read,
     llm_usage_billed,
     query_repeated,
     relationship_loaded,

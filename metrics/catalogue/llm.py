@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from events import llm_attempted, llm_call, llm_called, llm_usage_billed
+from events import llm_attempted, llm_call, llm_called, llm_configured, llm_process_read, llm_usage_billed
 
 from .. import buckets
 from ..rows import counter, gauge, histogram, in_flight, info
@@ -12,6 +12,7 @@ LABEL_LIMITS = {
     "model": 12,
     "provider": 8,
     "response_model": 16,
+    "role": 8,  # pairs of model and role
     "to_model": 4,
 }
 """How many values an open label takes, by its name."""
@@ -27,6 +28,10 @@ ESTIMATED = "Tokens estimated from bytes for answers without usage; they are not
 COST = "USD of model calls, as the provider says or by the price table; a local model costs 0."
 COST_BY_KIND = "USD of model calls by kind of token; the kinds add up to llm_cost_usd_total: do not add the two."
 COST_BY_AGENT = "USD of model calls by agent and model, as they end; adds up to llm_cost_usd_total: do not add the two."
+COST_BY_RESULT = (
+    "USD of model calls by how they ended, under the model that answered or was asked last; adds up to "
+    "llm_cost_usd_total: do not add the two."
+)
 MISSING = "Model calls that brought an answer, or a part of one, without usage."
 UNPRICED = "Model calls with usage whose model nobody knows a price of; their cost is in no total."
 ERRORS = "Model calls that came to nothing, by why the last attempt failed."
@@ -80,6 +85,8 @@ LLM = (
     histogram("llm_attempt_duration_seconds",
         "Time one attempt at a model call took, however it ended, without its reader's pauses.",
         llm_attempted, value="duration", labels=("provider", "outcome"), buckets=buckets.MODEL),
+    counter("llm_attempt_seconds_total", "Time of attempts at model calls, by the model that was asked.",
+        llm_attempted, value="duration", labels=("model", "provider", "outcome"), nested_in={"model": "provider"}),
     counter("llm_retries_total", "Attempts at the model that had failed just before, by why.",
         llm_attempted, labels=("model", "retry_reason"), rename={"retry_reason": "reason"}),
     counter("llm_fallbacks_total", "Attempts at another model or provider than had failed just before, by why.",
@@ -102,6 +109,13 @@ LLM = (
         labels=("model", "response_model", "provider"), nested_in={"response_model": "model"}),
     info("llm_model_info", INFO, llm_attempted,
         labels=("model", "response_model", "provider"), nested_in={"response_model": "model"}),
+    info("llm_configured_info", "1 for each model that is configured, by when it is asked: first, or as a fallback.",
+        llm_configured, value="configured", labels=("model", "provider", "role"), nested_in={"role": "model"},
+        multiprocess_mode="livemax"),
+    counter("llm_process_cpu_seconds_total", "Processor time of the process of a model that the application runs.",
+        llm_process_read, value="cpu_time", labels=("model",)),
+    gauge("llm_process_resident_memory_bytes", "Memory of the process of a model that the application runs.",
+        llm_process_read, value="resident_memory", labels=("model",)),
     in_flight("llm_active_requests", "Model calls under way in this process, by the model asked first.",
         llm_call, labels=("model",)),
     histogram("llm_time_to_first_token_seconds",
@@ -222,6 +236,7 @@ LLM = (
     counter("llm_unpriced_requests_total",
         UNPRICED,
         llm_usage_billed, labels=("model",), where={"cost_source": "unpriced"}),
+    counter("llm_cost_by_result_usd_total", COST_BY_RESULT, llm_called, value="cost", labels=("model", "result")),
     counter("llm_finish_reasons_total", FINISH_REASONS, llm_called, labels=("model", "finish_reason"),
         rename={"finish_reason": "reason"}, where={"status": "success"}, default={"finish_reason": "unknown"}),
     counter("llm_finish_reasons_total", FINISH_REASONS, llm_called, labels=("model", "finish_reason"),

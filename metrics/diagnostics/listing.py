@@ -14,6 +14,7 @@ from .check import most_series
 MODES: Mapping[str, str] = {
     "livesum": "the sum of those that live",
     "livemax": "the largest of those that live",
+    "livemin": "the least of those that live",
     "livemostrecent": "the last that was set, by one that lives",
     "max": "the largest there ever was",
     "min": "the least there ever was",

@@ -185,6 +185,7 @@ def _smaller_set_value(one: float, other: float) -> float:
 COMBINE: dict[AggregationMode, Callable[[float, float], float]] = {
     "livesum": add,
     "livemax": max,
+    "livemin": min,
     "max": max,
     "min": _smaller_set_value,
 }

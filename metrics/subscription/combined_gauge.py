@@ -21,6 +21,7 @@ left out and counted: a sum can only be kept exact by whoever knows the last val
 COMBINE: dict[MultiprocessMode, Callable[[Iterable[float]], float]] = {
     "livesum": fsum,
     "livemax": max,
+    "livemin": min,
     "max": max,
     "min": min,
 }

@@ -33,6 +33,8 @@ def emit_limits() -> None:
 
 def emit_llm() -> None:
     """Emit a call with everything known, one with much unknown, one that failed, and attempts of every kind."""
+    events.llm_configured.emit(model="m", provider="p")
+    events.llm_process_read.emit(model="m", cpu_time=0.1, resident_memory=1000)
     events.llm_call_started.emit(call_id="1", model="m")
     events.llm_called.emit(
         call_id="1",
@@ -141,6 +143,12 @@ def emit_agents() -> None:
     events.review_decided.emit(agent_name="reviewer", verdict="approved")
 
 
+def emit_process() -> None:
+    events.build_read.emit(version="1.0", revision="abc")
+    events.component_checked.emit(component="database", up=1)
+    events.event_loop_probed.emit(lag=0.001)
+
+
 def emit_tools() -> None:
     events.tool_called.emit(tool_name="t", status="success", duration=0.1)
 
@@ -229,6 +237,7 @@ EMIT: dict[str, Callable[[], None]] = {
     "workflows": emit_workflows,
     "database": emit_database,
     "pipeline": emit_pipeline,
+    "process": emit_process,
     "workers": emit_workers,
     "exposition": emit_exposition,
     "database_details": emit_database_details,

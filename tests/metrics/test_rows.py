@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import pytest
 from blinker import Namespace
+from prometheus_client import CollectorRegistry
 
-from events import workflow_finished, workflow_run
+from events import llm_configured, workflow_finished, workflow_run
 from events.bus.fields import Bytes, Label, Seconds
 from events.bus.signal import Signal
-from metrics import LABEL_LIMITS, Metric, counter, gauge, histogram, in_flight
+from metrics import LABEL_LIMITS, Metric, counter, gauge, histogram, in_flight, subscribe
 from metrics.rows import RowOptions, info
 
 
@@ -69,6 +70,21 @@ def test_of_nested_labels_the_limit_counts_pairs() -> None:
 def test_an_info_is_a_gauge_that_no_process_takes_back() -> None:
     row = info("thing_info", "h", noted, labels=("name", "note"), nested_in={"name": "note"})
     assert (row.kind, row.value, row.initialize, row.multiprocess_mode) == ("gauge", None, False, "max")
+
+
+def test_an_info_with_a_value_is_there_as_long_as_it_is_1() -> None:
+    registry = CollectorRegistry()
+    row = info(
+        "thing_info", "h", llm_configured, labels=("model", "role"), nested_in={"role": "model"}, value="configured"
+    )
+
+    def shown() -> list[str]:
+        return [sample.labels["model"] for family in registry.collect() for sample in family.samples]
+
+    with subscribe((row,), registry, namespace="acme"):
+        for configured, expected in ((True, ["m"]), (False, []), (False, []), (True, ["m"])):
+            llm_configured.emit(model="m", configured=1 if configured else None)
+            assert shown() == expected
 
 
 def test_a_label_that_an_event_may_lack_is_optional_unless_it_has_a_default() -> None:

@@ -33,6 +33,7 @@ class ThingDone:
     size: Bytes | None = None
     duration: Seconds = 0.0
     note: str = ""
+    present: Literal[1] | None = 1
 
 
 thing_done = Signal(ThingDone, namespace=Namespace())
@@ -105,7 +106,7 @@ unread = Signal(Unread, namespace=Namespace())
         ),
         (
             lambda: gauge("thing_info_seconds_info", "h", thing_done, value="duration"),
-            "a gauge without a value is an info",
+            "'duration' is no value of an info: annotate it as `Literal[1] | None`",
         ),
         (lambda: info("thing", "h", thing_done, labels=("name",), nested_in={}), "an info, whose name ends in _info"),
         (lambda: counter("x_total", "h", thing_done, multiprocess_mode="max"), "multiprocess_mode is for gauges"),
@@ -253,7 +254,7 @@ def test_a_mistake_in_a_row_is_named_with_what_to_write(declare: Any, message: s
 
 
 def test_a_multiprocess_mode_that_there_is_not_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(TypeError, match="livesum, livemax, livemostrecent, max, min, got 'newest'"):
+    with pytest.raises(TypeError, match="livesum, livemax, livemin, livemostrecent, max, min, got 'newest'"):
         gauge("x_seconds", "h", thing_done, value="duration", multiprocess_mode="newest")  # type: ignore[arg-type]
 
 
@@ -292,6 +293,7 @@ def test_a_measure_that_may_be_unknown_keeps_its_unit() -> None:
         lambda: gauge("x_seconds", "h", thing_done, value="duration", const_labels={"a": "b"}, expires_after=0.5),
         lambda: gauge("x_seconds", "h", thing_done, value="duration", multiprocess_mode="livesum"),
         lambda: info("thing_info", "h", thing_done, labels=("name",), nested_in={}),
+        lambda: info("thing_info", "h", thing_done, labels=("name",), nested_in={}, value="present"),
         lambda: histogram("x_seconds", "h", thing_done, value="duration", buckets=(1,)),
         lambda: histogram("second_of_x", "h", thing_done, value="duration", buckets=(1, 2)),
     ],

@@ -12,12 +12,12 @@ from fastapi import APIRouter, FastAPI
 
 from . import exception_handlers, openapi
 from .edge import EdgeMiddleware
-from .health_checks import HealthChecks
+from .health_checks import HealthChecks, check_forever
 from .keyring import open_keyring
 from .login_attempts import LoginAttempts
 from .routers import brands, health, login, runs, start_page, workflows
 
-__all__ = ["EdgeMiddleware", "include", "open_keyring"]
+__all__ = ["EdgeMiddleware", "check_forever", "include", "open_keyring"]
 
 TAGS = [
     {"name": "workflows", "description": "The workflows that there are, and starting a run of one."},

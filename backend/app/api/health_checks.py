@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from app.database import DatabaseUnavailable
-from app.llm.factory import ModelUnavailable
+from app.database import Database, DatabaseUnavailable
+from app.llm.factory import LLM, ModelUnavailable
+from app.workflows.service import WorkflowService
 from app.workflows.workflow_errors import RunsUnavailable
+from events import component_checked
 
-from .schemas.health import ComponentHealth
+from .schemas.health import ComponentHealth, Health, HealthStatus
 
 CHECK_TIMEOUT = 1.8  # seconds; `/health` answers within two
 
@@ -21,6 +23,26 @@ class HealthChecks:
 
     def __init__(self) -> None:
         self._checks: dict[str, asyncio.Task[None]] = {}
+
+    async def check_all(
+        self, database: Database, llm: LLM, workflows: WorkflowService, *, draining: bool = False
+    ) -> Health:
+        """Check all components at the same time, for two seconds at most; emit and return the health of each.
+
+        Nothing can be started while the process is ``draining``.
+        """
+        database_health, model_health, workflows_health = await asyncio.gather(
+            self.run("database", database.ping),
+            self.run("model", llm.check),
+            self.run("workflows", workflows.check),
+        )
+        if draining:
+            workflows_health = unavailable("The process stops.")
+        components = {"database": database_health, "model": model_health, "workflows": workflows_health}
+        for name, component in components.items():
+            component_checked.emit(component=name, up=int(component.status == "ok"))
+        status: HealthStatus = "ok" if all(part.status == "ok" for part in components.values()) else "unavailable"
+        return Health(status=status, **components)
 
     async def run(self, name: str, check: Check) -> ComponentHealth:
         """Return the health of a component: that of the check under way, or of a new one.
@@ -44,6 +66,13 @@ class HealthChecks:
         ) as error:  # the component is unavailable; the message may hold secrets
             return unavailable(f"The check itself failed ({type(error).__name__}).")
         return ComponentHealth(status="ok")
+
+
+async def check_forever(interval: float, check: Callable[[], Awaitable[object]]) -> None:
+    """Call ``check()`` now and every ``interval`` seconds, until cancelled: it emits what it finds."""
+    while True:
+        await check()
+        await asyncio.sleep(interval)
 
 
 def unavailable(reason: str) -> ComponentHealth:

@@ -11,8 +11,10 @@ Use::
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Literal
 
 import httpx2
 from pydantic import ValidationError
@@ -23,6 +25,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
 from app.settings import Settings
+from events import add_poller, llm_configured
 from events.bridges.pydantic_ai import instrument
 
 from .answer_limit import LimitedModel, limit_answers
@@ -69,6 +72,7 @@ async def open_model(settings: Settings, shared_server: RemoteEmbeddedServer | N
     price = await asyncio.to_thread(price_function, settings)
     async with AsyncExitStack() as opening:
         opened = [await _open_one(name, settings, opening, shared_server) for name in settings.models]
+        announce(opened, opening)
         resources = opening.pop_all()
     first, *fallbacks = opened
     model: Model = first.model
@@ -81,7 +85,20 @@ async def open_embedded_model(settings: Settings, server: EmbeddedServer | Remot
     """Open the embedded model at a server that its caller has started and stops."""
     resources = AsyncExitStack()
     opened = await _connect_embedded(settings, server, resources)
+    announce([opened], resources)
     return LLM(opened.model, opened.name, opened.probe, resources, [opened.name])
+
+
+def announce(opened: Sequence[OpenedModel], resources: AsyncExitStack) -> None:
+    """Emit which models are configured, in the order in which they are asked; that none is, when they are closed."""
+
+    def emit(configured: Literal[1] | None) -> None:
+        for place, member in enumerate(opened):
+            role = f"fallback_{place}" if place else "primary"
+            llm_configured.emit(model=member.name, provider=member.model.system, role=role, configured=configured)
+
+    emit(1)
+    resources.callback(emit, None)
 
 
 def with_limits_and_retries(model: Model, settings: Settings) -> Model:
@@ -103,7 +120,9 @@ async def _open_one(
         except ModelNotInstalled as error:
             stand_in = UnavailableModel(MODEL_NAME, error)
             return OpenedModel(stand_in, MODEL_NAME, stand_in.raise_unavailable)
+        resources.callback(server.emit_usage)  # that it is gone: what is pushed last is called first
         resources.push_async_callback(asyncio.to_thread, server.stop)
+        resources.callback(add_poller(server.emit_usage))
         return await _connect_embedded(settings, server, resources)
     client = await resources.enter_async_context(create_async_httpx2_client())
     limit_answers(client)

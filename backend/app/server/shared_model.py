@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
+from app.llm.embedded.process_usage import ProcessUsage
 from app.llm.embedded.server import EmbeddedServer
 from app.llm.model_errors import ModelNotInstalled, ModelUnavailable
 from app.settings import Settings
@@ -37,11 +39,12 @@ async def start_shared_model(settings: Settings) -> EmbeddedServer | None:
     return server
 
 
-async def keep_model_alive(server: EmbeddedServer) -> None:
-    """Restart the model's process whenever it has died, until this task is cancelled."""
+async def watch_model(server: EmbeddedServer, report: Callable[[ProcessUsage], None]) -> None:
+    """Restart the model's process whenever it has died, and report what it uses, until this task is cancelled."""
     while True:
         await asyncio.sleep(_CHECK_INTERVAL)
         try:
             await asyncio.to_thread(server.ensure_alive)
         except ModelUnavailable as error:
             log.warning("%s", error)
+        report(server.read_usage())

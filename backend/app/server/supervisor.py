@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from app.llm.embedded.process_usage import ProcessUsage
 from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.settings import Settings
 
 from .exit_codes import INTERRUPTED
 from .metrics_dir import temporary_metrics_dir
-from .shared_model import keep_model_alive, start_shared_model
+from .model_usage import usage_line
+from .readiness import wait_until_ready
+from .shared_model import start_shared_model, watch_model
 from .sockets import Listeners
 from .startup_error import StartupError
 from .uvicorn_server import stop_on_signals
@@ -81,7 +84,7 @@ async def supervise(
             )
         )
         with stop_on_signals(workers.stop):
-            watching = asyncio.create_task(keep_model_alive(server)) if server is not None else None
+            watching = asyncio.create_task(watch_model(server, workers.report)) if server is not None else None
             try:
                 return await workers.run(settings.workers, on_ready)
             finally:
@@ -113,7 +116,7 @@ class WorkerProcesses:
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
-        self._processes: set[asyncio.subprocess.Process] = set()
+        self._processes: dict[asyncio.subprocess.Process, bool] = {}  # and whether each is ready, the eldest first
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -122,6 +125,13 @@ class WorkerProcesses:
         for process in self._processes:
             with suppress(ProcessLookupError):
                 process.terminate()
+
+    def report(self, usage: ProcessUsage) -> None:
+        """Send the usage of the model's process to one worker: the eldest that accepts requests."""
+        for process, ready in self._processes.items():
+            if ready and process.stdin is not None and not process.stdin.is_closing():
+                process.stdin.write(usage_line(usage))
+                return
 
     async def run(self, count: int, on_ready: Callable[[], None]) -> int:
         """Run ``count`` workers until `stop`, and return the exit code.
@@ -150,7 +160,7 @@ class WorkerProcesses:
         started = monotonic()
         while True:
             exit_code = await process.wait()
-            self._processes.discard(process)
+            self._processes.pop(process, None)
             if self._stopping.is_set():
                 return
             delay = 0.0 if monotonic() - started > _MAX_RESTART_DELAY else _next_delay(delay)
@@ -200,13 +210,14 @@ class WorkerProcesses:
             raise
         finally:
             os.close(ready_write)
-        self._processes.add(process)
+        self._processes[process] = False
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         process.stdin.write(options.to_json().encode() + b"\n")
         if not await wait_until_ready(ready_read):
             exit_code = await process.wait()
-            self._processes.discard(process)
+            self._processes.pop(process, None)
             raise WorkerFailed(exit_code if exit_code > 0 else 1)
+        self._processes[process] = True
         return process
 
     async def _wait_or_kill(self) -> None:
@@ -221,23 +232,6 @@ class WorkerProcesses:
                     process.kill()
                 await process.wait()
         self._processes.clear()
-
-
-async def wait_until_ready(ready_read: int) -> bool:
-    """Wait for a worker's byte on a pipe, and close it; return False if the worker closed its end without writing."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[bool] = loop.create_future()
-
-    def read() -> None:
-        if not ready.done():
-            ready.set_result(bool(os.read(ready_read, 1)))
-
-    loop.add_reader(ready_read, read)
-    try:
-        return await ready
-    finally:
-        loop.remove_reader(ready_read)
-        os.close(ready_read)
 
 
 def _next_delay(delay: float) -> float:

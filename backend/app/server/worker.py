@@ -16,6 +16,7 @@ from app.settings import load_settings
 
 from .connection_limit import Listener
 from .exit_codes import exit_code_of
+from .model_usage import UsageLines
 from .sockets import Listeners
 from .uvicorn_server import Stop, serve
 from .worker_options import WorkerOptions
@@ -46,18 +47,21 @@ def _run(options: WorkerOptions) -> int:
             Listeners(api, metrics),
             on_ready=report_ready,
             model_server=options.model_server,
-            add_stop_source=stop_at_end_of_input,
+            add_stop_source=listen_to_supervisor,
         )
     )
     return 0
 
 
-def stop_at_end_of_input(stop: Stop) -> None:
-    """Call ``stop()`` when standard input ends: the supervisor is dead."""
+def listen_to_supervisor(stop: Stop) -> None:
+    """Emit what it writes of the model's process; call ``stop()`` when standard input ends: the supervisor is dead."""
     loop = asyncio.get_running_loop()
+    usage = UsageLines()
 
     def read() -> None:
-        if not os.read(0, 1):
+        if piece := os.read(0, 4096):
+            usage.feed(piece)
+        else:
             loop.remove_reader(0)
             stop()
 

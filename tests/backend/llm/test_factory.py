@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from app.agents import execute
 from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.settings import Settings
+from metrics import LLM as LLM_ROWS
+from metrics import subscribe
 from tests.backend.agents.conftest import BRIEF, SECRET
 from tests.support.fake_library import FakeLibrary
 from tests.support.openai_server import OpenAIServer
+from tests.support.samples import samples
 
 LIBRARY = FakeLibrary()
 
@@ -31,6 +35,34 @@ async def llm(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     )
     yield opened
     await opened.close()
+
+
+async def test_the_configured_models_are_told_in_order_until_they_are_closed(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    registry = CollectorRegistry()
+
+    def shown() -> set[tuple[str, ...]]:
+        return {
+            (labels["role"], labels["provider"], labels["model"])
+            for labels, value in samples(registry, "llm_configured_info")
+            if value == 1
+        }
+
+    with subscribe(LLM_ROWS, registry, namespace="sparklio"):
+        opened = await open_model(
+            Settings(
+                llm="openai:gpt-4o", llm_fallbacks="openai:gpt-4o-mini, ollama:qwen3", llm_base_url=server.base_url
+            )
+        )
+        assert shown() == {
+            ("primary", "openai", "gpt-4o"),
+            ("fallback_1", "openai", "gpt-4o-mini"),
+            ("fallback_2", "ollama", "qwen3"),
+        }
+        await opened.close()
+        assert shown() == set()
 
 
 @pytest.mark.parametrize(

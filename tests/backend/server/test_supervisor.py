@@ -69,7 +69,8 @@ def counters_of(series: Series) -> Series:
 def stable_series_of(series: Series) -> Series:
     """Return the series without those that change by a scrape, by time, or in an idle queue."""
     own = ("process_", "python_", "metrics_", "db_", "http_", "events_", "last_event_", "workflow_oldest_")
-    return {key: value for key, value in series.items() if not key[0].startswith(own)}
+    more = ("component_", "event_loop_", "llm_process_")
+    return {key: value for key, value in series.items() if not key[0].startswith((*own, *more))}
 
 
 @contextmanager

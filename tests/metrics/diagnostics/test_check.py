@@ -24,6 +24,7 @@ EVERYTHING = """
     from events import workflow_started as began
     import events
     from events.bridges.asgi import HTTPEventsMiddleware
+    import events.bridges.event_loop
     from events.bridges import sqlalchemy as database_events  # a package: all of it is read
     import events.bridges.pydantic_ai
 
@@ -42,6 +43,10 @@ EVERYTHING = """
         events.workflow_billed_late.emit(run_id="1", workflow_type="w", outcome="wasted")
         events.workflow_call_interrupted.emit(run_id="1", workflow_type="w", step="s")
         events.oldest_workflow_read.emit(workflow_type="w", age=0.0)
+        events.llm_configured.emit(model="m")
+        events.llm_process_read.emit(model="m", resident_memory=1)
+        events.build_read.emit(version="1")
+        events.component_checked.emit(component="database", up=1)
         events.workflow_queue_read.emit(workflow_type="w", queued=0, oldest_age=0.0)
         events.workflow_limits_read.emit(slots=2, queue=10, run_time=600.0)
         events.limit_reached.emit(limit="answer")

@@ -19,6 +19,7 @@ from metrics.multiprocess.merge import exact_sum, merge_gauges
     [
         ("livesum", [2, 3, -1], 4),
         ("livemax", [2, 7, 3], 7),
+        ("livemin", [2, 0, 3], 0),
         ("max", [-2, -7], -2),
         ("min", [5, 3, 4], 3),
         ("min", [0, 3, 4], 3),

@@ -75,7 +75,7 @@ def test_a_gauge_that_is_removed_and_created_again_begins_at_zero(folder: Path) 
     workers.close()
 
 
-@pytest.mark.parametrize("mode", ["livesum", "livemax", "livemostrecent", "max", "min"])
+@pytest.mark.parametrize("mode", ["livesum", "livemax", "livemin", "livemostrecent", "max", "min"])
 def test_a_forked_process_has_no_gauge_until_it_sets_one(folder: Path, mode: AggregationMode) -> None:
     """Else each would be at 0 as soon as a pool of processes starts: a quota that is used up, a queue that is empty."""
     workers = Workers(folder)

@@ -44,7 +44,15 @@ def levels(registry: CollectorRegistry) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("mode", "expected"),
-    [(None, 9.0), ("livesum", 9.0), ("livemax", 5.0), ("max", 5.0), ("min", 4.0), ("livemostrecent", None)],
+    [
+        (None, 9.0),
+        ("livesum", 9.0),
+        ("livemax", 5.0),
+        ("livemin", 4.0),
+        ("max", 5.0),
+        ("min", 4.0),
+        ("livemostrecent", None),
+    ],
 )
 def test_values_past_the_limit_are_combined_as_the_row_says(
     registry: CollectorRegistry, mode: MultiprocessMode | None, expected: float | None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter, Request, Response
 
 from ..dependencies import DatabaseDep, LLMDep, WorkflowServiceDep
-from ..health_checks import HealthChecks, unavailable
-from ..schemas.health import Health, HealthStatus, Live
+from ..health_checks import HealthChecks
+from ..schemas.health import Health, Live
 
 router = APIRouter(tags=["operation"], generate_unique_id_function=lambda route: route.name)
 
@@ -25,19 +23,11 @@ async def health(
 ) -> Health:
     """Check the database, the model and the workflow engine at the same time, for two seconds at most."""
     checks: HealthChecks = request.app.state.health_checks
-    database_health, model_health, workflows_health = await asyncio.gather(
-        checks.run("database", database.ping),
-        checks.run("model", llm.check),
-        checks.run("workflows", workflows.check),
-    )
-    if request.app.state.draining:
-        workflows_health = unavailable("The process stops.")
-    components = (database_health, model_health, workflows_health)
-    status: HealthStatus = "ok" if all(component.status == "ok" for component in components) else "unavailable"
-    if status != "ok":
+    found = await checks.check_all(database, llm, workflows, draining=request.app.state.draining)
+    if found.status != "ok":
         response.status_code = 503
     response.headers["Cache-Control"] = "no-store"
-    return Health(status=status, database=database_health, model=model_health, workflows=workflows_health)
+    return found
 
 
 @router.get("/health/live", summary="Does the process answer?")

@@ -19,7 +19,10 @@ from threading import Lock, Timer
 from typing import IO, cast
 from urllib.parse import urlsplit
 
+from events import llm_process_read
+
 from ..model_errors import ModelNotInstalled, ModelUnavailable
+from .process_usage import ProcessMeter, ProcessUsage
 
 MODEL_NAME = "smollm2-135m-instruct"  # llama.cpp would name it by the path of its file
 CONTEXT_WINDOW = 2048  # tokens of prompt and answer together
@@ -60,6 +63,7 @@ class EmbeddedServer:
         self._port = 0  # a free one; after the first start, the same one
         self._process: subprocess.Popen[str] | None = None
         self._lock = Lock()
+        self._meter = ProcessMeter()
 
     @property
     def base_url(self) -> str:
@@ -77,6 +81,14 @@ class EmbeddedServer:
     def pid(self) -> int | None:
         """The id of its process; None while it does not run."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    def read_usage(self) -> ProcessUsage:
+        """Return what its process uses, and has used since the last call."""
+        return self._meter.read(self.pid)
+
+    def emit_usage(self) -> None:
+        """Emit what its process uses, and has used since the last call."""
+        emit_usage(self.read_usage())
 
     def is_alive(self) -> bool:
         """Return whether its process runs."""
@@ -165,6 +177,11 @@ class EmbeddedServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def emit_usage(usage: ProcessUsage) -> None:
+    """Emit what the process of the embedded model uses."""
+    llm_process_read.emit(model=MODEL_NAME, cpu_time=usage.cpu_time, resident_memory=usage.resident_memory)
 
 
 def pipes_of(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:

@@ -14,12 +14,15 @@ from app.database import Database
 from app.llm.factory import ModelUnavailable
 from app.settings import Settings
 from app.workflows.workflow_errors import RunsUnavailable
+from events import component_checked
 from tests.backend.api.conftest import on_sqlite
 from tests.support.outages import locked
 
 
 async def test_health_is_ok_when_all_components_are(client: httpx.AsyncClient) -> None:
-    response = await client.get("/health")
+    with component_checked.captured() as checked:
+        response = await client.get("/health")
+    assert [(event.component, event.up) for event in checked] == [("database", 1), ("model", 1), ("workflows", 1)]
     assert response.status_code == 200
     part = {"status": "ok", "reason": None}
     assert response.json() == {"status": "ok", "database": part, "model": part, "workflows": part}
@@ -33,7 +36,9 @@ async def test_health_shows_which_component_is_unavailable(
     app.state.llm.problem = ModelUnavailable("The model is not installed; run make setup.")
     assert settings.sqlite_file is not None
     settings.sqlite_file.rename(settings.sqlite_file.with_suffix(".away"))
-    response = await client.get("/health")
+    with component_checked.captured() as checked:
+        response = await client.get("/health")
+    assert {event.component: event.up for event in checked} == {"database": 0, "model": 0, "workflows": 1}
     assert response.status_code == 503
     body = response.json()
     assert body["status"] == body["database"]["status"] == body["model"]["status"] == "unavailable"

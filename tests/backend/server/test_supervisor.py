@@ -69,7 +69,7 @@ def counters_of(series: Series) -> Series:
 def stable_series_of(series: Series) -> Series:
     """Return the series without those that change by a scrape, by time, or in an idle queue."""
     own = ("process_", "python_", "metrics_", "db_", "http_", "events_", "last_event_", "workflow_oldest_")
-    more = ("component_", "event_loop_", "llm_process_")
+    more = ("component_", "event_loop_", "llm_process_", "workflows_queued")
     return {key: value for key, value in series.items() if not key[0].startswith((*own, *more))}
 
 

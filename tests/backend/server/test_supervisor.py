@@ -19,6 +19,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.llm.embedded.server import MODEL_NAME
 from app.server.metrics_dir import METRICS_DIR_PREFIX
 from metrics.__main__ import main
 from tests.support.in_process_studio import matching_reply
@@ -205,6 +206,10 @@ def test_workers_share_one_embedded_model(new_studio: Callable[..., StudioProces
         os.kill(server, signal.SIGKILL)
         run = studio.wait_for_end(studio.submit("brand_identity"))
         assert run["status"] == "completed", run
+        # Its usage is in the sum over the workers once: one of them is sent it.
+        cpu, memory = "llm_process_cpu_seconds_total", "llm_process_resident_memory_bytes"
+        wait_until(lambda: scrape(studio.url, cpu)[cpu, MODEL_NAME] > 0)
+        wait_until(lambda: 1e8 < scrape(studio.url, memory).get((memory, MODEL_NAME), 0) < 1e9)
         [other] = children_of(launcher, b"app.llm.embedded.llama_process")
         assert other != server
         assert [children_of(worker, b"app.llm.embedded.llama_process") for worker in workers_of(studio)] == [[], []]

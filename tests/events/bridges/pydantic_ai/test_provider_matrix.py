@@ -182,7 +182,8 @@ def exposition(registry: CollectorRegistry) -> str:
     """
     lines = generate_latest(registry).decode().splitlines(keepends=True)
     left_out = re.compile(
-        r"#|\w*_bucket\b|sparklio_llm_\w*seconds_(sum|total)\b|sparklio_llm_time_per_output_token|\w*_created\b|.* 0\.0$"
+        r"#|\w*_bucket\b|sparklio_llm_\w*seconds_(sum|total)\b|sparklio_llm_time_per_output_token|\w*_created\b"
+        r"|.* 0\.0$"
     )
     return "".join(line for line in lines if not left_out.match(line))
 

@@ -93,6 +93,8 @@ from .llm import (
     LLMAttempted,
     LLMCalled,
     LLMCallStarted,
+    LLMConfigured,
+    LLMProcessRead,
     LLMUsageBilled,
     llm_attempted,
     llm_call,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -208,6 +209,39 @@ async def test_a_response_that_took_long_is_checked_for_its_client(
     sent = await serve(app, BODY, GONE)
     assert [(each.outcome, each.status_code) for each in requests] == [(outcome, code)]
     assert sent == [START, LAST]
+
+
+@pytest.mark.parametrize(("receives", "expected"), [(True, 2), (False, 3)])
+async def test_a_check_receives_nothing_beside_the_application_nor_after_the_disconnect(
+    receives: bool, expected: int, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that receive at once, the server would give the disconnect to one alone."""
+    monkeypatch.setattr(disconnects, "CHECK_AFTER_SECONDS", 0.5)
+    messages, received = [BODY, GONE, GONE, GONE], 0
+
+    async def receive() -> Any:
+        nonlocal received
+        received += 1
+        return messages.pop(0) if not receives or received == 1 else await receive_nothing()
+
+    async def send(_message: Any) -> None: ...
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        receiving = asyncio.create_task(receive()) if receives else None
+        await asyncio.sleep(0)
+        await send(START)
+        clock[0] += 1.0
+        await send(LAST)
+        if receiving is not None:
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
+        else:
+            assert [await receive(), await receive()] == [GONE, GONE]
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "http_version": "1.1"}
+    await HTTPEventsMiddleware(application)(scope, receive, send)
+    assert received == expected
 
 
 async def test_an_open_request_is_one_until_its_response_ends() -> None:

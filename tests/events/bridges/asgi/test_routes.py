@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 
 from events import HTTPRequestFinished
 from events.bridges.asgi import HTTPEventsMiddleware
+from events.bridges.asgi.routes import RouterIndex, RouteTemplates
 from tests.support.asgi_apps import (
     EITHER_INSTALLATION,
     HAS_FRONTEND,
@@ -281,6 +282,17 @@ async def test_only_what_the_application_declares_is_remembered(requests: Reques
             searches.append(CountedPattern.searches)
     of_starlette = [1, 1, 2, 2]
     assert [all_of - own for all_of, own in zip(searches, of_starlette, strict=True)] == [1, 0, 2, 2]
+
+
+def test_routes_are_searched_for_again_only_once_there_are_others() -> None:
+    templates, app = RouteTemplates(), Starlette(routes=[Route("/{key}", plain_text)])
+    index = templates._index(app)
+    assert templates._index(app) is index
+    assert templates._index(Starlette()) is not index
+    app.router.routes.append(Route("/x/{what}", plain_text))
+    assert templates._index(app) is not index
+    templates._indexes[id(app)] = RouterIndex(Starlette(routes=[*app.routes]))  # of one that was at the same address
+    assert templates._index(app).router is app
 
 
 async def item_page(request: Request) -> PlainTextResponse:

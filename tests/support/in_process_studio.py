@@ -126,11 +126,11 @@ class InProcessStudio:
         assert run is not None
         return run
 
-    async def wait_for_end(self, run_id: str, within: float = 20.0) -> Run:
+    async def wait_for_end(self, run_id: str, within: float = 60.0) -> Run:
         """Wait until a run has ended and return it."""
         return await self.wait_for_status(run_id, ("completed", "failed", "cancelled", "abandoned"), within)
 
-    async def wait_for_status(self, run_id: str, statuses: Sequence[str], within: float = 20.0) -> Run:
+    async def wait_for_status(self, run_id: str, statuses: Sequence[str], within: float = 60.0) -> Run:
         """Wait until a run has one of these statuses and return it."""
         deadline = monotonic() + within
         while (run := await self.run(run_id)).status not in statuses:

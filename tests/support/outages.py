@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
 from tests.support.wait import wait_until
@@ -17,6 +18,20 @@ def locked(file: Path) -> Iterator[None]:
     """Hold the lock of those who write to a SQLite file, as another program does, while the block runs."""
     with closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@asynccontextmanager
+async def locked_here(file: Path) -> AsyncIterator[None]:
+    """Hold the same lock beside a studio in this process: what it has under way needs the event loop to end."""
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as other:
+        while True:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                await asyncio.sleep(0.005)
+            else:
+                break
         yield
 
 

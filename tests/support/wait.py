@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 
-async def until(condition: Callable[[], object], within: float = 5.0) -> None:
+async def until(condition: Callable[[], object], within: float = 30.0) -> None:
     """Return as soon as ``condition()`` is true; the event loop goes on meanwhile.
 
     Raises:

@@ -11,7 +11,7 @@ from app.settings import Settings
 from app.workflows.workflow_errors import QueueFull
 from events import limit_reached
 from tests.backend.api.conftest import BRIEF, START, on_sqlite
-from tests.support.outages import locked
+from tests.support.outages import locked_here
 
 
 @on_sqlite
@@ -23,7 +23,7 @@ async def test_a_locked_database_is_answered_with_503(
     async with impatient.engine.connect() as connection:
         await connection.exec_driver_sql("PRAGMA busy_timeout=50")
     app.state.workflows.database = impatient
-    with locked(settings.sqlite_file):
+    async with locked_here(settings.sqlite_file):
         response = await client.post(START, json=BRIEF)
     await impatient.close()
     assert response.status_code == 503

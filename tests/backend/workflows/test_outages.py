@@ -26,7 +26,7 @@ from tests.support.in_process_studio import (
     usage_of,
 )
 from tests.support.openai_server import OpenAIServer, stalls
-from tests.support.outages import drop_tables, locked
+from tests.support.outages import drop_tables, locked_here
 from tests.support.run_metrics import RunMetrics
 from tests.support.wait import until
 
@@ -43,7 +43,7 @@ async def start_runs(studio: InProcessStudio, model: OpenAIServer) -> list[str]:
     """Start a run of each workflow, and return their ids when each has called the model."""
     model.behaviour = lambda request: replace(matching_reply(request), delay=0.5)
     run_ids = [await studio.submit(kind) for kind in KINDS]
-    await until(lambda: model.tally.requests >= len(KINDS), within=20)
+    await until(lambda: model.tally.requests >= len(KINDS), within=60)
     return run_ids
 
 
@@ -93,7 +93,7 @@ async def test_runs_go_on_when_a_locked_file_is_free(
     settings = new_settings(concurrency=4, sweep_interval=SWEEP)
     async with running_studio(settings) as studio:
         run_ids = await start_runs(studio, model)
-        with locked(settings.data_dir / "studio.db"):
+        async with locked_here(settings.data_dir / "studio.db"):
             await until(lambda: model.tally.completed >= len(KINDS))
             await asyncio.sleep(0.5)  # time in which they would fail
         await assert_all_complete(studio, run_ids, recorded, run_metrics)
@@ -116,7 +116,7 @@ async def test_runs_go_on_although_the_tables_of_the_engine_are_lost(
         await studio.wait_for_end(run_ids[0])
         model.behaviour = lambda request: replace(matching_reply(request), delay=0.5)
         run_ids += [await studio.submit(kind) for kind in KINDS]
-        await until(lambda: model.tally.requests >= 6, within=20)  # one waits in the queue
+        await until(lambda: model.tally.requests >= 6, within=60)  # one waits in the queue
         await studio.service.check()
         drop_tables(settings.data_dir / "studio.workflows.db", *dropped)
         with pytest.raises(RunsUnavailable, match="tables of the workflow engine"):
@@ -206,7 +206,8 @@ async def test_a_cancellation_that_cannot_be_stored_is_answered_and_goes_on(
     async with running_studio(settings) as studio:
         run_id = await studio.submit()
         await until(lambda: model.tally.requests == 1)
-        with locked(settings.data_dir / "studio.db"), pytest.raises(DatabaseUnavailable):
-            await studio.service.cancel(run_id)
+        async with locked_here(settings.data_dir / "studio.db"):
+            with pytest.raises(DatabaseUnavailable):
+                await studio.service.cancel(run_id)
         assert (await studio.wait_for_end(run_id)).status == "cancelled"
         run_metrics.assert_balanced()

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.workflows.workflow_errors import RunsUnavailable
 from events import component_checked
 from tests.backend.api.conftest import on_sqlite
-from tests.support.outages import locked
+from tests.support.outages import locked_here
 
 
 async def test_health_is_ok_when_all_components_are(client: httpx.AsyncClient) -> None:
@@ -99,7 +99,7 @@ async def test_health_is_unavailable_while_nothing_can_be_written(
     """Another program holds the lock: reading goes on."""
     monkeypatch.setattr(health_checks, "CHECK_TIMEOUT", 0.2)
     assert settings.sqlite_file is not None
-    with locked(settings.sqlite_file):
+    async with locked_here(settings.sqlite_file):
         response = await client.get("/health")
         assert response.json()["database"]["reason"] == "No answer within 0.2 seconds."
         assert (await client.get("/api/v1/runs")).status_code == 200

@@ -63,7 +63,10 @@ class Load:
     async def run(self) -> None:
         """Run all clients until `stop`."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60.0) as client:
+        # A client has to leave an idle connection before the server does, after five seconds: a request on one that the
+        # server is about to close is lost.
+        limits = httpx.Limits(keepalive_expiry=2.0)
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60.0, limits=limits) as client:
             clients: tuple[tuple[Callable[[httpx.AsyncClient], Awaitable[None]], float], ...] = (
                 (self._start_and_watch, 0.2),
                 (self._start_and_watch, 0.2),

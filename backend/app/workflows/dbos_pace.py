@@ -1,4 +1,4 @@
-"""How often DBOS's threads look for work: at rest a tenth as often, and at once when there may be some.
+"""How often DBOS's threads look for work: at rest a fifteenth as often, and at once when there may be some.
 
 Each of them asks the database several times a second, which takes 4 % of a core while nothing happens. They wait by the
 events that stop them, so these wait longer (`PacedEvent`). The waits are DBOS's own business: where a version has other
@@ -14,8 +14,8 @@ from time import monotonic
 
 from dbos import DBOS
 
-REST_FACTOR = 10
-"""How many times longer a thread waits at rest: the queue, two seconds, in which other processes may add to it."""
+REST_FACTOR = 15
+"""How many times longer a thread waits at rest: for the queue three seconds, in which other processes may add to it."""
 
 ACTIVE_TIME = 5.0
 """Seconds that the threads keep their own pace after something has happened."""
@@ -34,7 +34,7 @@ class PacedEvent(threading.Event):
     max_wait = float("inf")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Return whether the event is set: when it is, or after ``timeout`` seconds, at rest ten times as many."""
+        """Return whether the event is set: when it is, or after ``timeout`` seconds, at rest fifteen times as many."""
         if timeout is None:
             return super().wait()
         started = monotonic()

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         studio.client.headers["Authorization"] = f"Bearer {KEY}"
         resources.enter_context(studio)
         print(f"{options.workers} workers at {studio.url}, {options.database}: {options.minutes:g} minutes", flush=True)
-        load = Load(studio.url, KEY, f"{model.base_url}/models", Random(options.seed))  # noqa: S311 - no secret
+        load = Load(studio.url, KEY, Random(options.seed))  # noqa: S311 - no secret
         windows = soak(studio, load, 60 * options.minutes)
         faults = [f"{what} ({times} times)" for what, times in load.unexpected.items()]
         faults += unbalanced(studio, model)

@@ -38,7 +38,6 @@ class Load:
     Attributes:
         url: Its base URL.
         key: A key of its API.
-        nothing: The URL of a server in this process, of which requests are timed that take as long as the machine does.
         random: Where all choices come from.
         requests: The requests that have succeeded.
         answers: How many answers there were, by kind and status code.
@@ -48,7 +47,6 @@ class Load:
 
     url: str
     key: str
-    nothing: str
     random: Random
     requests: list[Request] = field(default_factory=list)
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -199,7 +197,7 @@ class Load:
             writer.transport.abort()
 
     async def _ask_for_nothing(self, client: httpx.AsyncClient) -> None:
-        await self._ask(client, NOTHING, "GET", self.nothing, 200)
+        await self._ask(client, NOTHING, "GET", "/health/live", 200)
 
     async def _visit_pages(self, client: httpx.AsyncClient) -> None:
         for path in ("/", "/docs", "/openapi.json"):

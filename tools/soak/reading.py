@@ -77,11 +77,21 @@ def comparisons(start: Window, end: Window) -> list[Comparison]:
             found.append(compare("memory of all", *sums))
     series = [[float(reading.series) for reading in window.readings] for window in (start, end)]
     found.append(compare("series", *series))
+    costs = [_processor_time(window) for window in (start, end)]
+    found.append(Comparison("processor time of an answer", *costs))
     return found + _latencies(start, end)
 
 
+def _processor_time(window: Window) -> float:
+    """Return the milliseconds of processor time that one answer has taken, with all that was done meanwhile."""
+    first, *_, last = window.readings
+    used = [sum(process.cpu for process in reading.processes) for reading in (first, last)]
+    answers = sum(first.at <= request.ended <= last.at for request in window.requests)
+    return 1000 * (used[1] - used[0]) / max(1, answers)
+
+
 def _latencies(start: Window, end: Window) -> list[Comparison]:
-    """Return the latency of each kind of request, beside that of nothing, which is the machine's."""
+    """Return the latency of each kind of request, beside that of doing nothing, which is the machine's."""
     found: list[Comparison] = []
     machine = {"p50": 1.0, "p95": 1.0}
     for kind in (NOTHING, "start", "see", "list", "scrape"):

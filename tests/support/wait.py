@@ -20,7 +20,7 @@ async def until(condition: Callable[[], object], within: float = 30.0) -> None:
         await asyncio.sleep(0.002)
 
 
-def wait_until(condition: Callable[[], Any], within: float = 30.0, every: float = 0.02) -> Any:
+def wait_until(condition: Callable[[], Any], within: float = 60.0, every: float = 0.02) -> Any:
     """Block until ``condition()`` is true, and return its value.
 
     Raises:

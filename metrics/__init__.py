@@ -16,6 +16,7 @@ True
 """
 
 from . import buckets
+from .alert_when import AlertWhen
 from .catalogue import (
     AGENTS,
     CATALOGUE,
@@ -65,6 +66,7 @@ __all__ = [
     "UNCOUNTED_SIGNALS",
     "WORKERS",
     "WORKFLOWS",
+    "AlertWhen",
     "Endpoint",
     "Metric",
     "ScrapeResponse",

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack, get_args
 
 from events import Span
 
+from .alert_when import AlertWhen
 from .event_fields import AnySignal, field_types, possible_values
 from .validation import Kind, MultiprocessMode, row_errors
 
@@ -43,6 +44,9 @@ class Metric:
 
     ``multiprocess_mode`` says what a gauge shows of several worker processes: ``livesum`` (the default), ``livemax``,
     ``livemin`` or ``livemostrecent`` of those that live, ``max`` or ``min`` of all there ever were.
+
+    ``alert`` asks for an alert on the metric, which ``python -m metrics build`` writes with the others; it changes
+    nothing of what is counted.
     """
 
     kind: Kind
@@ -64,6 +68,7 @@ class Metric:
     nested_in: Mapping[str, str] = field(default_factory=dict)
     multiprocess_mode: MultiprocessMode | None = None
     expires_after: float | None = None
+    alert: AlertWhen | None = None
 
     def __post_init__(self) -> None:
         if error := next(row_errors(self), None):
@@ -130,6 +135,7 @@ class RowOptions(TypedDict, total=False):
     nested_in: Mapping[str, str]
     multiprocess_mode: MultiprocessMode | None
     expires_after: float | None
+    alert: AlertWhen | None
 
 
 def counter(
@@ -143,7 +149,7 @@ def counter(
     """Return a row that counts events, or adds up their field ``value``; the name ends in ``_total``.
 
     Further options, each explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``,
-    ``initialize``, ``expected`` and ``nested_in``.
+    ``initialize``, ``expected``, ``nested_in`` and ``alert``.
     """
     return Metric(kind="counter", name=name, help=help, signal=signal, value=value, **options)
 
@@ -161,7 +167,7 @@ def histogram(
 
     ``buckets`` are the upper bounds, ascending, without infinity; `metrics.buckets` has some. Further options, each
     explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize``,
-    ``expected`` and ``nested_in``.
+    ``expected``, ``nested_in`` and ``alert``.
     """
     bounds: Any = tuple(buckets) if isinstance(buckets, Iterable) else buckets  # if not, the row's check says so
     return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=bounds, **options)
@@ -178,7 +184,7 @@ def gauge(
     """Return a row that shows the field ``value`` of the last event.
 
     Further options, each explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``,
-    ``initialize``, ``expected``, ``nested_in``, ``multiprocess_mode`` and ``expires_after``.
+    ``initialize``, ``expected``, ``nested_in``, ``multiprocess_mode``, ``expires_after`` and ``alert``.
     """
     return Metric(kind="gauge", name=name, help=help, signal=signal, value=value, **options)
 
@@ -224,7 +230,8 @@ def in_flight(
 
     ``resumed`` names a signal that opens one as well, such as a run taken up after its process died; ``released`` one
     that closes one as well, such as a run left to another process. Further options, each explained in `Metric`:
-    ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize``, ``expected`` and ``nested_in``.
+    ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize``, ``expected``, ``nested_in`` and
+    ``alert``.
     """
     if not isinstance(span, Span):
         raise TypeError(f"{name}: in_flight takes a span, got {span!r:.60}: give what Span(started, finished) returned")

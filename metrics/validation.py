@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from events import Signal
 from events.bus.fields import Measure, OpenLabel, PairingKey, may_be_number
 
+from .alert_when import alert_errors
 from .event_fields import field_types, find_annotation, label_text, pairing_field, possible_values
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def option_errors(row: Metric) -> Iterator[str]:
         yield f"multiprocess_mode is one of {', '.join(get_args(MultiprocessMode))}, got {row.multiprocess_mode!r}"
     if row.expires_after is not None and (row.kind != "gauge" or not row.label_names):
         yield "expires_after is for gauges with labels"
+    yield from alert_errors(row.alert)
     if row.expires_after is not None and not 0 < row.expires_after < inf:
         yield f"expires_after is a number of seconds above 0, got {row.expires_after!r}"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from ..alert_when import Severity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class Alert:
     """
 
     name: str
-    severity: Literal["page", "ticket"]
+    severity: Severity
     expr: str
     wait: str = ""
     summary: str

@@ -26,7 +26,7 @@ def build_kit(catalogue: Iterable[Metric], names: Names) -> dict[str, str]:
     rows = tuple(catalogue)
     available = Available(rows)
     recorded = list(recording_groups(available, names))
-    alerts = list(available_alerts(available))
+    alerts = list(available_alerts(available, rows))
     alerting = list(alert_groups(alerts, names))
     return {
         "prometheus.yml": prometheus_config(names),

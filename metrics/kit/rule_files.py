@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..rows import Metric
 from . import libraries
 from .alert_rows import Alert
 from .database_alerts import DATABASE
 from .model_alerts import MODELS
+from .own_alerts import own_alerts
 from .placeholders import Available, Names
 from .process_alerts import PIPELINE, PROCESSES
 from .recording_rules import GROUPS
@@ -37,9 +39,9 @@ def recording_groups(available: Available, names: Names) -> Iterator[dict[str, A
             yield {"name": f"{names.namespace}-{group.name}", "interval": group.interval, "rules": rules}
 
 
-def available_alerts(available: Available) -> Iterator[tuple[str, list[Alert]]]:
-    """Yield the groups of alerts whose families and recorded series there are."""
-    for group, alerts in ALERTS.items():
+def available_alerts(available: Available, catalogue: Iterable[Metric]) -> Iterator[tuple[str, list[Alert]]]:
+    """Yield the groups of alerts whose families and recorded series there are, then those that rows ask for."""
+    for group, alerts in {**ALERTS, "rows": tuple(own_alerts(catalogue))}.items():
         if chosen := [alert for alert in alerts if available.covers(alert.expr, alert.needs)]:
             yield group, chosen
 

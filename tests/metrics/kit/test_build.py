@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from metrics import CATALOGUE, DATABASE, LLM, OPTIONAL
+from events import context_built, tool_called
+from metrics import CATALOGUE, DATABASE, LLM, OPTIONAL, AlertWhen, buckets, counter, gauge, histogram
 from metrics.__main__ import main
 from metrics.kit.build import build_kit
+from metrics.kit.expression_check import check_expression
 from metrics.kit.placeholders import Available, Names, family_of
+from metrics.kit.vocabulary import vocabulary_of
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = ["build", "--out", "monitoring", "--runbooks", "docs/runbooks"]
@@ -120,3 +125,45 @@ def test_recorded_series_are_there_once_their_families_are() -> None:
     assert not available.covers("model:NS_llm_errors:ratio_rate5m")
     available.recorded.add("model:NS_llm_errors:ratio_rate5m")
     assert available.covers("model:NS_llm_errors:ratio_rate5m > 0.05")
+
+
+ASKING = (
+    counter("slogans_lost_total", "Slogans that were lost.", tool_called, labels=("tool_name",), alert=AlertWhen()),
+    histogram("slogan_seconds", "Time a slogan took.", tool_called, value="duration", buckets=buckets.TOOL,
+        alert=AlertWhen(above=5, window="15m", wait="2m", severity="page", hurts="Readers.", do=("Ask less.",))),
+    gauge("slogan_context_bytes", "Size of the last context.", context_built, value="size", labels=("agent_name",),
+        alert=AlertWhen(above=1e6)),
+)  # fmt: skip
+
+
+def test_a_row_that_asks_for_an_alert_gets_one_with_a_runbook_of_its_own_words() -> None:
+    files = build_kit(ASKING, Names(namespace="acme", runbooks="runbooks"))
+    groups = yaml.safe_load(files["rules/alerts.yml"])["groups"]
+    rules = {
+        rule["alert"]: rule for rule in next(group for group in groups if group["name"] == "acme-rows-alerts")["rules"]
+    }
+    assert rules.keys() == {"AcmeSlogansLost", "AcmeSloganSeconds", "AcmeSloganContextBytes"}
+    page = rules["AcmeSloganSeconds"]
+    assert (page["labels"], page["for"]) == ({"severity": "page"}, "2m")
+    assert page["annotations"] == {
+        "summary": "Time a slogan took: {{ $value | humanize }}",
+        "runbook_url": "runbooks/AcmeSloganSeconds.md",
+    }
+    text = files["runbooks/AcmeSloganSeconds.md"]
+    assert all(words in text for words in ("Time a slogan took.", "Readers.", "1. Ask less."))
+    known = vocabulary_of(ASKING, "acme_")
+    assert [check_expression(rule["expr"], known) for rule in rules.values()] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("alert", "error"),
+    [
+        (5, "alert is an AlertWhen, as AlertWhen(above=5) is, got 5"),
+        (AlertWhen(severity="critical"), "one of page, ticket, got 'critical'"),  # type: ignore[arg-type]
+        (AlertWhen(window="ten minutes"), "the window of an alert is a duration as Prometheus writes it"),
+        (AlertWhen(wait="5"), "the wait of an alert is a duration as Prometheus writes it"),
+    ],
+)
+def test_an_alert_that_cannot_be_written_is_refused_when_the_row_is_declared(alert: Any, error: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(error)):
+        counter("uses_total", "Uses.", tool_called, alert=alert)

@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from events import tool_called
+from metrics import DATABASE, AlertWhen, counter
+from metrics.kit.build import build_kit
+from metrics.kit.placeholders import Names
 from metrics.kit.rule_files import ALERTS
 
 ROOT = Path(__file__).parents[3]
@@ -117,3 +121,15 @@ def test_kubernetes_gets_the_same_rules() -> None:
     assert rule["spec"]["groups"] == [*load_rules("recording.yml")["groups"], *load_rules("alerts.yml")["groups"]]
     monitor = yaml.safe_load((MONITORING / "kubernetes" / "service-monitor.yml").read_text())
     assert monitor["spec"]["endpoints"][0]["path"] == "/metrics"
+
+
+@pytest.mark.needs("promtool")
+def test_promtool_has_no_complaint_of_the_rules_of_another_application(tmp_path: Path) -> None:
+    """Without most groups, and with a row that asks for an alert."""
+    mine = counter("lost_total", "What was lost.", tool_called, labels=("tool_name",), alert=AlertWhen(above=3))
+    files = build_kit((*DATABASE, mine), Names(namespace="acme"))
+    for name in ("recording", "alerts"):
+        (tmp_path / f"{name}.yml").write_text(files[f"rules/{name}.yml"])
+    checked = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *sorted(tmp_path.iterdir()))
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "AcmeLost" in files["rules/alerts.yml"]

@@ -1,0 +1,43 @@
+"""The condition under which a row's metric is trouble, for rows that ask for an alert."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+Severity = Literal["page", "ticket"]
+DURATION = re.compile(r"([0-9]+(ms|[smhdwy]))+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertWhen:
+    """When ``python -m metrics build`` writes an alert on a row's metric to fire, and what its runbook says.
+
+    A counter's increase within ``window``, a histogram's 95th percentile over it, or a gauge's value has to be above
+    ``above`` for ``wait``. ``page`` wakes somebody, ``ticket`` is looked at within a day. ``hurts`` says who is hurt,
+    ``do`` what to do, step by step.
+    """
+
+    above: float = 0.0
+    window: str = "10m"
+    wait: str = ""
+    severity: Severity = "ticket"
+    hurts: str = "Nobody has written this down yet."
+    do: tuple[str, ...] = ("See what the confirming queries say, and write down here what helped.",)
+
+
+def alert_errors(alert: Any) -> Iterator[str]:
+    """Yield each error in what a row has for its alert."""
+    if alert is None:
+        return
+    if not isinstance(alert, AlertWhen):
+        yield f"alert is an AlertWhen, as AlertWhen(above=5) is, got {alert!r:.60}"
+        return
+    if alert.severity not in get_args(Severity):
+        yield f"the severity of an alert is one of {', '.join(get_args(Severity))}, got {alert.severity!r}"
+    for name in ("window", "wait"):
+        text: str = getattr(alert, name)
+        if not DURATION.fullmatch(text) and (name == "window" or text):
+            yield f"the {name} of an alert is a duration as Prometheus writes it, as 10m is, got {text!r}"

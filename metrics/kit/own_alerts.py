@@ -1,0 +1,54 @@
+"""Alerts on the metrics of rows that ask for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..alert_when import AlertWhen
+from ..rows import Metric
+from . import promql
+from .alert_rows import Alert
+
+
+def own_alerts(catalogue: Iterable[Metric]) -> Iterator[Alert]:
+    """Yield an alert for each metric whose row asks for one; of several rows of a metric the first one counts."""
+    asked: dict[str, Metric] = {}
+    for row in catalogue:
+        if row.alert is not None:
+            asked.setdefault(row.name, row)
+    for row in asked.values():
+        if row.alert is not None:
+            yield alert_of(row, row.alert)
+
+
+def alert_of(row: Metric, when: AlertWhen) -> Alert:
+    """Return the alert of one row, in the words of its help text."""
+    by = ", ".join(("job", *row.label_names))
+    whose = " ".join(f"{{{{ $labels.{label} }}}}" for label in row.label_names)
+    return Alert(
+        name="".join(word.capitalize() for word in row.name.removesuffix("_total").split("_")),
+        severity=when.severity,
+        wait=when.wait,
+        expr=condition(row, when, by),
+        summary=f"{row.help.rstrip('.')}: {{{{ $value | humanize }}}} {whose}".strip(),
+        means=row.help,
+        hurts=when.hurts,
+        confirm=(shown(row, when, ", ".join(row.label_names)),),
+        act=when.do,
+    )
+
+
+def condition(row: Metric, when: AlertWhen, by: str) -> str:
+    """Return the expression that is there while the metric is above what the row says."""
+    if row.kind == "counter" and when.above == 0:
+        return promql.first_trouble(row.name, by, when.window)
+    return f"{shown(row, when, by)} > {when.above:g}"
+
+
+def shown(row: Metric, when: AlertWhen, by: str) -> str:
+    """Return the expression whose value is compared."""
+    if row.kind == "counter":
+        return promql.increase(row.name, by, "", when.window)
+    if row.kind == "histogram":
+        return f"({promql.quantile(0.95, row.name, by, window=when.window)})"
+    return f"max by ({by}) (NS_{row.name})" if by else f"max(NS_{row.name})"

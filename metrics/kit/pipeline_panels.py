@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import promql
-from .objectives import DESCRIPTORS_USED, SERIES
+from .objectives import DESCRIPTORS_USED, LOOP_LAG_SECONDS, SERIES
 from .panel_rows import Dashboard, Panel, Section, q
 
 LOST = (
@@ -33,6 +33,10 @@ PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can t
             Panel(title="Memory", show="lines", what="Resident memory of each process; of several workers, their sum.", unit="bytes", width=6, height=7, queries=(q('process_resident_memory_bytes{job="JOB"}', "{{instance}}"),)),
             Panel(title="Processor", show="lines", unit="percentunit", width=6, height=7, what="1 is one core.", queries=(q('rate(process_cpu_seconds_total{job="JOB"}[$__rate_interval])', "{{instance}}"),)),
             Panel(title="File descriptors", show="lines", what="Open ones, as a share of those that a process may have.", unit="percentunit", width=6, height=7, steps={0: "green", DESCRIPTORS_USED: "red"}, queries=(q('process_open_fds{job="JOB"} / process_max_fds{job="JOB"}', "{{instance}}"),)),
+            Panel(title="Event loop's lag, p95", show="lines", width=6, height=7, steps={0: "green", LOOP_LAG_SECONDS: "red"}, queries=(q(promql.quantile(0.95, "event_loop_lag_seconds", "instance"), "{{instance}}"),)),
+            Panel(title="Components that can be used", show="lines", unit="none", width=6, height=7, queries=(q("min by (component) (NS_component_up)", "{{component}}"),)),
+            Panel(title="Builds", show="table", unit="short", width=6, height=7, queries=(q("count by (version, revision) (NS_build_info)", "instances"),)),
+            Panel(title="Memory of models' processes", show="lines", width=6, height=7, empty="The application runs no model itself.", queries=(q("sum by (model) (NS_llm_process_resident_memory_bytes)", "{{model}}"),)),
             Panel(title="Workers and their starts", show="lines", unit="short", width=6, height=7, queries=(q("sum(NS_workers)", "serving"), q(promql.increase("workers_started_total"), "started"))),
         )),
     ))

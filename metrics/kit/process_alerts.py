@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import promql
 from .alert_rows import Alert
-from .objectives import DESCRIPTORS_USED, SCRAPE_SECONDS, SERIES
+from .objectives import DESCRIPTORS_USED, LOOP_LAG_SECONDS, SCRAPE_SECONDS, SERIES
 
 UP = 'up{job="JOB"}'
 LARGEST = 'topk(10, count by (__name__) ({job="JOB"}))'
@@ -34,6 +34,23 @@ PROCESSES = (
         hurts="Whoever relies on being woken.",
         confirm=("count by (job) (up)",),
         act=("See *Status, Targets* in Prometheus, and what was changed in its configuration.",)),
+    Alert(name="ComponentDown", severity="page", wait="1m",
+        expr="min by (job, component) (NS_component_up) == 0",
+        summary="{{ $labels.component }} cannot be used",
+        means="What the application needs does not answer its check: the database, the model or the workflow engine.",
+        hurts="Database: everybody. Model, workflows: whoever waits for a run.",
+        confirm=("min by (instance, component) (NS_component_up)", "sum by (phase, error) (increase(NS_db_errors_total[5m])) > 0",
+            "sum by (provider, outcome) (increase(NS_llm_attempts_total[5m])) > 0"),
+        act=("Ask /health: it says of each component what is wrong.", "Database: as for DatabaseFails; model: as for ModelFails.",
+            "Nothing is lost: runs go on once it is back.")),
+    Alert(name="EventLoopLags", severity="ticket", wait="5m",
+        expr=f"({promql.quantile(0.95, 'event_loop_lag_seconds', 'job, instance', window='5m')}) > {LOOP_LAG_SECONDS}",
+        summary="{{ $labels.instance }}: the event loop is {{ $value | humanizeDuration }} late",
+        means="Something keeps the event loop busy, or the process has no processor time: every request waits.",
+        hurts="Whoever waits for an answer.",
+        confirm=(promql.quantile(0.95, "event_loop_lag_seconds", "instance", window="5m"), 'rate(process_cpu_seconds_total{job="JOB"}[5m])'),
+        act=("The processor is busy: give the process more, or start more of them.",
+            "It is not: blocking work on the loop; `py-spy dump --pid PID` shows where.")),
     Alert(name="RestartsOften", severity="ticket",
         expr='changes(process_start_time_seconds{job="JOB"}[30m]) > 3\nor increase(NS_workers_started_total[30m]) > 5',
         summary="{{ $labels.instance }} started anew {{ $value | humanize }} times in half an hour",

@@ -17,7 +17,11 @@ from metrics import CATALOGUE, DATABASE, LLM, OPTIONAL, AlertWhen, buckets, coun
 from metrics.__main__ import main
 from metrics.kit.build import build_kit
 from metrics.kit.expression_check import check_expression
+from metrics.kit.grafana import ANNOTATIONS
+from metrics.kit.grafana_files import DASHBOARDS
 from metrics.kit.placeholders import Available, Names, family_of
+from metrics.kit.recording_rules import GROUPS
+from metrics.kit.rule_files import ALERTS, available_alerts, recording_groups
 from metrics.kit.vocabulary import vocabulary_of
 
 ROOT = Path(__file__).parents[3]
@@ -167,3 +171,19 @@ def test_a_row_that_asks_for_an_alert_gets_one_with_a_runbook_of_its_own_words()
 def test_an_alert_that_cannot_be_written_is_refused_when_the_row_is_declared(alert: Any, error: str) -> None:
     with pytest.raises(TypeError, match=re.escape(error)):
         counter("uses_total", "Uses.", tool_called, alert=alert)
+
+
+def test_the_tables_name_no_metric_that_the_whole_catalogue_lacks() -> None:
+    """What a smaller catalogue lacks is left out, so a name that is mistyped would be, too."""
+    rows = CATALOGUE + OPTIONAL
+    available = Available(rows)
+    names = Names(namespace="acme")
+    assert sum(len(group["rules"]) for group in recording_groups(available, names)) == sum(len(g.rules) for g in GROUPS)
+    alerts = [alert for _, group in available_alerts(available, rows) for alert in group]
+    assert len(alerts) == sum(len(group) for group in ALERTS.values())
+    assert [query for alert in alerts for query in alert.confirm if not available.covers(query)] == []
+    panels = [panel for dashboard in DASHBOARDS for section in dashboard.sections for panel in section.panels]
+    assert [query.expr for panel in panels for query in panel.queries if not available.covers(query.expr)] == []
+    variables = [variable.family for dashboard in DASHBOARDS for variable in dashboard.variables]
+    assert {*variables} <= available.families
+    assert all(available.covers(expr) for _, expr, _, _ in ANNOTATIONS)

@@ -1,4 +1,4 @@
-"""Recorded events lead to the recorded exposition, letter by letter.
+"""Recorded events lead to the recorded exposition, letter by letter; known labels to as many series as recorded.
 
 After an intended change: ``python -m tests.metrics.test_golden``, then read the difference.
 """
@@ -15,9 +15,12 @@ from blinker import default_namespace
 from prometheus_client import CollectorRegistry, generate_latest
 
 from events import Signal
-from metrics import CATALOGUE, subscribe
+from metrics import CATALOGUE, OPTIONAL, subscribe
 
 GOLDEN = Path(__file__).parent / "golden"
+KNOWN_SERIES = GOLDEN / "known_series.json"
+OF_THE_BUS = {"events", "last_event_timestamp_seconds", "label_overflows"}
+"""Families with series for each signal or row there is."""
 RECORDINGS = sorted(path.stem for path in GOLDEN.glob("*.jsonl"))
 
 
@@ -58,6 +61,25 @@ def test_recorded_events_lead_to_the_recorded_exposition(
     )
 
 
+def count_known_series() -> dict[str, int]:
+    """Return how many series each family has before its first event, where every open label has one known value."""
+    registry = CollectorRegistry()
+    rows = CATALOGUE + OPTIONAL
+    with subscribe(rows, registry, namespace="sparklio") as live:
+        live.initialize(**{name: ["known"] for row in rows for name, closed in row.label_sets() if closed is None})
+        families = [family for family in registry.collect() if family.name.removeprefix("sparklio_") not in OF_THE_BUS]
+        return {
+            family.name: sum(not sample.name.endswith("_created") for sample in family.samples) for family in families
+        }
+
+
+def test_known_labels_lead_to_as_many_series_at_zero_as_recorded() -> None:
+    assert count_known_series() == json.loads(KNOWN_SERIES.read_text()), (
+        "after an intended change, run `.venv/bin/python -m tests.metrics.test_golden` and read the difference"
+    )
+
+
 if __name__ == "__main__":
+    KNOWN_SERIES.write_text(json.dumps(count_known_series(), indent=1) + "\n")
     for name in RECORDINGS:
         (GOLDEN / f"{name}.prom").write_text(replay(name))

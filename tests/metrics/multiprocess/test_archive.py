@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from prometheus_client import Counter
 from metrics.multiprocess import Workers, archive
 from metrics.multiprocess.fault_reports import report_file_fault
 from metrics.multiprocess.file_layout import archive_name, process_identity
+from metrics.multiprocess.merge import Merged
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
 
 
@@ -144,3 +147,24 @@ def test_an_archive_that_is_full_takes_no_further_series_and_says_so_once(
     shown = {sample.labels["who"]: sample.value for sample in family.samples if sample.name == "calls_total"}
     assert (shown, faults) == ({"a": 1, "b": 2, "c": 2}, ["full"])
     here.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "removed"),
+    [("47-1-0", "torn", True), ("47-1-0", "empty", True), ("47-1-0", "unreadable", False), ("notes", "torn", False)],
+)
+def test_only_a_file_that_a_process_of_ours_left_is_removed(
+    name: str, fault: Any, removed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{name}.worker"
+    path.write_bytes(b"torn")
+    assert archive.may_remove(path, fault) is removed
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # its process lives
+        assert not archive.may_remove(path, fault)
+
+
+def test_what_rounding_lost_is_in_the_layers_below() -> None:
+    merged = Merged([0.0, 1e16, 3.0], {2}, {1: [1e16, 0.5, 2.0**-60]})
+    first, second, third = archive.correction_layers(merged)
+    assert (first, second, third) == ([0.0, 1e16, 3.0], [0.0, 0.5, 0.0], [0.0, 2.0**-60, 0.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import pytest
 from prometheus_client.samples import Exemplar
@@ -34,6 +35,14 @@ def test_a_record_is_read_back_and_a_torn_one_is_none() -> None:
     for place in (0, 1, len(record) // 2, len(record) - 1):
         assert decode_record(record[:place] + b"~" + record[place + 1 :]) is None
     assert decode_record(record[:-1]) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["7", "[7]", '[7, {}, "x", 1]', '["x", {}, 1, 1]', "[7, [], 1, 1]", "{", "[7, {}, null, 1]"]
+)
+def test_a_record_that_holds_something_else_is_none(content: str) -> None:
+    body = content.encode().ljust(RECORD_SIZE - 10) + b"\n"
+    assert decode_record(b"#%08x" % crc32(body) + body) is None
 
 
 def test_an_exemplar_that_no_scraper_may_be_shown_has_no_record() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from metrics.multiprocess import file_creation
 from metrics.multiprocess.archive import writer_is_alive
-from metrics.multiprocess.file_creation import CreatedFile, create_file
+from metrics.multiprocess.file_creation import CreatedFile, create_file, reserve
 from metrics.multiprocess.file_layout import process_identity, read_file_header, text_offset
 from metrics.multiprocess.shared_file import SharedFile
 
@@ -76,6 +76,22 @@ def test_of_a_file_that_cannot_be_created_nothing_is_left(tmp_path: Path, monkey
     for descriptor in opened:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+@pytest.mark.parametrize("allocates", [True, False])
+def test_the_room_for_a_file_is_taken_to_its_last_byte(
+    allocates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the system cannot allocate it."""
+    if not allocates:
+        monkeypatch.delattr(os, "posix_fallocate")
+    with (tmp_path / "file").open("w+b") as file:
+        reserve(file.fileno(), 5000)
+        assert os.fstat(file.fileno()).st_size == 5000
+        if not allocates:
+            monkeypatch.setattr(os, "pwrite", lambda _descriptor, content, _offset: len(content) - 1)
+            with pytest.raises(OSError, match="No space"):
+                reserve(file.fileno(), 5000)
 
 
 def test_a_process_has_each_file_under_another_name(tmp_path: Path) -> None:

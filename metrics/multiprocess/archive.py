@@ -70,7 +70,7 @@ def archive_dead(folder: Path, on_fault: OnFault, application: str = "") -> None
         on_fault: Called with each fault of a file.
         application: Whose workers; beside them those that died before it was known whose they are.
     """
-    descriptor = -1
+    descriptor = None
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,7 +82,7 @@ def archive_dead(folder: Path, on_fault: OnFault, application: str = "") -> None
         if folder.is_dir() and _throttle.is_due((folder, error.errno)):
             log.warning("workers that are gone cannot be archived in %s: %s", folder, describe(error))
     finally:
-        if descriptor >= 0:
+        if descriptor is not None:
             os.close(descriptor)
 
 

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.values import MutexValue
 
 from metrics.fastpath import update
+from metrics.fastpath.children import values_of
 from metrics.fastpath.lock import LOCK
 from metrics.fastpath.plan import AmountUpdate, ChildUpdate, UpdatePlan
 from metrics.fastpath.update import UpdateFn, public_update, update_function
@@ -215,6 +216,13 @@ def test_values_of_one_process_or_of_several_are_updated_by_generated_code(
     generated = made.__code__.co_filename.startswith("<metrics update")
     assert generated is (values in ("own", "shared", "none"))
     assert made.__code__.co_filename.endswith("in shared cells>") is (values == "shared")
+
+
+def test_the_values_that_an_event_updates_share_the_one_lock(workers: Callable[[], Workers]) -> None:
+    """So that prometheus_client's own methods, which may be called beside, lose no update."""
+    for bench in (Bench(update_function, [1.0]), Bench(update_function, [1.0], workers())):
+        values = [value for child in (bench.events, *bench.children) for value in values_of(child)]
+        assert {id(value._lock) for value in values} == {id(LOCK)}
 
 
 def test_a_metric_that_fails_does_not_starve_the_others() -> None:

@@ -67,6 +67,12 @@ def test_reasoning_that_is_counted_is_left_out_of_the_time_between_tokens() -> N
     assert times.seconds_per_token(16, None) == pytest.approx(7 / (16 * 9 / 16))
 
 
+@pytest.mark.parametrize("reasoning", [10, 11])
+def test_an_answer_that_is_all_reasoning_has_no_time_between_its_other_tokens(reasoning: int) -> None:
+    times = recorded((1.0, thought("ponders")), (6.0, text("ab")), (8.0, text("cd")))
+    assert times.seconds_per_token(10, reasoning) is None
+
+
 def test_a_thought_that_begins_with_text_is_reasoning_too() -> None:
     begins = PartStartEvent(index=0, part=ThinkingPart(content="ponders"))
     times = recorded((1.0, begins), (6.0, text("ab")), (8.0, text("cd")))

@@ -21,6 +21,8 @@ from tests.support.counter_worker import LocalWorker, count_call
 from tests.support.forks import in_child
 
 FULL = "No space left on device"
+LONG = "model {} of " + "x" * 180
+"""A name so long that the series of a few do not fit into what is left of the last page of a file."""
 
 
 @pytest.fixture
@@ -168,7 +170,7 @@ def test_a_disk_that_fills_up_kills_no_process_and_loses_no_count(
         count_call()
         taken = fill(tmpfs)
         for number in range(200):
-            count_call(f"model {number}")
+            count_call(LONG.format(number))
             count_call()
         assert set(worker.calls()) == {201.0}
         [line] = caplog.messages
@@ -176,9 +178,9 @@ def test_a_disk_that_fills_up_kills_no_process_and_loses_no_count(
         assert line.endswith(f": {FULL}: new series are not in the totals")
         taken.unlink()
         worker.workers.read_own_values()
-        assert {worker.calls(f"model {number}") for number in range(8)} == {(1.0,) * 4}
-        count_call("model 7")
-        assert set(worker.calls("model 7")) == {2.0}
+        assert {worker.calls(LONG.format(number)) for number in range(8)} == {(1.0,) * 4}
+        count_call(LONG.format(7))
+        assert set(worker.calls(LONG.format(7))) == {2.0}
 
 
 @pytest.mark.parametrize("tmpfs", ["size=3m"], indirect=True)

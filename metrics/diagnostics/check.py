@@ -48,7 +48,7 @@ def check(
         SourceNotFound: a source is not there.
     """
     scan = scan_sources(sources)
-    emitted = scan.emitted
+    emitted = scan.emitted.keys()
     counted = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
     expected = {signal.name for signal in (declared_signals() if signals is None else signals)}
     known = {signal.name for signal in declared_signals()} | scan.declared

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeGuard
@@ -23,6 +24,7 @@ class SourceNotFound(LookupError):
 class SourceFile:
     """The parts of one file that say what it emits."""
 
+    path: Path
     imported_names: dict[str, str] = field(default_factory=dict)  # by the name that the file uses
     own_names: set[str] = field(default_factory=set)  # those that come from `events`, or from the file's own package
     bridges: set[str] = field(default_factory=set)
@@ -54,9 +56,12 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceScan:
-    """The names of signals that code emits and declares, and of the bridges that it imports."""
+    """The names of signals that code emits and declares, and of the bridges that it imports.
 
-    emitted: set[str] = field(default_factory=set)
+    ``emitted`` has the places of each signal: files and line numbers, in the order in which they were read.
+    """
+
+    emitted: dict[str, list[tuple[Path, int]]] = field(default_factory=dict)
     declared: set[str] = field(default_factory=set)
     bridges: set[str] = field(default_factory=set)
     summed: set[str] = field(default_factory=set)  # by totals, as ``total("llm_called")`` does
@@ -87,7 +92,8 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
     spans = name_declarations(files, lambda file, call: span_signals(call, signals, file))
     for file in files:
         for call in file.calls:
-            scan.emitted.update(emitted_signals(call.func, signals, spans, file))
+            for name in emitted_signals(call.func, signals, spans, file):
+                scan.emitted.setdefault(name, []).append((file.path, call.lineno))
             if isinstance(call.func, ast.Attribute) and call.func.attr == "scope":
                 scan.scoped.update(spans.get(file.imported_name(call.func.value), ()))
     return scan
@@ -161,11 +167,17 @@ def read_source(path: Path) -> SourceFile:
     Raises:
         SourceNotFound: it is not this Python's, or cannot be read.
     """
-    file = SourceFile()
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        return parse_source(path, path.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
         raise SourceNotFound(f"{path} cannot be read as Python: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def parse_source(path: Path, text: bytes) -> SourceFile:
+    """Return what the text of a file imports, calls and assigns; a second scan of the same text costs nothing."""
+    file = SourceFile(path)
+    tree = ast.parse(text, str(path))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""

@@ -15,7 +15,7 @@ def test_spans_and_wraps_emit_both_ends(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(
         "from events import agent_run as span\n@span.wrap(agent_name='a')\ndef f(): ...\n"
     )
-    assert {"agent_started", "agent_finished"} <= scan_sources([str(tmp_path)]).emitted
+    assert {"agent_started", "agent_finished"} <= scan_sources([str(tmp_path)]).emitted.keys()
 
 
 DECLARED_SPAN = """
@@ -42,12 +42,12 @@ def test_a_span_that_a_source_declares_emits_both_ends_where_it_is_used(tmp_path
     (tmp_path / "code.py").write_text(use)
     scan = scan_sources([str(tmp_path)])
     assert scan.declared == EXPORT_SIGNALS
-    assert scan.emitted >= EXPORT_SIGNALS
+    assert scan.emitted.keys() >= EXPORT_SIGNALS
 
 
 def test_a_span_that_is_only_declared_emits_nothing(tmp_path: Path) -> None:
     (tmp_path / "exports.py").write_text(DECLARED_SPAN)
-    assert not scan_sources([str(tmp_path)]).emitted & EXPORT_SIGNALS
+    assert not scan_sources([str(tmp_path)]).emitted.keys() & EXPORT_SIGNALS
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_span_that_is_only_declared_emits_nothing(tmp_path: Path) -> None:
 )
 def test_a_span_is_recognised_however_it_is_declared(tmp_path: Path, declaration: str) -> None:
     (tmp_path / "code.py").write_text(f"{declaration}\nwith run(): ...\n")
-    assert scan_sources([str(tmp_path)]).emitted >= EXPORT_SIGNALS
+    assert scan_sources([str(tmp_path)]).emitted.keys() >= EXPORT_SIGNALS
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_signal_is_known_by_its_event_whatever_name_it_has_or_has_not(
     own_names = "from .exports import *" if declaration else ""
     (tmp_path / "code.py").write_text(f"from events import Signal, Span\n{own_names}\n{use}")
     scan = scan_sources([str(tmp_path)])
-    assert scan.emitted >= EXPORT_SIGNALS
+    assert scan.emitted.keys() >= EXPORT_SIGNALS
     assert scan.declared == EXPORT_SIGNALS
 
 

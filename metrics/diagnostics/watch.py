@@ -1,0 +1,275 @@
+"""A running server's numbers in the terminal: rates and quantiles between one scrape and the next.
+
+``python -m metrics watch [URL]``. No Prometheus is needed: what it would compute by ``rate`` and
+``histogram_quantile`` over the interval is computed here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .scrape_client import ScrapeResult, Unreachable, scrape_url, strip_credentials
+
+Labels = tuple[tuple[str, str], ...]
+"""Names and values of labels."""
+
+QUANTILES = (0.5, 0.95)
+
+
+class RichNotFound(ImportError):
+    """The library that draws the table is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table.
+
+    ``value`` is a gauge's, or a counter's total; ``rate`` is a counter's increase, or a histogram's observations, a
+    second; ``quantiles`` and ``mean`` are of what a histogram observed in the interval. What a line has not is None.
+    """
+
+    family: str
+    labels: Labels
+    value: float | None = None
+    rate: float | None = None
+    quantiles: tuple[float | None, ...] = (None,) * len(QUANTILES)
+    mean: float | None = None
+
+
+@dataclass(slots=True)
+class Histogram:
+    """What several series of a histogram observed together in an interval."""
+
+    buckets: dict[float, float] = field(default_factory=dict)  # cumulative, by upper bound
+    count: float = 0.0
+    sum: float = 0.0
+    total: float = 0.0  # of observations there ever were
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``watch``, beside the address and its headers."""
+    parser.add_argument("--interval", type=positive, default=2.0, metavar="SECONDS", help="between scrapes (default: 2)")
+    parser.add_argument("--match", type=expression, metavar="REGEX", help="only families whose name has it")
+    parser.add_argument("--by", action="append", default=[], metavar="LABEL", help="a line for each of its values")
+    parser.add_argument("--all", action="store_true", help="also what has been 0 all the time")
+    parser.add_argument("--count", type=int, metavar="N", help="end after so many intervals (default: at Ctrl-C)")
+    parser.add_argument(
+        "--format",
+        dest="watch_format",
+        choices=("table", "json"),
+        default="table",
+        help="a table, or a JSON object a line for each interval (default: table)",
+    )
+
+
+def positive(text: str) -> float:
+    """Return a number of seconds above 0."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("give a number of seconds above 0")
+    return seconds
+
+
+def expression(text: str) -> re.Pattern[str]:
+    """Return a regular expression."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+
+
+def watch(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> None:
+    """Scrape a server again and again and show what happened in between, until Ctrl-C or as often as asked for.
+
+    A scrape that fails is shown, and the next one is compared with the last that did not.
+
+    Raises:
+        Unreachable: the first scrape failed.
+        RichNotFound: a table is asked for and rich is not installed.
+    """
+    show = print_json if options.watch_format == "json" else open_table(strip_credentials(url))
+    before = scrape_url(url, headers)
+    try:
+        for _ in range(options.count) if options.count is not None else iter(int, 1):
+            time.sleep(options.interval)
+            try:
+                after = scrape_url(url, headers)
+            except Unreachable as reason:
+                show([], str(reason))
+                continue
+            show(select(read_lines(before, after, options.by), options), "")
+            before = after
+    except KeyboardInterrupt:
+        return
+    finally:
+        if close := getattr(show, "close", None):
+            close()
+
+
+def select(lines: Iterator[Line], options: argparse.Namespace) -> list[Line]:
+    """Return the lines that were asked for: by name, and with something to show."""
+    return [
+        line
+        for line in lines
+        if (options.match is None or options.match.search(line.family))
+        and (options.all or line.value or line.rate)
+    ]
+
+
+def read_lines(before: ScrapeResult, after: ScrapeResult, by: Sequence[str] = ()) -> Iterator[Line]:
+    """Yield what two scrapes say together: first gauges, each series by itself, then counters, then histograms.
+
+    Counters and histograms are summed over their labels, but for those in ``by``. A series that is less than before
+    began anew, and counts from 0.
+    """
+    seconds = max(after.received_at - before.received_at, 1e-9)
+    old = {(sample.name, *sample.labels.items()): sample.value for sample in before.samples}
+    histograms: dict[tuple[str, Labels], Histogram] = {}
+    counters: dict[tuple[str, Labels], list[float]] = {}
+    are_histograms = {sample.name.removesuffix("_bucket") for sample in after.samples if "le" in sample.labels}
+    gauges = []
+    for sample in after.samples:
+        was = old.get((sample.name, *sample.labels.items()), 0.0)
+        increase = sample.value - was if sample.value >= was else sample.value
+        name, _, part = sample.name.rpartition("_")
+        key = tuple((label, sample.labels[label]) for label in by if label in sample.labels)
+        if name in are_histograms and part in {"bucket", "count", "sum"}:
+            found = histograms.setdefault((name, key), Histogram())
+            if part == "bucket":
+                bound = float(sample.labels["le"])
+                found.buckets[bound] = found.buckets.get(bound, 0.0) + increase
+            elif part == "count":
+                found.count += increase
+                found.total += sample.value
+            else:
+                found.sum += increase
+        elif part == "total":
+            sums = counters.setdefault((sample.name, key), [0.0, 0.0])
+            sums[0] += sample.value
+            sums[1] += increase
+        elif part not in {"info", "created"}:
+            gauges.append(Line(sample.name, tuple(sample.labels.items()), value=sample.value))
+    yield from gauges
+    for (name, key), (total, increase) in counters.items():
+        yield Line(name, key, value=total, rate=increase / seconds)
+    for (name, key), found in histograms.items():
+        yield Line(
+            name,
+            key,
+            value=found.total,
+            rate=found.count / seconds,
+            quantiles=tuple(quantile(share, found.buckets) for share in QUANTILES),
+            mean=found.sum / found.count if found.count else None,
+        )
+
+
+def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
+    """Return a quantile of observations by their cumulative buckets, as Prometheus's ``histogram_quantile`` does.
+
+    It is interpolated within its bucket, the highest bound where it is above, and None where nothing was observed.
+    Source: prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
+    """
+    bounds = sorted(buckets)
+    if not bounds or not (count := buckets[bounds[-1]]):
+        return None
+    rank, lower, below = share * count, 0.0, 0.0
+    for bound in bounds:
+        if (reached := buckets[bound]) >= rank:
+            if math.isinf(bound):
+                return lower
+            start = min(lower, bound)
+            return start + (bound - start) * (rank - below) / (reached - below) if reached > below else bound
+        lower, below = bound, reached
+    return lower
+
+
+def print_json(lines: Sequence[Line], problem: str) -> None:
+    """Print an interval as one line of JSON."""
+    shown = [asdict(line) | {"labels": dict(line.labels)} for line in lines]
+    print(json.dumps({"error": problem} if problem else {"lines": shown}), flush=True)
+
+
+def open_table(address: str) -> Callable[[Sequence[Line], str], None]:
+    """Return what shows an interval as a table, in place of the one before where the output is a terminal.
+
+    Raises:
+        RichNotFound: rich is not installed.
+    """
+    try:
+        from rich.console import Console  # noqa: PLC0415  # an extra, and slow to import
+        from rich.live import Live  # noqa: PLC0415
+    except ImportError as error:
+        raise RichNotFound(
+            "the table is drawn by rich, which is not installed: pip install 'sparklio[watch]', or take --format json"
+        ) from error
+    return LiveTable(address, Console(), Live)
+
+
+class LiveTable:
+    """Shows intervals as a table: each in place of the one before, or one below the other where that is no terminal."""
+
+    def __init__(self, address: str, console: Any, live: Callable[..., Any]) -> None:
+        self._address = address
+        self._console = console
+        self._last: Sequence[Line] = ()
+        self._live = live(console=console, auto_refresh=False) if console.is_terminal else None
+        if self._live is not None:
+            self._live.start()
+
+    def __call__(self, lines: Sequence[Line], problem: str) -> None:
+        """Show an interval; the last one stays where there is a problem."""
+        self._last = lines = self._last if problem else lines
+        if self._live is None:
+            self._console.print(self._table(lines, problem))
+            return
+        room = max(self._console.height - 5, 1)
+        left = len(lines) - room
+        note = problem or (f"{left} more lines: choose by --match" if left > 0 else "")
+        self._live.update(self._table(lines[:room], note), refresh=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it is."""
+        if self._live is not None:
+            self._live.stop()
+
+    def _table(self, lines: Sequence[Line], note: str) -> Any:
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table(title=f"{self._address}  {time.strftime('%H:%M:%S')}", caption=Text(note) if note else None)
+        for column in ("family", "labels"):
+            table.add_column(column, overflow="fold")
+        for column in ("value", "a second", *(f"p{share * 100:.0f}" for share in QUANTILES), "mean"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for line in lines:
+            labels = ", ".join(f"{name}={value}" for name, value in line.labels)
+            numbers = (line.value, line.rate, *line.quantiles, line.mean)
+            table.add_row(Text(line.family), Text(labels), *map(format_number, numbers))
+        return table
+
+
+def format_number(number: float | None) -> str:
+    """Return a number with three or more digits that count, as a person reads it; nothing for none."""
+    if number is None:
+        return ""
+    if number == int(number) and abs(number) < 1e15 if math.isfinite(number) else False:
+        return f"{number:,.0f}"
+    return f"{number:,.1f}" if 1000 <= abs(number) < math.inf else f"{number:.3g}"
+
+
+def run_watch(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Watch a server; return the exit code: 2 where it cannot be read, or the table not drawn."""
+    try:
+        watch(url, headers, options)
+    except (Unreachable, RichNotFound) as reason:
+        print(f"python -m metrics watch: {reason}", file=sys.stderr)
+        return 2
+    return 0

@@ -15,7 +15,7 @@ import pytest
 
 from app.settings import PREFIX, Settings
 from metrics import CATALOGUE
-from metrics.__main__ import build_parser
+from metrics.commands.parser import build_parser
 from metrics.diagnostics.project_config import parse_table
 
 ROOT = Path(__file__).parents[1]

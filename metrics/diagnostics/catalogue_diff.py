@@ -1,11 +1,10 @@
 """Two catalogues compared: what a change does to names, labels, buckets and series, and which queries it breaks.
 
-``python -m metrics diff OLD [NEW]``; each is a file that ``python -m metrics --format json`` wrote.
+It is what ``python -m metrics diff`` prints of two files that ``python -m metrics --format json`` wrote.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,16 +30,6 @@ class Change:
     family: str
     text: str
     breaks: bool
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``diff``, beside those that its catalogue has."""
-    written = "a file that `python -m metrics --format json` wrote, - for the standard input"
-    parser.add_argument("old", metavar="OLD", help=written)
-    parser.add_argument("new", metavar="NEW", nargs="?", help="another such file (default: the catalogue as it is)")
-    parser.add_argument(
-        "--format", dest="diff_format", choices=("text", "json"), default="text", help="how to print it (default: text)"
-    )
 
 
 def load_listing(file: str) -> list[Family]:

@@ -1,11 +1,10 @@
 """One family explained: the events that update it, the code that emits them, its labels, and what is built on it.
 
-``python -m metrics explain FAMILY``. The code is read, not run.
+It is what ``python -m metrics explain FAMILY`` prints. The code is read, not run.
 """
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -24,11 +23,6 @@ SUFFIXES = ("_bucket", "_count", "_sum", "_created")
 
 class FamilyNotFound(LookupError):
     """No row of the catalogue has this name; the message has those that are alike."""
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``explain``, beside those that its catalogue has."""
-    parser.add_argument("family", metavar="FAMILY", help="its name, as the catalogue or a query has it")
 
 
 def explain(
@@ -157,5 +151,7 @@ def explanation_lines(family: Mapping[str, Any]) -> Iterator[str]:
         if row["event"]:
             yield f"    {row['event']}  {row['says']}"
         yield from (f"    emitted at {place}" for place in row["emitted"])
-        if not row["emitted"]:
+        if row["signal"] == every_signal.name:
+            yield "    by every signal that is emitted"
+        elif not row["emitted"]:
             yield "    emitted nowhere in the sources: name the code that does by --source"

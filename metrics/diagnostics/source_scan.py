@@ -15,6 +15,9 @@ from events.bus.event_classes import snake_case
 EMITTING_METHODS = ("emit", "bind", "bind_by")
 """Methods of a signal that emit its event, or return an emitter of it."""
 
+EMITTER_CACHE = "EmitterCache"
+"""The class of `events.bus.emitters` whose objects, and those of classes that inherit it, emit their first argument."""
+
 
 class SourceNotFound(LookupError):
     """A source is neither a package or module that can be imported nor a folder or file, or cannot be read."""
@@ -28,6 +31,7 @@ class SourceFile:
     imported_names: dict[str, str] = field(default_factory=dict)  # by the name that the file uses
     own_names: set[str] = field(default_factory=set)  # those that come from `events`, or from the file's own package
     bridges: set[str] = field(default_factory=set)
+    emitter_caches: set[str] = field(default_factory=set)  # classes that inherit EMITTER_CACHE
     calls: list[ast.Call] = field(default_factory=list)
     assignments: list[tuple[ast.expr, ast.Call]] = field(default_factory=list)  # of what a call returns
 
@@ -90,9 +94,14 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
         files += map(read_source, bridge_paths(bridge))
     signals = name_declarations(files, lambda file, call: [file.declared_name(call)])
     spans = name_declarations(files, lambda file, call: span_signals(call, signals, file))
+    emitter_caches = {EMITTER_CACHE}.union(*(file.emitter_caches for file in files))
     for file in files:
         for call in file.calls:
-            for name in emitted_signals(call.func, signals, spans, file):
+            if file.imported_name(call.func) in emitter_caches and call.args:
+                names: Iterable[str] = signal_names(call.args[0], signals, file)
+            else:
+                names = emitted_signals(call.func, signals, spans, file)
+            for name in names:
                 scan.emitted.setdefault(name, []).append((file.path, call.lineno))
             if isinstance(call.func, ast.Attribute) and call.func.attr == "scope":
                 scan.scoped.update(spans.get(file.imported_name(call.func.value), ()))
@@ -188,6 +197,8 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
                 file.bridges.update(bridge_of(f"{module}.{alias.name}"))
         elif isinstance(node, ast.Call):
             file.calls.append(node)
+        elif isinstance(node, ast.ClassDef) and any(file.imported_name(base) == EMITTER_CACHE for base in node.bases):
+            file.emitter_caches.add(node.name)
         elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and isinstance(node.value, ast.Call):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             file.assignments.extend((target, node.value) for target in targets)

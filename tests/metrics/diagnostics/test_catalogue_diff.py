@@ -94,9 +94,7 @@ def test_what_breaks_queries_is_named(old: Metric, new: Metric, expected: list[s
         ),
     ],
 )
-def test_what_breaks_nothing_is_named_too(
-    old: tuple[Metric, ...], new: tuple[Metric, ...], expected: str
-) -> None:
+def test_what_breaks_nothing_is_named_too(old: tuple[Metric, ...], new: tuple[Metric, ...], expected: str) -> None:
     changes = compare(families(*old), families(*new))
     assert not broken(changes)
     assert changes[0].text.startswith(expected)

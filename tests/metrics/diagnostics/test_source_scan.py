@@ -170,3 +170,9 @@ def test_a_bridge_is_a_module_or_a_package() -> None:
     assert [path.name for path in bridge_paths("asgi_types")] == ["asgi_types.py"]
     assert {"instrument.py", "__init__.py"} <= {path.name for path in bridge_paths("sqlalchemy")}
     assert bridge_paths("no_such_bridge") == []
+
+
+def test_a_cache_of_emitters_emits_the_signal_that_it_is_made_for(tmp_path: Path) -> None:
+    (tmp_path / "caches.py").write_text("from events.bus.emitters import EmitterCache\nclass Own(EmitterCache): ...\n")
+    (tmp_path / "code.py").write_text("from .caches import Own\nfrom events import tool_called\nOwn(tool_called, ())\n")
+    assert scan_sources([str(tmp_path)]).emitted["tool_called"] == [(tmp_path / "code.py", 3)]

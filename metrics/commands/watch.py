@@ -1,8 +1,4 @@
-"""A running server's numbers in the terminal: rates and quantiles between one scrape and the next.
-
-``python -m metrics watch [URL]``. No Prometheus is needed: what it would compute by ``rate`` and
-``histogram_quantile`` over the interval is computed here.
-"""
+"""``python -m metrics watch [URL]``: a running server's numbers in the terminal."""
 
 from __future__ import annotations
 
@@ -13,50 +9,22 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
-from .scrape_client import ScrapeResult, Unreachable, scrape_url, strip_credentials
-
-Labels = tuple[tuple[str, str], ...]
-"""Names and values of labels."""
-
-QUANTILES = (0.5, 0.95)
+from ..diagnostics.scrape_client import Unreachable, scrape_url, strip_credentials
+from ..diagnostics.scrape_rates import QUANTILES, Line, read_lines
 
 
 class RichNotFound(ImportError):
     """The library that draws the table is not installed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the table.
-
-    ``value`` is a gauge's, or a counter's total; ``rate`` is a counter's increase, or a histogram's observations, a
-    second; ``quantiles`` and ``mean`` are of what a histogram observed in the interval. What a line has not is None.
-    """
-
-    family: str
-    labels: Labels
-    value: float | None = None
-    rate: float | None = None
-    quantiles: tuple[float | None, ...] = (None,) * len(QUANTILES)
-    mean: float | None = None
-
-
-@dataclass(slots=True)
-class Histogram:
-    """What several series of a histogram observed together in an interval."""
-
-    buckets: dict[float, float] = field(default_factory=dict)  # cumulative, by upper bound
-    count: float = 0.0
-    sum: float = 0.0
-    total: float = 0.0  # of observations there ever were
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``watch``, beside the address and its headers."""
-    parser.add_argument("--interval", type=positive, default=2.0, metavar="SECONDS", help="between scrapes (default: 2)")
+    """Add the command's own options."""
+    parser.add_argument(
+        "--interval", type=positive, default=2.0, metavar="SECONDS", help="between scrapes (default: 2)"
+    )
     parser.add_argument("--match", type=expression, metavar="REGEX", help="only families whose name has it")
     parser.add_argument("--by", action="append", default=[], metavar="LABEL", help="a line for each of its values")
     parser.add_argument("--all", action="store_true", help="also what has been 0 all the time")
@@ -84,6 +52,16 @@ def expression(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+
+
+def run(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Watch a server; return the exit code: 2 where it cannot be read, or the table not drawn."""
+    try:
+        watch(url, headers, options)
+    except (Unreachable, RichNotFound) as reason:
+        print(f"python -m metrics watch: {reason}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def watch(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> None:
@@ -119,76 +97,8 @@ def select(lines: Iterator[Line], options: argparse.Namespace) -> list[Line]:
     return [
         line
         for line in lines
-        if (options.match is None or options.match.search(line.family))
-        and (options.all or line.value or line.rate)
+        if (options.match is None or options.match.search(line.family)) and (options.all or line.value or line.rate)
     ]
-
-
-def read_lines(before: ScrapeResult, after: ScrapeResult, by: Sequence[str] = ()) -> Iterator[Line]:
-    """Yield what two scrapes say together: first gauges, each series by itself, then counters, then histograms.
-
-    Counters and histograms are summed over their labels, but for those in ``by``. A series that is less than before
-    began anew, and counts from 0.
-    """
-    seconds = max(after.received_at - before.received_at, 1e-9)
-    old = {(sample.name, *sample.labels.items()): sample.value for sample in before.samples}
-    histograms: dict[tuple[str, Labels], Histogram] = {}
-    counters: dict[tuple[str, Labels], list[float]] = {}
-    are_histograms = {sample.name.removesuffix("_bucket") for sample in after.samples if "le" in sample.labels}
-    gauges = []
-    for sample in after.samples:
-        was = old.get((sample.name, *sample.labels.items()), 0.0)
-        increase = sample.value - was if sample.value >= was else sample.value
-        name, _, part = sample.name.rpartition("_")
-        key = tuple((label, sample.labels[label]) for label in by if label in sample.labels)
-        if name in are_histograms and part in {"bucket", "count", "sum"}:
-            found = histograms.setdefault((name, key), Histogram())
-            if part == "bucket":
-                bound = float(sample.labels["le"])
-                found.buckets[bound] = found.buckets.get(bound, 0.0) + increase
-            elif part == "count":
-                found.count += increase
-                found.total += sample.value
-            else:
-                found.sum += increase
-        elif part == "total":
-            sums = counters.setdefault((sample.name, key), [0.0, 0.0])
-            sums[0] += sample.value
-            sums[1] += increase
-        elif part not in {"info", "created"}:
-            gauges.append(Line(sample.name, tuple(sample.labels.items()), value=sample.value))
-    yield from gauges
-    for (name, key), (total, increase) in counters.items():
-        yield Line(name, key, value=total, rate=increase / seconds)
-    for (name, key), found in histograms.items():
-        yield Line(
-            name,
-            key,
-            value=found.total,
-            rate=found.count / seconds,
-            quantiles=tuple(quantile(share, found.buckets) for share in QUANTILES),
-            mean=found.sum / found.count if found.count else None,
-        )
-
-
-def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
-    """Return a quantile of observations by their cumulative buckets, as Prometheus's ``histogram_quantile`` does.
-
-    It is interpolated within its bucket, the highest bound where it is above, and None where nothing was observed.
-    Source: prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
-    """
-    bounds = sorted(buckets)
-    if not bounds or not (count := buckets[bounds[-1]]):
-        return None
-    rank, lower, below = share * count, 0.0, 0.0
-    for bound in bounds:
-        if (reached := buckets[bound]) >= rank:
-            if math.isinf(bound):
-                return lower
-            start = min(lower, bound)
-            return start + (bound - start) * (rank - below) / (reached - below) if reached > below else bound
-        lower, below = bound, reached
-    return lower
 
 
 def print_json(lines: Sequence[Line], problem: str) -> None:
@@ -204,8 +114,8 @@ def open_table(address: str) -> Callable[[Sequence[Line], str], None]:
         RichNotFound: rich is not installed.
     """
     try:
-        from rich.console import Console  # noqa: PLC0415  # an extra, and slow to import
-        from rich.live import Live  # noqa: PLC0415
+        from rich.console import Console  # an extra, and slow to import
+        from rich.live import Live
     except ImportError as error:
         raise RichNotFound(
             "the table is drawn by rich, which is not installed: pip install 'sparklio[watch]', or take --format json"
@@ -230,7 +140,7 @@ class LiveTable:
         if self._live is None:
             self._console.print(self._table(lines, problem))
             return
-        room = max(self._console.height - 5, 1)
+        room = max(self._console.height - 7, 1)  # without title, header, borders and note
         left = len(lines) - room
         note = problem or (f"{left} more lines: choose by --match" if left > 0 else "")
         self._live.update(self._table(lines[:room], note), refresh=True)
@@ -241,8 +151,8 @@ class LiveTable:
             self._live.stop()
 
     def _table(self, lines: Sequence[Line], note: str) -> Any:
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from rich.table import Table
+        from rich.text import Text
 
         table = Table(title=f"{self._address}  {time.strftime('%H:%M:%S')}", caption=Text(note) if note else None)
         for column in ("family", "labels"):
@@ -263,13 +173,3 @@ def format_number(number: float | None) -> str:
     if number == int(number) and abs(number) < 1e15 if math.isfinite(number) else False:
         return f"{number:,.0f}"
     return f"{number:,.1f}" if 1000 <= abs(number) < math.inf else f"{number:.3g}"
-
-
-def run_watch(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Watch a server; return the exit code: 2 where it cannot be read, or the table not drawn."""
-    try:
-        watch(url, headers, options)
-    except (Unreachable, RichNotFound) as reason:
-        print(f"python -m metrics watch: {reason}", file=sys.stderr)
-        return 2
-    return 0

@@ -1,0 +1,37 @@
+"""Which recording rules and alerts of the kit use a family, also through what was recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .placeholders import HISTOGRAM_SUFFIXES, NAME, Names
+from .recording_rules import GROUPS
+from .rule_files import ALERTS
+
+
+def users_of(family: str, names: Names) -> dict[str, list[str]]:
+    """Return the names of the rules and alerts that use a family, by their kind; a kind without any is left out.
+
+    ``family`` is without the namespace.
+    """
+    wanted = {f"NS_{family}{suffix}" for suffix in ("", *HISTOGRAM_SUFFIXES)}
+    rules = []
+    for record, expr in recorded():
+        if wanted & {*NAME.findall(expr)}:
+            wanted.add(record)  # what is recorded of it is used further down
+            rules.append(record)
+    alerts = [
+        f"{names.alert_prefix}{alert.name}  {alert.severity}, {names.runbooks}/{names.alert_prefix}{alert.name}.md"
+        for group in ALERTS.values()
+        for alert in group
+        if wanted & {*NAME.findall(f"{alert.expr}\n{alert.needs}")}
+    ]
+    users = {"Recording rules": [names.fill(rule) for rule in dict.fromkeys(rules)], "Alerts": alerts}
+    return {kind: found for kind, found in users.items() if found}
+
+
+def recorded() -> Iterator[tuple[str, str]]:
+    """Yield the name and the expression of each recording rule."""
+    for group in GROUPS:
+        for rule in group.rules:
+            yield rule.record, f"{rule.expr}\n{rule.needs}"

@@ -1,0 +1,157 @@
+"""A running server's numbers are shown from one scrape to the next, whatever happens to it in between."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from rich.console import Console
+from rich.live import Live
+
+from metrics.__main__ import main
+from metrics.commands import watch
+from metrics.commands.watch import LiveTable, format_number
+from metrics.diagnostics.scrape_rates import Line
+
+
+class Server:
+    """A server with two families, which can be stopped."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self.calls = Counter("acme_calls_total", "Calls.", ["model"], registry=registry)
+        self.seconds = Histogram("acme_seconds", "Time.", registry=registry)
+        self._server, self._thread = start_http_server(0, "127.0.0.1", registry)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/metrics"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    started = Server()
+    yield started
+    started.stop()
+
+
+def while_it_sleeps(monkeypatch: pytest.MonkeyPatch, *steps: object) -> None:
+    """Call one step in each interval, instead of waiting."""
+    left = iter(steps)
+
+    def sleep(_seconds: float) -> None:
+        step = next(left)
+        if callable(step):
+            step()
+
+    monkeypatch.setattr(watch.time, "sleep", sleep)
+
+
+def test_each_interval_is_a_line_of_json(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.calls.labels("a").inc(5)
+    while_it_sleeps(monkeypatch, lambda: server.calls.labels("a").inc(2), lambda: server.seconds.observe(0.2))
+    assert main(["watch", server.url, "--format", "json", "--count", "2", "--by", "model"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    (calls,) = first["lines"]
+    assert (calls["family"], calls["labels"], calls["value"]) == ("acme_calls_total", {"model": "a"}, 7)
+    assert calls["rate"] > 0
+    assert [line["family"] for line in second["lines"]] == ["acme_calls_total", "acme_seconds"]
+    assert 0.1 < second["lines"][1]["quantiles"][0] <= 0.25
+
+
+def test_lines_are_chosen_by_name_and_by_having_something_to_show(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def families(*options: str) -> list[str]:
+        while_it_sleeps(monkeypatch, None)
+        assert main(["watch", server.url, "--format", "json", "--count", "1", *options]) == 0
+        return [line["family"] for line in json.loads(capsys.readouterr().out)["lines"]]
+
+    server.calls.labels("a").inc()
+    assert families() == ["acme_calls_total"]
+    assert families("--all") == ["acme_calls_total", "acme_seconds"]
+    assert families("--all", "--match", "sec.*ds$") == ["acme_seconds"]
+
+
+def test_a_server_that_goes_away_is_reported_and_watched_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server()
+    while_it_sleeps(monkeypatch, server.stop)
+    assert main(["watch", server.url, "--format", "json", "--count", "1"]) == 0
+    assert "cannot be read" in json.loads(capsys.readouterr().out)["error"]
+    assert main(["watch", server.url, "--format", "json", "--count", "1"]) == 2
+    assert "start the server, or give the address where it listens" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_the_usual_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    while_it_sleeps(monkeypatch, interrupt)
+    assert main(["watch", server.url]) == 0
+
+
+def test_what_is_no_terminal_gets_one_table_below_the_other(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    server.calls.labels("a").inc(1234567)
+    while_it_sleeps(monkeypatch, None, None)
+    assert main(["watch", server.url, "--count", "2"]) == 0
+    assert capsys.readouterr().out.count("1,234,567") == 2
+
+
+def test_a_terminal_shows_as_much_as_it_has_room_for() -> None:
+    out = StringIO()
+    show = LiveTable("http://x/metrics", Console(file=out, force_terminal=True, width=90, height=10), Live)
+    lines = [Line(f"acme_{number}", (), value=float(number)) for number in range(5)]
+    show(lines, "")
+    show(lines, "gone for a moment")
+    show.close()
+    text = out.getvalue()
+    assert "acme_2" in text
+    assert "acme_3" not in text
+    assert "2 more lines: choose by --match" in text
+    assert "gone for a moment" in text
+
+
+def test_without_rich_the_error_says_what_to_install(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert main(["watch", server.url]) == 2
+    assert "pip install 'sparklio[watch]', or take --format json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--interval", "0"], ["--interval", "x"], ["--match", "("], ["--count", "x"]])
+def test_a_wrong_option_is_refused(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["watch", *option])
+    assert refused.value.code == 2
+    assert option[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (None, ""),
+        (0.0, "0"),
+        (7.0, "7"),
+        (1234567.0, "1,234,567"),
+        (1234.56, "1,234.6"),
+        (0.01234, "0.0123"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_are_short(number: float | None, text: str) -> None:
+    assert format_number(number) == text

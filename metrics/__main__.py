@@ -11,8 +11,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .commands import check, diff, doctor, explain, listing, watch
-from .commands.context import Context, UsageError
+from .commands import (
+    check_command,
+    diff_command,
+    doctor_command,
+    explain_command,
+    listing_command,
+)
+from .commands.command_context import Context, UsageError
 from .commands.parser import parse_arguments
 from .diagnostics.catalogue_diff import ListingInvalid
 from .diagnostics.explain import FamilyNotFound
@@ -22,14 +28,14 @@ from .diagnostics.project_config import ProjectConfigInvalid, find_project_confi
 from .diagnostics.scrape_client import split_credentials
 from .kit.command import run_build
 
-ON_A_SERVER = {"doctor": doctor.run, "watch": watch.run}
+ON_A_SERVER = {"doctor": doctor_command.run, "watch": watch_command.run}
 ON_A_CATALOGUE: Mapping[str, Callable[[Context], int]] = {
-    "catalogue": listing.run,
-    "groups": listing.run_groups,
-    "check": check.run,
+    "catalogue": listing_command.run,
+    "groups": listing_command.run_groups,
+    "check": check_command.run,
     "build": lambda context: run_build(context.catalogue, context.namespace, context.options),
-    "explain": explain.run,
-    "diff": diff.run,
+    "explain": explain_command.run,
+    "diff": diff_command.run,
 }
 USAGE_ERRORS = (
     UsageError,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..diagnostics import otel
 from ..diagnostics.listing import FORMATS
 from ..kit import command as kit
-from . import diff, explain, watch
+from . import diff_command, explain_command, watch_command
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 SHARED_OPTIONS = ("namespace", "catalogue", "source")
@@ -57,12 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
         "explain", help="show what a family's labels may be, which events update it, who emits them, and who uses it"
     )
     add_shared_options(explainer, AFTER_COMMAND)
-    explain.add_options(explainer)
+    explain_command.add_options(explainer)
     differ = commands.add_parser(
         "diff", help="compare two states of the catalogue; fail where a change breaks queries on the old one"
     )
     add_shared_options(differ, AFTER_COMMAND)
-    diff.add_options(differ)
+    diff_command.add_options(differ)
     add_server_options(
         commands.add_parser(
             "doctor",
@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     watcher = commands.add_parser("watch", help="show the rates and quantiles of a running server in the terminal")
     add_server_options(watcher)
-    watch.add_options(watcher)
+    watch_command.add_options(watcher)
     return parser
 
 

@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(slots=True)
 class Histogram:
-    """What several series of a histogram observed together in an interval."""
+    """The observations of several series of a histogram in an interval."""
 
     buckets: dict[float, float] = field(default_factory=dict)  # cumulative, by upper bound
     count: float = 0.0

@@ -1,16 +1,17 @@
-"""Which recording rules and alerts of the kit use a family, also through what was recorded of it."""
+"""Which recording rules, alerts and panels of the kit use a family, also through what was recorded of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .grafana_files import DASHBOARDS
 from .placeholders import HISTOGRAM_SUFFIXES, NAME, Names
 from .recording_rules import GROUPS
 from .rule_files import ALERTS
 
 
 def users_of(family: str, names: Names) -> dict[str, list[str]]:
-    """Return the names of the rules and alerts that use a family, by their kind; a kind without any is left out.
+    """Return the names of the rules, alerts and panels that use a family, by their kind; a kind without any is left out.
 
     ``family`` is without the namespace.
     """
@@ -26,7 +27,18 @@ def users_of(family: str, names: Names) -> dict[str, list[str]]:
         for alert in group
         if wanted & {*NAME.findall(f"{alert.expr}\n{alert.needs}")}
     ]
-    users = {"Recording rules": [names.fill(rule) for rule in dict.fromkeys(rules)], "Alerts": alerts}
+    panels = [
+        f"{dashboard.title}: {panel.title}"
+        for dashboard in DASHBOARDS
+        for section in dashboard.sections
+        for panel in section.panels
+        if any(wanted & {*NAME.findall(query.expr)} for query in panel.queries)
+    ]
+    users = {
+        "Recording rules": [names.fill(rule) for rule in dict.fromkeys(rules)],
+        "Alerts": alerts,
+        "Panels": panels,
+    }
     return {kind: found for kind, found in users.items() if found}
 
 

@@ -54,5 +54,6 @@ def test_what_is_built_on_a_family_is_named_through_what_is_recorded_of_it(capsy
     used = json.loads(capsys.readouterr().out)["used_by"]
     assert "acme:slo_errors:ratio_rate5m" in used["Recording rules"]
     assert any(alert.startswith("AcmeHttpBudgetBurnsFast  page, ") for alert in used["Alerts"])
+    assert any(panel.startswith("HTTP: ") for panel in used["Panels"])
     assert main(["explain", "last_event_timestamp_seconds"]) == 0
     assert "by every signal that is emitted" in capsys.readouterr().out

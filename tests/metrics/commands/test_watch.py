@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from metrics.__main__ import main
-from metrics.commands.watch import LiveTable, format_number
+from metrics.commands.watch_command import LiveTable, format_number
 from metrics.diagnostics.scrape_rates import Line
 
 
@@ -49,7 +49,7 @@ def while_it_sleeps(monkeypatch: pytest.MonkeyPatch, *steps: object) -> None:
         if callable(step):
             step()
 
-    monkeypatch.setattr("metrics.commands.watch.time.sleep", sleep)
+    monkeypatch.setattr("metrics.commands.watch_command.time.sleep", sleep)
 
 
 def test_each_interval_is_a_line_of_json(

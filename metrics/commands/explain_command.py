@@ -9,7 +9,7 @@ from ..diagnostics.explain import explain, format_explanation
 from ..diagnostics.source_scan import SourceNotFound
 from ..kit.placeholders import Names
 from ..kit.usage import users_of
-from .context import Context
+from .command_context import Context
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

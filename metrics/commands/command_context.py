@@ -1,4 +1,4 @@
-"""What a command works on: the catalogue, the namespace, the limits and the sources that options and project name."""
+"""The catalogue, namespace, limits and sources that a command works on, as options and project name them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the options say, then the project's configuration, then the defaults.
+    """A command's own: what the options say, then the project's configuration, then the defaults.
 
     ``is_own_catalogue`` is whether either names the rows.
     """
@@ -34,7 +34,7 @@ class Context:
 
     @classmethod
     def of(cls, options: argparse.Namespace, project: ProjectConfig) -> Context:
-        """Return what a command works on.
+        """Return the context of a command.
 
         Raises:
             UsageError: a label's limit is missing, or the namespace cannot begin a name.

@@ -6,7 +6,7 @@ import argparse
 
 from ..diagnostics.catalogue_diff import compare, format_changes, format_json, load_listing
 from ..diagnostics.listing import describe_families
-from .context import Context
+from .command_context import Context
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..diagnostics import otel
 from ..diagnostics.listing import FORMATS, describe_families, format_groups
-from .context import Context
+from .command_context import Context
 
 
 def run(context: Context) -> int:

@@ -6,7 +6,7 @@ from ..catalogue import SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
 from ..diagnostics.check import UNFED, check, most_series
 from ..diagnostics.source_scan import SourceNotFound
 from ..subscription.subscribe import declared_signals
-from .context import Context, UsageError
+from .command_context import Context, UsageError
 
 
 def run(context: Context) -> int:

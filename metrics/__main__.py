@@ -17,6 +17,7 @@ from .commands import (
     doctor_command,
     explain_command,
     listing_command,
+    watch_command,
 )
 from .commands.command_context import Context, UsageError
 from .commands.parser import parse_arguments

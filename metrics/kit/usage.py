@@ -11,7 +11,7 @@ from .rule_files import ALERTS
 
 
 def users_of(family: str, names: Names) -> dict[str, list[str]]:
-    """Return the names of the rules, alerts and panels that use a family, by their kind; a kind without any is left out.
+    """Return the names of the rules, alerts and panels that use a family, by kind; a kind without any is left out.
 
     ``family`` is without the namespace.
     """

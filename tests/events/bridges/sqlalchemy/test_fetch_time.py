@@ -123,7 +123,11 @@ def test_a_statement_that_was_slow_to_execute_is_not_slow_once_more(engine: sa.E
     assert slow.count(True) == 1
 
 
-def test_a_fetch_that_takes_no_time_is_no_event_but_no_idle_hold_either(engine: sa.Engine) -> None:
+def test_a_fetch_that_takes_no_time_is_no_event_but_no_idle_hold_either(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(computed_rows, "SHORTEST_OBSERVED", 60.0)
+    monkeypatch.setattr(statements, "SHORTEST_OBSERVED", 60.0)
     with events.rows_streamed.captured() as fetched, engine.connect() as connection:
         state: Any = connection.connection.events_state
         before = state.busy_seconds

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers test-schemathesis check mutants chaos \
-	soak bench bench-short docs lock audit clean
+	soak monitor demo bench bench-short docs lock audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -115,6 +115,12 @@ mutants: .venv/dev .mutants/ready ## Change the code at N random places; show wh
 chaos: .venv/dev ## Let each thing fail that a studio depends on, and kill it 50 times: `make chaos F=disk-full D=sqlite`
 	@$(BIN)/python -m tools.chaos $(if $(F),--fault $(F)) $(if $(D),--database $(D)) $(if $(W),--workers $(W)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+monitor: .venv/studio ## Prometheus and Alertmanager on the running studio, with all rules loaded: `make monitor P=9090`
+	@$(BIN)/python -m tools.monitor $(if $(P),--port $(P))
+
+demo: .venv/dev ## Ten minutes of a studio's life with faults, on a scripted model that costs nothing: `make demo M=5`
+	@$(BIN)/python -m tools.demo $(if $(M),--minutes $(M)) $(if $(P),--port $(P))
 
 soak: .venv/dev ## Ten minutes of mixed load, and whether anything grows: `make soak M=30 W=4 D=postgresql`
 	@$(BIN)/python -m tools.soak $(if $(M),--minutes $(M)) $(if $(W),--workers $(W)) $(if $(D),--database $(D))

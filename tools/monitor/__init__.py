@@ -1,0 +1,1 @@
+"""Prometheus and Alertmanager on a running server, with the repository's rules and configuration."""

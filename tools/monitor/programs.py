@@ -1,0 +1,92 @@
+"""The programs that monitor: where they are, and their processes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Self
+from urllib.error import URLError
+from urllib.request import urlopen
+
+NAMES = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
+"""What each program is called: Debian has another name for one."""
+
+INSTALL = (
+    "apt install prometheus prometheus-alertmanager (Debian, Ubuntu), brew install prometheus (macOS), or"
+    " https://prometheus.io/download/"
+)
+READY_WITHIN = 60.0  # seconds; a store with much in it is read first
+
+
+class ProgramFailed(RuntimeError):
+    """A program has ended, or never answered; the message has the end of its log."""
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program by whichever of its names it is installed, None where it is not."""
+    return next((path for called in NAMES[name] if (path := shutil.which(called))), None)
+
+
+class Program:
+    """A program with a web address, and its log in a file: a ``with`` block runs it.
+
+    Attributes:
+        url: Where it answers.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], port: int, log: Path) -> None:
+        self.name = name
+        self.url = f"http://localhost:{port}"
+        self._command = [*command, f"--web.listen-address=127.0.0.1:{port}"]
+        self._log = log
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - found by name
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Have it end, and wait until it has."""
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def check(self) -> None:
+        """Do nothing while it runs.
+
+        Raises:
+            ProgramFailed: it has ended.
+        """
+        if (code := self._process.poll()) is not None:
+            raise ProgramFailed(f"{self.name} ended with {code}:\n{self._end_of_log()}")
+
+    def _wait_until_ready(self) -> None:
+        deadline = monotonic() + READY_WITHIN
+        while monotonic() < deadline:
+            self.check()
+            with suppress(URLError, OSError), urlopen(f"{self.url}/-/ready", timeout=5) as answer:  # noqa: S310 - its own
+                if answer.status == 200:
+                    return
+            sleep(0.1)
+        raise ProgramFailed(f"{self.name} was not ready within {READY_WITHIN:.0f} s:\n{self._end_of_log()}")
+
+    def _end_of_log(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])

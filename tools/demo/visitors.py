@@ -1,4 +1,4 @@
-"""Who uses the studio: they start runs and look at them, cancel some, and in one act ask for what is refused."""
+"""The clients of the API: they start runs and look at them, cancel some, and in one act ask for what is refused."""
 
 from __future__ import annotations
 

@@ -115,23 +115,26 @@ def test_what_a_call_is_billed_for_counts_once_whether_it_is_itemized_or_not() -
 
     def counted(*, itemized: bool, source: str | None, usage: str = "provider") -> dict[Any, float]:
         registry = CollectorRegistry()
-        called: dict[str, Any] = {"model": "m", "provider": "p", "cost_source": source, "usage_source": usage}
+        called: dict[str, Any] = {"model": "m", "provider": "p", "agent_name": "writer"}
+        called |= {"cost_source": source, "usage_source": usage}
         with subscribe(GROUPS["llm"], registry, namespace="sparklio"):
             llm_called.emit(status="success", duration=1.0, itemized=itemized, **called, **bill)
             if itemized:
                 events.llm_usage_billed.emit(**called, **bill)
-        return {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in registry.collect()
-            for sample in family.samples
-            if not sample.name.endswith(("_created", "last_event_timestamp_seconds"))
-        }
+            return {
+                (sample.name, *sample.labels.values()): sample.value
+                for family in registry.collect()
+                for sample in family.samples
+                if not sample.name.endswith(("_created", "last_event_timestamp_seconds"))
+            }
 
     for source in ("provider", "price_table", "unknown", "unpriced", None):
         assert counted(itemized=True, source=source) == counted(itemized=False, source=source)
+    assert counted(itemized=True, source="provider")["sparklio_llm_cost_by_agent_usd_total", "writer", "m"] == 1.0
     bill = {"estimated_prompt_tokens": 7, "estimated_completion_tokens": 8}
-    for usage in ("estimated", "none"):
-        assert counted(itemized=True, source=None, usage=usage) == counted(itemized=False, source=None, usage=usage)
+    estimated = counted(itemized=True, source=None, usage="estimated")
+    assert estimated == counted(itemized=False, source=None, usage="estimated")
+    assert estimated["sparklio_llm_usage_missing_total", "m"] == 1.0
 
 
 def emit_agents() -> None:

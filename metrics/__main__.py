@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .commands import (
+    build_command,
     check_command,
     diff_command,
     doctor_command,
@@ -27,14 +28,13 @@ from .diagnostics.otel import UnknownVersion
 from .diagnostics.project_catalogue import CatalogueNotFound
 from .diagnostics.project_config import ProjectConfigInvalid, find_project_config
 from .diagnostics.scrape_client import split_credentials
-from .kit.command import run_build
 
 ON_A_SERVER = {"doctor": doctor_command.run, "watch": watch_command.run}
 ON_A_CATALOGUE: Mapping[str, Callable[[Context], int]] = {
     "catalogue": listing_command.run,
     "groups": listing_command.run_groups,
     "check": check_command.run,
-    "build": lambda context: run_build(context.catalogue, context.namespace, context.options),
+    "build": build_command.run,
     "explain": explain_command.run,
     "diff": diff_command.run,
 }

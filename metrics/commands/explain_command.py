@@ -44,6 +44,7 @@ def run(context: Context) -> int:
         raise context.source_error(error) from error
     if context.namespace:
         name = family["name"].removeprefix(f"{context.namespace}_")
-        family["used_by"] = users_of(name, Names(namespace=context.namespace))
+        runbooks = context.project.runbooks or "monitoring/runbooks"
+        family["used_by"] = users_of(name, Names(namespace=context.namespace, runbooks=runbooks))
     print(json.dumps(family, indent=2) if options.explain_format == "json" else format_explanation(family))
     return 0

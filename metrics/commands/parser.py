@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from ..diagnostics import otel
 from ..diagnostics.listing import FORMATS
-from ..kit import command as kit
-from . import diff_command, explain_command, watch_command
+from . import build_command, diff_command, explain_command, watch_command
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 SHARED_OPTIONS = ("namespace", "catalogue", "source")
@@ -52,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         "build", help="write what Prometheus, Alertmanager, Kubernetes and Grafana load, from the catalogue"
     )
     add_shared_options(builder, AFTER_COMMAND)
-    kit.add_options(builder)
+    build_command.add_options(builder)
     explainer = commands.add_parser(
         "explain", help="show what a family's labels may be, which events update it, who emits them, and who uses it"
     )

@@ -8,6 +8,7 @@
     catalogue = ["metrics:HTTP", "shop.counting:ROWS"]  # MODULE:NAME, instead of the whole catalogue of `metrics`
     without = ["agent_review_verdicts_total"]   # families of the catalogue that the project leaves out
     label_limits = { style = 10 }               # for labels beside those of metrics.LABEL_LIMITS
+    runbooks = "docs/runbooks"                  # the folder that `build` writes the alerts' runbooks to
 
 Every key may be left out, and an option of the command line goes before its key.
 """
@@ -38,6 +39,7 @@ class ProjectConfig:
     catalogue: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     label_limits: Mapping[str, int] = field(default_factory=dict)
+    runbooks: str = ""
 
     def describe(self, key: str) -> str:
         """Return where a key stands, or is to stand."""
@@ -110,9 +112,10 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
     keys = [key.name for key in fields(ProjectConfig) if key.name != "file"]
     if unknown := {*table} - {*keys}:
         raise ProjectConfigInvalid(f"{file}: [{TABLE}] has no key {min(unknown)!r}; it takes {', '.join(keys)}")
-    namespace = table.get("namespace", "")
-    if not isinstance(namespace, str):
-        raise ProjectConfigInvalid(f"{file}: namespace in [{TABLE}] must be a string, got {namespace!r}")
+    namespace, runbooks = table.get("namespace", ""), table.get("runbooks", "")
+    for name, value in (("namespace", namespace), ("runbooks", runbooks)):
+        if not isinstance(value, str):
+            raise ProjectConfigInvalid(f"{file}: {name} in [{TABLE}] must be a string, got {value!r}")
     if error := namespace_error(namespace):
         raise ProjectConfigInvalid(f"{file}: namespace in [{TABLE}]: {error}")
     limits = table.get("label_limits", {})
@@ -129,6 +132,7 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
         catalogue=parse_strings(table, "catalogue", file),
         without=parse_strings(table, "without", file),
         label_limits=limits,
+        runbooks=runbooks,
     )
 
 

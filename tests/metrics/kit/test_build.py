@@ -25,7 +25,7 @@ from metrics.kit.rule_files import ALERTS, available_alerts, recording_groups
 from metrics.kit.vocabulary import vocabulary_of
 
 ROOT = Path(__file__).parents[3]
-COMMITTED = ["build", "--out", "monitoring", "--runbooks", "docs/runbooks"]
+COMMITTED = ["build"]
 
 
 def test_the_committed_files_are_current(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,15 +129,21 @@ class Settings(BaseSettings):
     revision: Text | None = Field(
         default=None, description="Commit that the studio was built from, for build_info; unset: what git says"
     )
-    concurrency: int = Field(default=2, ge=1, le=1000, description="Runs at once; the others wait in the queue")
-    max_queued: Amount = Field(default=1000, description="Runs that may wait in the queue; more are refused with 429")
+    concurrency: int = Field(
+        default=2, ge=1, le=1000, description="Runs at once in each worker; the others wait in the queue of all"
+    )
+    max_queued: Amount = Field(
+        default=1000, description="Runs that may wait in the queue, which all workers share; more are refused with 429"
+    )
     max_body: Amount = Field(default=65_536, description="Bytes that the body of a request may have")
     max_errors: Amount = Field(default=10, description="Errors that the answer to an invalid request lists")
     max_logins: Amount = Field(
-        default=10, description="Wrong keys that an address may try at /login in a minute; more are refused with 429"
+        default=10,
+        description="Wrong keys that an address may try at /login of a worker in a minute; more are refused with 429",
     )
     max_connections: Amount = Field(
-        default=1000, description="Connections at once, or as many as file descriptors allow; more are refused with 503"
+        default=1000,
+        description="Connections of a worker at once, or as many as file descriptors allow; more are refused with 503",
     )
     receive_timeout: Seconds = Field(
         default=10.0, description="Seconds that a client may take to send a request, or to read some of its answer"

@@ -70,7 +70,7 @@ async def execute(
                 output = await _ask(spec, assignment, counting, context, window or model.context_window)
         except Exception as error:
             run.note(error=type(error).__name__, error_type=agent_error_type(error))
-            message = user_message(error, model.model_name)
+            message = user_message(error, model)
             if message is None:
                 raise
             failure = AgentTimedOut if is_timeout(error) else AgentFailed

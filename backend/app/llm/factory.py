@@ -34,6 +34,7 @@ from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
 from .embedded.remote import RemoteEmbeddedServer
 from .embedded.server import MODEL_NAME, EmbeddedServer
 from .model_errors import ModelNotInstalled, ModelUnavailable
+from .model_names import check_models, setting_of
 from .prices import price_function
 from .probe import probe_http
 from .providers import build_provider_model
@@ -69,6 +70,7 @@ async def open_model(settings: Settings, shared_server: RemoteEmbeddedServer | N
     Raises:
         ModelUnavailable: The name, a key or a package is wrong or missing.
     """
+    await asyncio.to_thread(check_models, settings)
     price = await asyncio.to_thread(price_function, settings)
     async with AsyncExitStack() as opening:
         opened = [await _open_one(name, settings, opening, shared_server) for name in settings.models]
@@ -127,10 +129,12 @@ async def _open_one(
     client = await resources.enter_async_context(create_async_httpx2_client())
     limit_answers(client)
     # In a thread: it imports the provider's SDK, which takes a second.
-    model = await asyncio.to_thread(build_provider_model, name, settings.llm_base_url, client)
+    setting = setting_of(name, settings)
+    model = await asyncio.to_thread(build_provider_model, name, settings.llm_base_url, client, setting)
     await resources.enter_async_context(model)
     limited = with_limits_and_retries(StreamingModel(instrument(model)), settings)
-    return OpenedModel(limited, model.model_name, lambda: probe_http(model.base_url))
+    advice = "start it, or check SPARKLIO_LLM_BASE_URL" if settings.llm_base_url else "start it, or check the network"
+    return OpenedModel(limited, model.model_name, lambda: probe_http(model.base_url, advice=advice))
 
 
 async def _connect_embedded(
@@ -145,6 +149,6 @@ async def _connect_embedded(
 
     async def probe() -> None:
         await asyncio.to_thread(server.ensure_alive)
-        await probe_http(f"{server.address}/health", trust_env=False)
+        await probe_http(f"{server.address}/health", trust_env=False, advice="restart the studio")
 
     return OpenedModel(with_limits_and_retries(EmbeddedModel(chat, server), settings), MODEL_NAME, probe)

@@ -10,7 +10,7 @@ from pydantic_ai.usage import RequestUsage
 from app.settings import Settings
 from events.bridges.pydantic_ai import Cost, PriceFunction, list_price, own_server
 
-from .model_errors import ModelUnavailable
+from .model_names import check_seller
 
 FREE_PROVIDERS = frozenset({"embedded", "ollama"})
 """Providers that send no bill: their cost is known to be 0, which differs from unknown."""
@@ -36,10 +36,7 @@ def price_function(settings: Settings) -> PriceFunction:
         return price
     if (seller := settings.llm_prices) is None:
         return own_server
-    if not is_seller(seller):
-        raise ModelUnavailable(
-            f"SPARKLIO_LLM_PRICES={seller} is not a seller of the price list, as openai or openrouter is"
-        )
+    check_seller(seller)
 
     def price_as_sold(
         provider: str, model: str, usage: RequestUsage, response: ModelResponse | None = None
@@ -50,10 +47,3 @@ def price_function(settings: Settings) -> PriceFunction:
         return list_price(seller, model, usage, None if response is None else replace(response, provider_url=None))
 
     return price_as_sold
-
-
-def is_seller(name: str) -> bool:
-    """Return whether the price list knows a seller by this name."""
-    from genai_prices.data_snapshot import find_provider_by_id, get_snapshot  # it loads all prices
-
-    return find_provider_by_id(get_snapshot().providers, name) is not None

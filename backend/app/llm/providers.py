@@ -19,30 +19,24 @@ from .model_errors import ModelUnavailable
 SHARED_CLIENT_PROVIDERS = {"openai", "openai-chat", "openai-responses", "anthropic", "google"}
 """Providers that are given our HTTP client, whose hooks read the rate limits in the headers of responses."""
 
-BASE_URL_PROVIDERS = {"openai", "openai-chat", "openai-responses", "ollama"}
-"""Providers whose protocols a server of one's own may speak."""
-
-NAME_FORMATS = "SPARKLIO_LLM takes embedded, or provider:model as in openai:gpt-4o-mini, ollama:qwen3:4b, anthropic:..."
 DEFAULT_OLLAMA_URL = "http://localhost:11434/v1"
 
 
-def build_provider_model(name: str, base_url: str | None, client: httpx2.AsyncClient) -> Model:
-    """Return the model of a pydantic-ai name, such as ``openai:gpt-4o-mini``.
+def build_provider_model(
+    name: str, base_url: str | None, client: httpx2.AsyncClient, setting: str = "SPARKLIO_LLM"
+) -> Model:
+    """Return the model of a pydantic-ai name, such as ``openai:gpt-4o-mini``, which `check_models` has checked.
 
     Args:
         name: Provider and model.
         base_url: The URL of a server of one's own; None for the provider's.
         client: The HTTP client of those providers that take one.
+        setting: The setting that names the model, for the error's message.
 
     Raises:
         ModelUnavailable: The name, a key or a package is wrong or missing.
     """
     provider_name, _, model_name = name.partition(":")
-    if base_url and provider_name not in BASE_URL_PROVIDERS:
-        raise ModelUnavailable(
-            f"SPARKLIO_LLM_BASE_URL goes with openai: and ollama: models, not with {name!r}: unset it, or"
-            " set SPARKLIO_LLM to openai:... if the server speaks OpenAI's protocol"
-        )
     if base_url and provider_name == "openai":
         # OpenAI's newer Responses protocol is served by OpenAI alone; other servers speak the chat protocol.
         name = f"openai-chat:{model_name}"
@@ -61,7 +55,7 @@ def build_provider_model(name: str, base_url: str | None, client: httpx2.AsyncCl
     try:
         return infer_model(name, build_provider)
     except (ImportError, UserError, ValueError) as error:
-        raise ModelUnavailable(f"SPARKLIO_LLM={name} cannot be used: {clean_message(error)} ({NAME_FORMATS})") from None
+        raise ModelUnavailable(f"{setting}={name} cannot be used: {clean_message(error)}") from None
 
 
 def with_api_path(base_url: str) -> str:

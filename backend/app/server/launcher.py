@@ -17,6 +17,7 @@ from app import logs
 from app.settings import WILDCARD_ADDRESSES, Settings, load_settings, unknown_settings
 
 from .exit_codes import exit_code_of
+from .model_check import validate_models
 from .public_bind import validate_public_bind
 from .sockets import Listeners, listen
 from .supervisor import supervise, validate_worker_count
@@ -43,6 +44,7 @@ def _run(arguments: list[str], factory: str) -> int:
     load_dotenv(".env")  # the keys of model providers, whose libraries read them from the environment
     validate_worker_count(settings)
     validate_public_bind(settings)
+    validate_models(settings)
     with ExitStack() as sockets:
         api = metrics = sockets.enter_context(listen(settings.host, settings.port))
         if settings.metrics_port is not None:

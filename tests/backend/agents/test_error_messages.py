@@ -17,7 +17,7 @@ from tests.support.openai_server import OpenAIServer, Reply, fails, says, sends,
 EVENTS = "text/event-stream"
 # fmt: off
 FAILURES = [
-    (fails(401, "bad key " + SECRET, code="invalid_api_key"), "refuses the studio's key (HTTP 401)"),
+    (fails(401, "bad key " + SECRET, code="invalid_api_key"), "(HTTP 401): check the key in OPENAI_API_KEY"),
     (fails(404, "no such model", code="model_not_found"),     "does not know gpt-4o-mini (HTTP 404)"),
     (fails(429, "slow down", code="rate_limit_exceeded"),     "is asked too often (HTTP 429)"),
     (fails(429, "pay first", code="insufficient_quota"),      "quota for gpt-4o-mini is used up (HTTP 429)"),

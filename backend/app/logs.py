@@ -36,12 +36,16 @@ def configure(level: str) -> None:
 
 
 _CHATTY = ("alembic", "httpx", "httpx2", "httpcore", "httpcore2", "asyncio")
-_QUOTING = ("aiosqlite", "anthropic", "google_genai", "openai")
-"""Loggers that at level debug quote whole requests and statements: prompts and answers, which belong in no log."""
+_QUOTING = ("aiosqlite", "anthropic", "google_genai", "openai", "psycopg")
+"""Loggers that at level debug quote whole requests and statements, or what a server says: it belongs in no log."""
 
 
 _DRIVER_TEXT = re.compile(
     r"(\((?:psycopg|sqlite3|aiosqlite)[\w.]*\)) .*?(?=\s*\[SQL:|\s*\(Background on|\Z)", re.DOTALL
+)
+# A URL with the user's part and the query. A password may have any character but an @.
+_URL = re.compile(
+    r"""(\b[a-z][a-z0-9+.-]{0,40}://)(?:[^\s:/@"'<>]*(?::[^\s@"'<>]*)?@)?([^\s?"'<>]*)(\?[^\s"'<>)]*)?""", re.IGNORECASE
 )
 
 
@@ -49,17 +53,23 @@ class PrivateFormatter(logging.Formatter):
     """A formatter that leaves out what exceptions say: they quote values, such as briefs, answers and keys.
 
     Of a traceback it keeps places and classes. Of an error of SQLAlchemy's in a message it drops the driver's text:
-    PostgreSQL's quotes the row that fails.
+    PostgreSQL's quotes the row that fails. Of a URL it keeps what is between the user's part and the query.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line of a record."""
         record.message = _DRIVER_TEXT.sub(r"\1", record.message)
+        if "://" in record.message:
+            record.message = _URL.sub(_public_part, record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return the traceback of an exception and of those that led to it, without their messages."""
         return "\n".join(_describe(ei[1], set())) if ei[1] is not None else ""
+
+
+def _public_part(url: re.Match[str]) -> str:
+    return f"{url[1]}{url[2]}{'?...' if url[3] else ''}"
 
 
 def _describe(error: BaseException, seen: set[int]) -> Iterator[str]:

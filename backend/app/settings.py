@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -290,7 +291,7 @@ def _error_line(name: str, message: str, value: object) -> str:
     own_message = message.removeprefix("Value error, ")
     reason = own_message if own_message != message else message[:1].lower() + message[1:]
     hidden = name.endswith(("_token", "_password", "_keys")) or (
-        name.endswith("_url") and not str(value).startswith("sqlite")
+        name.endswith("_url") and re.fullmatch(r"sqlite:[^@?]*", str(value)) is None
     )
     shown = "(not shown: it may hold a password)" if hidden else repr(value)
     return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) = {shown}: {reason}"

@@ -97,5 +97,27 @@ def test_the_access_log_has_no_queries() -> None:
     assert not AccessLogFilter().filter(scrape)
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            f"with URL: postgresql://u:{CANARY}@h:1/d?password={CANARY} (schema: x)",
+            "with URL: postgresql://h:1/d?... (schema: x)",
+        ),
+        (f"postgresql+psycopg:///d?host=%2Frun&options={CANARY}, and more", "postgresql+psycopg:///d?... and more"),
+        (f"'mysql://u:{CANARY}/{CANARY}@h/d' is", "'mysql://h/d' is"),
+        (f"GET https://{CANARY}@h/a/b@c?key={CANARY}", "GET https://h/a/b@c?..."),
+        ("http://127.0.0.1:8000/docs, sqlite:////srv/a.db", "http://127.0.0.1:8000/docs, sqlite:////srv/a.db"),
+    ],
+)
+def test_a_url_is_logged_without_user_and_query(message: str, expected: str) -> None:
+    assert logged("%s", message) == f"ERROR {expected}\n"
+
+
+def test_a_long_message_with_much_that_looks_like_a_url_is_logged_whole() -> None:
+    message = "a.b:" * 20_000 + "://" + "c:" * 20_000
+    assert logged("%s", message) == f"ERROR {message}\n"
+
+
 def test_a_record_without_an_exception_is_a_line() -> None:
     assert logged("%s (psycopg is here)", "fine") == "ERROR fine (psycopg is here)\n"

@@ -67,6 +67,9 @@ def test_the_usual_forms_of_database_urls_are_accepted(written: str, async_url: 
         ("DATABASE_URL", "postgresql://h:port/d", "not a database URL; give"),
         ("DATABASE_URL", "postgresql://h", "the name of the database is missing; give postgresql://"),
         ("DATABASE_URL", "postgresql://u:gehe@im@h/d", "write %40 for each in the password"),
+        ("DATABASE_URL", "postgresql://u/x:geheim@h/d", "write %40 and %2F"),
+        ("DATABASE_URL", "postgresql://u:ge@he/im@h/d", "write %40 and %2F"),
+        ("DATABASE_URL", "postgresql://u:ge@he/im?x@h/d", "write %3F for a ? in the password"),
         ("DATABASE_URL", "sqlite://", "SQLite needs a file"),
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
     ],
@@ -97,7 +100,15 @@ def test_an_unreadable_env_file_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://user:geheim@host/studio", "postgresql://user:geheim@host:x/studio", "my://u:geheim@h/d"]
+    "url",
+    [
+        "postgresql://user:geheim@host/studio",
+        "postgresql://user:geheim@host:x/studio",
+        "postgresql://user/x:geheim@host/studio",
+        "my://u:geheim@h/d",
+        "sqlite+pysqlcipher://:geheim@/studio.db",
+        "sqlite://?key=geheim",
+    ],
 )
 def test_no_password_is_ever_printed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Neither an error nor the settings' own text shows the password of a URL."""

@@ -19,6 +19,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from app.database_urls import describe_database, without_secrets
 from app.settings import Settings
 
 from . import private_files
@@ -50,8 +51,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._file = settings.sqlite_file
-        url = settings.async_database_url
-        self._name = f"SQLite file {self._file}" if self._file else f"PostgreSQL {url.render_as_string()}"
+        self._url = url = settings.async_database_url
         self._threads: WeakSet[Thread] = WeakSet()
         self._identity: tuple[int, int] | None = None  # of the SQLite file that was opened
         options: dict[str, Any] = {"hide_parameters": True}  # errors would quote them: briefs and answers
@@ -176,7 +176,8 @@ class Database:
     def _unavailable(self, cause: str, advice: str | None = None) -> DatabaseUnavailable:
         advice = advice or ("make it writable" if self._file else "start or repair the server")
         return DatabaseUnavailable(
-            f"The database cannot be used ({self._name}): {cause}; {advice}, or set SPARKLIO_DATABASE_URL to another."
+            f"The database cannot be used ({describe_database(self._url)}): {without_secrets(cause, self._url)}; "
+            f"{advice}, or set SPARKLIO_DATABASE_URL to another."
         )
 
 

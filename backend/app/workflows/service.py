@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import BrandLibrary, Database, DatabaseUnavailable, Run, file_identity
 from app.database.repositories import brands, runs
+from app.database_urls import without_secrets
 from app.llm.factory import LLM
 from app.settings import Settings
 from events import limit_reached
@@ -112,6 +113,7 @@ class WorkflowService:
         except SQLAlchemyError as error:
             await self.stop()
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            cause = without_secrets(cause, settings.async_database_url)
             raise WorkflowEngineUnavailable(
                 f"The tables of the workflow engine cannot be used: {cause}; "
                 "make the database writable, or set SPARKLIO_DATABASE_URL to another."

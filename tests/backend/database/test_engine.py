@@ -117,7 +117,7 @@ async def test_the_error_of_an_unreachable_server_has_no_password(place: str, fr
         await database.ping()
     await database.close()
     message = str(caught.value)
-    assert message.startswith(f"The database cannot be used (PostgreSQL postgresql+psycopg://studio:***@{address}/")
+    assert message.startswith(f"The database cannot be used (PostgreSQL database studio at {address}): ")
     assert message.endswith("start or repair the server, or set SPARKLIO_DATABASE_URL to another.")
     assert "geheim" not in message
     assert "\n" not in message

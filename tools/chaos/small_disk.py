@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-SIZE = "400m"  # PostgreSQL starts with 60
+_SIZE = "400m"  # PostgreSQL starts with 60
 
 
 class NoSmallDisk(Exception):
@@ -17,10 +17,10 @@ class NoSmallDisk(Exception):
 
 
 @contextmanager
-def small_disk() -> Iterator[Path | None]:
+def small_disk(size: str = _SIZE) -> Iterator[Path | None]:
     """Mount a disk, yield its directory, and unmount it at the end; yield None where it cannot be mounted."""
     with TemporaryDirectory(prefix="chaos-disk-", ignore_cleanup_errors=True) as directory:
-        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "tmpfs", directory]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", directory]
         try:
             subprocess.run(command, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError):

@@ -86,21 +86,10 @@ class Transition:
         return json.dumps({**asdict(self), "moment": self.moment.isoformat()})
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The entry of this key is no longer of interest: the database has it, and its event is emitted."""
-
-    key: str
-
-    def to_json(self) -> str:
-        """Return the entry as one line."""
-        return json.dumps({"settled": self.key})
-
-
 Entry = AttemptUsage | Transition
 
 
-def parse_line(line: str) -> Entry | Settled:
+def parse_line(line: str) -> Entry:
     """Return the entry that ``to_json`` has written.
 
     Raises:
@@ -108,8 +97,6 @@ def parse_line(line: str) -> Entry | Settled:
     """
     try:
         values: dict[str, Any] = json.loads(line)
-        if "settled" in values:
-            return Settled(values["settled"])
         if "moment" in values:
             return Transition(**{**values, "moment": datetime.fromisoformat(values["moment"])})
         started_at = datetime.fromisoformat(values.pop("started_at"))

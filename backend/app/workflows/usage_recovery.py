@@ -27,8 +27,7 @@ async def store_usage_of(path: Path, transitions: RunTransitions) -> None:
         elif await transitions.save_interrupted(entry):
             log.info("run %s: the usage of an interrupted attempt at %s is stored", entry.run_id, entry.name)
         mark_settled(path, entry.key)
-    if entries:
-        clear_journal(path)
+    clear_journal(path)
 
 
 async def store_usage_of_dead_processes(lock: executor_locks.ExecutorLock, transitions: RunTransitions) -> None:

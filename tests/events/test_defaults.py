@@ -21,6 +21,7 @@ NUMBERS = {
     ("database_used", "repeated"): 0,
     ("label_overflowed", "count"): 1,
     ("llm_attempted", "attempt"): 1,
+    ("llm_configured", "configured"): 1,
     ("llm_called", "attempts"): 1,
     ("workflow_billed_late", "llm_calls"): 0,
     ("workflow_billed_late", "prompt_tokens"): 0,

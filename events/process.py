@@ -23,11 +23,12 @@ class BuildRead:
 class ComponentChecked:
     """Something that an application needs to work, such as its database, was checked.
 
-    ``up`` is 1 where it can be used, else 0.
+    ``up`` is 1 where it can be used, else 0; ``reason`` says why it cannot, for whoever reads the log.
     """
 
     component: Label
     up: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

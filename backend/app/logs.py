@@ -14,13 +14,22 @@ from events.bus.log_throttle import LogThrottle
 _MONITORING_PATHS = ("/metrics", "/health")  # requested every few seconds by monitoring systems
 
 
-def configure(level: str) -> None:
-    """Configure logging for the whole process."""
+_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_LINE_OF_MANY = "%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"
+
+
+def configure(level: str, *, show_process: bool = False) -> None:
+    """Configure logging for the whole process.
+
+    Args:
+        level: What is logged at least.
+        show_process: Whether each line has the id of its process, as where several write to one log.
+    """
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"line": {"()": PrivateFormatter, "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+            "formatters": {"line": {"()": PrivateFormatter, "fmt": _LINE_OF_MANY if show_process else _LINE}},
             "filters": {"access": {"()": AccessLogFilter}, "clients": {"()": ClientFaultFilter}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},

@@ -24,8 +24,9 @@ from app import api
 from app.build import emit_build
 from app.database import Base, Database, DatabaseUnavailable
 from app.llm.embedded.remote import RemoteEmbeddedServer
-from app.llm.factory import LLM, ModelUnavailable, open_model
+from app.llm.factory import ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
+from app.monitoring.event_log import log_events
 from app.monitoring.processes import DEPLOYMENT_ADVICE
 from app.server.metrics_server import serve_metrics
 from app.server.sockets import listen
@@ -129,6 +130,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     """Start the metrics' own port, the database, the model and the workflow service, in this order."""
     settings: Settings = app.state.settings
     subscription = prometheus_metrics.subscription
+    resources.enter_context(log_events(lambda: app.state.draining))
     if settings.metrics_port is not None:
         listener = app.state.metrics_listener or resources.enter_context(
             listen(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT")
@@ -157,8 +159,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
 
     app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
     checks = partial(check_components, app)
-    for work in (warn_if_unavailable(llm), api.check_forever(settings.health_interval, checks)):
-        resources.callback(asyncio.create_task(work).cancel)
+    resources.callback(asyncio.create_task(api.check_forever(settings.health_interval, checks)).cancel)
 
 
 async def check_components(app: FastAPI) -> None:
@@ -187,14 +188,6 @@ def instrument_dbos(workflows: WorkflowService) -> None:
     # It listens for notifications by a connection that it holds for as long as it runs.
     sqlalchemy_bridge.instrument(workflows.dbos_engine, DBOS_POOL, hold_seconds=inf, own=False)
     prometheus_metrics.subscription.initialize(pool=[DBOS_POOL])
-
-
-async def warn_if_unavailable(llm: LLM) -> None:
-    """Log a warning if the model cannot be reached; the studio starts all the same, and `/health` shows it."""
-    try:
-        await llm.check()
-    except ModelUnavailable as error:
-        log.warning("%s", error)
 
 
 def __getattr__(name: str) -> Any:

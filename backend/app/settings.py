@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         default=0.0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds that /health answers 503 at SIGTERM, before the studio stops listening",
+        description="Seconds that /health and /health/ready answer 503 at SIGTERM, before the studio stops listening",
     )
     run_requeues: int = Field(
         default=3, ge=0, le=100, description="Times that a run is queued again when the workflow engine gave it up"

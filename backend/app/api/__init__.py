@@ -3,7 +3,7 @@
 `EdgeMiddleware` sees each request before the routes do.
 
 The routes use these attributes of the application's state: ``database``, ``llm``, ``workflows`` and ``keyring``. While
-``draining`` is set, the health check answers 503.
+``draining`` is set, `/health` and `/health/ready` answer 503.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from .page_policy import with_security_headers
 from .request_body import RequestBody, announced_body, body_too_large
 from .routers.login import LOGIN_PATH, LOGOUT_PATH
 
-EXEMPT = frozenset({"/health", "/health/live", "/metrics"})
+EXEMPT = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Paths that monitoring systems ask under whatever name they know; with or without a slash at the end."""
 
 WITHOUT_KEY = EXEMPT | {LOGIN_PATH, LOGOUT_PATH}

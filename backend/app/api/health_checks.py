@@ -11,9 +11,10 @@ from app.workflows.service import WorkflowService
 from app.workflows.workflow_errors import RunsUnavailable
 from events import component_checked
 
-from .schemas.health import ComponentHealth, Health, HealthStatus
+from .schemas.health import ComponentHealth, Health, HealthStatus, Ready
 
 CHECK_TIMEOUT = 1.8  # seconds; `/health` answers within two
+STOPPING = "The process stops."
 
 Check = Callable[[], Awaitable[None]]
 
@@ -37,12 +38,24 @@ class HealthChecks:
             self.run("workflows", workflows.check),
         )
         if draining:
-            workflows_health = unavailable("The process stops.")
+            workflows_health = unavailable(STOPPING)
         components = {"database": database_health, "model": model_health, "workflows": workflows_health}
         for name, component in components.items():
-            component_checked.emit(component=name, up=int(component.status == "ok"))
+            _emit(name, component)
         status: HealthStatus = "ok" if all(part.status == "ok" for part in components.values()) else "unavailable"
         return Health(status=status, **components)
+
+    async def check_instance(self, database: Database, *, draining: bool = False) -> Ready:
+        """Return whether this process is to be sent requests: it does not stop, and can use its database.
+
+        The model and the queue are left out: all processes share them, and a client that learns of them by the answer
+        of a request is better off than one that reaches no process at all.
+        """
+        if draining:
+            return Ready(status="unavailable", reason=STOPPING)
+        found = await self.run("database", database.ping)
+        _emit("database", found)
+        return Ready(status=found.status, reason=found.reason)
 
     async def run(self, name: str, check: Check) -> ComponentHealth:
         """Return the health of a component: that of the check under way, or of a new one.
@@ -73,6 +86,10 @@ async def check_forever(interval: float, check: Callable[[], Awaitable[object]])
     while True:
         await check()
         await asyncio.sleep(interval)
+
+
+def _emit(name: str, component: ComponentHealth) -> None:
+    component_checked.emit(component=name, up=int(component.status == "ok"), reason=component.reason or "")
 
 
 def unavailable(reason: str) -> ComponentHealth:

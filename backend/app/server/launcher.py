@@ -14,8 +14,9 @@ from functools import partial
 from dotenv import load_dotenv
 
 from app import logs
-from app.settings import WILDCARD_ADDRESSES, Settings, load_settings, unknown_settings
+from app.settings import load_settings, unknown_settings
 
+from .announcements import Announcements
 from .exit_codes import exit_code_of
 from .model_check import validate_models
 from .public_bind import validate_public_bind
@@ -38,7 +39,7 @@ def main(arguments: list[str], factory: str) -> int:
 
 def _run(arguments: list[str], factory: str) -> int:
     settings = load_settings(arguments)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, show_process=settings.workers > 1)
     for message in unknown_settings():
         log.warning("%s", message)
     load_dotenv(".env")  # the keys of model providers, whose libraries read them from the environment
@@ -50,17 +51,14 @@ def _run(arguments: list[str], factory: str) -> int:
         if settings.metrics_port is not None:
             metrics = sockets.enter_context(listen(settings.host, settings.metrics_port, "SPARKLIO_METRICS_PORT"))
         listeners = Listeners(api, metrics)
-        log.info("starting on %s:%s", *api.getsockname()[:2])
-        on_ready = partial(_print_addresses, settings, listeners)
-        if settings.workers > 1:
-            return asyncio.run(supervise(settings, arguments, factory, listeners, on_ready))
-        asyncio.run(serve(settings, factory, listeners, on_ready=on_ready))
+        announcements = Announcements(settings, listeners)
+        announcements.starting()
+        try:
+            if settings.workers > 1:
+                return asyncio.run(supervise(settings, arguments, factory, listeners, announcements))
+            asyncio.run(
+                serve(settings, factory, listeners, on_ready=announcements.ready, on_signal=announcements.stopping)
+            )
+        finally:
+            announcements.stopped()
     return 0
-
-
-def _print_addresses(settings: Settings, listeners: Listeners) -> None:
-    host = "127.0.0.1" if settings.host in WILDCARD_ADDRESSES else settings.host
-    name = f"[{host}]" if ":" in host else host
-    base, metrics = (f"http://{name}:{listener.getsockname()[1]}" for listener in (listeners.api, listeners.metrics))
-    print(f"Sparklio is ready at {base}")  # noqa: T201 - for the person at the terminal
-    print(f"  API {base}/docs   metrics {metrics}/metrics   stop with Ctrl-C", flush=True)  # noqa: T201 - the same

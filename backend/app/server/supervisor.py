@@ -20,6 +20,7 @@ from app.llm.embedded.process_usage import ProcessUsage
 from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.settings import Settings
 
+from .announcements import Announcements
 from .exit_codes import INTERRUPTED
 from .metrics_dir import temporary_metrics_dir
 from .model_usage import usage_line
@@ -55,7 +56,7 @@ async def supervise(
     arguments: Sequence[str],
     factory: str,
     listeners: Listeners,
-    on_ready: Callable[[], None],
+    announcements: Announcements,
 ) -> int:
     """Run the workers until a signal comes, and return the exit code.
 
@@ -64,7 +65,7 @@ async def supervise(
         arguments: The command line, which each worker reads its settings from.
         factory: The import string of the application's factory.
         listeners: The listening sockets, which the workers inherit.
-        on_ready: Is called once all workers accept requests.
+        announcements: Is told when all workers accept requests, and when a signal stops them.
 
     Raises:
         StartupError: The embedded model cannot be loaded.
@@ -83,10 +84,10 @@ async def supervise(
                 model_server=None if server is None else RemoteEmbeddedServer(server.address, server.key),
             )
         )
-        with stop_on_signals(workers.stop):
+        with stop_on_signals(workers.stop, announcements.stopping):
             watching = asyncio.create_task(watch_model(server, workers.report)) if server is not None else None
             try:
-                return await workers.run(settings.workers, on_ready)
+                return await workers.run(settings.workers, announcements.ready)
             finally:
                 if watching is not None:
                     watching.cancel()

@@ -46,6 +46,7 @@ async def serve(
     listeners: Listeners,
     *,
     on_ready: Callable[[], None],
+    on_signal: Callable[[], None] = lambda: None,
     model_server: RemoteEmbeddedServer | None = None,
     add_stop_source: Callable[[Stop], None] = lambda _: None,
 ) -> None:
@@ -56,6 +57,7 @@ async def serve(
         factory: The import string of the application's factory (`AppFactory`), imported here.
         listeners: The listening sockets.
         on_ready: Is called once requests are accepted.
+        on_signal: Is called at each signal, before it stops anything.
         model_server: The server of the embedded model, if the supervisor has one for all workers.
         add_stop_source: Receives the function that a signal calls, to call it for other reasons as well.
 
@@ -79,7 +81,7 @@ async def serve(
     )
     stop = server.stopper(asyncio.current_task())
     add_stop_source(stop)
-    with stop_on_signals(stop):
+    with stop_on_signals(stop, on_signal):
         async with app.router.lifespan_context(app):
             await server.serve(sockets=[listeners.api])
 
@@ -126,12 +128,17 @@ class _Server(LimitedServer):
 
 
 @contextmanager
-def stop_on_signals(stop: Stop) -> Generator[None]:
-    """Call ``stop()`` on SIGINT (Ctrl-C) and SIGTERM (a service manager's stop) while the block runs."""
+def stop_on_signals(stop: Stop, on_signal: Callable[[], None] = lambda: None) -> Generator[None]:
+    """Call ``on_signal()`` and ``stop()`` on SIGINT (Ctrl-C) and SIGTERM (a service manager's) while the block runs."""
+
+    def receive() -> None:
+        on_signal()
+        stop()
+
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, receive)
     try:
         yield
     finally:

@@ -30,7 +30,7 @@ def main() -> int:
 
 def _run(options: WorkerOptions) -> int:
     settings = load_settings(options.arguments)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, show_process=True)
     load_dotenv(".env")
     api = metrics = Listener(fileno=options.listener_fd)
     if options.metrics_listener_fd != options.listener_fd:

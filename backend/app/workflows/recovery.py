@@ -158,7 +158,4 @@ class Recovery:
 
     async def _abandon(self, run: UnfinishedRun) -> None:
         reason = "The process that ran it is gone, and its time limit has passed."
-        if await self._transitions.finish(
-            run.id, RunOutcome(status="abandoned", error=reason, error_name="ProcessGone")
-        ):
-            log.warning("run %s is abandoned: its process is gone", run.id)
+        await self._transitions.finish(run.id, RunOutcome(status="abandoned", error=reason, error_name="ProcessGone"))

@@ -52,6 +52,7 @@ async def test_a_key_opens_the_api(client: httpx.AsyncClient) -> None:
 
 async def test_health_checks_need_no_key(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health/live")).status_code == 200
+    assert (await client.get("/health/ready")).status_code == 200
     assert (await client.get("/health")).status_code == 200
 
 

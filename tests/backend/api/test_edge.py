@@ -158,7 +158,7 @@ async def test_another_host_or_a_page_of_another_site_is_refused(client: httpx.A
 
 @on_sqlite
 async def test_monitoring_systems_may_ask_under_any_name(client: httpx.AsyncClient) -> None:
-    for path in ("/health", "/health/live"):
+    for path in ("/health", "/health/live", "/health/ready"):
         assert (await client.get(path, headers={"host": "studio.default.svc:8000"})).status_code == 200
     assert (
         await client.get("/metrics/", headers={"host": "10.1.2.3:8000"})

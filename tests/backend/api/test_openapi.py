@@ -47,7 +47,7 @@ def test_the_status_codes_of_responses_are_described() -> None:
     assert codes["cancel_run"] == refusals | {"200", "403", "404", "409", "422", "503"}
     assert codes["create_brand"] == refusals | {"201", "403", "408", "409", "413", "422", "503"}
     assert codes["delete_brand"] == refusals | {"204", "403", "404", "409", "422", "503"}
-    assert codes["health"] == {"200", "503"}
+    assert codes["health"] == codes["ready"] == {"200", "503"}
 
 
 def test_the_key_of_the_api_is_described() -> None:

@@ -178,9 +178,13 @@ def test_a_studio_says_that_it_stops_before_it_stops_listening(new_studio: Calla
         assert studio.call("GET", "/health").status_code == 200
         studio.process.send_signal(signal.SIGTERM)
         wait_until(lambda: studio.call("GET", "/health").status_code == 503)
+        assert studio.call("GET", "/health/ready").status_code == 503
+        assert studio.call("GET", "/health/live").status_code == 200
         assert studio.call("GET", "/health").json()["workflows"]["reason"] == "The process stops."
         assert studio.call("GET", "/api/v1/runs").status_code == 200
         assert studio.stop() == 0
+    assert "stopping, draining for 1000 s" in studio.output
+    assert studio.output.rstrip().endswith("INFO app: stopped")
 
 
 def test_a_drain_time_ends_by_itself(new_studio: Callable[..., StudioProcess]) -> None:

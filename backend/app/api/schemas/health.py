@@ -15,6 +15,13 @@ class Live(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Ready(BaseModel):
+    """Whether this process is to be sent requests."""
+
+    status: HealthStatus
+    reason: str | None = Field(default=None, description="Why it is not, and what to do")
+
+
 class ComponentHealth(BaseModel):
     """The health of one component."""
 

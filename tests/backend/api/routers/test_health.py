@@ -92,6 +92,36 @@ async def test_health_is_unavailable_while_the_process_stops(client: httpx.Async
     assert (await client.get("/health/live")).status_code == 200
 
 
+async def test_a_process_is_ready_whatever_is_wrong_with_what_all_share(
+    client: httpx.AsyncClient, app: FastAPI
+) -> None:
+    """A load balancer would take all processes out at once, and clients would see none of their answers."""
+    app.state.workflows.problem = RunsUnavailable("The queue is full.")
+    app.state.llm.problem = ModelUnavailable("The model is away.")
+    with component_checked.captured() as checked:
+        response = await client.get("/health/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "reason": None})
+    assert [(event.component, event.up, event.reason) for event in checked] == [("database", 1, "")]
+    assert (await client.get("/health")).status_code == 503
+
+
+async def test_a_process_is_not_ready_while_it_stops(client: httpx.AsyncClient, app: FastAPI) -> None:
+    app.state.draining = True
+    response = await client.get("/health/ready")
+    assert (response.status_code, response.json()["reason"]) == (503, "The process stops.")
+
+
+async def test_a_process_is_not_ready_without_its_database(client: httpx.AsyncClient, database: Database) -> None:
+    async with database.engine.begin() as connection:
+        for table in ("attempts", "steps", "runs", "brands"):
+            await connection.exec_driver_sql(f"DROP TABLE {table}")
+    with component_checked.captured() as checked:
+        response = await client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "unavailable")
+    assert [(event.component, event.up) for event in checked] == [("database", 0)]
+    assert checked[0].reason == response.json()["reason"] != ""
+
+
 @on_sqlite
 async def test_health_is_unavailable_while_nothing_can_be_written(
     client: httpx.AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""What the launcher tells the person at the terminal and the log: that the studio is ready, stops and has stopped."""
+"""The announcements of the launcher: that the studio starts, is ready, stops and has stopped."""
 
 from __future__ import annotations
 

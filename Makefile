@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers test-schemathesis check mutants chaos \
-	soak monitor demo bench bench-short docs lock audit clean
+	soak monitor demo pictures bench bench-short docs lock audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -122,6 +122,9 @@ monitor: .venv/studio ## Prometheus and Alertmanager on the running studio, with
 demo: .venv/dev ## Ten minutes of a studio's life with faults, on a scripted model that costs nothing: `make demo M=5`
 	@$(BIN)/python -m tools.demo $(if $(M),--minutes $(M)) $(if $(P),--port $(P))
 
+pictures: .pictures/ready .venv/dev ## Draw the dashboards into docs/dashboards, as Grafana does, after ten minutes of `make demo`
+	@$(BIN)/python -m tools.pictures $(if $(M),--minutes $(M)) $(if $(URL),--prometheus $(URL)) $(D)
+
 soak: .venv/dev ## Ten minutes of mixed load, and whether anything grows: `make soak M=30 W=4 D=postgresql`
 	@$(BIN)/python -m tools.soak $(if $(M),--minutes $(M)) $(if $(W),--workers $(W)) $(if $(D),--database $(D))
 
@@ -157,7 +160,7 @@ audit: .audit/ready ## Look for known vulnerabilities in what is pinned (pip-aud
 	@.audit/bin/python -m tools.audit_pins .audit/bin/pip-audit locks/dev.txt requirements-*.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv .bench .mutants .audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .bench .mutants .audit .pictures .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -195,6 +198,15 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .audit/ready: .venv/bin/python locks/audit.txt
 	$(BIN)/python -m venv .audit
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .audit/bin/python -m pip install --quiet --require-hashes --requirement locks/audit.txt
+	@touch $@
+
+# Grafana's components, half a gigabyte. Their wishes for React contradict each other, and nothing of theirs is to run
+# when it is installed.
+.pictures/ready: tools/pictures/page/package.json tools/pictures/page/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is needed (Debian: apt-get install npm)" >&2; exit 1; }
+	@mkdir -p .pictures
+	@cp $^ .pictures/
+	npm ci --prefix .pictures --legacy-peer-deps --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # SDKs that only the tests of every provider need.

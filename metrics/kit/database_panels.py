@@ -7,6 +7,7 @@ from .panel_rows import Dashboard, Panel, Section, Variable, q
 
 OF = 'pool=~"$pool"'
 QUERY = "db_query_duration_seconds"
+INTERVAL = "$__rate_interval"
 
 # fmt: off
 DATABASE = Dashboard(uid="database", title="Database", what="Pools (use, saturation, errors), then statements.",
@@ -25,15 +26,15 @@ DATABASE = Dashboard(uid="database", title="Database", what="Pools (use, saturat
         )),
         Section(title="Statements", panels=(
             Panel(title="Statements a second", show="stacked", unit="ops", queries=(q(promql.rate("db_queries_total", "operation"), "{{operation}}"),)),
-            Panel(title="Time by table", show="stacked", unit="s", what="Seconds a second: what to make faster first.", queries=(q(f"topk(8, {promql.observed(QUERY, 'operation, table')})", "{{operation}} {{table}}"),)),
-            Panel(title="Time of a statement, p95", show="lines", queries=(q(promql.quantile(0.95, QUERY, "operation, table"), "{{operation}} {{table}}"),)),
-            Panel(title="Statements of one piece of work, p99", show="lines", unit="short", width=6, steps={0: "green", 20: "orange"}, queries=(q(promql.quantile(0.99, "db_scope_queries", "scope"), "{{scope}}"),)),
-            Panel(title="Sent again and again, a minute", show="bars", unit="cpm", width=6, empty="No statement was repeated more than five times by one piece of work, nothing was loaded lazily.", queries=(
-                q(f"{promql.rate('db_repeated_queries_total', 'scope, table')} * 60 > 0", "{{scope}} {{table}}"), q(f"{promql.rate('db_lazy_loads_total', 'relationship')} * 60 > 0", "{{relationship}}"))),
-            Panel(title="Failures, a minute", show="bars", unit="cpm", width=6, empty="Nothing failed.", queries=(q(f"{promql.rate('db_errors_total', 'phase, error')} * 60 > 0", "{{phase}} {{error}}"),)),
-            Panel(title="Transactions by outcome", show="stacked", unit="ops", width=6, queries=(q(promql.rate("db_transactions_total", "outcome"), "{{outcome}}"),)),
+            Panel(title="Failures, a minute", show="bars", unit="cpm", empty="Nothing failed.", queries=(q(f"{promql.rate('db_errors_total', 'phase, error')} * 60 > 0", "{{phase}} {{error}}"),)),
+            Panel(title="Transactions by outcome", show="stacked", unit="ops", colours={"commit": "green", "rollback": "orange", "released": "blue", "failed": "red"}, queries=(q(promql.rate("db_transactions_total", "outcome"), "{{outcome}}"),)),
+            Panel(title="Time by table", show="stacked", unit="s", width=12, height=10, what="Seconds a second: what to make faster first.", queries=(q(f"topk(8, {promql.observed(QUERY, 'operation, table')})", "{{operation}} {{table}}"),)),
+            Panel(title="Time of a statement, p95", show="lines", width=12, height=10, queries=(q(promql.quantile(0.95, QUERY, "operation, table"), "{{operation}} {{table}}"),)),
+            Panel(title="Statements of one piece of work, p99", show="lines", unit="short", width=12, steps={0: "green", 20: "orange"}, queries=(q(promql.quantile(0.99, "db_scope_queries", "scope"), "{{scope}}"),)),
+            Panel(title="Sent again and again, in each interval", show="bars", unit="short", width=12, empty="No statement was repeated more than five times by one piece of work, nothing was loaded lazily.", queries=(
+                q(promql.first_trouble("db_repeated_queries_total", "scope, table", INTERVAL), "{{scope}} {{table}}"), q(promql.first_trouble("db_lazy_loads_total", "relationship", INTERVAL), "{{relationship}}"))),
             Panel(title="Time of a COMMIT, p95", show="lines", width=12, height=6, queries=(q(promql.quantile(0.95, "db_commit_duration_seconds", "outcome"), "{{outcome}}"),)),
-            Panel(title="Slow statements, a minute", show="bars", unit="cpm", width=12, height=6, empty="No statement was slow.", queries=(q(f"{promql.rate('db_slow_queries_total', 'operation, table')} * 60 > 0", "{{operation}} {{table}}"),)),
+            Panel(title="Slow statements, in each interval", show="bars", unit="short", width=12, height=6, empty="No statement was slow.", queries=(q(promql.first_trouble("db_slow_queries_total", "operation, table", INTERVAL), "{{operation}} {{table}}"),)),
         )),
     ))
 # fmt: on

@@ -56,7 +56,7 @@ def build_panel(panel: Panel, queries: Sequence[tuple[str, Query]], unit: str, d
         built.with_target(target(panel, expr, query, letter))
     built.thresholds(thresholds(panel))
     if panel.empty:
-        built.no_value("nothing")
+        built.no_value(panel.empty)
     for value, colour in panel.colours.items():
         built.override_by_name(value, [prop("color", {"mode": "fixed", "fixedColor": colour})])
     if panel.opens:
@@ -65,7 +65,7 @@ def build_panel(panel: Panel, queries: Sequence[tuple[str, Query]], unit: str, d
             f"/d/{names.namespace}-{panel.opens}?${{__url_time_range}}&${{datasource:queryparam}}&${{job:queryparam}}"
         )
         built.links([sdk.DashboardLink(f"Open {panel.opens}").url(link)])
-    form(panel, built, queries)
+    form(panel, built, queries, unit)
     return built
 
 
@@ -93,10 +93,12 @@ def thresholds(panel: Panel) -> Any:
     return sdk.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def form(panel: Panel, built: Any, queries: Sequence[tuple[str, Query]]) -> None:
+def form(panel: Panel, built: Any, queries: Sequence[tuple[str, Query]], unit: str) -> None:
     """Set the form in which a panel shows its values."""
     if panel.show == "table":
         columns(built, queries)
+        if panel.join and panel.width == 24:
+            built.override_by_name(panel.join, [prop("custom.width", 320)])
     elif panel.show == "heatmap":
         units = libraries.grafana("builders.heatmap").YAxisConfig().unit("s")
         built.calculate(False).y_axis(units).color(
@@ -107,11 +109,13 @@ def form(panel: Panel, built: Any, queries: Sequence[tuple[str, Query]]) -> None
         built.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         if panel.show == "gauge":
             built.min(0).max(1)
+        elif panel.show == "bar gauge":
+            built.min(0)  # else the shortest bar has no length
     else:
-        lines(panel, built)
+        lines(panel, built, unit)
 
 
-def lines(panel: Panel, built: Any) -> None:
+def lines(panel: Panel, built: Any, unit: str) -> None:
     """Set the lines, areas or bars of a panel over time."""
     common, models = libraries.grafana("builders.common"), libraries.grafana("models.common")
     modes = libraries.grafana("models.dashboard").FieldColorModeId
@@ -120,6 +124,8 @@ def lines(panel: Panel, built: Any) -> None:
     legend = common.VizLegendOptions().display_mode(models.LegendDisplayMode.LIST)
     built.legend(legend.placement(models.LegendPlacement.BOTTOM).show_legend(True).calcs([]))
     built.tooltip(common.VizTooltipOptions().mode(models.TooltipDisplayMode.MULTI).sort(models.SortOrder.DESCENDING))
+    if unit == "percentunit":
+        built.axis_soft_max(least_top(panel))
     if panel.steps:
         built.thresholds_style(common.GraphThresholdsStyleConfig().mode(models.GraphThresholdsStyleMode.DASHED))
     if panel.show != "lines":
@@ -127,6 +133,11 @@ def lines(panel: Panel, built: Any) -> None:
         bars = panel.show == "bars"
         built.draw_style(models.GraphDrawStyle.BARS if bars else models.GraphDrawStyle.LINE)
         built.fill_opacity(80 if bars else 30).stacking(common.StackingConfig().mode(stacking).group("A"))
+
+
+def least_top(panel: Panel) -> float:
+    """Return how far a scale of shares reaches at least: with nothing but zeros Grafana has it end at 10,000 %."""
+    return min(max(panel.steps, default=0.0) or 0.1, 1.0)
 
 
 def columns(built: Any, queries: Sequence[tuple[str, Query]]) -> None:

@@ -9,16 +9,25 @@ OF = 'endpoint=~"$endpoint"'
 FAULTS = 'outcome=~"server_error|stream_aborted|timeout"'
 TIME = "http_request_duration_seconds"
 RANGE = "$__range"
+OUTCOMES = {
+    "ok": "green",
+    "client_error": "yellow",
+    "server_error": "red",
+    "stream_aborted": "dark-red",
+    "timeout": "orange",
+    "client_disconnect": "purple",
+    "cancelled": "gray",
+}
 
 # fmt: off
 HTTP = Dashboard(uid="http", title="HTTP", what="Requests, what became of them, and where their time went.",
     variables=(Variable(name="endpoint", family="http_request_outcomes_total", label="endpoint"),),
     sections=(
         Section(title="Requests", panels=(
-            Panel(title="Requests by outcome", show="stacked", unit="reqps", queries=(q(promql.rate("http_request_outcomes_total", "outcome", OF), "{{outcome}}"),)),
+            Panel(title="Requests by outcome", show="stacked", unit="reqps", colours=OUTCOMES, queries=(q(promql.rate("http_request_outcomes_total", "outcome", OF), "{{outcome}}"),)),
             Panel(title="Faults by endpoint, a minute", show="bars", unit="cpm", empty="The server made no fault.", queries=(q(f"{promql.rate('http_request_outcomes_total', 'endpoint, outcome', f'{OF},{FAULTS}')} * 60 > 0", "{{endpoint}} {{outcome}}"),)),
             Panel(title="Time of a request, p50 and p95", show="lines", queries=(q(promql.quantile(0.5, TIME, where=OF), "p50"), q(promql.quantile(0.95, TIME, where=OF), "p95"))),
-            Panel(title="Endpoints at a glance", show="table", unit="short", width=24, height=9, join="endpoint", queries=(
+            Panel(title="Endpoints at a glance", show="table", unit="short", width=24, height=12, join="endpoint", queries=(
                 q(promql.increase("http_request_outcomes_total", "endpoint", OF), "requests"), q(promql.increase("http_request_outcomes_total", "endpoint", f"{OF},{FAULTS}"), "faults"),
                 q(promql.increase("http_request_outcomes_total", "endpoint", f'{OF},outcome="client_disconnect"'), "clients gone"),
                 q(promql.quantile(0.5, TIME, "endpoint", OF, RANGE), "p50", "s"), q(promql.quantile(0.95, TIME, "endpoint", OF, RANGE), "p95", "s"))),

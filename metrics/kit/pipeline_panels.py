@@ -22,12 +22,12 @@ PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can t
             Panel(title="Time of a scrape", show="lines", unit="s", width=6, height=7, queries=(
                 q('scrape_duration_seconds{job="JOB"}', "{{instance}}"), q(promql.quantile(0.95, "metrics_render_duration_seconds"), "writing, p95"))),
             Panel(title="Series", show="lines", unit="short", width=6, height=7, steps={0: "green", SERIES: "red"}, queries=(q("NS_metrics_rendered_series", "{{instance}}"),)),
-            Panel(title="Events a second", show="stacked", unit="ops", width=6, height=7, queries=(q(f"topk(10, {promql.rate('events_total', 'signal')})", "{{signal}}"),)),
-            Panel(title="What got lost, in the range", show="stat", unit="short", width=6, height=7, steps={0: "green", 1: "red"}, what="0 is well.",
-                queries=tuple(q(f"{promql.increase(family)} or vector(0)", legend) for family, legend in LOST)),
+            Panel(title="What got lost, in the range", show="stat", unit="short", width=12, height=7, steps={0: "green", 1: "red"}, what="0 is well.",
+                queries=tuple(q(f"{promql.first_trouble(family, '', '$__range')} or vector(0)", legend) for family, legend in LOST)),
             Panel(title="Signals", show="table", unit="short", width=12, height=10, join="signal", queries=(
                 q(promql.increase("events_total", "signal"), "events"), q("clamp_min(time() - max by (signal) (NS_last_event_timestamp_seconds > 0), 0)", "last", "s"))),
-            Panel(title="Largest metrics", show="bar gauge", what="Series of each metric, over all instances.", unit="short", width=12, height=10, queries=(q('topk(12, count by (__name__) ({__name__=~"NS_.+",job="JOB"}))', "{{__name__}}"),)),
+            Panel(title="Events a second", show="stacked", unit="ops", width=12, height=10, queries=(q(f"topk(10, {promql.rate('events_total', 'signal')})", "{{signal}}"),)),
+            Panel(title="Largest metrics", show="bar gauge", what="Series of each metric, over all instances.", unit="short", width=24, height=10, queries=(q('topk(12, count by (__name__) ({__name__=~"NS_.+",job="JOB"}))', "{{__name__}}"),)),
         )),
         Section(title="Are the processes well?", panels=(
             Panel(title="Memory", show="lines", what="Resident memory of each process; of several workers, their sum.", unit="bytes", width=6, height=7, queries=(q('process_resident_memory_bytes{job="JOB"}', "{{instance}}"),)),
@@ -35,9 +35,9 @@ PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can t
             Panel(title="File descriptors", show="lines", what="Open ones, as a share of those that a process may have.", unit="percentunit", width=6, height=7, steps={0: "green", DESCRIPTORS_USED: "red"}, queries=(q('process_open_fds{job="JOB"} / process_max_fds{job="JOB"}', "{{instance}}"),)),
             Panel(title="Event loop's lag, p95", show="lines", width=6, height=7, steps={0: "green", LOOP_LAG_SECONDS: "red"}, queries=(q(promql.quantile(0.95, "event_loop_lag_seconds", "instance"), "{{instance}}"),)),
             Panel(title="Components that can be used", show="lines", unit="none", width=6, height=7, queries=(q("min by (component) (NS_component_up)", "{{component}}"),)),
-            Panel(title="Builds", show="table", unit="short", width=6, height=7, queries=(q("count by (version, revision) (NS_build_info)", "instances"),)),
-            Panel(title="Memory of models' processes", show="lines", width=6, height=7, empty="The application runs no model itself.", queries=(q("sum by (model) (NS_llm_process_resident_memory_bytes)", "{{model}}"),)),
-            Panel(title="Workers and their starts", show="lines", unit="short", width=6, height=7, queries=(q("sum(NS_workers)", "serving"), q(promql.increase("workers_started_total"), "started"))),
+            Panel(title="Builds", show="table", unit="short", width=8, height=7, queries=(q("count by (version, revision) (NS_build_info)", "instances"),)),
+            Panel(title="Memory of models' processes", show="lines", width=5, height=7, empty="The application runs no model itself.", queries=(q("sum by (model) (NS_llm_process_resident_memory_bytes)", "{{model}}"),)),
+            Panel(title="Workers and their starts", show="lines", unit="short", width=5, height=7, queries=(q("sum(NS_workers)", "serving"), q(promql.increase("workers_started_total"), "started"))),
         )),
     ))
 # fmt: on

@@ -30,9 +30,9 @@ WORK = Dashboard(uid="work", title="Agents and workflows",
             Panel(title="Places in use", show="lines", unit="percentunit", steps={0: "green", 1: "orange"}, queries=(q("sum(NS_active_workflows) / (sum(NS_workflow_slots) > 0)", "in use"),)),
             Panel(title="Wait in the queue, p95", show="lines", steps={0: "green", QUEUE_SECONDS: "red"}, queries=(q(promql.quantile(0.95, "workflow_queue_wait_seconds", "workflow_type", RUN), "{{workflow_type}}"),)),
             Panel(title="Time of a completed run", show="heatmap", queries=(q(promql.buckets("workflow_duration_seconds", f'{RUN},status="completed"'), "{{le}}"),)),
-            Panel(title="Why runs fail, a minute", show="bars", unit="cpm", empty="No run failed.", queries=(q(f"{promql.rate('workflow_errors_total', 'workflow_type, error_type', RUN)} * 60 > 0", "{{workflow_type}} {{error_type}}"),)),
-            Panel(title="Model calls of a run", show="lines", unit="short", queries=(q(promql.mean("workflow_llm_calls", "workflow_type", RUN), "{{workflow_type}}"),)),
-            Panel(title="Taken up and queued again, in the range", show="table", unit="short", join="workflow_type", queries=(
+            Panel(title="Why runs fail, a minute", show="bars", unit="cpm", width=6, empty="No run failed.", queries=(q(f"{promql.rate('workflow_errors_total', 'workflow_type, error_type', RUN)} * 60 > 0", "{{workflow_type}} {{error_type}}"),)),
+            Panel(title="Model calls of a run", show="lines", unit="short", width=6, queries=(q(promql.mean("workflow_llm_calls", "workflow_type", RUN), "{{workflow_type}}"),)),
+            Panel(title="Taken up and queued again, in the range", show="table", unit="short", width=12, join="workflow_type", queries=(
                 q(promql.increase("workflows_resumed_total", "workflow_type", RUN), "taken up"), q(promql.increase("workflow_requeues_total", "workflow_type", RUN), "queued again"),
                 q(promql.increase("workflows_total", "workflow_type", f'{RUN},status="abandoned"'), "abandoned"))),
         )),

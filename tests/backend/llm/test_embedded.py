@@ -266,7 +266,7 @@ async def test_it_stops_at_once_in_the_middle_of_an_answer(own_server: EmbeddedS
     began = monotonic()
     await asyncio.to_thread(own_server.stop)
     own_server.stop()  # a second call does nothing
-    assert monotonic() - began < 3
+    assert monotonic() - began < 30  # the answer would go on for ever
     with pytest.raises(Exception, match="onnection"):
         await call
     await llm.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import get_args
 
 import pytest
@@ -108,9 +108,9 @@ _MARKS = (
 def test_a_megabyte_is_described_in_bounded_work(start: str, piece: str) -> None:
     """No text is read twice: the limit is some ten times what the worst of these takes."""
     text = start + piece * (1_000_000 // len(piece))
-    began = perf_counter()
+    began = thread_time()
     operation, _ = describe(text)
-    assert perf_counter() - began < 5
+    assert thread_time() - began < 5
     assert operation in OPERATIONS
 
 

@@ -159,7 +159,8 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
 
     app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
     checks = partial(check_components, app)
-    resources.callback(asyncio.create_task(api.check_forever(settings.health_interval, checks)).cancel)
+    for work in (api.check_forever(settings.health_interval, checks), app.state.keyring.follow()):
+        resources.callback(asyncio.create_task(work).cancel)
 
 
 async def check_components(app: FastAPI) -> None:

@@ -11,12 +11,13 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 from sqlalchemy.engine import URL
 
-from .api_keys import parse_keys
+from .api_keys import parse_keys, read_key_file, validate_distinct
 from .database_urls import parse_database_url
+from .host_names import parse_host_names
 
 PREFIX = "SPARKLIO_"
 WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
@@ -70,7 +71,8 @@ class Settings(BaseSettings):
         default=None, repr=False, description="Keys of the API, as in alice:KEY,bob:KEY; unset: none is asked for"
     )
     api_keys_file: Path | None = Field(
-        default=None, description="File with a key of the API a line, as in alice:KEY; read again when it changes"
+        default=None,
+        description="File with more keys of the API, one a line, as in alice:KEY; read again when it changes",
     )
     allow_anyone: bool = Field(
         default=False, description="Let anyone who reaches it use the API without a key, on a public address too"
@@ -169,6 +171,13 @@ class Settings(BaseSettings):
     def _expand_home(cls, value: Path) -> Path:
         return value.expanduser()
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_allowed_hosts(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_host_names(value)
+        return value
+
     @field_validator("api_keys")
     @classmethod
     def _check_api_keys(cls, value: str | None) -> str | None:
@@ -181,10 +190,21 @@ class Settings(BaseSettings):
     def _check_api_keys_file(cls, value: Path | None) -> Path | None:
         if value is not None:
             try:
-                parse_keys(value.expanduser().read_text("utf-8"))
+                read_key_file(value.expanduser())
             except OSError as error:
                 raise ValueError(f"it cannot be read: {error.strerror}") from None
             return value.expanduser()
+        return value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _check_all_keys(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        inline = info.data.get("api_keys")
+        if value is not None and inline is not None:
+            try:
+                validate_distinct((*parse_keys(inline), *read_key_file(value)))
+            except ValueError as error:
+                raise ValueError(f"with those of {PREFIX}API_KEYS, which count too, {error}") from None
         return value
 
     @field_validator("log_level", mode="before")
@@ -218,7 +238,7 @@ class Settings(BaseSettings):
     def host_names(self) -> tuple[str, ...]:
         """The names and addresses that requests may ask for, beside those of the loopback interface."""
         own = () if self.host in WILDCARD_ADDRESSES else (self.host,)
-        return (*own, *(name.strip() for name in (self.allowed_hosts or "").split(",") if name.strip()))
+        return (*own, *(parse_host_names(self.allowed_hosts) if self.allowed_hosts else ()))
 
     @property
     def async_database_url(self) -> URL:

@@ -23,6 +23,9 @@ EXEMPT = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 WITHOUT_KEY = EXEMPT | {LOGIN_PATH, LOGOUT_PATH}
 
 
+_MAX_QUOTED = 260  # bytes: a name has 253 at most, a port six with its colon
+
+
 class EdgeMiddleware:
     """ASGI middleware that refuses requests of strangers, and limits the bodies of the others.
 
@@ -78,8 +81,8 @@ class EdgeMiddleware:
             access_refused.emit(reason="host")
             return HTTPException(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                "The Host of the request is not one of the studio's: "
-                "ask localhost, or add the name to SPARKLIO_ALLOWED_HOSTS.",
+                f"The Host of the request, {quoted(host)}, is not one of the studio's: "
+                "ask localhost, or add the name, without a port, to SPARKLIO_ALLOWED_HOSTS.",
             )
         # A websocket is no safe request, though it begins as one.
         if scope.get("method", "CONNECT") not in SAFE_METHODS and not self._host_check.allows_origin(
@@ -101,6 +104,11 @@ def path_of(scope: Scope) -> str:
     """Return the path of a request inside of the application, without a slash at its end."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")).removesuffix("/")
+
+
+def quoted(value: bytes) -> str:
+    """Return what a header has, in quotes: printable ASCII, all else escaped, and no more than a name may have."""
+    return ascii(value[:_MAX_QUOTED].decode("latin-1")) + ("..." if len(value) > _MAX_QUOTED else "")
 
 
 def is_navigation(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
+import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from time import monotonic, time
+from time import time
 
 from dotenv import dotenv_values
 from starlette.requests import cookie_parser
 
-from app.api_keys import ApiKey, digest_of, parse_keys
+from app.api_keys import SHORT_KEY, ApiKey, digest_of, parse_keys, read_key_file, validate_distinct
 from app.settings import PREFIX, Settings
 
 COOKIE = "sparklio_session"
 SESSION_SECONDS = 7 * 24 * 3600
 ENV_FILE = Path(".env")
 _LOOK_INTERVAL = 1.0  # seconds
+_OPEN_TO_OTHERS = stat.S_IRWXO | stat.S_IWGRP  # a group that may read is how Kubernetes mounts secrets
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +44,8 @@ class KeyRing:
         self._keys = keys
         self._read = read
         self._files = files
-        self._versions = self._look()
-        self._next_look = monotonic() + _LOOK_INTERVAL
+        self._versions: tuple[object, ...] | None = None  # so that a change since they were read is not missed
+        self._complaint: tuple[object, str] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -50,7 +54,6 @@ class KeyRing:
 
     def admits(self, headers: Mapping[bytes, bytes]) -> bool:
         """Return whether a request has a valid key, or where it has none a valid session."""
-        self._refresh()
         if (credentials := headers.get(b"authorization")) is not None:
             scheme, _, key = credentials.partition(b" ")
             return scheme.lower() == b"bearer" and self._find(key.strip()) is not None
@@ -59,7 +62,6 @@ class KeyRing:
 
     def open_session(self, key: str) -> str | None:
         """Return a session for a key, None if the key is not valid."""
-        self._refresh()
         found = self._find(key.encode())
         if found is None:
             return None
@@ -79,24 +81,46 @@ class KeyRing:
         valid = [hmac.compare_digest(_sign(key, expires).encode(), signature.encode()) for key in self._keys]
         return any(valid) and int(expires) > time()  # what we have signed is a number
 
-    def _refresh(self) -> None:
-        now = monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + _LOOK_INTERVAL
+    async def follow(self) -> None:
+        """Read the keys again within a second of each change of their files, until cancelled."""
+        while self._files:
+            await asyncio.sleep(_LOOK_INTERVAL)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Read the keys again if a file that they are in has changed; what cannot be read is tried at the next call."""
         versions = self._look()
         if versions == self._versions:
+            self._complaint = None
             return
-        self._versions = versions
         try:
             keys = self._read()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            log.warning("the API's keys cannot be read again (%s): those before stay", reason)
+            if (complaint := (versions, str(reason))) != self._complaint:
+                self._complaint = complaint
+                log.warning("the API's keys cannot be read again (%s): those before stay", reason)
             return
+        self._versions, self._complaint = versions, None
         if keys and keys != self._keys:
             self._keys = keys
             log.info("the API's keys have changed: %s", ", ".join(key.name for key in keys))
+            self.warn()
+
+    def warn(self) -> None:
+        """Log a warning about keys that are short, and about files of keys that other users can read."""
+        if short := [key.name for key in self._keys if key.is_short]:
+            log.warning(
+                "the API's keys of %s have fewer than %s characters and can be guessed: use openssl rand -hex 24",
+                ", ".join(short),
+                SHORT_KEY,
+            )
+        for file in self._files:
+            with suppress(OSError):
+                if (mode := stat.S_IMODE(file.stat().st_mode)) & _OPEN_TO_OTHERS:
+                    log.warning(
+                        "other users can read or change the API's keys in %s (mode %04o): chmod 600", file, mode
+                    )
 
     def _look(self) -> tuple[object, ...]:
         """Return what tells one version of the files from another."""
@@ -119,10 +143,19 @@ def open_keyring(settings: Settings) -> KeyRing:
         text = _keys_in_env_file() if in_env_file else settings.api_keys
         keys = parse_keys(text) if text else ()
         file = settings.api_keys_file
-        return keys if file is None else (*keys, *parse_keys(file.read_text("utf-8")))
+        if file is not None:
+            keys = (*keys, *read_key_file(file))
+            validate_distinct(keys)
+        if in_env_file and not keys:
+            raise ValueError(f"{PREFIX}API_KEYS is not in {ENV_FILE} any more")
+        return keys
 
     files = (*((ENV_FILE,) if in_env_file else ()), *((settings.api_keys_file,) if settings.api_keys_file else ()))
-    return KeyRing(read(), read, files)
+    keyring = KeyRing(read(), read, files)
+    keyring.warn()
+    if settings.api_keys is not None and settings.api_keys_file is not None:
+        log.warning("SPARKLIO_API_KEYS and SPARKLIO_API_KEYS_FILE are both set: the keys of both are valid")
+    return keyring
 
 
 def _keys_in_env_file() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -154,6 +155,20 @@ async def test_another_host_or_a_page_of_another_site_is_refused(client: httpx.A
     assert [event.reason for event in refused] == ["host"] * 4 + ["origin"]
     own = str(client.base_url).rstrip("/")
     assert (await client.post(START, json=BRIEF, headers={"origin": own})).status_code == 202
+
+
+@on_sqlite
+async def test_the_host_that_is_refused_is_quoted(served: Served) -> None:
+    """An operator reads which name is missing in the settings; a stranger's bytes stay harmless."""
+    for host, quoted in (
+        (b"studio.example:443", "'studio.example:443'"),
+        (b"<b>\xff", "'<b>\\xff'"),
+        (b"x" * 1000, f"'{'x' * 260}'..."),
+        (b"", "''"),
+    ):
+        head = b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+        _, _, body = (await served.answer(head)).partition(b"\r\n\r\n")
+        assert json.loads(body)["detail"].startswith(f"The Host of the request, {quoted}, is not one of the studio's")
 
 
 @on_sqlite

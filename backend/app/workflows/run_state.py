@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from app.database import Database, Run, Step, StepStatus, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import runs
@@ -66,8 +67,9 @@ class RunTransitions:
     def __init__(self, database: Database) -> None:
         self.journal: UsageJournal | None = None
         self._database = database
-        # One transition at a time: otherwise an end could be emitted before its start, and the run stay active.
-        self._lock = asyncio.Lock()
+        # One transition of a run at a time: otherwise an end could be emitted before its start, and the run stay active.
+        # Other runs do not wait for it: another program may have locked its row.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._active: dict[str, Run] = {}  # runs whose start was emitted in this process, but not yet their end
         self._stopping = asyncio.Event()
 
@@ -170,13 +172,17 @@ class RunTransitions:
     async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await retry_passing(lambda: run_shielded(attempt()), self._stopping)
 
+    def _turn_of(self, run_id: str) -> asyncio.Lock:
+        """Return the lock of a run, which lives while somebody holds it or waits for it."""
+        return self._turns.setdefault(run_id, asyncio.Lock())
+
     def _settle(self, key: str) -> None:
         if self.journal is not None:
             self.journal.settle(key)
 
     async def _start(self, run_id: str, now: datetime) -> Run | None:
         entry = Transition(run_id=run_id, moment=now, status=None)
-        async with self._lock:
+        async with self._turn_of(run_id):
             self.record(entry)
             async with self._database.writing() as session:
                 await runs.mark_running(session, run_id, now)
@@ -199,7 +205,7 @@ class RunTransitions:
             error_name=outcome.error_name,
             error_type=outcome.error_type,
         )
-        async with self._lock:
+        async with self._turn_of(run_id):
             self.record(entry)
             run = await self._store_end(run_id, outcome, now, only_queued=only_queued)
             ended = run is not None and run.finished_at == now
@@ -222,7 +228,7 @@ class RunTransitions:
 
     async def _save_step(self, step: Step, attempt_id: str, *, interrupted: bool = False) -> bool:
         """Store an attempt; return False if it had been stored before."""
-        async with self._lock:
+        async with self._turn_of(step.run_id):
             late: Run | None = None
             async with self._database.writing() as session:
                 saved = await runs.save_step(session, step, attempt_id, interrupted=interrupted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -74,6 +75,22 @@ async def test_a_start_whose_answer_is_lost_is_emitted_as_a_start(
     assert (await transitions.start(run_id)) is not None
     assert await transitions.finish(run_id, CANCELLED)
     assert (len(recorded.started), len(recorded.resumed), len(recorded.finished)) == (1, 0, 1)
+
+
+async def test_a_run_waits_for_its_own_transition_and_not_for_those_of_another(
+    database: Database, run_id: str, recorded: RecordedEvents
+) -> None:
+    """Of a row that another program has locked a transition may last for hours."""
+    transitions = RunTransitions(database)
+    async with transitions._turn_of("another"):
+        assert (await transitions.start(run_id)) is not None
+    async with transitions._turn_of(run_id):
+        ending = asyncio.create_task(transitions.finish(run_id, CANCELLED))
+        await asyncio.sleep(0)  # it has come to the lock
+        assert transitions._turn_of(run_id).locked()
+        assert recorded.finished == []
+    assert await ending
+    assert not transitions._turns
 
 
 async def test_an_end_whose_answer_is_lost_is_emitted_once(

@@ -14,7 +14,7 @@ SLOW = promql.quantile(0.95, "db_query_duration_seconds", "operation, table", wi
 DATABASE = (
     Alert(name="DatabaseFails", severity="page", wait="1m",
         expr='sum by (job, phase, error) (increase(NS_db_errors_total{error!~"integrity|cancelled"}[5m])) > 3',
-        summary="The database fails at {{ $labels.phase }}: {{ $value | humanize }} times {{ $labels.error }}",
+        summary='The database fails at {{ $labels.phase }}: {{ $value | printf "%.0f" }} times {{ $labels.error }}',
         means="Statements or connections fail. A unique constraint that refuses a row (integrity) and a client that "
         "went away (cancelled) are no failures of the database.",
         hurts="Everybody, once it lasts: requests fail, runs stop and are taken up again when it is back.",
@@ -35,7 +35,7 @@ DATABASE = (
             "Neither: the pool is too small for what there is to do.")),
     Alert(name="PoolRefuses", severity="page",
         expr=promql.first_trouble("db_pool_timeouts_total", "job, pool", "5m"),
-        summary="Pool {{ $labels.pool }} sent {{ $value | humanize }} callers away",
+        summary='Pool {{ $labels.pool }} sent {{ $value | printf "%.0f" }} callers away',
         means="A caller waited for a connection as long as the pool allows, and got none.",
         hurts="Whose requests these are: they fail.",
         confirm=("sum by (pool) (increase(NS_db_pool_timeouts_total[5m])) > 0", USED, HOLDS),
@@ -50,7 +50,7 @@ DATABASE = (
             "A session that is open across a model call: close it before.")),
     Alert(name="ConnectionLeaked", severity="ticket",
         expr=promql.first_trouble("db_connections_leaked_total", "job, pool", "1h"),
-        summary="Pool {{ $labels.pool }}: {{ $value | humanize }} connections were never given back",
+        summary='Pool {{ $labels.pool }}: {{ $value | printf "%.0f" }} connections were never given back',
         means="The garbage collector found connections that nobody had returned.",
         hurts="Nobody yet; under load the pool runs out.",
         confirm=("sum by (pool) (NS_db_connections_leaked_total)",),

@@ -35,7 +35,7 @@ MODELS = (
     Alert(name="FallbackServes", severity="ticket", wait="5m",
         expr="sum by (job, from_model, to_model) (increase(NS_llm_fallbacks_total[10m]))\n> on (job) group_left () "
         f'{SERVED_BY_FALLBACK} * sum by (job) (increase(NS_llm_requests_total{{status="success"}}[10m]))',
-        summary="{{ $labels.to_model }} was asked for {{ $labels.from_model }} {{ $value | humanize }} times in ten minutes",
+        summary='{{ $labels.to_model }} was asked for {{ $labels.from_model }} {{ $value | printf "%.0f" }} times in ten minutes',
         means="A fallback answers a fifth of all calls or more.",
         hurts="Users get answers of another quality, at another price.",
         confirm=("sum by (from_model, to_model, reason) (increase(NS_llm_fallbacks_total[10m])) > 0", LATER),
@@ -87,7 +87,7 @@ MODELS = (
     Alert(name="ContextLost", severity="ticket",
         expr=promql.first_trouble("context_truncations_total", "job, agent_name, reason", "15m",
             'reason=~"provider_silent|rejected"'),
-        summary="{{ $labels.agent_name }}: {{ $value | humanize }} contexts did not reach the model ({{ $labels.reason }})",
+        summary='{{ $labels.agent_name }}: {{ $value | printf "%.0f" }} contexts did not reach the model ({{ $labels.reason }})',
         means="A context was longer than the model's window. provider_silent: the server cut it and said nothing. "
         "rejected: it refused the call. Trimming by the application itself is no alert.",
         hurts="Who reads the results: the model answered without having read everything.",

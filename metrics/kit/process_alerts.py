@@ -34,7 +34,8 @@ PROCESSES = (
         hurts="Whoever relies on being woken.",
         confirm=("count by (job) (up)",),
         act=("See *Status, Targets* in Prometheus, and what was changed in its configuration.",)),
-    Alert(name="ComponentDown", severity="page", wait="1m",
+    # It waits for longer than DatabaseFails needs, which mutes it.
+    Alert(name="ComponentDown", severity="page", wait="3m",
         expr="min by (job, component) (NS_component_up) == 0",
         summary="{{ $labels.component }} cannot be used",
         means="What the application needs does not answer its check: the database, the model or the workflow engine.",

@@ -105,6 +105,13 @@ inhibit_rules:
   - source_matchers: [alertname="ALERTPoolRefuses"]
     target_matchers: [alertname="ALERTPoolFull"]
     equal: [job, pool]
+  # A database that does not answer fails statements and the health check of all that needs it.
+  - source_matchers: [alertname=~"ALERTDatabaseFails|ALERTPoolRefuses"]
+    target_matchers: [alertname="ALERTComponentDown", component=~"database|workflows"]
+    equal: [job]
+  - source_matchers: [alertname="ALERTComponentDown", component="model"]
+    target_matchers: [alertname="ALERTModelFails"]
+    equal: [job]
   - source_matchers: [alertname="ALERTSpendsFast"]
     target_matchers: [alertname="ALERTDayBudgetNearlySpent"]
     equal: [job]

@@ -1,4 +1,4 @@
-"""A real Prometheus with the repository's configuration and rules, at a pace of a second."""
+"""A real Prometheus with the repository's configuration and rules, at a pace of a second, or all of it faster."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.shorter_windows import divided, shortened
 from tests.support.wait import wait_until
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
+
+RESEND_DELAY = "1m"
+"""After which Prometheus tells Alertmanager of an alert again, by default."""
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -21,13 +25,17 @@ Labels = tuple[tuple[str, str], ...]
 class PrometheusServer:
     """The server: a ``with`` block runs it, with ``monitoring/prometheus.yml`` but for the target and the pace.
 
+    It scrapes and evaluates every second. ``faster`` divides all windows and waits of the rules as well, by so much;
+    ``alertmanager`` is the address of one that is sent what fires.
+
     Attributes:
         url: Where it answers.
     """
 
-    def __init__(self, directory: Path, port: int, target: str) -> None:
+    def __init__(self, directory: Path, port: int, target: str, *, faster: float = 1, alertmanager: str = "") -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.directory = directory
+        self.faster = faster
         self.client = httpx.Client(base_url=self.url, timeout=60.0)
         config = (MONITORING / "prometheus.yml").read_text()
         for ours, own in (
@@ -36,10 +44,15 @@ class PrometheusServer:
         ):
             assert ours in config
             config = config.replace(ours, own)
+        if alertmanager:
+            block = re.search(r"^#alerting:\n(?:#.*\n)+", config, re.MULTILINE)
+            assert block is not None
+            taken_in = re.sub("^#", "", block[0], flags=re.MULTILINE).replace("localhost:9093", alertmanager)
+            config = config.replace(block[0], taken_in)
         (directory / "prometheus.yml").write_text(config)
         (directory / "rules").mkdir()
         for file in (MONITORING / "rules").glob("*.yml"):
-            text = re.sub(r"^( +interval: )\w+$", r"\g<1>1s", file.read_text(), flags=re.MULTILINE)
+            text = re.sub(r"^( +interval: )\w+$", r"\g<1>1s", shortened(file.read_text(), faster), flags=re.MULTILINE)
             (directory / "rules" / file.name).write_text(text)
 
     def __enter__(self) -> Self:
@@ -50,6 +63,7 @@ class PrometheusServer:
                 f"--config.file={self.directory / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self.directory / 'data'}",
                 f"--web.listen-address={self.url.removeprefix('http://')}",
+                f"--rules.alert.resend-delay={divided(RESEND_DELAY, self.faster)}",
             ],
             stdout=self._log,
             stderr=subprocess.STDOUT,

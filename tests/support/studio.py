@@ -50,6 +50,7 @@ class StudioProcess:
         environment: The environment of the process; may be changed before `start`.
         preloaded: Whether it is forked from a process that has imported the studio, which saves three seconds, or
             executed, as variables that Python or the dynamic linker reads need it; may be changed before `start`.
+        module: What it runs as its main module; may be changed before `start`.
         lines: The lines that it has printed so far.
         tally: How many responses came to `call`, by method, route template and status code.
         client: The HTTP client.
@@ -60,6 +61,7 @@ class StudioProcess:
         self.directory = directory
         self.environment = environment_of(port=port, **settings)
         self.preloaded = True
+        self.module = "app"
         self.process: PreloadedProcess | subprocess.Popen[bytes]
         self.lines: list[str] = []
         self.tally: Counter[tuple[str, str, int]] = Counter()
@@ -77,9 +79,11 @@ class StudioProcess:
         read, write = os.pipe()
         self._output = os.fdopen(read, encoding="utf-8")
         if self.preloaded:
-            self.process = PreloadedProcess("app", cwd=self.directory, env=self.environment, output=(write, write))
+            self.process = PreloadedProcess(
+                self.module, cwd=self.directory, env=self.environment, output=(write, write)
+            )
         else:
-            command = [sys.executable, "-m", "app"]
+            command = [sys.executable, "-m", self.module]
             self.process = subprocess.Popen(
                 command, cwd=self.directory, env=self.environment, stdout=write, stderr=write
             )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitoring.alerted_life import Life, live, watched
+from tests.monitoring.alerted_life import Life, watched
+from tests.monitoring.troubles import live
 
 pytestmark = [
     pytest.mark.slow,

@@ -67,7 +67,7 @@ class RunTransitions:
     def __init__(self, database: Database) -> None:
         self.journal: UsageJournal | None = None
         self._database = database
-        # One transition of a run at a time: an end could be emitted before its start otherwise, and the run stay active.
+        # One transition of a run at a time: an end could else be emitted before its start, and the run stay active.
         # Other runs do not wait for it: another program may have locked its row.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._active: dict[str, Run] = {}  # runs whose start was emitted in this process, but not yet their end

@@ -104,8 +104,8 @@ class AccessLogFilter(logging.Filter):
         """Return whether to log a record, whose arguments are client, method, path with query, HTTP version, status."""
         match record.args:
             case (client, method, str(target), *rest):
-                path, mark, _ = target.partition("?")
-                record.args = (client, method, path + mark, *rest)
+                path = target.partition("?")[0]
+                record.args = (client, method, path, *rest)
                 return not path.startswith(_MONITORING_PATHS)
             case _:
                 return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -168,8 +168,18 @@ class Settings(BaseSettings):
 
     @field_validator("data_dir")
     @classmethod
-    def _expand_home(cls, value: Path) -> Path:
-        return value.expanduser()
+    def _check_data_dir(cls, value: Path) -> Path:
+        value = value.expanduser()
+        if value.exists() and not value.is_dir():
+            raise ValueError("it is a file; give a directory")
+        return value
+
+    @field_validator("metrics_port")
+    @classmethod
+    def _check_metrics_port(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and value == info.data.get("port"):
+            raise ValueError("the API has this port (SPARKLIO_PORT); give another, or none to have /metrics there too")
+        return value
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -276,6 +286,8 @@ def load_settings(arguments: list[str] | None = None) -> Settings:
     Raises:
         InvalidSettings: Settings are invalid; the message has one line for each of them.
     """
+    if unknown := [*_unknown_options(arguments or ())]:
+        raise InvalidSettings("\n".join(unknown))
     try:
         return Settings() if arguments is None else CliApp.run(Settings, cli_args=arguments)
     except ValidationError as error:
@@ -305,6 +317,16 @@ def unknown_settings() -> Iterator[str]:
             matches = get_close_matches(name, names, n=1)
             advice = f"did you mean {PREFIX}{matches[0]}?" if matches else "python -m app --help lists them all."
             yield f"{variable} is no setting; {advice}"
+
+
+def _unknown_options(arguments: Iterable[str]) -> Iterator[str]:
+    """Yield a message for each argument that looks like an option but is none."""
+    options = ["--help", *(f"--{name.replace('_', '-')}" for name in Settings.model_fields)]
+    for option in (argument.partition("=")[0] for argument in arguments if argument.startswith("--")):
+        if option != "--" and option not in options:
+            matches = get_close_matches(option, options, n=1)
+            advice = f"did you mean {matches[0]}?" if matches else "python -m app --help lists them all."
+            yield f"{option} is no option; {advice}"
 
 
 def _error_line(name: str, message: str, value: object) -> str:

@@ -8,12 +8,17 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Any
 
-from ..diagnostics.scrape_client import Unreachable, scrape_url, strip_credentials
+from ..diagnostics.scrape_client import ScrapeResult, Unreachable, scrape_url, strip_credentials
 from ..diagnostics.scrape_rates import QUANTILES, Line, read_lines
+
+
+class NothingChosen(ValueError):
+    """No family has the name, or no family has the label, that was asked for."""
 
 
 class RichNotFound(ImportError):
@@ -58,7 +63,7 @@ def run(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> in
     """Watch a server; return the exit code: 2 where it cannot be read, or the table not drawn."""
     try:
         watch(url, headers, options)
-    except (Unreachable, RichNotFound) as reason:
+    except (Unreachable, RichNotFound, NothingChosen) as reason:
         print(f"python -m metrics watch: {reason}", file=sys.stderr)
         return 2
     return 0
@@ -71,11 +76,13 @@ def watch(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> 
 
     Raises:
         Unreachable: the first scrape failed.
+        NothingChosen: it has no family, or no label, that was asked for.
         RichNotFound: a table is asked for and rich is not installed.
     """
     show = print_json if options.watch_format == "json" else open_table(strip_credentials(url))
     before = scrape_url(url, headers)
     try:
+        check_choice([*read_lines(before, before)], label_names(before), options)
         for _ in range(options.count) if options.count is not None else iter(int, 1):
             time.sleep(options.interval)
             try:
@@ -92,6 +99,32 @@ def watch(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> 
             close()
 
 
+def check_choice(lines: Sequence[Line], labels: Collection[str], options: argparse.Namespace) -> None:
+    """Check that something of a scrape is what was asked for.
+
+    Args:
+        lines: What the scrape says.
+        labels: The names of its labels.
+        options: The command's options.
+
+    Raises:
+        NothingChosen: No family's name has the expression, or no family has one of the labels.
+    """
+    families = {line.family for line in lines}
+    if options.match is not None and families and not any(map(options.match.search, families)):
+        alike = get_close_matches(options.match.pattern, families, n=1)
+        advice = f"did you mean {alike[0]}?" if alike else "python -m metrics lists families"
+        raise NothingChosen(f"no family matches {options.match.pattern!r}; {advice}")
+    for label in options.by:
+        if labels and label not in labels:
+            raise NothingChosen(f"no family has the label {label!r}; there are {', '.join(sorted(labels))}")
+
+
+def label_names(scrape: ScrapeResult) -> set[str]:
+    """Return the names of the labels of a scrape, without those of buckets and quantiles."""
+    return {name for sample in scrape.samples for name in sample.labels} - {"le", "quantile"}
+
+
 def select(lines: Iterator[Line], options: argparse.Namespace) -> list[Line]:
     """Return the lines that were asked for: by name, and with something to show."""
     return [
@@ -103,7 +136,11 @@ def select(lines: Iterator[Line], options: argparse.Namespace) -> list[Line]:
 
 def print_json(lines: Sequence[Line], problem: str) -> None:
     """Print an interval as one line of JSON."""
-    shown = [asdict(line) | {"labels": dict(line.labels)} for line in lines]
+    shown = [
+        asdict(line)
+        | {"labels": dict(line.labels), "quantiles": dict(zip(map(str, QUANTILES), line.quantiles, strict=True))}
+        for line in lines
+    ]
     print(json.dumps({"error": problem} if problem else {"lines": shown}), flush=True)
 
 
@@ -155,8 +192,10 @@ class LiveTable:
         from rich.text import Text
 
         table = Table(title=f"{self._address}  {time.strftime('%H:%M:%S')}", caption=Text(note) if note else None)
-        for column in ("family", "labels"):
-            table.add_column(column, overflow="fold")
+        widths = {"family": lines and max(len(line.family) for line in lines), "labels": 0}
+        for column, longest in widths.items():
+            # A name stays whole on a terminal of 80 columns; labels take what is left.
+            table.add_column(column, overflow="fold", min_width=min(longest or 0, self._console.width // 2) or None)
         for column in ("value", "a second", *(f"p{share * 100:.0f}" for share in QUANTILES), "mean"):
             table.add_column(column, justify="right", no_wrap=True)
         for line in lines:

@@ -7,6 +7,7 @@ import logging
 import os
 from base64 import b64decode
 from binascii import Error as NotBase64
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from hmac import compare_digest
 from threading import Lock
@@ -104,7 +105,7 @@ class Endpoint:
         elif not self._is_authorized(scope):
             challenge = ", ".join(f'{scheme.title()} realm="metrics"' for scheme, _ in self._secrets)
             await send_response(
-                send, 401, {**_PLAIN_TEXT, "WWW-Authenticate": challenge}, b"Unauthorized.\n", with_body
+                send, 401, {**_PLAIN_TEXT, "WWW-Authenticate": challenge}, _how_to_ask(self._secrets), with_body
             )
         elif scope["method"] not in ("GET", "HEAD"):
             await send_response(send, 405, {**_PLAIN_TEXT, "Allow": "GET, HEAD"}, b"Method not allowed; GET it.\n")
@@ -182,3 +183,9 @@ async def send_response(send: Send, status: int, headers: dict[str, str], body: 
         await (asyncio.sleep(0) if (trio := running_trio()) is None else trio.lowlevel.checkpoint())
     last = body[(len(body) - 1) // CHUNK_SIZE * CHUNK_SIZE :] if with_body and body else b""
     await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+def _how_to_ask(secrets: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return the text of a 401: how the server wants to be asked."""
+    forms = {"bearer": "with the token as Authorization: Bearer TOKEN", "basic": "by HTTP Basic with the password"}
+    return f"Unauthorized: ask {', or '.join(forms[scheme] for scheme, _ in secrets)}.\n".encode()

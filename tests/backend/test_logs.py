@@ -92,7 +92,7 @@ def test_the_access_log_has_no_queries() -> None:
         "uvicorn.access", 20, "", 0, '%s - "%s %s HTTP/%s" %d', ("1:2", "GET", f"/a?b={CANARY}", "1.1", 200), None
     )
     assert AccessLogFilter().filter(line)
-    assert line.getMessage() == '1:2 - "GET /a? HTTP/1.1" 200'
+    assert line.getMessage() == '1:2 - "GET /a HTTP/1.1" 200'
     scrape = logging.LogRecord("uvicorn.access", 20, "", 0, "", ("1:2", "GET", "/metrics?x=1", "1.1", 200), None)
     assert not AccessLogFilter().filter(scrape)
 

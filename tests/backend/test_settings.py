@@ -87,6 +87,29 @@ def test_the_error_of_an_invalid_value_is_one_line(
     assert "\n" not in message
 
 
+def test_a_value_that_another_setting_takes_or_the_disk_forbids_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"^SPARKLIO_METRICS_PORT .*SPARKLIO_PORT"):
+        load_settings(["--port", "9", "--metrics-port", "9"])
+    assert load_settings(["--port", "0", "--metrics-port", "0"]).metrics_port == 0
+    (tmp_path / "taken").touch()
+    with pytest.raises(InvalidSettings, match=r"^SPARKLIO_DATA_DIR .*it is a file; give a directory"):
+        load_settings(["--data-dir", str(tmp_path / "taken")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--prot", "1"], "--prot is no option; did you mean --port?"),
+        (["--llm-fallback=x"], "--llm-fallback is no option; did you mean --llm-fallbacks?"),
+        (["--xyzzy", "1"], "--xyzzy is no option; python -m app --help lists them all."),
+    ],
+)
+def test_a_misspelt_option_is_told_with_the_nearest_one(arguments: list[str], expected: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings(arguments)
+    assert str(caught.value) == expected
+
+
 def test_every_invalid_setting_has_a_line() -> None:
     with pytest.raises(InvalidSettings) as caught:
         load_settings(["--port", "x", "--concurrency", "0"])

@@ -89,7 +89,11 @@ class EdgeMiddleware:
             host, headers.get(b"origin"), headers.get(b"sec-fetch-site")
         ):
             access_refused.emit(reason="origin")
-            return HTTPException(HTTPStatus.FORBIDDEN, "The request comes from a page of another site.")
+            return HTTPException(
+                HTTPStatus.FORBIDDEN,
+                f"The request comes from a page of another site{named_origin(headers)}: "
+                "if that is the studio's own name, add it to SPARKLIO_ALLOWED_HOSTS.",
+            )
         if not (self._keyring.is_empty or self._keyring.admits(headers) or path_of(scope) in WITHOUT_KEY):
             access_refused.emit(reason="key")
             return HTTPException(
@@ -109,6 +113,12 @@ def path_of(scope: Scope) -> str:
 def quoted(value: bytes) -> str:
     """Return what a header has, in quotes: printable ASCII, all else escaped, and no more than a name may have."""
     return ascii(value[:_MAX_QUOTED].decode("latin-1")) + ("..." if len(value) > _MAX_QUOTED else "")
+
+
+def named_origin(headers: Mapping[bytes, bytes]) -> str:
+    """Return the origin that a request names, for a message: escaped, and cut where it is long."""
+    origin = headers.get(b"origin")
+    return "" if origin is None else f" ({quoted(origin)})"
 
 
 def is_navigation(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:

@@ -70,11 +70,13 @@ def _message_handler(code: int) -> Any:
 
 
 def _validation_error_handler(max_errors: int) -> Any:
-    async def handle(_request: Request, error: Exception) -> JSONResponse:
+    async def handle(request: Request, error: Exception) -> JSONResponse:
         # FastAPI's own format, without the input: that may be huge, or hold what UTF-8 cannot encode.
         assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for no other
         errors = error.errors()
         details = [{"type": one["type"], "loc": one["loc"], "msg": one["msg"]} for one in errors[:max_errors]]
+        if details[:1] and details[0]["loc"] == ("body",) and not is_json(request):
+            details[0]["msg"] = "Send the body as JSON, with the header Content-Type: application/json"
         body = {"detail": _encodable(details)}
         if len(errors) > max_errors:
             limit_reached.emit(limit="validation_errors")
@@ -82,6 +84,12 @@ def _validation_error_handler(max_errors: int) -> Any:
         return JSONResponse(body, 422)
 
     return handle
+
+
+def is_json(request: Request) -> bool:
+    """Return whether a request says that its body is JSON: application/json, or as application/problem+json."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 async def _handle_http_exception(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
@@ -174,11 +175,29 @@ class Database:
         return connection
 
     def _unavailable(self, cause: str, advice: str | None = None) -> DatabaseUnavailable:
-        advice = advice or ("make it writable" if self._file else "start or repair the server")
+        advice = advice or ("make it writable" if self._file else advice_for_postgresql(cause))
         return DatabaseUnavailable(
             f"The database cannot be used ({describe_database(self._url)}): {without_secrets(cause, self._url)}; "
             f"{advice}, or set SPARKLIO_DATABASE_URL to another."
         )
+
+
+# What the server, and libpq, say of a connection that is refused: psycopg has no code for it.
+_REFUSALS = (
+    (r"database .* does not exist", "create the database, as by createdb, with the user as its owner"),
+    (r"role .* does not exist", "create the user, as by createuser"),
+    (r"password authentication failed|no password supplied|pg_hba\.conf", "check user, password and pg_hba.conf"),
+    (r"permission denied", "grant the user CREATE on the database and on its schema public"),
+    (
+        r"too many (clients|connections)|connection slots",
+        "raise max_connections of the server, or lower SPARKLIO_WORKERS",
+    ),
+)
+
+
+def advice_for_postgresql(cause: str) -> str:
+    """Return what to do about the message of a server that refuses a connection or a statement."""
+    return next((advice for said, advice in _REFUSALS if re.search(said, cause)), "start or repair the server")
 
 
 def file_identity(file: Path) -> tuple[int, int] | None:

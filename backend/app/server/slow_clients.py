@@ -18,7 +18,17 @@ from events.limits import Limit
 STALL = 1.0
 """Seconds after which the event loop is held to have stood still."""
 
-REFUSAL = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_REFUSAL_BODY = b'{"detail":"The request did not come within SPARKLIO_RECEIVE_TIMEOUT seconds; send it faster."}'
+REFUSAL = b"\r\n".join(
+    (
+        b"HTTP/1.1 408 Request Timeout",
+        b"Connection: close",
+        b"Content-Type: application/json",
+        b"Content-Length: %d" % len(_REFUSAL_BODY),
+        b"",
+        _REFUSAL_BODY,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,9 @@ class QueueFull(Exception):
     retry_after = 10
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} runs are queued, which is as many as may be: try again later.")
+        super().__init__(
+            f"{limit} runs are queued, which is as many as may be: try again later, or raise SPARKLIO_MAX_QUEUED."
+        )
 
 
 class IdempotencyConflict(Exception):

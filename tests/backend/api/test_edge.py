@@ -150,7 +150,8 @@ async def test_another_host_or_a_page_of_another_site_is_refused(client: httpx.A
         foreign = await client.post("/api/v1/runs/1/cancel", headers={"origin": "http://evil.example"})
         assert (foreign.status_code, foreign.json()["detail"]) == (
             403,
-            "The request comes from a page of another site.",
+            "The request comes from a page of another site ('http://evil.example'): "
+            "if that is the studio's own name, add it to SPARKLIO_ALLOWED_HOSTS.",
         )
     assert [event.reason for event in refused] == ["host"] * 4 + ["origin"]
     own = str(client.base_url).rstrip("/")

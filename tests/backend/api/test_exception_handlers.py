@@ -58,6 +58,17 @@ async def test_a_body_that_is_no_json_in_utf_8_is_invalid(client: httpx.AsyncCli
 
 
 @on_sqlite
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_that_does_not_say_that_it_is_json_is_told_the_header(
+    client: httpx.AsyncClient, kind: str | None
+) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    response = await client.post(START, content=b'{"brand": "Acme"}', headers=headers)
+    assert response.status_code == 422
+    assert "Content-Type: application/json" in response.json()["detail"][0]["msg"]
+
+
+@on_sqlite
 async def test_a_failure_is_answered_with_500_on_a_connection_that_is_closed(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import Database, DatabaseUnavailable
+from app.database.engine import advice_for_postgresql
 from app.database.repositories import brands, runs
 from app.settings import Settings
 from tests.backend.database.rows import queue_run
@@ -121,6 +122,23 @@ async def test_the_error_of_an_unreachable_server_has_no_password(place: str, fr
     assert message.endswith("start or repair the server, or set SPARKLIO_DATABASE_URL to another.")
     assert "geheim" not in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [
+        ('connection failed: FATAL:  database "studio" does not exist', "create the database"),
+        ('connection failed: FATAL:  role "studio" does not exist', "create the user"),
+        ('FATAL:  password authentication failed for user "studio"', "check user, password"),
+        ("connection failed: fe_sendauth: no password supplied", "check user, password"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "check user, password"),
+        ("permission denied for schema public", "grant the user CREATE"),
+        ("FATAL:  sorry, too many clients already", "raise max_connections"),
+        ("Connection refused", "start or repair the server"),
+    ],
+)
+def test_the_advice_fits_what_the_server_says(cause: str, advice: str) -> None:
+    assert advice_for_postgresql(cause).startswith(advice)
 
 
 async def test_missing_directories_are_created(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ async def test_half_a_head_is_answered_with_408(part: bytes) -> None:
         with limit_reached.captured() as reached:
             answer = await served.answer(part)
         assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"SPARKLIO_RECEIVE_TIMEOUT" in answer
         assert [event.limit for event in reached] == ["receive_time"]
 
 

@@ -63,7 +63,7 @@ def test_each_interval_is_a_line_of_json(
     assert (calls["family"], calls["labels"], calls["value"]) == ("acme_calls_total", {"model": "a"}, 7)
     assert calls["rate"] > 0
     assert [line["family"] for line in second["lines"]] == ["acme_calls_total", "acme_seconds"]
-    assert 0.1 < second["lines"][1]["quantiles"][0] <= 0.25
+    assert 0.1 < second["lines"][1]["quantiles"]["0.5"] <= 0.25
 
 
 def test_lines_are_chosen_by_name_and_by_having_something_to_show(
@@ -78,6 +78,23 @@ def test_lines_are_chosen_by_name_and_by_having_something_to_show(
     assert families() == ["acme_calls_total"]
     assert families("--all") == ["acme_calls_total", "acme_seconds"]
     assert families("--all", "--match", "sec.*ds$") == ["acme_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--match", "nosuch"], "no family matches 'nosuch'"),
+        (["--match", "acme_cals_total"], "did you mean acme_calls_total?"),
+        (["--by", "nosuch"], "no family has the label 'nosuch'; there are model"),
+        (["--by", "model", "--by", "le"], "no family has the label 'le'"),
+    ],
+)
+def test_a_choice_that_nothing_fits_is_refused(
+    server: Server, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.calls.labels("a").inc()
+    assert main(["watch", server.url, "--format", "json", "--count", "1", *options]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_server_that_goes_away_is_reported_and_watched_on(

@@ -85,6 +85,7 @@ def create_app(
     app.add_middleware(
         api.EdgeMiddleware,
         hosts=settings.host_names,
+        own_hosts=settings.own_addresses,
         keyring=keyring,
         max_body=settings.max_body,
         receive_timeout=settings.receive_timeout,

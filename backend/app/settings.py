@@ -246,9 +246,13 @@ class Settings(BaseSettings):
 
     @property
     def host_names(self) -> tuple[str, ...]:
-        """The names and addresses that requests may ask for, beside those of the loopback interface."""
-        own = () if self.host in WILDCARD_ADDRESSES else (self.host,)
-        return (*own, *(parse_host_names(self.allowed_hosts) if self.allowed_hosts else ()))
+        """The names that requests may ask for, beside the studio's own address and those of the loopback interface."""
+        return parse_host_names(self.allowed_hosts) if self.allowed_hosts else ()
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """The address that the studio listens on, unless it listens on all."""
+        return () if self.host in WILDCARD_ADDRESSES else (self.host,)
 
     @property
     def async_database_url(self) -> URL:

@@ -37,13 +37,21 @@ class EdgeMiddleware:
         keyring: The keys of the API.
         max_body: The most bytes of a request's body.
         receive_timeout: The seconds that a body may take to come.
+        own_hosts: The addresses that the studio itself listens on.
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Iterable[str], keyring: KeyRing, max_body: int, receive_timeout: float
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str],
+        keyring: KeyRing,
+        max_body: int,
+        receive_timeout: float,
+        own_hosts: Iterable[str] = (),
     ) -> None:
         self.app = app
-        self._host_check = HostCheck(hosts)
+        self._host_check = HostCheck(hosts, own_hosts)
         self._keyring = keyring
         self._max_body = max_body
         self._receive_timeout = receive_timeout

@@ -25,11 +25,13 @@ class HostCheck:
 
     Args:
         allowed: Names beside those of the loopback interface, as in ``studio.example.com``; ``*.example.com`` are all
-            below one, and ``*`` are all.
+            below one, and ``*`` are all. A proxy may serve the studio under them, and change the Host.
+        own: The addresses that the studio itself listens on.
     """
 
-    def __init__(self, allowed: Iterable[str]) -> None:
+    def __init__(self, allowed: Iterable[str], own: Iterable[str] = ()) -> None:
         names = {name.lower().strip("[]") for name in allowed}
+        self._own = frozenset(name.lower().strip("[]") for name in own)
         self._any = "*" in names
         self._names = frozenset(names)
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
@@ -40,7 +42,7 @@ class HostCheck:
         if host in self._known:
             return True
         parsed = parse_host(host)
-        if parsed is None or not (self._any or is_loopback(parsed[0]) or self._is_named(parsed[0])):
+        if parsed is None or not (self._any or self._is_own(parsed[0]) or self._is_named(parsed[0])):
             return False
         if len(self._known) < _MAX_REMEMBERED:
             self._known.add(host)
@@ -66,19 +68,16 @@ class HostCheck:
             return False
         if url.scheme not in _DEFAULT_PORTS:
             return False  # "null" too: of files, sandboxed frames and data: URLs
-        if port is None and self._is_named(name):
+        if site not in {None, b"same-origin"}:
+            return False
+        if port is None and self._is_named(name) and not self._is_own(name):
             return True  # a proxy before the studio may have changed the Host
         default = _DEFAULT_PORTS[url.scheme]
         parsed = parse_host(host)
-        return (
-            site in {None, b"same-origin"}
-            and parsed is not None
-            and (name, port or default)
-            == (
-                parsed[0],
-                parsed[1] or default,
-            )
-        )
+        return parsed is not None and (name, port or default) == (parsed[0], parsed[1] or default)
+
+    def _is_own(self, name: str) -> bool:
+        return name in self._own or is_loopback(name)
 
     def _is_named(self, name: str) -> bool:
         return name in self._names or name.endswith(self._suffixes)

@@ -53,10 +53,13 @@ class KeyRing:
         return not self._keys
 
     def admits(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Return whether a request has a valid key, or where it has none a valid session."""
-        if (credentials := headers.get(b"authorization")) is not None:
-            scheme, _, key = credentials.partition(b" ")
-            return scheme.lower() == b"bearer" and self._find(key.strip()) is not None
+        """Return whether a request has a valid key, or where it has none a valid session.
+
+        Credentials that are no key are not looked at: browsers add those of ``/metrics`` to all (RFC 7617, 2.2).
+        """
+        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"bearer":
+            return self._find(key.strip()) is not None
         cookies = cookie_parser(headers.get(b"cookie", b"").decode("latin-1"))
         return COOKIE in cookies and self._is_session(cookies[COOKIE])
 

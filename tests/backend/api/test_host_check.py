@@ -103,3 +103,25 @@ def test_what_the_studios_own_page_or_no_page_changes_is_not(host: str, origin: 
 
 def test_another_port_of_a_name_in_the_settings_is_another_site() -> None:
     assert not HostCheck(["studio.example"]).allows_origin(b"127.0.0.1", b"https://studio.example:8443", None)
+
+
+@pytest.mark.parametrize("site", [None, "same-origin", "same-site", "cross-site", "none"])
+@pytest.mark.parametrize("origin", ["http://192.0.2.5", "https://192.0.2.5", "http://127.0.0.1", "https://localhost"])
+def test_a_page_on_another_port_of_the_studios_own_address_is_another_site(origin: str, site: str | None) -> None:
+    """Port 80 and 443 too, which an Origin does not name."""
+    given = origin.encode(), None if site is None else site.encode()
+    for check in (HostCheck([], own=["192.0.2.5"]), HostCheck(["localhost", "127.0.0.1"], own=["192.0.2.5"])):
+        assert check.allows_host(b"192.0.2.5:8000")
+        for host in (b"192.0.2.5:8000", LOCAL, b"127.0.0.1:8000"):
+            assert not check.allows_origin(host, *given)
+
+
+def test_a_studio_on_port_80_of_its_own_address_serves_its_own_pages() -> None:
+    check = HostCheck([], own=["192.0.2.5"])
+    assert check.allows_origin(b"192.0.2.5", b"http://192.0.2.5", b"same-origin")
+    assert check.allows_origin(b"192.0.2.5:8000", b"http://192.0.2.5:8000", None)
+
+
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site", b"none"])
+def test_behind_a_proxy_the_browser_still_says_whose_page_it_is(site: bytes) -> None:
+    assert not HostCheck(["studio.example"]).allows_origin(b"127.0.0.1:8000", b"https://studio.example", site)

@@ -186,6 +186,18 @@ def test_a_file_that_could_not_be_read_for_a_moment_is_read_later(
     assert [admits(keys, key) for key in (ALICE, BOB)] == [False, True]
 
 
+@pytest.mark.parametrize("authorization", [f"Basic {BOB}", "Basic", "", "Digest x", "Negotiate"])
+def test_a_session_holds_beside_credentials_that_are_no_key(authorization: str) -> None:
+    """A browser that was asked for those of the metrics adds them to every request."""
+    keys = open_keyring(Settings(api_keys=f"alice:{ALICE}"))
+    session = keys.open_session(ALICE)
+    assert session is not None
+    headers = {b"authorization": authorization.encode()}
+    assert keys.admits({**headers, **cookie(session)})
+    assert not keys.admits(headers)
+    assert not keys.admits({**cookie(session), b"authorization": b"Bearer wrong"})
+
+
 def test_without_keys_the_ring_is_empty() -> None:
     assert open_keyring(Settings()).is_empty
 

@@ -102,7 +102,8 @@ class KeyRing:
             reason = error.strerror if isinstance(error, OSError) else error
             if (complaint := (versions, str(reason))) != self._complaint:
                 self._complaint = complaint
-                log.warning("the API's keys cannot be read again (%s): those before stay", reason)
+                files = " and ".join(map(str, self._files))
+                log.warning("the API's keys in %s cannot be read again (%s): those before stay", files, reason)
             return
         self._versions, self._complaint = versions, None
         if keys and keys != self._keys:

@@ -248,7 +248,7 @@ def test_keys_in_the_env_file_are_replaced_and_those_of_the_environment_win(
     Path(".env").write_text("SPARKLIO_PORT=1\n")
     assert admits(keys, BOB)
     assert caplog.messages == [
-        "the API's keys cannot be read again (SPARKLIO_API_KEYS is not in .env any more): those before stay"
+        "the API's keys in .env cannot be read again (SPARKLIO_API_KEYS is not in .env any more): those before stay"
     ]
 
     monkeypatch.setenv("SPARKLIO_API_KEYS", f"carol:{CAROL}")

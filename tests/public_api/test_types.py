@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CALLS = sorted(Path(__file__).parent.glob("*_calls.py"))
 IGNORE = re.compile(r"  # type: ignore\[(?P<code>[\w-]+)\].*$", re.MULTILINE)

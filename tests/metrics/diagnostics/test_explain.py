@@ -71,6 +71,7 @@ def test_the_text_says_what_each_event_does() -> None:
     assert "of several workers: the largest there ever was" in format_explanation(explain(ROWS, "last_cost_usd"))
 
 
+@pytest.mark.slow
 def test_code_that_emits_nothing_is_said_to(tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("")
     assert "emitted nowhere in the sources" in format_explanation(
@@ -78,6 +79,7 @@ def test_code_that_emits_nothing_is_said_to(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_family_of_the_studio_names_who_emits_it() -> None:
     """In the slowest way that there is, family by family, for three of different kinds."""
     for name in ("http_requests_total", "llm_request_duration_seconds", "db_pool_connections"):

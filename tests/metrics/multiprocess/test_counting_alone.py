@@ -20,6 +20,8 @@ from metrics.multiprocess.fault_reports import report_file_fault
 from tests.support.counter_worker import LocalWorker, count_call
 from tests.support.forks import in_child
 
+pytestmark = pytest.mark.slow
+
 FULL = "No space left on device"
 LONG = "model {} of " + "x" * 180
 """A name so long that the series of a few do not fit into what is left of the last page of a file."""

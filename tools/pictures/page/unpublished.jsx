@@ -15,6 +15,7 @@ export function Nothing({ panel, width, height, theme }) {
 function cellsOf(frames) {
   const buckets = frames
     .map((frame) => ({ frame, name: frame.fields[1].labels.le }))
+    .filter(({ name }) => name)
     .map(({ frame, name }) => ({ frame, name, edge: Number(name.replace('+Inf', 'Infinity')) }))
     .sort((one, other) => one.edge - other.edge);
   const times = [...new Set(buckets.flatMap(({ frame }) => frame.fields[0].values))].sort((one, other) => one - other);

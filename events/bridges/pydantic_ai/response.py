@@ -116,12 +116,21 @@ def output_fault(
         schema = output_schemas.get(call.tool_name)
         if schema is not None and (fault := schema_fault(call.args, schema, is_valid_output)):
             return fault
-    if calls or parameters.allow_text_output or parameters.output_mode == "text":
+    if calls or parameters.output_mode == "text" or may_be_any_text(parameters):
         return None
     # In mode ``auto`` the wrapped model decides: where it sent the schema as a tool, the tool was called above.
     if parameters.output_mode == "tool" or parameters.output_object is None:
         return "schema_mismatch"
     return schema_fault(text, parameters.output_object.json_schema, is_valid_output)
+
+
+def may_be_any_text(parameters: ModelRequestParameters) -> bool:
+    """Return whether a text is an answer though it has no schema, as where a text or an object is asked for.
+
+    Where the schema is sent as a format or in the prompt, or the model decides, pydantic-ai allows text for its JSON.
+    """
+    as_json = parameters.output_mode in ("auto", "native", "prompted") and parameters.output_object is not None
+    return parameters.allow_text_output and not as_json
 
 
 def schema_fault(output: Any, schema: Mapping[str, Any], is_valid_output: SchemaValidator | None) -> OutputFault | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.fallback import FallbackModel
@@ -27,7 +29,7 @@ from events import LLMAttempted, LLMCalled, llm_attempted, llm_call_started, llm
 from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.seller_cost import seller_cost
 from metrics import LLM, subscribe
-from tests.support.openai_server import OpenAIServer, says, sends, sends_completion
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, calls_tool, says, sends, sends_completion
 from tests.support.provider_servers import GeminiServer
 from tests.support.samples import summed
 
@@ -180,3 +182,38 @@ async def test_a_cancelled_call_whose_limit_of_time_has_not_come_is_no_timeout(c
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(model.request(PROMPT, settings, ModelRequestParameters()), 0.05)
     assert calls[0].status == "cancelled"
+
+
+class Verdict(BaseModel):
+    """What an agent is asked for."""
+
+    verdict: str
+
+
+@pytest.mark.parametrize(
+    ("output_type", "faults"),
+    [
+        (Verdict, ["invalid_json", None]),
+        (ToolOutput(Verdict), ["schema_mismatch", None]),
+        (NativeOutput(Verdict), ["invalid_json", None]),
+        (PromptedOutput(Verdict), ["invalid_json", None]),
+        ([str, Verdict], [None]),
+        (str, [None]),
+    ],
+)
+async def test_a_plain_text_is_invalid_where_an_object_was_asked_for(
+    output_type: Any, faults: list[str | None], calls: list[LLMCalled]
+) -> None:
+    replies = iter([says("Nothing of use."), says('{"verdict": "Fine."}')])
+
+    def reply(request: ChatRequest) -> Reply:
+        given = next(replies)
+        is_called = request.body.get("tool_choice") == "required" and "verdict" in given.text
+        return calls_tool("final_result", json.loads(given.text)) if is_called else given
+
+    with OpenAIServer(reply, models=("gpt-4o-mini",)) as server:
+        provider = OpenAIProvider(base_url=server.base_url, api_key="none")
+        model = instrument(OpenAIChatModel("gpt-4o-mini", provider=provider))
+        await Agent(model, output_type=output_type, retries=1).run("Judge.")
+    assert [call.output_fault for call in calls] == faults
+    assert [call.result for call in calls] == ["success" if fault is None else "invalid_output" for fault in faults]

@@ -103,8 +103,8 @@ def test_a_public_address_without_a_key_is_refused_before_anything_is_touched(
 
 
 def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: FreePort) -> None:
-    """A file has the name of its directory, which stops even root."""
-    (tmp_path / "data").write_text("not a directory")
+    """A directory has the name of its file, which stops even root."""
+    (tmp_path / "data" / "studio.db").mkdir(parents=True)
     line = error_line_of(run_studio(tmp_path, port=free_port()))
     assert str(Path("data") / "studio.db") in line
     assert "SPARKLIO_DATABASE_URL" in line

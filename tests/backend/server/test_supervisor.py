@@ -219,7 +219,12 @@ def test_the_error_that_keeps_workers_from_starting_is_printed_once(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     ended = run_studio(
-        tmp_path, workers=3, port=free_port(), llm="openai:x", openai_api_key="", database_url=unreachable_database()
+        tmp_path,
+        workers=3,
+        port=free_port(),
+        llm="openai:x",
+        llm_base_url="http://127.0.0.1:9/v1",
+        database_url=unreachable_database(),
     )
     assert ended.returncode == 1
     assert ended.stderr.count("cannot be used") == 1

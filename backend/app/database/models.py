@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from app.llm_usage import LLMUsage
 
-from .column_types import SafeText, UTCDateTime
+from .column_types import SafeJSON, SafeText, UTCDateTime
 
 RunStatus = Literal["queued", "running", "completed", "failed", "cancelled", "abandoned"]
 StepStatus = Literal["success", "error", "timeout", "cancelled"]
@@ -29,8 +29,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    # JSON, not JSONB: PostgreSQL's jsonb refuses a NUL in a string, its json accepts it.
-    type_annotation_map = {dict[str, Any]: JSON(none_as_null=True), datetime: UTCDateTime, str: SafeText}  # noqa: RUF012 - as SQLAlchemy reads it
+    type_annotation_map = {dict[str, Any]: SafeJSON, datetime: UTCDateTime, str: SafeText}  # noqa: RUF012 - as SQLAlchemy reads it
 
 
 def utc_now() -> datetime:

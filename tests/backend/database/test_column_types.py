@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import JSON, bindparam, text
 
 from app.database import Database
 from app.database.repositories import runs
@@ -36,8 +37,28 @@ async def test_any_text_can_be_stored(database: Database) -> None:
     """NULs and lone surrogates come out of models and providers; a run must not fail on them."""
     async with database.session() as session, session.begin():
         run_id = (await queue_run(session)).id
-        await save_step(session, run_id, error="a\x00b\ud800c", output={"text": "a\x00b\ud800c - 'ü' 🎧"})
+        await save_step(
+            session,
+            run_id,
+            error="a\x00b\ud800c",
+            output={"text": "a\x00b\ud800c - 'ü' 🎧", "\udfffkey": ["\ud800", {"deep": "\udc00"}]},
+        )
     async with database.session() as session:
         step = await runs.get_step(session, run_id, "copywriter")
     assert step is not None
-    assert (step.error, step.output) == ("ab?c", {"text": "a\x00b\ud800c - 'ü' 🎧"})
+    assert (step.error, step.output) == (
+        "ab?c",
+        {"text": "a\x00b?c - 'ü' 🎧", "?key": ["?", {"deep": "?"}]},
+    )
+
+
+async def test_an_output_that_an_earlier_version_stored_can_be_answered_with(database: Database) -> None:
+    async with database.session() as session, session.begin():
+        run_id = (await queue_run(session)).id
+        await save_step(session, run_id, output={"text": "a"})
+        earlier = text("UPDATE steps SET output = :output").bindparams(bindparam("output", type_=JSON))
+        await session.execute(earlier, {"output": {"text": "a\ud800b"}})
+    async with database.session() as session:
+        step = await runs.get_step(session, run_id, "copywriter")
+    assert step is not None
+    assert step.output == {"text": "a?b"}

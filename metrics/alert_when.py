@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Severity = Literal["page", "ticket"]
-DURATION = re.compile(r"([0-9]+(ms|[smhdwy]))+")
+UNITS = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+"""Seconds of each unit: https://prometheus.io/docs/prometheus/latest/querying/basics/#time-durations"""
+
+DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in UNITS))
+"""Each unit once at most, the longest first: as Prometheus takes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,5 +43,12 @@ def alert_errors(alert: Any) -> Iterator[str]:
         yield f"the severity of an alert is one of {', '.join(get_args(Severity))}, got {alert.severity!r}"
     for name in ("window", "wait"):
         text: str = getattr(alert, name)
-        if not DURATION.fullmatch(text) and (name == "window" or text):
+        if not seconds(text) and (name == "window" or text):
             yield f"the {name} of an alert is a duration as Prometheus writes it, as 10m is, got {text!r}"
+
+
+def seconds(duration: str) -> float:
+    """Return the seconds of a duration as Prometheus writes it, as ``1h30m`` is; 0 of a text that is none."""
+    match = DURATION.fullmatch(duration)
+    numbers = match.groups(default="0") if match else ()
+    return sum(int(number) * unit for number, unit in zip(numbers, UNITS.values(), strict=False))

@@ -9,6 +9,7 @@ from .objectives import HOLD_SECONDS, POOL_USED, REPEATED_STATEMENTS
 USED = "sum by (pool, state) (NS_db_pool_connections)"
 HOLDS = promql.quantile(0.95, "db_connection_idle_hold_seconds", "pool, scope", window="10m")
 SLOW = promql.quantile(0.95, "db_query_duration_seconds", "operation, table", window="10m")
+NEW_REPEATS = promql.born_within("NS_db_repeated_queries_total", "15m")
 
 # fmt: off
 DATABASE = (
@@ -57,8 +58,7 @@ DATABASE = (
         act=("Look for a session or connection that is opened without `with`.",)),
     Alert(name="StatementsRepeat", severity="ticket",
         expr=f"sum by (job, scope, table) (increase(NS_db_repeated_queries_total[15m])) > {REPEATED_STATEMENTS}\n"
-        "or sum by (job, scope, table) "
-        f"(NS_db_repeated_queries_total unless NS_db_repeated_queries_total offset 15m) > {REPEATED_STATEMENTS}",
+        f"or sum by (job, scope, table) ({NEW_REPEATS}) > {REPEATED_STATEMENTS}",
         summary="The same statement on {{ $labels.table }} is sent again and again ({{ $labels.scope }})",
         means="One request, agent or workflow sent a statement more than five times, and did so often: N+1.",
         hurts="Who waits for it, more with each row.",

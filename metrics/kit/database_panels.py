@@ -32,9 +32,9 @@ DATABASE = Dashboard(uid="database", title="Database", what="Pools (use, saturat
             Panel(title="Time of a statement, p95", show="lines", width=12, height=10, queries=(q(promql.quantile(0.95, QUERY, "operation, table"), "{{operation}} {{table}}"),)),
             Panel(title="Statements of one piece of work, p99", show="lines", unit="short", width=12, steps={0: "green", 20: "orange"}, queries=(q(promql.quantile(0.99, "db_scope_queries", "scope"), "{{scope}}"),)),
             Panel(title="Sent again and again, in each interval", show="bars", unit="short", width=12, empty="No statement was repeated more than five times by one piece of work, nothing was loaded lazily.", queries=(
-                q(promql.first_trouble("db_repeated_queries_total", "scope, table", INTERVAL), "{{scope}} {{table}}"), q(promql.first_trouble("db_lazy_loads_total", "relationship", INTERVAL), "{{relationship}}"))),
+                q(promql.trouble_seen("db_repeated_queries_total", "scope, table", INTERVAL), "{{scope}} {{table}}"), q(promql.trouble_seen("db_lazy_loads_total", "relationship", INTERVAL), "{{relationship}}"))),
             Panel(title="Time of a COMMIT, p95", show="lines", width=12, height=6, queries=(q(promql.quantile(0.95, "db_commit_duration_seconds", "outcome"), "{{outcome}}"),)),
-            Panel(title="Slow statements, in each interval", show="bars", unit="short", width=12, height=6, empty="No statement was slow.", queries=(q(promql.first_trouble("db_slow_queries_total", "operation, table", INTERVAL), "{{operation}} {{table}}"),)),
+            Panel(title="Slow statements, in each interval", show="bars", unit="short", width=12, height=6, empty="No statement was slow.", queries=(q(promql.trouble_seen("db_slow_queries_total", "operation, table", INTERVAL), "{{operation}} {{table}}"),)),
         )),
     ))
 # fmt: on

@@ -7,6 +7,7 @@ from .alert_rows import Alert
 from .objectives import (
     ANSWERS_CUT,
     ANSWERS_UNUSABLE,
+    LEAST_FAILED,
     MODEL_ERRORS,
     RATE_LIMIT_LEFT,
     RATE_LIMITED,
@@ -14,24 +15,31 @@ from .objectives import (
     SPEND_WASTED,
     USD_A_DAY,
 )
+from .recording_rules import NOT_THE_MODELS
 
 BUDGET = "NS:cost_budget:usd_per_day"
 CAUSES = 'sum by (model, error_type) (increase(NS_llm_errors_total{error_type!="cancelled"}[10m])) > 0'
-LATER = "sum by (provider, outcome) (increase(NS_llm_attempts_total[10m])) > 0"
+LATER = "sum by (model, provider, outcome) (increase(NS_llm_attempts_total[10m])) > 0"
+FAILED = promql.increase("llm_errors_total", "job, model", f'error_type!~"{NOT_THE_MODELS}"', "5m")
+REFUSED = promql.increase("llm_attempts_total", "job, provider", 'outcome="rate_limited"', "5m")
 SPENDERS = "topk(5, sum by (agent_name, model) (increase(NS_llm_cost_by_agent_usd_total[1h])))"
 
 # fmt: off
 MODELS = (
     Alert(name="ModelFails", severity="page", wait="5m",
         expr=f"model:NS_llm_errors:ratio_rate5m > {MODEL_ERRORS}\n"
-        "and on (job, model) sum by (job, model) (increase(NS_llm_requests_total[5m])) >= 10",
+        f"and on (job, model) {FAILED} >= {LEAST_FAILED}",
         summary="{{ $labels.model }}: {{ $value | humanizePercentage }} of the calls come to nothing",
-        means="Of ten calls or more in five minutes too many failed after all retries and fallbacks.",
+        means=f"{LEAST_FAILED} calls or more failed in five minutes after all retries and fallbacks, too many of all. What is "
+        "refused because of what was asked (content_filtered, context_length_exceeded, invalid_request) does not count.",
         hurts="Every run that asks this model.",
         confirm=(CAUSES, LATER),
         act=("auth, quota_exceeded: the key or the bill.",
             "provider_5xx, connection: the provider's status page; configure another model to fall back on.",
-            "timeout: see how long attempts take, and what the limit is.")),
+            "timeout: see how long attempts take, and what the limit is.",
+            "rate_limited: as for RateLimited.",
+            "invalid_response: the model answers what does not fit; compare with the last change of prompt or schema.",
+            "other: the log has the exception.")),
     Alert(name="FallbackServes", severity="ticket", wait="5m",
         expr="sum by (job, from_model, to_model) (increase(NS_llm_fallbacks_total[10m]))\n> on (job) group_left () "
         f'{SERVED_BY_FALLBACK} * sum by (job) (increase(NS_llm_requests_total{{status="success"}}[10m]))',
@@ -42,7 +50,7 @@ MODELS = (
         act=("The reason says what ails the first model: as for ModelFails.",
             "See whether the fallback's limit and price allow this for long.")),
     Alert(name="RateLimited", severity="ticket", wait="5m",
-        expr=f"provider:NS_llm_rate_limited:ratio_rate5m > {RATE_LIMITED}",
+        expr=f"provider:NS_llm_rate_limited:ratio_rate5m > {RATE_LIMITED}\nand on (job, provider) {REFUSED} >= {LEAST_FAILED}",
         summary="{{ $labels.provider }} refuses {{ $value | humanizePercentage }} of the attempts (429)",
         means="The provider's rate limit is reached; refused attempts wait and are sent again.",
         hurts="Who waits: the calls come through, later.",

@@ -23,7 +23,7 @@ PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can t
                 q('scrape_duration_seconds{job="JOB"}', "{{instance}}"), q(promql.quantile(0.95, "metrics_render_duration_seconds"), "writing, p95"))),
             Panel(title="Series", show="lines", unit="short", width=6, height=7, steps={0: "green", SERIES: "red"}, queries=(q("NS_metrics_rendered_series", "{{instance}}"),)),
             Panel(title="What got lost, in the range", show="stat", unit="short", width=12, height=7, steps={0: "green", 1: "red"}, what="0 is well.",
-                queries=tuple(q(f"{promql.first_trouble(family, '', '$__range')} or vector(0)", legend) for family, legend in LOST)),
+                queries=tuple(q(f"{promql.trouble_seen(family, '', '$__range')} or vector(0)", legend) for family, legend in LOST)),
             Panel(title="Signals", show="table", unit="short", width=12, height=10, join="signal", queries=(
                 q(promql.increase("events_total", "signal"), "events"), q("clamp_min(time() - max by (signal) (NS_last_event_timestamp_seconds > 0), 0)", "last", "s"))),
             Panel(title="Events a second", show="stacked", unit="ops", width=12, height=10, queries=(q(f"topk(10, {promql.rate('events_total', 'signal')})", "{{signal}}"),)),

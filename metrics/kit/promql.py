@@ -6,6 +6,8 @@ series of the bare name. Each form asks for both, and one of them answers.
 
 from __future__ import annotations
 
+from ..alert_when import seconds
+
 WINDOW = "$__rate_interval"
 
 
@@ -53,16 +55,32 @@ def share(part: str, whole: str) -> str:
 
 
 def first_trouble(family: str, by: str, window: str, where: str = "") -> str:
-    """Return an expression that is there while a counter of trouble has gone up within the window.
+    """Return an expression that is there while a counter of trouble has gone up within the window, as alerts ask it."""
+    return trouble(family, by, window, born_within(selector(family, where), window), where)
 
-    The second half sees a counter that the first scrape finds above zero: `increase` takes what a series begins with
-    for its past.
-    """
+
+def trouble_seen(family: str, by: str, window: str, where: str = "") -> str:
+    """Return the same for a panel, whose window only Grafana knows; trouble before the first scrape counts too."""
     chosen = selector(family, where)
-    return (
-        f"sum by ({by}) (increase({chosen}[{window}])) > 0\n"
-        f"or sum by ({by}) ({chosen} unless {chosen} offset {window}) > 0"
-    )
+    return trouble(family, by, window, f"{chosen} unless {chosen} offset {window}", where)
+
+
+def trouble(family: str, by: str, window: str, born: str, where: str) -> str:
+    """Return the increase of a counter within the window where there is one, else the values of series ``born`` in it.
+
+    `increase` takes what a series begins with for its past, and does not see a counter that begins at 1.
+    """
+    return f"{increase(family, by, where, window)} > 0\nor {sum_by(born, by)} > 0"
+
+
+def born_within(chosen: str, window: str) -> str:
+    """Return the series that began within the window.
+
+    A series without a value at its start did, if there was a scrape then, or if the process is younger: after a time
+    without scrapes there is no such value of any series, however old.
+    """
+    scraped = f"up offset {window} == 1 or time() - process_start_time_seconds < {seconds(window):g}"
+    return f"({chosen} unless {chosen} offset {window}) and on (job, instance) ({scraped})"
 
 
 def sum_by(expression: str, by: str) -> str:

@@ -60,7 +60,18 @@ def burn_rules(objective: Objective) -> Iterator[Recording]:
         )
 
 
-FAILED_CALLS = promql.rate("llm_requests_total", "job, model", 'status=~"error|timeout"', "5m")
+def recorded_quantile(family: str, by: str, window: str) -> str:
+    """Return the 95th percentile of a histogram, absent while nothing is observed.
+
+    It is not a number then, and one of these among a day's values makes the day's mean none either.
+    """
+    return f"({promql.quantile(0.95, family, by, window=window)}) >= 0"
+
+
+NOT_THE_MODELS = "cancelled|content_filtered|context_length_exceeded|invalid_request"
+"""Types of errors of calls that come to nothing because of who asks, not because of the model."""
+
+FAILED_CALLS = promql.rate("llm_errors_total", "job, model", f'error_type!~"{NOT_THE_MODELS}"', "5m")
 CALLS = promql.rate("llm_requests_total", "job, model", 'status!="cancelled"', "5m")
 LIMITED = promql.rate("llm_attempts_total", "job, provider", 'outcome="rate_limited"', "5m")
 ATTEMPTS = promql.rate("llm_attempts_total", "job, provider", "", "5m")
@@ -78,7 +89,7 @@ GROUPS = (
     Group(name="models", interval="30s", rules=(
         Recording(record="model:NS_llm_errors:ratio_rate5m", expr=promql.share(FAILED_CALLS, CALLS)),
         Recording(record="model:NS_llm_request_duration_seconds:p95_rate5m",
-            expr=promql.quantile(0.95, "llm_request_duration_seconds", "job, model", window="5m")),
+            expr=recorded_quantile( "llm_request_duration_seconds", "job, model", window="5m")),
         Recording(record="provider:NS_llm_rate_limited:ratio_rate5m", expr=promql.share(LIMITED, ATTEMPTS)),
     )),
     Group(name="cost", interval="1m", rules=(
@@ -92,11 +103,11 @@ GROUPS = (
     Group(name="work", interval="30s", rules=(
         Recording(record="agent:NS_agent_failures:ratio_rate10m", expr=promql.share(FAILED_AGENTS, AGENTS)),
         Recording(record="step:NS_workflow_step_duration_seconds:p95_rate15m",
-            expr=promql.quantile(0.95, "workflow_step_duration_seconds", "job, workflow_type, step", window="15m")),
+            expr=recorded_quantile( "workflow_step_duration_seconds", "job, workflow_type, step", window="15m")),
         Recording(record="workflow:NS_workflow_queue_wait_seconds:p95_rate10m",
-            expr=promql.quantile(0.95, "workflow_queue_wait_seconds", "job, workflow_type", window="10m")),
+            expr=recorded_quantile( "workflow_queue_wait_seconds", "job, workflow_type", window="10m")),
         Recording(record="endpoint:NS_http_request_duration_seconds:p95_rate5m",
-            expr=promql.quantile(0.95, "http_request_duration_seconds", "job, endpoint", window="5m")),
+            expr=recorded_quantile( "http_request_duration_seconds", "job, endpoint", window="5m")),
         Recording(record="pool:NS_db_pool_used:ratio",
             expr='sum by (job, pool) (NS_db_pool_connections{state="used"})'
             " / sum by (job, pool) (NS_db_pool_capacity)"),

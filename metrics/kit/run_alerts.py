@@ -61,13 +61,14 @@ def budget_alerts(objective: Objective) -> Iterator[Alert]:
     name, title = objective.name, objective.title
     begin = name.capitalize().removesuffix("s") if name == "runs" else name.capitalize()
     windows = " and ".join(long for long, _, _ in FAST_BURNS)
-    traffic = f"sum by (job) (increase({objective.total}[1h])) >= {objective.least_an_hour}"
+    enough = f"sum by (job) (increase({objective.errors}[1h])) >= {objective.least_errors_an_hour}"
     yield Alert(
         name=f"{begin}BudgetBurnsFast", severity="page", wait="2m",
-        expr=f"({burning(FAST_BURNS, name)})\nand on (job) {traffic}",
+        expr=f"({burning(FAST_BURNS, name)})\nand on (job) {enough}",
         summary=f"The month's budget of errors ({title}) burns {{{{ $value | humanize }}}} times too fast",
         means=f"The target is {objective.target:.4g} of {title} in 30 days. Over {windows} so many failed that what may "
-        f"fail in a month is used up within days. With fewer than {objective.least_an_hour} an hour nobody is woken.",
+        f"fail in a month is used up within days. With fewer than {objective.least_errors_an_hour} errors in an hour "
+        "nobody is woken.",
         hurts="Whoever uses the application now." if name == "http" else "Whoever waits for a run.",
         confirm=(f'NS:slo_errors:ratio_rate1h{{slo="{name}"}}', *WHERE_TO_LOOK[name]), act=WHAT_TO_DO[name],
     )  # fmt: skip

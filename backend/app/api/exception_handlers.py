@@ -93,11 +93,18 @@ def is_json(request: Request) -> bool:
 
 
 async def _handle_http_exception(request: Request, error: Exception) -> Response:
-    if isinstance(error.__cause__, UnicodeDecodeError):
+    is_bad_request = isinstance(error, HTTPException) and error.status_code == 400  # noqa: PLR2004
+    if is_bad_request and isinstance(error.__cause__, (ValueError, RecursionError)):
         # FastAPI answers 400 to JSON that cannot be decoded, and 422 to all other that is not valid.
-        problem = {"type": "json_invalid", "loc": ["body"], "msg": "The body is not encoded in UTF-8"}
+        problem = {"type": "json_invalid", "loc": ["body"], "msg": _json_fault(error.__cause__)}
         return JSONResponse({"detail": [problem]}, 422)
     return await handle_http_exception(request, error)
+
+
+def _json_fault(error: BaseException) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "The body is not encoded in UTF-8"
+    return "The body is nested too deeply" if isinstance(error, RecursionError) else "A number in the body is too long"
 
 
 async def _handle_full_queue(_request: Request, error: Exception) -> JSONResponse:

@@ -39,6 +39,7 @@ POSTGRESQL_TIMEOUTS = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+_LOCKED = ("database is locked", "another process holds its lock")  # the ends of messages
 _THREAD_JOIN_TIMEOUT = 1  # seconds
 
 
@@ -175,6 +176,8 @@ class Database:
         return connection
 
     def _unavailable(self, cause: str, advice: str | None = None) -> DatabaseUnavailable:
+        if cause.endswith(_LOCKED):
+            advice = "end the other process that uses it"
         advice = advice or ("make it writable" if self._file else advice_for_postgresql(cause))
         return DatabaseUnavailable(
             f"The database cannot be used ({describe_database(self._url)}): {without_secrets(cause, self._url)}; "

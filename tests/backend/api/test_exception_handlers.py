@@ -49,7 +49,7 @@ async def test_an_invalid_request_is_told_ten_errors_and_how_many_more_there_are
 
 
 @on_sqlite
-@pytest.mark.parametrize("body", [b"\x19\xff\x0e", b'{"brand": "\xe4"}', b'{"brand": '])
+@pytest.mark.parametrize("body", [b"\x19\xff\x0e", b'{"brand": "\xe4"}', b'{"brand": ', b"[" * 60_000, b"9" * 60_000])
 async def test_a_body_that_is_no_json_in_utf_8_is_invalid(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post(START, content=body, headers={"content-type": "application/json"})
     assert response.status_code == 422

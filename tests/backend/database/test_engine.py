@@ -141,6 +141,12 @@ def test_the_advice_fits_what_the_server_says(cause: str, advice: str) -> None:
     assert advice_for_postgresql(cause).startswith(advice)
 
 
+@pytest.mark.parametrize("cause", ["database is locked", "another process holds its lock"])
+def test_the_error_of_a_locked_file_says_to_end_who_locks_it(tmp_path: Path, cause: str) -> None:
+    database = Database(Settings(data_dir=tmp_path))
+    assert "; end the other process that uses it, or set" in str(database._unavailable(cause))
+
+
 async def test_missing_directories_are_created(tmp_path: Path) -> None:
     database = Database(Settings(data_dir=tmp_path / "not" / "yet"))
     await database.upgrade()

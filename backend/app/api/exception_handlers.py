@@ -93,7 +93,7 @@ def is_json(request: Request) -> bool:
 
 
 async def _handle_http_exception(request: Request, error: Exception) -> Response:
-    is_bad_request = isinstance(error, HTTPException) and error.status_code == 400  # noqa: PLR2004
+    is_bad_request = isinstance(error, HTTPException) and error.status_code == 400
     if is_bad_request and isinstance(error.__cause__, (ValueError, RecursionError)):
         # FastAPI answers 400 to JSON that cannot be decoded, and 422 to all other that is not valid.
         problem = {"type": "json_invalid", "loc": ["body"], "msg": _json_fault(error.__cause__)}

@@ -16,7 +16,8 @@ from ...bus.intervals import Timeline
 from .billing import Billing, PriceFunction
 from .error_types import error_type_of_status
 from .interruptions import Interruptions
-from .response import SchemaValidator, truncate_name
+from .output_faults import SchemaValidator
+from .response import truncate_name
 from .token_times import TokenTimes
 
 SHORTEST_QUEUE = 0.005
@@ -54,6 +55,7 @@ class AskedModel:
 class Answer:
     """The answer of one attempt, or as much of it as arrived, and what it was billed."""
 
+    model: Model
     asked: AskedModel
     response: AnyResponse
     parts: object

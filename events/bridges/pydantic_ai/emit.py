@@ -16,7 +16,8 @@ from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_
 from .billing import Billing, billing_of
 from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, AskedModel, CallState, RequestOutcome
 from .interruptions import Interrupted
-from .response import finish_reason, has_failed, output_fault, rate_limit, retry_after, truncate_name
+from .output_faults import output_fault
+from .response import finish_reason, has_failed, rate_limit, retry_after, truncate_name
 from .usage import TokenUsage
 
 T = TypeVar("T")
@@ -132,6 +133,7 @@ def add_answer(call: CallState, model: Model, response: AnyResponse, *, complete
     """
     whole = model_response(response)
     answer = Answer(
+        model=model,
         asked=AskedModel.of(model),
         response=response,
         parts=whole.parts,
@@ -206,7 +208,10 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
     time_to_first_token, time_per_output_token = token_latencies(call, outcome, answer)
     reason = finish_reason(last) if last and (complete or has_failed(last)) else None
     is_valid = call.interruptions.watch(spec.is_valid_output)
-    fault = read_or_default(lambda: output_fault(complete, spec.parameters, is_valid), None) if complete else None
+    fault = None
+    if complete is not None:
+        model = answer.model if answer else first
+        fault = read_or_default(lambda: output_fault(complete, spec.parameters, is_valid, model), None)
     call.is_emitted = True
     llm_called.emit(
         call_id=call.id,

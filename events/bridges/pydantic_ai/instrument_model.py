@@ -10,8 +10,8 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 
 from .billing import PriceFunction
+from .output_faults import SchemaValidator
 from .price_list import list_price
-from .response import SchemaValidator
 from .wrapper import InstrumentedModel
 
 
@@ -45,7 +45,8 @@ def instrument(
             it is the price list of genai-prices, `list_price`; `own_server` is for a server of one's own, which costs
             nothing. With None nobody is asked, and the cost stays unknown without being ``unpriced``.
         is_valid_output: ``is_valid_output(schema, value)`` returns whether a typed output matches its JSON schema.
-            Without it the only faults found in typed output are JSON that cannot be parsed and output that is missing.
+            Without it the only faults found in typed output are JSON that is no object and output that is missing. What
+            the agent's own output function or validator rejects has the form that was asked for, and is no fault.
         emit_tool_calls: False where the tools emit `tool_called` by themselves, so that no use counts twice.
 
     Where wrappers are nested, those of the outermost are used.

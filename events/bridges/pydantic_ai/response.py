@@ -1,21 +1,17 @@
-"""The facts in a response beside its tokens: why it ends, what is wrong with it, its rate limits."""
+"""The facts in a response beside its tokens: why it ends, its rate limits."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
-from pydantic_ai.models import ModelRequestParameters, StreamedResponse
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import StreamedResponse
 
 from ...bus.fields import ErrorType
-from ...llm import FinishReason, OutputFault
-
-SchemaValidator = Callable[[Mapping[str, Any], Any], bool]
-"""Returns whether a value, the second argument, is valid against a JSON schema, the first."""
+from ...llm import FinishReason
 
 MAX_NAME_LENGTH = 256  # characters; no real name is longer, and a truncated one still exceeds the limit of labels
 
@@ -98,48 +94,6 @@ def response_fault(response: ModelResponse) -> ErrorType | None:
     if is_refused(response):
         return "content_filtered"
     return "other" if has_failed(response) else None
-
-
-def output_fault(
-    response: ModelResponse, parameters: ModelRequestParameters, is_valid_output: SchemaValidator | None
-) -> OutputFault | None:
-    """Return what is wrong with a complete response, None if it has the form that was requested."""
-    if response.finish_reason == "content_filter" or (response.provider_details or {}).get("refusal"):
-        return "refusal"
-    text = "".join(part.content for part in response.parts if isinstance(part, TextPart)).strip()
-    calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
-    if not calls and not text:
-        other_parts = [part for part in response.parts if part.part_kind not in ("text", "thinking")]
-        return None if other_parts else "empty"
-    output_schemas = {tool.name: tool.parameters_json_schema for tool in parameters.output_tools}
-    for call in calls:
-        schema = output_schemas.get(call.tool_name)
-        if schema is not None and (fault := schema_fault(call.args, schema, is_valid_output)):
-            return fault
-    if calls or parameters.output_mode == "text" or may_be_any_text(parameters):
-        return None
-    # In mode ``auto`` the wrapped model decides: where it sent the schema as a tool, the tool was called above.
-    if parameters.output_mode == "tool" or parameters.output_object is None:
-        return "schema_mismatch"
-    return schema_fault(text, parameters.output_object.json_schema, is_valid_output)
-
-
-def may_be_any_text(parameters: ModelRequestParameters) -> bool:
-    """Return whether a text is an answer though it has no schema, as where a text or an object is asked for.
-
-    Where the schema is sent as a format or in the prompt, or the model decides, pydantic-ai allows text for its JSON.
-    """
-    as_json = parameters.output_mode in ("auto", "native", "prompted") and parameters.output_object is not None
-    return parameters.allow_text_output and not as_json
-
-
-def schema_fault(output: Any, schema: Mapping[str, Any], is_valid_output: SchemaValidator | None) -> OutputFault | None:
-    """Return what is wrong with an output, as JSON text or parsed, that has to match a schema; None if nothing is."""
-    try:
-        value = json.loads(output) if isinstance(output, str) else output or {}
-    except ValueError:
-        return "invalid_json"
-    return None if is_valid_output is None or is_valid_output(schema, value) else "schema_mismatch"
 
 
 def rate_limit(

@@ -21,8 +21,8 @@ from .billing import PriceFunction
 from .call_state import RequestSpec
 from .calls import OngoingRequest, current_request
 from .http_client import observe_model
+from .output_faults import SchemaValidator
 from .reported import observe_usage
-from .response import SchemaValidator
 from .suspended import SuspendedRequests
 from .tool_calls import observe_tools
 

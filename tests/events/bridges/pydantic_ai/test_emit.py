@@ -152,6 +152,7 @@ def test_a_call_that_only_waited_in_queues_has_waited_for_as_long() -> None:
 
 def answer(response: Any, *, complete: bool = True, usage: TokenUsage | None = None, model: str = "m") -> Answer:
     return Answer(
+        model=TestModel(),
         asked=AskedModel(model, "p"),
         response=response,
         parts=response.parts,

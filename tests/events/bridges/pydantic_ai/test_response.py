@@ -1,4 +1,4 @@
-"""What a response says beside its tokens: why it ends, what is wrong with it, its rate limits."""
+"""What a response says beside its tokens: why it ends, its rate limits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic_ai.messages import ModelResponse, NativeToolCallPart, TextPart, ThinkingPart, ToolCallPart
-from pydantic_ai.models import ModelRequestParameters
-from pydantic_ai.output import OutputObjectDefinition
-from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 
 from events.bridges.pydantic_ai.response import (
     MAX_NAME_LENGTH,
@@ -18,87 +15,12 @@ from events.bridges.pydantic_ai.response import (
     is_made_up,
     is_refused,
     lacks_end,
-    output_fault,
     rate_limit,
     retry_after,
     truncate_name,
 )
 
-SCHEMA = {"type": "object", "required": ["score"]}
 CALL = ToolCallPart(tool_name="search", args="{}")
-OUTPUT = ToolCallPart(tool_name="final_result", args='{"score": 1}')
-
-
-def has_score(schema: Any, value: Any) -> bool:
-    return all(name in value for name in schema["required"])
-
-
-def parameters(mode: Any = "text", *, allow_text: bool = True) -> ModelRequestParameters:
-    return ModelRequestParameters(
-        output_mode=mode,
-        allow_text_output=allow_text,
-        output_tools=[ToolDefinition(name="final_result", parameters_json_schema=SCHEMA)],
-        output_object=None if mode in ("text", "tool") else OutputObjectDefinition(json_schema=SCHEMA),
-    )
-
-
-TEXT_OR_TOOL = parameters("tool")
-TOOL = parameters("tool", allow_text=False)
-NATIVE = parameters("native", allow_text=False)
-PROMPTED = parameters("prompted", allow_text=False)
-WITHOUT_SCHEMA = ModelRequestParameters(output_mode="auto", allow_text_output=False)
-
-
-@pytest.mark.parametrize(
-    ("parts", "asked", "fault"),
-    [
-        ([TextPart("Fine.")], parameters(), None),
-        ([TextPart("Fine.")], parameters(allow_text=False), None),
-        ([TextPart("Fine.")], TEXT_OR_TOOL, None),
-        ([TextPart("Fine.")], TOOL, "schema_mismatch"),
-        ([TextPart("Fine.")], WITHOUT_SCHEMA, "schema_mismatch"),
-        ([TextPart("Fine.")], NATIVE, "invalid_json"),
-        ([TextPart('{"score": 1}')], NATIVE, None),
-        ([TextPart("Fine.")], parameters("auto"), "invalid_json"),
-        ([TextPart("Fine.")], parameters("native"), "invalid_json"),
-        ([TextPart("{}")], parameters("prompted"), "schema_mismatch"),
-        ([TextPart('{"score": 1}')], parameters("native"), None),
-        ([TextPart('{"sc'), TextPart('ore": 1}')], PROMPTED, None),
-        ([TextPart("{}")], PROMPTED, "schema_mismatch"),
-        ([CALL], TOOL, None),
-        ([CALL], NATIVE, None),
-        ([TextPart("Let me see."), CALL], NATIVE, None),
-        ([OUTPUT], TOOL, None),
-        ([ToolCallPart(tool_name="final_result", args="{}")], TOOL, "schema_mismatch"),
-        ([ToolCallPart(tool_name="final_result", args={"score": 1})], TOOL, None),
-        ([ToolCallPart(tool_name="final_result", args=None)], TOOL, "schema_mismatch"),
-        ([OUTPUT, ToolCallPart(tool_name="final_result", args='{"s')], TOOL, "invalid_json"),
-        ([], parameters(), "empty"),
-        ([TextPart(" \n")], parameters(), "empty"),
-        ([ThinkingPart("Hm.")], parameters(), "empty"),
-        ([NativeToolCallPart(tool_name="web_search")], TOOL, None),
-    ],
-)
-def test_an_output_has_the_form_that_was_asked_for_or_a_fault(
-    parts: list[Any], asked: ModelRequestParameters, fault: str | None
-) -> None:
-    assert output_fault(ModelResponse(parts=parts), asked, has_score) == fault
-
-
-def test_without_a_validator_any_json_is_valid() -> None:
-    assert output_fault(ModelResponse(parts=[TextPart("{}")]), NATIVE, None) is None
-    assert output_fault(ModelResponse(parts=[TextPart("{")]), NATIVE, None) == "invalid_json"
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        ModelResponse(parts=[TextPart("No.")], finish_reason="content_filter"),
-        ModelResponse(parts=[TextPart("No.")], provider_details={"refusal": "No."}),
-    ],
-)
-def test_a_refusal_is_no_fault_of_the_form(response: ModelResponse) -> None:
-    assert output_fault(response, NATIVE, has_score) == "refusal"
 
 
 @pytest.mark.parametrize(

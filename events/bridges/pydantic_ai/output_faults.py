@@ -1,4 +1,4 @@
-"""What is wrong with a model's answer where it is not what an agent asked for, so that the agent cannot use it."""
+"""The faults of answers: an agent cannot use what is not as it asked for it."""
 
 from __future__ import annotations
 

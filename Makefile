@@ -139,7 +139,7 @@ docs: .venv/dev ## Write docs/metrics.md, docs/runbooks and monitoring/ from the
 	@mv docs/metrics.new docs/metrics.md
 	@{ sed '/^<!-- from here on/q' docs/events.md; $(BIN)/python -m tools.event_reference; } > docs/events.new
 	@mv docs/events.new docs/events.md
-	@$(BIN)/python -m metrics build
+	@$(BIN)/python -m metrics build --force
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url
 LOCK := $(COMPILE) --generate-hashes --constraint requirements.txt

@@ -6,9 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..kit.build import build_kit, write_kit
+from ..kit.build import build_kit
 from ..kit.libraries import KitLibraryMissing
 from ..kit.placeholders import Names
+from ..kit.written_files import write_kit
 from .command_context import Context
 
 
@@ -28,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--job", help="name of the scrape job (default: the namespace and -backend)")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not current")
+    parser.add_argument("--force", action="store_true", help="write over files that were changed by hand, too")
 
 
 def run(context: Context) -> int:
@@ -40,12 +42,19 @@ def run(context: Context) -> int:
     try:
         names = Names(namespace=context.namespace, job=options.job or "", runbooks=url)
         files = build_kit(context.catalogue, names)
-    except (KitLibraryMissing, ValueError) as error:
+        changes = write_kit(files, out, runbooks, namespace=names.namespace, dry=options.check, force=options.force)
+    except (KitLibraryMissing, ValueError, OSError) as error:
         print(f"python -m metrics build: {error}", file=sys.stderr)
         return 2
-    changed = write_kit(files, out, runbooks, dry=options.check)
-    for path in changed:
-        print(f"- {path} {'is not current: run python -m metrics build' if options.check else 'written'}")
-    failed = bool(options.check and changed)
-    print(f"{'FAILED' if failed else 'ok'}: {len(files)} files in {out} and {runbooks}, {len(changed)} changed")
+    done = ("is not current", "belongs to no alert") if options.check else ("written", "removed")
+    for paths, word in zip((changes.written, changes.removed), done, strict=True):
+        for path in paths:
+            print(f"- {path} {word}{': run python -m metrics build' if options.check else ''}")
+    for path in changes.kept:
+        print(f"- {path} was changed by hand and is kept: --force writes over it")
+    failed = bool(options.check and changes)
+    print(
+        f"{'FAILED' if failed else 'ok'}: {len(files)} files in {out} and {runbooks},"
+        f" {len(changes.written) + len(changes.removed)} changed, {len(changes.kept)} kept"
+    )
     return 1 if failed else 0

@@ -40,7 +40,7 @@ providers:
 """
 
 COMPOSE = """\
-# Prometheus, Alertmanager and Grafana with all of this: `docker compose --file monitoring/compose.yml up`, then
+# Prometheus, Alertmanager and Grafana with all of this: `docker compose --file compose.yml up`, then
 # http://localhost:3000. Written by `python -m metrics build`. NOT RUN where it was written, which has no Docker:
 # images and ports are those of their makers' documents. `network_mode: host` lets Prometheus reach a server on
 # localhost:8000 as prometheus.yml has it; where there is none (Docker Desktop), name the server's address there.

@@ -9,7 +9,7 @@ from .placeholders import Names
 
 PROMETHEUS = """\
 # Scrapes a server on this machine, then http://localhost:9090 shows it:
-# `prometheus --config.file=monitoring/prometheus.yml --storage.tsdb.path=/tmp/prometheus`
+# `prometheus --config.file=prometheus.yml --storage.tsdb.path=/tmp/prometheus`, here
 # Written by `python -m metrics build`; the blocks below work when the `#` before them are taken away.
 global:
   scrape_interval: 15s
@@ -34,7 +34,7 @@ scrape_configs:
   # Instances from DNS, as those of a service that Docker Compose or Kubernetes (headless) resolves:
   #- job_name: JOB-by-dns
   #  dns_sd_configs:
-  #    - names: ["studio"]
+  #    - names: ["backend"]
   #      type: A
   #      port: 8000
   #  relabel_configs:
@@ -68,7 +68,7 @@ scrape_configs:
 """
 
 ALERTMANAGER = """\
-# Where alerts go: `alertmanager --config.file=monitoring/alertmanager.yml --storage.path=/tmp/alertmanager`
+# Where alerts go: `alertmanager --config.file=alertmanager.yml --storage.path=/tmp/alertmanager`, here
 # Written by `python -m metrics build`. Put your pager and your chat in the place of the two webhooks;
 # `python -m metrics.kit.webhook` prints what they are sent.
 route:

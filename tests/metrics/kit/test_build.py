@@ -25,29 +25,62 @@ from metrics.kit.rule_files import ALERTS, available_alerts, recording_groups
 from metrics.kit.vocabulary import vocabulary_of
 
 ROOT = Path(__file__).parents[3]
-COMMITTED = ["build"]
 
 
 def test_the_committed_files_are_current(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Where they are not: `make docs`."""
     monkeypatch.chdir(ROOT)
-    assert main([*COMMITTED, "--check"]) == 0, capsys.readouterr().out
+    code, shown = main(["build", "--check"]), capsys.readouterr().out
+    assert (code, shown.splitlines()[-1].rpartition(", ")[2]) == (0, "0 kept"), shown
 
 
-def test_a_second_build_changes_nothing_and_a_stale_runbook_goes(
+def test_a_second_build_changes_nothing_and_the_runbook_of_an_alert_that_is_gone_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not one that somebody has changed or written, nor one of another application."""
+    command = ["build", "--namespace", "acme", "--out", str(tmp_path)]
+    assert main(command) == 0
+    folder = tmp_path / "runbooks"
+    page = (folder / "AcmeDown.md").read_text()
+    pages = {
+        "AcmeGone.md": page,
+        "AcmeChanged.md": page.replace("## Do", "## Do not"),
+        "AcmeOtherDown.md": page.replace(" for acme, ", " for acme_other, "),
+        "Mine.md": "# Mine\n",
+    }
+    for name, text in pages.items():
+        (folder / name).write_text(text)
+    (folder / "Latin.md").write_bytes(b"caf\xe9")
+    capsys.readouterr()
+    assert main([*command, "--check"]) == 1
+    gone = f"- {folder / 'AcmeGone.md'} belongs to no alert: run python -m metrics build"
+    assert capsys.readouterr().out.splitlines()[:-1] == [gone]
+    assert main(command) == 0
+    assert f"- {folder / 'AcmeGone.md'} removed\n" in capsys.readouterr().out
+    assert main([*command, "--check"]) == 0
+    assert {name for name in pages if (folder / name).exists()} == pages.keys() - {"AcmeGone.md"}
+
+
+def test_what_was_changed_by_hand_is_kept_unless_it_is_forced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["build", "--namespace", "acme", "--out", str(tmp_path)]
     assert main(command) == 0
-    mine, stale = tmp_path / "runbooks" / "Mine.md", tmp_path / "runbooks" / "AcmeGone.md"
-    mine.write_text("# Mine\n")
-    stale.write_text((tmp_path / "runbooks" / "AcmeDown.md").read_text())
+    receivers = tmp_path / "alertmanager.yml"
+    mine = receivers.read_text().replace("http://localhost:9095/pages", "https://pager.example/acme")
+    receivers.write_text(mine)
     capsys.readouterr()
-    assert main([*command, "--check"]) == 1
-    assert capsys.readouterr().out.splitlines()[0] == f"- {stale} is not current: run python -m metrics build"
-    assert main(command) == 0
-    assert main([*command, "--check"]) == 0
-    assert (mine.exists(), stale.exists()) == (True, False)
+    assert main([*command, "--check"]) == main(command) == 0
+    assert f"- {receivers} was changed by hand and is kept: --force writes over it" in capsys.readouterr().out
+    assert receivers.read_text() == mine
+    assert main([*command, "--force"]) == 0
+    assert "pager.example" not in receivers.read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--namespace", "acme", "--out", "/dev/null"]) == 2
+    assert "python -m metrics build: " in (error := capsys.readouterr().err)
+    assert "/dev/null" in error
 
 
 def test_the_job_of_the_request_is_as_it_was_asked_for() -> None:

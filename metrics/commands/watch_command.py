@@ -9,7 +9,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
@@ -135,13 +134,24 @@ def select(lines: Iterator[Line], options: argparse.Namespace) -> list[Line]:
 
 
 def print_json(lines: Sequence[Line], problem: str) -> None:
-    """Print an interval as one line of JSON."""
+    """Print an interval as one line of JSON; a number that JSON has not, NaN or an infinite one, as null."""
     shown = [
-        asdict(line)
-        | {"labels": dict(line.labels), "quantiles": dict(zip(map(str, QUANTILES), line.quantiles, strict=True))}
+        {
+            "family": line.family,
+            "labels": dict(line.labels),
+            "value": finite(line.value),
+            "rate": finite(line.rate),
+            "quantiles": dict(zip(map(str, QUANTILES), map(finite, line.quantiles), strict=True)),
+            "mean": finite(line.mean),
+        }
         for line in lines
     ]
-    print(json.dumps({"error": problem} if problem else {"lines": shown}), flush=True)
+    print(json.dumps({"error": problem} if problem else {"lines": shown}, allow_nan=False), flush=True)
+
+
+def finite(number: float | None) -> float | None:
+    """Return a number, None for one that is infinite or not a number."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def open_table(address: str) -> Callable[[Sequence[Line], str], None]:

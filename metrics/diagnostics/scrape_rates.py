@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from prometheus_client.samples import Sample
+
 from .scrape_client import ScrapeResult
 
 Labels = tuple[tuple[str, str], ...]
@@ -53,17 +55,17 @@ def read_lines(before: ScrapeResult, after: ScrapeResult, by: Sequence[str] = ()
     old = {(sample.name, *sample.labels.items()): sample.value for sample in before.samples}
     histograms: dict[tuple[str, Labels], Histogram] = {}
     counters: dict[tuple[str, Labels], list[float]] = {}
-    are_histograms = {sample.name.removesuffix("_bucket") for sample in after.samples if "le" in sample.labels}
+    are_histograms = {sample.name.removesuffix("_bucket") for sample in after.samples if bound_of(sample) is not None}
     gauges = []
     for sample in after.samples:
         was = old.get((sample.name, *sample.labels.items()), 0.0)
         increase = sample.value - was if sample.value >= was else sample.value
         name, _, part = sample.name.rpartition("_")
         key = tuple((label, sample.labels[label]) for label in by if label in sample.labels)
-        if name in are_histograms and part in {"bucket", "count", "sum"}:
+        bound = bound_of(sample)
+        if name in are_histograms and (bound is not None or part in {"count", "sum"}):
             found = histograms.setdefault((name, key), Histogram())
-            if part == "bucket":
-                bound = float(sample.labels["le"])
+            if bound is not None:
                 found.buckets[bound] = found.buckets.get(bound, 0.0) + increase
             elif part == "count":
                 found.count += increase
@@ -88,6 +90,17 @@ def read_lines(before: ScrapeResult, after: ScrapeResult, by: Sequence[str] = ()
             quantiles=tuple(quantile(share, found.buckets) for share in QUANTILES),
             mean=found.sum / found.count if found.count else None,
         )
+
+
+def bound_of(sample: Sample) -> float | None:
+    """Return the upper bound of a histogram's bucket; None for any other sample, as servers give names freely."""
+    if not sample.name.endswith("_bucket"):
+        return None
+    try:
+        bound = float(sample.labels["le"])
+    except (KeyError, ValueError):
+        return None
+    return None if math.isnan(bound) else bound
 
 
 def quantile(share: float, buckets: Mapping[float, float]) -> float | None:

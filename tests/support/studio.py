@@ -109,7 +109,13 @@ class StudioProcess:
         return code
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:  # an interrupt too: `__exit__` is not called then
+            self.client.close()
+            if hasattr(self, "process"):
+                self.stop(signal.SIGKILL)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tools.demo.__main__ import main
+from tests.support.studio import StudioProcess
 from tools.demo.acts import ACTS
+from tools.demo.command import main
 
 
 def test_an_act_that_there_is_not_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +22,49 @@ def test_an_act_that_there_is_not_is_refused_with_those_that_there_are(capsys: p
     assert all(act.name in capsys.readouterr().err.replace("\n", " ") for act in ACTS[:1])
     with pytest.raises(SystemExit):
         main(["--minutes", "0"])
+
+
+def test_an_interrupt_while_the_studio_starts_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "never_ready.py").write_text("import time\ntime.sleep(600)\n")
+    studio = StudioProcess(tmp_path, 1)
+    studio.preloaded, studio.module = False, "never_ready"
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tests.support.studio.wait_until", interrupted)
+    with pytest.raises(KeyboardInterrupt), studio:
+        raise AssertionError("it cannot have started")
+    assert studio.process.poll() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("tool", ["demo", "monitor"])
+def test_ctrl_c_while_modules_are_imported_prints_no_traceback(tool: str) -> None:
+    """The signal is sent by the import itself, so that it comes at the same moment on every machine."""
+    program = f"""if True:
+        import os, runpy, signal, sys
+        class Interrupting:
+            def find_spec(self, name, *_):
+                if name == "tools.{tool}.command":
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Interrupting())
+        runpy.run_module("tools.{tool}", run_name="__main__")"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+
+
+def test_what_follows_the_first_ctrl_c_does_not_disturb_the_end() -> None:
+    program = """if True:
+        import signal
+        from tools.interrupt import end_on_signals
+        end_on_signals()
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGINT)
+            print("ended in peace")"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("ended in peace\n", "")
 
 
 @pytest.mark.slow

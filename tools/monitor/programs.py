@@ -41,7 +41,7 @@ class Program:
 
     def __init__(self, name: str, command: Sequence[str], port: int, log: Path) -> None:
         self.name = name
-        self.url = f"http://localhost:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         self._command = [*command, f"--web.listen-address=127.0.0.1:{port}"]
         self._log = log
 

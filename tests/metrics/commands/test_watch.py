@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.live import Live
 
 from metrics.__main__ import main
-from metrics.commands.watch_command import LiveTable, format_number
-from metrics.diagnostics.scrape_rates import Line
+from metrics.commands.watch_command import LiveTable, format_number, print_json
+from metrics.diagnostics.scrape_client import ScrapeResult, parse_samples
+from metrics.diagnostics.scrape_rates import Line, read_lines
 
 
 class Server:
@@ -106,6 +107,27 @@ def test_a_server_that_goes_away_is_reported_and_watched_on(
     assert "cannot be read" in json.loads(capsys.readouterr().out)["error"]
     assert main(["watch", server.url, "--format", "json", "--count", "1"]) == 2
     assert "start the server, or give the address where it listens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bucket", ["acme_bucket", 'acme_bucket{le="x"}', 'acme_bucket{le="NaN"}'])
+def test_a_bucket_without_a_bound_is_a_number_like_others(bucket: str) -> None:
+    lines = list(read_lines(scrape_of(0, 0, bucket), scrape_of(2, 10, bucket)))
+    assert [(line.family, line.value) for line in lines] == [("acme_bucket", 7), ("acme_le", 1), ("acme", 2)]
+    assert lines[-1].quantiles[0] == 0.5
+
+
+def scrape_of(observed: int, at: float, bucket: str) -> ScrapeResult:
+    text = f"""acme_bucket{{le="1"}} {observed}\nacme_bucket{{le="+Inf"}} {observed}\nacme_count {observed}
+{bucket} 7\nacme_le{{le="1"}} 1\n"""
+    return ScrapeResult(at, at, None, parse_samples(text, "http://acme/metrics"))
+
+
+def test_a_number_that_json_has_not_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    nan, inf = float("nan"), float("inf")
+    print_json([Line("acme", (), value=nan, rate=inf, quantiles=(-inf, 1.0), mean=nan)], "")
+    (line,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["lines"]
+    assert (line["value"], line["rate"], line["mean"]) == (None, None, None)
+    assert line["quantiles"] == {"0.5": None, "0.95": 1.0}
 
 
 def test_an_interrupt_is_the_usual_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

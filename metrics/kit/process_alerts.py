@@ -37,8 +37,9 @@ PROCESSES = (
     # It waits for longer than DatabaseFails needs, which mutes it.
     Alert(name="ComponentDown", severity="page", wait="3m",
         expr="min by (job, component) (NS_component_up) == 0",
-        summary="{{ $labels.component }} cannot be used",
-        means="What the application needs does not answer its check: the database, the model or the workflow engine.",
+        summary="{{ $labels.component }} cannot be reached",
+        means="What the application needs does not answer its check: the database, each of the models, or the workflow engine. "
+        "A model whose server answers errors can be reached: ModelFails. A full queue is no component: QueueNearlyFull.",
         hurts="Database: everybody. Model, workflows: whoever waits for a run.",
         confirm=("min by (instance, component) (NS_component_up)", "sum by (phase, error) (increase(NS_db_errors_total[5m])) > 0",
             "sum by (provider, outcome) (increase(NS_llm_attempts_total[5m])) > 0"),

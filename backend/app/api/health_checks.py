@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from app.database import Database, DatabaseUnavailable
 from app.llm.factory import LLM, ModelUnavailable
 from app.workflows.service import WorkflowService
-from app.workflows.workflow_errors import RunsUnavailable
+from app.workflows.workflow_errors import QueueHasNoPlace, RunsUnavailable
 from events import component_checked
 
 from .schemas.health import ComponentHealth, Health, HealthStatus, Ready
@@ -17,6 +18,23 @@ CHECK_TIMEOUT = 1.8  # seconds; `/health` answers within two
 STOPPING = "The process stops."
 
 Check = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check of a component found.
+
+    ``reason`` says why it is unavailable to clients, None where it is not. It may be ``up`` all the same: a full queue
+    takes no run, which its own metrics and 429 say, and the workflows in it are executed.
+    """
+
+    reason: str | None
+    up: bool = False
+
+    @property
+    def health(self) -> ComponentHealth:
+        """The component's health as clients are told."""
+        return ComponentHealth(status="ok" if self.reason is None else "unavailable", reason=self.reason)
 
 
 class HealthChecks:
@@ -32,16 +50,17 @@ class HealthChecks:
 
         Nothing can be started while the process is ``draining``.
         """
-        database_health, model_health, workflows_health = await asyncio.gather(
+        database_found, model_found, workflows_found = await asyncio.gather(
             self.run("database", database.ping),
             self.run("model", llm.check),
             self.run("workflows", workflows.check),
         )
         if draining:
-            workflows_health = unavailable(STOPPING)
-        components = {"database": database_health, "model": model_health, "workflows": workflows_health}
-        for name, component in components.items():
-            _emit(name, component)
+            workflows_found = Finding(STOPPING)
+        found = {"database": database_found, "model": model_found, "workflows": workflows_found}
+        for name, finding in found.items():
+            _emit(name, finding)
+        components = {name: finding.health for name, finding in found.items()}
         status: HealthStatus = "ok" if all(part.status == "ok" for part in components.values()) else "unavailable"
         return Health(status=status, **components)
 
@@ -55,10 +74,10 @@ class HealthChecks:
             return Ready(status="unavailable", reason=STOPPING)
         found = await self.run("database", database.ping)
         _emit("database", found)
-        return Ready(status=found.status, reason=found.reason)
+        return Ready(status=found.health.status, reason=found.reason)
 
-    async def run(self, name: str, check: Check) -> ComponentHealth:
-        """Return the health of a component: that of the check under way, or of a new one.
+    async def run(self, name: str, check: Check) -> Finding:
+        """Return what a check of a component found: the one under way, or a new one.
 
         A check that takes too long is not cancelled, because it may hang in a place that a cancellation does not reach.
         It is the one that is asked the next time, so there is never more than one.
@@ -68,17 +87,19 @@ class HealthChecks:
             task = self._checks[name] = asyncio.ensure_future(_awaited(check))
         done, _ = await asyncio.wait({task}, timeout=CHECK_TIMEOUT)
         if not done:
-            return unavailable(f"No answer within {CHECK_TIMEOUT:g} seconds.")
+            return Finding(f"No answer within {CHECK_TIMEOUT:g} seconds.")
         try:
             task.result()
+        except QueueHasNoPlace as error:
+            return Finding(str(error), up=True)
         except (DatabaseUnavailable, ModelUnavailable, RunsUnavailable) as error:
-            return unavailable(str(error))
+            return Finding(str(error))
         except (
             Exception,
             asyncio.CancelledError,
         ) as error:  # the component is unavailable; the message may hold secrets
-            return unavailable(f"The check itself failed ({type(error).__name__}).")
-        return ComponentHealth(status="ok")
+            return Finding(f"The check itself failed ({type(error).__name__}).")
+        return Finding(None, up=True)
 
 
 async def check_forever(interval: float, check: Callable[[], Awaitable[object]]) -> None:
@@ -88,13 +109,9 @@ async def check_forever(interval: float, check: Callable[[], Awaitable[object]])
         await asyncio.sleep(interval)
 
 
-def _emit(name: str, component: ComponentHealth) -> None:
-    component_checked.emit(component=name, up=int(component.status == "ok"), reason=component.reason or "")
-
-
-def unavailable(reason: str) -> ComponentHealth:
-    """Return the health of a component that is unavailable."""
-    return ComponentHealth(status="unavailable", reason=reason)
+def _emit(name: str, finding: Finding) -> None:
+    reason = "" if finding.up else finding.reason or ""
+    component_checked.emit(component=name, up=int(finding.up), reason=reason)
 
 
 async def _awaited(check: Check) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from time import monotonic
 
@@ -14,11 +14,9 @@ from events.bridges.pydantic_ai import PriceFunction, instrument
 from .model_errors import ModelUnavailable
 from .output_schema import matches_schema
 from .prices import price
+from .probe import Probe
 
 CHECK_VALIDITY = 5.0  # seconds that the result of a check is reused: many clients ask /health, and often
-
-Probe = Callable[[], Awaitable[None]]
-"""A function that raises `ModelUnavailable` if a model cannot be reached."""
 
 
 class LLM:
@@ -50,10 +48,10 @@ class LLM:
         self._last_check: tuple[float, ModelUnavailable | None] | None = None
 
     async def check(self) -> None:
-        """Check that the model can be reached, without using tokens; the result is reused for some seconds.
+        """Check that one of the models can be reached, without using tokens; the result is reused for some seconds.
 
         Raises:
-            ModelUnavailable: It cannot be reached; the message says why.
+            ModelUnavailable: None can be reached; the message says why.
         """
         async with self._lock:
             if self._last_check is None or monotonic() - self._last_check[0] > CHECK_VALIDITY:

@@ -29,14 +29,14 @@ from events import add_poller, llm_configured
 from events.bridges.pydantic_ai import instrument
 
 from .answer_limit import LimitedModel, limit_answers
-from .client import LLM, Probe
+from .client import LLM
 from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
 from .embedded.remote import RemoteEmbeddedServer
 from .embedded.server import MODEL_NAME, EmbeddedServer
 from .model_errors import ModelNotInstalled, ModelUnavailable
 from .model_names import check_models, setting_of
 from .prices import price_function
-from .probe import probe_http
+from .probe import Probe, probe_any, probe_http
 from .providers import build_provider_model
 from .retries import RetryingModel
 from .streaming import StreamingModel
@@ -80,7 +80,9 @@ async def open_model(settings: Settings, shared_server: RemoteEmbeddedServer | N
     model: Model = first.model
     if fallbacks:
         model = FallbackModel(model, *(fallback.model for fallback in fallbacks), fallback_on=FALLBACK_ERRORS)
-    return LLM(model, first.name, first.probe, resources, [member.name for member in opened], price=price)
+    probes = [(name, member.probe) for name, member in zip(settings.models, opened, strict=True)]
+    names = [member.name for member in opened]
+    return LLM(model, first.name, lambda: probe_any(probes), resources, names, price=price)
 
 
 async def open_embedded_model(settings: Settings, server: EmbeddedServer | RemoteEmbeddedServer) -> LLM:

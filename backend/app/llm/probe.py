@@ -1,12 +1,17 @@
-"""Whether the server of a model can be reached."""
+"""Whether the server of a model can be reached, and of several models whether any can."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 import httpx2
 
 from .model_errors import ModelUnavailable
+
+Probe = Callable[[], Awaitable[None]]
+"""A function that raises `ModelUnavailable` if a model cannot be reached."""
 
 PROBE_TIMEOUT = 1.5  # seconds; less than /health allows each check, so that the reason is shown
 
@@ -35,6 +40,42 @@ async def probe_http(url: str | None, *, trust_env: bool = True, advice: str = "
         raise ModelUnavailable(
             f"the model's server at {origin_of(url)} answers with HTTP {response.status_code}: {advice}"
         )
+
+
+async def probe_any(probes: Sequence[tuple[str, Probe]]) -> None:
+    """Check that one at least of several models can be reached; all are asked at the same time, and the first decides.
+
+    Args:
+        probes: The name of each model, and its probe.
+
+    Raises:
+        ModelUnavailable: None can be reached; the message says of each why.
+    """
+    if len(probes) == 1:
+        await probes[0][1]()
+        return
+    tasks = [asyncio.ensure_future(_outcome_of(probe)) for _, probe in probes]
+    try:
+        for next_outcome in asyncio.as_completed(tasks):
+            if await next_outcome is None:
+                return
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    reasons = [f"{name}: {task.result()}" for (name, _), task in zip(probes, tasks, strict=True)]
+    raise ModelUnavailable("none of the models can be reached; " + "; ".join(reasons))
+
+
+async def _outcome_of(probe: Probe) -> str | None:
+    """Return why a model cannot be reached, None if it can; a message that is not our own may hold secrets."""
+    try:
+        await probe()
+    except ModelUnavailable as error:
+        return str(error)
+    except Exception as error:
+        return f"the check itself failed ({type(error).__name__})"
+    return None
 
 
 def origin_of(url: str) -> str:

@@ -34,6 +34,7 @@ from .usage_recovery import store_usage_of
 from .workflow_errors import (
     IdempotencyConflict,
     QueueFull,
+    QueueHasNoPlace,
     RunAlreadyEnded,
     RunNotFound,
     RunsUnavailable,
@@ -139,9 +140,10 @@ class WorkflowService:
         self._lock = None
 
     async def check(self) -> None:
-        """Check that a run can be taken: that there is a place in the queue, and that the engine can store it.
+        """Check that a run can be taken: that the engine can store it, and that there is a place in the queue.
 
         Raises:
+            QueueHasNoPlace: The queue is full; the runs in it are executed.
             RunsUnavailable: None can be taken.
         """
         if self._lock is None or self._executor.is_closing:
@@ -149,14 +151,14 @@ class WorkflowService:
         file = self._engine_file
         if file is not None and self._identity not in {None, file_identity(file)}:
             raise RunsUnavailable(f"The workflow engine's file {file} is gone or was replaced; restart the studio.")
-        async with self._database.session() as session:
-            if await runs.is_queue_longer(session, self._settings.max_queued - 1):
-                raise RunsUnavailable("The queue is full.")
         try:
             await asyncio.to_thread(dbos_tables.check, self.dbos_engine)
         except SQLAlchemyError as error:
             name = type(getattr(error, "orig", None) or error).__name__
             raise RunsUnavailable(f"The tables of the workflow engine cannot be used ({name}).") from error
+        async with self._database.session() as session:
+            if await runs.is_queue_longer(session, self._settings.max_queued - 1):
+                raise QueueHasNoPlace("The queue is full.")
 
     def emit_oldest_runs(self) -> None:
         """Emit, for each workflow, the age of its oldest active run in this process."""

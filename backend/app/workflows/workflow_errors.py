@@ -15,6 +15,10 @@ class RunsUnavailable(Exception):
     """No run can be taken; the message says why, in one line."""
 
 
+class QueueHasNoPlace(RunsUnavailable):
+    """No run can be taken as the queue is full; those in it are executed."""
+
+
 class WorkflowNotFound(Exception):
     """No workflow has that name."""
 

@@ -120,3 +120,30 @@ async def test_a_check_names_the_server_that_is_down_and_no_key(free_port: Calla
             await llm.check()
         assert SECRET not in str(refusal.value)
     await llm.close()
+
+
+@pytest.mark.parametrize("server_place", [0, 1])
+async def test_a_check_fails_only_where_no_model_can_be_reached(
+    server_place: int, server: OpenAIServer, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that can be reached may be asked first, or be fallen back on."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    away = f"http://127.0.0.1:{free_port()}/v1"
+    addresses = [away, away]
+    addresses[server_place] = server.base_url
+    monkeypatch.setenv("OPENAI_BASE_URL", addresses[0])
+    monkeypatch.setenv("OLLAMA_BASE_URL", addresses[1])
+    llm = await open_model(Settings(llm="openai:gpt-4o", llm_fallbacks="ollama:qwen3"))
+    await llm.check()
+    await llm.close()
+
+
+async def test_a_check_says_of_each_model_why_it_cannot_be_reached(
+    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    away = f"http://127.0.0.1:{free_port()}/v1"
+    llm = await open_model(Settings(llm="openai:gpt-4o", llm_fallbacks="ollama:qwen3", llm_base_url=away))
+    with pytest.raises(ModelUnavailable, match=r"none .*openai:gpt-4o: .* cannot .*ollama:qwen3: .* cannot be reached"):
+        await llm.check()
+    await llm.close()

@@ -39,7 +39,7 @@ PROCESSES = (
         expr="min by (job, component) (NS_component_up) == 0",
         summary="{{ $labels.component }} cannot be reached",
         means="What the application needs does not answer its check: the database, each of the models, or the workflow engine. "
-        "A model whose server answers errors can be reached: ModelFails. A full queue is no component: QueueNearlyFull.",
+        "Calls may fail at a model that can be reached: ModelFails. A full queue leaves the engine up: QueueNearlyFull.",
         hurts="Database: everybody. Model, workflows: whoever waits for a run.",
         confirm=("min by (instance, component) (NS_component_up)", "sum by (phase, error) (increase(NS_db_errors_total[5m])) > 0",
             "sum by (provider, outcome) (increase(NS_llm_attempts_total[5m])) > 0"),

@@ -22,7 +22,7 @@ Check = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check of a component found.
+    """The result of the check of a component.
 
     ``reason`` says why it is unavailable to clients, None where it is not. It may be ``up`` all the same: a full queue
     takes no run, which its own metrics and 429 say, and the workflows in it are executed.

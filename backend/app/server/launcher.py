@@ -21,6 +21,7 @@ from .exit_codes import exit_code_of
 from .model_check import validate_models
 from .public_bind import validate_public_bind
 from .sockets import Listeners, listen
+from .stop_deadline import StopDeadline
 from .supervisor import supervise, validate_worker_count
 from .uvicorn_server import serve
 
@@ -57,7 +58,14 @@ def _run(arguments: list[str], factory: str) -> int:
             if settings.workers > 1:
                 return asyncio.run(supervise(settings, arguments, factory, listeners, announcements))
             asyncio.run(
-                serve(settings, factory, listeners, on_ready=announcements.ready, on_signal=announcements.stopping)
+                serve(
+                    settings,
+                    factory,
+                    listeners,
+                    on_ready=announcements.ready,
+                    on_signal=announcements.stopping,
+                    on_stop=StopDeadline(settings.drain_time).begin,
+                )
             )
         finally:
             announcements.stopped()

@@ -47,6 +47,7 @@ async def serve(
     *,
     on_ready: Callable[[], None],
     on_signal: Callable[[], None] = lambda: None,
+    on_stop: Callable[[], None] = lambda: None,
     model_server: RemoteEmbeddedServer | None = None,
     add_stop_source: Callable[[Stop], None] = lambda _: None,
 ) -> None:
@@ -58,6 +59,7 @@ async def serve(
         listeners: The listening sockets.
         on_ready: Is called once requests are accepted.
         on_signal: Is called at each signal, before it stops anything.
+        on_stop: Is called each time that something, a signal or another reason, stops the server or its start.
         model_server: The server of the embedded model, if the supervisor has one for all workers.
         add_stop_source: Receives the function that a signal calls, to call it for other reasons as well.
 
@@ -79,7 +81,7 @@ async def serve(
         on_ready=on_ready,
         on_drain=partial(setattr, app.state, "draining", True),
     )
-    stop = server.stopper(asyncio.current_task())
+    stop = server.stopper(asyncio.current_task(), on_stop)
     add_stop_source(stop)
     with stop_on_signals(stop, on_signal):
         async with app.router.lifespan_context(app):
@@ -103,7 +105,7 @@ class _Server(LimitedServer):
         if self.started:
             self._on_ready()
 
-    def stopper(self, start_task: asyncio.Task[None] | None) -> Stop:
+    def stopper(self, start_task: asyncio.Task[None] | None, on_stop: Callable[[], None]) -> Stop:
         """Return a function that stops the server, or its start.
 
         The server goes on for the drain time, in which its health check answers 503, so that load balancers send no
@@ -114,6 +116,7 @@ class _Server(LimitedServer):
             self.should_exit = True
 
         def stop() -> None:
+            on_stop()
             if self.started and self._drain_time and not self._is_draining:
                 self._is_draining = True
                 self._on_drain()

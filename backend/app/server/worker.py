@@ -18,6 +18,7 @@ from .connection_limit import Listener
 from .exit_codes import exit_code_of
 from .model_usage import UsageLines
 from .sockets import Listeners
+from .stop_deadline import StopDeadline
 from .uvicorn_server import Stop, serve
 from .worker_options import WorkerOptions
 
@@ -46,6 +47,7 @@ def _run(options: WorkerOptions) -> int:
             options.factory,
             Listeners(api, metrics),
             on_ready=report_ready,
+            on_stop=StopDeadline(settings.drain_time).begin,
             model_server=options.model_server,
             add_stop_source=listen_to_supervisor,
         )

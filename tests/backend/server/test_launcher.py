@@ -8,14 +8,18 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from time import monotonic
 
 import pytest
 
+from app.server.stop_deadline import UNFINISHED
 from tests.support.in_process_studio import matching_reply, replies_in_order
 from tests.support.openai_server import OpenAIServer, stalls
+from tests.support.outages import locked
 from tests.support.studio import StudioProcess, run_studio
 from tests.support.wait import wait_until
 
@@ -294,3 +298,23 @@ def test_uvicorn_runs_the_application_too(tmp_path: Path, model: OpenAIServer, f
         rest = process.stderr.read()
     assert "Application shutdown complete" in rest
     assert "Traceback" not in rest
+
+
+def test_a_stop_while_the_database_is_locked_takes_seconds_and_loses_no_run(
+    model: OpenAIServer, new_studio: Callable[..., StudioProcess], tmp_path: Path
+) -> None:
+    gate = Event()
+    model.behaviour = lambda request: replace(matching_reply(request), wait_for=gate)
+    with ExitStack() as locks:
+        studio = new_studio().start()
+        run_id = studio.submit("product_content")
+        wait_until(lambda: bool(model.requests), within=60)
+        for name in ("studio.db", "studio.workflows.db"):
+            locks.enter_context(locked(tmp_path / "data" / name))
+        gate.set()
+        began = monotonic()
+        assert studio.stop(within=60) in {0, UNFINISHED}
+        assert monotonic() - began < 25  # without the deadline it waits for the locks, which last
+        studio.client.close()
+    with new_studio() as again:
+        assert again.wait_for_end(run_id)["status"] == "completed"

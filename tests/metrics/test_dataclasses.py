@@ -9,7 +9,7 @@ import pytest
 import metrics
 from tests.support.package_dataclasses import dataclasses_of
 
-STATE = {"FileIndex", "Histogram", "Vocabulary", "_Record"}
+STATE = {"Changes", "FileIndex", "Histogram", "Vocabulary", "_Record"}
 """Dataclasses that are changed by the module that made them."""
 
 DATACLASSES = dataclasses_of(metrics)

@@ -104,12 +104,14 @@ MODELS = (
         act=("Configure the window that the server really takes (Ollama: num_ctx).", "Give the agent less.")),
     Alert(name="SpendsFast", severity="page", wait="5m",
         expr=f"job:NS_llm_cost_usd:rate1h * 86400 > on () group_left () (3 * {BUDGET})\n"
-        f"and job:NS_llm_cost_usd:rate10m * 86400 > on () group_left () (3 * {BUDGET})",
+        f"and job:NS_llm_cost_usd:rate10m * 86400 > on () group_left () (3 * {BUDGET})\n"
+        f"and job:NS_llm_cost_usd:increase1d > on () group_left () (0.5 * {BUDGET})",
         summary="Models are paid {{ $value | humanize }} USD a day, over three times the budget",
-        means=f"At the pace of the last hour and of the last ten minutes a day costs over three times {USD_A_DAY} USD.",
+        means=f"At the pace of the last hour and of the last ten minutes a day costs over three times {USD_A_DAY} USD, and "
+        "half of that is spent.",
         hurts="Whoever pays.",
         confirm=("sum by (model) (rate(NS_llm_cost_usd_total[10m])) * 86400", SPENDERS,
-            "sum by (workflow_type) (rate(NS_workflows_started_total[10m])) * 3600"),
+            "job:NS_llm_cost_usd:increase1d", "sum by (workflow_type) (rate(NS_workflows_started_total[10m])) * 3600"),
         act=("One agent asks again and again: cancel its runs.", "A dear fallback answers: take it out.",
             "There is simply more to do: tell whoever owns the budget.")),
     Alert(name="DayBudgetNearlySpent", severity="ticket",

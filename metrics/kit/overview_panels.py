@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from . import promql
-from .objectives import AGENT_FAILURES, MODEL_ERRORS, QUEUE_SECONDS, SPEND_WASTED, USD_A_DAY
+from .objectives import AGENT_FAILURES, MODEL_ERRORS, OBJECTIVES, QUEUE_SECONDS, SPEND_WASTED, USD_A_DAY
 from .panel_rows import Dashboard, Panel, Section, q
 
 FAILED_RUNS = promql.increase("workflows_total", where='status=~"failed|abandoned"', window="1h")
 JUDGED_RUNS = promql.increase("workflows_total", where='status!="cancelled"', window="1h")
 WASTED = promql.increase("workflow_cost_usd_total", where='outcome="wasted"', window="1h")
 SPENT = promql.increase("workflow_cost_usd_total", window="1h")
+RUNS = OBJECTIVES[0]
+FAILED_30D, RUNS_30D = (f"sum(increase({each}[30d]))" for each in (RUNS.errors, RUNS.total))
+BUDGET_LEFT = f"clamp_min(1 - ({FAILED_30D} or vector(0)) / ({RUNS_30D} > 0) / (1 - {RUNS.target:g}), 0)"
 DURATION = "workflow_duration_seconds"
 COMPLETED = 'status="completed"'
 
@@ -25,7 +28,7 @@ OVERVIEW = Dashboard(uid="overview", title="Overview",
                 queries=(q(f"1 - {promql.share(FAILED_RUNS, JUDGED_RUNS)}"),)),
             Panel(title="Budget of errors left", show="gauge", unit="percentunit", width=3, height=4, opens="work",
                 steps={0: "red", 0.25: "orange", 0.5: "green"}, what="Of runs, over 30 days; 0 is spent.",
-                queries=(q('clamp_min(1 - avg_over_time(NS:slo_burn:rate1h{slo="runs"}[30d]), 0)'),)),
+                queries=(q(BUDGET_LEFT),)),
             Panel(title="Runs", show="stat", unit="short", width=3, height=4, opens="work", what="Under way, waiting in the queue, and possible at once.",
                 queries=(q("sum(NS_active_workflows)", "active"), q("sum(max by (workflow_type) (NS_workflows_queued))", "queued"), q("sum(NS_workflow_slots)", "slots"))),
             Panel(title="Oldest run", show="stat", unit="percentunit", width=3, height=4, opens="work", steps={0: "green", 0.8: "orange", 1: "red"}, what="As a share of a run's time limit.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..rows import Metric
 
 NAME = re.compile(r"(?:\b\w+:)?\bNS[_:][\w:]+")
+SELECTOR = re.compile(rf"({NAME.pattern})(?:\{{([^}}]*)\}})?")
+EQUAL = re.compile(r'(\w+)="([^"]*)"')
 HISTOGRAM_SUFFIXES = ("_bucket", "_sum", "_count")
 
 
@@ -58,11 +60,27 @@ class Available:
 
     def __init__(self, catalogue: Iterable[Metric]) -> None:
         self.families = {row.name for row in catalogue}
-        self.recorded: set[str] = set()
+        self.recorded: dict[str, list[Mapping[str, str]]] = {}
+
+    def record(self, name: str, labels: Mapping[str, str]) -> None:
+        """Add a recorded series with the labels that its rule gives it."""
+        self.recorded.setdefault(name, []).append(labels)
 
     def covers(self, *texts: str) -> bool:
-        """Return whether every family and every recorded series that texts name is there."""
-        names = NAME.findall("\n".join(texts))
-        recorded = {name for name in names if ":" in name}
-        families = {family_of(name.removeprefix("NS_"), self.families) for name in names if ":" not in name}
-        return None not in families and recorded <= self.recorded
+        """Return whether every family and every recorded series that texts name is there, with the labels they ask."""
+        text = "\n".join(texts)
+        families = {
+            family_of(name.removeprefix("NS_"), self.families) for name in NAME.findall(text) if ":" not in name
+        }
+        return None not in families and all(
+            self.has_recorded(match[1], dict(EQUAL.findall(match[2] or "")))
+            for match in SELECTOR.finditer(text)
+            if ":" in match[1]
+        )
+
+    def has_recorded(self, name: str, asked: Mapping[str, str]) -> bool:
+        """Return whether a series was recorded with labels that fit those asked for."""
+        return any(
+            all(labels[label] == value for label, value in asked.items() if label in labels)
+            for labels in self.recorded.get(name, ())
+        )

@@ -32,7 +32,7 @@ def recording_groups(available: Available, names: Names) -> Iterator[dict[str, A
         rules: list[dict[str, Any]] = []
         for rule in group.rules:
             if available.covers(rule.expr, rule.needs):
-                available.recorded.add(rule.record)
+                available.record(rule.record, rule.labels)
                 labels = {"labels": dict(rule.labels)} if rule.labels else {}
                 rules.append({"record": names.fill(rule.record), "expr": layout(names.fill(rule.expr)), **labels})
         if rules:

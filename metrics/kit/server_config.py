@@ -63,7 +63,7 @@ scrape_configs:
 #  - url: http://localhost:9009/api/v1/push
 #    write_relabel_configs:
 #      - source_labels: [__name__]
-#        regex: NS_.*|up|ALERTS|process_.*
+#        regex: (\\w+:)?NS[_:].*|up|scrape_.*|ALERTS|process_.*
 #        action: keep
 """
 

@@ -49,6 +49,7 @@ class Script:
     """The replies of the model: by the brand that a prompt names, and none while it is ``down``."""
 
     down: bool = False
+    dear: int = 180_000_000  # tokens of the first dear answer: over half of a day's budget, less than 80 % of it
     gate: Event = field(default_factory=Event)
 
     def __call__(self, request: ChatRequest) -> Reply:
@@ -60,7 +61,8 @@ class Script:
         if "Stuck" in text:
             return replace(reply, wait_for=self.gate)
         if "Dear" in text:
-            return replace(reply, usage=Usage(120_000, 1_000))
+            tokens, self.dear = self.dear, 120_000
+            return replace(reply, usage=Usage(tokens, 1_000))
         if "Truncated" in text:
             return replace(reply, usage=Usage(40, 50))  # as a server counts that has read the end of the prompt alone
         return reply

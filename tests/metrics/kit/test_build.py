@@ -13,7 +13,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from events import context_built, tool_called
-from metrics import CATALOGUE, DATABASE, LLM, OPTIONAL, AlertWhen, buckets, counter, gauge, histogram
+from metrics import CATALOGUE, DATABASE, HTTP, LLM, OPTIONAL, AlertWhen, buckets, counter, gauge, histogram
 from metrics.__main__ import main
 from metrics.kit.build import build_kit
 from metrics.kit.expression_check import check_expression
@@ -160,8 +160,24 @@ def test_recorded_series_are_there_once_their_families_are() -> None:
     assert available.covers('sum(rate(NS_llm_requests_total{status="error"}[5m]))')
     assert not available.covers("rate(NS_db_errors_total[5m])")
     assert not available.covers("model:NS_llm_errors:ratio_rate5m")
-    available.recorded.add("model:NS_llm_errors:ratio_rate5m")
+    available.record("model:NS_llm_errors:ratio_rate5m", {})
     assert available.covers("model:NS_llm_errors:ratio_rate5m > 0.05")
+
+
+def test_a_recorded_series_is_there_with_the_labels_that_its_rules_give_it() -> None:
+    available = Available(())
+    available.record("NS:slo_burn:rate1h", {"slo": "http"})
+    assert available.covers("NS:slo_burn:rate1h > 1")
+    assert available.covers('NS:slo_burn:rate1h{slo="http",job="any"} > 1')
+    assert not available.covers('NS:slo_burn:rate1h{slo="http"} or NS:slo_burn:rate1h{slo="runs"}')
+
+
+def test_an_application_without_runs_has_no_alert_and_no_panel_on_them() -> None:
+    files = build_kit(HTTP, Names(namespace="acme"))
+    assert "AcmeHttpBudgetBurnsFast" in files["rules/alerts.yml"]
+    assert not any('slo="runs"' in text or "RunBudget" in text for text in files.values())
+    panels = json.loads(files["grafana/dashboards/overview.json"])["panels"]
+    assert "Budget of errors left" not in {panel["title"] for panel in panels}
 
 
 ASKING = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -52,11 +53,15 @@ def test_each_commented_block_of_the_configuration_works_when_it_is_taken_in(tmp
     jobs = [job["job_name"] for job in yaml.safe_load("\n".join(taken_in))["scrape_configs"]]
     assert jobs == [f"sparklio-backend{end}" for end in ("", "-by-file", "-by-dns", "-with-token")]
     assert {"alerting", "remote_write"} <= yaml.safe_load("\n".join(taken_in)).keys()
+    kept = yaml.safe_load("\n".join(taken_in))["remote_write"][0]["write_relabel_configs"][0]["regex"]
+    recorded = [rule["record"] for group in load_rules("recording.yml")["groups"] for rule in group["rules"]]
+    assert all(re.fullmatch(kept, name) for name in ("sparklio_workflows_total", "up", *recorded))
+    assert not re.fullmatch(kept, "node_load1")
 
 
 def is_commented_out(line: str) -> bool:
     """Return whether a line is configuration that is commented out, and no sentence."""
-    return line.lstrip().startswith("#") and not line.lstrip().startswith("# ")
+    return re.match(r" *#(?! \S)", line) is not None
 
 
 @pytest.mark.needs("amtool")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal, get_args
 
 Severity = Literal["page", "ticket"]
@@ -41,9 +42,17 @@ def alert_errors(alert: Any) -> Iterator[str]:
         return
     if alert.severity not in get_args(Severity):
         yield f"the severity of an alert is one of {', '.join(get_args(Severity))}, got {alert.severity!r}"
+    given: dict[str, Any] = vars(alert)  # of any type: who wrote the row may not check types
+    above, hurts, do = given["above"], given["hurts"], given["do"]
+    if isinstance(above, bool) or not isinstance(above, int | float) or not isfinite(above):
+        yield f"above of an alert is a finite number, got {above!r}"
+    if not isinstance(hurts, str):
+        yield f"hurts of an alert says who is hurt, as text, got {hurts!r:.60}"
+    if not isinstance(do, tuple | list) or not all(isinstance(step, str) for step in do):
+        yield f"do of an alert is a tuple of steps, as do=('Look at the log.',) is, got {do!r:.60}"
     for name in ("window", "wait"):
-        text: str = getattr(alert, name)
-        if not seconds(text) and (name == "window" or text):
+        text = getattr(alert, name)
+        if not isinstance(text, str) or (not seconds(text) and (name == "window" or text)):
             yield f"the {name} of an alert is a duration as Prometheus writes it, as 10m is, got {text!r}"
 
 

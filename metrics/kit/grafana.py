@@ -16,11 +16,12 @@ from .recording_rules import GROUPS
 SELECTED = re.compile(rf'(?<!["\w:])({NAME.pattern})(\{{)?')
 UNITS = {"_seconds": "s", "_bytes": "bytes", "_usd": "currencyUSD", "_ratio": "percentunit"}
 STARTS = 'changes(process_start_time_seconds{job="JOB"}[1m]) > 0'
-DEPLOYS = "sum by (version) (NS_build_info) unless sum by (version) (NS_build_info offset 1m)"
-PAGES = 'ALERTS{alertname=~"ALERT.+",alertstate="firing",severity="page"}'
+BUILDS = "sum by (version, revision)"
+DEPLOYS = f"{BUILDS} (NS_build_info) unless {BUILDS} (NS_build_info offset 1m)"
+PAGES = 'ALERTS{alertname=~"ALERT.+",alertstate="firing",severity="page",job="JOB"}'
 ANNOTATIONS = (
     ("starts", STARTS, "blue", "{{instance}} started"),
-    ("deploys", DEPLOYS, "purple", "version {{version}}"),
+    ("deploys", DEPLOYS, "purple", "version {{version}} {{revision}}"),
     ("pages", PAGES, "red", "{{alertname}}"),
 )
 """Lines in every panel: their name, when they are there, their colour and what they say."""

@@ -39,7 +39,7 @@ OVERVIEW = Dashboard(uid="overview", title="Overview",
                 what="Share of the last hour's cost of runs that failed, were cancelled or whose result was rejected.",
                 queries=(q(promql.share(WASTED, SPENT)),)),
             Panel(title="Alerts firing", show="stat", what="Of this kit's alerts.", unit="none", width=3, height=4, steps={0: "green", 1: "red"},
-                queries=(q('count(ALERTS{alertname=~"ALERT.+",alertstate="firing"}) or vector(0)'),)),
+                queries=(q('count(ALERTS{alertname=~"ALERT.+",alertstate="firing",job="JOB"}) or vector(0)'),)),
         )),
         Section(title="Is the work done?", panels=(
             Panel(title="Runs that ended, a minute", show="bars", unit="cpm", opens="work",
@@ -63,7 +63,7 @@ OVERVIEW = Dashboard(uid="overview", title="Overview",
             Panel(title="Wait in the queue, p95", show="lines", width=7, height=6, opens="work", steps={0: "green", QUEUE_SECONDS: "red"},
                 unit="s", queries=(q("workflow:NS_workflow_queue_wait_seconds:p95_rate10m", "{{workflow_type}}"),)),
             Panel(title="Alerts that fire", show="table", unit="short", width=10, height=6, empty="No alert fires.",
-                queries=(q('count by (alertname, severity) (ALERTS{alertname=~"ALERT.+",alertstate="firing"})', "series"),)),
+                queries=(q('count by (alertname, severity) (ALERTS{alertname=~"ALERT.+",alertstate="firing",job="JOB"})', "series"),)),
         )),
     ))
 # fmt: on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from ..alert_when import AlertWhen
 from ..rows import Metric
@@ -10,15 +10,27 @@ from . import promql
 from .alert_rows import Alert
 
 
-def own_alerts(catalogue: Iterable[Metric]) -> Iterator[Alert]:
-    """Yield an alert for each metric whose row asks for one; of several rows of a metric the first one counts."""
+def own_alerts(catalogue: Iterable[Metric], taken: Container[str] = ()) -> Iterator[Alert]:
+    """Yield an alert for each metric whose row asks for one.
+
+    Raises:
+        ValueError: two rows ask for alerts of one name, or that of a row is one of the kit's own.
+    """
     asked: dict[str, Metric] = {}
+    written: dict[str, Alert] = {}
     for row in catalogue:
         if row.alert is not None:
-            asked.setdefault(row.name, row)
-    for row in asked.values():
-        if row.alert is not None:
-            yield alert_of(row, row.alert)
+            alert = alert_of(row, row.alert)
+            if alert.name in taken:
+                raise ValueError(
+                    f"the alert of {row.name} would be called {alert.name}, as one of the kit is: rename it"
+                )
+            if asked.setdefault(alert.name, row) != row:
+                raise ValueError(
+                    f"the rows {asked[alert.name].name} and {row.name} both ask for an alert {alert.name}: take one away"
+                )
+            written[alert.name] = alert
+    yield from written.values()
 
 
 def alert_of(row: Metric, when: AlertWhen) -> Alert:
@@ -30,7 +42,7 @@ def alert_of(row: Metric, when: AlertWhen) -> Alert:
         severity=when.severity,
         wait=when.wait,
         expr=condition(row, when, by),
-        summary=f"{row.help.rstrip('.')}: {{{{ $value | humanize }}}} {whose}".strip(),
+        summary=f"{as_template(row.help.rstrip('.'))}: {{{{ $value | humanize }}}} {whose}".strip(),
         means=row.help,
         hurts=when.hurts,
         confirm=(shown(row, when, ", ".join(row.label_names)),),
@@ -38,11 +50,16 @@ def alert_of(row: Metric, when: AlertWhen) -> Alert:
     )
 
 
+def as_template(text: str) -> str:
+    """Return a text as Prometheus's templates show it as it is."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
 def condition(row: Metric, when: AlertWhen, by: str) -> str:
     """Return the expression that is there while the metric is above what the row says."""
     if row.kind == "counter" and when.above == 0:
         return promql.first_trouble(row.name, by, when.window)
-    return f"{shown(row, when, by)} > {when.above:g}"
+    return f"{shown(row, when, by)} > {when.above!r}"
 
 
 def shown(row: Metric, when: AlertWhen, by: str) -> str:

@@ -98,6 +98,7 @@ PIPELINE = (
         act=("Make it faster, or give it less to do.",)),
     Alert(name="SignalSilent", severity="ticket", wait="5m",
         expr="sum by (job) (increase(NS_workflows_started_total[30m])) > 0\n"
+        "and on (job) sum by (job) (NS_workflows_started_total offset 30m) >= 0\n"
         'unless on (job) sum by (job) (increase(NS_events_total{signal="llm_called"}[30m])) > 0',
         summary="Runs begin, but for half an hour no call of a model was counted",
         means="Runs ask models; that no call is counted means that the bridge was taken out, or its model replaced.",

@@ -10,7 +10,7 @@ from . import libraries
 from .alert_rows import Alert
 from .database_alerts import DATABASE
 from .model_alerts import MODELS
-from .own_alerts import own_alerts
+from .own_alerts import as_template, own_alerts
 from .placeholders import Available, Names
 from .process_alerts import PIPELINE, PROCESSES
 from .recording_rules import GROUPS
@@ -41,7 +41,8 @@ def recording_groups(available: Available, names: Names) -> Iterator[dict[str, A
 
 def available_alerts(available: Available, catalogue: Iterable[Metric]) -> Iterator[tuple[str, list[Alert]]]:
     """Yield the groups of alerts whose families and recorded series there are, then those that rows ask for."""
-    for group, alerts in {**ALERTS, "rows": tuple(own_alerts(catalogue))}.items():
+    taken = {alert.name for alerts in ALERTS.values() for alert in alerts}
+    for group, alerts in {**ALERTS, "rows": tuple(own_alerts(catalogue, taken))}.items():
         if chosen := [alert for alert in alerts if available.covers(alert.expr, alert.needs)]:
             yield group, chosen
 
@@ -61,7 +62,10 @@ def alert_rule(alert: Alert, names: Names) -> dict[str, Any]:
         "expr": layout(names.fill(alert.expr)),
         **({"for": alert.wait} if alert.wait else {}),
         "labels": {"severity": alert.severity},
-        "annotations": {"summary": alert.summary, "runbook_url": f"{names.runbooks.rstrip('/')}/{name}.md"},
+        "annotations": {
+            "summary": alert.summary,
+            "runbook_url": f"{as_template(names.runbooks.rstrip('/'))}/{name}.md",
+        },
     }
 
 

@@ -214,12 +214,49 @@ def test_a_row_that_asks_for_an_alert_gets_one_with_a_runbook_of_its_own_words()
         (5, "alert is an AlertWhen, as AlertWhen(above=5) is, got 5"),
         (AlertWhen(severity="critical"), "one of page, ticket, got 'critical'"),  # type: ignore[arg-type]
         (AlertWhen(window="ten minutes"), "the window of an alert is a duration as Prometheus writes it"),
+        (AlertWhen(wait="5m5m"), "the wait of an alert is a duration as Prometheus writes it"),
+        (AlertWhen(window="0s"), "the window of an alert is a duration as Prometheus writes it"),
+        (AlertWhen(window="1m1h"), "the window of an alert is a duration as Prometheus writes it"),
+        (AlertWhen(above=float("nan")), "above of an alert is a finite number, got nan"),
+        (AlertWhen(above=float("inf")), "above of an alert is a finite number, got inf"),
+        (AlertWhen(above="5"), "above of an alert is a finite number, got '5'"),  # type: ignore[arg-type]
+        (AlertWhen(hurts=None), "hurts of an alert says who is hurt, as text, got None"),  # type: ignore[arg-type]
+        (AlertWhen(do="Look."), "do of an alert is a tuple of steps"),  # type: ignore[arg-type]
         (AlertWhen(wait="5"), "the wait of an alert is a duration as Prometheus writes it"),
     ],
 )
 def test_an_alert_that_cannot_be_written_is_refused_when_the_row_is_declared(alert: Any, error: str) -> None:
     with pytest.raises(TypeError, match=re.escape(error)):
         counter("uses_total", "Uses.", tool_called, alert=alert)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        (
+            (counter("down_total", "Lost.", tool_called, alert=AlertWhen()),),
+            "the alert of down_total would be called Down",
+        ),
+        (
+            (
+                counter("uses_total", "Uses.", tool_called, alert=AlertWhen()),
+                counter("uses_total", "Uses.", tool_called, alert=AlertWhen(above=2)),
+            ),
+            "the rows uses_total and uses_total both ask for an alert Uses",
+        ),
+    ],
+)
+def test_an_alert_of_a_name_that_is_taken_is_refused(rows: Any, error: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(error)):
+        build_kit(rows, Names(namespace="acme"))
+
+
+def test_limits_and_braces_are_written_as_they_are() -> None:
+    row = counter("uses_total", "Uses of {{ x }}.", tool_called, alert=AlertWhen(above=12345678))
+    groups = yaml.safe_load(build_kit((row,), Names(namespace="acme"))["rules/alerts.yml"])["groups"]
+    rule = groups[-1]["rules"][-1]
+    assert rule["expr"].endswith("> 12345678")
+    assert rule["annotations"]["summary"] == 'Uses of {{ "{{" }} x }}: {{ $value | humanize }}'
 
 
 def test_the_tables_name_no_metric_that_the_whole_catalogue_lacks() -> None:

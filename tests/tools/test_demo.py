@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.openai_server import ChatRequest
 from tests.support.studio import StudioProcess
-from tools.demo.acts import ACTS
+from tools.demo.acts import ACTS, FIRST
 from tools.demo.command import main
+from tools.demo.model import Script
+from tools.demo.totals import Totals
 
 
 def test_an_act_that_there_is_not_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +25,33 @@ def test_an_act_that_there_is_not_is_refused_with_those_that_there_are(capsys: p
     assert all(act.name in capsys.readouterr().err.replace("\n", " ") for act in ACTS[:1])
     with pytest.raises(SystemExit):
         main(["--minutes", "0"])
+
+
+def test_what_was_counted_before_the_studio_is_killed_is_in_the_summary() -> None:
+    class Studio:
+        counted = 240.0
+
+        def total(self, name: str, **labels: str) -> float:
+            return 0.5 if "cost" in name else self.counted * (labels.get("status") in {None, "completed"})
+
+    totals = Totals(studio := Studio())
+    totals.carry_over()
+    studio.counted = 30.0
+    totals.carry_over()
+    studio.counted = 1.0
+    assert totals.summary().startswith("runs: 271 completed, 0 failed, 0 cancelled; 271 model calls, 1.50 USD")
+
+
+def test_nothing_is_left_of_a_rate_limit_that_half_of_the_requests_are_over() -> None:
+    request = ChatRequest(FIRST, [], stream=False, body={}, headers={})
+    script = Script(1)
+
+    def left() -> set[int]:
+        return {int(script(request).headers["x-ratelimit-remaining-requests"]) for _ in range(50)}
+
+    assert max(left()) > 200
+    script.act = next(act for act in ACTS if "rate limit" in act.name)
+    assert left() == {0}
 
 
 def test_an_interrupt_while_the_studio_starts_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from tools.interrupt import end_on_signals
 
 from .acts import ACTS, FIRST, SECOND, Act
 from .model import Script, serve
+from .totals import Totals
 from .visitors import Visitors
 
 LOCKED_SECONDS, FREE_SECONDS = 3.0, 3.0
@@ -44,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             resources.enter_context(studio)
             print(f"the studio       {studio.url}\nits metrics      {studio.url}/metrics", flush=True)
             print("in Prometheus    python -m tools.monitor, in another terminal; Ctrl-C ends this one", flush=True)
-            play(studio, script, options)
-            summary(studio)
+            totals = Totals(studio)
+            play(studio, script, totals, options)
+            print(totals.summary(), flush=True)
     except KeyboardInterrupt:
         return 0
     except (AssertionError, httpx.HTTPError) as error:
@@ -92,7 +94,7 @@ def open_studio(directory: Path, port: int, model_url: str) -> StudioProcess:
     return studio
 
 
-def play(studio: StudioProcess, script: Script, options: argparse.Namespace) -> None:
+def play(studio: StudioProcess, script: Script, totals: Totals, options: argparse.Namespace) -> None:
     """Play the acts, one after the other, and say what each shows.
 
     Raises:
@@ -104,7 +106,7 @@ def play(studio: StudioProcess, script: Script, options: argparse.Namespace) -> 
     for act in options.acts:
         script.act = act
         print(f"{clock(monotonic() - began)}  {act.name}: {act.shows}", flush=True)
-        with trouble(studio, act):
+        with trouble(studio, totals, act):
             end = monotonic() + 60 * act.minutes * pace
             while (now := monotonic()) < end:
                 visitors.come(act, now)
@@ -115,9 +117,10 @@ def play(studio: StudioProcess, script: Script, options: argparse.Namespace) -> 
 
 
 @contextmanager
-def trouble(studio: StudioProcess, act: Act) -> Iterator[None]:
+def trouble(studio: StudioProcess, totals: Totals, act: Act) -> Iterator[None]:
     """Do to the studio what an act does beside its model and its visitors."""
     if act.kills:
+        totals.carry_over()
         studio.stop(signal.SIGKILL)
         studio.lines.clear()
         studio.start()
@@ -148,12 +151,3 @@ def lock_now_and_then(file: Path, over: Event) -> None:
 def clock(seconds: float) -> str:
     """Return minutes and seconds."""
     return f"{int(seconds) // 60:2d}:{int(seconds) % 60:02d}"
-
-
-def summary(studio: StudioProcess) -> None:
-    """Print what the studio has counted."""
-    runs = {status: studio.total("workflows_total", status=status) for status in ("completed", "failed", "cancelled")}
-    cost = studio.total("llm_cost_usd_total")
-    calls = studio.total("llm_requests_total")
-    words = ", ".join(f"{number:.0f} {status}" for status, number in runs.items())
-    print(f"runs: {words}; {calls:.0f} model calls, {cost:.2f} USD that nobody pays", flush=True)

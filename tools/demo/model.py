@@ -31,21 +31,28 @@ class Script:
         if request.model in act.down:
             return fails(503)
         if request.model == FIRST and chance() < act.refuses:
-            return fails(429, retry_after=1)
-        left = int(REQUESTS_A_MINUTE * (1 - act.refuses) * self._random.uniform(0.5, 1))
+            return with_limit(fails(429, retry_after=1), 0)
+        # Where half of the requests are over the limit, those that are not use up what is left of it.
+        left = int(REQUESTS_A_MINUTE * max(1 - 2 * act.refuses, 0) * self._random.uniform(0.5, 1))
         usage = Usage(prompt=self._random.randint(200, 2500), completion=self._random.randint(50, 600))
         reply = says("Nothing of use.") if chance() < act.useless else matching_reply(request)
         if chance() < act.rejects:
             reply = rejecting(reply)
         return replace(
-            reply,
+            with_limit(reply, left),
             usage=replace(usage, cached=usage.prompt // 2 if chance() < 0.4 else 0),
             delay=act.seconds * self._random.lognormvariate(0, 0.5),
-            headers={
-                "x-ratelimit-limit-requests": str(REQUESTS_A_MINUTE),
-                "x-ratelimit-remaining-requests": str(left),
-            },
         )
+
+
+def with_limit(reply: Reply, left: int) -> Reply:
+    """Return a reply whose headers say how many requests are left of the minute's.
+
+    Source: https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    """
+    limits = {"limit": REQUESTS_A_MINUTE, "remaining": left}
+    own = {f"x-ratelimit-{name}-requests": str(number) for name, number in limits.items()}
+    return replace(reply, headers={**reply.headers, **own})
 
 
 def rejecting(reply: Reply) -> Reply:

@@ -1,20 +1,22 @@
-"""``python -m metrics explain FAMILY``."""
+"""``python -m metrics explain NAME``: a family, an alert or a recorded series."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from difflib import get_close_matches
 
-from ..diagnostics.explain import explain, format_explanation
+from ..diagnostics.explain import FamilyNotFound, explain, format_explanation
 from ..diagnostics.source_scan import SourceNotFound
 from ..kit.placeholders import Names
+from ..kit.rule_explanation import explain_rule, format_rule, rule_names
 from ..kit.usage import users_of
 from .command_context import Context
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's own options."""
-    parser.add_argument("family", metavar="FAMILY", help="its name, as the catalogue or a query has it")
+    parser.add_argument("family", metavar="NAME", help="of a family, an alert or a recorded series")
     parser.add_argument(
         "--format",
         dest="explain_format",
@@ -25,13 +27,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Print the explanation of a family; return the exit code.
+    """Print the explanation of a family, or of a rule that has the name; return the exit code.
 
     Raises:
-        FamilyNotFound: no row has the name.
+        FamilyNotFound: no row and no rule of the kit has the name.
         UsageError: a source is not there.
     """
     options = context.options
+    names = names_of(context)
+    is_json = options.explain_format == "json"
     try:
         family = explain(
             context.catalogue,
@@ -42,9 +46,24 @@ def run(context: Context) -> int:
         )
     except SourceNotFound as error:
         raise context.source_error(error) from error
-    if context.namespace:
-        name = family["name"].removeprefix(f"{context.namespace}_")
-        runbooks = context.project.runbooks or "monitoring/runbooks"
-        family["used_by"] = users_of(name, Names(namespace=context.namespace, runbooks=runbooks))
-    print(json.dumps(family, indent=2) if options.explain_format == "json" else format_explanation(family))
+    except FamilyNotFound as error:
+        if names is None:
+            raise
+        rule = explain_rule(context.catalogue, options.family, names)
+        if rule is None:
+            alike = get_close_matches(options.family, rule_names(context.catalogue, names), n=3)
+            raise FamilyNotFound(f"{error}; as a rule, {' or '.join(alike)}?" if alike else str(error)) from None
+        print(json.dumps(rule, indent=2) if is_json else format_rule(rule))
+        return 0
+    if names is not None:
+        family["used_by"] = users_of(family["name"].removeprefix(f"{context.namespace}_"), names)
+    print(json.dumps(family, indent=2) if is_json else format_explanation(family))
     return 0
+
+
+def names_of(context: Context) -> Names | None:
+    """Return the names of the kit, None for a namespace that no kit is built for."""
+    try:
+        return Names(namespace=context.namespace, runbooks=context.project.runbooks or "monitoring/runbooks")
+    except ValueError:
+        return None

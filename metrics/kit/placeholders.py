@@ -19,7 +19,7 @@ class Names:
     """The names of an application: its namespace, its scrape job, and where its runbooks are.
 
     Raises:
-        ValueError: the namespace is empty; names of alerts and recorded series begin with it.
+        ValueError: names of alerts, which begin with the namespace, could not begin with it.
     """
 
     namespace: str
@@ -29,6 +29,10 @@ class Names:
     def __post_init__(self) -> None:
         if not self.namespace:
             raise ValueError("the kit needs a namespace: the names of its alerts and recorded series begin with it")
+        if not self.alert_prefix[:1].isalpha():
+            raise ValueError(
+                f"namespace {self.namespace!r} cannot begin the name of an alert: it needs a letter, as acme_1 has"
+            )
         if not self.job:
             object.__setattr__(self, "job", f"{self.namespace}-backend")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .grafana_files import DASHBOARDS
 from .placeholders import HISTOGRAM_SUFFIXES, NAME, Names
@@ -15,7 +15,12 @@ def users_of(family: str, names: Names) -> dict[str, list[str]]:
 
     ``family`` is without the namespace.
     """
-    wanted = {f"NS_{family}{suffix}" for suffix in ("", *HISTOGRAM_SUFFIXES)}
+    return users_of_series({f"NS_{family}{suffix}" for suffix in ("", *HISTOGRAM_SUFFIXES)}, names)
+
+
+def users_of_series(series: Iterable[str], names: Names) -> dict[str, list[str]]:
+    """Return the same of series, named as in the kit's tables."""
+    wanted = set(series)
     rules = []
     for record, expr in recorded():
         if wanted & {*NAME.findall(expr)}:

@@ -57,3 +57,34 @@ def test_what_is_built_on_a_family_is_named_through_what_is_recorded_of_it(capsy
     assert any(panel.startswith("HTTP: ") for panel in used["Panels"])
     assert main(["explain", "last_event_timestamp_seconds"]) == 0
     assert "by every signal that is emitted" in capsys.readouterr().out
+
+
+def test_an_alert_and_a_recorded_series_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "AcmeHttpBudgetBurnsFast", "--namespace", "acme", "--format", "json"]) == 0
+    alert = json.loads(capsys.readouterr().out)
+    assert (alert["kind"], alert["severity"]) == ("alert", "page")
+    assert alert["runbook"].endswith("runbooks/AcmeHttpBudgetBurnsFast.md")
+    assert "acme:slo_burn:rate5m" in alert["series"]
+    assert "acme_http_request_outcomes_total" in alert["families"]
+    assert main(["explain", "ModelFails"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("SparklioModelFails  alert, ")
+    assert "runbook: docs/runbooks/SparklioModelFails.md" in text
+    assert main(["explain", "sparklio:slo_burn:rate5m"]) == 0
+    text = capsys.readouterr().out
+    assert "Expression (slo=http)" in text
+    assert "  SparklioHttpBudgetBurnsFast  page" in text
+    assert "sparklio_workflows_total" in text
+    assert main(["explain", "SparklioModelFail"]) == 2
+    assert "SparklioModelFails" in capsys.readouterr().err
+
+
+def test_a_namespace_that_no_alert_can_begin_with_has_no_kit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for namespace in ("_", "__", "_1"):
+        assert main(["build", "--namespace", namespace, "--out", str(tmp_path)]) == 2
+        assert f"namespace {namespace!r} cannot begin the name of an alert" in capsys.readouterr().err
+        assert main(["explain", "llm_requests_total", "--namespace", namespace]) == 0
+        capsys.readouterr()
+    assert not [*tmp_path.iterdir()]

@@ -1,4 +1,4 @@
-"""What the studio has counted since the demonstration began, over the ends of its processes."""
+"""The counts of a studio since the demonstration began, added up over the ends of its processes."""
 
 from __future__ import annotations
 

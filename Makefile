@@ -61,8 +61,9 @@ test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers .venv/drivers .ven
 endif
 
 # A test that fails is run once more: on a busy machine one that waits for processes and deadlines may fail by time alone.
-# Both outcomes are shown; what fails twice is broken. `$(call tests,COMMAND,ARGUMENTS)`
-tests = $(1) $(2) -o cache_dir=.pytest_cache/$@ || { echo "Failed above, run once more:"; \
+# Both outcomes are shown; what fails twice is broken, and so is a run that did not come to its end (pytest's codes but 1).
+# `$(call tests,COMMAND,ARGUMENTS)`
+tests = $(1) $(2) -o cache_dir=.pytest_cache/$@ || { test $$? -eq 1 && echo "Failed above, run once more:" && \
 	$(PYTEST) $(2) -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures=none; }
 
 test-library:

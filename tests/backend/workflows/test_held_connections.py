@@ -16,7 +16,7 @@ from tests.support.openai_server import ChatRequest, OpenAIServer, Reply
 
 pytestmark = pytest.mark.slow
 
-MODEL_SECONDS = 0.4  # seconds that a model call takes here
+MODEL_SECONDS = 1.0  # seconds that a model call takes here
 
 
 def replies_late(request: ChatRequest) -> Reply:
@@ -28,7 +28,7 @@ def replies_late(request: ChatRequest) -> Reply:
 async def test_no_connection_is_held_across_a_model_call(
     workflow_type: str, model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings
 ) -> None:
-    """No connection is held idle for as long as one model call takes."""
+    """The longest time that a connection is held idle is far below one model call."""
     model.behaviour = replies_late
     async with running_studio(new_settings()) as studio:
         with instrument(studio.database.engine, metadata=Base.metadata), connection_released.captured() as released:
@@ -37,7 +37,7 @@ async def test_no_connection_is_held_across_a_model_call(
     holds = [event for event in released if event.scope in ("agent", "workflow")]
     assert {event.scope for event in holds} == {"agent", "workflow"}
     assert min(call.duration or 0.0 for call in recorded.calls) >= MODEL_SECONDS
-    assert max(event.idle for event in holds if event.idle is not None) < MODEL_SECONDS
+    assert max(event.idle for event in holds if event.idle is not None) < MODEL_SECONDS / 2
 
 
 async def test_a_connection_that_is_held_is_detected_and_attributed(

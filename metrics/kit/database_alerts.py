@@ -21,8 +21,9 @@ DATABASE = (
         hurts="Everybody, once it lasts: requests fail, runs stop and are taken up again when it is back.",
         confirm=("sum by (phase, error) (increase(NS_db_errors_total[5m])) > 0",
             "sum by (pool, error) (increase(NS_db_pool_errors_total[5m])) > 0"),
-        act=("connect, disconnect: does it run, has it connections left (`max_connections`)?",
-            "lock_timeout, deadlock: `SELECT * FROM pg_locks WHERE NOT granted`, then `pg_stat_activity`.",
+        act=("connect, disconnect: does it run, is its file there, has it connections left (PostgreSQL's `max_connections`)?",
+            "lock_timeout, deadlock: on PostgreSQL `SELECT * FROM pg_locks WHERE NOT granted`, then `pg_stat_activity`; on SQLite "
+            "another process holds the file: `fuser FILE`.",
             "statement_timeout: the slowest statement, and its plan.")),
     Alert(name="PoolFull", severity="ticket", wait="1m",
         expr=f"min_over_time(pool:NS_db_pool_used:ratio[2m]) >= {POOL_USED}\n"

@@ -21,8 +21,9 @@ OVERVIEW = Dashboard(uid="overview", title="Overview",
     what="Is it well, and if not, which dashboard next? Each panel opens the dashboard that says more.",
     sections=(
         Section(title="Now", panels=(
-            Panel(title="Instances up", show="stat", unit="none", width=3, height=4, steps={0: "red", 1: "green"}, opens="pipeline",
-                queries=(q('sum(up{job="JOB"})'),), what="Instances whose /metrics answers."),
+            Panel(title="Instances up", show="stat", unit="percentunit", width=3, height=4, opens="pipeline",
+                steps={0: "red", 0.01: "orange", 1: "green"}, queries=(q('avg(up{job="JOB"})'),),
+                what="The share of instances whose /metrics answers."),
             Panel(title="Runs that end well", show="stat", unit="percentunit", width=3, height=4, opens="work",
                 steps={0: "red", 0.98: "orange", 0.99: "green"}, what="In the last hour, without those that people cancelled.",
                 queries=(q(f"1 - {promql.share(FAILED_RUNS, JUDGED_RUNS)}"),)),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from . import promql
 from .alert_rows import Alert
-from .objectives import DESCRIPTORS_USED, LOOP_LAG_SECONDS, SCRAPE_SECONDS, SERIES
+from .objectives import DESCRIPTORS_USED, LOOP_LAG_MEAN_SECONDS, LOOP_LAG_SECONDS, SCRAPE_SECONDS, SERIES
 
 UP = 'up{job="JOB"}'
 LARGEST = 'topk(10, count by (__name__) ({job="JOB"}))'
+
+YOUNG = '(time() - process_start_time_seconds{job="JOB"} < 1800)'
+"""There for half an hour after a start."""
 
 # fmt: off
 PROCESSES = (
@@ -46,17 +49,22 @@ PROCESSES = (
         act=("Ask /health: it says of each component what is wrong.", "Database: as for DatabaseFails; model: as for ModelFails.",
             "Nothing is lost: runs go on once it is back.")),
     Alert(name="EventLoopLags", severity="ticket", wait="5m",
-        expr=f"({promql.quantile(0.95, 'event_loop_lag_seconds', 'job, instance', window='5m')}) > {LOOP_LAG_SECONDS}",
+        expr=f"({promql.quantile(0.95, 'event_loop_lag_seconds', 'job, instance', window='5m')}) > {LOOP_LAG_SECONDS}\n"
+        f"or {promql.mean('event_loop_lag_seconds', 'job, instance', window='5m')} > {LOOP_LAG_MEAN_SECONDS}",
         summary="{{ $labels.instance }}: the event loop is {{ $value | humanizeDuration }} late",
-        means="Something keeps the event loop busy, or the process has no processor time: every request waits.",
+        means="Something keeps the event loop busy, or the process has no processor time: every request waits. One long "
+        "stall is one late look of many, which the mean shows and the 95th percentile does not.",
         hurts="Whoever waits for an answer.",
-        confirm=(promql.quantile(0.95, "event_loop_lag_seconds", "instance", window="5m"), 'rate(process_cpu_seconds_total{job="JOB"}[5m])'),
+        confirm=(promql.quantile(0.95, "event_loop_lag_seconds", "instance", window="5m"),
+            promql.mean("event_loop_lag_seconds", "instance", window="5m"), 'rate(process_cpu_seconds_total{job="JOB"}[5m])'),
         act=("The processor is busy: give the process more, or start more of them.",
             "It is not: blocking work on the loop; `py-spy dump --pid PID` shows where.")),
     Alert(name="RestartsOften", severity="ticket",
-        expr='changes(process_start_time_seconds{job="JOB"}[30m]) > 3\nor increase(NS_workers_started_total[30m]) > 5',
+        expr=f'changes(process_start_time_seconds{{job="JOB"}}[30m]) > 3\n'
+        f"or (increase(NS_workers_started_total[30m]) unless on (job, instance) {YOUNG}) > 5\n"
+        f"or increase(NS_workers_started_total[30m]) - (max_over_time(NS_workers[30m]) and on (job, instance) {YOUNG}) > 5",
         summary="{{ $labels.instance }} started anew {{ $value | humanize }} times in half an hour",
-        means="The process, or its workers, end and are started again.",
+        means="The process, or its workers, end and are started again. The first start of each worker is not counted.",
         hurts="Whose requests and runs are interrupted; runs are taken up again.",
         confirm=('changes(process_start_time_seconds{job="JOB"}[30m])', 'process_resident_memory_bytes{job="JOB"}'),
         act=("The last lines of the log before each start.", "The kernel's log for the out-of-memory killer.")),

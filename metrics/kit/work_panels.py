@@ -24,9 +24,8 @@ WORK = Dashboard(uid="work", title="Agents and workflows",
                 queries=(q(f"{promql.rate('workflows_total', 'status', RUN)} * 60", "{{status}}"),)),
             Panel(title="Runs under way, queued and possible", show="lines", unit="short", queries=(
                 q(f"sum by (workflow_type) (NS_active_workflows{{{RUN}}})", "{{workflow_type}}"), q(f"sum(max by (workflow_type) (NS_workflows_queued{{{RUN}}}))", "queued"), q("sum(NS_workflow_slots)", "slots"))),
-            Panel(title="Oldest run and oldest in the queue", show="lines", unit="s", queries=(
-                q(f"max by (workflow_type) (NS_workflow_oldest_active_seconds{{{RUN}}})", "{{workflow_type}}"), q(f"max(NS_workflow_oldest_queued_seconds{{{RUN}}})", "queued"),
-                q("max(NS_workflow_time_limit_seconds)", "time limit"))),
+            Panel(title="Oldest run and oldest in the queue", show="lines", unit="s", what="The overview has the oldest run as a share of its time limit.", queries=(
+                q(f"max by (workflow_type) (NS_workflow_oldest_active_seconds{{{RUN}}})", "{{workflow_type}}"), q(f"max(NS_workflow_oldest_queued_seconds{{{RUN}}})", "queued"))),
             Panel(title="Places in use", show="lines", unit="percentunit", steps={0: "green", 1: "orange"}, queries=(q("sum(NS_active_workflows) / (sum(NS_workflow_slots) > 0)", "in use"),)),
             Panel(title="Wait in the queue, p95", show="lines", steps={0: "green", QUEUE_SECONDS: "red"}, queries=(q(promql.quantile(0.95, "workflow_queue_wait_seconds", "workflow_type", RUN), "{{workflow_type}}"),)),
             Panel(title="Time of a completed run", show="heatmap", queries=(q(promql.buckets("workflow_duration_seconds", f'{RUN},status="completed"'), "{{le}}"),)),

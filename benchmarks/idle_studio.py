@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from urllib.request import urlopen
 
+from tests.support.ports import free_port
 from tests.support.postgresql import postgresql_server
 from tests.support.processes import tree_usage
 
@@ -57,9 +57,7 @@ def measure(short: bool) -> list[Claim]:
 def running_studio(database_url: str) -> Iterator[tuple[int, float]]:
     """Run a studio while the block runs; yield its process id, and the processor seconds of its start."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment |= {"SPARKLIO_PORT": str(port), "PYTHONPATH": os.pathsep.join(map(os.path.abspath, ("backend", ".")))}
     if database_url:
         environment["SPARKLIO_DATABASE_URL"] = database_url

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 import events
 from events.bridges.asgi import open_requests
 from events.bus import announcements, pollers
+from tests.support import ports
 
 gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
 
@@ -161,11 +161,4 @@ def own_pollers() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that returns a loopback port on which nobody listens."""
-
-    def port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            number: int = probe.getsockname()[1]
-            return number
-
-    return port
+    return ports.free_port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -17,6 +16,7 @@ import httpx
 import psycopg
 
 from tests.support.outages import children_of
+from tests.support.ports import free_port
 from tests.support.postgresql import create_database
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
@@ -87,10 +87,7 @@ class Scene:
         self.studio = self._new_studio()
 
     def _new_studio(self) -> StudioProcess:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        studio = StudioProcess(self.directory, port, **self.settings)
+        studio = StudioProcess(self.directory, free_port(), **self.settings)
         studio.environment["OPENAI_API_KEY"] = "none"
         return studio
 

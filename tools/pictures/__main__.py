@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import time
 
+from tests.support.ports import free_port
 from tools.monitor.configuration import prometheus_config
 from tools.monitor.programs import INSTALL, Program, ProgramFailed, find_program
 
@@ -113,14 +113,6 @@ def prometheus(options: argparse.Namespace) -> Iterator[Asked]:
             subprocess.run([sys.executable, *demo], check=True)  # noqa: S603 - its own
             whole = Asked(program.url, began, time())
             yield Asked(program.url, began, whole.last_seen())
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def shrink(picture: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from threading import Thread
 from time import monotonic, sleep
 
 from tests.support.openai_server import OpenAIServer
+from tests.support.ports import free_port
 from tests.support.postgresql import postgresql_server
 from tests.support.studio import StudioProcess
 
@@ -163,14 +163,6 @@ def report(windows: tuple[Window, Window], load: Load, faults: list[str], ignore
         print(f"FAILED: {' '.join(fault.split())}", file=sys.stderr)
     print("failed" if faults else "flat")
     return int(bool(faults))
-
-
-def free_port() -> int:
-    """Return a loopback port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from time import time
 import pytest
 
 from metrics.kit.expression_check import VARIABLES
-from tests.support.prometheus import Labels, PrometheusServer
+from tests.support.prometheus import Labels, Prometheus, running_prometheus
 from tests.support.studio import StudioProcess
 from tests.support.troubled_life import SETTINGS, Script, kill, live, serve_models
 from tests.support.wait import wait_until
@@ -20,7 +20,7 @@ from tests.support.wait import wait_until
 class Scraped:
     """A Prometheus after the life that it scraped, and when that was."""
 
-    prometheus: PrometheusServer
+    prometheus: Prometheus
     start: float
     end: float
 
@@ -44,12 +44,12 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
         patch.setenv("OPENAI_API_KEY", "none")
         studio = StudioProcess(directory, port, llm_base_url=models.base_url, **SETTINGS)
         place = tmp_path_factory.mktemp("prometheus")
-        with PrometheusServer(place, free_port(), f"localhost:{port}") as prometheus:
+        with running_prometheus(place, free_port(), f"http://localhost:{port}/metrics") as prometheus:
             start = time()
 
             def pause() -> None:
                 """Wait until Prometheus has seen the state of now twice."""
-                wait_for_scrapes(prometheus, 2)
+                prometheus.wait_for_scrapes(2)
 
             with studio:
                 wait_until(lambda: prometheus.query("up == 1"))
@@ -60,11 +60,3 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
                 wait_until(lambda: prometheus.query("up == 1"))
                 pause()
                 yield Scraped(prometheus, start, time())
-
-
-def wait_for_scrapes(prometheus: PrometheusServer, number: int) -> None:
-    """Wait until a target was scraped so many times more."""
-    newest = "max(timestamp(up))"
-    for _ in range(number):
-        before = prometheus.query(newest)[()]
-        wait_until(lambda: prometheus.query(newest)[()] > before, every=0.1)  # noqa: B023  # it returns in the loop

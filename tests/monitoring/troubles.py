@@ -40,7 +40,7 @@ def health(life: Life) -> None:
     """A run of each workflow."""
     for run_id in [life.studio.submit(workflow, brand="Acme") for workflow in WORKFLOWS]:
         life.studio.wait_for_end(run_id)
-    life.until_evaluated(3)
+    life.prometheus.wait_for_scrapes(3)
     life.healthy = life.firing()
 
 

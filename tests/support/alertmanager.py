@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,12 +10,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
 from tests.support.shorter_windows import shortened
-from tests.support.wait import wait_until
-
-MONITORING = Path(__file__).parents[2] / "monitoring"
+from tools.monitor import programs
+from tools.monitor.configuration import alertmanager_config
+from tools.monitor.programs import Program
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Webhook:
     Attributes:
         notified: The alerts of all notifications so far, in order; those of a group come again with each of its
             notifications.
-        address: Host and port.
+        port: The port.
     """
 
     def __init__(self) -> None:
@@ -64,7 +60,7 @@ class Webhook:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_port}"
+        self.port = self._server.server_port
 
     def __enter__(self) -> Self:
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
@@ -85,55 +81,7 @@ def described(receiver: str, alert: dict[str, Any]) -> Notified:
     return Notified(receiver, alert["labels"]["alertname"], alert["status"], labels, alert["startsAt"], annotations)
 
 
-class AlertmanagerServer:
-    """The server: a ``with`` block runs it, with ``monitoring/alertmanager.yml`` but for the webhook and the pace.
-
-    Attributes:
-        address: Host and port, as Prometheus is told.
-    """
-
-    def __init__(self, directory: Path, port: int, webhook: str, faster: float) -> None:
-        self.address = f"127.0.0.1:{port}"
-        self.directory = directory
-        config = (MONITORING / "alertmanager.yml").read_text()
-        assert "localhost:9095" in config
-        (directory / "alertmanager.yml").write_text(shortened(config.replace("localhost:9095", webhook), faster))
-
-    def __enter__(self) -> Self:
-        self._log = (self.directory / "log").open("w")
-        self.process = subprocess.Popen(
-            [
-                "prometheus-alertmanager",
-                f"--config.file={self.directory / 'alertmanager.yml'}",
-                f"--storage.path={self.directory / 'data'}",
-                f"--web.listen-address={self.address}",
-                "--cluster.listen-address=",
-            ],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        wait_until(self.is_ready, within=60)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(30)
-        self._log.close()
-
-    def is_ready(self) -> bool:
-        """Return whether it answers.
-
-        Raises:
-            AssertionError: It has ended; the message is its log.
-        """
-        assert self.process.poll() is None, (self.directory / "log").read_text()
-        try:
-            return httpx.get(f"http://{self.address}/-/ready").status_code == 200
-        except httpx.TransportError:
-            return False
+def alertmanager(directory: Path, port: int, webhook: int, faster: float) -> Program:
+    """Return Alertmanager with ``monitoring/alertmanager.yml`` but for the port of the webhook and the pace."""
+    (directory / "alertmanager.yml").write_text(shortened(alertmanager_config(webhook), faster))
+    return programs.alertmanager(directory, port)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from tests.support.shorter_windows import divided, shortened
 from tests.support.wait import wait_until
-
-MONITORING = Path(__file__).parents[2] / "monitoring"
+from tools.monitor import programs
+from tools.monitor.configuration import MONITORING, prometheus_config
 
 RESEND_DELAY = "1m"
 """After which Prometheus tells Alertmanager of an alert again, by default."""
@@ -22,86 +21,50 @@ RESEND_DELAY = "1m"
 Labels = tuple[tuple[str, str], ...]
 
 
-class PrometheusServer:
-    """The server: a ``with`` block runs it, with ``monitoring/prometheus.yml`` but for the target and the pace.
+@contextmanager
+def running_prometheus(
+    directory: Path, port: int, target: str, *, faster: float = 1, alertmanager: int | None = None
+) -> Iterator[Prometheus]:
+    """Run it while the block runs, with ``monitoring/prometheus.yml`` but for the target and the pace.
 
-    It scrapes and evaluates every second. ``faster`` divides all windows and waits of the rules as well, by so much;
-    ``alertmanager`` is the address of one that is sent what fires.
+    It scrapes and evaluates every second. ``target`` is the address of metrics. ``faster`` divides all windows and
+    waits of the rules as well, by so much; ``alertmanager`` is the port of one that is sent what fires.
+    """
+    rules = directory / "rules"
+    rules.mkdir()
+    for file in (MONITORING / "rules").glob("*.yml"):
+        text = re.sub(r"^( +interval: )\w+$", r"\g<1>1s", shortened(file.read_text(), faster), flags=re.MULTILINE)
+        (rules / file.name).write_text(text)
+    (directory / "prometheus.yml").write_text(prometheus_config(target, alertmanager, pace="1s", rules=rules))
+    resend = f"--rules.alert.resend-delay={divided(RESEND_DELAY, faster)}"
+    with programs.prometheus(directory, port, resend) as program, Prometheus.at(program.url) as prometheus:
+        yield prometheus
+
+
+class Prometheus:
+    """A running Prometheus, to be asked.
 
     Attributes:
-        url: Where it answers.
+        client: What asks it.
     """
 
-    def __init__(self, directory: Path, port: int, target: str, *, faster: float = 1, alertmanager: str = "") -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.directory = directory
-        self.faster = faster
-        self.client = httpx.Client(base_url=self.url, timeout=60.0)
-        config = (MONITORING / "prometheus.yml").read_text()
-        for ours, own in (
-            ("localhost:8000", target),
-            ("scrape_interval: 15s", "scrape_interval: 1s\n  evaluation_interval: 1s"),
-        ):
-            assert ours in config
-            config = config.replace(ours, own)
-        if alertmanager:
-            block = re.search(r"^#alerting:\n(?:#.*\n)+", config, re.MULTILINE)
-            assert block is not None
-            taken_in = re.sub("^#", "", block[0], flags=re.MULTILINE).replace("localhost:9093", alertmanager)
-            config = config.replace(block[0], taken_in)
-        (directory / "prometheus.yml").write_text(config)
-        (directory / "rules").mkdir()
-        for file in (MONITORING / "rules").glob("*.yml"):
-            text = re.sub(r"^( +interval: )\w+$", r"\g<1>1s", shortened(file.read_text(), faster), flags=re.MULTILINE)
-            (directory / "rules" / file.name).write_text(text)
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
 
-    def __enter__(self) -> Self:
-        self._log = (self.directory / "log").open("w")
-        self.process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={self.directory / 'prometheus.yml'}",
-                f"--storage.tsdb.path={self.directory / 'data'}",
-                f"--web.listen-address={self.url.removeprefix('http://')}",
-                f"--rules.alert.resend-delay={divided(RESEND_DELAY, self.faster)}",
-            ],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        wait_until(self.is_ready, within=60)
-        return self
+    @classmethod
+    @contextmanager
+    def at(cls, url: str) -> Iterator[Self]:
+        """Yield the Prometheus that answers at a URL."""
+        with httpx.Client(base_url=url, timeout=60.0) as client:
+            yield cls(client)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.client.close()
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(30)
-        self._log.close()
-
-    def is_ready(self) -> bool:
-        """Return whether it answers.
-
-        Raises:
-            AssertionError: It has ended; the message is its log.
-        """
-        assert self.process.poll() is None, (self.directory / "log").read_text()
-        try:
-            return self.client.get("/-/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def query(self, expression: str) -> dict[Labels, float]:
-        """Evaluate an expression now, and return its values by their labels.
+    def query(self, expression: str, at: float | None = None) -> dict[Labels, float]:
+        """Evaluate an expression at a moment, now where None, and return its values by their labels.
 
         Raises:
             AssertionError: It cannot be evaluated.
         """
-        found = self._ask("query", query=expression)
+        found = self._ask("query", query=expression, **({} if at is None else {"time": at}))
         if found["resultType"] == "scalar":
             return {(): float(found["result"][1])}
         return {labels_of(each): float(each["value"][1]) for each in found["result"]}
@@ -114,6 +77,13 @@ class PrometheusServer:
         """
         found = self._ask("query_range", query=expression, start=start, end=end, step=step)
         return {labels_of(each): [float(value) for _, value in each["values"]] for each in found["result"]}
+
+    def wait_for_scrapes(self, number: int) -> None:
+        """Wait until a target was scraped so many times more."""
+        newest = "max(timestamp(up))"
+        for _ in range(number):
+            before = self.query(newest)[()]
+            wait_until(lambda: self.query(newest)[()] > before, every=0.1)  # noqa: B023  # it returns in the loop
 
     def _ask(self, path: str, **parameters: Any) -> dict[str, Any]:
         answer = self.client.post(f"/api/v1/{path}", data=parameters).json()

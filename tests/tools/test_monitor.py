@@ -51,7 +51,7 @@ def test_a_password_is_in_the_configuration_alone(
     """Neither a label, nor what is printed has it; the file is its owner's alone."""
     monkeypatch.setattr(Program, "__enter__", lambda program: program)
     monkeypatch.setattr(Program, "stop", lambda _: None)
-    monkeypatch.setattr("tools.monitor.command.find_program", lambda name: name if name == "prometheus" else None)
+    monkeypatch.setattr("tools.monitor.programs.find_program", lambda name: name if name == "prometheus" else None)
     url = f"http://any:h%2Fsh%22@127.0.0.1:{free_port()}/m%20x?name[]=a&name[]=b&key=c"
     file = tmp_path / "prometheus.yml"
     file.write_text("of before")
@@ -109,7 +109,7 @@ def test_a_password_and_a_token_are_one_too_many(tmp_path: Path, capsys: pytest.
 def test_a_port_that_is_taken_is_named_before_anything_starts(
     option: str, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tools.monitor.command.find_program", lambda name: f"/nowhere/{name}")
+    monkeypatch.setattr("tools.monitor.programs.find_program", lambda name: f"/nowhere/{name}")
     ports = {name: str(free_port()) for name in ("--port", "--alertmanager-port", "--webhook-port")}
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
@@ -135,12 +135,12 @@ def test_what_is_no_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_cannot_begin_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tools.monitor.command.find_program", lambda name: f"/nowhere/{name}")
+    monkeypatch.setattr("tools.monitor.programs.find_program", lambda name: f"/nowhere/{name}")
     assert main(["studio:8000", "--data", str(tmp_path)]) == 2
     assert "studio:8000 is no web address" in capsys.readouterr().err
     assert main(["--token-file", str(tmp_path / "none")]) == 2
     assert "none is not there: it is to hold the token alone" in capsys.readouterr().err
-    monkeypatch.setattr("tools.monitor.command.find_program", lambda name: f"/nowhere/{name}")
+    monkeypatch.setattr("tools.monitor.programs.find_program", lambda name: f"/nowhere/{name}")
     assert main(["--token-file", str(tmp_path)]) == 2
     assert f"{tmp_path} cannot be read (is a directory): it is to hold the token alone" in capsys.readouterr().err
     (tmp_path / "token").write_bytes(b"\n")

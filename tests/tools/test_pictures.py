@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.prometheus import MONITORING
+from tools.monitor.configuration import MONITORING
 from tools.pictures.__main__ import MOST_BYTES, PICTURES, main
 from tools.pictures.answers import Asked
 from tools.pictures.browser import PAGE, WIDTH

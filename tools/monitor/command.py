@@ -20,8 +20,9 @@ from metrics.diagnostics.scrape_client import Unreachable, scrape_url
 from metrics.kit.webhook import Handler
 from tools.interrupt import end_on_signals
 
+from . import programs
 from .configuration import Server, alertmanager_config, prometheus_config
-from .programs import INSTALL, Program, ProgramFailed, find_program
+from .programs import INSTALL, Program, ProgramFailed
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 
@@ -32,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_on_signals()
     try:
         with ExitStack() as resources:
-            programs = start(options, resources)
+            started = start(options, resources)
             while True:
                 sleep(1)
-                for program in programs:
+                for program in started:
                     program.check()
     except KeyboardInterrupt:
         return 0
@@ -76,35 +77,26 @@ def start(options: argparse.Namespace, resources: ExitStack) -> list[Program]:
         ValueError: the address is none, a port is taken, or there is no token in its file.
         ProgramFailed: a program did not start.
     """
-    prometheus, alertmanager = find_program("prometheus"), find_program("alertmanager")
-    if prometheus is None:
-        raise FileNotFoundError(f"prometheus is not installed: {INSTALL}")
+    programs.installed("prometheus")
+    has_alertmanager = programs.find_program("alertmanager") is not None
     token = read_token(options.token_file)
-    text = prometheus_config(options.url, options.alertmanager_port if alertmanager else None, options.token_file)
-    check_ports(options, has_alertmanager=alertmanager is not None)
+    text = prometheus_config(options.url, options.alertmanager_port if has_alertmanager else None, options.token_file)
+    check_ports(options, has_alertmanager=has_alertmanager)
     folder = options.data or Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="monitor-")))
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
     config.touch(mode=0o600)
     config.chmod(0o600)  # it may have a password
     config.write_text(text, "utf-8")
-    programs = []
-    if alertmanager:
+    started = []
+    if has_alertmanager:
         resources.enter_context(webhook(options.webhook_port))
         (folder / "alertmanager.yml").write_text(alertmanager_config(options.webhook_port))
-        command = [
-            alertmanager,
-            f"--config.file={folder / 'alertmanager.yml'}",
-            f"--storage.path={folder / 'alertmanager'}",
-            "--cluster.listen-address=",
-        ]
-        program = Program("alertmanager", command, options.alertmanager_port, folder / "alertmanager.log")
-        programs.append(resources.enter_context(program))
-    command = [prometheus, f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}"]
-    programs.append(resources.enter_context(Program("prometheus", command, options.port, folder / "prometheus.log")))
-    for line in addresses(options, token, has_alertmanager=alertmanager is not None):
+        started.append(resources.enter_context(programs.alertmanager(folder, options.alertmanager_port)))
+    started.append(resources.enter_context(programs.prometheus(folder, options.port)))
+    for line in addresses(options, token, has_alertmanager=has_alertmanager):
         print(line, flush=True)
-    return programs
+    return started
 
 
 @contextmanager

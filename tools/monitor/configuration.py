@@ -72,13 +72,22 @@ class Server:
         return {"Authorization": f"Basic {b64encode(':'.join(self.login).encode()).decode()}"} if self.login else {}
 
 
-def prometheus_config(url: str, alertmanager: int | None = None, token_file: Path | None = None) -> str:
+def prometheus_config(
+    url: str,
+    alertmanager: int | None = None,
+    token_file: Path | None = None,
+    *,
+    pace: str = PACE,
+    rules: Path = MONITORING / "rules",
+) -> str:
     """Return `monitoring/prometheus.yml` for a server's metrics at a URL; it has the password of the URL, if any.
 
     Args:
         url: The address, with its path.
         alertmanager: The port of an Alertmanager on this machine, which alerts go to.
         token_file: The file with the token that the server asks for.
+        pace: How often is scraped and evaluated.
+        rules: The folder with the rules.
 
     Raises:
         ValueError: it is no address of HTTP, or has a password although there is a token.
@@ -95,8 +104,8 @@ def prometheus_config(url: str, alertmanager: int | None = None, token_file: Pat
         own_keys["authorization"] = {"credentials_file": str(token_file.resolve())}
     text = (MONITORING / "prometheus.yml").read_text("utf-8")
     for ours, own in (
-        ("scrape_interval: 15s", f"scrape_interval: {PACE}\n  evaluation_interval: {PACE}"),
-        ("- rules/*.yml", f"- {MONITORING}/rules/*.yml"),
+        ("scrape_interval: 15s", f"scrape_interval: {pace}\n  evaluation_interval: {pace}"),
+        ("- rules/*.yml", f"- {rules}/*.yml"),
         ("metrics_path: /metrics", "\n    ".join(f"{key}: {json.dumps(value)}" for key, value in own_keys.items())),
         ('["localhost:8000"]', json.dumps([server.host])),
     ):

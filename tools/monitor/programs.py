@@ -10,7 +10,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Self
-from urllib.error import URLError
 from urllib.request import urlopen
 
 NAMES = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
@@ -30,6 +29,18 @@ class ProgramFailed(RuntimeError):
 def find_program(name: str) -> str | None:
     """Return the path of a program by whichever of its names it is installed, None where it is not."""
     return next((path for called in NAMES[name] if (path := shutil.which(called))), None)
+
+
+def installed(name: str) -> str:
+    """Return the path of a program.
+
+    Raises:
+        FileNotFoundError: it is not installed; the message says how it is.
+    """
+    path = find_program(name)
+    if path is None:
+        raise FileNotFoundError(f"{name} is not installed: {INSTALL}")
+    return path
 
 
 class Program:
@@ -82,7 +93,7 @@ class Program:
         deadline = monotonic() + READY_WITHIN
         while monotonic() < deadline:
             self.check()
-            with suppress(URLError, OSError), urlopen(f"{self.url}/-/ready", timeout=5) as answer:  # noqa: S310 - its own
+            with suppress(OSError), urlopen(f"{self.url}/-/ready", timeout=5) as answer:  # noqa: S310 - its own
                 if answer.status == 200:
                     return
             sleep(0.1)
@@ -90,3 +101,33 @@ class Program:
 
     def _end_of_log(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
+
+
+def prometheus(folder: Path, port: int, *options: str) -> Program:
+    """Return Prometheus on the ``prometheus.yml`` of a folder, which its store and its log are put in.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+    """
+    command = [
+        installed("prometheus"),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        *options,
+    ]
+    return Program("prometheus", command, port, folder / "prometheus.log")
+
+
+def alertmanager(folder: Path, port: int) -> Program:
+    """Return Alertmanager on the ``alertmanager.yml`` of a folder, which its store and its log are put in.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+    """
+    command = [
+        installed("alertmanager"),
+        f"--config.file={folder / 'alertmanager.yml'}",
+        f"--storage.path={folder / 'alertmanager'}",
+        "--cluster.listen-address=",
+    ]
+    return Program("alertmanager", command, port, folder / "alertmanager.log")

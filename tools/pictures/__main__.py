@@ -19,8 +19,9 @@ from pathlib import Path
 from time import time
 
 from tests.support.ports import free_port
+from tools.monitor import programs
 from tools.monitor.configuration import prometheus_config
-from tools.monitor.programs import INSTALL, Program, ProgramFailed, find_program
+from tools.monitor.programs import ProgramFailed
 
 from .answers import Asked, PrometheusError
 from .browser import PAGE, DrawingError, browser, build_page, draw, packages, served
@@ -86,8 +87,8 @@ def check_programs(options: argparse.Namespace) -> None:
         raise FileNotFoundError(
             f"not installed: {', '.join(missing)} (apt install chromium chromium-driver nodejs npm)"
         )
-    if not options.prometheus and not find_program("prometheus"):
-        raise FileNotFoundError(f"prometheus is not installed: {INSTALL}")
+    if not options.prometheus:
+        programs.installed("prometheus")
 
 
 @contextmanager
@@ -100,14 +101,8 @@ def prometheus(options: argparse.Namespace) -> Iterator[Asked]:
     studio, port = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="pictures-") as name:
         folder = Path(name)
-        config = folder / "prometheus.yml"
-        config.write_text(prometheus_config(f"http://localhost:{studio}/metrics"))
-        command = [
-            find_program("prometheus") or "",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'data'}",
-        ]
-        with Program("prometheus", command, port, folder / "log") as program:
+        (folder / "prometheus.yml").write_text(prometheus_config(f"http://localhost:{studio}/metrics"))
+        with programs.prometheus(folder, port) as program:
             began = time()
             demo = ["-m", "tools.demo", "--minutes", str(options.minutes), "--port", str(studio)]
             subprocess.run([sys.executable, *demo], check=True)  # noqa: S603 - its own

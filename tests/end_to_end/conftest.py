@@ -18,12 +18,11 @@ from prometheus_client.samples import Sample
 
 from tests.end_to_end.scraped_life import scraped
 from tests.support.samples import summed
-from tests.support.studio import StudioProcess
+from tests.support.studio import WORKFLOWS, StudioProcess
 from tests.support.wait import wait_until
 
 __all__ = ["Life", "life", "scraped"]
 
-TYPES = ("product_content", "brand_identity", "content_review", "campaign")
 LONG = "music and quiet on one charge for those who travel far and listen long, "
 TOO_MUCH = {  # for the embedded model's window
     "product": (LONG * 3)[:190],
@@ -95,7 +94,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int])
             assert studio.call("GET", "/health").status_code == 200
         active: dict[str, float] = {}
         runs = [interrupted]
-        for workflow_type in TYPES:
+        for workflow_type in WORKFLOWS:
             more = TOO_MUCH if workflow_type == "content_review" else {}
             runs.append(studio.submit(workflow_type, brand=f"Brand of {workflow_type}", **more))
             active[workflow_type] = wait_until(partial(studio.total, "active_workflows", workflow_type=workflow_type))

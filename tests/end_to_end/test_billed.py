@@ -26,13 +26,12 @@ from prometheus_client.samples import Sample
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Tally, Usage, fails, stalls
 from tests.support.samples import summed
-from tests.support.studio import StudioProcess
+from tests.support.studio import WORKFLOWS, StudioProcess
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 PRICED, UNPRICED = "gpt-4o-mini", "home-made"
-TYPES = ("product_content", "brand_identity", "content_review", "campaign")
 KINDS = ("Plain", "Limited", "Broken", "Refused", "Rejected", "Elsewhere")
 
 
@@ -113,7 +112,7 @@ def billed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
             one.stop(signal.SIGKILL)
         provider.killing = False
         with studio() as other:
-            started += [other.submit(kind, brand=f"{brand} {kind}") for kind in TYPES for brand in KINDS]
+            started += [other.submit(kind, brand=f"{brand} {kind}") for kind in WORKFLOWS for brand in KINDS]
             cancelled = other.submit("product_content", brand="Cancelled product_content")
             wait_until(lambda: provider.asked["Brand: Cancelled product_content"] == 2)  # it stalls
             assert other.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=cancelled).status_code == 200
@@ -167,7 +166,7 @@ def test_runs_are_billed_whole_when_they_end_by_what_came_of_them(billed: Billed
         useful = run["status"] == "completed" and verdicts[-1:] != ["rejected"]
         owed[run["workflow_type"], "useful" if useful else "wasted"].append(run["cost"] or 0)
     expected = {key: fsum(costs) for key, costs in owed.items()}
-    assert {kind for kind, _ in expected} == set(TYPES)
+    assert {kind for kind, _ in expected} == set(WORKFLOWS)
     assert {outcome for _, outcome in expected} == {"useful", "wasted"}
     assert summed(billed.second, "workflow_cost_usd_total", "workflow_type", "outcome") == exactly(expected)
     assert summed(billed.first, "workflow_cost_usd_total") == {}
@@ -211,13 +210,13 @@ def test_calls_and_attempts_are_those_that_the_provider_saw(billed: Billed) -> N
         (UNPRICED,): billed.told("llm_requests_total", "model")[UNPRICED,]
     }
     assert billed.told("llm_errors_total", "model", "error_type") == {
-        (UNPRICED, "provider_5xx"): len(TYPES),
+        (UNPRICED, "provider_5xx"): len(WORKFLOWS),
         (PRICED, "cancelled"): 1,
     }
     refused = {status: n for status, n in billed.tally.statuses.items() if status != 200}
     retries = billed.told("llm_retries_total", "reason")
-    assert retries["rate_limited",] == refused[429] == len(TYPES)
-    assert retries["connection",] == len(TYPES)
+    assert retries["rate_limited",] == refused[429] == len(WORKFLOWS)
+    assert retries["connection",] == len(WORKFLOWS)
 
 
 def test_nothing_failed_on_the_way_and_nothing_is_under_way(billed: Billed) -> None:

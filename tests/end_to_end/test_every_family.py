@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.end_to_end.conftest import TYPES, Life
-from tests.support.studio import ENDED
+from tests.end_to_end.conftest import Life
+from tests.support.studio import ENDED, WORKFLOWS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -41,7 +41,7 @@ def test_runs_are_those_of_the_api_also_the_one_that_was_killed(life: Life) -> N
 
 
 def test_active_runs_were_seen_and_are_none_now(life: Life) -> None:
-    assert life.active.keys() == set(TYPES)
+    assert life.active.keys() == set(WORKFLOWS)
     assert life.counts("active_workflows", "workflow_type") == {}
 
 

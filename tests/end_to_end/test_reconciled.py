@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from app.agents import AGENTS
-from tests.end_to_end.conftest import TYPES, Life
+from tests.end_to_end.conftest import Life
+from tests.support.studio import WORKFLOWS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -113,7 +114,7 @@ def test_as_many_runs_ended_as_started_over_both_lives(life: Life) -> None:
         if sample.name == "sparklio_workflows_started_total" and sample.value:
             started[sample.labels["workflow_type"],] += sample.value  # type: ignore[assignment]  # as all samples
     assert started == life.counts("workflows_total", "workflow_type")
-    assert {kind for (kind,) in started} == set(TYPES)
+    assert {kind for (kind,) in started} == set(WORKFLOWS)
     begun_here = life.counts("workflows_started_total", "workflow_type")
     assert life.counts("workflow_queue_wait_seconds_count", "workflow_type") == begun_here
 

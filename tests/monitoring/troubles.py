@@ -12,9 +12,9 @@ import psycopg
 
 from tests.monitoring.alerted_life import Life
 from tests.support import studio_with_faults
+from tests.support.studio import WORKFLOWS
 from tests.support.wait import wait_until
 
-WORKFLOWS = ("product_content", "brand_identity", "content_review", "campaign")
 WORDS = "music and quiet on one charge for those who travel far and listen long, " * 2
 LONG = {"product": WORDS, "audience": WORDS, "features": [f"{number} hours of {WORDS}"[:100] for number in range(9)]}
 CONNECTIONS = 15

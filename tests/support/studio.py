@@ -20,6 +20,7 @@ from tests.support.preloaded import PreloadedProcess, run_preloaded
 from tests.support.wait import wait_until
 
 READY = "ready at "
+WORKFLOWS = ("product_content", "brand_identity", "content_review", "campaign")
 ENDED = {"completed", "failed", "cancelled", "abandoned"}
 BRIEF = {
     "brand": "Acme Audio",

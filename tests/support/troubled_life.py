@@ -16,11 +16,10 @@ from threading import Event
 
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails, says
-from tests.support.studio import StudioProcess
+from tests.support.studio import WORKFLOWS, StudioProcess
 from tests.support.wait import wait_until
 
 FIRST, SECOND = "gpt-4o-mini", "gpt-4o"
-WORKFLOWS = ("product_content", "brand_identity", "content_review", "campaign")
 SETTINGS = {
     "llm": f"openai:{FIRST}",
     "llm_fallbacks": f"openai:{SECOND}",

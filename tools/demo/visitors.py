@@ -7,11 +7,10 @@ from random import Random
 
 import httpx
 
-from tests.support.studio import BRIEF
+from tests.support.studio import BRIEF, WORKFLOWS
 
 from .acts import Act
 
-WORKFLOWS = ("product_content", "brand_identity", "content_review", "campaign")
 SHARES = (6, 2, 4, 1)
 BRANDS = ("Acme Audio", "Borealis Tea", "Cobalt Cycles", "Dune Skincare", "Ember Coffee")
 CANCELLED = 0.04

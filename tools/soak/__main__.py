@@ -16,9 +16,9 @@ from time import monotonic, sleep
 from tests.support.openai_server import OpenAIServer
 from tests.support.ports import free_port
 from tests.support.postgresql import postgresql_server
-from tests.support.studio import StudioProcess
+from tests.support.studio import WORKFLOWS, StudioProcess
 
-from .load import WORKFLOWS, Load
+from .load import Load
 from .model import scripted_model
 from .reading import Reading, Window, comparisons, read
 from .verdict import ALLOWANCES, MB

@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.support.studio import BRIEF, ENDED
+from tests.support.studio import BRIEF, ENDED, WORKFLOWS
 
-WORKFLOWS = ("product_content", "brand_identity", "content_review", "campaign")
 START = "/api/v1/workflows/{}/runs"
 NOTHING = "nothing"
 POLL = 0.25  # seconds between two looks at a run

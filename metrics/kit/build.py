@@ -34,7 +34,7 @@ def build_kit(catalogue: Iterable[Metric], names: Names) -> dict[str, str]:
         "kubernetes/prometheus-rule.yml": to_yaml(prometheus_rule([*recorded, *alerting], names)),
         **grafana_files(rows, available, names),
         **{
-            f"runbooks/{names.alert_prefix}{alert.name}.md": runbook(alert, names, available)
+            f"runbooks/{names.alert(alert.name)}.md": runbook(alert, names, available)
             for _, group in alerts
             for alert in group
         },

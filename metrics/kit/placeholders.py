@@ -41,6 +41,14 @@ class Names:
         """The namespace as alerts begin with it, as in SparklioDown."""
         return "".join(part.capitalize() for part in self.namespace.split("_"))
 
+    def alert(self, name: str) -> str:
+        """Return an alert's name as the rule files have it."""
+        return self.alert_prefix + name
+
+    def runbook(self, name: str) -> str:
+        """Return the path or the address of an alert's runbook."""
+        return f"{self.runbooks.rstrip('/')}/{self.alert(name)}.md"
+
     def fill(self, text: str) -> str:
         """Return a text with the application's names in place of NS, JOB and ALERT."""
         text = re.sub(r"\bNS([_:])", rf"{self.namespace}\1", text)

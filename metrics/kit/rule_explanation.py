@@ -23,7 +23,7 @@ def explain_rule(catalogue: Iterable[Metric], name: str, names: Names) -> dict[s
     """
     rows = list(catalogue)
     for alert in all_alerts(rows):
-        if name in {alert.name, names.alert_prefix + alert.name}:
+        if name in {alert.name, names.alert(alert.name)}:
             return describe_alert(alert, names) | describe_inputs(rows, f"{alert.expr}\n{alert.needs}", names)
     rules = [rule for group in GROUPS for rule in group.rules if names.fill(rule.record) == name]
     if not rules:
@@ -39,7 +39,7 @@ def explain_rule(catalogue: Iterable[Metric], name: str, names: Names) -> dict[s
 
 def rule_names(catalogue: Iterable[Metric], names: Names) -> Iterator[str]:
     """Yield the names of all alerts and recorded series, as in the rule files."""
-    yield from (names.alert_prefix + alert.name for alert in all_alerts(catalogue))
+    yield from (names.alert(alert.name) for alert in all_alerts(catalogue))
     yield from dict.fromkeys(names.fill(record) for record, _ in recorded())
 
 
@@ -50,16 +50,15 @@ def all_alerts(catalogue: Iterable[Metric]) -> Iterator[Alert]:
 
 def describe_alert(alert: Alert, names: Names) -> dict[str, Any]:
     """Return what an alert is, and where its runbook is."""
-    name = names.alert_prefix + alert.name
     return {
-        "name": name,
+        "name": names.alert(alert.name),
         "kind": "alert",
         "severity": alert.severity,
         "summary": alert.summary,
         "means": names.fill(alert.means),
         "rules": [{"labels": {}, "expr": names.fill(alert.expr)}],
         "wait": alert.wait,
-        "runbook": f"{names.runbooks.rstrip('/')}/{name}.md",
+        "runbook": names.runbook(alert.name),
     }
 
 

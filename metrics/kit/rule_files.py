@@ -56,15 +56,14 @@ def alert_groups(groups: Iterable[tuple[str, list[Alert]]], names: Names) -> Ite
 
 def alert_rule(alert: Alert, names: Names) -> dict[str, Any]:
     """Return one alert as Prometheus reads it."""
-    name = names.alert_prefix + alert.name
     return {
-        "alert": name,
+        "alert": names.alert(alert.name),
         "expr": layout(names.fill(alert.expr)),
         **({"for": alert.wait} if alert.wait else {}),
         "labels": {"severity": alert.severity},
         "annotations": {
             "summary": alert.summary,
-            "runbook_url": f"{as_template(names.runbooks.rstrip('/'))}/{name}.md",
+            "runbook_url": as_template(names.runbook(alert.name)),
         },
     }
 

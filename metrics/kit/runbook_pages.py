@@ -17,7 +17,7 @@ def runbook(alert: Alert, names: Names, available: Available) -> str:
     queries = [names.fill(query) for query in alert.confirm if available.covers(query)]
     return "\n".join(
         [
-            f"# {names.alert_prefix}{alert.name}",
+            f"# {names.alert(alert.name)}",
             "",
             f"**{alert.severity}**: {SEVERITIES[alert.severity]}. It fires when this has a result{waits}:",
             "",
@@ -58,5 +58,5 @@ def index_rows(groups: Iterable[tuple[str, list[Alert]]], names: Names) -> Itera
     """Yield a row of the index for each alert."""
     for _, alerts in groups:
         for alert in alerts:
-            name = names.alert_prefix + alert.name
+            name = names.alert(alert.name)
             yield f"| [{name}]({name}.md) | {alert.severity} | {names.fill(alert.means)} |"

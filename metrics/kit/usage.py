@@ -27,7 +27,7 @@ def users_of_series(series: Iterable[str], names: Names) -> dict[str, list[str]]
             wanted.add(record)  # what is recorded of it is used further down
             rules.append(record)
     alerts = [
-        f"{names.alert_prefix}{alert.name}  {alert.severity}, {names.runbooks}/{names.alert_prefix}{alert.name}.md"
+        f"{names.alert(alert.name)}  {alert.severity}, {names.runbook(alert.name)}"
         for group in ALERTS.values()
         for alert in group
         if wanted & {*NAME.findall(f"{alert.expr}\n{alert.needs}")}

@@ -12,31 +12,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from app.database import Database, Run, Step, StepStatus, UnfinishedRun, database_time, retry_passing
+from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import runs
-from app.llm_usage import LLMUsage
 from events import (
     oldest_workflow_read,
-    workflow_billed_late,
     workflow_call_interrupted,
-    workflow_finished,
     workflow_released,
     workflow_requeued,
     workflow_resumed,
-    workflow_started,
-    workflow_step_finished,
 )
 from events.bus.fields import WorkflowStatus
-from events.workflows import RequeueReason, WorkflowErrorType, waste_reason_of
+from events.workflows import RequeueReason, WorkflowErrorType
 
 from .definitions import WORKFLOWS
 from .journal_entries import AttemptUsage, Entry, Transition
+from .run_events import emit_billed_late, emit_finished, emit_started, emit_step_finished, seconds_between
 from .shield import run_shielded
 from .usage_journal import UsageJournal
 
@@ -104,7 +100,7 @@ class RunTransitions:
     async def save_step(self, run: Run, step: Step, attempt_id: str) -> None:
         """Store one attempt at a step and emit `workflow_step_finished`."""
         await self._retry(partial(self._save_step, step, attempt_id))
-        _emit_step_finished(run, step, step.status)
+        emit_step_finished(run, step, step.status)
         self._settle(attempt_id)
 
     def record(self, entry: Entry) -> None:
@@ -125,13 +121,10 @@ class RunTransitions:
         if run is None or transition.moment not in {run.started_at, run.finished_at}:
             return False
         if transition.moment == run.started_at:
-            _emit_started(run)
+            emit_started(run)
             workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
         if transition.moment == run.finished_at and transition.status is not None:
-            outcome = RunOutcome(
-                status=transition.status, error_name=transition.error_name, error_type=transition.error_type
-            )
-            _emit_finished(run, outcome)
+            emit_finished(run, transition.status, transition.error_name, transition.error_type)
         return True
 
     def release(self, run_id: str) -> None:
@@ -145,7 +138,7 @@ class RunTransitions:
         now = datetime.now(UTC)
         ages = dict.fromkeys(WORKFLOWS, 0.0)
         for run in tuple(self._active.values()):
-            ages[run.workflow_type] = max(ages.get(run.workflow_type, 0.0), _seconds(run.started_at, now))
+            ages[run.workflow_type] = max(ages.get(run.workflow_type, 0.0), seconds_between(run.started_at, now))
         for workflow_type, age in ages.items():
             oldest_workflow_read.emit(workflow_type=workflow_type, age=age)
 
@@ -191,7 +184,7 @@ class RunTransitions:
             if run is not None and (started or run.status == "running"):
                 self._active[run.id] = run
                 if started:
-                    _emit_started(run)
+                    emit_started(run)
                 else:
                     workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
             self._settle(entry.key)
@@ -211,9 +204,9 @@ class RunTransitions:
             ended = run is not None and run.finished_at == now
             if run is not None and ended:
                 if run.started_at == now:
-                    _emit_started(run)
+                    emit_started(run)
                 self._active.pop(run.id, None)
-                _emit_finished(run, outcome)
+                emit_finished(run, outcome.status, outcome.error_name, outcome.error_type)
             self._settle(entry.key)
             return ended
 
@@ -235,7 +228,7 @@ class RunTransitions:
                 if saved.is_late:
                     late = await runs.get(session, step.run_id)
             if late is not None:
-                _emit_billed_late(late, step.usage)
+                emit_billed_late(late, step.usage)
             return saved.is_new
 
     async def _save_interrupted(self, attempt: AttemptUsage) -> bool:
@@ -249,56 +242,5 @@ class RunTransitions:
                 run_id=run.id, workflow_type=run.workflow_type, step=attempt.name, agent_name=attempt.agent_name
             )
         elif not is_new and attempt.status is not None:
-            _emit_step_finished(run, attempt.as_step(), attempt.status)
+            emit_step_finished(run, attempt.as_step(), attempt.status)
         return True
-
-
-def _emit_started(run: Run) -> None:
-    workflow_started.emit(run_id=run.id, workflow_type=run.workflow_type, queue_wait=_queue_wait(run))
-
-
-def _emit_finished(run: Run, outcome: RunOutcome) -> None:
-    workflow_finished.emit(
-        run_id=run.id,
-        workflow_type=run.workflow_type,
-        queue_wait=_queue_wait(run),
-        status=outcome.status,
-        # By the wall clock: the run may have started in another process.
-        duration=_seconds(run.started_at, run.finished_at),
-        error=outcome.error_name,
-        error_type=outcome.error_type,
-        rejected=run.rejected,
-        **asdict(run.usage),
-    )
-
-
-def _emit_step_finished(run: Run, step: Step, status: StepStatus) -> None:
-    workflow_step_finished.emit(
-        run_id=run.id,
-        workflow_type=run.workflow_type,
-        step=step.name,
-        agent_name=step.agent_name,
-        status=status,
-        duration=step.duration,
-    )
-
-
-def _emit_billed_late(run: Run, usage: LLMUsage) -> None:
-    # It has ended: its status is none of an unfinished run.
-    waste_reason = waste_reason_of(cast("WorkflowStatus", run.status), rejected=run.rejected)
-    workflow_billed_late.emit(
-        run_id=run.id,
-        workflow_type=run.workflow_type,
-        outcome="wasted" if waste_reason else "useful",
-        waste_reason=waste_reason,
-        **asdict(usage),
-    )
-
-
-def _queue_wait(run: Run) -> float:
-    return _seconds(run.queued_at, run.started_at)
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> float:
-    """Return the seconds between two stored timestamps; 0 if one is missing or the clock was set back in between."""
-    return max(0.0, (end - start).total_seconds()) if start is not None and end is not None else 0.0

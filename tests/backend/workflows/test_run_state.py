@@ -203,7 +203,7 @@ async def test_events_that_a_killed_process_left_are_emitted_once(
     attempt = an_attempt(run_id)
     transitions.record(replace(attempt, status="success"))
     with monkeypatch.context() as patch:
-        for name in ("_emit_started", "_emit_step_finished", "_emit_finished"):
+        for name in ("emit_started", "emit_step_finished", "emit_finished"):
             patch.setattr(run_state, name, kill)
         with pytest.raises(Killed):
             await transitions.start(run_id)

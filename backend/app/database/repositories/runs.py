@@ -217,11 +217,6 @@ async def get_step(session: AsyncSession, run_id: str, name: str) -> Step | None
     return await session.scalar(statement.execution_options(populate_existing=True))
 
 
-async def exists(session: AsyncSession, run_id: str) -> bool:
-    """Return whether there is a run with an id."""
-    return await session.scalar(select(Run.id).where(Run.id == run_id)) is not None
-
-
 async def get_usage(session: AsyncSession, run_id: str) -> LLMUsage:
     """Return the usage of models by all steps of a run so far."""
     columns = (Step.llm_calls, Step.prompt_tokens, Step.completion_tokens, Step.cost)

@@ -31,7 +31,8 @@ from app.monitoring.processes import DEPLOYMENT_ADVICE
 from app.server.metrics_server import serve_metrics
 from app.server.sockets import listen
 from app.server.startup_error import StartupError
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_loading import load_settings
 from app.workflows.service import WorkflowService
 from app.workflows.workflow_errors import WorkflowEngineUnavailable
 from events.bridges import event_loop as event_loop_bridge

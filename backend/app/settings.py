@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL
 
 from .api_keys import parse_keys, read_key_file, validate_distinct
@@ -25,10 +20,6 @@ WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Amount = Annotated[int, Field(ge=1)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-class InvalidSettings(ValueError):
-    """Settings are invalid; the message has one line for each of them, without passwords."""
 
 
 class Settings(BaseSettings):
@@ -197,22 +188,17 @@ class Settings(BaseSettings):
 
     @field_validator("api_keys_file")
     @classmethod
-    def _check_api_keys_file(cls, value: Path | None) -> Path | None:
-        if value is not None:
+    def _check_api_keys_file(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        value = value.expanduser()
+        try:
+            keys = read_key_file(value)
+        except OSError as error:
+            raise ValueError(f"it cannot be read: {error.strerror}") from None
+        if (inline := info.data.get("api_keys")) is not None:
             try:
-                read_key_file(value.expanduser())
-            except OSError as error:
-                raise ValueError(f"it cannot be read: {error.strerror}") from None
-            return value.expanduser()
-        return value
-
-    @field_validator("api_keys_file")
-    @classmethod
-    def _check_all_keys(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        inline = info.data.get("api_keys")
-        if value is not None and inline is not None:
-            try:
-                validate_distinct((*parse_keys(inline), *read_key_file(value)))
+                validate_distinct((*parse_keys(inline), *keys))
             except ValueError as error:
                 raise ValueError(f"with those of {PREFIX}API_KEYS, which count too, {error}") from None
         return value
@@ -280,64 +266,3 @@ class Settings(BaseSettings):
         """The studio's SQLite file; None on PostgreSQL."""
         url = self.async_database_url
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
-def load_settings(arguments: list[str] | None = None) -> Settings:
-    """Return the settings from the environment, ``.env`` and, if given, the command line.
-
-    The argument ``--help`` prints all settings and exits.
-
-    Raises:
-        InvalidSettings: Settings are invalid; the message has one line for each of them.
-    """
-    if unknown := [*_unknown_options(arguments or ())]:
-        raise InvalidSettings("\n".join(unknown))
-    try:
-        return Settings() if arguments is None else CliApp.run(Settings, cli_args=arguments)
-    except ValidationError as error:
-        lines = [_error_line(str(detail["loc"][0]), detail["msg"], detail["input"]) for detail in error.errors()]
-        raise InvalidSettings("\n".join(lines)) from None
-    except UnicodeDecodeError:
-        raise InvalidSettings("The file .env cannot be read: it is not UTF-8; save it as UTF-8.") from None
-    except OSError as error:
-        raise InvalidSettings(f"The file .env cannot be read: {error.strerror}; make it readable.") from None
-    except SettingsError as error:
-        raise InvalidSettings(" ".join(str(error).split())) from None
-
-
-def metrics_dir_from_environment() -> Path | None:
-    """Return the directory in which processes share their metrics, which is needed before the settings are read."""
-    name = f"{PREFIX}METRICS_DIR"
-    directory = os.environ.get(name) or dotenv_values(".env").get(name)
-    return Path(directory).expanduser() if directory else None
-
-
-def unknown_settings() -> Iterator[str]:
-    """Yield a message for each name in the environment and in ``.env`` that looks like a setting but is none."""
-    names = [name.upper() for name in Settings.model_fields]
-    for variable in sorted({*os.environ, *dotenv_values(".env")}):
-        name = variable.removeprefix(PREFIX)
-        if name not in (variable, *names):
-            matches = get_close_matches(name, names, n=1)
-            advice = f"did you mean {PREFIX}{matches[0]}?" if matches else "python -m app --help lists them all."
-            yield f"{variable} is no setting; {advice}"
-
-
-def _unknown_options(arguments: Iterable[str]) -> Iterator[str]:
-    """Yield a message for each argument that looks like an option but is none."""
-    options = ["--help", *(f"--{name.replace('_', '-')}" for name in Settings.model_fields)]
-    for option in (argument.partition("=")[0] for argument in arguments if argument.startswith("--")):
-        if option != "--" and option not in options:
-            matches = get_close_matches(option, options, n=1)
-            advice = f"did you mean {matches[0]}?" if matches else "python -m app --help lists them all."
-            yield f"{option} is no option; {advice}"
-
-
-def _error_line(name: str, message: str, value: object) -> str:
-    own_message = message.removeprefix("Value error, ")
-    reason = own_message if own_message != message else message[:1].lower() + message[1:]
-    hidden = name.endswith(("_token", "_password", "_keys")) or (
-        name.endswith("_url") and re.fullmatch(r"sqlite:[^@?]*", str(value)) is None
-    )
-    shown = "(not shown: it may hold a password)" if hidden else repr(value)
-    return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) = {shown}: {reason}"

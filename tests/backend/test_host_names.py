@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.api.host_check import HostCheck
-from app.settings import InvalidSettings, Settings, load_settings
+from app.settings import Settings
+from app.settings_loading import InvalidSettings, load_settings
 
 
 @pytest.mark.parametrize(

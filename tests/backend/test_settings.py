@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import InvalidSettings, Settings, load_settings, unknown_settings
+from app.settings import Settings
+from app.settings_loading import InvalidSettings, load_settings, unknown_settings
 
 
 def test_no_setting_is_required() -> None:

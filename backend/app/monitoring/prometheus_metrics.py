@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.agents.registry import AGENTS
 from app.monitoring.processes import register_process_metrics
-from app.settings import metrics_dir_from_environment
+from app.settings_loading import metrics_dir_from_environment
 from app.workflows.definitions import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
 from metrics.diagnostics.check import check_budget

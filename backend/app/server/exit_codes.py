@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from app.settings import InvalidSettings
+from app.settings_loading import InvalidSettings
 
 from .startup_error import StartupError
 

@@ -14,7 +14,7 @@ from functools import partial
 from dotenv import load_dotenv
 
 from app import logs
-from app.settings import load_settings, unknown_settings
+from app.settings_loading import load_settings, unknown_settings
 
 from .announcements import Announcements
 from .exit_codes import exit_code_of

@@ -12,7 +12,7 @@ import sys
 from dotenv import load_dotenv
 
 from app import logs
-from app.settings import load_settings
+from app.settings_loading import load_settings
 
 from .connection_limit import Listener
 from .exit_codes import exit_code_of

@@ -14,7 +14,8 @@ import pytest
 from app.api import keyring as module
 from app.api.keyring import SESSION_SECONDS, KeyRing, open_keyring
 from app.api_keys import parse_keys
-from app.settings import InvalidSettings, Settings, load_settings
+from app.settings import Settings
+from app.settings_loading import InvalidSettings, load_settings
 
 ALICE, BOB, CAROL = "alices-long-key-0001", "bobs-long-key-0002", "carols-long-key-0003"
 

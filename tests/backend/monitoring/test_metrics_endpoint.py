@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.settings import InvalidSettings, Settings, load_settings
+from app.settings import Settings
+from app.settings_loading import InvalidSettings, load_settings
 from tests.backend.server.test_launcher import error_line_of
 from tests.support.studio import StudioProcess, run_studio
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.server.exit_codes import INTERRUPTED, exit_code_of
 from app.server.startup_error import StartupError
-from app.settings import InvalidSettings
+from app.settings_loading import InvalidSettings
 
 
 @pytest.mark.parametrize("error", [StartupError("the port is taken"), InvalidSettings("the port is taken")])

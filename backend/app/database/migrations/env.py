@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from app.database.engine import Database
 from app.database.models import Base
-from app.settings import load_settings
+from app.settings_loading import load_settings
 
 
 def _run(connection: Connection) -> None:

@@ -28,6 +28,7 @@ from .diagnostics.otel import UnknownVersion
 from .diagnostics.project_catalogue import CatalogueNotFound
 from .diagnostics.project_config import ProjectConfigInvalid, find_project_config
 from .diagnostics.scrape_client import split_credentials
+from .kit.own_alerts import AlertNameTaken
 
 ON_A_SERVER = {"doctor": doctor_command.run, "watch": watch_command.run}
 ON_A_CATALOGUE: Mapping[str, Callable[[Context], int]] = {
@@ -39,6 +40,7 @@ ON_A_CATALOGUE: Mapping[str, Callable[[Context], int]] = {
     "diff": diff_command.run,
 }
 USAGE_ERRORS = (
+    AlertNameTaken,
     UsageError,
     CatalogueNotFound,
     FamilyNotFound,

@@ -30,6 +30,7 @@ def run(context: Context) -> int:
     """Print the explanation of a family, or of a rule that has the name; return the exit code.
 
     Raises:
+        AlertNameTaken: two rows ask for alerts of one name.
         FamilyNotFound: no row and no rule of the kit has the name.
         UsageError: a source is not there.
     """
@@ -56,7 +57,8 @@ def run(context: Context) -> int:
         print(json.dumps(rule, indent=2) if is_json else format_rule(rule))
         return 0
     if names is not None:
-        family["used_by"] = users_of(family["name"].removeprefix(f"{context.namespace}_"), names)
+        short = family["name"].removeprefix(f"{context.namespace}_")
+        family["used_by"] = users_of(context.catalogue, short, names)
     print(json.dumps(family, indent=2) if is_json else format_explanation(family))
     return 0
 

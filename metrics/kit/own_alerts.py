@@ -10,11 +10,15 @@ from . import promql
 from .alert_rows import Alert
 
 
+class AlertNameTaken(ValueError):
+    """Two alerts would have one name."""
+
+
 def own_alerts(catalogue: Iterable[Metric], taken: Container[str] = ()) -> Iterator[Alert]:
     """Yield an alert for each metric whose row asks for one.
 
     Raises:
-        ValueError: two rows ask for alerts of one name, or that of a row is one of the kit's own.
+        AlertNameTaken: two rows ask for alerts of one name, or that of a row is one of the kit's own.
     """
     asked: dict[str, Metric] = {}
     written: dict[str, Alert] = {}
@@ -22,11 +26,11 @@ def own_alerts(catalogue: Iterable[Metric], taken: Container[str] = ()) -> Itera
         if row.alert is not None:
             alert = alert_of(row, row.alert)
             if alert.name in taken:
-                raise ValueError(
+                raise AlertNameTaken(
                     f"the alert of {row.name} would be called {alert.name}, as one of the kit is: rename it"
                 )
             if asked.setdefault(alert.name, row) != row:
-                raise ValueError(
+                raise AlertNameTaken(
                     f"the rows {asked[alert.name].name} and {row.name} both ask for an alert {alert.name}: take one away"
                 )
             written[alert.name] = alert

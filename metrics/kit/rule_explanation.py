@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 from ..rows import Metric
 from .alert_rows import Alert
-from .own_alerts import own_alerts
 from .placeholders import NAME, Names, family_of
 from .recording_rules import GROUPS
-from .rule_files import ALERTS
+from .rule_files import all_alerts
 from .usage import recorded, users_of_series
 
 
@@ -33,7 +31,7 @@ def explain_rule(catalogue: Iterable[Metric], name: str, names: Names) -> dict[s
         "kind": "recording rule",
         "rules": [{"labels": dict(rule.labels), "expr": names.fill(rule.expr)} for rule in rules],
         **describe_inputs(rows, "\n".join(f"{rule.expr}\n{rule.needs}" for rule in rules), names),
-        "used_by": users_of_series({rules[0].record}, names),
+        "used_by": users_of_series(rows, {rules[0].record}, names),
     }
 
 
@@ -41,11 +39,6 @@ def rule_names(catalogue: Iterable[Metric], names: Names) -> Iterator[str]:
     """Yield the names of all alerts and recorded series, as in the rule files."""
     yield from (names.alert(alert.name) for alert in all_alerts(catalogue))
     yield from dict.fromkeys(names.fill(record) for record, _ in recorded())
-
-
-def all_alerts(catalogue: Iterable[Metric]) -> Iterator[Alert]:
-    """Yield the kit's alerts, then those that rows of a catalogue ask for."""
-    return chain(chain.from_iterable(ALERTS.values()), own_alerts(catalogue))
 
 
 def describe_alert(alert: Alert, names: Names) -> dict[str, Any]:

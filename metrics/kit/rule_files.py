@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from ..rows import Metric
@@ -24,6 +25,11 @@ ALERTS: Mapping[str, tuple[Alert, ...]] = {
     "pipeline": PIPELINE,
 }
 """The alerts by the name of their group."""
+
+
+def all_alerts(catalogue: Iterable[Metric]) -> Iterator[Alert]:
+    """Yield the kit's alerts, then those that rows of a catalogue ask for."""
+    return chain(chain.from_iterable(ALERTS.values()), own_alerts(catalogue))
 
 
 def recording_groups(available: Available, names: Names) -> Iterator[dict[str, Any]]:

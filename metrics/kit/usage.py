@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..rows import Metric
 from .grafana_files import DASHBOARDS
 from .placeholders import HISTOGRAM_SUFFIXES, NAME, Names
 from .recording_rules import GROUPS
-from .rule_files import ALERTS
+from .rule_files import all_alerts
 
 
-def users_of(family: str, names: Names) -> dict[str, list[str]]:
+def users_of(catalogue: Iterable[Metric], family: str, names: Names) -> dict[str, list[str]]:
     """Return the names of the rules, alerts and panels that use a family, by kind; a kind without any is left out.
 
-    ``family`` is without the namespace.
+    ``family`` is without the namespace. Alerts are also those that rows of the catalogue ask for.
     """
-    return users_of_series({f"NS_{family}{suffix}" for suffix in ("", *HISTOGRAM_SUFFIXES)}, names)
+    return users_of_series(catalogue, {f"NS_{family}{suffix}" for suffix in ("", *HISTOGRAM_SUFFIXES)}, names)
 
 
-def users_of_series(series: Iterable[str], names: Names) -> dict[str, list[str]]:
+def users_of_series(catalogue: Iterable[Metric], series: Iterable[str], names: Names) -> dict[str, list[str]]:
     """Return the same of series, named as in the kit's tables."""
     wanted = set(series)
     rules = []
@@ -28,8 +29,7 @@ def users_of_series(series: Iterable[str], names: Names) -> dict[str, list[str]]
             rules.append(record)
     alerts = [
         f"{names.alert(alert.name)}  {alert.severity}, {names.runbook(alert.name)}"
-        for group in ALERTS.values()
-        for alert in group
+        for alert in all_alerts(catalogue)
         if wanted & {*NAME.findall(f"{alert.expr}\n{alert.needs}")}
     ]
     panels = [

@@ -88,3 +88,19 @@ def test_a_namespace_that_no_alert_can_begin_with_has_no_kit(
         assert main(["explain", "llm_requests_total", "--namespace", namespace]) == 0
         capsys.readouterr()
     assert not [*tmp_path.iterdir()]
+
+
+def test_two_rows_whose_alerts_would_have_one_name_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows_of_one_alert.py").write_text(
+        "from events import tool_called\n"
+        "from metrics import AlertWhen, counter, gauge\n"
+        "ROWS = (\n"
+        "    counter('call_seconds_total', 'Time.', tool_called, value='duration', alert=AlertWhen()),\n"
+        "    gauge('call_seconds', 'Time.', tool_called, value='duration', alert=AlertWhen()),\n"
+        ")\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["explain", "call_seconds", "--catalogue", "rows_of_one_alert:ROWS", "--namespace", "acme"]) == 2
+    assert "both ask for an alert CallSeconds" in capsys.readouterr().err

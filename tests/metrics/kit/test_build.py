@@ -22,6 +22,7 @@ from metrics.kit.grafana_files import DASHBOARDS
 from metrics.kit.placeholders import Available, Names, family_of
 from metrics.kit.recording_rules import GROUPS
 from metrics.kit.rule_files import ALERTS, available_alerts, recording_groups
+from metrics.kit.usage import users_of
 from metrics.kit.vocabulary import vocabulary_of
 
 ROOT = Path(__file__).parents[3]
@@ -206,6 +207,12 @@ def test_a_row_that_asks_for_an_alert_gets_one_with_a_runbook_of_its_own_words()
     assert all(words in text for words in ("Time a slogan took.", "Readers.", "1. Ask less."))
     known = vocabulary_of(ASKING, "acme_")
     assert [check_expression(rule["expr"], known) for rule in rules.values()] == [[], [], []]
+
+
+def test_an_alert_that_a_row_asks_for_is_among_what_uses_its_family() -> None:
+    names = Names(namespace="acme", runbooks="runbooks")
+    users = users_of(ASKING, "slogan_seconds", names)
+    assert users["Alerts"] == ["AcmeSloganSeconds  page, runbooks/AcmeSloganSeconds.md"]
 
 
 @pytest.mark.parametrize(

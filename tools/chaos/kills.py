@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
 from time import sleep
@@ -26,13 +24,6 @@ class Phase:
 
     name: str
     kill: Callable[[Scene], None]
-
-
-def strike(scene: Scene) -> None:
-    """Kill the processes of the studio, without waiting for their end."""
-    for process in {scene.studio.process.pid, *scene.worker_processes()}:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
 
 
 @contextmanager
@@ -62,35 +53,33 @@ def at_answer(scene: Scene, moment: str, *, skip: int = 5, wait: float = 0.0) ->
         left -= 1
         if left < 0 and not reached.is_set():
             if not delay:
-                strike(scene)  # in the server's thread: at this very moment
+                scene.strike()  # in the server's thread: at this very moment
             reached.set()
 
     with hooks(scene, **{moment: count}):
         assert reached.wait(60), f"no answer was {moment}"
     sleep(delay)
-    strike(scene)
+    scene.strike()
 
 
 def when_more(scene: Scene, table: str, where: str = "1 = 1") -> None:
     """Kill as soon as a table has more rows of a kind."""
     before = scene.count(table, where)
     wait_until(lambda: scene.count(table, where) > before, within=60, every=0.001)
-    strike(scene)
+    scene.strike()
 
 
 def in_the_queue(scene: Scene) -> None:
     sleep(scene.rng.uniform(0.0, 0.1))
-    strike(scene)
+    scene.strike()
 
 
 def while_nothing_can_be_stored(scene: Scene) -> None:
     sent = Event()
     with tables_locked(scene), hooks(scene, sent=lambda _: sent.set()):
-        scene.submit(0)
         if sent.wait(10):
             sleep(0.5)
-        strike(scene)
-        scene.studio.process.wait(60)
+        scene.kill()
 
 
 def while_a_run_is_cancelled(scene: Scene) -> None:
@@ -98,25 +87,24 @@ def while_a_run_is_cancelled(scene: Scene) -> None:
     cancelling = Thread(target=scene.cancel_one)
     cancelling.start()
     sleep(scene.rng.uniform(0.0, 0.1))
-    strike(scene)
+    scene.strike()
     cancelling.join()
 
 
 def while_it_recovers(scene: Scene) -> None:
     """Kill at any moment, and again while the next start reads what was left."""
     sleep(scene.rng.uniform(0.1, 0.6))
-    strike(scene)
-    scene.studio.process.wait(60)
+    scene.kill()
     scene.launch()
     recovers = scene.rng.choice(("starting on", "loading the model", "ready at"))
     wait_until(lambda: recovers in scene.studio.output, within=120, every=0.001)
     sleep(scene.rng.uniform(0.0, 0.3))
-    strike(scene)
+    scene.strike()
 
 
 def at_any_moment(scene: Scene) -> None:
     sleep(scene.rng.uniform(0.0, 1.5))
-    strike(scene)
+    scene.strike()
 
 
 # fmt: off

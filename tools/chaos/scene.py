@@ -122,11 +122,15 @@ class Scene:
             return [launcher]
         return children_of(launcher)
 
-    def kill(self) -> None:
-        """Kill the launcher and the processes that it has started, with -9."""
+    def strike(self) -> None:
+        """Kill the launcher and the processes that it has started, with -9, without waiting for their end."""
         for process in {self.studio.process.pid, *self.worker_processes()}:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Kill them, and wait until the launcher has ended."""
+        self.strike()
         self.studio.process.wait(60)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from time import time
 
 from tests.support.ports import free_port
+from tools.interrupt import end_on_signals
 from tools.monitor import programs
 from tools.monitor.configuration import prometheus_config
 from tools.monitor.programs import ProgramFailed
@@ -35,6 +36,7 @@ COLOURS = (256, 128, 64, 32, 24)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the dashboards and return the exit code: 1 where one cannot be drawn, 2 where something is not installed."""
     options = parse(arguments)
+    end_on_signals()
     try:
         check_programs(options)
         build_page()
@@ -104,10 +106,26 @@ def prometheus(options: argparse.Namespace) -> Iterator[Asked]:
         (folder / "prometheus.yml").write_text(prometheus_config(f"http://localhost:{studio}/metrics"))
         with programs.prometheus(folder, port) as program:
             began = time()
-            demo = ["-m", "tools.demo", "--minutes", str(options.minutes), "--port", str(studio)]
-            subprocess.run([sys.executable, *demo], check=True)  # noqa: S603 - its own
+            play_demo(options.minutes, studio)
             whole = Asked(program.url, began, time())
             yield Asked(program.url, began, whole.last_seen())
+
+
+def play_demo(minutes: float, port: int) -> None:
+    """Run the demonstration to its end.
+
+    Raises:
+        CalledProcessError: it has failed.
+    """
+    command = [sys.executable, "-m", "tools.demo", "--minutes", str(minutes), "--port", str(port)]
+    demo = subprocess.Popen(command)  # noqa: S603 - its own
+    try:
+        code = demo.wait()
+    finally:
+        demo.terminate()  # where this is interrupted: `subprocess.run` would kill it, and its studio would go on
+        demo.wait()
+    if code:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def shrink(picture: Path) -> None:

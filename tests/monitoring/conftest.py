@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.in_process_studio import matching_reply
-from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, calls_tool, fails, stalls
+from tests.support.in_process_studio import matching_reply, rejecting
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails, stalls
 from tests.support.prometheus import Prometheus
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
@@ -60,7 +60,6 @@ class Script:
     def __call__(self, request: ChatRequest) -> Reply:
         """Return the reply to a request."""
         text = json.dumps(request.body)
-        reviews = "verdict" in text
         if "Unpaid" in text:
             return fails(401, "invalid key", code="invalid_api_key")
         if "Broken" in text and request.model == "gpt-4o-mini":
@@ -68,13 +67,11 @@ class Script:
         if "Limited" in text and self.limited:
             self.limited -= 1
             return fails(429, retry_after=0, code="rate_limit_exceeded")
-        if "Endless" in text and reviews:
+        if "Endless" in text and "verdict" in text:
             return stalls()
         reply = matching_reply(request)
-        if "Refused" in text and reviews and reply.tool_calls:
-            reply = calls_tool(reply.tool_calls[0][0], {"verdict": "rejected"})
-        elif "Refused" in text and reviews:
-            reply = replace(reply, text='{"verdict": "rejected"}')
+        if "Refused" in text:
+            reply = rejecting(reply)
         return replace(reply, usage=Usage(1000, 200, cached=400), headers=LIMITS)
 
 

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -43,6 +43,16 @@ def matching_reply(request: ChatRequest) -> Reply:
         [*_, tool] = request.body["tools"]
         return calls_tool(tool["function"]["name"], instance_of(tool["function"]["parameters"]))
     return says("Hear the music, not the train.")
+
+
+def rejecting(reply: Reply) -> Reply:
+    """Return a reply whose verdict, if it has one, is to reject."""
+
+    def reject(text: str) -> str:
+        return text.replace('"approved"', '"rejected"')
+
+    calls = tuple((name, json.loads(reject(json.dumps(dict(given))))) for name, given in reply.tool_calls)
+    return replace(reply, text=reject(reply.text), tool_calls=calls)
 
 
 def instance_of(schema: dict[str, Any]) -> Any:

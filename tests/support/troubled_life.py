@@ -7,14 +7,13 @@ refused for their size, host or content; a brand is stored twice.
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from threading import Event
 
-from tests.support.in_process_studio import matching_reply
+from tests.support.in_process_studio import matching_reply, rejecting
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails, says
 from tests.support.studio import WORKFLOWS, StudioProcess
 from tests.support.wait import wait_until
@@ -61,18 +60,10 @@ class Script:
             return says("This is no JSON.", usage=Usage(40, 10))
         reply = matching_reply(request)
         if self.rejects:
-            reply = replace(reply, text=reply.text.replace('"approved"', '"rejected"'), tool_calls=rejected(reply))
+            reply = rejecting(reply)
         usage = Usage(prompt=120 + number % 7, completion=30 + number % 5, cached=64 * (number % 2))
         finish = "length" if request.model == FIRST and number % 17 == 8 else None
         return replace(reply, usage=usage, delay=0.02, wait_for=self.gate, headers=LIMITS, finish=finish)
-
-
-def rejected(reply: Reply) -> tuple[tuple[str, dict[str, object]], ...]:
-    """Return a reply's tool calls with the verdict that rejects."""
-    return tuple(
-        (name, json.loads(json.dumps(dict(arguments)).replace('"approved"', '"rejected"')))
-        for name, arguments in reply.tool_calls
-    )
 
 
 def live(studio: StudioProcess, script: Script, pause: Callable[[], object]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from random import Random
 
-from tests.support.in_process_studio import matching_reply
+from tests.support.in_process_studio import matching_reply, rejecting
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, fails, says
 
 from .acts import ACTS, FIRST, SECOND, Act
@@ -53,16 +52,6 @@ def with_limit(reply: Reply, left: int) -> Reply:
     limits = {"limit": REQUESTS_A_MINUTE, "remaining": left}
     own = {f"x-ratelimit-{name}-requests": str(number) for name, number in limits.items()}
     return replace(reply, headers={**reply.headers, **own})
-
-
-def rejecting(reply: Reply) -> Reply:
-    """Return a reply whose verdict, if it has one, is to reject."""
-
-    def reject(text: str) -> str:
-        return text.replace('"approved"', '"rejected"')
-
-    calls = tuple((name, json.loads(reject(json.dumps(dict(given))))) for name, given in reply.tool_calls)
-    return replace(reply, text=reject(reply.text), tool_calls=calls)
 
 
 def serve(script: Script) -> OpenAIServer:

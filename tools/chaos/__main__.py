@@ -8,7 +8,6 @@ every phase of a run, fifty times on each database. It takes about half an hour.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from random import randrange
 from time import monotonic
 
 from tests.support.postgresql import running_postgresql
+from tools.interrupt import end_on_signals
 
 from .cases import Outcome, try_fault, try_kills
 from .faults import FAULTS, Fault
@@ -31,7 +31,7 @@ PLACES = (("sqlite", 1), ("postgresql", 1), ("postgresql", 4))
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try the cases that are asked for, print a table of them, and return 1 where one failed."""
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that what it started ends with it
+    end_on_signals()
     print(f"seed {options.seed}", flush=True)
     began = monotonic()
     outcomes: list[Outcome] = []
@@ -110,4 +110,7 @@ def attempt(scene: Scene, what: Fault | int) -> Outcome:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -17,6 +17,7 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.ports import free_port
 from tests.support.postgresql import postgresql_server
 from tests.support.studio import WORKFLOWS, StudioProcess
+from tools.interrupt import end_on_signals
 
 from .load import Load
 from .model import scripted_model
@@ -34,6 +35,7 @@ QUIET_LIMIT = 150.0  # seconds; for what is under way when the load stops
 def main(arguments: Sequence[str]) -> int:
     """Run the soak and return the exit code: 1 where something grew, was answered wrongly, or does not add up."""
     options = parse(arguments)
+    end_on_signals()
     with ExitStack() as resources:
         directory = Path(
             resources.enter_context(tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True))
@@ -166,4 +168,7 @@ def report(windows: tuple[Window, Window], load: Load, faults: list[str], ignore
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -10,8 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.support.shorter_windows import divided, seconds, shortened
+from tools.monitor.configuration import MONITORING
 
-MONITORING = Path(__file__).parents[2] / "monitoring"
 RULES = sorted((MONITORING / "rules").glob("*.yml"))
 
 

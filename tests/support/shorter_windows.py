@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
-"""Seconds of each unit: https://prometheus.io/docs/prometheus/latest/querying/basics/#time-durations"""
+from metrics import alert_when
 
 _UNIT = "(?:ms|[smhdwy])"
 _DURATION = rf"(?:\d+{_UNIT})+"
@@ -38,6 +37,7 @@ def seconds(duration: str) -> float:
     Raises:
         ValueError: It is none.
     """
-    if not re.fullmatch(_DURATION, duration):
+    found = alert_when.seconds(duration)
+    if not found:
         raise ValueError(f"{duration!r} is no duration; write it as in 1h30m")
-    return sum(int(number) * UNITS[unit] for number, unit in re.findall(rf"(\d+)({_UNIT})", duration))
+    return found

@@ -212,6 +212,9 @@ class WorkerProcesses:
         finally:
             os.close(ready_write)
         self._processes[process] = False
+        if self._stopping.is_set():  # while it was created: `stop` did not know it yet
+            with suppress(ProcessLookupError):
+                process.terminate()
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         process.stdin.write(options.to_json().encode() + b"\n")
         if not await wait_until_ready(ready_read):

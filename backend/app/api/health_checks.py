@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from app.database import Database, DatabaseUnavailable
 from app.llm.factory import LLM, ModelUnavailable
 from app.workflows.service import WorkflowService
-from app.workflows.workflow_errors import QueueHasNoPlace, RunsUnavailable
+from app.workflows.workflow_errors import QueueFull, RunsUnavailable
 from events import component_checked
 
 from .schemas.health import ComponentHealth, Health, HealthStatus, Ready
 
 CHECK_TIMEOUT = 1.8  # seconds; `/health` answers within two
 STOPPING = "The process stops."
+QUEUE_IS_FULL = "The queue is full."
 
 Check = Callable[[], Awaitable[None]]
 
@@ -90,8 +91,8 @@ class HealthChecks:
             return Finding(f"No answer within {CHECK_TIMEOUT:g} seconds.")
         try:
             task.result()
-        except QueueHasNoPlace as error:
-            return Finding(str(error), up=True)
+        except QueueFull:
+            return Finding(QUEUE_IS_FULL, up=True)
         except (DatabaseUnavailable, ModelUnavailable, RunsUnavailable) as error:
             return Finding(str(error))
         except (

@@ -34,7 +34,6 @@ from .usage_recovery import store_usage_of
 from .workflow_errors import (
     IdempotencyConflict,
     QueueFull,
-    QueueHasNoPlace,
     RunAlreadyEnded,
     RunNotFound,
     RunsUnavailable,
@@ -143,7 +142,7 @@ class WorkflowService:
         """Check that a run can be taken: that the engine can store it, and that there is a place in the queue.
 
         Raises:
-            QueueHasNoPlace: The queue is full; the runs in it are executed.
+            QueueFull: As many runs are queued as may be; they are executed.
             RunsUnavailable: None can be taken.
         """
         if self._lock is None or self._executor.is_closing:
@@ -158,7 +157,7 @@ class WorkflowService:
             raise RunsUnavailable(f"The tables of the workflow engine cannot be used ({name}).") from error
         async with self._database.session() as session:
             if await runs.is_queue_longer(session, self._settings.max_queued - 1):
-                raise QueueHasNoPlace("The queue is full.")
+                raise QueueFull(self._settings.max_queued)
 
     def emit_oldest_runs(self) -> None:
         """Emit, for each workflow, the age of its oldest active run in this process."""

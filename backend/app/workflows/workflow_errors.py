@@ -15,10 +15,6 @@ class RunsUnavailable(Exception):
     """No run can be taken; the message says why, in one line."""
 
 
-class QueueHasNoPlace(RunsUnavailable):
-    """No run can be taken as the queue is full; those in it are executed."""
-
-
 class WorkflowNotFound(Exception):
     """No workflow has that name."""
 
@@ -42,7 +38,7 @@ class RunAlreadyEnded(Exception):
 
 
 class QueueFull(Exception):
-    """As many runs are queued as may be; ``retry_after`` is in how many seconds to try again."""
+    """As many runs are queued as may be, and they are executed; ``retry_after`` is in how many seconds to try again."""
 
     retry_after = 10
 

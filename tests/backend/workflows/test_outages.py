@@ -15,7 +15,7 @@ import pytest
 from app.database import DatabaseUnavailable
 from app.database import engine as database_engine
 from app.workflows import dbos_client, service
-from app.workflows.workflow_errors import QueueHasNoPlace, RunsUnavailable
+from app.workflows.workflow_errors import QueueFull, RunsUnavailable
 from tests.support.in_process_studio import (
     InProcessStudio,
     NewSettings,
@@ -177,7 +177,7 @@ async def test_no_run_can_be_taken_while_the_file_of_the_engine_is_gone_or_the_q
         running = await studio.submit()
         await until(lambda: model.tally.requests == 1)
         waiting = await studio.submit()
-        with pytest.raises(QueueHasNoPlace, match="queue is full"):
+        with pytest.raises(QueueFull, match="1 runs are queued"):
             await studio.service.check()
         for run_id in (waiting, running):
             await studio.service.cancel(run_id)

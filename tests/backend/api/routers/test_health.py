@@ -13,7 +13,7 @@ from app.api import health_checks
 from app.database import Database
 from app.llm.factory import ModelUnavailable
 from app.settings import Settings
-from app.workflows.workflow_errors import QueueHasNoPlace, RunsUnavailable
+from app.workflows.workflow_errors import QueueFull, RunsUnavailable
 from events import component_checked
 from tests.backend.api.conftest import on_sqlite
 from tests.support.outages import locked_here
@@ -78,7 +78,7 @@ async def test_health_shows_a_database_without_tables(client: httpx.AsyncClient,
 
 
 async def test_health_is_unavailable_while_no_run_can_be_taken(client: httpx.AsyncClient, app: FastAPI) -> None:
-    app.state.workflows.problem = QueueHasNoPlace("The queue is full.")
+    app.state.workflows.problem = QueueFull(3)
     with component_checked.captured() as checked:
         response = await client.get("/health")
     assert [(event.component, event.up, event.reason) for event in checked][2] == ("workflows", 1, "")  # it works
@@ -105,7 +105,7 @@ async def test_a_process_is_ready_whatever_is_wrong_with_what_all_share(
     client: httpx.AsyncClient, app: FastAPI
 ) -> None:
     """A load balancer would take all processes out at once, and clients would see none of their answers."""
-    app.state.workflows.problem = QueueHasNoPlace("The queue is full.")
+    app.state.workflows.problem = QueueFull(3)
     app.state.llm.problem = ModelUnavailable("The model is away.")
     with component_checked.captured() as checked:
         response = await client.get("/health/ready")

@@ -46,10 +46,12 @@ class StopDeadline:
         self._timer.start()
 
     def _end(self) -> None:
-        log.warning(
-            "not stopped within %g s, as where a database hangs: the process ends as if it were killed, and the next"
-            " start goes on with its runs",
-            self._stop_seconds,
-        )
-        sys.stdout.flush()
-        os._exit(UNFINISHED)
+        try:
+            log.warning(
+                "not stopped within %g s, as where a database hangs: the process ends as if it were killed, and the next"
+                " start goes on with its runs",
+                self._stop_seconds,
+            )
+            sys.stdout.flush()
+        finally:  # whoever read the output may be gone
+            os._exit(UNFINISHED)

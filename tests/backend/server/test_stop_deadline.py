@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +23,15 @@ def exit_code_of(work: Callable[[], None]) -> int:
 
 def test_a_process_that_does_not_end_is_ended() -> None:
     def hang() -> None:
+        StopDeadline(0, 0.01).begin()
+        time.sleep(60)
+
+    assert exit_code_of(hang) == UNFINISHED
+
+
+def test_a_process_whose_output_nobody_reads_is_ended_too() -> None:
+    def hang() -> None:
+        sys.stdout.close()
         StopDeadline(0, 0.01).begin()
         time.sleep(60)
 

@@ -48,8 +48,8 @@ class StopDeadline:
     def _end(self) -> None:
         try:
             log.warning(
-                "not stopped within %g s, as where a database hangs: the process ends as if it were killed, and the next"
-                " start goes on with its runs",
+                "not stopped within %g s, as where a database hangs: the process ends as if it were killed, and the"
+                " next start goes on with its runs",
                 self._stop_seconds,
             )
             sys.stdout.flush()

@@ -33,8 +33,12 @@ async def test_a_worker_that_is_created_while_the_others_are_stopped_is_stopped_
             # Like a worker, it holds the pipe's end and goes on until it is told to stop.
             process = await create("sleep", "3600", stdin=asyncio.subprocess.PIPE, pass_fds=pass_fds)
             workers.stop()
+            created.append(process)
             return process
 
+        created: list[asyncio.subprocess.Process] = []
         monkeypatch.setattr(asyncio, "create_subprocess_exec", create_and_stop)
         async with asyncio.timeout(60):
             assert await workers.run(1, pytest.fail) == INTERRUPTED
+            [process] = created
+            await process.communicate()  # closes the pipe to its input, which the supervisor's end would

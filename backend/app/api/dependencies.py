@@ -28,7 +28,19 @@ def get_workflow_service(request: Request) -> WorkflowService:
     return cast("WorkflowService", request.app.state.workflows)
 
 
+def get_writable_database(request: Request) -> Database:
+    """Return the application's database, to which something is about to be written.
+
+    Raises:
+        DatabaseUnavailable: Its file is gone: what is written would be lost with it.
+    """
+    database = get_database(request)
+    database.check_file()
+    return database
+
+
 DatabaseDep = Annotated[Database, Depends(get_database)]
+WritableDatabaseDep = Annotated[Database, Depends(get_writable_database)]
 LLMDep = Annotated[LLM, Depends(get_llm)]
 WorkflowServiceDep = Annotated[WorkflowService, Depends(get_workflow_service)]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
@@ -24,8 +24,11 @@ from app.database_urls import describe_database, without_secrets
 from app.settings import Settings
 
 from . import private_files
+from .advice import advice_for_postgresql, advice_for_sqlite
 from .migrations import upgrade_to_head
 from .models import Run
+
+log = logging.getLogger(__name__)
 
 _UPGRADE_LOCK = 0x5350_4B4C  # the key of our PostgreSQL advisory lock; any constant
 _LOCK_TIMEOUT_MS = 10_000
@@ -39,7 +42,6 @@ POSTGRESQL_TIMEOUTS = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-_LOCKED = ("database is locked", "another process holds its lock")  # the ends of messages
 _THREAD_JOIN_TIMEOUT = 1  # seconds
 
 
@@ -88,6 +90,7 @@ class Database:
             DatabaseUnavailable: The database cannot be reached or written, or its schema is newer than the program.
         """
         try:
+            self._warn_of_lost_file()
             private_files.prepare(self._settings)
             if self._file is not None:
                 await self._enable_wal()
@@ -107,6 +110,16 @@ class Database:
             raise self._unavailable(cause, "update the program") from error
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(_error_line(error)) from error
+
+    def _warn_of_lost_file(self) -> None:
+        """Log where the file is gone and that of the workflow engine is not, which has runs that nobody knows then."""
+        engine_file = self._settings.workflows_file
+        if self._file is not None and engine_file is not None and engine_file.exists() and not self._file.exists():
+            log.warning(
+                "%s is gone and begins empty, but %s is there: put the file back if its runs are missed",
+                self._file,
+                engine_file.name,
+            )
 
     async def _enable_wal(self) -> None:
         """Switch the file to write-ahead logging, which lets readers and one writer work at once; the file stays so."""
@@ -128,11 +141,7 @@ class Database:
         Raises:
             DatabaseUnavailable: They cannot be read or written.
         """
-        # SQLite goes on answering from an open file that was deleted, replaced or made read-only.
-        if self._file is not None and not os.access(self._file, os.W_OK):
-            raise self._unavailable("the file is gone or read-only")
-        if self._file is not None and self._identity not in {None, file_identity(self._file)}:
-            raise self._unavailable("the file was replaced by another", "restart the studio")
+        self.check_file()
         try:
             async with self.session() as session, session.begin():
                 await session.execute(select(Run.id).limit(1))
@@ -146,6 +155,24 @@ class Database:
                     await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(_error_line(error)) from error
+
+    def check_file(self) -> None:
+        """Check that what is written to a SQLite file is not lost, before something new is accepted.
+
+        SQLite goes on answering from an open file that was deleted, replaced or made read-only.
+
+        Raises:
+            DatabaseUnavailable: It is so.
+        """
+        if self._file is None:
+            return
+        found = file_identity(self._file)
+        if found is None:
+            raise self._unavailable("the file is gone", "put it back, or restart the studio to begin with an empty one")
+        if self._identity not in {None, found}:
+            raise self._unavailable("the file was replaced by another", "restart the studio")
+        if not os.access(self._file, os.W_OK):
+            raise self._unavailable("the file is read-only")
 
     async def clock_skew(self) -> float | None:
         """Return by how many seconds at least the server's clock is ahead of ours; None for SQLite or on an error."""
@@ -176,31 +203,11 @@ class Database:
         return connection
 
     def _unavailable(self, cause: str, advice: str | None = None) -> DatabaseUnavailable:
-        if cause.endswith(_LOCKED):
-            advice = "end the other process that uses it"
-        advice = advice or ("make it writable" if self._file else advice_for_postgresql(cause))
+        advice = advice or (advice_for_sqlite(cause) if self._file else advice_for_postgresql(cause))
         return DatabaseUnavailable(
             f"The database cannot be used ({describe_database(self._url)}): {without_secrets(cause, self._url)}; "
             f"{advice}, or set SPARKLIO_DATABASE_URL to another."
         )
-
-
-# What the server, and libpq, say of a connection that is refused: psycopg has no code for it.
-_REFUSALS = (
-    (r"database .* does not exist", "create the database, as by createdb, with the user as its owner"),
-    (r"role .* does not exist", "create the user, as by createuser"),
-    (r"password authentication failed|no password supplied|pg_hba\.conf", "check user, password and pg_hba.conf"),
-    (r"permission denied", "grant the user CREATE on the database and on its schema public"),
-    (
-        r"too many (clients|connections)|connection slots",
-        "raise max_connections of the server, or lower SPARKLIO_WORKERS",
-    ),
-)
-
-
-def advice_for_postgresql(cause: str) -> str:
-    """Return what to do about the message of a server that refuses a connection or a statement."""
-    return next((advice for said, advice in _REFUSALS if re.search(said, cause)), "start or repair the server")
 
 
 def file_identity(file: Path) -> tuple[int, int] | None:

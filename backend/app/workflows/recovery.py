@@ -136,7 +136,7 @@ class Recovery:
                 # While its lock is held, no process can start under its id and resume its runs as well.
                 current = (await dbos_client.get_statuses([run.id])).get(run.id)
                 if current is not None and (current.status, current.executor_id) == ("PENDING", executor):
-                    log.info("run %s is taken over from %s, which is gone", run.id, executor)
+                    log.info("run %s is taken over from the process that had the lock %s and is gone", run.id, executor)
                     await dbos_client.enqueue_again(run.id)
                     self._transitions.emit_requeued(run, "process_gone")
                 return

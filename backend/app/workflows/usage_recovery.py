@@ -25,7 +25,7 @@ async def store_usage_of(path: Path, transitions: RunTransitions) -> None:
                     entry.status or "start",
                 )
         elif await transitions.save_interrupted(entry):
-            log.info("run %s: the usage of an interrupted attempt at %s is stored", entry.run_id, entry.name)
+            log.info("run %s: what an interrupted attempt at %s had used is stored", entry.run_id, entry.name)
         mark_settled(path, entry.key)
     clear_journal(path)
 

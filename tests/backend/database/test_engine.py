@@ -15,25 +15,30 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import Database, DatabaseUnavailable
-from app.database.engine import advice_for_postgresql
+from app.database.advice import advice_for_postgresql
 from app.database.repositories import brands, runs
 from app.settings import Settings
 from tests.backend.database.rows import queue_run
 
 
 @pytest.mark.parametrize(
-    ("made", "cause"),
+    ("made", "cause", "advice"),
     [
-        (lambda place: place.joinpath("taken").write_text("a file"), "taken/studio.db): "),
-        (lambda place: place.joinpath("taken/studio.db").mkdir(parents=True), "unable to open database file"),
+        (lambda place: place.joinpath("taken").write_text("a file"), "taken/studio.db): ", "make it writable"),
+        (
+            lambda place: place.joinpath("taken/studio.db").mkdir(parents=True),
+            "unable to open database file",
+            "make it writable",
+        ),
         (
             lambda place: (place / "taken").mkdir() or (place / "taken/studio.db").write_text("x" * 999),
             "not a database",
+            "restore it from a backup, or move it away",
         ),
     ],
     ids=["parent is a file", "it is a directory", "not a database"],
 )
-async def test_the_error_of_an_unusable_file_is_one_line(tmp_path: Path, made: Any, cause: str) -> None:
+async def test_the_error_of_an_unusable_file_is_one_line(tmp_path: Path, made: Any, cause: str, advice: str) -> None:
     """It names the file, the cause and what to do."""
     made(tmp_path)
     database = Database(Settings(database_url=f"sqlite:///{tmp_path}/taken/studio.db"))
@@ -43,7 +48,7 @@ async def test_the_error_of_an_unusable_file_is_one_line(tmp_path: Path, made: A
     message = str(caught.value)
     assert message.startswith(f"The database cannot be used (SQLite file {tmp_path}/taken/studio.db): ")
     assert cause in message
-    assert message.endswith("make it writable, or set SPARKLIO_DATABASE_URL to another.")
+    assert message.endswith(f"; {advice}, or set SPARKLIO_DATABASE_URL to another.")
     assert "\n" not in message
 
 
@@ -160,9 +165,25 @@ async def test_ping_detects_a_deleted_file(tmp_path: Path) -> None:
     await database.upgrade()
     await database.ping()
     (tmp_path / "studio.db").unlink()
-    with pytest.raises(DatabaseUnavailable, match="gone or read-only"):
+    with pytest.raises(DatabaseUnavailable, match="the file is gone; put it back, or restart the studio"):
         await database.ping()
     await database.close()
+
+
+@pytest.mark.parametrize("engine_file_is_there", [True, False])
+async def test_a_start_without_its_file_beside_that_of_the_workflow_engine_is_warned_of(
+    engine_file_is_there: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/studio.db")
+    assert settings.workflows_file is not None
+    if engine_file_is_there:
+        settings.workflows_file.touch()
+    for _ in range(2):
+        database = Database(settings)
+        await database.upgrade()
+        await database.close()
+    warned = [message for message in caplog.messages if "is gone and begins empty" in message]
+    assert len(warned) == engine_file_is_there
 
 
 async def test_ping_detects_missing_tables(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Brand
 from app.database.repositories import brands
 
-from ..dependencies import DatabaseDep, Limit, Offset
+from ..dependencies import DatabaseDep, Limit, Offset, WritableDatabaseDep
 from ..exception_handlers import BrandNotFound, error_responses
 from ..schemas.brands import BrandCreate, BrandOut, BrandUpdate
 from ..schemas.pagination import Page
@@ -34,7 +34,9 @@ NAME_TAKEN = "Another brand has that name."
         **error_responses({409: NAME_TAKEN}),
     },
 )
-async def create_brand(body: BrandCreate, database: DatabaseDep, request: Request, response: Response) -> BrandOut:
+async def create_brand(
+    body: BrandCreate, database: WritableDatabaseDep, request: Request, response: Response
+) -> BrandOut:
     """Store a brand; starting a run for a brand that is not stored stores it too."""
     async with database.writing() as session:
         brand = await brands.create(session, **body.model_dump())
@@ -58,7 +60,7 @@ async def get_brand(brand_id: BrandId, database: DatabaseDep) -> BrandOut:
 
 
 @router.patch("/{brand_id}", summary="Change a brand", responses=error_responses({404: NOT_FOUND, 409: NAME_TAKEN}))
-async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseDep) -> BrandOut:
+async def update_brand(brand_id: BrandId, body: BrandUpdate, database: WritableDatabaseDep) -> BrandOut:
     """Change some fields of a brand; those that are left out stay."""
     async with database.writing() as session:
         brand = await _get_or_raise(session, brand_id)
@@ -72,7 +74,7 @@ async def update_brand(brand_id: BrandId, body: BrandUpdate, database: DatabaseD
     summary="Delete a brand",
     responses=error_responses({404: NOT_FOUND, 409: "The brand has runs, so it stays."}),
 )
-async def delete_brand(brand_id: BrandId, database: DatabaseDep) -> None:
+async def delete_brand(brand_id: BrandId, database: WritableDatabaseDep) -> None:
     """Delete a brand that has no runs."""
     async with database.writing() as session:
         await brands.delete(session, await _get_or_raise(session, brand_id))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from app.workflows.definitions import WORKFLOWS
 from app.workflows.workflow_errors import WorkflowNotFound
 
-from ..dependencies import MAX_PAGE, Limit, Offset, WorkflowServiceDep
+from ..dependencies import MAX_PAGE, Limit, Offset, WorkflowServiceDep, get_writable_database
 from ..exception_handlers import error_responses
 from ..schemas.errors import ValidationProblem
 from ..schemas.pagination import Page
@@ -66,6 +66,7 @@ async def list_workflows(limit: Limit = MAX_PAGE, offset: Offset = 0) -> Page[Wo
     "/{workflow_type}/runs",
     status_code=202,
     summary="Start a run",
+    dependencies=[Depends(get_writable_database)],
     responses={
         202: {
             "description": "The run is queued; Location is where to read its state.",

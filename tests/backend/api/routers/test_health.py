@@ -15,7 +15,7 @@ from app.llm.factory import ModelUnavailable
 from app.settings import Settings
 from app.workflows.workflow_errors import QueueFull, RunsUnavailable
 from events import component_checked
-from tests.backend.api.conftest import on_sqlite
+from tests.backend.api.conftest import BRIEF, START, on_sqlite
 from tests.support.outages import locked_here
 
 
@@ -43,7 +43,7 @@ async def test_health_shows_which_component_is_unavailable(
     body = response.json()
     assert body["status"] == body["database"]["status"] == body["model"]["status"] == "unavailable"
     assert body["model"]["reason"] == "The model is not installed; run make setup."
-    assert "the file is gone or read-only" in body["database"]["reason"]
+    assert "the file is gone" in body["database"]["reason"]
     assert (await client.get("/health/live")).status_code == 200
 
 
@@ -180,3 +180,22 @@ async def test_a_check_that_hangs_is_made_once(
     assert (await client.get("/health")).status_code == 200
     assert (await client.get("/health")).status_code == 200
     assert len(calls) >= 2
+
+
+@on_sqlite
+async def test_nothing_is_accepted_while_the_databases_file_is_gone(
+    client: httpx.AsyncClient, settings: Settings
+) -> None:
+    """What SQLite would still write to it is lost with it; once it is back, all is as before."""
+    brand = (await client.post("/api/v1/brands", json={"name": "Acme"})).json()["id"]
+    assert settings.sqlite_file is not None
+    away = settings.sqlite_file.rename(settings.sqlite_file.with_suffix(".away"))
+    requests: list[tuple[str, str, object]] = [("POST", START, BRIEF), ("POST", "/api/v1/brands", {"name": "Borealis"})]
+    requests += [("PATCH", f"/api/v1/brands/{brand}", {"tone": "dry"}), ("DELETE", f"/api/v1/brands/{brand}", None)]
+    for method, path, body in requests:
+        response = await client.request(method, path, json=body)
+        assert response.status_code == 503, (method, path)
+    assert (await client.get("/api/v1/runs")).status_code == 200
+    away.rename(settings.sqlite_file)
+    assert (await client.get("/api/v1/runs")).json()["total"] == 0
+    assert (await client.post(START, json=BRIEF)).status_code == 202

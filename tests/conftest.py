@@ -23,6 +23,7 @@ import events
 from events.bridges.asgi import open_requests
 from events.bus import announcements, pollers
 from tests.support import ports
+from tests.support.shortest_times import ShortestTimes
 
 gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
 
@@ -56,6 +57,18 @@ hypothesis_settings.load_profile("no deadline")
 hypothesis_settings.register_profile(
     "mutants", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make quick`."""
+    parser.addoption(
+        "--shorter-than", type=float, metavar="SECONDS", help="leave out tests that have always taken longer"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep how long tests take."""
+    config.pluginmanager.register(ShortestTimes(config))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import BrandLibrary, Database, DatabaseUnavailable, Run, file_identity
+from app.database.advice import advice_for_postgresql, advice_for_sqlite
 from app.database.repositories import brands, runs
 from app.database_urls import without_secrets
 from app.llm.factory import LLM
@@ -114,9 +115,14 @@ class WorkflowService:
             await self.stop()
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             cause = without_secrets(cause, settings.async_database_url)
+            where, advice = (
+                ("", advice_for_postgresql(cause))
+                if self._engine_file is None
+                else (f" ({self._engine_file})", advice_for_sqlite(cause))
+            )
             raise WorkflowEngineUnavailable(
-                f"The tables of the workflow engine cannot be used: {cause}; "
-                "make the database writable, or set SPARKLIO_DATABASE_URL to another."
+                f"The tables of the workflow engine{where} cannot be used: {cause}; "
+                f"{advice}, or set SPARKLIO_DATABASE_URL to another database."
             ) from error
         except BaseException:
             await self.stop()

@@ -156,7 +156,8 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	mv requirements.new requirements.txt
 	{ sed '/^[^#]/Q' locks/studio.txt; $(LOCK) --extra studio pyproject.toml locks/build.in; } > locks/studio.new
 	mv locks/studio.new locks/studio.txt
-	{ sed '/^[^#]/Q' locks/dev.txt; $(LOCK) --all-extras pyproject.toml locks/build.in; } > locks/dev.new
+	{ sed '/^[^#]/Q' locks/dev.txt; $(LOCK) --all-extras --no-emit-package playwright --no-emit-package pyee \
+		pyproject.toml locks/build.in locks/browser.in; } > locks/dev.new
 	mv locks/dev.new locks/dev.txt
 	{ sed '/^[^#]/Q' locks/audit.txt; $(COMPILE) --generate-hashes --upgrade locks/audit.in; } > locks/audit.new
 	mv locks/audit.new locks/audit.txt

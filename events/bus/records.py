@@ -52,7 +52,7 @@ class Record(TypedDict):
 
 
 class InvalidRecord(ValueError):
-    """What was read is no record of an event that this process knows; the message says why."""
+    """A text or an object that is no record of an event that this process knows; the message says why."""
 
 
 def record_of(event: Any) -> Record:

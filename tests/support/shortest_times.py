@@ -38,7 +38,7 @@ class ShortestTimes:
         self.seconds[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Keep what is shorter than before."""
+        """Store what is shorter than before."""
         cache = self.config.cache
         if cache is None or hasattr(self.config, "workerinput"):  # a worker of pytest-xdist: its controller keeps them
             return

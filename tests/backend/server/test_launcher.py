@@ -116,9 +116,12 @@ def test_a_database_that_cannot_be_written_is_named(tmp_path: Path, free_port: F
 
 def test_engine_tables_that_cannot_be_written_are_named(tmp_path: Path, free_port: FreePort) -> None:
     (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "studio.db").touch()  # else it is said that this one is gone, too
     (tmp_path / "data" / "studio.workflows.db").write_bytes(b"no database" * 1000)
     line = error_line_of(run_studio(tmp_path, port=free_port(), llm="openai:any", llm_base_url="http://127.0.0.1:9/v1"))
+    assert "studio.workflows.db" in line
     assert "not a database" in line
+    assert "restore it from a backup" in line
     assert "SPARKLIO_DATABASE_URL" in line
 
 

@@ -274,6 +274,8 @@ def check_command(words: list[str]) -> None:
                 assert (ROOT / path).exists(), words
         case ["python" | ".venv/bin/python", "-m", "metrics", *arguments]:
             build_parser().parse_args(arguments)
+        case ["python" | ".venv/bin/python", "-m", "app", command, *arguments]:
+            import_module(f"app.commands.{command}").build_parser().parse_args(arguments)
         case [".venv/bin/python", "-m", "pip", "wheel", *_] | ["git", "tag", _]:
             pass
         case ["gunicorn" | "uvicorn", application, *_]:

@@ -1,8 +1,7 @@
 """The commands of ``python -m app`` beside the studio itself: a module each.
 
-It has ``build_parser()``, which returns the parser of its command line, and ``run(arguments)``, which returns its exit code.
-
-A command is imported when it is called, so that the start of the studio does not wait for what it needs.
+It has ``build_parser()``, which returns the parser of its command line, and ``run(arguments)``, which returns its exit
+code. It is imported when it is called, so that the start of the studio does not wait for what it needs.
 """
 
 from __future__ import annotations

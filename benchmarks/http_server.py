@@ -137,7 +137,9 @@ class ServerProcess:
             self.connection.sendall(REQUEST)
             remaining = self._size
             while remaining > 0:
-                remaining -= len(self.connection.recv(remaining))
+                if not (chunk := self.connection.recv(remaining)):
+                    raise RuntimeError("the server closed the connection")
+                remaining -= len(chunk)
 
     def cpu_seconds(self) -> float:
         """Return the seconds of CPU time that the server has used so far."""
@@ -160,7 +162,8 @@ def serve(name: str, fd: int) -> None:
     """Serve the application on a socket until a signal stops the process."""
     app = application()
     VARIANTS[name](app)
-    config = uvicorn.Config(app, log_level="critical", access_log=False)
+    # The connection is idle while other servers start and are measured.
+    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_keep_alive=3600)
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
 
 

@@ -132,7 +132,9 @@ def lines(panel: Panel, built: Any, unit: str) -> None:
         stacking = models.StackingMode.PERCENT if panel.show == "shares" else models.StackingMode.NORMAL
         bars = panel.show == "bars"
         built.draw_style(models.GraphDrawStyle.BARS if bars else models.GraphDrawStyle.LINE)
-        built.fill_opacity(80 if bars else 30).stacking(common.StackingConfig().mode(stacking).group("A"))
+        # An area's outline has the colour of its last series, which may be one of zeros on top of all.
+        built.line_width(1 if bars else 0)
+        built.fill_opacity(80 if bars else 70).stacking(common.StackingConfig().mode(stacking).group("A"))
 
 
 def least_top(panel: Panel) -> float:
@@ -151,8 +153,8 @@ def columns(built: Any, queries: Sequence[tuple[str, Query]]) -> None:
     options: dict[str, object] = {"excludeByName": {"Time": True}, "renameByName": rename, "indexByName": {}}
     built.with_transformation(models.DataTransformerConfig(id_val="organize", options=options))
     for query in named.values():
-        if query.unit:
-            built.override_by_name(query.legend, [prop("unit", query.unit)])
+        # `increase` extrapolates: of whole things it makes 90.4.
+        built.override_by_name(query.legend, [prop("unit", query.unit) if query.unit else prop("decimals", 0)])
 
 
 def prop(name: str, value: object) -> Any:

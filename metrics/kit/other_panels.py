@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..catalogue import GROUPS
 from ..rows import Metric
 from . import promql
-from .panel_rows import Dashboard, Panel, Section, q
+from .panel_rows import A_MINUTE, Dashboard, Panel, Section, q
 from .placeholders import NAME, family_of
+
+UNITS = frozenset({"seconds", "bytes", "usd", "ratio"})
+ABBREVIATIONS = {"cpu": "CPU", "db": "database", "http": "HTTP", "llm": "LLM", "usd": "USD"}
 
 
 def other_dashboard(catalogue: Sequence[Metric], dashboards: Iterable[Dashboard]) -> Dashboard:
@@ -39,7 +42,7 @@ def names_in(dashboards: Iterable[Dashboard]) -> Iterator[str]:
 def group_of(row: Metric) -> str:
     """Return the title of the group that a row belongs to."""
     name = next((name for name, group in GROUPS.items() if any(each is row for each in group)), "rows of your own")
-    return name.replace("_", " ").capitalize()
+    return as_title(name.lower().split("_"))
 
 
 def panel_of(row: Metric) -> Panel:
@@ -59,7 +62,7 @@ def panel_of(row: Metric) -> Panel:
         return Panel(
             title=f"{title_of(row)}, a {'minute' if minute else 'second'}",
             show="lines",
-            unit="cpm" if minute else "",
+            unit=A_MINUTE if minute else "",
             queries=(q(f"{rate} * 60" if minute else rate, legend),),
             empty="Nothing was counted.",
         )
@@ -72,6 +75,14 @@ def panel_of(row: Metric) -> Panel:
 
 
 def title_of(row: Metric) -> str:
-    """Return a metric's name as a title."""
-    words = row.name.removesuffix("_total").replace("_", " ")
-    return words[0].upper() + words[1:]
+    """Return a metric's name as a title: without its unit, which stands at the axis, and with its abbreviations."""
+    words = row.name.removesuffix("_total").split("_")
+    if len(words) > 1 and words[-1] in UNITS:
+        words.pop()
+    return as_title(words)
+
+
+def as_title(words: Iterable[str]) -> str:
+    """Return words as a title, with abbreviations as people write them."""
+    title = " ".join(ABBREVIATIONS.get(word, word) for word in words)
+    return title[0].upper() + title[1:]

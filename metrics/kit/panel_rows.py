@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+A_MINUTE = "suffix:/min"
+"""The unit of what happens a minute: Grafana's own writes ``c/m``."""
+
 Show = Literal["stat", "gauge", "lines", "stacked", "bars", "shares", "bar gauge", "table", "heatmap"]
 
 

@@ -6,13 +6,14 @@ from . import promql
 from .objectives import DESCRIPTORS_USED, LOOP_LAG_SECONDS, SERIES
 from .panel_rows import Dashboard, Panel, Section, q
 
+INTERVAL = "$__rate_interval"
 LOST = (
     ("receiver_failures_total", "failures of listeners"),
     ("events_dropped_total", "events dropped"),
-    ("label_overflows_total", "counted as other"),
+    ("label_overflows_total", "labels past their limit"),
     ("dropped_values_total", "values left out"),
     ("collector_failures_total", "metrics lost"),
-    ("worker_file_faults_total", "faults of files"),
+    ("worker_file_faults_total", "faults of workers' files"),
 )
 
 # fmt: off
@@ -38,7 +39,8 @@ PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can t
             Panel(title="Components that can be reached", show="lines", unit="none", width=6, height=7, queries=(q("min by (component) (NS_component_up)", "{{component}}"),)),
             Panel(title="Builds", show="table", unit="short", width=8, height=7, queries=(q("count by (version, revision) (NS_build_info)", "instances"),)),
             Panel(title="Memory of models' processes", show="lines", width=5, height=7, empty="The application runs no model itself.", queries=(q("sum by (model) (NS_llm_process_resident_memory_bytes)", "{{model}}"),)),
-            Panel(title="Workers and their starts", show="lines", unit="short", width=5, height=7, queries=(q("sum(NS_workers)", "serving"), q(promql.increase("workers_started_total"), "started"))),
+            Panel(title="Workers and restarts", show="lines", unit="short", width=5, height=7, what="Workers that serve, and starts of processes and of workers that replaced others, in each interval.", queries=(
+                q("sum(NS_workers)", "serving"), q(f'sum(changes(process_start_time_seconds{{job="JOB"}}[{INTERVAL}]))', "restarts"), q(promql.increase("workers_started_total", window=INTERVAL), "workers started"))),
         )),
     ))
 # fmt: on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import promql
 from .objectives import QUEUE_SECONDS
-from .panel_rows import Dashboard, Panel, Section, Variable, q
+from .panel_rows import A_MINUTE, Dashboard, Panel, Section, Variable, q
 
 RUN = 'workflow_type=~"$workflow"'
 AGENT = 'agent_name=~"$agent"'
@@ -20,16 +20,16 @@ WORK = Dashboard(uid="work", title="Agents and workflows",
     variables=(Variable(name="workflow", family="workflows_total", label="workflow_type"), Variable(name="agent", family="agent_executions_total", label="agent_name")),
     sections=(
         Section(title="Runs", panels=(
-            Panel(title="Runs that ended, a minute", show="bars", unit="cpm", colours={"completed": "green", "failed": "red", "cancelled": "gray", "abandoned": "purple"},
+            Panel(title="Runs that ended, a minute", show="bars", unit=A_MINUTE, colours={"completed": "green", "failed": "red", "cancelled": "gray", "abandoned": "purple"},
                 queries=(q(f"{promql.rate('workflows_total', 'status', RUN)} * 60", "{{status}}"),)),
-            Panel(title="Runs under way, queued and possible", show="lines", unit="short", queries=(
+            Panel(title="Runs under way and queued, and slots", show="lines", unit="short", queries=(
                 q(f"sum by (workflow_type) (NS_active_workflows{{{RUN}}})", "{{workflow_type}}"), q(f"sum(max by (workflow_type) (NS_workflows_queued{{{RUN}}}))", "queued"), q("sum(NS_workflow_slots)", "slots"))),
             Panel(title="Oldest run and oldest in the queue", show="lines", unit="s", what="The overview has the oldest run as a share of its time limit.", queries=(
                 q(f"max by (workflow_type) (NS_workflow_oldest_active_seconds{{{RUN}}})", "{{workflow_type}}"), q(f"max(NS_workflow_oldest_queued_seconds{{{RUN}}})", "queued"))),
-            Panel(title="Places in use", show="lines", unit="percentunit", steps={0: "green", 1: "orange"}, queries=(q("sum(NS_active_workflows) / (sum(NS_workflow_slots) > 0)", "in use"),)),
+            Panel(title="Slots in use", show="lines", unit="percentunit", steps={0: "green", 1: "orange"}, queries=(q("sum(NS_active_workflows) / (sum(NS_workflow_slots) > 0)", "in use"),)),
             Panel(title="Wait in the queue, p95", show="lines", steps={0: "green", QUEUE_SECONDS: "red"}, queries=(q(promql.quantile(0.95, "workflow_queue_wait_seconds", "workflow_type", RUN), "{{workflow_type}}"),)),
             Panel(title="Time of a completed run", show="heatmap", queries=(q(promql.buckets("workflow_duration_seconds", f'{RUN},status="completed"'), "{{le}}"),)),
-            Panel(title="Why runs fail, a minute", show="bars", unit="cpm", width=6, empty="No run failed.", queries=(q(f"{promql.rate('workflow_errors_total', 'workflow_type, error_type', RUN)} * 60 > 0", "{{workflow_type}} {{error_type}}"),)),
+            Panel(title="Why runs fail, a minute", show="bars", unit=A_MINUTE, width=6, empty="No run failed.", queries=(q(f"{promql.rate('workflow_errors_total', 'workflow_type, error_type', RUN)} * 60 > 0", "{{workflow_type}} {{error_type}}"),)),
             Panel(title="Model calls of a run", show="lines", unit="short", width=6, queries=(q(promql.mean("workflow_llm_calls", "workflow_type", RUN), "{{workflow_type}}"),)),
             Panel(title="Taken up and queued again, in the range", show="table", unit="short", width=12, join="workflow_type", queries=(
                 q(promql.increase("workflows_resumed_total", "workflow_type", RUN), "taken up"), q(promql.increase("workflow_requeues_total", "workflow_type", RUN), "queued again"),
@@ -43,15 +43,15 @@ WORK = Dashboard(uid="work", title="Agents and workflows",
         Section(title="Agents", panels=(
             Panel(title="Agents at a glance", show="table", unit="short", width=24, join="agent_name", queries=(
                 q(EXECUTIONS, "executions"), q(promql.share(FAILED, JUDGED), "failed", "percentunit"), q(promql.quantile(0.95, "agent_execution_duration_seconds", "agent_name", AGENT, RANGE), "p95", "s"),
-                q(promql.share(promql.increase("agent_cost_usd_total", "agent_name", AGENT), EXECUTIONS), "cost", "currencyUSD"),
-                q(promql.share(promql.increase("agent_tokens_total", "agent_name", AGENT), EXECUTIONS), "tokens"), q(promql.mean("agent_llm_calls", "agent_name", AGENT, RANGE), "model calls"))),
-            Panel(title="Why agents fail, a minute", show="bars", unit="cpm", empty="No agent failed.", queries=(q(f"""{promql.rate('agent_errors_total', 'agent_name, error_type', f'{AGENT},error_type!="cancelled"')} * 60 > 0""", "{{agent_name}} {{error_type}}"),)),
+                q(promql.share(promql.increase("agent_cost_usd_total", "agent_name", AGENT), EXECUTIONS), "cost each", "currencyUSD"),
+                q(promql.share(promql.increase("agent_tokens_total", "agent_name", AGENT), EXECUTIONS), "tokens each"), q(promql.mean("agent_llm_calls", "agent_name", AGENT, RANGE), "model calls each", "none"))),
+            Panel(title="Why agents fail, a minute", show="bars", unit=A_MINUTE, empty="No agent failed.", queries=(q(f"""{promql.rate('agent_errors_total', 'agent_name, error_type', f'{AGENT},error_type!="cancelled"')} * 60 > 0""", "{{agent_name}} {{error_type}}"),)),
             Panel(title="Where agents' time goes", show="shares", unit="percentunit", queries=(q(f"{promql.rate('agent_time_seconds_total', 'phase', AGENT)} / ignoring (phase) group_left () ({TIME} > 0)", "{{phase}}"),)),
-            Panel(title="Verdicts of reviewers, a minute", show="stacked", unit="cpm", colours={"approved": "green", "revise": "orange", "rejected": "red"}, queries=(q(f"{promql.rate('workflow_review_verdicts_total', 'verdict', RUN)} * 60", "{{verdict}}"),)),
+            Panel(title="Verdicts of reviewers, a minute", show="stacked", unit=A_MINUTE, colours={"approved": "green", "revise": "orange", "rejected": "red"}, queries=(q(f"{promql.rate('workflow_review_verdicts_total', 'verdict', RUN)} * 60", "{{verdict}}"),)),
             Panel(title="Share of the window that contexts want, p95", show="lines", width=6, height=6, steps={0: "green", 0.8: "orange", 1: "red"}, queries=(q(promql.quantile(0.95, "context_window_utilization_ratio", "agent_name", AGENT), "{{agent_name}}"),)),
-            Panel(title="Contexts cut, a minute", show="bars", unit="cpm", width=6, height=6, empty="No context was cut.", queries=(q(f"{promql.rate('context_truncations_total', 'agent_name, reason', AGENT)} * 60 > 0", "{{agent_name}} {{reason}}"),)),
+            Panel(title="Contexts cut, a minute", show="bars", unit=A_MINUTE, width=6, height=6, empty="No context was cut.", queries=(q(f"{promql.rate('context_truncations_total', 'agent_name, reason', AGENT)} * 60 > 0", "{{agent_name}} {{reason}}"),)),
             Panel(title="Context, p95", show="lines", width=6, height=6, queries=(q(promql.quantile(0.95, "context_size_bytes", "agent_name", AGENT), "{{agent_name}}"),)),
-            Panel(title="Uses of tools, a minute", show="lines", unit="cpm", width=6, height=6, empty="No agent used a tool.", queries=(q(f"{promql.rate('tool_calls_total', 'tool_name, status')} * 60", "{{tool_name}} {{status}}"),)),
+            Panel(title="Uses of tools, a minute", show="lines", unit=A_MINUTE, width=6, height=6, empty="No agent used a tool.", queries=(q(f"{promql.rate('tool_calls_total', 'tool_name, status')} * 60", "{{tool_name}} {{status}}"),)),
         )),
     ))
 # fmt: on

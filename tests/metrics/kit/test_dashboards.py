@@ -14,12 +14,13 @@ from events import context_built, llm_called
 from metrics import CATALOGUE, HTTP, LLM, OPTIONAL, buckets, counter, gauge, histogram
 from metrics.kit.build import build_kit
 from metrics.kit.grafana import unit_of_family
+from metrics.kit.panel_rows import A_MINUTE
 from metrics.kit.placeholders import Names
 from tests.metrics.kit.conftest import MONITORING, dashboards, panels_of
 
 DASHBOARDS = dashboards()
 EACH = pytest.mark.parametrize("name", DASHBOARDS)
-UNITS = {"s", "bytes", "currencyUSD", "percentunit", "short", "none", "cpm", "ops", "reqps"}
+UNITS = {"s", "bytes", "currencyUSD", "percentunit", "short", "none", A_MINUTE, "ops", "reqps"}
 
 
 def test_there_is_a_dashboard_for_each_subject_and_one_for_the_rest() -> None:
@@ -123,9 +124,9 @@ def test_a_row_of_ones_own_has_a_panel_with_its_help_and_its_unit() -> None:
     }  # fmt: skip
     others = {panel["title"]: panel for panel in panels_of(json.loads(files["grafana/dashboards/others.json"]))}
     assert "Slogans that were written." in others["Slogans, a minute"]["description"]
-    assert others["Slogan seconds, p95"]["fieldConfig"]["defaults"]["unit"] == "s"
-    assert others["Slogan context size bytes"]["fieldConfig"]["defaults"]["unit"] == "bytes"
-    assert others["Slogan context size bytes"]["targets"][0]["expr"] == gauge_expr
+    assert others["Slogan, p95"]["fieldConfig"]["defaults"]["unit"] == "s"
+    assert others["Slogan context size"]["fieldConfig"]["defaults"]["unit"] == "bytes"
+    assert others["Slogan context size"]["targets"][0]["expr"] == gauge_expr
     assert "sparklio" not in "".join(files.values()).lower()
 
 

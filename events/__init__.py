@@ -89,6 +89,7 @@ from .http import (
     websocket_finished,
 )
 from .limits import AccessRefused, LimitReached, access_refused, limit_reached
+from .listeners import FeedClientsRead, ListenerDelivered, feed_clients_read, listener_delivered
 from .llm import (
     LLMAttempted,
     LLMCalled,
@@ -190,6 +191,7 @@ __all__ = [
     "ErrorType",
     "EventDropped",
     "EventLoopProbed",
+    "FeedClientsRead",
     "HTTPActivityRead",
     "HTTPRequestFinished",
     "HTTPRequestWaited",
@@ -203,6 +205,7 @@ __all__ = [
     "Label",
     "LabelOverflowed",
     "LimitReached",
+    "ListenerDelivered",
     "MetricsRendered",
     "OldestWorkflowRead",
     "PoolRead",
@@ -260,6 +263,7 @@ __all__ = [
     "database_used",
     "event_dropped",
     "event_loop_probed",
+    "feed_clients_read",
     "fields",
     "http_activity_read",
     "http_request_finished",
@@ -267,6 +271,7 @@ __all__ = [
     "inherited",
     "label_overflowed",
     "limit_reached",
+    "listener_delivered",
     "llm_attempted",
     "llm_call",
     "llm_call_started",

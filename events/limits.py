@@ -9,7 +9,7 @@ from .bus.signal import Signal
 
 Limit = Literal[
     "request_body", "validation_errors", "receive_time", "send_time", "connections", "queued_runs", "answer",
-    "step_text", "login_attempts",
+    "step_text", "login_attempts", "live_clients", "live_queue",
 ]  # fmt: skip
 """What is limited.
 
@@ -22,6 +22,8 @@ Limit = Literal[
 - ``answer``: the bytes of a model's answer.
 - ``step_text``: the bytes of text that one step stores.
 - ``login_attempts``: the wrong keys that an address may try.
+- ``live_clients``: the clients that may follow the live feed of a process.
+- ``live_queue``: the events that may wait for a client of the live feed; it is disconnected then.
 """
 
 RefusalReason = Literal["host", "origin", "key"]

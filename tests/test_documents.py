@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import PREFIX, Settings
+from app.setting_types import PREFIX
+from app.settings import Settings
 from metrics import CATALOGUE
 from metrics.commands.parser import build_parser
 from metrics.diagnostics.project_config import parse_table

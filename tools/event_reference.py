@@ -40,6 +40,7 @@ SUBJECTS = {
     "workers": "Worker processes",
     "exposition": "Scrapes",
     "pipeline": "The pipeline itself",
+    "listeners": "Listeners",
 }
 """The modules of `events` that declare signals, in the order of the page, and what each is called there."""
 

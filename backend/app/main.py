@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from app import api
 from app.build import emit_build
 from app.database import Base, Database, DatabaseUnavailable
+from app.listeners import start_listeners
 from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.llm.factory import ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
@@ -129,7 +130,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def start(app: FastAPI, resources: AsyncExitStack) -> None:
-    """Start the metrics' own port, the database, the model and the workflow service, in this order."""
+    """Start the metrics' own port, the database, the listeners, the model and the workflow service, in this order."""
     settings: Settings = app.state.settings
     subscription = prometheus_metrics.subscription
     resources.enter_context(log_events(lambda: app.state.draining))
@@ -143,6 +144,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     resources.push_async_callback(database.close)
     instrument_database(database, settings, resources)
     await database.upgrade()
+    app.state.live_feed = await start_listeners(settings, database, resources)
     clock_skew = await database.clock_skew()
     resources.enter_context(process_lifespan(prometheus_metrics.workers, clock_skew, advice=DEPLOYMENT_ADVICE))
     await asyncio.to_thread(emit_build, settings.revision)

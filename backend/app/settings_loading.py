@@ -12,7 +12,8 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from .settings import PREFIX, Settings
+from .setting_types import PREFIX
+from .settings import Settings
 
 
 class InvalidSettings(ValueError):
@@ -74,7 +75,7 @@ def _advice(word: str, known: Iterable[str], prefix: str = "") -> str:
 def _error_line(name: str, message: str, value: object) -> str:
     own_message = message.removeprefix("Value error, ")
     reason = own_message if own_message != message else message[:1].lower() + message[1:]
-    hidden = name.endswith(("_token", "_password", "_keys")) or (
+    hidden = name.endswith(("_token", "_password", "_keys", "_secret")) or (
         name.endswith("_url") and re.fullmatch(r"sqlite:[^@?]*", str(value)) is None
     )
     shown = "(not shown: it may hold a password)" if hidden else repr(value)

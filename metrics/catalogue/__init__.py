@@ -14,8 +14,10 @@ from events import (
     connection_closed,
     database_failed,
     event_loop_probed,
+    feed_clients_read,
     http_request_waited,
     limit_reached,
+    listener_delivered,
     llm_configured,
     llm_process_read,
     llm_usage_billed,
@@ -35,7 +37,7 @@ from events import (
 from events.pipeline import FAULT_SIGNALS
 
 from ..event_fields import AnySignal
-from . import agents, database, http, llm, pipeline, process, tools, workflows
+from . import agents, database, http, listeners, llm, pipeline, process, tools, workflows
 from .agents import AGENTS
 from .context import CONTEXT
 from .database import DATABASE
@@ -43,6 +45,7 @@ from .database_details import DATABASE_DETAILS
 from .exposition import EXPOSITION
 from .http import HTTP
 from .limits import LIMITS
+from .listeners import LISTENERS
 from .llm import LLM
 from .pipeline import PIPELINE, every_signal
 from .process import PROCESS
@@ -61,6 +64,7 @@ __all__ = [
     "HTTP",
     "LABEL_LIMITS",
     "LIMITS",
+    "LISTENERS",
     "LLM",
     "OPTIONAL",
     "PIPELINE",
@@ -76,7 +80,19 @@ __all__ = [
 ]
 
 CATALOGUE = (
-    HTTP + LIMITS + AGENTS + LLM + TOOLS + CONTEXT + WORKFLOWS + DATABASE + PIPELINE + PROCESS + WORKERS + EXPOSITION
+    HTTP
+    + LIMITS
+    + AGENTS
+    + LLM
+    + TOOLS
+    + CONTEXT
+    + WORKFLOWS
+    + DATABASE
+    + PIPELINE
+    + LISTENERS
+    + PROCESS
+    + WORKERS
+    + EXPOSITION
 )
 """Every row but the optional ones."""
 
@@ -93,6 +109,7 @@ GROUPS = {
     "workflows": WORKFLOWS,
     "database": DATABASE,
     "pipeline": PIPELINE,
+    "listeners": LISTENERS,
     "process": PROCESS,
     "workers": WORKERS,
     "exposition": EXPOSITION,
@@ -108,6 +125,7 @@ LABEL_LIMITS = {
     **workflows.LABEL_LIMITS,
     **database.LABEL_LIMITS,
     **pipeline.LABEL_LIMITS,
+    **listeners.LABEL_LIMITS,
     **process.LABEL_LIMITS,
 }
 """How many values an open label takes, by its name; `subscribe(label_limits=...)` changes them."""
@@ -129,8 +147,10 @@ RARE_SIGNALS: tuple[AnySignal, ...] = (
     connection_closed,
     database_failed,
     event_loop_probed,
+    feed_clients_read,
     http_request_waited,
     limit_reached,
+    listener_delivered,
     llm_configured,
     llm_process_read,
     llm_usage_billed,

@@ -27,9 +27,9 @@ every_signal = Signal(EventEmitted, namespace=Namespace())
 LABEL_LIMITS = {
     "collector": 20,
     "label": 180,  # pairs of metric and label
-    "metric": 120,
-    "receiver": 100,  # pairs of signal and receiver
-    "signal": 60,
+    "metric": 130,
+    "receiver": 200,  # pairs of signal and receiver
+    "signal": 66,
 }
 """How many values an open label takes, by its name."""
 

@@ -28,6 +28,9 @@ PIPELINE = Dashboard(uid="pipeline", title="Pipeline and processes", what="Can t
             Panel(title="Signals", show="table", unit="short", width=12, height=10, join="signal", queries=(
                 q(promql.increase("events_total", "signal"), "events"), q("clamp_min(time() - max by (signal) (NS_last_event_timestamp_seconds > 0), 0)", "last", "s"))),
             Panel(title="Events a second", show="stacked", unit="ops", width=12, height=10, queries=(q(f"topk(10, {promql.rate('events_total', 'signal')})", "{{signal}}"),)),
+            Panel(title="Events of listeners, a second", show="stacked", what="Of the audit trail, the log, the webhook and the live feed: delivered, or what else became of them.", unit="ops", width=16, height=7, empty="No listener passed anything on.", queries=(
+                q(f"{promql.rate('listener_events_total', 'listener, outcome')} > 0", "{{listener}} {{outcome}}"),)),
+            Panel(title="Clients of the live feed", show="lines", unit="short", width=8, height=7, empty="There is no live feed.", queries=(q("sum by (instance) (NS_live_feed_clients)", "{{instance}}"),)),
             Panel(title="Largest metrics", show="bar gauge", what="Series of each metric, over all instances.", unit="short", width=24, height=10, queries=(q('topk(12, count by (__name__) ({__name__=~"NS_.+",job="JOB"}))', "{{__name__}}"),)),
         )),
         Section(title="Are the processes well?", panels=(

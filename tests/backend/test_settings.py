@@ -25,6 +25,12 @@ def test_command_line_wins_over_environment_wins_over_env_file(monkeypatch: pyte
     assert (settings.port, settings.host, settings.concurrency) == (3, "from-environment", 4)
 
 
+def test_without_settings_the_feed_is_live_and_no_other_listener_is_on() -> None:
+    settings = load_settings()
+    assert (settings.live, settings.live_clients, settings.live_buffer) == (True, 200, 2000)
+    assert (settings.audit_days, settings.event_log, settings.webhook_url) == (0, None, None)
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKLIO_LLM_BASE_URL", "")
     monkeypatch.setenv("SPARKLIO_PORT", "")
@@ -63,6 +69,15 @@ def test_the_usual_forms_of_database_urls_are_accepted(written: str, async_url: 
         ("LOG_LEVEL", "loud", "SPARKLIO_LOG_LEVEL (--log-level) = 'loud': input should be 'debug', 'info'"),
         ("LLM", "  ", "SPARKLIO_LLM (--llm) = '  ': string should have at least 1 character"),
         ("LLM_BASE_URL", "localhost:11434", "give an address such as http://localhost:11434/v1"),
+        ("AUDIT_DAYS", "-1", "SPARKLIO_AUDIT_DAYS (--audit-days) = '-1': input should be greater than or equal to 0"),
+        ("LIVE", "perhaps", "SPARKLIO_LIVE (--live) = 'perhaps': input should be a valid boolean"),
+        (
+            "LIVE_CLIENTS",
+            "0",
+            "SPARKLIO_LIVE_CLIENTS (--live-clients) = '0': input should be greater than or equal to 1",
+        ),
+        ("LIVE_BUFFER", "0", "SPARKLIO_LIVE_BUFFER (--live-buffer) = '0': input should be greater than or equal to 1"),
+        ("WEBHOOK_SECRET", " ", "SPARKLIO_WEBHOOK_SECRET (--webhook-secret) = (not shown: it may hold a password)"),
         ("DATABASE_URL", "mysql://h/d", "mysql is not supported; give sqlite:///path/to/file.db or postgresql://"),
         ("DATABASE_URL", "nonsense", "not a database URL; give sqlite:///path/to/file.db or postgresql://"),
         ("DATABASE_URL", "postgresql://h:port/d", "not a database URL; give"),

@@ -25,6 +25,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 
 """
 OPTIONS = (
     "--checks=all",
+    "--exclude-path=/api/v1/events",  # its answer does not end
     "--max-examples=8",
     "--generation-deterministic",
     "--no-shrink",

@@ -20,6 +20,7 @@ NUMBERS = {
     ("agent_finished", "completion_tokens"): 0,
     ("database_used", "repeated"): 0,
     ("label_overflowed", "count"): 1,
+    ("listener_delivered", "count"): 1,
     ("llm_attempted", "attempt"): 1,
     ("llm_configured", "configured"): 1,
     ("llm_called", "attempts"): 1,

@@ -220,6 +220,11 @@ def emit_pipeline() -> None:
     events.setup_fault_found.emit(fault="reload")
 
 
+def emit_listeners() -> None:
+    events.listener_delivered.emit(listener="audit_trail", outcome="delivered", count=2)
+    events.feed_clients_read.emit(clients=1)
+
+
 def emit_workers() -> None:
     events.worker_file_faulty.emit(fault="torn")
     events.worker_folder_read.emit(alone=1)
@@ -240,6 +245,7 @@ EMIT: dict[str, Callable[[], None]] = {
     "workflows": emit_workflows,
     "database": emit_database,
     "pipeline": emit_pipeline,
+    "listeners": emit_listeners,
     "process": emit_process,
     "workers": emit_workers,
     "exposition": emit_exposition,

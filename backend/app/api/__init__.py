@@ -2,8 +2,9 @@
 
 `EdgeMiddleware` sees each request before the routes do.
 
-The routes use these attributes of the application's state: ``database``, ``llm``, ``workflows`` and ``keyring``. While
-``draining`` is set, `/health` and `/health/ready` answer 503.
+The routes use these attributes of the application's state: ``database``, ``llm``, ``workflows`` and ``keyring``, and
+for the live feed ``live_feed`` and ``live_numbers``, which are None where there is none. While ``draining`` is set,
+`/health` and `/health/ready` answer 503.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .edge import EdgeMiddleware
 from .health_checks import HealthChecks, check_forever
 from .keyring import open_keyring
 from .login_attempts import LoginAttempts
-from .routers import brands, health, login, runs, start_page, workflows
+from .routers import brands, event_feed, health, login, runs, start_page, workflows
 
 __all__ = ["EdgeMiddleware", "check_forever", "include", "open_keyring"]
 
@@ -23,6 +24,7 @@ TAGS = [
     {"name": "workflows", "description": "The workflows that there are, and starting a run of one."},
     {"name": "runs", "description": "Started runs: their state, their output and the tokens and cost that they took."},
     {"name": "brands", "description": "The brands that the studio writes for."},
+    {"name": "live", "description": "What happens just now, as events."},
     {"name": "operation", "description": "Whether the studio works."},
 ]
 
@@ -37,7 +39,7 @@ def include(app: FastAPI, *, max_errors: int = 10, max_logins: int = 10) -> None
     """
     # Operation ids are the functions' names: clients that are generated from OpenAPI read well.
     versioned = APIRouter(prefix="/api/v1", generate_unique_id_function=lambda route: route.name)
-    for resource in (workflows, runs, brands):
+    for resource in (workflows, runs, brands, event_feed):
         versioned.include_router(resource.router)
     app.include_router(versioned)
     app.include_router(health.router)
@@ -47,4 +49,5 @@ def include(app: FastAPI, *, max_errors: int = 10, max_logins: int = 10) -> None
     openapi.describe_refusals(app)
     app.state.login_attempts = LoginAttempts(max_logins)
     app.state.health_checks, app.state.draining = HealthChecks(), False
+    app.state.live_feed = app.state.live_numbers = None
     exception_handlers.register(app, max_errors)

@@ -15,7 +15,8 @@ from dotenv import dotenv_values
 from starlette.requests import cookie_parser
 
 from app.api_keys import SHORT_KEY, ApiKey, digest_of, parse_keys, read_key_file, validate_distinct
-from app.settings import PREFIX, Settings
+from app.setting_types import PREFIX
+from app.settings import Settings
 
 COOKIE = "sparklio_session"
 SESSION_SECONDS = 7 * 24 * 3600

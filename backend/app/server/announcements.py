@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from app.settings import WILDCARD_ADDRESSES, Settings
+from app.server_settings import WILDCARD_ADDRESSES
+from app.settings import Settings
 
 from .sockets import Listeners
 

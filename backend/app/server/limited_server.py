@@ -58,6 +58,10 @@ class LimitedServer(uvicorn.Server):
                 async with asyncio.timeout(interval):
                     await self._exit.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._slow_clients.abort_stalled(asyncio.get_running_loop().time())
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         self._slow_clients.close(self.server_state.connections, asyncio.get_running_loop().time())
         return await super().on_tick(counter)

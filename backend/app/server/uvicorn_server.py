@@ -81,7 +81,13 @@ async def serve(
         on_ready=on_ready,
         on_drain=partial(setattr, app.state, "draining", True),
     )
-    stop = server.stopper(asyncio.current_task(), on_stop)
+
+    def begin_stop() -> None:
+        on_stop()
+        if (feed := getattr(app.state, "live_feed", None)) is not None:
+            feed.close()  # its streams have no end of their own, and would hold up the drain
+
+    stop = server.stopper(asyncio.current_task(), begin_stop)
     add_stop_source(stop)
     with stop_on_signals(stop, on_signal):
         async with app.router.lifespan_context(app):

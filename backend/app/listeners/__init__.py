@@ -1,0 +1,35 @@
+"""The listeners: they take the events elsewhere, and nobody who emits knows of them.
+
+Each has a module, with a function that connects it for as long as a block runs. None can hurt who emits: what takes
+time is done in the background, and what there is no room for is dropped and counted, as `events.listener_delivered`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from app.database import Database
+from app.settings import Settings
+
+from . import live_feed
+from .live_feed import LiveFeed
+
+__all__ = ["start_listeners"]
+
+
+async def start_listeners(
+    settings: Settings,
+    database: Database,  # noqa: ARG001 - of the audit trail
+    resources: AsyncExitStack,
+) -> LiveFeed | None:
+    """Connect the listeners that the settings switch on, until the resources are closed: the last one first.
+
+    Args:
+        settings: The settings.
+        database: The database, upgraded.
+        resources: What is closed when the process stops, after the workflows.
+
+    Returns:
+        The live feed; None where it is switched off.
+    """
+    return await resources.enter_async_context(live_feed.listen(settings)) if settings.live else None

@@ -28,6 +28,7 @@ from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.llm.factory import ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.monitoring.event_log import log_events
+from app.monitoring.live import open_live_numbers
 from app.monitoring.processes import DEPLOYMENT_ADVICE
 from app.server.metrics_server import serve_metrics
 from app.server.sockets import listen
@@ -162,6 +163,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     resources.callback(subscription.poll(workflows.emit_oldest_runs))
 
     app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
+    app.state.live_numbers = resources.enter_context(open_live_numbers())
     checks = partial(check_components, app)
     for work in (api.check_forever(settings.health_interval, checks), app.state.keyring.follow()):
         resources.callback(asyncio.create_task(work).cancel)

@@ -1,7 +1,7 @@
 """Access to the values inside prometheus_client's counters, gauges and histograms, and their replacement.
 
-`values_are_replaceable` is the self-test. Where it fails, worker processes cannot share their values: each one shows
-its own.
+`values_are_replaceable` is the self-test of the replacement. Where it fails, worker processes cannot share their
+values: each one shows its own. `children_are_readable` is that of reading; where it fails, ``collect()`` is read.
 """
 
 # ruff: noqa: SLF001  # the module's very purpose
@@ -9,9 +9,12 @@ its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf
+from operator import attrgetter, methodcaller
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.values import MutexValue
 
 from .self_test import self_test
 
@@ -73,6 +76,76 @@ def replace_values(child: Any, values: Sequence[Any]) -> None:
         child._sum, *child._buckets = values
     else:
         [child._value] = values
+
+
+def label_names_of(collector: Any) -> tuple[str, ...]:
+    """Return the names of a collector's labels."""
+    return tuple(collector._labelnames)
+
+
+def children_of(collector: Any) -> list[tuple[tuple[str, ...], Any]]:
+    """Return a collector's children, each with its label values; without labels the collector is its own only child."""
+    if not collector._labelnames:
+        return [((), collector)]
+    with collector._lock:
+        return list(collector._metrics.items())
+
+
+def number_reader(values: Iterable[Any]) -> Callable[[Any], float]:
+    """Return what reads the number in each of these value objects: their public method, or what is faster."""
+    return _VALUE if set(map(type, values)) == {MutexValue} else methodcaller("get")
+
+
+def series_count(collector: Any) -> int:
+    """Return how many series a counter, a gauge or a histogram shows, without the times of their creation."""
+    children = len(collector._metrics) if collector._labelnames else 1
+    return children * (len(bounds) + 2 if (bounds := bounds_of(collector)) else 1)
+
+
+def bounds_of(collector: Any) -> tuple[float, ...]:
+    """Return the upper bounds of a histogram's buckets, infinity at the end; none of another collector."""
+    return tuple(getattr(collector, "_upper_bounds", ()))
+
+
+def is_readable(collector: Any) -> bool:
+    """Return whether a collector's values are those of `values_of` its children."""
+    return type(collector) in _READABLE and children_are_readable()
+
+
+def has_own_values(child: Any) -> bool:
+    """Return whether a child shows its value objects; a gauge may show what a function returns instead."""
+    return not isinstance(child, Gauge) or child._child_samples.__func__ is Gauge._child_samples
+
+
+def _reads_as_collected(kind: type[Any]) -> bool:
+    options: dict[str, Any] = {"buckets": (1.0, 2.0)} if issubclass(kind, Histogram) else {}
+    collector = kind("tried", "h", ["label"], registry=None, **options)
+    for label, value in (("a", 0.5), ("b", 1.5), ("b", 9.0)):
+        child = collector.labels(label)
+        (getattr(child, "observe", None) or child.inc)(value)
+    expected = {("a",): [0.5, 1.0, 0.0, 0.0], ("b",): [10.5, 0.0, 1.0, 1.0]}
+    found = {labels: values_of(child) for labels, child in children_of(collector)}
+    values = {labels: [*map(number_reader(each), each)] for labels, each in found.items()}
+    [family] = collector.collect()
+    shown = [sample for sample in family.samples if not sample.name.endswith("_created")]
+    return (
+        values == (expected if options else {labels: each[:1] for labels, each in expected.items()})
+        and label_names_of(collector) == ("label",)
+        and series_count(collector) == len(shown)
+        and bounds_of(collector) == ((1.0, 2.0, inf) if options else ())
+        and has_own_values(collector.labels("a"))
+    )
+
+
+def _unread() -> Iterator[str]:
+    return (kind.__name__ for kind in _READABLE if not _reads_as_collected(kind))
+
+
+_VALUE = attrgetter("_value")
+_READABLE = (Counter, Gauge, Histogram, *WITHOUT_CREATED.values())
+
+children_are_readable = self_test(_unread, otherwise="live numbers are read the slow way, from collect()")
+"""Whether a collector's values can be read without making a sample of each."""
 
 
 def _updates_replaced_values(kind: type[Any]) -> bool:

@@ -182,6 +182,13 @@ class Workers(Collector):
             self._emitted = os.getpid(), alone
             worker_folder_read.emit(alone=int(alone))
 
+    def refresh(self) -> None:
+        """Set the totals to the sums of what all workers have in their files; a failure leaves them as they were."""
+        try:
+            self._aggregator.refresh()
+        except Exception as error:
+            report_total_failure("Workers", error)
+
     def close(self) -> None:
         """Leave the workers: they keep what was counted here, and drop this process's gauges.
 
@@ -205,10 +212,7 @@ class Workers(Collector):
     def collect(self) -> Iterable[Family]:
         """Set the totals, before the families that are registered after this collector are read; return no family."""
         self.read_own_values()
-        try:
-            self._aggregator.refresh()
-        except Exception as error:  # the families are shown as they were
-            report_total_failure("Workers", error)
+        self.refresh()
         note_scrape()
         if self._file.path is not None:
             self._scrapes.mark(self._file.application)

@@ -88,7 +88,12 @@ def subscribe(
 
 
 class Subscription:
-    """Registered metrics and the receivers that update them; `close` undoes both."""
+    """Registered metrics and the receivers that update them; `close` undoes both.
+
+    Attributes:
+        rows: The rows.
+        namespace: The first word of the metrics' names.
+    """
 
     def __init__(
         self,
@@ -101,6 +106,8 @@ class Subscription:
         workers: Workers | None,
         application: str,
     ) -> None:
+        self.rows = rows
+        self.namespace = namespace
         self._registry = registry
         self._application = application
         self._receivers: ConnectedReceivers = []
@@ -139,6 +146,11 @@ class Subscription:
             raise
         if workers is None:
             finalize(registry, end, self._receivers, self._stop_announcing).atexit = False
+
+    @property
+    def label_limits(self) -> Mapping[str, int]:
+        """How many values each open label takes."""
+        return self._limiter.limits
 
     def collector(self, name: str) -> Any:
         """Return the prometheus_client object that a row updates, by the row's name.

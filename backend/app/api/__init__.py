@@ -16,7 +16,7 @@ from .edge import EdgeMiddleware
 from .health_checks import HealthChecks, check_forever
 from .keyring import open_keyring
 from .login_attempts import LoginAttempts
-from .routers import brands, event_feed, health, login, runs, start_page, workflows
+from .routers import brands, event_feed, health, live, login, runs, start_page, workflows
 
 __all__ = ["EdgeMiddleware", "check_forever", "include", "open_keyring"]
 
@@ -39,7 +39,7 @@ def include(app: FastAPI, *, max_errors: int = 10, max_logins: int = 10) -> None
     """
     # Operation ids are the functions' names: clients that are generated from OpenAPI read well.
     versioned = APIRouter(prefix="/api/v1", generate_unique_id_function=lambda route: route.name)
-    for resource in (workflows, runs, brands, event_feed):
+    for resource in (workflows, runs, brands, event_feed, live):
         versioned.include_router(resource.router)
     app.include_router(versioned)
     app.include_router(health.router)

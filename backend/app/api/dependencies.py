@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Query, Request
 
@@ -11,6 +11,13 @@ from app.llm.factory import LLM
 from app.workflows.service import WorkflowService
 
 MAX_PAGE = 100
+
+
+class LiveNumbers(Protocol):
+    """What the routes ask of the live numbers."""
+
+    def page(self) -> dict[str, Any]:
+        """Return what the live page shows when it opens, as `schemas.live.LiveOut` has it; call it in a thread."""
 
 
 def get_database(request: Request) -> Database:
@@ -28,6 +35,11 @@ def get_workflow_service(request: Request) -> WorkflowService:
     return cast("WorkflowService", request.app.state.workflows)
 
 
+def get_live_numbers(request: Request) -> LiveNumbers | None:
+    """Return the application's live numbers; None where the live page is switched off."""
+    return cast("LiveNumbers | None", request.app.state.live_numbers)
+
+
 def get_writable_database(request: Request) -> Database:
     """Return the application's database, to which something is about to be written.
 
@@ -42,6 +54,7 @@ def get_writable_database(request: Request) -> Database:
 DatabaseDep = Annotated[Database, Depends(get_database)]
 WritableDatabaseDep = Annotated[Database, Depends(get_writable_database)]
 LLMDep = Annotated[LLM, Depends(get_llm)]
+LiveNumbersDep = Annotated[LiveNumbers | None, Depends(get_live_numbers)]
 WorkflowServiceDep = Annotated[WorkflowService, Depends(get_workflow_service)]
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="The number of items on a page, at most")]

@@ -1,0 +1,139 @@
+"""The map of events: which signals there are, which instruments they feed, and who else listens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from blinker import ANY
+
+from events.bus.background import Background
+from events.bus.receivers import callable_name
+
+from ..catalogue import GROUPS, every_signal
+from ..diagnostics.listing import describe_families
+from ..event_fields import AnySignal
+from ..fastpath import children
+from ..rows import Metric
+from ..subscription.receiver import MetricsReceiver
+from ..subscription.series import HiddenUntilSet
+from ..subscription.subscribe import declared_signals
+
+EVERY_SIGNAL = "*"
+"""Stands for all signals, where an instrument is fed by every one."""
+
+OTHERS = "other"
+"""The group of signals and rows that are in none of the catalogue's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Whoever is connected to signals under one name.
+
+    ``receivers`` are the names that failures have; ``kind`` is how it is called: ``metrics`` by a subscription,
+    ``background`` in a thread of its own, ``direct`` by whoever emits.
+    """
+
+    name: str
+    kind: Literal["metrics", "background", "direct"]
+    signals: tuple[str, ...]
+    receivers: tuple[str, ...]
+
+
+def flow_map(
+    catalogue: Sequence[Metric], namespace: str, label_limits: Mapping[str, int], listeners: Iterable[Listener]
+) -> dict[str, Any]:
+    """Return signals, instruments and listeners as JSON has them; counts are for whoever has a snapshot to add."""
+    groups = signal_groups(catalogue)
+    by_name = {name: [row for row in catalogue if row.name == name] for name in {row.name for row in catalogue}}
+    return {
+        "signals": [
+            {"name": name, "group": groups.get(name, OTHERS)}
+            for name in sorted(each.name for each in declared_signals())
+        ],
+        "instruments": [
+            {
+                "family": family["name"],
+                "signal": signals[0],
+                "signals": signals,
+                "type": family["type"],
+                "labels": family["labels"],
+                "limit": family["most_series"],
+                "help": family["help"],
+                "group": group_of(rows[0]),
+            }
+            for family, rows in zip(
+                describe_families(catalogue, namespace, label_limits),
+                (by_name[name] for name in dict.fromkeys(row.name for row in catalogue)),
+                strict=True,
+            )
+            for signals in [list(dict.fromkeys(signal_name(signal) for row in rows for signal in row.signals))]
+        ],
+        "listeners": [{"name": each.name, "kind": each.kind, "signals": list(each.signals)} for each in listeners],
+    }
+
+
+def connected_listeners(name_of: Callable[[Any], str] = callable_name) -> list[Listener]:
+    """Return who is connected to any declared signal, the metrics first.
+
+    Args:
+        name_of: Returns the name of a receiver; several receivers of one name are one listener.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for signal in sorted(declared_signals(), key=lambda each: each.name):
+        for receiver in signal.receivers_for(ANY):
+            kind = kind_of(receiver)
+            name = kind if kind == "metrics" else name_of(receiver)
+            each = found.setdefault(name, {"kind": kind, "signals": {}, "receivers": {}})
+            each["signals"][signal.name] = None
+            each["receivers"][callable_name(receiver)] = None
+    listeners = [
+        Listener(name, each["kind"], tuple(each["signals"]), tuple(each["receivers"])) for name, each in found.items()
+    ]
+    return sorted(listeners, key=lambda each: (each.kind != "metrics", each.name))
+
+
+def kind_of(receiver: Any) -> Literal["metrics", "background", "direct"]:
+    """Return how a receiver is called."""
+    if isinstance(receiver, MetricsReceiver):
+        return "metrics"
+    return "background" if isinstance(receiver, Background) else "direct"
+
+
+def count_series(collectors: Mapping[str, Any], families: Iterable[str]) -> dict[str, int]:
+    """Return how many series each family shows, by its full name; those without a collector are left out."""
+    return {name: shown_series(collectors[name]) for name in families if name in collectors}
+
+
+def shown_series(collector: Any) -> int:
+    """Return how many series a collector shows."""
+    if type(collector) is HiddenUntilSet:
+        return int(collector.is_set)
+    if children.is_readable(collector):
+        return children.series_count(collector)
+    return sum(len(family.samples) for family in collector.collect())
+
+
+def signal_groups(catalogue: Iterable[Metric]) -> dict[str, str]:
+    """Return the group of each signal: that of the first row which it feeds."""
+    found: dict[str, str] = {}
+    for row, signal in feeds(catalogue):
+        found.setdefault(signal.name, group_of(row))
+    return found
+
+
+def feeds(catalogue: Iterable[Metric]) -> Iterator[tuple[Metric, AnySignal]]:
+    """Yield each row with each of the signals that feed it, but for the one that stands for all."""
+    for row in catalogue:
+        yield from ((row, signal) for signal in row.signals if signal is not every_signal)
+
+
+def group_of(row: Metric) -> str:
+    """Return the name of the catalogue's group that a row is in."""
+    return next((name for name, group in GROUPS.items() if any(each is row for each in group)), OTHERS)
+
+
+def signal_name(signal: AnySignal) -> str:
+    """Return a signal's name, or what stands for all of them."""
+    return EVERY_SIGNAL if signal is every_signal else signal.name

@@ -54,8 +54,8 @@ class Rate:
 
     ``above_zero`` leaves out what did not go up, ``top`` all but so many of the largest.
 
-    Of a process that is younger than a quarter of the window, it is as if that had passed: one run in the first second
-    makes no sixty a minute.
+    Of a process that is younger than the window, it is the increase since its start in a whole window, as Prometheus
+    has it too: one run in the first second makes no sixty a minute.
     """
 
     family: str
@@ -85,9 +85,8 @@ class Rate:
         return span_of(self.window)
 
     def values(self, before: Snapshot, after: Snapshot) -> Numbers:
-        """Return the rates over the time between the snapshots, None where there was none."""
-        between = max(after.at - before.at, self.span / 4) if after is not before else 0
-        found = scaled(increases(self.sources[0], before, after), self.times / between if between > 0 else None)
+        """Return the rates over the time between the snapshots."""
+        found = scaled(increases(self.sources[0], before, after), self.times / covered(before, after, self.span))
         if self.above_zero:
             found = {name: value for name, value in found.items() if value}
         if not self.top:
@@ -124,7 +123,8 @@ class Increase:
 
     def values(self, before: Snapshot, after: Snapshot) -> Numbers:
         """Return the increases between the snapshots."""
-        found = scaled(increases(self.sources[0], before, after), 1.0)
+        factor = self.span / covered(before, after, self.span)
+        found = scaled(increases(self.sources[0], before, after), factor)
         if self.or_zero and not after.values.get(self.sources[0], {"": ()}):
             return {ALL: 0.0}
         return found
@@ -286,6 +286,16 @@ def gains(was: tuple[float, ...], now: tuple[float, ...]) -> Iterator[float]:
         yield new - old if new >= old else new
 
 
-def scaled(found: Values, factor: float | None) -> Numbers:
-    """Return the first number of each value, multiplied by a factor; None where either is not known."""
-    return {name: each[0] * factor if each and factor is not None else None for name, each in found.items()}
+def covered(before: Snapshot, after: Snapshot, span: float) -> float:
+    """Return the seconds in which the increase between two snapshots came about.
+
+    It is the time between them, which may be a little more or less than was asked for. Where it is far less, there was
+    nothing before: the process is younger than that, and it is the whole span.
+    """
+    between = after.at - before.at
+    return between if between > 0.95 * span else span
+
+
+def scaled(found: Values, factor: float) -> Numbers:
+    """Return the first number of each value, multiplied by a factor; None where it is not known."""
+    return {name: each[0] * factor if each else None for name, each in found.items()}

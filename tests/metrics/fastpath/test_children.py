@@ -14,6 +14,7 @@ from metrics.multiprocess import Workers
 
 def test_the_installed_version_passes_the_self_test() -> None:
     assert children.values_are_replaceable()
+    assert children.children_are_readable()
 
 
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
@@ -47,3 +48,15 @@ def test_a_version_that_works_otherwise_fails_the_self_test(monkeypatch: pytest.
     monkeypatch.undo()
     children.values_are_replaceable.cache_clear()
     assert children.values_are_replaceable()
+
+
+def test_a_version_whose_values_are_elsewhere_is_read_by_its_public_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Counter("moved", "m", registry=None)
+    assert children.is_readable(counter)
+    collect = Counter.collect
+    monkeypatch.setattr(Counter, "collect", lambda self: [*collect(self), *collect(self)])
+    children.children_are_readable.cache_clear()
+    assert not children.is_readable(counter)
+    monkeypatch.undo()
+    children.children_are_readable.cache_clear()
+    assert children.is_readable(counter)

@@ -28,7 +28,7 @@ from app.llm.embedded.remote import RemoteEmbeddedServer
 from app.llm.factory import ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.monitoring.event_log import log_events
-from app.monitoring.live import open_live_numbers
+from app.monitoring.live_tables import open_live_numbers
 from app.monitoring.processes import DEPLOYMENT_ADVICE
 from app.server.metrics_server import serve_metrics
 from app.server.sockets import listen

@@ -114,7 +114,7 @@ def is_readable(collector: Any) -> bool:
 
 def has_own_values(child: Any) -> bool:
     """Return whether a child shows its value objects; a gauge may show what a function returns instead."""
-    return not isinstance(child, Gauge) or child._child_samples.__func__ is Gauge._child_samples
+    return not isinstance(child, Gauge) or child._child_samples.__func__ is Gauge._child_samples  # type: ignore[attr-defined]  # a method
 
 
 def _reads_as_collected(kind: type[Any]) -> bool:
@@ -142,7 +142,7 @@ def _unread() -> Iterator[str]:
 
 
 _VALUE = attrgetter("_value")
-_READABLE = (Counter, Gauge, Histogram, *WITHOUT_CREATED.values())
+_READABLE: tuple[type[Any], ...] = (Counter, Gauge, Histogram, *WITHOUT_CREATED.values())
 
 children_are_readable = self_test(_unread, otherwise="live numbers are read the slow way, from collect()")
 """Whether a collector's values can be read without making a sample of each."""

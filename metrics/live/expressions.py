@@ -38,7 +38,7 @@ class Expression(Protocol):
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """What it reads of a snapshot."""
+        """The sources that it reads of a snapshot."""
 
     @property
     def span(self) -> float:

@@ -54,7 +54,7 @@ class FamilyReader:
             self._read = children.number_reader(each for _, values in series for each in values)
             self._children = current
         read = self._read
-        values = {
+        values: dict[Source, Values] = {
             source: {key: tuple([combine(map(read, each)) for each in columns]) for key, columns in taken.items()}
             for source, taken in self._objects.items()
             for combine in [COMBINE[source.how]]

@@ -1,4 +1,4 @@
-"""What the doctor finds wrong with a process's numbers, from a snapshot of its own registry."""
+"""The doctor's findings about a process's numbers, from a snapshot of its own registry."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ OTHERS = "other"
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whoever is connected to signals under one name.
+    """All receivers of signals that have one name.
 
     ``receivers`` are the names that failures have; ``kind`` is how it is called: ``metrics`` by a subscription,
     ``background`` in a thread of its own, ``direct`` by whoever emits.
@@ -102,8 +103,12 @@ def kind_of(receiver: Any) -> Literal["metrics", "background", "direct"]:
 
 
 def count_series(collectors: Mapping[str, Any], families: Iterable[str]) -> dict[str, int]:
-    """Return how many series each family shows, by its full name; those without a collector are left out."""
-    return {name: shown_series(collectors[name]) for name in families if name in collectors}
+    """Return how many series each family shows, by its full name; those that cannot be read are left out."""
+    counts = {}
+    for name in families:
+        with suppress(Exception):  # whoever reads its values reports it
+            counts[name] = shown_series(collectors[name])
+    return counts
 
 
 def shown_series(collector: Any) -> int:

@@ -41,7 +41,7 @@ class History:
         return min(nearest, key=lambda each: abs(each.at - wanted))
 
     def add(self, snapshot: Snapshot, values: ValuesById) -> None:
-        """Keep a snapshot and its values, unless the last that is kept is too near; let go of what is too old."""
+        """Add a snapshot and its values, unless the last that is kept is too near; let go of what is too old."""
         # A tenth early is in time: whoever reads every so many seconds is early as often as late.
         if self._snapshots and snapshot.at - self._snapshots[-1].at < 0.9 * self._spacing:
             return

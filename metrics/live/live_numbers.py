@@ -21,9 +21,9 @@ from .expressions import Latest, Numbers
 from .findings import READ, find_faults
 from .flow_map import Listener, connected_listeners, count_series, flow_map
 from .history import History
-from .rows import Chart, Tile
 from .sampler import RESTING, WATCHED, Sampler
 from .snapshot import Snapshot, SnapshotReader
+from .tiles import Chart, Tile
 
 SIGNALS = Latest("events_total", by="signal")
 COMPONENTS = Latest("component_up", by="component", how="min")
@@ -73,7 +73,8 @@ class LiveNumbers:
             raise ValueError(f"two tiles or charts have the id {repeated!r}")
         self._rows = rows
         self._spans = {each.span for row in rows for each in row.shows.values()}
-        sources = [*READ, *(source for row in (*rows, *FACTS) for source in row.sources)]
+        read = [*READ, *(source for row in rows for source in row.sources)]
+        sources = [*read, *(source for fact in FACTS for source in fact.sources)]
         self._reader = SnapshotReader(registry, subscription.namespace, sources)
         self._families = [f"{subscription.namespace}_{name}" for name in {row.name: None for row in subscription.rows}]
         self._history = History()

@@ -31,7 +31,7 @@ OF_PROCESSES = ("process_", "python_")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the sources had at a moment, by the monotonic clock and as a Unix time.
+    """The values of sources at a moment, by the monotonic clock and as a Unix time.
 
     A source that could not be read is None in ``values``; one whose family is not in the registry has no values.
     ``bounds`` are the upper bounds of each histogram's buckets, infinity at the end.

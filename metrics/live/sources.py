@@ -1,4 +1,4 @@
-"""What a snapshot reads of a registry: the series of a family that a selector takes, put together by a label."""
+"""The sources of a snapshot: the series of a family that a selector takes, put together by a label."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ MAX_PAGE = 100
 
 
 class LiveNumbers(Protocol):
-    """What the routes ask of the live numbers."""
+    """The live numbers, as far as routes ask them."""
 
     def page(self) -> dict[str, Any]:
         """Return what the live page shows when it opens, as `schemas.live.LiveOut` has it; call it in a thread."""

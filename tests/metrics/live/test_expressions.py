@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,12 @@ Watch = Callable[[Expression], Watched]
 
 
 def end_runs(**counts: int) -> None:
+    status: Any
     for status, count in counts.items():
         for number in range(count):
             workflow_finished.emit(
                 run_id=f"{status} {number}", workflow_type="campaign", status=status, duration=float(number)
-            )  # type: ignore[arg-type]
+            )
 
 
 def call(model: str, *durations: float) -> None:

@@ -10,7 +10,7 @@ Values = dict[str, float | None]
 
 
 class LiveServer(BaseModel):
-    """What serves."""
+    """The processes that serve."""
 
     version: str
     revision: str
@@ -69,7 +69,7 @@ class LiveInstrument(BaseModel):
 
 
 class LiveListener(BaseModel):
-    """Who is connected to signals: `metrics`, others that the emitting code calls, others on a thread of their own."""
+    """A listener of signals: the metrics, one that the emitter calls, or one on a thread of its own."""
 
     name: str
     kind: Literal["metrics", "direct", "background"]
@@ -93,7 +93,7 @@ class LiveFault(BaseModel):
 
 
 class LiveOut(BaseModel):
-    """What the live page shows when it opens; what it shows from then on comes by the live feed."""
+    """All that the live page shows when it opens; from then on, the live feed has it."""
 
     server: LiveServer
     tiles: list[LiveTile]

@@ -32,7 +32,7 @@ class Tile:
 
     @property
     def sources(self) -> Iterator[Source]:
-        """What it reads of a snapshot."""
+        """The sources that it reads of a snapshot."""
         for each in self.shows.values():
             yield from each.sources
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.monitoring import prometheus_metrics
 from app.monitoring.processes import DEPLOYMENT_ADVICE
-from events.bus.receivers import callable_name
+from events.bus.receivers import callable_name, unwrap_partial
 from metrics.kit.placeholders import Names
 from metrics.live import Chart, Increase, Latest, LiveNumbers, Quantile, Rate, Ratio, Tile
 
@@ -147,7 +147,7 @@ def open_live_numbers() -> LiveNumbers:
 
 def listener_name(receiver: Any) -> str:
     """Return what a receiver is called on the map: a listener of the studio by its module, others by their function."""
-    listener = getattr(receiver, "listener", receiver)
+    listener = unwrap_partial(getattr(receiver, "listener", receiver))
     inner = getattr(listener, "__self__", listener)
     module = getattr(inner, "__module__", "") or type(inner).__module__
     if module.startswith(LISTENERS):

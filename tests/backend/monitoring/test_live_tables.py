@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from math import isnan
 from random import Random
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 
 from app.agents.registry import AGENTS
 from app.api.schemas.live import LiveOut
-from app.monitoring.live import CHARTS, TILES, listener_name, open_live_numbers
+from app.monitoring.live_tables import CHARTS, TILES, listener_name, open_live_numbers
 from app.workflows.definitions import WORKFLOWS
 from events import (
     LLMCalled,
@@ -100,14 +100,13 @@ def test_listeners_that_the_studio_brings_have_the_names_of_their_modules(monkey
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[CollectorRegistry]:
-    """A registry with the studio's catalogue."""
+def subscribed() -> Iterator[tuple[CollectorRegistry, LiveNumbers]]:
+    """A registry with the studio's catalogue, and its live numbers."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    values = {"agent_name": AGENTS, "workflow_type": WORKFLOWS}
+    values: dict[str, Iterable[str]] = {"agent_name": AGENTS, "workflow_type": WORKFLOWS}
     with subscribe(CATALOGUE, registry, namespace="sparklio", label_values=values) as subscription:
-        registry.live = LiveNumbers(registry, subscription, names=NAMES, tiles=TILES, charts=CHARTS)  # type: ignore[attr-defined]  # for `numbers`
-        yield registry
+        yield registry, LiveNumbers(registry, subscription, names=NAMES, tiles=TILES, charts=CHARTS)
 
 
 def work(random: Random) -> None:
@@ -118,7 +117,7 @@ def work(random: Random) -> None:
         workflow_finished.emit(
             run_id="r",
             workflow_type="campaign",
-            status=status,  # type: ignore[arg-type]  # one of them
+            status=status,
             duration=random.uniform(1, 20),
             error_type="tool" if status == "failed" else None,
             **usage,
@@ -166,17 +165,22 @@ def set_gauges() -> None:
 
 @pytest.fixture(scope="module")
 def asked(
-    registry: CollectorRegistry, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+    subscribed: tuple[CollectorRegistry, LiveNumbers],
+    tmp_path_factory: pytest.TempPathFactory,
+    free_port: Callable[[], int],
 ) -> Iterator[tuple[dict[str, Any], Callable[[str], dict[Labels, float]]]]:
     """Yield the values after some seconds of steady work, and what a Prometheus that saw them says at that moment."""
-    numbers: LiveNumbers = registry.live  # type: ignore[attr-defined]  # set above
+    registry, numbers = subscribed
     random = Random(7)
     port = free_port()
     server, thread = start_http_server(port, "127.0.0.1", registry)
     try:
-        with running_prometheus(tmp_path_factory.mktemp("prometheus"), free_port(), f"127.0.0.1:{port}") as prometheus:
+        with running_prometheus(
+            tmp_path_factory.mktemp("prometheus"), free_port(), f"http://127.0.0.1:{port}/metrics"
+        ) as prometheus:
             work(random)  # so that each series is there before it grows
             set_gauges()
+            wait_until(lambda: prometheus.query("up"), every=0.1)
             prometheus.wait_for_scrapes(2)
             numbers.sample()
             began, ticks = monotonic(), 0

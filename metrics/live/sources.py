@@ -72,7 +72,7 @@ class Source:
         matchers(self.where)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The series that a source takes of a family with these labels."""
 

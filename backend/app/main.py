@@ -163,7 +163,8 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     resources.callback(subscription.poll(workflows.emit_oldest_runs))
 
     app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
-    app.state.live_numbers = resources.enter_context(open_live_numbers())
+    if settings.live:
+        app.state.live_numbers = resources.enter_context(open_live_numbers())
     checks = partial(check_components, app)
     for work in (api.check_forever(settings.health_interval, checks), app.state.keyring.follow()):
         resources.callback(asyncio.create_task(work).cancel)

@@ -24,7 +24,7 @@ TAGS = [
     {"name": "workflows", "description": "The workflows that there are, and starting a run of one."},
     {"name": "runs", "description": "Started runs: their state, their output and the tokens and cost that they took."},
     {"name": "brands", "description": "The brands that the studio writes for."},
-    {"name": "live", "description": "What happens just now, as events."},
+    {"name": "live", "description": "What happens just now, as events and as numbers."},
     {"name": "operation", "description": "Whether the studio works."},
 ]
 

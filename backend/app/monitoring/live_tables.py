@@ -120,6 +120,8 @@ CHARTS = (
         shows={"": Rate("events_total", by="signal", window="1m", above_zero=True, top=8)}),
     Chart(id="lost", tab="pipeline", title="What got lost in 15 minutes", unit="", help="0 is well.",
         shows={name: Increase(family, or_zero=True) for family, name in LOST.items()}),
+    Chart(id="listeners", tab="pipeline", title="Events that listeners passed on, or did not", unit="1/s", kind="stack",
+        shows={"": Rate("listener_events_total", by="outcome", window="1m", above_zero=True)}),
     Chart(id="loop_lag", tab="pipeline", title="Event loop's lag", unit="s",
         shows={"p50": Quantile(0.5, "event_loop_lag_seconds"), "p95": Quantile(0.95, "event_loop_lag_seconds")}),
     Chart(id="cpu", tab="pipeline", title="Processor, of a core", unit="ratio", help="Of the processes that serve.",

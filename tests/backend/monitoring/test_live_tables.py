@@ -26,6 +26,7 @@ from events import (
     http_activity_read,
     http_request_finished,
     limit_reached,
+    listener_delivered,
     llm_called,
     oldest_workflow_read,
     pool_read,
@@ -151,6 +152,7 @@ def work(random: Random) -> None:
     query_executed.emit(operation="insert", table="steps", duration=random.uniform(0.0001, 0.01), rows=1)
     connection_acquired.emit(pool="main", outcome="ok", duration=random.uniform(0.0001, 0.02), wait=0.0)
     database_failed.emit(phase="execute", error="deadlock", operation="select", table="runs")
+    listener_delivered.emit(listener="live_feed", outcome="delivered", count=3)
     event_loop_probed.emit(lag=random.uniform(0.0001, 0.02))
 
 

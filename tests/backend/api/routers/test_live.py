@@ -32,7 +32,7 @@ async def test_a_page_is_read_off_the_event_loop_and_kept_by_nobody(app: FastAPI
 
 
 @on_sqlite
-async def test_a_page_that_is_switched_off_says_so(client: httpx.AsyncClient) -> None:
+async def test_where_it_is_switched_off_the_answer_says_so(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/v1/live")
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "The live page is switched off; SPARKLIO_LIVE=true serves it."}
+    assert answer.json() == {"detail": "There are no live numbers: SPARKLIO_LIVE is off."}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
+from tests.support.browser import open_browser, requested, troubles
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
@@ -24,22 +27,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chrome]:
-    options = ChromeOptions()
-    for argument in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
-    yield chrome
-    chrome.quit()
+    with open_browser() as chrome:
+        yield chrome
 
 
 def fill(browser: Chrome, field: str, text: str) -> None:
@@ -48,10 +37,12 @@ def fill(browser: Chrome, field: str, text: str) -> None:
     box.send_keys(text)
 
 
-def troubles(browser: Chrome) -> list[str]:
-    """Take from the browser's console what went wrong since it was last asked."""
-    entries = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+def row(browser: Chrome, run_id: str) -> str:
+    """Return the text of a run's row among the recent ones; it may be drawn anew in this moment."""
+    try:
+        return "\n".join(found.text for found in browser.find_elements(By.CSS_SELECTOR, f"tr[data-run='{run_id}']"))
+    except StaleElementReferenceException:
+        return ""
 
 
 def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser: Chrome) -> None:
@@ -83,6 +74,53 @@ def test_a_problem_is_told_in_words(studio: StudioProcess, browser: Chrome) -> N
 def test_the_links_lead_somewhere(studio: StudioProcess, browser: Chrome) -> None:
     browser.get(studio.url)
     links = {link.get_attribute("href") for link in browser.find_elements(By.TAG_NAME, "a")}
-    for page in ("/docs", "/metrics", "/health"):
+    for page in ("/live", "/docs", "/metrics", "/health"):
         assert any(link and link.endswith(page) for link in links), links
         assert studio.client.get(page).status_code == 200
+
+
+def test_the_recent_runs_update_by_themselves(studio: StudioProcess, browser: Chrome) -> None:
+    browser.get(studio.url)
+    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+    runs = [studio.submit("brand_identity") for _ in range(4)]
+    wait_until(lambda: "running" in row(browser, runs[0]))
+    wait_until(lambda: re.search(r"queued, number \d of \d", row(browser, runs[-1])))
+    for run_id in runs[1:]:
+        studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run_id)
+    wait_until(lambda: "cancelled" in row(browser, runs[-1]))
+    run = studio.wait_for_end(runs[0], within=90)
+    wait_until(lambda: "completed" in row(browser, runs[0]))
+    shown = row(browser, runs[0])
+    assert "smollm2" in shown, "the model, by the events"
+    assert "0 USD" in shown, "what the embedded model costs"
+    assert f"{run['tokens']['total']:,}" in shown
+
+
+def test_the_steps_of_a_run_say_what_they_do(studio: StudioProcess, browser: Chrome) -> None:
+    run_id = studio.submit("brand_identity")
+    browser.get(f"{studio.url}/?again#{run_id}")  # another address: the fragment alone loads no page
+    wait_until(lambda: "running" in browser.find_element(By.CSS_SELECTOR, "ol.steps").text)
+    assert "waits for the steps before it" in browser.find_element(By.CSS_SELECTOR, "ol.steps").text
+    browser.find_element(By.ID, "cancel").click()
+    wait_until(lambda: "cancelled" in browser.find_element(By.ID, "run-state").text)
+    wait_until(lambda: "cancelled before it began" in browser.find_element(By.CSS_SELECTOR, "ol.steps").text)
+    assert "running" not in browser.find_element(By.CSS_SELECTOR, "ol.steps").text
+
+
+def test_without_a_feed_the_page_asks_again_and_again(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chrome
+) -> None:
+    with StudioProcess(tmp_path, free_port(), live="false") as studio:
+        troubles(browser)
+        requested(browser)
+        browser.get(studio.url)
+        wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+        run_id = studio.submit("product_content")
+        wait_until(lambda: "running" in row(browser, run_id) or "completed" in row(browser, run_id))
+        studio.wait_for_end(run_id, within=90)
+        wait_until(lambda: "completed" in row(browser, run_id))
+        assert not browser.find_element(By.ID, "strip").is_displayed()
+        assert not [url for url in requested(browser) if "/events" in url or url.endswith("/live")]
+        assert troubles(browser) == []
+        browser.get(f"{studio.url}/live")
+        wait_until(lambda: "SPARKLIO_LIVE" in browser.find_element(By.TAG_NAME, "body").text)

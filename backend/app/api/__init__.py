@@ -16,7 +16,8 @@ from .edge import EdgeMiddleware
 from .health_checks import HealthChecks, check_forever
 from .keyring import open_keyring
 from .login_attempts import LoginAttempts
-from .routers import brands, event_feed, health, live, login, runs, start_page, workflows
+from .routers import brands, event_feed, health, live, live_page, login, runs, start_page, workflows
+from .static_files import STATIC, RevalidatedFiles
 
 __all__ = ["EdgeMiddleware", "check_forever", "include", "open_keyring"]
 
@@ -30,7 +31,7 @@ TAGS = [
 
 
 def include(app: FastAPI, *, max_errors: int = 10, max_logins: int = 10) -> None:
-    """Add the API, the health checks and the start page to an application.
+    """Add the API, the health checks and the pages to an application.
 
     Args:
         app: The application.
@@ -44,6 +45,8 @@ def include(app: FastAPI, *, max_errors: int = 10, max_logins: int = 10) -> None
     app.include_router(versioned)
     app.include_router(health.router)
     app.include_router(start_page.router)
+    app.include_router(live_page.router)
+    app.mount("/static", RevalidatedFiles(directory=STATIC), "static")
     app.include_router(login.router)
     app.openapi_tags = [*(app.openapi_tags or []), *TAGS]
     openapi.describe_refusals(app)

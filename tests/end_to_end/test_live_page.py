@@ -1,0 +1,233 @@
+"""Somebody opens the live page in a browser, starts runs, and sees what the studio does."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import pytest
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.support.browser import DESKTOP, PHONE, axe_findings, emulate, open_browser, requested, take_picture, troubles
+from tests.support.outages import children_of
+from tests.support.studio import StudioProcess
+from tests.support.wait import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(240)]
+
+NONE = "\N{EN DASH}"
+MODEL = b"app.llm.embedded.llama_process"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[StudioProcess]:
+    with StudioProcess(tmp_path_factory.mktemp("studio"), free_port(), health_interval=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    with open_browser() as chrome:
+        yield chrome
+
+
+@pytest.fixture(autouse=True)
+def check_console(studio: StudioProcess, browser: Chrome) -> Iterator[None]:
+    """Nothing goes wrong in the browser, and it asks nobody but the studio."""
+    emulate(browser, DESKTOP)
+    troubles(browser)
+    requested(browser)
+    yield
+    assert troubles(browser) == []
+    assert {url for url in requested(browser) if not url.startswith(f"{studio.url}/")} == set()
+
+
+def text_of(browser: Chrome, selector: str) -> str:
+    """Return the text of an element, which may be drawn anew in this moment."""
+    try:
+        return "\n".join(found.text for found in browser.find_elements(By.CSS_SELECTOR, selector))
+    except StaleElementReferenceException:
+        return ""
+
+
+def count_of(browser: Chrome, selector: str) -> int:
+    return len(browser.find_elements(By.CSS_SELECTOR, selector))
+
+
+def click(browser: Chrome, selector: str) -> None:
+    """Click what may be drawn anew in this moment."""
+
+    def clicked() -> bool:
+        return bool(
+            browser.execute_script(
+                "const it = document.querySelector(arguments[0]); it?.click(); return !!it", selector
+            )
+        )
+
+    wait_until(clicked)
+
+
+def open_live(studio: StudioProcess, browser: Chrome) -> None:
+    browser.get(f"{studio.url}/live")
+    wait_until(lambda: text_of(browser, "#feed") == "Live" and count_of(browser, ".tile") == 8)
+    wait_until(lambda: NONE not in text_of(browser, "[data-tile=tokens] .amount"))
+
+
+def tokens_shown(browser: Chrome) -> int:
+    """Return the tokens that the tile has in all."""
+    digits = text_of(browser, "[data-tile=tokens] .rest").removeprefix("total ").split()
+    return int(digits[0].replace(",", "")) if digits else -1
+
+
+def lane(run_id: str, inside: str = "") -> str:
+    return f".lane[data-run='{run_id}'] {inside}"
+
+
+def test_a_run_is_seen_from_its_start_to_its_end(studio: StudioProcess, browser: Chrome) -> None:
+    open_live(studio, browser)
+    before = tokens_shown(browser)
+    run_id = studio.submit("product_content", brand="Acme <b>Audio</b>")
+    wait_until(lambda: count_of(browser, lane(run_id, "g.step")) >= 1)
+    wait_until(lambda: count_of(browser, lane(run_id, ".model")) >= 1)
+    click(browser, lane(run_id, ".lane-open"))
+    run = studio.wait_for_end(run_id, within=90)
+    wait_until(lambda: "completed" in text_of(browser, lane(run_id, ".lane-facts")))
+    assert count_of(browser, lane(run_id, "g.step")) == 3
+    wait_until(lambda: text_of(browser, lane(run_id, ".panel")).count("success") >= 3)
+    panel = text_of(browser, lane(run_id, ".panel"))
+    assert run["output"]["text"] in panel
+    assert "Acme <b>Audio</b>" in panel
+    assert "smollm2" in panel
+    wait_until(lambda: tokens_shown(browser) - before == run["tokens"]["total"])
+    take_picture(browser, "a-run")
+
+
+def test_a_reload_shows_what_was_there(studio: StudioProcess, browser: Chrome) -> None:
+    run_id = studio.submit("brand_identity")
+    studio.wait_for_end(run_id, within=90)
+    open_live(studio, browser)
+    wait_until(lambda: count_of(browser, lane(run_id, "g.step")) == 3)
+    wait_until(lambda: count_of(browser, lane(run_id, ".model")) >= 3)
+    wait_until(lambda: "workflow_finished" in text_of(browser, "#events"))
+    points = browser.execute_script("return document.querySelector('[data-tile=runs] .spark').getAttribute('points')")
+    assert len(points.split()) > 1, "the history is the server's"
+
+
+def test_an_event_is_followed_in_the_map(studio: StudioProcess, browser: Chrome) -> None:
+    studio.wait_for_end(studio.submit("content_review"), within=90)
+    open_live(studio, browser)
+    wait_until(lambda: count_of(browser, "[data-follow=llm_called]") >= 1)
+    click(browser, "[data-follow=llm_called]")
+    followed = wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, ".node.signal[aria-pressed=true]"))[0]
+    assert followed.get_attribute("data-key") == "llm_called"
+    wait_until(lambda: count_of(browser, "#map-edges path.pinned") >= 2)
+    detail = text_of(browser, "#map-detail")
+    assert "sparklio_llm_requests_total" in detail
+    assert "live feed" in detail
+    assert followed.find_element(By.CSS_SELECTOR, ".count").text not in {"", "never"}
+    followed.send_keys(Keys.ARROW_RIGHT)
+    family = browser.switch_to.active_element.get_attribute("data-key") or ""
+    assert family.startswith("sparklio_llm_")
+    assert family in text_of(browser, "#map-detail")
+    take_picture(browser, "map", 8000)
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert count_of(browser, ".node[aria-pressed=true]") == 0
+    assert count_of(browser, ".node.untold") > 0, "signals that nothing has emitted are grey"
+
+
+def test_the_stream_is_filtered_and_paused(studio: StudioProcess, browser: Chrome) -> None:
+    studio.wait_for_end(studio.submit("product_content"), within=90)
+    open_live(studio, browser)
+    wait_until(lambda: count_of(browser, "#events tr") > 20)
+    browser.find_element(By.ID, "filter").send_keys("llm_called reviewer")
+    wait_until(lambda: 0 < count_of(browser, "#events tr") < 20)
+    shown = {row.get_attribute("data-signal") for row in browser.find_elements(By.CSS_SELECTOR, "#events tr")}
+    assert shown == {"llm_called"}
+    browser.find_element(By.ID, "filter").send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    wait_until(lambda: count_of(browser, "#events tr") > 20)
+    click(browser, "#stream-pause")
+    before = count_of(browser, "#events tr")
+    studio.client.get("/api/v1/brands")
+    wait_until(lambda: "new" in text_of(browser, "#stream-count"))
+    assert count_of(browser, "#events tr") == before
+    click(browser, "#stream-pause")
+    wait_until(lambda: "/api/v1/brands" in text_of(browser, "#events"))
+
+
+def test_ten_runs_are_started_and_one_of_them_is_cancelled(studio: StudioProcess, browser: Chrome) -> None:
+    before = studio.client.get("/api/v1/runs").json()["total"]
+    open_live(studio, browser)
+    click(browser, "#ten")
+    wait_until(lambda: studio.client.get("/api/v1/runs").json()["total"] == before + 10)
+    wait_until(lambda: count_of(browser, ".lane .queue") >= 1, within=90)
+    queued = studio.client.get("/api/v1/runs", params={"status": "queued"}).json()["items"]
+    assert queued, "they wait for one another"
+    first = queued[-1]["run_id"]
+    wait_until(lambda: count_of(browser, lane(first, ".lane-open")) == 1)
+    take_picture(browser, "ten-runs")
+    click(browser, lane(first, ".lane-open"))
+    wait_until(lambda: count_of(browser, lane(first, "[data-part=cancel]")) == 1)
+    click(browser, lane(first, "[data-part=cancel]"))
+    wait_until(lambda: studio.run(first)["status"] == "cancelled")
+    wait_until(lambda: "cancelled" in text_of(browser, lane(first, ".lane-facts")))
+    click(browser, "#pause")
+    assert browser.find_element(By.ID, "pause").text == "Go on"
+    for run in studio.client.get("/api/v1/runs", params={"limit": 100}).json()["items"]:
+        if run["status"] in {"queued", "running"}:
+            studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run["run_id"])
+
+
+@pytest.mark.parametrize("path", ["live", ""])
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")], ids=str
+)
+def test_everybody_can_read_it(
+    studio: StudioProcess, browser: Chrome, size: tuple[int, int], scheme: Literal["light", "dark"], path: str
+) -> None:
+    """With what axe knows of: contrast, names, roles, order; on a desk and on a phone, light and dark."""
+    emulate(browser, size, scheme)
+    run_id = studio.submit("campaign")
+    browser.get(f"{studio.url}/{path}" + ("" if path else f"#{run_id}"))
+    if path:
+        wait_until(lambda: count_of(browser, lane(run_id, ".model")) >= 2, within=90)
+        click(browser, lane(run_id, ".lane-open"))
+        wait_until(lambda: count_of(browser, lane(run_id, ".panel table")) >= 1)
+        wait_until(lambda: count_of(browser, "#charts canvas") >= 2)
+    else:
+        wait_until(lambda: "running" in text_of(browser, "ol.steps"), within=90)
+        wait_until(lambda: count_of(browser, "#strip-numbers li") >= 4)
+    assert axe_findings(browser) == []
+    width, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert width <= room, "nobody scrolls sideways"
+    take_picture(browser, f"{path or 'start'}-{scheme}-{size[0]}")
+    studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run_id)
+
+
+def test_each_tab_draws_its_charts(studio: StudioProcess, browser: Chrome) -> None:
+    open_live(studio, browser)
+    tab = browser.find_element(By.ID, "tab-queue")
+    tab.click()
+    for name in ("models", "agents", "http", "database", "pipeline"):
+        browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+        assert browser.switch_to.active_element.get_attribute("data-tab") == name
+        wait_until(lambda: count_of(browser, "#chart-list canvas") >= 2)
+        assert axe_findings(browser) == []
+        take_picture(browser, f"charts-{name}", 8000)
+    assert "doctor" in text_of(browser, "#findings") or count_of(browser, "#findings b") > 0
+
+
+def test_the_model_that_is_killed_is_seen_to_be_down(studio: StudioProcess, browser: Chrome) -> None:
+    open_live(studio, browser)
+    wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)
+    [model] = children_of(studio.process.pid, MODEL)
+    os.kill(model, signal.SIGKILL)
+    wait_until(lambda: count_of(browser, "[data-part=model].down") == 1)
+    assert "model down" in text_of(browser, "#parts")
+    take_picture(browser, "model-down", 900)
+    studio.wait_for_end(studio.submit("product_content"), within=90)  # the next run starts it again
+    wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)

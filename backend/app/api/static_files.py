@@ -54,7 +54,7 @@ def page(request: Request, name: str, modules: str) -> HTMLResponse:
     text = _load(name, modules)
     if COOKIE in request.cookies:
         text = text.replace("<!-- log out -->", LOG_OUT)
-    if getattr(request.app.state, "live_numbers", None) is None:
+    if request.app.state.live_feed is None:
         text = text.replace('data-live="on"', 'data-live="off"')
     return HTMLResponse(text, headers={"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"})
 

@@ -27,7 +27,13 @@ async def test_a_file_is_asked_for_each_time_and_sent_where_it_is_another_one(cl
 
 @on_sqlite
 async def test_no_other_file_is_served(client: httpx.AsyncClient) -> None:
-    for path in ("/static", "/static/live", "/static/../keyring.py", "/static/%2e%2e/keyring.py", "/static/nothing.js"):
+    for path in (
+        "/static/",
+        "/static/live",
+        "/static/../keyring.py",
+        "/static/%2e%2e/keyring.py",
+        "/static/nothing.js",
+    ):
         assert (await client.get(path)).status_code == 404, path
     assert (await client.post("/static/live/main.js")).status_code == 405
 

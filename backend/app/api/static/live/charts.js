@@ -49,7 +49,7 @@ class Chart {
     this.close();
     this.names = names;
     this.rows.replaceChildren(...this.series.map(([name], at) => make("tr", {},
-      make("th", { scope: "row" }, make("span", { class: `line-mark c${(at % COLOURS) + 1} d${at % DASHES.length}`, "aria-hidden": "true" }), nameOf(name, this.spec)),
+      make("th", { scope: "row" }, make("span", { class: `line-mark c${(at % COLOURS) + 1} ${this.spec.kind === "stack" ? "pile" : `d${at % DASHES.length}`}`, "aria-hidden": "true" }), nameOf(name, this.spec)),
       make("td", { class: "number" }), make("td", { class: "number" }))));
     this.plot = new uPlot(this.options(), data, this.canvas);
   }
@@ -61,7 +61,7 @@ class Chart {
       width: Math.max(200, this.canvas.clientWidth), height: 170, legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range: (_, least, most) => [Math.min(0, least || 0), most > 0 ? most * 1.05 : 1] } },
-      axes: [{ ...axis, space: 70, values: (_, times) => times.map((time) => timeOfDay(time).slice(0, 5)) },
+      axes: [{ ...axis, size: 32, space: 70, values: (_, times) => times.map((time) => timeOfDay(time).slice(0, 5)) },
         { ...axis, size: 66, values: (_, values) => values.map((value) => inUnit(value, unit.startsWith("USD") || unit.length > 7 ? "" : unit)) }],
       series: [{}, ...Array.from({ length: count }, (_, place) => {
         const at = stacked ? count - 1 - place : place;

@@ -1,7 +1,7 @@
 /** The runs as swimlanes: one row a run, its bars against the time of day. */
 
 import { $, arrange, draw, make, markOf, write } from "../dom.js";
-import { cost, NONE, seconds, shortId, timeOfDay, tokens, words } from "../format.js";
+import { cost, seconds, shortId, timeOfDay, tokens, words } from "../format.js";
 import { clock } from "./clock.js";
 import { agents, bars, colourOf, described, heightOf } from "./lane_bars.js";
 import { closePanel, panelOf, refreshPanel } from "./run_panel.js";
@@ -9,7 +9,7 @@ import { ordered, runs } from "./runs.js";
 
 const MOST_QUEUED = 5, MOST_ENDED = 24;
 const lanes = new Map(); // by run id
-let span = 120, width = 600, shownAgents = "";
+let span = 60, width = 600, shownAgents = "";
 
 class Lane {
   constructor(id) {
@@ -22,7 +22,9 @@ class Lane {
     this.button.addEventListener("click", () => this.toggle());
     this.group = draw("g");
     this.picture = draw("svg", { role: "img", class: "bars" }, this.group);
-    this.facts = make("span", { class: "lane-facts" });
+    this.outcome = make("span");
+    this.spent = make("span");
+    this.facts = make("span", { class: "lane-facts" }, this.outcome, this.spent);
     this.row = make("li", { class: "lane", "data-run": id }, this.button, this.picture, this.facts);
   }
 
@@ -52,13 +54,10 @@ class Lane {
       this.button.setAttribute("aria-label", `${words(run.type)}, run ${shortId(run.id)}, ${run.status}: show its steps`);
       if (this.panel) refreshPanel(this.id);
     }
-    write(this.facts, this.sentence(run, now));
-  }
-
-  sentence(run, now) {
-    if (run.status === "queued") return `queued, ${run.place === 1 ? "next" : `number ${run.place}`} · ${seconds(now - run.queuedAt)}`;
-    const took = run.startedAt === null ? NONE : seconds((run.endedAt ?? now) - run.startedAt);
-    return [run.status, took, tokens(run.tokens), run.cost === null ? "" : cost(run.cost)].filter(Boolean).join(" · ");
+    const took = run.status === "queued" ? now - run.queuedAt : (run.endedAt ?? now) - (run.startedAt ?? now);
+    write(this.outcome, `${run.status} · ${seconds(took)}`);
+    write(this.spent, run.status === "queued" ? (run.place === 1 ? "next in the queue" : `number ${run.place} in the queue`)
+      : `${tokens(run.tokens)}${run.cost === null ? "" : ` · ${cost(run.cost)}`}`);
   }
 }
 
@@ -91,8 +90,8 @@ function axis(now) {
   for (let time = Math.ceil((now - span) / spaced) * spaced; time <= now; time += spaced) {
     const x = (time - now + span) * scale;
     if (x > width - 64) continue; // "now" stands there
-    marks.push(draw("line", { x1: x.toFixed(1), x2: x.toFixed(1), y1: 16, y2: 20 }),
-      draw("text", { x: x.toFixed(1), y: 12, "text-anchor": x < 30 ? "start" : "middle" }, timeOfDay(time)));
+    marks.push(draw("line", { x1: x.toFixed(1), x2: x.toFixed(1), y1: 16, y2: 20 }));
+    if (x > 26) marks.push(draw("text", { x: x.toFixed(1), y: 12, "text-anchor": "middle" }, timeOfDay(time)));
   }
   marks.push(draw("text", { x: width, y: 12, "text-anchor": "end" }, "now"));
   $("axis").setAttribute("viewBox", `0 0 ${width} 20`);

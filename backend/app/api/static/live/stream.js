@@ -6,8 +6,11 @@ import { seconds, shortId, timeOfDay, tokens } from "../format.js";
 const KEPT = 500;
 const BAD = new Set(["error", "timeout", "failed", "abandoned", "rate_limited", "server_error", "rejected"]);
 const SECOND_NATURE = new Set(["run_id", "execution_id", "call_id", "worker_id", "workflow_type"]);
-const FIRST = ["step", "agent_name", "tool_name", "model", "endpoint", "component", "status", "outcome", "verdict", "up",
-  "duration", "prompt_tokens", "size", "reason", "limit", "receiver", "error_type"];
+const FIRST = ["step", "agent_name", "tool_name", "endpoint", "component", "error_type", "status", "outcome", "verdict", "up", "model",
+  "duration", "prompt_tokens", "size", "reason", "limit", "receiver"];
+// Their values say what they are.
+const BARE = new Set(["step", "agent_name", "tool_name", "model", "endpoint", "status", "outcome", "verdict", "duration",
+  "prompt_tokens", "error_type", "component", "up"]);
 
 const records = [];
 let waiting = [], paused = false, drawing = false, words = [], onSignal = () => {}, onRun = () => {};
@@ -21,9 +24,11 @@ function shown(name, value) {
 
 /** Return the two fields of an event that say most of it. */
 export function keyFields({ fields }) {
-  const names = Object.keys(fields).filter((name) => !SECOND_NATURE.has(name) && fields[name] !== null && fields[name] !== "");
+  const names = Object.keys(fields).filter((name) => !SECOND_NATURE.has(name) && fields[name] !== null && fields[name] !== "" &&
+    !(name === "agent_name" && fields.step));
   const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
-  return names.sort((a, b) => rank(a) - rank(b)).slice(0, 2).map((name) => [name, shown(name, fields[name])]);
+  const sorted = names.sort((a, b) => rank(a) - rank(b)).map((name) => [name, shown(name, fields[name])]);
+  return sorted.filter(([, value], at) => at === 0 || value !== sorted[0][1]).slice(0, 2);
 }
 
 const isBad = ({ fields }) => [fields.status, fields.outcome, fields.verdict].some((value) => BAD.has(value)) || fields.up === 0;
@@ -36,7 +41,7 @@ const fits = (record) => words.every((word) => (word.startsWith("-") ? !record.t
 
 function row(record) {
   const bad = isBad(record), run = record.fields.run_id;
-  const fields = keyFields(record).map(([name, value]) => make("span", { class: "field" }, make("b", {}, `${name} `), value));
+  const fields = keyFields(record).map(([name, value]) => make("span", { class: "field", title: name }, BARE.has(name) ? null : make("b", {}, `${name} `), value));
   return make("tr", { class: bad ? "bad" : null, "data-signal": record.signal },
     make("td", { class: "time" }, timeOfDay(record.time, true)),
     make("td", {}, bad ? make("span", { class: "sign" }, "✕ ", make("span", { class: "offscreen" }, "failed: ")) : null,

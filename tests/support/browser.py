@@ -64,7 +64,7 @@ def requested(browser: Chrome) -> set[str]:
 
 
 def emulate(browser: Chrome, size: tuple[int, int], scheme: Literal["light", "dark"] = "light") -> None:
-    """Give the browser a window of a size, and somebody who likes it light or dark."""
+    """Set the size of the browser's window, and whether its user prefers light or dark pages."""
     width, height = size
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",

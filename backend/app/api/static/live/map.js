@@ -142,7 +142,7 @@ function sumUp(group) {
   const used = group.instruments.reduce((sum, one) => sum + (one.series || 0), 0), most = group.instruments.reduce((sum, one) => sum + (one.limit || 0), 0);
   write(group.count, group.signals.length ? (total ? number(total) : "never") : "");
   group.head.classList.toggle("untold", group.signals.length > 0 && !total);
-  write(group.sum, `${group.instruments.length} instrument${group.instruments.length === 1 ? "" : "s"} · ${number(used)} of ${number(most)} series`);
+  write(group.sum, !group.instruments.length ? "no instrument" : `${group.instruments.length} instrument${group.instruments.length === 1 ? "" : "s"} · ${number(used)} of ${number(most)} series`);
 }
 
 /** Follow a signal: its edges alone are drawn, and its group is opened. */

@@ -5,6 +5,7 @@ import { $, draw } from "../dom.js";
 const LIT = 900; // ms
 let bySignal = new Map(), pinned = "";
 const lit = new Map(); // elements, and when they go out
+const litSignals = new Map(); // the same of signals, whose edges may be drawn anew
 
 /**
  * Draw the edges of these links, each `{signal, from, to, failing}` with two elements.
@@ -39,20 +40,27 @@ export function drawEdges(links) {
   }
   // Those that are followed or lit are on top of the others.
   picture.replaceChildren(...[...paths.values()].sort((a, b) => a.classList.contains("pinned") - b.classList.contains("pinned")));
+  for (const [signal, until] of litSignals) lightUntil(signal, until);
+}
+
+function lightUntil(signal, until) {
+  for (const element of bySignal.get(signal) || []) {
+    element.classList.add("lit");
+    lit.set(element, until);
+  }
 }
 
 /** Light the edges of a signal, and the nodes at their ends. */
 export function light(signal) {
   const until = performance.now() + LIT;
-  for (const element of bySignal.get(signal) || []) {
-    if (!lit.has(element)) element.classList.add("lit");
-    lit.set(element, until);
-  }
+  litSignals.set(signal, until);
+  lightUntil(signal, until);
 }
 
 /** Put out what was lit long enough ago. */
 export function putOut() {
   const now = performance.now();
+  for (const [signal, until] of litSignals) if (until <= now) litSignals.delete(signal);
   for (const [element, until] of lit) {
     if (until > now) continue;
     element.classList.remove("lit");

@@ -54,13 +54,13 @@ function show(body, detail) {
   body.replaceChildren(
     make("p", { class: "line" },
       make("span", {}, state(detail.status), ` for ${detail.brand} · ${number(detail.tokens.prompt)} + ${number(detail.tokens.completion)} tokens · `,
-        `${number(detail.llm_calls)} model call${detail.llm_calls === 1 ? "" : "s"} · ${cost(detail.cost)}`),
+        `${number(detail.llm_calls)} model call${detail.llm_calls === 1 ? "" : "s"}${detail.llm_calls ? ` · ${cost(detail.cost)}` : ""}`),
       make("span", { class: "tools" }, ENDED.includes(detail.status) ? null : cancelButton(detail.run_id),
         make("a", { href: `./#${detail.run_id}`, "data-part": "page" }, "Open its page"))),
     detail.error ? make("p", { class: "problem" }, detail.error) : "",
     table(`Steps of run ${shortId(detail.run_id)}`,
       ["Step", "Agent", "State", "Began", "Took", "Model", "Calls", "Tokens", "Cost"], stepRows(detail, run)),
-    attempts(run),
+    attempts(run, detail),
     result(detail));
   if (within) (body.querySelector(`[data-part="${focused}"]`) || body.querySelector("a")).focus({ preventScroll: true });
 }
@@ -82,8 +82,9 @@ function modelsOf(executions) {
   return [...new Set(names)].join(", ") || NONE;
 }
 
-function attempts(run) {
+function attempts(run, detail) {
   const all = run.executions.flatMap((one) => one.attempts.map((attempt) => [one, attempt]));
+  if (!all.length && !detail.llm_calls) return "";
   if (!all.length) return make("p", { class: "soft" }, "Its attempts at models were before what the feed still has.");
   return table("Attempts at models", ["Attempt", "Agent", "Model", "Outcome", "Ended", "Took", "Waited before"],
     all.map(([one, attempt]) => make("tr", {}, cells(`${attempt.number}`, words(one.step || one.agent), attempt.model,

@@ -9,7 +9,7 @@ import { modelsOf, worksSince } from "./seen.js";
 let drawn = "";
 
 const spent = (it) => `${it.llm_calls} model call${it.llm_calls === 1 ? "" : "s"}, ` +
-  `${number(it.tokens.prompt)} + ${number(it.tokens.completion)} tokens, ${cost(it.cost)}`;
+  `${number(it.tokens.prompt)} + ${number(it.tokens.completion)} tokens${it.llm_calls ? `, ${cost(it.cost)}` : ""}`;
 
 /** Return how long a run took, or has taken so far. */
 export function took(run) {

@@ -177,10 +177,11 @@ def waste_reason_of(status: WorkflowStatus, *, rejected: bool) -> WasteReason | 
 class RowsExpired:
     """Rows were deleted because they are older than rows are kept.
 
-    ``resource``: runs, their steps, the attempts at steps, or what the workflow engine has of runs (``workflows``).
+    ``resource``: runs, their steps, the attempts at steps, what the workflow engine has of runs (``workflows``), or the
+    events of an audit trail.
     """
 
-    resource: Literal["runs", "steps", "attempts", "workflows"]
+    resource: Literal["runs", "steps", "attempts", "workflows", "audit_events"]
     rows: int
 
 

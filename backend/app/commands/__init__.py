@@ -12,6 +12,7 @@ from importlib import import_module
 
 # fmt: off
 COMMANDS: Mapping[str, str] = {
+    "reconcile": "compare the audit trail with the counters of a running studio and with the rows of its runs",
 }
 # fmt: on
 """What each command does, by its name, which is that of its module."""

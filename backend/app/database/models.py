@@ -1,4 +1,4 @@
-"""The tables: brands, the runs of workflows, the steps of runs, and the attempts at steps."""
+"""The tables: brands, the runs of workflows, the steps of runs, the attempts at steps, and the audit trail's events."""
 
 from __future__ import annotations
 
@@ -138,3 +138,22 @@ class Attempt(Base):
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
     cost: Mapped[float | None]
+
+
+class AuditEvent(Base):
+    """One event of the audit trail, with what a query asks for in columns of its own."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index(None, "run_id"), Index(None, "time"))
+
+    id: Mapped[str] = mapped_column(SafeText(64), primary_key=True)
+    """The process, and the number of the event there: an event that is stored twice has one row."""
+
+    time: Mapped[datetime]
+    process: Mapped[str] = mapped_column(SafeText(40))
+    signal: Mapped[str] = mapped_column(SafeText(64))
+    run_id: Mapped[str | None] = mapped_column(SafeText(200))
+    workflow_type: Mapped[str | None] = mapped_column(SafeText(200))
+    agent_name: Mapped[str | None] = mapped_column(SafeText(200))
+    record: Mapped[dict[str, Any]]
+    """The event, as `events.bus.records` makes a record of it."""

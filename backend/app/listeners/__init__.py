@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from app.database import Database
 from app.settings import Settings
 
-from . import live_feed
+from . import audit_trail, live_feed
 from .live_feed import LiveFeed
 
 __all__ = ["start_listeners"]
@@ -19,7 +19,7 @@ __all__ = ["start_listeners"]
 
 async def start_listeners(
     settings: Settings,
-    database: Database,  # noqa: ARG001 - of the audit trail
+    database: Database,
     resources: AsyncExitStack,
 ) -> LiveFeed | None:
     """Connect the listeners that the settings switch on, until the resources are closed: the last one first.
@@ -32,4 +32,6 @@ async def start_listeners(
     Returns:
         The live feed; None where it is switched off.
     """
+    if settings.audit_days:
+        await resources.enter_async_context(audit_trail.listen(database, settings.audit_days))
     return await resources.enter_async_context(live_feed.listen(settings)) if settings.live else None

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from app.database import Base, Database, DatabaseUnavailable
 from app.database.migrations import alembic_config
 from app.settings import Settings
+from tests.backend.database.rows import queue_run, save_step
 
 
 async def test_the_migrations_create_exactly_the_models(database: Database) -> None:
@@ -79,6 +80,34 @@ async def test_a_cost_from_before_calls_were_priced_is_unknown(database: Databas
         await connection.run_sync(to("head", command.upgrade))
         steps = await connection.execute(text("SELECT run_id, name, prompt_tokens, cost FROM steps"))
         assert steps.all() == [("one", "copywriter", 10, None)]
+
+
+@pytest.mark.slow
+async def test_the_table_of_the_audit_trail_is_added_to_a_database_with_runs(database: Database) -> None:
+    def move(revision: str) -> Callable[[Connection], None]:
+        def run(connection: Connection) -> None:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            (command.downgrade if revision == "0005" else command.upgrade)(config, revision)
+
+        return run
+
+    async with database.session() as session, session.begin():
+        run = await queue_run(session)
+        await save_step(session, run.id)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(move("0005"))
+        assert "audit_events" not in await connection.run_sync(lambda rows: inspect(rows).get_table_names())
+    await database.upgrade()
+    async with database.engine.connect() as connection:
+        indexes = await connection.run_sync(lambda rows: inspect(rows).get_indexes("audit_events"))
+        assert [index["column_names"] for index in sorted(indexes, key=lambda index: str(index["name"]))] == [
+            ["run_id"],
+            ["time"],
+        ]
+        steps = await connection.execute(text("SELECT run_id, prompt_tokens FROM steps"))
+        assert steps.all() == [(run.id, 10)]
+        assert (await connection.execute(text("SELECT * FROM audit_events"))).all() == []
 
 
 async def test_processes_that_start_at_the_same_time_upgrade_once(settings: Settings) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from time import time
+from time import monotonic, time
 from types import TracebackType
 from typing import Any, Self
 
@@ -106,9 +106,9 @@ class LiveNumbers:
     def page(self) -> dict[str, Any]:
         """Return all that a page needs once: what there is, its last minutes, the map and the faults.
 
-        It takes some milliseconds, so call it in a thread.
+        The registry is read again if it was not in the last second. It takes some milliseconds, so call it in a thread.
         """
-        if self._snapshot is None:
+        if self._snapshot is None or monotonic() - self._snapshot.at > WATCHED:
             self.sample()
         with self._lock:
             snapshot, current, history = self._snapshot, self._current, self._history.describe()

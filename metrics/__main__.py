@@ -18,6 +18,7 @@ from .commands import (
     doctor_command,
     explain_command,
     listing_command,
+    replay_command,
     watch_command,
 )
 from .commands.command_context import Context, UsageError
@@ -38,6 +39,7 @@ ON_A_CATALOGUE: Mapping[str, Callable[[Context], int]] = {
     "build": build_command.run,
     "explain": explain_command.run,
     "diff": diff_command.run,
+    "replay": replay_command.run,
 }
 USAGE_ERRORS = (
     AlertNameTaken,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..diagnostics import otel
 from ..diagnostics.listing import FORMATS
-from . import build_command, diff_command, explain_command, watch_command
+from . import build_command, diff_command, explain_command, replay_command, watch_command
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 SHARED_OPTIONS = ("namespace", "catalogue", "source")
@@ -62,6 +62,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_shared_options(differ, AFTER_COMMAND)
     diff_command.add_options(differ)
+    player = commands.add_parser(
+        "replay", help="play a recording of events into the catalogue, and print what it counts"
+    )
+    add_shared_options(player, AFTER_COMMAND)
+    replay_command.add_options(player)
     add_server_options(
         commands.add_parser(
             "doctor",

@@ -2,7 +2,7 @@
 
     python -m tests.support.recorded_life
 
-writes it again, scrubbed, into ``tests/metrics/golden/recordings``. Runs complete, with a fallback and without, fail, are
+writes it again, scrubbed, into ``tests/metrics/golden``. Runs complete, with a fallback and without, fail, are
 cancelled and rejected; requests are refused; the studio is killed in the middle of a run, and the next process takes
 it up.
 """

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 BEGINNING = 1_800_000_000.0
@@ -77,9 +78,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.scrub_recording", description="Print a recording with other ids and times."
     )
-    parser.add_argument("file", type=argparse.FileType(encoding="utf-8"), help="the recording; - for standard input")
-    for line in scrub(parser.parse_args().file):
-        print(line)
+    parser.add_argument("file", type=Path, help="the recording")
+    with parser.parse_args().file.open(encoding="utf-8") as file:
+        for line in scrub(file):
+            print(line)
     return 0
 
 

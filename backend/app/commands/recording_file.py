@@ -40,7 +40,7 @@ class RecordingFile:
 
     def last_id(self) -> str:
         """Return the id of the last record that is in the file, or nothing."""
-        if self._path is None or not self._path.exists():
+        if self._path is None or not self._path.is_file():  # a pipe or a device would be read for ever
             return ""
         with self._path.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
@@ -56,7 +56,7 @@ class RecordingFile:
     @property
     def is_continued(self) -> bool:
         """Whether there is something in the file before `begin`."""
-        return self._path is not None and self._path.exists() and self._path.stat().st_size > 0
+        return self._path is not None and self._path.is_file() and self._path.stat().st_size > 0
 
     def begin(self, source: str) -> None:
         """Create or open the file and write a header.

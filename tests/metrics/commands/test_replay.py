@@ -108,18 +108,23 @@ def test_rows_and_namespace_of_ones_own(
         "ROWS = (counter('ships_total', 'Ships.', Signal(ShipReplayed), labels=('colour',)),)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "pyproject.toml").write_text("[tool.sparklio.metrics]\nlabel_limits = { colour = 3 }\n")
     monkeypatch.chdir(tmp_path)
     ship = {"schema": 1, "signal": "ship_replayed", "time": 5.0, "fields": {"colour": "red"}}
     file = str(write(tmp_path / "life.jsonl", ship, ship, CALL))
     assert main(["replay", file, "--namespace", "acme"]) == 0
     assert "skipped, as nothing declares them here: 2 events (ship_replayed 2)" in capsys.readouterr().err
-    options = ["--namespace", "acme", "--catalogue", "ships_replayed:ROWS"]
-    assert main(["replay", file, *options]) == 0
-    shown = capsys.readouterr()
-    assert value_of(shown.out, "acme_ships_total", colour="red") == 2
     assert main(["replay", file]) == 2
     assert "name the first word of every metric: --namespace acme" in capsys.readouterr().err
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.sparklio.metrics]\n"
+        "namespace = 'acme'\n"
+        "catalogue = ['ships_replayed:ROWS']\n"
+        "label_limits = { colour = 3 }\n"
+    )
+    assert main(["replay", file]) == 0
+    assert value_of(capsys.readouterr().out, "acme_ships_total", colour="red") == 2
+    assert main(["replay", file, "--catalogue", "ships_replayed:ROWS", "--namespace", "sea"]) == 0
+    assert value_of(capsys.readouterr().out, "sea_ships_total", colour="red") == 2
 
 
 def test_damaged_lines_and_gaps_are_named_and_the_rest_is_played(

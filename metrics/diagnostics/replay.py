@@ -23,7 +23,7 @@ from ..subscription.subscribe import Subscription
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What became of a recording's lines; it grows while they are played."""
+    """The fate of a recording's lines; it grows while they are played."""
 
     played: Counter[str] = field(default_factory=Counter)
     """How many events were emitted, by signal."""
@@ -117,7 +117,7 @@ def show_recorded_times(subscription: Subscription, catalogue: Iterable[Metric],
 
 
 class Replayed(Collector):
-    """What a registry holds after a replay, without what is of the replay itself: the times at which series were made.
+    """The families of a registry after a replay, without the times at which their series were made.
 
     Args:
         registry: The registry.

@@ -13,6 +13,7 @@ from importlib import import_module
 # fmt: off
 COMMANDS: Mapping[str, str] = {
     "reconcile": "compare the audit trail with the counters of a running studio and with the rows of its runs",
+    "record": "keep the events of a running studio in a file, until Ctrl-C; python -m metrics replay plays it",
 }
 # fmt: on
 """What each command does, by its name, which is that of its module."""

@@ -40,7 +40,7 @@ class FeedConnected:
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """What the studio says of the connection: whether it went on where it was, and how many events are missing."""
+    """The studio's word on the connection: whether it went on where it was, and how many events are missing."""
 
     resumed: bool
     missed: int | None

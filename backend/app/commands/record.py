@@ -21,6 +21,9 @@ from .stop_signals import StopSignals, stop_signals
 ADDRESS = "http://127.0.0.1:8000"
 KEY_VARIABLE = "SPARKLIO_API_KEY"
 
+ALL_KEPT = "0"
+"""The id of an event that asks a feed for all that it has kept."""
+
 DONE, BROKEN_OFF, UNUSABLE = 0, 1, 2
 
 
@@ -44,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         tell(f"{options.file} exists: --append continues it, or give another name" if exists else reason_of(error))
         return UNUSABLE
     with FeedClient(options.url, key, query, tell_break) as client, file:
-        return Recorder(client, file, options.file).run(options.seconds)
+        return Recorder(client, file, options.file).run(options.seconds, begins_with_kept=options.kept)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"file that has a key of the API and nothing else (default: the variable {KEY_VARIABLE})",
     )
     parser.add_argument("--append", action="store_true", help="continue a recording, from its last event if possible")
+    parser.add_argument("--kept", action="store_true", help="begin with the events that the studio has kept")
     parser.add_argument("--signal", action="append", default=[], metavar="NAME", help="only these (again for more)")
     parser.add_argument("--run-id", action="append", default=[], metavar="ID", help="only of this run")
     parser.add_argument("--workflow-type", action="append", default=[], metavar="NAME", help="only of this workflow")
@@ -110,12 +114,12 @@ class Recorder:
         self._must_resume = False
         self._missed = 0
 
-    def run(self, seconds: float | None) -> int:
+    def run(self, seconds: float | None, *, begins_with_kept: bool) -> int:
         """Record until a signal, or for so many seconds; return the exit code."""
         code = DONE
         try:
             with stop_signals(seconds) as signals:
-                self._follow(signals)
+                self._follow(signals, self._file.last_id() or (ALL_KEPT if begins_with_kept else ""))
         except KeyboardInterrupt:
             pass
         except FeedUnreachable as reason:
@@ -130,8 +134,7 @@ class Recorder:
             tell(self._summary())
         return code
 
-    def _follow(self, signals: StopSignals) -> None:
-        last_id = self._file.last_id()
+    def _follow(self, signals: StopSignals, last_id: str) -> None:
         self._must_resume = self._file.is_continued
         for message in self._client.follow(last_id):
             with signals.deferred():
@@ -186,7 +189,7 @@ def missing(gaps: Iterable[int | None]) -> str:
 
 
 def tell_break(reason: str, wait: float) -> None:
-    """Say that the connection broke, and when the next one is made."""
+    """Print that the connection broke, and when the next one is made."""
     tell(f"no connection: {reason}; again in {wait:g} s")
 
 
@@ -197,4 +200,4 @@ def reason_of(error: Exception) -> str:
 
 def tell(text: str) -> None:
     """Print a line for the person at the terminal; standard output may be the recording."""
-    print(f"python -m app record: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
+    print(f"python -m app record: {text}", file=sys.stderr, flush=True)

@@ -49,8 +49,9 @@ class RecordingFile:
                     found = json.loads(line)
                 except ValueError:
                     continue
-                if isinstance(found, dict) and isinstance(found.get("id"), str):
-                    return found["id"]
+                found_id = found.get("id") if isinstance(found, dict) else None
+                if isinstance(found_id, str):
+                    return found_id
         return ""
 
     @property

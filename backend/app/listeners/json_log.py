@@ -145,7 +145,7 @@ def take_apart(_logger: Any, _method: str, line: Any) -> Any:
 
 
 class LineList:
-    """What structlog writes to: a list of lines."""
+    """The logger that structlog writes to: a list of lines."""
 
     def __init__(self, lines: list[bytes]) -> None:
         self._lines = lines

@@ -1,4 +1,4 @@
-"""What a webhook sends: a record as a CloudEvent, with the headers by which the receiver knows who sent it.
+"""The message of a webhook: a record as a CloudEvent, with the headers by which the receiver knows who sent it.
 
 - CloudEvents 1.0, structured mode: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 - Signatures: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md

@@ -190,6 +190,13 @@ def test_filters_are_those_of_the_feed(tmp_path: Path) -> None:
     ]
 
 
+def test_it_can_begin_with_what_the_studio_has_kept(tmp_path: Path) -> None:
+    with FeedServer(Connection([status(resumed=True, missed=0), event(1)]), stops()) as server:
+        run([str(tmp_path / "life.jsonl"), "--url", server.url, "--kept"])
+    assert [request.headers["last-event-id"] for request in server.requests] == ["0", "e1-1"]
+    assert names_of(tmp_path / "life.jsonl") == ["t1"]
+
+
 def test_a_file_that_exists_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "life.jsonl"
     file.write_text("precious\n")

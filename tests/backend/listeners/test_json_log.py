@@ -14,7 +14,6 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from events.listeners import ListenerDelivered, listener_delivered
 
 from app.listeners.json_log import JsonLog, listen
 from events import (
@@ -28,6 +27,7 @@ from events import (
     workflow_run,
 )
 from events.bus.records import event_of
+from events.listeners import ListenerDelivered, listener_delivered
 from tests.support.wait import until, wait_until
 
 CANARY = "sk-canary-4711 write about our secret product"

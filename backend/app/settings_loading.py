@@ -50,12 +50,16 @@ def metrics_dir_from_environment() -> Path | None:
     return Path(directory).expanduser() if directory else None
 
 
+OF_COMMANDS = frozenset({"API_KEY"})
+"""Names that the commands of ``python -m app`` read, and the studio does not."""
+
+
 def unknown_settings() -> Iterator[str]:
     """Yield a message for each name in the environment and in ``.env`` that looks like a setting but is none."""
     names = [name.upper() for name in Settings.model_fields]
     for variable in sorted({*os.environ, *dotenv_values(".env")}):
         name = variable.removeprefix(PREFIX)
-        if name not in (variable, *names):
+        if name not in (variable, *names, *OF_COMMANDS):
             yield f"{variable} is no setting; {_advice(name, names, PREFIX)}"
 
 

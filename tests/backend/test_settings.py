@@ -77,6 +77,20 @@ def test_the_usual_forms_of_database_urls_are_accepted(written: str, async_url: 
             "SPARKLIO_LIVE_CLIENTS (--live-clients) = '0': input should be greater than or equal to 1",
         ),
         ("LIVE_BUFFER", "0", "SPARKLIO_LIVE_BUFFER (--live-buffer) = '0': input should be greater than or equal to 1"),
+        ("EVENT_LOG", "/", "SPARKLIO_EVENT_LOG (--event-log) = '/': it is a folder; give a file"),
+        ("EVENT_LOG", "none/events.jsonl", "its folder is not there; make it, or give another file"),
+        ("WEBHOOK_URL", "hooks.example.com", "give an address such as https://hooks.example.com/sparklio"),
+        ("WEBHOOK_URL", "ftp://u:geheim@h/d", "give an address such as https://hooks.example.com/sparklio"),
+        ("WEBHOOK_URL", "https://u:geheim@[", "give an address such as https://hooks.example.com/sparklio"),
+        (
+            "WEBHOOK_URL",
+            "https://u:geheim@h/d",
+            "SPARKLIO_WEBHOOK_SECRET (--webhook-secret) = (not shown: it may hold a password): there is no secret in it;"
+            " make one by python -c",
+        ),
+        ("WEBHOOK_SECRET", "geheim", "(not shown: it may hold a password): a secret begins with whsec_; make one by"),
+        ("WEBHOOK_SIGNALS", "workflow_finish", "no signal is named 'workflow_finish'; did you mean workflow_finished"),
+        ("WEBHOOK_SIGNALS", ",", "there is no signal in it; docs/events.md lists them"),
         ("WEBHOOK_SECRET", " ", "SPARKLIO_WEBHOOK_SECRET (--webhook-secret) = (not shown: it may hold a password)"),
         ("DATABASE_URL", "mysql://h/d", "mysql is not supported; give sqlite:///path/to/file.db or postgresql://"),
         ("DATABASE_URL", "nonsense", "not a database URL; give sqlite:///path/to/file.db or postgresql://"),
@@ -172,6 +186,7 @@ def test_help_describes_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_misspelt_settings_are_found_in_the_environment_and_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKLIO_PROT", "8001")
+    monkeypatch.setenv("SPARKLIO_API_KEY", "of a command")
     monkeypatch.setenv("SPARKLIO_PORT", "8001")
     Path(".env").write_text("SPARKLIO_XYZZY=1\nOPENAI_API_KEY=key\n")
     assert list(unknown_settings()) == [

@@ -9,9 +9,10 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from app.database import Database
+from app.listener_settings import parse_signals
 from app.settings import Settings
 
-from . import audit_trail, live_feed
+from . import audit_trail, json_log, live_feed, webhook
 from .live_feed import LiveFeed
 
 __all__ = ["start_listeners"]
@@ -34,4 +35,10 @@ async def start_listeners(
     """
     if settings.audit_days:
         await resources.enter_async_context(audit_trail.listen(database, settings.audit_days))
+    if settings.event_log is not None:
+        await resources.enter_async_context(json_log.listen(settings.event_log))
+    if settings.webhook_url is not None:
+        await resources.enter_async_context(
+            webhook.listen(settings.webhook_url, settings.webhook_secret or "", parse_signals(settings.webhook_signals))
+        )
     return await resources.enter_async_context(live_feed.listen(settings)) if settings.live else None

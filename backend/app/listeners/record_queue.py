@@ -13,9 +13,10 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
+from events import listener_delivered
 from events.bus.failures import error_location
 from events.bus.log_throttle import LogThrottle
-from events.listeners import Delivery, listener_delivered
+from events.listeners import Delivery
 
 log = logging.getLogger("app")
 

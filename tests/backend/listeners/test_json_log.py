@@ -17,9 +17,11 @@ import pytest
 
 from app.listeners.json_log import JsonLog, listen
 from events import (
+    ListenerDelivered,
     access_refused,
     agent_run,
     component_checked,
+    listener_delivered,
     llm_called,
     review_decided,
     tool_called,
@@ -27,7 +29,6 @@ from events import (
     workflow_run,
 )
 from events.bus.records import event_of
-from events.listeners import ListenerDelivered, listener_delivered
 from tests.support.wait import until, wait_until
 
 CANARY = "sk-canary-4711 write about our secret product"

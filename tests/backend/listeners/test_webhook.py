@@ -17,8 +17,7 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from app.listeners.webhook import Webhook, listen
 from app.listeners.webhook_sender import Persistence, parse_retry_after
 from app.webhook_secrets import parse_webhook_secrets
-from events import AgentFinished, WorkflowFinished, workflow_finished
-from events.listeners import ListenerDelivered, listener_delivered
+from events import AgentFinished, ListenerDelivered, WorkflowFinished, listener_delivered, workflow_finished
 from tests.support.ports import free_port
 from tests.support.wait import until, wait_until
 from tests.support.webhook_server import Answer, WebhookServer, verify

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.listeners.signals import STORY
 from events.bus.recordings import RecordedEvent, read_recording
 from metrics.__main__ import main
 from tests.support.recorded_life import recording
@@ -40,8 +41,13 @@ COUNTERS = (
 )
 
 
-def counts_of(names: list[str]) -> Counter[str]:
-    return Counter(name for name in names if name.startswith(WORK))
+SIGNALS = {signal.name for signal in STORY if signal.name.startswith(WORK)}
+
+
+def counts_of(file: Path) -> Counter[str]:
+    """Return how many events of each signal a file has so far."""
+    lines = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return Counter(name for line in lines if (name := json.loads(line).get("signal")) in SIGNALS)
 
 
 def test_all_of_them_agree(
@@ -63,16 +69,16 @@ def test_all_of_them_agree(
             wait_until(lambda: studio.total("listener_events_total", listener="webhook", outcome="delivered") == 9)
             samples = studio.scrape()
             shown = {name: int(value) for (name,), value in summed(samples, "events_total", "signal").items()}
-            expected = Counter({name: number for name, number in shown.items() if name.startswith(WORK)})
-            wait_until(lambda: counts_of([json.loads(line)["signal"] for line in whole(log)]) == expected)
-            wait_until(lambda: counts_of([json.loads(line).get("signal", "") for line in whole(record)]) == expected)
+            expected = Counter({name: number for name, number in shown.items() if name in SIGNALS})
+            for file in (log, record):
+                wait_until(lambda file=file: counts_of(file) == expected, every=0.5)  # type: ignore[misc]
             recorder.send_signal(signal.SIGINT)
             assert recorder.wait(60) == 0
         assert studio.process.returncode == 0
     assert all(verify(SECRET, delivery) for delivery in webhook.deliveries)
     assert {json.loads(delivery.body)["subject"] for delivery in webhook.deliveries} == {*runs}
-    with record.open("rb") as file:
-        assert all(isinstance(line, RecordedEvent) for line in read_recording(file))
+    with record.open("rb") as opened:
+        assert all(isinstance(line, RecordedEvent) for line in read_recording(opened))
     for file_name in (record, log):
         assert main(["replay", str(file_name), "--format", "json"]) == 0
         replayed = [
@@ -85,8 +91,3 @@ def test_all_of_them_agree(
                     again[tuple(sample["labels"][label] for label in labels)] += sample["value"]
             assert {**again} == pytest.approx(summed(samples, name, *labels)), (file_name, name)
             assert again, name
-
-
-def whole(file: Path) -> list[str]:
-    """Return the lines of a file that are complete."""
-    return [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]

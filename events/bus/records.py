@@ -58,10 +58,9 @@ class InvalidRecord(ValueError):
 def record_of(event: Any) -> Record:
     """Return an event as a record, made now.
 
-    >>> from events import AgentFinished
-    >>> event = AgentFinished(agent_name="writer", task="Sell my earbuds", status="success", duration=0.5)
-    >>> record_of(event)["fields"]
-    {'agent_name': 'writer', 'status': 'success', 'duration': 0.5}
+    >>> from events import AgentStarted
+    >>> record_of(AgentStarted(agent_name="writer", task="Sell my earbuds", run_id="r1"))["fields"]
+    {'agent_name': 'writer', 'run_id': 'r1'}
     """
     cls = type(event)
     name, readers = _readers(cls)  # type: ignore[arg-type]  # a class is hashable

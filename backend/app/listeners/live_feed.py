@@ -1,7 +1,7 @@
 """The live feed: a listener that passes events on to whoever follows them just now, as server-sent events.
 
-Events are taken in the thread that emits them, which costs a microsecond, and passed on by the event loop, some at a
-time. A client that does not read is left behind, so that none can make the others wait or the memory grow.
+Events are taken in the thread that emits them, which costs less than a microsecond, and passed on by the event loop,
+some at a time. A client that does not read is left behind, so that none can make the others wait or the memory grow.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ BATCH_SIZE = 200
 
 
 class Intake:
-    """Takes events from the threads that emit them, which costs these less than a microsecond, and counts what becomes of them.
+    """Takes events from the threads that emit them, in less than a microsecond, and counts what becomes of them.
 
     Args:
         listener: The name under which they are counted.

@@ -276,6 +276,8 @@ def increases(source: Source, before: Snapshot, after: Snapshot) -> Values:
     was, now = before.values.get(source), after.values.get(source)
     if was is None or now is None:
         return {} if source.by else {ALL: ()}
+    if was is now and now:  # as a snapshot has it where nothing changed, which is most of it
+        return {name: (0.0,) * len(values) for name, values in now.items()}
     found = {name: tuple(gains(was.get(name, ()), values)) for name, values in now.items()}
     return found or ({} if source.by else {ALL: ()})
 
@@ -289,11 +291,10 @@ def gains(was: tuple[float, ...], now: tuple[float, ...]) -> Iterator[float]:
 def covered(before: Snapshot, after: Snapshot, span: float) -> float:
     """Return the seconds in which the increase between two snapshots came about.
 
-    It is the time between them, which may be a little more or less than was asked for. Where it is far less, there was
-    nothing before: the process is younger than that, and it is the whole span.
+    It is the time between them, which may be a little more than was asked for. Where it is less, there was nothing
+    before: the process is younger than that, and it is the whole span.
     """
-    between = after.at - before.at
-    return between if between > 0.95 * span else span
+    return max(after.at - before.at, span)
 
 
 def scaled(found: Values, factor: float) -> Numbers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,16 +29,14 @@ class History:
         self._values: list[ValuesById] = []
 
     def before(self, after: Snapshot, seconds: float) -> Snapshot:
-        """Return the snapshot that was taken nearest to so many seconds before another, or the first that there is.
+        """Return the last snapshot that is so many seconds older than another, or more.
 
-        Of a process that is younger than that, it is the first one; without any, ``after`` itself.
+        Of a process that is younger than that, it is the first one that there is; without any, ``after`` itself.
         """
         if not self._snapshots:
             return after
-        wanted = after.at - seconds
-        index = bisect_left(self._snapshots, wanted, key=lambda each: each.at)
-        nearest = self._snapshots[max(index - 1, 0) : index + 1]
-        return min(nearest, key=lambda each: abs(each.at - wanted))
+        newer = bisect_right(self._snapshots, after.at - seconds, key=lambda each: each.at)
+        return self._snapshots[max(newer - 1, 0)]
 
     def add(self, snapshot: Snapshot, values: ValuesById) -> None:
         """Add a snapshot and its values, unless the last that is kept is too near; let go of what is too old."""

@@ -25,13 +25,14 @@ def test_a_reading_that_is_a_little_early_is_kept() -> None:
     assert len(history.describe()["times"]) == 4
 
 
-def test_the_snapshot_nearest_to_so_many_seconds_before_is_found() -> None:
+def test_the_last_snapshot_that_is_so_many_seconds_older_is_found() -> None:
+    """Or the first, of a process that is younger."""
     history, now = History(), snapshot(100.0)
     assert history.before(now, 60.0) is now
     for at in (0.0, 30.0, 42.0, 70.0, 100.0):
         history.add(snapshot(at), {})
     assert [history.before(now, seconds).at for seconds in (0.0, 20.0, 56.0, 59.0, 65.0, 900.0)] == [
-        100.0, 70.0, 42.0, 42.0, 30.0, 0.0,
+        100.0, 70.0, 42.0, 30.0, 30.0, 0.0,
     ]  # fmt: skip
 
 

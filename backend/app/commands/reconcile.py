@@ -172,7 +172,7 @@ def _describe(line: Line) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value.is_integer() else f"{value:.9g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.9g}"
 
 
 def format_json(report: Report) -> str:

@@ -17,6 +17,7 @@ BENCHMARKS = (
     "flat_memory",     # what ever new statements, tables, engines, endpoints, models and tools leave
     "database",        # instrumenting a database engine
     "workers",         # several processes: a scrape and an update
+    "bad_listeners",   # what business code notices of listeners that misbehave
     "idle_studio",     # the processor time that the studio takes while nothing happens
 )
 # fmt: on

@@ -35,7 +35,7 @@ def check_numbers(studio: StudioProcess, server: OpenAIServer) -> None:
     """Run workflows, and compare what the studio counted with what it did."""
     runs = [studio.wait_for_end(run_id) for run_id in [studio.submit("product_content") for _ in range(RUNS)]]
     assert {run["status"] for run in runs} == {"completed"}
-    for path in ("/", "/health", "/api/v1/runs"):
+    for path in ("/", "/live", "/health", "/api/v1/runs"):
         assert studio.client.get(path).status_code == 200, path
     calls = studio.total("llm_requests_total")
     assert calls == server.tally.requests == sum(run["llm_calls"] for run in runs)

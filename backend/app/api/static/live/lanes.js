@@ -54,7 +54,7 @@ class Lane {
       this.button.setAttribute("aria-label", `${words(run.type)}, run ${shortId(run.id)}, ${run.status}: show its steps`);
       if (this.panel) refreshPanel(this.id);
     }
-    const took = run.status === "queued" ? now - run.queuedAt : (run.endedAt ?? now) - (run.startedAt ?? now);
+    const took = Math.max(0, run.status === "queued" ? now - run.queuedAt : (run.endedAt ?? now) - (run.startedAt ?? now));
     write(this.outcome, `${run.status} · ${seconds(took)}`);
     write(this.spent, run.status === "queued" ? (run.place === 1 ? "next in the queue" : `number ${run.place} in the queue`)
       : `${tokens(run.tokens)}${run.cost === null ? "" : ` · ${cost(run.cost)}`}`);

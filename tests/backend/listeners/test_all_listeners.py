@@ -52,7 +52,7 @@ async def test_ten_thousand_events_are_the_same_in_every_listener(
     delivered = summed(scraped, "listener_events_total", "listener", "outcome")
     async with database.session() as session:
         stored = await session.execute(select(AuditEvent.signal, func.count()).group_by(AuditEvent.signal))
-        counts.append(Counter(dict(stored.tuples().all())))
+        counts.append(Counter(dict(stored.all())))
     lines = await asyncio.to_thread(file.read_text)
     counts.append(Counter(json.loads(line)["signal"] for line in lines.splitlines()))
     counts.append(Counter(following.signals))

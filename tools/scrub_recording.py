@@ -19,7 +19,7 @@ from typing import Any
 BEGINNING = 1_800_000_000.0
 """The Unix time at which a scrubbed recording begins."""
 
-LEFT_OUT = frozenset({"id", "timestamp", "level", "run_id", "workflow_type", "agent_name", "execution_id"})
+LEFT_OUT = frozenset({"id", "pid", "timestamp", "level", "run_id", "workflow_type", "agent_name", "execution_id"})
 """What lines of a feed and of an event log have beside the record."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 from base64 import b64encode
 from collections import Counter
@@ -91,3 +93,28 @@ def test_all_of_them_agree(
                     again[tuple(sample["labels"][label] for label in labels)] += sample["value"]
             assert {**again} == pytest.approx(summed(samples, name, *labels)), (file_name, name)
             assert again, name
+
+
+def test_outlets_that_hang_hold_up_no_run_and_no_stop(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is a pipe that is full and that nobody reads, and the webhook answers nothing."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    script, pipe = Script(), tmp_path / "pipe"
+    script.gate.set()
+    os.mkfifo(pipe)
+    full = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, b"x" * 4096)
+    with serve_models(script) as models, WebhookServer(Answer(hangs=True)) as webhook:
+        outlets = {"event_log": pipe, "webhook_url": webhook.url, "webhook_secret": SECRET}
+        settings = {**SETTINGS, **outlets, "webhook_signals": "workflow_started,workflow_finished"}
+        with StudioProcess(tmp_path, free_port(), **settings, llm_base_url=models.base_url) as studio:
+            assert studio.wait_for_end(studio.submit("product_content"))["status"] == "completed"
+            wait_until(lambda: webhook.deliveries)
+            assert studio.total("receiver_failures_total") == 0
+            assert studio.stop() == 0
+        assert "listener json_log stopped: " in studio.output
+        assert "listener webhook stopped: 1 events dropped" in studio.output
+    os.close(full)

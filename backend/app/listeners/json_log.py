@@ -1,7 +1,7 @@
 """The event log: a line of JSON for each event, with its ids and what it happened in, for programs that collect logs.
 
 A line is a record (`events.bus.records`), which has no prompt, no answer and no secret, with a few names on top that
-such programs look for: ``timestamp``, ``level``, ``process``, and the run, the workflow and the agent that it happened
+such programs look for: ``timestamp``, ``level``, ``pid``, and the run, the workflow and the agent that it happened
 in, whether the event has them or not. ``python -m metrics replay`` plays such a file as well.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -21,12 +21,12 @@ from typing import Any
 import structlog
 
 from events.bus.log_throttle import LogThrottle
-from events.bus.records import MAX_TEXT, Record, record_of
+from events.bus.records import MAX_TEXT, Record
 from events.bus.scope import get_effective_scope
 from events.bus.signal import Signal
 
 from .line_file import LineFile
-from .record_queue import RecordQueue
+from .record_queue import NO_CONTEXT, Batch, RecordQueue, Taken
 from .signals import STORY
 
 log = logging.getLogger("app")
@@ -76,34 +76,37 @@ class JsonLog:
         self._name = "standard error" if file is None else str(file)
         self._file = LineFile(file)
         self._lines: list[bytes] = []
-        self._log = make_logger(self._lines, process=os.getpid())
+        self._log = make_logger(self._lines, pid=os.getpid())
         self._throttle = LogThrottle()
         self._queue = RecordQueue(NAME, self._write, size=size, batch=500, gather=0.05)
 
     def __call__(self, event: Any) -> None:
         """Take an event; it is written a moment later."""
         scope = get_effective_scope()
-        record = record_of(event)
-        around = {} if scope is None else scope.fields
-        fields = record["fields"]
-        context = {name: value for name in CONTEXT if (value := fields.get(name) or text_of(around.get(name)))}
-        self._queue.put((record, context))
+        self._queue.put(event, NO_CONTEXT if scope is None else scope.fields)
 
     def close(self, within: float = FLUSH_SECONDS) -> None:
         """Write what waits, within so many seconds, and close the file; it blocks meanwhile."""
         if self._queue.close(within):
             self._file.close()  # a thread that hangs in a write has it still
 
-    def _write(self, batch: list[tuple[Record, Mapping[str, Any]]]) -> None:
+    def _write(self, batch: Batch) -> None:
         self._lines.clear()
-        for record, context in batch:
-            self._log.log(level_of(record), record["signal"], **context, record=record)
+        for taken in batch:
+            record = taken.record
+            self._log.log(level_of(record), record["signal"], **context_of(taken), record=record)
         written, error = self._file.write(self._lines)
         self._queue.count("delivered", written)
         if error is not None:
             self._queue.count("failed", len(batch) - written)
             if self._throttle.is_due("write"):
                 log.warning("the event log cannot be written to %s: %s", self._name, error.strerror)
+
+
+def context_of(taken: Taken) -> dict[str, Any]:
+    """Return what an event happened in, as it says itself, else as the scope does that it was emitted in."""
+    fields, around = taken.record["fields"], taken.context
+    return {name: value for name in CONTEXT if (value := fields.get(name) or text_of(around.get(name)))}
 
 
 def text_of(value: Any) -> str:

@@ -16,10 +16,9 @@ from urllib.parse import quote, urlsplit
 
 from app.webhook_secrets import parse_webhook_secrets
 from events.bus.log_throttle import LogThrottle
-from events.bus.records import Record, record_of
 from events.bus.signal import Signal
 
-from .record_queue import RecordQueue
+from .record_queue import Batch, RecordQueue
 from .webhook_message import Message
 from .webhook_sender import Gone, Persistence, QuietClient, Undelivered, WebhookSender
 
@@ -75,7 +74,7 @@ class Webhook:
 
     def __call__(self, event: Any) -> None:
         """Take an event; it is sent when those before it were."""
-        self._queue.put(record_of(event))
+        self._queue.put(event)
 
     def close(self, within: float = FLUSH_SECONDS) -> None:
         """Send what waits, within so many seconds; it blocks meanwhile."""
@@ -85,16 +84,19 @@ class Webhook:
         if self._quiet is not None:
             logging.getLogger("httpx").removeFilter(self._quiet)
 
-    def _send(self, records: list[Record]) -> None:
+    def _send(self, batch: Batch) -> None:
         if self._quiet is None:
             self._quiet = QuietClient()
             logging.getLogger("httpx").addFilter(self._quiet)
-        for record in records:
-            if self._is_gone or not self._sender.has_time:
+        for taken in batch:
+            if self._is_gone:
                 self._queue.count("dropped", 1)
                 continue
+            if not self._sender.has_time:
+                self._queue.drop(1)
+                continue
             try:
-                self._sender.send(Message.of(record, self._source))
+                self._sender.send(Message.of(taken.record, self._source))
             except Undelivered as reason:
                 self._is_gone = isinstance(reason, Gone)
                 self._queue.count("dead_letter", 1)

@@ -63,7 +63,7 @@ async def test_a_line_has_the_record_and_what_the_event_happened_in(tmp_path: Pa
         "timestamp": called["timestamp"],
         "level": "info",
         "signal": "llm_called",
-        "process": os.getpid(),
+        "pid": os.getpid(),
         "run_id": "r1",
         "workflow_type": "campaign",
         "agent_name": "writer",
@@ -97,7 +97,7 @@ async def test_without_a_scope_there_is_no_context(tmp_path: Path) -> None:
     async with listen(str(tmp_path / "log")):
         component_checked.emit(component="model", up=True)
     [line] = lines_of(tmp_path / "log")
-    assert [*line] == ["timestamp", "level", "signal", "process", "schema", "time", "fields"]
+    assert [*line] == ["timestamp", "level", "signal", "pid", "schema", "time", "fields"]
 
 
 async def test_trouble_has_a_level_of_its_own(tmp_path: Path) -> None:

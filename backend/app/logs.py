@@ -45,8 +45,8 @@ def configure(level: str, *, show_process: bool = False) -> None:
 
 
 _CHATTY = ("alembic", "httpx", "httpx2", "httpcore", "httpcore2", "asyncio")
-_QUOTING = ("aiosqlite", "anthropic", "google_genai", "openai", "psycopg")
-"""Loggers that at level debug quote whole requests and statements, or what a server says: it belongs in no log."""
+_QUOTING = ("aiosqlite", "anthropic", "google_genai", "openai", "psycopg", "sse_starlette")
+"""Loggers that at level debug quote whole requests, answers and statements: they belong in no log."""
 
 
 _DRIVER_TEXT = re.compile(

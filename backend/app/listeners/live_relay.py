@@ -79,6 +79,7 @@ class LiveRelay:
         self._next_send = 0.0
         self._news = asyncio.Event()
         self._stop = asyncio.Event()
+        self._connection: AsyncConnection | None = None
 
     @property
     def is_watched_elsewhere(self) -> bool:
@@ -110,6 +111,8 @@ class LiveRelay:
             self._stop.set()
             self._news.set()
             await asyncio.wait({task}, timeout=STOP_SECONDS)
+            if self._connection is not None:  # the database hangs: psycopg would wait for it to cancel what it does
+                await self._connection.close()
             task.cancel()
             await asyncio.wait({task}, timeout=STOP_SECONDS)
 
@@ -117,12 +120,13 @@ class LiveRelay:
         delay = FIRST_DELAY
         while not self._stop.is_set():
             try:
-                connection = await self._connect()
+                self._connection = connection = await self._connect()
                 try:
                     await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
                     delay = FIRST_DELAY
                     await self._serve(connection)
                 finally:
+                    self._connection = None
                     await connection.close()
             except Exception as error:  # of the driver, or not: events are lost, and nothing else is
                 log.debug("the live feed has the events of this process alone: %s", type(error).__name__)

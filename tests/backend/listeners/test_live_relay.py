@@ -21,6 +21,7 @@ from app.listeners.live_relay import CHANNEL
 from app.settings import Settings
 from events import ToolCalled, listener_delivered
 from tests.support.following import Following
+from tests.support.outages import children_of, suspended
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -221,6 +222,22 @@ async def test_a_feed_lives_through_an_outage_of_the_database(
         await until(lambda: following.status[-1]["processes"] == 2, within=90)
         feeds[1].receive(called("of another"))
         await until(lambda: len(following.records) == 2)
+
+
+async def test_a_database_that_hangs_holds_up_neither_the_feed_nor_its_end(
+    settings: Settings, postgres_server: PostgresServer
+) -> None:
+    async with AsyncExitStack() as outage:
+        async with open_feeds(settings, 2) as feeds:
+            await watched(feeds[1])
+            following = await watched(feeds[0])
+            server = postgres_server.get_pid()
+            assert server is not None
+            outage.enter_context(suspended(*children_of(server)))
+            for _ in range(10):
+                feeds[0].receive(called())
+            await until(lambda: len(following.records) == 10)
+        assert not [task for task in asyncio.all_tasks() if "LiveRelay" in repr(task)]
 
 
 async def test_a_feed_whose_database_is_not_there_has_the_events_of_its_process(free_port: Callable[[], int]) -> None:

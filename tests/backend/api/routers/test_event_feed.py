@@ -19,6 +19,7 @@ from app.api.keyring import open_keyring
 from app.listeners.live_feed import LiveFeed, listen
 from app.settings import Settings
 from events import access_refused, listener_delivered, tool_called
+from tests.support.asgi_server import running_server
 from tests.support.limited_server import Served, serving
 from tests.support.wait import until
 
@@ -179,6 +180,21 @@ async def test_a_stream_ends_well_when_the_process_stops(
         await next_events(stream, 1)
     answer = await client.get(EVENTS)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+@pytest.mark.slow
+async def test_a_stream_ends_well_when_uvicorn_stops_by_itself(app: FastAPI, feed: LiveFeed) -> None:
+    """It tells the responses, since nobody calls the feed then."""
+    async with httpx.AsyncClient(timeout=30) as client, AsyncExitStack() as server:
+        url = await server.enter_async_context(running_server(app))
+        async with aconnect_sse(client, "GET", f"{url}{EVENTS}") as source:
+            stream = source.aiter_sse()
+            await next_events(stream, 1)
+            stopping = asyncio.create_task(server.aclose())
+            with pytest.raises(StopAsyncIteration):
+                await next_events(stream, 1)
+        await stopping
+    assert not feed.is_watched
 
 
 async def test_without_a_feed_there_is_none(app: FastAPI, client: httpx.AsyncClient) -> None:

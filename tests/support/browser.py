@@ -41,6 +41,7 @@ def open_browser() -> Iterator[Chrome]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
+    chrome.set_script_timeout(120)  # axe looks at thousands of nodes
     try:
         yield chrome
     finally:
@@ -78,7 +79,8 @@ def axe_findings(browser: Chrome) -> list[str]:
     """Return what axe finds in the page that is serious or critical."""
     browser.execute_script(_axe())
     violations: list[dict[str, Any]] = browser.execute_async_script(
-        "const done = arguments[0]; axe.run().then((found) => done(found.violations), (error) => done([String(error)]))"
+        "const done = arguments[0];"
+        "axe.run({ resultTypes: ['violations'] }).then((found) => done(found.violations), (error) => { throw error; });"
     )
     return [
         f"{each['impact']} {each['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"

@@ -8,12 +8,21 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.support.browser import DESKTOP, PHONE, axe_findings, emulate, open_browser, requested, take_picture, troubles
+from tests.support.browser import (
+    DESKTOP,
+    PHONE,
+    axe_findings,
+    emulate,
+    open_browser,
+    requested,
+    take_picture,
+    text_of,
+    troubles,
+)
 from tests.support.outages import children_of
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
@@ -45,14 +54,6 @@ def check_console(studio: StudioProcess, browser: Chrome) -> Iterator[None]:
     yield
     assert troubles(browser) == []
     assert {url for url in requested(browser) if not url.startswith(f"{studio.url}/")} == set()
-
-
-def text_of(browser: Chrome, selector: str) -> str:
-    """Return the text of an element, which may be drawn anew in this moment."""
-    try:
-        return "\n".join(found.text for found in browser.find_elements(By.CSS_SELECTOR, selector))
-    except StaleElementReferenceException:
-        return ""
 
 
 def count_of(browser: Chrome, selector: str) -> int:

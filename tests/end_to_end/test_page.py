@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.support.browser import open_browser, requested, troubles
+from tests.support.browser import open_browser, requested, text_of, troubles
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
 
@@ -38,11 +37,8 @@ def fill(browser: Chrome, field: str, text: str) -> None:
 
 
 def row(browser: Chrome, run_id: str) -> str:
-    """Return the text of a run's row among the recent ones; it may be drawn anew in this moment."""
-    try:
-        return "\n".join(found.text for found in browser.find_elements(By.CSS_SELECTOR, f"tr[data-run='{run_id}']"))
-    except StaleElementReferenceException:
-        return ""
+    """Return the text of a run's row among the recent ones."""
+    return text_of(browser, f"tr[data-run='{run_id}']")
 
 
 def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser: Chrome) -> None:
@@ -99,12 +95,12 @@ def test_the_recent_runs_update_by_themselves(studio: StudioProcess, browser: Ch
 def test_the_steps_of_a_run_say_what_they_do(studio: StudioProcess, browser: Chrome) -> None:
     run_id = studio.submit("brand_identity")
     browser.get(f"{studio.url}/?again#{run_id}")  # another address: the fragment alone loads no page
-    wait_until(lambda: "running" in browser.find_element(By.CSS_SELECTOR, "ol.steps").text)
-    assert "waits for the steps before it" in browser.find_element(By.CSS_SELECTOR, "ol.steps").text
+    wait_until(lambda: "running" in text_of(browser, "ol.steps"))
+    assert "waits for the steps before it" in text_of(browser, "ol.steps")
     browser.find_element(By.ID, "cancel").click()
-    wait_until(lambda: "cancelled" in browser.find_element(By.ID, "run-state").text)
-    wait_until(lambda: "cancelled before it began" in browser.find_element(By.CSS_SELECTOR, "ol.steps").text)
-    assert "running" not in browser.find_element(By.CSS_SELECTOR, "ol.steps").text
+    wait_until(lambda: "cancelled" in text_of(browser, "#run-state"))
+    wait_until(lambda: "cancelled before it began" in text_of(browser, "ol.steps"))
+    assert "running" not in text_of(browser, "ol.steps")
 
 
 def test_without_a_feed_the_page_asks_again_and_again(

@@ -13,7 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
 
 SCREENSHOTS = "SCREENSHOTS"
 """The variable with the folder that pictures of the pages are written to; without it there are none."""
@@ -46,6 +48,14 @@ def open_browser() -> Iterator[Chrome]:
         yield chrome
     finally:
         chrome.quit()
+
+
+def text_of(browser: Chrome, selector: str) -> str:
+    """Return the text of elements, which may be drawn anew in this moment: then of none."""
+    try:
+        return "\n".join(found.text for found in browser.find_elements(By.CSS_SELECTOR, selector))
+    except StaleElementReferenceException:
+        return ""
 
 
 def troubles(browser: Chrome) -> list[str]:

@@ -8,7 +8,7 @@ it for a page.
 """
 
 from .expressions import Expression, Increase, Latest, Quantile, Rate, Ratio
-from .flow_map import Listener, flow_map
+from .flow_map import FlowMap, Listener
 from .history import History
 from .live_numbers import LiveNumbers
 from .sampler import Sampler
@@ -18,6 +18,7 @@ from .tiles import Chart, Tile
 __all__ = [
     "Chart",
     "Expression",
+    "FlowMap",
     "History",
     "Increase",
     "Latest",
@@ -30,5 +31,4 @@ __all__ = [
     "Snapshot",
     "SnapshotReader",
     "Tile",
-    "flow_map",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from blinker import ANY
@@ -42,37 +43,86 @@ class Listener:
     receivers: tuple[str, ...]
 
 
-def flow_map(
-    catalogue: Sequence[Metric], namespace: str, label_limits: Mapping[str, int], listeners: Iterable[Listener]
-) -> dict[str, Any]:
-    """Return signals, instruments and listeners as JSON has them; counts are for whoever has a snapshot to add."""
-    groups = signal_groups(catalogue)
-    by_name = {name: [row for row in catalogue if row.name == name] for name in {row.name for row in catalogue}}
-    return {
-        "signals": [
-            {"name": name, "group": groups.get(name, OTHERS)}
-            for name in sorted(each.name for each in declared_signals())
-        ],
-        "instruments": [
-            {
-                "family": family["name"],
-                "signal": signals[0],
-                "signals": signals,
-                "type": family["type"],
-                "labels": family["labels"],
-                "limit": family["most_series"],
-                "help": family["help"],
-                "group": group_of(rows[0]),
-            }
-            for family, rows in zip(
-                describe_families(catalogue, namespace, label_limits),
-                (by_name[name] for name in dict.fromkeys(row.name for row in catalogue)),
-                strict=True,
-            )
-            for signals in [list(dict.fromkeys(signal_name(signal) for row in rows for signal in row.signals))]
-        ],
-        "listeners": [{"name": each.name, "kind": each.kind, "signals": list(each.signals)} for each in listeners],
-    }
+class FlowMap:
+    """The map of a subscription: what does not change of it is found out once, when it is asked for first.
+
+    Args:
+        catalogue: The rows that are subscribed.
+        namespace: The first word of the metrics' names.
+        label_limits: How many values each open label takes.
+    """
+
+    def __init__(self, catalogue: Sequence[Metric], namespace: str, label_limits: Mapping[str, int]) -> None:
+        self._catalogue = catalogue
+        self._namespace = namespace
+        self._label_limits = label_limits
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """The group of each signal that feeds a row."""
+        return signal_groups(self._catalogue)
+
+    @cached_property
+    def instruments(self) -> list[dict[str, Any]]:
+        """The families, as JSON has them, without how many series they have."""
+        return describe_instruments(self._catalogue, self._namespace, self._label_limits)
+
+    def describe(
+        self,
+        listeners: Iterable[Listener],
+        *,
+        counts: Mapping[str, int],
+        series: Mapping[str, int],
+        failures: Mapping[str, int],
+    ) -> dict[str, Any]:
+        """Return signals, instruments and listeners as JSON has them.
+
+        Args:
+            listeners: Who is connected.
+            counts: The events of each signal.
+            series: The series of each family.
+            failures: The failures of each listener.
+        """
+        names = sorted(each.name for each in declared_signals())
+        return {
+            "signals": [
+                {"name": name, "group": self.groups.get(name, OTHERS), "count": counts.get(name, 0)} for name in names
+            ],
+            "instruments": [{**each, "series": series.get(each["family"], 0)} for each in self.instruments],
+            "listeners": [
+                {
+                    "name": each.name,
+                    "kind": each.kind,
+                    "signals": list(each.signals),
+                    "failures": failures.get(each.name, 0),
+                }
+                for each in listeners
+            ],
+        }
+
+
+def describe_instruments(
+    catalogue: Sequence[Metric], namespace: str, label_limits: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Return the families of a catalogue as the map has them, with the signals that feed them."""
+    by_name: dict[str, list[Metric]] = {}
+    for row in catalogue:
+        by_name.setdefault(row.name, []).append(row)
+    families = zip(describe_families(catalogue, namespace, label_limits), by_name.values(), strict=True)
+    return [
+        {
+            "family": family["name"],
+            "signal": signals[0],
+            "signals": signals,
+            "type": family["type"],
+            "labels": family["labels"],
+            "limit": family["most_series"],
+            "help": family["help"],
+            "group": group_of(rows[0]),
+        }
+        for family, rows in families
+        for signals in [list(dict.fromkeys(signal_name(signal) for row in rows for signal in row.signals))]
+    ]
 
 
 def connected_listeners(name_of: Callable[[Any], str] = callable_name) -> list[Listener]:

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from .expressions import Numbers
+from .increases import Numbers
 from .snapshot import Snapshot
 
 ValuesById = Mapping[str, Numbers]

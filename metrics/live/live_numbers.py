@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from threading import Lock
 from time import monotonic, time
 from types import TracebackType
@@ -17,12 +18,13 @@ from events.pipeline import SetupFault
 
 from ..kit.placeholders import Names
 from ..subscription.subscribe import Subscription
-from .expressions import Latest, Numbers
+from .expressions import Latest
 from .findings import READ, find_faults
-from .flow_map import Listener, connected_listeners, count_series, flow_map
+from .flow_map import FlowMap, Listener, connected_listeners, count_series
 from .history import History
+from .increases import Numbers
 from .sampler import RESTING, WATCHED, Sampler
-from .snapshot import Snapshot, SnapshotReader
+from .snapshot import Snapshot, SnapshotReader, report_failure
 from .tiles import Chart, Tile
 
 SIGNALS = Latest("events_total", by="signal")
@@ -63,7 +65,6 @@ class LiveNumbers:
         resting: float = RESTING,
         watched: float = WATCHED,
     ) -> None:
-        self._subscription = subscription
         self._names = names
         self._tiles, self._charts = tuple(tiles), tuple(charts)
         self._advice = advice or {}
@@ -77,6 +78,7 @@ class LiveNumbers:
         sources = [*read, *(source for fact in FACTS for source in fact.sources)]
         self._reader = SnapshotReader(registry, subscription.namespace, sources)
         self._families = [f"{subscription.namespace}_{name}" for name in {row.name: None for row in subscription.rows}]
+        self._map = FlowMap(subscription.rows, subscription.namespace, subscription.label_limits)
         self._history = History()
         self._seen: dict[str, dict[str, float]] = {}
         self._lock = Lock()
@@ -114,31 +116,31 @@ class LiveNumbers:
             snapshot, current, history = self._snapshot, self._current, self._history.describe()
         assert snapshot is not None  # noqa: S101  # it was read above
         listeners = connected_listeners(self._name_of)
-        drawn = flow_map(
-            self._subscription.rows, self._subscription.namespace, self._subscription.label_limits, listeners
+        drawn = self._map.describe(
+            listeners,
+            counts=current["signals"],
+            series=current["series"],
+            failures=self._failures(snapshot, listeners),
         )
-        for each in drawn["signals"]:
-            each["count"] = current["signals"].get(each["name"], 0)
-        for each in drawn["instruments"]:
-            each["series"] = current["series"].get(each["family"], 0)
-        failures = self._failures(snapshot, listeners)
-        for each in drawn["listeners"]:
-            each["failures"] = failures[each["name"]]
         return {
             "server": self._server(snapshot),
-            "tiles": [each.describe(self._names) for each in self._tiles],
-            "charts": [each.describe(self._names) for each in self._charts],
+            **self._described,
             "history": history,
             "map": drawn,
             "pipeline": find_faults(snapshot, self._advice),
         }
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        rows = {"tiles": self._tiles, "charts": self._charts}
+        return {name: [each.describe(self._names) for each in every] for name, every in rows.items()}
 
     def sample(self) -> None:
         """Read the registry, and keep what it says; called in a thread of its own while this is entered."""
         with self._lock:
             snapshot = self._reader.read()
             before = {span: self._history.before(snapshot, span) for span in self._spans}
-            values = {row.id: self._whole(row.id, row.values(before, snapshot), snapshot.at) for row in self._rows}
+            values = {row.id: self._values(row, before, snapshot) for row in self._rows}
             self._history.add(snapshot, values)
             started = latest(STARTED, snapshot)
             self._snapshot, self._current = (
@@ -156,9 +158,14 @@ class LiveNumbers:
                 },
             )
 
-    def _whole(self, name: str, numbers: Numbers, at: float) -> Numbers:
-        """Return the values of a row, with None for each series that there was and is not now."""
-        seen = self._seen.setdefault(name, {})
+    def _values(self, row: Tile, before: Mapping[float, Snapshot], after: Snapshot) -> Numbers:
+        """Return the values of a row, with None for each series that there was and is not now, or all if it fails."""
+        at, seen = after.at, self._seen.setdefault(row.id, {})
+        numbers: Numbers = {}
+        try:
+            numbers = row.values(before, after)
+        except Exception as error:  # the other rows go on
+            report_failure(row.id, error)
         seen.update(dict.fromkeys(numbers, at))
         for series in [each for each, last in seen.items() if last < at - self._history.keep]:
             del seen[series]

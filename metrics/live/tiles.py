@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..kit.placeholders import Names
-from .expressions import Expression, Numbers
+from .expressions import Expression
+from .increases import Numbers
 from .snapshot import Snapshot
 from .sources import ALL, Source
 

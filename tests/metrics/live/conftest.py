@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from metrics import Subscription
 from metrics.live import Expression, Snapshot, SnapshotReader
-from metrics.live.expressions import Numbers
+from metrics.live.increases import Numbers
 
 
 @dataclass

@@ -6,7 +6,7 @@ from functools import partial
 
 from events import LLMCalled, background, llm_called, tool_called, workflow_finished
 from metrics import CATALOGUE, LABEL_LIMITS, Subscription
-from metrics.live import Listener, flow_map
+from metrics.live import FlowMap, Listener
 from metrics.live.flow_map import connected_listeners
 
 
@@ -15,7 +15,11 @@ class Ledger:
 
 
 def test_rows_say_which_signals_feed_an_instrument_and_how_many_series_it_may_have() -> None:
-    drawn = flow_map(CATALOGUE, "acme", LABEL_LIMITS, [Listener("store", "direct", ("llm_called",), ("store",))])
+    listener = Listener("store", "direct", ("llm_called",), ("store",))
+    counts, series, failures = {"llm_called": 7}, {"acme_llm_tokens_total": 4}, {"store": 2}
+    drawn = FlowMap(CATALOGUE, "acme", LABEL_LIMITS).describe(
+        [listener], counts=counts, series=series, failures=failures
+    )
     instruments = {each["family"]: each for each in drawn["instruments"]}
     assert len(instruments) == len(drawn["instruments"]) == len({row.name for row in CATALOGUE})
     tokens = instruments["acme_llm_tokens_total"]
@@ -32,7 +36,9 @@ def test_rows_say_which_signals_feed_an_instrument_and_how_many_series_it_may_ha
         "llm", "workflows", "database",
     )  # fmt: skip
     assert {signal for each in instruments.values() for signal in each["signals"]} <= {"*", *signals}
-    assert drawn["listeners"] == [{"name": "store", "kind": "direct", "signals": ["llm_called"]}]
+    assert drawn["listeners"] == [{"name": "store", "kind": "direct", "signals": ["llm_called"], "failures": 2}]
+    assert {each["name"]: each["count"] for each in drawn["signals"] if each["count"]} == counts
+    assert {family: each["series"] for family, each in instruments.items() if each["series"]} == series
 
 
 def test_whoever_is_connected_is_on_it(subscription: Subscription) -> None:

@@ -162,6 +162,22 @@ def test_a_family_that_fails_makes_its_values_null_and_no_other(
     ]
 
 
+def test_a_tile_that_fails_is_null_and_the_others_go_on(numbers: LiveNumbers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of another application may, whose expressions are its own."""
+    count_call()
+    numbers.sample()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Increase, "values", fail)
+    numbers.sample()
+    assert numbers.current()["values"]["calls"] == {"value": None}
+    assert numbers.current()["values"]["tokens"]["total"] == 3
+    numbers.sample()
+    assert numbers.current()["signals"]["collector_failed"] == 1
+
+
 def test_it_reads_in_a_thread_faster_while_somebody_watches(numbers: LiveNumbers) -> None:
     with numbers:
         wait_until(numbers.current)

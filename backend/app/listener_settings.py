@@ -11,7 +11,7 @@ from blinker import default_namespace
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
-from events import Signal
+from events import Signal, listener_delivered
 
 from .setting_types import Amount, Text
 from .webhook_secrets import parse_webhook_secrets
@@ -96,6 +96,8 @@ def parse_signals(text: str) -> tuple[Signal[..., Any], ...]:
         raise ValueError("there is no signal in it; docs/events.md lists them")
     declared = {name: signal for name, signal in default_namespace.items() if isinstance(signal, Signal)}
     for name in names:
+        if name == listener_delivered.name:
+            raise ValueError(f"{name} tells of each event that was sent, and so of itself without end")
         if name not in declared:
             alike = get_close_matches(name, declared, n=3)
             advice = f"did you mean {' or '.join(alike)}?" if alike else "docs/events.md lists them"

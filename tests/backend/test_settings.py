@@ -97,6 +97,7 @@ def test_the_usual_forms_of_database_urls_are_accepted(written: str, async_url: 
         ("WEBHOOK_URL", "https://u:geheim@[", "give an address such as https://hooks.example.com/sparklio"),
         ("WEBHOOK_SECRET", "geheim", "(not shown: it may hold a password): a secret begins with whsec_; make one by"),
         ("WEBHOOK_SIGNALS", "workflow_finish", "no signal is named 'workflow_finish'; did you mean workflow_finished"),
+        ("WEBHOOK_SIGNALS", "listener_delivered", "and so of itself without end"),
         ("WEBHOOK_SIGNALS", ",", "there is no signal in it; docs/events.md lists them"),
         ("WEBHOOK_SECRET", " ", "SPARKLIO_WEBHOOK_SECRET (--webhook-secret) = (not shown: it may hold a password)"),
         ("DATABASE_URL", "mysql://h/d", "mysql is not supported; give sqlite:///path/to/file.db or postgresql://"),

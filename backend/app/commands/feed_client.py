@@ -22,7 +22,7 @@ _WAYS_OUT: Mapping[int, str] = {
     401: "it wants a key: set SPARKLIO_API_KEY, or name a file with it by --key-file",
     404: "there is no live feed: give the address of a studio, with SPARKLIO_LIVE on",
     421: "it does not know that name: add it to SPARKLIO_ALLOWED_HOSTS, or ask localhost",
-    422: "it does not know what was asked for",
+    422: "it does not know a signal that was asked for: docs/live-feed.md says which it has",
     503: "it takes no more clients (SPARKLIO_LIVE_CLIENTS), or is about to stop: try again later",
 }
 

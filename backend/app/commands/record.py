@@ -36,8 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     options = build_parser().parse_args(arguments)
     query = [
         *(("signal", name) for name in options.signal),
-        *(("run_id", run_id) for run_id in options.run_id),
-        *(("workflow_type", name) for name in options.workflow_type),
+        *((name, value) for name in ("run_id", "workflow_type") if (value := getattr(options, name)) is not None),
     ]
     try:
         key = read_key(options.key_file)
@@ -68,8 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--append", action="store_true", help="continue a recording, from its last event if possible")
     parser.add_argument("--kept", action="store_true", help="begin with the events that the studio has kept")
     parser.add_argument("--signal", action="append", default=[], metavar="NAME", help="only these (again for more)")
-    parser.add_argument("--run-id", action="append", default=[], metavar="ID", help="only of this run")
-    parser.add_argument("--workflow-type", action="append", default=[], metavar="NAME", help="only of this workflow")
+    parser.add_argument("--run-id", metavar="ID", help="only of this run")
+    parser.add_argument("--workflow-type", metavar="NAME", help="only of this workflow")
     parser.add_argument("--seconds", type=positive, metavar="N", help="end after so many (default: at Ctrl-C)")
     return parser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -74,15 +73,31 @@ class LineFile:
 
 def open_to_append(file: Path) -> int:
     """Return the descriptor of a file, created if need be, whose next line begins where a line begins."""
-    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, OWNER_AND_GROUP)
+    if file.exists() and not file.is_file():
+        return open_pipe(file)
+    how = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
-        found = os.fstat(descriptor)
-        is_cut = stat.S_ISREG(found.st_mode) and found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n"
-        if is_cut:
+        descriptor = os.open(file, os.O_RDWR | how, OWNER_AND_GROUP)
+    except PermissionError:  # perhaps it may be written and not read
+        return os.open(file, os.O_WRONLY | how, OWNER_AND_GROUP)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
             os.write(descriptor, b"\n")
     except OSError:
         os.close(descriptor)
         raise
+    return descriptor
+
+
+def open_pipe(file: Path) -> int:
+    """Return the descriptor of a pipe or a device.
+
+    Raises:
+        OSError: It cannot be opened: nobody reads the pipe, for one.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)  # else it waits for a reader
+    os.set_blocking(descriptor, True)
     return descriptor
 
 

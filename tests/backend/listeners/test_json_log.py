@@ -145,9 +145,10 @@ async def test_standard_error_takes_lines_too(capfd: pytest.CaptureFixture[str])
 def test_a_writer_that_hangs_holds_up_nobody_and_what_it_leaves_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A named pipe without a reader: it takes 64 KiB, and then a write waits for ever."""
+    """A named pipe that nobody empties: it takes 64 KiB, and then a write waits for ever."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with counted() as counts:
         log = JsonLog(pipe, size=1000)
         with tool_called.connected_to(log):
@@ -156,7 +157,6 @@ def test_a_writer_that_hangs_holds_up_nobody_and_what_it_leaves_is_counted(
         log.close(within=0.3)
         assert counts.total() == 5000
         assert counts["dropped"] > 3000
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         wait_until(lambda: not read_all(reader) and not any("json_log" in thread.name for thread in threads()))
         os.close(reader)
     assert "listener json_log is full" in caplog.text

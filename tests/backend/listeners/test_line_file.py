@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -79,6 +80,39 @@ def test_a_device_that_is_full_takes_nothing() -> None:
     written, error = file.write([b"one\n", b"two\n"])
     assert (written, error and error.errno) == (0, errno.ENOSPC)
     file.close()
+
+
+def test_a_named_pipe_is_written_once_somebody_reads_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    file = LineFile(pipe)
+    written, error = file.write([b"one\n"])
+    assert (written, error and error.errno) == (0, errno.ENXIO)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert file.write([b"two\n"]) == (1, None)
+    assert os.read(reader, 100) == b"two\n"
+    os.close(reader)
+    written, error = file.write([b"three\n"])
+    assert (written, error and error.errno) == (0, errno.EPIPE)
+    file.close()
+
+
+def test_standard_output_of_a_container_has_a_name() -> None:
+    code = (
+        "from pathlib import Path; from app.listeners.line_file import LineFile\n"
+        "print(LineFile(Path('/dev/stdout')).write([b'one\\n']))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "one\n(1, None)\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_be_written_and_not_read_is_written(tmp_path: Path, file: LineFile) -> None:
+    name = tmp_path / "events.jsonl"
+    name.touch(0o200)
+    assert file.write([b"one\n"]) == (1, None)
+    name.chmod(0o600)
+    assert name.read_bytes() == b"one\n"
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -180,8 +181,10 @@ def test_a_dead_worker_and_the_next_start_leave_nothing_unaccounted(
         studio = audited.studio
         if "workers" in audited.settings:
             assert audited.reconcile(audited.metrics)[0] == 0  # all is stored
-            [*_, worker] = children_of(studio.process.pid, b"app.server.worker")
+            [worker, *_] = children_of(studio.process.pid, b"app.server.worker")
             os.kill(worker, signal.SIGKILL)
+            studio.client.close()  # it may be connected to that one
+            studio.client = httpx.Client(base_url=studio.url, timeout=30.0)
             wait_until(lambda: studio.total("workers_started_total") == 3)
         studio.wait_for_end(studio.submit("campaign", brand="Later"))
         code, said = audited.reconcile(audited.metrics)

@@ -14,6 +14,9 @@ from app.settings import Settings
 from .connection_limit import Listener, connection_limit, report_lack_of_descriptors
 from .slow_clients import SlowClients
 
+STOP_PATIENCE = 1.0
+"""Seconds that a client may take to read some of an answer while the server stops."""
+
 
 class LimitedServer(uvicorn.Server):
     """A uvicorn server that leaves signals to us: it would raise them again before the studio has stopped."""
@@ -59,8 +62,18 @@ class LimitedServer(uvicorn.Server):
                     await self._exit.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._slow_clients.abort_stalled(asyncio.get_running_loop().time())
-        await super().shutdown(sockets)
+        watching = asyncio.create_task(self._close_stalled())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            watching.cancel()
+
+    async def _close_stalled(self) -> None:
+        """Close the connections whose clients read nothing for a second: a stop waits for those who do."""
+        stalled = SlowClients(STOP_PATIENCE)
+        while True:
+            stalled.close(self.server_state.connections, asyncio.get_running_loop().time())
+            await asyncio.sleep(stalled.interval)
 
     async def on_tick(self, counter: int) -> bool:
         self._slow_clients.close(self.server_state.connections, asyncio.get_running_loop().time())

@@ -16,7 +16,7 @@ from events import limit_reached
 from events.limits import Limit
 
 STALL = 1.0
-"""Seconds after which the event loop is held to have stood still, and a client not to read."""
+"""Seconds after which the event loop is held to have stood still."""
 
 _REFUSAL_BODY = b'{"detail":"The request did not come within SPARKLIO_RECEIVE_TIMEOUT seconds; send it faster."}'
 REFUSAL = b"\r\n".join(
@@ -74,13 +74,6 @@ class SlowClients:
             else:
                 waits[connection] = wait
         self._waits = waits
-
-    def abort_stalled(self, now: float) -> None:
-        """Close the connections whose client has read nothing of an answer for a second: no stop waits for it."""
-        for connection, wait in self._waits.items():
-            unread = connection.transport.get_write_buffer_size()
-            if wait.limit == "send_time" and wait.what == unread and now - wait.since >= STALL:
-                connection.transport.abort()
 
 
 def awaited(connection: H11Protocol, now: float) -> Waiting | None:

@@ -133,7 +133,7 @@ def lines(panel: Panel, built: Any, unit: str) -> None:
         bars = panel.show == "bars"
         built.draw_style(models.GraphDrawStyle.BARS if bars else models.GraphDrawStyle.LINE)
         # An area's outline has the colour of its last series, which may be one of zeros on top of all.
-        built.line_width(1 if bars else 0)
+        built.line_width(1 if bars else 0).show_points(models.VisibilityMode.NEVER)
         built.fill_opacity(80 if bars else 70).stacking(common.StackingConfig().mode(stacking).group("A"))
 
 

@@ -12,6 +12,9 @@ LARGEST = 'topk(10, count by (__name__) ({job="JOB"}))'
 YOUNG = '(time() - process_start_time_seconds{job="JOB"} < 1800)'
 """There for half an hour after a start."""
 
+LOST = 'listener!="live_feed",outcome=~"dropped|failed|dead_letter"'
+"""Events that a listener was to deliver and did not."""
+
 # fmt: off
 PROCESSES = (
     Alert(name="Down", severity="page", wait="1m",
@@ -104,6 +107,15 @@ PIPELINE = (
         confirm=("sum by (signal, receiver) (increase(NS_events_dropped_total[1h])) > 0",
             "sum by (signal) (rate(NS_events_total[10m]))"),
         act=("Make it faster, or give it less to do.",)),
+    Alert(name="ListenerLoses", severity="ticket",
+        expr=promql.first_trouble("listener_events_total", "job, listener, outcome", "10m", LOST),
+        summary="{{ $labels.listener }}: events are lost ({{ $labels.outcome }})",
+        means="A listener that passes events on, as an audit trail or a webhook, had no room or no time for some, or could"
+        " not deliver them. A live feed is not meant: whoever follows it too slowly is left behind on purpose.",
+        hurts="Who relies on that listener: what it stored or sent is incomplete.",
+        confirm=("sum by (listener, outcome) (increase(NS_listener_events_total[1h])) > 0",),
+        act=("dropped: what it writes to is away or slower than events come; the log says which.",
+            "failed, dead_letter: what it writes to refused them; the log has the reason.")),
     Alert(name="SignalSilent", severity="ticket", wait="5m",
         expr="sum by (job) (increase(NS_workflows_started_total[30m])) > 0\n"
         "and on (job) sum by (job) (NS_workflows_started_total offset 30m) >= 0\n"

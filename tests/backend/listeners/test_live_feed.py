@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -139,6 +140,23 @@ async def test_events_without_room_are_dropped_and_counted(feed: LiveFeed, monke
         ("live_feed", "delivered", 50),
         ("live_feed", "dropped", 30),
     }
+
+
+async def test_a_flood_of_several_threads_is_counted_event_by_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_intake, "MAX_WAITING", 500)
+
+    def flood() -> None:
+        for _ in range(2_000):
+            tool_called.emit(**TOOL)
+
+    with listener_delivered.captured() as delivered:
+        async with listen(Settings()):
+            await asyncio.gather(*(asyncio.to_thread(flood) for _ in range(4)))
+    counts = Counter[str]()
+    for event in delivered:
+        counts[event.outcome] += event.count
+    assert counts["dropped"] > 0
+    assert counts.total() == 8_000
 
 
 async def test_more_clients_than_may_be_are_refused_and_counted(feed: LiveFeed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -130,6 +131,18 @@ async def test_two_hundred_clients_of_which_fifty_never_read(new_studio: Callabl
             assert len(set(readers[0].ids)) == 2 * REFUSALS
             assert grown < 50 * 1024 * 1024
             assert (await asyncio.to_thread(studio.client.get, "/health/live")).status_code == 200
+
+
+async def test_a_studio_that_drains_ends_its_streams_and_goes_on(new_studio: Callable[..., StudioProcess]) -> None:
+    with new_studio(drain_time=1000) as studio:
+        port = int(studio.url.rpartition(":")[2])
+        async with reading_clients(port, 3) as readers:
+            await asyncio.to_thread(wait_until, lambda: studio.total("live_feed_clients") == 3)
+            studio.process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(asyncio.gather(*(reader.task for reader in readers)), 30)
+        assert (await asyncio.to_thread(studio.client.get, "/health/live")).status_code == 200
+        assert (await asyncio.to_thread(studio.client.get, "/api/v1/events")).status_code == 503
+        assert await asyncio.to_thread(studio.stop) == 0
 
 
 async def test_a_studio_with_clients_stops_at_once(new_studio: Callable[..., StudioProcess]) -> None:

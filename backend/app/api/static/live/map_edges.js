@@ -34,11 +34,11 @@ export function drawEdges(links) {
     }
     const path = paths.get(key);
     if (failing) path.classList.add("failing");
-    if (signal === pinned) path.classList.add("pinned");
     if (!bySignal.has(signal)) bySignal.set(signal, new Set());
     for (const element of [path, from, to]) bySignal.get(signal).add(element);
   }
-  // Those that are followed or lit are on top of the others.
+  for (const element of bySignal.get(pinned) || []) element.classList.add("pinned");
+  // Those that are followed are on top of the others.
   picture.replaceChildren(...[...paths.values()].sort((a, b) => a.classList.contains("pinned") - b.classList.contains("pinned")));
   for (const [signal, until] of litSignals) lightUntil(signal, until);
 }

@@ -1,7 +1,7 @@
 /** The event stream: the last 500 events that fit the filter, with two of their fields and their run. */
 
 import { $, make } from "../dom.js";
-import { seconds, shortId, timeOfDay, tokens } from "../format.js";
+import { cost, number, seconds, shortId, timeOfDay, tokens } from "../format.js";
 
 const KEPT = 500;
 const BAD = new Set(["error", "timeout", "failed", "abandoned", "rate_limited", "server_error", "rejected"]);
@@ -16,10 +16,11 @@ const records = [];
 let waiting = [], paused = false, drawing = false, words = [], onSignal = () => {}, onRun = () => {};
 
 function shown(name, value) {
-  if (name === "duration") return seconds(value);
+  if (/^duration$|^backoff$|_wait$|_time$|^time_|^retry_after$/.test(name)) return seconds(value);
+  if (name.endsWith("cost")) return cost(value);
   if (name.endsWith("_tokens")) return tokens(value);
   if (name === "up") return value ? "up" : "down";
-  return String(value);
+  return typeof value === "number" ? number(value) : String(value);
 }
 
 /** Return the two fields of an event that say most of it. */

@@ -120,3 +120,21 @@ def test_without_a_feed_the_page_asks_again_and_again(
         assert troubles(browser) == []
         browser.get(f"{studio.url}/live")
         wait_until(lambda: "SPARKLIO_LIVE" in browser.find_element(By.TAG_NAME, "body").text)
+
+
+def test_with_keys_the_pages_ask_for_a_login_and_then_work(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chrome
+) -> None:
+    key = "a-key-for-this-test-alone"
+    with StudioProcess(tmp_path, free_port(), api_keys=f"alice:{key}") as studio:
+        browser.get(f"{studio.url}/live")
+        assert browser.current_url == f"{studio.url}/login"
+        troubles(browser)
+        browser.find_element(By.ID, "key").send_keys(key)
+        browser.find_element(By.TAG_NAME, "button").click()
+        wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+        browser.get(f"{studio.url}/live")
+        wait_until(lambda: text_of(browser, "#feed") == "Live" and "model up" in text_of(browser, "#parts"))
+        browser.find_element(By.ID, "ten").click()
+        wait_until(lambda: "Ten runs are started" in text_of(browser, "#told"))
+        assert troubles(browser) == []

@@ -10,12 +10,14 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.listeners.signals import STORY
 from events.bus.recordings import RecordedEvent, read_recording
 from metrics.__main__ import main
+from tests.support.postgresql import create_database, running_postgresql
 from tests.support.recorded_life import recording
 from tests.support.samples import summed
 from tests.support.studio import ENDED, StudioProcess
@@ -46,10 +48,19 @@ COUNTERS = (
 SIGNALS = {signal.name for signal in STORY if signal.name.startswith(WORK)}
 
 
+def whole_lines(file: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file that are whole so far."""
+    return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
 def counts_of(file: Path) -> Counter[str]:
     """Return how many events of each signal a file has so far."""
-    lines = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    return Counter(name for line in lines if (name := json.loads(line).get("signal")) in SIGNALS)
+    return Counter(line["signal"] for line in whole_lines(file) if line.get("signal") in SIGNALS)
+
+
+def values_of(file: Path, name: str) -> set[Any]:
+    """Return the values that a name has in a file so far."""
+    return {line[name] for line in whole_lines(file) if name in line}
 
 
 def test_all_of_them_agree(
@@ -118,3 +129,27 @@ def test_outlets_that_hang_hold_up_no_run_and_no_stop(
         assert "listener json_log stopped: " in studio.output
         assert "listener webhook stopped: 1 events dropped" in studio.output
     os.close(full)
+
+
+def test_of_several_workers_they_have_the_events_of_all(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    script, log, record = Script(), tmp_path / "events.jsonl", tmp_path / "life.jsonl"
+    script.gate.set()
+    with running_postgresql() as database, serve_models(script) as models, WebhookServer() as webhook:
+        outlets = {"event_log": log, "webhook_url": webhook.url, "webhook_secret": SECRET}
+        several = {"workers": 2, "database_url": create_database(database), "health_interval": 0.5}
+        settings = {**SETTINGS, **outlets, **several, "llm_base_url": models.base_url}
+        with StudioProcess(tmp_path, free_port(), **settings) as studio, recording(studio.url, record):
+            wait_until(lambda: len(values_of(record, "process")) == 2, every=0.5)
+            runs = [studio.submit("product_content") for _ in range(8)]
+            for run_id in runs:
+                wait_until(lambda run_id=run_id: studio.run(run_id)["status"] in ENDED, every=0.5)  # type: ignore[misc]
+            wait_until(lambda: studio.total("listener_events_total", listener="webhook", outcome="delivered") == 8)
+            shown = summed(studio.scrape(), "events_total", "signal").items()
+            expected = Counter({name: int(value) for (name,), value in shown if name in SIGNALS})
+            for file in (log, record):
+                wait_until(lambda file=file: counts_of(file) == expected, every=0.5)  # type: ignore[misc]
+            assert len(values_of(log, "pid")) == 2
+    assert {json.loads(delivery.body)["subject"] for delivery in webhook.deliveries} == {*runs}

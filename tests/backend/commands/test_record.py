@@ -243,6 +243,7 @@ def test_standard_output_is_a_file_too(capfdbinary: pytest.CaptureFixture[bytes]
     assert [json.loads(line).get("id") for line in lines] == [None, "e1-1"]
 
 
+@pytest.mark.slow
 def test_it_ends_after_some_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "life.jsonl"
     before = signal.getsignal(signal.SIGINT)

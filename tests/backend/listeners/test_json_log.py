@@ -175,6 +175,7 @@ def read_all(descriptor: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 def test_ten_thousand_events_of_many_threads_are_all_there(tmp_path: Path) -> None:
     with counted() as counts:
         log = JsonLog(tmp_path / "log")

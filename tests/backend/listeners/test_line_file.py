@@ -97,6 +97,7 @@ def test_a_named_pipe_is_written_once_somebody_reads_it(tmp_path: Path) -> None:
     file.close()
 
 
+@pytest.mark.slow
 def test_standard_output_of_a_container_has_a_name() -> None:
     code = (
         "from pathlib import Path; from app.listeners.line_file import LineFile\n"

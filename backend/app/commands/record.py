@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ DONE, BROKEN_OFF, UNUSABLE = 0, 1, 2
 
 
 class KeyNotFound(Exception):
-    """The file with the key has none; the message says why."""
+    """There is no key where it should be; the message says why, and not what there is."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -85,19 +86,27 @@ def read_key(file: Path | None) -> str:
     """Return the key in a file, else in the environment, else nothing.
 
     Raises:
-        KeyNotFound: The file cannot be read or has no key.
+        KeyNotFound: The file cannot be read or has no key, or the variable has something else.
     """
     if file is None:
-        return os.environ.get(KEY_VARIABLE, "").strip()
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        if key and not is_key(key):
+            raise KeyNotFound(f"{KEY_VARIABLE} is to be a key of the API: ASCII, without spaces")
+        return key
     try:
         key = file.read_text("utf-8-sig").strip()
     except OSError as error:
         raise KeyNotFound(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise KeyNotFound(f"{file} is not UTF-8") from None
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
+    if not is_key(key):
         raise KeyNotFound(f"{file} is to have a key of the API, in one line, and nothing else")
     return key
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text can be a key, which a header takes as it is."""
+    return bool(re.fullmatch(r"[!-~]+", text))
 
 
 class Recorder:

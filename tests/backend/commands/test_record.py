@@ -176,6 +176,17 @@ def test_a_file_without_a_key_is_named(
     assert "s3cret" not in told
 
 
+@pytest.mark.parametrize("key", ["s3cret one", "s3cret\u00e9", "s3cret\x01"])
+def test_a_variable_without_a_key_is_named(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SPARKLIO_API_KEY", key)
+    assert run([str(tmp_path / "life.jsonl")]) == 2
+    told = capsys.readouterr().err
+    assert "SPARKLIO_API_KEY is to be a key of the API" in told
+    assert "s3cret" not in told
+
+
 def test_filters_are_those_of_the_feed(tmp_path: Path) -> None:
     options = ["--signal", "llm_called", "--signal", "tool_called", "--run-id", "r 1", "--workflow-type", "campaign"]
     with FeedServer(UNAUTHORIZED) as server:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
+from app.commands.reconciliation import START_SLACK
 from tests.support.in_process_studio import matching_reply, rejecting
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, fails
 from tests.support.outages import children_of
@@ -204,3 +207,30 @@ def test_a_dead_worker_and_the_next_start_leave_nothing_unaccounted(
         assert code == 0, said
         assert "runs: 1 in the trail; workflows_total" in said
         assert audited.reconcile("--rows-only")[0] == 0
+
+
+def test_two_servers_on_one_database_are_added_up(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Of the first alone, what the other did is too much; the second alone began after it, and is exact."""
+    with OpenAIServer(matching_reply) as server:
+        settings = {"llm": "openai:scripted", "llm_base_url": server.base_url, "audit_days": 1}
+        with StudioProcess(tmp_path, free_port(), **settings) as first, ExitStack() as later:
+            began = time()
+            wait_until(lambda: time() > began + 2 * START_SLACK)  # what began closer together cannot be told apart
+            second = later.enter_context(StudioProcess(tmp_path, free_port(), **settings))
+            started = [studio.submit(kind) for kind in WORKFLOWS for studio in (first, second)]
+            for run_id in started:
+                first.wait_for_end(run_id)
+            by_each = [studio.total("workflows_total") for studio in (first, second)]
+            assert sum(by_each) == len(started)
+            urls = [f"{studio.url}/metrics" for studio in (first, second)]
+
+            def reconcile(*arguments: str) -> subprocess.CompletedProcess[str]:
+                return run_studio(tmp_path, "reconcile", *arguments, **settings)
+
+            both, of_first, of_second = reconcile(*urls), reconcile(urls[0], "--wait", "1"), reconcile(urls[1])
+    assert both.returncode == 0, both.stdout
+    assert f"runs: {len(started)} in the trail; workflows_total" in both.stdout
+    assert of_first.returncode == 1
+    assert "note: 2 processes" in of_first.stdout
+    assert of_second.returncode == 0, of_second.stdout
+    assert f"runs: {by_each[1]:.0f} in the trail; workflows_total" in of_second.stdout or by_each[1] == 0

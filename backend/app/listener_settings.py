@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from blinker import default_namespace
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
@@ -64,8 +65,9 @@ class ListenerSettings(BaseSettings):
         if value is not None:
             try:
                 parts = urlsplit(value)
-                is_complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-            except ValueError:
+                host = httpx.URL(value).host and parts.hostname  # each refuses what the other takes
+                is_complete = parts.scheme in {"http", "https"} and host and parts.port != 0
+            except (ValueError, httpx.InvalidURL):
                 is_complete = False
             if not is_complete:
                 raise ValueError("give an address such as https://hooks.example.com/sparklio")

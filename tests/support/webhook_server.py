@@ -16,13 +16,14 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Answer:
-    """How the server answers one request: ``hangs`` never, ``closes`` the connection instead."""
+    """How the server answers one request: ``hangs`` never, ``closes`` the connection, or ``stalls`` before the body."""
 
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     hangs: bool = False
     closes: bool = False
+    stalls: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class WebhookServer:
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(answer.body)))
         handler.end_headers()
+        if answer.stalls:
+            self._stopped.wait(60)
         handler.wfile.write(answer.body)
 
     def __enter__(self) -> Self:

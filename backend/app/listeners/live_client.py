@@ -87,6 +87,7 @@ class FeedClient:
         while True:
             while chunk := self._next_chunk():
                 yield chunk
+                await asyncio.sleep(0)  # others have their turn, and it shows where the client is gone
             if self._has_ended:
                 return
             self._has_news.clear()

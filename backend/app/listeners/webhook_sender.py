@@ -28,6 +28,7 @@ from tenacity import (
 from .webhook_message import Message
 
 MAX_ANSWER = 65_536  # bytes of an answer that are read, so that the connection can be used again
+ANSWER_SECONDS = 2.0  # for that, after which the connection is closed
 
 
 class Undelivered(Exception):
@@ -158,11 +159,12 @@ class WebhookSender:
         async with self._client.stream("POST", self._url, content=message.body, headers=headers) as response:
             answer = response.status_code, parse_retry_after(response.headers.get("retry-after"))
             with suppress(httpx.HTTPError, TimeoutError):  # the status is what counts
-                size = 0
-                async for piece in response.aiter_raw():
-                    size += len(piece)
-                    if size > MAX_ANSWER:
-                        break
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    size = 0
+                    async for piece in response.aiter_raw():
+                        size += len(piece)
+                        if size > MAX_ANSWER:
+                            break
         return answer
 
     def _shorten(self) -> None:

@@ -72,6 +72,19 @@ async def test_messages_that_wait_are_sent_together_up_to_a_size() -> None:
     assert [len(chunk) * 4 // CHUNK_BYTES for chunk in (await read(client))[1:]] == [4, 4, 2]
 
 
+async def test_others_have_their_turn_while_a_client_gets_what_it_missed() -> None:
+    """And it ends where the client is gone: what is written to a lost connection fills asyncio's log."""
+    client = FeedClient(Wanted(), b"first")
+    for _ in range(20):
+        client.put(b"x" * CHUNK_BYTES)
+    reading = asyncio.ensure_future(read(client))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
 async def test_a_client_that_does_not_read_gets_no_more() -> None:
     """What waited for it is gone: it resumes from the buffer."""
     buffer = EventBuffer("p", 10)

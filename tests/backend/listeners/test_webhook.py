@@ -122,6 +122,16 @@ def test_what_passes_is_tried_again_and_the_order_stays(trouble: Answer) -> None
         assert all(verify(SECRET, delivery) for delivery in server.deliveries)
 
 
+def test_a_message_is_delivered_once_the_status_says_so_though_the_body_never_comes() -> None:
+    with WebhookServer(Answer(200, body=b"late", stalls=True), Answer()) as server, counted() as counts:
+        with webhook(server.url) as listener:
+            listener(finished("r0"))
+            listener(finished("r1"))
+            wait_until(lambda: counts["delivered"] == 2)
+        assert run_ids(server) == ["r0", "r1"]
+        assert counts == {"delivered": 2}
+
+
 def test_a_receiver_that_hangs_is_given_up_and_tried_again() -> None:
     persistence = Persistence(attempts=50, first_wait=0.01, longest_wait=0.01, attempt_seconds=0.5)
     with (

@@ -29,6 +29,9 @@ OTHERS = "other"
 """The group of signals and rows that are in none of the catalogue's."""
 
 
+ListenerKind = Literal["metrics", "background", "direct"]
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """All receivers of signals that have one name.
@@ -38,7 +41,7 @@ class Listener:
     """
 
     name: str
-    kind: Literal["metrics", "background", "direct"]
+    kind: ListenerKind
     signals: tuple[str, ...]
     receivers: tuple[str, ...]
 
@@ -125,11 +128,21 @@ def describe_instruments(
     ]
 
 
-def connected_listeners(name_of: Callable[[Any], str] = callable_name) -> list[Listener]:
+def kind_of(receiver: Any) -> ListenerKind:
+    """Return how a receiver is called."""
+    if isinstance(receiver, MetricsReceiver):
+        return "metrics"
+    return "background" if isinstance(receiver, Background) else "direct"
+
+
+def connected_listeners(
+    name_of: Callable[[Any], str] = callable_name, kind_of: Callable[[Any], ListenerKind] = kind_of
+) -> list[Listener]:
     """Return who is connected to any declared signal, the metrics first.
 
     Args:
         name_of: Returns the name of a receiver; several receivers of one name are one listener.
+        kind_of: Returns how a receiver is called.
     """
     found: dict[str, dict[str, Any]] = {}
     for signal in sorted(declared_signals(), key=lambda each: each.name):
@@ -143,13 +156,6 @@ def connected_listeners(name_of: Callable[[Any], str] = callable_name) -> list[L
         Listener(name, each["kind"], tuple(each["signals"]), tuple(each["receivers"])) for name, each in found.items()
     ]
     return sorted(listeners, key=lambda each: (each.kind != "metrics", each.name))
-
-
-def kind_of(receiver: Any) -> Literal["metrics", "background", "direct"]:
-    """Return how a receiver is called."""
-    if isinstance(receiver, MetricsReceiver):
-        return "metrics"
-    return "background" if isinstance(receiver, Background) else "direct"
 
 
 def count_series(collectors: Mapping[str, Any], families: Iterable[str]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from time import monotonic, time
 from types import TracebackType
@@ -20,7 +20,7 @@ from ..kit.placeholders import Names
 from ..subscription.subscribe import Subscription
 from .expressions import Latest
 from .findings import READ, find_faults
-from .flow_map import FlowMap, Listener, connected_listeners, count_series
+from .flow_map import FlowMap, Listener, ListenerKind, connected_listeners, count_series, kind_of
 from .history import History
 from .increases import Numbers
 from .sampler import RESTING, WATCHED, Sampler
@@ -48,6 +48,7 @@ class LiveNumbers:
         charts: The charts.
         advice: What to do about faults of the set-up, in the application's own words.
         name_of: Returns the name of a receiver on the map.
+        kind_of: Returns how a receiver is called.
         resting: Seconds between two readings while nobody watches.
         watched: Seconds between two readings while somebody does.
     """
@@ -62,13 +63,14 @@ class LiveNumbers:
         charts: Sequence[Chart],
         advice: Mapping[SetupFault, str] | None = None,
         name_of: Callable[[Any], str] = callable_name,
+        kind_of: Callable[[Any], ListenerKind] = kind_of,
         resting: float = RESTING,
         watched: float = WATCHED,
     ) -> None:
         self._names = names
         self._tiles, self._charts = tuple(tiles), tuple(charts)
         self._advice = advice or {}
-        self._name_of = name_of
+        self._listeners = partial(connected_listeners, name_of, kind_of)
         rows: tuple[Tile, ...] = (*self._tiles, *self._charts)
         if repeated := next((row.id for row in rows if sum(row.id == other.id for other in rows) > 1), None):
             raise ValueError(f"two tiles or charts have the id {repeated!r}")
@@ -115,7 +117,7 @@ class LiveNumbers:
         with self._lock:
             snapshot, current, history = self._snapshot, self._current, self._history.describe()
         assert snapshot is not None  # noqa: S101  # it was read above
-        listeners = connected_listeners(self._name_of)
+        listeners = self._listeners()
         drawn = self._map.describe(
             listeners,
             counts=current["signals"],
@@ -150,7 +152,7 @@ class LiveNumbers:
                     "values": values,
                     "signals": whole_numbers(SIGNALS.values(snapshot, snapshot)),
                     "series": count_series(self._reader.collectors, self._families),
-                    "failures": self._failures(snapshot, connected_listeners(self._name_of)),
+                    "failures": self._failures(snapshot, self._listeners()),
                     "components": {
                         name: bool(up) for name, up in COMPONENTS.values(snapshot, snapshot).items() if up is not None
                     },

@@ -12,6 +12,7 @@ from app.monitoring.processes import DEPLOYMENT_ADVICE
 from events.bus.receivers import callable_name, unwrap_partial
 from metrics.kit.placeholders import Names
 from metrics.live import Chart, Increase, Latest, LiveNumbers, Quantile, Rate, Ratio, Tile
+from metrics.live.flow_map import ListenerKind, kind_of
 
 LISTENERS = "app.listeners."
 """The package of the listeners that the studio brings: on the map each has the name of its module."""
@@ -150,14 +151,23 @@ def open_live_numbers() -> LiveNumbers:
         charts=CHARTS,
         advice=DEPLOYMENT_ADVICE,
         name_of=listener_name,
+        kind_of=listener_kind,
     )
 
 
 def listener_name(receiver: Any) -> str:
     """Return what a receiver is called on the map: a listener of the studio by its module, others by their function."""
+    module = module_of(receiver)
+    return module.removeprefix(LISTENERS).split(".")[0] if module.startswith(LISTENERS) else callable_name(receiver)
+
+
+def listener_kind(receiver: Any) -> ListenerKind:
+    """Return how a receiver is called: the studio's listeners have queues of their own, and emitters wait for none."""
+    return "background" if module_of(receiver).startswith(LISTENERS) else kind_of(receiver)
+
+
+def module_of(receiver: Any) -> str:
+    """Return the module of the function or the object that a receiver calls."""
     listener = unwrap_partial(getattr(receiver, "listener", receiver))
     inner = getattr(listener, "__self__", listener)
-    module = getattr(inner, "__module__", "") or type(inner).__module__
-    if module.startswith(LISTENERS):
-        return module.removeprefix(LISTENERS).split(".")[0]
-    return callable_name(receiver)
+    return getattr(inner, "__module__", "") or type(inner).__module__

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 
 from app.agents.registry import AGENTS
 from app.api.schemas.live import LiveOut
-from app.monitoring.live_tables import CHARTS, TILES, listener_name, open_live_numbers
+from app.monitoring.live_tables import CHARTS, TILES, listener_kind, listener_name, open_live_numbers
 from app.workflows.definitions import WORKFLOWS
 from events import (
     LLMCalled,
@@ -105,11 +105,14 @@ def test_listeners_that_the_studio_brings_have_the_names_of_their_modules(monkey
 
     assert listener_name(write) == listener_name(partial(write)) == write.__qualname__
     assert listener_name(Ledger().store) == "Ledger.store"
+    assert listener_kind(write) == "direct"
     monkeypatch.setattr(Ledger, "__module__", "app.listeners.audit_trail.rows")
     monkeypatch.setattr(write, "__module__", "app.listeners.json_log")
     with background(write) as behind:
         assert (listener_name(Ledger().store), listener_name(behind)) == ("audit_trail", "json_log")
+        assert listener_kind(behind) == "background"
     assert listener_name(partial(write)) == "json_log"
+    assert listener_kind(Ledger().store) == "background", "it hands over to a queue of its own"
 
 
 @pytest.fixture(scope="module")

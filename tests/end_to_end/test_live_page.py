@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -12,6 +13,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.support import studio_with_faults
 from tests.support.browser import (
     DESKTOP,
     PHONE,
@@ -243,3 +245,24 @@ def test_the_model_that_is_killed_is_seen_to_be_down(studio: StudioProcess, brow
     take_picture(browser, "model-down", 900)
     studio.wait_for_end(studio.submit("product_content"), within=90)
     wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)
+
+
+def test_a_listener_that_fails_is_red_and_harms_nothing(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chrome, studio: StudioProcess
+) -> None:
+    (tmp_path / studio_with_faults.FAILS).touch()
+    failing = StudioProcess(tmp_path, free_port())
+    failing.module = studio_with_faults.__name__
+    with failing:
+        open_live(failing, browser)
+        wait_until(lambda: "bill customer" in text_of(browser, "#map-listeners"))
+        run_id = failing.submit("product_content")
+        assert failing.wait_for_end(run_id, within=90)["status"] == "completed"
+        wait_until(lambda: "1 failed" in text_of(browser, ".node.listener.failing"))
+        wait_until(lambda: count_of(browser, "#map-edges path.failing") >= 1)
+        wait_until(lambda: "receiver_failed" in text_of(browser, "#events"))
+        take_picture(browser, "failing-listener", 8000)
+        assert {url for url in requested(browser) if not url.startswith(f"{failing.url}/")} == set()
+    troubles(browser)  # that studio is gone, which its page notices
+    browser.get(studio.url)
+    requested(browser)

@@ -24,9 +24,10 @@ class ShortestTimes:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what took longer each time."""
-        if self.limit is None or config.cache is None:
+        cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+        if self.limit is None or cache is None:
             return
-        known = config.cache.get(KEY, {})
+        known = cache.get(KEY, {})
         longer = [item for item in items if known.get(item.nodeid, 0.0) >= self.limit]
         if longer:
             config.hook.pytest_deselected(items=longer)
@@ -39,7 +40,7 @@ class ShortestTimes:
 
     def pytest_sessionfinish(self) -> None:
         """Store what is shorter than before."""
-        cache = self.config.cache
+        cache = getattr(self.config, "cache", None)
         if cache is None or hasattr(self.config, "workerinput"):  # a worker of pytest-xdist: its controller keeps them
             return
         known = cache.get(KEY, {})

@@ -26,7 +26,7 @@ def parse_webhook_secrets(text: str) -> tuple[bytes, ...]:
     """
     keys = tuple(map(_parse, text.split()))
     if not keys:
-        raise ValueError(f"there is no secret in it; {_HOW}")
+        raise ValueError(f"it is unset or empty; {_HOW}")
     return keys
 
 

@@ -119,6 +119,7 @@ def add_shared_options(parser: argparse.ArgumentParser, prefix: str = "") -> Non
         "--namespace",
         dest=f"{prefix}namespace",
         default=missing,
+        metavar="NAMESPACE",
         help="first word of every name (default: the project's, else none)",
     )
     parser.add_argument(

@@ -21,7 +21,7 @@ def test_one_or_several_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "there is no secret in it"),
+        ("", "it is unset or empty"),
         ("hunter2hunter2", "a secret begins with whsec_"),
         ("whsec_hunter2!", "is no base64"),
         (secret_of(b"hunter2"), "24 to 64 bytes, this one 7"),

@@ -15,7 +15,7 @@ from .host_check import SAFE_METHODS, HostCheck
 from .keyring import KeyRing
 from .page_policy import with_security_headers
 from .request_body import RequestBody, announced_body, body_too_large
-from .routers.login import LOGIN_PATH, LOGOUT_PATH
+from .routers.login import LOGIN_PATH, LOGOUT_PATH, login_address
 
 EXEMPT = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Paths that monitoring systems ask under whatever name they know; with or without a slash at the end."""
@@ -76,7 +76,8 @@ class EdgeMiddleware:
             await self.app(scope, receive, send)
         elif kind == "http":
             if error.status_code == HTTPStatus.UNAUTHORIZED and is_navigation(scope, headers):
-                await RedirectResponse(f"{scope.get('root_path', '')}{LOGIN_PATH}", 303)(scope, receive, send)
+                login = login_address(scope.get("root_path", ""), path_of(scope))
+                await RedirectResponse(login, 303)(scope, receive, send)
                 return
             await JSONResponse({"detail": error.detail}, error.status_code, error.headers)(scope, receive, send)
         else:

@@ -59,9 +59,9 @@ async def test_health_checks_need_no_key(client: httpx.AsyncClient) -> None:
 async def test_a_browser_logs_in_by_the_form(client: httpx.AsyncClient) -> None:
     as_browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     own = str(client.base_url).rstrip("/")
-    for path in ("/", "/docs", "/api/v1/runs"):
+    for path, login in (("/", "/login"), ("/docs", "/login?page=docs"), ("/api/v1/runs", "/login")):
         sent_on = await client.get(path, headers=as_browser)
-        assert (sent_on.status_code, sent_on.headers["location"]) == (303, "/login")
+        assert (sent_on.status_code, sent_on.headers["location"]) == (303, login)
     form = await client.get("/login", headers=as_browser)
     assert (form.status_code, 'type="password"' in form.text) == (200, True)
     wrong = await client.post("/login", data={"key": "wrong"}, headers={"origin": own})
@@ -78,6 +78,22 @@ async def test_a_browser_logs_in_by_the_form(client: httpx.AsyncClient) -> None:
     assert (await client.post(START, json=BRIEF, headers={"origin": own})).status_code == 202
     assert (await client.post(START, json=BRIEF, headers={"origin": "http://evil.example"})).status_code == 403
     assert (await client.get("/", headers={"authorization": "Bearer wrong"})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("page", "then"), [("live", "./live"), ("", "./"), ("//evil.example", "./"), ('"><b>', "./"), ("../x", "./")]
+)
+async def test_a_login_leads_back_to_the_page_that_was_asked_for_and_nowhere_else(
+    client: httpx.AsyncClient, page: str, then: str
+) -> None:
+    own = {"origin": str(client.base_url).rstrip("/")}
+    form = await client.get("/login", params={"page": page})
+    assert ('name="page"' in form.text) == (page == "live")
+    assert "evil" not in form.text
+    wrong = await client.post("/login", data={"key": "wrong", "page": page}, headers=own)
+    assert ('name="page"' in wrong.text) == (page == "live")
+    opened = await client.post("/login", data={"key": KEY, "page": page}, headers=own)
+    assert (opened.status_code, opened.headers["location"]) == (303, then)
 
 
 @pytest.mark.parametrize("body", [b"", b"key", b"key=%ff%00", b"\xff\xfe", b"key="])

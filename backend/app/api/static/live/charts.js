@@ -62,7 +62,7 @@ class Chart {
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range: (_, least, most) => [Math.min(0, least || 0), most > 0 ? most * 1.05 : 1] } },
       axes: [{ ...axis, size: 32, space: 70, values: (_, times) => times.map((time) => timeOfDay(time).slice(0, times[1] - times[0] < 60 ? 8 : 5)) },
-        { ...axis, size: 66, values: (_, values) => values.map((value) => inUnit(value, unit.startsWith("USD") || unit.length > 7 ? "" : unit)) }],
+        { ...axis, size: (_, values) => 22 + 7 * Math.max(4, ...(values || []).map((value) => value.length)), values: (_, values) => values.map((value) => inUnit(value, unit.startsWith("USD") || unit.length > 7 ? "" : unit)) }],
       series: [{}, ...Array.from({ length: count }, (_, place) => {
         const at = stacked ? count - 1 - place : place;
         return { stroke: colour(at), width: stacked ? 1 : 2, dash: stacked ? undefined : DASHES[at % DASHES.length],

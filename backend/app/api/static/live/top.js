@@ -35,6 +35,11 @@ export function showParts({ components = {}, uptime }) {
 export function showFeed(name, message) {
   const feed = $("feed");
   feed.className = `feed ${name}`;
+  // What the page still shows is what was true when the feed broke off.
+  if (name === "waiting" || name === "open") {
+    document.body.classList.toggle("stale", name === "waiting");
+    $("ten").disabled = name === "waiting";
+  }
   write(feed, message);
 }
 

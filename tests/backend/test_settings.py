@@ -33,9 +33,7 @@ def test_without_settings_the_feed_is_live_and_no_other_listener_is_on() -> None
 
 def test_a_webhook_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKLIO_WEBHOOK_URL", "https://user:geheim@hooks.example.com/path")
-    with pytest.raises(
-        InvalidSettings, match=r"^SPARKLIO_WEBHOOK_SECRET .*: it is unset or empty; make one"
-    ) as caught:
+    with pytest.raises(InvalidSettings, match=r"^SPARKLIO_WEBHOOK_SECRET .*: it is unset or empty; make one") as caught:
         load_settings()
     assert "geheim" not in str(caught.value)
     monkeypatch.setenv("SPARKLIO_WEBHOOK_SECRET", "whsec_a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5")

@@ -66,8 +66,12 @@ def read_counters(url: str, headers: Mapping[str, str], names: Collection[str]) 
     Raises:
         CountersUnreadable: Nothing answers, or something without these metrics.
     """
-    address, credentials = split_credentials(url)
-    if not urlsplit(address).query:  # the whole page takes a hundred times as long
+    try:
+        address, credentials = split_credentials(url)
+        query = urlsplit(address).query
+    except ValueError as error:
+        raise CountersUnreadable(f"An address is no URL ({error}): give one as http://127.0.0.1:8000/metrics") from None
+    if not query:  # the whole page takes a hundred times as long
         wanted = [("name[]", name) for name in (_START, *(_NAMESPACE + name for name in names))]
         address = f"{address}?{urlencode(wanted)}"
     shown = strip_credentials(url)

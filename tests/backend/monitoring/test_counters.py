@@ -70,6 +70,12 @@ def test_a_password_in_the_address_takes_the_place_of_the_header_and_is_not_show
     assert requests[1].path.endswith("?name[]=x")
 
 
+def test_what_is_no_url_is_named_without_it() -> None:
+    with pytest.raises(CountersUnreadable, match="An address is no URL") as caught:
+        read_counters("http://any:hush@[::1", {}, ["workflows_total"])
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

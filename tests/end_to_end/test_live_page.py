@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from tests.support.browser import (
     text_of,
     troubles,
 )
+from tests.support.openai_server import OpenAIServer
 from tests.support.outages import children_of, suspended
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
@@ -241,6 +243,25 @@ def test_a_model_that_hangs_is_seen_to_be_down_and_to_come_back(studio: StudioPr
         assert "model down" in text_of(browser, "#parts")
         take_picture(browser, "model-down", 900)
     wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)
+
+
+def test_the_model_whose_server_is_killed_is_seen_to_be_down(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chrome, studio: StudioProcess
+) -> None:
+    with ExitStack() as parts:
+        killed = parts.enter_context(ExitStack())
+        server = killed.enter_context(OpenAIServer())
+        remote = StudioProcess(tmp_path, free_port(), health_interval=1, llm="openai:any", llm_base_url=server.base_url)
+        parts.enter_context(remote)
+        open_live(remote, browser)
+        wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)
+        killed.close()
+        wait_until(lambda: count_of(browser, "[data-part=model].down") == 1)
+        wait_until(lambda: "model down" in text_of(browser, "tr.bad[data-signal=component_checked]"))
+        requested(browser)
+    browser.get(studio.url)
+    requested(browser)
+    troubles(browser)  # that studio is gone, which its page notices
 
 
 def test_a_listener_that_fails_is_red_and_harms_nothing(

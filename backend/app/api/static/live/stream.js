@@ -42,7 +42,8 @@ const fits = (record) => words.every((word) => (word.startsWith("-") ? !record.t
 
 function row(record) {
   const bad = isBad(record), run = record.fields.run_id;
-  const fields = keyFields(record).map(([name, value]) => make("span", { class: "field", title: name }, BARE.has(name) ? null : make("b", {}, `${name} `), value));
+  const fields = keyFields(record).map(([name, value]) => make("span", { class: "field", title: name }, BARE.has(name) ? null : make("b", {}, `${name} `), value))
+    .flatMap((field) => [field, " "]); // without a space they would be read and copied as one word
   return make("tr", { class: bad ? "bad" : null, "data-signal": record.signal },
     make("td", { class: "time" }, timeOfDay(record.time, true)),
     make("td", {}, bad ? make("span", { class: "sign" }, "✕ ", make("span", { class: "offscreen" }, "failed: ")) : null,

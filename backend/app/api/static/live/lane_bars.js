@@ -4,11 +4,17 @@ import { draw } from "../dom.js";
 import { seconds, words } from "../format.js";
 
 const ROW = 22, GAP = 3, TOP = 3;
+const COLOURS = 6;
 const colours = new Map();
 
-/** Return the number of an agent's colour, 1 to 6: the first ones that are seen have one of their own. */
+/** Return the number of an agent's colour, 1 to 6: by its name, so that a reload leaves it, or the next one that is free. */
 export function colourOf(agent) {
-  if (!colours.has(agent)) colours.set(agent, (colours.size % 6) + 1);
+  if (!colours.has(agent)) {
+    let at = [...agent].reduce((sum, letter) => (sum * 37 + letter.codePointAt(0)) % 9973, 0) % COLOURS;
+    const taken = new Set(colours.values());
+    for (let tried = 0; tried < COLOURS && taken.has(at + 1); tried += 1) at = (at + 1) % COLOURS;
+    colours.set(agent, at + 1);
+  }
   return colours.get(agent);
 }
 

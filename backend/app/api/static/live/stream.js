@@ -88,7 +88,8 @@ function draw() {
 function say() {
   const count = $("events").children.length;
   $("stream-count").textContent = paused
-    ? `Paused: ${waiting.length} new` : `${count} of the last ${records.length} event${records.length === 1 ? "" : "s"}`;
+    ? `Paused: ${waiting.length} new` : !count && records.length ? `None of the last ${records.length} events fits the filter`
+      : `${count} of the last ${records.length} event${records.length === 1 ? "" : "s"}`;
 }
 
 /** Show the stream as the filter has it now. */

@@ -164,7 +164,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
 
     app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
     if settings.live:
-        app.state.live_numbers = resources.enter_context(open_live_numbers())
+        app.state.live_numbers = resources.enter_context(open_live_numbers(prometheus_metrics.registry, subscription))
     checks = partial(check_components, app)
     for work in (api.check_forever(settings.health_interval, checks), app.state.keyring.follow()):
         resources.callback(asyncio.create_task(work).cancel)

@@ -16,7 +16,7 @@ BUDGET_LEFT = f"clamp_min(1 - ({FAILED_30D} or vector(0)) / ({RUNS_30D} > 0) / (
 DURATION = "workflow_duration_seconds"
 COMPLETED = 'status="completed"'
 # Seconds of the last hour for which there are samples: an hour that is not over yet is no slow one.
-COVERED = 'scalar(clamp_min(time() - min(min_over_time(timestamp(up{job="JOB"})[1h:1m])), 60))'
+COVERED = 'scalar(clamp_min(time() - min(min_over_time(timestamp(up{job="JOB"})[1h:15s])), 60))'
 
 # fmt: off
 OVERVIEW = Dashboard(uid="overview", title="Overview",

@@ -50,7 +50,7 @@ def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser
     browser.find_element(By.ID, "submit").click()
     wait_until(lambda: "completed" in browser.find_element(By.ID, "run-state").text, within=60)
 
-    [run] = studio.call("GET", "/api/v1/runs").json()["items"]
+    run = studio.call("GET", "/api/v1/runs").json()["items"][0]  # the latest
     whole = studio.run(run["run_id"])
     shown = browser.find_element(By.ID, "run").text
     assert whole["steps"][0]["output"]["text"] in shown
@@ -128,12 +128,11 @@ def test_with_keys_the_pages_ask_for_a_login_and_then_work(
     key = "a-key-for-this-test-alone"
     with StudioProcess(tmp_path, free_port(), api_keys=f"alice:{key}") as studio:
         browser.get(f"{studio.url}/live")
-        assert browser.current_url == f"{studio.url}/login"
+        assert browser.current_url == f"{studio.url}/login?page=live"
         troubles(browser)
         browser.find_element(By.ID, "key").send_keys(key)
         browser.find_element(By.TAG_NAME, "button").click()
-        wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
-        browser.get(f"{studio.url}/live")
+        wait_until(lambda: browser.current_url == f"{studio.url}/live")
         wait_until(lambda: text_of(browser, "#feed") == "Live" and "model up" in text_of(browser, "#parts"))
         browser.find_element(By.ID, "ten").click()
         wait_until(lambda: "Ten runs are started" in text_of(browser, "#told"))

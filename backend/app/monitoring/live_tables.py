@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.monitoring import prometheus_metrics
+from prometheus_client import CollectorRegistry
+
 from app.monitoring.processes import DEPLOYMENT_ADVICE
 from events.bus.receivers import callable_name, unwrap_partial
+from metrics import Subscription
 from metrics.kit.placeholders import Names
 from metrics.live import Chart, Increase, Latest, LiveNumbers, Quantile, Rate, Ratio, Tile
 from metrics.live.flow_map import ListenerKind, kind_of
@@ -142,12 +144,12 @@ CHARTS = (
 # fmt: on
 
 
-def open_live_numbers() -> LiveNumbers:
-    """Return what reads the studio's numbers while it is entered."""
+def open_live_numbers(registry: CollectorRegistry, subscription: Subscription) -> LiveNumbers:
+    """Return what reads the studio's numbers, those of a registry and of the subscription that feeds it."""
     return LiveNumbers(
-        prometheus_metrics.registry,
-        prometheus_metrics.subscription,
-        names=Names(namespace=prometheus_metrics.subscription.namespace),
+        registry,
+        subscription,
+        names=Names(namespace=subscription.namespace),
         tiles=TILES,
         charts=CHARTS,
         advice=DEPLOYMENT_ADVICE,

@@ -174,7 +174,7 @@ def test_each_of_two_workers_has_the_events_of_both(
             while status["processes"] < 2:
                 status = next(messages).json()
             assert status["reach"] == "workers"
-            assert studio.total("live_feed_clients") == 1
+            wait_until(lambda: studio.total("live_feed_clients") == 1)
             runs = {studio.submit("product_content") for _ in range(8)}
             finished = Counter[str]()
             processes = set()

@@ -92,7 +92,9 @@ def test_units_are_those_of_its_series(row: Tile) -> None:
 
 
 def test_a_page_of_the_studio_is_as_its_schema_says() -> None:
-    page = open_live_numbers().page()
+    registry = CollectorRegistry()
+    with subscribe(CATALOGUE, registry, namespace="sparklio") as subscription:
+        page = open_live_numbers(registry, subscription).page()
     assert LiveOut.model_validate(page, strict=True).model_dump() == page
 
 

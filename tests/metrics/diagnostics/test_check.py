@@ -52,6 +52,8 @@ EVERYTHING = """
         events.limit_reached.emit(limit="answer")
         events.access_refused.emit(reason="key")
         events.rows_expired.emit(resource="runs", rows=1)
+        events.listener_delivered.emit(listener="live_feed", outcome="delivered")
+        events.feed_clients_read.emit(clients=1)
 """
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import sleep
 
 PIECE = 4096
 """How many bytes are written at once: what a pipe takes as one piece (PIPE_BUF), so that the lines of several processes
@@ -81,13 +82,20 @@ def open_to_append(file: Path) -> int:
     except PermissionError:  # perhaps it may be written and not read
         return os.open(file, os.O_WRONLY | how, OWNER_AND_GROUP)
     try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            os.write(descriptor, b"\n")
+        if ends_in_a_line(descriptor):
+            sleep(0.01)  # another process may be writing just now
+            if ends_in_a_line(descriptor):
+                os.write(descriptor, b"\n")
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def ends_in_a_line(descriptor: int) -> bool:
+    """Return whether a file's last line has no end, as whoever wrote it was cut off or is still at it."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
 def open_pipe(file: Path) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..diagnostics import otel
 from ..diagnostics.listing import FORMATS
+from ..diagnostics.scrape_client import parse_header
 from . import build_command, diff_command, explain_command, replay_command, watch_command
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
@@ -138,11 +139,3 @@ def add_shared_options(parser: argparse.ArgumentParser, prefix: str = "") -> Non
         metavar="PACKAGE",
         help="package, module, folder or file whose code emits (again for more; default: the project's)",
     )
-
-
-def parse_header(text: str) -> tuple[str, str]:
-    """Return the name and value of a header; the error does not repeat a malformed one, which may hold a secret."""
-    name, colon, value = (part.strip() for part in text.partition(":"))
-    if not (name and colon and value and text.isprintable() and text.isascii()):
-        raise argparse.ArgumentTypeError("give it as 'NAME: VALUE', in one line of ASCII")
-    return name, value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -142,3 +143,11 @@ def split_credentials(url: str) -> tuple[str, dict[str, str]]:
         return url, {}
     basic = b64encode(unquote(user).encode()).decode()
     return f"{scheme}{slashes}{host}{slash}{path}", {"Authorization": f"Basic {basic}"}
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """Return the name and value of a header; the error does not repeat a malformed one, which may hold a secret."""
+    name, colon, value = (part.strip() for part in text.partition(":"))
+    if not (name and colon and value and text.isprintable() and text.isascii()):
+        raise argparse.ArgumentTypeError("give it as 'NAME: VALUE', in one line of ASCII")
+    return name, value

@@ -23,7 +23,7 @@ from ..diagnostics.scrape_rates import quantile
 from ..kit import promql
 from .increases import Numbers, covered, increases, scaled
 from .snapshot import OF_PROCESSES, Snapshot
-from .sources import ALL, How, Source
+from .sources import ALL, How, Source, sources_of
 
 
 class Expression(Protocol):
@@ -45,8 +45,28 @@ class Expression(Protocol):
         """Return its values at the later of two snapshots."""
 
 
+class Windowed:
+    """The common part of expressions that look back for a window at one family."""
+
+    __slots__ = ()
+    family: str
+    where: str
+    by: str
+    window: str
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The family."""
+        return sources_of(self.family, self.where, self.by)
+
+    @property
+    def span(self) -> float:
+        """The window."""
+        return span_of(self.window)
+
+
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Windowed):
     """The increase of a counter a second, or in ``times`` seconds.
 
     ``above_zero`` leaves out what did not go up, ``top`` all but so many of the largest.
@@ -71,16 +91,6 @@ class Rate:
         text = f"{text} > 0" if self.above_zero else text
         return f"topk({self.top}, {text})" if self.top else text
 
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """The counter."""
-        return sources_of(self.family, self.where, self.by)
-
-    @property
-    def span(self) -> float:
-        """The window."""
-        return span_of(self.window)
-
     def values(self, before: Snapshot, after: Snapshot) -> Numbers:
         """Return the rates over the time between the snapshots."""
         found = scaled(increases(self.sources[0], before, after), self.times / covered(before, after, self.span))
@@ -93,7 +103,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Increase:
+class Increase(Windowed):
     """The increase of a counter within the window; ``or_zero`` says 0 while it has no series."""
 
     family: str
@@ -108,16 +118,6 @@ class Increase:
         text = own(promql.increase(self.family, self.by, of_job(self.family, self.where), self.window))
         return f"{text} or vector(0)" if self.or_zero else text
 
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """The counter."""
-        return sources_of(self.family, self.where, self.by)
-
-    @property
-    def span(self) -> float:
-        """The window."""
-        return span_of(self.window)
-
     def values(self, before: Snapshot, after: Snapshot) -> Numbers:
         """Return the increases between the snapshots."""
         factor = self.span / covered(before, after, self.span)
@@ -128,7 +128,7 @@ class Increase:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantile:
+class Quantile(Windowed):
     """The quantile ``share`` of what a histogram observed within the window."""
 
     share: float
@@ -141,16 +141,6 @@ class Quantile:
     def text(self) -> str:
         """The PromQL, for classic and for native histograms."""
         return promql.quantile(self.share, self.family, self.by, self.where, self.window)
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """The histogram."""
-        return sources_of(self.family, self.where, self.by)
-
-    @property
-    def span(self) -> float:
-        """The window."""
-        return span_of(self.window)
 
     def values(self, before: Snapshot, after: Snapshot) -> Numbers:
         """Return the quantiles of the observations between the snapshots."""
@@ -245,12 +235,6 @@ def span_of(window: str) -> float:
     if found := seconds(window):
         return found
     raise ValueError(f"a window is a duration as Prometheus writes it, as 5m is, got {window!r}")
-
-
-@cache
-def sources_of(family: str, where: str, by: str, how: How = "sum") -> tuple[Source, ...]:
-    """Return a source, the same object each time: it is looked up for every value."""
-    return (Source(family, where, by, how),)
 
 
 def own(text: str) -> str:

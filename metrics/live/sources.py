@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 How = Literal["sum", "max", "min"]
@@ -93,3 +93,9 @@ class Selection:
 
 Values = Mapping[str, tuple[float, ...]]
 """Values by name: one number, or of a histogram the sum and then each bucket's own count."""
+
+
+@cache
+def sources_of(family: str, where: str, by: str, how: How = "sum") -> tuple[Source, ...]:
+    """Return a source, the same object each time: it is looked up for every value."""
+    return (Source(family, where, by, how),)

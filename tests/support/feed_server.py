@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.support.loopback_server import LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,16 @@ def status(*, resumed: bool, missed: int | None) -> bytes:
     return f"event: status\ndata: {json.dumps(data)}\n\n".encode()
 
 
-class FeedServer:
+class FeedServer(LoopbackServer):
     """The server: a ``with`` block runs it. Connections are served in turn, the last one again and again."""
 
     def __init__(self, *connections: Connection) -> None:
         self.connections = connections
         self.requests: list[FeedRequest] = []
-        self._stopped = Event()
-        outer = self
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer._serve(self)
-
-            def log_message(self, *_arguments: object) -> None:
-                """Log nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
         connection = self.connections[min(len(self.requests), len(self.connections) - 1)]
         target = urlsplit(handler.path)
         headers = {name.lower(): value for name, value in handler.headers.items()}
@@ -76,17 +65,4 @@ class FeedServer:
         for chunk in connection.chunks:
             handler.wfile.write(chunk)
         if connection.stays:
-            self._stopped.wait(120)
-
-    def __enter__(self) -> Self:
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="feed_server", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+            self.stopped.wait(120)

@@ -7,11 +7,10 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from http.server import BaseHTTPRequestHandler
 from time import monotonic, time
-from types import TracebackType
-from typing import Self
+
+from tests.support.loopback_server import LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -39,36 +38,24 @@ class Delivery:
     """The other end of the connection."""
 
 
-class WebhookServer:
+class WebhookServer(LoopbackServer):
     """The server: a ``with`` block runs it. ``answers`` are given in turn, the last one again and again."""
+
+    protocol_version = "HTTP/1.1"
 
     def __init__(self, *answers: Answer) -> None:
         self.answers: Sequence[Answer] = answers or (Answer(),)
         self.deliveries: list[Delivery] = []
-        self._stopped = Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                outer._serve(self)
-
-            def log_message(self, *_arguments: object) -> None:
-                """Log nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_port
+        super().__init__()
         self.url = f"http://127.0.0.1:{self.port}/hooks"
 
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         answer = self.answers[min(len(self.deliveries), len(self.answers) - 1)]
         self.deliveries.append(Delivery(handler.path, headers, body, monotonic(), handler.client_address))
         if answer.hangs:
-            self._stopped.wait(60)
+            self.stopped.wait(60)
         if answer.hangs or answer.closes:
             handler.close_connection = True
             return
@@ -78,21 +65,8 @@ class WebhookServer:
         handler.send_header("Content-Length", str(len(answer.body)))
         handler.end_headers()
         if answer.stalls:
-            self._stopped.wait(60)
+            self.stopped.wait(60)
         handler.wfile.write(answer.body)
-
-    def __enter__(self) -> Self:
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="webhook_server", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
 
 
 def verify(secret: str, delivery: Delivery, tolerance: float = 300.0) -> bool:

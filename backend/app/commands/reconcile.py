@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import Database
 from app.database_urls import describe_database
-from app.monitoring.counters import Counters, CountersUnreadable, read_counters
+from app.monitoring.counters import Counters, CountersUnreadable, parse_header, read_counters
 from app.settings import Settings
 from app.settings_loading import InvalidSettings, load_settings
 
@@ -87,14 +87,6 @@ def parse_time(text: str) -> datetime:
     except ValueError:
         raise argparse.ArgumentTypeError("give it as in 2030-01-31T12:00") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def parse_header(text: str) -> tuple[str, str]:
-    """Return the name and value of a header; the error does not repeat a malformed one, which may hold a secret."""
-    name, colon, value = (part.strip() for part in text.partition(":"))
-    if not (name and colon and value and text.isprintable() and text.isascii()):
-        raise argparse.ArgumentTypeError("give it as 'NAME: VALUE', in one line of ASCII")
-    return name, value
 
 
 def read_servers(urls: Sequence[str], headers: dict[str, str], settings: Settings) -> list[Counters]:

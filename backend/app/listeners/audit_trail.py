@@ -14,7 +14,7 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -23,52 +23,45 @@ from app.database import Database, is_passing, retry_passing
 from app.database.repositories import audit_events
 from events import (
     Signal,
-    agent_finished,
-    agent_started,
-    context_built,
-    context_truncated,
+    access_refused,
+    component_checked,
+    event_dropped,
+    http_request_finished,
+    limit_reached,
     listener_delivered,
-    llm_attempted,
-    llm_call_started,
-    llm_called,
-    llm_usage_billed,
-    review_decided,
-    rows_expired,
-    tool_called,
-    worker_finished,
-    worker_started,
-    workflow_billed_late,
-    workflow_call_interrupted,
-    workflow_finished,
-    workflow_released,
-    workflow_requeued,
-    workflow_resumed,
-    workflow_started,
-    workflow_step_finished,
+    llm_configured,
+    receiver_failed,
+    setup_fault_found,
 )
 from events.bus.failures import error_location
 from events.bus.log_throttle import LogThrottle
 from events.bus.records import Record, record_of
 
 from .audit_retention import delete_forever
+from .signals import STORY, connected
 
 log = logging.getLogger("app.listeners")
 
 NAME = "audit_trail"
 """What the trail is called in ``listener_events_total``."""
 
-# fmt: off
-AUDITED: tuple[Signal[..., Any], ...] = (
-    worker_started, worker_finished,
-    workflow_started, workflow_resumed, workflow_requeued, workflow_released, workflow_step_finished, workflow_finished,
-    workflow_billed_late, workflow_call_interrupted,
-    agent_started, agent_finished, review_decided, context_built, context_truncated,
-    llm_call_started, llm_attempted, llm_called, llm_usage_billed, tool_called,
-    rows_expired,
+NOT_AUDITED = frozenset(
+    {
+        access_refused,
+        component_checked,
+        event_dropped,
+        http_request_finished,
+        limit_reached,
+        llm_configured,
+        receiver_failed,
+        setup_fault_found,
+    }
 )
-# fmt: on
-"""The signals whose events are stored: from `worker_started` on, what was done. No statement of the database is one of
-them, so that storing an event brings forth no other."""
+"""The signals of other things than the work of workflows, agents, models and tools."""
+
+AUDITED: tuple[Signal[..., Any], ...] = tuple(signal for signal in STORY if signal not in NOT_AUDITED)
+"""The signals whose events are stored. No statement of the database is one of them, so that storing an event brings
+forth no other."""
 
 QUEUE_SIZE = 10_000
 """How many events wait at most, which is about 20 MB."""
@@ -198,9 +191,7 @@ async def listen(database: Database, days: int, process: str | None = None) -> A
     writer = asyncio.create_task(trail.write_forever(), name=NAME)
     retention = asyncio.create_task(delete_forever(database, days))
     try:
-        with ExitStack() as connections:
-            for signal in AUDITED:
-                connections.enter_context(signal.connected_to(trail.receive))
+        with connected(trail.receive, AUDITED):
             yield trail
     finally:
         retention.cancel()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Collection
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from json import dumps
@@ -27,7 +27,7 @@ from events.bus.signal import Signal
 
 from .line_file import LineFile
 from .record_queue import NO_CONTEXT, Batch, RecordQueue, Taken
-from .signals import STORY
+from .signals import STORY, connected
 
 log = logging.getLogger("app")
 
@@ -55,9 +55,7 @@ async def listen(target: str, signals: Collection[Signal[..., Any]] = STORY) -> 
     """
     listener = JsonLog(None if target == STANDARD_ERROR else Path(target))
     try:
-        with ExitStack() as connections:
-            for signal in signals:
-                connections.enter_context(signal.connected_to(listener))
+        with connected(listener, signals):
             yield
     finally:
         await asyncio.to_thread(listener.close)

@@ -25,7 +25,7 @@ from .live_client import FeedClient, Wanted
 from .live_intake import Intake
 from .live_presence import ALONE, Reach
 from .live_relay import LiveRelay
-from .signals import STORY
+from .signals import STORY, connected
 
 LISTENER = "live_feed"
 
@@ -214,9 +214,8 @@ async def listen(settings: Settings) -> AsyncIterator[LiveFeed]:
     """Connect a feed to the signals for as long as the block runs."""
     listener_delivered.announce(listener=LISTENER)
     async with open_feed(settings) as feed:
-        with ExitStack() as connected:
-            connected.callback(feed_clients_read.emit, clients=None)
-            connected.callback(add_poller(feed.emit_clients))
-            for signal in STORY:
-                connected.enter_context(signal.connected_to(feed.receive))
+        with ExitStack() as resources:
+            resources.callback(feed_clients_read.emit, clients=None)
+            resources.callback(add_poller(feed.emit_clients))
+            resources.enter_context(connected(feed.receive, STORY))
             yield feed

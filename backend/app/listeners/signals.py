@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from events import (
@@ -69,3 +71,12 @@ STORY: tuple[Signal[..., Any], ...] = (
     setup_fault_found,
 )
 """Not the statements of a database, nor what is read before a scrape: every query would pay for the event."""
+
+
+@contextmanager
+def connected(receiver: Callable[[Any], Any], signals: Iterable[Signal[..., Any]]) -> Iterator[None]:
+    """Have each of some signals call a receiver while the block runs."""
+    with ExitStack() as connections:
+        for signal in signals:
+            connections.enter_context(signal.connected_to(receiver))
+        yield

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, Collection
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +19,7 @@ from events.bus.log_throttle import LogThrottle
 from events.bus.signal import Signal
 
 from .record_queue import Batch, RecordQueue
+from .signals import connected
 from .webhook_message import Message
 from .webhook_sender import Gone, Persistence, QuietClient, Undelivered, WebhookSender
 
@@ -43,9 +44,7 @@ async def listen(
     """
     listener = Webhook(url, parse_webhook_secrets(secret), persistence or Persistence())
     try:
-        with ExitStack() as connections:
-            for signal in signals:
-                connections.enter_context(signal.connected_to(listener))
+        with connected(listener, signals):
             yield
     finally:
         await asyncio.to_thread(listener.close)

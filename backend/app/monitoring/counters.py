@@ -10,7 +10,15 @@ from urllib.parse import urlencode, urlsplit
 
 from prometheus_client.samples import Sample
 
-from metrics.diagnostics.scrape_client import Unreachable, scrape_url, split_credentials, strip_credentials
+from metrics.diagnostics.scrape_client import (
+    Unreachable,
+    parse_header,
+    scrape_url,
+    split_credentials,
+    strip_credentials,
+)
+
+__all__ = ["Counters", "CountersUnreadable", "parse_header", "read_counters"]
 
 _NAMESPACE = "sparklio_"
 _START = "process_start_time_seconds"

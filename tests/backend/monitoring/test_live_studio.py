@@ -11,8 +11,7 @@ import pytest
 from httpx_sse import connect_sse
 
 from app.api.schemas.live import LiveOut
-from tests.support.in_process_studio import matching_reply
-from tests.support.openai_server import OpenAIServer
+from tests.support.scripted_studio import scripted_studios
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
 
@@ -23,11 +22,7 @@ RUNS = 4
 
 @pytest.fixture
 def new_studio(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., StudioProcess]]:
-    with OpenAIServer(matching_reply) as model:
-
-        def make(**settings: object) -> StudioProcess:
-            return StudioProcess(tmp_path, free_port(), llm="openai:scripted", llm_base_url=model.base_url, **settings)
-
+    with scripted_studios(tmp_path, free_port) as make:
         yield make
 
 

@@ -12,7 +12,7 @@ from app.database import Database
 from app.listener_settings import parse_signals
 from app.settings import Settings
 
-from . import audit_trail, json_log, live_feed, webhook
+from . import audit_trail, live_feed
 from .live_feed import LiveFeed
 
 __all__ = ["start_listeners"]
@@ -35,9 +35,14 @@ async def start_listeners(
     """
     if settings.audit_days:
         await resources.enter_async_context(audit_trail.listen(database, settings.audit_days))
+    # Some are imported late, for the sake of their libraries, which most studios do not need.
     if settings.event_log is not None:
+        from . import json_log
+
         await resources.enter_async_context(json_log.listen(settings.event_log))
     if settings.webhook_url is not None:
+        from . import webhook
+
         await resources.enter_async_context(
             webhook.listen(settings.webhook_url, settings.webhook_secret or "", parse_signals(settings.webhook_signals))
         )

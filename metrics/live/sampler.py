@@ -19,7 +19,7 @@ _throttle = LogThrottle()
 RESTING, WATCHED = 5.0, 1.0
 """Seconds between two calls: while nobody watches, and while somebody does."""
 
-RESTING_SHARE, WATCHED_SHARE = 0.003, 0.01
+RESTING_SHARE, WATCHED_SHARE = 0.003, 0.02
 """The most of a core that the calls may take: where one takes more, the next comes later."""
 
 

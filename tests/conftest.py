@@ -143,7 +143,7 @@ def file_weights(items: Iterable[pytest.Item]) -> dict[Path, float]:
 def isolation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run each test with receivers that raise, on its own, and see that it leaves none connected."""
     is_lenient = request.node.get_closest_marker("lenient") is not None
-    with nullcontext() if is_lenient else events.strict(), no_receiver_left_connected(), own_pollers():
+    with nullcontext() if is_lenient else events.strict(), no_receiver_left_connected(), own_pollers(), own_signals():
         yield
 
 
@@ -158,6 +158,20 @@ def no_receiver_left_connected() -> Iterator[None]:
         if signal.receivers and (new := signal.receivers.keys() - before.get(signal, set()))
     }
     assert not left, f"receivers were left connected: {left}"
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """Forget the signals that a test declares: a table of all signals of the process would have them from then on.
+
+    Those of the package stay, since its modules are imported once.
+    """
+    before = set(default_namespace)
+    yield
+    for name in default_namespace.keys() - before:
+        signal = default_namespace[name]
+        if not isinstance(signal, events.Signal) or not signal.event.__module__.startswith("events."):
+            del default_namespace[name]
 
 
 @contextmanager

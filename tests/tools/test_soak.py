@@ -62,6 +62,12 @@ def test_a_process_that_was_replaced_is_told() -> None:
         comparisons(window(), window(pids=(1, 3)))
 
 
+def test_a_window_in_which_nothing_was_read_has_the_nearest_two_readings() -> None:
+    readings = [Reading(at, [], series=1) for at in (0.0, 1.0, 2.5, 4.0, 9.0)]
+    assert [each.at for each in Window.between(3.0, 3.5, readings, []).readings] == [2.5, 4.0]
+    assert [each.at for each in Window.between(0.5, 5.0, readings, []).readings] == [1.0, 2.5, 4.0]
+
+
 def test_percentiles() -> None:
     assert percentiles([float(number) for number in range(1, 101)]) == (50.5, 96.0)
     assert percentiles([7.0]) == (7.0, 7.0)

@@ -43,9 +43,16 @@ class Window:
 
     @classmethod
     def between(cls, begin: float, end: float, readings: Sequence[Reading], requests: Sequence[Request]) -> Window:
-        """Return the window between two times."""
+        """Return the window between two times.
+
+        It has two readings at least: where a scrape took longer than the window, they are those nearest to it.
+        """
+        within = [reading for reading in readings if begin <= reading.at <= end]
+        if len(within) < 2:
+            nearest = sorted(readings, key=lambda reading: abs(reading.at - (begin + end) / 2))[:2]
+            within = sorted(nearest, key=lambda reading: reading.at)
         return cls(
-            [reading for reading in readings if begin <= reading.at <= end],
+            within,
             [request for request in requests if begin <= request.ended <= end],
         )
 

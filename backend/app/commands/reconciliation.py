@@ -26,6 +26,9 @@ CLOCK_SLACK = 0.1
 START_SLACK = 2.0
 """Seconds by which the start of a process may be known wrongly: the kernel counts from a boot time in whole seconds."""
 
+STOPPED_SLACK = timedelta(seconds=1)
+"""How long after a server's start a process that stops is one of before: none of its own has started by then."""
+
 _POLL = 0.2  # seconds
 
 
@@ -111,7 +114,8 @@ async def reconcile(
 async def _compare_with_counters(
     database: Database, servers: Sequence[Counters], begin: datetime, report: Report
 ) -> None:
-    since = datetime.fromtimestamp(min(server.started_at for server in servers) - START_SLACK, UTC)
+    started_at = datetime.fromtimestamp(min(server.started_at for server in servers), UTC)
+    since = started_at - timedelta(seconds=START_SLACK)
     if begin > since and any(server.total("rows_expired_total", resource="audit_events") > 0 for server in servers):
         raise CannotReconcile(
             f"the counters began at {since:%Y-%m-%d %H:%M:%S} UTC, and the trail is kept from {begin:%Y-%m-%d %H:%M:%S}"
@@ -120,7 +124,7 @@ async def _compare_with_counters(
     earliest = datetime.fromtimestamp(min(server.sent_at for server in servers) - CLOCK_SLACK, UTC)
     latest = datetime.fromtimestamp(max(server.received_at for server in servers) + CLOCK_SLACK, UTC)
     async with database.session() as session:
-        processes = await audit_sums.processes_between(session, since, latest)
+        processes = await audit_sums.processes_between(session, since, latest, alive_at=started_at + STOPPED_SLACK)
         window = Window(processes, since, earliest, latest)
         for comparison in COMPARISONS:
             least, most = await audit_sums.add_up(session, comparison.amounts, window)

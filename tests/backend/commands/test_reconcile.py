@@ -125,6 +125,8 @@ def test_trail_counters_and_rows_agree(audited: Audited) -> None:
 
 
 def test_each_run_has_its_story_and_nothing_that_was_written(audited: Audited) -> None:
+    ends = "SELECT count(*) FROM audit_events WHERE signal = 'workflow_finished'"
+    wait_until(lambda: audited.execute(ends)[0][0] == len(audited.runs))  # events are stored twice a second
     for run in audited.runs:
         rows = audited.execute(f"SELECT signal FROM audit_events WHERE run_id = '{run['run_id']}' ORDER BY time, id")
         signals = [signal for (signal,) in rows]

@@ -48,10 +48,17 @@ class Window:
     latest_end: datetime
 
 
-async def processes_between(session: AsyncSession, since: datetime, until: datetime) -> list[str]:
-    """Return the processes that began to write to the trail between two moments."""
+async def processes_between(
+    session: AsyncSession, since: datetime, until: datetime, *, alive_at: datetime
+) -> list[str]:
+    """Return the processes that began to write to the trail between two moments, and had not stopped before a third."""
+    stopped = select(AuditEvent.process).where(
+        AuditEvent.time.between(since, alive_at), AuditEvent.signal == "worker_finished"
+    )
     began = select(AuditEvent.process).where(
-        AuditEvent.time.between(since, until), AuditEvent.signal == "worker_started"
+        AuditEvent.time.between(since, until),
+        AuditEvent.signal == "worker_started",
+        AuditEvent.process.not_in(stopped),
     )
     return sorted({*await session.scalars(began)})
 

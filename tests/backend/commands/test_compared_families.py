@@ -20,6 +20,7 @@ from events import (
     llm_called,
     llm_usage_billed,
     tool_called,
+    worker_finished,
     worker_started,
     workflow_finished,
 )
@@ -51,6 +52,7 @@ EVENTS: tuple[tuple[Signal[..., Any], dict[str, Any]], ...] = (
     (llm_usage_billed, {"model": "b", "prompt_tokens": 200, "completion_tokens": 20, "cost": 2.0,
                         "cost_source": "price_table"}),
     (llm_usage_billed, {"model": "late", "prompt_tokens": 1, "cost": 9.0, "cost_source": "unpriced"}),
+    (worker_finished, {"worker_id": "", "status": "success", "duration": 1.0}),
 )
 # fmt: on
 
@@ -79,8 +81,9 @@ async def test_each_family_is_what_the_trail_adds_up_to(database: Database) -> N
         counts = {comparison.title: counted(registry, comparison) for comparison in COMPARISONS}
     now = datetime.now(UTC) + timedelta(seconds=1)
     async with database.session() as session:
-        assert await processes_between(session, began, now) == ["one"]
-        assert await processes_between(session, now, now) == []
+        assert await processes_between(session, began, now, alive_at=began) == ["one"]
+        assert await processes_between(session, began, now, alive_at=now) == []  # it has stopped
+        assert await processes_between(session, now, now, alive_at=began) == []
         window = Window(["one"], began, now, now)
         for comparison in COMPARISONS:
             least, most = await add_up(session, comparison.amounts, window)

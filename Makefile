@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	test-environments test-sqlalchemy-2.0 test-sdks test-servers test-drivers test-schemathesis check mutants chaos \
+	test-environments test-sqlalchemy-2.0 test-sdks test-models test-servers test-drivers test-schemathesis check mutants chaos \
 	soak monitor demo pictures bench bench-short docs lock audit clean
 
 help: ## List the commands
@@ -56,7 +56,7 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/servers .venv/drivers .venv/schemathesis
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/models .venv/servers .venv/drivers .venv/schemathesis
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
@@ -82,9 +82,9 @@ test-slow:
 # One after the other, as the slow tests are the second job. Only these show their output at their end.
 test-environments:
 	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks \
-		test-schemathesis
+		test-models test-schemathesis
 
-test-sqlalchemy-2.0 test-sdks test-servers test-drivers: export PYTHONPATH = .venv/$(@:test-%=%)
+test-sqlalchemy-2.0 test-sdks test-models test-servers test-drivers: export PYTHONPATH = .venv/$(@:test-%=%)
 
 test-sqlalchemy-2.0:
 	@$(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
@@ -93,6 +93,10 @@ test-sqlalchemy-2.0:
 test-sdks:
 	@$(BIN)/python -c 'import boto3, fastmcp, groq, mistralai, xai_sdk'
 	$(call tests,$(PYTEST),-m sdk tests/events/bridges/pydantic_ai)
+
+test-models:
+	@$(BIN)/python -c 'import agents, langchain, langgraph, litellm, mcp, opentelemetry.sdk'
+	$(call tests,$(PYTEST),-m models tests/events/bridges)
 
 test-servers:
 	@$(BIN)/python -c 'import daphne, granian, h2, httptools, hypercorn, uvloop'
@@ -161,6 +165,9 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	mv locks/dev.new locks/dev.txt
 	{ sed '/^[^#]/Q' locks/audit.txt; $(COMPILE) --generate-hashes --upgrade locks/audit.in; } > locks/audit.new
 	mv locks/audit.new locks/audit.txt
+	{ sed '/^[^#]/Q' requirements-models.txt; $(COMPILE) --generate-hashes --upgrade locks/models.in | \
+		$(BIN)/python -m tools.beyond_lock locks/dev.txt; } > requirements-models.new
+	mv requirements-models.new requirements-models.txt
 
 audit: .audit/ready ## Look for known vulnerabilities in what is pinned (pip-audit), and for unsafe code (bandit)
 	.audit/bin/bandit --quiet --recursive --configfile pyproject.toml backend events metrics tools
@@ -220,6 +227,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/sdks: .venv/bin/python requirements-sdks.txt
 	@rm -rf $@
 	$(HASHED) --quiet --target $@ --requirement requirements-sdks.txt
+	@touch $@
+
+# Libraries of language models and tracers of them, some of them newer than in `.venv`, for the tests of their bridges.
+.venv/models: .venv/bin/python requirements-models.txt
+	@rm -rf $@
+	$(HASHED) --quiet --target $@ --requirement requirements-models.txt
 	@touch $@
 
 # ASGI servers that only the tests of every server need.

@@ -21,24 +21,25 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `http_attempts`: which of that are attempts, and how they ended
 - `call_state`: what is known of a call so far
 - `emit`: builds the events
-- `response`: finish reason, output fault and rate limits of a response
+- `response`: why a response ends
 - `usage`: its tokens
 - `usage_corrections`, `reported`: what pydantic-ai's adapters leave out of it
 - `billing`: what it is billed
 - `interruptions`: of a program's functions that are asked meanwhile
 - `seller_cost`, `price_list`: by the seller itself, or by its price list
-- `reader_pauses`: which time of a stream is its reader's
-- `token_times`: when the tokens of a stream were seen to come
+- `stream_tokens`: which events of a stream are tokens
 - `tool_calls`: the uses of tools by the agents that ask
-- `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
+
+What it shares with the bridges to other libraries is in `events.bridges.model_calls`.
 """
 
+from ..model_calls.cost import Cost
+from ..model_calls.error_types import error_type_of
 from .billing import PriceFunction
 from .calls import record_response_headers
-from .error_types import error_type_of
 from .http_client import observe_http_client
 from .instrument_model import instrument
-from .price_list import Cost, list_price, own_server
+from .price_list import list_price, own_server
 from .wrapper import InstrumentedModel
 
 __all__ = [

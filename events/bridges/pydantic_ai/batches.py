@@ -20,12 +20,12 @@ from pydantic_ai.models import Model
 from ...bus.failures import report_failure
 from ...bus.fields import ErrorType, Status
 from ...llm import llm_called
+from ..model_calls.error_types import status_of_error
+from ..model_calls.token_times import TokenTimes
 from .call_state import CallState, RequestOutcome, RequestSpec
 from .emit import add_answer, emit_attempted, emit_called
-from .error_types import status_of_error
 from .members import first_model
 from .response import UNREADABLE, response_fault
-from .token_times import TokenTimes
 
 MAX_FAILED_BATCHES = 1024
 
@@ -96,7 +96,7 @@ def emit_result(
         if response is not None:
             add_answer(call, asked, response, complete=status == "success")
         emit_attempted(call, asked, outcome, response, {}, None)
-        call.has_ended = True
+        call.claim.has_ended = True
         emit_called(call, asked, outcome, response)
     except Exception as failure:
         report_failure(llm_called.name, "pydantic_ai", failure)

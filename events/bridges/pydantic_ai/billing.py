@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import Parameter, signature
-from math import fsum
 from typing import Any, SupportsFloat
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
-from ...bus.amount_limits import drop_reason
 from ...bus.failures import report_failure
 from ...llm import CostSource, llm_called
-from ...pipeline import value_dropped
+from ..model_calls.cost import PARTS, cost_fields, valid_cost
+from ..model_calls.token_usage import TokenUsage, add_optional
 from .interruptions import Interrupted
-from .price_list import Cost
 from .seller_cost import seller_cost
-from .usage import TokenUsage, add_optional, token_usage
+from .usage import token_usage
 from .usage_corrections import corrected_usage
 
 ResponsePriceFunction = Callable[[str, str, RequestUsage, ModelResponse], SupportsFloat | None]
@@ -28,10 +26,6 @@ PriceFunction = Callable[[str, str, RequestUsage], SupportsFloat | None] | Respo
 A function that takes a fourth argument is given the whole response, which says the tier, the URL and the time. The cost
 is a number, or a `Cost` with its parts.
 """
-
-MAX_COST = 10**6  # USD, of one call
-
-PARTS = ("input", "output", "cache_read", "cache_write")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,29 +101,3 @@ def with_response(price: PriceFunction) -> ResponsePriceFunction:
     if len(by_position) > 3 or any(each.kind is Parameter.VAR_POSITIONAL for each in parameters):
         return price  # type: ignore[return-value]  # it takes four
     return lambda provider, model, usage, _: price(provider, model, usage)  # type: ignore[call-arg]  # it takes three
-
-
-def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any]:
-    """Return the fields of a cost; what cannot be one is no cost, and has no parts.
-
-    Parts that are more than the cost together, as after a discount on the sum alone, are none of it.
-    """
-    valid = valid_cost(cost)
-    if valid is None:
-        return {"cost_source": "unpriced"}
-    parts = {part: valid_cost(getattr(cost, part)) for part in PARTS} if isinstance(cost, Cost) else {}
-    if fsum(part for part in parts.values() if part is not None) > valid * (1 + 1e-9):
-        parts = {}
-    return {"cost": valid, "cost_source": source, **{f"{name}_cost": part for name, part in parts.items()}}
-
-
-def valid_cost(cost: SupportsFloat | None) -> float | None:
-    """Return a cost in USD if it is at least 0 and below `MAX_COST`; else emit `value_dropped` and return None."""
-    if cost is None:
-        return None
-    amount = float(cost)
-    reason = drop_reason(amount, limit=MAX_COST)
-    if reason is None:
-        return amount
-    value_dropped.emit(metric="llm_called.cost", reason=reason)
-    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from secrets import token_hex
 from time import perf_counter
 from typing import Literal
 
@@ -13,12 +12,13 @@ from pydantic_ai.settings import ModelSettings
 
 from ...bus.fields import UNKNOWN, ErrorType, Status
 from ...bus.intervals import Timeline
+from ..model_calls.claims import Claim, claim_own_call
+from ..model_calls.error_types import error_type_of_status
+from ..model_calls.names import truncate_name
+from ..model_calls.token_times import TokenTimes
 from .billing import Billing, PriceFunction
-from .error_types import error_type_of_status
 from .interruptions import Interruptions
 from .output_faults import SchemaValidator
-from .response import truncate_name
-from .token_times import TokenTimes
 
 SHORTEST_QUEUE = 0.005
 """Seconds; what is shorter is the work between a call and its first attempt, and no wait."""
@@ -75,7 +75,7 @@ class CallState:
 
     spec: RequestSpec
     requested_model: str
-    id: str = field(default_factory=lambda: token_hex(16))
+    claim: Claim = field(default_factory=claim_own_call)
     started_at: float = field(default_factory=perf_counter)
     is_timed: bool = True
     """False where its times are not known: of requests in batches, and of jobs that another process began."""
@@ -95,10 +95,19 @@ class CallState:
     attempted: set[float] = field(default_factory=set)
     """When the requests were asked that attempts were made for."""
     answers: list[Answer] = field(default_factory=list)
-    has_ended: bool = False
     is_emitted: bool = False
     """Whether its `llm_called` is emitted, or just being so."""
     interruptions: Interruptions = field(default_factory=Interruptions)
+
+    @property
+    def id(self) -> str:
+        """The id of the call in all its events."""
+        return self.claim.call_id
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the call is over; what it left running may still be under way."""
+        return self.claim.has_ended
 
     def queue_wait(self, until: float) -> float:
         """Return the seconds before a moment in which nothing of it was under way, but something waited in a queue."""

@@ -20,15 +20,15 @@ from ...bus.fields import ErrorType, Status
 from ...bus.scope import get_effective_scope, use_scope
 from ...bus.span import current_span
 from ...llm import llm_called
+from ..model_calls.error_types import status_of_error
+from ..model_calls.token_times import TokenTimes
 from .call_state import AnyResponse, AskedModel, CallState, RequestOutcome, RequestSpec
 from .emit import add_answer, emit_attempted, emit_call_started, emit_called, model_response
-from .error_types import status_of_error
 from .http_attempts import HTTPAttempt, attempts_at_answer, last_outcome, retried_by, retried_outcome
 from .members import answering_model, asks_instrumented, first_model, leaf_models
 from .reported import keep_headers
 from .response import UNREADABLE, lacks_end, response_fault
 from .stream_events import StreamEvents
-from .token_times import TokenTimes
 from .tool_calls import current_run_context
 
 
@@ -64,7 +64,8 @@ class OngoingRequest:
         self._started_at = perf_counter()
         if self._parent:
             self._parent._has_attempts = True  # noqa: SLF001  # of the same class
-        else:
+        elif not self.call.claim.is_started:
+            self.call.claim.is_started = True
             self._emit_started()
         self._started_at = perf_counter()
         if self._parent is None:
@@ -94,7 +95,8 @@ class OngoingRequest:
         """Make requests that start inside the block attempts at this one."""
         token = current_request.set(self)
         try:
-            yield
+            with self.call.claim.in_effect():
+                yield
         finally:
             current_request.reset(token)
 
@@ -206,14 +208,14 @@ class OngoingRequest:
                     add_answer(self.call, self._model, response, complete=status == "success")
                 self._emit_attempts(outcome, response)
             if self._parent is None:
-                self.call.has_ended = True
+                self.call.claim.has_ended = True
                 emit_called(self.call, self._model, outcome, response)
 
     def _end_unread(self, status: Status, error: BaseException | None) -> None:
         """End the call without what was to be read of its answer, unless that is done."""
         if self._parent is not None or self.call.is_emitted:
             return
-        ended_at, self.call.has_ended = self._ended_at or perf_counter(), True
+        ended_at, self.call.claim.has_ended = self._ended_at or perf_counter(), True
         outcome = RequestOutcome(
             status=status, error=error, started_at=self._started_at, ended_at=ended_at, token_times=TokenTimes()
         )

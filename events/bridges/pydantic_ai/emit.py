@@ -13,12 +13,14 @@ from pydantic_ai.models import Model, StreamedResponse
 from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN
 from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
+from ..model_calls.names import truncate_name
+from ..model_calls.response_headers import rate_limits, retry_after
+from ..model_calls.token_usage import TokenUsage
 from .billing import Billing, billing_of
 from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, AskedModel, CallState, RequestOutcome
 from .interruptions import Interrupted
 from .output_faults import output_fault
-from .response import finish_reason, has_failed, rate_limit, retry_after, truncate_name
-from .usage import TokenUsage
+from .response import finish_reason, has_failed
 
 T = TypeVar("T")
 
@@ -84,10 +86,7 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         from_provider=previous.provider if is_fallback and previous else None,
         backoff=backoff,
         queue_wait=queue_wait,
-        limit_requests=rate_limit(headers, "limit", "requests"),
-        limit_tokens=rate_limit(headers, "limit", "tokens"),
-        remaining_requests=rate_limit(headers, "remaining", "requests"),
-        remaining_tokens=rate_limit(headers, "remaining", "tokens"),
+        **rate_limits(headers),
     )
 
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 from ...bus.fields import ErrorType, Status
 from ...bus.timeout_errors import is_timeout
+from ..model_calls.error_types import error_type_of, error_type_of_status_code
+from ..model_calls.token_times import TokenTimes
 from .call_state import SHORTEST_QUEUE, RequestOutcome
-from .error_types import error_type_of, error_type_of_status_code
-from .token_times import TokenTimes
 
 TRANSPORT_ERRORS = ("RequestError", "TransportError")
 """httpx's classes of the errors of a request that has no response, or not all of one."""

@@ -6,44 +6,18 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
+from ..model_calls.cost import Cost
 from .reported import reported_by
 
 OWN_SERVERS = frozenset({"ollama", "vllm"})
 """Providers that are servers of one's own: they send no bill, so their cost is known to be 0."""
 
 log = logging.getLogger(__name__)
-
-
-class Cost(float):
-    """A cost in USD, with its parts by kind of token; a part is None where it is not known, or its tokens are not."""
-
-    input: float | None
-    """Of the prompt, without what was read from, or written to, the provider's cache."""
-    output: float | None
-    cache_read: float | None
-    cache_write: float | None
-
-    def __new__(
-        cls,
-        total: Any,
-        *,
-        input: Any = None,  # noqa: A002  # the price list's word
-        output: Any = None,
-        cache_read: Any = None,
-        cache_write: Any = None,
-    ) -> Self:
-        """Return a cost; amounts are of any numeric type."""
-        cost = super().__new__(cls, total)
-        cost.input = None if input is None else float(input)
-        cost.output = None if output is None else float(output)
-        cost.cache_read = None if cache_read is None else float(cache_read)
-        cost.cache_write = None if cache_write is None else float(cache_write)
-        return cost
 
 
 NO_COST = Cost(0.0, input=0.0, output=0.0, cache_read=0.0, cache_write=0.0)

@@ -1,11 +1,6 @@
-"""The facts in a response beside its tokens: why it ends, its rate limits."""
+"""Why a response ends, and whether that is a failure."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from time import time
-from typing import Literal
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import StreamedResponse
@@ -13,12 +8,8 @@ from pydantic_ai.models import StreamedResponse
 from ...bus.fields import ErrorType
 from ...llm import FinishReason
 
-MAX_NAME_LENGTH = 256  # characters; no real name is longer, and a truncated one still exceeds the limit of labels
-
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What pydantic-ai's adapters raise where an answer is not as they expect it, as one without choices."""
-
-MAX_RETRY_AFTER = 86_400.0  # seconds; quotas of a day are the longest
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -27,11 +18,6 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "content_filter": "content_filter",
     "error": "error",
 }
-
-
-def truncate_name(name: str | None) -> str:
-    """Return a provider's or model's name, cut to `MAX_NAME_LENGTH`; a response may hold megabytes there."""
-    return (name or "")[:MAX_NAME_LENGTH]
 
 
 def finish_reason(response: ModelResponse) -> FinishReason:
@@ -94,33 +80,3 @@ def response_fault(response: ModelResponse) -> ErrorType | None:
     if is_refused(response):
         return "content_filtered"
     return "other" if has_failed(response) else None
-
-
-def rate_limit(
-    headers: Mapping[str, str], what: Literal["limit", "remaining"], resource: Literal["requests", "tokens"]
-) -> int | None:
-    """Return a rate limit or what remains of it, from OpenAI's or Anthropic's headers; None where neither says."""
-    text = headers.get(f"x-ratelimit-{what}-{resource}") or headers.get(f"anthropic-ratelimit-{resource}-{what}")
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait before a retry, by the headers; None where they do not say, or nothing that can be.
-
-    ``Retry-After`` has seconds or a date (RFC 9110, section 10.2.3), ``retry-after-ms`` of OpenAI and Anthropic
-    milliseconds.
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name)
-        if not text or len(text) > 64 or not text.isascii():
-            continue
-        try:
-            seconds = float(text) * unit
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - time()
-            except (ValueError, OverflowError):
-                continue
-        if 0 <= seconds <= MAX_RETRY_AFTER:
-            return seconds
-    return None

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic_ai.models import StreamedResponse
 
-from .reader_pauses import ReaderPauses
+from ..model_calls.reader_pauses import ReaderPauses
+from ..model_calls.token_times import TokenTimes
 from .reported import observe_stream
-from .token_times import TokenTimes
+from .stream_tokens import record_tokens
 
 OnEnd = Callable[[StreamedResponse, BaseException | None], None]
 """Takes a stream whose events have ended, by an error or without one."""
@@ -50,7 +51,7 @@ class StreamEvents:
                 async for item in items:
                     self.has_any = True
                     arrived_at = self.pauses.arrive()
-                    self.token_times.record(item, arrived_at, sees_arrival=self.pauses.sees_arrival)
+                    record_tokens(self.token_times, item, arrived_at, sees_arrival=self.pauses.sees_arrival)
                     self.pauses.begin()
                     yield item
                     self.pauses.end()

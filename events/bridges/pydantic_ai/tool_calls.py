@@ -18,7 +18,7 @@ from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN, Status
 from ...bus.span import outcome_of
 from ...tools import tool_called
-from .response import truncate_name
+from ..model_calls.names import truncate_name
 
 MCP_MODULES = frozenset({"pydantic_ai.mcp", "pydantic_ai.toolsets.fastmcp"})
 """Where pydantic-ai's toolsets of MCP servers are defined; not imported, as they need a package of their own."""

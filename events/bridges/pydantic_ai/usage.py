@@ -3,62 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
-from ...bus.amount_limits import drop_reason
-from ...llm import UsageSource
-from ...pipeline import value_dropped
-from .usage_corrections import MAX_TOKENS, told
-
-SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
-"""The source of a sum is the first of these that one of its parts has: a sum with an estimate in it is an estimate."""
-
-Amount = TypeVar("Amount", int, float)
+from ..model_calls.token_usage import TokenUsage, valid_subset, valid_token_count
+from .usage_corrections import told
 
 BYTES_PER_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenUsage:
-    """The tokens of a call, under the names of the fields of `events.LLMCalled`; None is unknown."""
-
-    usage_source: UsageSource = "none"
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cache_read_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    prompt_audio_tokens: int | None = None
-    completion_audio_tokens: int | None = None
-    prompt_image_tokens: int | None = None
-    completion_image_tokens: int | None = None
-    estimated_prompt_tokens: int | None = None
-    estimated_completion_tokens: int | None = None
-
-    def __add__(self, other: TokenUsage) -> TokenUsage:
-        """Return the sum; what is unknown in both stays unknown."""
-        sources = {self.usage_source, other.usage_source}
-        source = next(source for source in SOURCE_PRECEDENCE if source in sources)
-        amounts = {
-            name: add_optional(getattr(self, name), getattr(other, name))
-            for name in self.__dataclass_fields__
-            if name != "usage_source"
-        }
-        return TokenUsage(usage_source=source, **amounts)
-
-
-def add_optional(one: Amount | None, other: Amount | None) -> Amount | None:
-    """Return the sum of two amounts; an unknown one counts as zero, two unknown ones are unknown.
-
-    >>> add_optional(1, None)
-    1
-    """
-    return other if one is None else one if other is None else one + other
-
 
 DETAILS = {
     "cache_read_tokens": ("prompt", "cache_read_tokens"),
@@ -111,20 +64,6 @@ def reported_tokens(usage: RequestUsage) -> tuple[int | None, int | None]:
     prompt = valid_token_count("prompt_tokens", usage.input_tokens) or None
     completion = valid_token_count("completion_tokens", usage.output_tokens)
     return prompt, completion if completion or prompt else None
-
-
-def valid_subset(whole: int | None, field: str, count: Any) -> int | None:
-    """Return a valid number of tokens that are part of ``whole``, at most as many; None where that is unknown."""
-    return None if whole is None or count is None else valid_token_count(field, count, whole)
-
-
-def valid_token_count(field: str, count: Any, most: int = MAX_TOKENS) -> int | None:
-    """Return a number of tokens if it is an integer from 0 to ``most``; else emit `value_dropped` and return None."""
-    reason = drop_reason(count, limit=most + 1) if isinstance(count, int) else "not_a_number"
-    if reason is None:
-        return int(count)
-    value_dropped.emit(metric=f"llm_called.{field}", reason=reason)
-    return None
 
 
 def estimate_tokens(messages: Iterable[ModelMessage]) -> int:

@@ -17,11 +17,8 @@ from itertools import pairwise
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
+from ..model_calls.token_usage import CACHE_READ_DETAILS, CACHE_WRITE_DETAILS, REASONING_DETAILS, whole_counts
 from .reported import Reported, reported_by
-
-CACHE_READ_DETAILS = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
-CACHE_WRITE_DETAILS = ("cache_creation_input_tokens", "cache_write_tokens")
-REASONING_DETAILS = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
 
 DETAILS = (
     "cache_read_tokens",
@@ -33,8 +30,6 @@ DETAILS = (
     "output_image_tokens",
 )
 """pydantic-ai's names for counts inside the prompt or the completion."""
-
-MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
 
 
 def corrected_usage(response: ModelResponse) -> RequestUsage:
@@ -84,20 +79,16 @@ def told(usage: RequestUsage, name: str) -> int | None:
 def correct_totals(usage: RequestUsage, reported: Reported) -> None:
     """Add what the provider counts beside the prompt or the completion, by its own total; take off what is in it twice.
 
-    Chat completions alone have such a total. Reasoning that exceeds the completion stands beside it in any case.
+    Chat completions alone have such a total.
     """
     prompt, completion = usage.input_tokens, usage.output_tokens
-    if type(prompt) is not int or type(completion) is not int or prompt <= 0 or completion < 0:
+    if type(prompt) is not int or type(completion) is not int:
         return
-    reasoning, total = told(usage, "output_reasoning_tokens") or 0, reported.get("total_tokens")
+    reasoning, total = told(usage, "output_reasoning_tokens"), reported.get("total_tokens")
     cached = (told(usage, "cache_read_tokens") or 0) + (told(usage, "cache_write_tokens") or 0)
-    beside = 0
-    if type(total) is int and reported.get("completion_tokens") is not None:
-        beside = total - prompt - completion
-    if beside == cached > 0 and beside != reasoning:
-        usage.input_tokens = prompt + beside
-    elif 0 < reasoning == abs(beside) or (beside > 0 and completion and not reasoning and not cached):
-        usage.output_tokens = completion + beside
-        usage.output_reasoning_tokens = max(reasoning, beside)
-    elif MAX_TOKENS > reasoning > completion > 0:
-        usage.output_tokens = completion + reasoning
+    if reported.get("completion_tokens") is None:
+        total = None
+    whole = whole_counts(prompt, completion, cached=cached, reasoning=reasoning, total=total)
+    usage.input_tokens, usage.output_tokens, corrected = whole
+    if corrected != reasoning:
+        usage.output_reasoning_tokens = corrected or 0

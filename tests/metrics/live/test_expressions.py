@@ -37,8 +37,8 @@ def test_a_rate_is_the_increase_a_second_or_in_as_many_as_it_says(watched: Watch
     end_runs(completed=5)
     second, minute = (watched(Rate("workflows_total", window="1m", times=times)) for times in (1, 60))
     end_runs(completed=3, failed=1)
-    assert second.after(60.0) == {"value": 4 / 60}
-    assert minute.after(60.0) == {"value": 4.0}
+    assert second.after(60.0) == {"value": pytest.approx(4 / 60)}
+    assert minute.after(60.0) == {"value": pytest.approx(4.0)}
     assert minute.after(62.0) == {"value": pytest.approx(4.0 * 60 / 62)}, "two snapshots are seldom a minute apart"
 
 

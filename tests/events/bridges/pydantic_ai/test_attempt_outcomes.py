@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from events.bridges.model_calls.token_times import TokenTimes
 from events.bridges.pydantic_ai import http_attempts
 from events.bridges.pydantic_ai.call_state import SHORTEST_QUEUE, RequestOutcome
 from events.bridges.pydantic_ai.http_attempts import (
@@ -18,7 +19,6 @@ from events.bridges.pydantic_ai.http_attempts import (
     retried_by,
     retried_outcome,
 )
-from events.bridges.pydantic_ai.token_times import TokenTimes
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,11 @@ from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.usage import RequestUsage
 
 from events import ValueDropped, receiver_failed, value_dropped
+from events.bridges.model_calls.cost import MAX_COST, cost_fields, valid_cost
+from events.bridges.model_calls.token_usage import TokenUsage
 from events.bridges.pydantic_ai import Cost
-from events.bridges.pydantic_ai.billing import MAX_COST, Billing, billing_of, cost_fields, valid_cost
+from events.bridges.pydantic_ai.billing import Billing, billing_of
 from events.bridges.pydantic_ai.interruptions import Interrupted
-from events.bridges.pydantic_ai.usage import TokenUsage
 
 COUNTED = RequestUsage(input_tokens=10, output_tokens=2)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +11,11 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.test import TestModel
 
 from events import LLMAttempted, llm_attempted, llm_called, llm_usage_billed
+from events.bridges.model_calls.token_times import TokenTimes
+from events.bridges.model_calls.token_usage import TokenUsage
 from events.bridges.pydantic_ai.billing import Billing
 from events.bridges.pydantic_ai.call_state import Answer, AskedModel, CallState, RequestOutcome, RequestSpec
 from events.bridges.pydantic_ai.emit import emit_attempted, emit_called, find_answer, token_latencies
-from events.bridges.pydantic_ai.token_times import TokenTimes
-from events.bridges.pydantic_ai.usage import TokenUsage
 
 ONE, TWO = TestModel(model_name="one"), TestModel(model_name="two")
 
@@ -213,7 +212,7 @@ def test_the_answer_of_a_call_is_its_response_or_a_copy_or_the_last_that_is_comp
 def times(*moments: float) -> TokenTimes:
     made = TokenTimes()
     for moment in moments:
-        made.record(SimpleNamespace(delta=SimpleNamespace(content_delta="ab")), moment, sees_arrival=True)
+        made.add(moment, 2, sees_arrival=True)
     return made
 
 

@@ -22,9 +22,9 @@ from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed
+from events.bridges.model_calls.response_headers import retry_after
 from events.bridges.pydantic_ai import instrument
 from events.bridges.pydantic_ai.http_client import HTTP_CLIENTS, observe_model
-from events.bridges.pydantic_ai.response import retry_after
 from tests.support.model_adapters import SERVERS, model_at
 from tests.support.openai_server import ChatRequest, OpenAIServer, fails, says, sends
 

@@ -10,8 +10,9 @@ import pytest
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
+from events.bridges.model_calls.cost import Cost
 from events.bridges.pydantic_ai import own_server, price_list
-from events.bridges.pydantic_ai.price_list import Cost, find_model, list_price, price_context, search_snapshot
+from events.bridges.pydantic_ai.price_list import find_model, list_price, price_context, search_snapshot
 from events.bridges.pydantic_ai.reported import Reported
 
 USAGE = RequestUsage(input_tokens=1000, output_tokens=10)

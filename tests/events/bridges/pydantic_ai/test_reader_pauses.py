@@ -15,8 +15,8 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called
+from events.bridges.model_calls.reader_pauses import ReaderPauses
 from events.bridges.pydantic_ai import instrument
-from events.bridges.pydantic_ai.reader_pauses import ReaderPauses
 from tests.support.openai_server import OpenAIServer, Usage, says
 
 pytestmark = pytest.mark.slow
@@ -110,8 +110,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.computed = 0.0
-        monkeypatch.setattr("events.bridges.pydantic_ai.reader_pauses.perf_counter", lambda: self.now)
-        monkeypatch.setattr("events.bridges.pydantic_ai.reader_pauses.thread_time", lambda: self.computed)
+        monkeypatch.setattr("events.bridges.model_calls.reader_pauses.perf_counter", lambda: self.now)
+        monkeypatch.setattr("events.bridges.model_calls.reader_pauses.thread_time", lambda: self.computed)
 
     def pause(self, pauses: ReaderPauses, seconds: float) -> None:
         pauses.begin()

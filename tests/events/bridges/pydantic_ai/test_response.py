@@ -1,4 +1,4 @@
-"""What a response says beside its tokens: why it ends, its rate limits."""
+"""What a response says of why it ends."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ import pytest
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 
 from events.bridges.pydantic_ai.response import (
-    MAX_NAME_LENGTH,
-    MAX_RETRY_AFTER,
     finish_reason,
     is_made_up,
     is_refused,
     lacks_end,
-    rate_limit,
-    retry_after,
-    truncate_name,
 )
 
 CALL = ToolCallPart(tool_name="search", args="{}")
@@ -87,40 +82,3 @@ COUNTED = SimpleNamespace(output_tokens=7)
 )
 def test_a_stream_lacks_its_end_where_nothing_says_that_it_came(stream: Any, lacks: bool) -> None:
     assert lacks_end(stream) is lacks
-
-
-@pytest.mark.parametrize(
-    ("headers", "limit"),
-    [
-        ({"x-ratelimit-limit-requests": "500"}, 500),
-        ({"anthropic-ratelimit-requests-limit": "50"}, 50),
-        ({"x-ratelimit-limit-requests": "0"}, 0),
-        ({"x-ratelimit-limit-requests": "9" * 15}, 10**15 - 1),
-        ({"x-ratelimit-limit-tokens": "500", "x-ratelimit-remaining-requests": "1"}, None),
-        *(({"x-ratelimit-limit-requests": text}, None) for text in ("", "-1", "many", "1.5", "٣", "9" * 16)),
-        ({}, None),
-    ],
-)
-def test_a_rate_limit_is_a_whole_number_in_the_headers(headers: dict[str, str], limit: int | None) -> None:
-    assert rate_limit(headers, "limit", "requests") == limit
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", 0.0),
-        (str(int(MAX_RETRY_AFTER)), MAX_RETRY_AFTER),
-        (str(int(MAX_RETRY_AFTER) + 1), None),
-        ("-0.001", None),
-        ("0" * 63 + "5", 5.0),
-        ("0" * 64 + "5", None),
-    ],
-)
-def test_a_wait_that_is_asked_for_lasts_up_to_a_day(text: str, seconds: float | None) -> None:
-    assert retry_after({"retry-after": text}) == seconds
-
-
-def test_a_name_is_cut_at_its_limit() -> None:
-    assert truncate_name("x" * MAX_NAME_LENGTH) == "x" * MAX_NAME_LENGTH
-    assert truncate_name("x" * MAX_NAME_LENGTH + "y") == "x" * MAX_NAME_LENGTH
-    assert truncate_name(None) == ""

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic_ai.usage import RequestUsage
 
+from events.bridges.model_calls.token_usage import MAX_TOKENS
 from events.bridges.pydantic_ai.reported import Reported
 from events.bridges.pydantic_ai.usage_corrections import (
-    MAX_TOKENS,
     correct_totals,
     is_cumulative,
     reported_detail,

@@ -9,15 +9,8 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, Text
 from pydantic_ai.usage import RequestUsage
 
 from events import value_dropped
-from events.bridges.pydantic_ai.usage import (
-    TokenUsage,
-    estimate_tokens,
-    reported_tokens,
-    token_usage,
-    valid_subset,
-    valid_token_count,
-)
-from events.bridges.pydantic_ai.usage_corrections import MAX_TOKENS
+from events.bridges.model_calls.token_usage import MAX_TOKENS, TokenUsage, valid_subset, valid_token_count
+from events.bridges.pydantic_ai.usage import estimate_tokens, reported_tokens, token_usage
 
 
 @pytest.mark.parametrize("count", [0, 1, MAX_TOKENS])

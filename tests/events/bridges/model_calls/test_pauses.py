@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from events.bridges.pydantic_ai import reader_pauses
-from events.bridges.pydantic_ai.reader_pauses import AT_ONCE, ReaderPauses
+from events.bridges.model_calls import reader_pauses
+from events.bridges.model_calls.reader_pauses import AT_ONCE, ReaderPauses
 
 
 class Clocks:

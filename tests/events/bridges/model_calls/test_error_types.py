@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from events.bridges.pydantic_ai.error_types import (
+from events.bridges.model_calls.error_types import (
     error_type_of,
     error_type_of_status,
     error_type_of_status_code,

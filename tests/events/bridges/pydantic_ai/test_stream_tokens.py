@@ -19,7 +19,8 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 
-from events.bridges.pydantic_ai.token_times import TokenTimes, is_token, token_size
+from events.bridges.model_calls.token_times import TokenTimes
+from events.bridges.pydantic_ai.stream_tokens import is_token, record_tokens, token_size
 
 
 def text(content: str) -> Any:
@@ -37,7 +38,7 @@ def end_of_thinking(content: str) -> Any:
 def recorded(*pieces: tuple[float, Any], sees_arrival: bool = True) -> TokenTimes:
     times = TokenTimes()
     for now, event in pieces:
-        times.record(event, now, sees_arrival=sees_arrival)
+        record_tokens(times, event, now, sees_arrival=sees_arrival)
     return times
 
 
@@ -102,7 +103,7 @@ def test_text_that_waited_for_its_reader_has_tokens_and_no_time() -> None:
     times = TokenTimes()
     for now, event, sees_arrival in ((1.0, text("ab"), False), (2.0, text("cd"), True), (4.0, text("ef"), True),
                                      (9.0, text("gh"), False)):  # fmt: skip
-        times.record(event, now, sees_arrival=sees_arrival)
+        record_tokens(times, event, now, sees_arrival=sees_arrival)
     assert times.first_at == 1.0
     assert times.seconds_per_token(8, None) == pytest.approx(1.0)  # 2 of 8 tokens, from 2 to 4
     assert recorded((1.0, text("ab")), (2.0, text("cd")), sees_arrival=False).seconds_per_token(4, None) is None

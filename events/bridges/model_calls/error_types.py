@@ -1,12 +1,16 @@
 """Why a request to a model failed, as one of the twelve words of `events.bus.fields.ErrorType`.
 
 Classes of errors are matched by name: pydantic-ai has more of them with each version, and the SDKs have their own.
+
+Sources of the codes in errors' bodies: https://platform.openai.com/docs/guides/error-codes,
+https://platform.claude.com/docs/en/api/errors, https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 
 from ...bus.fields import ErrorType, Status
 from ...bus.timeout_errors import is_timeout
@@ -23,6 +27,11 @@ TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("ModelUnavailableError",           "provider_5xx"),
     ("ModelRequestRejectedError",       "invalid_request"),
     ("ModelConnectionError",            "connection"),
+    ("ContentPolicyViolationError",     "content_filtered"),
+    ("ContentFilterFinishReasonError",  "content_filtered"),
+    ("ContextWindowExceededError",      "context_length_exceeded"),
+    ("APIResponseValidationError",      "invalid_response"),
+    ("APIConnectionError",              "connection"),
 )
 TYPE_BY_STATUS_CODE: dict[int, ErrorType] = {
     401: "auth", 402: "quota_exceeded", 403: "auth", 408: "timeout", 413: "context_length_exceeded",
@@ -37,8 +46,32 @@ FALLBACK_TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("CancelledError", "cancelled"),
     ("GeneratorExit", "cancelled"),
 )
-CONTEXT_TOO_LONG = re.compile(r"context (length|size|window)")
+NARROWER_THAN_STATUS = frozenset({"context_length_exceeded", "quota_exceeded"})
+"""What a body may say of a status that stands for several things, such as 429 and 400."""
+
+CONTEXT_TOO_LONG = re.compile(r"context (length|size|window)|prompt is too long")
 """In the error messages of servers that have no code for a prompt that is too long, such as Ollama's."""
+
+TYPE_BY_BODY_CODE: dict[str, ErrorType] = {
+    "context_length_exceeded": "context_length_exceeded",
+    "string_above_max_length": "context_length_exceeded",
+    "request_too_large": "context_length_exceeded",
+    "insufficient_quota": "quota_exceeded",
+    "billing_hard_limit_reached": "quota_exceeded",
+    "billing_error": "quota_exceeded",
+    "rate_limit_exceeded": "rate_limited",
+    "rate_limit_error": "rate_limited",
+    "authentication_error": "auth",
+    "permission_error": "auth",
+    "invalid_api_key": "auth",
+    "timeout_error": "timeout",
+    "server_error": "provider_5xx",
+    "api_error": "provider_5xx",
+    "overloaded_error": "provider_5xx",
+    "invalid_request_error": "invalid_request",
+    "not_found_error": "invalid_request",
+}
+"""What a body says, where the HTTP status does not: of an error in a stream, or of one of several with a status."""
 
 CONTENT_FILTER_CODES = ("content_filter", "content_policy")
 """How the error codes of OpenAI and Azure begin for a prompt that their content filter rejected."""
@@ -54,15 +87,30 @@ def error_type_of(error: BaseException | None) -> ErrorType:
         return "cancelled"
     if is_timeout(error):
         return "timeout"
-    if str(getattr(error, "provider_error_code", None) or "").startswith(CONTENT_FILTER_CODES):
+    codes = body_codes(error)
+    if any(code.startswith(CONTENT_FILTER_CODES) for code in codes):
         return "content_filtered"
     names = {parent.__name__ for parent in type(error).__mro__}
     by_class = next((error_type for name, error_type in TYPE_BY_CLASS if name in names), None)
-    if by_class == "invalid_request" and CONTEXT_TOO_LONG.search(str(getattr(error, "body", ""))):
+    by_status = error_type_of_status_code(getattr(error, "status_code", None))
+    if "invalid_request" in (by_class, by_status) and CONTEXT_TOO_LONG.search(str(getattr(error, "body", ""))):
         return "context_length_exceeded"
-    by_code = error_type_of_status_code(getattr(error, "status_code", None))
+    by_body = next((TYPE_BY_BODY_CODE[code] for code in codes if code in TYPE_BY_BODY_CODE), None)
+    if by_body in NARROWER_THAN_STATUS:
+        by_status = None
     fallback = next((error_type for name, error_type in FALLBACK_TYPE_BY_CLASS if name in names), None)
-    return by_class or by_code or fallback or "other"
+    return by_class or by_status or by_body or fallback or "other"
+
+
+def body_codes(error: BaseException) -> list[str]:
+    """Return the codes that an error has by itself or in its body, the most particular first."""
+    body = getattr(error, "body", None)
+    inner = body.get("error") if isinstance(body, Mapping) else None
+    found = [getattr(error, name, None) for name in ("provider_error_code", "code", "type")]
+    for mapping in (inner, body):
+        if isinstance(mapping, Mapping):
+            found += [mapping.get("code"), mapping.get("type")]
+    return [code for code in found if isinstance(code, str)]
 
 
 def status_of_error(error: BaseException) -> Status:

@@ -1,0 +1,16 @@
+"""The core of the bridges to model libraries: one call told once, whichever of them see it.
+
+- `claims`: which of several bridges tells a call
+- `model_call`: a call while it is under way, its attempts and its end
+- `token_usage`: the tokens that a provider counted
+- `cost`: what they cost, by the seller or by a price function
+- `token_prices`: a price function, by the list of genai-prices
+- `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
+- `finish_reasons`: why an answer ends, in the words of `events.llm.FinishReason`
+- `response_headers`: rate limits, and how long to wait
+- `reader_pauses`: which time of a stream is its reader's
+- `token_times`: when the tokens of a stream were seen to come
+- `names`: a model's or provider's name, and which provider a URL is of
+
+No library of models is imported here.
+"""

@@ -1,0 +1,75 @@
+"""The cost of a call to a model: what the seller or a price function says, if it can be a cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import fsum
+from typing import Any, Self, SupportsFloat
+
+from ...bus.amount_limits import drop_reason
+from ...llm import CostSource
+from ...pipeline import value_dropped
+from .token_usage import TokenUsage
+
+MAX_COST = 10**6  # USD, of one call
+
+PARTS = ("input", "output", "cache_read", "cache_write")
+
+UsagePriceFunction = Callable[[str, str, TokenUsage], SupportsFloat | None]
+"""Returns the cost in USD of a usage, given the provider, the model and the usage; None where there is no price.
+
+The cost is a number, or a `Cost` with its parts.
+"""
+
+
+class Cost(float):
+    """A cost in USD, with its parts by kind of token; a part is None where it is not known, or its tokens are not."""
+
+    input: float | None
+    """Of the prompt, without what was read from, or written to, the provider's cache."""
+    output: float | None
+    cache_read: float | None
+    cache_write: float | None
+
+    def __new__(
+        cls,
+        total: Any,
+        *,
+        input: Any = None,  # noqa: A002  # the price list's word
+        output: Any = None,
+        cache_read: Any = None,
+        cache_write: Any = None,
+    ) -> Self:
+        """Return a cost; amounts are of any numeric type."""
+        cost = super().__new__(cls, total)
+        cost.input = None if input is None else float(input)
+        cost.output = None if output is None else float(output)
+        cost.cache_read = None if cache_read is None else float(cache_read)
+        cost.cache_write = None if cache_write is None else float(cache_write)
+        return cost
+
+
+def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any]:
+    """Return the fields of a cost; what cannot be one is no cost, and has no parts.
+
+    Parts that are more than the cost together, as after a discount on the sum alone, are none of it.
+    """
+    valid = valid_cost(cost)
+    if valid is None:
+        return {"cost_source": "unpriced"}
+    parts = {part: valid_cost(getattr(cost, part)) for part in PARTS} if isinstance(cost, Cost) else {}
+    if fsum(part for part in parts.values() if part is not None) > valid * (1 + 1e-9):
+        parts = {}
+    return {"cost": valid, "cost_source": source, **{f"{name}_cost": part for name, part in parts.items()}}
+
+
+def valid_cost(cost: SupportsFloat | None) -> float | None:
+    """Return a cost in USD if it is at least 0 and below `MAX_COST`; else emit `value_dropped` and return None."""
+    if cost is None:
+        return None
+    amount = float(cost)
+    reason = drop_reason(amount, limit=MAX_COST)
+    if reason is None:
+        return amount
+    value_dropped.emit(metric="llm_called.cost", reason=reason)
+    return None

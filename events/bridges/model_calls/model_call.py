@@ -1,0 +1,254 @@
+"""A call to a language model while it is under way, for bridges: its attempts, its tokens and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any
+
+from ...bus.failures import report_failure
+from ...bus.fields import ErrorType, Status
+from ...bus.scope import Scope, get_effective_scope, use_scope
+from ...llm import FinishReason, llm_attempted, llm_call_started, llm_called
+from .claims import Claim, claim_call
+from .cost import UsagePriceFunction, cost_fields
+from .error_types import error_type_of, status_of_error
+from .names import label_of, truncate_name
+from .reader_pauses import ReaderPauses
+from .response_headers import rate_limits, retry_after
+from .token_times import TokenTimes
+from .token_usage import NO_USAGE, TokenUsage
+
+SIGNALS = (llm_call_started, llm_attempted, llm_called)
+"""What a call emits, beside failures to do so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at a call that has ended; times are those of `time.perf_counter`."""
+
+    started_at: float
+    ended_at: float
+    status: Status = "success"
+    error: str = ""
+    """The class of what was raised."""
+    error_type: ErrorType | None = None
+    status_code: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnd:
+    """How a call ended, in the words of `events.LLMCalled`.
+
+    Attributes:
+        cost: What the seller says that it bills, in USD; None where it says nothing and the price function is asked.
+        ended_at: The time of `time.perf_counter`; None for now.
+    """
+
+    status: Status = "success"
+    error: str = ""
+    error_type: ErrorType | None = None
+    response_model: str | None = None
+    usage: TokenUsage = NO_USAGE
+    cost: float | None = None
+    finish_reason: FinishReason | None = None
+    time_to_first_token: float | None = None
+    ended_at: float | None = None
+
+    @classmethod
+    def of_error(cls, error: BaseException) -> CallEnd:
+        """Return the end of a call that raised an error."""
+        status = status_of_error(error)
+        error_type = error_type_of(error) if status == "error" else status
+        return cls(status=status, error=error_name(error), error_type=error_type)  # type: ignore[arg-type]  # not success
+
+
+class ModelCall:
+    """A call that a bridge tells: `events.llm_call_started` when it is made, `events.llm_called` at its end.
+
+    Make one by `start_call`. Whatever fails in here is reported as a failure of the bridge, and never raised.
+
+    Args:
+        bridge: The name of the bridge, for reports of its failures.
+        claim: The right to tell the call.
+        model: The model that is asked for.
+        provider: Who is asked.
+        streamed: Whether the answer is.
+        price: Asked for the cost of the tokens where the seller says none.
+        started_at: The time of `time.perf_counter`; None for now.
+        scope: The scope that the events are of; None for that of the running code.
+    """
+
+    def __init__(
+        self,
+        bridge: str,
+        claim: Claim,
+        *,
+        model: str,
+        provider: str,
+        streamed: bool = False,
+        price: UsagePriceFunction | None = None,
+        started_at: float | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self.claim = claim
+        self.model, self.provider, self.streamed = label_of(model), label_of(provider), streamed
+        self.token_times, self.pauses = TokenTimes(), ReaderPauses()
+        self.attempts = 0
+        self.has_ended = False
+        self._bridge = bridge
+        self._price = price
+        self._scope = scope or get_effective_scope()
+        self._last: Attempt | None = None
+        self._backoff = 0.0
+        self.started_at = perf_counter() if started_at is None else started_at
+        if not claim.is_started:
+            claim.is_started = True
+            self._guard(self._emit_started)
+
+    @contextmanager
+    def in_effect(self) -> Iterator[None]:
+        """Have calls that other bridges see inside the block be this one; never across a ``yield`` to its reader."""
+        with self.claim.in_effect():
+            yield
+
+    def add_attempt(self, attempt: Attempt, *, response_model: str | None = None) -> None:
+        """Emit an attempt that has ended; a second one is a retry of the one before."""
+        self._guard(lambda: self._emit_attempted(attempt, response_model))
+
+    def finish(self, end: CallEnd) -> None:
+        """Emit the end of the call, once, and one attempt where none was; nothing where another bridge took it over."""
+        if self.has_ended:
+            return
+        self.has_ended = self.claim.has_ended = True
+        if self.claim.is_taken:
+            return
+        ended_at = perf_counter() if end.ended_at is None else end.ended_at
+        if not self.attempts:
+            attempt = Attempt(
+                started_at=self.started_at,
+                ended_at=ended_at,
+                status=end.status,
+                error=end.error,
+                error_type=end.error_type,
+            )
+            self.add_attempt(attempt, response_model=end.response_model)
+        self._guard(lambda: self._emit_called(end, ended_at))
+
+    def fail(self, error: BaseException) -> None:
+        """Emit the end of a call that raised an error."""
+        self.finish(CallEnd.of_error(error))
+
+    def _guard(self, emit: Callable[[], None]) -> None:
+        try:
+            with use_scope(self._scope) if self._scope else nullcontext():
+                emit()
+        except Exception as failure:
+            report_failure(llm_called.name, self._bridge, failure)
+
+    def _emit_started(self) -> None:
+        llm_call_started.emit(
+            call_id=self.claim.call_id, model=self.model, requested_model=self.model, provider=self.provider
+        )
+
+    def _emit_attempted(self, attempt: Attempt, response_model: str | None) -> None:
+        before, self._last = self._last, attempt
+        backoff = None if before is None else max(0.0, attempt.started_at - before.ended_at)
+        self.attempts += 1
+        self._backoff += backoff or 0.0
+        llm_attempted.emit(
+            call_id=self.claim.call_id,
+            attempt=self.attempts,
+            model=self.model,
+            provider=self.provider,
+            response_model=truncate_name(response_model) or None,
+            outcome="rate_limited" if attempt.error_type == "rate_limited" else attempt.status,
+            duration=max(0.0, attempt.ended_at - attempt.started_at),
+            error=attempt.error,
+            error_type=attempt.error_type,
+            status_code=attempt.status_code,
+            retry_after=None if attempt.error_type is None else retry_after(attempt.headers),
+            retry_reason=None if before is None else before.error_type or "other",
+            backoff=backoff,
+            **rate_limits(attempt.headers),
+        )
+
+    def _emit_called(self, end: CallEnd, ended_at: float) -> None:
+        first_at = self.token_times.first_at
+        first_token = end.time_to_first_token
+        if first_token is None and first_at is not None:
+            first_token = max(0.0, first_at - self.started_at)
+        usage = end.usage
+        llm_called.emit(
+            call_id=self.claim.call_id,
+            model=self.model,
+            requested_model=self.model,
+            response_model=truncate_name(end.response_model) or None,
+            provider=self.provider,
+            status=end.status,
+            duration=max(0.0, ended_at - self.started_at - self.pauses.seconds),
+            error=end.error,
+            error_type=end.error_type,
+            attempts=self.attempts,
+            backoff=self._backoff,
+            streamed=self.streamed,
+            time_to_first_token=first_token,
+            time_per_output_token=self.token_times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens),
+            finish_reason=end.finish_reason,
+            **self._costs(end),
+            **asdict(usage),
+        )
+
+    def _costs(self, end: CallEnd) -> dict[str, Any]:
+        """Return the cost that the seller says, else that of the price function for tokens that were counted."""
+        if end.cost is not None:
+            fields = cost_fields(end.cost, "provider")
+            if "cost" in fields:
+                return fields
+        usage = end.usage
+        if self._price is None or usage.usage_source != "provider" or usage.prompt_tokens is None:
+            return {}
+        try:
+            priced = self._price(self.provider, truncate_name(end.response_model) or self.model, usage)
+            return cost_fields(priced, "price_table")
+        except Exception as failure:  # the tokens are known all the same
+            report_failure(llm_called.name, self._bridge, failure)
+            return cost_fields(None, "price_table")
+
+
+def start_call(
+    bridge: str,
+    *,
+    model: str,
+    provider: str,
+    is_exact: bool,
+    streamed: bool = False,
+    price: UsagePriceFunction | None = None,
+    started_at: float | None = None,
+    scope: Scope | None = None,
+) -> ModelCall | None:
+    """Return a call that starts here, as `ModelCall` describes it; None where another bridge tells it.
+
+    ``is_exact`` is whether the bridge sends the call, or wraps what does, and so knows it exactly: see `claims`.
+    """
+    claim = claim_call(is_exact=is_exact)
+    if claim is None:
+        return None
+    return ModelCall(
+        bridge,
+        claim,
+        model=model,
+        provider=provider,
+        streamed=streamed,
+        price=price,
+        started_at=started_at,
+        scope=scope,
+    )
+
+
+def error_name(error: BaseException | None) -> str:
+    """Return the class of an error; "" without one, and for GeneratorExit, which is how Python closes a stream."""
+    return "" if error is None or isinstance(error, GeneratorExit) else type(error).__name__

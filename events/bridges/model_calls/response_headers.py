@@ -1,0 +1,50 @@
+"""The headers of a provider's response: its rate limits, and how long to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any, Literal
+
+MAX_RETRY_AFTER = 86_400.0  # seconds; quotas of a day are the longest
+
+
+def rate_limit(
+    headers: Mapping[str, str], what: Literal["limit", "remaining"], resource: Literal["requests", "tokens"]
+) -> int | None:
+    """Return a rate limit or what remains of it, from OpenAI's or Anthropic's headers; None where neither says."""
+    text = headers.get(f"x-ratelimit-{what}-{resource}") or headers.get(f"anthropic-ratelimit-{resource}-{what}")
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
+def rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the rate limits of a response under the names of the fields of `events.LLMAttempted`."""
+    return {
+        "limit_requests": rate_limit(headers, "limit", "requests"),
+        "limit_tokens": rate_limit(headers, "limit", "tokens"),
+        "remaining_requests": rate_limit(headers, "remaining", "requests"),
+        "remaining_tokens": rate_limit(headers, "remaining", "tokens"),
+    }
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait before a retry, by the headers; None where they do not say, or nothing that can be.
+
+    ``Retry-After`` has seconds or a date (RFC 9110, section 10.2.3), ``retry-after-ms`` of OpenAI and Anthropic
+    milliseconds.
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name)
+        if not text or len(text) > 64 or not text.isascii():
+            continue
+        try:
+            seconds = float(text) * unit
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(text).timestamp() - time()
+            except (ValueError, OverflowError):
+                continue
+        if 0 <= seconds <= MAX_RETRY_AFTER:
+            return seconds
+    return None

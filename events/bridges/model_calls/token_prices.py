@@ -1,0 +1,89 @@
+"""A price function by the list of genai-prices, which an application installs if it wants costs."""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from typing import Any
+
+from .cost import Cost
+from .token_usage import TokenUsage
+
+log = logging.getLogger(__name__)
+
+MAX_FOUND = 1024
+_found: dict[tuple[str, str], tuple[Any, Any] | None] = {}
+_found_in: Any = None
+
+
+def list_price(provider: str, model: str, usage: TokenUsage) -> Cost | None:
+    """Return the cost of a usage by the list of its provider.
+
+    None is returned where genai-prices is not installed, or knows neither the provider nor the model: a model's name
+    alone finds no price, since several sell it.
+    """
+    found = find_model(provider, model)
+    if found is None:
+        return None
+    seller, priced_model = found
+    counts = _counts_of(usage)
+    try:
+        price = priced_model.calc_price(counts, seller)
+    except ValueError as error:  # counts that contradict each other, such as more cached tokens than tokens
+        log.warning("a call of %s cannot be priced: %s", model, type(error).__name__)
+        return None
+    parts = {
+        kind: _price_of_kind(counts, price, kind) if getattr(usage, f"cache_{kind}_tokens") else Decimal(0)
+        for kind in ("read", "write")
+    }
+    return Cost(
+        price.total_price,
+        input=price.input_price - parts["read"] - parts["write"],
+        output=price.output_price,
+        cache_read=parts["read"],
+        cache_write=parts["write"],
+    )
+
+
+def find_model(provider: str, model: str) -> tuple[Any, Any] | None:
+    """Return the seller and the model in the price list; None where it has not both. Misses are cached too."""
+    global _found_in  # noqa: PLW0603  # the list may be replaced at run time: `genai_prices.UpdatePrices`
+    try:
+        from genai_prices.data_snapshot import get_snapshot  # at the time of use: few applications have it
+    except ImportError:
+        return None
+    snapshot = get_snapshot()
+    if snapshot is not _found_in or len(_found) >= MAX_FOUND:
+        _found.clear()
+        _found_in = snapshot
+    if (provider, model) not in _found:
+        try:
+            found = snapshot.find_provider_model(model, None, provider_id=provider, provider_api_url=None)
+        except LookupError:
+            found = None
+        _found[provider, model] = found
+    return _found[provider, model]
+
+
+def _counts_of(usage: TokenUsage) -> Any:
+    from genai_prices import Usage  # it is installed: a model was found in its list
+
+    return Usage(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        input_audio_tokens=usage.prompt_audio_tokens,
+        output_audio_tokens=usage.completion_audio_tokens,
+    )
+
+
+def _price_of_kind(counts: Any, price: Any, kind: str) -> Decimal:
+    """Return what the tokens that were read from (``read``) or written to (``write``) the cache cost."""
+    prices = {
+        name: value if name.startswith("cache_") and kind in name.split("_") else Decimal(0)
+        for name, value in vars(price.model_price).items()
+        if value is not None
+    }
+    total: Decimal = type(price.model_price)(**prices).calc_price(counts)["total_price"]
+    return total

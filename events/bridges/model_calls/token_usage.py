@@ -1,0 +1,204 @@
+"""The tokens of a call to a model, as its provider counted them.
+
+Sources: https://platform.openai.com/docs/api-reference/chat/object (``usage``),
+https://platform.openai.com/docs/api-reference/responses/object (the same of Responses),
+https://platform.claude.com/docs/en/api/messages (``input_tokens`` are without cached ones),
+https://api-docs.deepseek.com/api/create-chat-completion (``prompt_cache_hit_tokens``),
+https://platform.moonshot.ai/docs/api/chat (``cached_tokens``), https://docs.x.ai/docs/guides/reasoning (reasoning
+beside the completion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ...bus.amount_limits import drop_reason
+from ...llm import UsageSource
+from ...pipeline import value_dropped
+
+MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
+
+CACHE_READ_DETAILS = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+CACHE_WRITE_DETAILS = ("cache_creation_input_tokens", "cache_write_tokens")
+REASONING_DETAILS = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
+
+COMPLETION_PARTS = frozenset({"reasoning_tokens", "completion_audio_tokens", "completion_image_tokens"})
+
+SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
+"""The source of a sum is the first of these that one of its parts has: a sum with an estimate in it is an estimate."""
+
+Amount = TypeVar("Amount", int, float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenUsage:
+    """The tokens of a call, under the names of the fields of `events.LLMCalled`; None is unknown."""
+
+    usage_source: UsageSource = "none"
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    prompt_audio_tokens: int | None = None
+    completion_audio_tokens: int | None = None
+    prompt_image_tokens: int | None = None
+    completion_image_tokens: int | None = None
+    estimated_prompt_tokens: int | None = None
+    estimated_completion_tokens: int | None = None
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        """Return the sum; what is unknown in both stays unknown."""
+        sources = {self.usage_source, other.usage_source}
+        source = next(source for source in SOURCE_PRECEDENCE if source in sources)
+        amounts = {
+            name: add_optional(getattr(self, name), getattr(other, name))
+            for name in self.__dataclass_fields__
+            if name != "usage_source"
+        }
+        return TokenUsage(usage_source=source, **amounts)
+
+
+NO_USAGE = TokenUsage()
+
+
+def add_optional(one: Amount | None, other: Amount | None) -> Amount | None:
+    """Return the sum of two amounts; an unknown one counts as zero, two unknown ones are unknown.
+
+    >>> add_optional(1, None)
+    1
+    """
+    return other if one is None else one if other is None else one + other
+
+
+def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
+    """Return the usage of counts that a provider reported: what is no count of tokens is dropped, and emitted as such.
+
+    Args:
+        prompt: Tokens of the prompt, cached ones included; 0 is what was not reported, since no prompt is empty.
+        completion: Tokens of the answer, reasoning included.
+        details: Parts of the two, under the names of the fields of `TokenUsage`.
+    """
+    prompt_tokens = None if prompt is None else valid_token_count("prompt_tokens", prompt) or None
+    completion_tokens = None if completion is None else valid_token_count("completion_tokens", completion)
+    if prompt_tokens is None and not completion_tokens:
+        return NO_USAGE
+    wholes = {"prompt": prompt_tokens, "completion": completion_tokens}
+    parts = {
+        name: valid_subset(wholes["completion" if name in COMPLETION_PARTS else "prompt"], name, count)
+        for name, count in details.items()
+    }
+    return TokenUsage(
+        usage_source="provider", prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, **parts
+    )
+
+
+def openai_usage(usage: Any) -> TokenUsage:
+    """Return the tokens in the usage of a chat completion, a response or an embedding, also of servers like OpenAI's.
+
+    Args:
+        usage: A mapping, or an object of the SDK; None where the answer has no usage.
+    """
+    prompt, completion = (
+        first_of(usage, ("prompt_tokens", "input_tokens")),
+        first_of(usage, ("completion_tokens", "output_tokens")),
+    )
+    inside, out = (
+        first_of(usage, ("prompt_tokens_details", "input_tokens_details")),
+        first_of(usage, ("completion_tokens_details", "output_tokens_details")),
+    )
+    cache_read = first_count((inside, usage), CACHE_READ_DETAILS)
+    cache_write = first_count((inside, usage), CACHE_WRITE_DETAILS)
+    reasoning = first_count((out, usage), REASONING_DETAILS)
+    if is_count(prompt) and is_count(completion):
+        total = get(usage, "total_tokens") if get(usage, "completion_tokens") is not None else None
+        prompt, completion, reasoning = whole_counts(
+            prompt, completion, cached=(cache_read or 0) + (cache_write or 0), reasoning=reasoning, total=total
+        )
+    return counted_usage(
+        prompt,
+        completion,
+        cache_read_tokens=cache_read,
+        cache_write_tokens=cache_write,
+        reasoning_tokens=reasoning,
+        prompt_audio_tokens=get(inside, "audio_tokens"),
+        completion_audio_tokens=get(out, "audio_tokens"),
+        prompt_image_tokens=get(inside, "image_tokens"),
+        completion_image_tokens=get(out, "image_tokens"),
+    )
+
+
+def anthropic_usage(usage: Any) -> TokenUsage:
+    """Return the tokens in the usage of a message: its ``input_tokens`` are those that were not cached.
+
+    Args:
+        usage: A mapping, or an object of the SDK; None where the answer has no usage.
+    """
+    uncached, completion = get(usage, "input_tokens"), get(usage, "output_tokens")
+    cache_read, cache_write = get(usage, "cache_read_input_tokens"), get(usage, "cache_creation_input_tokens")
+    cached = sum(count for count in (cache_read, cache_write) if is_count(count))
+    return counted_usage(
+        uncached + cached if is_count(uncached) else uncached,
+        completion,
+        cache_read_tokens=cache_read,
+        cache_write_tokens=cache_write,
+        reasoning_tokens=first_count((get(usage, "output_tokens_details"),), REASONING_DETAILS),
+    )
+
+
+def whole_counts(
+    prompt: int, completion: int, *, cached: int, reasoning: int | None, total: Any
+) -> tuple[int, int, int | None]:
+    """Return the prompt with its cached tokens, and the completion with its reasoning, and the reasoning.
+
+    What a provider counts beside the prompt or the completion is seen by its own total. Reasoning that exceeds the
+    completion stands beside it in any case.
+    """
+    hidden = reasoning or 0
+    if prompt <= 0 or completion < 0:
+        return prompt, completion, reasoning
+    beside = total - prompt - completion if is_count(total) else 0
+    if beside == cached > 0 and beside != hidden:
+        return prompt + beside, completion, reasoning
+    if 0 < hidden == abs(beside) or (beside > 0 and completion and not hidden and not cached):
+        return prompt, completion + beside, max(hidden, beside)
+    if MAX_TOKENS > hidden > completion > 0:
+        return prompt, completion + hidden, reasoning
+    return prompt, completion, reasoning
+
+
+def get(value: Any, name: str) -> Any:
+    """Return an item of a mapping, or an attribute of anything else; None where there is none."""
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+def first_of(value: Any, names: Sequence[str]) -> Any:
+    """Return the first item of these names that is not None."""
+    return next((found for name in names if (found := get(value, name)) is not None), None)
+
+
+def first_count(values: Sequence[Any], names: Sequence[str]) -> int | None:
+    """Return the first count of these names that is not 0; 0 where one says so, None where none does."""
+    found = [count for value in values for name in names if is_count(count := get(value, name))]
+    return next((count for count in found if count), found[0] if found else None)
+
+
+def is_count(value: Any) -> bool:
+    """Return whether a value is an integer."""
+    return type(value) is int
+
+
+def valid_subset(whole: int | None, field: str, count: Any) -> int | None:
+    """Return a valid number of tokens that are part of ``whole``, at most as many; None where that is unknown."""
+    return None if whole is None or count is None else valid_token_count(field, count, whole)
+
+
+def valid_token_count(field: str, count: Any, most: int = MAX_TOKENS) -> int | None:
+    """Return a number of tokens if it is an integer from 0 to ``most``; else emit `value_dropped` and return None."""
+    reason = drop_reason(count, limit=most + 1) if isinstance(count, int) else "not_a_number"
+    if reason is None:
+        return int(count)
+    value_dropped.emit(metric=f"llm_called.{field}", reason=reason)
+    return None

@@ -26,7 +26,7 @@ setup: .venv/studio ## Install the studio and its embedded model into .venv
 run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, or see README
 	@$(BIN)/python -m app
 
-quick: .venv/dev ## Format, lint, types and the fastest tests: half a minute from the second time on, after each change
+quick: .venv/dev ## Format, lint, types and the fastest tests: twenty seconds from the second time on, after each change
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target quick-static quick-library quick-studio
 
 quick-static:

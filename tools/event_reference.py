@@ -48,6 +48,7 @@ EMITTERS = (
     ("the ASGI bridge", "events/bridges/asgi"),
     ("the SQLAlchemy bridge", "events/bridges/sqlalchemy"),
     ("the pydantic-ai bridge", "events/bridges/pydantic_ai"),
+    ("the other bridges to model libraries", "events/bridges/model_calls"),
     ("the event loop bridge", "events/bridges/event_loop"),
     ("`events` itself", "events/pipeline.py"),
     ("`metrics`", "metrics"),

@@ -50,9 +50,7 @@ def test_what_took_longer_each_time_is_left_out(tmp_path: Path) -> None:
     assert run(tmp_path, "--shorter-than", "0.1") == "test_two test_new"
     assert json.loads(times(tmp_path).read_text())["test_three.py::test_one"] == 0.5, "it was not run"
 
-    assert run(tmp_path, "--shorter-than", "0.07", "--last-failed-no-failures=all") == "test_new", (
-        "two ran, and is quick"
-    )
+    assert run(tmp_path, "--shorter-than", "0.07") == "test_two test_new", "two has run, and was quick"
 
 
 def test_a_test_that_was_quick_once_comes_back(tmp_path: Path) -> None:

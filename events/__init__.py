@@ -77,6 +77,7 @@ from .database import (
     savepoint_ended,
     transaction_ended,
 )
+from .evaluations import AnswerEvaluated, EvaluationResult, answer_evaluated
 from .exposition import MetricsRendered, metrics_rendered
 from .http import (
     HTTPActivityRead,
@@ -129,6 +130,7 @@ from .process import (
     component_checked,
     event_loop_probed,
 )
+from .retrieval import DocumentsRetrieved, documents_retrieved
 from .tools import ToolCalled, tool_called
 from .workers import (
     WorkerFinished,
@@ -173,6 +175,7 @@ __all__ = [
     "AgentFinished",
     "AgentStarted",
     "Aggregator",
+    "AnswerEvaluated",
     "Background",
     "BuildRead",
     "Bytes",
@@ -187,8 +190,10 @@ __all__ = [
     "ContextTruncated",
     "DatabaseFailed",
     "DatabaseUsed",
+    "DocumentsRetrieved",
     "Dollars",
     "ErrorType",
+    "EvaluationResult",
     "EventDropped",
     "EventLoopProbed",
     "FeedClientsRead",
@@ -248,6 +253,7 @@ __all__ = [
     "agent_finished",
     "agent_run",
     "agent_started",
+    "answer_evaluated",
     "background",
     "build_read",
     "collector_failed",
@@ -261,6 +267,7 @@ __all__ = [
     "current_span",
     "database_failed",
     "database_used",
+    "documents_retrieved",
     "event_dropped",
     "event_loop_probed",
     "feed_clients_read",

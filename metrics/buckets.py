@@ -40,6 +40,15 @@ CALLS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 TOOL = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """Seconds of a tool call."""
 
+RETRIEVAL = (.005, .025, .1, .5, 2.5, 10)
+"""Seconds of a lookup of documents."""
+
+DOCUMENTS = (0, 1, 3, 10, 30)
+"""Documents that one lookup found."""
+
+SCORE = (.2, .4, .6, .8, 1)
+"""The score of an answer, from 0 to 1."""
+
 WORKFLOW = (.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 """Seconds of a workflow run."""
 

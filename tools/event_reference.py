@@ -34,6 +34,8 @@ SUBJECTS = {
     "agents": "Agents",
     "agent_context": "Contexts of agents",
     "tools": "Tools",
+    "retrieval": "Retrieval",
+    "evaluations": "Evaluations",
     "workflows": "Workflows",
     "limits": "Limits and refusals",
     "process": "The process itself",

@@ -37,11 +37,12 @@ from events import (
 from events.pipeline import FAULT_SIGNALS
 
 from ..event_fields import AnySignal
-from . import agents, database, http, listeners, llm, pipeline, process, tools, workflows
+from . import agents, database, evaluations, http, listeners, llm, pipeline, process, retrieval, tools, workflows
 from .agents import AGENTS
 from .context import CONTEXT
 from .database import DATABASE
 from .database_details import DATABASE_DETAILS
+from .evaluations import EVALUATIONS
 from .exposition import EXPOSITION
 from .http import HTTP
 from .limits import LIMITS
@@ -49,6 +50,7 @@ from .listeners import LISTENERS
 from .llm import LLM
 from .pipeline import PIPELINE, every_signal
 from .process import PROCESS
+from .retrieval import RETRIEVAL
 from .tools import TOOLS
 from .workers import WORKERS
 from .workflows import WORKFLOWS
@@ -59,6 +61,7 @@ __all__ = [
     "CONTEXT",
     "DATABASE",
     "DATABASE_DETAILS",
+    "EVALUATIONS",
     "EXPOSITION",
     "GROUPS",
     "HTTP",
@@ -71,6 +74,7 @@ __all__ = [
     "PRESET_LABEL_VALUES",
     "PROCESS",
     "RARE_SIGNALS",
+    "RETRIEVAL",
     "SERIES_BUDGET",
     "TOOLS",
     "UNCOUNTED_SIGNALS",
@@ -85,6 +89,8 @@ CATALOGUE = (
     + AGENTS
     + LLM
     + TOOLS
+    + RETRIEVAL
+    + EVALUATIONS
     + CONTEXT
     + WORKFLOWS
     + DATABASE
@@ -105,6 +111,8 @@ GROUPS = {
     "agents": AGENTS,
     "llm": LLM,
     "tools": TOOLS,
+    "retrieval": RETRIEVAL,
+    "evaluations": EVALUATIONS,
     "context": CONTEXT,
     "workflows": WORKFLOWS,
     "database": DATABASE,
@@ -122,6 +130,8 @@ LABEL_LIMITS = {
     **agents.LABEL_LIMITS,
     **llm.LABEL_LIMITS,
     **tools.LABEL_LIMITS,
+    **retrieval.LABEL_LIMITS,
+    **evaluations.LABEL_LIMITS,
     **workflows.LABEL_LIMITS,
     **database.LABEL_LIMITS,
     **pipeline.LABEL_LIMITS,

@@ -52,6 +52,11 @@ WORK = Dashboard(uid="work", title="Agents and workflows",
             Panel(title="Contexts cut, a minute", show="bars", unit=A_MINUTE, width=6, height=6, empty="No context was cut.", queries=(q(f"{promql.rate('context_truncations_total', 'agent_name, reason', AGENT)} * 60 > 0", "{{agent_name}} {{reason}}"),)),
             Panel(title="Context, p95", show="lines", width=6, height=6, queries=(q(promql.quantile(0.95, "context_size_bytes", "agent_name", AGENT), "{{agent_name}}"),)),
             Panel(title="Uses of tools, a minute", show="lines", unit=A_MINUTE, width=6, height=6, empty="No agent used a tool.", queries=(q(f"{promql.rate('tool_calls_total', 'tool_name, status')} * 60", "{{tool_name}} {{status}}"),)),
+            Panel(title="Answers that pass, in the range", show="bar gauge", unit="percentunit", what="Of those that were evaluated, by the agent that gave them.", width=6, height=6, empty="No answer was evaluated.",
+                queries=(q(promql.share(promql.increase("evaluations_total", "agent_name", f'{AGENT},result="pass"'), promql.increase("evaluations_total", "agent_name", f'{AGENT},result!="error"')), "{{agent_name}}"),)),
+            Panel(title="Score of answers, mean", show="lines", unit="percentunit", what="From 0, the worst, to 1, by who evaluated them.", width=6, height=6, empty="No answer was evaluated.", queries=(q(promql.mean("evaluation_score", "evaluator"), "{{evaluator}}"),)),
+            Panel(title="Lookups of documents, p95", show="lines", width=6, height=6, empty="Nothing was looked up.", queries=(q(promql.quantile(0.95, "retrieval_duration_seconds", "data_source"), "{{data_source}}"),)),
+            Panel(title="Documents that a lookup finds, mean", show="lines", unit="short", width=6, height=6, empty="Nothing was looked up.", queries=(q(promql.mean("retrieval_documents", "data_source"), "{{data_source}}"),)),
         )),
     ))
 # fmt: on

@@ -225,6 +225,16 @@ def emit_listeners() -> None:
     events.feed_clients_read.emit(clients=1)
 
 
+def emit_retrieval() -> None:
+    events.documents_retrieved.emit(data_source="library", status="success", duration=0.1, documents=2)
+
+
+def emit_evaluations() -> None:
+    events.answer_evaluated.emit(
+        agent_name="a", evaluator="reviewer", evaluator_version="1", result="pass", score=0.9, cost=0.001
+    )
+
+
 def emit_workers() -> None:
     events.worker_file_faulty.emit(fault="torn")
     events.worker_folder_read.emit(alone=1)
@@ -241,6 +251,8 @@ EMIT: dict[str, Callable[[], None]] = {
     "agents": emit_agents,
     "llm": emit_llm,
     "tools": emit_tools,
+    "retrieval": emit_retrieval,
+    "evaluations": emit_evaluations,
     "context": emit_context,
     "workflows": emit_workflows,
     "database": emit_database,

@@ -187,6 +187,18 @@ QUESTIONS = (
     question("M", "How good is what we write, by workflow?",
         answer(increase("workflow_review_verdicts_total", "workflow_type", "verdict"),
                {("approved", RUN): COUNT, ("rejected", RUN): COUNT})),
+    question("M", "Which agent's answers do not pass, and what does judging them cost?",
+        answer(f"""{increase("evaluations_total", "agent_name", "evaluator", where='result="pass"')} / """
+               f"""({increase("evaluations_total", "agent_name", "evaluator", where='result!="error"')} > 0)""",
+               {("copywriter", "reviewer"): (0, 1)}),
+        answer("sum by (evaluator) (rate(sparklio_evaluation_score_sum[10m])) / "
+               "(sum by (evaluator) (rate(sparklio_evaluation_score_count[10m])) > 0)", {("reviewer",): (0, 1)}),
+        answer(increase("evaluation_cost_usd_total", "evaluator"), {("reviewer",): SOME})),
+    question("O", "How long do lookups for agents take, and do they find anything?",
+        answer("histogram_quantile(0.95, sum by (le, data_source) "
+               "(rate(sparklio_retrieval_duration_seconds_bucket[10m])))",
+               {("brand_facts",): SECONDS, ("earlier_copy",): SECONDS}),
+        answer(increase("retrievals_total", "data_source", "status"), {("brand_facts", "success"): COUNT})),
     question("O", "Does the event loop stall, and what does the processor do?",
         answer(p95("event_loop_lag_seconds"), (0, 10)),
         answer('max(rate(process_cpu_seconds_total{job="sparklio-backend"}[1m]))', (1e-4, 16))),

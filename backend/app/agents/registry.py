@@ -8,6 +8,7 @@ last, and answers with labels when it has read nothing but labels: hence the who
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from pydantic import BaseModel
@@ -17,6 +18,10 @@ class Review(BaseModel):
     """The decision of a reviewer."""
 
     verdict: Literal["approved", "revise", "rejected"]
+
+
+SCORES = {"approved": 1.0, "revise": 0.5, "rejected": 0.0}
+"""The score of an answer by the verdict on it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ class AgentSpec:
     output_type: type[BaseModel] | None = None  # None: plain text
     max_tokens: int = 60
     temperature: float = 0.3
+
+    @property
+    def version(self) -> str:
+        """The version of its prompt: other instructions are another one."""
+        return sha256(f"{self.instructions}\n{self.closing}".encode()).hexdigest()[:8]
 
 
 # fmt: off

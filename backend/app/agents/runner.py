@@ -13,7 +13,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
 from app.llm_usage import LLMUsage
-from events import ActiveSpan, agent_run, review_decided
+from events import ActiveSpan, agent_run, answer_evaluated, review_decided
 from events.bridges.pydantic_ai import instrument
 
 from .context import PromptContext, estimate_tokens
@@ -22,7 +22,7 @@ from .error_messages import user_message
 from .error_types import agent_error_type, is_timeout
 from .prompt import byte_size, compose
 from .pydantic_agents import build_agent, clean_answer, supports_tools
-from .registry import AGENTS, AgentSpec, Review
+from .registry import AGENTS, SCORES, AgentSpec, Review
 from .schemas import AgentFailed, AgentResult, AgentTimedOut, Assignment, Library
 from .tools import ToolContext, run_tool
 
@@ -76,11 +76,24 @@ async def execute(
             failure = AgentTimedOut if is_timeout(error) else AgentFailed
             raise failure(message, usage) from error
         if isinstance(output, Review):
-            review_decided.emit(verdict=output.verdict)
+            emit_review(output, spec, assignment.author, run.totals.get("cost"))
     if isinstance(output, BaseModel):
         data = output.model_dump(mode="json")
         return AgentResult(data, ", ".join(str(value) for value in data.values()), usage)
     return AgentResult({"text": output}, output, usage)
+
+
+def emit_review(review: Review, reviewer: AgentSpec, author: str, cost: float | None) -> None:
+    """Emit the verdict of a review, and the evaluation that it is of the author's answer."""
+    review_decided.emit(verdict=review.verdict)
+    answer_evaluated.emit(
+        agent_name=author or "unknown",
+        evaluator=reviewer.name,
+        evaluator_version=reviewer.version,
+        result="pass" if review.verdict == "approved" else "fail",
+        score=SCORES[review.verdict],
+        cost=cost,
+    )
 
 
 @contextmanager

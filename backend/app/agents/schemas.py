@@ -10,7 +10,10 @@ from app.llm_usage import LLMUsage
 
 @dataclass(frozen=True)
 class Assignment:
-    """One task for one agent: the brief, and the texts of the run's earlier steps as pairs of step name and text."""
+    """One task for one agent: the brief, and the texts of the run's earlier steps as pairs of step name and text.
+
+    ``author`` is the agent that wrote the last of these; "" where the text is the user's.
+    """
 
     brand: str
     product: str
@@ -18,6 +21,7 @@ class Assignment:
     audience: str
     task: str
     earlier: tuple[tuple[str, str], ...] = ()
+    author: str = ""
 
 
 @dataclass(frozen=True)

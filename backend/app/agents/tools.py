@@ -1,19 +1,20 @@
 """The agents' tools: lookups in the library, each use of which is emitted as `tool_called`.
 
 The tools of an agent are run before the model is asked, since small models call none. A model that can call tools is
-offered them as well.
+offered them as well. What they look up is emitted as `documents_retrieved`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
 from pydantic_ai import RunContext, Tool
 
-from events import tool_called
+from events import documents_retrieved, tool_called
 from events.bus.failures import error_location
 from events.bus.span import outcome_of
 
@@ -36,12 +37,39 @@ class ToolFailed(Exception):
 
 async def brand_facts(context: ToolContext) -> str:
     """Look up what is known of the brand: description, audience, tone."""
-    return await context.library.brand_facts(context.brand)
+    with retrieving("brand_facts") as found:
+        facts = await context.library.brand_facts(context.brand)
+        found(int(bool(facts)))
+    return facts
 
 
 async def earlier_copy(context: ToolContext) -> str:
     """Look up what was written for the brand before."""
-    return "\n".join(await context.library.earlier_copy(context.brand))
+    with retrieving("earlier_copy") as found:
+        texts = await context.library.earlier_copy(context.brand)
+        found(len(texts))
+    return "\n".join(texts)
+
+
+@contextmanager
+def retrieving(data_source: str) -> Iterator[Callable[[int], None]]:
+    """Emit `documents_retrieved` at the end of the block; yield a function that takes how many were found."""
+    documents: list[int] = []
+    failure: BaseException | None = None
+    started = perf_counter()
+    try:
+        yield documents.append
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        documents_retrieved.emit(
+            data_source=data_source,
+            status=outcome_of(failure),
+            duration=perf_counter() - started,
+            documents=documents[0] if documents and failure is None else None,
+            error=type(failure).__name__ if failure else "",
+        )
 
 
 TOOLS: dict[str, Callable[[ToolContext], Awaitable[str]]] = {"brand_facts": brand_facts, "earlier_copy": earlier_copy}

@@ -23,7 +23,7 @@ from events.bus.failures import error_location
 from events.workflows import WorkflowErrorType
 
 from . import dbos_client
-from .definitions import StepDefinition
+from .definitions import WORKFLOWS, StepDefinition
 from .error_causes import step_error_type
 from .journal_entries import AttemptUsage
 from .run_state import RunTransitions
@@ -163,4 +163,13 @@ def _assignment(run: Run, step: StepDefinition, earlier: EarlierTexts) -> Assign
         audience=str(brief.get("audience", "")),
         task=step.task,
         earlier=earlier,
+        author=_author(run, earlier),
     )
+
+
+def _author(run: Run, earlier: EarlierTexts) -> str:
+    """Return the agent that wrote the last of some texts; "" where there is none."""
+    if not earlier:
+        return ""
+    agents_of_steps = {step.name: step.agent_name for step in WORKFLOWS[run.workflow_type].steps()}
+    return agents_of_steps.get(earlier[-1][0], "")

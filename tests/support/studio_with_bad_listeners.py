@@ -6,6 +6,8 @@ import runpy
 from dataclasses import dataclass
 from threading import Event
 
+from blinker import Namespace
+
 from events import Label, LLMCalled, Signal, background, llm_called
 
 ROOM = 10
@@ -21,7 +23,7 @@ class FloodEmitted:
     source: Label
 
 
-flood_emitted = Signal(FloodEmitted)
+flood_emitted = Signal(FloodEmitted, namespace=Namespace())  # tests that import this have no signal of it
 
 
 def raises(_event: LLMCalled) -> None:

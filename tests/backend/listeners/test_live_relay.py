@@ -55,15 +55,20 @@ async def overheard(settings: Settings) -> AsyncIterator[list[dict[str, Any]]]:
     async with await AsyncConnection.connect(settings.dbos_database_url, autocommit=True) as connection:
         await connection.execute(f"LISTEN {CHANNEL}".encode())
 
+        has_ended = False
+
         async def read() -> None:
-            async for notification in connection.notifies():
-                assert len(notification.payload.encode()) < 8_000
-                heard.append(json.loads(notification.payload))
+            while not has_ended:  # not cancelled: psycopg would wait for the server to cancel what it does
+                async for notification in connection.notifies(timeout=0.1):
+                    assert len(notification.payload.encode()) < 8_000
+                    heard.append(json.loads(notification.payload))
 
         reading = asyncio.create_task(read())
-        yield heard
-        reading.cancel()
-        await asyncio.wait({reading})
+        try:
+            yield heard
+        finally:
+            has_ended = True
+            await reading
 
 
 async def watched(feed: LiveFeed, others: int = 1) -> Following:

@@ -1,17 +1,27 @@
-"""The cost of a call to a model: what the seller or a price function says, if it can be a cost."""
+"""The cost of a call to a model: what the seller or a price function says, if it can be a cost.
+
+Sources: https://openrouter.ai/docs/use-cases/usage-accounting (``usage.cost``, with a key of one's own also
+``cost_details.upstream_inference_cost``), https://docs.litellm.ai/docs/proxy/response_headers
+(``x-litellm-response-cost``), https://docs.x.ai/developers/cost-tracking (``cost_in_usd_ticks``),
+https://docs.perplexity.ai/api-reference/chat-completions-post (``cost.total_cost``),
+https://deepinfra.com/docs/openai_api (``estimated_cost``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import fsum
 from typing import Any, Self, SupportsFloat
 
 from ...bus.amount_limits import drop_reason
 from ...llm import CostSource
 from ...pipeline import value_dropped
-from .token_usage import TokenUsage
+from .token_usage import TokenUsage, get
 
 MAX_COST = 10**6  # USD, of one call
+
+TICKS_PER_DOLLAR = 10**10
+LITELLM_HEADER = "x-litellm-response-cost"
 
 PARTS = ("input", "output", "cache_read", "cache_write")
 
@@ -47,6 +57,35 @@ class Cost(float):
         cost.cache_read = None if cache_read is None else float(cache_read)
         cost.cache_write = None if cache_write is None else float(cache_write)
         return cost
+
+
+def billed_cost(usage: Any, headers: Mapping[str, str]) -> float | None:
+    """Return the cost in USD that a seller says it bills, in the usage of an answer or in its headers; None of others.
+
+    Args:
+        usage: The usage as the provider sent it: a mapping, an object of an SDK, or None.
+        headers: Those of the response; none of a stream, since they are sent before anything is billed.
+    """
+    cost = get(usage, "cost")
+    if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
+        cost = get(cost, "total_cost")
+    said = number(get(usage, "estimated_cost") if cost is None else cost)
+    if said is not None:
+        if get(usage, "is_byok") is True:  # the model's own seller bills the rest
+            said += number(get(get(usage, "cost_details"), "upstream_inference_cost")) or 0.0
+        return said
+    ticks = number(get(usage, "cost_in_usd_ticks"))
+    return ticks / TICKS_PER_DOLLAR if ticks is not None else number(headers.get(LITELLM_HEADER))
+
+
+def number(value: Any) -> float | None:
+    """Return a number, or a text that is one, as a float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any]:

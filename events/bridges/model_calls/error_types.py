@@ -43,6 +43,7 @@ FALLBACK_TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("ModelAPIError", "invalid_response"),  # a response arrived and could not be parsed
     ("ValidationError", "invalid_response"),  # the same: Google's SDK lets pydantic's own error out
     ("ConnectionError", "connection"),
+    ("TransportError", "connection"),  # of httpx, which some SDKs let out of a stream
     ("CancelledError", "cancelled"),
     ("GeneratorExit", "cancelled"),
 )
@@ -100,6 +101,13 @@ def error_type_of(error: BaseException | None) -> ErrorType:
         by_status = None
     fallback = next((error_type for name, error_type in FALLBACK_TYPE_BY_CLASS if name in names), None)
     return by_class or by_status or by_body or fallback or "other"
+
+
+def error_type_of_code(code: object) -> ErrorType | None:
+    """Return the type of error of a code in a body; None where that says nothing."""
+    if not isinstance(code, str):
+        return None
+    return "content_filtered" if code.startswith(CONTENT_FILTER_CODES) else TYPE_BY_BODY_CODE.get(code)
 
 
 def body_codes(error: BaseException) -> list[str]:

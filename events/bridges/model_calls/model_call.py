@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
 
-from ...bus.failures import report_failure
+from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import ErrorType, Status
-from ...bus.scope import Scope, get_effective_scope, use_scope
+from ...bus.scope import Scope, get_current_scope, get_effective_scope, use_scope
 from ...llm import FinishReason, llm_attempted, llm_call_started, llm_called
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
@@ -23,6 +23,11 @@ from .token_usage import NO_USAGE, TokenUsage
 
 SIGNALS = (llm_call_started, llm_attempted, llm_called)
 """What a call emits, beside failures to do so."""
+
+
+def is_idle() -> bool:
+    """Return whether nobody would get an event of a call: no listener, no span around, and no strict block."""
+    return not any(signal.receivers for signal in SIGNALS) and not strict_blocks and get_current_scope() is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +104,7 @@ class ModelCall:
         self.token_times, self.pauses = TokenTimes(), ReaderPauses()
         self.attempts = 0
         self.has_ended = False
+        self._is_open = False
         self._bridge = bridge
         self._price = price
         self._scope = scope or get_effective_scope()
@@ -108,6 +114,10 @@ class ModelCall:
         if not claim.is_started:
             claim.is_started = True
             self._guard(self._emit_started)
+
+    def open_stream(self) -> None:
+        """Begin the time of a stream's reader: the response is there, and `pauses` is told when its chunks are read."""
+        self.pauses, self._is_open = ReaderPauses(), True
 
     @contextmanager
     def in_effect(self) -> Iterator[None]:
@@ -127,6 +137,8 @@ class ModelCall:
         if self.claim.is_taken:
             return
         ended_at = perf_counter() if end.ended_at is None else end.ended_at
+        if self._is_open:
+            self.pauses.stop()
         if not self.attempts:
             attempt = Attempt(
                 started_at=self.started_at,

@@ -10,14 +10,11 @@ https://deepinfra.com/docs/openai_api (``estimated_cost``), https://pydantic.dev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic_ai.messages import ModelResponse
 
+from ..model_calls.cost import LITELLM_HEADER, TICKS_PER_DOLLAR, number
 from .reported import Reported, reported_by
-
-TICKS_PER_DOLLAR = 10**10
-LITELLM_HEADER = "x-litellm-response-cost"
 
 
 def seller_cost(response: ModelResponse) -> float | None:
@@ -48,13 +45,3 @@ def cost_in_usage(reported: Reported) -> float | None:
     if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
         cost = reported.get("cost", "total_cost")
     return number(reported.get("estimated_cost") if cost is None else cost)
-
-
-def number(value: Any) -> float | None:
-    """Return a number, or a text that is one, as a float; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None

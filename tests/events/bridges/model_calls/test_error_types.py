@@ -9,6 +9,7 @@ import pytest
 
 from events.bridges.model_calls.error_types import (
     error_type_of,
+    error_type_of_code,
     error_type_of_status,
     error_type_of_status_code,
     status_of_error,
@@ -52,6 +53,7 @@ def test_a_status_code_has_a_word(code: object, word: str | None) -> None:
         (caused(LookupError(), TimeoutError()), "timeout"),
         (LookupError(), "other"),
         (ConnectionError(), "connection"),
+        (error_named("TransportError"), "connection"),
         (error_named("ValidationError"), "invalid_response"),
         (error_named("UnexpectedModelBehavior"), "invalid_response"),
         (error_named("ContentFilterError", status_code=400), "content_filtered"),
@@ -74,6 +76,17 @@ def test_a_status_code_has_a_word(code: object, word: str | None) -> None:
 )
 def test_an_error_has_a_word(error: BaseException | None, word: str) -> None:
     assert error_type_of(error) == word
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("insufficient_quota", "quota_exceeded"), ("overloaded_error", "provider_5xx"),
+        ("content_filter", "content_filtered"), ("new_error", None), (None, None), (429, None),
+    ],
+)  # fmt: skip
+def test_a_code_in_a_body_has_a_word(code: object, word: str | None) -> None:
+    assert error_type_of_code(code) == word
 
 
 @pytest.mark.parametrize(

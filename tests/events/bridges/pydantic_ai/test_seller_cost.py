@@ -12,7 +12,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
 from events import receiver_failed, value_dropped
-from events.bridges.model_calls.cost import MAX_COST, cost_fields, valid_cost
+from events.bridges.model_calls.cost import MAX_COST, cost_fields, number, valid_cost
 from events.bridges.model_calls.token_usage import TokenUsage
 from events.bridges.pydantic_ai import Cost
 from events.bridges.pydantic_ai.billing import (
@@ -21,7 +21,7 @@ from events.bridges.pydantic_ai.billing import (
     with_response,
 )
 from events.bridges.pydantic_ai.reported import Reported
-from events.bridges.pydantic_ai.seller_cost import number, seller_cost
+from events.bridges.pydantic_ai.seller_cost import seller_cost
 
 PROMPT: list[ModelMessage] = []
 

@@ -1,0 +1,71 @@
+"""The answer of Chat Completions, and of what is alike: completions, embeddings, images, transcriptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...bus.fields import ErrorType
+from ...llm import FinishReason
+from .finish_reasons import finish_reason_of
+from .token_usage import TokenUsage, get, openai_usage
+
+TEXTS = ("content", "refusal")
+REASONING_TEXTS = ("reasoning_content", "reasoning")
+"""Of DeepSeek, vLLM and OpenRouter."""
+
+
+class ChatAnswer:
+    """The answer of a chat completion: its chunks have the tokens in the last one, if they were asked for."""
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.finish_reason: FinishReason | None = None
+        self.error_type: ErrorType | None = None
+        self.has_ended = False
+        self._usage: Any = None
+
+    def add_whole(self, body: Any) -> None:
+        """Add an answer that came as a whole: an object of the SDK, or a mapping."""
+        self.has_ended = True
+        self._add(body)
+        choices = get(body, "choices") or ()
+        if choices and self.finish_reason is None:
+            self.finish_reason = "unknown"
+
+    def add_chunk(self, chunk: Any) -> tuple[int, bool]:
+        """Add a chunk of a stream; return how many characters of content it has, and whether that is reasoning."""
+        self._add(chunk)
+        text, reasoning = 0, 0
+        for choice in get(chunk, "choices") or ():
+            delta = get(choice, "delta")
+            text += sum(_length(get(delta, name)) for name in TEXTS) + _length(get(choice, "text"))
+            reasoning += max(_length(get(delta, name)) for name in REASONING_TEXTS)
+            for call in get(delta, "tool_calls") or ():
+                function = get(call, "function")
+                text += _length(get(function, "name")) + _length(get(function, "arguments"))
+        text += _length(get(chunk, "delta"))  # of a transcription
+        return text or reasoning, not text and reasoning > 0
+
+    def usage(self) -> TokenUsage:
+        """Return the tokens that the provider has counted so far."""
+        return openai_usage(self._usage)
+
+    def raw_usage(self) -> Any:
+        """Return the usage as the provider sent it; None where it sent none."""
+        return self._usage
+
+    def _add(self, body: Any) -> None:
+        self.model = get(body, "model") or self.model
+        if (usage := get(body, "usage")) is not None:
+            self._usage, self.has_ended = usage, True
+        for choice in get(body, "choices") or ():
+            if (reason := get(choice, "finish_reason")) is not None:
+                self.finish_reason, self.has_ended = finish_reason_of(reason), True
+                if self.finish_reason == "error":
+                    self.error_type = "other"
+        if str(get(body, "type") or "").endswith(".done"):  # of a transcription, or an image that comes in parts
+            self.has_ended = True
+
+
+def _length(text: Any) -> int:
+    return len(text) if isinstance(text, str) else 0

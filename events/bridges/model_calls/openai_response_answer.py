@@ -1,0 +1,70 @@
+"""The answer of Responses, whose stream is one of typed events.
+
+Source: https://platform.openai.com/docs/api-reference/responses-streaming
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...bus.fields import ErrorType
+from ...llm import FinishReason
+from .error_types import error_type_of_code
+from .finish_reasons import finish_reason_of
+from .token_usage import TokenUsage, get, openai_usage
+
+ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
+
+
+class ResponseAnswer:
+    """The answer of a response: each of some events of its stream has all that is known of it."""
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.finish_reason: FinishReason | None = None
+        self.error_type: ErrorType | None = None
+        self.has_ended = False
+        self._usage: Any = None
+
+    def add_whole(self, body: Any) -> None:
+        """Add an answer that came as a whole: an object of the SDK, or a mapping."""
+        self.has_ended = True
+        self.model = get(body, "model") or self.model
+        self._usage = get(body, "usage") or self._usage
+        status = get(body, "status")
+        if status == "failed":
+            self.finish_reason = "error"
+            self.error_type = error_type_of_code(get(get(body, "error"), "code")) or "other"
+        elif status == "cancelled":
+            self.error_type = "cancelled"
+        elif status == "incomplete":
+            self.finish_reason = finish_reason_of(get(get(body, "incomplete_details"), "reason") or status)
+        elif status == "completed":
+            kinds = [str(get(item, "type")) for item in get(body, "output") or ()]
+            calls = any(kind.endswith("_call") and kind.startswith(("function", "custom_tool")) for kind in kinds)
+            self.finish_reason = "tool_calls" if calls else "stop"
+
+    def add_chunk(self, chunk: Any) -> tuple[int, bool]:
+        """Add an event of a stream; return how many characters of content it has, and whether that is reasoning."""
+        kind = str(get(chunk, "type") or "")
+        response = get(chunk, "response")
+        if response is not None:
+            self.model = get(response, "model") or self.model
+            if kind in ENDS:
+                self.add_whole(response)
+        elif kind == "error":
+            self.has_ended, self.finish_reason = True, "error"
+            self.error_type = error_type_of_code(get(chunk, "code")) or "other"
+        if not kind.endswith(".delta"):
+            return 0, False
+        delta = get(chunk, "delta")
+        return (len(delta) if isinstance(delta, str) else 0), kind in REASONING
+
+    def usage(self) -> TokenUsage:
+        """Return the tokens that the provider has counted so far."""
+        return openai_usage(self._usage)
+
+    def raw_usage(self) -> Any:
+        """Return the usage as the provider sent it; None where it sent none."""
+        return self._usage

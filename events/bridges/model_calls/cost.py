@@ -59,6 +59,12 @@ class Cost(float):
         return cost
 
 
+NO_COST = Cost(0.0, input=0.0, output=0.0, cache_read=0.0, cache_write=0.0)
+
+OWN_SERVERS = frozenset({"ollama", "vllm"})
+"""Providers that are servers of one's own: they send no bill, so their cost is known to be 0."""
+
+
 def billed_cost(usage: Any, headers: Mapping[str, str]) -> float | None:
     """Return the cost in USD that a seller says it bills, in the usage of an answer or in its headers; None of others.
 

@@ -6,7 +6,7 @@ import logging
 from decimal import Decimal
 from typing import Any
 
-from .cost import Cost
+from .cost import NO_COST, OWN_SERVERS, Cost
 from .token_usage import TokenUsage
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ def list_price(provider: str, model: str, usage: TokenUsage) -> Cost | None:
     None is returned where genai-prices is not installed, or knows neither the provider nor the model: a model's name
     alone finds no price, since several sell it.
     """
+    if provider in OWN_SERVERS:
+        return NO_COST
     found = find_model(provider, model)
     if found is None:
         return None
@@ -47,6 +49,8 @@ def list_price(provider: str, model: str, usage: TokenUsage) -> Cost | None:
 
 def find_model(provider: str, model: str) -> tuple[Any, Any] | None:
     """Return the seller and the model in the price list; None where it has not both. Misses are cached too."""
+    if "compatible" in provider:  # such a name says which protocol is spoken, and not who sells
+        return None
     global _found_in  # noqa: PLW0603  # the list may be replaced at run time: `genai_prices.UpdatePrices`
     try:
         from genai_prices.data_snapshot import get_snapshot  # at the time of use: few applications have it

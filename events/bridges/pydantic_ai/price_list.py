@@ -11,16 +11,10 @@ from typing import Any
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
-from ..model_calls.cost import Cost
+from ..model_calls.cost import NO_COST, OWN_SERVERS, Cost
 from .reported import reported_by
 
-OWN_SERVERS = frozenset({"ollama", "vllm"})
-"""Providers that are servers of one's own: they send no bill, so their cost is known to be 0."""
-
 log = logging.getLogger(__name__)
-
-
-NO_COST = Cost(0.0, input=0.0, output=0.0, cache_read=0.0, cache_write=0.0)
 
 
 def own_server(_provider: str, _model: str, _usage: RequestUsage, _response: ModelResponse | None = None) -> Cost:

@@ -35,7 +35,7 @@ def test_every_signal_is_in_it_and_somebody_emits_it() -> None:
 def test_who_emits_an_event_is_read_from_the_source() -> None:
     emitters = event_reference.find_emitters()
     assert emitters["http_request_finished"] == ["the ASGI bridge"]
-    assert emitters["llm_called"] == ["the pydantic-ai bridge"]
+    assert emitters["llm_called"] == ["the pydantic-ai bridge", "the other bridges to model libraries"]
     assert emitters["worker_file_faulty"] == ["`metrics`"]
     assert event_reference.find_spans()["agent_finished"] == "agent_run"
 

@@ -42,6 +42,10 @@ def test_who_is_not_in_the_list_has_no_price(provider: str, model: str) -> None:
     assert list_price(provider, model, counted_usage(10, 1)) is None, "and it is remembered"
 
 
+def test_a_server_of_ones_own_costs_nothing() -> None:
+    assert list_price("ollama", "any", counted_usage(10, 1)) == 0.0
+
+
 def test_without_the_list_there_is_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices.data_snapshot", None)
     assert list_price("openai", "gpt-4o", counted_usage(10, 1)) is None

@@ -31,7 +31,9 @@ def test_a_call_is_started_attempted_and_called_once() -> None:
         call = begin(streamed=True)
         for _ in range(2):
             call.finish(CallEnd(usage=counted_usage(10, 5), response_model="m-2", finish_reason="stop"))
-    assert [each.call_id for each in (*started, *attempts, *called)] == [call.claim.call_id] * 3
+    ids = [started[0].call_id, attempts[0].call_id, called[0].call_id]
+    assert ids == [call.claim.call_id] * 3
+    assert len(started) == len(attempts) == len(called) == 1
     [each] = called
     assert (each.status, each.attempts, each.streamed, each.response_model) == ("success", 1, True, "m-2")
     assert (each.prompt_tokens, each.completion_tokens, each.usage_source) == (10, 5, "provider")
@@ -58,8 +60,8 @@ def test_a_second_attempt_is_a_retry_after_its_backoff() -> None:
         7,
     )
     assert (first.retry_reason, first.backoff) == (None, None)
-    assert (second.attempt, second.retry_reason, second.backoff) == (2, "rate_limited", pytest.approx(2.0))
-    assert (called[0].attempts, called[0].backoff) == (2, pytest.approx(2.0))
+    assert (second.attempt, second.retry_reason, called[0].attempts) == (2, "rate_limited", 2)
+    assert second.backoff == called[0].backoff == pytest.approx(2.0)
     assert called[0].duration == pytest.approx(4.0)
 
 

@@ -7,7 +7,8 @@ sends the call knows it exactly: its attempts, status codes, tokens and errors. 
 - One that observes tells a call that no exact bridge sees. Where one does, that one takes it over, under the same
   ``call_id``: there is one `events.llm_call_started` and one `events.llm_called`.
 
-A claim is passed on by the context of the running code, as `contextvars` has it.
+A claim is passed on by the context of the running code, as `contextvars` has it. Where a library leaves that context,
+whoever observes calls from outside may know all the same what belongs together: see `CallObserver`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from os import urandom
+from typing import Protocol
+from weakref import WeakSet
+
+from ...bus.scope import Scope
 
 
 class Claim:
@@ -27,14 +32,16 @@ class Claim:
         is_started: Whether `events.llm_call_started` was emitted.
         is_taken: Whether an exact bridge took the call over: whoever observes it tells nothing more.
         has_ended: Whether the call was told; what its code left running makes calls of its own.
+        scope: The scope that the events of the call are of, where an observer knows it; None for that of whoever tells.
     """
 
-    __slots__ = ("call_id", "has_ended", "is_exact", "is_started", "is_taken")
+    __slots__ = ("__weakref__", "call_id", "has_ended", "is_exact", "is_started", "is_taken", "scope")
 
-    def __init__(self, call_id: str, *, is_exact: bool, is_started: bool = False) -> None:
+    def __init__(self, call_id: str, *, is_exact: bool, is_started: bool = False, scope: Scope | None = None) -> None:
         self.call_id = call_id
         self.is_exact = is_exact
         self.is_started = is_started
+        self.scope = scope
         self.is_taken = False
         self.has_ended = False
 
@@ -51,23 +58,59 @@ class Claim:
 current_claim: ContextVar[Claim | None] = ContextVar("events.bridges.model_calls", default=None)
 
 
-def claim_call(*, is_exact: bool) -> Claim | None:
+class CallObserver(Protocol):
+    """An object that sees calls from outside, such as by their spans; neither of its methods raises."""
+
+    def find_claim(self, model: str) -> Claim | None:
+        """Return the claim of an observed call that a call which starts here is, though its context does not say so.
+
+        ``model`` is the one that is asked for; "" where that is not known yet.
+        """
+
+    def note_call(self, claim: Claim, model: str) -> None:
+        """Take note of a call that another bridge tells, and that starts here; its claim may be given a scope."""
+
+
+observers: WeakSet[CallObserver] = WeakSet()
+
+
+def claim_call(*, is_exact: bool, model: str = "") -> Claim | None:
     """Return a claim for the call that starts here; None where the bridge around it tells it.
 
     Args:
         is_exact: Whether the bridge knows the call exactly: it takes over what one around it only observes.
+        model: The model that is asked for; "" where that is not known yet.
     """
     around = current_claim.get()
     if around is None or around.has_ended:
-        return Claim(urandom(16).hex(), is_exact=is_exact)
+        around = find_observed(model) if observers else None
+        if around is None:
+            return new_claim(model, is_exact=is_exact)
     if around.is_exact or not is_exact:
         return None
     if around.is_taken:  # what is observed as one call makes several
-        return Claim(urandom(16).hex(), is_exact=True)
+        return new_claim(model, is_exact=True, scope=around.scope)
     around.is_taken = True
-    return Claim(around.call_id, is_exact=True, is_started=around.is_started)
+    return Claim(around.call_id, is_exact=True, is_started=around.is_started, scope=around.scope)
 
 
 def claim_own_call() -> Claim:
     """Return a claim for an exact bridge that knows by itself that the call which starts here is one of its own."""
-    return claim_call(is_exact=True) or Claim(urandom(16).hex(), is_exact=True)
+    return claim_call(is_exact=True) or new_claim("", is_exact=True)
+
+
+def find_observed(model: str) -> Claim | None:
+    """Return the claim of a call that somebody observes and that starts here, though its context does not say so."""
+    for observer in tuple(observers):
+        claim = observer.find_claim(model)
+        if claim is not None:
+            return claim
+    return None
+
+
+def new_claim(model: str, *, is_exact: bool, scope: Scope | None = None) -> Claim:
+    """Return a claim for a call that nobody else tells, and have observers take note of it."""
+    claim = Claim(urandom(16).hex(), is_exact=is_exact, scope=scope)
+    for observer in tuple(observers):
+        observer.note_call(claim, model)
+    return claim

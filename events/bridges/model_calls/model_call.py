@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import ErrorType, Status
 from ...bus.scope import Scope, get_current_scope, get_effective_scope, use_scope
-from ...llm import FinishReason, llm_attempted, llm_call_started, llm_called
+from ...llm import CostSource, FinishReason, llm_attempted, llm_call_started, llm_called
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
 from .error_types import error_type_of, status_of_error
@@ -50,6 +50,7 @@ class CallEnd:
 
     Attributes:
         cost: What the seller says that it bills, in USD; None where it says nothing and the price function is asked.
+        cost_source: Whose figure that cost is, where a library has it from a list of its own.
         ended_at: The time of `time.perf_counter`; None for now.
     """
 
@@ -59,6 +60,7 @@ class CallEnd:
     response_model: str | None = None
     usage: TokenUsage = NO_USAGE
     cost: float | None = None
+    cost_source: CostSource = "provider"
     finish_reason: FinishReason | None = None
     time_to_first_token: float | None = None
     ended_at: float | None = None
@@ -84,7 +86,7 @@ class ModelCall:
         streamed: Whether the answer is.
         price: Asked for the cost of the tokens where the seller says none.
         started_at: The time of `time.perf_counter`; None for now.
-        scope: The scope that the events are of; None for that of the running code.
+        scope: The scope that the events are of; None for that of the claim, or else of the running code.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class ModelCall:
         self._is_open = False
         self._bridge = bridge
         self._price = price
-        self._scope = scope or get_effective_scope()
+        self._scope = scope or claim.scope or get_effective_scope()
         self._last: Attempt | None = None
         self._backoff = 0.0
         self.started_at = perf_counter() if started_at is None else started_at
@@ -211,13 +213,13 @@ class ModelCall:
             time_per_output_token=self.token_times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens),
             finish_reason=end.finish_reason,
             **self._costs(end),
-            **asdict(usage),
+            **vars(usage),
         )
 
     def _costs(self, end: CallEnd) -> dict[str, Any]:
         """Return the cost that the seller says, else that of the price function for tokens that were counted."""
         if end.cost is not None:
-            fields = cost_fields(end.cost, "provider")
+            fields = cost_fields(end.cost, end.cost_source)
             if "cost" in fields:
                 return fields
         usage = end.usage
@@ -246,7 +248,7 @@ def start_call(
 
     ``is_exact`` is whether the bridge sends the call, or wraps what does, and so knows it exactly: see `claims`.
     """
-    claim = claim_call(is_exact=is_exact)
+    claim = claim_call(is_exact=is_exact, model=label_of(model))
     if claim is None:
         return None
     return ModelCall(

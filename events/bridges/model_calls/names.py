@@ -18,7 +18,7 @@ PROVIDER_BY_HOST = (
     ("services.ai.azure.com",            "azure"),
     ("api.anthropic.com",                "anthropic"),
     ("generativelanguage.googleapis.com", "google"),
-    ("aiplatform.googleapis.com",        "google-vertex"),
+    ("aiplatform.googleapis.com",        "google-cloud"),
     ("amazonaws.com",                    "bedrock"),
     ("api.groq.com",                     "groq"),
     ("api.mistral.ai",                   "mistral"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from events import LLMCalled, LLMCallStarted, llm_attempted, llm_call_started, llm_called
-from events.bridges.model_calls.claims import claim_own_call
-from events.bridges.model_calls.model_call import CallEnd, ModelCall, start_call
+from events.bridges.model_calls.claims import Claim, claim_own_call, observers
+from events.bridges.model_calls.model_call import CallEnd, ModelCall, is_idle, start_call
+from events.bus.scope import Scope
 
 
 def begin(bridge: str, *, is_exact: bool) -> ModelCall | None:
@@ -71,3 +72,48 @@ def test_a_bridge_may_know_that_a_call_is_its_own() -> None:
         assert begin("inner", is_exact=True) is None
         assert claim_own_call().call_id != first.claim.call_id
     first.finish(CallEnd())
+
+
+class Sees:
+    """An observer that knows a claim of a model's call, and notes the calls of others."""
+
+    def __init__(self, claim: Claim | None = None) -> None:
+        self.claim = claim
+        self.noted: list[tuple[str, bool]] = []
+
+    def find_claim(self, model: str) -> Claim | None:
+        return self.claim if model == "seen" else None
+
+    def note_call(self, claim: Claim, model: str) -> None:
+        self.noted.append((model, claim.is_exact))
+
+
+def test_an_observer_knows_what_belongs_together_where_no_context_says_so() -> None:
+    scope = Scope({"agent_name": "writer"}, None, {})
+    seen = Claim("c", is_exact=False, is_started=True, scope=scope)
+    observer = Sees(seen)
+    observers.add(observer)
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        for _ in range(2):
+            call = start_call("exact", model="seen", provider="p", is_exact=True)
+            assert call is not None
+            call.finish(CallEnd())
+        assert start_call("observing", model="seen", provider="p", is_exact=False) is None
+        assert start_call("exact", model="other", provider="p", is_exact=True) is not None
+    assert called[0].call_id == "c" != called[1].call_id
+    assert [start.call_id for start in started][:1] == [called[1].call_id]
+    assert [call.agent_name for call in called] == ["writer", "writer"]
+    assert observer.noted == [("seen", True), ("other", True)]
+    assert seen.is_taken
+
+
+def test_a_cost_of_a_library_s_own_list_is_no_seller_s() -> None:
+    with llm_called.captured() as called:
+        call = begin("outer", is_exact=True)
+        assert call is not None
+        call.finish(CallEnd(cost=0.5, cost_source="price_table"))
+    assert (called[0].cost, called[0].cost_source) == (0.5, "price_table")
+
+
+def test_nobody_would_get_an_event() -> None:
+    assert not is_idle()  # in a strict block each event is built

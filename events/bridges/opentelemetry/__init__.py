@@ -1,0 +1,36 @@
+"""The bridge to OpenTelemetry: emits the spans of GenAI libraries as `llm_called`, `tool_called` and agents' runs.
+
+For what has no bridge of its own here, and for applications that have such spans already::
+
+    from opentelemetry.sdk.trace import TracerProvider
+    from events.bridges.opentelemetry import instrument
+
+    instrument(provider := TracerProvider())
+
+Spans are read in three generations of OpenTelemetry's conventions, and in the dialects of OpenInference and
+OpenLLMetry. A call that several libraries see is told once, and by an exact bridge where there is one. No message is
+read.
+
+- `span_processor`: what a span emits; `instrumented_provider` adds it to a provider
+- `conventions`, `span_reading`, `span_outcomes`: what a span says, whichever library wrote it
+- `open_spans`: the spans that are open; `observed_calls`: which of them are of one call; `call_ends`: how that ended
+- `agent_runs`: runs of agents, and the scopes that they are
+- `sampling`: what samplers drop
+"""
+
+from ..model_calls.cost import Cost, UsagePriceFunction
+from ..model_calls.token_prices import list_price
+from .instrumented_provider import InstrumentedProvider, instrument
+from .sampling import RecordingSampler, sampling_fault
+from .span_processor import GenAISpanProcessor
+
+__all__ = [
+    "Cost",
+    "GenAISpanProcessor",
+    "InstrumentedProvider",
+    "RecordingSampler",
+    "UsagePriceFunction",
+    "instrument",
+    "list_price",
+    "sampling_fault",
+]

@@ -1,0 +1,76 @@
+"""The end of a call, put together of its spans: the outermost says how it ended, the innermost what was used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...llm import FinishReason
+from ..model_calls.model_call import CallEnd
+from ..model_calls.token_usage import NO_USAGE, TokenUsage
+from .span_outcomes import SpanOutcome
+from .span_reading import SpanUsage
+
+SAYS_HOW_STREAMS_END = ("openinference.", "com.anthropic.")
+"""Libraries that mark a stream as OK where it was read to its end, and only there."""
+
+
+def call_end(
+    outcome: SpanOutcome, outermost: SpanUsage, inner: Sequence[SpanUsage], *, is_streamed: bool, ended_at: float
+) -> CallEnd:
+    """Return how a call ended.
+
+    A stream of which no span has the end was left by its reader: libraries have no word for that.
+
+    Args:
+        outcome: How its outermost span ended.
+        outermost: What that span says of the answer.
+        inner: What the spans inside say: nearer to the wire, so that their counts are the better ones.
+        is_streamed: Whether the answer was a stream.
+        ended_at: The time of `time.perf_counter`.
+    """
+    said = (outermost, *reversed(inner))
+    finish: FinishReason = next((each.finish_reason for each in said if each.finish_reason != "unknown"), "unknown")
+    usage, cost = sum_usage(outermost, inner)
+    status, error_type = outcome.status, outcome.error_type
+    if status == "success" and is_streamed and usage is NO_USAGE and finish == "unknown":
+        if not (outcome.is_marked_ok and outermost.library.startswith(SAYS_HOW_STREAMS_END)):
+            status, error_type = "cancelled", "cancelled"
+    elif status == "success" and finish == "error":
+        status, error_type = "error", "invalid_response"
+    return CallEnd(
+        status=status,
+        error=outcome.error,
+        error_type=error_type,
+        response_model=next(
+            (each.response_model for each in reversed((outermost, *inner)) if each.response_model), None
+        ),
+        usage=usage,
+        cost=cost,
+        cost_source="price_table",
+        finish_reason=finish if status == "success" else None,
+        time_to_first_token=next((t for each in said if (t := each.time_to_first_token) is not None), None),
+        ended_at=ended_at,
+    )
+
+
+def sum_usage(outermost: SpanUsage, inner: Sequence[SpanUsage]) -> tuple[TokenUsage, float | None]:
+    """Return the tokens and the cost of a call, by the spans of one library: the innermost that counts tokens.
+
+    Several spans of that library inside the outermost are attempts, unless they have one answer. A cost of a framework
+    is that of all of them.
+    """
+    cost = outermost.cost
+    counting = [each for each in inner if each.usage is not NO_USAGE]
+    if not counting:
+        return outermost.usage, cost
+    library = max(counting, key=lambda each: each.started_ns).library
+    usage, seen, costs = NO_USAGE, set[str](), list[float]()
+    for each in counting:
+        if each.library != library or each.response_id in seen:
+            continue
+        if each.response_id is not None:
+            seen.add(each.response_id)
+        usage = each.usage if usage is NO_USAGE else usage + each.usage
+        if each.cost is not None:
+            costs.append(each.cost)
+    return usage, sum(costs) if cost is None and costs else cost

@@ -1,0 +1,108 @@
+"""The dialects in which libraries say what a span is of: a call of a model, a use of a tool, or an agent's run.
+
+Sources: OpenTelemetry's conventions for GenAI in three generations (semantic-conventions to 1.36, 1.37 to 1.41, and
+semantic-conventions-genai v0.1.0: https://github.com/open-telemetry/semantic-conventions-genai), those of OpenInference
+(https://github.com/Arize-ai/openinference/tree/main/spec) and of OpenLLMetry (`opentelemetry-semantic-conventions-ai`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Operation = Literal["inference", "tool", "agent"]
+"""What a span is of, in the words of the conventions; embeddings are inference too."""
+
+# Operations that are no key are not counted: create_agent, plan, retrieval, those of memories, invoke_workflow.
+# fmt: off
+BY_OPERATION_NAME: Mapping[str, Operation] = {
+    "chat":              "inference",
+    "text_completion":   "inference",
+    "generate_content":  "inference",
+    "embeddings":        "inference",
+    "execute_tool":      "tool",
+    "invoke_agent":      "agent",
+    # LiteLLM's, which are the names of its functions.
+    "completion":        "inference",
+    "acompletion":       "inference",
+    "atext_completion":  "inference",
+    "responses":         "inference",
+    "aresponses":        "inference",
+    "embedding":         "inference",
+    "aembedding":        "inference",
+    "anthropic_messages": "inference",
+    "agenerate_content": "inference",
+}
+BY_OPENINFERENCE_KIND: Mapping[str, Operation] = {
+    "LLM": "inference", "EMBEDDING": "inference", "TOOL": "tool", "AGENT": "agent",
+}
+BY_TRACELOOP_KIND: Mapping[str, Operation] = {"tool": "tool", "agent": "agent"}
+BY_REQUEST_TYPE: Mapping[str, Operation] = {"chat": "inference", "completion": "inference", "embedding": "inference"}
+
+# The attribute that says it, the most particular first: a span may have several of them.
+SAYS_OPERATION: tuple[tuple[str, Mapping[str, Operation]], ...] = (
+    ("openinference.span.kind", BY_OPENINFERENCE_KIND),
+    ("gen_ai.operation.name",   BY_OPERATION_NAME),
+    ("traceloop.span.kind",     BY_TRACELOOP_KIND),
+    ("llm.request.type",        BY_REQUEST_TYPE),
+)
+# How the name of a span begins that says it before any attribute does.
+BY_SPAN_NAME: tuple[tuple[str, Operation], ...] = (("invoke_agent ", "agent"), ("execute_tool ", "tool"))
+BY_SPAN_SUFFIX: tuple[tuple[str, Operation], ...] = ((".agent", "agent"), (".tool", "tool"))
+# fmt: on
+
+MCP_METHOD = "mcp.method.name"
+"""Its value is ``tools/call`` for a use of a tool; the client of the mcp SDK sets no other attribute of it."""
+
+NAMES_AGENTS = "openinference.instrumentation.langchain"
+"""It sets the kind of a span at its end, AGENT for each whose name has "agent" in it; so its children can know it."""
+
+OPENLLMETRY = "opentelemetry.instrumentation."
+"""How the names of OpenLLMetry's scopes begin."""
+
+# Scopes of frameworks: what they call a model's call may be sent by an SDK that has spans of its own, without being
+# their parent. SDKs call no framework.
+FRAMEWORKS = (
+    "langchain",
+    "langgraph",
+    "agents",
+    "llama",
+    "crewai",
+    "pydantic",
+    "litellm",
+    "haystack",
+    "strands",
+    "adk",
+)
+
+
+def operation_of(name: str, attributes: Mapping[str, Any], library: str) -> Operation | None:
+    """Return what a span is of; None for anything else, and where nothing says it yet.
+
+    Args:
+        name: The name of the span.
+        attributes: Those that it has so far.
+        library: The name of its instrumentation scope.
+
+    >>> operation_of("chat gpt-4o", {"gen_ai.operation.name": "chat"}, "some.library")
+    'inference'
+    """
+    for attribute, operations in SAYS_OPERATION:
+        said = attributes.get(attribute)
+        if said is not None:
+            return operations.get(said) if isinstance(said, str) else None
+    if attributes.get(MCP_METHOD) == "tools/call":
+        return "tool"
+    for start, operation in BY_SPAN_NAME:
+        if name.startswith(start):
+            return operation
+    if library == NAMES_AGENTS:
+        return "agent" if "agent" in name.lower() else None
+    if library.startswith(OPENLLMETRY):
+        return next((operation for end, operation in BY_SPAN_SUFFIX if name.endswith(end)), None)
+    return None
+
+
+def is_framework(library: str) -> bool:
+    """Return whether a library calls models by an SDK, which may have spans of its own."""
+    return any(word in library for word in FRAMEWORKS)

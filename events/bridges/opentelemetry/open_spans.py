@@ -1,0 +1,136 @@
+"""The spans that are open, each with the one that it is inside, up to a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...bus.after_fork import clear_after_fork
+from ...bus.scope import Scope
+from ..model_calls.claims import Claim
+from .conventions import Operation
+
+if TYPE_CHECKING:
+    from .agent_runs import AgentRun
+    from .observed_calls import ObservedCall
+
+MAX_OPEN_SPANS = 8192
+"""Past this many the oldest is dropped: most likely nobody ends it any more."""
+
+
+class OpenSpan:
+    """A span that is open, whatever it is of: the way from a call to its agent may pass any others.
+
+    Attributes:
+        parent: The span that it is inside, if it is of this process; it may have ended before.
+        library: The name of its instrumentation scope.
+        operation: What it is of; None where that is not known yet, or is nothing that is counted.
+        attributes: Those of its start: a span keeps 128 of them, and drops the oldest.
+        scope: The scope of `events` that it is inside, or that it is; None outside of all.
+        told_by: The claim of another bridge's call that it is inside.
+        call: The call that it is of, alone or with others.
+        agent: The run of an agent that it is.
+        is_repeated: Whether what it is of is told elsewhere: by a span or a block around it.
+        totals: Sums of the calls and tools inside, in case it turns out to be an agent's.
+        nested_totals: What of them is of agents inside.
+    """
+
+    __slots__ = (
+        "agent",
+        "attributes",
+        "call",
+        "is_ended",
+        "is_repeated",
+        "library",
+        "name",
+        "nested_totals",
+        "operation",
+        "parent",
+        "scope",
+        "span_id",
+        "started_ns",
+        "told_by",
+        "totals",
+        "trace_id",
+    )
+
+    def __init__(
+        self, span_id: int, trace_id: int, *, name: str, library: str, started_ns: int, parent: OpenSpan | None
+    ) -> None:
+        self.span_id = span_id
+        self.trace_id = trace_id
+        self.name = name
+        self.library = library
+        self.started_ns = started_ns
+        self.parent = parent
+        self.operation: Operation | None = None
+        self.attributes: Mapping[str, Any] = NO_ATTRIBUTES
+        self.scope: Scope | None = None
+        self.told_by: Claim | None = None
+        self.call: ObservedCall | None = None
+        self.agent: AgentRun | None = None
+        self.is_repeated = False
+        self.is_ended = False
+        self.totals: dict[str, float] | None = None
+        self.nested_totals: dict[str, float] | None = None
+
+    def around(self) -> Iterator[OpenSpan]:
+        """Yield the spans around it, from the inside."""
+        span = self.parent
+        while span is not None:
+            yield span
+            span = span.parent
+
+    def is_inside(self, other: OpenSpan) -> bool:
+        """Return whether it is another span, or inside it."""
+        return self is other or any(span is other for span in self.around())
+
+    def top_of_library(self) -> OpenSpan:
+        """Return the outermost span around it of its own library, itself where there is none."""
+        top = self
+        for span in self.around():
+            if span.library == self.library:
+                top = span
+        return top
+
+
+class OpenSpans:
+    """The table of open spans, by their ids, the oldest first."""
+
+    def __init__(self, limit: int = MAX_OPEN_SPANS) -> None:
+        self.limit = limit
+        self._spans: dict[int, OpenSpan] = {}
+        clear_after_fork(self)  # a process that was forked off does not end its parent's spans
+
+    def clear(self) -> None:
+        """Forget all spans."""
+        self._spans.clear()
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def get(self, span_id: int) -> OpenSpan | None:
+        """Return the open span of an id; None where it is not known."""
+        return self._spans.get(span_id)
+
+    def add(self, span: OpenSpan) -> OpenSpan | None:
+        """Add a span; return the oldest one, which is dropped for it, where there are too many."""
+        self._spans[span.span_id] = span
+        if len(self._spans) <= self.limit:
+            return None
+        try:
+            return self._spans.pop(next(iter(self._spans)))
+        except (KeyError, StopIteration, RuntimeError):  # another thread was first; the next span drops one more
+            return None
+
+    def pop(self, span_id: int) -> OpenSpan | None:
+        """Remove a span that ended, and return it; None where it is not known."""
+        return self._spans.pop(span_id, None)
+
+    def pop_all(self) -> list[OpenSpan]:
+        """Remove all spans, and return them, the innermost first."""
+        spans = [span for span_id in list(self._spans) if (span := self._spans.pop(span_id, None)) is not None]
+        return spans[::-1]
+
+
+NO_ATTRIBUTES: Mapping[str, Any] = {}

@@ -1,0 +1,359 @@
+"""Spans of GenAI libraries are emitted as calls, tools and runs of agents: spans made by hand."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from threading import Thread
+from time import time_ns
+
+import pytest
+
+from events import agent_finished, agent_run, agent_started, llm_call_started, llm_called, tool_called
+from events.bridges.model_calls.model_call import CallEnd, start_call
+from events.bridges.opentelemetry import GenAISpanProcessor
+from tests.support.gen_ai_spans import OPENAI, LightSpans, SpanMaker
+
+CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m"}
+ANSWER = {
+    "gen_ai.usage.input_tokens": 11,
+    "gen_ai.usage.output_tokens": 7,
+    "gen_ai.response.model": "m-2026-01-01",
+    "gen_ai.response.finish_reasons": ("stop",),
+}
+LANGCHAIN = "openinference.instrumentation.langchain"
+TRACER = "openinference.instrumentation.openai"
+
+
+def test_a_span_is_a_call(spans: SpanMaker) -> None:
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        span = spans.start("chat m", CHAT)
+        assert [(start.model, start.provider) for start in started] == [("m", "openai")]
+        spans.end(span, ANSWER)
+    [call] = called
+    assert call.call_id == started[0].call_id
+    assert (call.model, call.response_model, call.provider, call.status) == ("m", "m-2026-01-01", "openai", "success")
+    assert (call.prompt_tokens, call.completion_tokens, call.usage_source) == (11, 7, "provider")
+    assert call.finish_reason == "stop"
+
+
+def test_a_duration_is_that_of_the_span(spans: SpanMaker) -> None:
+    begin = time_ns()
+    with llm_called.captured() as called, tool_called.captured() as tools, agent_finished.captured() as runs:
+        for name, attributes in (
+            ("chat m", CHAT),
+            ("execute_tool t", {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "t"}),
+            ("invoke_agent a", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "a"}),
+        ):
+            span = spans.start(name, attributes, start_time=begin)
+            spans.end(span, end_time=begin + 2_500_000_000)
+    assert [called[0].duration, tools[0].duration, runs[0].duration] == pytest.approx([2.5, 2.5, 2.5])
+
+
+def test_a_span_whose_model_is_set_after_its_start_starts_a_call_at_its_end(spans: SpanMaker) -> None:
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        span = spans.start("openai.chat", {"gen_ai.operation.name": "chat"})
+        spans.end(span, {"gen_ai.request.model": "m", "gen_ai.system": "OpenAI", **ANSWER})
+    assert [(call.model, call.provider, call.prompt_tokens) for call in called] == [("m", "openai", 11)]
+    assert [start.call_id for start in started] == [called[0].call_id]
+
+
+def test_start_attributes_that_the_span_dropped_are_known(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        span = spans.start("chat m", {**CHAT, "gen_ai.response.id": "r"})
+        spans.end(span, {f"llm.input_messages.{number}.message.role": "user" for number in range(130)})
+    assert [(call.model, call.provider) for call in called] == [("m", "openai")]
+
+
+@pytest.mark.parametrize("library", ["openinference.instrumentation.openai", OPENAI])
+def test_nested_spans_are_one_call_with_the_counts_of_the_inner_one(spans: SpanMaker, library: str) -> None:
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        outer = spans.start("chat m", CHAT, library="pydantic-ai")
+        http = spans.start("POST", parent=outer, library="http")
+        inner = spans.start("chat m", CHAT, library=library, parent=http)
+        spans.end(inner, {**ANSWER, "gen_ai.usage.output_tokens": 20})
+        spans.end(http)
+        spans.end(outer, {**ANSWER, "gen_ai.usage.output_tokens": 21})
+    assert [call.completion_tokens for call in called] == [20]
+    assert len(started) == 1
+
+
+def test_attempts_inside_a_span_are_added_up(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        outer = spans.start("chat m", CHAT, library="langchain")
+        for number in (1, 2, 2):  # one answer is seen twice
+            inner = spans.start("chat m", CHAT, parent=outer)
+            spans.end(inner, {**ANSWER, "gen_ai.response.id": f"r{number}"})
+        spans.end(outer, ANSWER)
+    assert [(call.prompt_tokens, call.completion_tokens) for call in called] == [(22, 14)]
+
+
+def test_siblings_of_two_libraries_are_one_call(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        request = spans.start("GET /", library="asgi", kind="SERVER")
+        outer = spans.start("anthropic.chat", CHAT, library="opentelemetry.instrumentation.anthropic", parent=request)
+        inner = spans.start("anthropic.messages.create", CHAT, library="com.anthropic.sdk.python", parent=request)
+        spans.end(inner, ANSWER)
+        spans.end(outer, {**ANSWER, "gen_ai.usage.output_tokens": 8})
+        spans.end(request)
+    assert [call.completion_tokens for call in called] == [7]
+
+
+def test_spans_in_different_traces_are_one_call(spans: SpanMaker) -> None:
+    """The framework's callbacks run in threads, whose context the SDK's call does not have."""
+    with llm_called.captured() as called:
+        outer = copy_context().run(
+            spans.start, "ChatOpenAI.chat", CHAT, library="opentelemetry.instrumentation.langchain"
+        )
+        inner = spans.start("chat m", CHAT)
+        spans.end(inner, ANSWER)
+        spans.end(outer)
+    assert [call.prompt_tokens for call in called] == [11]
+
+
+def test_a_span_that_says_at_its_end_that_it_is_a_call_is_one_with_the_call_inside(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        outer = spans.start("ChatOpenAI", library=LANGCHAIN)
+        inner = spans.start("chat m", CHAT)
+        spans.end(inner, ANSWER)
+        late = {"openinference.span.kind": "LLM", "llm.model_name": "m-2026-01-01", "llm.token_count.prompt": 11}
+        spans.end(outer, late, ok=True)
+        alone = spans.start("ChatOpenAI", library=LANGCHAIN)
+        spans.end(alone, late, ok=True)
+    assert [call.model for call in called] == ["m", "m-2026-01-01"]
+
+
+def test_twenty_at_once_are_twenty(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        outers = [spans.start("ChatOpenAI", library=LANGCHAIN) for _ in range(20)]
+        inners = [copy_context().run(spans.start, "chat m", CHAT) for _ in range(20)]
+        for inner in inners:
+            spans.end(inner, ANSWER)
+        for outer in outers:
+            spans.end(outer, {"openinference.span.kind": "LLM", "llm.model_name": "m"}, ok=True)
+    assert len(called) == 20
+
+
+def test_two_calls_in_a_row_in_one_context_are_two(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        stream = spans.start("chat m", CHAT)
+        other = spans.start("chat m", CHAT)
+        spans.end(other, ANSWER)
+        spans.end(stream, ANSWER)
+    assert len(called) == 2
+
+
+def test_a_span_made_after_the_call_is_one_with_those_inside(spans: SpanMaker) -> None:
+    """LiteLLM makes its span after the call, with the times of it, in another thread, and without a parent."""
+    with llm_called.captured() as called:
+        begin = time_ns() - 5_000_000
+        inner = spans.start("chat m", CHAT)
+        spans.end(inner, ANSWER)
+
+        def make() -> None:
+            span = spans.start("litellm_request", library="litellm", start_time=begin)
+            spans.end(
+                span, {**ANSWER, "gen_ai.operation.name": "acompletion", "gen_ai.request.model": "openai/m"}, ok=True
+            )
+
+        thread = Thread(target=make)
+        thread.start()
+        thread.join()
+        assert len(called) == 1
+        make()  # nobody else sees this one
+    assert [(call.model, call.prompt_tokens) for call in called] == [("m", 11), ("openai/m", 11)]
+
+
+def test_a_direct_bridge_inside_a_span_takes_the_call_over(spans: SpanMaker) -> None:
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        span = spans.start("chat m", CHAT)
+        exact = start_call("exact", model="m", provider="p", is_exact=True)
+        assert exact is not None
+        exact.finish(CallEnd(response_model="exact"))
+        spans.end(span, ANSWER)
+    assert [call.response_model for call in called] == ["exact"]
+    assert [start.call_id for start in started] == [called[0].call_id]
+
+
+def test_a_direct_bridge_takes_over_a_framework_s_span_of_another_context(spans: SpanMaker) -> None:
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        span = copy_context().run(spans.start, "chat m", CHAT, library="opentelemetry.instrumentation.langchain")
+        exact = start_call("exact", model="m", provider="p", is_exact=True)
+        assert exact is not None
+        exact.finish(CallEnd(response_model="exact"))
+        spans.end(span, ANSWER)
+    assert [call.response_model for call in called] == ["exact"]
+    assert [start.call_id for start in started] == [called[0].call_id]
+
+
+def test_a_span_inside_a_direct_bridge_s_call_is_silent(spans: SpanMaker) -> None:
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        exact = start_call("exact", model="m", provider="p", is_exact=True)
+        assert exact is not None
+        with exact.in_effect():
+            span = spans.start("chat m", CHAT)
+            http = spans.start("POST", library="http")
+        inner = copy_context().run(spans.start, "chat m", CHAT, library=TRACER, parent=span)
+        other = copy_context().run(spans.start, "chat m", CHAT, library=TRACER, parent=http)
+        for each in (other, inner, http, span):
+            spans.end(each, ANSWER)
+        exact.finish(CallEnd(response_model="exact"))
+    assert [call.response_model for call in called] == ["exact"]
+    assert len(started) == 1
+
+
+def test_a_span_that_is_known_at_its_end_is_silent_around_a_direct_bridge_s_call(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        span = spans.start("ChatOpenAI", library=LANGCHAIN)
+        exact = start_call("exact", model="m", provider="p", is_exact=True)
+        assert exact is not None
+        exact.finish(CallEnd(response_model="exact"))
+        spans.end(span, {"openinference.span.kind": "LLM", "llm.model_name": "m"}, ok=True)
+    assert [call.response_model for call in called] == ["exact"]
+
+
+def test_what_is_emitted_in_an_agent_s_span_is_the_agent_s(spans: SpanMaker) -> None:
+    with (
+        agent_started.captured() as started,
+        agent_finished.captured() as finished,
+        llm_called.captured() as called,
+        tool_called.captured() as tools,
+        agent_run(agent_name="host"),
+    ):
+        agent = spans.start(
+            "invoke_agent writer", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
+        )
+        call = spans.start("chat m", CHAT, parent=agent)
+        spans.end(call, ANSWER)
+        use = spans.start(
+            "execute_tool search",
+            {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"},
+            parent=agent,
+            kind="INTERNAL",
+        )
+        spans.end(use)
+        exact = start_call("exact", model="m", provider="p", is_exact=True)
+        assert exact is not None
+        exact.finish(CallEnd())
+        spans.end(agent, {"gen_ai.usage.input_tokens": 99})
+        last = spans.start("chat m", CHAT)
+        spans.end(last, ANSWER)
+    assert [start.agent_name for start in started] == ["host", "writer"]
+    assert [(event.agent_name, event.llm_calls, event.tool_calls, event.prompt_tokens) for event in finished] == [
+        ("writer", 2, 1, 11),
+        ("host", 3, 1, 22),
+    ]
+    assert [event.own_prompt_tokens for event in finished] == [11, 11]
+    assert [event.agent_name for event in called] == ["writer", "writer", "host"]
+    assert [(event.agent_name, event.tool_name) for event in tools] == [("writer", "search")]
+
+
+def test_an_agent_that_ends_in_another_context_is_left_behind(spans: SpanMaker) -> None:
+    with agent_finished.captured() as finished, llm_called.captured() as called:
+        agent = spans.start("invoke_agent writer", {"gen_ai.operation.name": "invoke_agent"})
+        thread = Thread(target=spans.end, args=(agent,))
+        thread.start()
+        thread.join()
+        spans.end(spans.start("chat m", CHAT), ANSWER)
+    assert [(event.agent_name, event.llm_calls) for event in finished] == [("writer", 0)]
+    assert [event.agent_name for event in called] == ["unknown"]
+
+
+def test_an_agent_known_at_its_end_has_what_was_used_inside(spans: SpanMaker) -> None:
+    with agent_finished.captured() as finished:
+        outer = spans.start("outer", library="some.library")
+        inner = spans.start("inner", library="some.library", parent=outer)
+        spans.end(spans.start("chat m", CHAT, parent=inner), ANSWER)
+        spans.end(spans.start("execute_tool t", parent=inner, kind="INTERNAL"))
+        spans.end(inner, {"openinference.span.kind": "AGENT"}, ok=True)
+        spans.end(spans.start("chat m", CHAT, parent=outer), ANSWER)
+        spans.end(outer, {"openinference.span.kind": "AGENT", "agent.name": "boss"}, ok=True)
+    assert [(event.agent_name, event.llm_calls, event.tool_calls) for event in finished] == [
+        ("inner", 1, 1),
+        ("boss", 2, 1),
+    ]
+    assert [(event.prompt_tokens, event.own_prompt_tokens) for event in finished] == [(11, 11), (22, 11)]
+
+
+def test_one_run_that_two_spans_tell_is_one(spans: SpanMaker) -> None:
+    invoke = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
+    with agent_finished.captured() as finished:
+        outer = spans.start("invoke_agent writer", invoke)
+        inner = spans.start("invoke_agent writer", invoke, parent=outer)
+        spans.end(inner)
+        spans.end(outer)
+        with agent_run(agent_name="writer"):
+            spans.end(spans.start("invoke_agent writer", invoke))
+    assert [event.agent_name for event in finished] == ["writer", "writer"]
+
+
+def test_a_tool_s_server_tells_nothing_and_a_nested_use_once(spans: SpanMaker) -> None:
+    use = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+    with tool_called.captured() as tools:
+        outer = spans.start("execute_tool search", use, kind="INTERNAL", library="pydantic-ai")
+        client = spans.start("MCP send tools/call search", {"mcp.method.name": "tools/call"}, parent=outer)
+        server = spans.start(
+            "tools/call search", {"mcp.method.name": "tools/call", **use}, parent=client, kind="SERVER"
+        )
+        for span in (server, client):
+            spans.end(span)
+        spans.end(outer, {"error.type": "tool_error"}, error="")
+    assert [(tool.tool_name, tool.status, tool.error) for tool in tools] == [("search", "error", "tool_error")]
+
+
+def test_operations_that_are_no_calls_tell_nothing(spans: SpanMaker) -> None:
+    with llm_called.captured() as called, agent_finished.captured() as finished, tool_called.captured() as tools:
+        for operation in ("create_agent", "plan", "retrieval", "search_memory", "invoke_workflow", "execute_task"):
+            spans.end(spans.start(f"{operation} x", {"gen_ai.operation.name": operation}), ANSWER)
+        spans.end(spans.start("anthropic.messages.count_tokens", {"gen_ai.provider.name": "anthropic"}), ANSWER)
+    assert (called, finished, tools) == ([], [], [])
+
+
+def test_spans_that_nobody_ends_are_dropped_as_cancelled() -> None:
+    processor = GenAISpanProcessor(price=None, max_open_spans=2)
+    spans = LightSpans(processor)
+    with llm_called.captured() as called, agent_finished.captured() as finished:
+        spans.start("invoke_agent a", {"gen_ai.operation.name": "invoke_agent"})
+        first = spans.start("chat m", CHAT)
+        for _ in range(3):
+            spans.start("chat m", CHAT)
+        assert [event.status for event in finished] == ["cancelled"]
+        assert [call.status for call in called] == ["cancelled", "cancelled"]
+        spans.end(first, ANSWER)
+        assert len(called) == 2
+        processor.shutdown()
+        assert len(called) == 4
+        spans.end(spans.start("chat m", CHAT), ANSWER)
+    assert len(called) == 4
+
+
+def test_a_scope_that_is_ignored_tells_nothing_and_is_passed_through() -> None:
+    processor = GenAISpanProcessor(price=None, ignore=["langchain"])
+    spans = LightSpans(processor)
+    with agent_finished.captured() as finished, llm_called.captured() as called:
+        agent = spans.start("invoke_agent a", {"gen_ai.operation.name": "invoke_agent"})
+        outer = spans.start("chat m", CHAT, library="langchain", parent=agent)
+        spans.end(spans.start("chat m", CHAT, parent=outer), ANSWER)
+        spans.end(outer, ANSWER)
+        spans.end(agent)
+    processor.shutdown()
+    assert [event.llm_calls for event in finished] == [1]
+    assert len(called) == 1
+
+
+@pytest.mark.lenient
+def test_a_failure_of_the_bridge_is_reported_and_not_raised(processor: GenAISpanProcessor) -> None:
+    from events import receiver_failed
+
+    with receiver_failed.captured() as failures, llm_called.captured():
+        processor.on_start(object())
+        processor.on_end(object())
+    assert {failure.receiver for failure in failures} == {"opentelemetry bridge"}
+
+
+@pytest.mark.lenient
+def test_nobody_listens(processor: GenAISpanProcessor) -> None:
+    spans = LightSpans(processor)
+    span = spans.start("chat m", CHAT)
+    with llm_called.captured() as called:
+        spans.end(span, ANSWER)
+    assert called == []

@@ -7,7 +7,6 @@ where a request is streamed, and else the one private part, in `current_run_cont
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
 from pydantic_ai import RunContext
@@ -19,6 +18,7 @@ from ...bus.fields import UNKNOWN, Status
 from ...bus.span import outcome_of
 from ...tools import tool_called
 from ..model_calls.names import truncate_name
+from ..model_calls.tool_use import ToolUse
 
 MCP_MODULES = frozenset({"pydantic_ai.mcp", "pydantic_ai.toolsets.fastmcp"})
 """Where pydantic-ai's toolsets of MCP servers are defined; not imported, as they need a package of their own."""
@@ -38,22 +38,22 @@ class ObservedToolset(WrapperToolset[Any]):
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
         """Run a tool, and emit its use when it ends; one that is put off until it is approved was not used."""
-        failure: BaseException | None = None
-        started = perf_counter()
+        use = ToolUse("pydantic_ai", name, mcp_server=mcp_server(tool))
         try:
-            return await self.wrapped.call_tool(name, tool_args, ctx, tool)
-        except BaseException as error:
-            failure = error
+            try:
+                with use.in_effect():
+                    result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
+            finally:
+                if use.mcp_server == UNKNOWN:  # before the call it may not have been connected
+                    use.mcp_server = mcp_server(tool)
+        except (ApprovalRequired, CallDeferred):
+            use.drop()
             raise
-        finally:
-            if not isinstance(failure, (ApprovalRequired, CallDeferred)):
-                tool_called.emit(
-                    tool_name=truncate_name(name) or UNKNOWN,
-                    status=tool_status(failure),
-                    duration=perf_counter() - started,
-                    error=type(failure).__name__ if failure else "",
-                    mcp_server=mcp_server(tool),
-                )
+        except BaseException as error:
+            use.finish(tool_status(error), type(error).__name__)
+            raise
+        use.finish()
+        return result
 
 
 def tool_status(failure: BaseException | None) -> Status:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_ITERABLE_COROUTINE
 from threading import RLock, get_ident
@@ -35,6 +35,14 @@ class ScopeHook(Protocol):
 
     def end(self) -> None:
         """Act on the end of the scope; must not raise."""
+
+
+EntryHook = Callable[["Scope"], Callable[[], object] | None]
+"""Is called when code enters a scope; returns what is called when it leaves it, if anything. Neither may raise."""
+
+entry_hooks: list[EntryHook] = []
+"""The hooks of whoever has a context of its own that has to go with the scope; a span may be entered several times, in
+several threads, and a generator's span is left between its steps."""
 
 
 class AggregatorMaker(Protocol):
@@ -202,6 +210,13 @@ class Scope:
             return {}
 
 
+def call_entry_hooks(scope: Scope) -> list[Callable[[], object]]:
+    """Call the hooks for code that has entered a scope; return what is to be called when it leaves, the last first."""
+    if scope.in_generator:
+        return []  # its caller is not inside while it is suspended, and nobody says when that is
+    return [leave for hook in tuple(entry_hooks) if (leave := hook(scope)) is not None][::-1]
+
+
 current_scope: ContextVar[Scope | None] = ContextVar("events.bus.scope", default=None)
 get_current_scope = current_scope.get
 """Return the scope that the running code is in, None outside of all; bound once, as `emit` calls it each time."""
@@ -252,21 +267,26 @@ class use_scope:  # noqa: N801  # called like a function, as contextlib.suppress
     ``end_on_exit`` ends the scope with the block; leave it out where the scope goes on, as between a generator's steps.
     """
 
-    __slots__ = ("_end_on_exit", "_previous", "_scope")
+    __slots__ = ("_end_on_exit", "_leave", "_previous", "_scope")
 
     def __init__(self, scope: Scope, *, end_on_exit: bool = False) -> None:
         self._scope = scope
         self._end_on_exit = end_on_exit
+        self._leave: Sequence[Callable[[], object]] = ()
 
     def __enter__(self) -> None:
         self._previous = current_scope.get()
         if self._end_on_exit:
             self._scope.enter_from(sys._getframe(1))  # noqa: SLF001  # the way to one's caller
         current_scope.set(self._scope)
+        if entry_hooks:
+            self._leave = call_entry_hooks(self._scope)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for leave in self._leave:
+            leave()
         exit_scope(self._scope, self._previous)
         if self._end_on_exit:
             self._scope.end()

@@ -67,8 +67,8 @@ class Signal(NamedSignal, Generic[P, E]):
     _receiver_cache: list[tuple[Callable[[E], Any], ...]]
     """Receiver cache: ``[]`` is not computed, ``[receivers]`` is. It stays empty where a receiver is held weakly.
 
-    Connecting, disconnecting and muting replace the list, and never empty it in place, so that an emitter sees with
-    ``is`` that what it compiled is stale.
+    Connecting, disconnecting, muting and `rebind` replace the list, and never empty it in place, so that an emitter
+    sees with ``is`` that what it compiled is stale.
     """
 
     _announced: tuple[list[Any], set[tuple[Any, ...]]]
@@ -231,6 +231,10 @@ class Signal(NamedSignal, Generic[P, E]):
             ValueError: at a look-up, if there are not as many values as fields.
         """
         return EmitterCache(self, by, variable, fixed)
+
+    def rebind(self) -> None:
+        """Have bound emitters bind their receivers again, one of which does something else with events from now on."""
+        self._receiver_cache = []
 
     def _deliver(self, event: E) -> None:
         cache = self._receiver_cache

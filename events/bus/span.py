@@ -15,7 +15,16 @@ from .aggregation import Aggregator
 from .closed_values import check_closed_values
 from .failures import report_failed_emission, strict_blocks
 from .fields import field_types, inherited_fields, total_fields
-from .scope import Scope, current_scope, exit_scope, get_current_scope, get_effective_scope, use_scope
+from .scope import (
+    Scope,
+    call_entry_hooks,
+    current_scope,
+    entry_hooks,
+    exit_scope,
+    get_current_scope,
+    get_effective_scope,
+    use_scope,
+)
 from .signal import Signal
 from .span_decorator import wrap_calls
 from .span_validation import has_unknown_totals, key_fields, span_errors, total_errors
@@ -125,7 +134,7 @@ class Span(Generic[P]):
 class ActiveSpan:
     """One span, from when it is made to its end; not entered before `start` or the ``with`` block."""
 
-    __slots__ = ("_ended", "_fields", "_noted", "_previous", "_scope", "_span", "_start_time")
+    __slots__ = ("_ended", "_fields", "_leave", "_noted", "_previous", "_scope", "_span", "_start_time")
 
     def __init__(self, span: Span[...], fields: Mapping[str, Any]) -> None:
         self._span = span
@@ -234,6 +243,7 @@ class ActiveSpan:
         scope: Any = self._scope  # which `start` has set
         scope.enter_from(_getframe(1))
         current_scope.set(scope)
+        self._leave = call_entry_hooks(scope) if entry_hooks else None
         return self
 
     def __exit__(
@@ -242,6 +252,9 @@ class ActiveSpan:
         scope = self._entered_scope()
         exit_scope(scope, self._previous)
         self.end(error)
+        if self._leave:  # after the finished event, which is told of the span itself
+            for leave in self._leave:
+                leave()
 
 
 def outcome_of(error: BaseException | None) -> SpanOutcome:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from events import label_overflowed
 
 from ..event_fields import AnySignal
+from .exemplar_updates import FindExemplar
 from .receiver import MetricsReceiver
 
 ConnectedReceivers = list[tuple[AnySignal, MetricsReceiver]]
@@ -28,6 +29,13 @@ def disconnect(receivers: ConnectedReceivers) -> None:
     for signal, receiver in receivers:
         signal.disconnect(receiver)
     receivers.clear()
+
+
+def set_exemplars(receivers: ConnectedReceivers, find: FindExemplar | None) -> None:
+    """Have receivers give exemplars by this function, or none; those of a subscription that has ended are none."""
+    for signal, receiver in tuple(receivers):
+        receiver.set_exemplars(find)
+        signal.rebind()
 
 
 def emit_overflows(receivers: ConnectedReceivers) -> None:

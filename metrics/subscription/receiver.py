@@ -19,6 +19,7 @@ from ..fastpath.update import UpdateFn, update_function
 from ..rows import OTHER, Metric
 from .announced import create_announced, create_failures
 from .dropped_values import report_dropped_value, value_range
+from .exemplar_updates import FindExemplar, with_exemplars
 from .gauges import gauge_setter
 from .label_limits import LabelLimiter
 from .overflows import Overflows
@@ -72,6 +73,7 @@ class MetricsReceiver(BindableReceiver):
         self._compiled: dict[Any, CompiledUpdate] = {}
         self._folded: dict[tuple[Any, ...], CompiledUpdate] = {}
         self._overflows: dict[tuple[tuple[str, str], ...], Overflows] = {}  # by what is counted
+        self._find_exemplar: FindExemplar | None = None
 
     def __call__(self, event: Any) -> None:
         """Update every series that an event changes; a metric that fails does not starve the others."""
@@ -99,7 +101,15 @@ class MetricsReceiver(BindableReceiver):
         amounts = tuple(amount for amount in plan.amounts if fixed.get(amount.field, ...) is not None)
         if plan.gauges or plan.spans or any(amount.field not in variable for amount in amounts):
             return None
-        return self._counting(overflows, update_function(replace(plan, amounts=amounts), variable))
+        return self._counting(overflows, self._update_function(replace(plan, amounts=amounts), variable))
+
+    def set_exemplars(self, find: FindExemplar | None) -> None:
+        """Set the function that finds the exemplars of histograms from now on; None for none.
+
+        What was compiled is compiled again; emitters that were bound before have to bind again.
+        """
+        self._find_exemplar = find
+        self._compiled, self._folded = {}, {}
 
     def announced(self, fields: Mapping[str, Any]) -> None:
         """Create the series, at 0, that an event with these fields adds to, as far as the labels have room for them."""
@@ -201,7 +211,7 @@ class MetricsReceiver(BindableReceiver):
         """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
         fields = dict(zip(self._fields, values, strict=True))
         plan, overflows = self.plan(fields, past)
-        compiled = self._counting(overflows, update_function(plan)), (*plan.gauges, *plan.spans)
+        compiled = self._counting(overflows, self._update_function(plan)), (*plan.gauges, *plan.spans)
         if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
             if len(cache) >= self.MAX_CACHED:
                 cache.clear()
@@ -210,6 +220,11 @@ class MetricsReceiver(BindableReceiver):
                 if name not in past:
                     known.add(values[place])
         return compiled
+
+    def _update_function(self, plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
+        update = update_function(plan, field_names)
+        find = self._find_exemplar
+        return update if find is None else with_exemplars(update, plan, find, field_names)
 
     def _counting(self, pairs: Iterable[tuple[str, str]], update: UpdateFn) -> UpdateFn:
         """Return an update function that counts one more sample of each (metric, label) pair that is past its limit."""

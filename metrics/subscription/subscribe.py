@@ -21,7 +21,8 @@ from ..catalogue import LABEL_LIMITS, PRESET_LABEL_VALUES, RARE_SIGNALS, every_s
 from ..multiprocess import Workers
 from ..rows import Metric
 from .application_receiver import ApplicationReceiver
-from .connected import ConnectedReceivers, announce_overflows, disconnect, emit_overflows, end
+from .connected import ConnectedReceivers, announce_overflows, disconnect, emit_overflows, end, set_exemplars
+from .exemplar_updates import FindExemplar
 from .label_limits import LabelLimiter
 from .pollers import Pollers
 from .receiver import MetricsReceiver
@@ -182,6 +183,17 @@ class Subscription:
         itself, for every subscription, see `events.add_poller`.
         """
         return self._pollers.add(poller)
+
+    def add_exemplars(self, find: FindExemplar) -> Callable[[], None]:
+        """Add exemplars to histograms from now on: ``find()`` returns the labels of that of the running code.
+
+        They are ``trace_id`` and ``span_id`` as a rule, such as an OpenTelemetry span has, or None where there is
+        nothing to point at. It is called in the thread that emits; where it raises, that becomes `receiver_failed`,
+        and no observation is lost. A bucket gets a new exemplar once a second at most. Prometheus sees exemplars in
+        OpenMetrics alone. Return a function that ends it.
+        """
+        set_exemplars(self._receivers, find)
+        return partial(set_exemplars, self._receivers, None)
 
     def close(self) -> None:
         """Disconnect from every signal and unregister the metrics; doing it again does nothing."""

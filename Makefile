@@ -37,7 +37,7 @@ quick-static:
 # Two processes, each of which imports its own half, take less than two workers that both import everything; pydantic-ai
 # takes seconds to import, so its bridge is tested where it is imported anyway.
 PYDANTIC_AI := tests/events/bridges/pydantic_ai
-LIBRARY := -m "not slow" --ignore=$(PYDANTIC_AI) tests/events tests/metrics tests/public_api
+LIBRARY := -m "not slow" --ignore=$(PYDANTIC_AI) tests/events tests/metrics tests/traces tests/public_api
 STUDIO := -m "not slow" $(PYDANTIC_AI) tests/backend tests/tools $(wildcard tests/test_*.py)
 
 # A twentieth of the fast tests takes two thirds of their time: what has always taken longer is left to `make test`, which
@@ -96,7 +96,7 @@ test-sdks:
 
 test-models:
 	@$(BIN)/python -c 'import agents, langchain, langgraph, litellm, mcp, opentelemetry.sdk'
-	$(call tests,$(PYTEST),-m models tests/events/bridges)
+	$(call tests,$(PYTEST),-m models tests/events/bridges tests/traces)
 
 test-servers:
 	@$(BIN)/python -c 'import daphne, granian, h2, httptools, hypercorn, uvloop'

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"events": ROOT, "metrics": ROOT, "app": ROOT / "backend"}
+PACKAGES = {"events": ROOT, "metrics": ROOT, "traces": ROOT, "app": ROOT / "backend"}
 
 
 def modules_with_examples() -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 import events
 import metrics
+import traces
 from events import Signal
 
 
@@ -39,7 +40,7 @@ def test_a_public_name_is_documented(name: str) -> None:
         assert name in documented_constants(events)
 
 
-@pytest.mark.parametrize("package", [events, metrics], ids=lambda one: str(one.__name__))
+@pytest.mark.parametrize("package", [events, metrics, traces], ids=lambda one: str(one.__name__))
 def test_every_public_name_is_exported_in_order(package: ModuleType) -> None:
     assert len({*package.__all__}) == len(package.__all__)
     public = {

@@ -1,0 +1,83 @@
+"""The spans of OpenTelemetry's own SDK: what it exports, what it samples, and whose they hang under."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client import CollectorRegistry
+
+from events import agent_run, llm_called, workflow_run
+from metrics import CATALOGUE, scrape, subscribe
+from tests.traces.test_listener import call_model
+from traces import current_exemplar, trace_events
+
+pytestmark = pytest.mark.models("opentelemetry.sdk")
+
+
+def sdk_provider(ratio: float = 1.0) -> tuple[Any, Any]:
+    """Return a tracer provider of the SDK, and the exporter that has its spans once they have ended."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(ratio)))
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider, exporter
+
+
+def live_life(provider: Any) -> None:
+    with trace_events(provider), workflow_run(run_id="1", workflow_type="campaign"), agent_run(agent_name="writer"):
+        call_model()
+        with provider.get_tracer("application").start_as_current_span("own"):
+            llm_called.emit(model="haiku", status="error", duration=0.5, error="APIError", error_type="provider_5xx")
+
+
+def test_what_is_exported() -> None:
+    provider, exporter = sdk_provider()
+    live_life(provider)
+    spans = exporter.get_finished_spans()
+    names = {span.context.span_id: span.name for span in spans}
+    assert sorted((span.name, names.get(span.parent.span_id if span.parent else 0)) for span in spans) == [
+        ("attempt gpt-5", "chat gpt-5"),
+        ("attempt gpt-5", "chat gpt-5"),
+        ("chat gpt-5", "invoke_agent writer"),
+        ("chat haiku", "own"),
+        ("invoke_agent writer", "invoke_workflow campaign"),
+        ("invoke_workflow campaign", None),
+        ("own", "invoke_agent writer"),
+    ]
+    failed = next(span for span in spans if span.name == "chat haiku")
+    assert (failed.kind, failed.status.status_code) == (SpanKind.CLIENT, StatusCode.ERROR)
+    assert failed.attributes["error.type"] == "provider_5xx"
+    assert (failed.end_time - failed.start_time) / 1e9 == pytest.approx(0.5, abs=0.1)
+    assert {span.instrumentation_scope.name for span in spans} == {"sparklio.traces", "application"}
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(1.0, True), (0.0, False)])
+def test_an_exemplar_is_of_what_is_sampled(ratio: float, *, expected: bool) -> None:
+    provider, exporter = sdk_provider(ratio)
+    registry = CollectorRegistry()
+    with subscribe(CATALOGUE, registry, namespace="acme") as subscription:
+        subscription.add_exemplars(current_exemplar)
+        live_life(provider)
+        text = scrape(registry, "application/openmetrics-text").body.decode()
+    spans = exporter.get_finished_spans()
+    assert bool(spans) is expected
+    trace_ids = {f"{span.context.trace_id:032x}" for span in spans}
+    assert (',trace_id="' in text) is expected
+    assert all(trace_id in text for trace_id in trace_ids)
+
+
+def test_the_spans_of_a_client_hang_under_the_agent_that_uses_it() -> None:
+    """Those of an instrumentation of another maker, which knows nothing of events."""
+    provider, exporter = sdk_provider()
+    tracer = provider.get_tracer("opentelemetry.instrumentation.httpx")
+    with trace_events(provider), agent_run(agent_name="writer"), tracer.start_as_current_span("GET"):
+        pass
+    request, agent = exporter.get_finished_spans()
+    assert (request.name, agent.name) == ("GET", "invoke_agent writer")
+    assert request.parent.span_id == agent.context.span_id

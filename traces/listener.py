@@ -1,0 +1,199 @@
+"""The listener that makes spans of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import time_ns
+from types import TracebackType
+from typing import Any, Self
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Tracer, TracerProvider, get_tracer, set_span_in_context
+
+from events import (
+    HTTPRequestFinished,
+    LLMAttempted,
+    ToolCalled,
+    WorkflowReleased,
+    http_request_finished,
+    llm_attempted,
+    tool_called,
+    workflow_released,
+)
+from events.bridges.asgi.routes import UNMATCHED
+from events.bus.failures import report_failure
+from events.bus.scope import Scope, entry_hooks
+
+from .asgi import request_span
+from .attributes import ATTEMPTED, REQUEST_FINISHED, TOOL_CALLED, Attributes, attributes_of
+from .open_spans import OpenSpans
+from .spans import INSTRUMENTATION_SCOPE, describe, nanoseconds_of
+from .traced_work import LLM_CALL, TRACED, WORKFLOW, AnySignal, TracedWork
+
+NAME = "traces"
+"""How a failure names the listener."""
+
+MAX_OPEN = 4096
+"""How many spans may be open at once, which is a few MB."""
+
+
+def trace_events(tracer_provider: TracerProvider | None = None, *, max_open: int = MAX_OPEN) -> Tracing:
+    """Make spans of events from now on, until the tracing is closed: `Tracing.close`, or the end of a ``with`` block.
+
+    Args:
+        tracer_provider: Who makes the spans; by default the process's own, as `opentelemetry.trace` has it.
+        max_open: How many spans may be open at once; past that the oldest are dropped, whose ends nobody told.
+    """
+    return Tracing(get_tracer(INSTRUMENTATION_SCOPE, tracer_provider=tracer_provider), max_open)
+
+
+class Tracing:
+    """The listener: a receiver of the events of all that is traced, and the spans that are open."""
+
+    def __init__(self, tracer: Tracer, max_open: int = MAX_OPEN) -> None:
+        self.__qualname__ = NAME
+        self._tracer = tracer
+        self._open = OpenSpans(max_open, {work.kind: work.key for work in TRACED})
+        handlers: dict[AnySignal, Callable[[Any], object]] = {
+            workflow_released: self._release,
+            llm_attempted: self._add_attempt,
+            tool_called: self._add_tool_call,
+            http_request_finished: end_request,
+        }
+        for work in TRACED:
+            handlers |= dict.fromkeys(work.started, partial(self._start, work))
+            handlers[work.finished] = partial(self._finish, work)
+        self._signals = tuple(handlers)
+        self._handlers: dict[Any, Callable[[Any], object]] = {
+            signal.event: handle for signal, handle in handlers.items()
+        }
+        entry_hooks.append(self._enter)
+        for signal in self._signals:
+            signal.connect(self)
+
+    @property
+    def open_spans(self) -> int:
+        """How many spans have started and not ended."""
+        return len(self._open)
+
+    def __call__(self, event: Any) -> None:
+        """Start a span, end one, or add one that is over, as the event says."""
+        self._handlers[type(event)](event)
+
+    def close(self) -> None:
+        """Make no more spans; those that are open are dropped. Doing it again does nothing."""
+        for signal in self._signals:
+            signal.disconnect(self)
+        if self._enter in entry_hooks:
+            entry_hooks.remove(self._enter)
+        self._open.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, work: TracedWork, event: Any) -> None:
+        key = getattr(event, work.key)
+        if not key:
+            return  # its end cannot be told from others'
+        started_at = time_ns()
+        span = self._start_span(work, event, self._open.parent_context(), started_at)
+        self._open.add((work.kind, key), span, started_at)
+
+    def _finish(self, work: TracedWork, event: Any) -> None:
+        opened = self._open.pop((work.kind, getattr(event, work.key)))
+        if opened is not None:
+            span, ended_at = opened.span, opened.end_time()
+        else:  # its start was not seen, or nobody told it
+            ended_at = time_ns()
+            duration = nanoseconds_of(event.duration)
+            if duration is None:
+                return
+            span = self._start_span(work, event, self._open.parent_context(), ended_at - duration)
+        attributes = attributes_of(event, work.finished_fields)
+        if getattr(event, "streamed", False):
+            attributes["gen_ai.request.stream"] = True
+        span.update_name(work.span_name(event))  # of several models, the one that answered
+        describe(span, event.status, event.error, getattr(event, "error_type", None), attributes)
+        span.end(ended_at)
+
+    def _start_span(self, work: TracedWork, event: Any, parent: Context, started_at: int) -> Span:
+        return self._tracer.start_span(
+            work.span_name(event),
+            parent,
+            work.span_kind,
+            {"gen_ai.operation.name": work.operation} | attributes_of(event, work.started_fields),
+            start_time=started_at,
+        )
+
+    def _release(self, event: WorkflowReleased) -> None:
+        opened = self._open.pop((WORKFLOW.kind, event.run_id))
+        if opened is not None:
+            describe(opened.span, "released", attributes={"sparklio.released": True})
+            opened.span.end(opened.end_time())
+
+    def _add_attempt(self, event: LLMAttempted) -> None:
+        call = self._open.get((LLM_CALL.kind, event.call_id))
+        parent = self._open.parent_context()
+        if call is not None:
+            parent = set_span_in_context(call.span, parent)
+        # Without an operation: whoever counts the spans of model calls counts the call, and not its attempts.
+        attributes = attributes_of(event, ATTEMPTED)
+        if event.attempt > 1:
+            attributes["http.request.resend_count"] = event.attempt - 1
+        span = self._add(f"attempt {event.model}", parent, SpanKind.CLIENT, attributes, event.duration)
+        if span is not None:
+            describe(span, event.outcome, event.error, event.error_type)
+            span.end(time_ns())
+
+    def _add_tool_call(self, event: ToolCalled) -> None:
+        attributes = {"gen_ai.operation.name": "execute_tool"} | attributes_of(event, TOOL_CALLED)
+        span = self._add(
+            f"execute_tool {event.tool_name}",
+            self._open.parent_context(),
+            SpanKind.INTERNAL,
+            attributes,
+            event.duration,
+        )
+        if span is not None:
+            describe(span, event.status, event.error)
+            span.end(time_ns())
+
+    def _add(
+        self, name: str, parent: Context, kind: SpanKind, attributes: Attributes, duration: float | None
+    ) -> Span | None:
+        """Return a span that ends now; None where it is not known when it started."""
+        nanoseconds = nanoseconds_of(duration)
+        if nanoseconds is None:
+            return None
+        return self._tracer.start_span(name, parent, kind, attributes, start_time=time_ns() - nanoseconds)
+
+    def _enter(self, scope: Scope) -> Callable[[], object] | None:
+        try:
+            return self._open.enter(scope)
+        except Exception as error:
+            report_failure(f"{scope.kind}_started", NAME, error)
+            return None
+
+
+def end_request(event: HTTPRequestFinished) -> None:
+    """Describe and end the span of a request that is answered, if a `TraceContextMiddleware` has started one."""
+    span = request_span.get()
+    if span is None or not span.is_recording():
+        return
+    method = "HTTP" if event.method == "other" else event.method
+    if event.endpoint != UNMATCHED:
+        span.update_name(f"{method} {event.endpoint}")
+    # Of an answer that says no more than its code, that is the type of the error.
+    describe(span, event.outcome, event.error or code_of(event), None, attributes_of(event, REQUEST_FINISHED))
+    span.end()
+
+
+def code_of(event: HTTPRequestFinished) -> str:
+    """Return the status code of a request that failed as text; "" where it says nothing of why."""
+    return str(event.status_code) if event.outcome == "server_error" else ""

@@ -1,4 +1,4 @@
-"""The settings of the listeners, which take events elsewhere: a table, a log, a webhook, the live feed."""
+"""The settings of the listeners, which take events elsewhere: a table, a log, a webhook, traces, the live feed."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class ListenerSettings(BaseSettings):
     )
     webhook_signals: Text = Field(
         default="workflow_finished", description="Signals whose events the webhook gets, with commas between"
+    )
+    traces: bool = Field(
+        default=False,
+        description="Make OpenTelemetry spans of what the studio does, and exemplars with their trace ids",
     )
     live: bool = Field(default=True, description="Serve the live feed of events, and the page that shows it")
     live_clients: Amount = Field(

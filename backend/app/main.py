@@ -39,8 +39,9 @@ from app.workflows.service import WorkflowService
 from app.workflows.workflow_errors import WorkflowEngineUnavailable
 from events.bridges import event_loop as event_loop_bridge
 from events.bridges import sqlalchemy as sqlalchemy_bridge
-from events.bridges.asgi import HTTPEventsMiddleware
+from events.bridges.asgi import HEALTH_CHECKS, SCRAPES, HTTPEventsMiddleware
 from metrics import Endpoint, process_lifespan
+from traces import TraceContextMiddleware, current_exemplar
 
 log = logging.getLogger("app")
 
@@ -94,6 +95,8 @@ def create_app(
         receive_timeout=settings.receive_timeout,
     )
     app.add_middleware(HTTPEventsMiddleware)
+    if settings.traces:
+        app.add_middleware(TraceContextMiddleware, exclude=(*SCRAPES, *HEALTH_CHECKS))
     return app
 
 
@@ -146,6 +149,8 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     instrument_database(database, settings, resources)
     await database.upgrade()
     app.state.live_feed = await start_listeners(settings, database, resources)
+    if settings.traces:
+        resources.callback(subscription.add_exemplars(current_exemplar))
     clock_skew = await database.clock_skew()
     resources.enter_context(process_lifespan(prometheus_metrics.workers, clock_skew, advice=DEPLOYMENT_ADVICE))
     await asyncio.to_thread(emit_build, settings.revision)

@@ -12,7 +12,7 @@ from app.database import Database
 from app.listener_settings import parse_signals
 from app.settings import Settings
 
-from . import audit_trail, live_feed
+from . import audit_trail, live_feed, tracing
 from .live_feed import LiveFeed
 
 __all__ = ["start_listeners"]
@@ -46,4 +46,6 @@ async def start_listeners(
         await resources.enter_async_context(
             webhook.listen(settings.webhook_url, settings.webhook_secret or "", parse_signals(settings.webhook_signals))
         )
+    if settings.traces:
+        resources.enter_context(tracing.listen())
     return await resources.enter_async_context(live_feed.listen(settings)) if settings.live else None

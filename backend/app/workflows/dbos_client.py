@@ -19,7 +19,7 @@ from dbos import DBOS, DBOSClient, SetWorkflowID, WorkflowStatus
 from dbos import error as errors
 from sqlalchemy import Engine
 
-from . import dbos_pace, dbos_tables
+from . import dbos_pace, dbos_tables, trace_carrier
 
 T = TypeVar("T")
 
@@ -47,11 +47,14 @@ _execute: Callable[[str], Awaitable[None]] | None = None
 
 
 @DBOS.workflow(name=_WORKFLOW)
-async def run_workflow(run_id: str) -> None:
-    """Execute what is left of a run. DBOS calls it, from the queue and again after a crash."""
+async def run_workflow(run_id: str, carrier: trace_carrier.Carrier | None = None) -> None:
+    """Execute what is left of a run. DBOS calls it, from the queue and again after a crash.
+
+    DBOS keeps the carrier of the trace that asked for the run, as it keeps the id.
+    """
     if _execute is None:
         raise asyncio.CancelledError  # the service is stopped: the next start resumes the run
-    with dbos_pace.executing():
+    with dbos_pace.executing(), trace_carrier.continued(carrier):
         await _execute(run_id)
 
 
@@ -141,10 +144,10 @@ async def destroy() -> None:
     loop.set_default_executor(threads)
 
 
-async def enqueue(run_id: str) -> None:
-    """Queue a run; doing it twice has no effect."""
+async def enqueue(run_id: str, carrier: trace_carrier.Carrier | None = None) -> None:
+    """Queue a run, with the trace that asked for it if any; doing it twice has no effect."""
     with SetWorkflowID(run_id):
-        await DBOS.enqueue_workflow_async(QUEUE, run_workflow, run_id)
+        await DBOS.enqueue_workflow_async(QUEUE, run_workflow, run_id, *(() if carrier is None else (carrier,)))
     dbos_pace.look_now()
 
 

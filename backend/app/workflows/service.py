@@ -20,7 +20,7 @@ from app.llm.factory import LLM
 from app.settings import Settings
 from events import limit_reached
 
-from . import dbos_client, dbos_engine, dbos_tables, executor_locks
+from . import dbos_client, dbos_engine, dbos_tables, executor_locks, trace_carrier
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .queue_reading import emit_limits, emit_unknown_queue
@@ -209,7 +209,8 @@ class WorkflowService:
                 return run
         # The run is accepted: its row is stored. A repeated request queues what a lost process did not.
         try:
-            await wait_within(_ENQUEUE_TIMEOUT, dbos_client.enqueue(run.id), self._background)
+            carrier = trace_carrier.current_carrier() if self._settings.traces else None
+            await wait_within(_ENQUEUE_TIMEOUT, dbos_client.enqueue(run.id, carrier), self._background)
         except (SQLAlchemyError, dbos_client.EngineError, TimeoutError) as error:
             log.warning("run %s: %s as it was queued; a sweep queues it", run.id, type(error).__name__)
         return run

@@ -8,10 +8,11 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
 
-from events import agent_run, llm_called, workflow_run
+from events import agent_finished, agent_run, llm_called, workflow_run
 from metrics import CATALOGUE, scrape, subscribe
 from tests.traces.test_listener import call_model
 from traces import current_exemplar, trace_events
+from traces.spans import INSTRUMENTATION_SCOPE
 
 pytestmark = pytest.mark.models("opentelemetry.sdk")
 
@@ -81,3 +82,33 @@ def test_the_spans_of_a_client_hang_under_the_agent_that_uses_it() -> None:
     request, agent = exporter.get_finished_spans()
     assert (request.name, agent.name) == ("GET", "invoke_agent writer")
     assert request.parent.span_id == agent.context.span_id
+
+
+def test_spans_that_are_made_of_events_do_not_become_events_again() -> None:
+    """Where the bridge makes events of the spans of the same provider: a call is one event, and one span more."""
+    from events.bridges.opentelemetry import instrument
+    from events.bridges.opentelemetry.span_processor import MADE_OF_EVENTS
+
+    assert MADE_OF_EVENTS == INSTRUMENTATION_SCOPE
+    provider, exporter = sdk_provider()
+    library = provider.get_tracer("opentelemetry.instrumentation.genai.openai")
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-5",
+        "gen_ai.usage.input_tokens": 7,
+    }
+    with (
+        instrument(provider),
+        trace_events(provider),
+        llm_called.captured() as calls,
+        agent_finished.captured() as finished,
+        agent_run(agent_name="writer"),
+    ):
+        call_model()
+        with library.start_as_current_span("chat gpt-5", kind=SpanKind.CLIENT, attributes=attributes):
+            pass
+    assert [call.prompt_tokens for call in calls] == [100, 7]
+    assert [event.agent_name for event in finished] == ["writer"]
+    names = [span.name for span in exporter.get_finished_spans()]
+    assert (names.count("chat gpt-5"), names.count("invoke_agent writer")) == (3, 1)

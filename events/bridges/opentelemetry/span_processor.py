@@ -39,6 +39,10 @@ LATE_NS = 1_000_000
 """A span that starts this long after its start was made afterwards: what it is of has ended, or is under way."""
 
 
+MADE_OF_EVENTS = "sparklio.traces"
+"""The instrumentation scope of spans that were made of events, which must not become events again."""
+
+
 class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module that is not in every environment
     """A span processor that emits spans of calls of models, uses of tools and runs of agents as events.
 
@@ -65,7 +69,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
 
         self.is_active = True
         self._price = price
-        self._ignored = frozenset(ignore)
+        self._ignored = frozenset((*ignore, MADE_OF_EVENTS))
         self._server_tools = server_tools
         self._spans = OpenSpans(max_open_spans)
         self._calls = ObservedCalls(self)

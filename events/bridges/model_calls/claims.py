@@ -33,9 +33,10 @@ class Claim:
         is_taken: Whether an exact bridge took the call over: whoever observes it tells nothing more.
         has_ended: Whether the call was told; what its code left running makes calls of its own.
         scope: The scope that the events of the call are of, where an observer knows it; None for that of whoever tells.
+        beside: The claim to a call that was begun together with it, and to those that were with that.
     """
 
-    __slots__ = ("__weakref__", "call_id", "has_ended", "is_exact", "is_started", "is_taken", "scope")
+    __slots__ = ("__weakref__", "beside", "call_id", "has_ended", "is_exact", "is_started", "is_taken", "scope")
 
     def __init__(self, call_id: str, *, is_exact: bool, is_started: bool = False, scope: Scope | None = None) -> None:
         self.call_id = call_id
@@ -44,6 +45,7 @@ class Claim:
         self.scope = scope
         self.is_taken = False
         self.has_ended = False
+        self.beside: Claim | None = None
 
     @contextmanager
     def in_effect(self) -> Iterator[None]:
@@ -88,6 +90,8 @@ def claim_call(*, is_exact: bool, model: str = "") -> Claim | None:
             return new_claim(model, is_exact=is_exact)
     if around.is_exact or not is_exact:
         return None
+    while around.is_taken and around.beside is not None:
+        around = around.beside
     if around.is_taken:  # what is observed as one call makes several
         return new_claim(model, is_exact=True, scope=around.scope)
     around.is_taken = True

@@ -30,6 +30,10 @@ TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("ContentPolicyViolationError",     "content_filtered"),
     ("ContentFilterFinishReasonError",  "content_filtered"),
     ("ContextWindowExceededError",      "context_length_exceeded"),
+    ("ContextOverflowError",            "context_length_exceeded"),
+    ("ModelPermissionDeniedError",      "auth"),
+    ("ModelNotFoundError",              "invalid_request"),
+    ("ModelRefusalError",               "content_filtered"),
     ("APIResponseValidationError",      "invalid_response"),
     ("APIConnectionError",              "connection"),
 )

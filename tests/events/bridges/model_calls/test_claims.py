@@ -117,3 +117,20 @@ def test_a_cost_of_a_library_s_own_list_is_no_seller_s() -> None:
 
 def test_nobody_would_get_an_event() -> None:
     assert not is_idle()  # in a strict block each event is built
+
+
+def test_calls_that_are_begun_together_are_taken_over_one_by_one() -> None:
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        first, second = [begin("outer", is_exact=False) for _ in range(2)]
+        assert first is not None
+        assert second is not None
+        second.claim.beside = first.claim
+        with second.in_effect():
+            for name in ("a", "b", "c"):
+                inside = begin("inner", is_exact=True)
+                assert inside is not None
+                inside.finish(CallEnd(response_model=name))
+        first.finish(CallEnd(response_model="outer"))
+        second.finish(CallEnd(response_model="outer"))
+    assert [call.response_model for call in called] == ["a", "b", "c"]
+    assert [start.call_id for start in started] == [first.claim.call_id, second.claim.call_id, called[2].call_id]

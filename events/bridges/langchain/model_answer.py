@@ -1,0 +1,119 @@
+"""The answer of a model as LangChain has it: its tokens, its end and the model's name for itself.
+
+Source: https://docs.langchain.com/oss/python/langchain/messages (``usage_metadata``, ``response_metadata``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...llm import FinishReason
+from ..model_calls.finish_reasons import finish_reason_of
+from ..model_calls.token_usage import NO_USAGE, TokenUsage, counted_usage, get, is_count, openai_usage
+
+FROM_CACHE = TokenUsage(usage_source="provider", prompt_tokens=0, completion_tokens=0)
+"""The tokens of an answer that LangChain has in a cache of its own: nobody was asked."""
+
+REASONS = ("finish_reason", "stop_reason", "done_reason")
+ENDS_ALWAYS_SAID = frozenset({"openai", "anthropic"})
+"""The integrations, by ``model_provider``, whose answers say why they end, in a stream too."""
+
+CACHE_WRITES = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswer:
+    """An answer, as far as it came.
+
+    Attributes:
+        is_cut_off: Whether the end of a stream did not come, although nothing was raised.
+        raw_usage: The usage as the provider sent it; None where LangChain has not kept it.
+    """
+
+    model: str | None = None
+    usage: TokenUsage = NO_USAGE
+    raw_usage: Any = None
+    finish_reason: FinishReason | None = None
+    is_from_cache: bool = False
+    is_cut_off: bool = False
+
+
+def read_answer(response: Any) -> ModelAnswer:
+    """Return what an ``LLMResult`` says; nothing of None."""
+    generations = getattr(response, "generations", None) or ()
+    first = next((generation for several in generations for generation in several), None)
+    message = getattr(first, "message", None)
+    output = _mapping(getattr(response, "llm_output", None))
+    said = {
+        **output,
+        **_mapping(getattr(first, "generation_info", None)),
+        **_mapping(getattr(message, "response_metadata", None)),
+    }
+    counted = getattr(message, "usage_metadata", None)
+    if isinstance(counted, Mapping) and "total_cost" in counted:
+        return ModelAnswer(
+            model=_model(said), usage=FROM_CACHE, finish_reason=_reason(said, message), is_from_cache=True
+        )
+    raw_usage = said.get("token_usage") or said.get("usage")
+    usage = metadata_usage(counted) if isinstance(counted, Mapping) else openai_usage(raw_usage)
+    reason = _reason(said, message)
+    is_known = said.get("model_provider") in ENDS_ALWAYS_SAID
+    return ModelAnswer(
+        model=_model(said),
+        usage=usage,
+        raw_usage=raw_usage,
+        finish_reason="unknown" if reason is None and first is not None else reason,
+        is_cut_off=is_known and reason is None and usage is NO_USAGE,
+    )
+
+
+def metadata_usage(counted: Mapping[str, Any]) -> TokenUsage:
+    """Return the tokens in the ``usage_metadata`` of a message: its input includes cached ones.
+
+    With a service tier the names of some details begin with it, as in ``priority_cache_read``.
+    """
+    inside, out = _mapping(counted.get("input_token_details")), _mapping(counted.get("output_token_details"))
+    return counted_usage(
+        counted.get("input_tokens"),
+        counted.get("output_tokens"),
+        cache_read_tokens=_detail(inside, "cache_read"),
+        cache_write_tokens=_detail(inside, *CACHE_WRITES),
+        reasoning_tokens=_detail(out, "reasoning"),
+        prompt_audio_tokens=_detail(inside, "audio"),
+        completion_audio_tokens=_detail(out, "audio"),
+        prompt_image_tokens=_detail(inside, "image"),
+        completion_image_tokens=_detail(out, "image"),
+    )
+
+
+def _detail(details: Mapping[str, Any], *names: str) -> int | None:
+    """Return the sum of the counts of these names, and of those that end in them; None where there is none."""
+    counts = [
+        count
+        for key, count in details.items()
+        if is_count(count) and any(key == name or key.endswith(f"_{name}") for name in names)
+    ]
+    return sum(counts) if counts else None
+
+
+def _reason(said: Mapping[str, Any], message: Any) -> FinishReason | None:
+    reason = next((said[name] for name in REASONS if said.get(name)), None)
+    if reason is not None:
+        return finish_reason_of(reason)
+    status = said.get("status")  # of Responses
+    if status == "completed" and getattr(message, "tool_calls", None):
+        return "tool_calls"
+    if status:
+        return finish_reason_of(get(said.get("incomplete_details"), "reason") or status)
+    return None
+
+
+def _model(said: Mapping[str, Any]) -> str | None:
+    name = said.get("model_name") or said.get("model")
+    return name if isinstance(name, str) else None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

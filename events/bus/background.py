@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import wait
 from inspect import isasyncgen, iscoroutine
 from threading import Condition, Thread, current_thread
 from types import TracebackType
@@ -18,7 +19,13 @@ from .failures import report_drop, report_failure
 from .receivers import callable_name
 
 
-def background(listener: Callable[[Any], Any], *, size: int = 10_000, drain: float = 5.0) -> Background:
+def background(
+    listener: Callable[[Any], Any],
+    *,
+    size: int = 10_000,
+    drain: float = 5.0,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> Background:
     """Return a receiver that passes each event to ``listener`` in a thread of its own.
 
     >>> from events import background, tool_called
@@ -28,29 +35,34 @@ def background(listener: Callable[[Any], Any], *, size: int = 10_000, drain: flo
     ...     tool_called.emit(tool_name="search", status="success", duration=0.1)
     search
 
-    A coroutine function runs on an event loop of that thread, one event at a time. A listener that raises is reported
-    as `receiver_failed` and receives the next event all the same.
+    A coroutine function runs on an event loop of that thread, or on ``loop``, one event at a time. A listener that
+    raises is reported as `receiver_failed` and receives the next event all the same.
 
     Args:
         listener: A function or coroutine function that takes an event.
         size: How many events may wait. Past that the newest is dropped, and `event_dropped` is emitted.
         drain: For how many seconds `Background.close`, called at exit at the latest, passes on the events that wait.
+        loop: The event loop that a coroutine function runs on, such as the application's, whose clients and sessions it
+            may then use. Where that is the loop of whoever closes it, use `Background.aclose` or ``async with``.
 
     Raises:
         ValueError: ``size`` leaves no room for an event.
     """
     if size < 1:
         raise ValueError(f"background(size={size}) would drop every event: let at least 1 wait")
-    return Background(listener, size, drain)
+    return Background(listener, size, drain, loop)
 
 
 class Background:
     """A receiver made by `background`: connect it to one signal or to several."""
 
-    def __init__(self, listener: Callable[[Any], Any], size: int, drain: float) -> None:
+    def __init__(
+        self, listener: Callable[[Any], Any], size: int, drain: float, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         self.listener = listener
         self._size = size
         self._drain = drain
+        self._loop = loop
         self._closed = False
         self._strict_failure: BaseException | None = None
         self.__qualname__ = callable_name(listener)
@@ -91,7 +103,7 @@ class Background:
             try:
                 result = self.listener(event)
                 if iscoroutine(result):
-                    runner.run(result)
+                    runner.run(result) if self._loop is None else run_on(self._loop, result)
                 elif isasyncgen(result):
                     raise TypeError(f"{self.__qualname__} yields, so it would never run: make it a coroutine function")  # noqa: TRY301  # reported below
             except BaseException as error:  # CancelledError and SystemExit too: nobody else would see the thread end
@@ -112,7 +124,7 @@ class Background:
     def close(self) -> None:
         """Pass on the events that wait, within the time to drain, then stop; later events are dropped.
 
-        Called by the listener itself, it only stops taking events.
+        Called by the listener itself, or on the loop that the listener runs on, it only stops: what waits is dropped.
 
         Raises:
             BaseException: in a `strict` block, the first error that the listener raised.
@@ -126,7 +138,7 @@ class Background:
         atexit.unregister(self.close)
         if thread is current_thread():
             return
-        if thread is not None:
+        if thread is not None and not self._is_on_loop():
             thread.join(self._drain)
         with self._changed:
             remaining = [*self._queue]
@@ -135,6 +147,17 @@ class Background:
         failure, self._strict_failure = self._strict_failure, None
         if failure is not None:
             raise failure
+
+    async def aclose(self) -> None:
+        """Close, as `close` does, without holding up the event loop."""
+        await asyncio.to_thread(self.close)
+
+    def _is_on_loop(self) -> bool:
+        """Return whether the running code holds up the loop that the listener needs."""
+        try:
+            return self._loop is not None and asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     def _drop(self, events: Iterable[Any]) -> None:
         for event in events:
@@ -148,8 +171,41 @@ class Background:
     ) -> None:
         self.close()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
 
 _END = object()
+
+_LOOK_AGAIN = 0.5  # seconds; a loop that is closed meanwhile ends no coroutine
+
+
+def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine on the event loop of another thread, and wait for its end.
+
+    Raises:
+        RuntimeError: The loop is closed.
+        BaseException: What the coroutine raised.
+    """
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    except RuntimeError:
+        coroutine.close()
+        raise
+    while True:
+        done, _ = wait({future}, timeout=_LOOK_AGAIN)
+        if done:
+            future.result()
+            return
+        if loop.is_closed():
+            coroutine.close()
+            raise RuntimeError("the event loop of a background listener was closed before the listener was done")
+
 
 _instances: WeakSet[Background] = WeakSet()
 

@@ -485,3 +485,66 @@ call("after")
         tmp_path,
     )
     assert output.splitlines() == ["child again", "child again", "parent before", "parent after"]
+
+
+async def test_a_coroutine_listener_may_run_on_the_applications_loop(letter_sent: Post) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    numbers: list[int] = []
+
+    async def listener(letter: LetterSent) -> None:
+        await asyncio.sleep(0.001)
+        loops.append(asyncio.get_running_loop())
+        numbers.append(letter.number)
+
+    async with background(listener, loop=asyncio.get_running_loop()) as receiver:
+        with letter_sent.connected_to(receiver):
+            for number in range(5):
+                letter_sent.emit(number=number)
+    assert numbers == [0, 1, 2, 3, 4]
+    assert set(loops) == {asyncio.get_running_loop()}
+
+
+async def test_a_close_on_the_listeners_own_loop_waits_for_nothing_and_counts_what_is_lost(letter_sent: Post) -> None:
+    entered, released = asyncio.Event(), asyncio.Event()
+
+    async def listener(_letter: LetterSent) -> None:
+        entered.set()
+        await released.wait()
+
+    receiver = background(listener, drain=30, loop=asyncio.get_running_loop())
+    with letter_sent.connected_to(receiver), event_dropped.captured() as dropped:
+        for number in range(3):
+            letter_sent.emit(number=number)
+        await entered.wait()
+        began = monotonic()
+        receiver.close()
+        assert monotonic() - began < 5
+    assert len(dropped) == 2
+    released.set()
+    await asyncio.sleep(0.01)
+
+
+@pytest.mark.lenient
+async def test_what_a_listener_raises_on_another_loop_is_reported(letter_sent: Post) -> None:
+    async def listener(letter: LetterSent) -> None:
+        raise LookupError(letter.number)
+
+    with receiver_failed.captured() as failures:
+        async with background(listener, loop=asyncio.get_running_loop()) as receiver:
+            with letter_sent.connected_to(receiver):
+                letter_sent.emit(number=1)
+    assert [(each.signal, each.error) for each in failures] == [("letter_sent", "LookupError")]
+
+
+@pytest.mark.lenient
+def test_a_loop_that_is_closed_is_reported_and_holds_up_nothing(letter_sent: Post) -> None:
+    async def listener(_letter: LetterSent) -> None:
+        await asyncio.sleep(30)
+
+    loop = asyncio.new_event_loop()
+    receiver = background(listener, loop=loop, drain=5)
+    with receiver_failed.captured() as failures, receiver, letter_sent.connected_to(receiver):
+        letter_sent.emit(number=1)  # waits for a loop that does not run
+        loop.close()
+        letter_sent.emit(number=2)
+    assert [each.error for each in failures] == ["RuntimeError", "RuntimeError"]

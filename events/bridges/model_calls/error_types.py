@@ -44,6 +44,7 @@ TYPE_BY_STATUS_CODE: dict[int, ErrorType] = {
 # fmt: on
 FALLBACK_TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("UnexpectedModelBehavior", "invalid_response"),
+    ("ModelBehaviorError", "invalid_response"),  # of the OpenAI Agents SDK
     ("ModelAPIError", "invalid_response"),  # a response arrived and could not be parsed
     ("ValidationError", "invalid_response"),  # the same: Google's SDK lets pydantic's own error out
     ("ConnectionError", "connection"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Usage, completion
@@ -89,8 +89,9 @@ class AnthropicServer(OpenAIServer):
         return True
 
     def response_body(self, reply: Reply, number: int) -> dict[str, Any]:
-        content = [{"type": "text", "text": reply.text}] if reply.text else []
-        return self._message(reply, number, content, reply.usage.completion if reply.usage else 0)
+        text = [{"type": "text", "text": reply.text}] if reply.text else []
+        tools = [{**block, "input": arguments} for block, arguments in tool_uses(reply, number)]
+        return self._message(reply, number, [*text, *tools], reply.usage.completion if reply.usage else 0)
 
     def stream_events(self, reply: Reply, number: int, *, usage: bool) -> Iterator[str]:
         def event(kind: str, **more: Any) -> str:
@@ -98,11 +99,18 @@ class AnthropicServer(OpenAIServer):
 
         started = {**self._message(reply, number, [], 1), "stop_reason": None}
         yield event("message_start", message=started)
-        yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-        for word in words(reply.text):
-            yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
-        yield event("content_block_stop", index=0)
-        stop = {"stop_reason": reply.finish or "end_turn", "stop_sequence": None}
+        uses = list(tool_uses(reply, number))
+        if reply.text or not uses:
+            yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+            for word in words(reply.text):
+                yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
+            yield event("content_block_stop", index=0)
+        for index, (block, arguments) in enumerate(uses, 1 if reply.text else 0):
+            yield event("content_block_start", index=index, content_block=block)
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+            yield event("content_block_delta", index=index, delta=delta)
+            yield event("content_block_stop", index=index)
+        stop = {"stop_reason": stop_reason(reply), "stop_sequence": None}
         usage_delta = {"output_tokens": reply.usage.completion, **thinking(reply.usage)} if reply.usage else {}
         yield event("message_delta", delta=stop, usage=usage_delta)
         yield event("message_stop")
@@ -115,7 +123,7 @@ class AnthropicServer(OpenAIServer):
             "role": "assistant",
             "model": reply.model,
             "content": content,
-            "stop_reason": reply.finish or "end_turn",
+            "stop_reason": stop_reason(reply),
             "stop_sequence": None,
             "usage": {
                 "input_tokens": usage.prompt - usage.cached - usage.cache_write,
@@ -125,6 +133,17 @@ class AnthropicServer(OpenAIServer):
                 **thinking(usage),
             },
         }
+
+
+def stop_reason(reply: Reply) -> str:
+    """Return why a message ends."""
+    return reply.finish or ("tool_use" if reply.tool_calls else "end_turn")
+
+
+def tool_uses(reply: Reply, number: int) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
+    """Yield each use of a tool in a message, without its input, and that."""
+    for place, (name, arguments) in enumerate(reply.tool_calls):
+        yield {"type": "tool_use", "id": f"toolu_{number}_{place}", "name": name, "input": {}}, arguments
 
 
 def thinking(usage: Usage) -> dict[str, Any]:

@@ -26,33 +26,54 @@ class ResponsesServer(OpenAIServer):
         return True
 
     def response_body(self, reply: Reply, number: int) -> dict[str, Any]:
-        return self._response(reply, number, [self._message(reply, number)])
+        return self._response(reply, number, self._output(reply, number))
 
     def stream_events(self, reply: Reply, number: int, *, usage: bool) -> Iterator[str]:
-        place = {"item_id": f"msg_{number}", "output_index": 0, "content_index": 0}
         started = {**self._response(reply, number, []), "status": "in_progress", "usage": None}
-        message = self._message(reply, number)
-        part = {"type": "output_text", "text": "", "annotations": []}
+        output = self._output(reply, number)
         events: list[dict[str, Any]] = [
             {"type": "response.created", "response": started},
             {"type": "response.in_progress", "response": started},
-            {
-                "type": "response.output_item.added",
-                "output_index": 0,
-                "item": {**message, "status": "in_progress", "content": []},
-            },
-            {"type": "response.content_part.added", **place, "part": part},
-            *(
-                {"type": "response.output_text.delta", **place, "delta": word, "logprobs": []}
-                for word in words(reply.text)
-            ),
-            {"type": "response.output_text.done", **place, "text": reply.text, "logprobs": []},
-            {"type": "response.content_part.done", **place, "part": {**part, "text": reply.text}},
-            {"type": "response.output_item.done", "output_index": 0, "item": message},
-            {"type": "response.completed", "response": self._response(reply, number, [message])},
+            *(event for place, item in enumerate(output) for event in self._item_events(reply, item, place)),
+            {"type": "response.completed", "response": self._response(reply, number, output)},
         ]
         for place_in_stream, event in enumerate(events):
             yield f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': place_in_stream})}\n\n"
+
+    def _item_events(self, reply: Reply, item: dict[str, Any], index: int) -> Iterator[dict[str, Any]]:
+        place = {"item_id": item["id"], "output_index": index}
+        empty: dict[str, Any] = {"arguments": ""} if item["type"] == "function_call" else {"content": []}
+        yield {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, "status": "in_progress", **empty},
+        }
+        if item["type"] == "function_call":
+            yield {"type": "response.function_call_arguments.delta", **place, "delta": item["arguments"]}
+            done = {"name": item["name"], "arguments": item["arguments"]}
+            yield {"type": "response.function_call_arguments.done", **place, **done}
+        else:
+            part, place = {"type": "output_text", "text": "", "annotations": []}, {**place, "content_index": 0}
+            yield {"type": "response.content_part.added", **place, "part": part}
+            for word in words(reply.text):
+                yield {"type": "response.output_text.delta", **place, "delta": word, "logprobs": []}
+            yield {"type": "response.output_text.done", **place, "text": reply.text, "logprobs": []}
+            yield {"type": "response.content_part.done", **place, "part": {**part, "text": reply.text}}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+
+    def _output(self, reply: Reply, number: int) -> list[dict[str, Any]]:
+        calls = [
+            {
+                "id": f"fc_{number}_{place}",
+                "type": "function_call",
+                "call_id": f"call_{number}_{place}",
+                "name": name,
+                "arguments": json.dumps(arguments),
+                "status": "completed",
+            }
+            for place, (name, arguments) in enumerate(reply.tool_calls)
+        ]
+        return calls if calls and not reply.text else [self._message(reply, number), *calls]
 
     def _message(self, reply: Reply, number: int) -> dict[str, Any]:
         content = [{"type": "output_text", "text": reply.text, "annotations": []}]

@@ -1,0 +1,76 @@
+"""The answer of a call as it comes, and the protocol by which one is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import Protocol as TypingProtocol
+
+from ...bus.fields import ErrorType
+from ...llm import FinishReason
+from ..model_calls.token_usage import TokenUsage
+
+
+class Answer(TypingProtocol):
+    """The answer of one call: the whole, or the chunks of a stream, are added as they come.
+
+    Attributes:
+        model: What the answer calls its model.
+        finish_reason: Why it ends; None while it has not.
+        error_type: Why it failed although nothing was raised; None where it did not.
+        has_ended: Whether its last chunk came.
+    """
+
+    model: str | None
+    finish_reason: FinishReason | None
+    error_type: ErrorType | None
+    has_ended: bool
+
+    def add_whole(self, body: Any) -> None:
+        """Add an answer that came as a whole: an object of the SDK, or a mapping."""
+
+    def add_chunk(self, chunk: Any) -> tuple[int, bool]:
+        """Add a chunk of a stream; return how many characters of content it has, and whether that is reasoning."""
+
+    def usage(self) -> TokenUsage:
+        """Return the tokens that the provider has counted so far."""
+
+    def raw_usage(self) -> Any:
+        """Return the usage as the provider sent it; None where it sent none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """A request to a model, as its client sends it."""
+
+    model: str
+    streamed: bool
+    answer: Answer
+
+
+class Protocol(TypingProtocol):
+    """How the requests and answers of one provider's SDK are read."""
+
+    bridge: str
+    """The name of the bridge."""
+
+    sdk: str
+    """The name of the SDK's package."""
+
+    def provider_of_client(self, client: Any) -> str:
+        """Return the provider that a client asks."""
+
+    def read_request(self, url: str, body: Mapping[str, Any], *, streamed: bool) -> ModelRequest | None:
+        """Return a request to a model; None for one that asks none, such as a list of files."""
+
+
+def provider_of_class(client: Any, providers: tuple[tuple[str, str], ...]) -> str | None:
+    """Return the provider whose part of a name the class of a client, or one that it is derived from, has in its own.
+
+    Args:
+        client: The client.
+        providers: Pairs of a part and a provider.
+    """
+    names = [parent.__name__ for parent in type(client).__mro__]
+    return next((provider for part, provider in providers if any(part in name for name in names)), None)

@@ -1,0 +1,74 @@
+"""Each request that the HTTP client of an SDK sends, as an attempt at the call that is under way.
+
+The SDKs retry by themselves, and tell nobody. What is overridden is the public method ``send`` of a client of httpx or
+httpx2, which several clients of an SDK may share; a request that none of them sends for a call passes unchanged, and so
+does one for another purpose, as to get a token.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import cache
+from inspect import iscoroutinefunction
+from time import perf_counter
+from typing import Any, Protocol
+
+from .observed_classes import derive_class, set_class
+
+SDK_HEADER = "x-stainless-lang"
+"""Each request to an API has it, in every release of both SDKs."""
+
+
+class Sender(Protocol):
+    """Takes what became of the requests that are sent for it."""
+
+    def record_send(self, started_at: float, response: Any, error: BaseException | None) -> None:
+        """Record that a request was answered, or failed; must not raise."""
+
+
+current_sender: ContextVar[Sender | None] = ContextVar("events.bridges.sdk_clients", default=None)
+
+_MARK = "_events_observed"
+
+
+def observe_sends(http_client: Any) -> None:
+    """Have an HTTP client report each request that it sends, unless it does."""
+    cls: Any = type(http_client)
+    if not getattr(cls, _MARK, False):
+        set_class(http_client, _observed_class(cls))
+
+
+@cache
+def _observed_class(cls: Any) -> Any:
+    def send(self: Any, request: Any, **options: Any) -> Any:
+        sender = _sender_of(request)
+        if sender is None:
+            return cls.send(self, request, **options)
+        started_at = perf_counter()
+        try:
+            response = cls.send(self, request, **options)
+        except BaseException as error:
+            sender.record_send(started_at, None, error)
+            raise
+        sender.record_send(started_at, response, None)
+        return response
+
+    async def async_send(self: Any, request: Any, **options: Any) -> Any:
+        sender = _sender_of(request)
+        if sender is None:
+            return await cls.send(self, request, **options)
+        started_at = perf_counter()
+        try:
+            response = await cls.send(self, request, **options)
+        except BaseException as error:
+            sender.record_send(started_at, None, error)
+            raise
+        sender.record_send(started_at, response, None)
+        return response
+
+    return derive_class(cls, send=async_send if iscoroutinefunction(cls.send) else send, **{_MARK: True})
+
+
+def _sender_of(request: Any) -> Sender | None:
+    sender = current_sender.get()
+    return sender if sender is not None and SDK_HEADER in getattr(request, "headers", ()) else None

@@ -1,0 +1,117 @@
+"""Have a client of an SDK emit the events of its calls."""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+from weakref import ref
+
+from ..model_calls.cost import UsagePriceFunction
+from ..model_calls.model_call import is_idle
+from .answer import Protocol
+from .http_sends import observe_sends
+from .observed_classes import derive_class, set_class
+from .sdk_parts import check_client, http_client_of
+from .sdk_request import SDKRequest, start_request
+
+Client = TypeVar("Client")
+
+_SETTINGS = "_events_settings"
+
+
+class Settings:
+    """How the calls of a client, and of its copies, are told; without the client, which refers to it by its class."""
+
+    __slots__ = ("handle", "is_active", "price", "protocol", "provider")
+
+    def __init__(self, protocol: Protocol, price: UsagePriceFunction | None, provider: str | None) -> None:
+        self.protocol = protocol
+        self.price = price
+        self.provider = provider
+        self.is_active = True
+        self.handle: ref[InstrumentedClient[Any]] | None = None
+
+    def start(self, client: Any, args: tuple[Any, ...], named: dict[str, Any]) -> SDKRequest | None:
+        """Return the request that a client's method ``request`` is called for; None where it emits nothing."""
+        if not self.is_active or is_idle():
+            return None
+        options = args[1] if len(args) > 1 else named.get("options")
+        streamed = bool(named.get("stream"))
+        request = start_request(self.protocol, client, options, self.price, self.provider, streamed=streamed)
+        if request is not None:
+            try:
+                observe_sends(http_client_of(client))  # a copy may have another one
+            except Exception as failure:
+                request.report(failure)
+        return request
+
+
+class InstrumentedClient(Generic[Client]):
+    """A client that emits events, until `undo`; as a context manager, until the end of the block.
+
+    Attributes:
+        client: The client, which is used as before. Copies by ``with_options`` emit events as it does.
+    """
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self.client = client
+        self._settings = settings
+        settings.handle = ref(self)
+
+    def undo(self) -> None:
+        """Emit nothing more, neither for the client nor for copies of it; calling it again does nothing."""
+        self._settings.is_active = False
+        if vars(cls := type(self.client)).get(_SETTINGS) is self._settings:
+            self.client.__class__ = cls.__bases__[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.undo()
+
+
+def instrument_client(
+    client: Client, protocol: Protocol, price: UsagePriceFunction | None, provider: str | None
+) -> InstrumentedClient[Client]:
+    """Have a client emit the events of its calls; one that does already, or is a copy of one, keeps its handle.
+
+    Raises:
+        TypeError: It is no client of the protocol's SDK, or of a release whose clients are made otherwise.
+    """
+    check_client(client, protocol.sdk)
+    cls: Any = type(client)
+    known: Settings | None = getattr(cls, _SETTINGS, None)
+    if known is not None and known.is_active:
+        return (known.handle and known.handle()) or InstrumentedClient(client, known)
+    if _SETTINGS in vars(cls):  # a copy of a client that is instrumented no more
+        cls = cls.__bases__[0]
+    settings = Settings(protocol, price, provider)
+    observe_sends(http_client_of(client))
+    set_class(client, derive_class(cls, request=_observed_request(cls), **{_SETTINGS: settings}))
+    return InstrumentedClient(client, settings)
+
+
+def _observed_request(cls: Any) -> Any:
+    """Return the method ``request`` of clients that emit events; copies of a client are of its class."""
+
+    def request(self: Any, *args: Any, **named: Any) -> Any:
+        sdk_request: SDKRequest | None = getattr(self, _SETTINGS).start(self, args, named)
+        if sdk_request is None:
+            return cls.request(self, *args, **named)
+        with sdk_request.sending():
+            result = cls.request(self, *args, **named)
+        return sdk_request.take(result)
+
+    async def async_request(self: Any, *args: Any, **named: Any) -> Any:
+        sdk_request: SDKRequest | None = getattr(self, _SETTINGS).start(self, args, named)
+        if sdk_request is None:
+            return await cls.request(self, *args, **named)
+        with sdk_request.sending():
+            result = await cls.request(self, *args, **named)
+        return sdk_request.take(result)
+
+    return async_request if iscoroutinefunction(cls.request) else request

@@ -1,0 +1,102 @@
+"""The parts of the openai and anthropic SDKs that are reached here and are not public.
+
+Both SDKs are generated (https://www.stainless.com), so that their clients have the same parts: the method ``request``
+of a client, through which each call goes, its HTTP client ``_client``, through whose ``send`` each attempt goes, and
+the ``_iterator`` of a stream, which its method ``__stream__`` makes. `check_client` tells where one has none.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from copy import copy
+from types import MappingProxyType
+from typing import Any
+
+OLDEST: Mapping[str, tuple[int, ...]] = MappingProxyType({"openai": (1, 40), "anthropic": (0, 40)})
+"""The oldest release of each SDK that the tests run on."""
+
+
+def check_client(client: Any, sdk: str) -> None:
+    """Raise `TypeError` for what is no client of an SDK, or of a release that is too old or made otherwise."""
+    cls = type(client)
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    if isinstance(client, type) or not callable(getattr(cls, "request", None)):
+        raise TypeError(
+            f"{client!r:.100} is no client of the {sdk} SDK: pass an instance, such as `OpenAI()` or"
+            " `AsyncAnthropic()`, not a class, resource or module"
+        )
+    packages = [parent.__module__.partition(".")[0] for parent in cls.__mro__]
+    if sdk not in packages:
+        other = next((package for package in packages if package in OLDEST), None)
+        raise TypeError(
+            f"{name} is no client of the {sdk} SDK" + (f": events.bridges.{other} is for it" if other else "")
+        )
+    version = str(getattr(sys.modules.get(sdk), "__version__", ""))
+    oldest = OLDEST[sdk]
+    if version and release_of(version) < oldest:
+        raise TypeError(f"{sdk} {version} is too old to be instrumented: {'.'.join(map(str, oldest))} is the oldest")
+    if missing := missing_parts(client):
+        raise TypeError(
+            f"{name} of {sdk} {version} has no {' and no '.join(missing)}: this release cannot be instrumented"
+        )
+
+
+def release_of(version: str) -> tuple[int, ...]:
+    """Return the numbers of a release.
+
+    >>> release_of("1.40.0rc1")
+    (1, 40, 0)
+    """
+    return tuple(int(number) for number in re.findall(r"(?:^|\.)(\d+)", version))
+
+
+def missing_parts(client: Any) -> list[str]:
+    """Return the names of the parts that a client, and the class of its streams, do not have."""
+    streams = getattr(client, "_default_stream_cls", None)
+    parts = {
+        "_client.send": callable(getattr(http_client_of(client), "send", None)),
+        "_default_stream_cls.__stream__": callable(getattr(streams, "__stream__", None)),
+    }
+    return [name for name, is_there in parts.items() if not is_there]
+
+
+def http_client_of(client: Any) -> Any:
+    """Return the HTTP client of a client; None where it has none."""
+    return getattr(client, "_client", None)
+
+
+def is_stream(result: Any) -> bool:
+    """Return whether the result of a request is a stream of the SDK."""
+    return callable(getattr(type(result), "__stream__", None)) and hasattr(result, "response")
+
+
+def is_raw_response(result: Any) -> bool:
+    """Return whether the result of a request is a response of the SDK that is to be parsed."""
+    return callable(getattr(result, "parse", None)) and hasattr(result, "http_response")
+
+
+def detach_chunks(stream: Any) -> Any:
+    """Return an iterator of the chunks of a stream that was not read yet, which does not refer to the stream.
+
+    A generator of the stream's own would: a cycle, which leaves it to the garbage collector to see that it was dropped.
+    So its method is called on a copy; one that makes its chunks in another way keeps them.
+    """
+    chunks, make = chunks_of(stream), type(stream).__stream__
+    code = getattr(chunks, "gi_code", None) or getattr(chunks, "ag_code", None)
+    if code is not getattr(make, "__code__", chunks):
+        return chunks
+    twin = copy(stream)
+    vars(twin).pop("_iterator", None)
+    return make(twin)
+
+
+def chunks_of(stream: Any) -> Any:
+    """Return the iterator that a stream takes its chunks from."""
+    return stream._iterator  # noqa: SLF001  # see the module's docstring
+
+
+def replace_chunks(stream: Any, chunks: Any) -> None:
+    """Have a stream take its chunks from another iterator."""
+    stream._iterator = chunks  # noqa: SLF001  # the same

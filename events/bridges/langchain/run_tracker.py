@@ -24,6 +24,7 @@ from ..model_calls.cost import UsagePriceFunction
 from ..model_calls.error_types import error_type_of
 from ..model_calls.model_call import SIGNALS, CallEnd, start_call
 from ..model_calls.names import label_of, truncate_name
+from ..model_calls.tool_use import ToolUse
 from .agent_names import NAME_KEY, is_in_agent, is_node, name_of_agent, name_of_graph
 from .chunk_sizes import size_of_chunk, size_of_event
 from .model_answer import read_answer
@@ -94,8 +95,9 @@ class RunTracker:
         if is_idle():
             return
         run = self._add("tool", run_id, self.runs.get(parent_id), name, metadata)
-        run.mcp_server = server_of_tool(metadata)
         self._enter(run)
+        run.tool_use = ToolUse(BRIDGE, run.name, mcp_server=server_of_tool(metadata), scope=run.scope)
+        run.tool_use.enter()
 
     def start_retriever(self, run_id: UUID, parent_id: UUID | None, name: Any) -> None:
         """Begin a run of a retriever, which has no event of its own."""
@@ -259,19 +261,15 @@ class RunTracker:
 
     def _end_tool(self, run: Run, output: Any, error: BaseException | None) -> None:
         self._leave(run)
+        if run.tool_use is None:
+            return
         if type(error).__name__ in WAITS:
-            return  # it is run again, from its beginning, when it is resumed
+            run.tool_use.drop()  # it is run again, from its beginning, when it is resumed
+            return
         failed = error is None and getattr(output, "status", None) == "error"
         if type(error).__name__ in NO_ERRORS:
             error = None
-        with in_scope(run.scope):
-            tool_called.emit(
-                tool_name=label_of(run.name),
-                status="error" if failed else outcome_of(error),
-                duration=perf_counter() - run.started_at,
-                error="" if error is None else type(error).__name__,
-                mcp_server=run.mcp_server,
-            )
+        run.tool_use.finish("error" if failed else outcome_of(error), "" if error is None else type(error).__name__)
 
     def _end_chain(self, run: Run, error: BaseException | None) -> None:
         self._leave(run)

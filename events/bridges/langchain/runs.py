@@ -14,6 +14,7 @@ from ...bus.scope import Scope, running_task
 from ...bus.span import ActiveSpan
 from ..model_calls.claims import Claim
 from ..model_calls.model_call import ModelCall
+from ..model_calls.tool_use import ToolUse
 from .run_scope import RunScope
 
 Kind = Literal["chain", "tool", "model", "retriever"]
@@ -49,7 +50,7 @@ class Run:
     entered: RunScope | None = None
     call: ModelCall | None = None
     claim_around: Claim | None = None
-    mcp_server: str | None = None
+    tool_use: ToolUse | None = None
     counts_chunks: bool = False
     children: dict[int, Run] = field(default_factory=dict)
     thread: int = 0

@@ -18,7 +18,7 @@ from time import perf_counter
 
 from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import UNKNOWN, Status
-from ...bus.scope import get_current_scope, get_effective_scope, use_scope
+from ...bus.scope import Scope, get_current_scope, get_effective_scope, use_scope
 from ...tools import tool_called
 from .names import label_of, truncate_name
 
@@ -35,9 +35,12 @@ class ToolUse:
         bridge: The name of the bridge.
         tool_name: The tool, as the bridge knows it.
         mcp_server: The name of the MCP server that it is on; None where it is on none, or that is not known.
+        scope: The scope that the event is of; None for that of the running code.
     """
 
-    def __init__(self, bridge: str, tool_name: object, *, mcp_server: str | None = None) -> None:
+    def __init__(
+        self, bridge: str, tool_name: object, *, mcp_server: str | None = None, scope: Scope | None = None
+    ) -> None:
         self.bridge = bridge
         self.tool_name = label_of(tool_name)
         self.mcp_server = truncate_name(mcp_server) or None
@@ -45,7 +48,7 @@ class ToolUse:
         self.started_at = perf_counter()
         around = current_tool_use.get()
         self._around = around if around is not None and around.includes(self) else None
-        self._scope = get_effective_scope()
+        self._scope = scope or get_effective_scope()
         self._token: Token[ToolUse | None] | None = None
         self._inner: tuple[Status, str] = "success", ""  # how it ended for the bridge inside
 

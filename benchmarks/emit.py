@@ -185,6 +185,7 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
     sizes = m["llm_tokens_per_request"]
     kinds, agents = m["llm_cost_by_kind_usd_total"], m["llm_cost_by_agent_usd_total"]
     results = m["llm_cost_by_result_usd_total"]
+    operations = m["llm_operations_total"]
     events, last = m["events_total"], m["last_event_timestamp_seconds"]
 
     def update(call: dict[str, Any]) -> None:
@@ -202,6 +203,7 @@ def inline_updates(registry: CollectorRegistry) -> Callable[[dict[str, Any]], No
         kinds.labels(model=model, kind="unsplit").inc(0.0)
         agents.labels(agent_name="unknown", model=model).inc(call["cost"])
         results.labels(model=model, result="success").inc(call["cost"])
+        operations.labels(operation="chat", status=call["status"]).inc()
         reasons.labels(model=model, reason=call["finish_reason"]).inc()
         events.labels(signal="llm_called").inc()
         last.labels(signal="llm_called").set(time())

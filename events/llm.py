@@ -23,6 +23,9 @@ UsageSource = Literal["provider", "estimated", "none"]
 CostSource = Literal["provider", "price_table", "unpriced", "unknown"]
 """Whose figure a cost is: the seller's own, a price list's, nobody's, or that of somebody who is not named."""
 
+ModelOperation = Literal["chat", "text_completion", "embeddings", "rerank", "image", "audio", "other"]
+"""What a model is asked for, in the words of OpenTelemetry's ``gen_ai.operation.name`` as far as it has them."""
+
 CallResult = Literal["success", "invalid_output", "error", "timeout", "cancelled"]
 """How a call ended, where an answer that is not what was asked for is no success: it is asked for again, or fails."""
 
@@ -105,6 +108,8 @@ class LLMCalled:
     not found: of several attempts, the cost is then that of those with a price. It is ``unknown`` or None where nobody
     says whose figure the cost is. ``input_cost``, ``output_cost``, ``cache_read_cost`` and ``cache_write_cost`` are its
     parts by kind of token, as far as they are known, and `unsplit_cost` is the rest.
+
+    ``operation`` is what was asked for: an answer (``chat``), or embeddings, which have no completion.
     """
 
     model: Label
@@ -112,6 +117,7 @@ class LLMCalled:
     requested_model: Label = "unknown"
     response_model: Label | None = None
     provider: Label = "unknown"
+    operation: ModelOperation = "chat"
     status: Status
     duration: Seconds | None
     error: str = ""

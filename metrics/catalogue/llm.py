@@ -71,6 +71,8 @@ LLM = (
         llm_called, value="duration", labels=("model",), where={"status": "success"}, buckets=buckets.MODEL),
     counter("llm_requests_total", "Model calls that ended: logical ones, retries and fallbacks inside.",
         llm_called, labels=("model", "provider", "status"), nested_in={"model": "provider"}),
+    counter("llm_operations_total", "Model calls that ended, by what the model was asked for.",
+        llm_called, labels=("operation", "status")),
     counter("llm_errors_total", ERRORS, llm_called, labels=("model", "error_type"),
         where={"status": "error"}, default={"error_type": "other"}),
     counter("llm_errors_total", ERRORS, llm_called, labels=("model", "error_type"),

@@ -11,7 +11,7 @@ from typing import Any
 from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import ErrorType, Status
 from ...bus.scope import Scope, get_current_scope, get_effective_scope, use_scope
-from ...llm import CostSource, FinishReason, llm_attempted, llm_call_started, llm_called
+from ...llm import CostSource, FinishReason, ModelOperation, llm_attempted, llm_call_started, llm_called
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
 from .error_types import error_type_of, status_of_error
@@ -83,6 +83,7 @@ class ModelCall:
         claim: The right to tell the call.
         model: The model that is asked for.
         provider: Who is asked.
+        operation: What the model is asked for.
         streamed: Whether the answer is.
         price: Asked for the cost of the tokens where the seller says none.
         started_at: The time of `time.perf_counter`; None for now.
@@ -96,13 +97,15 @@ class ModelCall:
         *,
         model: str,
         provider: str,
+        operation: ModelOperation = "chat",
         streamed: bool = False,
         price: UsagePriceFunction | None = None,
         started_at: float | None = None,
         scope: Scope | None = None,
     ) -> None:
         self.claim = claim
-        self.model, self.provider, self.streamed = label_of(model), label_of(provider), streamed
+        self.model, self.provider = label_of(model), label_of(provider)
+        self.operation, self.streamed = operation, streamed
         self.token_times, self.pauses = TokenTimes(), ReaderPauses()
         self.attempts = 0
         self.has_ended = False
@@ -202,6 +205,7 @@ class ModelCall:
             requested_model=self.model,
             response_model=truncate_name(end.response_model) or None,
             provider=self.provider,
+            operation=self.operation,
             status=end.status,
             duration=max(0.0, ended_at - self.started_at - self.pauses.seconds),
             error=end.error,
@@ -239,6 +243,7 @@ def start_call(
     model: str,
     provider: str,
     is_exact: bool,
+    operation: ModelOperation = "chat",
     streamed: bool = False,
     price: UsagePriceFunction | None = None,
     started_at: float | None = None,
@@ -256,6 +261,7 @@ def start_call(
         claim,
         model=model,
         provider=provider,
+        operation=operation,
         streamed=streamed,
         price=price,
         started_at=started_at,

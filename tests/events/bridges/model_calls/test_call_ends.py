@@ -65,6 +65,11 @@ def test_a_second_attempt_is_a_retry_after_its_backoff() -> None:
     assert called[0].duration == pytest.approx(4.0)
 
 
+def test_what_the_model_is_asked_for_is_in_the_event() -> None:
+    assert ended(CallEnd()).operation == "chat"
+    assert ended(CallEnd(usage=counted_usage(10, None)), operation="embeddings").operation == "embeddings"
+
+
 def test_an_error_ends_call_and_attempt_alike() -> None:
     with llm_attempted.captured() as attempts, llm_called.captured() as called:
         begin().fail(TimeoutError())

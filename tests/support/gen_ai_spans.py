@@ -113,6 +113,9 @@ class LightSpan:
     def attributes(self) -> Any:
         return MappingProxyType(self.own)
 
+    def set_attribute(self, name: str, value: Any) -> None:
+        self.own[name] = value
+
     def get_span_context(self) -> Any:
         return self.context
 

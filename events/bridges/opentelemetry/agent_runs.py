@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os import urandom
 from typing import Any
 
 from ...agents import agent_finished, agent_run, agent_started
 from ...bus.scope import Scope, current_scope, use_scope
 from ...bus.signal import NO_SCOPE
+from ...llm import llm_called
+from .observed_calls import ObservedCall
 from .open_spans import OpenSpan
 from .span_outcomes import SpanOutcome
 
@@ -52,10 +54,16 @@ class AgentRun:
         self._around = around
         self._fields = {**inherited, "agent_name": name, agent_run.key: urandom(16).hex()}
         self.scope = SpanScope(self._fields, around)
+        self._missed: dict[str, float] = {}
+        self._missed_nested: dict[str, float] = {}
         if agent_run.aggregator is not None:
             self.scope.aggregator = agent_run.aggregator(started_at)
         with in_scope(around):
             agent_started.emit(**self._fields)
+
+    def add_missed(self, amounts: Mapping[str, Any], *, nested: bool) -> None:
+        """Add what a call used that was emitted outside of the run, since its library had left the context."""
+        add(self._missed_nested if nested else self._missed, amounts)
 
     def end(self, outcome: SpanOutcome, duration: float, totals: dict[str, Any]) -> None:
         """Emit `events.agent_finished`, with the totals of what was emitted inside, and with those passed."""
@@ -65,9 +73,11 @@ class AgentRun:
             current_scope.set(None if scope.parent is None else scope.parent.effective())
         times = scope.take_aggregated(agent_finished.name, self.started_at + duration)
         sums: dict[str, Any] = dict(scope.totals)
-        for name, amount in scope.nested_totals.items():
-            sums[name] = sums.get(name, 0) + amount
-        sums |= {name: scope.totals.get(summed, 0) for name, summed in agent_run.own.items() if summed in sums}
+        own = dict(scope.totals)
+        add(own, self._missed)
+        for amounts in (scope.nested_totals, self._missed, self._missed_nested):
+            add(sums, amounts)
+        sums |= {name: own.get(summed, 0) for name, summed in agent_run.own.items() if summed in sums}
         error = {} if outcome.error_type is None else {"error_type": outcome.error_type}
         with in_scope(self._around):
             agent_finished.emit(
@@ -93,13 +103,37 @@ def emit_late_run(name: str, span: OpenSpan, outcome: SpanOutcome, started_at: f
     own = {f"own_{field}": totals.get(field, 0) - nested.get(field, 0) for field in SUMMED[2:] if field in totals}
     AgentRun(name, span.scope, started_at).end(outcome, duration, {**totals, **own})
     for around in unknown_around(span):
-        around.nested_totals = added(around.nested_totals, totals)
+        around.nested_totals = around.nested_totals or {}
+        add(around.nested_totals, totals)
 
 
-def add_to_unknown(span: OpenSpan, amounts: dict[str, Any]) -> None:
+def add_to_unknown(span: OpenSpan, amounts: Mapping[str, Any]) -> None:
     """Add what a call or a tool used to the totals of the spans around that may turn out to be agents'."""
     for around in unknown_around(span):
-        around.totals = added(around.totals, amounts)
+        around.totals = around.totals or {}
+        add(around.totals, amounts)
+
+
+def add_missed(span: OpenSpan, call: ObservedCall) -> None:
+    """Add what a call used to the agents around a span that is of it too, as far as it was not emitted inside them.
+
+    The SDK's span may lie outside: the spans of a framework whose callbacks run in threads are not around it.
+    """
+    nested = False
+    for around in span.around():
+        if call.place is not None and call.place.is_inside(around):
+            return
+        if around.agent is None:
+            if around.operation is None and not around.is_ended and not nested:
+                around.totals = around.totals or {}
+                add(around.totals, call.amounts)
+        elif is_around(around.agent.scope, call.scope):
+            return
+        else:
+            around.agent.add_missed(call.amounts, nested=nested)
+            if not nested:
+                around.agent.scope.aggregate(llm_called.name, {"call_id": call.call_id, "duration": call.duration})
+            nested = True
 
 
 def unknown_around(span: OpenSpan) -> Iterator[OpenSpan]:
@@ -111,13 +145,11 @@ def unknown_around(span: OpenSpan) -> Iterator[OpenSpan]:
             yield around
 
 
-def added(totals: dict[str, float] | None, amounts: dict[str, Any]) -> dict[str, float]:
-    """Return totals with amounts added to them; one that is None adds nothing."""
-    sums = dict(totals or {})
+def add(totals: dict[str, float], amounts: Mapping[str, Any]) -> None:
+    """Add amounts to totals; one that is None adds nothing."""
     for field, amount in amounts.items():
         if amount is not None:
-            sums[field] = sums.get(field, 0) + amount
-    return sums
+            totals[field] = totals.get(field, 0) + amount
 
 
 def innermost(current: Scope | None, inherited: Scope | None) -> Scope | None:

@@ -37,13 +37,14 @@ def call_end(
             status, error_type = "cancelled", "cancelled"
     elif status == "success" and finish == "error":
         status, error_type = "error", "invalid_response"
+    models = [each.response_model for each in (*reversed(inner), outermost)]
+    if status == "error" and usage is NO_USAGE:
+        models = []  # some call the model that was asked for so
     return CallEnd(
         status=status,
         error=outcome.error,
         error_type=error_type,
-        response_model=next(
-            (each.response_model for each in reversed((outermost, *inner)) if each.response_model), None
-        ),
+        response_model=next(filter(None, models), None),
         usage=usage,
         cost=cost,
         cost_source="price_table",

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from threading import RLock
 
 from ...bus.after_fork import free_after_fork
+from ...bus.scope import Scope
 from ..model_calls.claims import Claim, current_claim
 from ..model_calls.model_call import ModelCall
 from .conventions import is_framework
@@ -61,15 +62,18 @@ class ObservedCall:
     Attributes:
         model: The model that was asked for; "" where that is not known yet.
         outermost: The span that times it, and says how it ended; None for a call of another bridge.
-        place: The span that it began in, or that it is; None outside of all.
+        place: The span that it began in; None outside of all.
         libraries: Those that have a span of it.
         inner: What other spans of it, inside the outermost one, say of the answer.
         claim: The right to tell it; that of another bridge, where one tells it.
         model_call: What emits its events, once its model is known; None for a call of another bridge.
+        amounts: What it used, once it was told here, under the names of the totals of agents.
     """
 
     __slots__ = (
+        "amounts",
         "claim",
+        "duration",
         "ended_ns",
         "inner",
         "libraries",
@@ -92,6 +96,18 @@ class ObservedCall:
         self.inner: list[SpanUsage] = []
         self.claim: Claim | None = None
         self.model_call: ModelCall | None = None
+        self.amounts: Mapping[str, float | None] = {}
+        self.duration = 0.0
+
+    @property
+    def call_id(self) -> str:
+        """The id of the call."""
+        return "" if self.claim is None else self.claim.call_id
+
+    @property
+    def scope(self) -> Scope | None:
+        """The scope that its events are of; None where that is not known."""
+        return None if self.claim is None else self.claim.scope
 
     @property
     def is_under_way(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from ...bus.after_fork import clear_after_fork
 from ...bus.scope import Scope
@@ -26,11 +27,13 @@ class OpenSpan:
         library: The name of its instrumentation scope.
         operation: What it is of; None where that is not known yet, or is nothing that is counted.
         attributes: Those of its start: a span keeps 128 of them, and drops the oldest.
+        live_attributes: Those that it has at any time, also when it is gone.
         scope: The scope of `events` that it is inside, or that it is; None outside of all.
         told_by: The claim of another bridge's call that it is inside.
         call: The call that it is of, alone or with others.
         agent: The run of an agent that it is.
         is_repeated: Whether what it is of is told elsewhere: by a span or a block around it.
+        reference: Calls back when the span is gone without an end.
         totals: Sums of the calls and tools inside, in case it turns out to be an agent's.
         nested_totals: What of them is of agents inside.
     """
@@ -42,10 +45,12 @@ class OpenSpan:
         "is_ended",
         "is_repeated",
         "library",
+        "live_attributes",
         "name",
         "nested_totals",
         "operation",
         "parent",
+        "reference",
         "scope",
         "span_id",
         "started_ns",
@@ -65,10 +70,12 @@ class OpenSpan:
         self.parent = parent
         self.operation: Operation | None = None
         self.attributes: Mapping[str, Any] = NO_ATTRIBUTES
+        self.live_attributes: Mapping[str, Any] = NO_ATTRIBUTES
         self.scope: Scope | None = None
         self.told_by: Claim | None = None
         self.call: ObservedCall | None = None
         self.agent: AgentRun | None = None
+        self.reference: ref[Any] | None = None
         self.is_repeated = False
         self.is_ended = False
         self.totals: dict[str, float] | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from os import urandom
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from ...agents import agent_finished, agent_started
 from ...bus.failures import report_failure
@@ -17,7 +19,7 @@ from ..model_calls.claims import Claim, current_claim, observers
 from ..model_calls.cost import UsagePriceFunction
 from ..model_calls.model_call import CallEnd, ModelCall, is_idle
 from ..model_calls.token_prices import list_price
-from .agent_runs import AgentRun, add_to_unknown, emit_late_run, in_scope, innermost, nearest_agent
+from .agent_runs import AgentRun, add_missed, add_to_unknown, emit_late_run, in_scope, innermost, nearest_agent
 from .call_ends import call_end
 from .conventions import operation_of
 from .observed_calls import ObservedCall, ObservedCalls, SpanClaim
@@ -154,16 +156,19 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         dropped = self._spans.add(opened)
         if dropped is not None:
             self._drop(dropped)
-        if library in self._ignored or time_ns() - opened.started_ns > LATE_NS:
+        if library in self._ignored:
             return
         attributes = span.attributes
-        opened.operation = operation_of(opened.name, attributes, library)
-        if opened.operation is None:
+        operation = operation_of(opened.name, attributes, library)
+        if operation is None or (operation == "inference" and time_ns() - opened.started_ns > LATE_NS):
             return
+        opened.operation = operation
+        opened.live_attributes = attributes
         opened.attributes = attributes = attributes.copy()
-        if opened.operation == "inference":
+        opened.reference = ref(span, partial(self._forget, context.span_id))
+        if operation == "inference":
             self._start_call(opened, attributes)
-        elif opened.operation == "agent":
+        elif operation == "agent":
             self._start_agent(opened, agent_name(attributes, opened.name))
 
     def _is_own(self, claim: Claim) -> bool:
@@ -174,7 +179,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         opened.call = self._calls.join(opened, model)
         if opened.call is not None:
             return
-        call = opened.call = ObservedCall(model, opened.started_ns, opened, opened)
+        call = opened.call = ObservedCall(model, opened.started_ns, opened, opened.parent)
         if is_under_way(opened.told_by):
             call.claim = opened.told_by
             return
@@ -202,7 +207,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         if agent is not None and agent.fields.get("agent_name") == name:
             opened.is_repeated = True
             return
-        opened.agent = AgentRun(name, opened.scope, perf_counter())
+        opened.agent = AgentRun(name, opened.scope, started_at_of(opened))
         opened.scope = opened.agent.scope
         current_scope.set(opened.scope)  # until the run ends: see `SpanScope`
 
@@ -260,7 +265,8 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             model_call = self._model_call(claim, opened, name, provider_in(attributes), started_at)
         model_call.streamed = streamed
         model_call.finish(end)
-        add_to_unknown(opened, amounts_of(end))
+        call.duration, call.amounts = duration, amounts_of(end)
+        add_to_unknown(opened, call.amounts)
 
     def _find_call(self, opened: OpenSpan, model: str, ended_ns: int) -> ObservedCall | None:
         """Return the call of a span that said only at its end what it is of: a new one, or one that others see too.
@@ -268,7 +274,8 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         None is returned where it was told.
         """
         call = self._calls.call_around(opened)
-        if call is None and self._calls.take_within(opened, model, ended_ns) is not None:
+        if call is None and (told := self._calls.take_within(opened, model, ended_ns)) is not None:
+            add_missed(opened, told)
             return None
         if call is None:
             call = self._calls.join(opened, model)
@@ -278,6 +285,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             return None
         call = ObservedCall(model, opened.started_ns, opened, opened.parent)
         call.claim = SpanClaim(urandom(16).hex(), self, call)
+        call.claim.scope = opened.scope
         self._calls.add(call)
         return call
 
@@ -293,6 +301,12 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             tool_called.emit(tool_name=name, status=outcome.status, duration=duration, error=outcome.error)
         add_to_unknown(opened, {"tool_calls": 1})
 
+    def _forget(self, span_id: int, _reference: object) -> None:
+        """End a span that is gone and that nobody ended, such as that of a call that was cancelled."""
+        opened = self._spans.pop(span_id)
+        if opened is not None:
+            self._drop(opened)
+
     def _drop(self, opened: OpenSpan) -> None:
         """End a span that nobody ended."""
         opened.is_ended = True
@@ -304,10 +318,15 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             if call is None or call.outermost is not opened or call.claim is None:
                 return
             call.ended_ns = time_ns()
-            if call.model_call is not None and not call.claim.is_taken:
-                call.model_call.finish(CallEnd(status="cancelled", error_type="cancelled"))
-            elif isinstance(call.claim, SpanClaim):
-                call.claim.has_ended = True
+            claim = call.claim
+            if not isinstance(claim, SpanClaim) or claim.is_taken or claim.has_ended:
+                claim.has_ended = claim.has_ended or isinstance(claim, SpanClaim)
+                return
+            attributes = {**opened.attributes, **opened.live_attributes}
+            model_call = call.model_call or self._model_call(
+                claim, opened, requested_model(attributes), provider_in(attributes), started_at_of(opened)
+            )
+            model_call.finish(CallEnd(status="cancelled", error_type="cancelled"))
         except Exception as failure:
             report_failure(llm_called.name, BRIDGE, failure)
 

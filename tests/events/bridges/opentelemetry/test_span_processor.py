@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextvars import copy_context
 from threading import Thread
 from time import time_ns
@@ -274,6 +275,26 @@ def test_an_agent_known_at_its_end_has_what_was_used_inside(spans: SpanMaker) ->
     assert [(event.prompt_tokens, event.own_prompt_tokens) for event in finished] == [(11, 11), (22, 11)]
 
 
+def test_a_call_of_another_context_is_added_to_the_agent_around_the_framework_s_span(spans: SpanMaker) -> None:
+    invoke = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
+    with agent_finished.captured() as finished, llm_called.captured() as called:
+        outside = copy_context().run(spans.start, "invoke_agent boss", {"gen_ai.operation.name": "invoke_agent"})
+        agent = copy_context().run(spans.start, "invoke_agent writer", invoke, parent=outside)
+        chain = spans.start("model", library=LANGCHAIN, parent=agent)
+        model = copy_context().run(spans.start, "ChatOpenAI", library=LANGCHAIN, parent=chain)
+        spans.end(spans.start("chat m", CHAT), ANSWER)
+        spans.end(model, {"openinference.span.kind": "LLM", "llm.model_name": "m"}, ok=True)
+        for span in (chain, agent, outside):
+            spans.end(span)
+    assert [call.agent_name for call in called] == ["unknown"]
+    assert [(run.agent_name, run.llm_calls, run.prompt_tokens, run.own_prompt_tokens) for run in finished] == [
+        ("writer", 1, 11, 11),
+        ("boss", 1, 11, 0),
+    ]
+    assert finished[0].llm_time is not None
+    assert finished[0].llm_time > 0
+
+
 def test_one_run_that_two_spans_tell_is_one(spans: SpanMaker) -> None:
     invoke = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
     with agent_finished.captured() as finished:
@@ -312,10 +333,9 @@ def test_spans_that_nobody_ends_are_dropped_as_cancelled() -> None:
     processor = GenAISpanProcessor(price=None, max_open_spans=2)
     spans = LightSpans(processor)
     with llm_called.captured() as called, agent_finished.captured() as finished:
-        spans.start("invoke_agent a", {"gen_ai.operation.name": "invoke_agent"})
+        agent = spans.start("invoke_agent a", {"gen_ai.operation.name": "invoke_agent"})
         first = spans.start("chat m", CHAT)
-        for _ in range(3):
-            spans.start("chat m", CHAT)
+        held = [agent, *(spans.start("chat m", CHAT) for _ in range(3))]
         assert [event.status for event in finished] == ["cancelled"]
         assert [call.status for call in called] == ["cancelled", "cancelled"]
         spans.end(first, ANSWER)
@@ -323,7 +343,19 @@ def test_spans_that_nobody_ends_are_dropped_as_cancelled() -> None:
         processor.shutdown()
         assert len(called) == 4
         spans.end(spans.start("chat m", CHAT), ANSWER)
+        assert held
     assert len(called) == 4
+
+
+def test_a_span_that_is_gone_without_an_end_is_a_cancelled_call(spans: SpanMaker) -> None:
+    """OpenLLMetry does not end the span of a call whose task is cancelled."""
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        span = spans.start("openai.chat", {"gen_ai.operation.name": "chat"})
+        span.set_attribute("gen_ai.request.model", "m")
+        del span
+        gc.collect()
+    assert [(call.model, call.status) for call in called] == [("m", "cancelled")]
+    assert len(started) == 1
 
 
 def test_a_scope_that_is_ignored_tells_nothing_and_is_passed_through() -> None:

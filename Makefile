@@ -170,7 +170,7 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	mv requirements-models.new requirements-models.txt
 
 audit: .audit/ready ## Look for known vulnerabilities in what is pinned (pip-audit), and for unsafe code (bandit)
-	.audit/bin/bandit --quiet --recursive --configfile pyproject.toml backend events metrics tools
+	.audit/bin/bandit --quiet --recursive --configfile pyproject.toml backend events metrics traces tools
 	@.audit/bin/python -m tools.audit_pins .audit/bin/pip-audit locks/dev.txt requirements-*.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays

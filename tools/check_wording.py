@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTED = ("events", "metrics", "backend/app", "benchmarks", "tests/support", "tools")
+DOCUMENTED = ("events", "metrics", "traces", "backend/app", "benchmarks", "tests/support", "tools")
 """Folders whose docstrings are read. A test's name is a sentence, so tests need none."""
-PACKAGES = ("events", "metrics", "backend/app")
+PACKAGES = ("events", "metrics", "traces", "backend/app")
 """Packages in which a file name occurs once."""
-LIBRARY = ("events", "metrics")
+LIBRARY = ("events", "metrics", "traces")
 """Packages that name neither the studio's settings nor its modules."""
 LAYERS = frozenset({"routers", "schemas", "repositories"})
 """Folders that each have a file for every resource, by the resource's name."""

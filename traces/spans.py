@@ -1,4 +1,4 @@
-"""What every span of this package has: the name of its tracer, and how its work ended."""
+"""The name of the tracer of every span, and how a span says that its work ended."""
 
 from __future__ import annotations
 

@@ -60,15 +60,15 @@ def with_exemplars(
 
 def store_exemplars(exemplars: Sequence[HistogramExemplars], event: Any, find: FindExemplar) -> None:
     """Store the exemplar of an event in the buckets that it was observed in, as far as theirs are old."""
+    labels = find()
+    if not labels:  # asked first: most spans are not sampled
+        return
     now = time()
     due = [(each, place) for each in exemplars if (place := each.bucket_due(event, now)) is not None]
-    if not due:
-        return
-    labels = find()
-    if labels:
+    if due:
         check_labels(labels)
-        for each, place in due:
-            each.store(place, event, labels, now)
+    for each, place in due:
+        each.store(place, event, labels, now)
 
 
 class HistogramExemplars:

@@ -157,7 +157,7 @@ async def test_a_run_whose_queueing_fails_is_accepted_and_queued_by_a_sweep(
     new_settings: NewSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def fail(_run_id: str) -> None:
+    async def fail(*_: object) -> None:
         raise dbos_client.EngineError("away")
 
     async with running_studio(new_settings(sweep_interval=SWEEP)) as studio:

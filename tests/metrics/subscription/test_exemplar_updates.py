@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +16,6 @@ from prometheus_client.samples import Exemplar
 from events import agent_run, http_request_finished, llm_called, query_executed, receiver_failed
 from metrics import CATALOGUE, Subscription, Workers, scrape, subscribe
 from metrics.subscription import exemplar_updates
-from metrics.subscription.exemplar_updates import FindExemplar
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -177,25 +178,33 @@ def test_without_exemplars_an_update_is_what_it_was(registry: CollectorRegistry,
         assert updates() == [before]
 
 
-def test_the_exemplars_of_several_workers_are_shown_by_each(tmp_path: Path) -> None:
-    def started(find: FindExemplar) -> tuple[CollectorRegistry, Subscription, Workers]:
-        registry, workers = CollectorRegistry(), Workers(tmp_path)
-        subscription = subscribe(CATALOGUE, registry, namespace="acme", workers=workers)
-        subscription.add_exemplars(find)
-        return registry, subscription, workers
+OTHER_WORKER = """
+import sys
+from pathlib import Path
+from prometheus_client import CollectorRegistry
+from events import llm_called
+from metrics import CATALOGUE, Workers, subscribe
 
-    here, other = CurrentTrace(), CurrentTrace()
-    _, subscription, workers = started(here)
-    with subscription:
-        here.trace_id = "a" * 32
-        llm_called.emit(model="m", status="success", duration=0.02)
-    other_registry, other_subscription, other_workers = started(other)
-    with other_subscription:
-        other.trace_id = "b" * 32
+subscription = subscribe(CATALOGUE, CollectorRegistry(), namespace="acme", workers=Workers(Path(sys.argv[1])))
+subscription.add_exemplars(lambda: {"trace_id": "a" * 32})
+llm_called.emit(model="m", status="success", duration=0.02)
+"""
+
+
+@pytest.mark.slow
+def test_the_exemplars_of_several_workers_are_shown_by_each(
+    registry: CollectorRegistry, trace: CurrentTrace, tmp_path: Path
+) -> None:
+    """Those of one that has ended as well, as its numbers are."""
+    subprocess.run([sys.executable, "-c", OTHER_WORKER, tmp_path], check=True)
+    workers = Workers(tmp_path)
+    with subscribe(CATALOGUE, registry, namespace="acme", workers=workers) as subscription:
+        subscription.add_exemplars(trace)
+        trace.trace_id = "b" * 32
         llm_called.emit(model="m", status="success", duration=7.5)
-        assert [each.labels["trace_id"][0] for each in shown(other_registry, LATENCY).values()] == ["a", "b"]
+        assert registry.get_sample_value(f"{LATENCY}_count", {"model": "m"}) == 2
+        assert [each.labels["trace_id"][0] for each in shown(registry, LATENCY).values()] == ["a", "b"]
     workers.close()
-    other_workers.close()
 
 
 def test_an_agents_time_and_a_requests_have_them(

@@ -35,6 +35,10 @@ TYPE_BY_CLASS: tuple[tuple[str, ErrorType], ...] = (
     ("ModelNotFoundError",              "invalid_request"),
     ("ModelRefusalError",               "content_filtered"),
     ("APIResponseValidationError",      "invalid_response"),
+    ("BudgetExceededError",             "quota_exceeded"),
+    ("PaymentRequiredError",            "quota_exceeded"),
+    ("RouterRateLimitError",            "rate_limited"),
+    ("RouterRateLimitErrorBasic",       "rate_limited"),
     ("APIConnectionError",              "connection"),
 )
 TYPE_BY_STATUS_CODE: dict[int, ErrorType] = {

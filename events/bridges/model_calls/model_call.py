@@ -32,7 +32,10 @@ def is_idle() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt at a call that has ended; times are those of `time.perf_counter`."""
+    """One attempt at a call that has ended; times are those of `time.perf_counter`.
+
+    It is at the model of the attempt before, or of the call, where it names no other one.
+    """
 
     started_at: float
     ended_at: float
@@ -42,6 +45,8 @@ class Attempt:
     error_type: ErrorType | None = None
     status_code: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,7 @@ class ModelCall:
         model: The model that is asked for.
         provider: Who is asked.
         operation: What the model is asked for.
+        requested_model: The name that stands for several models, such as that of a group of them; None for `model`.
         streamed: Whether the answer is.
         price: Asked for the cost of the tokens where the seller says none.
         started_at: The time of `time.perf_counter`; None for now.
@@ -98,6 +104,7 @@ class ModelCall:
         model: str,
         provider: str,
         operation: ModelOperation = "chat",
+        requested_model: str | None = None,
         streamed: bool = False,
         price: UsagePriceFunction | None = None,
         started_at: float | None = None,
@@ -106,6 +113,7 @@ class ModelCall:
         self.claim = claim
         self.model, self.provider = label_of(model), label_of(provider)
         self.operation, self.streamed = operation, streamed
+        self.requested_model = label_of(requested_model or model)
         self.token_times, self.pauses = TokenTimes(), ReaderPauses()
         self.attempts = 0
         self.has_ended = False
@@ -131,7 +139,7 @@ class ModelCall:
             yield
 
     def add_attempt(self, attempt: Attempt, *, response_model: str | None = None) -> None:
-        """Emit an attempt that has ended; a second one is a retry of the one before."""
+        """Emit an attempt that has ended; a second one is a retry of the one before, or at another model a fallback."""
         self._guard(lambda: self._emit_attempted(attempt, response_model))
 
     def finish(self, end: CallEnd) -> None:
@@ -168,12 +176,17 @@ class ModelCall:
 
     def _emit_started(self) -> None:
         llm_call_started.emit(
-            call_id=self.claim.call_id, model=self.model, requested_model=self.model, provider=self.provider
+            call_id=self.claim.call_id, model=self.model, requested_model=self.requested_model, provider=self.provider
         )
 
     def _emit_attempted(self, attempt: Attempt, response_model: str | None) -> None:
         before, self._last = self._last, attempt
-        backoff = None if before is None else max(0.0, attempt.started_at - before.ended_at)
+        previous = self.model, self.provider
+        self.model = label_of(attempt.model or self.model)
+        self.provider = label_of(attempt.provider or self.provider)
+        reason = None if before is None else before.error_type or "other"
+        is_fallback = before is not None and previous != (self.model, self.provider)
+        backoff = None if before is None or is_fallback else max(0.0, attempt.started_at - before.ended_at)
         self.attempts += 1
         self._backoff += backoff or 0.0
         llm_attempted.emit(
@@ -188,7 +201,11 @@ class ModelCall:
             error_type=attempt.error_type,
             status_code=attempt.status_code,
             retry_after=None if attempt.error_type is None else retry_after(attempt.headers),
-            retry_reason=None if before is None else before.error_type or "other",
+            retry_reason=None if is_fallback else reason,
+            fallback_reason=reason if is_fallback else None,
+            from_model=previous[0] if is_fallback else None,
+            to_model=self.model if is_fallback else None,
+            from_provider=previous[1] if is_fallback else None,
             backoff=backoff,
             **rate_limits(attempt.headers),
         )
@@ -202,7 +219,7 @@ class ModelCall:
         llm_called.emit(
             call_id=self.claim.call_id,
             model=self.model,
-            requested_model=self.model,
+            requested_model=self.requested_model,
             response_model=truncate_name(end.response_model) or None,
             provider=self.provider,
             operation=self.operation,

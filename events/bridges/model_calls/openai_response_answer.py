@@ -47,7 +47,8 @@ class ResponseAnswer:
 
     def add_chunk(self, chunk: Any) -> tuple[int, bool]:
         """Add an event of a stream; return how many characters of content it has, and whether that is reasoning."""
-        kind = str(get(chunk, "type") or "")
+        kind = get(chunk, "type")
+        kind = str(getattr(kind, "value", kind) or "")  # LiteLLM has an enumeration of them
         response = get(chunk, "response")
         if response is not None:
             self.model = get(response, "model") or self.model

@@ -1,0 +1,154 @@
+"""The functions that stand in the place of LiteLLM's, and tell their calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from inspect import iscoroutine, iscoroutinefunction
+from typing import Any, Protocol
+
+from ...bus.failures import report_failure
+from ...llm import llm_called
+from ..model_calls.claims import claim_call
+from ..model_calls.model_call import is_idle
+from .functions import Function, asked_model, is_mocked, model_argument
+from .litellm_call import BRIDGE, LiteLLMCall, Member, Running
+from .sent_requests import current_sender
+from .tracked_streams import is_stream, track_stream
+
+
+class Switch(Protocol):
+    """The switch of what is told.
+
+    Attributes:
+        is_active: Whether anything is.
+    """
+
+    is_active: bool
+
+
+def observed_function(original: Callable[..., Any], function: Function, switch: Switch) -> Callable[..., Any]:
+    """Return a function of LiteLLM that tells its calls; ``original`` is what it does."""
+    return _observe(original, lambda args, options: _begin(function, switch, args, options))
+
+
+def observed_method(original: Callable[..., Any], function: Function, switch: Switch) -> Callable[..., Any]:
+    """Return a method of LiteLLM's Router that tells its calls."""
+    return _observe(original, lambda args, options: _begin_routed(function, switch, args[1:], options))
+
+
+def _observe(
+    original: Callable[..., Any], begin: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Member, bool] | None]
+) -> Callable[..., Any]:
+    @wraps(original)
+    def observed(*args: Any, **options: Any) -> Any:
+        begun = begin(args, options)
+        if begun is None:
+            return original(*args, **options)
+        member, is_whole_call = begun
+        try:
+            with Running(member):
+                result = original(*args, **options)
+        except BaseException as error:
+            _fail(member, error, is_whole_call=is_whole_call)
+            raise
+        if iscoroutine(result):  # a plain function that was asked for an asynchronous call
+            return _await(result, member) if is_whole_call else result
+        return _take(result, member, is_whole_call=is_whole_call)
+
+    @wraps(original)
+    async def observed_async(*args: Any, **options: Any) -> Any:
+        begun = begin(args, options)
+        if begun is None:
+            return await original(*args, **options)
+        member, is_whole_call = begun
+        try:
+            with Running(member):
+                result = await original(*args, **options)
+        except BaseException as error:
+            _fail(member, error, is_whole_call=is_whole_call)
+            raise
+        return _take(result, member, is_whole_call=is_whole_call)
+
+    return observed_async if iscoroutinefunction(original) else observed
+
+
+def _begin(
+    function: Function, switch: Switch, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[Member, bool] | None:
+    """Return the member for a call, and whether it is all of the call that is told; None where nothing is."""
+    try:
+        around = _running_call()
+        if around is None and (not switch.is_active or is_idle()):
+            return None
+        name = model_argument(function.model_at, args, options)
+        asked = asked_model(name, options)
+        if around is not None:
+            return around.begin_member(asked, is_mocked=is_mocked(options)), False
+        claim = claim_call(is_exact=True)
+        if claim is None:
+            return None
+        call = LiteLLMCall(claim, function, name, asked, streamed=options.get("stream") is True)
+        return call.begin_member(asked, is_mocked=is_mocked(options)), True
+    except Exception as failure:  # the call is made without events
+        report_failure(llm_called.name, BRIDGE, failure)
+        return None
+
+
+def _begin_routed(
+    function: Function, switch: Switch, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[Member, bool] | None:
+    try:
+        if _running_call() is not None or not switch.is_active or is_idle():
+            return None
+        claim = claim_call(is_exact=True)
+        if claim is None:
+            return None
+        name = model_argument(function.router_model_at, args, options)
+        call = LiteLLMCall(claim, function, name, None, streamed=options.get("stream") is True)
+        return call.begin_member(None, is_mocked=is_mocked(options)), True
+    except Exception as failure:  # the same
+        report_failure(llm_called.name, BRIDGE, failure)
+        return None
+
+
+def _running_call() -> LiteLLMCall | None:
+    """Return the call of LiteLLM that the running code is in."""
+    sender = current_sender.get()
+    return sender.call if isinstance(sender, Member) and not sender.call.has_ended else None
+
+
+def _fail(member: Member, error: BaseException, *, is_whole_call: bool) -> None:
+    if is_whole_call:
+        member.call.fail(error)
+    else:
+        member.call.fail_member(member, error)
+
+
+def _take(result: Any, member: Member, *, is_whole_call: bool) -> Any:
+    """Return the result of a call, whose end is that of the call; a stream ends it later."""
+    call = member.call
+    try:
+        streams = is_stream(result)
+        if streams and (not is_whole_call or not call.has_stream):
+            call.add_stream(result)
+        if is_whole_call:
+            if streams:
+                call.streamed = True
+                track_stream(result, call)
+            else:
+                call.add_whole(result)
+    except Exception as failure:
+        report_failure(llm_called.name, BRIDGE, failure)
+        call.finish()
+    return result
+
+
+async def _await(pending: Coroutine[Any, Any, Any], member: Member) -> Any:
+    try:
+        with Running(member):
+            result = await pending
+    except BaseException as error:
+        _fail(member, error, is_whole_call=True)
+        raise
+    return _take(result, member, is_whole_call=True)

@@ -1,0 +1,116 @@
+"""The tokens that a provider reported through LiteLLM, and what LiteLLM's price table makes of them.
+
+Where a provider reports none, LiteLLM counts by itself, and its numbers look the same. So the tokens of a stream are
+those in the chunks that LiteLLM received, never those in the chunk that it adds, and an answer of a provider for which
+it always counts has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from sys import modules
+from typing import Any, Self
+from weakref import ref
+
+from ..model_calls.cost import number
+from ..model_calls.token_usage import NO_USAGE, TokenUsage, get, openai_usage
+
+COUNTED_BY_LITELLM = frozenset({"a2a", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"})
+"""Providers whose tokens LiteLLM counts itself."""
+
+UNREPORTED = "UnreportedUsage"
+"""The class of usage that stands for none, in LiteLLM."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedStream:
+    """The parts of a stream that LiteLLM receives, without the stream: one that is dropped is to be seen.
+
+    Attributes:
+        model: The model that was asked.
+        chunks: Those that it received so far; None where the stream does not hold them.
+        logging: Returns LiteLLM's record of the call, which knows its prices, and refers to the stream; None where the
+            stream is gone.
+    """
+
+    model: Any
+    chunks: Sequence[Any] | None
+    logging: Callable[[], Any]
+
+    @classmethod
+    def of(cls, stream: Any) -> Self:
+        """Return the parts of a stream."""
+        while not isinstance(getattr(stream, "chunks", None), list):
+            inner = getattr(stream, "completion_stream", None)  # of chat completions, in one of text completions
+            if inner is None:
+                return cls(getattr(stream, "model", None), None, _logging_of(stream))
+            stream = inner
+        return cls(stream.model, stream.chunks, _logging_of(stream))
+
+    def reported(self) -> list[Any]:
+        """Return the usages in its chunks that the provider sent."""
+        usages = (get(chunk, "usage") for chunk in self.chunks or ())
+        return [usage for usage in usages if usage is not None and type(usage).__name__ != UNREPORTED]
+
+    def usage(self) -> TokenUsage:
+        """Return the tokens that the provider reported."""
+        return merged_usage(self.reported())
+
+    def table_cost(self, usage: TokenUsage) -> float | None:
+        """Return the cost of its tokens by LiteLLM's price table, or by the prices of the Router's deployment.
+
+        LiteLLM computes it by itself after the stream, on a thread, for its loggers; so it is asked for it here.
+        """
+        calculate = getattr(self.logging(), "response_cost_calculator", None)
+        if calculate is None:
+            return None
+        litellm = modules["litellm"]
+        answer = litellm.ModelResponse(model=self.model, usage=_litellm_usage(litellm, usage))
+        return number(calculate(result=answer))
+
+
+def _logging_of(stream: Any) -> Callable[[], Any]:
+    logging = getattr(stream, "logging_obj", None)
+    return (lambda: None) if logging is None else ref(logging)
+
+
+def merged_usage(usages: Sequence[Any]) -> TokenUsage:
+    """Return the usage of a stream that came in several chunks: of each kind of tokens the last count that is not 0."""
+    merged = NO_USAGE
+    for usage in map(openai_usage, usages):
+        counts = {each.name: getattr(usage, each.name) for each in fields(usage)}
+        known = {name: count for name, count in counts.items() if count and count != "none"}
+        zeros = {name: 0 for name, count in counts.items() if count == 0 and getattr(merged, name) is None}
+        merged = replace(merged, **{**zeros, **known})
+    return merged
+
+
+def hidden_param(result: Any, name: str) -> Any:
+    """Return what LiteLLM hid in an answer under a name; None where it hid nothing."""
+    return get(getattr(result, "_hidden_params", None), name)
+
+
+def table_cost(result: Any) -> float | None:
+    """Return the cost of a whole answer by LiteLLM's price table; None where it has no price."""
+    return number(hidden_param(result, "response_cost"))
+
+
+def _litellm_usage(litellm: Any, usage: TokenUsage) -> Any:
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    return litellm.Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_tokens_details={
+            "cached_tokens": usage.cache_read_tokens or 0,
+            "cache_creation_tokens": usage.cache_write_tokens or 0,
+            "audio_tokens": usage.prompt_audio_tokens or 0,
+        },
+        completion_tokens_details={
+            "reasoning_tokens": usage.reasoning_tokens or 0,
+            "audio_tokens": usage.completion_audio_tokens or 0,
+        },
+        cache_read_input_tokens=usage.cache_read_tokens or 0,
+        cache_creation_input_tokens=usage.cache_write_tokens or 0,
+    )

@@ -8,25 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...llm import ModelOperation
 from ..model_calls.names import label_of, provider_of
 from ..model_calls.openai_chat_answer import ChatAnswer
 from ..model_calls.openai_response_answer import ResponseAnswer
 from ..sdk_clients.answer import Answer, ModelRequest, provider_of_class
 
 # fmt: off
-ANSWERS: dict[str, Callable[[], Answer]] = {
-    "/chat/completions":     ChatAnswer,
-    "/completions":          ChatAnswer,
-    "/embeddings":           ChatAnswer,
-    "/images/generations":   ChatAnswer,
-    "/images/edits":         ChatAnswer,
-    "/audio/transcriptions": ChatAnswer,
-    "/audio/translations":   ChatAnswer,
-    "/responses":            ResponseAnswer,
-    "/responses/compact":    ResponseAnswer,
+ANSWERS: dict[str, tuple[Callable[[], Answer], ModelOperation]] = {
+    "/chat/completions":     (ChatAnswer, "chat"),
+    "/completions":          (ChatAnswer, "text_completion"),
+    "/embeddings":           (ChatAnswer, "embeddings"),
+    "/images/generations":   (ChatAnswer, "image"),
+    "/images/edits":         (ChatAnswer, "image"),
+    "/audio/transcriptions": (ChatAnswer, "audio"),
+    "/audio/translations":   (ChatAnswer, "audio"),
+    "/responses":            (ResponseAnswer, "chat"),
+    "/responses/compact":    (ResponseAnswer, "chat"),
 }
 # fmt: on
-"""The paths that a call is posted to."""
+"""The paths that a call is posted to, how its answer is read, and what is asked for."""
 
 PROVIDER_BY_CLASS = (("Azure", "azure"), ("Bedrock", "bedrock"))
 """Part of the name of a client's class, and who is asked."""
@@ -43,7 +44,8 @@ class OpenAIProtocol:
 
     def read_request(self, url: str, body: Mapping[str, Any], *, streamed: bool) -> ModelRequest | None:
         """Return a request to a model; None for one that asks none, such as a list of files."""
-        make = ANSWERS.get(url.partition("?")[0])
-        if make is None:
+        known = ANSWERS.get(url.partition("?")[0])
+        if known is None:
             return None
-        return ModelRequest(model=label_of(body.get("model")), streamed=streamed, answer=make())
+        make, operation = known
+        return ModelRequest(model=label_of(body.get("model")), streamed=streamed, answer=make(), operation=operation)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ...llm import ModelOperation
+
 Operation = Literal["inference", "tool", "agent"]
 """What a span is of, in the words of the conventions; embeddings are inference too."""
 
@@ -50,6 +52,13 @@ SAYS_OPERATION: tuple[tuple[str, Mapping[str, Operation]], ...] = (
 BY_SPAN_NAME: tuple[tuple[str, Operation], ...] = (("invoke_agent ", "agent"), ("execute_tool ", "tool"))
 BY_SPAN_SUFFIX: tuple[tuple[str, Operation], ...] = ((".agent", "agent"), (".tool", "tool"))
 # fmt: on
+
+# What was asked of a model, by a word in what says it, as in LiteLLM's ``aembedding``; all else is a chat.
+MODEL_OPERATIONS: tuple[tuple[str, ModelOperation], ...] = (
+    ("embedding", "embeddings"),
+    ("text_completion", "text_completion"),
+    ("rerank", "rerank"),
+)
 
 MCP_METHOD = "mcp.method.name"
 """Its value is ``tools/call`` for a use of a tool; the client of the mcp SDK sets no other attribute of it."""
@@ -101,6 +110,16 @@ def operation_of(name: str, attributes: Mapping[str, Any], library: str) -> Oper
     if library.startswith(OPENLLMETRY):
         return next((operation for end, operation in BY_SPAN_SUFFIX if name.endswith(end)), None)
     return None
+
+
+def model_operation_of(attributes: Mapping[str, Any]) -> ModelOperation:
+    """Return what was asked of the model that a span is of."""
+    for attribute, _ in SAYS_OPERATION:
+        said = str(attributes.get(attribute) or "").lower()
+        for word, operation in MODEL_OPERATIONS:
+            if word in said:
+                return operation
+    return "chat"
 
 
 def is_framework(library: str) -> bool:

@@ -21,7 +21,7 @@ from ..model_calls.model_call import CallEnd, ModelCall, is_idle
 from ..model_calls.token_prices import list_price
 from .agent_runs import AgentRun, add_missed, add_to_unknown, emit_late_run, in_scope, innermost, nearest_agent
 from .call_ends import call_end
-from .conventions import operation_of
+from .conventions import model_operation_of, operation_of
 from .observed_calls import ObservedCall, ObservedCalls, SpanClaim
 from .open_spans import MAX_OPEN_SPANS, OpenSpan, OpenSpans
 from .span_outcomes import SpanOutcome, outcome_of
@@ -263,7 +263,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         if model_call is None:
             name = model or call.model or end.response_model or ""
             model_call = self._model_call(claim, opened, name, provider_in(attributes), started_at)
-        model_call.streamed = streamed
+        model_call.streamed, model_call.operation = streamed, model_operation_of(attributes)
         model_call.finish(end)
         call.duration, call.amounts = duration, amounts_of(end)
         add_to_unknown(opened, call.amounts)

@@ -8,7 +8,7 @@ from typing import Any
 from typing import Protocol as TypingProtocol
 
 from ...bus.fields import ErrorType
-from ...llm import FinishReason
+from ...llm import FinishReason, ModelOperation
 from ..model_calls.token_usage import TokenUsage
 
 
@@ -47,6 +47,7 @@ class ModelRequest:
     model: str
     streamed: bool
     answer: Answer
+    operation: ModelOperation = "chat"
 
 
 class Protocol(TypingProtocol):

@@ -295,6 +295,7 @@ def start_request(
             model=request.model,
             provider=provider or protocol.provider_of_client(client),
             is_exact=True,
+            operation=request.operation,
             streamed=streamed,
             price=price,
         )

@@ -9,7 +9,7 @@ import pytest
 
 from events import value_dropped
 from events.bridges.model_calls.token_usage import NO_USAGE, TokenUsage
-from events.bridges.opentelemetry.conventions import operation_of
+from events.bridges.opentelemetry.conventions import model_operation_of, operation_of
 from events.bridges.opentelemetry.span_reading import (
     agent_name,
     finish_reason,
@@ -204,6 +204,23 @@ def test_the_cost_that_a_library_computes(name: str) -> None:
 )
 def test_what_a_span_is_of(name: str, attributes: dict[str, Any], library: str, operation: str | None) -> None:
     assert operation_of(name, attributes, library) == operation
+
+
+@pytest.mark.parametrize(
+    ("attributes", "operation"),
+    [
+        ({"gen_ai.operation.name": "embeddings"}, "embeddings"),
+        ({"gen_ai.operation.name": "aembedding"}, "embeddings"),
+        ({"openinference.span.kind": "EMBEDDING"}, "embeddings"),
+        ({"llm.request.type": "embedding"}, "embeddings"),
+        ({"gen_ai.operation.name": "atext_completion"}, "text_completion"),
+        ({"gen_ai.operation.name": "arerank"}, "rerank"),
+        ({"gen_ai.operation.name": "chat"}, "chat"),
+        ({}, "chat"),
+    ],
+)
+def test_what_is_asked_of_a_model(attributes: dict[str, Any], operation: str) -> None:
+    assert model_operation_of(attributes) == operation
 
 
 def test_names_of_tools_and_agents() -> None:

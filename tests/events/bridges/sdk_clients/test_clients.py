@@ -154,6 +154,7 @@ def test_an_embedding_has_a_prompt_and_no_completion(told: Told) -> None:
         openai.instrument(client)
         client.embeddings.create(model="e", input="a text", encoding_format="float")
     assert (told.call.model, told.call.response_model, told.call.status) == ("e", "e-1", "success")
+    assert told.call.operation == "embeddings"
     assert (told.call.prompt_tokens, told.call.completion_tokens, told.call.finish_reason) == (9, None, None)
 
 

@@ -18,7 +18,9 @@ from langchain_core.tracers.context import register_configure_hook
 
 from ...bus.failures import report_failure, strict_blocks
 from ...llm import llm_called
-from .run_tracker import BRIDGE, RunTracker
+from .model_runs import ModelStart
+from .run_tracker import RunTracker
+from .runs import BRIDGE
 
 
 class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no types in the base environment
@@ -31,6 +33,10 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
     def __init__(self) -> None:
         super().__init__()
         self.tracker: RunTracker | None = None
+
+    def __reduce__(self) -> str:
+        """Return the name of the one handler there is, which a copy of a configuration has too."""
+        return "handler"
 
     @property
     def run_inline(self) -> bool:
@@ -88,11 +94,11 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **more: Any) -> None:
         """End it."""
-        self._pass_on(lambda tracker: tracker.end_chain(run_id, None))
+        self._pass_on(lambda tracker: tracker.end(run_id, None, None))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         """End it with an error."""
-        self._pass_on(lambda tracker: tracker.end_chain(run_id, error))
+        self._pass_on(lambda tracker: tracker.end(run_id, None, error))
 
     def on_tool_start(
         self,
@@ -110,11 +116,11 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **more: Any) -> None:
         """End it."""
-        self._pass_on(lambda tracker: tracker.end_tool(run_id, output, None))
+        self._pass_on(lambda tracker: tracker.end(run_id, output, None))
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         """End it with an error."""
-        self._pass_on(lambda tracker: tracker.end_tool(run_id, None, error))
+        self._pass_on(lambda tracker: tracker.end(run_id, None, error))
 
     def on_retriever_start(
         self,
@@ -123,18 +129,19 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
         *,
         run_id: UUID,
         parent_run_id: UUID | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> None:
         """Begin a run of a retriever."""
-        self._pass_on(lambda tracker: tracker.start_retriever(run_id, parent_run_id, more.get("name")))
+        self._pass_on(lambda tracker: tracker.start_retriever(run_id, parent_run_id, more.get("name"), metadata))
 
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **more: Any) -> None:
         """End it."""
-        self._pass_on(lambda tracker: tracker.end_chain(run_id, None))
+        self._pass_on(lambda tracker: tracker.end(run_id, documents, None))
 
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         """End it with an error."""
-        self._pass_on(lambda tracker: tracker.end_chain(run_id, error))
+        self._pass_on(lambda tracker: tracker.end(run_id, None, error))
 
     def on_llm_start(
         self,
@@ -172,11 +179,11 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **more: Any) -> None:
         """End a call to a model."""
-        self._pass_on(lambda tracker: tracker.end_model(run_id, response, None))
+        self._pass_on(lambda tracker: tracker.end(run_id, response, None))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         """End it with an error."""
-        self._pass_on(lambda tracker: tracker.end_model(run_id, more.get("response"), error))
+        self._pass_on(lambda tracker: tracker.end(run_id, more.get("response"), error))
 
     def _start_model(
         self,
@@ -186,16 +193,13 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
         metadata: Mapping[str, Any] | None,
         more: Mapping[str, Any],
     ) -> None:
-        self._pass_on(
-            lambda tracker: tracker.start_model(
-                run_id,
-                parent_id,
-                serialized=serialized,
-                metadata=metadata,
-                params=more.get("invocation_params"),
-                batch_size=more.get("batch_size") or 1,
-            )
+        start = ModelStart(
+            serialized=serialized,
+            metadata=metadata,
+            params=more.get("invocation_params"),
+            batch_size=more.get("batch_size") or 1,
         )
+        self._pass_on(lambda tracker: tracker.start_model(run_id, parent_id, start))
 
     def _pass_on(self, act: Callable[[RunTracker], None]) -> None:
         tracker = self.tracker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from sys import _getframe
 from types import FrameType
@@ -10,17 +11,23 @@ from typing import Any, Literal
 from uuid import UUID
 from weakref import ref
 
-from ...bus.scope import Scope, running_task
+from ...bus.scope import Scope, running_task, use_scope
 from ...bus.span import ActiveSpan
 from ..model_calls.claims import Claim
 from ..model_calls.model_call import ModelCall
 from ..model_calls.tool_use import ToolUse
 from .run_scope import RunScope
 
+BRIDGE = "langchain"
+
 Kind = Literal["chain", "tool", "model", "retriever"]
 
 MAX_RUNS = 10_000
 """Runs under way that are remembered: of one more, the oldest ends as cancelled."""
+
+WAITS = frozenset({"GraphInterrupt", "NodeInterrupt"})
+HANDS_OVER = frozenset({"ParentCommand"})
+"""What LangGraph raises to wait for somebody, and to go on in a node of the graph around: neither is a failure."""
 
 MODELS = "langchain_core.language_models."
 CALLERS = frozenset({"generate", "agenerate", "stream", "astream", "pump_one", "_produce"})
@@ -50,7 +57,7 @@ class Run:
     entered: RunScope | None = None
     call: ModelCall | None = None
     claim_around: Claim | None = None
-    tool_use: ToolUse | None = None
+    tool: ToolUse | None = None
     counts_chunks: bool = False
     children: dict[int, Run] = field(default_factory=dict)
     thread: int = 0
@@ -147,3 +154,8 @@ def models_under_way(frame: FrameType | None) -> int:
             count += 1
         frame = frame.f_back
     return count
+
+
+def in_scope(scope: Scope | None) -> AbstractContextManager[None]:
+    """Return a ``with`` block inside a scope; one that changes nothing where there is none."""
+    return nullcontext() if scope is None else use_scope(scope)

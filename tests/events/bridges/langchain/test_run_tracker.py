@@ -14,6 +14,7 @@ import pytest
 
 from events import agent_run, llm_called, receiver_failed, tool_called
 from events.bridges.langchain import runs
+from events.bridges.langchain.model_runs import ModelStart
 from events.bridges.langchain.run_tracker import RunTracker, is_idle
 from events.bridges.model_calls.claims import current_claim
 from events.bridges.model_calls.model_call import CallEnd, start_call
@@ -55,12 +56,12 @@ def chain(tracker: RunTracker, parent: UUID | None = None, name: str = "", **mor
 def model(tracker: RunTracker, parent: UUID | None = None, batch_size: int = 1) -> UUID:
     """Begin a call to a model, and return its id."""
     run_id = uuid4()
-    tracker.start_model(run_id, parent, serialized=None, metadata=ASKED, params=None, batch_size=batch_size)
+    tracker.start_model(run_id, parent, ModelStart(metadata=ASKED, batch_size=batch_size))
     return run_id
 
 
 def test_a_call_is_told_with_its_answer(tracker: RunTracker, told: Recorded) -> None:
-    tracker.end_model(model(tracker), answer(), None)
+    tracker.end(model(tracker), answer(), None)
     [call] = told.calls
     assert (call.model, call.provider, call.prompt_tokens, call.finish_reason) == ("m", "p", 10, "stop")
     assert current_claim.get() is None
@@ -72,7 +73,7 @@ def test_an_exact_bridge_takes_a_call_over(tracker: RunTracker, told: Recorded) 
     exact = start_call("exact", model="m", provider="p", is_exact=True)
     assert exact is not None
     exact.finish(CallEnd(response_model="exact"))
-    tracker.end_model(run_id, answer(), None)
+    tracker.end(run_id, answer(), None)
     assert [call.response_model for call in told.calls] == ["exact"]
     assert told.is_paired()
 
@@ -84,7 +85,7 @@ def test_each_call_of_a_batch_is_taken_over(tracker: RunTracker, told: Recorded)
         assert exact is not None
         exact.finish(CallEnd(response_model="exact"))
     for run_id in ids:
-        tracker.end_model(run_id, answer(), None)
+        tracker.end(run_id, answer(), None)
     assert [call.response_model for call in told.calls] == ["exact", "exact"]
     assert told.is_paired()
 
@@ -92,7 +93,7 @@ def test_each_call_of_a_batch_is_taken_over(tracker: RunTracker, told: Recorded)
 def test_each_call_of_a_batch_that_nobody_takes_over_is_told(tracker: RunTracker, told: Recorded) -> None:
     for _ in range(2):
         for run_id in [model(tracker, batch_size=2) for _ in range(2)]:
-            tracker.end_model(run_id, answer(), None)
+            tracker.end(run_id, answer(), None)
     assert told.sums() == (4, 40, 8)
 
 
@@ -102,8 +103,8 @@ def test_after_the_first_chunk_the_reader_is_outside_of_the_call(tracker: RunTra
     tracker.add_chunk(first, "a", None)
     tracker.add_event(first, {"event": "content-block-delta", "delta": {"text": "a"}})
     second = model(tracker)
-    tracker.end_model(second, answer(), None)
-    tracker.end_model(first, answer(), None)
+    tracker.end(second, answer(), None)
+    tracker.end(first, answer(), None)
     assert [call.streamed for call in told.calls] == [False, True]
     assert told.calls[1].time_to_first_token is not None
 
@@ -111,9 +112,9 @@ def test_after_the_first_chunk_the_reader_is_outside_of_the_call(tracker: RunTra
 def test_a_graph_with_a_name_is_an_agent_of_all_inside(tracker: RunTracker, told: Recorded) -> None:
     graph = chain(tracker, name="team", metadata=GRAPH)
     node = chain(tracker, graph, "write", tags=["graph:step:1"], metadata=GRAPH)
-    tracker.end_model(model(tracker, node), answer(), None)
-    tracker.end_chain(node, None)
-    tracker.end_chain(graph, None)
+    tracker.end(model(tracker, node), answer(), None)
+    tracker.end(node, None, None)
+    tracker.end(graph, None, None)
     [finished] = told.agents
     assert (finished.agent_name, finished.prompt_tokens, finished.status) == ("team", 10, "success")
     assert told.calls[0].agent_name == "team"
@@ -126,9 +127,9 @@ def test_an_inner_graph_is_an_agent_from_its_first_node_on(tracker: RunTracker, 
     inner = chain(tracker, node, "inner", tags=["seq:step:1"], metadata=GRAPH)
     assert [run.agent_name for run in told.agents_started] == ["outer"]
     step = chain(tracker, inner, "inner_step", tags=["graph:step:1"], metadata=GRAPH)
-    tracker.end_model(model(tracker, step), answer(), None)
+    tracker.end(model(tracker, step), answer(), None)
     for run_id in (step, inner, node, outer):
-        tracker.end_chain(run_id, None)
+        tracker.end(run_id, None, None)
     assert [(run.agent_name, run.own_prompt_tokens) for run in told.agents] == [("inner", 10), ("outer", 0)]
     assert current_scope.get() is None
 
@@ -141,10 +142,10 @@ def test_an_agent_of_the_same_name_is_another_one_where_a_tool_asks_it(tracker: 
     tracker.start_tool(tool, same, "ask", named)
     other = chain(tracker, tool, "a", metadata=named)
     for run_id in (other,):
-        tracker.end_chain(run_id, None)
-    tracker.end_tool(tool, "", None)
-    tracker.end_chain(same, None)
-    tracker.end_chain(outer, None)
+        tracker.end(run_id, None, None)
+    tracker.end(tool, "", None)
+    tracker.end(same, None, None)
+    tracker.end(outer, None, None)
     assert [run.agent_name for run in told.agents] == ["a", "a"]
 
 
@@ -154,14 +155,14 @@ def test_a_thread_without_the_context_is_inside_by_its_parent(tracker: RunTracke
     def work() -> None:
         node = chain(tracker, outer, "node", tags=["graph:step:1"])
         tool_called.emit(tool_name="mine", status="success", duration=0.0)
-        tracker.end_model(model(tracker, node), answer(), None)
-        tracker.end_chain(node, None)
+        tracker.end(model(tracker, node), answer(), None)
+        tracker.end(node, None, None)
         assert get_effective_scope() is None
 
     thread = Thread(target=work)
     thread.start()
     thread.join()
-    tracker.end_chain(outer, None)
+    tracker.end(outer, None, None)
     assert told.tools[0].agent_name == told.calls[0].agent_name == "outer"
 
 
@@ -180,7 +181,7 @@ def test_a_tool_ends_as_its_run(
 ) -> None:
     run_id = uuid4()
     tracker.start_tool(run_id, None, "search", {"mcp": {"server": {"name": "docs"}}})
-    tracker.end_tool(run_id, output, error)
+    tracker.end(run_id, output, error)
     [tool] = told.tools
     assert (tool.tool_name, tool.status, tool.error, tool.mcp_server) == ("search", *ended, "docs")
 
@@ -197,8 +198,8 @@ def test_a_tool_that_waits_for_a_person_has_not_ended(tracker: RunTracker, told:
     agent = chain(tracker, name="a", metadata={"lc_agent_name": "a"})
     run_id = uuid4()
     tracker.start_tool(run_id, agent, "ask", None)
-    tracker.end_tool(run_id, None, GraphInterrupt())
-    tracker.end_chain(agent, GraphInterrupt())
+    tracker.end(run_id, None, GraphInterrupt())
+    tracker.end(agent, None, GraphInterrupt())
     assert told.tools == []
     assert [run.status for run in told.agents] == ["success"]
 
@@ -206,7 +207,7 @@ def test_a_tool_that_waits_for_a_person_has_not_ended(tracker: RunTracker, told:
 def test_a_tool_that_hands_over_has_done_its_work(tracker: RunTracker, told: Recorded) -> None:
     run_id = uuid4()
     tracker.start_tool(run_id, None, "hand_over", None)
-    tracker.end_tool(run_id, None, ParentCommand())
+    tracker.end(run_id, None, ParentCommand())
     assert [(tool.status, tool.error) for tool in told.tools] == [("success", "")]
 
 
@@ -227,10 +228,10 @@ def test_what_is_inside_a_run_that_is_left_by_an_error_is_over(tracker: RunTrack
     async def run() -> None:
         agent = chain(tracker, name="a", metadata={"lc_agent_name": "a"})
         call = model(tracker, agent)
-        tracker.end_chain(agent, asyncio.CancelledError())
+        tracker.end(agent, None, asyncio.CancelledError())
         assert [call.status for call in told.calls] == ["cancelled"]
         assert [(run.status, run.llm_calls) for run in told.agents] == [("cancelled", 1)]
-        tracker.end_model(call, answer(), None)
+        tracker.end(call, answer(), None)
 
     asyncio.run(run())
     assert len(told.calls) == 1
@@ -244,11 +245,11 @@ def test_what_runs_on_after_a_failure_has_its_own_end(tracker: RunTracker, told:
             call = model(tracker, parent)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            tracker.end_model(call, answer(), None)
+            tracker.end(call, answer(), None)
 
         task = asyncio.create_task(ask())
         await asyncio.sleep(0)
-        tracker.end_chain(parent, ValueError())
+        tracker.end(parent, None, ValueError())
         await task
 
     asyncio.run(run())
@@ -261,7 +262,7 @@ def test_runs_that_never_end_are_bounded(tracker: RunTracker, told: Recorded, mo
     assert len(tracker.runs) == 3
     assert [run.status for run in told.agents] == ["cancelled"] * 2
     for run_id in ids:
-        tracker.end_chain(run_id, None)
+        tracker.end(run_id, None, None)
     assert told.is_paired()
 
 
@@ -270,13 +271,11 @@ def test_where_nobody_listens_nothing_is_kept(tracker: RunTracker) -> None:
     assert is_idle()
     kept = [chain(tracker), model(tracker)]
     retriever, tool = uuid4(), uuid4()
-    tracker.start_retriever(retriever, None, "r")
+    tracker.start_retriever(retriever, None, "r", None)
     tracker.start_tool(tool, None, "t", None)
     assert len(tracker.runs) == 0
     for run_id in (*kept, retriever, tool):
-        tracker.end_chain(run_id, None)
-        tracker.end_tool(run_id, None, None)
-        tracker.end_model(run_id, None, None)
+        tracker.end(run_id, None, None)
         tracker.add_chunk(run_id, "", None)
         tracker.add_event(run_id, None)
 
@@ -284,10 +283,10 @@ def test_where_nobody_listens_nothing_is_kept(tracker: RunTracker) -> None:
 def test_a_retriever_passes_the_agent_on(tracker: RunTracker, told: Recorded) -> None:
     agent = chain(tracker, name="a", metadata={"lc_agent_name": "a"})
     retriever = uuid4()
-    tracker.start_retriever(retriever, agent, "r")
-    tracker.end_model(model(tracker, retriever), answer(), None)
-    tracker.end_chain(retriever, None)
-    tracker.end_chain(agent, None)
+    tracker.start_retriever(retriever, agent, "r", None)
+    tracker.end(model(tracker, retriever), answer(), None)
+    tracker.end(retriever, None, None)
+    tracker.end(agent, None, None)
     assert [call.agent_name for call in told.calls] == ["a"]
 
 
@@ -299,7 +298,7 @@ def test_an_answer_that_cannot_be_read_ends_the_call_all_the_same(tracker: RunTr
             raise RuntimeError
 
     with llm_called.captured() as calls, receiver_failed.captured() as failures:
-        tracker.end_model(model(tracker), Odd(), None)
+        tracker.end(model(tracker), Odd(), None)
     assert [call.status for call in calls] == ["success"]
     assert [failure.receiver for failure in failures] == ["langchain"]
 
@@ -307,9 +306,9 @@ def test_an_answer_that_cannot_be_read_ends_the_call_all_the_same(tracker: RunTr
 def test_an_agent_of_the_program_is_around_and_may_have_the_name(tracker: RunTracker, told: Recorded) -> None:
     with agent_run(agent_name="a"):
         same = chain(tracker, name="a", metadata={"lc_agent_name": "a"})
-        tracker.end_chain(same, None)
+        tracker.end(same, None, None)
         other = chain(tracker, name="b", metadata={"lc_agent_name": "b"})
-        tracker.end_model(model(tracker, other), answer(), None)
-        tracker.end_chain(other, None)
+        tracker.end(model(tracker, other), answer(), None)
+        tracker.end(other, None, None)
     assert [(run.agent_name, run.prompt_tokens) for run in told.agents] == [("b", 10), ("a", 10)]
     gc.collect()

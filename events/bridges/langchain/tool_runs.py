@@ -1,0 +1,73 @@
+"""Runs of tools and of retrievers: the uses of tools, and lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sized
+from time import perf_counter
+from typing import Any
+
+from ...bus.span import outcome_of
+from ...retrieval import documents_retrieved
+from ..model_calls.model_call import error_name
+from ..model_calls.names import label_of, truncate_name
+from ..model_calls.tool_use import ToolUse
+from .runs import BRIDGE, HANDS_OVER, WAITS, Run, in_scope
+
+VECTOR_STORE_RETRIEVER = "VectorStoreRetriever"
+
+
+def begin_tool(run: Run, metadata: Mapping[str, Any] | None) -> None:
+    """Begin the use of the tool that a run is of."""
+    with in_scope(run.scope):
+        run.tool = ToolUse(BRIDGE, run.name, mcp_server=server_of_tool(metadata))
+    run.tool.enter()
+
+
+def end_tool(run: Run, output: Any, error: BaseException | None) -> None:
+    """End the use of a tool; one that waits for a person has not ended: it is run again, from its beginning."""
+    if run.tool is None:
+        return
+    if isinstance(error, Exception) and type(error).__name__ in WAITS:
+        run.tool.drop()
+    elif error is None or type(error).__name__ in HANDS_OVER:
+        run.tool.finish("error" if getattr(output, "status", None) == "error" else "success")
+    else:
+        run.tool.finish(outcome_of(error), error_name(error))
+
+
+def end_lookup(run: Run, documents: Any, error: BaseException | None) -> None:
+    """End the lookup that a run of a retriever is, unless it is a part of another one."""
+    if is_part_of_lookup(run):
+        return
+    with in_scope(run.scope):
+        documents_retrieved.emit(
+            data_source=label_of(run.name),
+            status=outcome_of(error),
+            duration=perf_counter() - run.started_at,
+            documents=len(documents) if error is None and isinstance(documents, Sized) else None,
+            error=error_name(error),
+        )
+
+
+def is_part_of_lookup(run: Run) -> bool:
+    """Return whether a retriever is asked by another one, which sums up what several find."""
+    around = run.parent
+    while around is not None and around.kind != "retriever":
+        if around.kind == "tool":
+            return False
+        around = around.parent
+    return around is not None
+
+
+def data_source(name: Any, metadata: Mapping[str, Any] | None) -> Any:
+    """Return where a retriever looks: its name, or the class of its store where it has none of its own."""
+    if name == VECTOR_STORE_RETRIEVER:
+        return (metadata or {}).get("ls_vector_store_provider") or name
+    return name
+
+
+def server_of_tool(metadata: Mapping[str, Any] | None) -> str | None:
+    """Return the name of the MCP server that a tool is on, as ``langchain.mcp`` writes it; None of any other tool."""
+    mcp = (metadata or {}).get("mcp")
+    server = mcp.get("server") if isinstance(mcp, Mapping) else None
+    return truncate_name(server.get("name")) or None if isinstance(server, Mapping) else None

@@ -17,6 +17,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
 from ...bus.failures import report_failure, strict_blocks
+from ...bus.scope import running_task
 from ...llm import llm_called
 from .model_runs import ModelStart
 from .run_tracker import RunTracker
@@ -153,8 +154,10 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
         metadata: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> None:
-        """Begin a call to a model that completes texts."""
-        self._start_model(run_id, parent_run_id, serialized, metadata, more)
+        """Begin a call to a model that completes texts; in asynchronous code LangChain makes a task for this alone."""
+        is_detached = running_task()[1] is not None
+        start = ModelStart(serialized=serialized, metadata=metadata, params=params_of(more), is_detached=is_detached)
+        self._pass_on(lambda tracker: tracker.start_model(run_id, parent_run_id, start))
 
     def on_chat_model_start(
         self,
@@ -167,7 +170,9 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
         **more: Any,
     ) -> None:
         """Begin a call to a chat model."""
-        self._start_model(run_id, parent_run_id, serialized, metadata, more)
+        size = more.get("batch_size") or 1
+        start = ModelStart(serialized=serialized, metadata=metadata, params=params_of(more), batch_size=size)
+        self._pass_on(lambda tracker: tracker.start_model(run_id, parent_run_id, start))
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, chunk: Any = None, **more: Any) -> None:
         """Take a chunk of a stream."""
@@ -185,22 +190,6 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
         """End it with an error."""
         self._pass_on(lambda tracker: tracker.end(run_id, more.get("response"), error))
 
-    def _start_model(
-        self,
-        run_id: UUID,
-        parent_id: UUID | None,
-        serialized: Mapping[str, Any] | None,
-        metadata: Mapping[str, Any] | None,
-        more: Mapping[str, Any],
-    ) -> None:
-        start = ModelStart(
-            serialized=serialized,
-            metadata=metadata,
-            params=more.get("invocation_params"),
-            batch_size=more.get("batch_size") or 1,
-        )
-        self._pass_on(lambda tracker: tracker.start_model(run_id, parent_id, start))
-
     def _pass_on(self, act: Callable[[RunTracker], None]) -> None:
         tracker = self.tracker
         if tracker is None:
@@ -209,6 +198,12 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
             act(tracker)
         except Exception as failure:
             report_failure(llm_called.name, BRIDGE, failure)
+
+
+def params_of(more: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the parameters that a model is asked with, among what else a handler is called with."""
+    params = more.get("invocation_params")
+    return params if isinstance(params, Mapping) else None
 
 
 def _is_start_of_text(frame: FrameType | None) -> bool:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ...bus.after_fork import free_after_fork
+from ..model_calls.claims import observers
 from ..model_calls.cost import UsagePriceFunction
 from ..model_calls.token_prices import list_price
 from .run_tracker import RunTracker
@@ -23,6 +24,7 @@ class Instrumentation:
         self.tracker = tracker
         self._handler = handler
         handler.tracker = tracker
+        observers.add(tracker)
 
     def undo(self) -> None:
         """Emit nothing more, not even the ends of what is under way."""
@@ -31,6 +33,7 @@ class Instrumentation:
             if _active is self:
                 _active = None
                 self._handler.tracker = None
+                observers.discard(self.tracker)
 
     def __enter__(self) -> Self:
         return self

@@ -27,12 +27,14 @@ class ModelStart:
         metadata: The run's metadata, which names the model and its provider.
         params: The parameters that the model is asked with.
         batch_size: How many calls are begun together, before any is sent.
+        is_detached: Whether the handler is called in a task of its own, so that the call itself has another context.
     """
 
     serialized: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] | None = None
     params: Mapping[str, Any] | None = None
     batch_size: int = 1
+    is_detached: bool = False
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from ...bus.failures import report_failure, strict_blocks
 from ...bus.scope import get_current_scope, get_effective_scope
 from ...retrieval import documents_retrieved
 from ...tools import tool_called
+from ..model_calls.claims import Claim
 from ..model_calls.cost import UsagePriceFunction
 from ..model_calls.error_types import error_type_of
 from ..model_calls.model_call import SIGNALS
@@ -47,6 +48,7 @@ class RunTracker:
         self.price = price
         self.agents = None if agents is None else frozenset(agents)
         self.runs = RunTable(self._end_lost)
+        self._detached: dict[Claim, str] = {}  # the models of calls in whose context their claims are not
 
     def start_chain(
         self,
@@ -94,6 +96,16 @@ class RunTracker:
             source = data_source(name, metadata)
             self._enter(self._add("retriever", run_id, self.runs.get(parent_id), source, metadata))
 
+    def find_claim(self, model: str) -> Claim | None:
+        """Return the claim of a call to a model that starts here, although its context does not say so."""
+        for claim, asked in list(self._detached.items()):
+            if asked == model and not claim.is_taken:
+                return claim
+        return None
+
+    def note_call(self, claim: Claim, model: str) -> None:
+        """Take note of a call that another bridge tells: it is none of these."""
+
     def start_model(self, run_id: UUID, parent_id: UUID | None, start: ModelStart) -> None:
         """Begin a run of a model."""
         if is_idle():
@@ -104,6 +116,8 @@ class RunTracker:
         run = self._add("model", run_id, self.runs.get(parent_id), "", start.metadata)
         self._enter(run)
         begin_call(run, start, self.price)
+        if start.is_detached and run.call is not None:
+            self._detached[run.call.claim] = run.call.model
 
     def add_chunk(self, run_id: UUID, token: Any, chunk: Any) -> None:
         """Take a chunk of a stream."""
@@ -168,6 +182,8 @@ class RunTracker:
         if run.entered is not None:
             leave_run_scope(run.entered)
         if run.kind == "model":
+            if run.call is not None:
+                self._detached.pop(run.call.claim, None)
             end_call(run, result, error)
         elif run.kind == "tool":
             end_tool(run, result, error)

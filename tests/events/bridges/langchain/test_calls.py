@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -351,6 +352,41 @@ def test_handlers_of_the_program_are_called_as_before(told: Recorded) -> None:
     asyncio.run(FakeListLLM(responses=["a"]).ainvoke("hi", {"callbacks": [Theirs()]}))
     assert seen == ["start", "end"]
     assert len(told.calls) == 1
+
+
+def test_copies_of_a_configuration_have_the_same_handler(told: Recorded) -> None:
+    from copy import deepcopy
+    from pickle import dumps, loads
+
+    from events.bridges.langchain.callback_handler import handler
+
+    assert deepcopy({"callbacks": [handler]}) == {"callbacks": [handler]}
+    assert loads(dumps(handler)) is handler
+
+
+def test_what_was_written_to_the_cache_of_the_provider_is_part_of_the_prompt(told: Recorded) -> None:
+    with SERVERS["anthropic"](says(usage=Usage(prompt=100, completion=20, cached=60, cache_write=30))) as server:
+        invoke(chat_model(server))
+    [call] = told.calls
+    assert (call.prompt_tokens, call.cache_read_tokens, call.cache_write_tokens) == (100, 60, 30)
+
+
+def test_a_call_that_failed_half_way_hides_no_other(chat_server: OpenAIServer, told: Recorded) -> None:
+    model = chat_model(chat_server)
+    kept: list[Exception] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model), "_combine_llm_outputs", lambda *_: 1 / 0)
+        for ask in (invoke, ainvoke):
+            try:
+                ask(model)
+            except ZeroDivisionError as error:
+                kept.append(error)
+    assert told.calls == []
+    invoke(model)
+    assert [call.status for call in told.calls] == ["cancelled", "success"]
+    kept.clear()
+    gc.collect()  # the event loop leaves a cycle
+    assert [call.status for call in told.calls] == ["cancelled", "success", "cancelled"]
 
 
 def look_up(word: str) -> str:

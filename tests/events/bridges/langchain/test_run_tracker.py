@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterator
+from contextvars import copy_context
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from events import agent_run, llm_called, receiver_failed, tool_called
 from events.bridges.langchain import runs
 from events.bridges.langchain.model_runs import ModelStart
 from events.bridges.langchain.run_tracker import RunTracker, is_idle
-from events.bridges.model_calls.claims import current_claim
+from events.bridges.model_calls.claims import current_claim, observers
 from events.bridges.model_calls.model_call import CallEnd, start_call
 from events.bus.scope import current_scope, get_effective_scope
 from tests.support.recorded_calls import Recorded, recorded_calls
@@ -312,3 +313,23 @@ def test_an_agent_of_the_program_is_around_and_may_have_the_name(tracker: RunTra
         tracker.end(other, None, None)
     assert [(run.agent_name, run.prompt_tokens) for run in told.agents] == [("b", 10), ("a", 10)]
     gc.collect()
+
+
+def test_a_call_whose_context_does_not_say_so_is_taken_over(tracker: RunTracker, told: Recorded) -> None:
+    observers.add(tracker)
+    ids = [uuid4() for _ in range(2)]
+    for run_id in ids:
+        start = ModelStart(metadata=ASKED, is_detached=True)
+        copy_context().run(tracker.start_model, run_id, None, start)
+    for _ in ids:
+        exact = start_call("exact", model="m", provider="p", is_exact=True)
+        assert exact is not None
+        exact.finish(CallEnd(response_model="exact"))
+    other = start_call("exact", model="m", provider="p", is_exact=True)
+    assert other is not None
+    other.finish(CallEnd(response_model="other"))
+    for run_id in ids:
+        tracker.end(run_id, answer(), None)
+    observers.discard(tracker)
+    assert [call.response_model for call in told.calls] == ["exact", "exact", "other"]
+    assert told.is_paired()

@@ -156,7 +156,13 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
     ) -> None:
         """Begin a call to a model that completes texts; in asynchronous code LangChain makes a task for this alone."""
         is_detached = running_task()[1] is not None
-        start = ModelStart(serialized=serialized, metadata=metadata, params=params_of(more), is_detached=is_detached)
+        start = ModelStart(
+            serialized=serialized,
+            metadata=metadata,
+            params=params_of(more),
+            operation="text_completion",
+            is_detached=is_detached,
+        )
         self._pass_on(lambda tracker: tracker.start_model(run_id, parent_run_id, start))
 
     def on_chat_model_start(

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from ...bus.failures import report_failure
-from ...llm import llm_called
+from ...llm import ModelOperation, llm_called
 from ..model_calls.claims import Claim, current_claim
 from ..model_calls.cost import UsagePriceFunction, billed_cost
 from ..model_calls.model_call import CallEnd, start_call
@@ -33,6 +33,7 @@ class ModelStart:
     serialized: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] | None = None
     params: Mapping[str, Any] | None = None
+    operation: ModelOperation = "chat"
     batch_size: int = 1
     is_detached: bool = False
 
@@ -78,6 +79,7 @@ def begin_call(run: Run, start: ModelStart, price: UsagePriceFunction | None) ->
         model=model_name(metadata, start.params or {}),
         provider=provider_name(metadata, start.serialized),
         is_exact=False,
+        operation=start.operation,
         price=price,
         started_at=run.started_at,
         scope=run.scope,

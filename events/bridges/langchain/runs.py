@@ -57,7 +57,7 @@ class Run:
     entered: RunScope | None = None
     call: ModelCall | None = None
     claim_around: Claim | None = None
-    tool: ToolUse | None = None
+    tool_use: ToolUse | None = None
     counts_chunks: bool = False
     children: dict[int, Run] = field(default_factory=dict)
     thread: int = 0
@@ -74,12 +74,12 @@ class Run:
     def is_abandoned(self) -> bool:
         """Return whether a call to a model, in whose context another one starts, is over although it was told no end.
 
-        A model may ask another one. Where that is in the same task, the code of both is under way here.
+        A model may ask another one. Where that is in the same task or thread, the code of both is under way here.
         """
         thread, task = running_task()
         own = None if self.task is None else self.task()
-        if task is not own:
-            return self.task is not None and (own is None or bool(own.done()))
+        if self.task is not None and task is not own:
+            return own is None or bool(own.done())
         return thread == self.thread and models_under_way(_getframe(1)) < 2
 
 

@@ -18,21 +18,20 @@ VECTOR_STORE_RETRIEVER = "VectorStoreRetriever"
 
 def begin_tool(run: Run, metadata: Mapping[str, Any] | None) -> None:
     """Begin the use of the tool that a run is of."""
-    with in_scope(run.scope):
-        run.tool = ToolUse(BRIDGE, run.name, mcp_server=server_of_tool(metadata))
-    run.tool.enter()
+    run.tool_use = ToolUse(BRIDGE, run.name, mcp_server=server_of_tool(metadata), scope=run.scope)
+    run.tool_use.enter()
 
 
 def end_tool(run: Run, output: Any, error: BaseException | None) -> None:
     """End the use of a tool; one that waits for a person has not ended: it is run again, from its beginning."""
-    if run.tool is None:
+    if run.tool_use is None:
         return
     if isinstance(error, Exception) and type(error).__name__ in WAITS:
-        run.tool.drop()
+        run.tool_use.drop()
     elif error is None or type(error).__name__ in HANDS_OVER:
-        run.tool.finish("error" if getattr(output, "status", None) == "error" else "success")
+        run.tool_use.finish("error" if getattr(output, "status", None) == "error" else "success")
     else:
-        run.tool.finish(outcome_of(error), error_name(error))
+        run.tool_use.finish(outcome_of(error), error_name(error))
 
 
 def end_lookup(run: Run, documents: Any, error: BaseException | None) -> None:

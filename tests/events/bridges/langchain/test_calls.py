@@ -332,7 +332,7 @@ def test_completions_of_texts_are_calls(told: Recorded) -> None:
     invoke(model)
     ainvoke(model)
     stream(model)
-    assert [call.usage_source for call in told.calls] == ["none"] * 3
+    assert [(call.usage_source, call.operation) for call in told.calls] == [("none", "text_completion")] * 3
     assert told.is_paired()
 
 

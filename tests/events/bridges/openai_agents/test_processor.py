@@ -85,6 +85,21 @@ def test_agents_side_by_side_and_inside_of_each_other(processor: EventProcessor,
     assert told.calls[0].agent_name == "b"
 
 
+def test_an_agent_that_the_program_tells_by_the_same_name_is_told_once(processor: EventProcessor, told: Told) -> None:
+    with agent_run(agent_name="writer"):
+        with opened(processor, span_of("agent", name="writer")), opened(processor, generation()):
+            pass
+        with opened(processor, span_of("agent", name="poet")):
+            pass
+    assert [(each.agent_name, each.prompt_tokens) for each in told.agents] == [("poet", 0), ("writer", 5)]
+
+
+def test_an_agent_that_asks_itself_is_told_each_time(processor: EventProcessor, told: Told) -> None:
+    with opened(processor, span_of("agent", name="a")), opened(processor, span_of("agent", name="a")):
+        pass
+    assert len(told.agents) == 2
+
+
 def test_an_exact_bridge_takes_a_call_over(processor: EventProcessor, told: Told) -> None:
     with opened(processor, span_of("agent", name="writer")), opened(processor, generation((7, 7))):
         exact = start_call("exact", model="m", provider="p", is_exact=True)

@@ -79,11 +79,8 @@ class TraceContextMiddleware:
                     "HTTP" if method == "_OTHER" else method,
                     context,
                     SpanKind.SERVER,
-                    {
-                        "http.request.method": method,
-                        "url.path": scope["path"],
-                        "url.scheme": scope.get("scheme", "http"),
-                    },
+                    # Without the path, which may have anything in it: its route comes with the answer.
+                    {"http.request.method": method, "url.scheme": scope.get("scheme", "http")},
                 )
                 context = set_span_in_context(span, context)
             return EnteredRequest(span, context, attach(context), request_span.set(span))

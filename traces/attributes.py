@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from events.bus.records import plain_value, record_of
+
 Attributes = dict[str, Any]
 Fields = tuple[tuple[str, str], ...]
 """Pairs of a field and its attribute, which an unknown field has not: None, "", ``unknown`` or ``unmatched``."""
@@ -84,6 +86,9 @@ PROVIDER_NAMES: Mapping[str, str] = {
 """The conventions' words for providers, where they have others."""
 # fmt: on
 
+TOLD_OTHERWISE = frozenset({"status", "error", "error_type", "duration"})
+"""The fields that a span has in its status and its times."""
+
 UNKNOWN_VALUES = frozenset({None, "", "unknown", "unmatched"})
 
 
@@ -91,14 +96,32 @@ def attributes_of(event: Any, fields: Iterable[tuple[str, str]]) -> Attributes:
     """Return the attributes of an event's fields, without those that are unknown."""
     attributes: Attributes = {}
     for field, name in fields:
-        value = getattr(event, field)
+        value: Any = getattr(event, field)
         if value in UNKNOWN_VALUES:
             continue
         if field == "provider":
             value = PROVIDER_NAMES.get(value, value)
         elif field == "finish_reason":
             value = (value,)  # one for each answer that was asked for
-        elif not isinstance(value, (str, int, float)):
-            value = float(value) if hasattr(value, "__float__") else str(value)  # such as a Decimal
-        attributes[name] = value
+        else:
+            value = plain_value(value)
+        if value is not None:
+            attributes[name] = value
     return attributes
+
+
+def name_of(operation: str, name: Any) -> str:
+    """Return the name of a span, such as ``invoke_agent writer``."""
+    return f"{operation} {plain_value(name)}"
+
+
+def record_attributes(event: Any) -> Attributes:
+    """Return the attributes of an event that no convention knows: those that its record has.
+
+    >>> from events import ToolCalled
+    >>> record_attributes(ToolCalled(tool_name="search", status="success", duration=0.5))
+    {'sparklio.tool_name': 'search'}
+    """
+    values = record_of(event)["fields"]
+    known = {name: value for name, value in values.items() if value is not None and name not in TOLD_OTHERWISE}
+    return {f"sparklio.{name}": value for name, value in known.items()}

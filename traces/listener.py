@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import time_ns
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Any, Self
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer, TracerProvider, get_tracer, set_span_in_context
 
+import events
 from events import (
     HTTPRequestFinished,
     LLMAttempted,
@@ -26,10 +27,10 @@ from events.bus.failures import report_failure
 from events.bus.scope import Scope, entry_hooks
 
 from .asgi import request_span
-from .attributes import ATTEMPTED, REQUEST_FINISHED, TOOL_CALLED, Attributes, attributes_of
+from .attributes import ATTEMPTED, REQUEST_FINISHED, TOOL_CALLED, Attributes, attributes_of, name_of
 from .open_spans import OpenSpans
 from .spans import INSTRUMENTATION_SCOPE, describe, nanoseconds_of
-from .traced_work import LLM_CALL, TRACED, WORKFLOW, AnySignal, TracedWork
+from .traced_work import LLM_CALL, TRACED, WORKFLOW, AnySignal, TracedWork, work_of
 
 NAME = "traces"
 """How a failure names the listener."""
@@ -38,30 +39,37 @@ MAX_OPEN = 4096
 """How many spans may be open at once, which is a few MB."""
 
 
-def trace_events(tracer_provider: TracerProvider | None = None, *, max_open: int = MAX_OPEN) -> Tracing:
+def trace_events(
+    tracer_provider: TracerProvider | None = None,
+    *,
+    spans: Mapping[events.Span[...], str] | None = None,
+    max_open: int = MAX_OPEN,
+) -> Tracing:
     """Make spans of events from now on, until the tracing is closed: `Tracing.close`, or the end of a ``with`` block.
 
     Args:
         tracer_provider: Who makes the spans; by default the process's own, as `opentelemetry.trace` has it.
+        spans: Spans of one's own that become spans too, each with the field that names it.
         max_open: How many spans may be open at once; past that the oldest are dropped, whose ends nobody told.
     """
-    return Tracing(get_tracer(INSTRUMENTATION_SCOPE, tracer_provider=tracer_provider), max_open)
+    own = tuple(work_of(span, name) for span, name in (spans or {}).items())
+    return Tracing(get_tracer(INSTRUMENTATION_SCOPE, tracer_provider=tracer_provider), (*TRACED, *own), max_open)
 
 
 class Tracing:
     """The listener: a receiver of the events of all that is traced, and the spans that are open."""
 
-    def __init__(self, tracer: Tracer, max_open: int = MAX_OPEN) -> None:
+    def __init__(self, tracer: Tracer, traced: Sequence[TracedWork] = TRACED, max_open: int = MAX_OPEN) -> None:
         self.__qualname__ = NAME
         self._tracer = tracer
-        self._open = OpenSpans(max_open, {work.kind: work.key for work in TRACED})
+        self._open = OpenSpans(max_open, {work.kind: work.key for work in traced})
         handlers: dict[AnySignal, Callable[[Any], object]] = {
             workflow_released: self._release,
             llm_attempted: self._add_attempt,
             tool_called: self._add_tool_call,
             http_request_finished: end_request,
         }
-        for work in TRACED:
+        for work in traced:
             handlers |= dict.fromkeys(work.started, partial(self._start, work))
             handlers[work.finished] = partial(self._finish, work)
         self._signals = tuple(handlers)
@@ -115,11 +123,10 @@ class Tracing:
             if duration is None:
                 return
             span = self._start_span(work, event, self._open.parent_context(), ended_at - duration)
-        attributes = attributes_of(event, work.finished_fields)
-        if getattr(event, "streamed", False):
-            attributes["gen_ai.request.stream"] = True
-        span.update_name(work.span_name(event))  # of several models, the one that answered
-        describe(span, event.status, event.error, getattr(event, "error_type", None), attributes)
+        if span.is_recording():
+            span.update_name(work.span_name(event))  # of several models, the one that answered
+            error, error_type = getattr(event, "error", ""), getattr(event, "error_type", None)
+            describe(span, work.outcome(event), error, error_type, work.finished_attributes(event))
         span.end(ended_at)
 
     def _start_span(self, work: TracedWork, event: Any, parent: Context, started_at: int) -> Span:
@@ -127,7 +134,7 @@ class Tracing:
             work.span_name(event),
             parent,
             work.span_kind,
-            {"gen_ai.operation.name": work.operation} | attributes_of(event, work.started_fields),
+            work.started_attributes(event),
             start_time=started_at,
         )
 
@@ -146,7 +153,7 @@ class Tracing:
         attributes = attributes_of(event, ATTEMPTED)
         if event.attempt > 1:
             attributes["http.request.resend_count"] = event.attempt - 1
-        span = self._add(f"attempt {event.model}", parent, SpanKind.CLIENT, attributes, event.duration)
+        span = self._add(name_of("attempt", event.model), parent, SpanKind.CLIENT, attributes, event.duration)
         if span is not None:
             describe(span, event.outcome, event.error, event.error_type)
             span.end(time_ns())
@@ -154,7 +161,7 @@ class Tracing:
     def _add_tool_call(self, event: ToolCalled) -> None:
         attributes = {"gen_ai.operation.name": "execute_tool"} | attributes_of(event, TOOL_CALLED)
         span = self._add(
-            f"execute_tool {event.tool_name}",
+            name_of("execute_tool", event.tool_name),
             self._open.parent_context(),
             SpanKind.INTERNAL,
             attributes,
@@ -190,10 +197,6 @@ def end_request(event: HTTPRequestFinished) -> None:
     if event.endpoint != UNMATCHED:
         span.update_name(f"{method} {event.endpoint}")
     # Of an answer that says no more than its code, that is the type of the error.
-    describe(span, event.outcome, event.error or code_of(event), None, attributes_of(event, REQUEST_FINISHED))
+    code = str(event.status_code) if event.outcome == "server_error" and not event.error else None
+    describe(span, event.outcome, event.error, code, attributes_of(event, REQUEST_FINISHED))
     span.end()
-
-
-def code_of(event: HTTPRequestFinished) -> str:
-    """Return the status code of a request that failed as text; "" where it says nothing of why."""
-    return str(event.status_code) if event.outcome == "server_error" else ""

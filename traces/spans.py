@@ -5,6 +5,7 @@ from __future__ import annotations
 from opentelemetry.trace import Span, Status, StatusCode
 
 from events.bus.amount_limits import drop_reason
+from events.bus.records import class_name_in
 
 from .attributes import Attributes
 
@@ -26,12 +27,13 @@ def describe(
     Args:
         span: The span.
         status: How it ended, in the words of its event.
-        error: The class of what was raised, if anything was.
+        error: The class of what was raised, if anything was; another text is left out, as it may have anything in it.
         error_type: Why it failed, if the event says.
         attributes: What is known by now.
     """
     if not span.is_recording():
         return
+    error = class_name_in(error)
     if attributes:
         span.set_attributes(attributes)
     if status in FAILED:

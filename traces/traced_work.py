@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.trace import SpanKind
 
 from events import (
     Signal,
+    Span,
     agent_finished,
     agent_started,
     llm_call_started,
@@ -25,7 +27,11 @@ from .attributes import (
     LLM_STARTED,
     WORKFLOW_FINISHED,
     WORKFLOW_STARTED,
+    Attributes,
     Fields,
+    attributes_of,
+    name_of,
+    record_attributes,
 )
 
 AnySignal = Signal[..., Any]
@@ -43,8 +49,9 @@ class TracedWork:
         span_kind: The kind of its spans.
         started: The signals of its start.
         finished: The signal of its end.
-        started_fields: The attributes that are known at its start.
-        finished_fields: The attributes that are known at its end.
+        started_fields: The attributes that are known at its start; None for those of work that no convention knows.
+        finished_fields: The attributes that are known at its end; None for the same.
+        outcomes: By the status of its finished event, how it ended in the words of others, where it has its own.
     """
 
     kind: str
@@ -54,12 +61,33 @@ class TracedWork:
     span_kind: SpanKind = SpanKind.INTERNAL
     started: tuple[AnySignal, ...]
     finished: AnySignal
-    started_fields: Fields
-    finished_fields: Fields
+    started_fields: Fields | None
+    finished_fields: Fields | None
+    outcomes: Mapping[str, str] = field(default_factory=dict)
 
     def span_name(self, event: Any) -> str:
         """Return the name of the span that an event starts or ends, such as ``invoke_agent writer``."""
-        return f"{self.operation} {getattr(event, self.name)}"
+        return name_of(self.operation, getattr(event, self.name))
+
+    def started_attributes(self, event: Any) -> Attributes:
+        """Return the attributes that the event of its start has."""
+        if self.started_fields is None:
+            return record_attributes(event)
+        return {"gen_ai.operation.name": self.operation} | attributes_of(event, self.started_fields)
+
+    def finished_attributes(self, event: Any) -> Attributes:
+        """Return the attributes that the event of its end has."""
+        if self.finished_fields is None:
+            return record_attributes(event)
+        attributes = attributes_of(event, self.finished_fields)
+        if getattr(event, "streamed", False):
+            attributes["gen_ai.request.stream"] = True
+        return attributes
+
+    def outcome(self, event: Any) -> str:
+        """Return how it ended, by the event of its end."""
+        status: str = event.status
+        return self.outcomes.get(status, status)
 
 
 WORKFLOW = TracedWork(
@@ -94,3 +122,19 @@ LLM_CALL = TracedWork(
     finished_fields=LLM_FINISHED,
 )
 TRACED = (WORKFLOW, AGENT, LLM_CALL)
+
+
+def work_of(span: Span[...], name: str) -> TracedWork:
+    """Return the work of a span that an application has declared itself; ``name`` is the field that names it."""
+    return TracedWork(
+        kind=span.kind,
+        key=span.key,
+        operation=span.kind,
+        name=name,
+        started=(span.started,),
+        finished=span.finished,
+        started_fields=None,
+        finished_fields=None,
+        # Of several outcomes with one status, the first: an error rather than a cancellation.
+        outcomes={status: outcome for outcome, status in reversed(span.status.items())},
+    )

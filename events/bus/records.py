@@ -126,8 +126,8 @@ def _readers(event: type[Any]) -> tuple[str, tuple[tuple[str, Any, Reader], ...]
 def _reader(name: str, hint: Any) -> Reader | None:
     """Return what reads the values of a field; None where they may be anything that somebody wrote."""
     if not _is_free_text(hint) or name.endswith("_id"):
-        return _plain
-    return _class_name if name in _NAMES_OF_CLASSES else None
+        return plain_value
+    return class_name_in if name in _NAMES_OF_CLASSES else None
 
 
 def _is_free_text(hint: Any) -> bool:
@@ -142,7 +142,7 @@ def _is_free_text(hint: Any) -> bool:
     return not (isinstance(hint, type) and issubclass(hint, Real | Enum | bool | type(None)))
 
 
-def _plain(value: Any) -> str | int | float | bool | None:
+def plain_value(value: Any) -> str | int | float | bool | None:
     """Return a value as JSON has it: a number that is none as None, a text without lone surrogates and not too long."""
     if isinstance(value, Enum):
         value = value.value
@@ -159,6 +159,6 @@ def _plain(value: Any) -> str | int | float | bool | None:
     return number if math.isfinite(number) else None
 
 
-def _class_name(value: Any) -> str:
+def class_name_in(value: Any) -> str:
     """Return the name of an exception's class, or nothing where it is another text: it may have anything in it."""
     return value if isinstance(value, str) and _CLASS_NAME.fullmatch(value) else ""

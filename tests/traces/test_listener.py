@@ -6,14 +6,23 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from threading import Thread
 from time import sleep, time_ns
+from typing import Literal
 
 import pytest
+from blinker import Namespace
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from events import (
+    Key,
+    Label,
+    Seconds,
+    Signal,
+    Span,
+    Tokens,
     agent_finished,
     agent_run,
     agent_started,
@@ -23,6 +32,7 @@ from events import (
     propagate_scope,
     receiver_failed,
     tool_called,
+    total,
     workflow_finished,
     workflow_released,
     workflow_resumed,
@@ -34,6 +44,36 @@ from events.bridges.model_calls.token_usage import TokenUsage
 from events.bus.scope import entry_hooks
 from tests.support.recorded_spans import RecordedSpans
 from traces import Tracing, trace_events
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderingStarted:
+    """An image of one's own begins to be rendered."""
+
+    image_id: Key = ""
+    style: Label
+    prompt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderingFinished:
+    """It is rendered, or not."""
+
+    image_id: Key = ""
+    style: Label
+    prompt: str = ""
+    status: Literal["done", "broken"]
+    duration: Seconds
+    error: str = ""
+    prompt_tokens: Tokens = total("llm_called", "prompt_tokens")
+
+
+NAMES = Namespace()
+rendering = Span(
+    Signal(RenderingStarted, NAMES),
+    Signal(RenderingFinished, NAMES),
+    status={"success": "done", "error": "broken", "timeout": "broken", "cancelled": "broken"},
+)
 
 
 @pytest.fixture
@@ -294,6 +334,37 @@ class TestAttributes:
         [span] = provider.spans
         assert "earbuds" not in repr(span)
         assert "Sell" not in repr(span)
+
+    @pytest.mark.lenient
+    def test_an_error_that_is_no_class_is_left_out(self, provider: RecordedSpans) -> None:
+        tool_called.emit(tool_name="search", status="error", duration=0.1, error="Sell my earbuds")
+        [span] = provider.spans
+        assert (span.status.description, span.attributes["error.type"]) == (None, "error")
+
+    def test_what_an_exporter_could_not_write_is_not_there(self, provider: RecordedSpans) -> None:
+        """Such as a lone surrogate, for which it would drop all spans of a batch."""
+        tool_called.emit(tool_name="\ud800" + "x" * 900, status="success", duration=0.1)
+        llm_called.emit(model="m", status="success", duration=0.1, cost=float("nan"), prompt_tokens=2**70)
+        tool, call = provider.spans
+        assert tool.attributes["gen_ai.tool.name"] == "?" + "x" * 199
+        assert tool.name == "execute_tool ?" + "x" * 199
+        assert call.attributes["gen_ai.usage.input_tokens"] == float(2**70)
+        assert "sparklio.cost" not in call.attributes
+
+
+class TestOwnSpans:
+    def test_spans_of_ones_own_become_spans(self, provider: RecordedSpans, tracing: Tracing) -> None:
+        tracing.close()
+        with trace_events(provider, spans={rendering: "style"}):
+            with rendering(style="oil", image_id="7", prompt="Sell my earbuds"):
+                llm_called.emit(model="m", status="success", duration=0.1, prompt_tokens=3)
+            with suppress(KeyError), rendering(style="ink", image_id="8"):
+                raise KeyError
+        assert provider.tree() == {"rendering oil": None, "chat m": "rendering oil", "rendering ink": None}
+        good, bad = provider["rendering oil"], provider["rendering ink"]
+        assert good.attributes == {"sparklio.style": "oil", "sparklio.image_id": "7", "sparklio.prompt_tokens": 3}
+        assert good.status.status_code is StatusCode.UNSET
+        assert (bad.status.status_code, bad.attributes["error.type"]) == (StatusCode.ERROR, "KeyError")
 
 
 class TestStatus:

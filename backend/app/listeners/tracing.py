@@ -16,10 +16,11 @@ log = logging.getLogger("app.listeners")
 @contextmanager
 def listen() -> Iterator[None]:
     """Make spans of events while the block runs."""
-    if isinstance(get_tracer_provider(), ProxyTracerProvider):
+    provider = get_tracer_provider()
+    if isinstance(provider, ProxyTracerProvider):
         log.warning(
             "SPARKLIO_TRACES is on, and this process has no OpenTelemetry SDK that would record spans: start it by"
             " opentelemetry-instrument"
         )
-    with trace_events():
+    with trace_events(provider):
         yield

@@ -37,7 +37,7 @@ def agent(server: OpenAIServer, name: str | None, tools: Any = (), **settings: A
     """Return an agent of ``create_agent`` that asks a server."""
     from langchain.agents import create_agent
 
-    return create_agent(chat_model(server), tools=list(tools), name=name, **settings)
+    return create_agent(settings.pop("model", None) or chat_model(server), tools=list(tools), name=name, **settings)
 
 
 class State(TypedDict, total=False):

@@ -161,6 +161,7 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
             metadata=metadata,
             params=params_of(more),
             operation="text_completion",
+            batch_size=more.get("batch_size") or 1,
             is_detached=is_detached,
         )
         self._pass_on(lambda tracker: tracker.start_model(run_id, parent_run_id, start))

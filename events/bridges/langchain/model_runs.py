@@ -38,6 +38,23 @@ class ModelStart:
     is_detached: bool = False
 
 
+class TextBatches:
+    """The batches of texts of which not all runs have begun: they are one call, whose first run has all its tokens."""
+
+    def __init__(self) -> None:
+        self._left: dict[int, tuple[Mapping[str, Any], int]] = {}  # by the id of the parameters, which they share
+
+    def includes(self, start: ModelStart) -> bool:
+        """Return whether a run that begins is part of the call of another one."""
+        params = start.params
+        if start.operation != "text_completion" or start.batch_size <= 1 or params is None:
+            return False
+        _, left = self._left.pop(id(params), (params, start.batch_size))
+        if left > 1:
+            self._left[id(params)] = params, left - 1  # which has the id be nobody else's
+        return left < start.batch_size
+
+
 @dataclass(slots=True)
 class Batch:
     """Calls that are begun together, before any is sent."""
@@ -68,7 +85,7 @@ def abandoned_call() -> Run | None:
 def begin_call(run: Run, start: ModelStart, price: UsagePriceFunction | None) -> None:
     """Begin the call of a run, unless a bridge around it tells it."""
     around = current_claim.get()
-    batch = batch_of(start.batch_size, around)
+    batch = None if start.operation == "text_completion" else batch_of(start.batch_size, around)
     if batch is not None:
         around = batch.around
         current_claim.set(around)

@@ -23,7 +23,7 @@ from ..model_calls.model_call import SIGNALS
 from ..model_calls.names import label_of, truncate_name
 from .agent_names import NAME_KEY, is_in_agent, is_node, name_of_agent, name_of_graph
 from .chunk_sizes import size_of_chunk, size_of_event
-from .model_runs import ModelStart, abandoned_call, add_content, begin_call, end_call
+from .model_runs import ModelStart, TextBatches, abandoned_call, add_content, begin_call, end_call
 from .run_scope import enter_run_scope, is_within, leave_run_scope
 from .runs import BRIDGE, HANDS_OVER, WAITS, Kind, Run, RunTable, in_scope
 from .tool_runs import begin_tool, data_source, end_lookup, end_tool
@@ -48,6 +48,7 @@ class RunTracker:
         self.price = price
         self.agents = None if agents is None else frozenset(agents)
         self.runs = RunTable(self._end_lost)
+        self._texts = TextBatches()
         self._detached: dict[Claim, str] = {}  # the models of calls in whose context their claims are not
 
     def start_chain(
@@ -110,11 +111,14 @@ class RunTracker:
         """Begin a run of a model."""
         if is_idle():
             return
-        abandoned = abandoned_call()
+        is_part = self._texts.includes(start)
+        abandoned = None if is_part else abandoned_call()
         if abandoned is not None:
             self.runs.lose(abandoned)
         run = self._add("model", run_id, self.runs.get(parent_id), "", start.metadata)
         self._enter(run)
+        if is_part:
+            return
         begin_call(run, start, self.price)
         if start.is_detached and run.call is not None:
             self._detached[run.call.claim] = run.call.model

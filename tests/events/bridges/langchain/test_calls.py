@@ -381,7 +381,6 @@ def test_a_call_that_failed_half_way_hides_no_other(chat_server: OpenAIServer, t
                 ask(model)
             except ZeroDivisionError as error:
                 kept.append(error)
-    assert told.calls == []
     invoke(model)
     assert [call.status for call in told.calls] == ["cancelled", "success"]
     kept.clear()

@@ -333,3 +333,19 @@ def test_a_call_whose_context_does_not_say_so_is_taken_over(tracker: RunTracker,
     observers.discard(tracker)
     assert [call.response_model for call in told.calls] == ["exact", "exact", "other"]
     assert told.is_paired()
+
+
+@pytest.mark.parametrize("is_detached", [False, True])
+def test_texts_that_are_completed_together_are_one_call(is_detached: bool, tracker: RunTracker, told: Recorded) -> None:
+    params: dict[str, Any] = {}
+    start = ModelStart(
+        metadata=ASKED, params=params, operation="text_completion", batch_size=3, is_detached=is_detached
+    )
+    for _ in range(2):
+        ids = [uuid4() for _ in range(3)]
+        for run_id in ids:
+            tracker.start_model(run_id, None, start)
+        for run_id in ids:
+            tracker.end(run_id, answer(), None)
+    assert told.sums() == (2, 20, 4)
+    assert told.is_paired()

@@ -109,6 +109,26 @@ async def test_a_call_that_is_cancelled_is_told_as_such(transport: str, told: li
     assert [(each.tool_name, each.status, each.error) for each in told] == [("wait", "cancelled", "CancelledError")]
 
 
+async def test_a_time_limit_around_a_call_cancels_it(told: list[ToolCalled]) -> None:
+    with instrument():
+        async with connected("memory") as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await client.call_tool("wait", {})
+    assert [(each.tool_name, each.status) for each in told] == [("wait", "cancelled")]
+
+
+async def test_the_calls_of_a_group_of_sessions_have_the_names_that_the_servers_know(told: list[ToolCalled]) -> None:
+    from mcp.client.session_group import ClientSessionGroup
+
+    group = ClientSessionGroup(component_name_hook=lambda name, server: f"{server.name}.{name}")
+    with instrument():
+        async with connected("memory streams") as client:
+            await group.connect_with_session(client.server_info, client.session)
+            await group.call_tool(f"{NAME}.forecast", {"city": "Oslo"})
+    assert [(each.tool_name, each.mcp_server, each.status) for each in told] == [("forecast", NAME, "success")]
+
+
 async def test_progress_is_reported_to_the_program_as_before(told: list[ToolCalled]) -> None:
     steps = []
 

@@ -168,6 +168,42 @@ async def test_a_guardrail_that_trips_ends_its_agent_with_an_error(
     assert [(each.agent_name, each.status) for each in told.agents] == [("writer", "error")]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_agent_that_a_guardrail_asks_is_inside_of_the_one_that_it_guards(
+    streamed: bool, sdk: Any, server: OpenAIServer, model: Make, told: Told
+) -> None:
+    judge = sdk.Agent("judge", model=model("judge"))
+
+    async def ask(_context: Any, _agent: Any, text: Any) -> Any:
+        await sdk.Runner.run(judge, text)
+        return sdk.GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
+
+    guardrail = sdk.InputGuardrail(guardrail_function=ask)
+    settings = sdk.ModelSettings(include_usage=True)
+    agent = sdk.Agent("writer", model=model(), input_guardrails=[guardrail], model_settings=settings)
+    await (run_streamed(sdk, agent) if streamed else sdk.Runner.run(agent, "x"))
+    assert {each.agent_name: (each.prompt_tokens, each.own_prompt_tokens) for each in told.agents} == {
+        "judge": (11, 11),
+        "writer": (22, 11),
+    }
+
+
+def test_a_run_outside_of_an_event_loop(sdk: Any, server: OpenAIServer, model: Make, told: Told) -> None:
+    def count(city: str) -> int:
+        return len(city)
+
+    server.behaviour = [calls_tool("count", {"city": "Oslo"}), says()]
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # the SDK would make one, and leave it open
+    try:
+        sdk.Runner.run_sync(sdk.Agent("counter", model=model(), tools=[sdk.function_tool(count)]), "x")
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    assert used(told) == [("count", "success", "", "counter")]
+    assert [(each.llm_calls, each.tool_calls, each.prompt_tokens) for each in told.agents] == [(2, 1, 22)]
+
+
 async def test_an_agent_that_asks_too_often(sdk: Any, server: OpenAIServer, model: Make, told: Told) -> None:
     server.behaviour = calls_tool("look_up", {"city": "Oslo"})
     with pytest.raises(sdk.MaxTurnsExceeded):

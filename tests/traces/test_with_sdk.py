@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from events import agent_finished, agent_run, llm_called, workflow_run
 from metrics import CATALOGUE, scrape, subscribe
+from tests.support.openai_server import OpenAIServer, Reply, fails, says
 from tests.traces.test_listener import call_model
 from traces import current_exemplar, trace_events
 from traces.spans import INSTRUMENTATION_SCOPE
@@ -112,3 +114,48 @@ def test_spans_that_are_made_of_events_do_not_become_events_again() -> None:
     assert [event.agent_name for event in finished] == ["writer"]
     names = [span.name for span in exporter.get_finished_spans()]
     assert (names.count("chat gpt-5"), names.count("invoke_agent writer")) == (3, 1)
+
+
+@pytest.mark.parametrize("reply", [says("fine"), fails(429)], ids=["answered", "refused"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_a_call_says_what_opentelemetrys_own_instrumentation_says_of_it(reply: Reply, *, streamed: bool) -> None:
+    """Of one request to a real server by the openai SDK: what both know is the same, and the two are nested."""
+    from openai import OpenAI, RateLimitError
+    from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
+
+    from events.bridges.openai import instrument
+
+    provider, exporter = sdk_provider()
+    instrumentor = OpenAIInstrumentor()
+    instrumentor.instrument(tracer_provider=provider)
+    options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {}
+    try:
+        with (
+            OpenAIServer(lambda _: reply) as server,
+            OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client,
+            instrument(client, provider="openai", price=None),
+            trace_events(provider),
+            agent_run(agent_name="writer"),
+            suppress(RateLimitError),
+        ):
+            answer = client.chat.completions.create(
+                model="gpt-5", messages=[{"role": "user", "content": "Sell my earbuds"}], **options
+            )
+            for _ in answer if streamed else ():
+                pass
+    finally:
+        instrumentor.uninstrument()
+    spans = exporter.get_finished_spans()
+    ours, theirs = (
+        next(span for span in spans if span.name == "chat gpt-5" and (span.instrumentation_scope.name == scope))
+        for scope in (INSTRUMENTATION_SCOPE, "opentelemetry.instrumentation.genai.openai")
+    )
+    assert ours.parent.span_id == theirs.context.span_id
+    assert theirs.parent.span_id == next(span for span in spans if span.name == "invoke_agent writer").context.span_id
+    assert (ours.kind, ours.status.status_code) == (theirs.kind, theirs.status.status_code)
+    in_both = ours.attributes.keys() & theirs.attributes.keys() - {"error.type"}
+    assert {name: ours.attributes[name] for name in in_both} == {name: theirs.attributes[name] for name in in_both}
+    theirs_alone = {"server.address", "server.port", "gen_ai.response.id", "gen_ai.response.time_to_first_chunk"}
+    assert theirs.attributes.keys() - ours.attributes.keys() <= theirs_alone
+    assert ours.attributes.get("error.type") == (None if reply.status == 200 else "rate_limited")
+    assert "earbuds" not in repr([(span.attributes, span.status.description) for span in spans])

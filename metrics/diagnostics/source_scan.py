@@ -13,6 +13,8 @@ from typing import TypeGuard
 import events
 from events.bus.event_classes import snake_case
 
+from .bridge_paths import bridge_paths, imported_paths
+
 EVENTS = events.__name__
 METRICS = __name__.partition(".diagnostics")[0]
 """The two packages as they are imported here: the wheel has them inside of one of its own."""
@@ -37,6 +39,7 @@ class SourceFile:
     own_names: set[str] = field(default_factory=set)  # those that come from `events`, or from the file's own package
     events_names: set[str] = field(default_factory=set)  # names of `events` itself, dotted or not
     bridges: set[str] = field(default_factory=set)
+    relative_imports: set[tuple[int, str]] = field(default_factory=set)  # levels, and dotted names
     emitter_caches: set[str] = field(default_factory=set)  # classes that inherit EMITTER_CACHE
     calls: list[ast.Call] = field(default_factory=list)
     assignments: list[tuple[ast.expr, ast.Call]] = field(default_factory=list)  # of what a call returns
@@ -96,8 +99,7 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
             if source not in (EVENTS, METRICS):
                 scan.declared.update(filter(None, map(file.declared_name, file.calls)))
                 scan.summed.update(name for call in file.calls for name in summed_signals(call, file))
-    for bridge in sorted(scan.bridges):
-        files += map(read_source, bridge_paths(bridge))
+    files += bridge_files(scan.bridges)
     signals = name_declarations(files, lambda file, call: [file.declared_name(call)])
     spans = name_declarations(files, lambda file, call: span_signals(call, signals, file))
     emitter_caches = {EMITTER_CACHE}.union(*(file.emitter_caches for file in files))
@@ -114,6 +116,19 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
     return scan
 
 
+def bridge_files(bridges: Iterable[str]) -> list[SourceFile]:
+    """Return the files of bridges, and those of what they share that they import, or that these import."""
+    paths = dict.fromkeys(path for bridge in sorted(bridges) for path in bridge_paths(bridge))
+    files = []
+    unread = list(paths)
+    while unread:
+        files.append(file := read_source(unread.pop(0)))
+        found = [path for level, name in file.relative_imports for path in imported_paths(file.path, level, name)]
+        unread += [path for path in dict.fromkeys(found) if path not in paths]
+        paths.update(dict.fromkeys(found))
+    return files
+
+
 def name_declarations(
     files: Iterable[SourceFile], declared: Callable[[SourceFile, ast.Call], Iterable[str]]
 ) -> dict[str, set[str]]:
@@ -125,15 +140,6 @@ def name_declarations(
             if name and signals:
                 named.setdefault(name, set()).update(signals)
     return named
-
-
-def bridge_paths(bridge: str) -> list[Path]:
-    """Return the files of a bridge, which is a module or a package; none if there is no such bridge."""
-    spec = find_spec(f"{EVENTS}.bridges.{bridge}")
-    if spec is None or spec.origin is None:
-        return []
-    module = Path(spec.origin)
-    return sorted(module.parent.rglob("*.py")) if spec.submodule_search_locations else [module]
 
 
 def source_paths(source: str) -> list[Path]:
@@ -202,6 +208,8 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
                     file.own_names.add(alias.asname or alias.name)
                 file.events_names.update(events_names(module, alias))
                 file.bridges.update(bridge_of(f"{module}.{alias.name}"))
+                if isinstance(node, ast.ImportFrom) and node.level:
+                    file.relative_imports.add((node.level, f"{module}.{alias.name}".lstrip(".")))
         elif isinstance(node, ast.Call):
             file.calls.append(node)
         elif isinstance(node, ast.ClassDef) and any(file.imported_name(base) == EMITTER_CACHE for base in node.bases):

@@ -45,7 +45,7 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
 
         Not at the start of a text completion: LangChain then calls no handler that is not inline (1.8).
         """
-        return self.tracker is not None and not _is_start_of_text(_getframe(1))
+        return not _is_start_of_text(_getframe(1))
 
     @property
     def raise_error(self) -> bool:
@@ -210,7 +210,7 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
 def params_of(more: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the parameters that a model is asked with, among what else a handler is called with."""
     params = more.get("invocation_params")
-    return params if isinstance(params, Mapping) else None
+    return params if isinstance(params, dict) else None
 
 
 def _is_start_of_text(frame: FrameType | None) -> bool:

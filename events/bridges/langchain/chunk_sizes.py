@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 TEXTS = ("text", "refusal", "partial_json", "args", "arguments", "input")
@@ -22,15 +21,15 @@ def size_of_chunk(token: Any, chunk: Any) -> tuple[int, bool]:
     for call in getattr(message, "tool_call_chunks", None) or ():
         text += _length(call.get("name")) + _length(call.get("args"))
     more = getattr(message, "additional_kwargs", None)
-    if isinstance(more, Mapping):
+    if isinstance(more, dict):
         reasoning += _length(more.get("reasoning_content"))
     return text or reasoning, not text and reasoning > 0
 
 
 def size_of_event(event: Any) -> tuple[int, bool]:
     """Return the same of an event of ``stream_events(version="v3")``."""
-    delta = event.get("delta") if isinstance(event, Mapping) else None
-    if not isinstance(delta, Mapping):
+    delta = event.get("delta") if isinstance(event, dict) else None
+    if not isinstance(delta, dict):
         return 0, False
     text, reasoning = _sizes([delta, delta.get("fields")])
     return text or reasoning, not text and reasoning > 0
@@ -43,11 +42,11 @@ def _sizes(content: Any) -> tuple[int, int]:
     for block in content if isinstance(content, list) else ():
         if isinstance(block, str):
             text += len(block)
-        elif isinstance(block, Mapping):
+        elif isinstance(block, dict):
             text += sum(_length(block.get(name)) for name in TEXTS)
             reasoning += sum(_length(block.get(name)) for name in REASONING_TEXTS)
             for part in block.get("summary") or ():
-                reasoning += _length(part.get("text")) if isinstance(part, Mapping) else 0
+                reasoning += _length(part.get("text")) if isinstance(part, dict) else 0
     return text, reasoning
 
 

@@ -52,12 +52,12 @@ def read_answer(response: Any) -> ModelAnswer:
         **_mapping(getattr(message, "response_metadata", None)),
     }
     counted = getattr(message, "usage_metadata", None)
-    if isinstance(counted, Mapping) and "total_cost" in counted:
+    if isinstance(counted, dict) and "total_cost" in counted:
         return ModelAnswer(
             model=_model(said), usage=FROM_CACHE, finish_reason=_reason(said, message), is_from_cache=True
         )
     raw_usage = said.get("token_usage") or said.get("usage")
-    usage = metadata_usage(counted) if isinstance(counted, Mapping) else openai_usage(raw_usage)
+    usage = metadata_usage(counted) if isinstance(counted, dict) else openai_usage(raw_usage)
     reason = _reason(said, message)
     is_known = said.get("model_provider") in ENDS_ALWAYS_SAID
     return ModelAnswer(
@@ -90,11 +90,7 @@ def metadata_usage(counted: Mapping[str, Any]) -> TokenUsage:
 
 def _detail(details: Mapping[str, Any], *names: str) -> int | None:
     """Return the sum of the counts of these names, and of those that end in them; None where there is none."""
-    counts = [
-        count
-        for key, count in details.items()
-        if is_count(count) and any(key == name or key.endswith(f"_{name}") for name in names)
-    ]
+    counts = [count for key, count in details.items() if is_count(count) and key.endswith(names)]
     return sum(counts) if counts else None
 
 
@@ -116,4 +112,4 @@ def _model(said: Mapping[str, Any]) -> str | None:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}

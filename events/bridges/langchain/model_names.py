@@ -38,7 +38,7 @@ def provider_name(metadata: Mapping[str, Any], serialized: Mapping[str, Any] | N
     said = label_of(metadata.get("ls_provider"))
     settings = (serialized or {}).get("kwargs")
     for field in URL_FIELDS.get(said, ()):
-        url = settings.get(field) if isinstance(settings, Mapping) else None
+        url = settings.get(field) if isinstance(settings, dict) else None
         if isinstance(url, str) and url:
             return provider_of(url) or f"{said}-compatible"
     return PROVIDERS.get(said, said)

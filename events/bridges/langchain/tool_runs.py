@@ -68,5 +68,5 @@ def data_source(name: Any, metadata: Mapping[str, Any] | None) -> Any:
 def server_of_tool(metadata: Mapping[str, Any] | None) -> str | None:
     """Return the name of the MCP server that a tool is on, as ``langchain.mcp`` writes it; None of any other tool."""
     mcp = (metadata or {}).get("mcp")
-    server = mcp.get("server") if isinstance(mcp, Mapping) else None
-    return truncate_name(server.get("name")) or None if isinstance(server, Mapping) else None
+    server = mcp.get("server") if isinstance(mcp, dict) else None
+    return truncate_name(server.get("name")) or None if isinstance(server, dict) else None

@@ -41,6 +41,7 @@ class LLMCallStarted:
     call_id: Key = ""
     requested_model: Label = "unknown"
     provider: Label = "unknown"
+    operation: ModelOperation = "chat"
     agent_name: Label = inherited()
     workflow_type: Label = inherited()
     run_id: str = inherited("")

@@ -73,6 +73,11 @@ REQUEST_FINISHED: Fields = (
     ("response_size",           "http.response.body.size"),
 )
 
+RETRIEVED: Fields = (
+    ("data_source",             "gen_ai.data_source.id"),
+    ("documents",               "sparklio.documents"),
+)
+
 PROVIDER_NAMES: Mapping[str, str] = {
     "azure":        "azure.ai.openai",
     "bedrock":      "aws.bedrock",

@@ -13,10 +13,12 @@ from opentelemetry.trace import Span, SpanKind, Tracer, TracerProvider, get_trac
 
 import events
 from events import (
+    DocumentsRetrieved,
     HTTPRequestFinished,
     LLMAttempted,
     ToolCalled,
     WorkflowReleased,
+    documents_retrieved,
     http_request_finished,
     llm_attempted,
     tool_called,
@@ -27,7 +29,7 @@ from events.bus.failures import report_failure
 from events.bus.scope import Scope, entry_hooks
 
 from .asgi import request_span
-from .attributes import ATTEMPTED, REQUEST_FINISHED, TOOL_CALLED, Attributes, attributes_of, name_of
+from .attributes import ATTEMPTED, REQUEST_FINISHED, RETRIEVED, TOOL_CALLED, Attributes, Fields, attributes_of, name_of
 from .open_spans import OpenSpans
 from .spans import INSTRUMENTATION_SCOPE, describe, nanoseconds_of
 from .traced_work import LLM_CALL, TRACED, WORKFLOW, AnySignal, TracedWork, work_of
@@ -67,6 +69,7 @@ class Tracing:
             workflow_released: self._release,
             llm_attempted: self._add_attempt,
             tool_called: self._add_tool_call,
+            documents_retrieved: self._add_retrieval,
             http_request_finished: end_request,
         }
         for work in traced:
@@ -159,14 +162,15 @@ class Tracing:
             span.end(time_ns())
 
     def _add_tool_call(self, event: ToolCalled) -> None:
-        attributes = {"gen_ai.operation.name": "execute_tool"} | attributes_of(event, TOOL_CALLED)
-        span = self._add(
-            name_of("execute_tool", event.tool_name),
-            self._open.parent_context(),
-            SpanKind.INTERNAL,
-            attributes,
-            event.duration,
-        )
+        self._add_finished("execute_tool", event.tool_name, SpanKind.INTERNAL, TOOL_CALLED, event)
+
+    def _add_retrieval(self, event: DocumentsRetrieved) -> None:
+        self._add_finished("retrieval", event.data_source, SpanKind.CLIENT, RETRIEVED, event)
+
+    def _add_finished(self, operation: str, name: str, kind: SpanKind, fields: Fields, event: Any) -> None:
+        attributes = {"gen_ai.operation.name": operation} | attributes_of(event, fields)
+        parent = self._open.parent_context()
+        span = self._add(name_of(operation, name), parent, kind, attributes, event.duration)
         if span is not None:
             describe(span, event.status, event.error)
             span.end(time_ns())

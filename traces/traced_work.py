@@ -44,7 +44,7 @@ class TracedWork:
     Attributes:
         kind: The kind of its scopes.
         key: The field of the id that its events share.
-        operation: Its ``gen_ai.operation.name``, with which the name of the span begins.
+        operation: Its ``gen_ai.operation.name``, with which the name of the span begins, where the event has none.
         name: The field with which that goes on.
         span_kind: The kind of its spans.
         started: The signals of its start.
@@ -67,19 +67,27 @@ class TracedWork:
 
     def span_name(self, event: Any) -> str:
         """Return the name of the span that an event starts or ends, such as ``invoke_agent writer``."""
-        return name_of(self.operation, getattr(event, self.name))
+        return name_of(self.operation_of(event), getattr(event, self.name))
+
+    def operation_of(self, event: Any) -> str:
+        """Return what the event says that it is, such as embeddings, else what all such work is."""
+        if self.finished_fields is None:
+            return self.operation  # a field of an event of one's own may be called so and mean another thing
+        operation: str = getattr(event, "operation", self.operation)
+        return operation
 
     def started_attributes(self, event: Any) -> Attributes:
         """Return the attributes that the event of its start has."""
         if self.started_fields is None:
             return record_attributes(event)
-        return {"gen_ai.operation.name": self.operation} | attributes_of(event, self.started_fields)
+        return {"gen_ai.operation.name": self.operation_of(event)} | attributes_of(event, self.started_fields)
 
     def finished_attributes(self, event: Any) -> Attributes:
         """Return the attributes that the event of its end has."""
         if self.finished_fields is None:
             return record_attributes(event)
         attributes = attributes_of(event, self.finished_fields)
+        attributes["gen_ai.operation.name"] = self.operation_of(event)
         if getattr(event, "streamed", False):
             attributes["gen_ai.request.stream"] = True
         return attributes

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from events import HTTPRequestFinished, LLMAttempted, LLMCalled, LLMCallStarted, ToolCalled
+from events import DocumentsRetrieved, HTTPRequestFinished, LLMAttempted, LLMCalled, LLMCallStarted, ToolCalled
 from traces import attributes
 from traces.traced_work import TRACED
 
@@ -16,6 +16,7 @@ CASES = [
     *((work.finished_fields, work.finished.event) for work in TRACED),
     (attributes.ATTEMPTED, LLMAttempted),
     (attributes.TOOL_CALLED, ToolCalled),
+    (attributes.RETRIEVED, DocumentsRetrieved),
     (attributes.REQUEST_FINISHED, HTTPRequestFinished),
     (attributes.LLM_STARTED, LLMCallStarted),
     (attributes.LLM_FINISHED, LLMCalled),

@@ -26,6 +26,7 @@ from events import (
     agent_finished,
     agent_run,
     agent_started,
+    documents_retrieved,
     llm_attempted,
     llm_call_started,
     llm_called,
@@ -326,6 +327,25 @@ class TestAttributes:
         [call] = provider.spans
         assert (call.name, call.attributes["gen_ai.request.model"]) == ("chat second", "second")
         assert call.attributes["gen_ai.provider.name"] == "x_ai"
+
+    def test_what_is_asked_for_is_the_operation(self, provider: RecordedSpans) -> None:
+        call = start_call("test", model="ada", provider="openai", is_exact=True, operation="embeddings")
+        assert call is not None
+        [started] = provider.spans
+        assert (started.name, started.attributes["gen_ai.operation.name"]) == ("embeddings ada", "embeddings")
+        call.finish(CallEnd())
+        llm_called.emit(model="m", status="success", duration=0.1, operation="rerank")
+        assert provider["rerank m"].attributes["gen_ai.operation.name"] == "rerank"
+
+    def test_a_retrieval_says_where_and_how_much(self, provider: RecordedSpans) -> None:
+        documents_retrieved.emit(data_source="manuals", status="success", duration=0.5, documents=7)
+        [span] = provider.spans
+        assert (span.name, span.kind) == ("retrieval manuals", SpanKind.CLIENT)
+        assert span.attributes == {
+            "gen_ai.operation.name": "retrieval",
+            "gen_ai.data_source.id": "manuals",
+            "sparklio.documents": 7,
+        }
 
     def test_nothing_that_somebody_wrote_is_in_a_span(self, provider: RecordedSpans) -> None:
         with suppress(ValueError), agent_run(agent_name="writer", task="Sell my earbuds") as run:

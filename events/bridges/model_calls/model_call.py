@@ -176,7 +176,11 @@ class ModelCall:
 
     def _emit_started(self) -> None:
         llm_call_started.emit(
-            call_id=self.claim.call_id, model=self.model, requested_model=self.requested_model, provider=self.provider
+            call_id=self.claim.call_id,
+            model=self.model,
+            requested_model=self.requested_model,
+            provider=self.provider,
+            operation=self.operation,
         )
 
     def _emit_attempted(self, attempt: Attempt, response_model: str | None) -> None:

@@ -281,7 +281,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             call = self._calls.join(opened, model)
         if call is not None:
             return call
-        if is_under_way(opened.told_by):
+        if opened.told_by is not None:  # the call that it began in, though that may have ended before it
             return None
         call = ObservedCall(model, opened.started_ns, opened, opened.parent)
         call.claim = SpanClaim(urandom(16).hex(), self, call)

@@ -212,6 +212,20 @@ def test_a_span_that_is_known_at_its_end_is_silent_around_a_direct_bridge_s_call
     assert [call.response_model for call in called] == ["exact"]
 
 
+def test_a_span_that_is_known_at_its_end_is_of_the_call_that_it_began_in_though_that_ended_before(
+    spans: SpanMaker,
+) -> None:
+    """As with LangChain, which calls its tracer on a thread, after the bridge to it."""
+    with llm_called.captured() as called:
+        observed = start_call("observes", model="m", provider="p", is_exact=False)
+        assert observed is not None
+        with observed.in_effect():
+            span = spans.start("ChatOpenAI", library=LANGCHAIN, start_time=time_ns() + 10**7)
+        observed.finish(CallEnd(response_model="observed"))
+        spans.end(span, {"openinference.span.kind": "LLM", "llm.model_name": "m"}, ok=True, end_time=time_ns() + 10**8)
+    assert [call.response_model for call in called] == ["observed"]
+
+
 def test_what_is_emitted_in_an_agent_s_span_is_the_agent_s(spans: SpanMaker) -> None:
     with (
         agent_started.captured() as started,

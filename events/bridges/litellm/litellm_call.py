@@ -77,7 +77,7 @@ class LiteLLMCall:
             streamed=self.streamed,
             price=self._table_cost,
             started_at=self._started_at,
-            scope=self._scope,
+            scope=self.claim.scope or self._scope,
         )
         return self._model_call
 

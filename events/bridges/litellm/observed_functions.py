@@ -85,7 +85,7 @@ def _begin(
         asked = asked_model(name, options)
         if around is not None:
             return around.begin_member(asked, is_mocked=is_mocked(options)), False
-        claim = claim_call(is_exact=True)
+        claim = claim_call(is_exact=True, model=asked.model)
         if claim is None:
             return None
         call = LiteLLMCall(claim, function, name, asked, streamed=options.get("stream") is True)

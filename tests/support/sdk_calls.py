@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from inspect import isawaitable
 from operator import attrgetter
 from types import MappingProxyType
@@ -56,6 +57,11 @@ class API:
         import anthropic  # the same
 
         return anthropic.AsyncAnthropic(**options) if is_async else anthropic.Anthropic(**options)
+
+    def http_library(self, client: Any) -> Any:
+        """Return the HTTP library of the SDK, which is httpx2, or httpx of an older release."""
+        package = next(each.__module__ for each in type(client._client).__mro__ if each.__name__ == "Client")
+        return import_module(package.partition(".")[0])
 
     def address(self, server: Any) -> str:
         """Return the URL of a server as a client takes it."""

@@ -14,7 +14,7 @@ from copy import copy
 from types import MappingProxyType
 from typing import Any
 
-OLDEST: Mapping[str, tuple[int, ...]] = MappingProxyType({"openai": (1, 40), "anthropic": (0, 40)})
+OLDEST: Mapping[str, tuple[int, ...]] = MappingProxyType({"openai": (1, 66), "anthropic": (0, 50)})
 """The oldest release of each SDK that the tests run on."""
 
 
@@ -33,11 +33,12 @@ def check_client(client: Any, sdk: str) -> None:
         raise TypeError(
             f"{name} is no client of the {sdk} SDK" + (f": events.bridges.{other} is for it" if other else "")
         )
-    version = str(getattr(sys.modules.get(sdk), "__version__", ""))
+    module = sys.modules.get(sdk)  # which has made the client
+    version = str(getattr(module, "__version__", ""))
     oldest = OLDEST[sdk]
     if version and release_of(version) < oldest:
         raise TypeError(f"{sdk} {version} is too old to be instrumented: {'.'.join(map(str, oldest))} is the oldest")
-    if missing := missing_parts(client):
+    if missing := missing_parts(client, getattr(module, "Stream", None)):
         raise TypeError(
             f"{name} of {sdk} {version} has no {' and no '.join(missing)}: this release cannot be instrumented"
         )
@@ -52,12 +53,11 @@ def release_of(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"(?:^|\.)(\d+)", version))
 
 
-def missing_parts(client: Any) -> list[str]:
+def missing_parts(client: Any, stream_class: Any) -> list[str]:
     """Return the names of the parts that a client, and the class of its streams, do not have."""
-    streams = getattr(client, "_default_stream_cls", None)
     parts = {
         "_client.send": callable(getattr(http_client_of(client), "send", None)),
-        "_default_stream_cls.__stream__": callable(getattr(streams, "__stream__", None)),
+        "Stream.__stream__": callable(getattr(stream_class, "__stream__", None)),
     }
     return [name for name, is_there in parts.items() if not is_there]
 

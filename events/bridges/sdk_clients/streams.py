@@ -1,11 +1,12 @@
 """The chunks of a stream: each is read on its way to the reader, and so is the end.
 
 A stream ends when it is exhausted or raises. A loop over it that is left may be followed by another one, so that alone
-does not end it: its reader leaves when the body of its response is closed or dropped, which `bodies` sees.
+does not end it: its reader leaves when it drops the stream, or closes the body of its response, which `bodies` sees.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Protocol, Self
 
 from ..model_calls.model_call import ModelCall
@@ -26,6 +27,9 @@ class StreamedRequest(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """End the call: the stream raised."""
+
+    def leave_body(self) -> None:
+        """End the call: nobody reads on."""
 
     def report(self, failure: Exception) -> None:
         """Report a failure of the bridge."""
@@ -69,6 +73,10 @@ class _Tracked:
             self._request.finish()
         else:
             self._request.fail(error)
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self._request.leave_body()
 
 
 class Chunks(_Tracked):

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from events import agent_finished, agent_run, llm_called
-from events.bridges import anthropic, openai
-from events.bridges import pydantic_ai as pydantic_ai_bridge
+from events import llm_called
+from events.bridges import openai
 from tests.events.bridges.sdk_clients.conftest import Told
 from tests.support.openai_server import Reply, Usage, fails, says, sends
-from tests.support.sdk_calls import CHAT, MESSAGES, MODEL, PROMPT, RESPONSES, ask, read
+from tests.support.sdk_calls import CHAT, MODEL, PROMPT, RESPONSES, ask, read
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow  # SDKs take seconds to import
@@ -24,15 +23,13 @@ LIMITS = {"x-ratelimit-limit-requests": "500", "x-ratelimit-remaining-tokens": "
 
 
 def test_a_copy_with_other_options_is_told_too(told: Told) -> None:
-    import httpx2
-
     with CHAT.server([fails(500, retry_after=0.01), says()]) as server:
         client = CHAT.client(server)
         handle = openai.instrument(client)
         client.with_options(max_retries=1).chat.completions.create(model=MODEL, messages=PROMPT)
         assert told.call.attempts == 2
         server.behaviour = [fails(500, retry_after=0.01), says()]
-        with httpx2.Client() as other:
+        with CHAT.http_library(client).Client() as other:
             again = client.copy(http_client=other, max_retries=1)
             again.chat.completions.create(model=MODEL, messages=PROMPT)
             assert told.called[-1].attempts == 2
@@ -42,20 +39,17 @@ def test_a_copy_with_other_options_is_told_too(told: Told) -> None:
 
 
 def test_an_http_client_may_be_shared(told: Told) -> None:
-    import httpx2
-
-    with CHAT.server() as chat, MESSAGES.server() as messages, httpx2.Client() as http_client:
-        one, other = (CHAT.client(chat, http_client=http_client) for _ in range(2))
-        third = MESSAGES.client(messages, http_client=http_client)
-        handles = [openai.instrument(one), openai.instrument(other), anthropic.instrument(third)]
+    with CHAT.server() as server, CHAT.http_library(CHAT.client(server)).Client() as http_client:
+        one, other = (CHAT.client(server, http_client=http_client) for _ in range(2))
+        handles = [openai.instrument(client) for client in (one, other)]
         for client in (one, other):
             client.chat.completions.create(model=MODEL, messages=PROMPT)
-        third.messages.create(model=MODEL, messages=PROMPT, max_tokens=5)
-        assert [call.attempts for call in told.called] == [1, 1, 1]
+        assert [call.attempts for call in told.called] == [1, 1]
         handles[0].undo()
-        one.chat.completions.create(model=MODEL, messages=PROMPT)
-        other.chat.completions.create(model=MODEL, messages=PROMPT)
-        assert [call.attempts for call in told.called] == [1, 1, 1, 1]
+        for client in (one, other):
+            client.chat.completions.create(model=MODEL, messages=PROMPT)
+        assert [call.attempts for call in told.called] == [1, 1, 1]
+        assert len(told.attempts) == 3
 
 
 def test_a_client_of_httpx_is_observed_too(told: Told) -> None:
@@ -80,32 +74,19 @@ def test_a_client_can_be_copied_and_not_pickled_as_before(is_instrumented: bool,
             pickle.dumps(client)
 
 
-def test_a_client_that_was_not_used_is_dropped_at_once() -> None:
+def test_a_client_that_was_not_used_is_dropped_as_soon_as_a_bare_one() -> None:
+    """At once, but for older releases, whose clients have made what refers to them."""
     with CHAT.server() as server:
         gc.collect()
         gc.disable()
         try:
-            client = CHAT.client(server)
-            dropped = weakref.ref(client)
+            bare, client = CHAT.client(server), CHAT.client(server)
             openai.instrument(client)
-            del client
-            assert dropped() is None
+            refs = weakref.ref(bare), weakref.ref(client)
+            del bare, client
+            assert (refs[1]() is None) == (refs[0]() is None)
         finally:
             gc.enable()
-
-
-def test_a_client_of_azure_asks_azure(told: Told) -> None:
-    from openai import AzureOpenAI
-
-    from tests.support.chat_dialects import AzureServer
-
-    with AzureServer(says(usage=Usage(100, 20))) as server:
-        client: Any = AzureOpenAI(
-            api_key="none", api_version="2024-10-21", azure_endpoint=server.base_url.removesuffix("/v1"), max_retries=0
-        )
-        openai.instrument(client)
-        client.chat.completions.create(model=MODEL, messages=PROMPT)
-    assert (told.call.provider, told.call.model, told.call.prompt_tokens) == ("azure", MODEL, 100)
 
 
 def test_a_price_may_be_given(told: Told) -> None:
@@ -167,7 +148,7 @@ async def test_an_answer_that_is_not_what_was_asked_for_is_billed_all_the_same(t
     with CHAT.server(says('{"name": "x"}', usage=Usage(100, 20))) as server:
         client = CHAT.client(server)
         openai.instrument(client)
-        parse = client.chat.completions.parse
+        parse = getattr(client.chat.completions, "parse", None) or client.beta.chat.completions.parse  # older ones
         assert parse(model=MODEL, messages=PROMPT, response_format=Answer).choices[0].message.parsed.name == "x"
         server.behaviour = says('{"name": ', usage=Usage(100, 20))
         with pytest.raises(ValueError, match="Invalid JSON"):
@@ -191,46 +172,8 @@ def test_a_response_in_the_background_has_no_tokens_yet(told: Told) -> None:
     with RESPONSES.server(sends(body)) as server:
         client = RESPONSES.client(server)
         openai.instrument(client)
-        client.responses.create(model=MODEL, input=PROMPT, background=True)
+        client.responses.create(model=MODEL, input=PROMPT, extra_body={"background": True})
     assert (told.call.status, told.call.usage_source, told.call.finish_reason) == ("success", "none", None)
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-async def test_a_call_of_pydantic_ai_is_told_once_by_its_own_bridge(streamed: bool, told: Told) -> None:
-    from pydantic_ai import Agent
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    with CHAT.server(says(usage=Usage(100, 20))) as server, agent_finished.captured() as finished:
-        client = CHAT.client(server, is_async=True)
-        openai.instrument(client)
-        model = OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=client))
-        agent = Agent(pydantic_ai_bridge.instrument(model))
-        with agent_run(agent_name="copywriter", task="slogan"):
-            if streamed:
-                async with agent.run_stream("Say something.") as result:
-                    await result.get_output()
-            else:
-                await agent.run("Say something.")
-        assert (told.call.prompt_tokens, told.call.completion_tokens) == (100, 20)
-        assert len(told.attempts) == 1
-        # The same client, asked without pydantic-ai, is told by this bridge.
-        await ask(CHAT, client)
-    assert len(told.called) == 2
-    assert finished[0].llm_calls == 1
-
-
-async def test_a_call_that_pydantic_ai_does_not_tell_is_told_by_this_bridge(told: Told) -> None:
-    from pydantic_ai import Agent
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    with CHAT.server(says(usage=Usage(100, 20))) as server:
-        client = CHAT.client(server, is_async=True)
-        openai.instrument(client)
-        model = OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=client))
-        await Agent(model).run("Say something.")
-    assert told.call.prompt_tokens == 100
 
 
 @pytest.mark.lenient

@@ -18,6 +18,18 @@ class Stream:
     def __stream__(self) -> Any: ...
 
 
+class Package:
+    """Like the SDK."""
+
+    __version__ = "9.0"
+    Stream = Stream
+
+
+@pytest.fixture(autouse=True)
+def package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", Package)
+
+
 class HTTPClient:
     def send(self, request: Any) -> Any: ...
 
@@ -26,7 +38,6 @@ class Client:
     """Like one of the openai SDK, as far as it is looked at."""
 
     __module__ = "openai._client"
-    _default_stream_cls = Stream
     base_url = "https://api.openai.com/v1/"
 
     def __init__(self) -> None:
@@ -50,7 +61,6 @@ class Options:
 class SlotsAlone:
     __module__ = "openai._client"
     __slots__ = ("_client",)
-    _default_stream_cls = Stream
 
     def __init__(self) -> None:
         self._client = HTTPClient()
@@ -59,8 +69,6 @@ class SlotsAlone:
 
 
 class WithoutParts(Client):
-    _default_stream_cls = None  # type: ignore[assignment]
-
     def __init__(self) -> None:
         self._client = None  # type: ignore[assignment]
 
@@ -77,7 +85,7 @@ class Unrelated:
         (pytest, "not a class, resource or module"),
         (Unrelated(), "is no client of the openai SDK$"),
         (SlotsAlone(), "has __slots__ alone"),
-        (WithoutParts(), "has no _client.send and no _default_stream_cls.__stream__"),
+        (WithoutParts(), "has no _client.send: this release cannot be instrumented"),
     ],
 )
 def test_what_is_no_client_says_so(client: Any, message: str) -> None:
@@ -91,11 +99,14 @@ def test_a_client_of_the_other_sdk_says_which_bridge_is_for_it() -> None:
 
 
 def test_a_release_that_is_too_old_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Module:
-        __version__ = "0.28.1"
-
-    monkeypatch.setitem(sys.modules, "openai", Module)
+    monkeypatch.setattr(Package, "__version__", "0.28.1")
     with pytest.raises(TypeError, match=r"openai 0\.28\.1 is too old to be instrumented"):
+        openai.instrument(Client())
+
+
+def test_a_release_that_is_made_otherwise_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Package, "Stream", None)
+    with pytest.raises(TypeError, match=r"openai 9\.0 has no Stream\.__stream__: this release cannot be instrumented"):
         openai.instrument(Client())
 
 

@@ -15,8 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	test-environments test-sqlalchemy-2.0 test-sdks test-models test-servers test-drivers test-schemathesis check mutants chaos \
-	soak monitor demo pictures bench bench-short docs lock audit clean
+	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-schemathesis \
+	check mutants chaos soak monitor demo pictures bench bench-short docs lock audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,7 +56,7 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/models .venv/servers .venv/drivers .venv/schemathesis
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/schemathesis
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
@@ -82,9 +82,9 @@ test-slow:
 # One after the other, as the slow tests are the second job. Only these show their output at their end.
 test-environments:
 	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks \
-		test-models test-schemathesis
+		test-sdks-oldest test-models test-schemathesis
 
-test-sqlalchemy-2.0 test-sdks test-models test-servers test-drivers: export PYTHONPATH = .venv/$(@:test-%=%)
+test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers: export PYTHONPATH = .venv/$(@:test-%=%)
 
 test-sqlalchemy-2.0:
 	@$(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
@@ -92,7 +92,12 @@ test-sqlalchemy-2.0:
 
 test-sdks:
 	@$(BIN)/python -c 'import boto3, fastmcp, groq, mistralai, xai_sdk'
-	$(call tests,$(PYTEST),-m sdk tests/events/bridges/pydantic_ai)
+	$(call tests,$(PYTEST),-m sdk tests/events/bridges/pydantic_ai tests/events/bridges/sdk_clients)
+
+# pydantic-ai needs newer ones.
+test-sdks-oldest:
+	@$(BIN)/python -c 'import anthropic, openai; assert openai.__version__ < "2" and anthropic.__version__ < "1"'
+	$(call tests,$(PYTEST),--ignore=tests/events/bridges/sdk_clients/test_pydantic_ai.py tests/events/bridges/sdk_clients)
 
 test-models:
 	@$(BIN)/python -c 'import agents, langchain, langgraph, litellm, mcp, opentelemetry.sdk'
@@ -253,7 +258,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 	$(HASHED) --quiet --target $@ --requirement requirements-schemathesis.txt
 	@touch $@
 
-# Shadows the newer one where PYTHONPATH names it; everything else stays the same.
+# Shadow the newer ones where PYTHONPATH names them; everything else stays the same.
+.venv/sdks-oldest: .venv/bin/python requirements-sdks-oldest.txt
+	@rm -rf $@
+	$(HASHED) --quiet --target $@ --requirement requirements-sdks-oldest.txt
+	@touch $@
+
 .venv/sqlalchemy-2.0: .venv/bin/python requirements-sqlalchemy-2.0.txt
 	@rm -rf $@
 	$(HASHED) --target $@ --requirement requirements-sqlalchemy-2.0.txt

@@ -102,7 +102,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     would leave the others idle. How long a file takes is estimated from the longest timeout of its tests, and from
     whether any is slow.
     """
-    needless = [item for item in items if any(find_spec(each) is None for each in needed_modules(item))]
+    needless = [item for item in items if any(map(is_missing, needed_modules(item)))]
     if needless:
         config.hook.pytest_deselected(items=needless)
         items[:] = [item for item in items if item not in needless]
@@ -120,6 +120,14 @@ def pytest_collection_finish() -> None:
     """Collect garbage from here on, but never search what has been imported and collected: it stays."""
     gc.enable()
     gc.freeze()
+
+
+def is_missing(module: str) -> bool:
+    """Return whether a module, or a package that it is in, is not here."""
+    try:
+        return find_spec(module) is None
+    except ModuleNotFoundError:  # what it is in
+        return True
 
 
 def needed_modules(item: pytest.Item) -> list[str]:

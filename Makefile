@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-schemathesis \
-	check mutants chaos soak monitor demo pictures bench bench-short docs lock audit clean
+	check mutants chaos soak monitor demo pictures bench bench-short docs lock wheel audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -158,14 +158,16 @@ docs: .venv/dev ## Write docs/metrics.md, docs/runbooks and monitoring/ from the
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url
 LOCK := $(COMPILE) --generate-hashes --constraint requirements.txt
+STUDIO_NEEDS := --extra sqlalchemy --extra pydantic-ai --extra traces --extra watch --group studio
+DEV_NEEDS := $(STUDIO_NEEDS) --extra kit --group dev
 
 lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install uv
-	{ sed '/^[^#]/Q' requirements.txt; $(COMPILE) --all-extras --upgrade pyproject.toml; } > requirements.new
+	{ sed '/^[^#]/Q' requirements.txt; $(COMPILE) $(DEV_NEEDS) --upgrade pyproject.toml; } > requirements.new
 	mv requirements.new requirements.txt
-	{ sed '/^[^#]/Q' locks/studio.txt; $(LOCK) --extra studio pyproject.toml locks/build.in; } > locks/studio.new
+	{ sed '/^[^#]/Q' locks/studio.txt; $(LOCK) $(STUDIO_NEEDS) pyproject.toml locks/build.in; } > locks/studio.new
 	mv locks/studio.new locks/studio.txt
-	{ sed '/^[^#]/Q' locks/dev.txt; $(LOCK) --all-extras --no-emit-package playwright --no-emit-package pyee \
+	{ sed '/^[^#]/Q' locks/dev.txt; $(LOCK) $(DEV_NEEDS) --no-emit-package playwright --no-emit-package pyee \
 		pyproject.toml locks/build.in locks/browser.in; } > locks/dev.new
 	mv locks/dev.new locks/dev.txt
 	{ sed '/^[^#]/Q' locks/audit.txt; $(COMPILE) --generate-hashes --upgrade locks/audit.in; } > locks/audit.new
@@ -174,12 +176,15 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 		$(BIN)/python -m tools.beyond_lock locks/dev.txt; } > requirements-models.new
 	mv requirements-models.new requirements-models.txt
 
+wheel: .venv/studio ## Build what others install into dist/: the wheel of the package sparklio, and its source
+	@$(BIN)/python -m hatchling build -d dist
+
 audit: .audit/ready ## Look for known vulnerabilities in what is pinned (pip-audit), and for unsafe code (bandit)
 	.audit/bin/bandit --quiet --recursive --configfile pyproject.toml backend events metrics traces tools
 	@.audit/bin/python -m tools.audit_pins .audit/bin/pip-audit locks/dev.txt requirements-*.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv .bench .mutants .audit .pictures .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .bench .mutants .audit .pictures dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -24,6 +24,7 @@ from events.bridges.asgi import open_requests
 from events.bus import announcements, pollers
 from tests.support import ports
 from tests.support.shortest_times import ShortestTimes
+from tools.wheel.staging import stage
 
 gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
 
@@ -197,3 +198,9 @@ def own_pollers() -> Iterator[None]:
 def free_port() -> Callable[[], int]:
     """Return a function that returns a loopback port on which nobody listens."""
     return ports.free_port
+
+
+@pytest.fixture(scope="session")
+def sparklio_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for ``PYTHONPATH`` which has the package as the wheel installs it."""
+    return stage(Path(__file__).parents[1], tmp_path_factory.mktemp("installed"), "0.0").parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -27,6 +28,12 @@ README, *OTHERS = [
 DOCUMENTS = [README, *OTHERS]
 
 
+@pytest.fixture
+def with_sparklio(sparklio_path: Path) -> dict[str, str]:
+    """Return an environment in which the library can be imported as it is installed too."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(sparklio_path), os.environ.get("PYTHONPATH", "")])}
+
+
 def code_blocks(language: str, document: Path = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
 
@@ -42,13 +49,20 @@ def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", OTHERS, ids=lambda path: path.name)
-def test_each_snippet_of_the_other_documents_runs_by_itself(document: Path, tmp_path: Path) -> None:
+def test_each_snippet_of_the_other_documents_runs_by_itself(
+    document: Path, tmp_path: Path, with_sparklio: dict[str, str]
+) -> None:
     """One that begins with a file's name is in that file for those after it."""
     for snippet in code_blocks("python", document):
         if file := re.match(r"# (\w+\.py)\n", snippet):
             (tmp_path / file[1]).write_text(snippet)
         ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False
+            [sys.executable, "-W", "error", "-c", snippet],
+            cwd=tmp_path,
+            env=with_sparklio,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (ran.returncode, ran.stderr) == (0, "")
 
@@ -87,10 +101,10 @@ def test_the_check_of_the_readme_passes_where_its_rows_are_fed(tmp_path: Path) -
     assert "- db_queries_total listens to query_executed, which nothing emits: emit it, " in run_check(tmp_path)
 
 
-def run_check(folder: Path) -> str:
+def run_check(folder: Path, package: str = "metrics", environment: dict[str, str] | None = None) -> str:
     """Return what ``python -m metrics check`` prints in a folder."""
-    command = [sys.executable, "-m", "metrics", "check"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    command = [sys.executable, "-m", package, "check"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False).stdout
 
 
 APPLICATION = """
@@ -107,12 +121,15 @@ asyncio.run(drive())
 
 
 @pytest.mark.slow
-def test_the_complete_application_serves_the_samples_that_its_page_shows(tmp_path: Path) -> None:
+def test_the_complete_application_serves_the_samples_that_its_page_shows(
+    tmp_path: Path, with_sparklio: dict[str, str]
+) -> None:
     page = ROOT / "docs" / "application.md"
     [code], [shown] = code_blocks("python", page), code_blocks("text", page)
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", code + APPLICATION],
         cwd=tmp_path,
+        env=with_sparklio,
         capture_output=True,
         text=True,
         check=False,
@@ -122,11 +139,13 @@ def test_the_complete_application_serves_the_samples_that_its_page_shows(tmp_pat
 
 
 @pytest.mark.slow
-def test_the_complete_application_passes_the_check_with_the_configuration_of_its_page(tmp_path: Path) -> None:
+def test_the_complete_application_passes_the_check_with_the_configuration_of_its_page(
+    tmp_path: Path, with_sparklio: dict[str, str]
+) -> None:
     page = ROOT / "docs" / "application.md"
     (tmp_path / "shop.py").write_text(*code_blocks("python", page))
     (tmp_path / "pyproject.toml").write_text(*code_blocks("toml", page))
-    assert run_check(tmp_path).startswith("ok: ")
+    assert run_check(tmp_path, "sparklio.metrics", with_sparklio).startswith("ok: ")
 
 
 @pytest.mark.slow
@@ -262,29 +281,30 @@ def test_the_commands_exist(document: Path) -> None:
         for line in block.splitlines():
             words = [word for word in shlex.split(line, comments=True) if not word.startswith(PREFIX)]
             check_command(words[: words.index(">")] if ">" in words else words)
-    for command in re.findall(r"`(python -m metrics[^`]*)`", document.read_text()):
+    for command in re.findall(r"`(python -m (?:sparklio\.)?metrics[^`]*)`", document.read_text()):
         check_command(shlex.split(command))
 
 
 def check_command(words: list[str]) -> None:
     """Fail for a command that does not exist, or that does not take its options."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     match words:
         case ["make", target, *variables]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
             for path in (word.partition("=")[2] for word in variables if word.startswith("T=")):
                 assert (ROOT / path).exists(), words
-        case ["python" | ".venv/bin/python", "-m", "metrics", *arguments]:
+        case ["python" | ".venv/bin/python", "-m", "metrics" | "sparklio.metrics", *arguments]:
             build_parser().parse_args(arguments)
         case ["python" | ".venv/bin/python", "-m", "app", command, *arguments]:
             import_module(f"app.commands.{command}").build_parser().parse_args(arguments)
-        case [".venv/bin/python", "-m", "pip", "wheel", *_] | ["git", "tag", _]:
+        case ["git", "tag", _]:
             pass
         case ["gunicorn" | "uvicorn", application, *_]:
             assert find_spec(application.partition(":")[0]), words
-        case ["pip", "install", checkout]:
-            extras = checkout.removeprefix("/path/to/checkout[").removesuffix("]").split(",")
-            known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-            assert {*extras} <= {*known}, words
+        case ["pip", "install", what]:
+            assert what.startswith(("/path/to/checkout[", f"./dist/sparklio-{project['version']}-py3-none-any.whl["))
+            extras = what.partition("[")[2].removesuffix("]").split(",")
+            assert {*extras} <= {*project["optional-dependencies"]}, words
         case [".venv/bin/python", "-m", module]:
             assert find_spec(module), words
         case ["promtool", "test", "rules", file] | ["prometheus" | "prometheus-alertmanager", file, _]:

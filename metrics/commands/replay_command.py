@@ -121,7 +121,7 @@ def check_signals(names: Collection[str]) -> None:
     for name in names:
         if name not in declared:
             alike = get_close_matches(name, declared, n=3)
-            advice = f"did you mean {' or '.join(alike)}?" if alike else "docs/events.md lists them"
+            advice = f"did you mean {' or '.join(alike)}?" if alike else "python -m metrics has those that are counted"
             raise UsageError(f"no signal is named {name!r}; {advice}")
 
 

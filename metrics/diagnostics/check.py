@@ -37,7 +37,7 @@ def check(
 
     Args:
         catalogue: The rows.
-        sources: Packages, modules, folders or files whose code emits, beside ``events`` and ``metrics``.
+        sources: Packages, modules, folders or files whose code emits, beside `events` and `metrics`.
         signals: Signals that have to be emitted and counted; by default every signal that has been declared in this
             process. Those that the sources declare have to be emitted alone: another listener may take them.
         uncounted: Which of these signals no row counts, with the reason.

@@ -90,7 +90,8 @@ def format_groups(
     Each has its number of families, its series, their share of the budget, and how many families the catalogue takes.
     """
     rows = [["group", "families", "most series", "share of budget", "taken"]]
-    groups = {f"metrics:{name.upper()}": group for name, group in GROUPS.items()}
+    package = __name__.partition(".diagnostics")[0]  # as a project imports it
+    groups = {f"{package}:{name.upper()}": group for name, group in GROUPS.items()}
     ours = {id(row) for group in GROUPS.values() for row in group}
     if own := tuple(row for row in catalogue if id(row) not in ours):
         groups["others"] = own

@@ -10,7 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeGuard
 
+import events
 from events.bus.event_classes import snake_case
+
+from .bridge_paths import bridge_paths, imported_paths
+
+EVENTS = events.__name__
+METRICS = __name__.partition(".diagnostics")[0]
+"""The two packages as they are imported here: the wheel has them inside of one of its own."""
 
 EMITTING_METHODS = ("emit", "bind", "bind_by")
 """Methods of a signal that emit its event, or return an emitter of it."""
@@ -30,7 +37,9 @@ class SourceFile:
     path: Path
     imported_names: dict[str, str] = field(default_factory=dict)  # by the name that the file uses
     own_names: set[str] = field(default_factory=set)  # those that come from `events`, or from the file's own package
+    events_names: set[str] = field(default_factory=set)  # names of `events` itself, dotted or not
     bridges: set[str] = field(default_factory=set)
+    relative_imports: set[tuple[int, str]] = field(default_factory=set)  # levels, and dotted names
     emitter_caches: set[str] = field(default_factory=set)  # classes that inherit EMITTER_CACHE
     calls: list[ast.Call] = field(default_factory=list)
     assignments: list[tuple[ast.expr, ast.Call]] = field(default_factory=list)  # of what a call returns
@@ -46,8 +55,8 @@ class SourceFile:
         match call:
             case ast.Call(func=ast.Name(id=called)):
                 return called in self.own_names and self.imported_names[called] == name
-            case ast.Call(func=ast.Attribute(attr=called, value=ast.Name(id=module))):
-                return called == name and self.imported_names.get(module) == "events"
+            case ast.Call(func=ast.Attribute(attr=called, value=package)) if called == name:
+                return ast.unparse(package) in self.events_names
         return False
 
     def declared_name(self, expression: ast.expr) -> str:
@@ -73,9 +82,9 @@ class SourceScan:
 
 
 def scan_sources(sources: Iterable[str]) -> SourceScan:
-    """Return what ``events``, ``metrics``, the given sources and the bridges that they import emit and declare.
+    """Return what `events`, `metrics`, the given sources and the bridges that they import emit and declare.
 
-    Signals that ``events`` and ``metrics`` declare are left out of `SourceScan.declared`: both are imported, so
+    Signals that `events` and `metrics` declare are left out of `SourceScan.declared`: both are imported, so
     blinker's namespace has them.
 
     Raises:
@@ -83,15 +92,14 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
     """
     scan = SourceScan()
     files = []
-    for source in dict.fromkeys(("events", "metrics", *sources)):
+    for source in dict.fromkeys((EVENTS, METRICS, *sources)):
         for path in source_paths(source):
             files.append(file := read_source(path))
             scan.bridges.update(file.bridges)
-            if source not in ("events", "metrics"):
+            if source not in (EVENTS, METRICS):
                 scan.declared.update(filter(None, map(file.declared_name, file.calls)))
                 scan.summed.update(name for call in file.calls for name in summed_signals(call, file))
-    for bridge in sorted(scan.bridges):
-        files += map(read_source, bridge_paths(bridge))
+    files += bridge_files(scan.bridges)
     signals = name_declarations(files, lambda file, call: [file.declared_name(call)])
     spans = name_declarations(files, lambda file, call: span_signals(call, signals, file))
     emitter_caches = {EMITTER_CACHE}.union(*(file.emitter_caches for file in files))
@@ -108,6 +116,19 @@ def scan_sources(sources: Iterable[str]) -> SourceScan:
     return scan
 
 
+def bridge_files(bridges: Iterable[str]) -> list[SourceFile]:
+    """Return the files of bridges, and those of what they share that they import, or that these import."""
+    paths = dict.fromkeys(path for bridge in sorted(bridges) for path in bridge_paths(bridge))
+    files = []
+    unread = list(paths)
+    while unread:
+        files.append(file := read_source(unread.pop(0)))
+        found = [path for level, name in file.relative_imports for path in imported_paths(file.path, level, name)]
+        unread += [path for path in dict.fromkeys(found) if path not in paths]
+        paths.update(dict.fromkeys(found))
+    return files
+
+
 def name_declarations(
     files: Iterable[SourceFile], declared: Callable[[SourceFile, ast.Call], Iterable[str]]
 ) -> dict[str, set[str]]:
@@ -121,19 +142,10 @@ def name_declarations(
     return named
 
 
-def bridge_paths(bridge: str) -> list[Path]:
-    """Return the files of a bridge, which is a module or a package; none if there is no such bridge."""
-    spec = find_spec(f"events.bridges.{bridge}")
-    if spec is None or spec.origin is None:
-        return []
-    module = Path(spec.origin)
-    return sorted(module.parent.rglob("*.py")) if spec.submodule_search_locations else [module]
-
-
 def source_paths(source: str) -> list[Path]:
     """Return the Python files of a package or a module, by its name, or of a folder or a file, by its path.
 
-    Folders whose name begins with a dot and installed packages are left out, and so are the bridges of ``events``: the
+    Folders whose name begins with a dot and installed packages are left out, and so are the bridges of `events`: the
     source that imports one says that it is used.
 
     Raises:
@@ -156,7 +168,7 @@ def source_paths(source: str) -> list[Path]:
         if not spec.submodule_search_locations:
             return [Path(spec.origin or "")]
         folder = Path(spec.submodule_search_locations[0])
-    left_out = {"bridges"} if source == "events" else set()
+    left_out = {"bridges"} if source == EVENTS else set()
     return [
         path
         for path in sorted(folder.rglob("*.py"))
@@ -192,9 +204,12 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             for alias in node.names:
                 file.imported_names[alias.asname or alias.name] = alias.name
-                if isinstance(node, ast.ImportFrom) and (node.level or module.split(".")[0] == "events"):
+                if isinstance(node, ast.ImportFrom) and (node.level or is_of_events(module)):
                     file.own_names.add(alias.asname or alias.name)
+                file.events_names.update(events_names(module, alias))
                 file.bridges.update(bridge_of(f"{module}.{alias.name}"))
+                if isinstance(node, ast.ImportFrom) and node.level:
+                    file.relative_imports.add((node.level, f"{module}.{alias.name}".lstrip(".")))
         elif isinstance(node, ast.Call):
             file.calls.append(node)
         elif isinstance(node, ast.ClassDef) and any(file.imported_name(base) == EMITTER_CACHE for base in node.bases):
@@ -203,6 +218,20 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             file.assignments.extend((target, node.value) for target in targets)
     return file
+
+
+def is_of_events(module: str) -> bool:
+    """Return whether a dotted name is that of `events`, or of something in it."""
+    return f"{module}.".startswith(f"{EVENTS}.")
+
+
+def events_names(module: str, alias: ast.alias) -> Iterator[str]:
+    """Yield the name by which a file has `events` itself after an import, from a package or without one."""
+    imported = f"{module}.{alias.name}".lstrip(".")
+    if imported == EVENTS:
+        yield alias.asname or alias.name
+    elif not module and not alias.asname and is_of_events(imported):
+        yield EVENTS
 
 
 def span_signals(span: ast.expr, signals: Mapping[str, set[str]], file: SourceFile) -> Iterator[str]:
@@ -231,7 +260,7 @@ def signal_names(expression: ast.expr, signals: Mapping[str, set[str]], file: So
 
 def bridge_of(imported: str) -> Iterator[str]:
     """Yield the name of the bridge that an import brings in, if it brings in any."""
-    before, _, path = imported.lstrip(".").partition("events.bridges.")
+    before, _, path = imported.lstrip(".").partition(f"{EVENTS}.bridges.")
     if not before and path:
         yield path.split(".")[0]
 

@@ -62,7 +62,7 @@ def shape_name(
     parts += [f"{field}:{'histogram' if is_histogram else 'counter'}" for field, is_histogram in amounts]
     parts += [f"by values of ({', '.join(field_names)})"] if field_names is not None else []
     parts += ["in shared cells"] if shared_cells else []
-    return f"<metrics update {', '.join(parts)}>"
+    return f"<{__name__.partition('.fastpath')[0]} update {', '.join(parts)}>"
 
 
 def update_source(

@@ -14,7 +14,7 @@ MARKS = {
 }
 """The last line of a file, by the end of its name. Dashboards are JSON, without comments: they are always written."""
 
-MARK = re.compile(r"^.*Written by `python -m metrics build` for (\w+), digest (\w+): .*\n\Z", re.MULTILINE)
+MARK = re.compile(r"^.*Written by `python -m [\w.]+ build` for (\w+), digest (\w+): .*\n\Z", re.MULTILINE)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics.diagnostics.source_scan import SourceNotFound, bridge_paths, scan_sources, source_paths
+from metrics.diagnostics.bridge_paths import bridge_paths
+from metrics.diagnostics.source_scan import SourceNotFound, scan_sources, source_paths
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +165,26 @@ def test_signals_of_other_libraries_are_none(tmp_path: Path) -> None:
 def test_a_source_is_a_package_or_a_folder(source: str) -> None:
     with pytest.raises(SourceNotFound, match="is neither a package or module that can be imported"):
         source_paths(source)
+
+
+@pytest.mark.parametrize(
+    ("bridge", "emitted"),
+    [
+        ("openai", {"llm_call_started", "llm_attempted", "llm_called"}),
+        ("mcp", {"tool_called"}),
+        ("pydantic_ai", {"llm_called", "llm_usage_billed", "tool_called"}),
+        ("openai_agents", {"agent_started", "agent_finished", "llm_called", "tool_called"}),
+        ("langchain", {"agent_finished", "llm_called", "tool_called"}),
+    ],
+)
+def test_a_bridge_emits_what_it_shares_with_others_too(bridge: str, emitted: set[str], tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(f"from events.bridges.{bridge} import instrument")
+    found = scan_sources([str(tmp_path)]).emitted.keys()
+    assert emitted <= found
+    unrelated = (
+        {"tool_called"} if bridge == "openai" else {"llm_called", "agent_finished"} if bridge == "mcp" else set()
+    )
+    assert not unrelated & found
 
 
 def test_a_bridge_is_a_module_or_a_package() -> None:

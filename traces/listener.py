@@ -125,7 +125,9 @@ class Tracing:
             duration = nanoseconds_of(event.duration)
             if duration is None:
                 return
-            span = self._start_span(work, event, self._open.parent_context(), ended_at - duration)
+            # A run that began in another process was not begun by whoever ends it here, such as a request to cancel it.
+            parent = Context() if work is WORKFLOW else self._open.parent_context()
+            span = self._start_span(work, event, parent, ended_at - duration)
         if span.is_recording():
             span.update_name(work.span_name(event))  # of several models, the one that answered
             error, error_type = getattr(event, "error", ""), getattr(event, "error_type", None)

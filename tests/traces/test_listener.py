@@ -240,6 +240,12 @@ class TestParents:
         assert provider["invoke_workflow first"].attributes["sparklio.released"] is True
         assert all(span.end_time for span in provider.spans)
 
+    def test_a_run_that_began_elsewhere_does_not_hang_under_what_ends_it(self, provider: RecordedSpans) -> None:
+        with provider.start_as_current_span("DELETE /runs"):
+            workflow_finished.emit(run_id="1", workflow_type="campaign", status="cancelled", duration=60.0)
+        assert provider.tree() == {"DELETE /runs": None, "invoke_workflow campaign": None}
+        assert provider["invoke_workflow campaign"].seconds == pytest.approx(60.0)
+
 
 class TestTimes:
     def test_a_span_lasts_from_the_start_to_the_end(self, provider: RecordedSpans) -> None:

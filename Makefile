@@ -56,7 +56,8 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/schemathesis
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/schemathesis \
+		.venv/wheelhouse
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
@@ -175,6 +176,8 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	{ sed '/^[^#]/Q' requirements-models.txt; $(COMPILE) --generate-hashes --upgrade locks/models.in | \
 		$(BIN)/python -m tools.beyond_lock locks/dev.txt; } > requirements-models.new
 	mv requirements-models.new requirements-models.txt
+	{ sed '/^[^#]/Q' requirements-wheel.txt; $(LOCK) --upgrade locks/wheel.in; } > requirements-wheel.new
+	mv requirements-wheel.new requirements-wheel.txt
 
 wheel: .venv/studio ## Build what others install into dist/: the wheel of the package sparklio, and its source
 	@$(BIN)/python -m hatchling build -d dist
@@ -255,6 +258,13 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/drivers: .venv/bin/python requirements-drivers.txt
 	@rm -rf $@
 	$(HASHED) --quiet --target $@ --requirement requirements-drivers.txt
+	@touch $@
+
+# Wheels that the test of ours installs beside it, on whichever Python: from here, so that it needs no network.
+.venv/wheelhouse: .venv/bin/python requirements-wheel.txt
+	@rm -rf $@
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip download --quiet --require-hashes --no-deps --only-binary :all: \
+		--platform any --dest $@ --requirement requirements-wheel.txt
 	@touch $@
 
 # Schemathesis, which only one test needs.

@@ -338,6 +338,20 @@ def test_the_files_and_folders_that_are_named_exist(document: Path) -> None:
         assert [*ROOT.glob(path)], path
 
 
+def test_the_page_of_the_distribution_has_every_bridge_and_every_extra() -> None:
+    page = (ROOT / "tools" / "wheel" / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `sparklio\.events\.bridges\.(\w+)` \| [^|]* \| ([^|]*) \|$", page, re.MULTILINE))
+    bridges = {path.parent.name for path in (ROOT / "events" / "bridges").glob("*/__init__.py")}
+    assert {*rows} == bridges - {"model_calls", "sdk_clients"}  # what bridges share
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {name.replace("_", "-"): extra.strip("`") for name, extra in rows.items()}
+    assert {name: extra for name, extra in named.items() if extra != "none needed"} == {
+        name: name for name in extras.keys() - {"traces", "kit", "watch"}
+    }
+    for extra in ("traces", "kit", "watch"):
+        assert f"`{extra}`" in page
+
+
 def test_every_setting_is_listed_with_its_default() -> None:
     rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE))
     listed = {name.lower(): default.strip().strip("`") for name, default in rows.items()}

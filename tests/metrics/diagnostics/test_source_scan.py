@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from metrics.diagnostics import source_scan
 from metrics.diagnostics.bridge_paths import bridge_paths
 from metrics.diagnostics.source_scan import SourceNotFound, scan_sources, source_paths
 
@@ -197,3 +198,27 @@ def test_a_cache_of_emitters_emits_the_signal_that_it_is_made_for(tmp_path: Path
     (tmp_path / "caches.py").write_text("from events.bus.emitters import EmitterCache\nclass Own(EmitterCache): ...\n")
     (tmp_path / "code.py").write_text("from .caches import Own\nfrom events import tool_called\nOwn(tool_called, ())\n")
     assert scan_sources([str(tmp_path)]).emitted["tool_called"] == [(tmp_path / "code.py", 3)]
+
+
+@pytest.mark.parametrize(
+    ("use", "is_declared"),
+    [
+        ("from sparklio.events import Signal\ns = Signal(Shipped)", True),
+        ("from sparklio.events.bus.signal import Signal as S\ns = S(Shipped)", True),
+        ("from sparklio import events\ns = events.Signal(Shipped)", True),
+        ("import sparklio.events as e\ns = e.Signal(Shipped)", True),
+        ("import sparklio.events\ns = sparklio.events.Signal(Shipped)", True),
+        ("import sparklio.events.bridges.asgi\ns = sparklio.events.Signal(Shipped)", True),
+        ("import events\ns = events.Signal(Shipped)", False),
+        ("from events import Signal\ns = Signal(Shipped)", False),
+        ("from sparklio.events_of_mine import Signal\ns = Signal(Shipped)", False),
+    ],
+)
+def test_the_installed_package_is_seen_however_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str, is_declared: bool
+) -> None:
+    """And an `events` of the project's own is something else."""
+    monkeypatch.setattr(source_scan, "EVENTS", "sparklio.events")
+    file = source_scan.parse_source(tmp_path / "code.py", use.encode())
+    assert [file.declared_name(call) for call in file.calls] == (["shipped"] if is_declared else [""])
+    assert file.bridges == ({"asgi"} if "bridges" in use else set())

@@ -1,0 +1,327 @@
+"""The wheel in a fresh environment: beside PyPI's Events, in a project with names like those of our folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "tools" / "wheel" / "README.md"
+WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
+
+PROJECT = {
+    "app/__init__.py": "MINE = True\n",
+    "events.py": "MINE = True\n",
+    "metrics/__init__.py": "MINE = True\n",
+    "shop.py": """
+from dataclasses import dataclass
+
+import app, events, metrics
+from sparklio.events import Label, Signal
+from sparklio.metrics import PIPELINE, counter
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlaced:
+    '''An order was placed.'''
+
+    country: Label
+
+order_placed = Signal(OrderPlaced)
+ROWS = (*PIPELINE, counter("orders_total", "Orders placed.", order_placed, labels=("country",)))
+assert app.MINE and events.MINE and metrics.MINE
+
+def place(country):
+    order_placed.emit(country=country)
+""",
+    "pyproject.toml": """
+[tool.sparklio.metrics]
+namespace = "acme"
+source = ["shop.py"]
+catalogue = ["shop:ROWS"]
+label_limits = { country = 10 }
+""",
+    "test_shop.py": """
+import unittest
+from prometheus_client import CollectorRegistry
+from shop import ROWS, order_placed, place
+from sparklio.events import strict
+from sparklio.metrics import subscribe
+
+class PlaceTest(unittest.TestCase):
+    def test_an_order_is_counted(self):
+        registry = CollectorRegistry()
+        subscribed = subscribe(ROWS, registry, namespace="acme", label_limits={"country": 10})
+        with subscribed, strict(), order_placed.captured() as placed:
+            place("KR")
+            self.assertEqual(registry.get_sample_value("acme_orders_total", {"country": "KR"}), 1)
+        self.assertEqual([event.country for event in placed], ["KR"])
+""",
+}  # fmt: skip
+"""A project that has an ``events``, a ``metrics`` and an ``app`` of its own, and a test."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment."""
+
+    python: Path
+
+    @classmethod
+    def create(cls, interpreter: str, folder: Path) -> Environment:
+        """Create one without pip: that of the tests installs into it."""
+        subprocess.run([interpreter, "-m", "venv", "--without-pip", folder], check=True)
+        return cls(folder / "bin" / "python")
+
+    def pip(self, *arguments: str | Path) -> None:
+        """Run pip for it, without a network."""
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", str(self.python)]
+        subprocess.run([*pip, *map(str, arguments)], check=True)
+
+    def install(self, *what: str | Path) -> None:
+        """Install from the wheelhouse alone."""
+        self.pip("install", "--no-index", "--find-links", WHEELHOUSE, *what)
+
+    def run(self, *arguments: str | Path, folder: Path) -> str:
+        """Return what a program prints that runs in a folder; it has to succeed, without a warning."""
+        ran = self.try_to_run(*arguments, folder=folder)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    def try_to_run(self, *arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Return how a program ends that runs in a folder."""
+        return subprocess.run(
+            [self.python, "-W", "error", *arguments],
+            cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+
+def interpreters() -> dict[str, str]:
+    """Return this Python, and those of the other versions that the metadata names and this machine has."""
+    found = {"{}.{}".format(*sys.version_info[:2]): sys.executable}
+    for version in re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text()):
+        of_pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions").glob(
+            f"{version}.*/bin/python"
+        )
+        for candidate in (*map(str, of_pyenv), shutil.which(f"python{version}")):
+            if (
+                version not in found
+                and candidate
+                and subprocess.run([candidate, "-c", "import venv"], capture_output=True, check=False).returncode == 0
+            ):
+                found[version] = candidate
+    return found
+
+
+def need_wheelhouse() -> None:
+    """Leave a test out where nothing has been downloaded, but not in CI."""
+    if not WHEELHOUSE.is_dir() and "CI" not in os.environ:
+        pytest.skip("needs .venv/wheelhouse: make .venv/wheelhouse")
+
+
+INTERPRETERS = interpreters()
+THIS, *_ = INTERPRETERS
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the wheel and the source distribution, as `make wheel` builds them."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", folder], cwd=ROOT, check=True, capture_output=True
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    [found] = built.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def environment_of(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Environment]:
+    """Return a function that returns an environment of a Python with the wheel, and with PyPI's Events."""
+    need_wheelhouse()
+
+    @cache
+    def create(version: str) -> Environment:
+        environment = Environment.create(INTERPRETERS[version], tmp_path_factory.mktemp("environment"))
+        environment.install(wheel, "opensearch-py")
+        return environment
+
+    return create
+
+
+@pytest.fixture
+def environment(environment_of: Callable[[str], Environment]) -> Environment:
+    """Return such an environment of this Python."""
+    return environment_of(THIS)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return the folder of a project with names like ours."""
+    for name, text in PROJECT.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_the_wheel_has_one_package_and_the_libraries_that_it_needs(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = archive.namelist()
+        [metadata] = [name for name in names if name.endswith("METADATA")]
+        text = archive.read(metadata).decode()
+    assert {name.split("/")[0] for name in names} == {"sparklio", metadata.split("/")[0]}
+    assert {"sparklio/py.typed", "sparklio/metrics/diagnostics/otel.toml"} <= {*names}
+    needed = re.findall(r"^Requires-Dist: ([^;\n]*)$", text, re.MULTILINE)
+    assert [re.split(r"\W", each)[0] for each in needed] == ["blinker", "prometheus"]
+    assert "studio" not in re.findall(r"^Provides-Extra: (.*)$", text, re.MULTILINE)
+    assert text.endswith(README.read_text())
+
+
+def test_the_source_distribution_builds_the_same_wheel(built: Path, wheel: Path, tmp_path: Path) -> None:
+    [source] = built.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [folder] = tmp_path.iterdir()
+    again = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"]
+    subprocess.run(again, cwd=folder, check=True, capture_output=True)
+    assert (folder / "dist" / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+IMPORT_EVERYTHING = """
+import opensearchpy, sys
+from events import Events
+from importlib import import_module
+from importlib.metadata import version
+from pkgutil import walk_packages
+
+import sparklio
+assert sparklio.__version__ == version("sparklio")
+assert Events.__module__ == "events.events"
+before = {*sys.modules}
+missing, imported = set(), 0
+for module in walk_packages(sparklio.__path__, "sparklio.", onerror=lambda name: None):
+    if not module.name.endswith("__main__"):
+        try:
+            import_module(module.name)
+            imported += 1
+        except ModuleNotFoundError as error:  # what an extra installs
+            missing.add(error.name.partition(".")[0])
+assert not missing & {"events", "metrics", "traces", "app", "sparklio"}, missing
+assert not {*sys.modules} - before & {"metrics", "traces", "app"}
+assert imported > 250, imported
+"""
+
+
+@pytest.mark.parametrize("python", INTERPRETERS)
+def test_every_module_can_be_imported_beside_another_events(
+    environment_of: Callable[[str], Environment], python: str, tmp_path: Path
+) -> None:
+    environment_of(python).run("-c", IMPORT_EVERYTHING, folder=tmp_path)
+
+
+def snippets_of_the_readme() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_s_examples_run(environment: Environment, tmp_path: Path) -> None:
+    """Those that need nothing else."""
+    runnable = [code for code in snippets_of_the_readme() if "fastapi" not in code]
+    assert len(runnable) > 2
+    environment.run("-c", "\n".join(runnable), folder=tmp_path)
+
+
+def test_the_readme_s_web_application_answers(wheel: Path, tmp_path: Path) -> None:
+    """In the environment of the tests, which has what it needs."""
+    [snippet] = [code for code in snippets_of_the_readme() if "fastapi" in code]
+    driver = """
+from fastapi.testclient import TestClient
+with TestClient(app) as client:
+    assert client.get("/answer").json() == 42
+    print(client.get("/metrics").text)
+"""
+    with ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    command = [sys.executable, "-W", "error", "-c", snippet + driver]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert 'acme_http_requests_total{endpoint="/answer",method="GET",status_code="200"} 1.0' in ran.stdout
+    assert 'acme_db_queries_total{operation="select"' in ran.stdout
+
+
+@pytest.mark.parametrize("python", INTERPRETERS)
+def test_a_project_with_such_names_of_its_own_works(
+    environment_of: Callable[[str], Environment], python: str, project: Path
+) -> None:
+    environment = environment_of(python)
+    environment.run("-m", "unittest", "--quiet", folder=project)
+    assert environment.run("-m", "sparklio.metrics", "check", folder=project).startswith("ok: ")
+
+
+def test_an_unfed_row_is_found_in_a_project_that_imports_the_package(environment: Environment, project: Path) -> None:
+    shop = project / "shop.py"
+    shop.write_text(shop.read_text().replace("order_placed.emit", "print"))
+    checked = environment.try_to_run("-m", "sparklio.metrics", "check", folder=project)
+    assert checked.returncode == 1
+    assert "order_placed" in checked.stdout
+
+
+SPOKEN = """
+import linecache, logging
+from prometheus_client import CollectorRegistry
+from sparklio.events import llm_called
+from sparklio.metrics import LLM, subscribe
+from sparklio.metrics.fastpath.codegen import generate_update_function
+
+async def listener(event: object) -> None: ...
+
+try:
+    llm_called.connect(listener)
+except TypeError as error:
+    print(error)
+made = generate_update_function(1, 0, ())
+print(made.__code__.co_filename, linecache.getline(made.__code__.co_filename, 1).strip())
+logging.basicConfig(format="%(name)s: %(message)s")
+with subscribe(LLM, CollectorRegistry(), namespace="acme"):
+    print(*sorted(name for name in logging.root.manager.loggerDict if "." not in name))
+"""
+
+
+def test_what_it_says_has_its_own_name(environment: Environment, tmp_path: Path) -> None:
+    said, generated, loggers = environment.run("-c", SPOKEN, folder=tmp_path).splitlines()
+    assert "connect sparklio.events.background(" in said
+    assert generated == "<sparklio.metrics update 1 counter, 0 timestamps> def make_update(update_unusual, counter0):"
+    assert not {"events", "metrics"} & {*loggers.split()}
+    doctor = environment.try_to_run("-m", "sparklio.metrics", "doctor", "http://127.0.0.1:9/metrics", folder=tmp_path)
+    assert doctor.stderr.startswith("python -m sparklio.metrics doctor: ")
+    helped = environment.run("-m", "sparklio.metrics", "--help", folder=tmp_path)
+    assert helped.startswith("usage: python -m sparklio.metrics ")
+    groups = environment.run("-m", "sparklio.metrics", "groups", folder=tmp_path)
+    assert groups.splitlines()[1].startswith("sparklio.metrics:")
+
+
+def test_uninstalling_it_leaves_the_others_whole(wheel: Path, tmp_path: Path) -> None:
+    need_wheelhouse()
+    environment = Environment.create(sys.executable, tmp_path / "environment")
+    environment.install("opensearch-py", "blinker", "prometheus-client")
+    [packages] = environment.python.parents[1].glob("lib/python*/site-packages")
+    before = {path: path.stat().st_size for path in packages.rglob("*")}
+    environment.install(wheel)
+    assert (packages / "sparklio").is_dir()
+    environment.pip("uninstall", "--yes", "sparklio")
+    assert {path: path.stat().st_size for path in packages.rglob("*")} == before

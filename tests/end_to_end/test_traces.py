@@ -14,6 +14,7 @@ import pytest
 from tests.support import studio_with_spans
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer
+from tests.support.postgresql import create_database, running_postgresql
 from tests.support.studio import BRIEF, StudioProcess
 from tests.support.wait import wait_until
 from tools.monitor import programs
@@ -134,3 +135,34 @@ def test_histograms_name_the_trace(life: TracedLife) -> None:
 @pytest.mark.needs("prometheus")
 def test_a_prometheus_stores_the_exemplars(life: TracedLife) -> None:
     assert TRACE_ID in {exemplar["labels"]["trace_id"] for exemplar in life.stored}
+
+
+def test_each_of_several_workers_shows_the_exemplars_of_all(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Without an SDK as well: the ids are those that requests come with."""
+    sent = [f"{number:032x}" for number in range(1, 31)]
+    with running_postgresql() as server, OpenAIServer(matching_reply) as models:
+        url = create_database(server)
+        studio = StudioProcess(
+            tmp_path,
+            free_port(),
+            workers=2,
+            database_url=url,
+            llm="openai:gpt-4o-mini",
+            llm_base_url=models.base_url,
+            traces="true",
+        )
+        studio.environment["OPENAI_API_KEY"] = "none"
+        with studio:
+            for trace_id in sent:  # each by a connection of its own, which any worker may take
+                httpx.get(f"{studio.url}/api/v1/runs", headers={"traceparent": f"00-{trace_id}-{SPAN_ID}-01"})
+            scrapes = [
+                httpx.get(f"{studio.url}/metrics", headers={"accept": "application/openmetrics-text"}).text
+                for _ in range(10)
+            ]
+    shown = [
+        {line for line in text.splitlines() if 'endpoint="/api/v1/runs"' in line and "trace_id" in line}
+        for text in scrapes
+    ]
+    assert all(shown)
+    assert all(each == shown[0] for each in shown)
+    assert {line.split('trace_id="')[1][:32] for line in shown[0]} <= {*sent}

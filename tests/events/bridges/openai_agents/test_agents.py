@@ -222,10 +222,12 @@ async def test_a_tool_that_waits_for_approval_was_not_used(
     result = await sdk.Runner.run(agent, "x")
     assert len(result.interruptions) == 1
     assert used(told) == []
+    assert [(each.status, each.llm_calls, each.tool_calls) for each in told.agents] == [("success", 1, 0)]
     state = result.to_state()
     state.approve(result.interruptions[0])
     await sdk.Runner.run(agent, state)
     assert used(told) == [("delete", "success", "", "cleaner")]
+    assert [(each.status, each.llm_calls, each.tool_calls) for each in told.agents[1:]] == [("success", 1, 1)]
     server.behaviour = [calls_tool("delete", {}), says()]
     result = await sdk.Runner.run(agent, "x")
     state = result.to_state()

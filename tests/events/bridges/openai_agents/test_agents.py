@@ -88,6 +88,7 @@ async def test_a_tool_that_fails_as_a_text_for_the_model_is_an_error(
     server.behaviour = [calls_tool("fail", {}), says()]
     await sdk.Runner.run(sdk.Agent("forecaster", model=model(), tools=tools_of(sdk)), "x")
     assert used(told) == [("fail", "error", "", "forecaster")]
+    assert "secret" not in repr(told)
     assert told.agents[0].status == "success"
 
 
@@ -202,6 +203,19 @@ def test_a_run_outside_of_an_event_loop(sdk: Any, server: OpenAIServer, model: M
         loop.close()
     assert used(told) == [("count", "success", "", "counter")]
     assert [(each.llm_calls, each.tool_calls, each.prompt_tokens) for each in told.agents] == [(2, 1, 22)]
+
+
+async def test_runs_in_threads_with_event_loops_of_their_own(
+    sdk: Any, server: OpenAIServer, model: Make, told: Told
+) -> None:
+    server.behaviour = says(delay=0.05)
+
+    def run(number: int) -> None:
+        asyncio.run(sdk.Runner.run(sdk.Agent(f"agent {number}", model=model()), "x"))
+
+    await asyncio.gather(*(asyncio.to_thread(run, number) for number in range(6)))
+    assert sorted(call.agent_name for call in told.calls) == [f"agent {number}" for number in range(6)]
+    assert {(each.llm_calls, each.prompt_tokens) for each in told.agents} == {(1, 11)}
 
 
 async def test_an_agent_that_asks_too_often(sdk: Any, server: OpenAIServer, model: Make, told: Told) -> None:

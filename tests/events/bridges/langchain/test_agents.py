@@ -318,6 +318,24 @@ def test_a_run_that_is_cancelled_is_told_once_with_its_call(server: OpenAIServer
     asyncio.run(leave())
 
 
+@pytest.mark.parametrize("run", WAYS)
+def test_the_time_of_an_agent_is_parted(run: Callable[..., Any], server: OpenAIServer, told: Recorded) -> None:
+    def wait() -> str:
+        """Wait."""
+        threading.Event().wait(0.2)
+        return "x"
+
+    server.behaviour = [calls_tool("wait", {}, usage=USAGE, delay=0.1), says(usage=USAGE, delay=0.1)]
+    run(agent(server, "waiting", [wait]))
+    [finished] = told.agents
+    assert finished.llm_time is not None
+    assert finished.tool_time is not None
+    assert finished.self_time is not None
+    assert 0.2 <= finished.llm_time < finished.duration - 0.2
+    assert 0.2 <= finished.tool_time < finished.duration - 0.2
+    assert finished.llm_time + finished.tool_time + finished.self_time == pytest.approx(finished.duration)
+
+
 def test_twenty_agents_at_once_are_told_apart(server: OpenAIServer, told: Recorded) -> None:
     def reply(request: ChatRequest) -> Reply:
         return says(usage=USAGE) if len(request.messages) > 1 else TWO_TOOLS

@@ -26,7 +26,7 @@ from .chunk_sizes import size_of_chunk, size_of_event
 from .model_runs import ModelStart, TextBatches, abandoned_call, add_content, begin_call, end_call
 from .run_scope import enter_run_scope, is_within, leave_run_scope
 from .runs import BRIDGE, HANDS_OVER, WAITS, Kind, Run, RunTable, in_scope
-from .tool_runs import begin_tool, data_source, end_lookup, end_tool
+from .tool_runs import begin_lookup, begin_tool, data_source, end_lookup, end_tool
 
 ALL_SIGNALS = (*SIGNALS, agent_started, agent_finished, tool_called, documents_retrieved)
 
@@ -93,9 +93,11 @@ class RunTracker:
         self, run_id: UUID, parent_id: UUID | None, name: Any, metadata: Mapping[str, Any] | None
     ) -> None:
         """Begin a run of a retriever."""
-        if not is_idle():
-            source = data_source(name, metadata)
-            self._enter(self._add("retriever", run_id, self.runs.get(parent_id), source, metadata))
+        if is_idle():
+            return
+        run = self._add("retriever", run_id, self.runs.get(parent_id), data_source(name, metadata), metadata)
+        self._enter(run)
+        begin_lookup(run)
 
     def find_claim(self, model: str) -> Claim | None:
         """Return the claim of a call to a model that starts here, although its context does not say so."""

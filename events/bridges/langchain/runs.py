@@ -14,6 +14,7 @@ from weakref import ref
 from ...bus.scope import Scope, running_task, use_scope
 from ...bus.span import ActiveSpan
 from ..model_calls.claims import Claim
+from ..model_calls.lookup import Lookup
 from ..model_calls.model_call import ModelCall
 from ..model_calls.tool_use import ToolUse
 from .run_scope import RunScope
@@ -58,6 +59,7 @@ class Run:
     call: ModelCall | None = None
     claim_around: Claim | None = None
     tool_use: ToolUse | None = None
+    lookup: Lookup | None = None
     counts_chunks: bool = False
     children: dict[int, Run] = field(default_factory=dict)
     thread: int = 0

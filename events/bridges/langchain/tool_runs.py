@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
-from time import perf_counter
 from typing import Any
 
 from ...bus.span import outcome_of
-from ...retrieval import documents_retrieved
+from ..model_calls.lookup import Lookup
 from ..model_calls.model_call import error_name
-from ..model_calls.names import label_of, truncate_name
+from ..model_calls.names import truncate_name
 from ..model_calls.tool_use import ToolUse
-from .runs import BRIDGE, HANDS_OVER, WAITS, Run, in_scope
+from .runs import BRIDGE, HANDS_OVER, WAITS, Run
 
 VECTOR_STORE_RETRIEVER = "VectorStoreRetriever"
 
@@ -34,28 +33,17 @@ def end_tool(run: Run, output: Any, error: BaseException | None) -> None:
         run.tool_use.finish(outcome_of(error), error_name(error))
 
 
+def begin_lookup(run: Run) -> None:
+    """Begin the lookup that a run of a retriever is."""
+    run.lookup = Lookup(BRIDGE, run.name, scope=run.scope)
+    run.lookup.enter()
+
+
 def end_lookup(run: Run, documents: Any, error: BaseException | None) -> None:
-    """End the lookup that a run of a retriever is, unless it is a part of another one."""
-    if is_part_of_lookup(run):
-        return
-    with in_scope(run.scope):
-        documents_retrieved.emit(
-            data_source=label_of(run.name),
-            status=outcome_of(error),
-            duration=perf_counter() - run.started_at,
-            documents=len(documents) if error is None and isinstance(documents, Sized) else None,
-            error=error_name(error),
-        )
-
-
-def is_part_of_lookup(run: Run) -> bool:
-    """Return whether a retriever is asked by another one, which sums up what several find."""
-    around = run.parent
-    while around is not None and around.kind != "retriever":
-        if around.kind == "tool":
-            return False
-        around = around.parent
-    return around is not None
+    """End the lookup that a run of a retriever is."""
+    if run.lookup is not None:
+        found = len(documents) if error is None and isinstance(documents, Sized) else None
+        run.lookup.finish(outcome_of(error), error_name(error), documents=found)
 
 
 def data_source(name: Any, metadata: Mapping[str, Any] | None) -> Any:

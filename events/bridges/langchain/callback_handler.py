@@ -25,15 +25,12 @@ from .runs import BRIDGE
 
 
 class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no types in the base environment
-    """A handler of everything that LangChain runs, which emits events while it has a tracker.
-
-    Attributes:
-        tracker: What makes the events; None for none.
-    """
+    """A handler of everything that LangChain runs, which emits events while its tracker is active."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tracker: RunTracker | None = None
+        self.tracker = RunTracker()
+        self.tracker.is_active = False
 
     def __reduce__(self) -> str:
         """Return the name of the one handler there is, which a copy of a configuration has too."""
@@ -55,27 +52,27 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
     @property
     def ignore_llm(self) -> bool:
         """Whether it is not called for models."""
-        return self.tracker is None
+        return self._is_over()
 
     @property
     def ignore_chat_model(self) -> bool:
         """Whether it is not called for the start of chat models."""
-        return self.tracker is None
+        return self._is_over()
 
     @property
     def ignore_chain(self) -> bool:
         """Whether it is not called for chains, graphs and nodes."""
-        return self.tracker is None
+        return self._is_over()
 
     @property
     def ignore_agent(self) -> bool:
         """Whether it is not called for tools."""
-        return self.tracker is None
+        return self._is_over()
 
     @property
     def ignore_retriever(self) -> bool:
         """Whether it is not called for retrievers."""
-        return self.tracker is None
+        return self._is_over()
 
     def on_chain_start(
         self,
@@ -197,12 +194,12 @@ class EventHandler(BaseCallbackHandler):  # type: ignore[misc]  # it has no type
         """End it with an error."""
         self._pass_on(lambda tracker: tracker.end(run_id, more.get("response"), error))
 
+    def _is_over(self) -> bool:
+        return not self.tracker.is_active and not len(self.tracker.runs)
+
     def _pass_on(self, act: Callable[[RunTracker], None]) -> None:
-        tracker = self.tracker
-        if tracker is None:
-            return
         try:
-            act(tracker)
+            act(self.tracker)
         except Exception as failure:
             report_failure(llm_called.name, BRIDGE, failure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from ...bus.after_fork import free_after_fork
 from ..model_calls.claims import observers
@@ -20,20 +20,16 @@ _active: Instrumentation | None = None
 class Instrumentation:
     """The events of LangChain, until `undo`; as a context manager, until the end of the block."""
 
-    def __init__(self, handler: Any, tracker: RunTracker) -> None:
+    def __init__(self, tracker: RunTracker) -> None:
         self.tracker = tracker
-        self._handler = handler
-        handler.tracker = tracker
-        observers.add(tracker)
 
     def undo(self) -> None:
-        """Emit nothing more, not even the ends of what is under way."""
+        """Emit nothing of what starts from now on; what is under way is told to its end."""
         global _active  # noqa: PLW0603  # what is registered at LangChain is there once for the process
         with _lock:
             if _active is self:
                 _active = None
-                self._handler.tracker = None
-                observers.discard(self.tracker)
+                self.tracker.is_active = False
 
     def __enter__(self) -> Self:
         return self
@@ -69,10 +65,12 @@ def instrument(
         raise TypeError(f"agents of instrument() is a collection of names, not {agents!r}: [{agents!r}]")
     from .callback_handler import handler  # imports LangChain, which takes a quarter of a second
 
-    tracker = RunTracker(price, agents)
+    tracker, names = handler.tracker, None if agents is None else frozenset(agents)
     with _lock:
         if _active is None:
-            _active = Instrumentation(handler, tracker)
-        elif (_active.tracker.price, _active.tracker.agents) != (price, tracker.agents):
+            tracker.price, tracker.agents, tracker.is_active = price, names, True
+            observers.add(tracker)
+            _active = Instrumentation(tracker)
+        elif (tracker.price, tracker.agents) != (price, names):
             raise ValueError("LangChain is instrumented with other settings already: undo that handle first")
         return _active

@@ -39,12 +39,14 @@ def is_idle() -> bool:
 class RunTracker:
     """The runs under way, and the settings that their events are made with.
 
-    Args:
+    Attributes:
+        is_active: Whether runs that start have events; those that are under way have their ends in any case.
         price: Asked for the cost of a call's tokens; None for no costs.
         agents: The names of the runs that are agents; None for each graph that was given one.
     """
 
-    def __init__(self, price: UsagePriceFunction | None, agents: Collection[str] | None) -> None:
+    def __init__(self, price: UsagePriceFunction | None = None, agents: Collection[str] | None = None) -> None:
+        self.is_active = True
         self.price = price
         self.agents = None if agents is None else frozenset(agents)
         self.runs = RunTable(self._end_lost)
@@ -61,7 +63,7 @@ class RunTracker:
         metadata: Mapping[str, Any] | None,
     ) -> None:
         """Begin a run of anything that is no model, tool or retriever: a chain, a graph or a node of one."""
-        if is_idle():
+        if not self.is_active or is_idle():
             return
         parent = self.runs.get(parent_id)
         node = is_node(tags)
@@ -83,7 +85,7 @@ class RunTracker:
 
     def start_tool(self, run_id: UUID, parent_id: UUID | None, name: Any, metadata: Mapping[str, Any] | None) -> None:
         """Begin a run of a tool."""
-        if is_idle():
+        if not self.is_active or is_idle():
             return
         run = self._add("tool", run_id, self.runs.get(parent_id), name, metadata)
         self._enter(run)
@@ -93,7 +95,7 @@ class RunTracker:
         self, run_id: UUID, parent_id: UUID | None, name: Any, metadata: Mapping[str, Any] | None
     ) -> None:
         """Begin a run of a retriever."""
-        if is_idle():
+        if not self.is_active or is_idle():
             return
         run = self._add("retriever", run_id, self.runs.get(parent_id), data_source(name, metadata), metadata)
         self._enter(run)
@@ -111,7 +113,7 @@ class RunTracker:
 
     def start_model(self, run_id: UUID, parent_id: UUID | None, start: ModelStart) -> None:
         """Begin a run of a model."""
-        if is_idle():
+        if not self.is_active or is_idle():
             return
         is_part = self._texts.includes(start)
         abandoned = None if is_part else abandoned_call()

@@ -359,3 +359,14 @@ def test_nothing_is_emitted_after_undo(server: OpenAIServer) -> None:
         invoke(agent(server, "unseen"))
         handle.undo()
     assert [run.agent_name for run in told.agents] == ["seen"]
+
+
+def test_what_is_under_way_is_told_to_its_end_after_undo(server: OpenAIServer) -> None:
+    with recorded_calls() as told, instrument() as handle:
+        stream = chat_model(server).stream("hi")
+        next(stream)
+        handle.undo()
+        list(stream)
+        chat_model(server).invoke("hi")
+    assert [(call.status, call.completion_tokens) for call in told.calls] == [("success", 20)]
+    assert told.is_paired()

@@ -73,6 +73,8 @@ def create_app(
         description="AI agents that write marketing content. What they do is counted at /metrics.",
         redoc_url=None,
         lifespan=lifespan,
+        # FastAPI's own spans have paths and queries in them, and there is one of each scrape.
+        telemetry={"tracing": not settings.traces},
     )
     api.include(app, max_errors=settings.max_errors, max_logins=settings.max_logins)
     endpoint = Endpoint(

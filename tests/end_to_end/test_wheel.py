@@ -235,6 +235,9 @@ def test_every_module_can_be_imported_beside_another_events(
     environment_of(python).run("-c", IMPORT_EVERYTHING, folder=tmp_path)
 
 
+MISSPELT = 'llm_called.emit(model="m", status="succes", duration=1.0)\n'
+
+
 def snippets_of_the_readme() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 
@@ -244,6 +247,19 @@ def test_the_readme_s_examples_run(environment: Environment, tmp_path: Path) -> 
     runnable = [code for code in snippets_of_the_readme() if "fastapi" not in code]
     assert len(runnable) > 2
     environment.run("-c", "\n".join(runnable), folder=tmp_path)
+
+
+def test_a_type_checker_sees_the_types_of_the_package(environment: Environment, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(code for code in snippets_of_the_readme() if "fastapi" not in code) + MISSPELT)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path / "cache")]
+    checked = subprocess.run(
+        [*mypy, "--python-executable", str(environment.python), str(program)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    [error] = checked.stdout.splitlines()
+    assert "incompatible type" in error
+    assert "succes" in error
 
 
 def test_the_readme_s_web_application_answers(wheel: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ output or an error's message.
 - `functions`: the functions that are calls, and which model they ask
 - `observed_functions`: the functions that stand in their place
 - `sent_requests`: each request that is sent for one
-- `litellm_call`: one call while it is under way, with the calls that LiteLLM makes for it
+- `litellm_call`: one call while it is under way; `inner_calls`: those that LiteLLM makes for it
+- `call_attempts`: the attempts at it
 - `tracked_streams`: the stream that its reader gets
 - `reported_usage`: the tokens that a provider reported, and what LiteLLM's price table makes of them
 - `rerank_answer`: the answer of a reranker

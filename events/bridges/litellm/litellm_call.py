@@ -1,24 +1,23 @@
-"""One call of LiteLLM while it is under way: the calls that LiteLLM makes for it, their attempts, and its end."""
+"""One call of LiteLLM while it is under way: the calls that LiteLLM makes for it, its answer and its end."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from ...bus.failures import report_failure
-from ...bus.fields import UNKNOWN, ErrorType, Status
+from ...bus.fields import UNKNOWN
 from ...bus.scope import get_effective_scope
 from ...llm import llm_called
-from ..model_calls.claims import Claim, current_claim
+from ..model_calls.claims import Claim
 from ..model_calls.cost import billed_cost
-from ..model_calls.error_types import error_type_of, status_of_error
-from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name
+from ..model_calls.model_call import CallEnd, ModelCall, error_name
 from ..model_calls.token_usage import NO_USAGE, TokenUsage
+from .call_attempts import CallAttempts, Outcome
 from .functions import Answer, AskedModel, Function
+from .inner_calls import InnerCall
 from .reported_usage import COUNTED_BY_LITELLM, ReceivedStream, hidden_param, table_cost
-from .sent_requests import Send, current_sender
+from .sent_requests import Send
 
 BRIDGE = "litellm"
 
@@ -40,16 +39,15 @@ class LiteLLMCall:
         self.claim = claim
         self.streamed = streamed
         self.answer: Answer = function.answer()
-        self._operation = function.operation
         self.has_ended = False
-        self.last: Member
+        self.last: InnerCall
+        self._operation = function.operation
         self._name = name
         self._asked = asked
         self._started_at = perf_counter()
         self._scope = get_effective_scope()
         self._model_call: ModelCall | None = None
-        self._pending: tuple[Member, Send] | None = None
-        self._transport: ErrorType | None = None
+        self._attempts = CallAttempts(lambda: self.model_call)
         self._is_mocked = False
         self._result: Any = None
         self._streams: list[ReceivedStream] = []
@@ -81,40 +79,24 @@ class LiteLLMCall:
         )
         return self._model_call
 
-    def begin_member(self, asked: AskedModel | None, *, is_mocked: bool) -> Member:
+    def begin(self, asked: AskedModel | None, *, is_mocked: bool) -> InnerCall:
         """Return a call that LiteLLM makes for this one; the first one is this one itself."""
         self._is_mocked = is_mocked
         if asked is not None and self._model_call is None:
             self._start(asked)
-        if self._streams and self._pending is not None:  # asked again: the stream before broke off
-            self._emit_pending(status="error", error_type="other")
-        self.last = Member(self, asked)
+        if self._streams:  # and LiteLLM asks again
+            self._attempts.add_broken_stream()
+        self.last = InnerCall(self, asked)
         return self.last
 
-    def record_send(self, member: Member, send: Send) -> None:
-        """Record a request that was sent, and emit the one before: it failed, since this is its retry."""
-        self._emit_pending()
-        self._pending = member, send
-        self._transport = None if send.error is None else send.as_attempt().error_type
+    def record_send(self, inner: InnerCall, send: Send) -> None:
+        """Record a request that was sent for an inner call."""
+        self._attempts.add_send(inner, send)
 
-    def fail_member(self, member: Member, error: BaseException) -> None:
-        """Emit the attempt of a call that LiteLLM made and that failed, unless its last request was emitted."""
-        if self.has_ended:
-            return
-        status, error_type = self._classify(error)
-        if self._pending is not None and self._pending[0] is member:
-            self._emit_pending(status=status, error=error, error_type=error_type)
-        elif not member.sends:
-            attempt = Attempt(
-                started_at=member.started_at,
-                ended_at=perf_counter(),
-                status=status,
-                error=error_name(error),
-                error_type=error_type,
-                model=member.model,
-                provider=member.provider,
-            )
-            self.model_call.add_attempt(attempt)
+    def fail_inner(self, inner: InnerCall, error: BaseException) -> None:
+        """Record that an inner call failed: LiteLLM may ask again."""
+        if not self.has_ended:
+            self._attempts.add_failure(inner, error)
 
     def add_stream(self, stream: Any) -> None:
         """Add a stream that LiteLLM received: its chunks have the tokens that the provider reported."""
@@ -134,30 +116,21 @@ class LiteLLMCall:
         error_type = self.answer.error_type
         if error_type is None and self.streamed and not self.answer.has_ended:
             error_type = "invalid_response"
-        self._end("success" if error_type is None else "error", None, error_type)
+        self._end(Outcome("success" if error_type is None else "error", error_type=error_type))
 
     def cancel(self) -> None:
         """End the call with as much of the answer as its reader wanted."""
-        self._end("cancelled", None, "cancelled")
+        self._end(Outcome("cancelled", error_type="cancelled"))
 
     def fail(self, error: BaseException) -> None:
         """End the call with an error: of the call, or of its stream."""
-        status, error_type = self._classify(error)
-        self._end(status, error, error_type)
+        self._end(self._attempts.outcome_of(error))
 
     def report(self, failure: Exception) -> None:
         """Report a failure of the bridge."""
         report_failure(llm_called.name, BRIDGE, failure)
 
-    def _classify(self, error: BaseException) -> tuple[Status, ErrorType]:
-        """Return the status and the type of error of what LiteLLM raised.
-
-        It has a class for a broken connection, and uses others for it too: what became of the last request says more.
-        """
-        status, error_type = classify(error)
-        return status, self._transport or error_type if status == "error" else error_type
-
-    def _end(self, status: Status, error: BaseException | None, error_type: ErrorType | None) -> None:
+    def _end(self, outcome: Outcome) -> None:
         if self.has_ended:
             return
         self.has_ended = True
@@ -167,54 +140,21 @@ class LiteLLMCall:
         usage, cost = NO_USAGE, None
         try:
             usage, cost = self._usage(), billed_cost(self._billed_usage(), {})
+            self._attempts.end(self.last, outcome, ended_at=ended_at, response_model=response_model)
         except Exception as failure:
             self.report(failure)
-        self._emit_pending(
-            status=status, error=error, error_type=error_type, ended_at=ended_at, response_model=response_model
-        )
         call.finish(
             CallEnd(
-                status=status,
-                error=error_name(error),
-                error_type=error_type,
+                status=outcome.status,
+                error=error_name(outcome.error),
+                error_type=outcome.error_type,
                 response_model=response_model,
                 usage=usage,
                 cost=cost,
-                finish_reason=self.answer.finish_reason if status != "cancelled" else None,
+                finish_reason=self.answer.finish_reason if outcome.status != "cancelled" else None,
                 ended_at=ended_at,
             )
         )
-
-    def _emit_pending(
-        self,
-        *,
-        status: Status | None = None,
-        error: BaseException | None = None,
-        error_type: ErrorType | None = None,
-        ended_at: float | None = None,
-        response_model: str | None = None,
-    ) -> None:
-        """Emit the last request as an attempt: as it ended by itself, or with the status that LiteLLM made of it."""
-        if self._pending is None:
-            return
-        (member, send), self._pending = self._pending, None
-        try:
-            own = send.as_attempt()
-            attempt = Attempt(
-                started_at=own.started_at,
-                ended_at=own.ended_at if own.status != "success" or ended_at is None else ended_at,
-                status=status or own.status,
-                error=error_name(error) if status else own.error,
-                error_type=error_type if status else own.error_type,
-                status_code=own.status_code,
-                headers=own.headers,
-                model=member.model,
-                provider=member.provider,
-            )
-        except Exception as failure:
-            self.report(failure)
-            return
-        self.model_call.add_attempt(attempt, response_model=response_model)
 
     def _usage(self) -> TokenUsage:
         provider = hidden_param(self._result, "custom_llm_provider") or self.model_call.provider
@@ -229,60 +169,3 @@ class LiteLLMCall:
 
     def _table_cost(self, _provider: str, _model: str, usage: TokenUsage) -> float | None:
         return self._streams[-1].table_cost(usage) if self._streams else table_cost(self._result)
-
-
-class Member:
-    """A call that LiteLLM makes, for the program's own or as that one: the sender of its requests."""
-
-    __slots__ = ("call", "model", "provider", "sends", "started_at")
-
-    def __init__(self, call: LiteLLMCall, asked: AskedModel | None) -> None:
-        self.call = call
-        self.model = asked.model if asked else None
-        self.provider = asked.provider if asked else None
-        self.sends = 0
-        self.started_at = perf_counter()
-
-    def record_send(self, started_at: float, response: Any, error: BaseException | None) -> None:
-        """Record a request that was answered, or failed."""
-        if self.call.has_ended:
-            return
-        try:
-            self.sends += 1
-            self.call.record_send(self, Send.of(started_at, response, error))
-        except Exception as failure:
-            self.call.report(failure)
-
-
-class Running(AbstractContextManager["Running"]):
-    """A block in which LiteLLM works for a call: requests are attempts, and other bridges tell nothing.
-
-    Never entered across a ``yield`` to the reader of a stream.
-    """
-
-    __slots__ = ("_claim", "_member", "_sender")
-
-    def __init__(self, member: Member) -> None:
-        self._member = member
-
-    def __enter__(self) -> Self:
-        self._sender = current_sender.set(self._member)
-        self._claim = current_claim.set(self._member.call.claim)
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        current_claim.reset(self._claim)
-        current_sender.reset(self._sender)
-
-
-def classify(error: BaseException) -> tuple[Status, ErrorType]:
-    """Return the status and the type of error of what LiteLLM raised; of a broken stream, what it was caused by."""
-    cause = getattr(error, "original_exception", None)
-    if isinstance(cause, BaseException):
-        error = cause
-    status = status_of_error(error)
-    if status == "error":
-        return status, error_type_of(error)
-    return status, "timeout" if status == "timeout" else "cancelled"

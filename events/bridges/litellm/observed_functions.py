@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from functools import wraps
 from inspect import iscoroutine, iscoroutinefunction
 from typing import Any, Protocol
@@ -12,7 +13,8 @@ from ...llm import llm_called
 from ..model_calls.claims import claim_call
 from ..model_calls.model_call import is_idle
 from .functions import Function, asked_model, is_mocked, model_argument
-from .litellm_call import BRIDGE, LiteLLMCall, Member, Running
+from .inner_calls import InnerCall, Running
+from .litellm_call import BRIDGE, LiteLLMCall
 from .sent_requests import current_sender
 from .tracked_streams import is_stream, track_stream
 
@@ -27,6 +29,21 @@ class Switch(Protocol):
     is_active: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call of a function that began.
+
+    Attributes:
+        call: The call of the program that it is, or is made for.
+        inner: It, as one that LiteLLM makes.
+        is_whole: Whether it is all of the program's call.
+    """
+
+    call: LiteLLMCall
+    inner: InnerCall
+    is_whole: bool
+
+
 def observed_function(original: Callable[..., Any], function: Function, switch: Switch) -> Callable[..., Any]:
     """Return a function of LiteLLM that tells its calls; ``original`` is what it does."""
     return _observe(original, lambda args, options: _begin(function, switch, args, options))
@@ -38,45 +55,41 @@ def observed_method(original: Callable[..., Any], function: Function, switch: Sw
 
 
 def _observe(
-    original: Callable[..., Any], begin: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Member, bool] | None]
+    original: Callable[..., Any], begin: Callable[[tuple[Any, ...], dict[str, Any]], Begun | None]
 ) -> Callable[..., Any]:
     @wraps(original)
     def observed(*args: Any, **options: Any) -> Any:
         begun = begin(args, options)
         if begun is None:
             return original(*args, **options)
-        member, is_whole_call = begun
         try:
-            with Running(member):
+            with Running(begun.inner):
                 result = original(*args, **options)
         except BaseException as error:
-            _fail(member, error, is_whole_call=is_whole_call)
+            _fail(begun, error)
             raise
         if iscoroutine(result):  # a plain function that was asked for an asynchronous call
-            return _await(result, member) if is_whole_call else result
-        return _take(result, member, is_whole_call=is_whole_call)
+            return _await(result, begun) if begun.is_whole else result
+        return _take(result, begun)
 
     @wraps(original)
     async def observed_async(*args: Any, **options: Any) -> Any:
         begun = begin(args, options)
         if begun is None:
             return await original(*args, **options)
-        member, is_whole_call = begun
         try:
-            with Running(member):
+            with Running(begun.inner):
                 result = await original(*args, **options)
         except BaseException as error:
-            _fail(member, error, is_whole_call=is_whole_call)
+            _fail(begun, error)
             raise
-        return _take(result, member, is_whole_call=is_whole_call)
+        return _take(result, begun)
 
     return observed_async if iscoroutinefunction(original) else observed
 
 
-def _begin(
-    function: Function, switch: Switch, args: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Member, bool] | None:
-    """Return the member for a call, and whether it is all of the call that is told; None where nothing is."""
+def _begin(function: Function, switch: Switch, args: tuple[Any, ...], options: dict[str, Any]) -> Begun | None:
+    """Return the call that begins; None where nothing is to be told."""
     try:
         around = _running_call()
         if around is None and (not switch.is_active or is_idle()):
@@ -84,20 +97,18 @@ def _begin(
         name = model_argument(function.model_at, args, options)
         asked = asked_model(name, options)
         if around is not None:
-            return around.begin_member(asked, is_mocked=is_mocked(options)), False
+            return Begun(around, around.begin(asked, is_mocked=is_mocked(options)), is_whole=False)
         claim = claim_call(is_exact=True, model=asked.model)
         if claim is None:
             return None
         call = LiteLLMCall(claim, function, name, asked, streamed=options.get("stream") is True)
-        return call.begin_member(asked, is_mocked=is_mocked(options)), True
+        return Begun(call, call.begin(asked, is_mocked=is_mocked(options)), is_whole=True)
     except Exception as failure:  # the call is made without events
         report_failure(llm_called.name, BRIDGE, failure)
         return None
 
 
-def _begin_routed(
-    function: Function, switch: Switch, args: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Member, bool] | None:
+def _begin_routed(function: Function, switch: Switch, args: tuple[Any, ...], options: dict[str, Any]) -> Begun | None:
     try:
         if _running_call() is not None or not switch.is_active or is_idle():
             return None
@@ -106,7 +117,7 @@ def _begin_routed(
             return None
         name = model_argument(function.router_model_at, args, options)
         call = LiteLLMCall(claim, function, name, None, streamed=options.get("stream") is True)
-        return call.begin_member(None, is_mocked=is_mocked(options)), True
+        return Begun(call, call.begin(None, is_mocked=is_mocked(options)), is_whole=True)
     except Exception as failure:  # the same
         report_failure(llm_called.name, BRIDGE, failure)
         return None
@@ -115,40 +126,43 @@ def _begin_routed(
 def _running_call() -> LiteLLMCall | None:
     """Return the call of LiteLLM that the running code is in."""
     sender = current_sender.get()
-    return sender.call if isinstance(sender, Member) and not sender.call.has_ended else None
+    call = sender.call if isinstance(sender, InnerCall) else None
+    return call if isinstance(call, LiteLLMCall) and not call.has_ended else None
 
 
-def _fail(member: Member, error: BaseException, *, is_whole_call: bool) -> None:
-    if is_whole_call:
-        member.call.fail(error)
-    else:
-        member.call.fail_member(member, error)
+def _fail(begun: Begun, error: BaseException) -> None:
+    try:
+        if begun.is_whole:
+            begun.call.fail(error)
+        else:
+            begun.call.fail_inner(begun.inner, error)
+    except Exception as failure:
+        report_failure(llm_called.name, BRIDGE, failure)
 
 
-def _take(result: Any, member: Member, *, is_whole_call: bool) -> Any:
+def _take(result: Any, begun: Begun) -> Any:
     """Return the result of a call, whose end is that of the call; a stream ends it later."""
-    call = member.call
+    call = begun.call
     try:
         streams = is_stream(result)
-        if streams and (not is_whole_call or not call.has_stream):
+        if streams and not (begun.is_whole and call.has_stream):
             call.add_stream(result)
-        if is_whole_call:
-            if streams:
-                call.streamed = True
-                track_stream(result, call)
-            else:
-                call.add_whole(result)
+        if begun.is_whole and streams:
+            call.streamed = True
+            track_stream(result, call)
+        elif begun.is_whole:
+            call.add_whole(result)
     except Exception as failure:
         report_failure(llm_called.name, BRIDGE, failure)
         call.finish()
     return result
 
 
-async def _await(pending: Coroutine[Any, Any, Any], member: Member) -> Any:
+async def _await(pending: Coroutine[Any, Any, Any], begun: Begun) -> Any:
     try:
-        with Running(member):
+        with Running(begun.inner):
             result = await pending
     except BaseException as error:
-        _fail(member, error, is_whole_call=True)
+        _fail(begun, error)
         raise
-    return _take(result, member, is_whole_call=True)
+    return _take(result, begun)

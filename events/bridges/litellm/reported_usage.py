@@ -19,6 +19,9 @@ from ..model_calls.token_usage import NO_USAGE, TokenUsage, get, openai_usage
 COUNTED_BY_LITELLM = frozenset({"a2a", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"})
 """Providers whose tokens LiteLLM counts itself."""
 
+FROM_CACHE = "cached_response"
+"""LiteLLM's word for the provider of a stream that is in its own cache."""
+
 UNREPORTED = "UnreportedUsage"
 """The class of usage that stands for none, in LiteLLM."""
 
@@ -29,12 +32,14 @@ class ReceivedStream:
 
     Attributes:
         model: The model that was asked.
+        provider: Who was asked, in LiteLLM's word.
         chunks: Those that it received so far; None where the stream does not hold them.
         logging: Returns LiteLLM's record of the call, which knows its prices, and refers to the stream; None where the
             stream is gone.
     """
 
     model: Any
+    provider: Any
     chunks: Sequence[Any] | None
     logging: Callable[[], Any]
 
@@ -44,9 +49,10 @@ class ReceivedStream:
         while not isinstance(getattr(stream, "chunks", None), list):
             inner = getattr(stream, "completion_stream", None)  # of chat completions, in one of text completions
             if inner is None:
-                return cls(getattr(stream, "model", None), None, _logging_of(stream))
+                return cls(getattr(stream, "model", None), None, None, _logging_of(stream))
             stream = inner
-        return cls(stream.model, stream.chunks, _logging_of(stream))
+        provider = getattr(stream, "custom_llm_provider", None)
+        return cls(stream.model, provider, stream.chunks, _logging_of(stream))
 
     def reported(self) -> list[Any]:
         """Return the usages in its chunks that the provider sent."""
@@ -55,19 +61,23 @@ class ReceivedStream:
 
     def usage(self) -> TokenUsage:
         """Return the tokens that the provider reported."""
-        return merged_usage(self.reported())
+        return NO_USAGE if self.provider == FROM_CACHE else merged_usage(self.reported())
 
     def table_cost(self, usage: TokenUsage) -> float | None:
         """Return the cost of its tokens by LiteLLM's price table, or by the prices of the Router's deployment.
 
         LiteLLM computes it by itself after the stream, on a thread, for its loggers; so it is asked for it here.
         """
-        calculate = getattr(self.logging(), "response_cost_calculator", None)
-        if calculate is None:
-            return None
         litellm = modules["litellm"]
         answer = litellm.ModelResponse(model=self.model, usage=_litellm_usage(litellm, usage))
-        return number(calculate(result=answer))
+        calculate = getattr(self.logging(), "response_cost_calculator", None)
+        if calculate is not None:
+            return number(calculate(result=answer))
+        try:
+            cost = litellm.completion_cost(answer, model=self.model, custom_llm_provider=self.provider)
+        except Exception:  # it has no price
+            return None
+        return number(cost)
 
 
 def _logging_of(stream: Any) -> Callable[[], Any]:

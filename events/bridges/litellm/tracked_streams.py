@@ -11,7 +11,8 @@ from functools import cache
 from typing import Any
 from weakref import finalize
 
-from .litellm_call import LiteLLMCall, Running
+from .inner_calls import Running
+from .litellm_call import LiteLLMCall
 
 _CALL = "_events_call"
 
@@ -92,6 +93,8 @@ def _tracked_class(cls: Any) -> Any:
 def _next(cls: Any) -> Any:
     def __next__(self: Any) -> Any:  # noqa: N807  # it becomes one
         reading: Reading = vars(self)[_CALL]
+        if reading.is_waiting:  # one of its two ways asks by the other
+            return cls.__next__(self)
         try:
             with reading.begin():
                 chunk = cls.__next__(self)

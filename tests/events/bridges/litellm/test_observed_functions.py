@@ -1,0 +1,327 @@
+"""How functions and a Router's methods are observed, on a module that stands in for LiteLLM: it is made as that is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from events import agent_finished, agent_run, receiver_failed
+from events.bridges.litellm import instrument, observed_functions
+from events.bridges.litellm.reported_usage import merged_usage
+from events.bridges.litellm.rerank_answer import RerankAnswer
+from events.bridges.model_calls.model_call import start_call
+
+from .conftest import Told
+
+USAGE = SimpleNamespace(prompt_tokens=30, completion_tokens=5)
+
+
+def choice(**delta: Any) -> SimpleNamespace:
+    finish = delta.pop("finish_reason", None)
+    return SimpleNamespace(delta=SimpleNamespace(**delta), finish_reason=finish)
+
+
+def answer(**more: Any) -> SimpleNamespace:
+    choices = [SimpleNamespace(finish_reason="stop")]
+    return SimpleNamespace(model="m-1", choices=choices, usage=USAGE, _hidden_params={"response_cost": 0.5}, **more)
+
+
+class Stream:
+    """As LiteLLM's: what it received is in ``chunks``, and it gives its reader more than that."""
+
+    def __init__(self, *received: Any, breaks: BaseException | None = None) -> None:
+        self.model, self.custom_llm_provider, self.logging_obj = "m", "openai", None
+        self.chunks: list[Any] = []
+        self._received, self._breaks = list(received), breaks
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        if not self._received:
+            if self._breaks is not None:
+                raise self._breaks
+            self.close()
+            raise StopIteration
+        self.chunks.append(self._received.pop(0))
+        return self.chunks[-1]
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    def close(self) -> None:
+        self._received = []
+
+    async def aclose(self) -> None:
+        self._received = []
+
+
+def words(*, breaks: BaseException | None = None) -> Stream:
+    last = SimpleNamespace(model="m-1", choices=[choice(finish_reason="stop")], usage=USAGE)
+    contents = [SimpleNamespace(model="m-1", choices=[choice(content=word)]) for word in ("", "One ", "two.")]
+    return Stream(*contents, *([] if breaks else [last]), breaks=breaks)
+
+
+class Library(ModuleType):
+    """A module whose functions do what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__("litellm")
+        self.does: Callable[..., Any] = lambda **options: answer()
+        self.provider_list = ["openai", "anthropic"]
+
+        self.ModelResponse = self.Usage = SimpleNamespace
+        self.completion_cost = lambda answer, **options: answer.usage.prompt_tokens / 100
+
+        def completion(*args: Any, **options: Any) -> Any:
+            return self.does(**options)
+
+        async def acompletion(*args: Any, **options: Any) -> Any:
+            result = self.does(**options)
+            return await result if asyncio.iscoroutine(result) else result
+
+        library = self
+
+        class Router:
+            def completion(self, model: str, **options: Any) -> Any:
+                for name in ("openai/a", "anthropic/b"):
+                    try:
+                        return library.completion(model=name, **options)
+                    except ValueError as failure:
+                        error = failure
+                raise error
+
+        self.completion, self.acompletion, self.Router = completion, acompletion, Router
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    library = Library()
+    monkeypatch.setitem(sys.modules, "litellm", library)
+    with instrument():
+        yield library
+
+
+def test_an_answer_is_told_with_its_tokens_and_its_cost(library: Any, told: Told) -> None:
+    library.completion(model="openai/m")
+    call = told.call
+    assert (call.model, call.provider, call.response_model, call.status) == ("m", "openai", "m-1", "success")
+    assert (call.prompt_tokens, call.completion_tokens, call.finish_reason) == (30, 5, "stop")
+    assert (call.cost, call.cost_source) == (0.5, "price_table")
+
+
+async def test_an_asynchronous_answer_is_told(library: Any, told: Told) -> None:
+    await library.acompletion(model="openai/m")
+    assert told.call.prompt_tokens == 30
+
+
+async def test_a_plain_function_that_is_asked_for_an_asynchronous_call_is_told_at_its_end(
+    library: Any, told: Told
+) -> None:
+    async def respond() -> Any:
+        return answer()
+
+    library.does = lambda **options: respond()
+    pending = library.completion(model="openai/m", acompletion=True)
+    assert told.called == []
+    await pending
+    assert told.call.status == "success"
+
+
+async def test_one_that_fails_is_told_too(library: Any, told: Told) -> None:
+    async def fail() -> Any:
+        raise ConnectionError
+
+    library.does = lambda **options: fail()
+    with pytest.raises(ConnectionError):
+        await library.completion(model="openai/m", acompletion=True)
+    assert (told.call.status, told.call.error_type) == ("error", "connection")
+
+
+def test_an_error_is_told_by_the_error_that_it_stands_for(library: Any, told: Told) -> None:
+    class MidStreamFallbackError(Exception):
+        original_exception = TimeoutError()
+
+    def fail(**options: Any) -> None:
+        raise MidStreamFallbackError
+
+    library.does = fail
+    with pytest.raises(MidStreamFallbackError):
+        library.completion(model="openai/m")
+    assert (told.call.status, told.call.error_type) == ("timeout", "timeout")
+
+
+def test_a_fallback_of_a_router_is_an_attempt_at_another_model(library: Any, told: Told) -> None:
+    def fail_at_first(**options: Any) -> Any:
+        if options["model"] == "openai/a":
+            raise ValueError
+        return answer()
+
+    library.does = fail_at_first
+    library.Router().completion("group")
+    call = told.call
+    assert (call.requested_model, call.model, call.provider, call.attempts) == ("group", "b", "anthropic", 2)
+
+
+def test_a_router_that_reaches_nobody_is_told_once(library: Any, told: Told) -> None:
+    def fail(**options: Any) -> Any:
+        raise ValueError("nobody")
+
+    library.does = fail
+    with pytest.raises(ValueError, match="nobody"):
+        library.Router().completion("group")
+    call = told.call
+    assert (call.requested_model, call.model, call.status, call.attempts) == ("group", "b", "error", 2)
+    assert [(each.model, each.fallback_reason) for each in told.attempted] == [("a", None), ("b", "other")]
+
+
+def test_a_stream_is_told_when_it_is_exhausted(library: Any, told: Told) -> None:
+    library.does = lambda **options: words()
+    stream = library.completion(model="openai/m", stream=True)
+    assert isinstance(stream, Stream)
+    assert told.called == []
+    assert len(list(stream)) == 4
+    call = told.call
+    assert (call.status, call.streamed, call.prompt_tokens, call.finish_reason) == ("success", True, 30, "stop")
+    assert call.time_to_first_token is not None
+    assert (call.cost, call.cost_source) == (0.3, "price_table")
+    list(stream)
+    assert told.call is call
+
+
+async def test_an_asynchronous_stream_is_told_when_it_is_exhausted(library: Any, told: Told) -> None:
+    library.does = lambda **options: words()
+    stream = await library.acompletion(model="openai/m", stream=True)
+    assert len([chunk async for chunk in stream]) == 4
+    assert (told.call.status, told.call.completion_tokens) == ("success", 5)
+
+
+def test_a_stream_whose_loop_is_left_is_cancelled(library: Any, told: Told) -> None:
+    library.does = lambda **options: words()
+    for _ in library.completion(model="openai/m", stream=True):
+        break
+    assert (told.call.status, told.call.usage_source) == ("cancelled", "none")
+
+
+async def test_a_stream_that_is_closed_is_cancelled(library: Any, told: Told) -> None:
+    library.does = lambda **options: words()
+    library.completion(model="openai/m", stream=True).close()
+    stream = await library.acompletion(model="openai/m", stream=True)
+    async for _ in stream:
+        break
+    await stream.aclose()
+    assert [call.status for call in told.called] == ["cancelled", "cancelled"]
+
+
+def test_a_stream_that_is_dropped_is_cancelled(library: Any, told: Told) -> None:
+    library.does = lambda **options: words()
+    next(library.completion(model="openai/m", stream=True))
+    gc.collect()
+    assert told.call.status == "cancelled"
+
+
+def test_a_stream_that_breaks_off_is_an_error(library: Any, told: Told) -> None:
+    library.does = lambda **options: words(breaks=ConnectionError())
+    with pytest.raises(ConnectionError):
+        list(library.completion(model="openai/m", stream=True))
+    assert (told.call.status, told.call.error_type) == ("error", "connection")
+
+
+async def test_an_asynchronous_stream_that_breaks_off_is_an_error(library: Any, told: Told) -> None:
+    library.does = lambda **options: words(breaks=TimeoutError())
+    with pytest.raises(TimeoutError):
+        [chunk async for chunk in await library.acompletion(model="openai/m", stream=True)]
+    assert (told.call.status, told.call.error_type) == ("timeout", "timeout")
+
+
+def test_a_stream_that_stops_without_an_end_is_invalid(library: Any, told: Told) -> None:
+    library.does = lambda **options: Stream(SimpleNamespace(model="m", choices=[choice(content="One")]))
+    list(library.completion(model="openai/m", stream=True))
+    assert (told.call.status, told.call.error_type) == ("error", "invalid_response")
+
+
+def test_another_call_while_a_stream_is_read_is_one_of_its_own(library: Any, told: Told) -> None:
+    library.does = lambda **options: words() if options.get("stream") else answer()
+    for _ in library.completion(model="openai/m", stream=True):
+        library.completion(model="openai/other")
+    assert sorted(call.model for call in told.called) == ["m", *["other"] * 4]
+
+
+def test_a_call_inside_an_exact_bridge_s_is_that_one(library: Any, told: Told) -> None:
+    around = start_call("outer", model="outer", provider="p", is_exact=True)
+    assert around is not None
+    with around.in_effect():
+        library.completion(model="openai/m")
+    assert told.called == []
+
+
+def test_a_call_is_in_the_totals_of_its_agent(library: Any, told: Told) -> None:
+    with agent_finished.captured() as finished, agent_run(agent_name="writer"):
+        library.completion(model="openai/m")
+    assert (finished[0].llm_calls, finished[0].prompt_tokens, finished[0].cost) == (1, 30, 0.5)
+
+
+@pytest.mark.lenient
+def test_a_failure_of_the_bridge_is_reported_and_the_call_is_made(
+    library: Any, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(observed_functions, "asked_model", fail)
+    with receiver_failed.captured() as failures:
+        assert library.completion(model="openai/m").model == "m-1"
+    assert [(failure.signal, failure.receiver) for failure in failures] == [("llm_called", "litellm")]
+    assert told.called == []
+
+
+@pytest.mark.lenient
+def test_a_stream_that_cannot_be_tracked_is_reported_and_given_to_its_reader(library: Any, told: Told) -> None:
+    library.does = lambda **options: iter([1, 2])
+    with receiver_failed.captured() as failures:
+        assert list(library.completion(model="openai/m", stream=True)) == [1, 2]
+    assert len(failures) == 1
+    assert told.call.status == "error"
+
+
+def test_tokens_that_litellm_counts_itself_are_not_told(library: Any, told: Told) -> None:
+    library.completion(model="m", custom_llm_provider="replicate")
+    library.completion(model="openai/m", mock_response="Hello!")
+    assert [(call.usage_source, call.prompt_tokens, call.cost) for call in told.called] == [("none", None, None)] * 2
+
+
+def test_the_usage_of_a_stream_is_what_its_chunks_say_last() -> None:
+    merged = merged_usage([{"prompt_tokens": 30, "completion_tokens": 1}, {"prompt_tokens": 0, "completion_tokens": 5}])
+    assert (merged.prompt_tokens, merged.completion_tokens, merged.usage_source) == (30, 5, "provider")
+    assert merged_usage([]).usage_source == "none"
+
+
+@pytest.mark.parametrize(
+    ("meta", "tokens"),
+    [
+        ({"tokens": {"input_tokens": 7}, "billed_units": {"search_units": 1}}, 7),
+        ({"billed_units": {"total_tokens": 9}}, 9),
+        ({"billed_units": {"search_units": 1}}, None),
+        (None, None),
+    ],
+)
+def test_a_reranking_has_the_tokens_of_its_prompt(meta: Any, tokens: int | None) -> None:
+    reranked = RerankAnswer()
+    reranked.add_whole({"meta": meta})
+    assert (reranked.usage().prompt_tokens, reranked.raw_usage(), reranked.add_chunk(None)) == (
+        tokens,
+        None,
+        (0, False),
+    )

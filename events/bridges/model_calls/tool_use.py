@@ -36,16 +36,23 @@ class ToolUse:
         tool_name: The tool, as the bridge knows it.
         mcp_server: The name of the MCP server that it is on; None where it is on none, or that is not known.
         scope: The scope that the event is of; None for that of the running code.
+        started_at: The time of `time.perf_counter`; None for now.
     """
 
     def __init__(
-        self, bridge: str, tool_name: object, *, mcp_server: str | None = None, scope: Scope | None = None
+        self,
+        bridge: str,
+        tool_name: object,
+        *,
+        mcp_server: str | None = None,
+        scope: Scope | None = None,
+        started_at: float | None = None,
     ) -> None:
         self.bridge = bridge
         self.tool_name = label_of(tool_name)
         self.mcp_server = truncate_name(mcp_server) or None
         self.has_ended = False
-        self.started_at = perf_counter()
+        self.started_at = perf_counter() if started_at is None else started_at
         around = current_tool_use.get()
         self._around = around if around is not None and around.includes(self) else None
         self._scope = scope or get_effective_scope()
@@ -71,8 +78,8 @@ class ToolUse:
             return False
         return is_same_tool(self.tool_name, inner.tool_name) or None not in (self.mcp_server, inner.mcp_server)
 
-    def finish(self, status: Status = "success", error: str = "") -> None:
-        """Emit the use, once; ``error`` is the class of what was raised."""
+    def finish(self, status: Status = "success", error: str = "", *, duration: float | None = None) -> None:
+        """Emit the use, once; ``error`` is the class of what was raised, ``duration`` None for the time until now."""
         if self.has_ended:
             return
         self._leave()
@@ -89,7 +96,7 @@ class ToolUse:
                 tool_called.emit(
                     tool_name=self.tool_name,
                     status=status,
-                    duration=perf_counter() - self.started_at,
+                    duration=perf_counter() - self.started_at if duration is None else duration,
                     error=error,
                     mcp_server=self.mcp_server,
                 )

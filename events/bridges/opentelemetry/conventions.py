@@ -8,38 +8,53 @@ semantic-conventions-genai v0.1.0: https://github.com/open-telemetry/semantic-co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ...llm import ModelOperation
 
-Operation = Literal["inference", "tool", "agent"]
-"""What a span is of, in the words of the conventions; embeddings are inference too."""
+Operation = ModelOperation | Literal["tool", "agent", "retrieval"]
+"""What a span is of: what a model is asked for, or something else that is counted."""
 
-# Operations that are no key are not counted: create_agent, plan, retrieval, those of memories, invoke_workflow.
+INFERENCE: frozenset[Operation] = frozenset(get_args(ModelOperation))
+"""Operations of spans that are calls of models."""
+
+# Operations that are no key are not counted: create_agent, plan, those of memories, invoke_workflow.
 # fmt: off
 BY_OPERATION_NAME: Mapping[str, Operation] = {
-    "chat":              "inference",
-    "text_completion":   "inference",
-    "generate_content":  "inference",
-    "embeddings":        "inference",
-    "execute_tool":      "tool",
-    "invoke_agent":      "agent",
+    "chat":               "chat",
+    "generate_content":   "chat",
+    "text_completion":    "text_completion",
+    "embeddings":         "embeddings",
+    "image_generation":   "image",
+    "execute_tool":       "tool",
+    "invoke_agent":       "agent",
+    "retrieval":          "retrieval",
     # LiteLLM's, which are the names of its functions.
-    "completion":        "inference",
-    "acompletion":       "inference",
-    "atext_completion":  "inference",
-    "responses":         "inference",
-    "aresponses":        "inference",
-    "embedding":         "inference",
-    "aembedding":        "inference",
-    "anthropic_messages": "inference",
-    "agenerate_content": "inference",
+    "completion":         "chat",
+    "acompletion":        "chat",
+    "atext_completion":   "text_completion",
+    "responses":          "chat",
+    "aresponses":         "chat",
+    "anthropic_messages": "chat",
+    "agenerate_content":  "chat",
+    "embedding":          "embeddings",
+    "aembedding":         "embeddings",
+    "rerank":             "rerank",
+    "arerank":            "rerank",
+    "aimage_generation":  "image",
+    "transcription":      "audio",
+    "atranscription":     "audio",
+    "speech":             "audio",
+    "aspeech":            "audio",
 }
 BY_OPENINFERENCE_KIND: Mapping[str, Operation] = {
-    "LLM": "inference", "EMBEDDING": "inference", "TOOL": "tool", "AGENT": "agent",
+    "LLM": "chat", "EMBEDDING": "embeddings", "RERANKER": "rerank", "TOOL": "tool", "AGENT": "agent",
+    "RETRIEVER": "retrieval",
 }
 BY_TRACELOOP_KIND: Mapping[str, Operation] = {"tool": "tool", "agent": "agent"}
-BY_REQUEST_TYPE: Mapping[str, Operation] = {"chat": "inference", "completion": "inference", "embedding": "inference"}
+BY_REQUEST_TYPE: Mapping[str, Operation] = {
+    "chat": "chat", "completion": "text_completion", "embedding": "embeddings", "rerank": "rerank",
+}
 
 # The attribute that says it, the most particular first: a span may have several of them.
 SAYS_OPERATION: tuple[tuple[str, Mapping[str, Operation]], ...] = (
@@ -52,13 +67,6 @@ SAYS_OPERATION: tuple[tuple[str, Mapping[str, Operation]], ...] = (
 BY_SPAN_NAME: tuple[tuple[str, Operation], ...] = (("invoke_agent ", "agent"), ("execute_tool ", "tool"))
 BY_SPAN_SUFFIX: tuple[tuple[str, Operation], ...] = ((".agent", "agent"), (".tool", "tool"))
 # fmt: on
-
-# What was asked of a model, by a word in what says it, as in LiteLLM's ``aembedding``; all else is a chat.
-MODEL_OPERATIONS: tuple[tuple[str, ModelOperation], ...] = (
-    ("embedding", "embeddings"),
-    ("text_completion", "text_completion"),
-    ("rerank", "rerank"),
-)
 
 MCP_METHOD = "mcp.method.name"
 """Its value is ``tools/call`` for a use of a tool; the client of the mcp SDK sets no other attribute of it."""
@@ -94,7 +102,7 @@ def operation_of(name: str, attributes: Mapping[str, Any], library: str) -> Oper
         library: The name of its instrumentation scope.
 
     >>> operation_of("chat gpt-4o", {"gen_ai.operation.name": "chat"}, "some.library")
-    'inference'
+    'chat'
     """
     for attribute, operations in SAYS_OPERATION:
         said = attributes.get(attribute)
@@ -110,16 +118,6 @@ def operation_of(name: str, attributes: Mapping[str, Any], library: str) -> Oper
     if library.startswith(OPENLLMETRY):
         return next((operation for end, operation in BY_SPAN_SUFFIX if name.endswith(end)), None)
     return None
-
-
-def model_operation_of(attributes: Mapping[str, Any]) -> ModelOperation:
-    """Return what was asked of the model that a span is of."""
-    for attribute, _ in SAYS_OPERATION:
-        said = str(attributes.get(attribute) or "").lower()
-        for word, operation in MODEL_OPERATIONS:
-            if word in said:
-                return operation
-    return "chat"
 
 
 def is_framework(library: str) -> bool:

@@ -21,6 +21,7 @@ from threading import RLock
 
 from ...bus.after_fork import free_after_fork
 from ...bus.scope import Scope
+from ...llm import ModelOperation
 from ..model_calls.claims import Claim, current_claim
 from ..model_calls.model_call import ModelCall
 from .conventions import is_framework
@@ -67,6 +68,7 @@ class ObservedCall:
         inner: What other spans of it, inside the outermost one, say of the answer.
         claim: The right to tell it; that of another bridge, where one tells it.
         model_call: What emits its events, once its model is known; None for a call of another bridge.
+        operation: What the model is asked for.
         amounts: What it used, once it was told here, under the names of the totals of agents.
     """
 
@@ -79,6 +81,7 @@ class ObservedCall:
         "libraries",
         "model",
         "model_call",
+        "operation",
         "outermost",
         "place",
         "response_model",
@@ -98,6 +101,7 @@ class ObservedCall:
         self.model_call: ModelCall | None = None
         self.amounts: Mapping[str, float | None] = {}
         self.duration = 0.0
+        self.operation: ModelOperation = "chat"
 
     @property
     def call_id(self) -> str:

@@ -9,6 +9,7 @@ from weakref import ref
 from ...bus.after_fork import clear_after_fork
 from ...bus.scope import Scope
 from ..model_calls.claims import Claim
+from ..model_calls.tool_use import ToolUse
 from .conventions import Operation
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class OpenSpan:
         told_by: The claim of another bridge's call that it is inside.
         call: The call that it is of, alone or with others.
         agent: The run of an agent that it is.
+        tool_use: The use of a tool that it is.
         is_repeated: Whether what it is of is told elsewhere: by a span or a block around it.
         reference: Calls back when the span is gone without an end.
         totals: Sums of the calls and tools inside, in case it turns out to be an agent's.
@@ -55,6 +57,7 @@ class OpenSpan:
         "span_id",
         "started_ns",
         "told_by",
+        "tool_use",
         "totals",
         "trace_id",
     )
@@ -76,6 +79,7 @@ class OpenSpan:
         self.call: ObservedCall | None = None
         self.agent: AgentRun | None = None
         self.reference: ref[Any] | None = None
+        self.tool_use: ToolUse | None = None
         self.is_repeated = False
         self.is_ended = False
         self.totals: dict[str, float] | None = None

@@ -14,18 +14,30 @@ from ...bus.failures import report_failure
 from ...bus.scope import current_scope, get_effective_scope
 from ...bus.signal import NO_SCOPE
 from ...llm import llm_called
+from ...retrieval import documents_retrieved
 from ...tools import tool_called
 from ..model_calls.claims import Claim, current_claim, observers
 from ..model_calls.cost import UsagePriceFunction
 from ..model_calls.model_call import CallEnd, ModelCall, is_idle
+from ..model_calls.names import label_of
 from ..model_calls.token_prices import list_price
+from ..model_calls.tool_use import ToolUse, is_same_tool
 from .agent_runs import AgentRun, add_missed, add_to_unknown, emit_late_run, in_scope, innermost, nearest_agent
 from .call_ends import call_end
-from .conventions import model_operation_of, operation_of
+from .conventions import INFERENCE, operation_of
 from .observed_calls import ObservedCall, ObservedCalls, SpanClaim
 from .open_spans import MAX_OPEN_SPANS, OpenSpan, OpenSpans
 from .span_outcomes import SpanOutcome, outcome_of
-from .span_reading import agent_name, is_streamed, provider_in, read_usage, requested_model, tool_name
+from .span_reading import (
+    agent_name,
+    data_source,
+    document_count,
+    is_streamed,
+    provider_in,
+    read_usage,
+    requested_model,
+    tool_name,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -160,16 +172,18 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             return
         attributes = span.attributes
         operation = operation_of(opened.name, attributes, library)
-        if operation is None or (operation == "inference" and time_ns() - opened.started_ns > LATE_NS):
+        if operation is None or (operation in INFERENCE and time_ns() - opened.started_ns > LATE_NS):
             return
         opened.operation = operation
         opened.live_attributes = attributes
         opened.attributes = attributes = attributes.copy()
         opened.reference = ref(span, partial(self._forget, context.span_id))
-        if operation == "inference":
+        if operation in INFERENCE:
             self._start_call(opened, attributes)
         elif operation == "agent":
             self._start_agent(opened, agent_name(attributes, opened.name))
+        elif operation == "tool":
+            self._start_tool(opened, tool_name(attributes, opened.name), span.kind.name)
 
     def _is_own(self, claim: Claim) -> bool:
         return isinstance(claim, SpanClaim) and claim.owner is self
@@ -225,10 +239,12 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             operation = opened.operation
             attributes = {**opened.attributes, **attributes.copy()}
         duration = max(0, span.end_time - opened.started_ns) / 1e9
-        if operation == "inference":
-            self._end_call(opened, span, attributes, duration)
+        if operation in INFERENCE:
+            self._end_call(opened, span, operation, attributes, duration)
         elif operation == "tool":
             self._end_tool(opened, span, attributes, duration)
+        elif operation == "retrieval":
+            self._end_retrieval(opened, span, attributes, duration)
         elif opened.agent is not None:
             opened.agent.end(outcome_of(span, attributes), duration, {})
         elif not opened.is_repeated:
@@ -237,7 +253,9 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             if agent is None or agent.fields.get("agent_name") != name:
                 emit_late_run(name, opened, outcome_of(span, attributes), started_at_of(opened), duration)
 
-    def _end_call(self, opened: OpenSpan, span: Any, attributes: Mapping[str, Any], duration: float) -> None:
+    def _end_call(
+        self, opened: OpenSpan, span: Any, operation: Any, attributes: Mapping[str, Any], duration: float
+    ) -> None:
         usage = read_usage(attributes, opened.library, opened.started_ns)
         call, model = opened.call, requested_model(attributes)
         if call is None:
@@ -263,7 +281,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         if model_call is None:
             name = model or call.model or end.response_model or ""
             model_call = self._model_call(claim, opened, name, provider_in(attributes), started_at)
-        model_call.streamed, model_call.operation = streamed, model_operation_of(attributes)
+        model_call.streamed, model_call.operation = streamed, operation
         model_call.finish(end)
         call.duration, call.amounts = duration, amounts_of(end)
         add_to_unknown(opened, call.amounts)
@@ -289,17 +307,40 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         self._calls.add(call)
         return call
 
+    def _start_tool(self, opened: OpenSpan, name: str, kind: str) -> None:
+        opened.name = name
+        opened.is_repeated = is_repeated_tool(opened, name) or (kind == "SERVER" and not self._server_tools)
+        if not opened.is_repeated:
+            opened.tool_use = self._tool_use(opened, name)
+            opened.tool_use.enter()  # until it ends, wherever that is
+
+    def _tool_use(self, opened: OpenSpan, name: str) -> ToolUse:
+        return ToolUse(BRIDGE, name, scope=opened.scope or NO_SCOPE, started_at=started_at_of(opened))
+
     def _end_tool(self, opened: OpenSpan, span: Any, attributes: Mapping[str, Any], duration: float) -> None:
         name = tool_name(attributes, span.name)
-        if span.kind.name == "SERVER" and not self._server_tools:
+        if opened.operation is None:
+            opened.is_repeated = is_repeated_tool(opened, name) or (
+                span.kind.name == "SERVER" and not self._server_tools
+            )
+        if opened.is_repeated:
             return
-        opened.name = name
-        if is_repeated_tool(opened, name):
-            return
+        use = opened.tool_use or self._tool_use(opened, name)
+        use.tool_name = label_of(name)
+        outcome = outcome_of(span, attributes)
+        use.finish(outcome.status, outcome.error, duration=duration)
+        add_to_unknown(opened, {"tool_calls": 1})
+
+    def _end_retrieval(self, opened: OpenSpan, span: Any, attributes: Mapping[str, Any], duration: float) -> None:
         outcome = outcome_of(span, attributes)
         with in_scope(opened.scope):
-            tool_called.emit(tool_name=name, status=outcome.status, duration=duration, error=outcome.error)
-        add_to_unknown(opened, {"tool_calls": 1})
+            documents_retrieved.emit(
+                data_source=data_source(attributes, span.name),
+                status=outcome.status,
+                duration=duration,
+                documents=document_count(attributes) if outcome.status == "success" else None,
+                error=outcome.error,
+            )
 
     def _forget(self, span_id: int, _reference: object) -> None:
         """End a span that is gone and that nobody ended, such as that of a call that was cancelled."""
@@ -314,6 +355,8 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             duration = (time_ns() - opened.started_ns) / 1e9
             if opened.agent is not None:
                 opened.agent.end(DROPPED, duration, {})
+            if opened.tool_use is not None:
+                opened.tool_use.finish(DROPPED.status, duration=duration)
             call = opened.call
             if call is None or call.outermost is not opened or call.claim is None:
                 return
@@ -333,7 +376,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
 
 def is_heard() -> bool:
     """Return whether anybody listens to what spans tell beside calls."""
-    return bool(agent_started.receivers or agent_finished.receivers or tool_called.receivers)
+    return any(signal.receivers for signal in (agent_started, agent_finished, tool_called, documents_retrieved))
 
 
 def amounts_of(end: CallEnd) -> dict[str, float | None]:
@@ -358,6 +401,6 @@ def is_repeated_tool(opened: OpenSpan, name: str) -> bool:
     for around in opened.around():
         if around.operation == "agent":
             return False
-        if around.operation == "tool" and tool_name(around.attributes, around.name) == name:
+        if around.operation == "tool" and is_same_tool(around.name, name):
             return True
     return False

@@ -35,6 +35,7 @@ FINISH_REASONS = (
 )
 COST = ("operation.cost", "gen_ai.cost.total_cost", "litellm.cost.total", "llm.cost.total", "gen_ai.usage.cost")
 TOOL_NAME = ("gen_ai.tool.name", "tool.name", "traceloop.entity.name")
+DATA_SOURCE = ("gen_ai.data_source.id", "gen_ai.data_source.name", "db.collection.name", "db.namespace")
 AGENT_NAME = ("gen_ai.agent.name", "agent.name", "graph.node.name", "traceloop.entity.name")
 
 PROMPT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
@@ -201,6 +202,17 @@ def tool_name(attributes: Attributes, span_name: str) -> str:
 def agent_name(attributes: Attributes, span_name: str) -> str:
     """Return the name of an agent; of a span that has no attribute for it, the end of its name."""
     return truncate_name(first(attributes, AGENT_NAME)) or name_in(span_name, ("invoke_agent ",), ".agent")
+
+
+def data_source(attributes: Attributes, span_name: str) -> str:
+    """Return where documents were looked up; of a span that has no attribute for it, its name."""
+    return truncate_name(first(attributes, DATA_SOURCE)) or name_in(span_name, ("retrieval ",), "")
+
+
+def document_count(attributes: Attributes) -> int | None:
+    """Return how many documents were found, as OpenInference lists them; None where they are not listed."""
+    numbers = {name.split(".")[2] for name in attributes if name.startswith("retrieval.documents.")}
+    return len(numbers) or None
 
 
 def name_in(span_name: str, prefixes: Sequence[str], suffix: str) -> str:

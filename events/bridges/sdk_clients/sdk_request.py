@@ -19,7 +19,7 @@ from .answer import Answer, ModelRequest, Protocol
 from .bodies import body_of, observe_body
 from .http_sends import current_sender
 from .raw_responses import observe_parse
-from .sdk_parts import is_raw_response, is_stream
+from .sdk_parts import is_raw_response, is_stream, unwrapped
 from .streams import track_stream
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
@@ -105,7 +105,7 @@ class SDKRequest:
         A failure to do so is reported and not raised: the call ends here then.
         """
         try:
-            self._take(result)
+            self._take(unwrapped(result))
         except Exception as failure:
             self.finish()
             self.report(failure)
@@ -141,6 +141,7 @@ class SDKRequest:
     def track(self, parsed: Any) -> None:
         """Have a stream end the call; a failure to do so is reported and not raised."""
         try:
+            parsed = unwrapped(parsed)
             if is_stream(parsed):
                 if not self._has_chunks:
                     self._has_chunks = True

@@ -9,8 +9,17 @@ from time import time_ns
 
 import pytest
 
-from events import agent_finished, agent_run, agent_started, llm_call_started, llm_called, tool_called
+from events import (
+    agent_finished,
+    agent_run,
+    agent_started,
+    documents_retrieved,
+    llm_call_started,
+    llm_called,
+    tool_called,
+)
 from events.bridges.model_calls.model_call import CallEnd, start_call
+from events.bridges.model_calls.tool_use import ToolUse
 from events.bridges.opentelemetry import GenAISpanProcessor
 from tests.support.gen_ai_spans import OPENAI, LightSpans, SpanMaker
 
@@ -335,9 +344,53 @@ def test_a_tool_s_server_tells_nothing_and_a_nested_use_once(spans: SpanMaker) -
     assert [(tool.tool_name, tool.status, tool.error) for tool in tools] == [("search", "error", "tool_error")]
 
 
+def test_embeddings_are_a_call_without_a_completion(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        span = spans.start("embeddings m", {**CHAT, "gen_ai.operation.name": "embeddings"})
+        spans.end(span, {"gen_ai.usage.input_tokens": 5})
+    assert [(call.operation, call.prompt_tokens, call.completion_tokens) for call in called] == [
+        ("embeddings", 5, None)
+    ]
+
+
+def test_a_retrieval_has_its_documents(spans: SpanMaker) -> None:
+    with documents_retrieved.captured() as retrieved:
+        span = spans.start("VectorStoreRetriever", {"openinference.span.kind": "RETRIEVER"})
+        spans.end(
+            span, {f"retrieval.documents.{n}.document.{what}": "x" for n in range(3) for what in ("id", "content")}
+        )
+        span = spans.start(
+            "retrieval brands", {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": "brands"}
+        )
+        spans.end(span, {"error.type": "builtins.ValueError"}, error="no such index")
+    assert [(each.data_source, each.status, each.documents, each.error) for each in retrieved] == [
+        ("VectorStoreRetriever", "success", 3, ""),
+        ("brands", "error", None, "ValueError"),
+    ]
+
+
+@pytest.mark.parametrize("is_outer", [True, False])
+def test_a_tool_that_another_bridge_sees_too_is_told_once(spans: SpanMaker, is_outer: bool) -> None:
+    use = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+    with tool_called.captured() as tools:
+        if is_outer:
+            span = spans.start("execute_tool search", use, kind="INTERNAL")
+            ToolUse("mcp", "search", mcp_server="web").finish("error", "MCPError")
+            spans.end(span)
+        else:
+            other = ToolUse("mcp", "search", mcp_server="web")
+            with other.in_effect():
+                span = spans.start("execute_tool search", use, kind="INTERNAL")
+            spans.end(span, {"error.type": "MCPError"}, error="")
+            other.finish()
+    assert [(tool.tool_name, tool.mcp_server, tool.status, tool.error) for tool in tools] == [
+        ("search", "web", "error", "MCPError")
+    ]
+
+
 def test_operations_that_are_no_calls_tell_nothing(spans: SpanMaker) -> None:
     with llm_called.captured() as called, agent_finished.captured() as finished, tool_called.captured() as tools:
-        for operation in ("create_agent", "plan", "retrieval", "search_memory", "invoke_workflow", "execute_task"):
+        for operation in ("create_agent", "plan", "search_memory", "invoke_workflow", "execute_task"):
             spans.end(spans.start(f"{operation} x", {"gen_ai.operation.name": operation}), ANSWER)
         spans.end(spans.start("anthropic.messages.count_tokens", {"gen_ai.provider.name": "anthropic"}), ANSWER)
     assert (called, finished, tools) == ([], [], [])

@@ -9,7 +9,7 @@ import pytest
 
 from events import value_dropped
 from events.bridges.model_calls.token_usage import NO_USAGE, TokenUsage
-from events.bridges.opentelemetry.conventions import model_operation_of, operation_of
+from events.bridges.opentelemetry.conventions import operation_of
 from events.bridges.opentelemetry.span_reading import (
     agent_name,
     finish_reason,
@@ -182,14 +182,14 @@ def test_the_cost_that_a_library_computes(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "attributes", "library", "operation"),
     [
-        ("chat m", {"gen_ai.operation.name": "chat"}, "", "inference"),
-        ("embeddings m", {"gen_ai.operation.name": "embeddings"}, "", "inference"),
+        ("chat m", {"gen_ai.operation.name": "chat"}, "", "chat"),
+        ("embeddings m", {"gen_ai.operation.name": "embeddings"}, "", "embeddings"),
         ("x", {"gen_ai.operation.name": "plan", "traceloop.span.kind": "agent"}, "", None),
-        ("x", {"openinference.span.kind": "EMBEDDING"}, "", "inference"),
+        ("x", {"openinference.span.kind": "EMBEDDING"}, "", "embeddings"),
         ("x", {"openinference.span.kind": "CHAIN", "gen_ai.operation.name": "chat"}, "", None),
         ("x", {"traceloop.span.kind": "tool"}, "", "tool"),
-        ("openai.chat", {"llm.request.type": "chat"}, "", "inference"),
-        ("x", {"llm.request.type": "rerank"}, "", None),
+        ("openai.chat", {"llm.request.type": "chat"}, "", "chat"),
+        ("x", {"llm.request.type": "rerank"}, "", "rerank"),
         ("x", {"gen_ai.operation.name": 5}, "", None),
         ("invoke_agent a", {}, "", "agent"),
         ("execute_tool t", {}, "", "tool"),
@@ -209,18 +209,17 @@ def test_what_a_span_is_of(name: str, attributes: dict[str, Any], library: str, 
 @pytest.mark.parametrize(
     ("attributes", "operation"),
     [
-        ({"gen_ai.operation.name": "embeddings"}, "embeddings"),
         ({"gen_ai.operation.name": "aembedding"}, "embeddings"),
         ({"openinference.span.kind": "EMBEDDING"}, "embeddings"),
         ({"llm.request.type": "embedding"}, "embeddings"),
         ({"gen_ai.operation.name": "atext_completion"}, "text_completion"),
         ({"gen_ai.operation.name": "arerank"}, "rerank"),
-        ({"gen_ai.operation.name": "chat"}, "chat"),
-        ({}, "chat"),
+        ({"gen_ai.operation.name": "image_generation"}, "image"),
+        ({"gen_ai.operation.name": "transcription"}, "audio"),
     ],
 )
 def test_what_is_asked_of_a_model(attributes: dict[str, Any], operation: str) -> None:
-    assert model_operation_of(attributes) == operation
+    assert operation_of("x", attributes, "") == operation
 
 
 def test_names_of_tools_and_agents() -> None:

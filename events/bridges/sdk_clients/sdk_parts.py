@@ -67,6 +67,11 @@ def http_client_of(client: Any) -> Any:
     return getattr(client, "_client", None)
 
 
+def unwrapped(result: Any) -> Any:
+    """Return the SDK's own object of a result; a tracer may have put a proxy of wrapt around it."""
+    return getattr(result, "__wrapped__", result)
+
+
 def is_stream(result: Any) -> bool:
     """Return whether the result of a request is a stream of the SDK."""
     return callable(getattr(type(result), "__stream__", None)) and hasattr(result, "response")

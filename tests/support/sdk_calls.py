@@ -103,8 +103,10 @@ async def ask(
 
 async def read(stream: Any, leave_after: int | None = None) -> int:
     """Read a stream of either kind, or so many chunks of it; return how many were read."""
-    count = 0
-    if hasattr(stream, "__aiter__"):
+    count, own = 0, stream
+    while hasattr(own, "__wrapped__"):  # proxies that tracers put around it are iterators of both kinds
+        own = own.__wrapped__
+    if hasattr(own, "__aiter__"):
         async for _ in stream:
             count += 1
             if count == leave_after:

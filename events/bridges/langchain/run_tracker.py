@@ -124,7 +124,9 @@ class RunTracker:
         if is_part:
             return
         begin_call(run, start, self.price)
-        if start.is_detached and run.call is not None:
+        if not start.is_detached:
+            self.runs.watch(run)
+        elif run.call is not None:
             self._detached[run.call.claim] = run.call.model
 
     def add_chunk(self, run_id: UUID, token: Any, chunk: Any) -> None:

@@ -64,6 +64,7 @@ class Run:
     children: dict[int, Run] = field(default_factory=dict)
     thread: int = 0
     task: ref[Any] | None = None
+    watched_by: int | None = None
     lost: ref[UUID] | None = None
 
     def has_unwound(self, task: Any) -> bool:
@@ -89,7 +90,8 @@ class RunTable:
     """The runs under way by their ids.
 
     LangChain tells no end of an asynchronous call to a model that is cancelled. But it holds the id of a run for as
-    long as its code runs: where nobody holds it any more, the run is over.
+    long as its code runs: where nobody holds it any more, the run is over. So it is where its task has ended, as a
+    tracer may hold the ids of runs that were told no end.
 
     Args:
         on_lost: Called with a run that is over and was told no end; must not raise.
@@ -97,6 +99,7 @@ class RunTable:
 
     def __init__(self, on_lost: Callable[[Run], None]) -> None:
         self._runs: dict[int, Run] = {}
+        self._of_task: dict[int, dict[int, Run]] = {}  # calls to models, by the id of the task that they are made in
         self._on_lost = on_lost
 
     def __len__(self) -> int:
@@ -118,6 +121,17 @@ class RunTable:
         if len(self._runs) > MAX_RUNS:
             self._lose(next(iter(self._runs)))
 
+    def watch(self, run: Run) -> None:
+        """End a run with the task that it starts in, if it has not ended before."""
+        task = None if run.task is None else run.task()
+        if task is None:
+            return
+        if id(task) not in self._of_task:
+            self._of_task[id(task)] = {}
+            task.add_done_callback(self._end_of_task)
+        self._of_task[id(task)][run.key] = run
+        run.watched_by = id(task)
+
     def pop(self, run_id: UUID) -> Run | None:
         """Remove a run that ends, and return it."""
         return self._remove(run_id.int)
@@ -136,6 +150,11 @@ class RunTable:
                 self._remove(key)
         return unwound
 
+    def _end_of_task(self, task: Any) -> None:
+        for run in list(self._of_task.pop(id(task), {}).values()):
+            if run.call is None or not run.call.streamed:  # the rest of a stream may come in another task
+                self._lose(run.key)
+
     def _lose(self, key: int) -> None:
         run = self._remove(key)
         if run is not None:
@@ -143,8 +162,11 @@ class RunTable:
 
     def _remove(self, key: int) -> Run | None:
         run = self._runs.pop(key, None)
-        if run is not None and run.parent is not None:
-            run.parent.children.pop(key, None)
+        if run is not None:
+            if run.parent is not None:
+                run.parent.children.pop(key, None)
+            if run.watched_by is not None:
+                self._of_task.get(run.watched_by, {}).pop(key, None)
         return run
 
 

@@ -8,6 +8,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from ...bus.after_fork import free_after_fork
 from .functions import FUNCTIONS
 from .observed_functions import observed_function, observed_method
 from .sent_requests import observed
@@ -81,7 +82,7 @@ class InstrumentedLiteLLM:
         self._functions, self._methods, self._sends = {}, [], []
 
 
-_instrumenting = Lock()
+_instrumenting = free_after_fork(Lock())
 _handles: list[InstrumentedLiteLLM] = []
 
 

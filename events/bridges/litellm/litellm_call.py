@@ -10,13 +10,13 @@ from ...bus.fields import UNKNOWN
 from ...bus.scope import get_effective_scope
 from ...llm import llm_called
 from ..model_calls.claims import Claim
-from ..model_calls.cost import billed_cost
+from ..model_calls.cost import billed_cost, number
 from ..model_calls.model_call import CallEnd, ModelCall, error_name
-from ..model_calls.token_usage import NO_USAGE, TokenUsage
+from ..model_calls.token_usage import NO_USAGE, TokenUsage, get, openai_usage
 from .call_attempts import CallAttempts, Outcome
 from .functions import Answer, AskedModel, Function
 from .inner_calls import InnerCall
-from .reported_usage import COUNTED_BY_LITELLM, ReceivedStream, hidden_param, table_cost
+from .reported_usage import COUNTED_BY_LITELLM, ReceivedStream, hidden_params, plain_usage
 from .sent_requests import Send
 
 BRIDGE = "litellm"
@@ -49,7 +49,7 @@ class LiteLLMCall:
         self._model_call: ModelCall | None = None
         self._attempts = CallAttempts(lambda: self.model_call)
         self._is_mocked = False
-        self._result: Any = None
+        self._hidden: Any = None
         self._streams: list[ReceivedStream] = []
         if asked is not None:
             self._start(asked)
@@ -105,7 +105,7 @@ class LiteLLMCall:
     def add_whole(self, result: Any) -> None:
         """Add the answer, and end the call."""
         try:
-            self._result = result
+            self._hidden = hidden_params(result)
             self.answer.add_whole(result)
         except Exception as failure:
             self.report(failure)
@@ -136,7 +136,7 @@ class LiteLLMCall:
         self.has_ended = True
         call = self.model_call
         ended_at = perf_counter()
-        response_model = hidden_param(self._result, "provider_response_model") or self.answer.model
+        response_model = get(self._hidden, "provider_response_model") or self.answer.model
         usage, cost = NO_USAGE, None
         try:
             usage, cost = self._usage(), billed_cost(self._billed_usage(), {})
@@ -157,15 +157,18 @@ class LiteLLMCall:
         )
 
     def _usage(self) -> TokenUsage:
-        provider = hidden_param(self._result, "custom_llm_provider") or self.model_call.provider
-        if self._is_mocked or provider in COUNTED_BY_LITELLM or hidden_param(self._result, "cache_hit"):
+        provider = get(self._hidden, "custom_llm_provider") or self.model_call.provider
+        if self._is_mocked or provider in COUNTED_BY_LITELLM or get(self._hidden, "cache_hit"):
             return NO_USAGE
         received = [stream for stream in self._streams if stream.chunks is not None]
-        return sum((stream.usage() for stream in received), NO_USAGE) if received else self.answer.usage()
+        if received:
+            return sum((stream.usage() for stream in received), NO_USAGE)
+        raw = self.answer.raw_usage()
+        return self.answer.usage() if raw is None else openai_usage(plain_usage(raw))
 
     def _billed_usage(self) -> Any:
         reported = [usage for stream in self._streams for usage in stream.reported()]
-        return reported[-1] if reported else None if self._streams else self.answer.raw_usage()
+        return reported[-1] if reported else None if self._streams else plain_usage(self.answer.raw_usage())
 
     def _table_cost(self, _provider: str, _model: str, usage: TokenUsage) -> float | None:
-        return self._streams[-1].table_cost(usage) if self._streams else table_cost(self._result)
+        return self._streams[-1].table_cost(usage) if self._streams else number(get(self._hidden, "response_cost"))

@@ -7,7 +7,7 @@ it always counts has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from sys import modules
 from typing import Any, Self
@@ -18,6 +18,9 @@ from ..model_calls.token_usage import NO_USAGE, TokenUsage, get, openai_usage
 
 COUNTED_BY_LITELLM = frozenset({"a2a", "langgraph", "petals", "predibase", "replicate", "sagemaker", "triton"})
 """Providers whose tokens LiteLLM counts itself."""
+
+DETAILS = ("prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
+"""The parts of a usage that have parts themselves."""
 
 FROM_CACHE = "cached_response"
 """LiteLLM's word for the provider of a stream that is in its own cache."""
@@ -57,7 +60,7 @@ class ReceivedStream:
     def reported(self) -> list[Any]:
         """Return the usages in its chunks that the provider sent."""
         usages = (get(chunk, "usage") for chunk in self.chunks or ())
-        return [usage for usage in usages if usage is not None and type(usage).__name__ != UNREPORTED]
+        return [plain_usage(usage) for usage in usages if usage is not None and type(usage).__name__ != UNREPORTED]
 
     def usage(self) -> TokenUsage:
         """Return the tokens that the provider reported."""
@@ -85,6 +88,18 @@ def _logging_of(stream: Any) -> Callable[[], Any]:
     return (lambda: None) if logging is None else ref(logging)
 
 
+def plain_usage(usage: Any) -> Any:
+    """Return a usage as mappings: to ask an object of pydantic for what it has not takes a hundred times as long."""
+    if usage is None or isinstance(usage, Mapping):
+        return usage
+    plain = {**vars(usage), **(getattr(usage, "model_extra", None) or {})}
+    for name in DETAILS:
+        details = plain.get(name)
+        if details is not None and not isinstance(details, Mapping):
+            plain[name] = {**vars(details), **(getattr(details, "model_extra", None) or {})}
+    return plain
+
+
 def merged_usage(usages: Sequence[Any]) -> TokenUsage:
     """Return the usage of a stream that came in several chunks: of each kind of tokens the last count that is not 0."""
     merged = NO_USAGE
@@ -96,14 +111,9 @@ def merged_usage(usages: Sequence[Any]) -> TokenUsage:
     return merged
 
 
-def hidden_param(result: Any, name: str) -> Any:
-    """Return what LiteLLM hid in an answer under a name; None where it hid nothing."""
-    return get(getattr(result, "_hidden_params", None), name)
-
-
-def table_cost(result: Any) -> float | None:
-    """Return the cost of a whole answer by LiteLLM's price table; None where it has no price."""
-    return number(hidden_param(result, "response_cost"))
+def hidden_params(result: Any) -> Any:
+    """Return what LiteLLM hid in an answer, such as its cost by the price table; None where it hid nothing."""
+    return getattr(result, "_hidden_params", None)
 
 
 def _litellm_usage(litellm: Any, usage: TokenUsage) -> Any:

@@ -171,6 +171,8 @@ def whole_counts(
 
 def get(value: Any, name: str) -> Any:
     """Return an item of a mapping, or an attribute of anything else; None where there is none."""
+    if type(value) is dict:  # which is most often so, and is seen in a tenth of the time
+        return value.get(name)
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.litellm_modes import MODES, Mode, ask, read
+from tests.support.embeddings_server import EmbeddingsServer
+from tests.support.litellm_modes import MODES, Mode, ask, read, run
 from tests.support.openai_server import OpenAIServer, Usage, fails, says
+from tests.support.responses_server import ResponsesServer
 
 from .conftest import OWN_WARNINGS, Told
 
@@ -122,4 +124,29 @@ def test_ten_calls_at_once_are_ten(litellm: Any, server: OpenAIServer, other: Op
 
     asyncio.run(ask_all())
     assert len(told.called) == len(told.attempted) == server.tally.requests == 10
+    assert sum(call.prompt_tokens or 0 for call in told.called) == server.tally.prompt_tokens
+
+
+def test_embeddings_and_responses_of_a_router_are_calls_too(litellm: Any, told: Told, mode: Mode) -> None:
+    with EmbeddingsServer(says(usage=Usage(40, 0))) as embeddings, ResponsesServer(says(usage=Usage(100, 50))) as other:
+        deployments = [
+            {"model_name": name, "litellm_params": {"model": model, "api_base": url, "api_key": "none"}}
+            for name, model, url in (
+                ("vectors", "openai/text-embedding-3-small", embeddings.base_url),
+                ("small", "openai/gpt-4o-mini", other.base_url),
+            )
+        ]
+        router = litellm.Router(model_list=deployments, num_retries=0)
+        run(mode, router.embedding, router.aembedding, model="vectors", input=["one"])
+        run(mode, router.responses, router.aresponses, model="small", input="Hello?")
+    first, second = told.called
+    assert (first.requested_model, first.model, first.operation) == ("vectors", "text-embedding-3-small", "embeddings")
+    assert (second.requested_model, second.model, second.operation) == ("small", "gpt-4o-mini", "chat")
+    assert [(call.prompt_tokens, call.status) for call in told.called] == [(40, "success"), (100, "success")]
+
+
+def test_many_calls_that_litellm_makes_on_threads_are_many(litellm: Any, server: OpenAIServer, told: Told) -> None:
+    messages = [[{"role": "user", "content": "Hello?"}]] * 5
+    litellm.batch_completion("openai/gpt-4o-mini", messages=messages, api_base=server.base_url, api_key="none")
+    assert len(told.called) == server.tally.requests == 5
     assert sum(call.prompt_tokens or 0 for call in told.called) == server.tally.prompt_tokens

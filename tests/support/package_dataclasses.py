@@ -11,14 +11,24 @@ from typing import Any
 
 
 def dataclasses_of(package: ModuleType) -> dict[str, Any]:
-    """Return the dataclasses of all modules in a package, by name."""
-    modules = [import_module(each.name) for each in walk_packages(package.__path__, f"{package.__name__}.")]
+    """Return the dataclasses of all modules in a package, by name, but of those whose library is not installed."""
+    names = (each.name for each in walk_packages(package.__path__, f"{package.__name__}."))
     return {
         name: member
-        for module in modules
+        for module in filter(None, map(imported, names))
         for name, member in getmembers(module, is_dataclass)
         if isinstance(member, type) and member.__module__ == module.__name__
     }
+
+
+def imported(name: str) -> ModuleType | None:
+    """Return a module; None where it needs a library that is in an environment of its own."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in {"app", "events", "metrics", "traces"}:
+            raise
+        return None
 
 
 def is_made_by_keyword(dataclass: Any) -> bool:

@@ -15,7 +15,7 @@ STATE = {"Batch", "CallState", "Detached", "FailureHooks", "HTTPAttempt", "Instr
 
 POSITIONAL = {"AskedModel", "Batch", "Begun", "CallState", "Detached", "FailureHooks", "FetchedStatement", "Function",
               "HTTPAttempt", "InstrumentedModel", "LazyLoads", "Measure", "ObservedToolset", "Outcome", "PoolMethods",
-              "PoolState", "ReadAhead", "ReceivedStream", "Run", "Send", "StatementPlan", "Total",
+              "PoolState", "ReadAhead", "ReceivedStream", "Run", "StatementPlan", "Total",
               "UnansweredStatement"}  # fmt: skip
 """Dataclasses whose fields may be passed by their position."""
 

@@ -37,6 +37,7 @@ class ToolUse:
         mcp_server: The name of the MCP server that it is on; None where it is on none, or that is not known.
         scope: The scope that the event is of; None for that of the running code.
         started_at: The time of `time.perf_counter`; None for now.
+        around: The use that was under way around it when it started, where it is only known later to be one.
     """
 
     def __init__(
@@ -47,13 +48,14 @@ class ToolUse:
         mcp_server: str | None = None,
         scope: Scope | None = None,
         started_at: float | None = None,
+        around: ToolUse | None = None,
     ) -> None:
         self.bridge = bridge
         self.tool_name = label_of(tool_name)
         self.mcp_server = truncate_name(mcp_server) or None
         self.has_ended = False
         self.started_at = perf_counter() if started_at is None else started_at
-        around = current_tool_use.get()
+        around = around or use_under_way()
         self._around = around if around is not None and around.includes(self) else None
         self._scope = scope or get_effective_scope()
         self._token: Token[ToolUse | None] | None = None
@@ -74,7 +76,7 @@ class ToolUse:
 
     def includes(self, inner: ToolUse) -> bool:
         """Return whether what another bridge sees inside is this use."""
-        if self.has_ended or inner.bridge == self.bridge:
+        if inner.bridge == self.bridge:
             return False
         return is_same_tool(self.tool_name, inner.tool_name) or None not in (self.mcp_server, inner.mcp_server)
 
@@ -121,6 +123,12 @@ class ToolUse:
 
 
 current_tool_use: ContextVar[ToolUse | None] = ContextVar("events.bridges.tool_use", default=None)
+
+
+def use_under_way() -> ToolUse | None:
+    """Return the use that the running code is inside; None outside of all."""
+    around = current_tool_use.get()
+    return None if around is None or around.has_ended else around
 
 
 def is_idle() -> bool:

@@ -9,6 +9,7 @@ from weakref import ref
 from ...bus.after_fork import clear_after_fork
 from ...bus.scope import Scope
 from ..model_calls.claims import Claim
+from ..model_calls.lookup import Lookup
 from ..model_calls.tool_use import ToolUse
 from .conventions import Operation
 
@@ -34,6 +35,9 @@ class OpenSpan:
         call: The call that it is of, alone or with others.
         agent: The run of an agent that it is.
         tool_use: The use of a tool that it is.
+        lookup: The lookup that it is.
+        use_around: The use of a tool, of another bridge, that it began in.
+        lookup_around: The lookup that it began in.
         is_repeated: Whether what it is of is told elsewhere: by a span or a block around it.
         reference: Calls back when the span is gone without an end.
         totals: Sums of the calls and tools inside, in case it turns out to be an agent's.
@@ -48,6 +52,8 @@ class OpenSpan:
         "is_repeated",
         "library",
         "live_attributes",
+        "lookup",
+        "lookup_around",
         "name",
         "nested_totals",
         "operation",
@@ -60,6 +66,7 @@ class OpenSpan:
         "tool_use",
         "totals",
         "trace_id",
+        "use_around",
     )
 
     def __init__(
@@ -80,6 +87,9 @@ class OpenSpan:
         self.agent: AgentRun | None = None
         self.reference: ref[Any] | None = None
         self.tool_use: ToolUse | None = None
+        self.lookup: Lookup | None = None
+        self.use_around: ToolUse | None = None
+        self.lookup_around: Lookup | None = None
         self.is_repeated = False
         self.is_ended = False
         self.totals: dict[str, float] | None = None

@@ -18,11 +18,12 @@ from ...retrieval import documents_retrieved
 from ...tools import tool_called
 from ..model_calls.claims import Claim, current_claim, observers
 from ..model_calls.cost import UsagePriceFunction
+from ..model_calls.lookup import Lookup, lookup_under_way
 from ..model_calls.model_call import CallEnd, ModelCall, is_idle
 from ..model_calls.names import label_of
 from ..model_calls.token_prices import list_price
-from ..model_calls.tool_use import ToolUse, is_same_tool
-from .agent_runs import AgentRun, add_missed, add_to_unknown, emit_late_run, in_scope, innermost, nearest_agent
+from ..model_calls.tool_use import ToolUse, is_same_tool, use_under_way
+from .agent_runs import AgentRun, add_missed, add_to_unknown, emit_late_run, innermost, nearest_agent
 from .call_ends import call_end
 from .conventions import INFERENCE, operation_of
 from .observed_calls import ObservedCall, ObservedCalls, SpanClaim
@@ -165,6 +166,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             opened.told_by = claim
         elif around is not None:
             opened.told_by = around.told_by
+        opened.use_around, opened.lookup_around = use_under_way(), lookup_under_way()
         dropped = self._spans.add(opened)
         if dropped is not None:
             self._drop(dropped)
@@ -184,6 +186,9 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             self._start_agent(opened, agent_name(attributes, opened.name))
         elif operation == "tool":
             self._start_tool(opened, tool_name(attributes, opened.name), span.kind.name)
+        elif operation == "retrieval":
+            opened.lookup = self._lookup(opened, attributes, opened.name)
+            opened.lookup.enter()  # until it ends, wherever that is
 
     def _is_own(self, claim: Claim) -> bool:
         return isinstance(claim, SpanClaim) and claim.owner is self
@@ -315,7 +320,18 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             opened.tool_use.enter()  # until it ends, wherever that is
 
     def _tool_use(self, opened: OpenSpan, name: str) -> ToolUse:
-        return ToolUse(BRIDGE, name, scope=opened.scope or NO_SCOPE, started_at=started_at_of(opened))
+        return ToolUse(
+            BRIDGE,
+            name,
+            scope=opened.scope or NO_SCOPE,
+            started_at=started_at_of(opened),
+            around=opened.use_around,
+        )
+
+    def _lookup(self, opened: OpenSpan, attributes: Mapping[str, Any], name: str) -> Lookup:
+        return Lookup(
+            BRIDGE, data_source(attributes, name), scope=opened.scope or NO_SCOPE, around=opened.lookup_around
+        )
 
     def _end_tool(self, opened: OpenSpan, span: Any, attributes: Mapping[str, Any], duration: float) -> None:
         name = tool_name(attributes, span.name)
@@ -332,15 +348,11 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         add_to_unknown(opened, {"tool_calls": 1})
 
     def _end_retrieval(self, opened: OpenSpan, span: Any, attributes: Mapping[str, Any], duration: float) -> None:
+        lookup = opened.lookup or self._lookup(opened, attributes, span.name)
+        lookup.data_source = label_of(data_source(attributes, span.name))
         outcome = outcome_of(span, attributes)
-        with in_scope(opened.scope):
-            documents_retrieved.emit(
-                data_source=data_source(attributes, span.name),
-                status=outcome.status,
-                duration=duration,
-                documents=document_count(attributes) if outcome.status == "success" else None,
-                error=outcome.error,
-            )
+        documents = document_count(attributes) if outcome.status == "success" else None
+        lookup.finish(outcome.status, outcome.error, documents=documents, duration=duration)
 
     def _forget(self, span_id: int, _reference: object) -> None:
         """End a span that is gone and that nobody ended, such as that of a call that was cancelled."""
@@ -357,6 +369,8 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
                 opened.agent.end(DROPPED, duration, {})
             if opened.tool_use is not None:
                 opened.tool_use.finish(DROPPED.status, duration=duration)
+            if opened.lookup is not None:
+                opened.lookup.finish(DROPPED.status, duration=duration)
             call = opened.call
             if call is None or call.outermost is not opened or call.claim is None:
                 return

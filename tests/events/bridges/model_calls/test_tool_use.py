@@ -9,7 +9,7 @@ from contextvars import copy_context
 import pytest
 
 from events import ToolCalled, agent_run, receiver_failed, tool_called
-from events.bridges.model_calls.tool_use import ToolUse, is_idle, is_same_tool
+from events.bridges.model_calls.tool_use import ToolUse, is_idle, is_same_tool, use_under_way
 from events.bus.fields import Status
 
 
@@ -195,3 +195,14 @@ def test_nobody_listens() -> None:
 @pytest.mark.parametrize(("outer", "inner"), [("research", "search"), ("search", "web_search"), ("search", "look_up")])
 def test_two_tools_have_two_names(outer: str, inner: str) -> None:
     assert not is_same_tool(outer, inner)
+
+
+def test_a_use_that_is_known_later_is_that_which_it_began_in(told: list[ToolCalled]) -> None:
+    outer = ToolUse("outer", "search")
+    outer.enter()
+    around = use_under_way()
+    outer.finish()
+    assert use_under_way() is None
+    ToolUse("inner", "search", around=around).finish()
+    ToolUse("inner", "other", around=around).finish()
+    assert [each.tool_name for each in told] == ["search", "other"]

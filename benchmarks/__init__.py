@@ -18,6 +18,7 @@ BENCHMARKS = (
     "database",        # instrumenting a database engine
     "workers",         # several processes: a scrape and an update
     "bad_listeners",   # what business code notices of listeners that misbehave
+    "span_processor",  # what OpenTelemetry's spans of models, tools and agents cost as events
     "idle_studio",     # the processor time that the studio takes while nothing happens
 )
 # fmt: on

@@ -20,6 +20,8 @@ def rate_limit(
 
 def rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the rate limits of a response under the names of the fields of `events.LLMAttempted`."""
+    if not headers:  # of an attempt that is observed from outside
+        return {}
     return {
         "limit_requests": rate_limit(headers, "limit", "requests"),
         "limit_tokens": rate_limit(headers, "limit", "tokens"),

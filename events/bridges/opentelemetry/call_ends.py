@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...llm import FinishReason
 from ..model_calls.model_call import CallEnd
 from ..model_calls.token_usage import NO_USAGE, TokenUsage
 from .span_outcomes import SpanOutcome
@@ -28,28 +27,35 @@ def call_end(
         is_streamed: Whether the answer was a stream.
         ended_at: The time of `time.perf_counter`.
     """
-    said = (outermost, *reversed(inner))
-    finish: FinishReason = next((each.finish_reason for each in said if each.finish_reason != "unknown"), "unknown")
-    usage, cost = sum_usage(outermost, inner)
+    finish, first_token, response_model = (
+        outermost.finish_reason,
+        outermost.time_to_first_token,
+        outermost.response_model,
+    )
+    usage, cost = (outermost.usage, outermost.cost) if not inner else sum_usage(outermost, inner)
+    for each in reversed(inner):
+        finish = each.finish_reason if finish == "unknown" else finish
+        first_token = each.time_to_first_token if first_token is None else first_token
+    if inner:
+        response_model = next((each.response_model for each in reversed(inner) if each.response_model), response_model)
     status, error_type = outcome.status, outcome.error_type
     if status == "success" and is_streamed and usage is NO_USAGE and finish == "unknown":
         if not (outcome.is_marked_ok and outermost.library.startswith(SAYS_HOW_STREAMS_END)):
             status, error_type = "cancelled", "cancelled"
     elif status == "success" and finish == "error":
         status, error_type = "error", "invalid_response"
-    models = [each.response_model for each in (*reversed(inner), outermost)]
     if status == "error" and usage is NO_USAGE:
-        models = []  # some call the model that was asked for so
+        response_model = ""  # some call the model that was asked for so
     return CallEnd(
         status=status,
         error=outcome.error,
         error_type=error_type,
-        response_model=next(filter(None, models), None),
+        response_model=response_model or None,
         usage=usage,
         cost=cost,
         cost_source="price_table",
         finish_reason=finish if status == "success" else None,
-        time_to_first_token=next((t for each in said if (t := each.time_to_first_token) is not None), None),
+        time_to_first_token=first_token,
         ended_at=ended_at,
     )
 

@@ -28,7 +28,7 @@ class OpenSpan:
         parent: The span that it is inside, if it is of this process; it may have ended before.
         library: The name of its instrumentation scope.
         operation: What it is of; None where that is not known yet, or is nothing that is counted.
-        attributes: Those of its start: a span keeps 128 of them, and drops the oldest.
+        said: What its attributes said at its start: a span keeps 128 of them, and drops the oldest.
         live_attributes: Those that it has at any time, also when it is gone.
         scope: The scope of `events` that it is inside, or that it is; None outside of all.
         told_by: The claim of another bridge's call that it is inside.
@@ -46,7 +46,6 @@ class OpenSpan:
 
     __slots__ = (
         "agent",
-        "attributes",
         "call",
         "is_ended",
         "is_repeated",
@@ -59,6 +58,7 @@ class OpenSpan:
         "operation",
         "parent",
         "reference",
+        "said",
         "scope",
         "span_id",
         "started_ns",
@@ -79,8 +79,8 @@ class OpenSpan:
         self.started_ns = started_ns
         self.parent = parent
         self.operation: Operation | None = None
-        self.attributes: Mapping[str, Any] = NO_ATTRIBUTES
-        self.live_attributes: Mapping[str, Any] = NO_ATTRIBUTES
+        self.said: Mapping[str, Any] = NOTHING
+        self.live_attributes: Any = NOTHING
         self.scope: Scope | None = None
         self.told_by: Claim | None = None
         self.call: ObservedCall | None = None
@@ -154,4 +154,4 @@ class OpenSpans:
         return spans[::-1]
 
 
-NO_ATTRIBUTES: Mapping[str, Any] = {}
+NOTHING: Mapping[str, Any] = {}

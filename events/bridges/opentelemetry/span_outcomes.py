@@ -66,13 +66,16 @@ class SpanOutcome:
     is_marked_ok: bool = False
 
 
-def outcome_of(span: Any, attributes: Mapping[str, Any]) -> SpanOutcome:
+ENDED, ENDED_WELL = SpanOutcome(status="success"), SpanOutcome(status="success", is_marked_ok=True)
+
+
+def outcome_of(span: Any) -> SpanOutcome:
     """Return how a span ended; a span without a status ended well, as far as its library knows."""
-    status = span.status
+    status, attributes = span.status, span.attributes
     code = status.status_code.name
     said = attributes.get("error.type")
     if code != "ERROR" and said is None:
-        return SpanOutcome(status="success", is_marked_ok=code == "OK")
+        return ENDED_WELL if code == "OK" else ENDED
     raised, text = exception_of(span)
     description = status.description or ""
     texts = f"{text[:MAX_TEXT]} {description[:MAX_TEXT]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from os import urandom
 from time import perf_counter, time_ns
@@ -30,11 +30,13 @@ from .observed_calls import ObservedCall, ObservedCalls, SpanClaim
 from .open_spans import MAX_OPEN_SPANS, OpenSpan, OpenSpans
 from .span_outcomes import SpanOutcome, outcome_of
 from .span_reading import (
+    Said,
     agent_name,
     data_source,
     document_count,
     is_streamed,
     provider_in,
+    read,
     read_usage,
     requested_model,
     tool_name,
@@ -178,23 +180,23 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             return
         opened.operation = operation
         opened.live_attributes = attributes
-        opened.attributes = attributes = attributes.copy()
+        said = opened.said = read(attributes.copy())
         opened.reference = ref(span, partial(self._forget, context.span_id))
         if operation in INFERENCE:
-            self._start_call(opened, attributes)
+            self._start_call(opened, said)
         elif operation == "agent":
-            self._start_agent(opened, agent_name(attributes, opened.name))
+            self._start_agent(opened, agent_name(said, opened.name))
         elif operation == "tool":
-            self._start_tool(opened, tool_name(attributes, opened.name), span.kind.name)
+            self._start_tool(opened, tool_name(said, opened.name), span.kind.name)
         elif operation == "retrieval":
-            opened.lookup = self._lookup(opened, attributes, opened.name)
+            opened.lookup = self._lookup(opened, said, opened.name)
             opened.lookup.enter()  # until it ends, wherever that is
 
     def _is_own(self, claim: Claim) -> bool:
         return isinstance(claim, SpanClaim) and claim.owner is self
 
-    def _start_call(self, opened: OpenSpan, attributes: Mapping[str, Any]) -> None:
-        model = requested_model(attributes)
+    def _start_call(self, opened: OpenSpan, said: Said) -> None:
+        model = requested_model(said)
         opened.call = self._calls.join(opened, model)
         if opened.call is not None:
             return
@@ -207,7 +209,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         claim.scope = opened.scope
         current_claim.set(claim)  # for other bridges inside; nobody resets it, since the span may end anywhere
         if model:
-            provider = provider_in(attributes)
+            provider = provider_in(said)
             call.model_call = self._model_call(claim, opened, model, provider, perf_counter())
 
     def _model_call(self, claim: Claim, opened: OpenSpan, model: str, provider: str, started_at: float) -> ModelCall:
@@ -239,30 +241,27 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             operation = operation_of(span.name, attributes, opened.library)
             if operation is None:
                 return
-            attributes = attributes.copy()
         else:
             operation = opened.operation
-            attributes = {**opened.attributes, **attributes.copy()}
+        said = {**opened.said, **read(attributes.copy())}
         duration = max(0, span.end_time - opened.started_ns) / 1e9
         if operation in INFERENCE:
-            self._end_call(opened, span, operation, attributes, duration)
+            self._end_call(opened, span, operation, said, duration)
         elif operation == "tool":
-            self._end_tool(opened, span, attributes, duration)
+            self._end_tool(opened, span, said, duration)
         elif operation == "retrieval":
-            self._end_retrieval(opened, span, attributes, duration)
+            self._end_retrieval(opened, span, said, duration)
         elif opened.agent is not None:
-            opened.agent.end(outcome_of(span, attributes), duration, {})
+            opened.agent.end(outcome_of(span), duration, {})
         elif not opened.is_repeated:
-            name = agent_name(attributes, span.name)
+            name = agent_name(said, span.name)
             agent = nearest_agent(opened.scope)
             if agent is None or agent.fields.get("agent_name") != name:
-                emit_late_run(name, opened, outcome_of(span, attributes), started_at_of(opened), duration)
+                emit_late_run(name, opened, outcome_of(span), started_at_of(opened), duration)
 
-    def _end_call(
-        self, opened: OpenSpan, span: Any, operation: Any, attributes: Mapping[str, Any], duration: float
-    ) -> None:
-        usage = read_usage(attributes, opened.library, opened.started_ns)
-        call, model = opened.call, requested_model(attributes)
+    def _end_call(self, opened: OpenSpan, span: Any, operation: Any, said: Said, duration: float) -> None:
+        usage = read_usage(said, opened.library, opened.started_ns)
+        call, model = opened.call, requested_model(said)
         if call is None:
             call = self._find_call(opened, model or usage.response_model, span.end_time)
             if call is None:
@@ -278,14 +277,14 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         if claim.is_taken:
             claim.has_ended = True
             return
-        outcome = outcome_of(span, attributes)
-        streamed = is_streamed(attributes, span.events)
+        outcome = outcome_of(span)
+        streamed = is_streamed(said, span.events)
         model_call = call.model_call
         started_at = started_at_of(opened) if model_call is None else model_call.started_at
         end = call_end(outcome, usage, call.inner, is_streamed=streamed, ended_at=started_at + duration)
         if model_call is None:
             name = model or call.model or end.response_model or ""
-            model_call = self._model_call(claim, opened, name, provider_in(attributes), started_at)
+            model_call = self._model_call(claim, opened, name, provider_in(said), started_at)
         model_call.streamed, model_call.operation = streamed, operation
         model_call.finish(end)
         call.duration, call.amounts = duration, amounts_of(end)
@@ -328,13 +327,11 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             around=opened.use_around,
         )
 
-    def _lookup(self, opened: OpenSpan, attributes: Mapping[str, Any], name: str) -> Lookup:
-        return Lookup(
-            BRIDGE, data_source(attributes, name), scope=opened.scope or NO_SCOPE, around=opened.lookup_around
-        )
+    def _lookup(self, opened: OpenSpan, said: Said, name: str) -> Lookup:
+        return Lookup(BRIDGE, data_source(said, name), scope=opened.scope or NO_SCOPE, around=opened.lookup_around)
 
-    def _end_tool(self, opened: OpenSpan, span: Any, attributes: Mapping[str, Any], duration: float) -> None:
-        name = tool_name(attributes, span.name)
+    def _end_tool(self, opened: OpenSpan, span: Any, said: Said, duration: float) -> None:
+        name = tool_name(said, span.name)
         if opened.operation is None:
             opened.is_repeated = is_repeated_tool(opened, name) or (
                 span.kind.name == "SERVER" and not self._server_tools
@@ -343,15 +340,15 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             return
         use = opened.tool_use or self._tool_use(opened, name)
         use.tool_name = label_of(name)
-        outcome = outcome_of(span, attributes)
+        outcome = outcome_of(span)
         use.finish(outcome.status, outcome.error, duration=duration)
         add_to_unknown(opened, {"tool_calls": 1})
 
-    def _end_retrieval(self, opened: OpenSpan, span: Any, attributes: Mapping[str, Any], duration: float) -> None:
-        lookup = opened.lookup or self._lookup(opened, attributes, span.name)
-        lookup.data_source = label_of(data_source(attributes, span.name))
-        outcome = outcome_of(span, attributes)
-        documents = document_count(attributes) if outcome.status == "success" else None
+    def _end_retrieval(self, opened: OpenSpan, span: Any, said: Said, duration: float) -> None:
+        lookup = opened.lookup or self._lookup(opened, said, span.name)
+        lookup.data_source = label_of(data_source(said, span.name))
+        outcome = outcome_of(span)
+        documents = document_count(span.attributes) if outcome.status == "success" else None
         lookup.finish(outcome.status, outcome.error, documents=documents, duration=duration)
 
     def _forget(self, span_id: int, _reference: object) -> None:
@@ -379,9 +376,9 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             if not isinstance(claim, SpanClaim) or claim.is_taken or claim.has_ended:
                 claim.has_ended = claim.has_ended or isinstance(claim, SpanClaim)
                 return
-            attributes = {**opened.attributes, **opened.live_attributes}
+            said = {**opened.said, **read(opened.live_attributes.copy())}
             model_call = call.model_call or self._model_call(
-                claim, opened, requested_model(attributes), provider_in(attributes), started_at_of(opened)
+                claim, opened, requested_model(said), provider_in(said), started_at_of(opened)
             )
             model_call.finish(CallEnd(status="cancelled", error_type="cancelled"))
         except Exception as failure:

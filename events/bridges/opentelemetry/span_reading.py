@@ -1,7 +1,4 @@
-"""The attributes of a span, read: what they say of a call of a model, a tool or an agent; never a message of it.
-
-Tables have the names of a meaning, the newest convention first; libraries write one of them, some write several.
-"""
+"""The attributes of a span, read: what they say of a call of a model, a tool or an agent; never a message of it."""
 
 from __future__ import annotations
 
@@ -9,55 +6,70 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
 from ..model_calls.names import provider_of, truncate_name
-from ..model_calls.token_usage import TokenUsage, counted_usage, is_count, whole_counts
+from ..model_calls.token_usage import NO_USAGE, TokenUsage, counted_usage, is_count, whole_counts
 
-Attributes = Mapping[str, Any]
+Said = Mapping[str, Any]
+"""What the attributes of a span say, by the names of `NAMES`."""
 
 # fmt: off
-REQUEST_MODEL = ("gen_ai.request.model", "llm.request.model_name")
-RESPONSE_MODEL = ("gen_ai.response.model", "llm.response.model_name", "llm.model_name", "embedding.model_name")
-INVOCATION_PARAMETERS = ("llm.invocation_parameters", "embedding.invocation_parameters")
-PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
-RESPONSE_ID = "gen_ai.response.id"
-STREAM = ("gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming", "litellm.request.streaming")
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "request_model": ("gen_ai.request.model", "llm.request.model_name"),
+    "response_model": (
+        "gen_ai.response.model", "llm.response.model_name", "llm.model_name", "embedding.model_name",
+        "reranker.model_name",
+    ),
+    "parameters": ("llm.invocation_parameters", "embedding.invocation_parameters"),
+    "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"),
+    "host": ("server.address",),
+    "base_url": ("gen_ai.openai.api_base",),
+    "response_id": ("gen_ai.response.id",),
+    "stream": ("gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming", "litellm.request.streaming"),
+    "first_chunk": ("gen_ai.response.time_to_first_chunk",),
+    "finish_reasons": (
+        "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "anthropic.message.stop_reason",
+        "llm.finish_reason", "gen_ai.response.stop_reason", "llm.response.finish_reason", "llm.response.stop_reason",
+    ),
+    "cost": ("operation.cost", "gen_ai.cost.total_cost", "litellm.cost.total", "llm.cost.total", "gen_ai.usage.cost"),
+    "tool_name": ("gen_ai.tool.name", "tool.name", "traceloop.entity.name"),
+    "agent_name": ("gen_ai.agent.name", "agent.name", "graph.node.name", "traceloop.entity.name"),
+    "data_source": ("gen_ai.data_source.id", "gen_ai.data_source.name", "db.collection.name", "db.namespace"),
+    "prompt": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"),
+    "completion": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
+    "total": ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total"),
+    "cache_read_tokens": (
+        "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
+        "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input",
+    ),
+    "cache_write_tokens": (
+        "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens", "llm.token_count.prompt_details.cache_write",
+    ),
+    "reasoning_tokens": (
+        "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens", "llm.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+    ),
+    "prompt_audio_tokens": ("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"),
+    "completion_audio_tokens": ("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"),
+    "prompt_image_tokens": ("gen_ai.usage.image.input_tokens",),
+    "completion_image_tokens": ("gen_ai.usage.image.output_tokens",),
+    "openinference": ("openinference.span.kind",),
+    "openinference_provider": ("llm.provider",),
+}
+"""The attributes that say a thing, the newest convention first; libraries write one of them, some write several."""
+
+CACHED = ("cache_read_tokens", "cache_write_tokens")
+DETAILS = frozenset(NAMES) & TokenUsage.__dataclass_fields__.keys()
+"""The parts of a prompt and of a completion."""
+
 CHUNK_EVENTS = frozenset(
     {"gen_ai.content.completion.chunk", "llm.content.completion.chunk", "First Token Stream Event"}
-)
-FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
-FINISH_REASONS = (
-    "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "anthropic.message.stop_reason",
-    "llm.finish_reason", "gen_ai.response.stop_reason", "llm.response.finish_reason", "llm.response.stop_reason",
-)
-COST = ("operation.cost", "gen_ai.cost.total_cost", "litellm.cost.total", "llm.cost.total", "gen_ai.usage.cost")
-TOOL_NAME = ("gen_ai.tool.name", "tool.name", "traceloop.entity.name")
-DATA_SOURCE = ("gen_ai.data_source.id", "gen_ai.data_source.name", "db.collection.name", "db.namespace")
-AGENT_NAME = ("gen_ai.agent.name", "agent.name", "graph.node.name", "traceloop.entity.name")
-
-PROMPT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-COMPLETION = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
-TOTAL = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
-CACHE_READ = (
-    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-    "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input",
-)
-CACHE_WRITE = (
-    "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.cache_creation_input_tokens", "llm.token_count.prompt_details.cache_write",
-)
-REASONING = (
-    "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.details.reasoning_tokens",
-    "llm.usage.reasoning_tokens", "llm.token_count.completion_details.reasoning",
-)
-MODALITIES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("prompt_audio_tokens",     ("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio")),
-    ("completion_audio_tokens", ("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio")),
-    ("prompt_image_tokens",     ("gen_ai.usage.image.input_tokens",)),
-    ("completion_image_tokens", ("gen_ai.usage.image.output_tokens",)),
 )
 
 # The words of the conventions for providers, and of libraries, that are not ours.
@@ -76,11 +88,17 @@ MODEL_IN_JSON = re.compile(r'[{,]\s*"model(?:_name)?":\s*"([^"\\]+)"')
 
 MAX_PARAMETERS = 65_536  # characters
 
+THINGS: Mapping[str, tuple[tuple[str, int], ...]] = {
+    attribute: tuple((thing, names.index(attribute)) for thing, names in NAMES.items() if attribute in names)
+    for attribute in {name for names in NAMES.values() for name in names}
+}
+"""The things that an attribute says, each with its place among those that say it."""
+
 EXACT_FIRST_CHUNK = "com.anthropic.sdk.python"
 """The library whose first chunk is the first token. For others it is OpenAI's, which has a role and no content."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # to make a frozen one takes four times as long
 class SpanUsage:
     """The answer to a call, as one span of it has it, to be put together with others of the call."""
 
@@ -94,68 +112,74 @@ class SpanUsage:
     time_to_first_token: float | None
 
 
-def read_usage(attributes: Attributes, library: str, started_ns: int) -> SpanUsage:
+def read(attributes: Mapping[str, Any]) -> Said:
+    """Return what attributes say: of several that say a thing, the first in `NAMES` counts."""
+    said: dict[str, Any] = {}
+    places: dict[str, int] = {}
+    for attribute in attributes.keys() & THINGS.keys():
+        value = attributes[attribute]
+        if value is None:
+            continue
+        for thing, place in THINGS[attribute]:
+            if places.get(thing, place) >= place:
+                said[thing], places[thing] = value, place
+    return said
+
+
+def read_usage(said: Said, library: str, started_ns: int) -> SpanUsage:
     """Return what a span says of the answer to its call."""
-    response_id = attributes.get(RESPONSE_ID)
-    first_chunk = attributes.get(FIRST_CHUNK) if library == EXACT_FIRST_CHUNK else None
+    response_id, cost = said.get("response_id"), said.get("cost")
+    first_chunk = said.get("first_chunk") if library == EXACT_FIRST_CHUNK else None
     return SpanUsage(
         library=library,
         started_ns=started_ns,
         response_id=response_id if isinstance(response_id, str) else None,
-        response_model=truncate_name(first(attributes, RESPONSE_MODEL)),
-        usage=tokens_of(attributes),
-        finish_reason=finish_reason(first(attributes, FINISH_REASONS)),
-        cost=cost if isinstance(cost := first(attributes, COST), float | int) else None,
+        response_model=truncate_name(said.get("response_model")),
+        usage=tokens_of(said),
+        finish_reason=finish_reason(said.get("finish_reasons")),
+        cost=cost if isinstance(cost, float | int) else None,
         time_to_first_token=first_chunk if isinstance(first_chunk, float) and first_chunk >= 0 else None,
     )
 
 
-def first(attributes: Attributes, names: Sequence[str]) -> Any:
-    """Return the value of the first attribute of these that there is; None where there is none."""
-    for name in names:
-        found = attributes.get(name)
-        if found is not None:
-            return found
-    return None
-
-
-def requested_model(attributes: Attributes) -> str:
+def requested_model(said: Said) -> str:
     """Return the model that was asked for, "" where nothing says it; of OpenInference it is among the parameters."""
-    model = first(attributes, REQUEST_MODEL)
-    if model is None:
-        parameters = first(attributes, INVOCATION_PARAMETERS)
-        found = MODEL_IN_JSON.search(parameters[:MAX_PARAMETERS]) if isinstance(parameters, str) else None
+    model = said.get("request_model")
+    if model is None and isinstance(parameters := said.get("parameters"), str):
+        found = MODEL_IN_JSON.search(parameters[:MAX_PARAMETERS])
         model = found and found[1]
     return truncate_name(model)
 
 
-def provider_in(attributes: Attributes) -> str:
+def provider_in(said: Said) -> str:
     """Return who was asked, in our words; "" where nothing says it.
 
     A library calls every server that speaks OpenAI's protocol by that name: the host, where it is known, says better.
     """
-    said = first(attributes, PROVIDER)
-    host = attributes.get("server.address")
-    if host is None and (base := attributes.get("gen_ai.openai.api_base")) is not None:
-        by_host, host = provider_of(base), base
+    host, base_url = said.get("host"), said.get("base_url")
+    if isinstance(host, str):
+        by_host = provider_at(f"https://{host}/")
     else:
-        by_host = provider_of(f"https://{host}/") if isinstance(host, str) else None
+        by_host = provider_at(base_url) if isinstance(base_url, str) else None
     if by_host is not None:
         return by_host
-    name = truncate_name(said).lower()
-    if name == "openai" and (
-        host is not None or ("openinference.span.kind" in attributes and "llm.provider" not in attributes)
-    ):
+    name = truncate_name(said.get("provider")).lower()
+    is_elsewhere = host is not None or base_url is not None
+    if name == "openai" and (is_elsewhere or ("openinference" in said and "openinference_provider" not in said)):
         return "openai-compatible"
     return PROVIDERS.get(name, name)
 
 
-def is_streamed(attributes: Attributes, events: Sequence[Any]) -> bool:
+provider_at = lru_cache(256)(provider_of)
+"""Returns the provider at a URL, which takes longer to read than most of a span."""
+
+
+def is_streamed(said: Said, events: Sequence[Any]) -> bool:
     """Return whether the answer was a stream: by what the span says, or by the events of its chunks."""
-    said = first(attributes, STREAM)
-    if said is not None:
-        return said is True or (isinstance(said, str) and said.lower() == "true")
-    return FIRST_CHUNK in attributes or any(event.name in CHUNK_EVENTS for event in events[:4])
+    stream = said.get("stream")
+    if stream is not None:
+        return stream is True or (isinstance(stream, str) and stream.lower() == "true")
+    return "first_chunk" in said or any(event.name in CHUNK_EVENTS for event in events[:4])
 
 
 def finish_reason(said: Any) -> FinishReason:
@@ -170,46 +194,43 @@ def finish_reason(said: Any) -> FinishReason:
     return finish_reason_of(said)
 
 
-def tokens_of(attributes: Attributes) -> TokenUsage:
+def tokens_of(said: Said) -> TokenUsage:
     """Return the tokens that a span says were used: cached ones are part of the prompt, reasoning of the completion."""
-    prompt, completion = first(attributes, PROMPT), first(attributes, COMPLETION)
-    cache_read, cache_write = first(attributes, CACHE_READ), first(attributes, CACHE_WRITE)
-    reasoning = first(attributes, REASONING)
+    prompt: Any = said.get("prompt")
+    completion: Any = said.get("completion")
+    if prompt is None and completion is None:
+        return NO_USAGE
+    details: dict[str, Any] = {field: said[field] for field in said.keys() & DETAILS}
     if is_count(prompt) and is_count(completion):
+        reasoning = details.get("reasoning_tokens")
         prompt, completion, reasoning = whole_counts(
             prompt,
             completion,
-            cached=sum(count for count in (cache_read, cache_write) if is_count(count)),
+            cached=sum(details[field] for field in CACHED if is_count(details.get(field))),
             reasoning=reasoning if is_count(reasoning) else None,
-            total=first(attributes, TOTAL),
+            total=said.get("total"),
         )
-    modalities = {field: first(attributes, names) for field, names in MODALITIES}
-    return counted_usage(
-        prompt,
-        completion,
-        cache_read_tokens=cache_read,
-        cache_write_tokens=cache_write,
-        reasoning_tokens=reasoning,
-        **modalities,
-    )
+        if reasoning is not None:
+            details["reasoning_tokens"] = reasoning
+    return counted_usage(prompt, completion, **details)
 
 
-def tool_name(attributes: Attributes, span_name: str) -> str:
+def tool_name(said: Said, span_name: str) -> str:
     """Return the name of a tool; of a span that has no attribute for it, the end of its name."""
-    return truncate_name(first(attributes, TOOL_NAME)) or name_in(span_name, ("execute_tool ", "tools/call "), ".tool")
+    return truncate_name(said.get("tool_name")) or name_in(span_name, ("execute_tool ", "tools/call "), ".tool")
 
 
-def agent_name(attributes: Attributes, span_name: str) -> str:
+def agent_name(said: Said, span_name: str) -> str:
     """Return the name of an agent; of a span that has no attribute for it, the end of its name."""
-    return truncate_name(first(attributes, AGENT_NAME)) or name_in(span_name, ("invoke_agent ",), ".agent")
+    return truncate_name(said.get("agent_name")) or name_in(span_name, ("invoke_agent ",), ".agent")
 
 
-def data_source(attributes: Attributes, span_name: str) -> str:
+def data_source(said: Said, span_name: str) -> str:
     """Return where documents were looked up; of a span that has no attribute for it, its name."""
-    return truncate_name(first(attributes, DATA_SOURCE)) or name_in(span_name, ("retrieval ",), "")
+    return truncate_name(said.get("data_source")) or name_in(span_name, ("retrieval ",), "")
 
 
-def document_count(attributes: Attributes) -> int | None:
+def document_count(attributes: Mapping[str, Any]) -> int | None:
     """Return how many documents were found, as OpenInference lists them; None where they are not listed."""
     numbers = {name.split(".")[2] for name in attributes if name.startswith("retrieval.documents.")}
     return len(numbers) or None

@@ -26,8 +26,8 @@ def failed(
         events = [SimpleNamespace(name="exception", attributes=recorded)]
     status = SimpleNamespace(status_code=SimpleNamespace(name="ERROR"), description=description)
     attributes: dict[str, Any] = {"error.type": error_type, "http.response.status_code": status_code}
-    span = SimpleNamespace(status=status, events=events)
-    return outcome_of(span, {name: value for name, value in attributes.items() if value is not None})
+    said = {name: value for name, value in attributes.items() if value is not None}
+    return outcome_of(SimpleNamespace(status=status, events=events, attributes=said))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from events.bridges.opentelemetry.span_reading import (
     finish_reason,
     is_streamed,
     provider_in,
+    read,
     read_usage,
     requested_model,
     tokens_of,
@@ -68,18 +69,20 @@ DIALECTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("attributes", DIALECTS.values(), ids=DIALECTS)
 def test_tokens_are_the_same_in_every_dialect(attributes: dict[str, Any]) -> None:
-    assert tokens_of(attributes) == WHOLE
+    assert tokens_of(read(attributes)) == WHOLE
 
 
 def test_tokens_of_audio_and_images_are_parts() -> None:
     usage = tokens_of(
-        {
-            "gen_ai.usage.input_tokens": 100,
-            "gen_ai.usage.output_tokens": 30,
-            "gen_ai.usage.audio.input_tokens": 60,
-            "gen_ai.usage.audio.output_tokens": 25,
-            "gen_ai.usage.image.input_tokens": 20,
-        }
+        read(
+            {
+                "gen_ai.usage.input_tokens": 100,
+                "gen_ai.usage.output_tokens": 30,
+                "gen_ai.usage.audio.input_tokens": 60,
+                "gen_ai.usage.audio.output_tokens": 25,
+                "gen_ai.usage.image.input_tokens": 20,
+            }
+        )
     )
     assert (usage.prompt_audio_tokens, usage.completion_audio_tokens, usage.prompt_image_tokens) == (60, 25, 20)
 
@@ -87,12 +90,12 @@ def test_tokens_of_audio_and_images_are_parts() -> None:
 def test_no_tokens_are_no_usage_and_nonsense_is_dropped() -> None:
     assert tokens_of({}) is NO_USAGE
     with value_dropped.captured() as dropped:
-        assert tokens_of({"gen_ai.usage.input_tokens": "many", "gen_ai.usage.output_tokens": -3}) is NO_USAGE
+        assert tokens_of(read({"gen_ai.usage.input_tokens": "many", "gen_ai.usage.output_tokens": -3})) is NO_USAGE
     assert {drop.metric for drop in dropped} == {"llm_called.prompt_tokens", "llm_called.completion_tokens"}
 
 
 def test_embeddings_have_a_prompt_alone() -> None:
-    usage = tokens_of({"gen_ai.usage.input_tokens": 5})
+    usage = tokens_of(read({"gen_ai.usage.input_tokens": 5}))
     assert (usage.prompt_tokens, usage.completion_tokens) == (5, None)
 
 
@@ -110,7 +113,7 @@ def test_embeddings_have_a_prompt_alone() -> None:
     ],
 )
 def test_the_requested_model(attributes: dict[str, Any], model: str) -> None:
-    assert requested_model(attributes) == model
+    assert requested_model(read(attributes)) == model
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_the_requested_model(attributes: dict[str, Any], model: str) -> None:
     ],
 )
 def test_the_provider(attributes: dict[str, Any], provider: str) -> None:
-    assert provider_in(attributes) == provider
+    assert provider_in(read(attributes)) == provider
 
 
 @pytest.mark.parametrize(
@@ -164,19 +167,19 @@ def test_why_an_answer_ends(said: Any, reason: str) -> None:
     ],
 )
 def test_whether_an_answer_is_a_stream(attributes: dict[str, Any], events: list[str], streamed: bool) -> None:
-    assert is_streamed(attributes, [SimpleNamespace(name=event) for event in events]) is streamed
+    assert is_streamed(read(attributes), [SimpleNamespace(name=event) for event in events]) is streamed
 
 
 def test_a_first_chunk_is_a_first_token_where_it_has_content() -> None:
     chunk = {"gen_ai.response.time_to_first_chunk": 0.5}
-    assert read_usage(chunk, "com.anthropic.sdk.python", 0).time_to_first_token == 0.5
-    assert read_usage(chunk, "opentelemetry.instrumentation.genai.openai", 0).time_to_first_token is None
+    assert read_usage(read(chunk), "com.anthropic.sdk.python", 0).time_to_first_token == 0.5
+    assert read_usage(read(chunk), "opentelemetry.instrumentation.genai.openai", 0).time_to_first_token is None
 
 
 @pytest.mark.parametrize("name", ["operation.cost", "gen_ai.cost.total_cost", "litellm.cost.total", "llm.cost.total"])
 def test_the_cost_that_a_library_computes(name: str) -> None:
-    assert read_usage({name: 0.25}, "l", 0).cost == 0.25
-    assert read_usage({name: "much"}, "l", 0).cost is None
+    assert read_usage(read({name: 0.25}), "l", 0).cost == 0.25
+    assert read_usage(read({name: "much"}), "l", 0).cost is None
 
 
 @pytest.mark.parametrize(
@@ -223,10 +226,10 @@ def test_what_is_asked_of_a_model(attributes: dict[str, Any], operation: str) ->
 
 
 def test_names_of_tools_and_agents() -> None:
-    assert tool_name({"gen_ai.tool.name": "t"}, "x") == "t"
+    assert tool_name(read({"gen_ai.tool.name": "t"}), "x") == "t"
     assert tool_name({}, "MCP send tools/call search") == "search"
     assert tool_name({}, "search.tool") == "search"
-    assert agent_name({"agent.name": "a"}, "x") == "a"
+    assert agent_name(read({"agent.name": "a"}), "x") == "a"
     assert agent_name({}, "invoke_agent a b") == "a b"
     assert agent_name({}, "a.agent") == "a"
     assert agent_name({}, "") == "unknown"

@@ -1,7 +1,7 @@
 """A call that two bridges see is one call, whichever of them was switched on first.
 
 Each row is a way that a call takes to a model, through libraries that have a bridge each. Every two of these bridges
-are switched on, in both orders, and the server's own count is compared with what was emitted.
+are switched on, in both orders, and all at once, and the server's own count is compared with what was emitted.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import pytest
 from events import agent_finished, agent_run
 from tests.support import call_paths
 from tests.support.call_paths import TodaysAnthropicServer, Way, ask_in_a_loop
-from tests.support.openai_server import OpenAIServer, Reply, Usage, says
+from tests.support.openai_server import OpenAIServer, Reply, Usage, fails, says
 from tests.support.recorded_calls import recorded_calls, sums_of
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it is fetched from the network where LiteLLM is imported
 
+EXACT = {"anthropic", "litellm", "openai", "pydantic_ai"}
 BRIDGES = ("anthropic", "langchain", "litellm", "openai", "openai_agents", "opentelemetry", "pydantic_ai")
 
 
@@ -69,13 +70,18 @@ PAIRS = [
     for row in WAYS
     for pair in permutations(row.bridges, 2)
 ]
+ALL = [
+    pytest.param(row, row.bridges, id=row.make.__name__, marks=pytest.mark.models(*row.needs))
+    for row in WAYS
+    if len(row.bridges) > 2
+]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # LiteLLM has pydantic warn, and leaves connections open; so do others
 @pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize(("row", "pair"), PAIRS)
-def test_two_bridges_tell_a_call_once(row: Row, pair: tuple[str, str], streamed: bool) -> None:
+@pytest.mark.parametrize(("row", "pair"), PAIRS + ALL)
+def test_two_bridges_and_all_tell_a_call_once(row: Row, pair: tuple[str, ...], streamed: bool) -> None:
     usage = Usage(prompt=50, completion=20, cached=10)
     with row.server(says("One two three.", usage=usage)) as server, ExitStack() as bridges:
         way = row.make(server)
@@ -92,8 +98,8 @@ def test_two_bridges_tell_a_call_once(row: Row, pair: tuple[str, str], streamed:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("row", "pair"), PAIRS)
-def test_two_bridges_add_a_call_to_an_agents_totals_once(row: Row, pair: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("row", "pair"), PAIRS + ALL)
+def test_two_bridges_and_all_add_a_call_to_an_agents_totals_once(row: Row, pair: tuple[str, ...]) -> None:
     with row.server(says(usage=Usage(prompt=50, completion=20))) as server, ExitStack() as bridges:
         way = row.make(server)
         for bridge in pair:
@@ -102,6 +108,23 @@ def test_two_bridges_add_a_call_to_an_agents_totals_once(row: Row, pair: tuple[s
             ask_in_a_loop(way, streamed=False)
     [run] = [each for each in finished if each.agent_name == "writer"]
     assert (run.llm_calls, run.prompt_tokens, run.completion_tokens) == (1, 50, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("row", "pair"), PAIRS + ALL)
+def test_two_bridges_and_all_tell_a_call_that_fails_once(row: Row, pair: tuple[str, ...], streamed: bool) -> None:
+    with row.server(fails(500)) as server, ExitStack() as bridges:
+        way = row.make(server)
+        for bridge in pair:
+            bridges.enter_context(way.bridges[bridge]())
+        with recorded_calls() as recorded, pytest.raises(Exception, match=r".*"):
+            ask_in_a_loop(way, streamed)
+    assert recorded.is_paired()
+    [call] = recorded.calls
+    assert (call.status, call.attempts, call.prompt_tokens) == ("error", len(recorded.attempts), None)
+    assert call.error_type == "provider_5xx" or EXACT.isdisjoint(pair)
 
 
 def test_every_two_bridges_are_in_the_table_or_apart() -> None:

@@ -223,6 +223,49 @@ def test_a_stream_that_breaks_off_is_an_error(
     assert [(attempt.status_code, attempt.outcome) for attempt in told.attempted] == [(200, "error")]
 
 
+def test_a_stream_that_stalls_is_a_timeout(litellm: Any, server: OpenAIServer, told: Told, mode: Mode) -> None:
+    server.behaviour = says("One two three four five.", stall_after=3)
+    with pytest.raises(Exception):  # noqa: B017, PT011  # the same
+        read(mode, litellm, api_base=server.base_url, timeout=0.3)
+    assert (told.call.status, told.call.error_type) == ("timeout", "timeout")
+    assert [(attempt.status_code, attempt.outcome) for attempt in told.attempted] == [(200, "timeout")]
+
+
+async def test_a_stream_whose_reader_is_cancelled_is(litellm: Any, server: OpenAIServer, told: Told) -> None:
+    server.behaviour = says("One two three four five.", stall_after=3)
+    seen: list[Any] = []
+
+    async def read_on() -> None:
+        async for chunk in await litellm.acompletion(**DEFAULTS, stream=True, api_base=server.base_url):
+            seen.append(chunk)  # noqa: PERF401  # one by one
+
+    task = asyncio.create_task(read_on())
+    await until(lambda: len(seen) >= 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (told.call.status, told.call.error_type) == ("cancelled", "cancelled")
+
+
+def test_a_stream_that_stops_without_an_end_is_an_error(
+    litellm: Any, server: OpenAIServer, told: Told, mode: Mode
+) -> None:
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    choice = {"index": 0, "delta": {"role": "assistant", "content": "One"}, "finish_reason": None}
+    body = f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\ndata: [DONE]\n\n"
+    server.behaviour = sends(body.encode(), "text/event-stream")
+    with pytest.raises(Exception):  # noqa: B017, PT011  # the same
+        read(mode, litellm, api_base=server.base_url)
+    assert (told.call.status, told.call.error_type) == ("error", "connection")
+
+
+def test_a_stream_that_is_refused_is_an_error(litellm: Any, server: OpenAIServer, told: Told, mode: Mode) -> None:
+    server.behaviour = fails(429)
+    with pytest.raises(litellm.RateLimitError):
+        read(mode, litellm, api_base=server.base_url)
+    assert (told.call.status, told.call.error_type, told.call.streamed) == ("error", "rate_limited", True)
+
+
 def test_a_stream_whose_reader_leaves_is_cancelled(litellm: Any, server: OpenAIServer, told: Told, mode: Mode) -> None:
     server.behaviour = says("One two three four five.", pause=0.01)
     read(mode, litellm, chunks=2, api_base=server.base_url)

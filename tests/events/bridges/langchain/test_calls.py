@@ -398,6 +398,13 @@ def test_what_was_written_to_the_cache_of_the_provider_is_part_of_the_prompt(tol
     assert (call.prompt_tokens, call.cache_read_tokens, call.cache_write_tokens) == (100, 60, 30)
 
 
+def test_a_stream_of_anthropic_has_the_prompt_only_where_its_last_event_repeats_it(told: Recorded) -> None:
+    with SERVERS["anthropic"](says(usage=USAGE)) as server:
+        stream(chat_model(server))
+    [call] = told.calls
+    assert (call.prompt_tokens, call.completion_tokens, call.usage_source) == (None, 20, "provider")
+
+
 def test_a_call_that_failed_half_way_hides_no_other(chat_server: OpenAIServer, told: Recorded) -> None:
     model = chat_model(chat_server)
     kept: list[Exception] = []

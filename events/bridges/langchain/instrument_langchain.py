@@ -58,6 +58,7 @@ def instrument(
 
     Raises:
         ImportError: langchain-core is not installed.
+        TypeError: ``agents`` is a text.
         ValueError: It is so with other settings.
     """
     global _active  # noqa: PLW0603  # the same

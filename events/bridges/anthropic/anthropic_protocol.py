@@ -5,11 +5,10 @@ Source: https://platform.claude.com/docs/en/api/messages
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from ..model_calls.names import label_of, provider_of
-from ..sdk_clients.answer import ModelRequest, provider_of_class
+from ..model_calls.names import provider_of
+from ..sdk_clients.answer import CallKind, provider_of_class
 from .message_answer import MessageAnswer
 
 PROVIDER_BY_CLASS = (
@@ -21,7 +20,11 @@ PROVIDER_BY_CLASS = (
 )
 """Part of the name of a client's class, and who is asked."""
 
-PATHS = frozenset({"/v1/messages", "/v1/complete"})
+KINDS = {
+    "/v1/messages": CallKind(MessageAnswer, "chat"),
+    "/v1/complete": CallKind(MessageAnswer, "text_completion"),
+}
+"""By the path that a call is posted to."""
 
 
 class AnthropicProtocol:
@@ -33,8 +36,6 @@ class AnthropicProtocol:
         """Return the provider that a client asks."""
         return provider_of_class(client, PROVIDER_BY_CLASS) or provider_of(client.base_url) or "anthropic-compatible"
 
-    def read_request(self, url: str, body: Mapping[str, Any], *, streamed: bool) -> ModelRequest | None:
-        """Return a request to a model; None for one that asks none, such as one that counts tokens."""
-        if url.partition("?")[0] not in PATHS:
-            return None
-        return ModelRequest(model=label_of(body.get("model")), streamed=streamed, answer=MessageAnswer())
+    def kind_of_call(self, url: str) -> CallKind | None:
+        """Return what is posted to a URL; None where that is no call to a model, such as one that counts tokens."""
+        return KINDS.get(url.partition("?")[0])

@@ -16,7 +16,7 @@ from typing import Any, Self, SupportsFloat
 from ...bus.amount_limits import drop_reason
 from ...llm import CostSource
 from ...pipeline import value_dropped
-from .token_usage import TokenUsage, get
+from .token_usage import TokenUsage, get, with_items
 
 MAX_COST = 10**6  # USD, of one call
 
@@ -72,6 +72,7 @@ def billed_cost(usage: Any, headers: Mapping[str, str]) -> float | None:
         usage: The usage as the provider sent it: a mapping, an object of an SDK, or None.
         headers: Those of the response; none of a stream, since they are sent before anything is billed.
     """
+    usage = with_items(usage)
     cost = get(usage, "cost")
     if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
         cost = get(cost, "total_cost")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -30,7 +31,7 @@ def is_idle() -> bool:
     return not any(signal.receivers for signal in SIGNALS) and not strict_blocks and get_current_scope() is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
     """One attempt at a call that has ended; times are those of `time.perf_counter`.
 
@@ -49,7 +50,7 @@ class Attempt:
     provider: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CallEnd:
     """How a call ended, in the words of `events.LLMCalled`.
 
@@ -96,6 +97,8 @@ class ModelCall:
         scope: The scope that the events are of; None for that of the claim, or else of the running code.
     """
 
+    _is_open = False
+
     def __init__(
         self,
         bridge: str,
@@ -114,10 +117,8 @@ class ModelCall:
         self.model, self.provider = label_of(model), label_of(provider)
         self.operation, self.streamed = operation, streamed
         self.requested_model = label_of(requested_model or model)
-        self.token_times, self.pauses = TokenTimes(), ReaderPauses()
         self.attempts = 0
         self.has_ended = False
-        self._is_open = False
         self._bridge = bridge
         self._price = price
         self._scope = scope or claim.scope or get_effective_scope()
@@ -127,6 +128,16 @@ class ModelCall:
         if not claim.is_started:
             claim.is_started = True
             self._guard(self._emit_started)
+
+    @cached_property
+    def token_times(self) -> TokenTimes:
+        """When the tokens of its stream come; made where a stream has any."""
+        return TokenTimes()
+
+    @cached_property
+    def pauses(self) -> ReaderPauses:
+        """The time that is its stream's reader's."""
+        return ReaderPauses()
 
     def open_stream(self) -> None:
         """Begin the time of a stream's reader: the response is there, and `pauses` is told when its chunks are read."""
@@ -169,8 +180,11 @@ class ModelCall:
 
     def _guard(self, emit: Callable[[], None]) -> None:
         try:
-            with use_scope(self._scope) if self._scope else nullcontext():
+            if self._scope is None:
                 emit()
+            else:
+                with use_scope(self._scope):
+                    emit()
         except Exception as failure:
             report_failure(llm_called.name, self._bridge, failure)
 
@@ -185,14 +199,11 @@ class ModelCall:
 
     def _emit_attempted(self, attempt: Attempt, response_model: str | None) -> None:
         before, self._last = self._last, attempt
-        previous = self.model, self.provider
-        self.model = label_of(attempt.model or self.model)
-        self.provider = label_of(attempt.provider or self.provider)
-        reason = None if before is None else before.error_type or "other"
-        is_fallback = before is not None and previous != (self.model, self.provider)
-        backoff = None if before is None or is_fallback else max(0.0, attempt.started_at - before.ended_at)
+        again = {} if before is None else self._again(before, attempt)
+        if attempt.model or attempt.provider:
+            self.model = label_of(attempt.model or self.model)
+            self.provider = label_of(attempt.provider or self.provider)
         self.attempts += 1
-        self._backoff += backoff or 0.0
         llm_attempted.emit(
             call_id=self.claim.call_id,
             attempt=self.attempts,
@@ -205,21 +216,33 @@ class ModelCall:
             error_type=attempt.error_type,
             status_code=attempt.status_code,
             retry_after=None if attempt.error_type is None else retry_after(attempt.headers),
-            retry_reason=None if is_fallback else reason,
-            fallback_reason=reason if is_fallback else None,
-            from_model=previous[0] if is_fallback else None,
-            to_model=self.model if is_fallback else None,
-            from_provider=previous[1] if is_fallback else None,
-            backoff=backoff,
+            **again,
             **rate_limits(attempt.headers),
         )
 
+    def _again(self, before: Attempt, attempt: Attempt) -> dict[str, Any]:
+        """Return why there is another attempt, after which time: a retry, or a fallback to another model."""
+        reason, asked = before.error_type or "other", (self.model, self.provider)
+        model, provider = label_of(attempt.model or self.model), label_of(attempt.provider or self.provider)
+        if (model, provider) != asked:
+            return {
+                "fallback_reason": reason,
+                "from_model": self.model,
+                "to_model": model,
+                "from_provider": self.provider,
+            }
+        backoff = max(0.0, attempt.started_at - before.ended_at)
+        self._backoff += backoff
+        return {"retry_reason": reason, "backoff": backoff}
+
     def _emit_called(self, end: CallEnd, ended_at: float) -> None:
-        first_at = self.token_times.first_at
-        first_token = end.time_to_first_token
-        if first_token is None and first_at is not None:
-            first_token = max(0.0, first_at - self.started_at)
-        usage = end.usage
+        usage, times = end.usage, self.__dict__.get("token_times")
+        first_token, per_token = end.time_to_first_token, None
+        if times is not None:
+            per_token = times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)
+            if first_token is None and times.first_at is not None:
+                first_token = max(0.0, times.first_at - self.started_at)
+        pauses = self.__dict__.get("pauses")
         llm_called.emit(
             call_id=self.claim.call_id,
             model=self.model,
@@ -228,14 +251,14 @@ class ModelCall:
             provider=self.provider,
             operation=self.operation,
             status=end.status,
-            duration=max(0.0, ended_at - self.started_at - self.pauses.seconds),
+            duration=max(0.0, ended_at - self.started_at - (0.0 if pauses is None else pauses.seconds)),
             error=end.error,
             error_type=end.error_type,
             attempts=self.attempts,
             backoff=self._backoff,
             streamed=self.streamed,
             time_to_first_token=first_token,
-            time_per_output_token=self.token_times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens),
+            time_per_output_token=per_token,
             finish_reason=end.finish_reason,
             **self._costs(end),
             **vars(usage),

@@ -7,7 +7,7 @@ from typing import Any
 from ...bus.fields import ErrorType
 from ...llm import FinishReason
 from .finish_reasons import finish_reason_of
-from .token_usage import TokenUsage, get, openai_usage
+from .token_usage import TokenUsage, get, openai_usage, with_items
 
 TEXTS = ("content", "refusal")
 REASONING_TEXTS = ("reasoning_content", "reasoning")
@@ -26,15 +26,18 @@ class ChatAnswer:
 
     def add_whole(self, body: Any) -> None:
         """Add an answer that came as a whole: an object of the SDK, or a mapping."""
-        self.has_ended = True
+        body = with_items(body)
         self._add(body)
-        choices = get(body, "choices") or ()
-        if choices and self.finish_reason is None:
+        self.has_ended = True
+        if self.finish_reason is None and get(body, "choices"):
             self.finish_reason = "unknown"
 
     def add_chunk(self, chunk: Any) -> tuple[int, bool]:
         """Add a chunk of a stream; return how many characters of content it has, and whether that is reasoning."""
+        chunk = with_items(chunk)
         self._add(chunk)
+        if str(get(chunk, "type") or "").endswith(".done"):  # of a transcription, or an image that comes in parts
+            self.has_ended = True
         text, reasoning = 0, 0
         for choice in get(chunk, "choices") or ():
             delta = get(choice, "delta")
@@ -57,14 +60,12 @@ class ChatAnswer:
     def _add(self, body: Any) -> None:
         self.model = get(body, "model") or self.model
         if (usage := get(body, "usage")) is not None:
-            self._usage, self.has_ended = usage, True
+            self._usage, self.has_ended = with_items(usage), True
         for choice in get(body, "choices") or ():
             if (reason := get(choice, "finish_reason")) is not None:
                 self.finish_reason, self.has_ended = finish_reason_of(reason), True
                 if self.finish_reason == "error":
                     self.error_type = "other"
-        if str(get(body, "type") or "").endswith(".done"):  # of a transcription, or an image that comes in parts
-            self.has_ended = True
 
 
 def _length(text: Any) -> int:

@@ -7,14 +7,41 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any, Literal
 
+LIMIT_HEADERS = {
+    (what, resource): (f"x-ratelimit-{what}-{resource}", f"anthropic-ratelimit-{resource}-{what}")
+    for what in ("limit", "remaining")
+    for resource in ("requests", "tokens")
+}
+RETRY_HEADERS = (("retry-after-ms", 0.001), ("retry-after", 1.0))
+"""How long to wait, in these units."""
+
+READ_HEADERS = frozenset(
+    [
+        *(name for names in LIMIT_HEADERS.values() for name in names),
+        *(name for name, _ in RETRY_HEADERS),
+        "x-litellm-response-cost",
+    ]
+)
+"""All that are read of a response."""
+
 MAX_RETRY_AFTER = 86_400.0  # seconds; quotas of a day are the longest
+
+
+def read_headers(headers: Any) -> dict[str, str]:
+    """Return those headers of httpx's that are read of a response, in a plain dictionary: their own takes long."""
+    raw = getattr(headers, "raw", None)
+    if raw is None:
+        return {name: headers[name] for name in READ_HEADERS if name in headers}
+    named = ((name.decode("latin-1").lower(), value) for name, value in raw)
+    return {name: value.decode("latin-1") for name, value in named if name in READ_HEADERS}
 
 
 def rate_limit(
     headers: Mapping[str, str], what: Literal["limit", "remaining"], resource: Literal["requests", "tokens"]
 ) -> int | None:
     """Return a rate limit or what remains of it, from OpenAI's or Anthropic's headers; None where neither says."""
-    text = headers.get(f"x-ratelimit-{what}-{resource}") or headers.get(f"anthropic-ratelimit-{resource}-{what}")
+    of_openai, of_anthropic = LIMIT_HEADERS[what, resource]
+    text = headers.get(of_openai) or headers.get(of_anthropic)
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
@@ -36,7 +63,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     ``Retry-After`` has seconds or a date (RFC 9110, section 10.2.3), ``retry-after-ms`` of OpenAI and Anthropic
     milliseconds.
     """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    for name, unit in RETRY_HEADERS:
         text = headers.get(name)
         if not text or len(text) > 64 or not text.isascii():
             continue

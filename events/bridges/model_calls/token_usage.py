@@ -89,6 +89,7 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     parts = {
         name: valid_subset(wholes["completion" if name in COMPLETION_PARTS else "prompt"], name, count)
         for name, count in details.items()
+        if count is not None
     }
     return TokenUsage(
         usage_source="provider", prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, **parts
@@ -101,13 +102,14 @@ def openai_usage(usage: Any) -> TokenUsage:
     Args:
         usage: A mapping, or an object of the SDK; None where the answer has no usage.
     """
+    usage = with_items(usage)
     prompt, completion = (
         first_of(usage, ("prompt_tokens", "input_tokens")),
         first_of(usage, ("completion_tokens", "output_tokens")),
     )
     inside, out = (
-        first_of(usage, ("prompt_tokens_details", "input_tokens_details")),
-        first_of(usage, ("completion_tokens_details", "output_tokens_details")),
+        with_items(first_of(usage, ("prompt_tokens_details", "input_tokens_details"))),
+        with_items(first_of(usage, ("completion_tokens_details", "output_tokens_details"))),
     )
     cache_read = first_count((inside, usage), CACHE_READ_DETAILS)
     cache_write = first_count((inside, usage), CACHE_WRITE_DETAILS)
@@ -171,20 +173,45 @@ def whole_counts(
 
 def get(value: Any, name: str) -> Any:
     """Return an item of a mapping, or an attribute of anything else; None where there is none."""
-    if type(value) is dict:  # which is most often so, and is seen in a tenth of the time
+    if value is None:
+        return None
+    if type(value) is dict or isinstance(value, Mapping):
         return value.get(name)
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return getattr(value, name, None)
+
+
+def with_items(value: Any) -> Any:
+    """Return a model of pydantic's as a dictionary of its fields, and anything else as it is.
+
+    For what is looked into for many names: pydantic takes microseconds to say that it has none of a name.
+    """
+    if type(value) is dict or not hasattr(type(value), "__pydantic_fields__"):
+        return value
+    return {**value.__dict__, **(value.__pydantic_extra__ or {})}
 
 
 def first_of(value: Any, names: Sequence[str]) -> Any:
     """Return the first item of these names that is not None."""
-    return next((found for name in names if (found := get(value, name)) is not None), None)
+    for name in names:
+        if (found := get(value, name)) is not None:
+            return found
+    return None
 
 
 def first_count(values: Sequence[Any], names: Sequence[str]) -> int | None:
     """Return the first count of these names that is not 0; 0 where one says so, None where none does."""
-    found = [count for value in values for name in names if is_count(count := get(value, name))]
-    return next((count for count in found if count), found[0] if found else None)
+    first = None
+    for value in values:
+        if value is None:
+            continue
+        is_mapping = type(value) is dict or isinstance(value, Mapping)
+        for name in names:
+            count = value.get(name) if is_mapping else getattr(value, name, None)
+            if type(count) is int:
+                if count:
+                    return count
+                first = 0
+    return first
 
 
 def is_count(value: Any) -> bool:

@@ -5,29 +5,27 @@ Source: https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...llm import ModelOperation
-from ..model_calls.names import label_of, provider_of
+from ..model_calls.names import provider_of
 from ..model_calls.openai_chat_answer import ChatAnswer
 from ..model_calls.openai_response_answer import ResponseAnswer
-from ..sdk_clients.answer import Answer, ModelRequest, provider_of_class
+from ..sdk_clients.answer import CallKind, provider_of_class
 
 # fmt: off
-ANSWERS: dict[str, tuple[Callable[[], Answer], ModelOperation]] = {
-    "/chat/completions":     (ChatAnswer, "chat"),
-    "/completions":          (ChatAnswer, "text_completion"),
-    "/embeddings":           (ChatAnswer, "embeddings"),
-    "/images/generations":   (ChatAnswer, "image"),
-    "/images/edits":         (ChatAnswer, "image"),
-    "/audio/transcriptions": (ChatAnswer, "audio"),
-    "/audio/translations":   (ChatAnswer, "audio"),
-    "/responses":            (ResponseAnswer, "chat"),
-    "/responses/compact":    (ResponseAnswer, "chat"),
+KINDS: dict[str, CallKind] = {
+    "/chat/completions":     CallKind(ChatAnswer, "chat"),
+    "/completions":          CallKind(ChatAnswer, "text_completion"),
+    "/embeddings":           CallKind(ChatAnswer, "embeddings"),
+    "/images/generations":   CallKind(ChatAnswer, "image"),
+    "/images/edits":         CallKind(ChatAnswer, "image"),
+    "/audio/transcriptions": CallKind(ChatAnswer, "audio"),
+    "/audio/translations":   CallKind(ChatAnswer, "audio"),
+    "/responses":            CallKind(ResponseAnswer, "chat"),
+    "/responses/compact":    CallKind(ResponseAnswer, "chat"),
 }
 # fmt: on
-"""The paths that a call is posted to, how its answer is read, and what is asked for."""
+"""By the path that a call is posted to."""
 
 PROVIDER_BY_CLASS = (("Azure", "azure"), ("Bedrock", "bedrock"))
 """Part of the name of a client's class, and who is asked."""
@@ -42,10 +40,6 @@ class OpenAIProtocol:
         """Return the provider that a client asks."""
         return provider_of_class(client, PROVIDER_BY_CLASS) or provider_of(client.base_url) or "openai-compatible"
 
-    def read_request(self, url: str, body: Mapping[str, Any], *, streamed: bool) -> ModelRequest | None:
-        """Return a request to a model; None for one that asks none, such as a list of files."""
-        known = ANSWERS.get(url.partition("?")[0])
-        if known is None:
-            return None
-        make, operation = known
-        return ModelRequest(model=label_of(body.get("model")), streamed=streamed, answer=make(), operation=operation)
+    def kind_of_call(self, url: str) -> CallKind | None:
+        """Return what is posted to a URL; None where that is no call to a model, such as a file."""
+        return KINDS.get(url.partition("?")[0])

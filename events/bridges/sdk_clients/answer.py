@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as TypingProtocol
@@ -40,14 +40,12 @@ class Answer(TypingProtocol):
         """Return the usage as the provider sent it; None where it sent none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRequest:
-    """A request to a model, as its client sends it."""
+@dataclass(frozen=True, slots=True)
+class CallKind:
+    """A kind of calls: how an answer to one is read, and what the model is asked for."""
 
-    model: str
-    streamed: bool
-    answer: Answer
-    operation: ModelOperation = "chat"
+    make_answer: Callable[[], Answer]
+    operation: ModelOperation
 
 
 class Protocol(TypingProtocol):
@@ -62,8 +60,8 @@ class Protocol(TypingProtocol):
     def provider_of_client(self, client: Any) -> str:
         """Return the provider that a client asks."""
 
-    def read_request(self, url: str, body: Mapping[str, Any], *, streamed: bool) -> ModelRequest | None:
-        """Return a request to a model; None for one that asks none, such as a list of files."""
+    def kind_of_call(self, url: str) -> CallKind | None:
+        """Return what is posted to a URL; None where that is no call to a model, such as a file."""
 
 
 def provider_of_class(client: Any, providers: tuple[tuple[str, str], ...]) -> str | None:

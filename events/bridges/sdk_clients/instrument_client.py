@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from weakref import ref
 
+from ...bus.failures import report_failure
+from ...llm import llm_called
 from ..model_calls.cost import UsagePriceFunction
 from ..model_calls.model_call import is_idle
 from .answer import Protocol
@@ -23,7 +25,7 @@ _SETTINGS = "_events_settings"
 class Settings:
     """How the calls of a client, and of its copies, are told; without the client, which refers to it by its class."""
 
-    __slots__ = ("handle", "is_active", "price", "protocol", "provider")
+    __slots__ = ("_known_provider", "handle", "is_active", "price", "protocol", "provider")
 
     def __init__(self, protocol: Protocol, price: UsagePriceFunction | None, provider: str | None) -> None:
         self.protocol = protocol
@@ -31,20 +33,37 @@ class Settings:
         self.provider = provider
         self.is_active = True
         self.handle: ref[InstrumentedClient[Any]] | None = None
+        self._known_provider: tuple[Any, str] = (None, "")
+
+    def provider_of(self, client: Any) -> str:
+        """Return who a client asks; a copy may ask another one, or the client later on."""
+        if self.provider:
+            return self.provider
+        base_url, provider = self._known_provider
+        if base_url is not client.base_url:
+            provider = self.protocol.provider_of_client(client)
+            self._known_provider = client.base_url, provider
+        return provider
 
     def start(self, client: Any, args: tuple[Any, ...], named: dict[str, Any]) -> SDKRequest | None:
-        """Return the request that a client's method ``request`` is called for; None where it emits nothing."""
+        """Return the request that a client's method ``request`` is called for; None where it emits nothing.
+
+        A failure to read it is reported and not raised: it is sent without events.
+        """
         if not self.is_active or is_idle():
             return None
-        options = args[1] if len(args) > 1 else named.get("options")
-        streamed = bool(named.get("stream"))
-        request = start_request(self.protocol, client, options, self.price, self.provider, streamed=streamed)
-        if request is not None:
-            try:
-                observe_sends(http_client_of(client))  # a copy may have another one
-            except Exception as failure:
-                request.report(failure)
-        return request
+        try:
+            observe_sends(http_client_of(client))  # a copy may have another one
+            return start_request(
+                self.protocol,
+                args[1] if len(args) > 1 else named["options"],
+                provider=self.provider_of(client),
+                price=self.price,
+                streamed=bool(named.get("stream")),
+            )
+        except Exception as failure:
+            report_failure(llm_called.name, self.protocol.bridge, failure)
+            return None
 
 
 class InstrumentedClient(Generic[Client]):
@@ -102,16 +121,28 @@ def _observed_request(cls: Any) -> Any:
         sdk_request: SDKRequest | None = getattr(self, _SETTINGS).start(self, args, named)
         if sdk_request is None:
             return cls.request(self, *args, **named)
-        with sdk_request.sending():
+        tokens = sdk_request.begin()
+        try:
             result = cls.request(self, *args, **named)
+        except BaseException as error:
+            sdk_request.fail(error)
+            raise
+        finally:
+            sdk_request.leave(tokens)
         return sdk_request.take(result)
 
     async def async_request(self: Any, *args: Any, **named: Any) -> Any:
         sdk_request: SDKRequest | None = getattr(self, _SETTINGS).start(self, args, named)
         if sdk_request is None:
             return await cls.request(self, *args, **named)
-        with sdk_request.sending():
+        tokens = sdk_request.begin()
+        try:
             result = await cls.request(self, *args, **named)
+        except BaseException as error:
+            sdk_request.fail(error)
+            raise
+        finally:
+            sdk_request.leave(tokens)
         return sdk_request.take(result)
 
     return async_request if iscoroutinefunction(cls.request) else request

@@ -11,8 +11,9 @@ import re
 import sys
 from collections.abc import Mapping
 from copy import copy
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 OLDEST: Mapping[str, tuple[int, ...]] = MappingProxyType({"openai": (1, 66), "anthropic": (0, 50)})
 """The oldest release of each SDK that the tests run on."""
@@ -69,17 +70,20 @@ def http_client_of(client: Any) -> Any:
 
 def unwrapped(result: Any) -> Any:
     """Return the SDK's own object of a result; a tracer may have put a proxy of wrapt around it."""
-    return getattr(result, "__wrapped__", result)
+    cls: Any = type(result)
+    return unwrapped(result.__wrapped__) if kind_of_result(cls) == "proxy" else result
 
 
-def is_stream(result: Any) -> bool:
-    """Return whether the result of a request is a stream of the SDK."""
-    return callable(getattr(type(result), "__stream__", None)) and hasattr(result, "response")
-
-
-def is_raw_response(result: Any) -> bool:
-    """Return whether the result of a request is a response of the SDK that is to be parsed."""
-    return callable(getattr(result, "parse", None)) and hasattr(result, "http_response")
+@lru_cache(maxsize=256)  # an application may make classes of answers as it goes
+def kind_of_result(cls: Any) -> Literal["stream", "raw_response", "http_response", "proxy", "answer"]:
+    """Return what a request has for a result that is of a class: looking for it on each takes microseconds."""
+    if hasattr(cls, "__wrapped__"):
+        return "proxy"
+    if hasattr(cls, "__stream__"):
+        return "stream"
+    if hasattr(cls, "parse") and hasattr(cls, "http_request"):
+        return "raw_response"
+    return "http_response" if hasattr(cls, "iter_raw") else "answer"
 
 
 def detach_chunks(stream: Any) -> Any:

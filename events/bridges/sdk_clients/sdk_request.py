@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextvars import Token
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from ...bus.failures import report_failure
 from ...bus.fields import ErrorType, Status
 from ...llm import llm_called
+from ..model_calls.claims import Claim, current_claim
 from ..model_calls.cost import UsagePriceFunction, billed_cost
 from ..model_calls.error_types import error_type_of, error_type_of_code, error_type_of_status_code, status_of_error
 from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name, start_call
+from ..model_calls.names import label_of
+from ..model_calls.response_headers import read_headers
 from ..model_calls.token_usage import NO_USAGE, get
-from .answer import Answer, ModelRequest, Protocol
+from .answer import Answer, Protocol
 from .bodies import body_of, observe_body
-from .http_sends import current_sender
+from .http_sends import Sender, current_sender
 from .raw_responses import observe_parse
-from .sdk_parts import is_raw_response, is_stream, unwrapped
+from .sdk_parts import kind_of_result, unwrapped
 from .streams import track_stream
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
@@ -56,7 +59,7 @@ class Send:
             status=status,
             error_type=error_type,
             status_code=None if self.response is None else self.response.status_code,
-            headers={} if self.response is None else self.response.headers,
+            headers={} if self.response is None else read_headers(self.response.headers),
         )
 
 
@@ -67,28 +70,25 @@ class SDKRequest:
         is_reading: Whether a chunk of its stream is being waited for.
     """
 
-    def __init__(self, protocol: Protocol, call: ModelCall, request: ModelRequest) -> None:
+    def __init__(self, bridge: str, call: ModelCall, answer: Answer) -> None:
         self.call = call
-        self.answer: Answer = request.answer
+        self.answer = answer
         self.is_reading = False
-        self._is_streamed = request.streamed
+        self._is_streamed = call.streamed
         self._has_chunks = False
-        self._protocol = protocol
+        self._bridge = bridge
         self._send: Send | None = None
         self._attempt: Attempt | None = None
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Have requests that are sent inside the block be attempts; an error that is raised ends the call."""
-        token = current_sender.set(self)
-        try:
-            with self.call.in_effect():
-                yield
-        except BaseException as error:
-            self.fail(error)
-            raise
-        finally:
-            current_sender.reset(token)
+    def begin(self) -> tuple[Token[Sender | None], Token[Claim | None]]:
+        """Have requests that are sent from here on be attempts, until `leave`."""
+        return current_sender.set(self), current_claim.set(self.call.claim)
+
+    def leave(self, tokens: tuple[Token[Sender | None], Token[Claim | None]]) -> None:
+        """Have what is sent from here on be no attempt; ``tokens`` are what `begin` returned."""
+        sender, claim = tokens
+        current_claim.reset(claim)
+        current_sender.reset(sender)
 
     def record_send(self, started_at: float, response: Any, error: BaseException | None) -> None:
         """Record a request that was sent, and emit the one before: it failed, since this is its retry."""
@@ -112,7 +112,9 @@ class SDKRequest:
         return result
 
     def _take(self, result: Any) -> None:
-        if is_raw_response(result):
+        cls: Any = type(result)
+        kind = kind_of_result(cls)
+        if kind == "raw_response":
             http_response = result.http_response
             if http_response.is_closed:
                 self._finish_with(body_of(http_response))
@@ -121,12 +123,12 @@ class SDKRequest:
             observe_body(http_response, self, is_kept=not self._is_streamed)
             if self._is_streamed:
                 observe_parse(result, self)
-        elif is_stream(result):
+        elif kind == "stream":
             self._wait_for_end()
             observe_body(result.response, self, is_kept=False)
             self.track(result)
         else:
-            self._finish_with(body_of(result) if hasattr(result, "http_version") else result)
+            self._finish_with(body_of(result) if kind == "http_response" else result)
 
     def _finish_with(self, whole: Any) -> None:
         if whole is not None:
@@ -142,7 +144,8 @@ class SDKRequest:
         """Have a stream end the call; a failure to do so is reported and not raised."""
         try:
             parsed = unwrapped(parsed)
-            if is_stream(parsed):
+            cls: Any = type(parsed)
+            if kind_of_result(cls) == "stream":
                 if not self._has_chunks:
                     self._has_chunks = True
                     self.call.open_stream()
@@ -184,6 +187,8 @@ class SDKRequest:
 
     def fail(self, error: BaseException) -> None:
         """End the call with an error: of the request, or of its stream."""
+        if self.call.has_ended:
+            return
         status = status_of_error(error)
         error_type = error_type_of_end(status, error)
         attempt = self._last_attempt()
@@ -203,15 +208,17 @@ class SDKRequest:
 
     def report(self, failure: Exception) -> None:
         """Report a failure of the bridge."""
-        report_failure(llm_called.name, self._protocol.bridge, failure)
+        report_failure(llm_called.name, self._bridge, failure)
 
     def _end(self, status: Status, error: BaseException | None, error_type: ErrorType | None) -> None:
         if self.call.has_ended:
             return
         ended_at = perf_counter()
-        answer = self.answer
+        answer, attempt = self.answer, self._last_attempt()
+        # Those of a stream are sent before it is billed.
+        headers = {} if attempt is None or self._is_streamed else attempt.headers
         try:
-            usage, cost = answer.usage(), billed_cost(answer.raw_usage(), self._headers())
+            usage, cost = answer.usage(), billed_cost(answer.raw_usage(), headers)
         except Exception as failure:
             self.report(failure)
             usage, cost = NO_USAGE, None
@@ -225,31 +232,25 @@ class SDKRequest:
             finish_reason=answer.finish_reason if status != "cancelled" else None,
             ended_at=ended_at,
         )
-        self._emit_last(end)
+        if attempt is not None:
+            self._emit_last(attempt, end)
         self.call.finish(end)
 
     def _last_attempt(self) -> Attempt | None:
-        return self._attempt if self._send is None else self._send.as_attempt()
+        """Return the last attempt as it was when its response came, or none did."""
+        if self._send is not None:
+            self._attempt = self._send.as_attempt()
+            if self._attempt.status != "success" or self._is_streamed:
+                self._send = None
+        return self._attempt
 
-    def _headers(self) -> Mapping[str, str]:
-        """Return the headers that say what is billed: not those of a stream, which are sent before."""
-        sent = self._send is not None and self._send.response is not None and not self._is_streamed
-        return self._send.response.headers if sent and self._send is not None else {}
-
-    def _emit_last(self, end: CallEnd) -> None:
+    def _emit_last(self, attempt: Attempt, end: CallEnd) -> None:
         """Emit the last attempt: it ends as the call does, unless that is cancelled before a failed one is retried."""
-        attempt = self._last_attempt()
-        if attempt is None:
-            return
         has_failed = attempt.status != "success"
         if not (has_failed and end.status == "cancelled"):
-            attempt = replace(
-                attempt,
-                ended_at=attempt.ended_at if has_failed else end.ended_at or attempt.ended_at,
-                status=end.status,
-                error=end.error,
-                error_type=end.error_type,
-            )
+            attempt.status, attempt.error, attempt.error_type = end.status, end.error, end.error_type
+            if not has_failed and end.ended_at is not None:
+                attempt.ended_at = end.ended_at
         self.call.add_attempt(attempt, response_model=end.response_model)
 
 
@@ -272,40 +273,21 @@ def error_type_of_end(status: Status, error: BaseException) -> ErrorType:
 
 
 def start_request(
-    protocol: Protocol,
-    client: Any,
-    options: Any,
-    price: UsagePriceFunction | None,
-    provider: str | None,
-    *,
-    streamed: bool,
+    protocol: Protocol, options: Any, *, provider: str, price: UsagePriceFunction | None, streamed: bool
 ) -> SDKRequest | None:
-    """Return the request to a model that a client is about to send; None for another, or one that is told elsewhere.
-
-    A failure to read it is reported and not raised: it is sent without events.
-    """
-    try:
-        if str(options.method).lower() != "post":
-            return None
-        body = {**as_mapping(options.json_data), **as_mapping(options.extra_json)}
-        request = protocol.read_request(str(options.url), body, streamed=streamed)
-        if request is None:
-            return None
-        call = start_call(
-            protocol.bridge,
-            model=request.model,
-            provider=provider or protocol.provider_of_client(client),
-            is_exact=True,
-            operation=request.operation,
-            streamed=streamed,
-            price=price,
-        )
-    except Exception as failure:
-        report_failure(llm_called.name, protocol.bridge, failure)
+    """Return the request to a model that a client is about to send; None for another, or one that is told elsewhere."""
+    kind = protocol.kind_of_call(str(options.url)) if str(options.method).lower() == "post" else None
+    if kind is None:
         return None
-    return None if call is None else SDKRequest(protocol, call, request)
-
-
-def as_mapping(body: Any) -> Mapping[str, Any]:
-    """Return a body that is an object; an empty one for any other, such as bytes."""
-    return body if isinstance(body, Mapping) else {}
+    bodies = (options.extra_json, options.json_data)
+    models = (body.get("model") for body in bodies if isinstance(body, Mapping))
+    call = start_call(
+        protocol.bridge,
+        model=label_of(next((model for model in models if model), None)),
+        provider=provider,
+        is_exact=True,
+        operation=kind.operation,
+        streamed=streamed,
+        price=price,
+    )
+    return None if call is None else SDKRequest(protocol.bridge, call, kind.make_answer())

@@ -60,7 +60,7 @@ def test_anthropic_client(name: str, base_url: str, provider: str) -> None:
     ],
 )
 def test_what_is_a_call_to_anthropic(url: str, is_call: bool) -> None:
-    assert (AnthropicProtocol().read_request(url, {"model": "m"}, streamed=False) is not None) is is_call
+    assert (AnthropicProtocol().kind_of_call(url) is not None) is is_call
 
 
 def test_the_events_of_a_message_count_its_tokens() -> None:

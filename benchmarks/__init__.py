@@ -11,6 +11,7 @@ from __future__ import annotations
 BENCHMARKS = (
     "http_request",    # instrumenting an HTTP request
     "emit",            # emitting an event, without receivers and into the catalogue
+    "model_calls",     # instrumenting the client of an SDK of models
     "rendering",       # rendering 100,000 samples
     "event_loop_lag",  # what an event loop notices of that
     "memory",          # what is cached for it

@@ -1,4 +1,4 @@
-"""What instrumenting the client of an SDK adds to a call: processor time, on a transport that answers at once."""
+"""The processor time that instrumenting the client of an SDK adds to a call, on a transport that answers at once."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class SDKRequest:
         return current_sender.set(self), current_claim.set(self.call.claim)
 
     def leave(self, tokens: tuple[Token[Sender | None], Token[Claim | None]]) -> None:
-        """Have what is sent from here on be no attempt; ``tokens`` are what `begin` returned."""
+        """End what `begin` began, which returned ``tokens``: requests that are sent from here on are no attempts."""
         sender, claim = tokens
         current_claim.reset(claim)
         current_sender.reset(sender)

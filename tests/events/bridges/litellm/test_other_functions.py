@@ -11,7 +11,7 @@ import pytest
 from tests.support.embeddings_server import EmbeddingsServer, RerankServer
 from tests.support.litellm_modes import MODES, Mode, ask, read, run
 from tests.support.openai_server import OpenAIServer, Usage, says
-from tests.support.provider_servers import AnthropicServer
+from tests.support.provider_servers import AnthropicServer, GeminiServer
 from tests.support.responses_server import ResponsesServer
 
 from .conftest import OWN_WARNINGS, Told
@@ -107,6 +107,18 @@ def test_anthropics_cached_tokens_are_part_of_the_prompt(litellm: Any, told: Tol
     assert (call.prompt_tokens, call.completion_tokens) == (1000, 50)
     assert (call.cache_read_tokens, call.cache_write_tokens) == (600, 100)
     assert call.cost == pytest.approx(300 * 3e-6 + 600 * 0.3e-6 + 100 * 3.75e-6 + 50 * 15e-6)
+    assert [attempt.status_code for attempt in told.attempted] == [200]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_geminis_thoughts_are_part_of_the_completion(litellm: Any, told: Told, mode: Mode, streamed: bool) -> None:
+    with GeminiServer(says("One two three.", usage=Usage(1000, 50, cached=600, reasoning=20))) as server:
+        function = read if streamed else ask
+        function(mode, litellm, model="gemini/gemini-2.5-flash", api_base=f"{server.address}/v1beta")
+    call = told.call
+    assert (call.model, call.provider, call.status) == ("gemini-2.5-flash", "google", "success")
+    assert (call.prompt_tokens, call.completion_tokens) == (1000, 50)
+    assert (call.cache_read_tokens, call.reasoning_tokens) == (600, 20)
     assert [attempt.status_code for attempt in told.attempted] == [200]
 
 

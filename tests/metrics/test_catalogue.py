@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import events
+import metrics
 from events import agent_run, label_overflowed, llm_called, workflow_run
 from metrics import CATALOGUE, GROUPS, LABEL_LIMITS, OPTIONAL, SERIES_BUDGET, Metric, subscribe
 from metrics.diagnostics.check import most_series
@@ -354,3 +355,9 @@ def test_the_own_tokens_and_cost_of_agents_add_up_to_those_of_models() -> None:
             llm_called.emit(model="m", status="success", duration=1.0, cost=1.0, cost_source="price_table")
         assert values("cost_usd_total") == [0.0, 1.0]
         assert values("inclusive_cost_usd_total") == [1.0, 1.0]
+
+
+def test_every_group_is_a_name_of_the_package() -> None:
+    for name, rows in GROUPS.items():
+        assert getattr(metrics, name.upper()) is rows
+        assert name.upper() in metrics.__all__

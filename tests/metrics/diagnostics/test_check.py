@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from events import agent_finished, http_request_finished, llm_called, tool_called
-from metrics import CATALOGUE, OPTIONAL, counter
+from metrics import CATALOGUE, LLM, OPTIONAL, counter
 from metrics.__main__ import main, run
 from metrics.diagnostics.check import UNFED, check, check_budget, most_series
 from metrics.event_fields import AnySignal
@@ -95,6 +95,18 @@ def test_a_family_of_several_rows_is_reported_once(source: Path) -> None:
     assert sum(row.name == "db_pool_connections" for row in CATALOGUE) > 1
     wrong = check(EVERY_ROW, [str(source)])
     assert wrong.count(f"db_pool_connections listens to pool_read, which nothing emits: {UNFED}") == 1
+
+
+@pytest.mark.slow
+def test_one_of_several_rows_of_the_same_series_is_enough(tmp_path: Path) -> None:
+    """An application whose calls have one bill each emits no bill apart from them; its tokens are counted."""
+    (tmp_path / "shop.py").write_text("import events.bridges.openai\n")
+    wrong = check(LLM, [str(tmp_path)], signals=())
+    families = {each.partition(" listens to ")[0] for each in wrong}
+    assert {"llm_configured_info", "llm_process_cpu_seconds_total"} <= families
+    assert (
+        not {"llm_tokens_total", "llm_cost_usd_total", "llm_tokens_per_request", "llm_usage_missing_total"} & families
+    )
 
 
 @pytest.mark.slow

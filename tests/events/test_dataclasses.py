@@ -13,9 +13,9 @@ STATE = {"Batch", "CallState", "Detached", "FailureHooks", "HTTPAttempt", "Instr
          "ReadAhead", "Reported", "RequestSpec", "Run", "Send"}  # fmt: skip
 """Dataclasses that are changed by the module that made them."""
 
-POSITIONAL = {"AskedModel", "Batch", "Begun", "CallState", "Detached", "FailureHooks", "FetchedStatement", "Function",
-              "HTTPAttempt", "InstrumentedModel", "LazyLoads", "Measure", "ObservedToolset", "Outcome", "PoolMethods",
-              "PoolState", "ReadAhead", "ReceivedStream", "Run", "StatementPlan", "Total",
+POSITIONAL = {"AskedModel", "Batch", "Begun", "CallKind", "CallState", "Detached", "FailureHooks", "FetchedStatement",
+              "Function", "HTTPAttempt", "InstrumentedModel", "LazyLoads", "Measure", "ObservedToolset", "Outcome",
+              "PoolMethods", "PoolState", "ReadAhead", "ReceivedStream", "Run", "StatementPlan", "Total",
               "UnansweredStatement"}  # fmt: skip
 """Dataclasses whose fields may be passed by their position."""
 

@@ -31,7 +31,7 @@ def is_idle() -> bool:
     return not any(signal.receivers for signal in SIGNALS) and not strict_blocks and get_current_scope() is None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One attempt at a call that has ended; times are those of `time.perf_counter`.
 
@@ -50,7 +50,7 @@ class Attempt:
     provider: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnd:
     """How a call ended, in the words of `events.LLMCalled`.
 

@@ -248,9 +248,15 @@ class SDKRequest:
         """Emit the last attempt: it ends as the call does, unless that is cancelled before a failed one is retried."""
         has_failed = attempt.status != "success"
         if not (has_failed and end.status == "cancelled"):
-            attempt.status, attempt.error, attempt.error_type = end.status, end.error, end.error_type
-            if not has_failed and end.ended_at is not None:
-                attempt.ended_at = end.ended_at
+            attempt = Attempt(
+                started_at=attempt.started_at,
+                ended_at=attempt.ended_at if has_failed else end.ended_at or attempt.ended_at,
+                status=end.status,
+                error=end.error,
+                error_type=end.error_type,
+                status_code=attempt.status_code,
+                headers=attempt.headers,
+            )
         self.call.add_attempt(attempt, response_model=end.response_model)
 
 

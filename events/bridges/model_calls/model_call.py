@@ -22,6 +22,7 @@ from .response_headers import rate_limits, retry_after
 from .token_times import TokenTimes
 from .token_usage import NO_USAGE, TokenUsage
 
+ATTEMPTED = llm_attempted.name
 SIGNALS = (llm_call_started, llm_attempted, llm_called)
 """What a call emits, beside failures to do so."""
 
@@ -204,6 +205,9 @@ class ModelCall:
             self.model = label_of(attempt.model or self.model)
             self.provider = label_of(attempt.provider or self.provider)
         self.attempts += 1
+        scope = self._scope
+        if not (llm_attempted.receivers or strict_blocks or (scope is not None and scope.is_summing(ATTEMPTED))):
+            return
         llm_attempted.emit(
             call_id=self.claim.call_id,
             attempt=self.attempts,

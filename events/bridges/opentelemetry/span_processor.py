@@ -11,6 +11,7 @@ from weakref import ref
 
 from ...agents import agent_finished, agent_started
 from ...bus.failures import report_failure
+from ...bus.fields import UNKNOWN
 from ...bus.scope import current_scope, get_effective_scope
 from ...bus.signal import NO_SCOPE
 from ...llm import llm_called
@@ -285,6 +286,8 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         if model_call is None:
             name = model or call.model or end.response_model or ""
             model_call = self._model_call(claim, opened, name, provider_in(said), started_at)
+        elif model_call.provider == UNKNOWN:
+            model_call.provider = label_of(provider_in(said))
         model_call.streamed, model_call.operation = streamed, operation
         model_call.finish(end)
         call.duration, call.amounts = duration, amounts_of(end)

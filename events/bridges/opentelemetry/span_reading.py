@@ -98,7 +98,7 @@ EXACT_FIRST_CHUNK = "com.anthropic.sdk.python"
 """The library whose first chunk is the first token. For others it is OpenAI's, which has a role and no content."""
 
 
-@dataclass(slots=True, kw_only=True)  # to make a frozen one takes four times as long
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpanUsage:
     """The answer to a call, as one span of it has it, to be put together with others of the call."""
 

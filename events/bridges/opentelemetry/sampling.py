@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
     Sampler = object  # the SDK's is imported by few who import this
 
-PROBES = 64
+PROBES = 100
 """Spans that a sampler is asked about."""
 
 
@@ -63,9 +63,10 @@ def sampling_fault(tracer_provider: Any) -> str | None:
     sampler = getattr(tracer_provider, "sampler", None)
     if sampler is None:
         return None
-    step = 2**128 // PROBES
+    step = 2**64 // PROBES
+    halves = [number * step + step // 2 for number in range(PROBES)]  # a sampler may look at either half of an id
     # An empty context, since that of the running code may have a span.
-    decisions = [sampler.should_sample({}, trace_id * step + step // 2, "chat").decision for trace_id in range(PROBES)]
+    decisions = [sampler.should_sample({}, half << 64 | half, "chat").decision for half in halves]
     dropped = decisions.count(Decision.DROP)
     if not dropped:
         return None

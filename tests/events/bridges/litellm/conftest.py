@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from events import LLMAttempted, LLMCalled, LLMCallStarted, llm_attempted, llm_call_started, llm_called
 from events.bridges.litellm import instrument
 from tests.support.openai_server import OpenAIServer
+from tests.support.stand_in_litellm import Library
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it is fetched from the network where LiteLLM is imported
 
@@ -42,6 +44,15 @@ class Told:
 def told() -> Iterator[Told]:
     with llm_call_started.captured() as started, llm_attempted.captured() as attempted, llm_called.captured() as called:
         yield Told(started, attempted, called)
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    """A module that stands in for LiteLLM, whose calls are told."""
+    library = Library()
+    monkeypatch.setitem(sys.modules, "litellm", library)
+    with instrument():
+        yield library
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Self
 
 from ...bus.after_fork import free_after_fork
 from ..model_calls.claims import observers
-from ..model_calls.cost import UsagePriceFunction
+from ..model_calls.cost import UsagePriceFunction, check_price
 from ..model_calls.token_prices import list_price
 from .run_tracker import RunTracker
 
@@ -61,6 +61,7 @@ def instrument(
         TypeError: ``agents`` is a text.
         ValueError: It is so with other settings.
     """
+    check_price(price)
     global _active  # noqa: PLW0603  # the same
     if isinstance(agents, str):
         raise TypeError(f"agents of instrument() is a collection of names, not {agents!r}: [{agents!r}]")

@@ -10,6 +10,7 @@ https://deepinfra.com/docs/openai_api (``estimated_cost``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction, signature
 from math import fsum
 from typing import Any, Self, SupportsFloat
 
@@ -30,6 +31,30 @@ UsagePriceFunction = Callable[[str, str, TokenUsage], SupportsFloat | None]
 
 The cost is a number, or a `Cost` with its parts.
 """
+
+
+def check_price(price: object) -> None:
+    """Check that a price function can be asked: it is called where a call is emitted, and would fail there unseen.
+
+    Raises:
+        TypeError: It is no function, a coroutine function, or does not take the provider, the model and the usage.
+    """
+    if price is None:
+        return
+    advice = "pass a function of three arguments, the provider, the model and the usage, that returns US dollars"
+    if not callable(price):
+        raise TypeError(f"price is of type {type(price).__name__}: {advice}")
+    name = getattr(price, "__qualname__", type(price).__name__)
+    if iscoroutinefunction(price):
+        raise TypeError(f"price {name} is a coroutine function, and nobody would await it: {advice}")
+    try:
+        taken = signature(price)
+    except (TypeError, ValueError):  # of a function that is written in C
+        return
+    try:
+        taken.bind("provider", "model", "usage")
+    except TypeError:
+        raise TypeError(f"price {name}{taken} cannot be called with three arguments: {advice}") from None
 
 
 class Cost(float):

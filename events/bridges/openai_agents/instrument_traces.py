@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from ...bus.after_fork import free_after_fork
-from ..model_calls.cost import UsagePriceFunction
+from ..model_calls.cost import UsagePriceFunction, check_price
 from ..model_calls.token_prices import list_price
 from .processor import EventProcessor
 from .sdk_internals import makes_traces
@@ -66,6 +66,7 @@ def instrument(*, price: UsagePriceFunction | None = list_price, provider: str |
     Returns:
         A handle: ``undo()`` ends it, and so does the end of a ``with`` block.
     """
+    check_price(price)
     import agents  # an SDK, which is imported where it is used
 
     with _instrumenting:

@@ -18,7 +18,7 @@ from ...llm import llm_called
 from ...retrieval import documents_retrieved
 from ...tools import tool_called
 from ..model_calls.claims import Claim, current_claim, observers
-from ..model_calls.cost import UsagePriceFunction
+from ..model_calls.cost import UsagePriceFunction, check_price
 from ..model_calls.lookup import Lookup, lookup_under_way
 from ..model_calls.model_call import CallEnd, ModelCall, is_idle
 from ..model_calls.names import label_of
@@ -85,6 +85,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
     ) -> None:
         from opentelemetry.trace import get_current_span  # whoever makes a processor has it
 
+        check_price(price)
         self.is_active = True
         self._price = price
         self._ignored = frozenset((*ignore, MADE_OF_EVENTS))

@@ -9,7 +9,7 @@ from weakref import ref
 
 from ...bus.failures import report_failure
 from ...llm import llm_called
-from ..model_calls.cost import UsagePriceFunction
+from ..model_calls.cost import UsagePriceFunction, check_price
 from ..model_calls.model_call import is_idle
 from .answer import Protocol
 from .http_sends import observe_sends
@@ -100,11 +100,17 @@ def instrument_client(
 
     Raises:
         TypeError: It is no client of the protocol's SDK, or of a release whose clients are made otherwise.
+        ValueError: It is so with other settings.
     """
+    check_price(price)
     check_client(client, protocol.sdk)
     cls: Any = type(client)
     known: Settings | None = getattr(cls, _SETTINGS, None)
     if known is not None and known.is_active:
+        if (known.price, known.provider) != (price, provider):
+            raise ValueError(
+                f"this {cls.__name__} is instrumented already, with another price or provider: undo() its handle first"
+            )
         return (known.handle and known.handle()) or InstrumentedClient(client, known)
     if _SETTINGS in vars(cls):  # a copy of a client that is instrumented no more
         cls = cls.__bases__[0]

@@ -1,4 +1,4 @@
-"""What a seller bills for a call, as its answer or its headers say."""
+"""The cost that a seller says in an answer or its headers, and functions that are asked for one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from events.bridges.model_calls.cost import billed_cost
+from events.bridges.model_calls.cost import billed_cost, check_price
 
 HEADER = {"x-litellm-response-cost": "0.5"}
 
@@ -36,3 +36,30 @@ def test_the_cost_is_what_the_seller_says_that_it_bills(
     usage: Any, headers: dict[str, str], cost: float | None
 ) -> None:
     assert billed_cost(usage, headers) == cost
+
+
+@pytest.mark.parametrize(
+    ("price", "word"),
+    [
+        (0.001, "float"),
+        ({"m": 1.0}, "dict"),
+        (lambda usage: 0.1, "three arguments"),
+        (lambda provider, model, usage, response: 0.1, "three arguments"),
+    ],
+)
+def test_a_price_function_that_cannot_be_asked_is_refused(price: Any, word: str) -> None:
+    with pytest.raises(TypeError, match=word):
+        check_price(price)
+
+
+def test_a_price_function_that_nobody_would_await_is_refused() -> None:
+    async def price(provider: str, model: str, usage: Any) -> float:
+        return 0.1
+
+    with pytest.raises(TypeError, match="coroutine"):
+        check_price(price)
+
+
+@pytest.mark.parametrize("price", [None, lambda *_: 0.1, lambda provider, model, usage, more=1: 0.1, max], ids=str)
+def test_what_takes_three_arguments_is_a_price_function(price: Any) -> None:
+    check_price(price)

@@ -148,7 +148,7 @@ def _take(result: Any, begun: Begun) -> Any:
         if streams and not (begun.is_whole and call.has_stream):
             call.add_stream(result)
         if begun.is_whole and streams:
-            call.streamed = True
+            call.streamed = call.model_call.streamed = True
             track_stream(result, call)
         elif begun.is_whole:
             call.add_whole(result)

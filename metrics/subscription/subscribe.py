@@ -68,11 +68,10 @@ def subscribe(
             raise TypeError(f"subscribe() takes rows, such as those of metrics.HTTP, not {row!r:.60}")
     if repeated := next((row for row, earlier in with_earlier_of_name(rows) if row in earlier), None):
         raise ValueError(f"{repeated.name}: a row is there twice, so each event would count twice; leave one out")
-    if negative := next((label for label, limit in (label_limits or {}).items() if limit < 0), None):
-        raise ValueError(
-            f"label_limits: a label takes 0 values or more, got {(label_limits or {})[negative]} for {negative!r}"
-        )
-    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", namespace):
+    for label, limit in (label_limits or {}).items():
+        if not isinstance(limit, int) or limit < 0:
+            raise ValueError(f"label_limits: a label takes a whole number of values, got {limit!r} for {label!r}")
+    if not isinstance(namespace, str) or not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", namespace):
         raise ValueError(
             f"namespace {namespace!r} can't begin a metric's name: it takes letters, digits and underscores, such as"
             " 'acme', and begins with no digit"
@@ -192,6 +191,8 @@ class Subscription:
         and no observation is lost. A bucket gets a new exemplar once a second at most. Prometheus sees exemplars in
         OpenMetrics alone. Return a function that ends it.
         """
+        if not callable(find):
+            raise TypeError(f"add_exemplars() takes a function that finds an exemplar, not {find!r:.60}")
         set_exemplars(self._receivers, find)
         return partial(set_exemplars, self._receivers, None)
 

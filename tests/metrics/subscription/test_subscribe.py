@@ -17,8 +17,8 @@ from tests.support.samples import Read
 HELP = "A test's own."
 
 
-@pytest.mark.parametrize("namespace", ["", "ac-me", "1st", "acme ", "acme\n", "é"])
-def test_a_namespace_that_cannot_begin_a_metrics_name_is_refused(registry: CollectorRegistry, namespace: str) -> None:
+@pytest.mark.parametrize("namespace", ["", "ac-me", "1st", "acme ", "acme\n", "é", "acme:x", None, 7])
+def test_a_namespace_that_cannot_begin_a_metrics_name_is_refused(registry: CollectorRegistry, namespace: Any) -> None:
     with pytest.raises(ValueError, match="can't begin a metric's name"):
         subscribe(TOOLS, registry, namespace=namespace)
     assert list(registry.collect()) == []
@@ -118,9 +118,18 @@ def test_a_catalogue_of_something_else_than_rows_is_refused(registry: CollectorR
         subscribe(catalogue, registry, namespace="acme")
 
 
-def test_a_negative_limit_is_refused(registry: CollectorRegistry) -> None:
-    with pytest.raises(ValueError, match="a label takes 0 values or more, got -1 for 'tool_name'"):
-        subscribe(TOOLS, registry, namespace="acme", label_limits={"tool_name": -1})
+@pytest.mark.parametrize("limit", [-1, "3", 1.5, None])
+def test_a_limit_that_is_no_number_of_values_is_refused(registry: CollectorRegistry, limit: Any) -> None:
+    with pytest.raises(ValueError, match=f"a label takes a whole number of values, got {limit!r} for 'tool_name'"):
+        subscribe(TOOLS, registry, namespace="acme", label_limits={"tool_name": limit})
+
+
+def test_an_exemplar_is_found_by_a_function(registry: CollectorRegistry) -> None:
+    with (
+        subscribe(TOOLS, registry, namespace="acme") as subscription,
+        pytest.raises(TypeError, match="takes a function that finds an exemplar, not None"),
+    ):
+        subscription.add_exemplars(None)  # type: ignore[arg-type]  # as where the function was called by mistake
 
 
 def test_a_second_subscription_to_one_registry_is_refused_with_the_way_out(registry: CollectorRegistry) -> None:

@@ -205,6 +205,11 @@ class OpenAIServer:
             return None
         return ChatRequest(body["model"], body["messages"], bool(body.get("stream")), body, headers)
 
+    def read_body(self, body: bytes) -> dict[str, Any]:
+        """Return the body of a request."""
+        parsed: dict[str, Any] = json.loads(body)
+        return parsed
+
     def includes_usage(self, request: ChatRequest) -> bool:
         """Return whether the reply has its usage in it: a stream only where the request asks for it."""
         return not request.stream or bool((request.body.get("stream_options") or {}).get("include_usage"))
@@ -227,7 +232,7 @@ class OpenAIServer:
             if (method, path) == ("GET", "/v1/models"):
                 models = [{"id": name, "object": "model", "created": 0, "owned_by": "tests"} for name in self.models]
                 writer.write(response(200, json.dumps({"object": "list", "data": models}).encode()))
-            elif method == "POST" and (request := self.parse_request(path, json.loads(body), headers)) is not None:
+            elif method == "POST" and (request := self.parse_request(path, self.read_body(body), headers)) is not None:
                 await self._reply_to(request, reader, writer)
             else:
                 writer.write(response(404, b'{"error": {"message": "no such path", "code": null}}'))

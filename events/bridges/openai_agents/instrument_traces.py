@@ -65,9 +65,19 @@ def instrument(*, price: UsagePriceFunction | None = list_price, provider: str |
 
     Returns:
         A handle: ``undo()`` ends it, and so does the end of a ``with`` block.
+
+    Raises:
+        ModuleNotFoundError: The SDK is not installed.
+        TypeError: The price function cannot be asked.
     """
     check_price(price)
-    import agents  # an SDK, which is imported where it is used
+    try:
+        import agents  # an SDK, which is imported where it is used
+    except ModuleNotFoundError as missing:
+        if missing.name == "agents":
+            message = "the bridge to the OpenAI Agents SDK needs it: pip install openai-agents"
+            raise ModuleNotFoundError(message, name="agents") from None
+        raise
 
     with _instrumenting:
         if not _active:

@@ -25,7 +25,8 @@ README, *OTHERS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-DOCUMENTS = [README, *OTHERS]
+PAGES_OF_LIBRARIES = sorted((ROOT / "docs" / "models").glob("*.md"))  # whose snippets their bridges' tests run
+DOCUMENTS = [README, *OTHERS, *PAGES_OF_LIBRARIES]
 
 
 @pytest.fixture
@@ -326,6 +327,14 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+def test_each_library_that_asks_models_is_in_the_table_of_what_is_known_of_them() -> None:
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", (ROOT / "docs" / "models.md").read_text(), re.MULTILINE)[1:]
+    linked = [match[1] for name, _ in rows if (match := re.search(r"\]\(models/([\w-]+\.md)\)", name))]
+    assert sorted(linked) == [page.name for page in PAGES_OF_LIBRARIES]
+    assert {word for _, words in rows for word in words.split(" | ")} == {"exact", "partial", "absent"}
+    assert {words.count("|") for _, words in rows} == {6}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

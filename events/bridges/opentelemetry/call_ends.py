@@ -39,8 +39,9 @@ def call_end(
     if inner:
         response_model = next((each.response_model for each in reversed(inner) if each.response_model), response_model)
     status, error_type = outcome.status, outcome.error_type
-    if status == "success" and is_streamed and usage is NO_USAGE and finish == "unknown":
-        if not (outcome.is_marked_ok and outermost.library.startswith(SAYS_HOW_STREAMS_END)):
+    if status == "success" and is_streamed and finish == "unknown":
+        says_how = outermost.library.startswith(SAYS_HOW_STREAMS_END)
+        if not outcome.is_marked_ok if says_how else usage is NO_USAGE:
             status, error_type = "cancelled", "cancelled"
     elif status == "success" and finish == "error":
         status, error_type = "error", "invalid_response"

@@ -95,13 +95,10 @@ def error_type_in(names: set[str], said: str, texts: str, status_code: Any) -> E
     if any("Timeout" in each for each in names) or "DeadlineExceeded" in names:
         return "timeout"
     by_class = next((TYPE_BY_NAME[each] for each in names if each in TYPE_BY_NAME), None)
+    by_status = error_type_of_status_code(status_in(said, texts, status_code))
     by_code = TYPE_OF_CODE.get(said) or TYPE_BY_BODY_CODE.get(said)
-    found = (
-        type_in_text(texts)
-        or by_class
-        or by_code
-        or error_type_of_status_code(status_in(names, said, texts, status_code))
-    )
+    of_class = next((STATUS_BY_CLASS[each] for each in names if each in STATUS_BY_CLASS), None)
+    found = type_in_text(texts) or by_class or by_status or by_code or error_type_of_status_code(of_class)
     if found == "invalid_request" and CONTEXT_TOO_LONG.search(texts):
         return "context_length_exceeded"
     return found or ("connection" if any(CONNECTION.search(each) for each in names) else "other")
@@ -115,15 +112,14 @@ def type_in_text(texts: str) -> ErrorType | None:
     return "content_filtered" if any(code in texts for code in CONTENT_FILTER_CODES) else None
 
 
-def status_in(names: set[str], said: str, texts: str, status_code: Any) -> Any:
-    """Return the HTTP status of an error, as an attribute, as its type, in a text, or that of its class."""
+def status_in(said: str, texts: str, status_code: Any) -> Any:
+    """Return the HTTP status of an error, as an attribute, as its type, or in a text; None where nothing has it."""
     if status_code is not None:
         return status_code
     if said.isdigit():
         return int(said)
-    if (found := STATUS_CODE_IN_TEXT.search(texts)) is not None:
-        return int(found[1])
-    return next((STATUS_BY_CLASS[each] for each in names if each in STATUS_BY_CLASS), None)
+    found = STATUS_CODE_IN_TEXT.search(texts)
+    return None if found is None else int(found[1])
 
 
 def class_name(path: str) -> str:

@@ -185,7 +185,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         said = opened.said = read(attributes.copy())
         opened.reference = ref(span, partial(self._forget, context.span_id))
         if operation in INFERENCE:
-            self._start_call(opened, said)
+            self._start_call(opened, said, operation)
         elif operation == "agent":
             self._start_agent(opened, agent_name(said, opened.name))
         elif operation == "tool":
@@ -197,7 +197,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
     def _is_own(self, claim: Claim) -> bool:
         return isinstance(claim, SpanClaim) and claim.owner is self
 
-    def _start_call(self, opened: OpenSpan, said: Said) -> None:
+    def _start_call(self, opened: OpenSpan, said: Said, operation: Any) -> None:
         model = requested_model(said)
         opened.call = self._calls.join(opened, model)
         if opened.call is not None:
@@ -212,14 +212,17 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         current_claim.set(claim)  # for other bridges inside; nobody resets it, since the span may end anywhere
         if model:
             provider = provider_in(said)
-            call.model_call = self._model_call(claim, opened, model, provider, perf_counter())
+            call.model_call = self._model_call(claim, opened, operation, model, provider, perf_counter())
 
-    def _model_call(self, claim: Claim, opened: OpenSpan, model: str, provider: str, started_at: float) -> ModelCall:
+    def _model_call(  # noqa: PLR0917  # its own
+        self, claim: Claim, opened: OpenSpan, operation: Any, model: str, provider: str, started_at: float
+    ) -> ModelCall:
         return ModelCall(
             BRIDGE,
             claim,
             model=model,
             provider=provider,
+            operation=operation,
             price=self._price,
             started_at=started_at,
             scope=opened.scope or NO_SCOPE,
@@ -286,10 +289,10 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         end = call_end(outcome, usage, call.inner, is_streamed=streamed, ended_at=started_at + duration)
         if model_call is None:
             name = model or call.model or end.response_model or ""
-            model_call = self._model_call(claim, opened, name, provider_in(said), started_at)
+            model_call = self._model_call(claim, opened, operation, name, provider_in(said), started_at)
         elif model_call.provider == UNKNOWN:
             model_call.provider = label_of(provider_in(said))
-        model_call.streamed, model_call.operation = streamed, operation
+        model_call.streamed = streamed
         model_call.finish(end)
         call.duration, call.amounts = duration, amounts_of(end)
         add_to_unknown(opened, call.amounts)
@@ -382,7 +385,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
                 return
             said = {**opened.said, **read(opened.live_attributes.copy())}
             model_call = call.model_call or self._model_call(
-                claim, opened, requested_model(said), provider_in(said), started_at_of(opened)
+                claim, opened, opened.operation, requested_model(said), provider_in(said), started_at_of(opened)
             )
             model_call.finish(CallEnd(status="cancelled", error_type="cancelled"))
         except Exception as failure:

@@ -129,6 +129,8 @@ def read(attributes: Mapping[str, Any]) -> Said:
 def read_usage(said: Said, library: str, started_ns: int) -> SpanUsage:
     """Return what a span says of the answer to its call."""
     response_id, cost = said.get("response_id"), said.get("cost")
+    if cost is not None and provider_in(said) == "openai-compatible":
+        cost = None  # that of another seller, by a list of the library's: a server of one's own has no list
     first_chunk = said.get("first_chunk") if library == EXACT_FIRST_CHUNK else None
     return SpanUsage(
         library=library,

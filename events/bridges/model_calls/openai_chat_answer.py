@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...bus.fields import ErrorType
@@ -9,7 +10,6 @@ from ...llm import FinishReason
 from .finish_reasons import finish_reason_of
 from .token_usage import TokenUsage, get, openai_usage, with_items
 
-TEXTS = ("content", "refusal")
 REASONING_TEXTS = ("reasoning_content", "reasoning")
 """Of DeepSeek, vLLM and OpenRouter."""
 
@@ -27,26 +27,26 @@ class ChatAnswer:
     def add_whole(self, body: Any) -> None:
         """Add an answer that came as a whole: an object of the SDK, or a mapping."""
         body = with_items(body)
-        self._add(body)
+        choices = get(body, "choices") or ()
+        self._add(body, choices)
         self.has_ended = True
-        if self.finish_reason is None and get(body, "choices"):
+        if self.finish_reason is None and choices:
             self.finish_reason = "unknown"
 
     def add_chunk(self, chunk: Any) -> tuple[int, bool]:
         """Add a chunk of a stream; return how many characters of content it has, and whether that is reasoning."""
         chunk = with_items(chunk)
-        self._add(chunk)
+        choices = [with_items(choice) for choice in get(chunk, "choices") or ()]
+        self._add(chunk, choices)
         if str(get(chunk, "type") or "").endswith(".done"):  # of a transcription, or an image that comes in parts
             self.has_ended = True
-        text, reasoning = 0, 0
-        for choice in get(chunk, "choices") or ():
-            delta = get(choice, "delta")
-            text += sum(_length(get(delta, name)) for name in TEXTS) + _length(get(choice, "text"))
-            reasoning += max(_length(get(delta, name)) for name in REASONING_TEXTS)
-            for call in get(delta, "tool_calls") or ():
-                function = get(call, "function")
-                text += _length(get(function, "name")) + _length(get(function, "arguments"))
-        text += _length(get(chunk, "delta"))  # of a transcription
+        text, reasoning = _length(get(chunk, "delta")), 0  # of a transcription
+        for choice in choices:
+            text += _length(get(choice, "text"))
+            if (delta := with_items(get(choice, "delta"))) is not None:
+                text += _length(get(delta, "content")) + _length(get(delta, "refusal"))
+                reasoning += max(_length(get(delta, name)) for name in REASONING_TEXTS)
+                text += sum(_length_of_tool_call(call) for call in get(delta, "tool_calls") or ())
         return text or reasoning, not text and reasoning > 0
 
     def usage(self) -> TokenUsage:
@@ -57,15 +57,20 @@ class ChatAnswer:
         """Return the usage as the provider sent it; None where it sent none."""
         return self._usage
 
-    def _add(self, body: Any) -> None:
+    def _add(self, body: Any, choices: Iterable[Any]) -> None:
         self.model = get(body, "model") or self.model
         if (usage := get(body, "usage")) is not None:
             self._usage, self.has_ended = with_items(usage), True
-        for choice in get(body, "choices") or ():
+        for choice in choices:
             if (reason := get(choice, "finish_reason")) is not None:
                 self.finish_reason, self.has_ended = finish_reason_of(reason), True
                 if self.finish_reason == "error":
                     self.error_type = "other"
+
+
+def _length_of_tool_call(call: Any) -> int:
+    function = get(call, "function")
+    return _length(get(function, "name")) + _length(get(function, "arguments"))
 
 
 def _length(text: Any) -> int:

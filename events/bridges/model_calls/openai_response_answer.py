@@ -11,7 +11,7 @@ from ...bus.fields import ErrorType
 from ...llm import FinishReason
 from .error_types import error_type_of_code
 from .finish_reasons import finish_reason_of
-from .token_usage import TokenUsage, get, openai_usage
+from .token_usage import TokenUsage, get, openai_usage, with_items
 
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
@@ -47,6 +47,7 @@ class ResponseAnswer:
 
     def add_chunk(self, chunk: Any) -> tuple[int, bool]:
         """Add an event of a stream; return how many characters of content it has, and whether that is reasoning."""
+        chunk = with_items(chunk)
         kind = get(chunk, "type")
         kind = str(getattr(kind, "value", kind) or "")  # LiteLLM has an enumeration of them
         response = get(chunk, "response")

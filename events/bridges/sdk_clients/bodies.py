@@ -83,8 +83,10 @@ class _Observed:
     _kept: Pieces | None
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_body":  # of one that is not made yet, as in a copy
+            raise AttributeError(name)
         # httpx2 has the time elapsed there, and anthropic its own observer.
-        return getattr(self.__dict__["_body"], name)
+        return getattr(self._body, name)
 
     def __iter__(self) -> Iterator[bytes]:
         try:

@@ -151,3 +151,19 @@ def test_each_request_of_a_tool_runner_is_a_call(told: Told, make_client: MakeCl
         tally = server.tally
     assert [call.finish_reason for call in told.called] == ["tool_calls", "stop"]
     assert (told.tokens("prompt"), told.tokens("completion")) == (tally.prompt_tokens, tally.completion_tokens)
+
+
+def test_a_request_of_a_middleware_is_an_attempt_of_the_call_around_it(told: Told, make_client: MakeClient) -> None:
+    with MESSAGES.server() as server:
+
+        def ask_first(request: Any, call_next: Any) -> Any:
+            judge.messages.create(model="judge", messages=PROMPT, max_tokens=5)
+            return call_next(request)
+
+        judge = make_client(MESSAGES, server)
+        try:
+            client = make_client(MESSAGES, server, middleware=[ask_first])
+        except TypeError:
+            pytest.skip("an older release has no middleware")
+        client.messages.create(model=MODEL, messages=PROMPT, max_tokens=5)
+    assert (told.call.model, told.call.attempts) == (MODEL, 2)

@@ -16,6 +16,7 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.values import MutexValue
 
+from .lock import LOCK
 from .self_test import self_test
 
 
@@ -89,6 +90,23 @@ def children_of(collector: Any) -> list[tuple[tuple[str, ...], Any]]:
         return [((), collector)]
     with collector._lock:
         return list(collector._metrics.items())
+
+
+def make_reentrant(collector: Any) -> None:
+    """Let a collector's children be made while one is being made, as the garbage collector may ask for.
+
+    It may close a stream in there, whose end is an event of its own: prometheus_client's lock would wait for itself.
+    """
+    if getattr(collector, "_labelnames", ()) and hasattr(collector, "_lock") and hasattr(collector, "_metrics"):
+        collector._lock = LOCK
+        collector._metrics = _Children(collector._metrics)
+
+
+class _Children(dict[tuple[str, ...], Any]):
+    """Children by their label values; one that was made meanwhile stays, with what it has counted."""
+
+    def __setitem__(self, label_values: tuple[str, ...], child: Any) -> None:
+        self.setdefault(label_values, child)
 
 
 def number_reader(values: Iterable[Any]) -> Callable[[Any], float]:

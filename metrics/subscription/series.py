@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
+from ..fastpath.children import make_reentrant
 from ..multiprocess import Workers
 from ..rows import Metric
 from .combined_gauge import CombinedGauge
@@ -81,6 +82,7 @@ class FamilySeries:
             self.collector, self.exported = workers.create_instruments(
                 kind, full_name, row.help, row.label_names, mode, **options
             )
+        make_reentrant(self.collector)
         if row.kind == "gauge" and not row.label_names:
             self.exported = HiddenUntilSet(self.exported)
 

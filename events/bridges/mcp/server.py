@@ -26,7 +26,7 @@ class InstrumentedServer:
         """Serve a message, and emit `tool_called` if it is a call of a tool."""
         if context.method != "tools/call" or is_idle():
             return await call_next(context)
-        use = ToolUse("mcp_server", (context.params or {}).get("name"), mcp_server=self.name)
+        use = ToolUse("mcp_server", (context.params or {}).get("name"), mcp_server=self.name, is_served=True)
         try:
             with use.in_effect():
                 result = await call_next(context)

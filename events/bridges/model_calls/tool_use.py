@@ -36,6 +36,7 @@ class ToolUse:
         tool_name: The tool, as the bridge knows it.
         mcp_server: The name of the MCP server that it is on; None where it is on none, or that is not known.
         scope: The scope that the event is of; None for that of the running code.
+        is_served: Whether it is run for another process, as by a server: whatever it asks for is a use of its own.
         started_at: The time of `time.perf_counter`; None for now.
         around: The use that was under way around it when it started, where it is only known later to be one.
     """
@@ -46,6 +47,7 @@ class ToolUse:
         tool_name: object,
         *,
         mcp_server: str | None = None,
+        is_served: bool = False,
         scope: Scope | None = None,
         started_at: float | None = None,
         around: ToolUse | None = None,
@@ -53,6 +55,7 @@ class ToolUse:
         self.bridge = bridge
         self.tool_name = label_of(tool_name)
         self.mcp_server = truncate_name(mcp_server) or None
+        self.is_served = is_served
         self.has_ended = False
         self.started_at = perf_counter() if started_at is None else started_at
         around = around or use_under_way()
@@ -76,7 +79,7 @@ class ToolUse:
 
     def includes(self, inner: ToolUse) -> bool:
         """Return whether what another bridge sees inside is this use."""
-        if inner.bridge == self.bridge:
+        if inner.bridge == self.bridge or self.is_served:
             return False
         return is_same_tool(self.tool_name, inner.tool_name) or None not in (self.mcp_server, inner.mcp_server)
 

@@ -206,3 +206,18 @@ def test_a_use_that_is_known_later_is_that_which_it_began_in(told: list[ToolCall
     ToolUse("inner", "search", around=around).finish()
     ToolUse("inner", "other", around=around).finish()
     assert [each.tool_name for each in told] == ["search", "other"]
+
+
+def test_what_a_server_asks_for_is_its_own() -> None:
+    """A gateway's tool asks others on servers of their own, and goes on where one of them fails."""
+    with tool_called.captured() as called:
+        served = ToolUse("mcp_server", "report", mcp_server="gateway", is_served=True)
+        with served.in_effect():
+            for status in ("success", "error"):
+                ToolUse("mcp", "rows", mcp_server="upstream").finish(status)
+        served.finish()
+    assert [(use.tool_name, use.status, use.mcp_server) for use in called] == [
+        ("rows", "success", "upstream"),
+        ("rows", "error", "upstream"),
+        ("report", "success", "gateway"),
+    ]

@@ -93,7 +93,7 @@ def children_of(collector: Any) -> list[tuple[tuple[str, ...], Any]]:
 
 
 def make_reentrant(collector: Any) -> None:
-    """Let a collector's children be made while one is being made, as the garbage collector may ask for.
+    """Allow a collector's children to be made while one is being made, as the garbage collector may ask for.
 
     It may close a stream in there, whose end is an event of its own: prometheus_client's lock would wait for itself.
     """

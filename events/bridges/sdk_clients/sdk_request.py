@@ -191,22 +191,19 @@ class SDKRequest:
         """End the call with an error: of the request, or of its stream."""
         if self.call.has_ended:
             return
-        status = status_of_error(error)
-        error_type = error_type_of_end(status, error)
-        attempt = self._last_attempt()
-        if attempt is not None and attempt.status == "success":
-            self._read_unparsed()
-            if error_type == "other" and (isinstance(error, UNREADABLE) or type(error).__name__ in UNPARSED):
-                error_type = "invalid_response"
-        self._end(status, error, error_type)
-
-    def _read_unparsed(self) -> None:
-        """Read an answer that the SDK could not parse into what was asked for: its tokens are billed all the same."""
+        status, error_type = status_of_error(error), None
         try:
-            if self._send is not None and (body := body_of(self._send.response)) is not None:
-                self.answer.add_whole(body)
+            error_type = error_type_of_end(status, error)
+            attempt = self._last_attempt()
+            if attempt is not None and attempt.status == "success":
+                if error_type == "other" and (isinstance(error, UNREADABLE) or type(error).__name__ in UNPARSED):
+                    error_type = "invalid_response"
+                # The SDK could not parse it into what was asked for: its tokens are billed all the same.
+                if self._send is not None and (body := body_of(self._send.response)) is not None:
+                    self.answer.add_whole(body)
         except Exception as failure:
             self.report(failure)
+        self._end(status, error, error_type or "other")
 
     def report(self, failure: Exception) -> None:
         """Report a failure of the bridge."""
@@ -215,11 +212,11 @@ class SDKRequest:
     def _end(self, status: Status, error: BaseException | None, error_type: ErrorType | None) -> None:
         if self.call.has_ended:
             return
-        ended_at = perf_counter()
-        answer, attempt = self.answer, self._last_attempt()
-        # Those of a stream are sent before it is billed.
-        headers = {} if attempt is None or self._is_streamed else attempt.headers
+        ended_at, answer, attempt = perf_counter(), self.answer, None
         try:
+            attempt = self._last_attempt()
+            # The headers of a stream are sent before it is billed.
+            headers = {} if attempt is None or self._is_streamed else attempt.headers
             usage, cost = answer.usage(), billed_cost(answer.raw_usage(), headers)
         except Exception as failure:
             self.report(failure)

@@ -65,6 +65,7 @@ class _Tracked:
                 )
             pauses.begin()
         except Exception as failure:
+            request.answer.has_ended = True  # as far as is known: it is not the answer that failed
             request.report(failure)
 
     def _end(self, error: BaseException | None) -> None:

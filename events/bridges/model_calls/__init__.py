@@ -5,6 +5,7 @@
 - `openai_chat_answer`, `openai_response_answer`: an answer of Chat Completions or of Responses, as it comes
 - `lookup`: a lookup of documents, told by one of several bridges
 - `tool_use`: the use of a tool while it is under way, told once too
+- `event_scope`: the scope that the events of these three are of
 - `token_usage`: the tokens that a provider counted
 - `cost`: what they cost, by the seller or by a price function
 - `token_prices`: a price function, by the list of genai-prices

@@ -6,14 +6,15 @@ inside of a lookup is a part of it.
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from time import perf_counter
 
 from ...bus.failures import report_failure
 from ...bus.fields import Status
-from ...bus.scope import Scope, get_effective_scope, use_scope
+from ...bus.scope import Scope, get_effective_scope
 from ...retrieval import documents_retrieved
+from .event_scope import in_scope
 from .names import label_of
 
 
@@ -25,7 +26,7 @@ class Lookup:
     Args:
         bridge: The name of the bridge.
         data_source: Where it looks.
-        scope: The scope that the event is of; None for that of the running code.
+        scope: The scope that the event is of; None for that of the code that makes it.
         around: The lookup that was under way around it when it started, where it is only known later to be one.
     """
 
@@ -62,7 +63,7 @@ class Lookup:
         if self.is_part:
             return
         try:
-            with use_scope(self._scope) if self._scope else nullcontext():
+            with in_scope(self._scope):
                 documents_retrieved.emit(
                     data_source=self.data_source,
                     status=status,

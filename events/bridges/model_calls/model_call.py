@@ -11,11 +11,12 @@ from typing import Any
 
 from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import ErrorType, Status
-from ...bus.scope import Scope, get_current_scope, get_effective_scope, use_scope
+from ...bus.scope import Scope, get_current_scope, get_effective_scope
 from ...llm import CostSource, FinishReason, ModelOperation, llm_attempted, llm_call_started, llm_called
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
 from .error_types import error_type_of, status_of_error
+from .event_scope import in_scope
 from .names import label_of, truncate_name
 from .reader_pauses import ReaderPauses
 from .response_headers import rate_limits, retry_after
@@ -95,7 +96,7 @@ class ModelCall:
         streamed: Whether the answer is.
         price: Asked for the cost of the tokens where the seller says none.
         started_at: The time of `time.perf_counter`; None for now.
-        scope: The scope that the events are of; None for that of the claim, or else of the running code.
+        scope: The scope that the events are of; None for that of the claim, or else of the code that makes it.
     """
 
     _is_open = False
@@ -181,10 +182,10 @@ class ModelCall:
 
     def _guard(self, emit: Callable[[], None]) -> None:
         try:
-            if self._scope is None:
+            if self._scope is None and get_current_scope() is None:
                 emit()
             else:
-                with use_scope(self._scope):
+                with in_scope(self._scope):
                     emit()
         except Exception as failure:
             report_failure(llm_called.name, self._bridge, failure)

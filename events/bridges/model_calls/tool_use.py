@@ -12,14 +12,15 @@ A library of agents runs a tool that is on an MCP server, and the client of MCP 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from time import perf_counter
 
 from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import UNKNOWN, Status
-from ...bus.scope import Scope, get_current_scope, get_effective_scope, use_scope
+from ...bus.scope import Scope, get_current_scope, get_effective_scope
 from ...tools import tool_called
+from .event_scope import in_scope
 from .names import label_of, truncate_name
 
 SEPARATORS = "_-./:"
@@ -35,7 +36,7 @@ class ToolUse:
         bridge: The name of the bridge.
         tool_name: The tool, as the bridge knows it.
         mcp_server: The name of the MCP server that it is on; None where it is on none, or that is not known.
-        scope: The scope that the event is of; None for that of the running code.
+        scope: The scope that the event is of; None for that of the code that makes it.
         is_served: Whether it is run for another process, as by a server: whatever it asks for is a use of its own.
         started_at: The time of `time.perf_counter`; None for now.
         around: The use that was under way around it when it started, where it is only known later to be one.
@@ -97,7 +98,7 @@ class ToolUse:
             self._around.learn(self.mcp_server, status, error)
             return
         try:
-            with use_scope(self._scope) if self._scope else nullcontext():
+            with in_scope(self._scope):
                 tool_called.emit(
                     tool_name=self.tool_name,
                     status=status,

@@ -30,7 +30,7 @@ def chat_model(server: OpenAIServer, **settings: Any) -> Any:
     from langchain_openai import ChatOpenAI
 
     responses = {"use_responses_api": True} if isinstance(server, ResponsesServer) else {"stream_usage": True}
-    return ChatOpenAI(model="gpt-4o-mini", base_url=server.base_url, **{**responses, **settings})
+    return ChatOpenAI(**{"model": "gpt-4o-mini", "base_url": server.base_url, **responses, **settings})
 
 
 def agent(server: OpenAIServer, name: str | None, tools: Any = (), **settings: Any) -> Any:

@@ -12,7 +12,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `callback_handler`: what LangChain calls
 - `run_tracker`: what becomes of that: `model_runs`, `tool_runs`, and agents; `runs` has those that are under way
 - `agent_names`: which runs are agents
-- `run_scope`: the scope that an agent's code is in
+- `run_scope`: the scope that an agent's code is in; `generator_frames`: whether the reader of a stream has the word
 - `model_names`, `model_answer`, `chunk_sizes`: what is said of a call to a model
 """
 

@@ -24,7 +24,7 @@ class Instrumentation:
         self.tracker = tracker
 
     def undo(self) -> None:
-        """Emit nothing of what starts from now on; what is under way is told to its end."""
+        """Emit nothing of what starts from now on; what is under way has its events to its end, and all inside of it."""
         global _active  # noqa: PLW0603  # what is registered at LangChain is there once for the process
         with _lock:
             if _active is self:
@@ -68,11 +68,17 @@ def instrument(
     from .callback_handler import handler  # imports LangChain, which takes a quarter of a second
 
     tracker, names = handler.tracker, None if agents is None else frozenset(agents)
+    undo = "call undo() of the handle that instrument() returned, and then instrument() again"
     with _lock:
         if _active is None:
             tracker.price, tracker.agents, tracker.is_active = price, names, True
             observers.add(tracker)
             _active = Instrumentation(tracker)
-        elif (tracker.price, tracker.agents) != (price, names):
-            raise ValueError("LangChain is instrumented with other settings already: undo that handle first")
+        elif tracker.agents != names:
+            raise ValueError(f"LangChain is instrumented with other agents already: {undo}")
+        elif tracker.price != price:
+            raise ValueError(
+                "LangChain is instrumented with another price already, and two functions are equal only where they are"
+                f" one object: pass that one, such as a function of a module, or {undo}"
+            )
         return _active

@@ -6,7 +6,8 @@ from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
 from sys import _getframe
 from types import FrameType
 
-from ...bus.scope import Scope, current_scope, is_contextlib, running_task
+from ...bus.scope import Scope, current_scope, get_effective_scope, is_contextlib, running_task
+from .generator_frames import is_at_yield
 
 CALLBACKS = "langchain_core.callbacks."
 """Where a handler is called from; the frames behind it are those of the run."""
@@ -19,7 +20,8 @@ class RunScope(Scope):
 
     A handler is called in the context of the run's code when the run starts. At the end of an asynchronous run it is
     called in a task of its own, which cannot put the context back: the scope itself has to say that it is over. A run
-    that yields, as a stream does, shares the context with its reader, who is not inside.
+    that yields, as a stream does, shares the context with its reader, who is not inside, and neither are the tasks and
+    threads that the reader waits for before it goes on.
 
     Args:
         inside: The scope of the agent.
@@ -42,9 +44,15 @@ class RunScope(Scope):
             return self.inside
         return None if self.around is None else self.around.effective()
 
+    def is_shared(self) -> bool:
+        """Return whether the running code is in a context that it may have from the stream's reader as from the run."""
+        return self.frame is not None and bool(self.owner != running_task())
+
     def _is_suspended(self) -> bool:
         frame: FrameType | None = self.frame
-        return frame is not None and frame.f_back is None and bool(self.owner == running_task())
+        if frame is None or frame.f_back is not None:
+            return False
+        return is_at_yield(frame) or bool(self.owner == running_task())
 
 
 def enter_run_scope(inside: Scope) -> RunScope:
@@ -89,3 +97,9 @@ def is_within(scope: Scope | None, outer: Scope) -> bool:
     while scope is not None and scope is not outer:
         scope = scope.parent
     return scope is not None
+
+
+def is_inside(scope: Scope) -> bool:
+    """Return whether the running code is inside a scope, and stays so whatever the reader of a stream does."""
+    now = current_scope.get()
+    return not (isinstance(now, RunScope) and now.is_shared()) and is_within(get_effective_scope(), scope)

@@ -19,13 +19,14 @@ from ...tools import tool_called
 from ..model_calls.claims import Claim
 from ..model_calls.cost import UsagePriceFunction
 from ..model_calls.error_types import error_type_of
+from ..model_calls.event_scope import in_scope
 from ..model_calls.model_call import SIGNALS
 from ..model_calls.names import label_of, truncate_name
 from .agent_names import NAME_KEY, is_in_agent, is_node, name_of_agent, name_of_graph
 from .chunk_sizes import size_of_chunk, size_of_event
 from .model_runs import ModelStart, TextBatches, abandoned_call, add_content, begin_call, end_call
-from .run_scope import enter_run_scope, is_within, leave_run_scope
-from .runs import BRIDGE, HANDS_OVER, WAITS, Kind, Run, RunTable, in_scope
+from .run_scope import enter_run_scope, is_inside, is_within, leave_run_scope
+from .runs import BRIDGE, HANDS_OVER, WAITS, Kind, Run, RunTable
 from .tool_runs import begin_lookup, begin_tool, data_source, end_lookup, end_tool
 
 ALL_SIGNALS = (*SIGNALS, agent_started, agent_finished, tool_called, documents_retrieved)
@@ -40,7 +41,7 @@ class RunTracker:
     """The runs under way, and the settings that their events are made with.
 
     Attributes:
-        is_active: Whether runs that start have events; those that are under way have their ends in any case.
+        is_active: Whether runs that start have events; those that are under way have theirs to the end in any case.
         price: Asked for the cost of a call's tokens; None for no costs.
         agents: The names of the runs that are agents; None for each graph that was given one.
     """
@@ -63,7 +64,7 @@ class RunTracker:
         metadata: Mapping[str, Any] | None,
     ) -> None:
         """Begin a run of anything that is no model, tool or retriever: a chain, a graph or a node of one."""
-        if not self.is_active or is_idle():
+        if not self._follows(parent_id):
             return
         parent = self.runs.get(parent_id)
         node = is_node(tags)
@@ -85,7 +86,7 @@ class RunTracker:
 
     def start_tool(self, run_id: UUID, parent_id: UUID | None, name: Any, metadata: Mapping[str, Any] | None) -> None:
         """Begin a run of a tool."""
-        if not self.is_active or is_idle():
+        if not self._follows(parent_id):
             return
         run = self._add("tool", run_id, self.runs.get(parent_id), name, metadata)
         self._enter(run)
@@ -95,7 +96,7 @@ class RunTracker:
         self, run_id: UUID, parent_id: UUID | None, name: Any, metadata: Mapping[str, Any] | None
     ) -> None:
         """Begin a run of a retriever."""
-        if not self.is_active or is_idle():
+        if not self._follows(parent_id):
             return
         run = self._add("retriever", run_id, self.runs.get(parent_id), data_source(name, metadata), metadata)
         self._enter(run)
@@ -113,7 +114,7 @@ class RunTracker:
 
     def start_model(self, run_id: UUID, parent_id: UUID | None, start: ModelStart) -> None:
         """Begin a run of a model."""
-        if not self.is_active or is_idle():
+        if not self._follows(parent_id):
             return
         is_part = self._texts.includes(start)
         abandoned = None if is_part else abandoned_call()
@@ -152,6 +153,10 @@ class RunTracker:
                 self._end(child, None, CancelledError())
         self._end(run, result, error)
 
+    def _follows(self, parent_id: UUID | None) -> bool:
+        """Return whether a run that starts has events: one inside of a run that is under way has, active or not."""
+        return (self.is_active or self.runs.get(parent_id) is not None) and not is_idle()
+
     def _add(self, kind: Kind, run_id: UUID, parent: Run | None, name: Any, metadata: Mapping[str, Any] | None) -> Run:
         """Return a run that starts, in the table."""
         run = Run(run_id.int, kind, truncate_name(name), parent, perf_counter())
@@ -185,7 +190,7 @@ class RunTracker:
 
     def _enter(self, run: Run) -> None:
         """Have the code of a run be inside its agent, unless it is by its context."""
-        if run.inside is not None and not is_within(get_effective_scope(), run.inside):
+        if run.inside is not None and not is_inside(run.inside):
             run.entered = enter_run_scope(run.inside)
 
     def _end(self, run: Run, result: Any, error: BaseException | None) -> None:

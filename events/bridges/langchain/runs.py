@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from sys import _getframe
 from types import FrameType
@@ -11,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 from weakref import ref
 
-from ...bus.scope import Scope, running_task, use_scope
+from ...bus.scope import Scope, running_task
 from ...bus.span import ActiveSpan
 from ..model_calls.claims import Claim
 from ..model_calls.lookup import Lookup
@@ -178,8 +177,3 @@ def models_under_way(frame: FrameType | None) -> int:
             count += 1
         frame = frame.f_back
     return count
-
-
-def in_scope(scope: Scope | None) -> AbstractContextManager[None]:
-    """Return a ``with`` block inside a scope; one that changes nothing where there is none."""
-    return nullcontext() if scope is None else use_scope(scope)

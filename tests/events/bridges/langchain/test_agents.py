@@ -353,7 +353,7 @@ def test_nothing_is_emitted_after_undo(server: OpenAIServer) -> None:
     with recorded_calls() as told:
         with instrument() as handle:
             assert instrument() is handle
-            with pytest.raises(ValueError, match="undo that handle first"):
+            with pytest.raises(ValueError, match=r"other agents already: call undo\(\) of the handle"):
                 instrument(agents=["a"])
             invoke(agent(server, "seen"))
         invoke(agent(server, "unseen"))
@@ -370,3 +370,49 @@ def test_what_is_under_way_is_told_to_its_end_after_undo(server: OpenAIServer) -
         chat_model(server).invoke("hi")
     assert [(call.status, call.completion_tokens) for call in told.calls] == [("success", 20)]
     assert told.is_paired()
+
+
+@pytest.mark.parametrize("run", [invoke, ainvoke])
+def test_an_agent_that_is_under_way_at_undo_has_all_that_it_does_afterwards(
+    run: Callable[..., Any], server: OpenAIServer
+) -> None:
+    def leave() -> str:
+        """Undo."""
+        handle.undo()
+        return "done"
+
+    server.behaviour = [Reply(tool_calls=(("leave", {}),), usage=USAGE), says(usage=USAGE), says(usage=USAGE)]
+    with recorded_calls() as told, instrument() as handle:
+        run(agent(server, "leaving", [leave]))
+        run(agent(server, "unseen"))
+        assert len(handle.tracker.runs) == 0
+    assert [(call.status, call.completion_tokens, call.agent_name) for call in told.calls] == [
+        ("success", 20, "leaving"), ("success", 20, "leaving"),
+    ]  # fmt: skip
+    assert [(tool.tool_name, tool.status) for tool in told.tools] == [("leave", "success")]
+    assert [(run.agent_name, run.status, run.llm_calls, run.tool_calls) for run in told.agents] == [
+        ("leaving", "success", 2, 1)
+    ]
+    assert told.is_paired()
+
+
+@pytest.mark.parametrize("run", [invoke, ainvoke])
+def test_a_call_that_is_under_way_at_undo_has_its_tokens(run: Callable[..., Any], server: OpenAIServer) -> None:
+    with recorded_calls() as told, instrument() as handle:
+
+        def behave(request: ChatRequest) -> Reply:  # the answer to a call that has begun
+            handle.undo()
+            return says(usage=USAGE)
+
+        server.behaviour = behave
+        run(agent(server, "leaving"))
+    assert [(call.status, call.prompt_tokens, call.completion_tokens) for call in told.calls] == [("success", 100, 20)]
+    assert [(run.status, run.llm_calls) for run in told.agents] == [("success", 1)]
+    assert told.is_paired()
+
+
+def test_a_price_that_looks_the_same_is_another_one_and_the_error_says_what_to_do() -> None:
+    with instrument(price=lambda provider, model, usage: 0.5) as handle:
+        with pytest.raises(ValueError, match=r"one object: pass that one, such as .* or call undo\(\) of the handle"):
+            instrument(price=lambda provider, model, usage: 0.5)
+        assert instrument(price=handle.tracker.price) is handle

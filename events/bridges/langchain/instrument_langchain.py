@@ -24,7 +24,7 @@ class Instrumentation:
         self.tracker = tracker
 
     def undo(self) -> None:
-        """Emit nothing of what starts from now on; what is under way has its events to its end, and all inside of it."""
+        """Emit nothing of what starts from now on; what is under way has its events to its end, and what is inside."""
         global _active  # noqa: PLW0603  # what is registered at LangChain is there once for the process
         with _lock:
             if _active is self:

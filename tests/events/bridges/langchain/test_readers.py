@@ -116,7 +116,7 @@ def test_a_tool_and_a_lookup_of_the_reader_are_not_the_agents(
         def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Any]:
             return [Document(query)]
 
-    @tool
+    @tool  # type: ignore[untyped-decorator]  # the same
     async def own(text: str) -> str:
         """Look something up for the reader."""
         return text

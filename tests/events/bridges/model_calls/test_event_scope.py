@@ -27,7 +27,7 @@ def begin_lookup() -> Callable[[], None]:
     return Lookup("bridge", "handbook").finish
 
 
-BEGINNINGS: Any = pytest.mark.parametrize(
+BEGINNINGS: pytest.MarkDecorator = pytest.mark.parametrize(
     ("begin", "signal"),
     [(begin_call, llm_called), (begin_use, tool_called), (begin_lookup, documents_retrieved)],
     ids=["call", "tool", "lookup"],

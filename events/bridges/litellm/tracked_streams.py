@@ -1,12 +1,12 @@
 """The stream that the reader of a call gets: it takes each chunk on its way, and sees the end.
 
 The class of LiteLLM's stream is replaced by one that is derived from it, on that one object. A stream ends when it is
-exhausted or raises, and before that when its reader leaves it: by closing it, by leaving a loop, or by dropping it.
+exhausted or raises, and before that when its reader closes or drops it. A loop over it that is left may be followed by
+another one, so that alone ends nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import Any
 from weakref import finalize
@@ -70,7 +70,7 @@ class Reading:
             call.report(failure)
 
     def leave(self) -> None:
-        """Record that the reader closes the stream, or leaves its loop."""
+        """Record that the reader closes the stream."""
         if not self.is_waiting:
             self.call.cancel()
 
@@ -80,9 +80,9 @@ def _tracked_class(cls: Any) -> Any:
     """Return a class of streams that end their call; it has the methods that the class has."""
     body: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     if hasattr(cls, "__next__"):
-        body |= {"__next__": _next(cls), "__iter__": _iterate}
+        body["__next__"] = _next(cls)
     if hasattr(cls, "__anext__"):
-        body |= {"__anext__": _anext(cls), "__aiter__": _aiterate}
+        body["__anext__"] = _anext(cls)
     if hasattr(cls, "close"):
         body["close"] = _close(cls)
     if hasattr(cls, "aclose"):
@@ -120,32 +120,6 @@ def _anext(cls: Any) -> Any:
         return chunk
 
     return __anext__
-
-
-def _iterate(self: Any) -> Iterator[Any]:
-    try:
-        while True:
-            try:
-                chunk = next(self)
-            except StopIteration:
-                return
-            yield chunk
-    except GeneratorExit:
-        vars(self)[_CALL].leave()
-        raise
-
-
-async def _aiterate(self: Any) -> AsyncIterator[Any]:
-    try:
-        while True:
-            try:
-                chunk = await anext(self)
-            except StopAsyncIteration:
-                return
-            yield chunk
-    except GeneratorExit:
-        vars(self)[_CALL].leave()
-        raise
 
 
 def _close(cls: Any) -> Any:

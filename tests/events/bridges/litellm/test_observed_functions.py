@@ -117,7 +117,19 @@ def test_a_stream_whose_loop_is_left_is_cancelled(library: Any, told: Told) -> N
     library.does = lambda **options: words()
     for _ in library.completion(model="openai/m"):
         break
+    gc.collect()  # LiteLLM's record holds on to it
     assert (told.call.status, told.call.usage_source, told.call.streamed) == ("cancelled", "none", True)
+
+
+def test_a_stream_is_read_on_after_a_look_at_its_beginning(library: Any, told: Told) -> None:
+    library.does = lambda **options: words()
+    stream = library.completion(model="openai/m", stream=True)
+    first = next(iter(stream))
+    for _ in stream:
+        break
+    assert told.called == []
+    assert len([first, *stream]) == 3
+    assert (told.call.status, told.call.completion_tokens) == ("success", 5)
 
 
 async def test_a_stream_that_is_closed_is_cancelled(library: Any, told: Told) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from statistics import median
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import thread_time
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx2
 from openai import OpenAI
 from prometheus_client import CollectorRegistry
 
+from events import llm_attempted, llm_call_started, llm_called
 from events.bridges.openai import instrument
 from metrics import CATALOGUE, subscribe
 
@@ -37,24 +39,39 @@ NUMBER = 50
 
 
 def measure(short: bool) -> list[Claim]:
-    """Call a bare client and an instrumented one in turns: where nobody listens, and where the calls are counted."""
+    """Call a bare client and an instrumented one in turns, with ever more of what becomes of the events."""
     rounds = 15 if short else 60
     idle = in_turns(client(), instrumented(), rounds)
+    with connected():
+        told = in_turns(client(), instrumented(), rounds)
     with subscribe(CATALOGUE, CollectorRegistry(), namespace="sparklio"):
-        counted = in_turns(client(), instrumented(), rounds)
-        priced = in_turns(client(), instrumented(price=fixed), rounds)
+        counted = in_turns(client(), instrumented(price=fixed), rounds)
     return [
-        added("one call of an instrumented client of openai that nobody listens to", 10, idle),
-        added("one call of an instrumented client of openai that is counted", 60, counted),
-        added("one call of an instrumented client of openai that is counted and priced", 70, priced),
+        added("that nobody listens to", 10, idle),
+        added("with one listener connected to each event", 60, told),
+        added("that is priced and counted in all metrics", 100, counted),
     ]
 
 
-def in_turns(bare: OpenAI, ours: OpenAI, rounds: int) -> Runs:
-    """Return the microseconds that a call takes with each client, a median a round.
+@contextmanager
+def connected() -> Iterator[None]:
+    """Connect a listener that does nothing to each event of a call."""
 
-    One call of each after the other, since it is what an application's other code leaves of the processor's caches that
-    decides how long a call takes, and with many of one client in a row it is everything.
+    def ignore(_: object) -> None:
+        """Do nothing."""
+
+    signals: list[Any] = [llm_call_started, llm_attempted, llm_called]
+    for signal in signals:
+        signal.connect(ignore)
+    yield
+    for signal in signals:
+        signal.disconnect(ignore)
+
+
+def in_turns(bare: OpenAI, ours: OpenAI, rounds: int) -> Runs:
+    """Return the microseconds that a call takes with each client: of each round the best, as others only add time.
+
+    The clients call in turns: many calls of one in a row would find all of its code in the processor's caches.
     """
     runs: Runs = {"bare": [], "instrumented": []}
     for _ in range(rounds):
@@ -66,7 +83,7 @@ def in_turns(bare: OpenAI, ours: OpenAI, rounds: int) -> Runs:
                 caller.chat.completions.create(model=MODEL, messages=PROMPT)
                 taken[name].append(thread_time() - began)
         for name, seconds in taken.items():
-            runs[name].append(median(seconds) * 1e6)
+            runs[name].append(min(seconds) * 1e6)
     return runs
 
 
@@ -90,7 +107,7 @@ def added(what: str, bar: float, runs: Runs) -> Claim:
     """Return what a call takes longer than that of the bare client in the same round, in microseconds."""
     bare, ours = runs.values()
     return Claim(
-        what=f"{what}: what it takes longer than with the bare client",
+        what=f"one call of an instrumented client of openai {what}, beyond one of the bare client",
         bar=bar,
         better="lower",
         unit="microseconds",

@@ -118,7 +118,7 @@ class ModelCall:
         self.claim = claim
         self.model, self.provider = label_of(model), label_of(provider)
         self.operation, self.streamed = operation, streamed
-        self.requested_model = label_of(requested_model or model)
+        self.requested_model = label_of(requested_model) if requested_model else self.model
         self.attempts = 0
         self.has_ended = False
         self._bridge = bridge

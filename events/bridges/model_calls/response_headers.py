@@ -23,6 +23,7 @@ READ_HEADERS = frozenset(
     ]
 )
 """All that are read of a response."""
+_RAW_HEADERS = {name.encode(): name for name in READ_HEADERS}
 
 MAX_RETRY_AFTER = 86_400.0  # seconds; quotas of a day are the longest
 
@@ -32,8 +33,9 @@ def read_headers(headers: Any) -> dict[str, str]:
     raw = getattr(headers, "raw", None)
     if raw is None:
         return {name: headers[name] for name in READ_HEADERS if name in headers}
-    named = ((name.decode("latin-1").lower(), value) for name, value in raw)
-    return {name: value.decode("latin-1") for name, value in named if name in READ_HEADERS}
+    return {
+        _RAW_HEADERS[lower]: value.decode("latin-1") for name, value in raw if (lower := name.lower()) in _RAW_HEADERS
+    }
 
 
 def rate_limit(

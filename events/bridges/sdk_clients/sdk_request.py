@@ -16,7 +16,6 @@ from ..model_calls.claims import Claim, current_claim
 from ..model_calls.cost import UsagePriceFunction, billed_cost
 from ..model_calls.error_types import error_type_of, error_type_of_code, error_type_of_status_code, status_of_error
 from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name, start_call
-from ..model_calls.names import label_of
 from ..model_calls.response_headers import read_headers
 from ..model_calls.token_usage import NO_USAGE, get
 from .answer import Answer, Protocol
@@ -288,7 +287,7 @@ def start_request(
     models = (body.get("model") for body in bodies if isinstance(body, Mapping))
     call = start_call(
         protocol.bridge,
-        model=label_of(next((model for model in models if model), None)),
+        model=next((model for model in models if isinstance(model, str)), ""),
         provider=provider,
         is_exact=True,
         operation=kind.operation,

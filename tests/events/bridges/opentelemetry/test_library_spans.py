@@ -13,6 +13,7 @@ from events import agent_run, llm_called
 from events.bridges import anthropic as anthropic_bridge
 from events.bridges import langchain as langchain_bridge
 from events.bridges import mcp as mcp_bridge
+from events.bridges import openai as openai_bridge
 from events.bridges import pydantic_ai as pydantic_ai_bridge
 from events.bridges.opentelemetry import GenAISpanProcessor, instrument
 from tests.support.langchain_models import agent, chat_model
@@ -169,6 +170,20 @@ async def test_langchain_beside_its_own_bridge(tracers: Tracers) -> None:
         assert recorded.sums() == sums_of(server.tally)
     assert recorded.is_paired()
     assert runs_of(recorded) == [("looking_agent", 1, 0, 11, 11)]
+
+
+def test_langchain_beside_the_bridge_to_the_sdk(tracers: Tracers) -> None:
+    processor = GenAISpanProcessor(price=None)
+    with OpenAIServer() as server, tracers.seen_by(processor, ["langchain", "official"]), recorded_calls() as recorded:
+        model = chat_model(server)
+        with openai_bridge.instrument(model.root_client, price=None):
+            model.invoke("Hi.")
+            model.batch(["Hi."] * 5)
+            list(model.stream("Hi."))
+        processor.shutdown()
+        assert recorded.sums() == sums_of(server.tally)
+    assert recorded.is_paired()
+    assert {attempt.status_code for attempt in recorded.attempts} == {200}
 
 
 @pytest.mark.parametrize("is_direct", [False, True], ids=["alone", "direct"])

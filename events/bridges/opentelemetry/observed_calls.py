@@ -37,8 +37,11 @@ MAX_COMPARED = 256
 DATED = re.compile(r"[-@:](\d{4}|latest)")
 """What follows the name of a model in the name of a version of it."""
 
-CLOCK_SLACK_NS = 2_000_000
-"""How much earlier than its library's span a call may seem to begin: some libraries' times are of milliseconds."""
+CLOCK_SLACK_NS = 10_000
+"""How much earlier than its library's span a call may seem to begin: some libraries' times are of microseconds."""
+
+END_SLACK_NS = 2_000_000
+"""How much later than its library's span a call may end, whose last chunk is read by then."""
 
 
 class SpanClaim(Claim):
@@ -173,7 +176,7 @@ class ObservedCalls:
                 if (
                     span.library not in call.libraries
                     and call.started_ns <= ended_ns
-                    and (call.ended_ns is None or call.ended_ns <= ended_ns + CLOCK_SLACK_NS)
+                    and (call.ended_ns is None or call.ended_ns <= ended_ns + END_SLACK_NS)
                     and call.is_of(model)
                     and is_place_within(call.place, span)
                 ):

@@ -53,8 +53,11 @@ BRIDGE = "opentelemetry bridge"
 DROPPED = SpanOutcome(status="cancelled", error_type="cancelled")
 """How a span ended that nobody ended."""
 
-LATE_NS = 1_000_000
-"""A span that starts this long after its start was made afterwards: what it is of has ended, or is under way."""
+LATE_NS = 50_000_000
+"""A span that starts this long after its start was made afterwards: what it is of has ended, or is under way.
+
+Less may be a pause of the process. Libraries that make spans afterwards say at their end what they are of, anyway.
+"""
 
 
 MADE_OF_EVENTS = "sparklio.traces"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from events.bridges.opentelemetry.span_reading import provider_in, read
 from metrics import CATALOGUE, OPTIONAL
 from metrics.__main__ import main
 from metrics.diagnostics.otel import OtelNames, format_names, names_in, versions
@@ -44,6 +45,24 @@ def test_a_family_has_the_name_of_its_version(version: str, family: str, otel_na
 @pytest.mark.parametrize("names", versions().values(), ids=lambda names: names.name)
 def test_a_client_has_no_names_of_a_model_server(names: OtelNames) -> None:
     assert not [name for name in names.metrics.values() if name.startswith("gen_ai.server.")]
+
+
+# fmt: off
+PROVIDERS = {
+    "anthropic", "aws.bedrock", "azure.ai.inference", "azure.ai.openai", "cohere", "deepseek", "gcp.gemini",
+    "gcp.gen_ai", "gcp.vertex_ai", "groq", "ibm.watsonx.ai", "mistral_ai", "moonshot_ai", "openai", "perplexity",
+    "x_ai",
+}
+# fmt: on
+"""The values of gen_ai.provider.name that semantic-conventions-genai lists (docs/gen-ai/client-inference.md)."""
+
+
+def test_providers_have_values_of_the_conventions_and_are_read_back_as_they_are_printed() -> None:
+    values = names_in().values["provider"]
+    assert {*values.values()} <= PROVIDERS
+    assert {ours: provider_in(read({"gen_ai.provider.name": theirs})) for ours, theirs in values.items()} == {
+        ours: ours for ours in values
+    }
 
 
 @pytest.mark.parametrize("names", versions().values(), ids=lambda names: names.name)

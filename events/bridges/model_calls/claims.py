@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from os import urandom
+from time import perf_counter
 from typing import Protocol
 from weakref import WeakSet
 
@@ -31,12 +32,12 @@ class Claim:
         is_exact: Whether whoever has the claim knows the call exactly.
         is_started: Whether `events.llm_call_started` was emitted.
         is_taken: Whether an exact bridge took the call over: whoever observes it tells nothing more.
-        has_ended: Whether the call was told; what its code left running makes calls of its own.
+        ended_at: When the call was told, by `time.perf_counter`; None before.
         scope: The scope that the events of the call are of, where an observer knows it; None for that of whoever tells.
         beside: The claim to a call that was begun together with it, and to those that were with that.
     """
 
-    __slots__ = ("__weakref__", "beside", "call_id", "has_ended", "is_exact", "is_started", "is_taken", "scope")
+    __slots__ = ("__weakref__", "beside", "call_id", "ended_at", "is_exact", "is_started", "is_taken", "scope")
 
     def __init__(self, call_id: str, *, is_exact: bool, is_started: bool = False, scope: Scope | None = None) -> None:
         self.call_id = call_id
@@ -44,8 +45,17 @@ class Claim:
         self.is_started = is_started
         self.scope = scope
         self.is_taken = False
-        self.has_ended = False
+        self.ended_at: float | None = None
         self.beside: Claim | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the call was told; what its code left running makes calls of its own."""
+        return self.ended_at is not None
+
+    @has_ended.setter
+    def has_ended(self, value: bool) -> None:
+        self.ended_at = (self.ended_at or perf_counter()) if value else None
 
     @contextmanager
     def in_effect(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from threading import RLock
+from time import perf_counter, time_ns
 
 from ...bus.after_fork import free_after_fork
 from ...bus.scope import Scope
@@ -121,6 +122,13 @@ class ObservedCall:
         """Whether it has not ended, as far as anybody here knows."""
         return self.ended_ns is None and not (self.claim is not None and self.claim.has_ended)
 
+    @property
+    def last_ns(self) -> int | None:
+        """When it ended; None while it is under way."""
+        if self.ended_ns is not None or self.claim is None or self.claim.ended_at is None:
+            return self.ended_ns
+        return time_ns() - int((perf_counter() - self.claim.ended_at) * 1e9)
+
     def is_of(self, model: str) -> bool:
         """Return whether a name may be that of its model, as asked for or in its answer."""
         return same_model(self.model, model) or (self.response_model != "" and same_model(self.response_model, model))
@@ -161,26 +169,29 @@ class ObservedCalls:
                 call.model = model
         return call
 
-    def take_within(self, span: OpenSpan, model: str, ended_ns: int) -> ObservedCall | None:
-        """Return the call of another library that lies within a span, which is of it from now on; None without one.
+    def take_told(self, span: OpenSpan, model: str, ended_ns: int) -> ObservedCall | None:
+        """Return the call that a span which just ended is of, and that others tell; None without one.
 
-        Of several it is the one that began first: later ones are left to spans that began later.
+        It lies within the span; of several it is the one that began first, since later ones are left to spans that
+        began later. Or another bridge tells it, which stands around the library: then it is the one that began last.
         """
         if self._is_alone(span.library):
             return None
         with self._lock:
-            found = None
+            within = around = None
             for call in self._latest():
-                if call.started_ns < span.started_ns - CLOCK_SLACK_NS:
+                is_earlier = call.started_ns < span.started_ns - CLOCK_SLACK_NS
+                if is_earlier and "" not in self._libraries:
                     break
-                if (
-                    span.library not in call.libraries
-                    and call.started_ns <= ended_ns
-                    and (call.ended_ns is None or call.ended_ns <= ended_ns + END_SLACK_NS)
-                    and call.is_of(model)
-                    and is_place_within(call.place, span)
-                ):
-                    found = call
+                if span.library in call.libraries or call.started_ns > ended_ns or not call.is_of(model):
+                    continue
+                call_ended_ns = call.last_ns
+                if is_earlier:
+                    if around is None and call.outermost is None and is_span_within(span, call, ended_ns):
+                        around = call
+                elif call_ended_ns is None or call_ended_ns <= ended_ns + END_SLACK_NS:
+                    within = call if is_place_within(call.place, span) else within
+            found = within or around
             if found is not None:
                 found.libraries.add(span.library)
             return found
@@ -229,6 +240,13 @@ def _is_claimable(call: ObservedCall, place: OpenSpan | None, model: str) -> boo
         and is_framework(outermost.library)
         and is_place_within(place, outermost)
     )
+
+
+def is_span_within(span: OpenSpan, call: ObservedCall, ended_ns: int) -> bool:
+    """Return whether a span lies within a call of another bridge that began before it."""
+    last_ns = call.last_ns
+    is_in_place = call.place is None or span.parent is None or span.is_inside(call.place)
+    return is_in_place and (last_ns is None or last_ns >= ended_ns - END_SLACK_NS)
 
 
 def is_place_within(place: OpenSpan | None, around: OpenSpan | None) -> bool:

@@ -306,7 +306,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         None is returned where it was told.
         """
         call = self._calls.call_around(opened)
-        if call is None and (told := self._calls.take_within(opened, model, ended_ns)) is not None:
+        if call is None and (told := self._calls.take_told(opened, model, ended_ns)) is not None:
             add_missed(opened, told)
             return None
         if call is None:

@@ -212,11 +212,9 @@ def params_of(more: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _is_start_of_text(frame: FrameType | None) -> bool:
     """Return whether a frame is in ``AsyncCallbackManager.on_llm_start``, or in a comprehension of it."""
-    for _ in range(2):
-        if frame is not None and frame.f_code.co_name == "on_llm_start":
-            return True
-        frame = frame and frame.f_back
-    return False
+    if frame is not None and frame.f_code.co_name == "<listcomp>":
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == "on_llm_start"
 
 
 handler = EventHandler()

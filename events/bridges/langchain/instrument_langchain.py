@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from ...bus.after_fork import free_after_fork
-from ..model_calls.claims import observers
 from ..model_calls.cost import UsagePriceFunction, check_price
 from ..model_calls.token_prices import list_price
 from .run_tracker import RunTracker
@@ -72,7 +71,6 @@ def instrument(
     with _lock:
         if _active is None:
             tracker.price, tracker.agents, tracker.is_active = price, names, True
-            observers.add(tracker)
             _active = Instrumentation(tracker)
         elif tracker.agents != names:
             raise ValueError(f"LangChain is instrumented with other agents already: {undo}")

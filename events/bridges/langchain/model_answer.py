@@ -20,7 +20,21 @@ REASONS = ("finish_reason", "stop_reason", "done_reason")
 ENDS_ALWAYS_SAID = frozenset({"openai", "anthropic"})
 """The integrations, by ``model_provider``, whose answers say why they end, in a stream too."""
 
-CACHE_WRITES = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+# fmt: off
+PROMPT_DETAILS = {
+    "cache_read":                "cache_read_tokens",
+    "cache_creation":            "cache_write_tokens",
+    "ephemeral_5m_input_tokens": "cache_write_tokens",
+    "ephemeral_1h_input_tokens": "cache_write_tokens",
+    "audio":                     "prompt_audio_tokens",
+    "image":                     "prompt_image_tokens",
+}
+COMPLETION_DETAILS = {
+    "reasoning": "reasoning_tokens",
+    "audio":     "completion_audio_tokens",
+    "image":     "completion_image_tokens",
+}
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +88,23 @@ def metadata_usage(counted: Mapping[str, Any]) -> TokenUsage:
 
     With a service tier the names of some details begin with it, as in ``priority_cache_read``.
     """
-    inside, out = _mapping(counted.get("input_token_details")), _mapping(counted.get("output_token_details"))
     return counted_usage(
         counted.get("input_tokens"),
         counted.get("output_tokens"),
-        cache_read_tokens=_detail(inside, "cache_read"),
-        cache_write_tokens=_detail(inside, *CACHE_WRITES),
-        reasoning_tokens=_detail(out, "reasoning"),
-        prompt_audio_tokens=_detail(inside, "audio"),
-        completion_audio_tokens=_detail(out, "audio"),
-        prompt_image_tokens=_detail(inside, "image"),
-        completion_image_tokens=_detail(out, "image"),
+        **_details(counted.get("input_token_details"), PROMPT_DETAILS),
+        **_details(counted.get("output_token_details"), COMPLETION_DETAILS),
     )
 
 
-def _detail(details: Mapping[str, Any], *names: str) -> int | None:
-    """Return the sum of the counts of these names, and of those that end in them; None where there is none."""
-    counts = [count for key, count in details.items() if is_count(count) and key.endswith(names)]
-    return sum(counts) if counts else None
+def _details(details: Any, names: Mapping[str, str]) -> dict[str, int]:
+    """Return the sums of the counts whose names end in these, by the fields that these are of."""
+    sums: dict[str, int] = {}
+    for key, count in details.items() if isinstance(details, dict) else ():
+        if is_count(count):
+            field = names.get(key) or next((field for name, field in names.items() if key.endswith(name)), None)
+            if field is not None:
+                sums[field] = sums.get(field, 0) + count
+    return sums
 
 
 def _reason(said: Mapping[str, Any], message: Any) -> FinishReason | None:

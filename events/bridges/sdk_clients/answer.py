@@ -9,7 +9,8 @@ from typing import Protocol as TypingProtocol
 
 from ...bus.fields import ErrorType
 from ...llm import FinishReason, ModelOperation
-from ..model_calls.token_usage import TokenUsage
+from ..model_calls.error_types import error_type_of_code, error_type_of_status_code
+from ..model_calls.token_usage import TokenUsage, get
 
 
 class Answer(TypingProtocol):
@@ -62,6 +63,30 @@ class Protocol(TypingProtocol):
 
     def kind_of_call(self, url: str) -> CallKind | None:
         """Return what is posted to a URL; None where that is no call to a model, such as a file."""
+
+
+PARTS_OF_ANSWERS = ("choices", "output", "content", "data", "completion", "text", "usage")
+"""Of which an answer has one at least."""
+
+
+def fault_of(body: Any, operation: ModelOperation) -> ErrorType | None:
+    """Return why a body that came with a status of success is no answer; None of an answer.
+
+    Gateways answer so for a provider that failed, and with pages of their own.
+
+    Args:
+        body: An object of the SDK, a mapping, or what else it made of the body.
+        operation: What the model was asked for: a transcription may be a plain text.
+    """
+    error = get(body, "error")
+    if error is not None:
+        code = get(error, "code")
+        by_status = error_type_of_status_code(code)
+        return by_status or error_type_of_code(code) or error_type_of_code(get(error, "type")) or "other"
+    is_text = operation == "audio" and isinstance(body, str | None)
+    if is_text or any(get(body, name) is not None for name in PARTS_OF_ANSWERS):
+        return None
+    return "invalid_response"
 
 
 def provider_of_class(client: Any, providers: tuple[tuple[str, str], ...]) -> str | None:

@@ -18,7 +18,7 @@ from ..model_calls.error_types import error_type_of, error_type_of_code, error_t
 from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name, start_call
 from ..model_calls.response_headers import read_headers
 from ..model_calls.token_usage import NO_USAGE, get
-from .answer import Answer, Protocol
+from .answer import Answer, Protocol, fault_of
 from .bodies import body_of, observe_body
 from .http_sends import Sender, current_sender
 from .raw_responses import observe_parse
@@ -134,6 +134,8 @@ class SDKRequest:
     def _finish_with(self, whole: Any) -> None:
         if whole is not None:
             self.answer.add_whole(whole)
+        if self.answer.error_type is None and not self._is_streamed:
+            self.answer.error_type = fault_of(whole, self.call.operation)
         self.finish()
 
     def _wait_for_end(self) -> None:

@@ -197,3 +197,22 @@ async def test_a_failure_of_the_bridge_harms_nobody(monkeypatch: pytest.MonkeyPa
         assert await read(stream)
         await until(lambda: len(called) == 3)
     assert {failure.receiver for failure in failed} == {"openai"}
+
+
+@pytest.mark.parametrize(
+    ("body", "error_type"),
+    [
+        (b'{"error": {"code": 429, "message": "no"}}', "rate_limited"),
+        (b"<html></html>", "invalid_response"),
+        (b"{}", "invalid_response"),
+    ],
+)
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_page_of_a_gateway_is_no_answer(told: Told, body: bytes, error_type: str, raw: bool) -> None:
+    kind = "text/html" if body.startswith(b"<") else "application/json"
+    with CHAT.server(sends(body, kind)) as server:
+        client = CHAT.client(server)
+        openai.instrument(client)
+        completions = client.chat.completions
+        (completions.with_raw_response if raw else completions).create(model=MODEL, messages=PROMPT)
+    assert (told.call.status, told.call.error_type, told.call.error) == ("error", error_type, "")

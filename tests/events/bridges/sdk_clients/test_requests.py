@@ -192,7 +192,7 @@ def test_a_body_may_be_compressed_or_none_of_json(told: Told) -> None:
     )
     for _ in range(2):
         client.ask(raw="streamed").http_response.read()
-    assert [(call.status, call.prompt_tokens) for call in told.called] == [("success", 100), ("success", None)]
+    assert [(call.status, call.prompt_tokens) for call in told.called] == [("success", 100), ("error", None)]
 
 
 async def test_a_stream_is_parsed_of_a_raw_response(told: Told) -> None:

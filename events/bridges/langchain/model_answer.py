@@ -108,9 +108,9 @@ def _details(details: Any, names: Mapping[str, str]) -> dict[str, int]:
 
 
 def _reason(said: Mapping[str, Any], message: Any) -> FinishReason | None:
-    reason = next((said[name] for name in REASONS if said.get(name)), None)
-    if reason is not None:
-        return finish_reason_of(reason)
+    for name in REASONS:
+        if said.get(name):
+            return finish_reason_of(said[name])
     status = said.get("status")  # of Responses
     if status == "completed" and getattr(message, "tool_calls", None):
         return "tool_calls"

@@ -17,6 +17,8 @@ from .model_answer import ModelAnswer, read_answer
 from .model_names import model_name, provider_name
 from .runs import BRIDGE, Run
 
+SUCCESS, CUT_OFF = CallEnd(), CallEnd(status="error", error_type="invalid_response")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStart:
@@ -134,9 +136,9 @@ def end_call(run: Run, response: Any, error: BaseException | None) -> None:
     except Exception as failure:
         report_failure(llm_called.name, BRIDGE, failure)
         answer, cost = ModelAnswer(), None
-    end = CallEnd() if error is None else CallEnd.of_error(error)
-    if error is None and call.streamed and answer.is_cut_off:
-        end = CallEnd(status="error", error_type="invalid_response")
+    end = CUT_OFF if call.streamed and answer.is_cut_off else SUCCESS
+    if error is not None:
+        end = CallEnd.of_error(error)
     call.finish(
         CallEnd(
             status=end.status,

@@ -228,6 +228,8 @@ def valid_token_count(field: str, count: Any, most: int = MAX_TOKENS) -> int | N
     """Return a number of tokens if it is an integer from 0 to ``most``; else emit `value_dropped` and return None."""
     if type(count) is int and 0 <= count <= most:
         return count
+    if type(count) is int and 0 <= count <= most:
+        return count
     reason = drop_reason(count, limit=most + 1) if isinstance(count, int) else "not_a_number"
     if reason is None:
         return int(count)

@@ -390,7 +390,7 @@ def test_a_tool_that_another_bridge_sees_too_is_told_once(spans: SpanMaker, is_o
 
 def test_operations_that_are_no_calls_tell_nothing(spans: SpanMaker) -> None:
     with llm_called.captured() as called, agent_finished.captured() as finished, tool_called.captured() as tools:
-        for operation in ("create_agent", "plan", "search_memory", "invoke_workflow", "execute_task"):
+        for operation in ("create_agent", "fetch_response", "plan", "search_memory", "invoke_workflow", "execute_task"):
             spans.end(spans.start(f"{operation} x", {"gen_ai.operation.name": operation}), ANSWER)
         spans.end(spans.start("anthropic.messages.count_tokens", {"gen_ai.provider.name": "anthropic"}), ANSWER)
     assert (called, finished, tools) == ([], [], [])

@@ -29,7 +29,7 @@ from .conventions import is_framework
 from .open_spans import OpenSpan
 from .span_reading import SpanUsage
 
-MAX_CALLS = 2048
+MAX_CALLS = 1024
 """Calls that are remembered, under way or not: a span that tells at its end what it is of comes after them."""
 
 MAX_COMPARED = 256

@@ -28,7 +28,7 @@ from .agent_runs import AgentRun, add_missed, add_to_unknown, emit_late_run, inn
 from .call_ends import call_end
 from .conventions import INFERENCE, operation_of
 from .observed_calls import ObservedCall, ObservedCalls, SpanClaim
-from .open_spans import MAX_OPEN_SPANS, OpenSpan, OpenSpans
+from .open_spans import MAX_OPEN_SPANS, NOTHING, OpenSpan, OpenSpans
 from .span_outcomes import SpanOutcome, outcome_of
 from .span_reading import (
     Said,
@@ -113,7 +113,9 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             context = span.context
             opened = None if context is None else self._spans.pop(context.span_id)
             if opened is not None:
+                opened.reference = None
                 self._end(opened, span)
+                opened.said = opened.live_attributes = NOTHING  # its call is remembered, and no message with it
         except Exception as failure:
             report_failure(llm_called.name, BRIDGE, failure)
 
@@ -297,7 +299,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             model_call.provider = label_of(provider_in(said))
         model_call.streamed = streamed
         model_call.finish(end)
-        call.duration, call.amounts = duration, amounts_of(end)
+        call.duration, call.amounts, call.model_call = duration, amounts_of(end), None
         add_to_unknown(opened, call.amounts)
 
     def _find_call(self, opened: OpenSpan, model: str, ended_ns: int) -> ObservedCall | None:

@@ -17,7 +17,7 @@ from ..model_calls.cost import UsagePriceFunction, billed_cost
 from ..model_calls.error_types import error_type_of, error_type_of_code, error_type_of_status_code, status_of_error
 from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name, start_call
 from ..model_calls.response_headers import read_headers
-from ..model_calls.token_usage import NO_USAGE, get
+from ..model_calls.token_usage import NO_USAGE, get, with_items
 from .answer import Answer, Protocol, fault_of
 from .bodies import body_of, observe_body
 from .http_sends import Sender, current_sender
@@ -132,6 +132,7 @@ class SDKRequest:
             self._finish_with(body_of(result) if kind == "http_response" else result)
 
     def _finish_with(self, whole: Any) -> None:
+        whole = with_items(whole)
         if whole is not None:
             self.answer.add_whole(whole)
         if self.answer.error_type is None and not self._is_streamed:

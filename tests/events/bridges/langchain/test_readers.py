@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 import pytest
@@ -169,3 +169,44 @@ def test_a_node_that_goes_on_while_the_reader_has_the_word_is_in_its_agent(told:
         asyncio.run(read())
     assert [each.agent_name for each in queries] == ["worker", "worker", "unknown"]
     assert [run.status for run in told.agents] == ["success"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_queries_of_a_checkpointer_are_the_agents(asynchronous: bool, told: Recorded) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    class Saver(InMemorySaver):  # type: ignore[misc]  # the same
+        def put(self, *args: Any, **more: Any) -> Any:
+            query_executed.emit(operation="insert", table="checkpoints", duration=0.0)
+            return super().put(*args, **more)
+
+    work = graph({"work": lambda state: state, "more": lambda state: state}, "worker", checkpointer=Saver())
+    config = {"configurable": {"thread_id": "1"}}
+
+    async def read() -> None:
+        async for _ in work.astream({"text": "x"}, config):
+            pass
+
+    with query_executed.captured() as queries:
+        if asynchronous:
+            asyncio.run(read())
+        else:
+            list(work.stream({"text": "x"}, config))
+    assert {each.agent_name for each in queries} == {"worker"}
+    assert told.agents[0].status == "success"
+
+
+def test_a_task_that_the_reader_does_not_wait_for_is_its_own_in_an_empty_context(
+    server: OpenAIServer, told: Recorded
+) -> None:
+    async def read() -> None:
+        reader = chat_model(server, model=READERS)
+        tasks = [
+            asyncio.create_task(reader.ainvoke("y"), context=Context())
+            async for _ in agent(server, "writer", [look]).astream(QUESTION)
+        ]
+        await asyncio.gather(*tasks)
+
+    asyncio.run(read())
+    assert {call.agent_name for call in told.calls if call.model == READERS} == {"unknown"}
+    assert [run.llm_calls for run in told.agents] == [2]

@@ -77,20 +77,11 @@ NAMES_AGENTS = "openinference.instrumentation.langchain"
 OPENLLMETRY = "opentelemetry.instrumentation."
 """How the names of OpenLLMetry's scopes begin."""
 
-# Scopes of frameworks: what they call a model's call may be sent by an SDK that has spans of its own, without being
-# their parent. SDKs call no framework.
-FRAMEWORKS = (
-    "langchain",
-    "langgraph",
-    "agents",
-    "llama",
-    "crewai",
-    "pydantic",
-    "litellm",
-    "haystack",
-    "strands",
-    "adk",
-)
+CALLED_BACK = ("langchain", "langgraph", "llama")
+"""In the names of scopes of frameworks that write spans in callbacks, which cannot make them the current ones.
+
+So the span of the SDK that sends a call of theirs is not inside. Other frameworks make theirs the current ones.
+"""
 
 
 def operation_of(name: str, attributes: Mapping[str, Any], library: str) -> Operation | None:
@@ -120,6 +111,6 @@ def operation_of(name: str, attributes: Mapping[str, Any], library: str) -> Oper
     return None
 
 
-def is_framework(library: str) -> bool:
-    """Return whether a library calls models by an SDK, which may have spans of its own."""
-    return any(word in library for word in FRAMEWORKS)
+def is_called_back(library: str) -> bool:
+    """Return whether a library's spans are written in callbacks, and so have those of an SDK outside."""
+    return any(word in library for word in CALLED_BACK)

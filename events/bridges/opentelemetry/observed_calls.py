@@ -5,7 +5,7 @@ current one. So a span is of a call that is under way, seen by another library a
 
 - the span is inside a span of the call, or
 - the running code is that which the call began in, or
-- a framework's span of the call has the same model, and neither place in a trace speaks against it.
+- a framework wrote a span of it in a callback, of the same model, and neither place in a trace speaks against it.
 
 Of spans that show only at their end that they are of a call, it is the call that lies within their time. Each library
 has one span of each call, so numbers are right even where, of calls under way at once, one is taken for another.
@@ -25,7 +25,7 @@ from ...bus.scope import Scope
 from ...llm import ModelOperation
 from ..model_calls.claims import Claim, current_claim
 from ..model_calls.model_call import ModelCall
-from .conventions import is_framework
+from .conventions import is_called_back
 from .open_spans import OpenSpan
 from .span_reading import SpanUsage
 
@@ -180,9 +180,8 @@ class ObservedCalls:
         with self._lock:
             within = around = None
             for call in self._latest():
+                # A call that was known at its end alone comes after those that began later: all are looked at.
                 is_earlier = call.started_ns < span.started_ns - CLOCK_SLACK_NS
-                if is_earlier and "" not in self._libraries:
-                    break
                 if span.library in call.libraries or call.started_ns > ended_ns or not call.is_of(model):
                     continue
                 call_ended_ns = call.last_ns
@@ -190,7 +189,8 @@ class ObservedCalls:
                     if around is None and call.outermost is None and is_span_within(span, call, ended_ns):
                         around = call
                 elif call_ended_ns is None or call_ended_ns <= ended_ns + END_SLACK_NS:
-                    within = call if is_place_within(call.place, span) else within
+                    is_first = within is None or call.started_ns < within.started_ns
+                    within = call if is_first and is_place_within(call.place, span) else within
             found = within or around
             if found is not None:
                 found.libraries.add(span.library)
@@ -219,7 +219,7 @@ class ObservedCalls:
         outermost = call.outermost
         if outermost is None or span.is_inside(outermost):  # another bridge's; inside with a tool or an agent between
             return False
-        return (by_context or is_framework(outermost.library)) and is_place_within(span.parent, outermost)
+        return (by_context or is_called_back(outermost.library)) and is_place_within(span.parent, outermost)
 
     def _is_alone(self, library: str) -> bool:
         """Return whether nobody but a library was seen, so that there is nothing to compare."""
@@ -237,7 +237,7 @@ def _is_claimable(call: ObservedCall, place: OpenSpan | None, model: str) -> boo
         and not claim.is_taken
         and call.is_under_way
         and call.is_of(model)
-        and is_framework(outermost.library)
+        and is_called_back(outermost.library)
         and is_place_within(place, outermost)
     )
 

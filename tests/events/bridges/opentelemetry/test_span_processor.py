@@ -143,6 +143,29 @@ def test_twenty_at_once_are_twenty(spans: SpanMaker) -> None:
     assert len(called) == 20
 
 
+def test_threads_at_once_tell_each_call_once(spans: SpanMaker, processor: GenAISpanProcessor) -> None:
+    def work(number: int) -> None:
+        for turn in range(50):
+            if (number + turn) % 2:
+                outer = spans.start("chat m", CHAT, library="pydantic-ai")
+                spans.end(spans.start("chat m", CHAT, parent=outer), ANSWER)
+                spans.end(outer)
+            else:
+                outer = spans.start("ChatOpenAI", library=LANGCHAIN)
+                spans.end(spans.start("chat m", CHAT), ANSWER)
+                spans.end(outer, {"openinference.span.kind": "LLM", "llm.model_name": "m"}, ok=True)
+
+    with llm_call_started.captured() as started, llm_called.captured() as called:
+        threads = [Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(called) == 200
+    assert sum(call.prompt_tokens or 0 for call in called) == 200 * 11
+    assert {start.call_id for start in started} == {call.call_id for call in called}
+
+
 def test_two_calls_in_a_row_in_one_context_are_two(spans: SpanMaker) -> None:
     with llm_called.captured() as called:
         stream = spans.start("chat m", CHAT)

@@ -143,6 +143,11 @@ class ObservedCalls:
         self._libraries: set[str] = set()  # whose spans, or other bridges ("") whose calls, were seen
         self._lock = free_after_fork(RLock())  # reentrant: the garbage collector may end a span in the same thread
 
+    def clear(self) -> None:
+        """Forget all calls: there are no later ones to compare them with."""
+        with self._lock:
+            self._calls.clear()
+
     def add(self, call: ObservedCall) -> None:
         """Add a call that starts here."""
         with self._lock:

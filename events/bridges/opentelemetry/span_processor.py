@@ -128,6 +128,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         observers.discard(self)
         for opened in self._spans.pop_all():
             self._drop(opened)
+        self._calls.clear()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  # the SDK's signature
         """Return True: events are emitted at once."""

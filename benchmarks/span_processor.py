@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opentelemetry.sdk.trace import TracerProvider
-
 from events import llm_called
 from events.bridges.opentelemetry import GenAISpanProcessor
 
@@ -65,6 +63,8 @@ def measure_kind(kind: str, rounds: int) -> Claim:
 
 def make_spans(kind: str, processor: GenAISpanProcessor | None) -> Callable[[], None]:
     """Return a function that makes spans of a kind, by a provider with the processor or without any."""
+    from opentelemetry.sdk.trace import TracerProvider  # in the environment of the benchmarks
+
     provider = TracerProvider(shutdown_on_exit=False)
     if processor is not None:
         provider.add_span_processor(processor)

@@ -126,6 +126,7 @@ class ModelCall:
         self._scope = scope or claim.scope or get_effective_scope()
         self._last: Attempt | None = None
         self._backoff = 0.0
+        self._interruption: BaseException | None = None
         self.started_at = perf_counter() if started_at is None else started_at
         if not claim.is_started:
             claim.is_started = True
@@ -175,6 +176,9 @@ class ModelCall:
             )
             self.add_attempt(attempt, response_model=end.response_model)
         self._guard(lambda: self._emit_called(end, ended_at))
+        interruption, self._interruption = self._interruption, None
+        if interruption is not None:
+            raise interruption
 
     def fail(self, error: BaseException) -> None:
         """Emit the end of a call that raised an error."""
@@ -283,6 +287,9 @@ class ModelCall:
             return cost_fields(priced, "price_table")
         except Exception as failure:  # the tokens are known all the same
             report_failure(llm_called.name, self._bridge, failure)
+            return cost_fields(None, "price_table")
+        except BaseException as interruption:  # such as Ctrl-C: raised once the call is emitted
+            self._interruption = interruption
             return cost_fields(None, "price_table")
 
 

@@ -115,6 +115,15 @@ def test_a_price_function_that_fails_loses_no_tokens() -> None:
     assert [(each.signal, each.receiver) for each in failures] == [("llm_called", "a_bridge")]
 
 
+def test_an_interruption_of_a_price_function_is_raised_once_the_call_is_emitted() -> None:
+    def price(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    with llm_called.captured() as called, pytest.raises(KeyboardInterrupt):
+        begin(price=price).finish(CallEnd(usage=counted_usage(10, 5)))
+    assert [(call.prompt_tokens, call.cost) for call in called] == [(10, None)]
+
+
 def test_a_call_belongs_to_the_agent_that_began_it() -> None:
     with agent_run(agent_name="writer") as run:
         call = begin()

@@ -130,12 +130,11 @@ def test_a_message_in_beta_is_told_too(api: API, told: Told, make_client: MakeCl
     assert [(call.prompt_tokens, call.cache_read_tokens) for call in told.called] == [(100, 60)] * 2
 
 
+@pytest.mark.recent
 def test_each_request_of_a_tool_runner_is_a_call(told: Told, make_client: MakeClient) -> None:
-    anthropic: Any = pytest.importorskip("anthropic")
-    if not hasattr(anthropic, "beta_tool"):
-        pytest.skip("an older release has no runner")
+    import anthropic
 
-    @anthropic.beta_tool  # type: ignore[untyped-decorator]  # newer releases have it
+    @anthropic.beta_tool
     def look(at: str) -> str:
         """Look at something.
 
@@ -153,6 +152,7 @@ def test_each_request_of_a_tool_runner_is_a_call(told: Told, make_client: MakeCl
     assert (told.tokens("prompt"), told.tokens("completion")) == (tally.prompt_tokens, tally.completion_tokens)
 
 
+@pytest.mark.recent
 def test_a_request_of_a_middleware_is_an_attempt_of_the_call_around_it(told: Told, make_client: MakeClient) -> None:
     with MESSAGES.server() as server:
 
@@ -161,9 +161,6 @@ def test_a_request_of_a_middleware_is_an_attempt_of_the_call_around_it(told: Tol
             return call_next(request)
 
         judge = make_client(MESSAGES, server)
-        try:
-            client = make_client(MESSAGES, server, middleware=[ask_first])
-        except TypeError:
-            pytest.skip("an older release has no middleware")
+        client = make_client(MESSAGES, server, middleware=[ask_first])
         client.messages.create(model=MODEL, messages=PROMPT, max_tokens=5)
     assert (told.call.model, told.call.attempts) == (MODEL, 2)

@@ -70,7 +70,9 @@ def callback() -> Iterator[Callback]:
 @pytest.mark.parametrize("beside", ["alone", "OpenInference", "bridge", "OpenInference and bridge"])
 async def test_litellm(tracers: Tracers, callback: Callback, beside: str) -> None:
     import litellm
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 
+    await GLOBAL_LOGGING_WORKER.flush()  # it carries what other tests left to the event loop of this one
     callback.calls.clear()
     callback.relay.processor = processor = GenAISpanProcessor(price=None)
     names = ["OpenInference"] if "OpenInference" in beside else []

@@ -51,6 +51,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)  # has none
 
+# LiteLLM asks the network for its prices as it is imported, or goes on without after half a minute.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+
 # How long an example takes is the machine's business.
 hypothesis_settings.register_profile("no deadline", deadline=None)
 hypothesis_settings.load_profile("no deadline")

@@ -17,10 +17,6 @@ from .report import as_markdown, write
 SLACK = 0.25
 """Share of its bar by which a figure may miss it in the short form: machines differ, and may be busy."""
 
-TIMES = frozenset({"us", "microseconds"})
-SLACK_OF_TIMES = 1.5
-"""The same of a time, which is not compared with another one of the same machine."""
-
 
 def main() -> int:
     """Run the benchmarks; with ``--short`` write nothing, and fail where a bar is missed by more than a quarter."""
@@ -43,7 +39,7 @@ def main() -> int:
     claims = [claim for name in names for claim in run_benchmark(name, options.short)]
     print(as_markdown(claims))
     if options.short:
-        missed = [claim for claim in claims if claim.is_far_off(SLACK_OF_TIMES if claim.unit in TIMES else SLACK)]
+        missed = [claim for claim in claims if claim.is_far_off(SLACK)]
         for claim in missed:
             print(f"far off: {claim.what}", file=sys.stderr)
         return int(bool(missed))

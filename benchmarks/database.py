@@ -62,7 +62,6 @@ def compared(scenario: str, runs: Scenarios, where: str, bar: float, *, floor: s
         ours=ratios(runs[scenario]["ours"], runs[scenario][floor]),
         peers={VARIANT_NAMES[each]: ratios(runs[scenario][each], runs[scenario][floor]) for each in others},
         runs=labelled(runs[scenario]),
-        floor="" if floor == "empty_pair" else VARIANT_NAMES["empty_pair"],
     )
 
 

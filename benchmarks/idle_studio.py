@@ -21,8 +21,6 @@ PYTHON = Path(".venv/bin/python").absolute()
 """The studio has an environment of its own, which `make bench` sets up too."""
 
 BAR = 1.0  # percent of a core
-SHORT_BAR = 3.0
-"""The same so soon after its start that it does more: what fails is a studio that is not at rest."""
 START_LIMIT = 300.0  # seconds
 
 
@@ -44,7 +42,7 @@ def measure(short: bool) -> list[Claim]:
     return [
         Claim(
             what=f"processor time of an idle studio on {name}",
-            bar=SHORT_BAR if short else BAR,
+            bar=BAR,
             better="lower",
             unit="% of a core",
             ours=[min(shares[name])] if short else shares[name],  # CI may be busy: it would be five times as much

@@ -19,8 +19,7 @@ class Claim:
     """A measured figure and the bar that it is compared with.
 
     ``ours`` and each of the ``peers`` hold one figure a round; their medians are compared with the bar. ``runs`` holds
-    the measurements that they are computed from, with their unit in the key. ``floor`` names a peer that does nothing:
-    nobody can be better, so a figure is not far off where that one misses the bar too.
+    the measurements that they are computed from, with their unit in the key.
     """
 
     what: str
@@ -31,7 +30,6 @@ class Claim:
     peers: Runs = field(default_factory=dict)
     runs: Runs = field(default_factory=dict)
     note: str = ""
-    floor: str = ""
 
     @property
     def measured(self) -> float:
@@ -46,8 +44,7 @@ class Claim:
         """Return whether the figure misses the bar by more than this share of it."""
         if self.better == "higher":
             return self.measured < self.bar * (1 - slack)
-        reachable = max(self.bar, median(self.peers[self.floor])) if self.floor else self.bar
-        return self.measured > reachable * (1 + slack)
+        return self.measured > self.bar * (1 + slack)
 
 
 def alternately(

@@ -23,6 +23,9 @@ from .usage_recovery import store_usage_of_dead_processes
 
 log = logging.getLogger("app.workflows")
 
+ENQUEUE_TIMEOUT = 5.0
+"""Seconds that a submission waits for the engine to have its run; then a sweep queues it."""
+
 _GRACE = timedelta(seconds=60)  # a living process ends a run at its time limit, perhaps a little late
 
 
@@ -84,6 +87,8 @@ class Recovery:
         idle_before: dict[str, datetime | None],
     ) -> None:
         if status is None:
+            if run.status == "queued" and run.queued_at + timedelta(seconds=ENQUEUE_TIMEOUT) > now:
+                return  # its submission may be about to queue it
             # Its process ended before it was queued in DBOS, or DBOS's tables are gone; the steps are still here.
             if run.status == "running" and self._is_old(run.started_at, now):
                 await self._abandon(run)

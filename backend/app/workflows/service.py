@@ -24,7 +24,7 @@ from . import dbos_client, dbos_engine, dbos_tables, executor_locks, trace_carri
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .queue_reading import emit_limits, emit_unknown_queue
-from .recovery import Recovery
+from .recovery import ENQUEUE_TIMEOUT, Recovery
 from .retention import delete_forever
 from .run_state import CANCELLED, RunTransitions
 from .shield import wait_within
@@ -46,7 +46,6 @@ log = logging.getLogger("app.workflows")
 
 _CANCEL_TIMEOUT = 10.0  # seconds for a run to store its usage; then it is ended without
 _CANCEL_LIMIT = 30.0  # seconds for a cancellation as a whole; then its request is answered and it goes on
-_ENQUEUE_TIMEOUT = 5.0  # seconds; then a sweep queues the run
 _STOP_TIMEOUT = 5.0  # seconds, the same for all runs together when the process ends
 
 
@@ -210,7 +209,7 @@ class WorkflowService:
         # The run is accepted: its row is stored. A repeated request queues what a lost process did not.
         try:
             carrier = trace_carrier.current_carrier() if self._settings.traces else None
-            await wait_within(_ENQUEUE_TIMEOUT, dbos_client.enqueue(run.id, carrier), self._background)
+            await wait_within(ENQUEUE_TIMEOUT, dbos_client.enqueue(run.id, carrier), self._background)
         except (SQLAlchemyError, dbos_client.EngineError, TimeoutError) as error:
             log.warning("run %s: %s as it was queued; a sweep queues it", run.id, type(error).__name__)
         return run

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
-from events import workflow_started
+from events import worker_file_faulty, workflow_started
 from metrics import render
 from metrics.multiprocess.file_layout import archive_name
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
@@ -44,8 +44,10 @@ def test_no_torn_file_fails_a_scrape(folder: Path, here: LocalWorker) -> None:
         offset, noise = tear
         torn = intact[:offset] if noise is None else intact[:offset] + noise + intact[offset + len(noise) :]
         (folder / "4711-1-0.worker").write_bytes(torn)
-        assert render(here.registry) == generate_latest(here.registry)
+        with worker_file_faulty.captured() as faults:
+            assert render(here.registry) == generate_latest(here.registry)
         assert here.read("workflows_started_total", workflow_type="expected") == expected
+        assert faults or "4711-1-0.worker" not in file_names(folder), "what stays is told"
         (folder / archive_name("sparklio")).unlink(missing_ok=True)
 
     scrape_beside()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from ssl import SSLContext
 from urllib.parse import urlsplit
 
 import httpx2
@@ -30,7 +32,7 @@ async def probe_http(url: str | None, *, trust_env: bool = True, advice: str = "
     if url is None:
         return
     try:
-        async with httpx2.AsyncClient(timeout=PROBE_TIMEOUT, trust_env=trust_env) as client:
+        async with httpx2.AsyncClient(timeout=PROBE_TIMEOUT, trust_env=trust_env, verify=tls_context()) as client:
             response = await client.get(url)
     except httpx2.HTTPError as error:
         raise ModelUnavailable(
@@ -40,6 +42,12 @@ async def probe_http(url: str | None, *, trust_env: bool = True, advice: str = "
         raise ModelUnavailable(
             f"the model's server at {origin_of(url)} answers with HTTP {response.status_code}: {advice}"
         )
+
+
+@cache
+def tls_context() -> SSLContext:
+    """Return the TLS context of every probe: to load the machine's certificates takes 50 ms of processor time."""
+    return httpx2.create_ssl_context()
 
 
 async def probe_any(probes: Sequence[tuple[str, Probe]]) -> None:

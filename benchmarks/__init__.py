@@ -23,3 +23,6 @@ BENCHMARKS = (
     "idle_studio",     # the processor time that the studio takes while nothing happens
 )
 # fmt: on
+
+OF_THIS_MACHINE = frozenset({"model_calls", "span_processor"})
+"""Those with bars in microseconds, which are others on another machine: the short form has none of them."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from importlib import import_module
 from time import monotonic
 
-from . import BENCHMARKS
+from . import BENCHMARKS, OF_THIS_MACHINE
 from .measurement import Claim
 from .report import as_markdown, write
 
@@ -31,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.benchmarks) - set(BENCHMARKS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    names = options.benchmarks or BENCHMARKS
+    names = options.benchmarks or [name for name in BENCHMARKS if not (options.short and name in OF_THIS_MACHINE)]
     if options.bare:
         claims = import_module(f"{__package__}.{names[0]}").measure(options.short)
         print(json.dumps([asdict(claim) for claim in claims]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from .token_usage import TokenUsage
 log = logging.getLogger(__name__)
 
 MAX_FOUND = 1024
-_found: dict[tuple[str, str], tuple[Any, Any] | None] = {}
+_found: dict[tuple[str, str, str | None], tuple[Any, Any] | None] = {}
 _found_in: Any = None
 
 
@@ -24,7 +25,7 @@ def list_price(provider: str, model: str, usage: TokenUsage) -> Cost | None:
     """
     if provider in OWN_SERVERS:
         return NO_COST
-    found = find_model(provider, model)
+    found = find_model(model, provider)
     if found is None:
         return None
     seller, priced_model = found
@@ -34,8 +35,18 @@ def list_price(provider: str, model: str, usage: TokenUsage) -> Cost | None:
     except ValueError as error:  # counts that contradict each other, such as more cached tokens than tokens
         log.warning("a call of %s cannot be priced: %s", model, type(error).__name__)
         return None
+    return split_cost(counts, price)
+
+
+def split_cost(counts: Any, price: Any) -> Cost:
+    """Return a price of genai-prices with its parts: each is the price of the same usage where all else is free.
+
+    Args:
+        counts: The usage, of genai-prices or another one with its names.
+        price: What ``calc_price`` of a model returned for it.
+    """
     parts = {
-        kind: _price_of_kind(counts, price, kind) if getattr(usage, f"cache_{kind}_tokens") else Decimal(0)
+        kind: _price_of_kind(counts, price, kind) if getattr(counts, f"cache_{kind}_tokens", 0) else Decimal(0)
         for kind in ("read", "write")
     }
     return Cost(
@@ -47,10 +58,8 @@ def list_price(provider: str, model: str, usage: TokenUsage) -> Cost | None:
     )
 
 
-def find_model(provider: str, model: str) -> tuple[Any, Any] | None:
+def find_model(model: str, provider: str, url: str | None = None) -> tuple[Any, Any] | None:
     """Return the seller and the model in the price list; None where it has not both. Misses are cached too."""
-    if "compatible" in provider:  # such a name says which protocol is spoken, and not who sells
-        return None
     global _found_in  # noqa: PLW0603  # the list may be replaced at run time: `genai_prices.UpdatePrices`
     try:
         from genai_prices.data_snapshot import get_snapshot  # at the time of use: few applications have it
@@ -60,13 +69,26 @@ def find_model(provider: str, model: str) -> tuple[Any, Any] | None:
     if snapshot is not _found_in or len(_found) >= MAX_FOUND:
         _found.clear()
         _found_in = snapshot
-    if (provider, model) not in _found:
+    key = (model, provider, url)
+    if key not in _found:
+        _found[key] = search_snapshot(snapshot, *key)
+    return _found[key]
+
+
+def search_snapshot(snapshot: Any, model: str, provider: str, url: str | None) -> tuple[Any, Any] | None:
+    """Return the seller and the model by the seller's URL, else by the provider's name."""
+    references: list[Mapping[str, str | None]] = []
+    if url and provider != "openai-decisions":  # it shares OpenAI's URL
+        references.append({"provider_id": None, "provider_api_url": url})
+    if provider and "compatible" not in provider:  # such a name says which protocol is spoken, and not who sells
+        references.append({"provider_id": provider, "provider_api_url": None})
+    for reference in references:
         try:
-            found = snapshot.find_provider_model(model, None, provider_id=provider, provider_api_url=None)
+            found: tuple[Any, Any] = snapshot.find_provider_model(model, None, **reference)
         except LookupError:
-            found = None
-        _found[provider, model] = found
-    return _found[provider, model]
+            continue
+        return found
+    return None
 
 
 def _counts_of(usage: TokenUsage) -> Any:

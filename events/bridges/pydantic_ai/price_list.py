@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
 from ..model_calls.cost import NO_COST, OWN_SERVERS, Cost
+from ..model_calls.token_prices import find_model, split_cost
 from .reported import reported_by
 
 log = logging.getLogger(__name__)
@@ -54,67 +52,3 @@ def price_context(response: ModelResponse) -> dict[str, str]:
     if context.get("service_tier") == "batch" or reported_by(response).get("service_tier") == "batch":
         context.setdefault("processing", "batch")
     return context
-
-
-def split_cost(usage: RequestUsage, price: Any) -> Cost:
-    """Return a price of genai-prices with its parts: each is the price of the same usage where all else is free."""
-    parts = {
-        kind: price_of_kind(usage, price, kind) if getattr(usage, f"cache_{kind}_tokens", 0) else Decimal(0)
-        for kind in ("read", "write")
-    }
-    return Cost(
-        price.total_price,
-        input=price.input_price - parts["read"] - parts["write"],
-        output=price.output_price,
-        cache_read=parts["read"],
-        cache_write=parts["write"],
-    )
-
-
-def price_of_kind(usage: RequestUsage, price: Any, kind: str) -> Decimal:
-    """Return what the tokens that were read from (``read``) or written to (``write``) the cache cost."""
-    prices = {
-        name: value if name.startswith("cache_") and kind in name.split("_") else Decimal(0)
-        for name, value in vars(price.model_price).items()
-        if value is not None
-    }
-    total: Decimal = type(price.model_price)(**prices).calc_price(usage)["total_price"]
-    return total
-
-
-_found: dict[tuple[str, str, str | None], tuple[Any, Any] | None] = {}
-_found_in: Any = None
-MAX_FOUND = 1024
-
-
-def find_model(model: str, provider: str, url: str | None) -> tuple[Any, Any] | None:
-    """Return the seller and the model in the price list; None where it has not both. Misses are cached too."""
-    global _found_in  # noqa: PLW0603  # the list may be replaced at run time: `genai_prices.UpdatePrices`
-    try:
-        from genai_prices.data_snapshot import get_snapshot  # at the time of use
-    except ImportError:
-        return None
-    snapshot = get_snapshot()
-    if snapshot is not _found_in or len(_found) >= MAX_FOUND:
-        _found.clear()
-        _found_in = snapshot
-    key = (model, provider, url)
-    if key not in _found:
-        _found[key] = search_snapshot(snapshot, *key)
-    return _found[key]
-
-
-def search_snapshot(snapshot: Any, model: str, provider: str, url: str | None) -> tuple[Any, Any] | None:
-    """Return the seller and the model by the seller's URL, else by the provider's name."""
-    references: list[Mapping[str, str | None]] = []
-    if url and provider != "openai-decisions":  # it shares OpenAI's URL
-        references.append({"provider_id": None, "provider_api_url": url})
-    if provider and "compatible" not in provider:  # such a name says which protocol is spoken, and not who sells
-        references.append({"provider_id": provider, "provider_api_url": None})
-    for reference in references:
-        try:
-            found: tuple[Any, Any] = snapshot.find_provider_model(model, None, **reference)
-        except LookupError:
-            continue
-        return found
-    return None

@@ -10,9 +10,11 @@ import pytest
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
+from events.bridges.model_calls import token_prices
 from events.bridges.model_calls.cost import Cost
+from events.bridges.model_calls.token_prices import find_model, search_snapshot
 from events.bridges.pydantic_ai import own_server, price_list
-from events.bridges.pydantic_ai.price_list import find_model, list_price, price_context, search_snapshot
+from events.bridges.pydantic_ai.price_list import list_price, price_context
 from events.bridges.pydantic_ai.reported import Reported
 
 USAGE = RequestUsage(input_tokens=1000, output_tokens=10)
@@ -38,8 +40,8 @@ def snapshot(monkeypatch: pytest.MonkeyPatch) -> Snapshot:
     """Put another price list in the place of genai-prices'."""
     installed = Snapshot()
     monkeypatch.setattr("genai_prices.data_snapshot.get_snapshot", lambda: installed)
-    monkeypatch.setattr(price_list, "_found", {})
-    monkeypatch.setattr(price_list, "_found_in", None)
+    monkeypatch.setattr(token_prices, "_found", {})
+    monkeypatch.setattr(token_prices, "_found_in", None)
     return installed
 
 
@@ -72,10 +74,10 @@ def test_a_list_that_was_replaced_is_searched_anew(snapshot: Snapshot, monkeypat
 
 
 def test_what_was_found_is_kept_in_bounded_number(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(price_list, "MAX_FOUND", 3)
+    monkeypatch.setattr(token_prices, "MAX_FOUND", 3)
     for number in range(10):
         find_model(str(number), "seller", None)
-        assert len(price_list._found) == number % 3 + 1
+        assert len(token_prices._found) == number % 3 + 1
 
 
 @pytest.mark.parametrize(

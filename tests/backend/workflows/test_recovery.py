@@ -17,6 +17,7 @@ from app.database import Database
 from app.database.repositories import brands, runs
 from app.settings import Settings
 from app.workflows import executor_locks, recovery
+from events import workflow_requeued
 from tests.support.in_process_studio import (
     BRIEF,
     NewSettings,
@@ -103,8 +104,14 @@ async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
             idempotency_key=None,
         )
     await database.close()
-    async with running_studio(settings) as studio:
-        assert (await studio.wait_for_end("left-over")).status == "completed"
+    with workflow_requeued.captured() as requeued:
+        async with running_studio(settings) as studio:
+            assert requeued == [], "another process may be submitting it"
+            run = await studio.wait_for_end("left-over")
+    assert run.status == "completed"
+    assert [(event.run_id, event.reason) for event in requeued] == [("left-over", "not_queued")]
+    assert run.started_at is not None
+    assert run.started_at - run.queued_at >= timedelta(seconds=recovery.ENQUEUE_TIMEOUT)
 
 
 async def test_a_run_is_resumed_although_the_file_of_dbos_is_lost(

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-schemathesis \
-	check mutants chaos soak monitor demo pictures bench bench-short docs lock wheel audit clean
+	check mutants chaos soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -151,12 +151,23 @@ bench: .bench/ready .venv/studio ## Measure what is claimed, beside others; writ
 bench-short: .bench/ready .venv/studio ## The same in two minutes; writes nothing, fails where a figure is far off
 	.bench/bin/python -m benchmarks --short
 
-docs: .venv/dev ## Write docs/metrics.md, docs/runbooks and monitoring/ from the catalogue, docs/events.md from the events
+docs: .venv/dev ## Write what is generated (the reference, docs/runbooks, monitoring/), then build the documents' site
 	@{ sed '/^<!-- from here on/q' docs/metrics.md; $(BIN)/python -m metrics --format markdown; } > docs/metrics.new
 	@mv docs/metrics.new docs/metrics.md
 	@{ sed '/^<!-- from here on/q' docs/events.md; $(BIN)/python -m tools.event_reference; } > docs/events.new
 	@mv docs/events.new docs/events.md
 	@$(BIN)/python -m metrics build --force
+	@$(MAKE) --no-print-directory docs-build
+
+# mkdocs-material announces its successor at each run.
+docs-build docs-serve: export NO_MKDOCS_2_WARNING = 1
+docs-build docs-serve: export PYTHONPATH = .venv/docs
+
+docs-build: .venv/docs ## Build the documents' site in site/; fails for a link that leads nowhere and a page that no menu has
+	$(BIN)/python -m mkdocs build --quiet --strict
+
+docs-serve: .venv/docs ## Show the documents' site while you write: `make docs-serve P=8001`
+	$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:$(or $(P),8001)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url
 LOCK := $(COMPILE) --generate-hashes --constraint requirements.txt
@@ -179,6 +190,8 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	mv requirements-models.new requirements-models.txt
 	{ sed '/^[^#]/Q' requirements-wheel.txt; $(LOCK) --upgrade locks/wheel.in; } > requirements-wheel.new
 	mv requirements-wheel.new requirements-wheel.txt
+	{ sed '/^[^#]/Q' requirements-docs.txt; $(COMPILE) --generate-hashes --upgrade locks/docs.in; } > requirements-docs.new
+	mv requirements-docs.new requirements-docs.txt
 
 wheel: .venv/studio ## Build what others install into dist/: the wheel of the package sparklio, and its source
 	@$(BIN)/python -m hatchling build -d dist
@@ -188,7 +201,7 @@ audit: .audit/ready ## Look for known vulnerabilities in what is pinned (pip-aud
 	@.audit/bin/python -m tools.audit_pins .audit/bin/pip-audit locks/dev.txt requirements-*.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv .bench .mutants .audit .pictures dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .bench .mutants .audit .pictures dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -266,6 +279,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 	@rm -rf $@
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip download --quiet --require-hashes --no-deps --only-binary :all: \
 		--platform any --dest $@ --requirement requirements-wheel.txt
+	@touch $@
+
+# What builds the documents' site.
+.venv/docs: .venv/bin/python requirements-docs.txt
+	@rm -rf $@
+	$(HASHED) --quiet --target $@ --requirement requirements-docs.txt
 	@touch $@
 
 # Schemathesis, which only one test needs.

@@ -27,6 +27,7 @@ README, *OTHERS = [
 ]
 PAGES_OF_LIBRARIES = sorted((ROOT / "docs" / "models").glob("*.md"))  # whose snippets their bridges' tests run
 DOCUMENTS = [README, *OTHERS, *PAGES_OF_LIBRARIES]
+PAGES = [*DOCUMENTS[: -len(PAGES_OF_LIBRARIES)], *(ROOT / "docs").glob("*/*.md")]
 
 
 @pytest.fixture
@@ -322,11 +323,30 @@ def test_the_table_of_sums_has_every_family_of_tokens_and_money() -> None:
     assert {name: tuple(labels.split(", ")) for name, labels in listed} == families
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_between_documents_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ +(.*?)\s*$", text, re.MULTILINE)
+    plain = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: path.name)
+def test_links_between_documents_lead_to_a_file_and_a_heading(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^()#\s]*)#?([^()\s]*)\)", document.read_text()):
         if "://" not in target:
-            assert (document.parent / target).exists(), target
+            path = document.parent / target if target else document
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+def test_each_page_is_in_the_menu_of_the_site_and_in_the_list_of_documents() -> None:
+    menu = re.findall(r": ([\w./-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if not path.name.startswith("Sparklio")}
+    assert pages == {page for page in menu if not page.startswith("repository/")}
+    listed = {*re.findall(r"\]\(([\w./-]+\.md)", (docs / "README.md").read_text())}
+    assert {page for page in pages if not page.startswith("models/")} - listed == {"README.md"}
 
 
 def test_each_library_that_asks_models_is_in_the_table_of_what_is_known_of_them() -> None:

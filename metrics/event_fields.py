@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from events import Signal
 from events.bus import fields
+from events.bus.closed_values import value_names
 from events.bus.fields import PairingKey
 
 AnySignal = Signal[..., Any]
@@ -87,3 +88,10 @@ def label_text(value: object) -> str:
     if isinstance(value, Enum):
         return label_text(value.value)
     return str(value)
+
+
+def is_wanted(value: object, wanted: object) -> bool:
+    """Return whether a field has a value that a row wants; a member of an enum that was declared again is the same."""
+    return value == wanted or (
+        isinstance(value, Enum) and isinstance(wanted, Enum) and value_names(value) == value_names(wanted)
+    )

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, Unpack, get_args
 from events import Span
 
 from .alert_when import AlertWhen
-from .event_fields import AnySignal, field_types, possible_values
+from .event_fields import AnySignal, field_types, is_wanted, possible_values
 from .validation import Kind, MultiprocessMode, row_errors
 
 OTHER = "other"
@@ -104,7 +104,7 @@ class Metric:
 
     def takes(self, fields: Mapping[str, Any]) -> bool:
         """Return whether the row applies to an event with these fields, as far as they say."""
-        return all(fields.get(name, value) == value for name, value in self.where.items())
+        return all(is_wanted(fields.get(name, value), value) for name, value in self.where.items())
 
     def label_sets(self) -> Iterator[tuple[str, frozenset[str] | None]]:
         """Yield each field in ``labels`` with the closed set of its values, None for an open label."""

@@ -75,17 +75,24 @@ def closed_members(hint: Any) -> list[Any] | None:
 def membership(members: list[Any]) -> IsMember:
     """Return a function that says whether a value is one of the members, or of a class among them.
 
-    The type counts too: ``1`` is no ``True``, though they are equal.
+    The type counts too: ``1`` is no ``True``, though they are equal. A member of an enum that was declared again since,
+    as when its module was reloaded, is one of the newer enum that has it too.
     """
     classes = tuple(member for member in members if isinstance(member, type))
     literals = [member for member in members if not isinstance(member, type)]
+    named = {value_names(each) for cls in classes if issubclass(cls, Enum) for each in cls}
 
     def is_member(value: Any) -> bool:
-        if isinstance(value, classes):
+        if isinstance(value, classes) or (isinstance(value, Enum) and value_names(value) in named):
             return True
         return any(literal == value and isinstance(literal, bool) == isinstance(value, bool) for literal in literals)
 
     return is_member
+
+
+def value_names(member: Enum) -> tuple[str, str, str]:
+    """Return the names of an enum's member: its own, and those of its class, which another one may have too."""
+    return type(member).__module__, type(member).__qualname__, member.name
 
 
 def describe(member: Any) -> str:

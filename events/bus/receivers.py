@@ -8,6 +8,8 @@ from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, isfuncti
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+from .event_classes import is_equivalent
+
 
 def callable_name(called: Callable[..., Any]) -> str:
     """Return the qualified name of a callable's function, or of its class, for logs and labels.
@@ -60,4 +62,7 @@ def accepts(called: Callable[..., Any], event: type[Any]) -> bool:
     classes = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if not all(isinstance(each, type) and each not in (Parameter.empty, Any) for each in classes):
         return True
-    return any(getattr(each, "_is_protocol", False) or issubclass(event, each) for each in classes)
+    return any(
+        getattr(each, "_is_protocol", False) or issubclass(event, each) or is_equivalent(each, event)
+        for each in classes
+    )

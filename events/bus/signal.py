@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,14 @@ from blinker import ANY, NamedSignal, Namespace, default_namespace
 
 from .closed_values import check_closed_values
 from .emitters import BindableReceiver, EmitFn, EmitterCache, make_emitter
-from .event_classes import attributes_of, check_event_class, snake_case
+from .event_classes import (
+    attributes_of,
+    changed_fields,
+    check_event_class,
+    declares_again,
+    is_equivalent,
+    snake_case,
+)
 from .event_construction import construct_function, mutable_twin
 from .failures import failure_hooks, field_misfits, report_failed_emission, report_failure, strict_blocks
 from .fields import inherited_fields
@@ -23,6 +31,8 @@ from .scope import Scope, get_current_scope, get_effective_scope
 
 if TYPE_CHECKING:
     from .background import Background
+
+log = logging.getLogger("events")
 
 MAX_ANNOUNCED = 4096
 """Announcements of one signal; later ones are ignored."""
@@ -51,13 +61,18 @@ class Signal(NamedSignal, Generic[P, E]):
     The signal is in blinker's namespace under the event's name in snake case: ``blinker.signal("llm_called")`` is the
     same object. A plain blinker signal that exists under that name already becomes this one and keeps its receivers.
 
+    An event may be declared again, as when a cell of a notebook runs again or a module is reloaded. With the same
+    fields it is the same signal, which keeps its receivers and emits events of the newest class. With other fields it
+    is another signal, without receivers, since those of the earlier one, such as metrics, are made for its fields: they
+    stay with it, and the log says so.
+
     Args:
         event: A frozen dataclass whose fields are all keyword-only.
         namespace: Another namespace than blinker's default one, for tests.
 
     Raises:
         TypeError: the event is not such a dataclass.
-        ValueError: another event was declared under the same name.
+        ValueError: another event was declared under the same name: in another module, or as another class there.
     """
 
     event: Callable[P, E]
@@ -79,10 +94,16 @@ class Signal(NamedSignal, Generic[P, E]):
         names = default_namespace if namespace is None else namespace
         name = snake_case(event.__name__)
         taken = names.get(name)
-        if isinstance(taken, Signal):
-            raise ValueError(  # noqa: TRY004  # it is the name that is taken
-                f"signal {name!r} is declared twice: for {taken.event!r} and for {event!r}"
-            )
+        if isinstance(taken, Signal) and not declares_again(event, taken.event):
+            raise ValueError(f"signal {name!r} is declared twice: for {taken.event!r} and for {event!r}")
+        if isinstance(taken, Signal) and (changed := changed_fields(event, taken.event)):
+            if taken.receivers:
+                log.warning(
+                    "%s is declared again with other fields (%s): connect and subscribe again, for what was connected"
+                    " gets the events of the earlier one alone",
+                    name, ", ".join(changed),
+                )  # fmt: skip
+            taken = None
         if taken is None:
             taken = super().__new__(cls)
             NamedSignal.__init__(taken, name)
@@ -266,7 +287,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
     def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:
         """Emit a built event as `emit` does, with what it inherits; send anything else as blinker's ``send`` does."""
-        if fields or not isinstance(sender, self.event):  # type: ignore[arg-type]  # a dataclass is a type
+        if fields or not (isinstance(sender, self.event) or is_equivalent(type(sender), self.event)):  # type: ignore[arg-type]  # a dataclass is a type
             return super().send(sender, **fields)
         scope, event = get_effective_scope(), sender
         if scope is not None:

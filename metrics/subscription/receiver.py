@@ -13,7 +13,7 @@ from events import label_overflowed
 from events.bus.emitters import BindableReceiver
 from events.bus.failures import report_failure
 
-from ..event_fields import AnySignal, label_text, pairing_field
+from ..event_fields import AnySignal, is_wanted, label_text, pairing_field
 from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, UpdatePlan
 from ..fastpath.update import UpdateFn, update_function
 from ..rows import OTHER, Metric
@@ -154,7 +154,7 @@ class MetricsReceiver(BindableReceiver):
             ]
             if not others:
                 family.initialize_siblings(label_values)
-            if lacking or any(fields[name] != wanted for name, wanted in row.where.items()):
+            if lacking or not all(is_wanted(fields[name], wanted) for name, wanted in row.where.items()):
                 continue
             overflows.update(((family.name, row.rename.get(name, name)), None) for name in others)
             if row.kind == "gauge" and row.value is None:

@@ -7,7 +7,7 @@ import inspect
 import re
 import weakref
 from collections.abc import AsyncIterator, Callable
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError, dataclass, make_dataclass
 from functools import partial, wraps
 from threading import Barrier, Thread
 from typing import Any, Protocol
@@ -122,8 +122,10 @@ def test_an_adopted_receiver_of_one_sender_is_still_called_for_that_sender(names
 
 
 def test_two_events_under_one_name_are_an_error(names: Namespace, bell_rang: Signal[..., BellRang]) -> None:
+    other: Any = make_dataclass("BellRang", [("tone", str)], frozen=True, kw_only=True)
+    other.__module__ = "church"
     with pytest.raises(ValueError, match="'bell_rang' is declared twice"):
-        Signal(BellRang, names)
+        Signal(other, names)
     assert names["bell_rang"] is bell_rang
 
 

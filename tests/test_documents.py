@@ -19,6 +19,7 @@ from app.settings import Settings
 from metrics import CATALOGUE
 from metrics.commands.parser import build_parser
 from metrics.diagnostics.project_config import parse_table
+from tests.support.page_snippets import code_blocks, run_snippet
 
 ROOT = Path(__file__).parents[1]
 README, *OTHERS = [
@@ -36,15 +37,11 @@ def with_sparklio(sparklio_path: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(sparklio_path), os.environ.get("PYTHONPATH", "")])}
 
 
-def code_blocks(language: str, document: Path = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
-
-
 @pytest.mark.slow
 def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
     """One after the other in one program, as a reader who types them all."""
     program = tmp_path / "snippets.py"
-    program.write_text("\n".join(code_blocks("python")))
+    program.write_text("\n".join(code_blocks("python", README)))
     ran = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
 
@@ -72,7 +69,7 @@ def test_each_snippet_of_the_other_documents_runs_by_itself(
 @pytest.mark.slow
 def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path) -> None:
     program = tmp_path / "snippets.py"
-    program.write_text("\n".join(code_blocks("python")))
+    program.write_text("\n".join(code_blocks("python", README)))
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", program],
         cwd=ROOT,
@@ -84,7 +81,7 @@ def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path) -> None:
 
 
 def test_the_configuration_in_the_readme_is_one_that_is_read() -> None:
-    [text] = code_blocks("toml")
+    [text] = code_blocks("toml", README)
     project = parse_table(tomllib.loads(text)["tool"]["sparklio"]["metrics"], README)
     assert (project.namespace, project.source, project.label_limits) == ("acme", ("yourpackage",), {"style": 10})
 
@@ -95,9 +92,9 @@ def test_the_check_of_the_readme_passes_where_its_rows_are_fed(tmp_path: Path) -
     package = tmp_path / "yourpackage"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "counting.py").write_text("\n".join(code_blocks("python")))
+    (package / "counting.py").write_text("\n".join(code_blocks("python", README)))
     (package / "web.py").write_text("import events.bridges.asgi\nimport events.bridges.sqlalchemy\n")
-    (tmp_path / "pyproject.toml").write_text(*code_blocks("toml"))
+    (tmp_path / "pyproject.toml").write_text(*code_blocks("toml", README))
     assert run_check(tmp_path).startswith("ok: ")
     (package / "web.py").write_text("import events.bridges.asgi\n")
     assert "- db_queries_total listens to query_executed, which nothing emits: emit it, " in run_check(tmp_path)
@@ -151,7 +148,9 @@ def test_the_complete_application_passes_the_check_with_the_configuration_of_its
 
 
 @pytest.mark.slow
-def test_an_application_passes_the_check_with_the_spans_that_the_page_of_who_pays_declares(tmp_path: Path) -> None:
+def test_an_application_passes_the_check_with_the_spans_that_the_page_of_who_pays_declares(
+    tmp_path: Path, with_sparklio: dict[str, str]
+) -> None:
     """Inline, as in ``Span(Signal(Started), Signal(Finished))``, and counted by nobody."""
     (tmp_path / "shop").mkdir()
     blocks = code_blocks("python", ROOT / "docs" / "who-pays.md")
@@ -159,9 +158,9 @@ def test_an_application_passes_the_check_with_the_spans_that_the_page_of_who_pay
     for number, block in enumerate(blocks):
         (tmp_path / "shop" / f"block_{number}.py").write_text(block)
     (tmp_path / "pyproject.toml").write_text(
-        "[tool.sparklio.metrics]\nsource = ['./shop']\ncatalogue = ['metrics:EXPOSITION']\n"
+        "[tool.sparklio.metrics]\nsource = ['./shop']\ncatalogue = ['sparklio.metrics:EXPOSITION']\n"
     )
-    assert run_check(tmp_path).startswith("ok: ")
+    assert run_check(tmp_path, "sparklio.metrics", with_sparklio).startswith("ok: ")
 
 
 def files_of(page: Path, folder: Path) -> dict[str, str]:
@@ -172,10 +171,9 @@ def files_of(page: Path, folder: Path) -> dict[str, str]:
     return files
 
 
-def run_in(folder: Path, code: str) -> str:
+def run_in(folder: Path, code: str, sparklio_path: Path) -> str:
     """Return what a program prints that runs in a folder."""
-    command = [sys.executable, "-W", "error", "-c", code]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    ran = run_snippet(code, sparklio_path, "-W", "error", folder=folder)
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout
 
@@ -184,11 +182,13 @@ WHO_PAYS = ROOT / "docs" / "who-pays.md"
 
 
 @pytest.mark.slow
-def test_what_each_tenant_pays_adds_up_to_what_was_billed(tmp_path: Path) -> None:
+def test_what_each_tenant_pays_adds_up_to_what_was_billed(tmp_path: Path, sparklio_path: Path) -> None:
     code = files_of(WHO_PAYS, tmp_path)["application.py"]
     [shown] = code_blocks("text", WHO_PAYS)
     text = run_in(
-        tmp_path, code + "\nfrom prometheus_client import generate_latest\nprint(generate_latest(registry).decode())"
+        tmp_path,
+        code + "\nfrom prometheus_client import generate_latest\nprint(generate_latest(registry).decode())",
+        sparklio_path,
     )
     assert {*shown.splitlines()} <= {*text.splitlines()}
 
@@ -209,9 +209,9 @@ print(sorted((bill.tenant, bill.cost) for bill in bills))
 
 
 @pytest.mark.slow
-def test_a_request_is_paid_by_the_tenant_of_its_header(tmp_path: Path) -> None:
+def test_a_request_is_paid_by_the_tenant_of_its_header(tmp_path: Path, sparklio_path: Path) -> None:
     files_of(WHO_PAYS, tmp_path)
-    assert run_in(tmp_path, REQUESTS_OF_TENANTS) == "[('a', 0.25), ('a', 0.25), ('b', 0.25)]\n"
+    assert run_in(tmp_path, REQUESTS_OF_TENANTS, sparklio_path) == "[('a', 0.25), ('a', 0.25), ('b', 0.25)]\n"
 
 
 SPENDING_AGENT = """
@@ -222,8 +222,8 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
 from billing import tenant_billed, tenant_work
 from budget import Budgets, BudgetExceeded, WithinBudget
-from events import agent_finished, agent_run, llm_called
-from events.bridges.pydantic_ai import instrument
+from sparklio.events import agent_finished, agent_run, llm_called
+from sparklio.events.bridges.pydantic_ai import instrument
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 budgets = Budgets({"globex": 2.0})
@@ -263,9 +263,9 @@ print([(bill.tenant, bill.model) for bill in bills])
 
 
 @pytest.mark.slow
-def test_a_tenant_past_its_budget_is_warned_of_once_and_stopped(tmp_path: Path) -> None:
+def test_a_tenant_past_its_budget_is_warned_of_once_and_stopped(tmp_path: Path, sparklio_path: Path) -> None:
     files_of(WHO_PAYS, tmp_path)
-    assert run_in(tmp_path, SPENDING_AGENT).splitlines() == [
+    assert run_in(tmp_path, SPENDING_AGENT, sparklio_path).splitlines() == [
         "globex done {'globex': 1.5}",
         "globex has spent its budget: $2.25 of $2",
         "globex has spent $2.25 of $2",

@@ -23,6 +23,8 @@ from events.bus.fields import Measure as Unit
 from events.bus.fields import OpenLabel, PairingKey, field_types, inherited_fields, total_fields
 from metrics.diagnostics.source_scan import emitted_signals, name_declarations, read_source, span_signals
 from metrics.event_fields import find_annotation, label_text, possible_values
+from tools.wheel.renaming import Renaming
+from tools.wheel.staging import FOLDERS, PACKAGE
 
 ROOT = Path(__file__).parents[1]
 AnySignal = Signal[..., Any]
@@ -68,7 +70,13 @@ def main() -> None:
 
 
 def reference() -> Iterator[str]:
-    """Yield the lines of the reference: by subject, each event with who emits it and a table of its fields."""
+    """Yield the lines of the reference, with the names of packages as an application installs them."""
+    renaming = Renaming.of(PACKAGE, [ROOT / folder for folder in FOLDERS])
+    yield from map(renaming.prose, describe_subjects())
+
+
+def describe_subjects() -> Iterator[str]:
+    """Yield lines by subject: each event with who emits it and a table of its fields."""
     emitters, spans = find_emitters(), find_spans()
     for module, title in SUBJECTS.items():
         yield from ("", f"### {title}", "", f"`events.{module}`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -76,7 +77,7 @@ class Script:
 
 
 @contextmanager
-def tenants(directory: Path, port: int) -> Iterator[None]:
+def tenants(directory: Path, port: int, sparklio_path: Path) -> Iterator[None]:
     """Run the recipe of the documents for who pays, word by word, and serve what it counts."""
     blocks = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", RECIPE.read_text(), re.DOTALL))
     (directory / "billing.py").write_text(blocks["billing.py"])
@@ -84,6 +85,7 @@ def tenants(directory: Path, port: int) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "application.py", str(port)],
         cwd=directory,
+        env=os.environ | {"PYTHONPATH": str(sparklio_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -113,14 +115,16 @@ def prometheus(directory: Path, port: int, targets: dict[str, str]) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def scenario(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Scenario]:
+def scenario(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int], sparklio_path: Path
+) -> Iterator[Scenario]:
     folder = tmp_path_factory.mktemp
     port, biller = free_port(), free_port()
     targets = {"sparklio-backend": f"127.0.0.1:{port}", "acme": f"127.0.0.1:{biller}"}
     directory = folder("studio")
     with (
         OpenAIServer(Script(), models=("gpt-4o-mini", "gpt-4o")) as model,
-        tenants(folder("tenants"), biller),
+        tenants(folder("tenants"), biller, sparklio_path),
         prometheus(folder("prometheus"), free_port(), targets) as query,
     ):
         settings: dict[str, Any] = {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.page_snippets import code_blocks, run_snippet
 
 PAGES = Path(__file__).parents[3] / "docs" / "models"
 
@@ -22,16 +20,8 @@ PAGES = Path(__file__).parents[3] / "docs" / "models"
         pytest.param("litellm", marks=pytest.mark.models("litellm")),
     ],
 )
-def test_the_snippet_prints_what_the_page_shows(name: str) -> None:
-    page = (PAGES / f"{name}.md").read_text()
-    [code], [shown] = (
-        re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for kind in ("python", "text")
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_the_snippet_prints_what_the_page_shows(name: str, sparklio_path: Path) -> None:
+    page = PAGES / f"{name}.md"
+    [code], [shown] = code_blocks("python", page), code_blocks("text", page)
+    ran = run_snippet(code, sparklio_path)
     assert (ran.returncode, ran.stdout) == (0, shown), ran.stderr

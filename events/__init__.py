@@ -79,6 +79,7 @@ from .database import (
 )
 from .evaluations import AnswerEvaluated, EvaluationResult, answer_evaluated
 from .exposition import MetricsRendered, metrics_rendered
+from .guardrails import GuardrailChecked, GuardrailKind, GuardrailOutcome, guardrail_checked
 from .http import (
     HTTPActivityRead,
     HTTPRequestFinished,
@@ -198,6 +199,9 @@ __all__ = [
     "EventDropped",
     "EventLoopProbed",
     "FeedClientsRead",
+    "GuardrailChecked",
+    "GuardrailKind",
+    "GuardrailOutcome",
     "HTTPActivityRead",
     "HTTPRequestFinished",
     "HTTPRequestWaited",
@@ -274,6 +278,7 @@ __all__ = [
     "event_loop_probed",
     "feed_clients_read",
     "fields",
+    "guardrail_checked",
     "http_activity_read",
     "http_request_finished",
     "http_request_waited",

@@ -46,6 +46,9 @@ RETRIEVAL = (.005, .025, .1, .5, 2.5, 10)
 DOCUMENTS = (0, 1, 3, 10, 30)
 """Documents that one lookup found."""
 
+GUARDRAIL = (.001, .01, .1, .5, 2, 10)
+"""Seconds that the check of a guardrail took: a pattern at once, a model in seconds."""
+
 SCORE = (.2, .4, .6, .8, 1)
 """The score of an answer, from 0 to 1."""
 

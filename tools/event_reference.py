@@ -38,6 +38,7 @@ SUBJECTS = {
     "tools": "Tools",
     "retrieval": "Retrieval",
     "evaluations": "Evaluations",
+    "guardrails": "Guardrails",
     "workflows": "Workflows",
     "limits": "Limits and refusals",
     "process": "The process itself",

@@ -37,13 +37,27 @@ from events import (
 from events.pipeline import FAULT_SIGNALS
 
 from ..event_fields import AnySignal
-from . import agents, database, evaluations, http, listeners, llm, pipeline, process, retrieval, tools, workflows
+from . import (
+    agents,
+    database,
+    evaluations,
+    guardrails,
+    http,
+    listeners,
+    llm,
+    pipeline,
+    process,
+    retrieval,
+    tools,
+    workflows,
+)
 from .agents import AGENTS
 from .context import CONTEXT
 from .database import DATABASE
 from .database_details import DATABASE_DETAILS
 from .evaluations import EVALUATIONS
 from .exposition import EXPOSITION
+from .guardrails import GUARDRAILS
 from .http import HTTP
 from .limits import LIMITS
 from .listeners import LISTENERS
@@ -64,6 +78,7 @@ __all__ = [
     "EVALUATIONS",
     "EXPOSITION",
     "GROUPS",
+    "GUARDRAILS",
     "HTTP",
     "LABEL_LIMITS",
     "LIMITS",
@@ -91,6 +106,7 @@ CATALOGUE = (
     + TOOLS
     + RETRIEVAL
     + EVALUATIONS
+    + GUARDRAILS
     + CONTEXT
     + WORKFLOWS
     + DATABASE
@@ -113,6 +129,7 @@ GROUPS = {
     "tools": TOOLS,
     "retrieval": RETRIEVAL,
     "evaluations": EVALUATIONS,
+    "guardrails": GUARDRAILS,
     "context": CONTEXT,
     "workflows": WORKFLOWS,
     "database": DATABASE,
@@ -132,6 +149,7 @@ LABEL_LIMITS = {
     **tools.LABEL_LIMITS,
     **retrieval.LABEL_LIMITS,
     **evaluations.LABEL_LIMITS,
+    **guardrails.LABEL_LIMITS,
     **workflows.LABEL_LIMITS,
     **database.LABEL_LIMITS,
     **pipeline.LABEL_LIMITS,

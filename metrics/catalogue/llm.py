@@ -13,7 +13,7 @@ LABEL_LIMITS = {
     "provider": 8,
     "response_model": 16,
     "role": 8,  # pairs of model and role
-    "to_model": 4,
+    "to_model": 6,  # pairs of from_model and to_model
 }
 """How many values an open label takes, by its name."""
 
@@ -92,7 +92,8 @@ LLM = (
     counter("llm_retries_total", "Attempts at the model that had failed just before, by why.",
         llm_attempted, labels=("model", "retry_reason"), rename={"retry_reason": "reason"}),
     counter("llm_fallbacks_total", "Attempts at another model or provider than had failed just before, by why.",
-        llm_attempted, labels=("from_model", "to_model", "fallback_reason"), rename={"fallback_reason": "reason"}),
+        llm_attempted, labels=("from_model", "to_model", "fallback_reason"), nested_in={"to_model": "from_model"},
+        rename={"fallback_reason": "reason"}),
     counter("llm_backoff_seconds_total", "Time waited before retries.",
         llm_attempted, value="backoff", labels=("provider",)),
     gauge("llm_rate_limit", LIMIT, llm_attempted, value="limit_requests",

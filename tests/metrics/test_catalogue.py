@@ -236,6 +236,10 @@ def emit_evaluations() -> None:
     )
 
 
+def emit_guardrails() -> None:
+    events.guardrail_checked.emit(guardrail="topic", kind="input", outcome="passed", duration=0.1)
+
+
 def emit_workers() -> None:
     events.worker_file_faulty.emit(fault="torn")
     events.worker_folder_read.emit(alone=1)
@@ -254,6 +258,7 @@ EMIT: dict[str, Callable[[], None]] = {
     "tools": emit_tools,
     "retrieval": emit_retrieval,
     "evaluations": emit_evaluations,
+    "guardrails": emit_guardrails,
     "context": emit_context,
     "workflows": emit_workflows,
     "database": emit_database,

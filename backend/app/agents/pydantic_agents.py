@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from time import perf_counter
 from typing import Any
 
 from pydantic_ai import Agent, ModelRetry
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
+
+from events import guardrail_checked
 
 from .registry import AGENTS
 from .tools import ToolContext, as_pydantic_tool
@@ -30,12 +33,25 @@ def build_agent(name: str, with_tools: bool) -> Agent[ToolContext, Any]:
     )
 
     @agent.output_validator
-    def is_not_empty(output: Any) -> Any:
-        if isinstance(output, str) and not clean_answer(output):
+    async def is_not_empty(output: Any) -> Any:
+        if isinstance(output, str) and is_empty(output):
             raise ModelRetry("The answer is empty. Answer with a text.")
         return output
 
     return agent
+
+
+def is_empty(text: str) -> bool:
+    """Return whether nothing is left of an answer; emit `guardrail_checked`, since such an answer is not let pass."""
+    began = perf_counter()
+    empty = not clean_answer(text)
+    guardrail_checked.emit(
+        guardrail="answer_is_not_empty",
+        kind="output",
+        outcome="triggered" if empty else "passed",
+        duration=perf_counter() - began,
+    )
+    return empty
 
 
 def clean_answer(text: str, *, cut_off: bool = False) -> str:

@@ -3,7 +3,7 @@
 - `claims`: which of several bridges tells a call
 - `model_call`: a call while it is under way, its attempts and its end
 - `openai_chat_answer`, `openai_response_answer`: an answer of Chat Completions or of Responses, as it comes
-- `lookup`: a lookup of documents, told by one of several bridges
+- `lookup`, `guardrail_check`: a lookup of documents, or the check of a guardrail, told by one of several bridges
 - `tool_use`: the use of a tool while it is under way, told once too
 - `event_scope`: the scope that the events of these three are of
 - `token_usage`: the tokens that a provider counted

@@ -11,11 +11,13 @@ from ...agents import agent_finished, agent_started
 from ...bus.after_fork import free_after_fork
 from ...bus.failures import report_failure
 from ...bus.signal import Signal
+from ...guardrails import guardrail_checked
 from ...llm import llm_called
 from ...tools import tool_called
 from ..model_calls import model_call
 from ..model_calls.cost import UsagePriceFunction
 from .agent_spans import AgentSpan
+from .guardrail_spans import GuardrailSpan
 from .model_spans import BRIDGE, ModelSpan
 from .span_errors import error_now
 from .tool_spans import ToolSpan
@@ -23,7 +25,7 @@ from .tool_spans import ToolSpan
 MAX_OPEN_SPANS = 10_000
 """Spans that have not ended: one that never does, such as that of a generator that nobody closes, is dropped later."""
 
-SIGNALS: tuple[Signal[..., Any], ...] = (agent_started, agent_finished, tool_called)
+SIGNALS: tuple[Signal[..., Any], ...] = (agent_started, agent_finished, tool_called, guardrail_checked)
 
 
 class OpenSpan(Protocol):
@@ -46,6 +48,7 @@ class EventProcessor:
         self._kinds: dict[str, tuple[str, Callable[[Any], OpenSpan]]] = {
             "agent": (agent_finished.name, AgentSpan),
             "function": (tool_called.name, ToolSpan),
+            "guardrail": (guardrail_checked.name, GuardrailSpan),
             "generation": (llm_called.name, lambda span: ModelSpan(span, price, provider)),
             "response": (llm_called.name, lambda span: ModelSpan(span, price, provider)),
         }

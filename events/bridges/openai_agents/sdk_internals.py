@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from types import FrameType
+
+from ...guardrails import GuardrailKind
 
 RUNS_TOOL = "_run_single_tool"
 """The SDK's function that asks whether a tool is approved, runs it, and ends its span."""
 
+RUNS_GUARDRAIL: dict[str, GuardrailKind] = {
+    "run_single_input_guardrail": "input",
+    "run_single_output_guardrail": "output",
+}
+"""The SDK's functions that run a guardrail, inside of its span; those of tools have no span."""
+
 MAX_FRAMES = 12
-"""How far that is from the bridge, and as much again."""
+"""How far they are from the bridge, and as much again."""
 
 
 def was_put_off() -> bool:
@@ -21,14 +30,29 @@ def was_put_off() -> bool:
 
     The trace has the same of a tool that returns nothing; without this, one that waits for approval is a success.
     """
+    return any(
+        frame.f_code.co_name == RUNS_TOOL and frame.f_locals.get("approval_result") is not None
+        for frame in calling_frames()
+    )
+
+
+def guarded_kind() -> GuardrailKind:
+    """Return what the guardrail checks whose span starts now; ``unknown`` of a span that is not the SDK's own.
+
+    Neither the trace nor the name of a guardrail says it.
+    """
+    kinds = (RUNS_GUARDRAIL.get(frame.f_code.co_name) for frame in calling_frames())
+    return next((kind for kind in kinds if kind is not None), "unknown")
+
+
+def calling_frames() -> Iterator[FrameType]:
+    """Yield the frames of the functions that called this one, from the inside, as far as the SDK's may be."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the way to one's callers
     for _ in range(MAX_FRAMES):
         if frame is None:
-            return False
-        if frame.f_code.co_name == RUNS_TOOL:
-            return frame.f_locals.get("approval_result") is not None
+            return
+        yield frame
         frame = frame.f_back
-    return False
 
 
 def makes_traces() -> bool:

@@ -1,4 +1,4 @@
-"""The bridge to OpenTelemetry: emits the spans of GenAI libraries as `llm_called`, `tool_called` and agents' runs.
+"""The bridge to OpenTelemetry: emits the spans of GenAI libraries as `llm_called`, `tool_called` and the like.
 
 For what has no bridge of its own here, and for applications that have such spans already::
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from ...llm import ModelOperation
 
-Operation = ModelOperation | Literal["tool", "agent", "retrieval"]
+Operation = ModelOperation | Literal["tool", "agent", "retrieval", "guardrail"]
 """What a span is of: what a model is asked for, or something else that is counted."""
 
 INFERENCE: frozenset[Operation] = frozenset(get_args(ModelOperation))
@@ -29,6 +29,7 @@ BY_OPERATION_NAME: Mapping[str, Operation] = {
     "execute_tool":       "tool",
     "invoke_agent":       "agent",
     "retrieval":          "retrieval",
+    "apply_guardrail":    "guardrail",
     # LiteLLM's, which are the names of its functions.
     "completion":         "chat",
     "acompletion":        "chat",
@@ -49,7 +50,7 @@ BY_OPERATION_NAME: Mapping[str, Operation] = {
 }
 BY_OPENINFERENCE_KIND: Mapping[str, Operation] = {
     "LLM": "chat", "EMBEDDING": "embeddings", "RERANKER": "rerank", "TOOL": "tool", "AGENT": "agent",
-    "RETRIEVER": "retrieval",
+    "RETRIEVER": "retrieval", "GUARDRAIL": "guardrail",
 }
 BY_TRACELOOP_KIND: Mapping[str, Operation] = {"tool": "tool", "agent": "agent"}
 BY_REQUEST_TYPE: Mapping[str, Operation] = {

@@ -29,6 +29,9 @@ from .conventions import is_called_back
 from .open_spans import OpenSpan
 from .span_reading import SpanUsage
 
+CALLS_ITSELF = frozenset({"tool", "agent", "guardrail"})
+"""Whose calls are others than the one around, such as that of a judge which a guardrail asks."""
+
 MAX_CALLS = 1024
 """Calls that are remembered, under way or not: a span that tells at its end what it is of comes after them."""
 
@@ -209,9 +212,9 @@ class ObservedCalls:
             return next((call for call in self._latest() if _is_claimable(call, place, model)), None)
 
     def call_around(self, span: OpenSpan, *, itself: bool = False) -> ObservedCall | None:
-        """Return the call under way that a span is inside, with no tool and no agent between."""
+        """Return the call under way that a span is inside, with no tool, agent or guardrail between."""
         around: OpenSpan | None = span if itself else span.parent
-        while around is not None and around.operation not in ("tool", "agent"):
+        while around is not None and around.operation not in CALLS_ITSELF:
             if around.call is not None:
                 return around.call if around.call.is_under_way else None
             around = around.parent

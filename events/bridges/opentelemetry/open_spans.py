@@ -9,6 +9,7 @@ from weakref import ref
 from ...bus.after_fork import clear_after_fork
 from ...bus.scope import Scope
 from ..model_calls.claims import Claim
+from ..model_calls.guardrail_check import GuardrailCheck
 from ..model_calls.lookup import Lookup
 from ..model_calls.tool_use import ToolUse
 from .conventions import Operation
@@ -36,8 +37,10 @@ class OpenSpan:
         agent: The run of an agent that it is.
         tool_use: The use of a tool that it is.
         lookup: The lookup that it is.
+        check: The check of a guardrail that it is.
         use_around: The use of a tool, of another bridge, that it began in.
         lookup_around: The lookup that it began in.
+        check_around: The check of a guardrail that it began in.
         is_repeated: Whether what it is of is told elsewhere: by a span or a block around it.
         reference: Calls back when the span is gone without an end.
         totals: Sums of the calls and tools inside, in case it turns out to be an agent's.
@@ -47,6 +50,8 @@ class OpenSpan:
     __slots__ = (
         "agent",
         "call",
+        "check",
+        "check_around",
         "is_ended",
         "is_repeated",
         "library",
@@ -88,8 +93,10 @@ class OpenSpan:
         self.reference: ref[Any] | None = None
         self.tool_use: ToolUse | None = None
         self.lookup: Lookup | None = None
+        self.check: GuardrailCheck | None = None
         self.use_around: ToolUse | None = None
         self.lookup_around: Lookup | None = None
+        self.check_around: GuardrailCheck | None = None
         self.is_repeated = False
         self.is_ended = False
         self.totals: dict[str, float] | None = None

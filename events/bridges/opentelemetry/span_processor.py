@@ -13,12 +13,14 @@ from ...agents import agent_finished, agent_started
 from ...bus.failures import report_failure
 from ...bus.fields import UNKNOWN
 from ...bus.scope import current_scope, get_effective_scope
-from ...bus.signal import NO_SCOPE
+from ...bus.signal import NO_SCOPE, Signal
+from ...guardrails import guardrail_checked
 from ...llm import llm_called
 from ...retrieval import documents_retrieved
 from ...tools import tool_called
 from ..model_calls.claims import Claim, current_claim, observers
 from ..model_calls.cost import UsagePriceFunction, check_price
+from ..model_calls.guardrail_check import GuardrailCheck, check_under_way
 from ..model_calls.lookup import Lookup, lookup_under_way
 from ..model_calls.model_call import CallEnd, ModelCall, is_idle
 from ..model_calls.names import label_of
@@ -26,7 +28,7 @@ from ..model_calls.token_prices import list_price
 from ..model_calls.tool_use import ToolUse, is_same_tool, use_under_way
 from .agent_runs import AgentRun, add_missed, add_to_unknown, emit_late_run, innermost, nearest_agent
 from .call_ends import call_end
-from .conventions import INFERENCE, operation_of
+from .conventions import INFERENCE, Operation, operation_of
 from .observed_calls import ObservedCall, ObservedCalls, SpanClaim
 from .open_spans import MAX_OPEN_SPANS, NOTHING, OpenSpan, OpenSpans
 from .span_outcomes import SpanOutcome, outcome_of
@@ -35,6 +37,9 @@ from .span_reading import (
     agent_name,
     data_source,
     document_count,
+    guardrail_kind,
+    guardrail_name,
+    guardrail_outcome,
     is_streamed,
     provider_in,
     read,
@@ -52,6 +57,15 @@ BRIDGE = "opentelemetry bridge"
 
 DROPPED = SpanOutcome(status="cancelled", error_type="cancelled")
 """How a span ended that nobody ended."""
+
+HEARD: tuple[Signal[..., Any], ...] = (
+    agent_started,
+    agent_finished,
+    tool_called,
+    documents_retrieved,
+    guardrail_checked,
+)
+"""What spans tell beside calls."""
 
 LATE_NS = 50_000_000
 """A span that starts this long after its start was made afterwards: what it is of has ended, or is under way.
@@ -177,6 +191,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         elif around is not None:
             opened.told_by = around.told_by
         opened.use_around, opened.lookup_around = use_under_way(), lookup_under_way()
+        opened.check_around = check_under_way()
         dropped = self._spans.add(opened)
         if dropped is not None:
             self._drop(dropped)
@@ -190,6 +205,9 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         opened.live_attributes = attributes
         said = opened.said = read(attributes.copy())
         opened.reference = ref(span, partial(self._forget, context.span_id))
+        self._begin(opened, span, said, operation)
+
+    def _begin(self, opened: OpenSpan, span: Any, said: Said, operation: Operation) -> None:
         if operation in INFERENCE:
             self._start_call(opened, said, operation)
         elif operation == "agent":
@@ -199,6 +217,9 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         elif operation == "retrieval":
             opened.lookup = self._lookup(opened, said, opened.name)
             opened.lookup.enter()  # until it ends, wherever that is
+        elif operation == "guardrail":
+            opened.check = self._check(opened, said, opened.name)
+            opened.check.enter()
 
     def _is_own(self, claim: Claim) -> bool:
         return isinstance(claim, SpanClaim) and claim.owner is self
@@ -262,7 +283,13 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             self._end_tool(opened, span, said, duration)
         elif operation == "retrieval":
             self._end_retrieval(opened, span, said, duration)
-        elif opened.agent is not None:
+        elif operation == "guardrail":
+            self._end_check(opened, span, said, duration)
+        else:
+            self._end_agent(opened, span, said, duration)
+
+    def _end_agent(self, opened: OpenSpan, span: Any, said: Said, duration: float) -> None:
+        if opened.agent is not None:
             opened.agent.end(outcome_of(span), duration, {})
         elif not opened.is_repeated:
             name = agent_name(said, span.name)
@@ -364,6 +391,17 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         documents = document_count(span.attributes) if outcome.status == "success" else None
         lookup.finish(outcome.status, outcome.error, documents=documents, duration=duration)
 
+    def _check(self, opened: OpenSpan, said: Said, name: str) -> GuardrailCheck:
+        return GuardrailCheck(
+            BRIDGE, guardrail_name(said, name), scope=opened.scope or NO_SCOPE, around=opened.check_around
+        )
+
+    def _end_check(self, opened: OpenSpan, span: Any, said: Said, duration: float) -> None:
+        check = opened.check or self._check(opened, said, span.name)
+        check.guardrail, check.kind = label_of(guardrail_name(said, span.name)), guardrail_kind(said)
+        outcome = outcome_of(span)
+        check.finish(guardrail_outcome(said, outcome.status), outcome.error, duration=duration)
+
     def _forget(self, span_id: int, _reference: object) -> None:
         """End a span that is gone and that nobody ended, such as that of a call that was cancelled."""
         opened = self._spans.pop(span_id)
@@ -381,6 +419,8 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
                 opened.tool_use.finish(DROPPED.status, duration=duration)
             if opened.lookup is not None:
                 opened.lookup.finish(DROPPED.status, duration=duration)
+            if opened.check is not None:
+                opened.check.finish("cancelled", duration=duration)
             call = opened.call
             if call is None or call.outermost is not opened or call.claim is None:
                 return
@@ -400,7 +440,7 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
 
 def is_heard() -> bool:
     """Return whether anybody listens to what spans tell beside calls."""
-    return any(signal.receivers for signal in (agent_started, agent_finished, tool_called, documents_retrieved))
+    return any(signal.receivers for signal in HEARD)
 
 
 def amounts_of(end: CallEnd) -> dict[str, float | None]:

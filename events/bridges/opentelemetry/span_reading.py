@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ...bus.fields import Status
+from ...guardrails import GuardrailKind, GuardrailOutcome
 from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
 from ..model_calls.names import provider_of, truncate_name
@@ -39,6 +41,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "tool_name": ("gen_ai.tool.name", "tool.name", "traceloop.entity.name"),
     "agent_name": ("gen_ai.agent.name", "agent.name", "graph.node.name", "traceloop.entity.name"),
     "data_source": ("gen_ai.data_source.id", "gen_ai.data_source.name", "db.collection.name", "db.namespace"),
+    "guardrail": ("gen_ai.guardian.name", "microsoft.guardian.name"),
+    "guarded": ("gen_ai.security.target.type", "microsoft.security.target.type"),
+    "decision": ("gen_ai.security.decision.type", "microsoft.security.decision.type"),
     "prompt": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"),
     "completion": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
     "total": ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total"),
@@ -82,6 +87,21 @@ PROVIDERS = {
     "moonshot": "moonshotai", "together_ai": "together",
 }
 # fmt: on
+
+GUARDED: Mapping[str, GuardrailKind] = {
+    "llm_input": "input",
+    "llm_output": "output",
+    "tool_call": "tool",
+    "tool_definition": "tool",
+}
+DECIDED: Mapping[str, GuardrailOutcome] = {
+    "allow": "passed",
+    "audit": "passed",
+    "warn": "passed",
+    "modify": "triggered",
+    "deny": "triggered",
+}
+"""What was guarded, and what was decided, in the words that are proposed for OpenTelemetry's conventions."""
 
 MODEL_IN_JSON = re.compile(r'[{,]\s*"model(?:_name)?":\s*"([^"\\]+)"')
 """The model in parameters that are JSON. They have no messages, but may have schemas: decoding them takes too long."""
@@ -230,6 +250,27 @@ def agent_name(said: Said, span_name: str) -> str:
 def data_source(said: Said, span_name: str) -> str:
     """Return where documents were looked up; of a span that has no attribute for it, its name."""
     return truncate_name(said.get("data_source")) or name_in(span_name, ("retrieval ",), "")
+
+
+def guardrail_name(said: Said, span_name: str) -> str:
+    """Return the name of a guardrail; of a span that has no attribute for it, its name."""
+    return truncate_name(said.get("guardrail")) or name_in(span_name, ("apply_guardrail ",), "")
+
+
+def guardrail_kind(said: Said) -> GuardrailKind:
+    """Return what a guardrail checks."""
+    target = said.get("guarded")
+    return GUARDED.get(target, "unknown") if isinstance(target, str) else "unknown"
+
+
+def guardrail_outcome(said: Said, status: Status) -> GuardrailOutcome:
+    """Return what a check came to, by its decision; OpenInference has no attribute for it."""
+    if status == "cancelled":
+        return "cancelled"
+    if status != "success":
+        return "error"
+    decision = said.get("decision")
+    return DECIDED.get(decision, "unknown") if isinstance(decision, str) else "unknown"
 
 
 def document_count(attributes: Mapping[str, Any]) -> int | None:

@@ -10,10 +10,10 @@ import pytest
 from app.agents import AGENTS, AgentFailed, execute
 from app.agents.registry import SCORES
 from app.llm.factory import LLM
-from events import agent_finished, answer_evaluated, documents_retrieved
+from events import agent_finished, answer_evaluated, documents_retrieved, guardrail_checked
 from tests.backend.agents.conftest import BRIEF, LIBRARY, REVIEW, reviews
 from tests.support.fake_library import FakeLibrary
-from tests.support.openai_server import OpenAIServer
+from tests.support.openai_server import OpenAIServer, says
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,14 @@ async def test_a_lookup_that_fails_found_nothing(llm: LLM) -> None:
     with documents_retrieved.captured() as lookups, pytest.raises(AgentFailed):
         await execute("copywriter", BRIEF, model=llm.model, library=BrokenLibrary("", []))
     assert [(each.status, each.documents, each.error) for each in lookups] == [("error", None, "LookupError")]
+
+
+async def test_an_empty_answer_is_stopped_by_a_guardrail(llm: LLM, server: OpenAIServer) -> None:
+    server.behaviour = [says(' "" '), says("Music, unplugged.")]
+    with guardrail_checked.captured() as checks:
+        await execute("copywriter", BRIEF, model=llm.model, library=LIBRARY)
+    assert [(each.guardrail, each.kind, each.outcome, each.agent_name) for each in checks] == [
+        ("answer_is_not_empty", "output", "triggered", "copywriter"),
+        ("answer_is_not_empty", "output", "passed", "copywriter"),
+    ]
+    assert "unplugged" not in repr(checks)

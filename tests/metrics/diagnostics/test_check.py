@@ -55,6 +55,7 @@ EVERYTHING = """
         events.listener_delivered.emit(listener="live_feed", outcome="delivered")
         events.feed_clients_read.emit(clients=1)
         events.documents_retrieved.emit(data_source="d", status="success", duration=0.0)
+        events.guardrail_checked.emit(guardrail="g", outcome="passed", duration=0.0)
         events.answer_evaluated.emit(agent_name="a", evaluator="e", result="pass")
 """
 

@@ -12,12 +12,14 @@ import pytest
 from events import (
     AgentFinished,
     AgentStarted,
+    GuardrailChecked,
     LLMAttempted,
     LLMCalled,
     LLMCallStarted,
     ToolCalled,
     agent_finished,
     agent_started,
+    guardrail_checked,
     llm_attempted,
     llm_call_started,
     llm_called,
@@ -34,6 +36,7 @@ class Told:
     agents_started: list[AgentStarted] = field(default_factory=list)
     agents: list[AgentFinished] = field(default_factory=list)
     tools: list[ToolCalled] = field(default_factory=list)
+    checks: list[GuardrailChecked] = field(default_factory=list)
     calls_started: list[LLMCallStarted] = field(default_factory=list)
     attempts: list[LLMAttempted] = field(default_factory=list)
     calls: list[LLMCalled] = field(default_factory=list)
@@ -55,6 +58,7 @@ def told() -> Iterator[Told]:
             agents_started=stack.enter_context(agent_started.captured()),
             agents=stack.enter_context(agent_finished.captured()),
             tools=stack.enter_context(tool_called.captured()),
+            checks=stack.enter_context(guardrail_checked.captured()),
             calls_started=stack.enter_context(llm_call_started.captured()),
             attempts=stack.enter_context(llm_attempted.captured()),
             calls=stack.enter_context(llm_called.captured()),

@@ -170,6 +170,52 @@ async def test_a_guardrail_that_trips_ends_its_agent_with_an_error(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+async def test_the_checks_of_guardrails(
+    streamed: bool, sdk: Any, server: OpenAIServer, model: Make, told: Told
+) -> None:
+    """One trips at the input, so another one that takes longer is cancelled; one at the output fails itself."""
+
+    def decide(triggered: bool) -> Any:
+        return sdk.GuardrailFunctionOutput(output_info="secret", tripwire_triggered=triggered)
+
+    async def allow(*_: Any) -> Any:
+        return decide(False)
+
+    async def refuse(*_: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return decide(True)
+
+    async def ponder(*_: Any) -> Any:
+        await asyncio.sleep(60)
+
+    async def crash(*_: Any) -> Any:
+        raise KeyError("secret")
+
+    async def run(**guardrails: Any) -> None:
+        agent = sdk.Agent("writer", model=model(), **guardrails)
+        await (run_streamed(sdk, agent) if streamed else sdk.Runner.run(agent, "x"))
+
+    server.behaviour = says(delay=0.2)
+    inputs = [sdk.InputGuardrail(guardrail_function=each, name=each.__name__) for each in (allow, refuse, ponder)]
+    with pytest.raises(sdk.InputGuardrailTripwireTriggered):
+        await run(input_guardrails=inputs)
+    outputs = [sdk.OutputGuardrail(guardrail_function=each, name=each.__name__) for each in (allow, crash)]
+    with pytest.raises(KeyError):
+        await run(output_guardrails=outputs)
+    assert {(each.guardrail, each.kind, each.outcome, each.error) for each in told.checks} == {
+        ("allow", "input", "passed", ""),
+        ("refuse", "input", "triggered", ""),
+        ("ponder", "input", "cancelled", ""),
+        ("allow", "output", "passed", ""),
+        ("crash", "output", "error", "KeyError"),
+    }
+    assert len(told.checks) == 5
+    assert {each.agent_name for each in told.checks if each.kind == "output"} == {"writer"}
+    assert min(each.duration for each in told.checks if each.guardrail in ("refuse", "ponder")) >= 0.04
+    assert "secret" not in repr(told.checks)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 async def test_an_agent_that_a_guardrail_asks_is_inside_of_the_one_that_it_guards(
     streamed: bool, sdk: Any, server: OpenAIServer, model: Make, told: Told
 ) -> None:

@@ -244,6 +244,32 @@ def test_a_stopped_run_is_an_error_where_the_sdk_says_so(processor: EventProcess
     assert [(each.status, each.error) for each in told.agents] == [("error", ""), ("cancelled", "CancelledError")]
 
 
+def test_a_guardrail_whose_span_somebody_else_makes_checks_what_nobody_knows(
+    processor: EventProcessor, told: Told
+) -> None:
+    with opened(processor, span_of("agent", name="writer")):
+        with opened(processor, span_of("guardrail", name="topic", triggered=True)):
+            pass
+        failed = span_of("guardrail", name="topic", triggered=False)
+        failed.error = {"message": "secret", "data": None}
+        with opened(processor, failed):
+            pass
+    assert [(each.guardrail, each.kind, each.outcome, each.agent_name) for each in told.checks] == [
+        ("topic", "unknown", "triggered", "writer"),
+        ("topic", "unknown", "error", "writer"),
+    ]
+
+
+def test_a_guardrail_whose_span_never_ends_is_cancelled(
+    processor: EventProcessor, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor_module, "MAX_OPEN_SPANS", 1)
+    processor.on_span_start(span_of("guardrail", name="topic", triggered=False))
+    with opened(processor, span_of("function", name="look_up")):
+        pass
+    assert [each.outcome for each in told.checks] == ["cancelled"]
+
+
 def test_a_span_that_comes_twice_counts_once(processor: EventProcessor, told: Told) -> None:
     span = generation()
     for _ in range(2):

@@ -14,10 +14,12 @@ from events import (
     agent_run,
     agent_started,
     documents_retrieved,
+    guardrail_checked,
     llm_call_started,
     llm_called,
     tool_called,
 )
+from events.bridges.model_calls.guardrail_check import GuardrailCheck
 from events.bridges.model_calls.model_call import CallEnd, start_call
 from events.bridges.model_calls.tool_use import ToolUse
 from events.bridges.opentelemetry import GenAISpanProcessor
@@ -390,6 +392,77 @@ def test_a_retrieval_has_its_documents(spans: SpanMaker) -> None:
         ("VectorStoreRetriever", "success", 3, ""),
         ("brands", "error", None, "ValueError"),
     ]
+
+
+def test_a_guardrail_says_what_it_checks_and_what_it_decides(spans: SpanMaker) -> None:
+    """In the words that are proposed for the conventions, and those of a distribution that has them already."""
+
+    def check(prefix: str, target: str, decision: str, error: str | None = None) -> None:
+        start = {"gen_ai.operation.name": "apply_guardrail", f"{prefix}.security.target.type": target}
+        span = spans.start("apply_guardrail pii", start, kind="INTERNAL")
+        failure = {} if error is None else {"error.type": error}
+        spans.end(span, {f"{prefix}.security.decision.type": decision, **failure}, error=error and "secret")
+
+    with guardrail_checked.captured() as checks:
+        check("gen_ai", "llm_input", "allow")
+        check("microsoft", "llm_output", "deny")
+        check("gen_ai", "tool_call", "modify")
+        check("gen_ai", "memory_store", "a word of their own")
+        check("gen_ai", "llm_input", "allow", "builtins.ValueError")
+        check("gen_ai", "llm_input", "allow", "CancelledError")
+    assert {each.guardrail for each in checks} == {"pii"}
+    assert [(each.kind, each.outcome, each.error) for each in checks] == [
+        ("input", "passed", ""),
+        ("output", "triggered", ""),
+        ("tool", "triggered", ""),
+        ("unknown", "unknown", ""),
+        ("input", "error", "ValueError"),
+        ("input", "cancelled", "CancelledError"),
+    ]
+    assert all(each.duration >= 0 for each in checks)
+    assert "secret" not in repr(checks)
+
+
+def test_a_guardrail_of_openinference_has_no_decision(spans: SpanMaker) -> None:
+    kind = {"openinference.span.kind": "GUARDRAIL"}
+    with guardrail_checked.captured() as checks, agent_run(agent_name="writer"):
+        spans.end(spans.start("parse", kind), ok=True)
+        spans.end(spans.start("late"), kind, ok=True)
+        spans.end(spans.start("parse", kind), error="", raised=("guardrails.errors.ValidationError", "secret"))
+    assert [(each.guardrail, each.outcome, each.error, each.agent_name) for each in checks] == [
+        ("parse", "unknown", "", "writer"),
+        ("late", "unknown", "", "writer"),
+        ("parse", "error", "ValidationError", "writer"),
+    ]
+
+
+def test_a_call_that_a_guardrail_asks_is_another_than_the_one_that_it_guards(spans: SpanMaker) -> None:
+    guard = {"gen_ai.operation.name": "apply_guardrail", "gen_ai.guardian.name": "judge"}
+    with llm_called.captured() as called, guardrail_checked.captured() as checks:
+        guarded = spans.start("chat m", CHAT, library="some.framework")
+        check = spans.start("apply_guardrail judge", guard, parent=guarded, kind="INTERNAL")
+        spans.end(spans.start("chat m", CHAT, parent=check), ANSWER)
+        spans.end(check)
+        spans.end(guarded, ANSWER)
+    assert [call.prompt_tokens for call in called] == [11, 11]
+    assert [each.guardrail for each in checks] == ["judge"]
+
+
+def test_a_guardrail_whose_span_nobody_ends_is_cancelled(spans: SpanMaker, processor: GenAISpanProcessor) -> None:
+    with guardrail_checked.captured() as checks:
+        span = spans.start("parse", {"openinference.span.kind": "GUARDRAIL"})
+        processor.shutdown()
+        spans.end(span)
+    assert [each.outcome for each in checks] == ["cancelled"]
+
+
+def test_a_guardrail_that_another_bridge_sees_too_is_told_once(spans: SpanMaker) -> None:
+    with guardrail_checked.captured() as checks:
+        check = GuardrailCheck("openai_agents", "topic", "input")
+        check.enter()
+        spans.end(spans.start("check_topic", {"openinference.span.kind": "GUARDRAIL"}))
+        check.finish("passed")
+    assert [(each.guardrail, each.kind) for each in checks] == [("topic", "input")]
 
 
 @pytest.mark.parametrize("is_outer", [True, False])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
-from ..catalogue import CATALOGUE, LABEL_LIMITS, OPTIONAL
+from ..catalogue import CATALOGUE, GROUPS, LABEL_LIMITS, OPTIONAL, PIPELINE
 from ..rows import Metric
 from .project_config import ProjectConfig, ProjectConfigInvalid
 
@@ -36,6 +36,8 @@ def assemble_catalogue(project: ProjectConfig, paths: Sequence[str] | None = Non
             raise CatalogueNotFound(f"{name} is a row of {first!r} and of {path!r}: name one of the two{origin}")
         rows.update(loaded)
         taken.update(dict.fromkeys(loaded, path))
+    if any(path in GROUPS for path in named):
+        rows.update({id(row): row for row in PIPELINE})  # as subscribe() has it
     catalogue = tuple(rows.values()) if named else CATALOGUE + OPTIONAL
     if paths is None:
         check_names("without", project.without, {row.name for row in catalogue}, "family", project)
@@ -63,11 +65,13 @@ def labels_without_limit(catalogue: Sequence[Metric], label_limits: Mapping[str,
 
 
 def load_catalogue(path: str) -> Sequence[Metric]:
-    """Return the rows at ``module:name``; the name is ``CATALOGUE`` where it is left out.
+    """Return the rows at ``module:name``, whose name is ``CATALOGUE`` where it is left out, or of a group by its name.
 
     Raises:
         CatalogueNotFound: the module, or the name in it, is not there, or is something else than rows.
     """
+    if path in GROUPS:
+        return GROUPS[path]
     module, _, name = path.partition(":")
     try:
         rows = getattr(import_module(module), name or "CATALOGUE")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from threading import RLock
 
 from events.bus.after_fork import free_after_fork
@@ -20,10 +20,21 @@ class LabelLimiter:
     A limit belongs to the label's name, not to a metric: a value that is counted as ``other`` is so in every family,
     so families can be divided by one another and a start always meets its end. Values once admitted stay for good,
     since a series that vanished and came back would lose its increase.
+
+    A label of an application's own events is another than one of that name of the library's events, so each has a
+    limiter.
+
+    Args:
+        limits: How many values each label takes, by its name.
+        shared: Labels whose values are those of another limiter, by its room.
+        source: That other limiter.
     """
 
-    def __init__(self, limits: Mapping[str, int]) -> None:
+    def __init__(
+        self, limits: Mapping[str, int], shared: Collection[str] = (), source: LabelLimiter | None = None
+    ) -> None:
         self.limits = dict(limits)
+        self._sources = {} if source is None else dict.fromkeys(shared, source)
         # By the label, and whether it is nested in another one.
         self._admitted: dict[tuple[str, bool], set[str | tuple[str, str]]] = {}
         # The garbage collector may end a span in here, whose labels are admitted too.
@@ -51,6 +62,8 @@ class LabelLimiter:
         """
         if value in RESERVED:
             return value
+        if label in self._sources:
+            return self._sources[label].admit(label, value, outer)
         with self._lock:
             if outer is not None and self.admit(label, value) == OTHER:
                 return OTHER
@@ -65,12 +78,16 @@ class LabelLimiter:
 
     def has_room(self, label: str, values: Iterable[str | tuple[str, str]]) -> bool:
         """Return whether all of these values fit into a label; those of a nested one are pairs with the outer value."""
+        if label in self._sources:
+            return self._sources[label].has_room(label, values)
         wanted = {*values}
         nested = any(isinstance(value, tuple) for value in wanted)
         return len(self._admitted.get((label, nested), set()) | wanted) <= self.limits[label]
 
     def is_other(self, label: str, value: object) -> bool:
         """Return whether a value of a label that stands alone would be counted as ``other``; admit nothing."""
+        if label in self._sources:
+            return self._sources[label].is_other(label, value)
         text = value if type(value) is str else label_text(value)
         admitted = self._admitted.get((label, False), ())
         if text in admitted or text in RESERVED:

@@ -67,7 +67,7 @@ class FamilySeries:
         self.expiry = Expiry()
         self.combined = CombinedGauge(row.multiprocess_mode or "livesum", row.expires_after)
         self._row = row
-        self._limiter = limiter
+        self.limiter = limiter
         self._const_label_values: list[tuple[str, ...]] = []
         self._known_label_values: dict[str, list[str]] = {}
         for label, values in zip(row.labels, row.closed_label_values, strict=True):
@@ -103,6 +103,10 @@ class FamilySeries:
         self._const_label_values.append(tuple(row.const_labels.values()))
         self._initialize_known()
 
+    def has_label(self, label: str) -> bool:
+        """Return whether a field of the rows' events that is a label has this name."""
+        return label in self._row.labels
+
     def initialize(self, label: str, value: str) -> None:
         """Create the series that a value of an open label can have, as far as the other labels' values are known."""
         if label in self._row.labels:
@@ -120,7 +124,7 @@ class FamilySeries:
 
     def _expected(self, label: str) -> tuple[str, ...]:
         """Return the values of an open label that are expected, as far as it has room for them."""
-        return tuple(value for value in self._row.expected.get(label, ()) if self._limiter.admit(label, value) == value)
+        return tuple(value for value in self._row.expected.get(label, ()) if self.limiter.admit(label, value) == value)
 
     def initialize_announced(self, label_values: dict[str, str]) -> None:
         """Create the series of these values of labels; those of closed labels that are not among them, all of them.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
-from weakref import finalize
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
 from blinker import default_namespace
 from prometheus_client import CollectorRegistry
@@ -17,25 +17,29 @@ from events.bus.announcements import add_announcer, run_announcers
 from events.bus.pollers import Poller
 from events.bus.signal import Signal
 
-from ..catalogue import LABEL_LIMITS, PRESET_LABEL_VALUES, RARE_SIGNALS, every_signal
+from ..catalogue import LABEL_LIMITS, PIPELINE, PRESET_LABEL_VALUES, RARE_SIGNALS, every_signal
+from ..event_fields import AnySignal
 from ..multiprocess import Workers
 from ..rows import Metric
 from .application_receiver import ApplicationReceiver
 from .connected import ConnectedReceivers, announce_overflows, disconnect, emit_overflows, end, set_exemplars
 from .exemplar_updates import FindExemplar
 from .label_limits import LabelLimiter
+from .named_rows import named_rows
+from .ownership import own_signals
 from .pollers import Pollers
 from .receiver import MetricsReceiver
 from .series import FamilySeries
 
 
 def subscribe(
-    catalogue: Iterable[Metric],
+    catalogue: Iterable[Metric | str],
     registry: CollectorRegistry,
     *,
     namespace: str,
     label_values: Mapping[str, Iterable[str]] | None = None,
     label_limits: Mapping[str, int] | None = None,
+    shared_labels: Iterable[str] = (),
     workers: Workers | None = None,
     application: str = "",
 ) -> Subscription:
@@ -45,27 +49,34 @@ def subscribe(
     nobody can read its numbers then. With ``workers``, whose numbers other processes read, it ends with `close` alone.
 
     Args:
-        catalogue: The rows, such as `metrics.CATALOGUE`, or one of its groups, such as `metrics.LLM`.
+        catalogue: The rows, such as `metrics.CATALOGUE`, or one of its groups, such as `metrics.LLM`; names of groups
+            too, as in ``("http", "llm", *ROWS)``. With a name in it the pipeline's own health is always in: the rows of
+            `metrics.PIPELINE`, unless another subscription to the registry has them.
         registry: Where the metrics are registered; never the global one by default.
         namespace: The first word of every metric's name, such as ``acme``; never empty.
         label_values: Values of open labels that are known beforehand, by label; their series exist at zero at once.
             A label is one of the rows, or of `metrics.LABEL_LIMITS` whichever of its groups are subscribed.
         label_limits: How many values an open label takes, by label, where `metrics.LABEL_LIMITS` does not suit. It may
             name labels that none of these rows has, so that one mapping serves every subscription.
+        shared_labels: Labels of the application's own events whose values are those of the catalogue's label of that
+            name, such as ``model``: past its limit they are ``other`` together. Any other label of its own events has a
+            table of its own, with as many values as the catalogue's of that name where ``label_limits`` says nothing.
         workers: The processes whose values the registry shows as one; this process alone by default.
         application: Whose requests and websockets to count, by the name that its ``HTTPEventsMiddleware(application=)``
             has; those of the whole process by default. Other events, such as statements, say no application.
 
     Raises:
-        TypeError: the catalogue holds something else than rows.
-        ValueError: a row is there twice, rows of one name do not agree, an open label has no limit or a negative one,
-            ``label_values`` names a label that there is not, a known value cannot be shown, the namespace cannot begin
-            a metric's name, or the registry holds a metric of the same name already.
+        TypeError: the catalogue holds something else than rows and names.
+        ValueError: there is no group of a name, a row is there twice, rows of one name do not agree, an open label has
+            no limit or a negative one, ``label_values`` or ``shared_labels`` names a label that there is not, a known
+            value cannot be shown, the namespace cannot begin a metric's name, or the registry holds a metric of the
+            same name already.
     """
-    rows = tuple(catalogue)
-    for row in rows:
-        if not isinstance(row, Metric):
-            raise TypeError(f"subscribe() takes rows, such as those of metrics.HTTP, not {row!r:.60}")
+    others = _subscriptions.get(registry, ())
+    has_pipeline = any(PIPELINE[0] in other.rows and other.namespace == namespace for other in others)
+    rows = named_rows(catalogue, with_pipeline=not has_pipeline)
+    if unknown := sorted({*shared_labels} - LABEL_LIMITS.keys()):
+        raise ValueError(f"shared_labels: the catalogue has no open label {unknown[0]!r}")
     if repeated := next((row for row, earlier in with_earlier_of_name(rows) if row in earlier), None):
         raise ValueError(f"{repeated.name}: a row is there twice, so each event would count twice; leave one out")
     for label, limit in (label_limits or {}).items():
@@ -82,9 +93,14 @@ def subscribe(
         namespace,
         {**LABEL_LIMITS, **(label_limits or {})},
         label_values or {},
+        shared_labels=frozenset(shared_labels),
         workers=workers,
         application=application,
     )
+
+
+_subscriptions: WeakKeyDictionary[CollectorRegistry, WeakSet[Subscription]] = WeakKeyDictionary()
+"""Those of each registry that are not closed."""
 
 
 class Subscription:
@@ -103,6 +119,7 @@ class Subscription:
         label_limits: Mapping[str, int],
         label_values: Mapping[str, Iterable[str]],
         *,
+        shared_labels: frozenset[str],
         workers: Workers | None,
         application: str,
     ) -> None:
@@ -112,6 +129,8 @@ class Subscription:
         self._application = application
         self._receivers: ConnectedReceivers = []
         self._limiter = LabelLimiter(label_limits)
+        self._own_limiter = LabelLimiter(label_limits, shared_labels, self._limiter)
+        self._own_signals = own_signals(rows)
         self._open_labels = frozenset(
             name
             for row in rows
@@ -132,7 +151,8 @@ class Subscription:
                 self._stop_polling = workers.every_second(self._pollers.run)
             for row in rows:
                 self._add(row, namespace)
-            self.initialize(**PRESET_LABEL_VALUES)
+            for label, values in PRESET_LABEL_VALUES.items():
+                self._initialize(self._limiter, label, values)
             self.initialize(**label_values)
             self._connect(rows)
             # Neither of them refers to the registry, which is kept alive by nothing that it holds.
@@ -144,6 +164,7 @@ class Subscription:
         except BaseException:
             self.close()
             raise
+        _subscriptions.setdefault(registry, WeakSet()).add(self)
         if workers is None:
             finalize(registry, end, self._receivers, self._stop_announcing).atexit = False
 
@@ -170,9 +191,17 @@ class Subscription:
         if unknown := sorted(label_values.keys() - known):
             raise ValueError(f"there is no open label {unknown[0]!r}; there are {', '.join(sorted(known))}")
         for label, values in label_values.items():
-            for value in self._limiter.admit_all(label, values):
-                for family in self._families.values():
-                    family.initialize(label, value)
+            texts = tuple(values)
+            for limiter in (self._limiter, self._own_limiter):
+                self._initialize(limiter, label, texts)
+
+    def _initialize(self, limiter: LabelLimiter, label: str, values: Iterable[str]) -> None:
+        families = [family for family in self._families.values() if family.limiter is limiter]
+        if limiter is self._own_limiter and not any(family.has_label(label) for family in families):
+            return
+        for value in limiter.admit_all(label, values):
+            for family in families:
+                family.initialize(label, value)
 
     def poll(self, poller: Poller) -> Callable[[], None]:
         """Call ``poller()`` before every render of the registry: it reads some state and emits it as an event.
@@ -198,6 +227,7 @@ class Subscription:
 
     def close(self) -> None:
         """Disconnect from every signal and unregister the metrics; doing it again does nothing."""
+        _subscriptions.get(self._registry, WeakSet()).discard(self)
         self._stop_polling()
         self._stop_polling = lambda: None
         self._stop_announcing()
@@ -227,7 +257,8 @@ class Subscription:
     def _add(self, row: Metric, namespace: str) -> None:
         family = self._families.get(row.name)
         if family is None:
-            family = FamilySeries(row, f"{namespace}_{row.name}", self._limiter, self._workers)
+            limiter = self._limiter_of(row.signals[0])
+            family = FamilySeries(row, f"{namespace}_{row.name}", limiter, self._workers)
             self._families[row.name] = family
             try:
                 self._registry.register(family.exported)
@@ -242,6 +273,9 @@ class Subscription:
                 self._pollers.add(partial(family.expiry.remove_expired, family.collector))
         family.add_row(row)
 
+    def _limiter_of(self, signal: AnySignal) -> LabelLimiter:
+        return self._own_limiter if signal in self._own_signals else self._limiter
+
     def _connect(self, rows: tuple[Metric, ...]) -> None:
         every_signal_rows = [(row, self._families[row.name]) for row in rows if every_signal in row.signals]
         signals = {signal for row in rows for signal in row.signals} - {every_signal}
@@ -254,7 +288,7 @@ class Subscription:
                 signal,
                 [(row, self._families[row.name]) for row in rows if signal in row.signals],
                 rare_signal_rows if signal in RARE_SIGNALS else every_signal_rows,
-                self._limiter,
+                self._limiter_of(signal),
             )
             if isinstance(receiver, ApplicationReceiver):
                 receiver.application = self._application

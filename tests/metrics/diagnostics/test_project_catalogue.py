@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from metrics import CATALOGUE
-from metrics.diagnostics.project_catalogue import CatalogueNotFound, check_names, load_catalogue
+from metrics import CATALOGUE, HTTP, PIPELINE
+from metrics.diagnostics.project_catalogue import CatalogueNotFound, assemble_catalogue, check_names, load_catalogue
 from metrics.diagnostics.project_config import ProjectConfig, ProjectConfigInvalid
 
 
@@ -26,3 +26,8 @@ def test_a_name_that_is_none_is_answered_with_the_three_most_alike() -> None:
         check_names("without", project.without, known, "family", project)
     assert all(name in str(raised.value) for name in ("queue", "queued", "queues"))
     assert "cost" not in str(raised.value)
+
+
+@pytest.mark.parametrize("names", [("http",), ("http", "metrics:PIPELINE")])
+def test_groups_are_named_as_in_subscribe(names: tuple[str, ...]) -> None:
+    assert assemble_catalogue(ProjectConfig(catalogue=names)) == HTTP + PIPELINE

@@ -112,9 +112,9 @@ def test_a_row_that_is_there_twice_is_refused(registry: CollectorRegistry) -> No
         subscribe((*CATALOGUE, *TOOLS), registry, namespace="acme")
 
 
-@pytest.mark.parametrize("catalogue", ["HTTP", [workflow_started], [TOOLS]])
+@pytest.mark.parametrize("catalogue", [[workflow_started], [TOOLS], [b"http"]])
 def test_a_catalogue_of_something_else_than_rows_is_refused(registry: CollectorRegistry, catalogue: Any) -> None:
-    with pytest.raises(TypeError, match=r"takes rows, such as those of metrics\.HTTP, not "):
+    with pytest.raises(TypeError, match=r"takes rows, such as those of metrics\.HTTP, or names of groups, not "):
         subscribe(catalogue, registry, namespace="acme")
 
 

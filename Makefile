@@ -154,8 +154,11 @@ bench-short: .bench/ready .venv/studio ## The same in two minutes; writes nothin
 docs: .venv/dev ## Write what is generated (the reference, docs/runbooks, monitoring/), then build the documents' site
 	@{ sed '/^<!-- from here on/q' docs/metrics.md; $(BIN)/python -m metrics --format markdown; } > docs/metrics.new
 	@mv docs/metrics.new docs/metrics.md
-	@{ sed '/^<!-- from here on/q' docs/events.md; $(BIN)/python -m tools.event_reference; } > docs/events.new
-	@mv docs/events.new docs/events.md
+	@for page in events:event names:name command-line:command settings:setting; do \
+		file=docs/$${page%:*}.md; \
+		{ sed '/^<!-- from here on/q' $$file; $(BIN)/python -m tools.$${page#*:}_reference; } > docs/written.new \
+			&& mv docs/written.new $$file || exit 1; \
+	done
 	@$(BIN)/python -m metrics build --force
 	@$(MAKE) --no-print-directory docs-build
 

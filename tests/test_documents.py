@@ -283,7 +283,8 @@ def test_the_commands_exist(document: Path) -> None:
         for line in block.splitlines():
             words = [word for word in shlex.split(line, comments=True) if not word.startswith(PREFIX)]
             check_command(words[: words.index(">")] if ">" in words else words)
-    for command in re.findall(r"`(python -m (?:sparklio\.)?metrics[^`]*)`", document.read_text()):
+    prose = re.sub(r"^```text\n.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)  # without output
+    for command in re.findall(r"`(python -m (?:sparklio\.)?metrics[^`]*)`", prose):
         check_command(shlex.split(command))
 
 
@@ -382,7 +383,8 @@ def test_the_page_of_the_distribution_has_every_bridge_and_every_extra() -> None
 
 
 def test_every_setting_is_listed_with_its_default() -> None:
-    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE))
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", page, re.MULTILINE))
     listed = {name.lower(): default.strip().strip("`") for name, default in rows.items()}
     assert listed == {
         name: "" if field.default is None else str(field.default) for name, field in Settings.model_fields.items()

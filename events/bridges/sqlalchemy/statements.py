@@ -23,7 +23,7 @@ from .error_reasons import error_reason, phase_of_failure
 from .fetch import FetchedStatement, FetchTimer, continue_fetching, time_fetching
 from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, fetched_of, has_computed_rows, is_computed
 from .internals.engines import listeners_are_known, listeners_of
-from .internals.execution import context_reader
+from .internals.execution import context_is_readable, context_reader
 from .internals.lazy_loading import lazy_loads
 from .n_plus_one import emit_lazy_load, is_batch
 from .slow_query_log import log_slow_statement
@@ -60,6 +60,7 @@ class StatementTracker:
         self._transactions = transactions
         self._slow_seconds = slow_seconds
         self._tables = TableLabels(metadata)
+        self._reads_attributes = context_is_readable()
         self._read_context = context_reader()
         self._lazy_loads = lazy_loads()
         labels = ("operation", "table", "cache", "slow")
@@ -184,16 +185,20 @@ class StatementTracker:
 
         ``sets`` is the number of the sets of parameters of an ``executemany``.
         """
-        connection, is_server_side, options = self._read_context(context)
         try:
+            # Read in this way, and not by `read_context`, where a self-test found them: each is one instruction.
+            connection, options = context._dbapi_connection, context.execution_options  # noqa: SLF001
             state, plan = connection.events_state, context.compiled.events_statement.plan
-            is_planned = plan.owner is self and statement is context.statement
+            is_planned = self._reads_attributes and plan.owner is self and statement is context.statement
+            is_server_side = context._is_server_side  # noqa: SLF001
         except AttributeError:  # executed for the first time, or never stored
-            state, plan, is_planned = find_state(connection), None, False
-            if state is None and not is_pooled(connection):
-                return
+            is_planned = False
         is_slow = duration >= self._slow_seconds
         if not is_planned or is_slow:
+            connection, is_server_side, options = self._read_context(context)
+            state = find_state(connection)
+            if state is None and not is_pooled(connection):
+                return
             plan = self._make_plan(context, statement, slow=is_slow)
         steps = plan.steps
         if state is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import dialect as sqlite_dialect
 
-from ....bus.scope import current_scope
+from ....bus.scope import get_current_scope
 from .execution import RESULT_FACTORY, answered_context
 from .self_tests import self_test
 
@@ -78,10 +78,9 @@ class ComputedFetchStrategy(CursorFetchStrategy):
                 fetched[2] = so_far = fetched[2] + seconds
                 if row is not None:
                     fetched[3] += 1
-                    was_replaced = False
-                else:  # of an iteration that began before a timer took over
-                    was_replaced = result.cursor_strategy is not self
-                if so_far >= SHORTEST_OBSERVED or was_replaced or current_scope.get() is not None:
+                elif result.cursor_strategy is not self:  # of an iteration that began before a timer took over
+                    so_far = SHORTEST_OBSERVED
+                if so_far >= SHORTEST_OBSERVED or get_current_scope() is not None:
                     self._on_fetched(result, state, seconds)
             if row is None:
                 result._soft_close(hard=hard_close)
@@ -134,7 +133,7 @@ class ComputedFetchStrategy(CursorFetchStrategy):
             state.busy_seconds += seconds
             fetched[2] += seconds
             fetched[3] += rows
-            if fetched[2] >= SHORTEST_OBSERVED or current_scope.get() is not None:
+            if fetched[2] >= SHORTEST_OBSERVED or get_current_scope() is not None:
                 self._on_fetched(result, state, seconds)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Self, SupportsFloat
 from ...bus.amount_limits import drop_reason
 from ...llm import CostSource
 from ...pipeline import value_dropped
-from .token_usage import TokenUsage, get, with_items
+from .token_usage import TokenUsage, get, reader_of
 
 MAX_COST = 10**6  # USD, of one call
 
@@ -97,22 +97,25 @@ def billed_cost(usage: Any, headers: Mapping[str, str]) -> float | None:
         usage: The usage as the provider sent it: a mapping, an object of an SDK, or None.
         headers: Those of the response; none of a stream, since they are sent before anything is billed.
     """
-    usage = with_items(usage)
-    cost = get(usage, "cost")
-    if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
+    read = reader_of(usage)
+    cost = read("cost")
+    if cost is None:
+        cost = read("estimated_cost")
+    elif isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
         cost = get(cost, "total_cost")
-    said = number(get(usage, "estimated_cost") if cost is None else cost)
+        cost = read("estimated_cost") if cost is None else cost
+    said = number(cost)
     if said is not None:
-        if get(usage, "is_byok") is True:  # the model's own seller bills the rest
-            said += number(get(get(usage, "cost_details"), "upstream_inference_cost")) or 0.0
+        if read("is_byok") is True:  # the model's own seller bills the rest
+            said += number(get(read("cost_details"), "upstream_inference_cost")) or 0.0
         return said
-    ticks = number(get(usage, "cost_in_usd_ticks"))
+    ticks = number(read("cost_in_usd_ticks"))
     return ticks / TICKS_PER_DOLLAR if ticks is not None else number(headers.get(LITELLM_HEADER))
 
 
 def number(value: Any) -> float | None:
     """Return a number, or a text that is one, as a float; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         return float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,7 +49,9 @@ def truncate_name(name: Any) -> str:
 
 def label_of(name: Any) -> str:
     """Return a name as the value of a label; ``unknown`` where there is none."""
-    return truncate_name(name) or UNKNOWN
+    if isinstance(name, str):
+        return (name if len(name) <= MAX_NAME_LENGTH else name[:MAX_NAME_LENGTH]) or UNKNOWN
+    return UNKNOWN
 
 
 def provider_of(url: Any) -> str | None:
@@ -57,8 +60,14 @@ def provider_of(url: Any) -> str | None:
     >>> provider_of("https://api.openai.com/v1/")
     'openai'
     """
+    return provider_at(str(url))
+
+
+@lru_cache(256)  # a process asks few, and to read one takes longer than most of what a call adds
+def provider_at(url: str) -> str | None:
+    """Return the same of a URL that is a text."""
     try:
-        host = (urlsplit(str(url)).hostname or "").lower()
+        host = (urlsplit(url).hostname or "").lower()
     except ValueError:
         return None
     return next((name for end, name in PROVIDER_BY_HOST if host == end or host.endswith(f".{end}")), None)

@@ -10,8 +10,9 @@ beside the completion).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ...bus.amount_limits import drop_reason
@@ -30,6 +31,11 @@ SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
 """The source of a sum is the first of these that one of its parts has: a sum with an estimate in it is an estimate."""
 
 Amount = TypeVar("Amount", int, float)
+
+ReadFn = Callable[[str], Any]
+"""Returns what a value has under a name; None where it has nothing."""
+
+NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,7 @@ class TokenUsage:
 
 
 NO_USAGE = TokenUsage()
+UNKNOWN_COUNTS = MappingProxyType(vars(NO_USAGE))
 
 
 def add_optional(one: Amount | None, other: Amount | None) -> Amount | None:
@@ -85,15 +92,19 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     completion_tokens = None if completion is None else valid_token_count("completion_tokens", completion)
     if prompt_tokens is None and not completion_tokens:
         return NO_USAGE
-    wholes = {"prompt": prompt_tokens, "completion": completion_tokens}
-    parts = {
-        name: valid_subset(wholes["completion" if name in COMPLETION_PARTS else "prompt"], name, count)
-        for name, count in details.items()
-        if count is not None
+    counts: dict[str, Any] = {
+        **UNKNOWN_COUNTS,
+        "usage_source": "provider",
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
     }
-    return TokenUsage(
-        usage_source="provider", prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, **parts
-    )
+    for name, count in details.items():
+        if count is not None:
+            whole = completion_tokens if name in COMPLETION_PARTS else prompt_tokens
+            counts[name] = valid_subset(whole, name, count)
+    usage = object.__new__(TokenUsage)  # whose own way of setting each frozen field takes four times as long
+    vars(usage).update(counts)
+    return usage
 
 
 def openai_usage(usage: Any) -> TokenUsage:
@@ -102,20 +113,22 @@ def openai_usage(usage: Any) -> TokenUsage:
     Args:
         usage: A mapping, or an object of the SDK; None where the answer has no usage.
     """
-    usage = with_items(usage)
+    if usage is None:
+        return NO_USAGE
+    read = reader_of(usage)
+    prompt, completion, total = read("prompt_tokens"), read("completion_tokens"), None
+    if completion is not None:
+        total = read("total_tokens")
     prompt, completion = (
-        first_of(usage, ("prompt_tokens", "input_tokens")),
-        first_of(usage, ("completion_tokens", "output_tokens")),
+        read("input_tokens") if prompt is None else prompt,
+        read("output_tokens") if completion is None else completion,
     )
-    inside, out = (
-        with_items(first_of(usage, ("prompt_tokens_details", "input_tokens_details"))),
-        with_items(first_of(usage, ("completion_tokens_details", "output_tokens_details"))),
-    )
-    cache_read = first_count((inside, usage), CACHE_READ_DETAILS)
-    cache_write = first_count((inside, usage), CACHE_WRITE_DETAILS)
-    reasoning = first_count((out, usage), REASONING_DETAILS)
+    inside = reader_of(read("prompt_tokens_details") or read("input_tokens_details"))
+    out = reader_of(read("completion_tokens_details") or read("output_tokens_details"))
+    cache_read = first_count((inside, read), CACHE_READ_DETAILS)
+    cache_write = first_count((inside, read), CACHE_WRITE_DETAILS)
+    reasoning = first_count((out, read), REASONING_DETAILS)
     if is_count(prompt) and is_count(completion):
-        total = get(usage, "total_tokens") if get(usage, "completion_tokens") is not None else None
         prompt, completion, reasoning = whole_counts(
             prompt, completion, cached=(cache_read or 0) + (cache_write or 0), reasoning=reasoning, total=total
         )
@@ -125,10 +138,10 @@ def openai_usage(usage: Any) -> TokenUsage:
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
         reasoning_tokens=reasoning,
-        prompt_audio_tokens=get(inside, "audio_tokens"),
-        completion_audio_tokens=get(out, "audio_tokens"),
-        prompt_image_tokens=get(inside, "image_tokens"),
-        completion_image_tokens=get(out, "image_tokens"),
+        prompt_audio_tokens=inside("audio_tokens"),
+        completion_audio_tokens=out("audio_tokens"),
+        prompt_image_tokens=inside("image_tokens"),
+        completion_image_tokens=out("image_tokens"),
     )
 
 
@@ -138,15 +151,16 @@ def anthropic_usage(usage: Any) -> TokenUsage:
     Args:
         usage: A mapping, or an object of the SDK; None where the answer has no usage.
     """
-    uncached, completion = get(usage, "input_tokens"), get(usage, "output_tokens")
-    cache_read, cache_write = get(usage, "cache_read_input_tokens"), get(usage, "cache_creation_input_tokens")
+    read = reader_of(usage)
+    uncached, completion = read("input_tokens"), read("output_tokens")
+    cache_read, cache_write = read("cache_read_input_tokens"), read("cache_creation_input_tokens")
     cached = sum(count for count in (cache_read, cache_write) if is_count(count))
     return counted_usage(
         uncached + cached if is_count(uncached) else uncached,
         completion,
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
-        reasoning_tokens=first_count((get(usage, "output_tokens_details"),), REASONING_DETAILS),
+        reasoning_tokens=first_count((reader_of(read("output_tokens_details")),), REASONING_DETAILS),
     )
 
 
@@ -187,7 +201,18 @@ def with_items(value: Any) -> Any:
     """
     if type(value) is dict or not hasattr(type(value), "__pydantic_fields__"):
         return value
-    return {**value.__dict__, **(value.__pydantic_extra__ or {})}
+    extra = value.__pydantic_extra__
+    return {**value.__dict__, **extra} if extra else value.__dict__
+
+
+def reader_of(value: Any) -> ReadFn:
+    """Return a function that reads as `get` does; for what is looked into for many names."""
+    if type(value) is dict:
+        return value.get
+    if value is None:
+        return NOTHING.get
+    value = with_items(value)
+    return value.get if isinstance(value, Mapping) else lambda name: getattr(value, name, None)
 
 
 def first_of(value: Any, names: Sequence[str]) -> Any:
@@ -198,15 +223,12 @@ def first_of(value: Any, names: Sequence[str]) -> Any:
     return None
 
 
-def first_count(values: Sequence[Any], names: Sequence[str]) -> int | None:
+def first_count(readers: Sequence[ReadFn], names: Sequence[str]) -> int | None:
     """Return the first count of these names that is not 0; 0 where one says so, None where none does."""
     first = None
-    for value in values:
-        if value is None:
-            continue
-        is_mapping = type(value) is dict or isinstance(value, Mapping)
+    for read in readers:
         for name in names:
-            count = value.get(name) if is_mapping else getattr(value, name, None)
+            count = read(name)
             if type(count) is int:
                 if count:
                     return count
@@ -226,8 +248,6 @@ def valid_subset(whole: int | None, field: str, count: Any) -> int | None:
 
 def valid_token_count(field: str, count: Any, most: int = MAX_TOKENS) -> int | None:
     """Return a number of tokens if it is an integer from 0 to ``most``; else emit `value_dropped` and return None."""
-    if type(count) is int and 0 <= count <= most:
-        return count
     if type(count) is int and 0 <= count <= most:
         return count
     reason = drop_reason(count, limit=most + 1) if isinstance(count, int) else "not_a_number"

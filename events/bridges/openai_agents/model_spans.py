@@ -8,7 +8,6 @@ from __future__ import annotations
 from asyncio import CancelledError
 from contextlib import suppress
 from contextvars import Token
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -93,7 +92,8 @@ def end_of(span: Any, error: BaseException | None) -> CallEnd:
         end = CallEnd(status="error", error_type="other")
     else:
         end = CallEnd(finish_reason=finish_reason_of_response(response))
-    return replace(end, usage=usage, response_model=get(response, "model"))
+    end.usage, end.response_model = usage, get(response, "model")
+    return end
 
 
 def usage_of(data: Any) -> TokenUsage:

@@ -6,14 +6,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from ...bus.fields import Status
 from ...guardrails import GuardrailKind, GuardrailOutcome
 from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
-from ..model_calls.names import provider_of, truncate_name
+from ..model_calls.names import provider_at, truncate_name
 from ..model_calls.token_usage import NO_USAGE, TokenUsage, counted_usage, is_count, whole_counts
 
 Said = Mapping[str, Any]
@@ -118,7 +117,7 @@ EXACT_FIRST_CHUNK = "com.anthropic.sdk.python"
 """The library whose first chunk is the first token. For others it is OpenAI's, which has a role and no content."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, which takes four times as long
 class SpanUsage:
     """The answer to a call, as one span of it has it, to be put together with others of the call."""
 
@@ -190,10 +189,6 @@ def provider_in(said: Said) -> str:
     if name == "openai" and (is_elsewhere or ("openinference" in said and "openinference_provider" not in said)):
         return "openai-compatible"
     return PROVIDERS.get(name, name)
-
-
-provider_at = lru_cache(256)(provider_of)
-"""Returns the provider at a URL, which takes longer to read than most of a span."""
 
 
 def is_streamed(said: Said, events: Sequence[Any]) -> bool:

@@ -31,6 +31,7 @@ class Context:
     label_limits: Mapping[str, int]
     sources: Sequence[str]
     is_own_catalogue: bool
+    is_strict: bool
 
     @classmethod
     def of(cls, options: argparse.Namespace, project: ProjectConfig) -> Context:
@@ -59,6 +60,7 @@ class Context:
             label_limits,
             getattr(options, "source", project.source),
             bool(getattr(options, "catalogue", project.catalogue)),
+            getattr(options, "strict", project.strict),
         )
 
     def source_error(self, error: SourceNotFound) -> UsageError:

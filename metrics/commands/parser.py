@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..diagnostics import otel
 from ..diagnostics.listing import FORMATS
 from ..diagnostics.scrape_client import parse_header
-from . import build_command, diff_command, explain_command, replay_command, watch_command
+from . import build_command, check_command, diff_command, explain_command, replay_command, watch_command
 
 ADDRESS = "http://127.0.0.1:8000/metrics"
 SHARED_OPTIONS = ("namespace", "catalogue", "source")
@@ -42,12 +42,19 @@ def build_parser() -> argparse.ArgumentParser:
     lister = commands.add_parser("catalogue", help="print the catalogue, as without a command")
     add_shared_options(lister, AFTER_COMMAND)
     add_listing_options(lister, AFTER_COMMAND)
-    commands.add_parser("groups", help="print the groups of our rows, their series, and which of them are taken")
+    grouper = commands.add_parser(
+        "groups", help="print the groups of our rows, their series, and which of them are taken"
+    )
+    add_shared_options(grouper, AFTER_COMMAND)
     check_parser = commands.add_parser(
         "check",
         help="fail where nothing feeds a metric, nothing emits a signal, or the series budget is passed",
+        description="Fail where nothing feeds a row of yours or any row of a group that you took, where nothing emits a"
+        " signal of yours, or where there may be more series than the budget. Code is read, not run; catalogues are"
+        " imported.",
     )
     add_shared_options(check_parser, AFTER_COMMAND)
+    check_command.add_options(check_parser)
     builder = commands.add_parser(
         "build", help="write what Prometheus, Alertmanager, Kubernetes and Grafana load, from the catalogue"
     )

@@ -9,6 +9,15 @@ from pathlib import Path
 from events import bridges
 
 ROOT = Path(bridges.__path__[0])
+SHARED = ("model_calls", "sdk_clients")
+"""Packages that bridges share: they emit for whichever bridge imports them."""
+
+
+def bridge_names() -> Iterator[str]:
+    """Yield the name of each bridge."""
+    for path in sorted(ROOT.glob("*/__init__.py")):
+        if path.parent.name not in SHARED:
+            yield path.parent.name
 
 
 def bridge_paths(bridge: str) -> list[Path]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..catalogue import LABEL_LIMITS, SERIES_BUDGET, UNCOUNTED_SIGNALS, every_signal
 from ..event_fields import AnySignal
 from ..rows import Metric
 from ..subscription.subscribe import declared_signals
-from .source_scan import scan_sources
+from .source_scan import SourceScan, scan_sources
 
 UNFED = "emit it, import the bridge that does, or leave the row out"
 """What to do with a row whose signal nothing emits."""
@@ -49,27 +49,14 @@ def check(
     """
     scan = scan_sources(sources)
     emitted = scan.emitted.keys()
-    counted = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
     expected = {signal.name for signal in (declared_signals() if signals is None else signals)}
-    known = {signal.name for signal in declared_signals()} | scan.declared
+    counted = {signal.name for row in catalogue for signal in row.signals} - {every_signal.name}
     explained = {signal.name for signal in uncounted}
-
-    def is_fed(signal: AnySignal) -> bool:
-        return signal is every_signal or signal.name in emitted
-
-    # Of several rows of the same series one is enough: what is billed comes with the call, or apart from it.
-    fed = {series_of(row) for row in catalogue if all(map(is_fed, row.signals))}
     wrong = [
-        *(
-            f"signal {name} is declared and emitted nowhere"
-            for name in sorted((expected | (scan.declared - scan.scoped)) - emitted)
-        ),
+        *signals_emitted_nowhere(scan, expected),
         *(
             f"{row.name} listens to {signal.name}, which nothing emits: {UNFED}"
-            for row in catalogue
-            if series_of(row) not in fed
-            for signal in row.signals
-            if not is_fed(signal)
+            for row, signal in unfed_rows(catalogue, emitted)
         ),
         *(
             f"signal {name} is counted by no row; add one, or list it in UNCOUNTED_SIGNALS with the reason"
@@ -79,10 +66,36 @@ def check(
             f"signal {name} is counted, so it does not belong in UNCOUNTED_SIGNALS"
             for name in sorted(explained & counted)
         ),
-        *(f"total({name!r}) sums a signal that nothing declares" for name in sorted(scan.summed - known)),
+        *totals_of_nothing(scan),
         *check_budget(catalogue, budget, label_limits),
     ]
     return list(dict.fromkeys(wrong))  # a family of several rows is reported once
+
+
+def unfed_rows(catalogue: Sequence[Metric], emitted: Collection[str]) -> Iterator[tuple[Metric, AnySignal]]:
+    """Yield the rows that nothing feeds, each with every signal of it that is not emitted."""
+
+    def is_fed(signal: AnySignal) -> bool:
+        return signal is every_signal or signal.name in emitted
+
+    # Of several rows of the same series one is enough: what is billed comes with the call, or apart from it.
+    fed = {series_of(row) for row in catalogue if all(map(is_fed, row.signals))}
+    for row in catalogue:
+        if series_of(row) not in fed:
+            yield from ((row, signal) for signal in row.signals if not is_fed(signal))
+
+
+def signals_emitted_nowhere(scan: SourceScan, expected: Collection[str] = ()) -> Iterator[str]:
+    """Yield a fault for each signal that the sources declare, or that is expected, and that nothing emits."""
+    for name in sorted(({*expected} | (scan.declared - scan.scoped)) - scan.emitted.keys()):
+        yield f"signal {name} is declared and emitted nowhere"
+
+
+def totals_of_nothing(scan: SourceScan) -> Iterator[str]:
+    """Yield a fault for each total of a signal that there is not."""
+    known = {signal.name for signal in declared_signals()} | scan.declared
+    for name in sorted(scan.summed - known):
+        yield f"total({name!r}) sums a signal that nothing declares"
 
 
 def series_of(row: Metric) -> tuple[str, ...]:

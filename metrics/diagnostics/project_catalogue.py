@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
+from sysconfig import get_path
+from traceback import extract_tb
+from types import ModuleType
 
 from ..catalogue import CATALOGUE, GROUPS, LABEL_LIMITS, OPTIONAL, PIPELINE
 from ..rows import Metric
@@ -73,10 +77,45 @@ def load_catalogue(path: str) -> Sequence[Metric]:
     if path in GROUPS:
         return GROUPS[path]
     module, _, name = path.partition(":")
+    loaded = import_catalogue(module, path)
+    name = name or "CATALOGUE"
     try:
-        rows = getattr(import_module(module), name or "CATALOGUE")
-    except (ImportError, AttributeError, ValueError) as missing:
-        raise CatalogueNotFound(f"no catalogue at {path!r}, which is to be MODULE:NAME: {missing}") from missing
+        rows = getattr(loaded, name)
+    except AttributeError as missing:
+        alike = [other for other in get_close_matches(name, dir(loaded), n=3) if not other.startswith("__")]
+        advice = f"; did you mean {' or '.join(f'{module}:{other}' for other in alike)}?" if alike else ""
+        raise CatalogueNotFound(
+            f"no catalogue at {path!r}, which is to be MODULE:NAME: module {module!r} has no attribute {name!r}{advice}"
+        ) from missing
     if not isinstance(rows, Sequence) or not all(isinstance(row, Metric) for row in rows):
         raise CatalogueNotFound(f"no catalogue at {path!r}: it is no sequence of rows, but {rows!r:.60}")
     return tuple(rows)
+
+
+def import_catalogue(module: str, path: str) -> ModuleType:
+    """Import the module of a catalogue.
+
+    Raises:
+        CatalogueNotFound: It is not there, or fails.
+    """
+    if not module:
+        raise CatalogueNotFound(f"no catalogue at {path!r}, which is to be MODULE:NAME: it names no module")
+    try:
+        return import_module(module)
+    except (Exception, SystemExit) as error:
+        if not isinstance(error, ImportError | SyntaxError):
+            places = [step for step in extract_tb(error.__traceback__) if not is_of_python(step.filename)]
+            place = f", at {places[-1].filename}:{places[-1].lineno}" if places else ""
+            reason = f"{module} failed when it was imported: {type(error).__name__}: {error}{place}"
+        elif isinstance(error, ModuleNotFoundError) and module.startswith(f"{error.name}"):
+            reason = f"No module named {error.name!r}, neither in {Path.cwd()} nor installed"
+        else:
+            reason = f"{module} cannot be imported: {error}"
+        raise CatalogueNotFound(f"no catalogue at {path!r}, which is to be MODULE:NAME: {reason}") from error
+
+
+def is_of_python(file: str) -> bool:
+    """Return whether a file of a traceback is of the standard library."""
+    return file.startswith("<frozen ") or (
+        file.startswith(get_path("stdlib")) and "site-packages" not in Path(file).parts
+    )

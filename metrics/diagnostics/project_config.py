@@ -9,6 +9,7 @@
     without = ["agent_review_verdicts_total"]   # families of the catalogue that the project leaves out
     label_limits = { style = 10 }               # for labels beside those of metrics.LABEL_LIMITS
     runbooks = "docs/runbooks"                  # the folder that `build` writes the alerts' runbooks to
+    strict = false                              # whether `check` judges each of our rows by itself, as `--strict` does
 
 Every key may be left out, and an option of the command line goes before its key.
 """
@@ -40,6 +41,7 @@ class ProjectConfig:
     without: tuple[str, ...] = ()
     label_limits: Mapping[str, int] = field(default_factory=dict)
     runbooks: str = ""
+    strict: bool = False
 
     def describe(self, key: str) -> str:
         """Return where a key stands, or is to stand."""
@@ -118,6 +120,9 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
             raise ProjectConfigInvalid(f"{file}: {name} in [{TABLE}] must be a string, got {value!r}")
     if error := namespace_error(namespace):
         raise ProjectConfigInvalid(f"{file}: namespace in [{TABLE}]: {error}")
+    strict = table.get("strict", False)
+    if not isinstance(strict, bool):
+        raise ProjectConfigInvalid(f"{file}: strict in [{TABLE}] must be true or false, got {strict!r}")
     limits = table.get("label_limits", {})
     if not isinstance(limits, dict) or not all(type(limit) is int and limit > 0 for limit in limits.values()):
         raise ProjectConfigInvalid(
@@ -133,6 +138,7 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
         without=parse_strings(table, "without", file),
         label_limits=limits,
         runbooks=runbooks,
+        strict=strict,
     )
 
 

@@ -81,16 +81,16 @@ class SourceScan:
     scoped: set[str] = field(default_factory=set)  # of spans that are entered for their scope, which emits nothing
 
 
-def scan_sources(sources: Iterable[str]) -> SourceScan:
+def scan_sources(sources: Iterable[str], *, bridges: Iterable[str] = ()) -> SourceScan:
     """Return what `events`, `metrics`, the given sources and the bridges that they import emit and declare.
 
-    Signals that `events` and `metrics` declare are left out of `SourceScan.declared`: both are imported, so
-    blinker's namespace has them.
+    The given bridges count as imported. Signals that `events` and `metrics` declare are left out of
+    `SourceScan.declared`: both are imported, so blinker's namespace has them.
 
     Raises:
         SourceNotFound: a source is not there.
     """
-    scan = SourceScan()
+    scan = SourceScan(bridges={*bridges})
     files = []
     for source in dict.fromkeys((EVENTS, METRICS, *sources)):
         for path in source_paths(source):

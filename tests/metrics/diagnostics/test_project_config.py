@@ -138,7 +138,7 @@ def test_a_family_that_the_project_does_without_is_neither_checked_nor_listed(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (shop / "agents.py").write_text("from events import agent_run\nwith agent_run(agent_name='a'): ...\n")
-    table = f"[tool.sparklio.metrics]\nsource = ['{shop.name}']\ncatalogue = ['metrics:AGENTS']\n"
+    table = f"[tool.sparklio.metrics]\nstrict = true\nsource = ['{shop.name}']\ncatalogue = ['metrics:AGENTS']\n"
     file = write(shop.parent, table)
     assert main(["check"]) == 1
     fault, advice, _ = capsys.readouterr().out.splitlines()

@@ -29,7 +29,11 @@ class PublicName:
 def public_packages() -> list[str]:
     """Return the packages that have public names: those at the top, then the bridges."""
     folders = sorted(path.parent for path in (ROOT / "events" / "bridges").glob("*/__init__.py"))
-    return [*PACKAGES, *(f"events.bridges.{folder.name}" for folder in folders if folder.name not in SHARED)]
+    return [
+        *PACKAGES,
+        "metrics.testing",
+        *(f"events.bridges.{folder.name}" for folder in folders if folder.name not in SHARED),
+    ]
 
 
 def names_of(package: str) -> list[PublicName]:

@@ -66,7 +66,7 @@ def report_failure(signal: str, receiver: str, error: BaseException) -> None:
 
     In a `strict` block the error is raised instead. The log has the error's type and place, not its message, which may
     quote a prompt or a key. While the interpreter shuts down nothing is reported: receivers fail then because modules
-    are gone.
+    are gone. `receiver_failed` is emitted while the error is handled: its receivers have it by ``sys.exception()``.
     """
     _report(signal, receiver, error, lambda: f"receiver {receiver} failed with {type(error).__name__}")
 
@@ -109,7 +109,13 @@ def _report(signal: str, receiver: str, error: BaseException, what: Callable[[],
         return
     if _throttle.is_due((signal, receiver)):
         log.warning("%s: %s at %s", signal, what(), error_location(error))
-    failure_hooks.receiver_failed(signal, receiver, error)
+    if sys.exception() is error:
+        failure_hooks.receiver_failed(signal, receiver, error)
+        return
+    try:
+        raise error  # noqa: TRY301  # so that it is handled while the hook runs
+    except BaseException:
+        failure_hooks.receiver_failed(signal, receiver, error)
 
 
 def report_drop(signal: str, receiver: str) -> None:

@@ -108,7 +108,9 @@ def import_catalogue(module: str, path: str) -> ModuleType:
             place = f", at {places[-1].filename}:{places[-1].lineno}" if places else ""
             reason = f"{module} failed when it was imported: {type(error).__name__}: {error}{place}"
         elif isinstance(error, ModuleNotFoundError) and module.startswith(f"{error.name}"):
-            reason = f"No module named {error.name!r}, neither in {Path.cwd()} nor installed"
+            groups = get_close_matches(path, GROUPS, n=1)
+            advice = f"; did you mean the group {groups[0]!r}?" if groups else ""
+            reason = f"No module named {error.name!r}, neither in {Path.cwd()} nor installed{advice}"
         else:
             reason = f"{module} cannot be imported: {error}"
         raise CatalogueNotFound(f"no catalogue at {path!r}, which is to be MODULE:NAME: {reason}") from error

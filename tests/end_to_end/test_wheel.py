@@ -280,6 +280,29 @@ with TestClient(app) as client:
     assert 'acme_db_queries_total{operation="select"' in ran.stdout
 
 
+def test_pytest_finds_the_plugin_and_the_readme_s_test_passes(wheel: Path, tmp_path: Path) -> None:
+    """In the environment of the tests, which has pytest; the plugin is found by what the wheel says of itself."""
+    with ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    [snippet] = [code for code in snippets_of_the_readme() if "events_captured" in code]
+    (tmp_path / "test_readme.py").write_text(snippet)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-o", "asyncio_default_fixture_loop_scope=function"]
+    ran = subprocess.run(
+        command, cwd=tmp_path, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "installed")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 passed" in ran.stdout
+
+
+def test_an_editable_install_has_no_plugin_since_it_has_no_such_package(tmp_path: Path) -> None:
+    build = f"import hatchling.build as build; build.build_editable({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=ROOT, check=True, capture_output=True)
+    [found] = tmp_path.glob("*.whl")
+    with ZipFile(found) as archive:
+        assert not [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+
+
 @pytest.mark.parametrize("python", INTERPRETERS)
 def test_a_project_with_such_names_of_its_own_works(
     environment_of: Callable[[str], Environment], python: str, project: Path

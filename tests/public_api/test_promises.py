@@ -17,6 +17,7 @@ from blinker import default_namespace
 
 import events
 import metrics
+import metrics.testing
 import traces
 from events import Signal
 from events.bus.fields import field_types
@@ -33,7 +34,7 @@ SHARED = {"model_calls", "sdk_clients"}
 
 def public_names() -> Iterator[str]:
     """Yield the public names of the packages and of each bridge, whose library may be missing."""
-    for package in (events, metrics, traces):
+    for package in (events, metrics, metrics.testing, traces):
         yield from (f"name {package.__name__}.{name}" for name in package.__all__)
     for path in BRIDGES.glob("*/__init__.py"):
         for statement in ast.parse(path.read_text()).body:

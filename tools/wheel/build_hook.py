@@ -20,7 +20,9 @@ class SparklioHook(BuildHookInterface[BuilderConfig]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         self._staged = TemporaryDirectory()
-        if version != "editable":
+        if version == "editable":
+            self.metadata.core.entry_points.pop("pytest11")  # it names the staged package, which is not there
+        else:
             package = stage(Path(self.root), Path(self._staged.name), self.metadata.version)
             build_data["force_include"][str(package)] = PACKAGE
 

@@ -9,6 +9,8 @@ from .renaming import NameUnclear, Renaming
 
 PACKAGE = "sparklio"
 FOLDERS = ("events", "metrics", "traces")
+PLUGIN = Path("metrics", "pytest_plugin.py")
+"""A module for the top of the package: pytest loads it in every environment, and imports nothing else with it there."""
 
 INIT = '''"""Events of business code, and what listens to them: metrics for Prometheus, traces for OpenTelemetry.
 
@@ -36,6 +38,7 @@ def stage(root: Path, into: Path, version: str) -> Path:
                 path.write_text(renaming.source(path.read_text("utf-8")), "utf-8")
             except NameUnclear as error:
                 raise NameUnclear(f"{root / path.relative_to(package)}: {error}") from error
+    (package / PLUGIN).rename(package / PLUGIN.name)
     (package / "__init__.py").write_text(INIT.format(version=version), "utf-8")
     (package / "py.typed").touch()
     return package

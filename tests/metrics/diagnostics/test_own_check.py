@@ -207,6 +207,12 @@ def test_a_catalogue_that_cannot_be_loaded_is_told_in_a_line(code: str, reason: 
     assert reason.format(file=tmp_path / "rows.py") in line
 
 
+def test_a_misspelt_group_is_answered_with_one_that_there_is(tmp_path: Path) -> None:
+    checked = run(tmp_path, "check", "--source", ".", "--catalogue", "htpp")
+    assert checked.returncode == 2
+    assert checked.stderr.endswith("did you mean the group 'http'?\n")
+
+
 def test_a_source_is_read_and_not_run(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("import pathlib\npathlib.Path('harm').touch()\n")
     assert run(tmp_path, "check", "--source", "script.py").returncode == 0

@@ -200,7 +200,7 @@ def instrument_dbos(workflows: WorkflowService) -> None:
     The instrumentation is not closed: DBOS does not wait for its last threads, which may be iterating over the
     listeners.
     """
-    # It listens for notifications by a connection that it holds for as long as it runs.
+    # How long it holds a connection is its own business too: it waits in transactions.
     sqlalchemy_bridge.instrument(workflows.dbos_engine, DBOS_POOL, hold_seconds=inf, own=False)
     prometheus_metrics.subscription.initialize(pool=[DBOS_POOL])
 

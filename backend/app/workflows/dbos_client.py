@@ -27,7 +27,6 @@ QUEUE = "runs"
 VERSION = "1"  # raised when the steps of a workflow change in order or name, so that a started run ends as it started
 _NAME = "sparklio"
 _WORKFLOW = "sparklio.run"
-_POLLING_INTERVAL = 0.2  # seconds; of the queue, while something happens
 
 TakenOver = errors.DBOSWorkflowConflictIDError
 """Raised out of a workflow whose run another process has taken over."""
@@ -93,14 +92,14 @@ async def launch(
             "executor_id": executor_id,
             "log_level": _level(log_level),
             "enable_otlp": False,
-            # We use no notifications, but a stop waits for both.
+            # We use no notifications: the threads that look for them are to end soon.
             "notification_listener_polling_interval_sec": 0.2,
             "notification_coalesce_sec": 0.2,
         }
     )
     DBOS.launch()
     dbos_pace.look_now()
-    dbos_pace.slow_down(dbos)
+    dbos_pace.slow_down(dbos, partial(dbos_tables.is_any_queued, engine, QUEUE))
 
 
 def _create_tables_and_queue(url: str, concurrency: int) -> None:
@@ -117,7 +116,7 @@ def _register_queue(url: str, concurrency: int) -> None:
         retry_connection_errors=False,
     )
     try:
-        client.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=_POLLING_INTERVAL)
+        client.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=dbos_pace.POLLING_INTERVAL)
     finally:
         client.destroy()
 

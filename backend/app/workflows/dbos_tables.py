@@ -95,6 +95,23 @@ def check(engine: Engine) -> None:
             connection.execute(text("UPDATE dbos_migrations SET version = version"))
 
 
+def is_any_queued(engine: Engine, queue: str) -> bool:
+    """Return whether a workflow waits in a queue; where that cannot be read, DBOS is to look itself, and to log it."""
+    prefix, autocommit = "", {}
+    if engine.dialect.name != "sqlite":
+        prefix, autocommit = f"{SCHEMA}.", {"isolation_level": "AUTOCOMMIT"}  # no BEGIN and no ROLLBACK to be sent
+    # SQLite uses the index of the workflows that have not ended only where its condition is repeated word by word.
+    statement = text(
+        f"SELECT 1 FROM {prefix}workflow_status WHERE queue_name = :queue AND status = 'ENQUEUED'"  # noqa: S608 - of ours
+        " AND status IN ('ENQUEUED', 'PENDING') LIMIT 1"
+    )
+    try:
+        with engine.connect().execution_options(**autocommit) as connection:
+            return connection.scalar(statement, {"queue": queue}) is not None
+    except SQLAlchemyError:
+        return True
+
+
 def is_missing(error: SQLAlchemyError) -> bool:
     """Return whether a statement failed because a table, its schema or a column is not there.
 

@@ -1,17 +1,22 @@
-"""At rest DBOS's threads look for work a fifteenth as often, and at their own pace when something happens."""
+"""At rest DBOS's threads look for work seldom, and at their own pace when something happens."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from dbos._dbos import _get_dbos_instance
 
 from app.workflows import dbos_pace
 from app.workflows.dbos_pace import PacedEvent, PacedJobsEvent
 from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -21,12 +26,12 @@ def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def waiting() -> Iterator[Callable[[PacedEvent, float], threading.Thread]]:
-    """Return a function that has a thread wait by an event."""
+def waiting() -> Iterator[Callable[[Callable[[float], object], float], threading.Thread]]:
+    """Return a function that has a thread wait."""
     threads: list[threading.Thread] = []
 
-    def start(event: PacedEvent, timeout: float) -> threading.Thread:
-        thread = threading.Thread(target=event.wait, args=(timeout,), daemon=True)
+    def start(wait: Callable[[float], object], timeout: float) -> threading.Thread:
+        thread = threading.Thread(target=wait, args=(timeout,), daemon=True)
         threads.append(thread)
         thread.start()
         return thread
@@ -37,40 +42,99 @@ def waiting() -> Iterator[Callable[[PacedEvent, float], threading.Thread]]:
         assert not thread.is_alive()
 
 
+Waiting = Callable[[Callable[[float], object], float], threading.Thread]
+
+
 @pytest.mark.usefixtures("at_rest")
-def test_at_rest_a_wait_takes_fifteen_times_as_long() -> None:
+def test_at_rest_a_wait_takes_sixty_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dbos_pace, "POLLING_INTERVAL", 0.002)
     began = monotonic()
-    assert not PacedEvent().wait(0.02)
+    assert not PacedEvent().wait(0.005)
     assert monotonic() - began >= 0.3
 
 
 @pytest.mark.usefixtures("at_rest")
-def test_the_jobs_wait_is_shorter_than_their_transaction_may_idle() -> None:
-    assert PacedJobsEvent.max_wait < 5.0
-    began = monotonic()
-    event = PacedJobsEvent()
-    event.max_wait = 0.1
-    assert not event.wait(0.05)
-    assert monotonic() - began >= 0.1
+def test_the_queue_of_runs_is_asked_for_as_long_as_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dbos_pace, "QUEUE_REST", 0.001)
+    event, asked = PacedEvent(), []
+
+    def is_any_queued() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    event.is_any_queued = is_any_queued
+    assert not event.wait(0.001)
+    assert len(asked) == 3
 
 
 @pytest.mark.usefixtures("at_rest")
-def test_something_that_happens_ends_the_longer_wait(
-    waiting: Callable[[PacedEvent, float], threading.Thread], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dbos_looks_by_itself_now_and_then_however_empty_the_queue_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dbos_pace, "QUEUE_REST", 0.01)
+    monkeypatch.setattr(dbos_pace, "REST", 0.1)
+    event = PacedEvent()
+    event.is_any_queued = lambda: False
+    assert not event.wait(0.001)
+
+
+@pytest.mark.usefixtures("at_rest")
+def test_something_that_happens_ends_the_longer_wait(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dbos_pace, "ACTIVE_TIME", 3600.0)
     monkeypatch.setattr(dbos_pace, "REST_FACTOR", 1e6)
-    waiting(PacedEvent(), 0.01)  # for hours, at rest
+    monkeypatch.setattr(dbos_pace, "QUEUE_REST", 1e6)
+    monkeypatch.setattr(dbos_pace, "REST", 1e6)
+    jobs = PacedJobsEvent()
+
+    def take_lock(_: float) -> None:
+        with dbos_pace.resting_before(lock_of([]), jobs)("jobs") as acquired:
+            assert acquired
+
+    waiting(PacedEvent().wait, 0.01)  # for hours, at rest
+    waiting(PacedEvent().wait, 0.5)
+    waiting(take_lock, 0.0)
     dbos_pace.look_now()
 
 
 @pytest.mark.usefixtures("at_rest")
-def test_an_event_that_is_set_ends_the_wait(waiting: Callable[[PacedEvent, float], threading.Thread]) -> None:
+def test_an_event_that_is_set_ends_the_wait(waiting: Waiting) -> None:
     event = PacedEvent()
-    waiting(event, 3600.0)
+    waiting(event.wait, 3600.0)
+    waiting(event.wait, 0.1)
     event.set()
     assert event.wait(3600.0)
+    assert event.wait(0.1)
     assert event.wait()
+
+
+def lock_of(taken: list[str]) -> dbos_pace.JobLock:
+    """Return a lock of jobs that notes who took it."""
+
+    @contextmanager
+    def lock(name: str) -> Generator[bool]:
+        taken.append(name)
+        yield True
+
+    return lock
+
+
+@pytest.mark.usefixtures("at_rest")
+def test_the_jobs_rest_before_they_take_their_lock_and_not_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dbos_pace, "REST", 0.3)
+    event, taken = PacedJobsEvent(), list[str]()
+    began = monotonic()
+    with dbos_pace.resting_before(lock_of(taken), event)("jobs") as acquired:
+        assert acquired
+        assert monotonic() - began >= 0.3
+        assert not event.wait(0.001)  # its transaction may not idle for longer than DBOS has it
+    assert taken == ["jobs"]
+
+
+@pytest.mark.usefixtures("at_rest")
+def test_the_jobs_take_no_lock_once_dbos_stops() -> None:
+    event, taken = PacedJobsEvent(), list[str]()
+    event.set()
+    with dbos_pace.resting_before(lock_of(taken), event)("jobs") as acquired:
+        assert not acquired
+    assert taken == []
 
 
 @pytest.mark.usefixtures("at_rest")
@@ -89,3 +153,50 @@ async def test_all_threads_of_dbos_wait_so(recorded: RecordedEvents, new_setting
         assert {type(event) for event in dbos.background_thread_stop_events} == {PacedEvent}
         assert len(dbos.background_thread_stop_events) >= 2
         assert type(dbos._background_jobs_stop_event) is PacedJobsEvent
+        assert "resting_before" in dbos._sys_db.background_job_lock.__qualname__
+
+
+@pytest.mark.slow
+async def test_no_thread_waits_for_notifications(
+    recorded: RecordedEvents, new_settings: NewSettings, database_url: str
+) -> None:
+    async with running_studio(new_settings(database_url=database_url)):
+
+        def waits(thread: threading.Thread) -> bool:
+            return "run_notif" in thread.name  # Python names a thread by the function that it calls
+
+        assert any(waits(thread) for thread in _get_dbos_instance()._background_threads)  # by that name
+        await until(lambda: not any(map(waits, threading.enumerate())), within=30)
+
+
+@pytest.mark.slow
+async def test_a_studio_at_rest_asks_for_queued_runs_and_nothing_else(
+    recorded: RecordedEvents, new_settings: NewSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's own looks would be five statements in the same time."""
+    monkeypatch.setattr(dbos_pace, "ACTIVE_TIME", 0.5)
+    async with running_studio(new_settings(database_url=database_url)) as studio:
+        await asyncio.sleep(3)  # the last looks at its own pace
+        statements = list[str]()
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            statements.append(statement)
+
+        sa.event.listen(studio.service.dbos_engine, "before_cursor_execute", note)
+        await until(lambda: len(statements) >= 3, within=30)
+        assert len(set(statements)) == 1
+        assert statements[0].startswith("SELECT 1 FROM ")
+
+
+@pytest.mark.slow
+async def test_a_run_that_another_process_queues_is_executed_at_rest_too(
+    recorded: RecordedEvents, new_settings: NewSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbos_pace, "ACTIVE_TIME", 0.5)
+    async with running_studio(new_settings(database_url=database_url, sweep_interval=3600.0)) as studio:
+        await asyncio.sleep(3)
+        monkeypatch.setattr(dbos_pace, "look_now", lambda: None)  # as if it were queued elsewhere
+        run_id = await studio.submit()
+        assert not dbos_pace._is_active()
+        run = await studio.wait_for_end(run_id, within=30)
+        assert run.status == "completed", run.error

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.workflows import dbos_engine, dbos_tables
@@ -121,3 +122,47 @@ def test_a_column_that_is_not_there_yet_is_missing_too(url: str, engine: Engine)
     with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
         connection.execute(text(f"SELECT not_there FROM {qualified(engine, 'workflow_status')}"))
     assert dbos_tables.is_missing(caught.value)
+
+
+def queue_a_workflow(engine: Engine, status: str) -> None:
+    columns = {"workflow_uuid": "'a'", "queue_name": "'runs'", "status": f"'{status}'"}
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                f"INSERT INTO {qualified(engine, 'workflow_status')} ({', '.join(columns)})"
+                f" VALUES ({', '.join(columns.values())})"
+            )
+        )
+
+
+@pytest.mark.parametrize(("status", "is_queued"), [("ENQUEUED", True), ("PENDING", False), ("SUCCESS", False)])
+def test_a_workflow_that_waits_in_a_queue_is_seen(engine: Engine, status: str, is_queued: bool) -> None:
+    assert not dbos_tables.is_any_queued(engine, "runs")
+    queue_a_workflow(engine, status)
+    assert dbos_tables.is_any_queued(engine, "runs") is is_queued
+    assert not dbos_tables.is_any_queued(engine, "others")
+
+
+def test_where_a_queue_cannot_be_read_the_engine_is_to_look(engine: Engine) -> None:
+    cascade = "" if engine.dialect.name == "sqlite" else "CASCADE"
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE {qualified(engine, 'workflow_status')} {cascade}"))
+    assert dbos_tables.is_any_queued(engine, "runs")
+
+
+def test_the_look_at_a_queue_reads_an_index_of_what_is_not_ended(engine: Engine) -> None:
+    """The table has the ended workflows of 90 days."""
+    plans = list[str]()
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if engine.dialect.name == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        else:
+            cursor.execute("SET enable_seqscan = off")  # with so few rows it is as good
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+        plans.append(str(cursor.fetchall()))
+
+    event.listen(engine, "before_cursor_execute", explain)
+    dbos_tables.is_any_queued(engine, "runs")
+    [plan] = plans
+    assert "idx_workflow_status_in_flight" in plan

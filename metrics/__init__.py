@@ -11,7 +11,8 @@ True
 
 `subscribe` connects rows of the `catalogue` to the signals of `events`; a row is made by `counter`, `histogram`,
 `gauge` or `in_flight`. `CATALOGUE` is the sum of groups that can be subscribed alone, such as `LLM` or `DATABASE`.
-`render` writes a registry as text, `Endpoint` serves it to scrapers, and `scrape` returns what a scraper would get.
+`render` writes a registry as text, `Endpoint` serves it to scrapers, `serve` on a port of its own, and `scrape` returns
+what a scraper would get.
 ``python -m metrics`` prints the catalogue and checks it.
 """
 
@@ -44,6 +45,7 @@ from .catalogue import (
 )
 from .diagnostics.lifespan import process_lifespan
 from .exposition.endpoint import Endpoint
+from .exposition.http_server import MetricsServer, serve
 from .exposition.render import render
 from .exposition.scrape import ScrapeResponse, scrape
 from .multiprocess import Workers
@@ -77,6 +79,7 @@ __all__ = [
     "AlertWhen",
     "Endpoint",
     "Metric",
+    "MetricsServer",
     "ScrapeResponse",
     "Subscription",
     "Workers",
@@ -88,5 +91,6 @@ __all__ = [
     "process_lifespan",
     "render",
     "scrape",
+    "serve",
     "subscribe",
 ]

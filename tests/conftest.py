@@ -40,6 +40,9 @@ PACKAGES = {
     "prometheus-alertmanager": "prometheus-alertmanager",
     "chromedriver": "chromium-driver",
     "mariadbd": "mariadb-server-core",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+    "prometheus-pushgateway": "prometheus-pushgateway",
+    "redis-server": "redis-server",
     "odbcinst": "odbc-mariadb",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import wait
@@ -96,6 +97,7 @@ class Background:
         except RuntimeError:
             self._thread = None  # the next event tries again
             raise
+        call_at_end_of_child(self.close)
 
     def _run(self) -> None:
         runner = asyncio.Runner()  # makes no event loop until it runs something
@@ -178,6 +180,16 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def call_at_end_of_child(function: Callable[[], object]) -> None:
+    """Call a function as this process ends, if `multiprocessing` has started it: such a process runs no `atexit`.
+
+    Nor does it call anything where it is terminated, as those of a pool are that is not closed and joined.
+    """
+    process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, function, exitpriority=0)
 
 
 _END = object()

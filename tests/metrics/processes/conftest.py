@@ -1,0 +1,20 @@
+"""The programs of docs/other-processes.md, in a folder of the test's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.page_processes import OTHER_PROCESSES, PageFolder, write_programs
+
+
+@pytest.fixture
+def port(free_port: Callable[[], int]) -> int:
+    return free_port()
+
+
+@pytest.fixture
+def programs(tmp_path: Path, sparklio_path: Path, port: int) -> PageFolder:
+    return write_programs(tmp_path, [OTHER_PROCESSES], sparklio_path, port)

@@ -11,6 +11,7 @@ True
 
 `subscribe` connects rows of the `catalogue` to the signals of `events`; a row is made by `counter`, `histogram`,
 `gauge` or `in_flight`. `CATALOGUE` is the sum of groups that can be subscribed alone, such as `LLM` or `DATABASE`.
+`instrument` sets up a whole application of Starlette or FastAPI by one call.
 `render` writes a registry as text, `Endpoint` serves it to scrapers, `serve` on a port of its own, and `scrape` returns
 what a scraper would get.
 ``python -m metrics`` prints the catalogue and checks it.
@@ -48,6 +49,7 @@ from .exposition.endpoint import Endpoint
 from .exposition.http_server import MetricsServer, serve
 from .exposition.render import render
 from .exposition.scrape import ScrapeResponse, scrape
+from .instrumentation.instrument_application import InstrumentedApplication, instrument
 from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
 from .subscription.subscribe import Subscription, subscribe
@@ -78,6 +80,7 @@ __all__ = [
     "WORKFLOWS",
     "AlertWhen",
     "Endpoint",
+    "InstrumentedApplication",
     "Metric",
     "MetricsServer",
     "ScrapeResponse",
@@ -88,6 +91,7 @@ __all__ = [
     "gauge",
     "histogram",
     "in_flight",
+    "instrument",
     "process_lifespan",
     "render",
     "scrape",

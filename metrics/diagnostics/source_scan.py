@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -18,6 +18,9 @@ from .bridge_paths import bridge_paths, imported_paths
 EVENTS = events.__name__
 METRICS = __name__.partition(".diagnostics")[0]
 """The two packages as they are imported here: the wheel has them inside of one of its own."""
+
+INSTRUMENTATION = Path(__file__).parents[1] / "instrumentation"
+"""Where `metrics.instrument` is: it emits for those that call it alone."""
 
 EMITTING_METHODS = ("emit", "bind", "bind_by")
 """Methods of a signal that emit its event, or return an emitter of it."""
@@ -38,6 +41,8 @@ class SourceFile:
     imported_names: dict[str, str] = field(default_factory=dict)  # by the name that the file uses
     own_names: set[str] = field(default_factory=set)  # those that come from `events`, or from the file's own package
     events_names: set[str] = field(default_factory=set)  # names of `events` itself, dotted or not
+    metrics_names: set[str] = field(default_factory=set)  # the same of `metrics`
+    instrument_names: set[str] = field(default_factory=set)  # those of `metrics.instrument`
     bridges: set[str] = field(default_factory=set)
     relative_imports: set[tuple[int, str]] = field(default_factory=set)  # levels, and dotted names
     emitter_caches: set[str] = field(default_factory=set)  # classes that inherit EMITTER_CACHE
@@ -92,13 +97,19 @@ def scan_sources(sources: Iterable[str], *, bridges: Iterable[str] = ()) -> Sour
     """
     scan = SourceScan(bridges={*bridges})
     files = []
+    instruments = False
     for source in dict.fromkeys((EVENTS, METRICS, *sources)):
         for path in source_paths(source):
             files.append(file := read_source(path))
             scan.bridges.update(file.bridges)
+            instrumented = {bridge for call in file.calls for bridge in instrumented_by(call, file)}
+            scan.bridges.update(instrumented)
+            instruments |= bool(instrumented)
             if source not in (EVENTS, METRICS):
                 scan.declared.update(filter(None, map(file.declared_name, file.calls)))
                 scan.summed.update(name for call in file.calls for name in summed_signals(call, file))
+    if instruments:
+        files += [read_source(path) for path in sorted(INSTRUMENTATION.glob("*.py"))]
     files += bridge_files(scan.bridges)
     signals = name_declarations(files, lambda file, call: [file.declared_name(call)])
     spans = name_declarations(files, lambda file, call: span_signals(call, signals, file))
@@ -114,6 +125,24 @@ def scan_sources(sources: Iterable[str], *, bridges: Iterable[str] = ()) -> Sour
             if isinstance(call.func, ast.Attribute) and call.func.attr == "scope":
                 scan.scoped.update(spans.get(file.imported_name(call.func.value), ()))
     return scan
+
+
+def instrumented_by(call: ast.Call, file: SourceFile) -> Sequence[str]:
+    """Return the bridges that a call of `metrics.instrument` takes, by what it is given; none of another call."""
+    match call.func:
+        case ast.Name(id=called) if called in file.instrument_names:
+            pass
+        case ast.Attribute(attr="instrument", value=package) if ast.unparse(package) in file.metrics_names:
+            pass
+        case _:
+            return ()
+    given = {word.arg for word in call.keywords}
+    return (
+        "asgi",
+        "event_loop",
+        *(("sqlalchemy",) if given & {"engine", None} else ()),
+        *(("openai", "anthropic", "pydantic_ai") if given & {"clients", None} else ()),
+    )
 
 
 def bridge_files(bridges: Iterable[str]) -> list[SourceFile]:
@@ -145,8 +174,8 @@ def name_declarations(
 def source_paths(source: str) -> list[Path]:
     """Return the Python files of a package or a module, by its name, or of a folder or a file, by its path.
 
-    Folders whose name begins with a dot and installed packages are left out, and so are the bridges of `events`: the
-    source that imports one says that it is used.
+    Folders whose name begins with a dot and installed packages are left out, and so are the bridges of `events` and
+    what sets up an application: the source that imports one says that it is used.
 
     Raises:
         SourceNotFound: it is none of them.
@@ -168,7 +197,7 @@ def source_paths(source: str) -> list[Path]:
         if not spec.submodule_search_locations:
             return [Path(spec.origin or "")]
         folder = Path(spec.submodule_search_locations[0])
-    left_out = {"bridges"} if source == EVENTS else set()
+    left_out = {EVENTS: {"bridges"}, METRICS: {INSTRUMENTATION.name}}.get(source, set())
     return [
         path
         for path in sorted(folder.rglob("*.py"))
@@ -204,9 +233,12 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             for alias in node.names:
                 file.imported_names[alias.asname or alias.name] = alias.name
-                if isinstance(node, ast.ImportFrom) and (node.level or is_of_events(module)):
+                if isinstance(node, ast.ImportFrom) and (node.level or is_of(EVENTS, module)):
                     file.own_names.add(alias.asname or alias.name)
-                file.events_names.update(events_names(module, alias))
+                if (module, alias.name) == (METRICS, "instrument"):
+                    file.instrument_names.add(alias.asname or alias.name)
+                file.events_names.update(package_names(EVENTS, module, alias))
+                file.metrics_names.update(package_names(METRICS, module, alias))
                 file.bridges.update(bridge_of(f"{module}.{alias.name}"))
                 if isinstance(node, ast.ImportFrom) and node.level:
                     file.relative_imports.add((node.level, f"{module}.{alias.name}".lstrip(".")))
@@ -220,18 +252,18 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
     return file
 
 
-def is_of_events(module: str) -> bool:
-    """Return whether a dotted name is that of `events`, or of something in it."""
-    return f"{module}.".startswith(f"{EVENTS}.")
+def is_of(package: str, module: str) -> bool:
+    """Return whether a dotted name is that of a package, or of something in it."""
+    return f"{module}.".startswith(f"{package}.")
 
 
-def events_names(module: str, alias: ast.alias) -> Iterator[str]:
-    """Yield the name by which a file has `events` itself after an import, from a package or without one."""
+def package_names(package: str, module: str, alias: ast.alias) -> Iterator[str]:
+    """Yield the name by which a file has a package itself after an import, from another package or without one."""
     imported = f"{module}.{alias.name}".lstrip(".")
-    if imported == EVENTS:
+    if imported == package:
         yield alias.asname or alias.name
-    elif not module and not alias.asname and is_of_events(imported):
-        yield EVENTS
+    elif not module and not alias.asname and is_of(package, imported):
+        yield package
 
 
 def span_signals(span: ast.expr, signals: Mapping[str, set[str]], file: SourceFile) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -17,8 +18,12 @@ PROCESS_GAUGE_MODES: Mapping[str, AggregationMode] = {"process_start_time_second
 """How gauges are aggregated that are not summed: the service started with its first worker."""
 
 
-def register_process_collector(workers: Workers, registry: CollectorRegistry, collector: Collector) -> None:
+def register_process_collector(
+    workers: Workers, registry: CollectorRegistry, collector: Collector
+) -> Callable[[], None]:
     """Register the counters and gauges of a collector as sums over the workers; counters include dead workers.
+
+    Return a function that unregisters them.
 
     Args:
         workers: The workers to sum over.
@@ -27,7 +32,13 @@ def register_process_collector(workers: Workers, registry: CollectorRegistry, co
     """
     summed = _SummedCollector(workers, registry, collector)
     summed.refresh()
-    workers.every_second(summed.refresh)
+    stop = workers.every_second(summed.refresh)
+
+    def unregister() -> None:
+        stop()
+        summed.unregister()
+
+    return unregister
 
 
 class _SummedCollector:
@@ -36,6 +47,7 @@ class _SummedCollector:
         self._registry = registry
         self._collector = collector
         self._instruments: dict[str, Any] = {}  # by the family's name
+        self._totals: list[Any] = []
         self._values: dict[tuple[str, ...], Any] = {}  # by the sample's name and label values
 
     def refresh(self) -> None:
@@ -47,6 +59,12 @@ class _SummedCollector:
                 if value is None:
                     value = self._values[key] = self._create_value(family, sample.labels)
                 value.set(float(sample.value))
+
+    def unregister(self) -> None:
+        """Take the sums out of the registry."""
+        while self._totals:
+            with suppress(KeyError):  # somebody did before
+                self._registry.unregister(self._totals.pop())
 
     def _create_value(self, family: Family, labels: Mapping[str, str]) -> Any:
         instrument = self._instruments.get(family.name)
@@ -65,5 +83,6 @@ class _SummedCollector:
             )
             self._instruments[family.name] = instrument
             self._registry.register(total)
+            self._totals.append(total)
         [value] = children.values_of(instrument.labels(*labels.values()) if labels else instrument)
         return value

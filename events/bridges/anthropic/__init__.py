@@ -21,12 +21,12 @@ from typing import TypeVar
 
 from ..model_calls.cost import Cost, UsagePriceFunction
 from ..model_calls.token_prices import list_price
-from ..sdk_clients import InstrumentedClient, instrument_client
+from ..sdk_clients import InstrumentedClient, instrument_client, is_instrumented
 from .anthropic_protocol import AnthropicProtocol
 
 Client = TypeVar("Client")
 
-__all__ = ["Cost", "InstrumentedClient", "UsagePriceFunction", "instrument", "list_price"]
+__all__ = ["Cost", "InstrumentedClient", "UsagePriceFunction", "instrument", "is_instrumented", "list_price"]
 
 
 def instrument(

@@ -78,7 +78,18 @@ class HTTPEventsMiddleware:
         self._router: Any = None
         self._announces = True
         add_poller(read_in_flight)
-        finalize(self, add_announcer(partial(announce_again, ref(self)))).atexit = False
+        self._end = finalize(self, add_announcer(partial(announce_again, ref(self))))
+        self._end.atexit = False
+
+    def close(self) -> None:
+        """Emit nothing from now on, and pass everything through; for a framework that builds its middlewares once.
+
+        What is open now emits its end.
+        """
+        self._end()
+        open_requests.remove_application(self)
+        self._router = None
+        self._tracker = _no_tracker  # type: ignore[method-assign,assignment]  # so that no request has to ask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -132,6 +143,10 @@ class HTTPEventsMiddleware:
             self._router = find_router(scope.get("app")) or find_router(self.app)
         if self._router is not None:
             announce_failures(self._router, self.exclude, self.application)
+
+
+def _no_tracker(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Return no tracker, whatever it is that is served."""
 
 
 def announce_again(middleware: ref[HTTPEventsMiddleware]) -> None:

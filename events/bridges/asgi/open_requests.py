@@ -30,6 +30,11 @@ def add_application(middleware: object, name: str) -> None:
     _middlewares[ref(middleware, lambda gone: _middlewares.pop(gone, None))] = name
 
 
+def remove_application(middleware: object) -> None:
+    """Emit the numbers of a middleware's application no more, unless another one has the name too."""
+    _middlewares.pop(ref(middleware), None)
+
+
 def read_in_flight() -> None:
     """Emit `http_activity_read` with the numbers of open requests and websockets, of all and of each application.
 

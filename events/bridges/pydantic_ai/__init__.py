@@ -8,10 +8,13 @@ Wrap a model, and use it as before::
 
     agent = Agent(instrument(infer_model("openai:gpt-4o-mini")))
 
+`instrument_in_place` does so with a model that agents have already, until its handle is undone.
+
 Events hold names, numbers and the class of an error; never a prompt, an output or an error's message.
 
 - `instrument_model`: the entry point, `instrument`
 - `wrapper`: the model that it returns
+- `instrument_in_place`: the same for a model that is in use
 - `batches`, `suspended`: the requests of batch APIs, and answers that are polled for
 - `calls`: follows one request to a model until its end
 - `members`: which models stand behind it
@@ -38,16 +41,20 @@ from ..model_calls.error_types import error_type_of
 from .billing import PriceFunction
 from .calls import record_response_headers
 from .http_client import observe_http_client
+from .instrument_in_place import InstrumentedInPlace, instrument_in_place, is_instrumented
 from .instrument_model import instrument
 from .price_list import list_price, own_server
 from .wrapper import InstrumentedModel
 
 __all__ = [
     "Cost",
+    "InstrumentedInPlace",
     "InstrumentedModel",
     "PriceFunction",
     "error_type_of",
     "instrument",
+    "instrument_in_place",
+    "is_instrumented",
     "list_price",
     "observe_http_client",
     "own_server",

@@ -14,6 +14,6 @@ to nothing that refers to them: whatever of them is dropped is seen as soon as i
 """
 
 from .answer import Answer, Protocol
-from .instrument_client import InstrumentedClient, instrument_client
+from .instrument_client import InstrumentedClient, instrument_client, is_instrumented
 
-__all__ = ["Answer", "InstrumentedClient", "Protocol", "instrument_client"]
+__all__ = ["Answer", "InstrumentedClient", "Protocol", "instrument_client", "is_instrumented"]

@@ -120,6 +120,12 @@ def instrument_client(
     return InstrumentedClient(client, settings)
 
 
+def is_instrumented(client: object) -> bool:
+    """Return whether a client, or the one that it is a copy of, emits the events of its calls already."""
+    known: Settings | None = getattr(type(client), _SETTINGS, None)
+    return known is not None and known.is_active
+
+
 def _observed_request(cls: Any) -> Any:
     """Return the method ``request`` of clients that emit events; copies of a client are of its class."""
 

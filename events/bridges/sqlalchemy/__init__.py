@@ -20,7 +20,7 @@
 - `internals`: SQLAlchemy's private attributes, tested on the installed version, each with a public alternative
 """
 
-from .instrument import Instrumentation, instrument
+from .instrument import Instrumentation, instrument, is_instrumented
 from .sql import describe
 
-__all__ = ["Instrumentation", "describe", "instrument"]
+__all__ = ["Instrumentation", "describe", "instrument", "is_instrumented"]

@@ -124,6 +124,12 @@ def instrument(
         return existing
 
 
+def is_instrumented(engine: Engine | AsyncEngine) -> bool:
+    """Return whether an engine, sync or async, emits events already."""
+    target = getattr(engine, "sync_engine", engine)
+    return isinstance(target, Engine) and hasattr(root_engine(target).dialect, ATTRIBUTE)
+
+
 def check_name(name: object) -> None:
     """Raise `TypeError` for what is no text, such as the metadata in the place of the name: it is a label's value."""
     if not isinstance(name, str):

@@ -222,3 +222,43 @@ def test_the_installed_package_is_seen_however_it_is_imported(
     file = source_scan.parse_source(tmp_path / "code.py", use.encode())
     assert [file.declared_name(call) for call in file.calls] == (["shipped"] if is_declared else [""])
     assert file.bridges == ({"asgi"} if "bridges" in use else set())
+
+
+OF_METRICS = {"asgi_types", "async_library"}
+"""What `metrics` itself imports of the bridges, which emits nothing."""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from metrics import instrument\ninstrument(app, namespace='acme', engine=engine, clients=[client])",
+        "from metrics import instrument as measure\nmeasure(app, **options)",
+        "import metrics\nmetrics.instrument(app, engine=engine, clients=clients)",
+        "import metrics as m\nm.instrument(app, engine=engine, clients=clients)",
+    ],
+)
+def test_one_call_that_sets_up_an_application_takes_the_bridges_for_what_it_is_given(code: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(code)
+    scan = scan_sources([str(tmp_path / "shop.py")])
+    assert scan.bridges - OF_METRICS == {"asgi", "event_loop", "sqlalchemy", "openai", "anthropic", "pydantic_ai"}
+    assert scan.emitted.keys() >= {"http_request_finished", "query_executed", "llm_called", "tool_called", "build_read"}
+
+
+@pytest.mark.parametrize(
+    ("given", "bridges"),
+    [("", set()), (", engine=engine", {"sqlalchemy"}), (", clients=[a]", {"openai", "anthropic", "pydantic_ai"})],
+)
+def test_that_call_takes_no_bridge_for_what_it_is_not_given(given: str, bridges: set[str], tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(f"from metrics import instrument\ninstrument(app, namespace='acme'{given})")
+    taken = scan_sources([str(tmp_path / "shop.py")]).bridges - OF_METRICS
+    assert taken == {"asgi", "event_loop", *bridges}
+
+
+@pytest.mark.parametrize(
+    "code", ["from shop import instrument\ninstrument(app)", "import metrics\nmetrics.subscribe(a)", ""]
+)
+def test_without_that_call_no_bridge_is_taken(code: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(code)
+    scan = scan_sources([str(tmp_path / "shop.py")])
+    assert scan.bridges == OF_METRICS
+    assert not scan.emitted.keys() & {"http_request_finished", "build_read"}

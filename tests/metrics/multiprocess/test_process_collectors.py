@@ -34,3 +34,16 @@ def test_the_figures_of_processes_are_summed(folder: Path) -> None:
     assert value("process_cpu_seconds_total") >= used
     assert value("process_open_fds") == pytest.approx(one_process["process_open_fds"], abs=8)
     here.close()
+
+
+def test_the_sums_can_be_unregistered(folder: Path) -> None:
+    registry = CollectorRegistry()
+    workers = Workers(folder)
+    workers.attach(registry)
+    unregister = register_process_collector(workers, registry, ProcessCollector(registry=CollectorRegistry()))
+    assert registry.get_sample_value("process_open_fds")
+    unregister()
+    assert [*registry.collect()] == []
+    workers.read_own_values()  # reads them no more
+    assert [*registry.collect()] == []
+    workers.close()

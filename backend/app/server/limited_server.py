@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 
@@ -18,12 +19,26 @@ STOP_PATIENCE = 1.0
 """Seconds that a client may take to read some of an answer while the server stops."""
 
 
+class Connections(set[Any]):
+    """The connections of a server; ``on_first()`` is called as one comes while there is no other."""
+
+    def __init__(self, on_first: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_first = on_first
+
+    def add(self, connection: Any) -> None:
+        if not self:
+            self._on_first()
+        super().add(connection)
+
+
 class LimitedServer(uvicorn.Server):
     """A uvicorn server that leaves signals to us: it would raise them again before the studio has stopped."""
 
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
-        self._exit = asyncio.Event()
+        self._exit, self._woken = asyncio.Event(), asyncio.Event()
         super().__init__(config)
+        self.server_state.connections = Connections(self._woken.set)
         self._max_connections = connection_limit(settings.max_connections)
         self._slow_clients = SlowClients(settings.receive_timeout)
 
@@ -47,19 +62,22 @@ class LimitedServer(uvicorn.Server):
     def should_exit(self, value: bool) -> None:
         if value:
             self._exit.set()
+            self._woken.set()
         else:
             self._exit.clear()
 
     async def main_loop(self) -> None:
         """Look after the connections, once a second or as often as their limits need it, until the server is to stop.
 
-        uvicorn's own loop ticks ten times a second, which is a fifth of what an idle studio takes.
+        While there are none, nothing is done until the first one comes, before anything is read from it. uvicorn's own
+        loop ticks ten times a second, which would be half of what an idle studio takes.
         """
-        interval = self._slow_clients.interval
         while not await self.on_tick(0):  # the counter 0: the Date header is written anew
+            self._woken.clear()
+            interval = self._slow_clients.interval if self.server_state.connections else None
             with suppress(TimeoutError):
                 async with asyncio.timeout(interval):
-                    await self._exit.wait()
+                    await self._woken.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         watching = asyncio.create_task(self._close_stalled())

@@ -18,6 +18,15 @@ from metrics.kit.vocabulary import Vocabulary, vocabulary_of
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "monitoring"
+ROWS_OF_DOCUMENTS = {
+    "acme_orders_total": ("country",),
+    "acme_revenue_usd_total": ("country",),
+    "acme_tasks_total": ("status", "task"),
+    "acme_task_last_success_timestamp_seconds": ("task",),
+    "promhttp_metric_handler_errors_total": ("cause",),  # of the Pushgateway
+}
+"""Rows that pages declare and ask for, and families of other programs, with their labels."""
+
 NAMESPACES = ("sparklio_", "acme_", "")
 """How documents name metrics: the studio's, those of an example, and those of the catalogue as it stands."""
 
@@ -54,6 +63,8 @@ def panels_of(dashboard: Any) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
     known = vocabulary_of(CATALOGUE + OPTIONAL, *NAMESPACES)
+    for name, own_labels in ROWS_OF_DOCUMENTS.items():
+        known.add(name, dict.fromkeys(own_labels))
     for rule in rules_of("recording.yml"):
         labels = dict.fromkeys(labels_of_expression(rule["expr"], known))
         known.add(rule["record"], {**labels, **{name: {value} for name, value in rule.get("labels", {}).items()}})

@@ -8,7 +8,7 @@ the package is imported with it. docs/testing.md is its manual.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import format_exception
@@ -112,36 +112,43 @@ class FailureWatch:
         """Disconnect it."""
         signal("receiver_failed").disconnect(self._note)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail where a fixture has receivers fail; what failed before is of no test."""
-        __tracebackhide__ = True
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> None:
+        """Forget what failed before: it is of no test."""
         self._failed.clear()
-        return (yield from self._watch(item, "setup"))
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+    # Last of each phase, so where pytest's own part of it has passed. Older releases of pytest have no other wrappers
+    # than such as warn of an exception.
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fail where a fixture has receivers fail."""
+        __tracebackhide__ = True
+        self._fail(item)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
         """Fail where the test has receivers fail."""
         __tracebackhide__ = True
-        return (yield from self._watch(item, "call"))
+        self._fail(item)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
         """Fail where the end of a fixture has receivers fail."""
         __tracebackhide__ = True
-        return (yield from self._watch(item, "teardown"))
+        self._fail(item)
 
-    def _watch(self, item: pytest.Item, when: str) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Show what failed in a phase that failed by itself, which it may explain."""
+        for failed in self._take():
+            item.add_report_section(call.when, "failed receiver", "".join(format_exception(failed.error)))
+
+    def _fail(self, item: pytest.Item) -> None:
+        """Raise what has failed, unless the test has the marker."""
         __tracebackhide__ = True
-        try:
-            result = yield
-        except BaseException:
-            for failed in self._take():  # the test has an error of its own, which these may explain
-                item.add_report_section(when, "failed receiver", "".join(format_exception(failed.error)))
-            raise
         if (found := self._take()) and item.get_closest_marker(MARKER) is None:
             raise failure_of(found)
-        return result
 
     def _take(self) -> list[FailedReceiver]:
         """Return what failed since it was asked last."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from .commands import (
     build_command,
@@ -23,6 +22,7 @@ from .commands import (
 )
 from .commands.command_context import Context, UsageError
 from .commands.parser import parse_arguments
+from .commands.working_folder import current_folder
 from .diagnostics.catalogue_diff import ListingInvalid
 from .diagnostics.explain import FamilyNotFound
 from .diagnostics.otel import UnknownVersion
@@ -65,14 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USAGE_ERRORS as error:
         print(f"python -m metrics: {error}", file=sys.stderr)
         return 2
-
-
-def current_folder() -> Path:
-    """Return the current folder, or the root where it was deleted."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return Path("/")
 
 
 def run() -> int:

@@ -29,7 +29,11 @@ ADVICE: Mapping[SetupFault, str] = {
         " last events, and durations of runs that cross processes, are wrong by as much. Set them, and keep them by NTP"
     ),
 }
-"""What to do about each fault. An application may replace a text, to name its own settings: see `process_lifespan`."""
+"""What to do about each `SetupFault`.
+
+An application may replace a text, to name its own settings: in `process_lifespan`, and for the doctor in its
+``pyproject.toml``.
+"""
 
 CLOCK_TOLERANCE = 2.0  # seconds; a clock that NTP keeps is off by thousandths
 _FILE_TIME_TOLERANCE = 60.0  # seconds that our own files may lie in the future: they may have been copied

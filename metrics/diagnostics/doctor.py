@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import monotonic, sleep
+
+from events.pipeline import SetupFault
 
 from .deployment import ADVICE, clock_differs
 from .scrape_client import ScrapeResult, scrape_url
@@ -15,8 +18,28 @@ _DATE_RESOLUTION = 1.0  # seconds: the header Date holds whole ones
 _DATE_RENEWAL_TIMEOUT = 3.0  # seconds; uvicorn renews the header once a second, later where it is busy
 
 
-def diagnose(url: str, headers: Mapping[str, str]) -> list[str]:
-    """Return everything that is wrong with the numbers at a URL, each finding with its way out.
+SETUP_FAULTS = "_setup_faults_total"
+"""The end of the name of the family in which a server shows what it found itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The findings about the numbers of a server: what is wrong, each with its way out.
+
+    ``sees_setup`` is whether the server shows what it found itself at its start.
+    """
+
+    findings: tuple[str, ...]
+    sees_setup: bool
+
+
+def diagnose(url: str, headers: Mapping[str, str], advice: Mapping[SetupFault, str] = ADVICE) -> Diagnosis:
+    """Return everything that is wrong with the numbers at a URL.
+
+    Args:
+        url: Where its metrics are.
+        headers: Sent along.
+        advice: What to do about a fault in the way that a server was started.
 
     Raises:
         Unreachable: there are no metrics to read.
@@ -27,13 +50,15 @@ def diagnose(url: str, headers: Mapping[str, str]) -> list[str]:
         results = [first, *concurrent, scrape_url(url, headers)]
     if clock_differs(clock_offset(results)):
         results += wait_for_new_date(results[-1].date, url, headers)
-    return list(dict.fromkeys(findings(results)))
+    sees_setup = any(sample.name.endswith(SETUP_FAULTS) for sample in first.samples)
+    return Diagnosis(tuple(dict.fromkeys(findings(results, advice))), sees_setup)
 
 
-def findings(results: Iterable[ScrapeResult]) -> Iterator[str]:
+def findings(results: Iterable[ScrapeResult], advice: Mapping[SetupFault, str] = ADVICE) -> Iterator[str]:
     """Yield what is wrong, from scrapes compared with one another and with the local clock, in order of time.
 
-    The faults that the server itself found at its start are read from its counter of them.
+    The faults that the server itself found at its start are read from its counter of them; what to do about them is
+    ``advice``.
     """
     results = tuple(results)
     start_times = {
@@ -54,15 +79,15 @@ def findings(results: Iterable[ScrapeResult]) -> Iterator[str]:
         seen = (
             f"{len(start_times)} processes answered" if len(start_times) > 1 else "a counter went down between scrapes"
         )
-        yield f"unshared_workers: {seen}: {ADVICE['unshared_workers']}"
+        yield f"unshared_workers: {seen}: {advice['unshared_workers']}"
     offset = clock_offset(results)
     if clock_differs(offset):
         direction = "ahead of" if offset > 0 else "behind"
-        yield f"clock: the server's is {abs(offset):.0f} s {direction} the one here: {ADVICE['clock']}"
+        yield f"clock: the server's is {abs(offset):.0f} s {direction} the one here: {advice['clock']}"
     for sample in results[-1].samples:
-        if sample.name.endswith("_setup_faults_total") and sample.value:
+        if sample.name.endswith(SETUP_FAULTS) and sample.value:
             fault = sample.labels["fault"]
-            yield f"{fault}: found by the server at its start: {ADVICE.get(fault, 'see its log')}"  # type: ignore[call-overload]  # its keys are the label's values
+            yield f"{fault}: found by the server at its start: {advice.get(fault, 'see its log')}"  # type: ignore[call-overload]  # its keys are the label's values
         elif sample.name.endswith("_worker_file_faults_total") and sample.value:
             fault = sample.labels["fault"]
             if fault != "unshared":  # counted once and for all; whether it is so now is seen above

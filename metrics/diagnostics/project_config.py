@@ -9,6 +9,7 @@
     without = ["agent_review_verdicts_total"]   # families of the catalogue that the project leaves out
     label_limits = { style = 10 }               # for labels beside those of metrics.LABEL_LIMITS
     runbooks = "docs/runbooks"                  # the folder that `build` writes the alerts' runbooks to
+    advice = { unshared_workers = "Set ACME_DIR" }  # what `doctor` advises about a fault that a server has
     strict = false                              # whether `check` judges each of our rows by itself, as `--strict` does
 
 Every key may be left out, and an option of the command line goes before its key.
@@ -22,6 +23,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from events.pipeline import SetupFault
+
+from .deployment import ADVICE
 
 TABLE = "tool.sparklio.metrics"
 
@@ -41,6 +46,7 @@ class ProjectConfig:
     without: tuple[str, ...] = ()
     label_limits: Mapping[str, int] = field(default_factory=dict)
     runbooks: str = ""
+    advice: Mapping[SetupFault, str] = field(default_factory=dict)
     strict: bool = False
 
     def describe(self, key: str) -> str:
@@ -120,6 +126,13 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
             raise ProjectConfigInvalid(f"{file}: {name} in [{TABLE}] must be a string, got {value!r}")
     if error := namespace_error(namespace):
         raise ProjectConfigInvalid(f"{file}: namespace in [{TABLE}]: {error}")
+    advice = table.get("advice", {})
+    if not isinstance(advice, dict) or not all(isinstance(text, str) for text in advice.values()):
+        raise ProjectConfigInvalid(f"{file}: advice in [{TABLE}] must map faults to texts, got {advice!r}")
+    if unknown := {*advice} - {*ADVICE}:
+        raise ProjectConfigInvalid(
+            f"{file}: advice in [{TABLE}] is for no fault {min(unknown)!r}; there are {', '.join(ADVICE)}"
+        )
     strict = table.get("strict", False)
     if not isinstance(strict, bool):
         raise ProjectConfigInvalid(f"{file}: strict in [{TABLE}] must be true or false, got {strict!r}")
@@ -138,6 +151,7 @@ def parse_table(table: Any, file: Path) -> ProjectConfig:
         without=parse_strings(table, "without", file),
         label_limits=limits,
         runbooks=runbooks,
+        advice=advice,
         strict=strict,
     )
 

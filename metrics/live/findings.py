@@ -28,10 +28,9 @@ def find_faults(snapshot: Snapshot, advice: Mapping[SetupFault, str]) -> list[di
     """Return each fault with what to do about it, in the application's own words where it has some."""
     result = ScrapeResult(snapshot.time, snapshot.time, None, tuple(samples(snapshot)))
     found = []
-    for text in dict.fromkeys(findings([result])):
+    for text in dict.fromkeys(findings([result], {**ADVICE, **advice})):
         fault, _, rest = text.partition(": ")
-        general, own = ADVICE.get(fault), advice.get(fault)  # type: ignore[call-overload]  # a fault of files is in neither
-        found.append({"fault": fault, "advice": rest.replace(general, own) if general and own else rest})
+        found.append({"fault": fault, "advice": rest})
     return found
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 
 import pytest
 
 from app.monitoring.processes import DEPLOYMENT_ADVICE
 from metrics import process_lifespan
+from metrics.diagnostics.project_config import find_project_config
+
+
+def test_the_doctor_in_the_checkout_has_the_same_words() -> None:
+    assert find_project_config(Path(__file__).parent).advice == DEPLOYMENT_ADVICE
 
 
 def test_the_warning_about_unshared_workers_names_the_settings(

@@ -68,6 +68,7 @@ def test_a_faulty_deployment_is_warned_of_at_the_start_and_found_by_the_doctor(
     free_port: Callable[[], int],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A real uvicorn, however it is configured; where nothing is wrong, nothing is reported."""
     expected = DEPLOYMENTS[name]
@@ -86,6 +87,7 @@ def test_a_faulty_deployment_is_warned_of_at_the_start_and_found_by_the_doctor(
     with running_server(url, command, ROOT, environment, log):
         if "SMALL_DIR" in variables:
             wait_until(lambda: re.search(r"^sparklio_workers 3\.0$", httpx.get(url).text, re.MULTILINE))
+        monkeypatch.chdir(tmp_path)  # out of the checkout, whose words are the studio's
         code = main(["doctor", url])
     *findings, last = capsys.readouterr().out.splitlines()
     warnings = re.findall(r"the numbers will be wrong \((\w+)\): .+\.$", log.read_text(), re.MULTILINE)
@@ -194,6 +196,37 @@ def test_an_address_that_cannot_be_read_is_refused_without_repeating_its_secret(
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"python -m metrics doctor: {message}")
     assert not re.search("any|hu|sh", line)
+
+
+FOUND = b'acme_setup_faults_total{fault="unshared_workers"} 1\nacme_setup_faults_total{fault="reload"} 1\n'
+
+
+@pytest.mark.slow
+def test_the_advice_is_in_the_words_that_the_project_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.sparklio.metrics]\nadvice = { unshared_workers = 'Set ACME_METRICS_DIR' }\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with answering(200, FOUND, {}) as url:
+        assert main(["doctor", url]) == 1
+    captured = capsys.readouterr()
+    own, general, last = captured.out.splitlines()
+    assert own == "- unshared_workers: found by the server at its start: Set ACME_METRICS_DIR"
+    assert re.match(f"- {RELOAD}", general)
+    assert (last, captured.err) == (f"FAILED: {url}", "")
+
+
+@pytest.mark.slow
+def test_numbers_that_do_not_show_what_the_server_found_are_passed_with_a_remark(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with answering(200, b"up 1\n", {}) as url:
+        assert main(["doctor", url]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"ok: {url}\n"
+    assert "there is no NAMESPACE_setup_faults_total" in captured.err
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from typing import Any, Self, SupportsFloat
 from ...bus.amount_limits import drop_reason
 from ...llm import CostSource
 from ...pipeline import value_dropped
-from .token_usage import TokenUsage, get, reader_of
+from .token_usage import TokenUsage, as_mapping, get
 
 MAX_COST = 10**6  # USD, of one call
 
@@ -97,19 +97,19 @@ def billed_cost(usage: Any, headers: Mapping[str, str]) -> float | None:
         usage: The usage as the provider sent it: a mapping, an object of an SDK, or None.
         headers: Those of the response; none of a stream, since they are sent before anything is billed.
     """
-    read = reader_of(usage)
-    cost = read("cost")
+    usage = as_mapping(usage)
+    cost = usage.get("cost")
     if cost is None:
-        cost = read("estimated_cost")
+        cost = usage.get("estimated_cost")
     elif isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
         cost = get(cost, "total_cost")
-        cost = read("estimated_cost") if cost is None else cost
+        cost = usage.get("estimated_cost") if cost is None else cost
     said = number(cost)
     if said is not None:
-        if read("is_byok") is True:  # the model's own seller bills the rest
-            said += number(get(read("cost_details"), "upstream_inference_cost")) or 0.0
+        if usage.get("is_byok") is True:  # the model's own seller bills the rest
+            said += number(get(usage.get("cost_details"), "upstream_inference_cost")) or 0.0
         return said
-    ticks = number(read("cost_in_usd_ticks"))
+    ticks = number(usage.get("cost_in_usd_ticks"))
     return ticks / TICKS_PER_DOLLAR if ticks is not None else number(headers.get(LITELLM_HEADER))
 
 

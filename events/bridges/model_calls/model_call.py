@@ -216,21 +216,27 @@ class ModelCall:
         scope = self._scope
         if not (llm_attempted.receivers or strict_blocks or (scope is not None and scope.is_summing(ATTEMPTED))):
             return
-        llm_attempted.emit(
-            call_id=self.claim.call_id,
-            attempt=self.attempts,
-            model=self.model,
-            provider=self.provider,
-            response_model=truncate_name(response_model) or None,
-            outcome="rate_limited" if attempt.error_type == "rate_limited" else attempt.status,
-            duration=max(0.0, attempt.ended_at - attempt.started_at),
-            error=attempt.error,
-            error_type=attempt.error_type,
-            status_code=attempt.status_code,
-            retry_after=None if attempt.error_type is None else retry_after(attempt.headers),
-            **again,
-            **rate_limits(attempt.headers),
-        )
+        error_type = attempt.error_type
+        fields: dict[str, Any] = {
+            "call_id": self.claim.call_id,
+            "attempt": self.attempts,
+            "model": self.model,
+            "provider": self.provider,
+            "outcome": "rate_limited" if error_type == "rate_limited" else attempt.status,
+            "duration": max(0.0, attempt.ended_at - attempt.started_at),
+            "status_code": attempt.status_code,
+        }
+        if response_model := truncate_name(response_model):
+            fields["response_model"] = response_model
+        if error_type is not None or attempt.error:
+            fields["error"], fields["error_type"] = attempt.error, error_type
+        if error_type is not None:
+            fields["retry_after"] = retry_after(attempt.headers)
+        if attempt.headers:
+            fields.update(rate_limits(attempt.headers))
+        if before is not None:
+            fields.update(again)
+        llm_attempted.emit(**fields)
 
     def _again(self, before: Attempt, attempt: Attempt) -> dict[str, Any]:
         """Return why there is another attempt, after which time: a retry, or a fallback to another model."""
@@ -248,33 +254,40 @@ class ModelCall:
         return {"retry_reason": reason, "backoff": backoff}
 
     def _emit_called(self, end: CallEnd, ended_at: float) -> None:
-        usage, times = end.usage, self.__dict__.get("token_times")
-        first_token, per_token = end.time_to_first_token, None
-        if times is not None:
-            per_token = times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)
-            if first_token is None and times.first_at is not None:
-                first_token = max(0.0, times.first_at - self.started_at)
         pauses = self.__dict__.get("pauses")
-        llm_called.emit(
-            call_id=self.claim.call_id,
-            model=self.model,
-            requested_model=self.requested_model,
-            response_model=truncate_name(end.response_model) or None,
-            provider=self.provider,
-            operation=self.operation,
-            status=end.status,
-            duration=max(0.0, ended_at - self.started_at - (0.0 if pauses is None else pauses.seconds)),
-            error=end.error,
-            error_type=end.error_type,
-            attempts=self.attempts,
-            backoff=self._backoff,
-            streamed=self.streamed,
-            time_to_first_token=first_token,
-            time_per_output_token=per_token,
-            finish_reason=end.finish_reason,
-            **self._costs(end),
-            **vars(usage),
-        )
+        # Without what is the event's default anyway: each field takes time.
+        fields: dict[str, Any] = {
+            "call_id": self.claim.call_id,
+            "model": self.model,
+            "requested_model": self.requested_model,
+            "provider": self.provider,
+            "operation": self.operation,
+            "status": end.status,
+            "duration": max(0.0, ended_at - self.started_at - (0.0 if pauses is None else pauses.seconds)),
+            "attempts": self.attempts,
+            "backoff": self._backoff,
+            "streamed": self.streamed,
+        }
+        if end.status != "success" or end.error or end.error_type is not None:
+            fields["error"], fields["error_type"] = end.error, end.error_type
+        if response_model := truncate_name(end.response_model):
+            fields["response_model"] = response_model
+        if end.finish_reason is not None:
+            fields["finish_reason"] = end.finish_reason
+        if end.time_to_first_token is not None or "token_times" in self.__dict__:
+            fields.update(self._token_times(end))
+        fields.update({name: count for name, count in vars(end.usage).items() if count is not None})
+        if end.cost is not None or self._price is not None:
+            fields.update(self._costs(end))
+        llm_called.emit(**fields)
+
+    def _token_times(self, end: CallEnd) -> dict[str, Any]:
+        """Return when the first token came, and how long each after it took, as far as that was seen."""
+        usage, times, first_token = end.usage, self.token_times, end.time_to_first_token
+        if first_token is None and times.first_at is not None:
+            first_token = max(0.0, times.first_at - self.started_at)
+        per_token = times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)
+        return {"time_to_first_token": first_token, "time_per_output_token": per_token}
 
     def _costs(self, end: CallEnd) -> dict[str, Any]:
         """Return the cost that the seller says, else that of the price function for tokens that were counted."""

@@ -10,9 +10,8 @@ beside the completion).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ...bus.amount_limits import drop_reason
@@ -25,15 +24,21 @@ CACHE_READ_DETAILS = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_to
 CACHE_WRITE_DETAILS = ("cache_creation_input_tokens", "cache_write_tokens")
 REASONING_DETAILS = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
 
+NAMES_OF_USAGE = (
+    *("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"),
+    *("prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details"),
+    *("cache_read_input_tokens", "cache_creation_input_tokens", "audio_tokens", "image_tokens"),
+    *(*CACHE_READ_DETAILS, *CACHE_WRITE_DETAILS, *REASONING_DETAILS),
+    *("cost", "estimated_cost", "cost_details", "cost_in_usd_ticks", "is_byok"),
+)
+"""All that is looked for in a usage and its details."""
+
 COMPLETION_PARTS = frozenset({"reasoning_tokens", "completion_audio_tokens", "completion_image_tokens"})
 
 SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
 """The source of a sum is the first of these that one of its parts has: a sum with an estimate in it is an estimate."""
 
 Amount = TypeVar("Amount", int, float)
-
-ReadFn = Callable[[str], Any]
-"""Returns what a value has under a name; None where it has nothing."""
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -68,7 +73,7 @@ class TokenUsage:
 
 
 NO_USAGE = TokenUsage()
-UNKNOWN_COUNTS = MappingProxyType(vars(NO_USAGE))
+UNKNOWN_COUNTS = dict(vars(NO_USAGE))
 
 
 def add_optional(one: Amount | None, other: Amount | None) -> Amount | None:
@@ -92,18 +97,15 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     completion_tokens = None if completion is None else valid_token_count("completion_tokens", completion)
     if prompt_tokens is None and not completion_tokens:
         return NO_USAGE
-    counts: dict[str, Any] = {
-        **UNKNOWN_COUNTS,
-        "usage_source": "provider",
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-    }
+    usage = object.__new__(TokenUsage)  # whose own way of setting each frozen field takes four times as long
+    counts = vars(usage)
+    counts.update(UNKNOWN_COUNTS)
+    counts["usage_source"] = "provider"
+    counts["prompt_tokens"], counts["completion_tokens"] = prompt_tokens, completion_tokens
     for name, count in details.items():
         if count is not None:
             whole = completion_tokens if name in COMPLETION_PARTS else prompt_tokens
             counts[name] = valid_subset(whole, name, count)
-    usage = object.__new__(TokenUsage)  # whose own way of setting each frozen field takes four times as long
-    vars(usage).update(counts)
     return usage
 
 
@@ -115,19 +117,19 @@ def openai_usage(usage: Any) -> TokenUsage:
     """
     if usage is None:
         return NO_USAGE
-    read = reader_of(usage)
-    prompt, completion, total = read("prompt_tokens"), read("completion_tokens"), None
+    usage = as_mapping(usage)
+    prompt, completion, total = usage.get("prompt_tokens"), usage.get("completion_tokens"), None
     if completion is not None:
-        total = read("total_tokens")
-    prompt, completion = (
-        read("input_tokens") if prompt is None else prompt,
-        read("output_tokens") if completion is None else completion,
-    )
-    inside = reader_of(read("prompt_tokens_details") or read("input_tokens_details"))
-    out = reader_of(read("completion_tokens_details") or read("output_tokens_details"))
-    cache_read = first_count((inside, read), CACHE_READ_DETAILS)
-    cache_write = first_count((inside, read), CACHE_WRITE_DETAILS)
-    reasoning = first_count((out, read), REASONING_DETAILS)
+        total = usage.get("total_tokens")
+    if prompt is None:
+        prompt = usage.get("input_tokens")
+    if completion is None:
+        completion = usage.get("output_tokens")
+    inside = as_mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    out = as_mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    cache_read = first_count((inside, usage), CACHE_READ_DETAILS)
+    cache_write = first_count((inside, usage), CACHE_WRITE_DETAILS)
+    reasoning = first_count((out, usage), REASONING_DETAILS)
     if is_count(prompt) and is_count(completion):
         prompt, completion, reasoning = whole_counts(
             prompt, completion, cached=(cache_read or 0) + (cache_write or 0), reasoning=reasoning, total=total
@@ -138,10 +140,10 @@ def openai_usage(usage: Any) -> TokenUsage:
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
         reasoning_tokens=reasoning,
-        prompt_audio_tokens=inside("audio_tokens"),
-        completion_audio_tokens=out("audio_tokens"),
-        prompt_image_tokens=inside("image_tokens"),
-        completion_image_tokens=out("image_tokens"),
+        prompt_audio_tokens=inside.get("audio_tokens"),
+        completion_audio_tokens=out.get("audio_tokens"),
+        prompt_image_tokens=inside.get("image_tokens"),
+        completion_image_tokens=out.get("image_tokens"),
     )
 
 
@@ -151,16 +153,16 @@ def anthropic_usage(usage: Any) -> TokenUsage:
     Args:
         usage: A mapping, or an object of the SDK; None where the answer has no usage.
     """
-    read = reader_of(usage)
-    uncached, completion = read("input_tokens"), read("output_tokens")
-    cache_read, cache_write = read("cache_read_input_tokens"), read("cache_creation_input_tokens")
+    usage = as_mapping(usage)
+    uncached, completion = usage.get("input_tokens"), usage.get("output_tokens")
+    cache_read, cache_write = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
     cached = sum(count for count in (cache_read, cache_write) if is_count(count))
     return counted_usage(
         uncached + cached if is_count(uncached) else uncached,
         completion,
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
-        reasoning_tokens=first_count((reader_of(read("output_tokens_details")),), REASONING_DETAILS),
+        reasoning_tokens=first_count((as_mapping(usage.get("output_tokens_details")),), REASONING_DETAILS),
     )
 
 
@@ -205,14 +207,16 @@ def with_items(value: Any) -> Any:
     return {**value.__dict__, **extra} if extra else value.__dict__
 
 
-def reader_of(value: Any) -> ReadFn:
-    """Return a function that reads as `get` does; for what is looked into for many names."""
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """Return what a usage, or the details of one, has by name: a mapping as it is, else the attributes of an object."""
     if type(value) is dict:
-        return value.get
+        return value
     if value is None:
-        return NOTHING.get
+        return NOTHING
     value = with_items(value)
-    return value.get if isinstance(value, Mapping) else lambda name: getattr(value, name, None)
+    if type(value) is dict or isinstance(value, Mapping):
+        return value
+    return {name: found for name in NAMES_OF_USAGE if (found := getattr(value, name, None)) is not None}
 
 
 def first_of(value: Any, names: Sequence[str]) -> Any:
@@ -223,13 +227,14 @@ def first_of(value: Any, names: Sequence[str]) -> Any:
     return None
 
 
-def first_count(readers: Sequence[ReadFn], names: Sequence[str]) -> int | None:
+def first_count(mappings: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int | None:
     """Return the first count of these names that is not 0; 0 where one says so, None where none does."""
     first = None
-    for read in readers:
+    for mapping in mappings:
+        if not mapping:
+            continue
         for name in names:
-            count = read(name)
-            if type(count) is int:
+            if name in mapping and type(count := mapping[name]) is int:
                 if count:
                     return count
                 first = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from contextvars import Token
 from dataclasses import dataclass
 from time import perf_counter
@@ -87,9 +86,11 @@ class SDKRequest:
     def leave(self, tokens: tuple[Token[Sender | None], Token[Claim | None]]) -> None:
         """End what `begin` began, which returned ``tokens``: requests that are sent from here on are no attempts."""
         sender, claim = tokens
-        with suppress(ValueError):  # where the garbage collector closes a coroutine, in a context that has none of it
+        try:
             current_claim.reset(claim)
             current_sender.reset(sender)
+        except ValueError:  # where the garbage collector closes a coroutine, in a context that has none of it
+            return
 
     def record_send(self, started_at: float, response: Any, error: BaseException | None) -> None:
         """Record a request that was sent, and emit the one before: it failed, since this is its retry."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from events import bridges
@@ -29,7 +30,9 @@ WITHOUT_OBJECT = {
 
 
 def packages_of(value: object) -> list[str]:
-    """Return the top-level packages that the classes of an object are defined in."""
+    """Return the top-level packages that the classes of an object are defined in, or that a module is in."""
+    if isinstance(value, ModuleType):
+        return [value.__name__.partition(".")[0]]
     return [cls.__module__.partition(".")[0] for cls in type(value).__mro__]
 
 
@@ -67,7 +70,7 @@ def library_of(client: object) -> str:
         TypeError: There is none.
     """
     packages = packages_of(client)
-    found = next((library for library in CLIENTS if library in packages), None)
+    found = None if isinstance(client, ModuleType) else next((each for each in CLIENTS if each in packages), None)
     if found == "pydantic_ai":
         bridge = import_module(f"{bridges.__name__}.pydantic_ai.instrument_in_place")
         bridge.check_arguments(bridge.model_of(client), None)

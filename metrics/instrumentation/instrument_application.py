@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from events import build_read
 from events.bridges import event_loop
-from events.bridges.asgi import HTTPEventsMiddleware
+from events.bridges.asgi import SCRAPES, HTTPEventsMiddleware
 from events.bridges.async_library import running_trio
 
 from ..diagnostics.lifespan import process_lifespan
@@ -141,7 +141,7 @@ def instrument(
             add_middleware(
                 app,
                 ApplicationMiddleware,
-                exclude=(*exclude, *(() if path is None else (path,))),
+                exclude=(*exclude, *(SCRAPES if path is None else (path,))),
                 application=application,
                 created=handle.add_middleware,
                 lifespan=handle.lifespan,

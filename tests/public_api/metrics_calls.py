@@ -15,6 +15,7 @@ from events import agent_finished, agent_run, http_activity_read, llm_called
 from metrics import (
     CATALOGUE,
     Endpoint,
+    InstrumentedApplication,
     Metric,
     ScrapeResponse,
     Subscription,
@@ -22,6 +23,7 @@ from metrics import (
     gauge,
     histogram,
     in_flight,
+    instrument,
     render,
     scrape,
     subscribe,
@@ -55,6 +57,8 @@ def subscribe_rows(registry: CollectorRegistry) -> None:
         subscription.initialize(model=["m"])
         subscription.initialize(model=1)  # type: ignore[arg-type]  # a number for values
     subscribe([CALLS, AGENTS], registry, namespace="acme", label_limits={"model": 5}, label_values={"model": ["m"]})
+    subscribe(("http", "llm", CALLS), registry, namespace="acme", shared_labels=["model"])
+    subscribe("http", registry, namespace="acme")
     subscribe([CALLS], registry)  # type: ignore[call-arg]  # no namespace
     subscribe([CALLS], registry, "acme")  # type: ignore[call-arg]  # not named
     subscribe([llm_called], registry, namespace="acme")  # type: ignore[list-item]  # a signal for a row
@@ -69,3 +73,15 @@ def serve(registry: CollectorRegistry) -> None:
     Endpoint(registry, tokne="t")  # type: ignore[call-arg]  # misspelt
     Endpoint("/metrics")  # type: ignore[arg-type]  # a path for a registry
     render("up")  # type: ignore[arg-type]  # a name for a registry
+
+
+def set_up_an_application(app: object, engine: object, client: object) -> None:
+    with instrument(app, namespace="acme", engine=engine, clients=[client], rows=[CALLS, "agents"]) as handle:
+        assert_type(handle, InstrumentedApplication)
+        assert_type(handle.subscription, Subscription)
+        assert_type(handle.endpoint, Endpoint)
+    instrument(app, namespace="acme", engine={"main": engine}, folder="/run/acme", path=None).close()
+    instrument(app)  # type: ignore[call-arg]  # no namespace
+    instrument(app, "acme")  # type: ignore[call-arg]  # not named
+    instrument(app, namespace="acme", rows=[client])  # type: ignore[list-item]  # neither a row nor a name
+    instrument(app, namespace="acme", clients=3)  # type: ignore[arg-type]  # not several

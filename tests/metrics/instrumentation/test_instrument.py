@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import openai
 import pytest
 from anthropic import AsyncAnthropic
 from blinker import Namespace
 from fastapi import APIRouter, FastAPI, HTTPException
 from openai import AsyncOpenAI, OpenAI
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -37,7 +38,7 @@ from events import Label, Signal, http_request_finished, llm_called, query_execu
 from events.bridges import openai as openai_bridge
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HEALTH_CHECKS
-from metrics import PIPELINE, TOOLS, InstrumentedApplication, counter, instrument
+from metrics import PIPELINE, TOOLS, Endpoint, InstrumentedApplication, counter, instrument
 from tests.support.asgi_server import running_server
 from tests.support.openai_server import OpenAIServer, says
 from tests.support.provider_servers import AnthropicServer
@@ -239,6 +240,21 @@ async def test_without_a_path_the_endpoint_is_served_elsewhere() -> None:
             assert (await scraped(scraper))[ASKED] == 1
 
 
+async def test_it_stands_beside_what_was_there_before() -> None:
+    """As while somebody migrates: the old route serves the one registry with the metrics of both."""
+    registry = CollectorRegistry()
+    Counter("legacy", "Of before.", registry=registry).inc()
+    app = shop()
+    app.mount("/metrics", Endpoint(registry))
+    with instrument(app, namespace="acme", registry=registry, path=None):
+        async with served(app) as browser:
+            await browser.get("/orders/1")
+            await scraped(browser)
+            found = await scraped(browser)
+    assert (found["legacy_total"], found[ASKED]) == (1, 1)
+    assert not any('endpoint="/metrics"' in name and value for name, value in found.items())
+
+
 async def test_a_route_for_any_path_does_not_hide_the_metrics() -> None:
     async def page(request: Request) -> PlainTextResponse:
         return PlainTextResponse("a page")
@@ -356,8 +372,6 @@ async def test_applications_of_one_process_count_their_own_requests() -> None:
 
 
 async def test_metrics_of_the_program_s_own_registry_are_served_too() -> None:
-    from prometheus_client import Counter, ProcessCollector
-
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     Counter("legacy", "Of before.", registry=registry).inc()
@@ -413,6 +427,7 @@ def test_what_nothing_is_known_of_is_refused(client: AsyncOpenAI, engine: AsyncE
         TypeError, r"nothing is known of <object.* There may be clients of openai and anthropic", clients=[object()]
     )
     refused(TypeError, r"clients: nothing is known of <class 'openai.OpenAI'>", clients=[OpenAI])
+    refused(TypeError, "clients: nothing is known of <module 'openai'", clients=[openai])
     refused(TypeError, r"clients takes several: write clients=\[", clients=client)
     refused(TypeError, r"not its name: instrument\(infer_model\('gpt'", clients=[Agent("gpt", defer_model_check=True)])
     refused(TypeError, "engine: 'main' is no engine of SQLAlchemy: 'sqlite://'", engine="sqlite://")

@@ -15,8 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-schemathesis \
-	check mutants chaos soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
+	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
+	test-schemathesis check mutants chaos soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,8 +56,8 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/schemathesis \
-		.venv/wheelhouse
+test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/queues \
+		.venv/schemathesis .venv/wheelhouse
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
@@ -82,10 +82,10 @@ test-slow:
 
 # One after the other, as the slow tests are the second job. Only these show their output at their end.
 test-environments:
-	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-sdks \
-		test-sdks-oldest test-models test-schemathesis
+	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-queues \
+		test-sdks test-sdks-oldest test-models test-schemathesis
 
-test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers: export PYTHONPATH = .venv/$(@:test-%=%)
+test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues: export PYTHONPATH = .venv/$(@:test-%=%)
 
 test-sqlalchemy-2.0:
 	@$(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
@@ -112,6 +112,10 @@ test-servers:
 test-drivers:
 	@$(BIN)/python -c 'import aiomysql, asyncmy, duckdb_engine, oracledb, pg8000, psycopg2, pymysql'
 	$(call tests,$(PYTEST),-m drivers tests/events/bridges/sqlalchemy)
+
+test-queues:
+	@$(BIN)/python -c 'import arq, celery, dramatiq, redis'
+	$(call tests,$(PYTEST),-m queues tests/metrics/processes)
 
 test-schemathesis:
 	@PYTHONPATH=.venv/schemathesis $(BIN)/python -c 'import schemathesis'
@@ -191,6 +195,9 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	{ sed '/^[^#]/Q' requirements-models.txt; $(COMPILE) --generate-hashes --upgrade locks/models.in | \
 		$(BIN)/python -m tools.beyond_lock locks/dev.txt; } > requirements-models.new
 	mv requirements-models.new requirements-models.txt
+	{ sed '/^[^#]/Q' requirements-queues.txt; $(COMPILE) --generate-hashes --upgrade locks/queues.in | \
+		$(BIN)/python -m tools.beyond_lock locks/dev.txt; } > requirements-queues.new
+	mv requirements-queues.new requirements-queues.txt
 	{ sed '/^[^#]/Q' requirements-wheel.txt; $(LOCK) --upgrade locks/wheel.in; } > requirements-wheel.new
 	mv requirements-wheel.new requirements-wheel.txt
 	{ sed '/^[^#]/Q' requirements-docs.txt; $(COMPILE) --generate-hashes --upgrade locks/docs.in; } > requirements-docs.new
@@ -275,6 +282,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/drivers: .venv/bin/python requirements-drivers.txt
 	@rm -rf $@
 	$(HASHED) --quiet --target $@ --requirement requirements-drivers.txt
+	@touch $@
+
+# Queues of tasks that only the tests of their recipes need.
+.venv/queues: .venv/bin/python requirements-queues.txt
+	@rm -rf $@
+	$(HASHED) --quiet --target $@ --requirement requirements-queues.txt
 	@touch $@
 
 # Wheels that the test of ours installs beside it, on whichever Python: from here, so that it needs no network.

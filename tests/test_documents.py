@@ -28,7 +28,8 @@ README, *OTHERS = [
 ]
 PAGES_OF_LIBRARIES = sorted((ROOT / "docs" / "models").glob("*.md"))  # whose snippets their bridges' tests run
 DOCUMENTS = [README, *OTHERS, *PAGES_OF_LIBRARIES]
-PAGES_OF_PROCESSES = [ROOT / "docs" / "other-processes.md"]  # the same: tests/metrics/processes
+PAGES_OF_PROCESSES = [ROOT / "docs" / name for name in ("other-processes.md", "task-queues.md")]
+"""Whose programs are run by ``tests/metrics/processes``."""
 PAGES = [*DOCUMENTS[: -len(PAGES_OF_LIBRARIES)], *(ROOT / "docs").glob("*/*.md")]
 
 
@@ -328,8 +329,10 @@ def check_command(words: list[str]) -> None:
             | ["curl", *_, "http://127.0.0.1:8000/metrics" | "http://127.0.0.1:8000/orders/KR"]
         ):
             pass
-        case ["gunicorn" | "uvicorn", application, *_]:
-            assert find_spec(application.partition(":")[0]), words
+        case ["gunicorn" | "uvicorn" | "arq" | "dramatiq", module, *_] | ["celery", "--app", module, *_]:
+            [name, *_] = re.split("[:.]", module)
+            pages = "".join(page.read_text() for page in PAGES_OF_PROCESSES)
+            assert f"```python\n# {name}.py\n" in pages or find_spec(module.partition(":")[0]), words
         case ["pip", "install", what, *others] if {*others} <= {"fastapi", "uvicorn"}:
             assert what.startswith(("/path/to/checkout[", f"./dist/sparklio-{project['version']}-py3-none-any.whl["))
             extras = what.partition("[")[2].removesuffix("]").split(",")

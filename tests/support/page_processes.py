@@ -18,6 +18,7 @@ from tests.support.wait import wait_until
 
 DOCS = Path(__file__).parents[2] / "docs"
 OTHER_PROCESSES = DOCS / "other-processes.md"
+TASK_QUEUES = DOCS / "task-queues.md"
 
 Samples = dict[tuple[str, ...], float]
 """Values by name, without the namespace, and the values of the labels in the order of the labels' names."""
@@ -78,7 +79,7 @@ def write_programs(folder: Path, pages: Sequence[Path], sparklio_path: Path, por
     for page in pages:
         for block in code_blocks("python", page):
             (folder / block.split()[1]).write_text(block.replace("9200", str(port)))
-    path = os.pathsep.join([str(sparklio_path), str(folder), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(sparklio_path), str(folder), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONPATH": path, "METRICS_DIR": str(folder / "shared")}
     return PageFolder(folder, environment)
 

@@ -1,4 +1,4 @@
-"""The programs of docs/other-processes.md, in a folder of the test's."""
+"""The programs of docs/other-processes.md and docs/task-queues.md, in a folder of the test's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.page_processes import OTHER_PROCESSES, PageFolder, write_programs
+from tests.support.page_processes import OTHER_PROCESSES, TASK_QUEUES, PageFolder, write_programs
 
 
 @pytest.fixture
@@ -17,4 +17,4 @@ def port(free_port: Callable[[], int]) -> int:
 
 @pytest.fixture
 def programs(tmp_path: Path, sparklio_path: Path, port: int) -> PageFolder:
-    return write_programs(tmp_path, [OTHER_PROCESSES], sparklio_path, port)
+    return write_programs(tmp_path, [OTHER_PROCESSES, TASK_QUEUES], sparklio_path, port)

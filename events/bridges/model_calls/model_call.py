@@ -16,7 +16,7 @@ from ...llm import CostSource, FinishReason, ModelOperation, llm_attempted, llm_
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
 from .error_types import error_type_of, status_of_error
-from .event_scope import in_scope
+from .event_scope import in_scope, is_in_effect
 from .names import label_of, truncate_name
 from .reader_pauses import ReaderPauses
 from .response_headers import rate_limits, retry_after
@@ -189,7 +189,7 @@ class ModelCall:
 
     def _guard(self, emit: Callable[[], None]) -> None:
         try:
-            if self._scope is None and get_current_scope() is None:
+            if is_in_effect(self._scope):
                 emit()
             else:
                 with in_scope(self._scope):

@@ -198,12 +198,13 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         if library in self._ignored:
             return
         attributes = span.attributes
-        operation = operation_of(opened.name, attributes, library)
+        values = attributes.copy()  # a plain dictionary: the SDK's takes a microsecond for each look-up
+        operation = operation_of(opened.name, values, library)
         if operation is None or (operation in INFERENCE and time_ns() - opened.started_ns > LATE_NS):
             return
         opened.operation = operation
         opened.live_attributes = attributes
-        said = opened.said = read(attributes.copy())
+        said = opened.said = read(values)
         opened.reference = ref(span, partial(self._forget, context.span_id))
         self._begin(opened, span, said, operation)
 
@@ -268,14 +269,14 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         opened.is_ended = True
         if opened.library in self._ignored:
             return
-        attributes = span.attributes
+        attributes = span.attributes.copy()
         if opened.operation is None:
             operation = operation_of(span.name, attributes, opened.library)
             if operation is None:
                 return
         else:
             operation = opened.operation
-        said = {**opened.said, **read(attributes.copy())}
+        said = {**opened.said, **read(attributes)}
         duration = max(0, span.end_time - opened.started_ns) / 1e9
         if operation in INFERENCE:
             self._end_call(opened, span, operation, said, duration)

@@ -107,11 +107,11 @@ MODEL_IN_JSON = re.compile(r'[{,]\s*"model(?:_name)?":\s*"([^"\\]+)"')
 
 MAX_PARAMETERS = 65_536  # characters
 
-THINGS: Mapping[str, tuple[tuple[str, int], ...]] = {
-    attribute: tuple((thing, names.index(attribute)) for thing, names in NAMES.items() if attribute in names)
+THINGS: Mapping[str, tuple[str, ...]] = {
+    attribute: tuple(thing for thing, names in NAMES.items() if attribute in names)
     for attribute in {name for names in NAMES.values() for name in names}
 }
-"""The things that an attribute says, each with its place among those that say it."""
+"""The things that an attribute says."""
 
 EXACT_FIRST_CHUNK = "com.anthropic.sdk.python"
 """The library whose first chunk is the first token. For others it is OpenAI's, which has a role and no content."""
@@ -134,15 +134,18 @@ class SpanUsage:
 def read(attributes: Mapping[str, Any]) -> Said:
     """Return what attributes say: of several that say a thing, the first in `NAMES` counts."""
     said: dict[str, Any] = {}
-    places: dict[str, int] = {}
     for attribute in attributes.keys() & THINGS.keys():
         value = attributes[attribute]
         if value is None:
             continue
-        for thing, place in THINGS[attribute]:
-            if places.get(thing, place) >= place:
-                said[thing], places[thing] = value, place
+        for thing in THINGS[attribute]:
+            said[thing] = first_said(thing, attributes) if thing in said else value
     return said
+
+
+def first_said(thing: str, attributes: Mapping[str, Any]) -> Any:
+    """Return what the first of the attributes of a thing says that are there."""
+    return next(value for name in NAMES[thing] if (value := attributes.get(name)) is not None)
 
 
 def read_usage(said: Said, library: str, started_ns: int) -> SpanUsage:
@@ -201,6 +204,10 @@ def is_streamed(said: Said, events: Sequence[Any]) -> bool:
 
 def finish_reason(said: Any) -> FinishReason:
     """Return why an answer ends: a word, several, or several as JSON."""
+    if said is None:
+        return "unknown"
+    if type(said) is tuple:
+        return finish_reason_of(said[0]) if said else "unknown"
     if isinstance(said, str) and said.startswith("["):
         try:
             said = json.loads(said)
@@ -218,6 +225,8 @@ def tokens_of(said: Said) -> TokenUsage:
     if prompt is None and completion is None:
         return NO_USAGE
     details: dict[str, Any] = {field: said[field] for field in said.keys() & DETAILS}
+    if not details and "total" not in said:
+        return counted_usage(prompt, completion)
     if is_count(prompt) and is_count(completion):
         reasoning = details.get("reasoning_tokens")
         prompt, completion, reasoning = whole_counts(

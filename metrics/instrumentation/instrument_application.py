@@ -22,6 +22,7 @@ from ..diagnostics.lifespan import process_lifespan
 from ..exposition.endpoint import Endpoint
 from ..multiprocess import Workers, is_supported
 from ..rows import Metric
+from ..subscription.named_rows import named_rows
 from ..subscription.subscribe import Subscription, subscribe
 from .application_middleware import ApplicationMiddleware
 from .bridged_objects import engines_by_name, instrument_clients, instrument_engines, libraries_of
@@ -85,7 +86,8 @@ def instrument(
         metadata: The tables that are named; any other is ``other``. Without it every table is named.
         clients: Clients of the openai and anthropic SDKs, and models or agents of pydantic-ai. They stay what they are,
             and emit what they do. One that was instrumented by hand stays as it is.
-        rows: Rows of the application's own, and further groups of the catalogue by their names.
+        rows: Rows of the application's own, and further groups of the catalogue by their names; of `metrics.CATALOGUE`
+            those that are not in yet.
         label_limits: As for `subscribe`: how many values an open label takes; each of the application's own needs one.
         label_values: As for `subscribe`.
         shared_labels: As for `subscribe`.
@@ -113,7 +115,8 @@ def instrument(
         raise TypeError(f"exclude takes several paths: write exclude=({exclude!r},)")
     engines, bridged = engines_by_name(engine), libraries_of(clients)
     groups = (*ALWAYS, *(WITH_ENGINE if engines else ()), *(WITH_CLIENTS if bridged else ()))
-    named = (rows,) if isinstance(rows, str) else tuple(rows)
+    taken = {id(row) for row in named_rows(groups)}
+    further = (rows,) if isinstance(rows, str) else tuple(rows)
     with ExitStack() as parts:
         registry = CollectorRegistry() if registry is None else registry
         workers = None
@@ -121,7 +124,7 @@ def instrument(
             workers = Workers(Path(folder), application=application)
             parts.callback(workers.close)
         subscription = subscribe(
-            (*groups, *(each for each in named if each not in groups)),
+            (*groups, *(each for each in further if each not in groups and id(each) not in taken)),
             registry,
             namespace=namespace,
             label_limits=label_limits,
@@ -211,7 +214,7 @@ class InstrumentedApplication:
                     probe.close()
 
     def close(self) -> None:
-        """Undo all of it; doing it again does nothing.
+        """Undo all of it; doing it again does nothing. Call it while no statement is running.
 
         An application that has started goes on, without a route to the metrics; its middleware passes everything
         through.

@@ -38,7 +38,7 @@ from events import Label, Signal, http_request_finished, llm_called, query_execu
 from events.bridges import openai as openai_bridge
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HEALTH_CHECKS
-from metrics import PIPELINE, TOOLS, Endpoint, InstrumentedApplication, counter, instrument
+from metrics import CATALOGUE, PIPELINE, TOOLS, Endpoint, InstrumentedApplication, counter, instrument
 from tests.support.asgi_server import running_server
 from tests.support.openai_server import OpenAIServer, says
 from tests.support.provider_servers import AnthropicServer
@@ -388,6 +388,11 @@ async def test_metrics_of_the_program_s_own_registry_are_served_too() -> None:
 async def test_further_groups_are_named_with_the_rows() -> None:
     with instrument(shop(), namespace="acme", rows=("tools", "http")) as handle:
         assert all(row in handle.subscription.rows for row in TOOLS + PIPELINE)
+
+
+async def test_the_whole_catalogue_may_be_asked_for() -> None:
+    with instrument(shop(), namespace="acme", rows=CATALOGUE) as handle:
+        assert len(handle.subscription.rows) == len(CATALOGUE)
 
 
 def refused(kind: type[Exception], match: str, app: Any = None, **options: Any) -> None:

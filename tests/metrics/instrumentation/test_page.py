@@ -126,7 +126,7 @@ def test_the_application_passes_the_check_with_the_configuration_of_its_page(
     assert checked.startswith("ok: "), checked
     shop = pages["shop"].replace(", clients=[client]", "")
     (tmp_path / "shop.py").write_text(shop)
-    assert "llm_called, which nothing emits" in check(tmp_path, sparklio_path)
+    assert "sparklio.metrics:LLM: nothing feeds any of its " in check(tmp_path, sparklio_path)
 
 
 def check(folder: Path, sparklio_path: Path) -> str:

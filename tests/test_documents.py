@@ -30,7 +30,7 @@ PAGES_OF_LIBRARIES = sorted((ROOT / "docs" / "models").glob("*.md"))  # whose sn
 DOCUMENTS = [README, *OTHERS, *PAGES_OF_LIBRARIES]
 PAGES_OF_PROCESSES = [ROOT / "docs" / name for name in ("other-processes.md", "task-queues.md")]
 """Whose programs are run by ``tests/metrics/processes``."""
-PAGES = [*DOCUMENTS[: -len(PAGES_OF_LIBRARIES)], *(ROOT / "docs").glob("*/*.md")]
+PAGES = [*DOCUMENTS[: -len(PAGES_OF_LIBRARIES)], *(ROOT / "docs").glob("*/*.md"), ROOT / "examples" / "README.md"]
 
 
 @pytest.fixture

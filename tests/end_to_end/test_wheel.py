@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -310,6 +312,23 @@ def test_a_project_with_such_names_of_its_own_works(
     environment = environment_of(python)
     environment.run("-m", "unittest", "--quiet", folder=project)
     assert environment.run("-m", "sparklio.metrics", "check", folder=project).startswith("ok: ")
+
+
+@pytest.mark.parametrize("python", INTERPRETERS)
+def test_the_examples_that_need_nothing_else_run(
+    environment_of: Callable[[str], Environment], python: str, tmp_path: Path
+) -> None:
+    environment = environment_of(python)
+    for name in ("nightly.py", "forecast.py"):
+        text = (ROOT / "examples" / "shop" / name).read_text()
+        (tmp_path / name).write_text(text.replace("port=9300", "port=0"))
+    assert "off by 4.8 orders, of 49 days" in environment.run("forecast.py", folder=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as database, database:
+        database.execute("CREATE TABLE orders (id, product, country, price, state)")
+        database.execute("INSERT INTO orders VALUES (1, 'lamp', 'KR', 40.0, 'placed')")
+    for runs in (1, 2):
+        environment.run("nightly.py", folder=tmp_path)
+        assert f"shop_exported_orders_total {runs}.0" in (tmp_path / "nightly.prom").read_text()
 
 
 def test_an_unfed_row_is_found_in_a_project_that_imports_the_package(environment: Environment, project: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from math import inf
 from numbers import Real
 from typing import Any, Literal
@@ -29,6 +28,8 @@ def drop_reason(amount: Any, minimum: float = 0.0, limit: float = MAX_AMOUNT) ->
     'too_large'
     """
     if not isinstance(amount, (int, float)):
+        from decimal import Decimal  # few have such amounts
+
         if not isinstance(amount, (Real, Decimal)):  # asked last: an ABC is slow
             return "not_a_number"
         try:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import wait
 from inspect import isasyncgen, iscoroutine
 from threading import Condition, Thread, current_thread
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from .after_fork import call_after_fork
 from .event_classes import snake_case
 from .failures import report_drop, report_failure
 from .receivers import callable_name
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 def background(
@@ -100,6 +101,8 @@ class Background:
         call_at_end_of_child(self.close)
 
     def _run(self) -> None:
+        import asyncio  # it takes longer to import than the rest of the bus, and most have no listener here
+
         runner = asyncio.Runner()  # makes no event loop until it runs something
         for event in iter(self._next, _END):
             try:
@@ -152,12 +155,18 @@ class Background:
 
     async def aclose(self) -> None:
         """Close, as `close` does, without holding up the event loop."""
-        await asyncio.to_thread(self.close)
+        from asyncio import to_thread  # as above
+
+        await to_thread(self.close)
 
     def _is_on_loop(self) -> bool:
         """Return whether the running code holds up the loop that the listener needs."""
+        if self._loop is None:
+            return False
+        from asyncio import get_running_loop  # as above
+
         try:
-            return self._loop is not None and asyncio.get_running_loop() is self._loop
+            return get_running_loop() is self._loop
         except RuntimeError:
             return False
 
@@ -204,8 +213,11 @@ def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any])
         RuntimeError: The loop is closed.
         BaseException: What the coroutine raised.
     """
+    from asyncio import run_coroutine_threadsafe  # as above
+    from concurrent.futures import wait  # the same
+
     try:
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        future = run_coroutine_threadsafe(coroutine, loop)
     except RuntimeError:
         coroutine.close()
         raise

@@ -25,7 +25,16 @@ def mutable_twin(event: type[Any], *, completed: bool = False) -> type[Any] | No
     if completes and own["__post_init__"].__code__.co_argcount != 1:
         return None
     specs = [(each.name, each.type, copy_field(each)) for each in fields(event)]
-    twin: Any = make_dataclass(event.__name__, specs, kw_only=True, slots="__slots__" in own)
+    twin: Any = make_dataclass(
+        event.__name__,
+        specs,
+        kw_only=True,
+        slots="__slots__" in own,
+        # None of these is ever read of a twin, and to make them takes as long as all the rest.
+        repr=False,
+        eq=False,
+        namespace={"__doc__": event.__name__},
+    )
     twin.__init__.__qualname__ = own["__init__"].__qualname__  # Python quotes it where arguments do not fit
     try:
         object.__new__(twin).__class__ = event

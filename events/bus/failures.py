@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os.path
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass
 from dataclasses import fields as dataclass_fields
-from pathlib import PurePath
 from traceback import walk_stack, walk_tb
 from types import FrameType
 from typing import Any
@@ -133,4 +133,4 @@ def error_location(error: BaseException) -> str:
 
 def is_bus_frame(frame: FrameType) -> bool:
     """Return whether a frame runs code of this package."""
-    return PurePath(frame.f_code.co_filename).parent == PurePath(__file__).parent
+    return os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__)  # noqa: PTH120  # pathlib takes long to import

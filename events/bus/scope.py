@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -255,6 +254,10 @@ def is_generator(frame: FrameType) -> bool:
 
 def running_task() -> tuple[int, Any]:
     """Return what runs now: the thread, and its asyncio task if any."""
+    if "asyncio" not in sys.modules:  # then no task runs, and whoever has none need not import it
+        return get_ident(), None
+    import asyncio  # waits for a thread that imports it just now
+
     try:
         return get_ident(), asyncio.current_task()
     except RuntimeError:  # no event loop runs

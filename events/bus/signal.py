@@ -78,7 +78,9 @@ class Signal(NamedSignal, Generic[P, E]):
     event: Callable[P, E]
     _inherited: tuple[str, ...]
     _mutable_twin: Callable[..., Any] | None
-    _construct: Callable[..., Any]
+    _construct: Callable[..., Any] | None
+    """What builds an event where there is no twin; None until the first event, since most processes emit few kinds."""
+
     _receiver_cache: list[tuple[Callable[[E], Any], ...]]
     """Receiver cache: ``[]`` is not computed, ``[receivers]`` is. It stays empty where a receiver is held weakly.
 
@@ -108,12 +110,11 @@ class Signal(NamedSignal, Generic[P, E]):
             taken = super().__new__(cls)
             NamedSignal.__init__(taken, name)
         inherited = inherited_fields(event)  # type: ignore[arg-type]  # a dataclass is its own constructor
-        twin = mutable_twin(event)  # type: ignore[arg-type]  # the same
-        construct = construct_function(event)  # type: ignore[arg-type]  # the same
-        attributes = {"event": event, "_inherited": inherited, "_mutable_twin": twin, "__doc__": event.__doc__}
+        attributes = {"event": event, "_inherited": inherited, "__doc__": event.__doc__}
         for attribute, value in {
             **attributes,
-            "_construct": construct,
+            "_mutable_twin": None,
+            "_construct": None,
             "_receiver_cache": [],
             "_announced": ([], set()),
         }.items():
@@ -148,8 +149,9 @@ class Signal(NamedSignal, Generic[P, E]):
                     if name not in fields and name in around:
                         fields[name] = around[name]
             try:
+                construct = self._construct or self._prepare_construction()
                 if self._mutable_twin is None:
-                    event = self._construct(**fields)
+                    event = construct(**fields)
                 else:
                     event = self._mutable_twin(**fields)
                     event.__class__ = self.event
@@ -159,6 +161,13 @@ class Signal(NamedSignal, Generic[P, E]):
                 report_failed_emission(self.name, "emit", error, partial(field_misfits, self.event, fields))
             else:
                 self._deliver(event)
+
+    def _prepare_construction(self) -> Callable[..., Any]:
+        """Return what builds the events of this signal, made at the first of them."""
+        event: Any = self.event
+        self._mutable_twin = self._mutable_twin or mutable_twin(event)
+        construct = self._construct = construct_function(event)
+        return construct
 
     def announce(self, **fields: Any) -> None:
         """Announce that events with these fields may come: metrics show the series that such an event adds to, at 0.

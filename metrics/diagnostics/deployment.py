@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from multiprocessing import current_process
 from pathlib import Path
 from time import time
 
@@ -90,6 +89,8 @@ def uvicorn_config() -> object:
     uvicorn passes it to the processes that it starts as workers or restarts at changes, whether its values came from
     options, from environment variables or from a program that calls ``uvicorn.run``.
     """
+    from multiprocessing import current_process  # for one question at the start of a server
+
     return getattr(current_process(), "_kwargs", {}).get("config")
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from hmac import compare_digest
 from threading import Lock
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from prometheus_client import CollectorRegistry
@@ -23,6 +22,9 @@ from .content_encoding import choose_encoding, compressors
 from .content_type import choose_format
 from .mounting import answer_own_path
 from .scrape import ScrapeResponse, render_response
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 log = logging.getLogger("metrics")
 
@@ -80,6 +82,8 @@ class Endpoint:
 
     def _start(self) -> None:
         """Create the thread that renders, and what it has under way: no process that is forked has either."""
+        from concurrent.futures import ThreadPoolExecutor  # for those who serve by an endpoint
+
         self._process_id = os.getpid()
         self._pending: dict[object, Future[ScrapeResponse]] = {}
         self._lock = Lock()
@@ -161,7 +165,9 @@ async def wait_for(future: Future[ScrapeResponse]) -> ScrapeResponse:
     if trio is not None:
         response: ScrapeResponse = await trio.to_thread.run_sync(future.result)
         return response
-    return await asyncio.shield(asyncio.wrap_future(future))
+    from asyncio import shield, wrap_future  # whoever gets here has imported it
+
+    return await shield(wrap_future(future))
 
 
 def selected_names(query: bytes) -> frozenset[str] | None:
@@ -180,9 +186,20 @@ async def send_response(send: Send, status: int, headers: dict[str, str], body: 
     await send({"type": "http.response.start", "status": status, "headers": raw})
     for end in range(CHUNK_SIZE, len(body), CHUNK_SIZE) if with_body else ():
         await send({"type": "http.response.body", "body": body[end - CHUNK_SIZE : end], "more_body": True})
-        await (asyncio.sleep(0) if (trio := running_trio()) is None else trio.lowlevel.checkpoint())
+        await let_others_run()
     last = body[(len(body) - 1) // CHUNK_SIZE * CHUNK_SIZE :] if with_body and body else b""
     await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+async def let_others_run() -> None:
+    """Return once other tasks of the event loop had a turn."""
+    trio = running_trio()
+    if trio is not None:
+        await trio.lowlevel.checkpoint()
+        return
+    from asyncio import sleep  # whoever gets here has imported it
+
+    await sleep(0)
 
 
 def _how_to_ask(secrets: Iterable[tuple[str, bytes]]) -> bytes:

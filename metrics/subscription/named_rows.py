@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from ..catalogue import GROUPS, PIPELINE
 from ..rows import Metric
@@ -43,6 +42,8 @@ def group_rows(name: str) -> tuple[Metric, ...]:
         ValueError: There is no group of the name.
     """
     if name not in GROUPS:
+        from difflib import get_close_matches  # for an error alone
+
         similar = get_close_matches(name.lower(), GROUPS, n=1)
         guess = f" did you mean {similar[0]!r}?" if similar else ""
         raise ValueError(f"there is no group {name!r}:{guess} there are {', '.join(GROUPS)}")

@@ -48,3 +48,10 @@ print(*sorted({name.partition(".")[0] for name in {*sys.modules} - before} - {*s
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["blinker", "events"]
+
+
+def test_importing_events_loads_no_event_loop() -> None:
+    """Whoever has no asynchronous listener needs none."""
+    script = "import sys, events; print(*{'asyncio', 'concurrent.futures'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -75,6 +75,42 @@ def test_the_children_of_celery_count_each_attempt_once_also_after_one_was_repla
         until_scraped(port, {("tasks_total", "success", "add"): 40})
 
 
+LISTENING = """
+import time
+from celery.signals import worker_process_shutdown
+from celery_tasks import app
+from counting import task_finished
+from sparklio.events import background
+
+def write(event):
+    time.sleep(0.15)
+    with open("heard", "a") as file:
+        file.write(event.task)
+
+listener = background(write)
+task_finished.connect(listener)
+"""
+CLOSED = """
+@worker_process_shutdown.connect
+def close(**_):
+    listener.close()
+"""
+
+
+def test_a_background_listener_in_a_child_of_celery_is_passed_all_if_it_is_closed_there(
+    queue: PageFolder, port: int
+) -> None:
+    (queue.path / "listening.py").write_text(LISTENING + CLOSED)
+    words = ("-m", "celery", "--app", "listening", "worker", "--pool", "prefork", "--concurrency", "1")
+    with queue.started(*words) as worker:
+        queue.run("-c", CELERY, stderr=None)
+        until_scraped(port, EXPECTED)
+        worker.terminate()
+        assert worker.wait(30) == 0
+    heard = (queue.path / "heard").read_text()
+    assert (heard.count("add"), heard.count("fetch")) == (20, 2)
+
+
 def test_a_solo_worker_of_celery_counts_and_serves(queue: PageFolder, port: int) -> None:
     with queue.started("-m", "celery", "--app", "celery_tasks", "worker", "--pool", "solo") as worker:
         queue.run("-c", CELERY, stderr=None)

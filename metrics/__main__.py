@@ -27,7 +27,7 @@ from .diagnostics.catalogue_diff import ListingInvalid
 from .diagnostics.explain import FamilyNotFound
 from .diagnostics.otel import UnknownVersion
 from .diagnostics.project_catalogue import CatalogueNotFound
-from .diagnostics.project_config import ProjectConfigInvalid, find_project_config
+from .diagnostics.project_config import ProjectConfigInvalid, find_project_config, importable
 from .diagnostics.scrape_client import split_credentials
 from .kit.own_alerts import AlertNameTaken
 
@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         url, credentials = split_credentials(options.url)
         return run_on_server(url, {**credentials, **dict(options.header)}, options)
     try:
-        context = Context.of(options, find_project_config(current_folder()))
-        return ON_A_CATALOGUE[options.command or "catalogue"](context)
+        project = find_project_config(current_folder())
+        with importable(project):
+            return ON_A_CATALOGUE[options.command or "catalogue"](Context.of(options, project))
     except USAGE_ERRORS as error:
         print(f"python -m metrics: {error}", file=sys.stderr)
         return 2

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,7 @@ class FailureWatch:
 
     def __init__(self) -> None:
         self._failed: dict[tuple[str, str, str], FailedReceiver] = {}
+        self._lock = RLock()  # the garbage collector may end a span, which emits, while this thread holds it
 
     def pytest_sessionstart(self) -> None:
         """Connect it."""
@@ -115,7 +117,7 @@ class FailureWatch:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self) -> None:
         """Forget what failed before: it is of no test."""
-        self._failed.clear()
+        self._take()
 
     # Last of each phase, so where pytest's own part of it has passed. Older releases of pytest have no other wrappers
     # than such as warn of an exception.
@@ -140,8 +142,11 @@ class FailureWatch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        """Show what failed in a phase that failed by itself, which it may explain."""
-        for failed in self._take():
+        """Show what failed in a phase that failed by itself, which it may explain.
+
+        What fails between two phases, in another thread, is of the later one.
+        """
+        for failed in self._take() if call.excinfo else ():
             item.add_report_section(call.when, "failed receiver", "".join(format_exception(failed.error)))
 
     def _fail(self, item: pytest.Item) -> None:
@@ -152,17 +157,20 @@ class FailureWatch:
 
     def _take(self) -> list[FailedReceiver]:
         """Return what failed since it was asked last."""
-        found, self._failed = [*self._failed.values()], {}
+        with self._lock:
+            found = [*self._failed.values()]
+            self._failed.clear()
         return found
 
     def _note(self, event: Any) -> None:
         """Note a failure; it is emitted where the receiver's error is handled."""
         error = sys.exception() or RuntimeError(event.error)
         key = (event.signal, event.receiver, type(error).__name__)
-        if key in self._failed:
-            self._failed[key].times += 1
-        else:
-            self._failed[key] = FailedReceiver(event.receiver, event.signal, error)
+        with self._lock:
+            if key in self._failed:
+                self._failed[key].times += 1
+            else:
+                self._failed[key] = FailedReceiver(event.receiver, event.signal, error)
 
 
 def failure_of(found: list[FailedReceiver]) -> ReceiversFailed:

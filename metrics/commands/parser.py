@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
 
 from ..diagnostics import otel
 from ..diagnostics.listing import FORMATS
@@ -19,13 +21,25 @@ AFTER_COMMAND = "after_command_"
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; those before and after the command are one list, of the namespace the last one counts."""
     options = argparse.Namespace(format="table", otel=None)
-    build_parser().parse_args(arguments, options)
+    parser = build_parser()
+    _, unknown = parser.parse_known_args(arguments, options)
+    if unknown:
+        report_unknown(parser, options.command, unknown)
     for name in (*SHARED_OPTIONS, *LISTING_OPTIONS):
         if hasattr(options, AFTER_COMMAND + name):
             after = getattr(options, AFTER_COMMAND + name)
             before = getattr(options, name, None)
             setattr(options, name, [*before, *after] if isinstance(before, list) else after)
     return options
+
+
+def report_unknown(parser: argparse.ArgumentParser, command: str | None, unknown: Sequence[str]) -> NoReturn:
+    """End with the usage of a command that does not take these arguments, and with an option that is alike."""
+    [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001
+    of_command: argparse.ArgumentParser = commands.choices[command] if command else parser
+    alike = get_close_matches(unknown[0].partition("=")[0], of_command._option_string_actions, n=1)  # noqa: SLF001
+    advice = f"; did you mean {alike[0]}?" if alike else ""
+    of_command.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
 
 
 def build_parser() -> argparse.ArgumentParser:

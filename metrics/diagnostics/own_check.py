@@ -18,7 +18,7 @@ from .check import UNFED, check_budget, signals_emitted_nowhere, totals_of_nothi
 from .source_scan import EVENTS, METRICS, bridge_files, scan_sources
 
 NAMED = 3
-"""Signals, or bridges, that a line names; of more, only how many there are."""
+"""Signals, or bridges, that a line names of many; of two and more after them it says how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ def check_application(
     ]
     faults += totals_of_nothing(scan)
     taken = {name: families_of(rows, catalogue) for name, rows in GROUPS.items()}
+    at_rest = []
     is_chosen = not all(taken[name] for name, rows in GROUPS.items() if rows is not OPTIONAL)
     for name, families in taken.items():
         group = {id(row) for row in GROUPS[name]}
@@ -69,12 +70,16 @@ def check_application(
                 f"{METRICS}:{name.upper()}: nothing feeds any of its {len(families)} families: {ways_out(signals)},"
                 " or leave the group out"
             )
+        elif waiting.keys() == families:
+            at_rest.append(name)
         else:
-            number = f"all {len(families)}" if waiting.keys() == families else f"{len(waiting)} of {len(families)}"
+            number = f"{len(waiting)} of {len(families)}"
             notes.append(
                 f"{METRICS}:{name.upper()}: {number} families stay empty here, as nothing emits"
                 f" {in_words([signal.name for signal in signals], 'signals')}"
             )
+    if at_rest:
+        notes.append(f"Groups that stay empty here, as nothing emits for them: {', '.join(at_rest)}")
     faults += check_budget(catalogue, label_limits=label_limits)
     return Findings(tuple(dict.fromkeys(faults)), tuple(notes), len({row.name for row, _ in unfed}))
 
@@ -106,6 +111,6 @@ def emitted_by_bridges() -> Iterator[tuple[str, set[str]]]:
 
 def in_words(names: Sequence[str], what: str, conjunction: str = "and") -> str:
     """Return names as a list in words, cut after `NAMED`."""
-    if len(names) > NAMED:
+    if len(names) > NAMED + 1:
         return f"{', '.join(names[:NAMED])} {conjunction} {len(names) - NAMED} more {what}"
     return f" {conjunction} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

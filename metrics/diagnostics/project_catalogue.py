@@ -9,6 +9,7 @@ from pathlib import Path
 from sysconfig import get_path
 from traceback import extract_tb
 from types import ModuleType
+from typing import TypeGuard
 
 from ..catalogue import CATALOGUE, GROUPS, LABEL_LIMITS, OPTIONAL, PIPELINE
 from ..rows import Metric
@@ -82,14 +83,20 @@ def load_catalogue(path: str) -> Sequence[Metric]:
     try:
         rows = getattr(loaded, name)
     except AttributeError as missing:
-        alike = [other for other in get_close_matches(name, dir(loaded), n=3) if not other.startswith("__")]
-        advice = f"; did you mean {' or '.join(f'{module}:{other}' for other in alike)}?" if alike else ""
+        rows_there = [other for other in dir(loaded) if is_catalogue(getattr(loaded, other, None))]
+        best = get_close_matches(name, rows_there, n=1) or rows_there[:3]
+        advice = f"; did you mean {' or '.join(f'{module}:{other}' for other in best)}?" if best else ""
         raise CatalogueNotFound(
             f"no catalogue at {path!r}, which is to be MODULE:NAME: module {module!r} has no attribute {name!r}{advice}"
         ) from missing
-    if not isinstance(rows, Sequence) or not all(isinstance(row, Metric) for row in rows):
+    if not is_catalogue(rows):
         raise CatalogueNotFound(f"no catalogue at {path!r}: it is no sequence of rows, but {rows!r:.60}")
     return tuple(rows)
+
+
+def is_catalogue(rows: object) -> TypeGuard[Sequence[Metric]]:
+    """Return whether something is a sequence of rows."""
+    return isinstance(rows, Sequence) and not isinstance(rows, str) and all(isinstance(row, Metric) for row in rows)
 
 
 def import_catalogue(module: str, path: str) -> ModuleType:

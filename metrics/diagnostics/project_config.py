@@ -18,8 +18,10 @@ Every key may be left out, and an option of the command line goes before its key
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,17 @@ class ProjectConfig:
     def describe(self, key: str) -> str:
         """Return where a key stands, or is to stand."""
         return f"{key} in [{TABLE}] of {self.file or 'pyproject.toml'}"
+
+
+@contextmanager
+def importable(project: ProjectConfig) -> Iterator[None]:
+    """Have modules beside a project's file importable while the block runs, wherever in the project the command is."""
+    before = sys.path
+    sys.path = [*before[:1], *([str(project.file.parent)] if project.file else []), *before[1:]]
+    try:
+        yield
+    finally:
+        sys.path = before
 
 
 def find_project_config(folder: Path) -> ProjectConfig:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..commands.check_command import report_check
 from ..commands.command_context import Context, UsageError
 from ..diagnostics.project_catalogue import CatalogueNotFound
-from ..diagnostics.project_config import ProjectConfigInvalid, find_project_config
+from ..diagnostics.project_config import ProjectConfigInvalid, find_project_config, importable
 
 
 def check_project(folder: Path) -> tuple[bool, str]:
@@ -18,7 +18,9 @@ def check_project(folder: Path) -> tuple[bool, str]:
         folder: Where the ``pyproject.toml`` is looked for, and upwards.
     """
     try:
-        report = report_check(Context.of(argparse.Namespace(), find_project_config(folder)))
+        project = find_project_config(folder)
+        with importable(project):
+            report = report_check(Context.of(argparse.Namespace(), project))
     except (UsageError, CatalogueNotFound, ProjectConfigInvalid) as error:
         return False, str(error)
     return report.passed, report.text

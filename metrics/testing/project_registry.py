@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from ..diagnostics.project_catalogue import assemble_catalogue
-from ..diagnostics.project_config import find_project_config
+from ..diagnostics.project_config import find_project_config, importable
 from ..subscription.subscribe import subscribe
 
 NAMESPACE = "test"
@@ -32,7 +32,8 @@ def project_registry(folder: Path) -> Iterator[CollectorRegistry]:
     """
     project = find_project_config(folder)
     registry = CollectorRegistry()
-    rows = assemble_catalogue(project)
+    with importable(project):
+        rows = assemble_catalogue(project)
     with subscribe(rows, registry, namespace=project_namespace(folder), label_limits=project.label_limits):
         yield registry
 

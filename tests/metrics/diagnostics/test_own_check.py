@@ -123,11 +123,10 @@ def test_the_whole_catalogue_is_chosen_by_nobody(project: Path) -> None:
     (project / "pyproject.toml").write_text("[tool.sparklio.metrics]\nsource = 'shop'\n")
     checked = run(project, "check")
     assert checked.returncode == 0
-    *notes, own, verdict = checked.stdout.splitlines()
-    assert any(
-        note.startswith("  metrics:AGENTS: all 12 families stay empty here, as nothing emits ") for note in notes
-    )
-    assert all(note.startswith("  metrics:") for note in notes)
+    *notes, resting, own, verdict = checked.stdout.splitlines()
+    assert resting.startswith("  Groups that stay empty here, as nothing emits for them: http, ")
+    assert {"agents", "llm", "database"} < {*resting.partition(": ")[2].split(", ")}
+    assert all(" families stay empty here, " in note for note in notes)
     assert own.endswith(f"catalogue in [tool.sparklio.metrics] of {project / 'pyproject.toml'}")
     assert verdict.startswith("ok: ")
     strict = run(project, "check", "--strict")
@@ -176,7 +175,13 @@ LIMITS = {
 
 @pytest.mark.parametrize(
     ("names", "words"),
-    [("a", "a"), ("ab", "a and b"), ("abc", "a, b and c"), ("abcd", "a, b, c and 1 more signals")],
+    [
+        ("a", "a"),
+        ("ab", "a and b"),
+        ("abc", "a, b and c"),
+        ("abcd", "a, b, c and d"),
+        ("abcde", "a, b, c and 2 more signals"),
+    ],
 )
 def test_names_are_listed_in_words(names: str, words: str) -> None:
     assert in_words([*names], "signals") == words
@@ -196,13 +201,15 @@ FAILING = "import os\nlimit = os.environ['NOBODY_SET_THIS']\nROWS = ()\n"
         ("ROWS = (\n", "rows cannot be imported: '(' was never closed (rows.py, line 1)"),
         ("import no_such_library\n", "rows cannot be imported: No module named 'no_such_library'"),
         ("ROWZ = ()\n", "module 'rows' has no attribute 'ROWS'; did you mean rows:ROWZ?"),
+        ("from metrics import HTTP as ORDERS\n", "has no attribute 'ROWS'; did you mean rows:ORDERS?"),
+        ("from metrics import counter\nOTHER = 1\n", "has no attribute 'ROWS'\n"),
         ("ROWS = (1, 2)\n", "it is no sequence of rows, but (1, 2)"),
     ],
 )
 def test_a_catalogue_that_cannot_be_loaded_is_told_in_a_line(code: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "rows.py").write_text(code)
     checked = run(tmp_path, "check", "--source", "rows.py", "--catalogue", "rows:ROWS")
-    [line] = checked.stderr.splitlines()
+    [line] = checked.stderr.splitlines(keepends=True)
     assert checked.returncode == 2
     assert reason.format(file=tmp_path / "rows.py") in line
 
@@ -211,6 +218,30 @@ def test_a_misspelt_group_is_answered_with_one_that_there_is(tmp_path: Path) -> 
     checked = run(tmp_path, "check", "--source", ".", "--catalogue", "htpp")
     assert checked.returncode == 2
     assert checked.stderr.endswith("did you mean the group 'http'?\n")
+
+
+def test_it_runs_from_any_folder_of_the_project(project: Path) -> None:
+    checked = run(project / "shop", "check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.startswith("ok: 2 families")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "--sources", "shop"], "unrecognized arguments: --sources shop; did you mean --source?"),
+        (["doctor", "--heading=x"], "unrecognized arguments: --heading=x; did you mean --header?"),
+        (["--sauce"], "unrecognized arguments: --sauce; did you mean --source?"),
+    ],
+)
+def test_an_option_that_a_command_has_not_is_answered_with_its_usage(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    ran = run(tmp_path, *arguments)
+    assert ran.returncode == 2
+    command = f"{arguments[0]} " if not arguments[0].startswith("-") else ""
+    assert ran.stderr.startswith(f"usage: python -m metrics {command}[-h]")
+    assert said in ran.stderr
 
 
 def test_a_source_is_read_and_not_run(tmp_path: Path) -> None:

@@ -181,6 +181,11 @@ def listener():
 def test_setup(placed): ...
 def test_teardown(placed_after): ...
 def test_background(listener): place("KR")
+def test_background_in_the_test():
+    async def fail(event):
+        raise RuntimeError("the network is away")
+    with background(fail) as listener, order_placed.connected_to(listener):
+        place("KR")
 def test_misfit():
     with tool_called.captured():
         tool_called.emit(tool="search")
@@ -201,12 +206,17 @@ def test_innocent(): ...
 
 def test_fixtures_threads_and_misfits_count_as_well_and_other_tests_are_not_blamed(project: pytest.Pytester) -> None:
     ran = run(project, PHASES)
-    ran.assert_outcomes(passed=3, failed=3, errors=3)  # the body of those passes that fail in the end of a fixture
-    report = {line.split(" - ")[0].strip(): line for line in ran.outlines if line.startswith(("FAILED", "ERROR test"))}
-    assert {*report} == {
+    outcomes = ran.parseoutcomes()
+    # The listener of `test_background` runs on while the test ends: it fails the test, or else the end of its fixture.
+    assert (outcomes["failed"] + outcomes["errors"], outcomes["passed"] + outcomes["failed"]) == (7, 7)
+    summary = ran.outlines[-outcomes["failed"] - outcomes["errors"] - 1 : -1]
+    report = {line.split(" - ")[0].strip() for line in summary}
+    background = {"ERROR test_shop.py::test_background", "FAILED test_shop.py::test_background"}
+    assert len(report & background) == 1
+    assert report - background == {
         "ERROR test_shop.py::test_setup",
         "ERROR test_shop.py::test_teardown",
-        "ERROR test_shop.py::test_background",
+        "FAILED test_shop.py::test_background_in_the_test",
         "FAILED test_shop.py::test_misfit",
         "FAILED test_shop.py::test_not_awaited",
         "FAILED test_shop.py::test_several",
@@ -217,6 +227,24 @@ def test_fixtures_threads_and_misfits_count_as_well_and_other_tests_are_not_blam
     assert "is asynchronous; connect events.background(" in said
     assert "KeyError: 'KR'" in said
     assert said.count("ValueError: no country KR") > 0
+
+
+BETWEEN_PHASES = """
+import pytest
+from shop import order_placed, place, refuse
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    if call.when == "call":
+        with order_placed.connected_to(refuse):
+            place("XX")
+"""
+
+
+def test_what_fails_between_two_phases_is_of_the_later_one(project: pytest.Pytester) -> None:
+    """As in a thread that runs on."""
+    project.makeconftest(BETWEEN_PHASES)
+    run(project, "def test_passes(): ...\n").assert_outcomes(passed=1, errors=1)
 
 
 IMPORTED_LATE = """

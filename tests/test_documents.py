@@ -30,7 +30,8 @@ PAGES_OF_LIBRARIES = sorted((ROOT / "docs" / "models").glob("*.md"))  # whose sn
 DOCUMENTS = [README, *OTHERS, *PAGES_OF_LIBRARIES]
 PAGES_OF_PROCESSES = [ROOT / "docs" / name for name in ("other-processes.md", "task-queues.md")]
 """Whose programs are run by ``tests/metrics/processes``."""
-PAGES = [*DOCUMENTS[: -len(PAGES_OF_LIBRARIES)], *(ROOT / "docs").glob("*/*.md"), ROOT / "examples" / "README.md"]
+README_KO, EXAMPLES = ROOT / "README.ko.md", ROOT / "examples" / "README.md"
+PAGES = [README_KO, EXAMPLES, *DOCUMENTS[: -len(PAGES_OF_LIBRARIES)], *(ROOT / "docs").glob("*/*.md")]
 
 
 @pytest.fixture
@@ -40,11 +41,9 @@ def with_sparklio(sparklio_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
+def test_the_snippets_of_the_readme_run(sparklio_path: Path) -> None:
     """One after the other in one program, as a reader who types them all."""
-    program = tmp_path / "snippets.py"
-    program.write_text("\n".join(code_blocks("python", README)))
-    ran = subprocess.run([sys.executable, "-W", "error", program], capture_output=True, text=True, check=False)
+    ran = run_snippet("\n".join(code_blocks("python", README)), sparklio_path, "-W", "error")
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
@@ -71,12 +70,13 @@ def test_each_snippet_of_the_other_documents_runs_by_itself(
 
 
 @pytest.mark.slow
-def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path) -> None:
+def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path, sparklio_path: Path) -> None:
     program = tmp_path / "snippets.py"
     program.write_text("\n".join(code_blocks("python", README)))
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", program],
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--follow-imports=silent", program],
         cwd=ROOT,
+        env=os.environ | {"MYPYPATH": str(sparklio_path)},
         capture_output=True,
         text=True,
         check=False,
@@ -91,19 +91,20 @@ def test_the_configuration_in_the_readme_is_one_that_is_read() -> None:
 
 
 @pytest.mark.slow
-def test_the_check_of_the_readme_passes_where_its_rows_are_fed(tmp_path: Path) -> None:
+def test_the_check_of_the_readme_passes_where_its_rows_are_fed(tmp_path: Path, with_sparklio: dict[str, str]) -> None:
     """In a project with the configuration and the snippets of the README, whose code imports both bridges."""
     package = tmp_path / "yourpackage"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "counting.py").write_text("\n".join(code_blocks("python", README)))
-    (package / "web.py").write_text("import events.bridges.asgi\nimport events.bridges.sqlalchemy\n")
+    bridges = "sparklio.events.bridges"
+    (package / "web.py").write_text(f"import {bridges}.asgi\nimport {bridges}.sqlalchemy\n")
     (tmp_path / "pyproject.toml").write_text(*code_blocks("toml", README))
-    assert run_check(tmp_path).startswith("ok: ")
-    (package / "web.py").write_text("import events.bridges.asgi\n")
+    assert run_check(tmp_path, "sparklio.metrics", with_sparklio).startswith("ok: ")
+    (package / "web.py").write_text(f"import {bridges}.asgi\n")
     assert (
-        "- metrics:DATABASE: nothing feeds any of its 35 families: import events.bridges.sqlalchemy, or "
-        in run_check(tmp_path)
+        f"- sparklio.metrics:DATABASE: nothing feeds any of its 35 families: import {bridges}.sqlalchemy, or "
+        in run_check(tmp_path, "sparklio.metrics", with_sparklio)
     )
 
 
@@ -368,6 +369,27 @@ def test_links_between_documents_lead_to_a_file_and_a_heading(document: Path) ->
             path = document.parent / target if target else document
             assert path.exists(), target
             assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+def outline(document: Path) -> tuple[list[int], list[str], list[str]]:
+    """Return the levels of a page's headings, its code without comments, and its links to other pages."""
+    text = document.read_text()
+    code = re.findall(r"^```.*?^```$", text, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return (
+        [len(level) for level in re.findall(r"^(#+) ", prose, re.MULTILINE)],
+        [re.sub(r" +# .*", "", block) for block in code],
+        sorted(re.findall(r"\]\(([^#)][^)]*)\)", prose)),
+    )
+
+
+def test_the_korean_readme_has_the_headings_the_code_and_the_links_of_the_english_one() -> None:
+    (levels, code, links), (english_levels, english_code, english_links) = outline(README_KO), outline(README)
+    assert levels == english_levels
+    assert code == english_code
+    assert [link for link in links if link != "README.md"] == [link for link in english_links if link != "README.ko.md"]
+    assert "README.md" in links
+    assert "README.ko.md" in english_links
 
 
 def test_each_page_is_in_the_menu_of_the_site_and_in_the_list_of_documents() -> None:

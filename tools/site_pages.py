@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 PLACE = "repository"
 """The folder of the site for what is outside of docs/."""
 
-PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = ("README.md", "README.ko.md", "CONTRIBUTING.md", "SECURITY.md")
 """Pages that are in the site, linked to or not."""
 
 LINK = re.compile(r"\]\(([^()\s#]+)((?:#[^()\s]*)?)\)")

@@ -6,9 +6,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, push_to_gateway
 
 from tests.support.page_processes import PageFolder, answers, samples_of
 from tests.support.wait import wait_until
@@ -48,7 +50,9 @@ def node_exporter(tmp_path: Path, textfiles: Path, free_port: Callable[[], int])
 
 @pytest.fixture
 def pushgateway(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
-    with running(tmp_path / "log", free_port(), "prometheus-pushgateway") as address:
+    # In memory alone: Debian's has a file by default, from which the next one would have what this one had.
+    command = ("prometheus-pushgateway", "--persistence.file=")
+    with running(tmp_path / "log", free_port(), *command) as address:
         yield address
 
 
@@ -139,6 +143,39 @@ def test_a_push_replaces_its_group_unless_it_adds_and_the_group_goes_when_it_is_
     assert samples_of(metrics_of(pushgateway)) == {}
     programs.run("-c", DELETED, PUSHGATEWAY=pushgateway)
     assert httpx.get(f"{pushgateway}/api/v1/metrics").json()["data"] == []
+
+
+@pytest.mark.needs("prometheus-pushgateway")
+def test_without_a_folder_the_time_of_the_last_success_stays_where_a_failed_run_adds_and_goes_where_it_replaces(
+    programs: PageFolder, pushgateway: str
+) -> None:
+    counting = programs.path / "counting.py"
+    counting.write_text(counting.read_text().replace(", workers=workers", ""))
+    pushed = (programs.path / "pushed.py").read_text()
+    success = ("task_last_success_timestamp_seconds", "", "nightly", "pushed")
+    programs.run("-c", pushed, PUSHGATEWAY=pushgateway)
+    first = samples_of(metrics_of(pushgateway))[success]
+    failing = pushed.replace("rows=3", "rows=1 // 0")
+    for function, left in (("pushadd_to_gateway", first), ("push_to_gateway", None)):
+        program = failing.replace("push_to_gateway", function)
+        programs.run("-c", program, PUSHGATEWAY=pushgateway, code=1, stderr=None)
+        assert samples_of(metrics_of(pushgateway)).get(success) == left
+
+
+@pytest.mark.needs("prometheus-pushgateway")
+def test_the_gateway_overwrites_a_label_job_and_refuses_a_family_of_another_type(pushgateway: str) -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    gauge = Gauge("acme_size", "s", ["job"], registry=ours)
+    gauge.labels("ours").set(1)
+    push_to_gateway(pushgateway, job="nightly", registry=ours)
+    assert samples_of(metrics_of(pushgateway)) == {("size", "", "nightly"): 1}
+    gauge.labels("another").set(2)  # the same series to the gateway
+    with pytest.raises(HTTPError, match="400"):
+        push_to_gateway(pushgateway, job="nightly", registry=ours)
+    Histogram("acme_size", "s", registry=theirs).observe(1)
+    with pytest.raises(HTTPError, match="400"):
+        push_to_gateway(pushgateway, job="another", registry=theirs)
+    assert samples_of(metrics_of(pushgateway), "push_")["failure_time_seconds", "", "another"] > 0
 
 
 def test_a_gateway_that_is_away_fails_no_batch(programs: PageFolder, port: int) -> None:

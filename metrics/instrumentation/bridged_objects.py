@@ -80,7 +80,7 @@ def library_of(client: object) -> str:
     other = next((WITHOUT_OBJECT[package] for package in packages if package in WITHOUT_OBJECT), None)
     if other is not None:
         raise TypeError(
-            f"clients: {name} needs not to be named: call instrument() of {bridges.__name__}.{other}, which is for all"
+            f"clients: {name} need not be given: call instrument() of {bridges.__name__}.{other}, which is for all"
             " that its library asks"
         )
     raise TypeError(

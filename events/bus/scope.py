@@ -258,10 +258,8 @@ def running_task() -> tuple[int, Any]:
         return get_ident(), None
     import asyncio  # waits for a thread that imports it just now
 
-    try:
-        return get_ident(), asyncio.current_task()
-    except RuntimeError:  # no event loop runs
-        return get_ident(), None
+    loop = asyncio._get_running_loop()  # noqa: SLF001  # in its __all__; the public one raises, which takes longer
+    return get_ident(), None if loop is None else asyncio.current_task(loop)
 
 
 class use_scope:  # noqa: N801  # called like a function, as contextlib.suppress is

@@ -101,4 +101,7 @@ class EventProcessor:
 
 def is_idle() -> bool:
     """Return whether nobody would get an event: no listener, no span around, and no strict block."""
-    return not any(signal.receivers for signal in SIGNALS) and model_call.is_idle()
+    for signal in SIGNALS:  # a loop, as a generator takes twice the time
+        if signal.receivers:
+            return False
+    return model_call.is_idle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from app.setting_types import PREFIX
 from app.settings import Settings
@@ -399,6 +401,36 @@ def test_each_page_is_in_the_menu_of_the_site_and_in_the_list_of_documents() -> 
     assert pages == {page for page in menu if not page.startswith("repository/")}
     listed = {*re.findall(r"\]\(([\w./-]+\.md)", (docs / "README.md").read_text())}
     assert {page for page in pages if not page.startswith("models/")} - listed == {"README.md"}
+
+
+CHECKED = {
+    "python": "it runs: here, or where the page's own test is",
+    "py": "an excerpt: of a program that runs, or of the source",
+    "pycon": "the docstrings of the source, which run",
+    "sh": "its commands exist",
+    "text": "output, which the page's own test compares",
+    "toml": "it is read",
+    "yaml": "it is loaded",
+    "json": "it is loaded",
+    "promql": "it parses and names what exists: tests/metrics/kit/test_expressions.py",
+    "sql": "PostgreSQL's: read by eye",
+    "ini": "systemd's: read by eye",
+    "nginx": "nginx's: read by eye",
+}
+"""The languages of code on pages, and how each is checked."""
+
+
+@pytest.mark.parametrize("document", [README_KO, EXAMPLES, *DOCUMENTS], ids=lambda path: path.name)
+def test_code_on_pages_is_of_a_language_that_is_checked(document: Path) -> None:
+    opened = re.findall(r"^ *```(\w*)$", document.read_text(), re.MULTILINE)[::2]
+    assert {*opened} <= CHECKED.keys()
+    for block in code_blocks("toml", document):
+        table = tomllib.loads(block).get("tool", {}).get("sparklio", {}).get("metrics")
+        assert table is None or parse_table(table, document).namespace
+    for block in code_blocks("yaml", document):
+        assert yaml.safe_load(block)
+    for block in code_blocks("json", document):
+        assert json.loads(block)
 
 
 def test_each_library_that_asks_models_is_in_the_table_of_what_is_known_of_them() -> None:

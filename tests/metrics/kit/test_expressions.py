@@ -12,7 +12,9 @@ from tests.metrics.kit.conftest import expressions
 
 def test_every_expression_of_the_repository_names_what_exists(vocabulary: Vocabulary) -> None:
     every = list(expressions())
-    assert {"docs/http.md", "docs/events.md", "docs/metrics.md", "SparklioRunStuck"} <= {each.place for each in every}
+    assert {"docs/http.md", "docs/own-events.md", "docs/metrics.md", "SparklioRunStuck"} <= {
+        each.place for each in every
+    }
     wrong = {each.place: (each.text, faults) for each in every if (faults := check_expression(each.text, vocabulary))}
     assert wrong == {}
 

@@ -103,7 +103,7 @@ test-sdks-oldest:
 
 test-models:
 	@$(BIN)/python -c 'import agents, langchain, langgraph, litellm, mcp, opentelemetry.sdk'
-	$(call tests,$(PYTEST),-m models tests/events/bridges tests/traces)
+	$(call tests,$(PYTEST),-m models tests/events/bridges tests/traces tests/test_compared_page.py)
 
 test-servers:
 	@$(BIN)/python -c 'import daphne, granian, h2, httptools, hypercorn, uvloop'

@@ -30,6 +30,7 @@ README, *OTHERS = [
 ]
 PAGES_OF_LIBRARIES = sorted((ROOT / "docs" / "models").glob("*.md"))  # whose snippets their bridges' tests run
 DOCUMENTS = [README, *OTHERS, *PAGES_OF_LIBRARIES]
+COMPARED = ROOT / "docs" / "compared.md"  # tests/test_compared_page.py runs its snippets
 PAGES_OF_PROCESSES = [ROOT / "docs" / name for name in ("other-processes.md", "task-queues.md")]
 """Whose programs are run by ``tests/metrics/processes``."""
 README_KO, EXAMPLES = ROOT / "README.ko.md", ROOT / "examples" / "README.md"
@@ -51,7 +52,7 @@ def test_the_snippets_of_the_readme_run(sparklio_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "document", [page for page in OTHERS if page not in PAGES_OF_PROCESSES], ids=lambda path: path.name
+    "document", [page for page in OTHERS if page not in (*PAGES_OF_PROCESSES, COMPARED)], ids=lambda path: path.name
 )
 def test_each_snippet_of_the_other_documents_runs_by_itself(
     document: Path, tmp_path: Path, with_sparklio: dict[str, str]

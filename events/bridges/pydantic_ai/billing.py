@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from inspect import Parameter, signature
+from functools import lru_cache
+from inspect import Parameter, signature, unwrap
 from typing import Any, SupportsFloat
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -91,13 +92,25 @@ def billing_of(
 
 def with_response(price: PriceFunction) -> ResponsePriceFunction:
     """Return a price function that takes the response, of one that may not take it."""
+    # What watches for interruptions is another one for each call; what it wraps is the same.
+    asked = unwrap(price, stop=lambda function: hasattr(function, "__signature__"))
     try:
-        parameters = signature(price).parameters.values()
+        takes_it = takes_response(asked)
+    except TypeError:  # not hashable
+        takes_it = takes_response.__wrapped__(asked)
+    if takes_it:
+        return price  # type: ignore[return-value]  # it takes four
+    return lambda provider, model, usage, _: price(provider, model, usage)  # type: ignore[call-arg]  # it takes three
+
+
+@lru_cache(maxsize=64)
+def takes_response(price: Callable[..., Any]) -> bool:
+    """Return whether a price function takes a fourth argument; to read its signature takes longer than to ask it."""
+    try:
+        parameters = [*signature(price).parameters.values()]
     except (TypeError, ValueError):  # of a function that is written in C
-        parameters = ()  # type: ignore[assignment]
+        return False
     by_position = [
         each for each in parameters if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
     ]
-    if len(by_position) > 3 or any(each.kind is Parameter.VAR_POSITIONAL for each in parameters):
-        return price  # type: ignore[return-value]  # it takes four
-    return lambda provider, model, usage, _: price(provider, model, usage)  # type: ignore[call-arg]  # it takes three
+    return len(by_position) > 3 or any(each.kind is Parameter.VAR_POSITIONAL for each in parameters)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from typing import TypeVar
 
 from pydantic_ai.messages import ModelResponse
@@ -159,7 +158,7 @@ def emit_usage_billed(call: CallState, answers: Iterable[Answer]) -> None:
             provider=asked.provider,
             response_model=billed[-1].response_model,
             **billing.costs,
-            **asdict(billing.usage),
+            **vars(billing.usage),
         )
 
 
@@ -203,7 +202,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
     itemized = any(each.asked != asked for each in billed) or len(sources) > 1
     if itemized:
         emit_usage_billed(call, billed)
-    billing = sum((each.billing for each in billed), Billing())
+    billing = billed[0].billing if len(billed) == 1 else sum((each.billing for each in billed), Billing())
     time_to_first_token, time_per_output_token = token_latencies(call, outcome, answer)
     reason = finish_reason(last) if last and (complete or has_failed(last)) else None
     is_valid = call.interruptions.watch(spec.is_valid_output)
@@ -232,7 +231,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
         time_to_first_token=time_to_first_token,
         time_per_output_token=time_per_output_token,
         **billing.costs,
-        **asdict(billing.usage),
+        **vars(billing.usage),
     )
 
 

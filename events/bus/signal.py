@@ -349,6 +349,8 @@ class Signal(NamedSignal, Generic[P, E]):
             )
         if sender is not ANY:
             raise TypeError(f"{self.name} has no senders to choose from: check the event's fields in the receiver")
+        if self._construct is None and not isinstance(receiver, BindableReceiver):
+            self._prepare_construction()  # now: a first event may come where the stack has no room for it
         try:
             return super().connect(receiver, ANY, weak)
         finally:

@@ -369,6 +369,13 @@ def test_a_receiver_that_emits_without_end_is_a_failure_like_any_other(bell_rang
     assert calls < 10_000
 
 
+def test_what_builds_events_is_made_when_a_receiver_connects(bell_rang: Signal[..., BellRang]) -> None:
+    """The first event may come where the stack has no room for more."""
+    assert bell_rang._construct is None  # nobody listens, so nothing was made
+    bell_rang.connect(lambda _: None)
+    assert bell_rang._construct is not None  # the same
+
+
 @pytest.mark.slow
 def test_receivers_connect_and_disconnect_while_other_threads_emit(bell_rang: Signal[..., BellRang]) -> None:
     """Permanent receivers are called at every emission, however busy the signal is."""

@@ -26,6 +26,7 @@ from .event_classes import (
 from .event_construction import construct_function, mutable_twin
 from .failures import failure_hooks, field_misfits, report_failed_emission, report_failure, strict_blocks
 from .fields import inherited_fields
+from .prepared_receivers import prepared_receivers
 from .receivers import accepts, callable_name, is_async
 from .scope import Scope, get_current_scope, get_effective_scope
 
@@ -81,8 +82,10 @@ class Signal(NamedSignal, Generic[P, E]):
     _construct: Callable[..., Any] | None
     """What builds an event where there is no twin; None until the first event, since most processes emit few kinds."""
 
-    _receiver_cache: list[tuple[Callable[[E], Any], ...]]
-    """Receiver cache: ``[]`` is not computed, ``[receivers]`` is. It stays empty where a receiver is held weakly.
+    _receiver_cache: list[Any]
+    """Receiver cache: ``[]`` is not computed, ``[receivers, prepared]`` is; it stays empty where one is held weakly.
+
+    ``prepared`` are they as `PreparedReceivers`; None where one of them takes nothing but events.
 
     Connecting, disconnecting, muting and `rebind` replace the list, and never empty it in place, so that an emitter
     sees with ``is`` that what it compiled is stale.
@@ -134,7 +137,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
     else:  # the same without ``args``, always empty, which would cost a fifth of an emission without receivers
 
-        def emit(self, /, **fields: Any) -> None:  # noqa: C901  # a call costs more than a branch
+        def emit(self, /, **fields: Any) -> None:  # noqa: C901, PLR0912  # a call costs more than a branch
             """Call every receiver with the event, in this thread, before returning. Never raises (but see `strict`)."""
             scope = get_current_scope()
             if scope is not None:
@@ -148,19 +151,30 @@ class Signal(NamedSignal, Generic[P, E]):
                 for name in self._inherited:
                     if name not in fields and name in around:
                         fields[name] = around[name]
+            cache = self._receiver_cache
+            call_prepared = None
             try:
-                construct = self._construct or self._prepare_construction()
-                if self._mutable_twin is None:
-                    event = construct(**fields)
+                if cache and cache[1] is not None:
+                    call_prepared = cache[1][(*fields,)]
+                if call_prepared is not None:
+                    if strict_blocks:
+                        check_closed_values(self.name, self.event, fields)
                 else:
-                    event = self._mutable_twin(**fields)
-                    event.__class__ = self.event
-                if strict_blocks:
-                    check_closed_values(self.name, self.event, attributes_of(event))
+                    construct = self._construct or self._prepare_construction()
+                    if self._mutable_twin is None:
+                        event = construct(**fields)
+                    else:
+                        event = self._mutable_twin(**fields)
+                        event.__class__ = self.event
+                    if strict_blocks:
+                        check_closed_values(self.name, self.event, attributes_of(event))
             except Exception as error:
                 report_failed_emission(self.name, "emit", error, partial(field_misfits, self.event, fields))
             else:
-                self._deliver(event)
+                if call_prepared is not None:
+                    call_prepared(fields)
+                else:
+                    self._deliver(event)
 
     def _prepare_construction(self) -> Callable[..., Any]:
         """Return what builds the events of this signal, made at the first of them."""
@@ -284,7 +298,7 @@ class Signal(NamedSignal, Generic[P, E]):
         cache = self._receiver_cache  # replaced if a receiver connects meanwhile: what is stored here is not read then
         receivers = tuple(self.receivers_for(ANY))
         if not cache and not any(isinstance(receiver, ReferenceType) for receiver in tuple(self.receivers.values())):
-            cache.append(receivers)
+            cache += (receivers, prepared_receivers(self.name, self.event, receivers))  # type: ignore[arg-type]  # a class
         return receivers
 
     def _not_awaited(self, receiver: Callable[..., Any]) -> str:

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from tests.support.openai_server import OpenAIServer, says
+from tests.support.page_snippets import code_blocks
 from tests.support.prometheus import Prometheus
 from tests.support.server_process import running_server
 from tests.support.wait import wait_until
@@ -237,6 +238,17 @@ def run_cells(life: Life, *run: str) -> None:
     for cell in run:
         life.notebook.write(f"exec({cell!r})\n")
     life.notebook.flush()
+
+
+def queries_of_the_readme() -> list[str]:
+    """Return the expressions that the README of the examples has."""
+    return [line for block in code_blocks("promql", SHOP.parent / "README.md") for line in block.splitlines()]
+
+
+@pytest.mark.needs("prometheus-node-exporter")
+@pytest.mark.parametrize("expression", queries_of_the_readme())
+def test_the_queries_of_the_readme_have_an_answer(life: Life, expression: str) -> None:
+    wait_until(lambda: life.prometheus.query(expression), within=30, every=0.2)
 
 
 def targets(life: Life) -> list[tuple[str, str]]:

@@ -186,7 +186,7 @@ class ObservedCalls:
         if self._is_alone(span.library):
             return None
         with self._lock:
-            within = around = None
+            within = around = unended = None
             for call in self._latest():
                 # A call that was known at its end alone comes after those that began later: all are looked at.
                 is_earlier = call.started_ns < span.started_ns - CLOCK_SLACK_NS
@@ -196,10 +196,14 @@ class ObservedCalls:
                 if is_earlier:
                     if around is None and call.outermost is None and is_span_within(span, call, ended_ns):
                         around = call
-                elif call_ended_ns is None or call_ended_ns <= ended_ns + END_SLACK_NS:
-                    is_first = within is None or call.started_ns < within.started_ns
-                    within = call if is_first and is_place_within(call.place, span) else within
-            found = within or around
+                elif not is_place_within(call.place, span):
+                    continue
+                elif call_ended_ns is None:
+                    unended = earlier_one(call, unended)
+                elif call_ended_ns <= ended_ns + END_SLACK_NS:
+                    within = earlier_one(call, within)
+            # A call that is still under way may be that of a stream's last chunk, and may be any later one.
+            found = within or around or unended
             if found is not None:
                 found.libraries.add(span.library)
             return found
@@ -248,6 +252,11 @@ def _is_claimable(call: ObservedCall, place: OpenSpan | None, model: str) -> boo
         and is_called_back(outermost.library)
         and is_place_within(place, outermost)
     )
+
+
+def earlier_one(call: ObservedCall, other: ObservedCall | None) -> ObservedCall:
+    """Return the one of two calls that began first."""
+    return call if other is None or call.started_ns < other.started_ns else other
 
 
 def is_span_within(span: OpenSpan, call: ObservedCall, ended_ns: int) -> bool:

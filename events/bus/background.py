@@ -75,6 +75,7 @@ class Background:
     def reset(self) -> None:
         """Start empty, as a forked process must: it has no copy of the thread, and a lock may have been held."""
         self._queue: deque[Any] = deque()
+        self._under_way: list[Any] = []  # the event that the listener is in, if any
         # On an RLock: the garbage collector may end a span, which emits, while this thread holds it.
         self._changed = Condition()
         self._thread: Thread | None = None
@@ -117,8 +118,12 @@ class Background:
 
     def _next(self) -> Any:
         with self._changed:
+            self._under_way = []
             self._changed.wait_for(lambda: self._queue or self._closed)
-            return self._queue.popleft() if self._queue else _END
+            if not self._queue:
+                return _END
+            self._under_way = [self._queue.popleft()]
+            return self._under_way[0]
 
     def _report(self, event: Any, error: BaseException) -> None:
         try:
@@ -129,7 +134,9 @@ class Background:
     def close(self) -> None:
         """Pass on the events that wait, within the time to drain, then stop; later events are dropped.
 
-        Called by the listener itself, or on the loop that the listener runs on, it only stops: what waits is dropped.
+        What waits when the time ends is dropped, and so is the event that the listener is in: it may end yet, but
+        nobody waits for that. Called by the listener itself, or on the loop that the listener runs on, it only stops:
+        what waits is dropped, and the listener ends the event that it is in.
 
         Raises:
             BaseException: in a `strict` block, the first error that the listener raised.
@@ -143,10 +150,11 @@ class Background:
         atexit.unregister(self.close)
         if thread is current_thread():
             return
-        if thread is not None and not self._is_on_loop():
+        is_awaited = thread is not None and not self._is_on_loop()
+        if thread is not None and is_awaited:
             thread.join(self._drain)
         with self._changed:
-            remaining = [*self._queue]
+            remaining = [*self._under_way, *self._queue] if is_awaited else [*self._queue]
             self._queue.clear()
         self._drop(remaining)
         failure, self._strict_failure = self._strict_failure, None

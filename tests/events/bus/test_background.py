@@ -263,8 +263,45 @@ def test_close_stops_waiting_for_a_listener_that_hangs_and_counts_the_events_los
     with event_dropped.captured() as drops:
         receiver.close()
     assert 0.04 < monotonic() - began < 5
-    assert len(drops) == 3
+    assert len(drops) == 4, "the one that it hangs in is lost too"
     stuck.released.set()
+
+
+async def test_the_event_that_a_coroutine_is_in_when_the_time_ends_is_counted(letter_sent: Post) -> None:
+    """On the listener's own loop, and on the application's."""
+    entered, released = Event(), Event()
+
+    async def listen(_letter: LetterSent) -> None:
+        entered.set()
+        await asyncio.to_thread(released.wait, 30)
+
+    for loop in (asyncio.get_running_loop(), None):
+        receiver = background(listen, drain=0.05, loop=loop)
+        with letter_sent.connected_to(receiver), event_dropped.captured() as drops:
+            for number in range(3):
+                letter_sent.emit(number=number)
+            assert await asyncio.to_thread(entered.wait, 5)
+            await receiver.aclose()
+        assert len(drops) == 3
+        released.set()
+        assert receiver._thread is not None
+        await asyncio.to_thread(receiver._thread.join, 5)
+        entered.clear()
+        released.clear()
+
+
+def test_an_event_that_ends_within_the_time_is_not_counted_as_dropped(letter_sent: Post, stuck: Stuck) -> None:
+    receiver = background(stuck, drain=30)
+    letter_sent.connect(receiver)
+    letter_sent.emit(number=0)
+    assert stuck.entered.wait(5)
+    with event_dropped.captured() as drops:
+        closing = Thread(target=receiver.close)
+        closing.start()
+        stuck.released.set()
+        closing.join(5)
+    assert not closing.is_alive()
+    assert (stuck.received, drops) == ([0], [])
 
 
 def test_events_after_close_are_dropped_and_counted(letter_sent: Post) -> None:
@@ -413,7 +450,7 @@ assert entered.wait(5)
 """,
         tmp_path,
     )
-    assert output.splitlines() == ["listen", "listen"]
+    assert output.splitlines() == ["listen", "listen", "listen"]
 
 
 @pytest.mark.lenient

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
 from traceback import format_exception
@@ -79,7 +79,7 @@ class ReceiversFailed(AssertionError):
     """Receivers failed while a test ran, which did not notice since no failure reaches the code that emits."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FailedReceiver:
     """A receiver that failed, its first error of a type, and how often it failed so."""
 
@@ -168,7 +168,7 @@ class FailureWatch:
         key = (event.signal, event.receiver, type(error).__name__)
         with self._lock:
             if key in self._failed:
-                self._failed[key].times += 1
+                self._failed[key] = replace(self._failed[key], times=self._failed[key].times + 1)
             else:
                 self._failed[key] = FailedReceiver(event.receiver, event.signal, error)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import ErrorType, Status
@@ -24,6 +24,7 @@ from .token_times import TokenTimes
 from .token_usage import NO_USAGE, TokenUsage
 
 ATTEMPTED = llm_attempted.name
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SIGNALS = (llm_call_started, llm_attempted, llm_called)
 """What a call emits, beside failures to do so."""
 
@@ -35,12 +36,10 @@ def is_idle() -> bool:
     return not strict_blocks and get_current_scope() is None
 
 
-@dataclass(slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt at a call that has ended; times are those of `time.perf_counter`.
 
-    It is at the model of the attempt before, or of the call, where it names no other one. Nothing changes it; it is not
-    frozen, since to make what is takes four times as long.
+    It is at the model of the attempt before, or of the call, where it names no other one.
     """
 
     started_at: float
@@ -50,14 +49,13 @@ class Attempt:
     """The class of what was raised."""
     error_type: ErrorType | None = None
     status_code: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NO_HEADERS
     model: str | None = None
     provider: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class CallEnd:
-    """How a call ended, in the words of `events.LLMCalled`; not frozen for the reason that `Attempt` is not.
+class CallEnd(NamedTuple):
+    """How a call ended, in the words of `events.LLMCalled`.
 
     Attributes:
         cost: What the seller says that it bills, in USD; None where it says nothing and the price function is asked.

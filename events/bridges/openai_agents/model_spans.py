@@ -92,8 +92,7 @@ def end_of(span: Any, error: BaseException | None) -> CallEnd:
         end = CallEnd(status="error", error_type="other")
     else:
         end = CallEnd(finish_reason=finish_reason_of_response(response))
-    end.usage, end.response_model = usage, get(response, "model")
-    return end
+    return end._replace(usage=usage, response_model=get(response, "model"))
 
 
 def usage_of(data: Any) -> TokenUsage:

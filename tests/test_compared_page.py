@@ -38,7 +38,7 @@ asyncio.run(drive())
 
 def variants() -> list[str]:
     """Return the application as each of the three instruments it."""
-    shop, _ = code_blocks("python", DOCS / "instrument.md")
+    shop, *_ = code_blocks("python", DOCS / "instrument.md")
     return [*code_blocks("python", PAGE), shop]
 
 

@@ -62,7 +62,8 @@ def server() -> Iterator[OpenAIServer]:
 @pytest.fixture
 def pages(tmp_path: Path) -> dict[str, str]:
     """Return the two applications of the page; the first is in a folder."""
-    shop, by_hand = code_blocks("python", PAGE)
+    files = {block.split()[1]: block for block in code_blocks("python", PAGE)}
+    shop, by_hand = files["shop.py"], files["by_hand.py"]
     (tmp_path / "shop.py").write_text(shop)
     return {"shop": shop, "by_hand": by_hand}
 
@@ -138,7 +139,7 @@ def check(folder: Path, sparklio_path: Path) -> str:
 
 
 def test_the_readme_has_the_same_lines() -> None:
-    [shop, _] = code_blocks("python", PAGE)
+    shop, *_ = code_blocks("python", PAGE)
     marked = [line.removesuffix(MARK) for line in shop.splitlines(keepends=True) if line.endswith(MARK)]
     [shown] = code_blocks("py", ROOT / "README.md")
     assert [line.strip() for line in shown.splitlines() if line.strip() and "..." not in line] == [

@@ -6,8 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.metrics_core import Metric as Family
+
+from ..fastpath.children import label_names_of
+from ..fastpath.write import registered_collectors
+from ..subscription.series import HiddenUntilSet
+from .project_registry import missing_rows
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "counter": ("_total", "_created"),
@@ -51,22 +56,40 @@ class SampleValue:
         Raises:
             UnknownSample: there is no such name, or it has other labels.
         """
-        families = list((self.registry if registry is None else registry).collect())
+        read = self.registry if registry is None else registry
+        families = list(read.collect())
         known = [*sample_names(families)]
         found = next((full for full in (name, f"{self.namespace}_{name}") if full in known), None)
         if found is None:
             alike = get_close_matches(name, known, n=3) or get_close_matches(f"{self.namespace}_{name}", known, n=3)
             there = f"did you mean {' or '.join(alike)}?" if alike else f"it has {', '.join(known[:5]) or 'nothing'}"
-            raise UnknownSample(f"the registry has no {name!r}: {there}")
+            raise UnknownSample(f"the registry has no {name!r}: {there}{missing_rows.get(read, '')}")
         wanted = {label: str(value) for label, value in (labels or {}).items()}
         samples = [sample for family in families for sample in family.samples if sample.name == found]
         for sample in samples:
             if sample.labels == wanted:
                 return sample.value
-        if samples and not any(sample.labels.keys() == wanted.keys() for sample in samples):
-            has = ", ".join(samples[0].labels) or "none"
+        declared = declared_labels(read, found)
+        known_labels = [[*sample.labels] for sample in samples] or ([] if declared is None else [declared])
+        if known_labels and not any({*labels} == wanted.keys() for labels in known_labels):
+            if not known_labels[0]:
+                raise UnknownSample(f"{found} has no labels, so {', '.join(wanted)} is to be left out")
+            has = ", ".join(known_labels[0])
             raise UnknownSample(f"{found} has other labels than {', '.join(wanted) or 'none'}: name each of {has}")
         return None
+
+
+def declared_labels(registry: CollectorRegistry, sample: str) -> list[str] | None:
+    """Return the names of the labels of a sample that no event has had yet; None where nothing declares them."""
+    for collector, names in registered_collectors(registry) or ():
+        if sample not in names:
+            continue
+        if isinstance(collector, HiddenUntilSet):
+            return []
+        if isinstance(collector, (Counter, Gauge, Histogram, Summary)):
+            bounds = ["le"] if isinstance(collector, Histogram) and sample.endswith("_bucket") else []
+            return [*label_names_of(collector), *bounds]
+    return None
 
 
 def sample_names(families: Iterable[Family]) -> Iterator[str]:

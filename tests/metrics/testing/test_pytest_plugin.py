@@ -287,6 +287,24 @@ def test_a_failure_is_seen_in_the_test_that_imports_the_package_first(installed:
     ran.stdout.fnmatch_lines(["E *ValueError: no country XX"])
 
 
+MEASURED = """
+from events import Seconds
+from metrics import gauge, histogram
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPacked:
+    country: Label
+    duration: Seconds
+    items: int
+
+order_packed = Signal(OrderPacked)
+ROWS += (
+    histogram(
+        "order_seconds", "Time to pack.", order_packed, value="duration", labels=("country",), buckets=(1.0, 10.0)
+    ),
+    gauge("stock_items", "In stock.", order_packed, value="items"),
+)
+"""
 MISTAKEN = """
 import pytest
 from metrics.testing import UnknownSample
@@ -304,6 +322,24 @@ def test_mistaken(sample_value, name, labels, said):
         sample_value(name, labels)
     assert said in str(raised.value)
 
+@pytest.mark.parametrize(("name", "labels", "said"), [
+    ("orders_total", {"land": "KR"}, "other labels than land: name each of country"),
+    ("orders_total", {"country": "KR", "size": 1}, "other labels than country, size: name each of country"),
+    ("orders_total", None, "other labels than none: name each of country"),
+    ("order_seconds_bucket", {"country": "KR"}, "name each of country, le"),
+    ("stock_items", {"country": "KR"}, "acme_stock_items has no labels, so country is to be left out"),
+])
+def test_mistaken_before_the_first_event(sample_value, name, labels, said):
+    with pytest.raises(UnknownSample) as raised:
+        sample_value(name, labels)
+    assert said in str(raised.value)
+
+def test_no_event_yet(sample_value):
+    assert sample_value("orders_total", {"country": "KR"}) is None
+    assert sample_value("order_seconds_bucket", {"country": "KR", "le": "1.0"}) is None
+    assert sample_value("order_seconds_count", {"country": "KR"}) is None
+    assert sample_value("stock_items") is None
+
 def test_no_such_order(sample_value):
     place("KR")
     assert sample_value("orders_total", {"country": "DE"}) is None
@@ -311,7 +347,8 @@ def test_no_such_order(sample_value):
 
 
 def test_a_misspelt_name_or_label_is_an_error_and_no_missing_value(project: pytest.Pytester) -> None:
-    run(project, MISTAKEN).assert_outcomes(passed=5)
+    project.makepyfile(shop=SHOP + MEASURED)
+    run(project, MISTAKEN).assert_outcomes(passed=11)
 
 
 def test_the_catalogue_is_checked_where_it_is_asked_for(project: pytest.Pytester) -> None:
@@ -345,6 +382,29 @@ def test_counted(sample_value):
     assert sample_value("tool_calls_total", {"tool_name": "search", "status": "success", "mcp_server": "none"}) == 1
 """
     run(project, test).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            "",
+            "(no pyproject.toml from * upwards has [[]tool.sparklio.metrics[]], which names the rows of the project,*",
+        ),
+        ('[tool.sparklio.metrics]\nnamespace = "acme"\n', "(*pyproject.toml names no rows of the project, so *"),
+    ],
+)
+def test_an_unknown_name_is_told_that_the_project_s_rows_are_not_named(
+    project: pytest.Pytester, table: str, said: str
+) -> None:
+    project.makepyprojecttoml(TABLE.partition("[tool.sparklio")[0] + table)
+    test = """
+def test_counted(sample_value):
+    sample_value("orders_total", {"country": "KR"})
+"""
+    ran = run(project, test)
+    ran.assert_outcomes(failed=1)
+    ran.stdout.fnmatch_lines([f"E *UnknownSample: the registry has no 'orders_total': * {said}"])
 
 
 UNUSED = """

@@ -16,8 +16,8 @@ from events.pipeline import SetupFault
 ADVICE: Mapping[SetupFault, str] = {
     "unshared_workers": (
         "several processes serve, and each counts for itself: /metrics shows what the one that answers has seen."
-        " Give them a folder in common, by metrics.Workers(folder) and subscribe(workers=...), or by the setting that"
-        " the application has for it"
+        " Give them a folder in common, by instrument(app, folder=...), or metrics.Workers(folder) and"
+        " subscribe(workers=...), or by the setting that the application has for it"
     ),
     "reload": (
         "the server restarts whenever a file changes, and every counter begins at zero with it."

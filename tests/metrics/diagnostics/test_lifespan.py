@@ -40,7 +40,7 @@ def test_a_warning_names_the_library_or_what_the_application_says_instead(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["uvicorn", "shop:app", "--workers", "2", "--reload"])
     with caplog.at_level(logging.WARNING), process_lifespan():
-        assert "metrics.Workers(folder) and subscribe(workers=...)" in caplog.text
+        assert "instrument(app, folder=...), or metrics.Workers(folder) and subscribe(workers=...)" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING), process_lifespan(advice={"unshared_workers": "set SHOP_FOLDER"}):
         assert "the numbers will be wrong (unshared_workers): set SHOP_FOLDER." in caplog.text

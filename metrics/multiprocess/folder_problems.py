@@ -44,6 +44,13 @@ CURES = {
 """What to do, by the number of the error."""
 
 
+def describe_creation(error: OSError) -> str:
+    """Return what is wrong with a folder that was never there, and what to do about it."""
+    if error.errno != errno.ENOENT:
+        return describe(error)
+    return f"it cannot be created: {error.strerror}; name a folder in one that this process's user may write to"
+
+
 def describe(error: OSError) -> str:
     """Return what is wrong with a folder, and what to do about it."""
     cure = CURES.get(error.errno or 0, "name a folder on a disk of this machine")

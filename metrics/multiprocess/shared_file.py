@@ -20,7 +20,7 @@ from events.pipeline import WorkerFileFault
 from ..fastpath.lock import LOCK
 from .exemplars import PrivateExemplars
 from .file_layout import CELL_SIZE, MAX_CELLS, FamilySchema
-from .folder_problems import COUNTS_ALONE, SHARED_AGAIN, SUBSCRIBED_TWICE, describe
+from .folder_problems import COUNTS_ALONE, SHARED_AGAIN, SUBSCRIBED_TWICE, describe, describe_creation
 from .left_file import LeftFile
 from .shared_values import SharedValue, TimestampedValue
 from .written_file import WrittenFile
@@ -63,6 +63,7 @@ class SharedFile:
         self._on_fault = on_fault
         self._superseded: set[FamilySchema] = set()
         self._unwritten: set[SeriesKey] = set()  # there was no room for them
+        self._was_there = False  # the folder, ever
         self._reported_full = False
         self._reported_problem = ""
         self._reported_superseded = False
@@ -209,6 +210,7 @@ class SharedFile:
 
     def _open(self) -> None:
         next(self.folder.iterdir(), None)  # the files of the others are to be read
+        self._was_there = True
         written = WrittenFile(self.folder, self._capacity, self.application)
         self._written, self.exemplars = written, written.exemplars
 
@@ -288,7 +290,7 @@ class SharedFile:
     def _report_alone(self, error: OSError) -> None:
         """Log that this process counts alone: once a reason, until its numbers are shared again."""
         self._retry_at = monotonic() + RETRY_INTERVAL
-        problem = describe(error)
+        problem = describe(error) if self._was_there else describe_creation(error)
         if problem != self._reported_problem:
             self._reported_problem = problem
             log.warning(COUNTS_ALONE, self.folder, problem)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.samples import Exemplar
 
+from metrics.multiprocess import Workers
 from metrics.multiprocess.file_layout import FamilySchema, text_offset
 from metrics.multiprocess.folder_problems import describe
 from metrics.multiprocess.left_file import LeftFile
@@ -92,3 +93,14 @@ def test_a_file_that_is_gone_or_cut_off_is_not_back(file: SharedFile) -> None:
 )
 def test_a_problem_is_said_with_its_cure(error: OSError, said: str) -> None:
     assert describe(error).startswith(said)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder where nothing can be created is needed")
+def test_a_folder_that_cannot_be_created_is_not_said_to_have_been_removed(caplog: pytest.LogCaptureFixture) -> None:
+    workers = Workers(Path("/proc/metrics"))
+    workers.close()
+    assert workers.counts_alone
+    assert caplog.messages[0].startswith(
+        "the folder for metrics /proc/metrics cannot be used: it cannot be created: No such file or directory; name a"
+        " folder in one that this process's user may write to. This process counts alone"
+    )

@@ -48,14 +48,14 @@ def explain(
     (described,) = describe_families(rows, namespace, label_limits)
     emitted = scan_sources(sources).emitted
     return described | {
-        "values": {label: values for row in rows for label, values in describe_labels(row, label_limits)},
+        "values": label_values(rows, label_limits),
         "rows": [
             {
                 "signal": signal.name,
                 "event": event_place(signal),
                 "says": (inspect.getdoc(signal.event) or "").split("\n", 1)[0],
                 "effect": describe_effect(row, signal),
-                "where": {field: label_text(value) for field, value in row.where.items()},
+                "where": {field: condition_text(value) for field, value in row.where.items()},
                 "emitted": [f"{shorten(path)}:{line}" for path, line in emitted.get(signal.name, ())],
             }
             for row in rows
@@ -80,13 +80,27 @@ def find_family(catalogue: Sequence[Metric], family: str, namespace: str = "") -
     raise FamilyNotFound(f"no family of the catalogue is called {family!r}{found}")
 
 
+def label_values(rows: Sequence[Metric], label_limits: Mapping[str, int]) -> dict[str, str]:
+    """Return each label of a family with all that its rows put into it, in words."""
+    values: dict[str, dict[str, None]] = {}  # a set that has an order
+    for row in rows:
+        for label, value in describe_labels(row, label_limits):
+            values.setdefault(label, {})[value] = None
+    return {label: ", ".join(texts) for label, texts in values.items()}
+
+
+def condition_text(value: object) -> str:
+    """Return a value that a field is to have; None is not the text that a label has for it, which others have too."""
+    return "None" if value is None else label_text(value)
+
+
 def describe_labels(row: Metric, label_limits: Mapping[str, int]) -> Iterator[tuple[str, str]]:
-    """Yield each label of a row with the values that it may have, in words."""
+    """Yield each label of a row with each value that it may have, or how many, in words."""
     for name, values in zip(row.labels, row.closed_label_values, strict=True):
         label = row.rename.get(name, name)
         outer = row.nested_in.get(name)
         if values is not None and outer is None:
-            yield label, ", ".join(values)
+            yield from ((label, value) for value in values)
         else:
             of_each = f" with {row.rename.get(outer, outer)}" if outer else ""
             yield label, f"at most {label_limits[name]}{of_each}, then {OTHER!r}"

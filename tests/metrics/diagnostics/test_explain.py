@@ -59,6 +59,17 @@ def test_labels_are_explained_by_their_values_or_limits() -> None:
     assert values["status"].startswith("success, ")
 
 
+def test_a_label_has_the_values_of_every_row_and_each_event_of_a_family_is_there_once() -> None:
+    cost = explain(CATALOGUE, "llm_cost_usd_total")
+    assert cost["values"]["source"] == "provider, price_table, unknown"
+    feeders = [(row["signal"], row["effect"], *row["where"].items()) for row in cost["rows"]]
+    assert len({*feeders}) == len(feeders) == 8
+    text = format_explanation(cost)
+    assert "  source  provider, price_table, unknown\n" in text
+    assert "  llm_usage_billed (cost_source: unknown) adds its cost" in text
+    assert "  llm_usage_billed (cost_source: None) adds its cost" in text
+
+
 def test_the_text_says_what_each_event_does() -> None:
     active = format_explanation(explain(ROWS, "runs_active", namespace="acme"))
     assert active.startswith("acme_runs_active  gauge, at most ")

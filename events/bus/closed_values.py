@@ -8,6 +8,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from .event_classes import source_of
+
 IsMember = Callable[[Any], bool]
 """Returns whether a value belongs to a closed set."""
 
@@ -76,7 +78,7 @@ def membership(members: list[Any]) -> IsMember:
     """Return a function that says whether a value is one of the members, or of a class among them.
 
     The type counts too: ``1`` is no ``True``, though they are equal. A member of an enum that was declared again since,
-    as when its module was reloaded, is one of the newer enum that has it too.
+    as when its module was reloaded or its file run under another name, is one of the newer enum that has it too.
     """
     classes = tuple(member for member in members if isinstance(member, type))
     literals = [member for member in members if not isinstance(member, type)]
@@ -91,8 +93,8 @@ def membership(members: list[Any]) -> IsMember:
 
 
 def value_names(member: Enum) -> tuple[str, str, str]:
-    """Return the names of an enum's member: its own, and those of its class, which another one may have too."""
-    return type(member).__module__, type(member).__qualname__, member.name
+    """Return the names of an enum's member: its own, and its class's and its file's, which another one may have too."""
+    return source_of(type(member)), type(member).__qualname__, member.name
 
 
 def describe(member: Any) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os.path
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from .fields import field_types
@@ -33,11 +36,35 @@ def snake_case(name: str) -> str:
 
 
 def declares_again(event: Any, earlier: Any) -> bool:
-    """Return whether a class takes the place of an earlier one: one module has both by the same qualified name.
+    """Return whether a class takes the place of an earlier one: one source has both by the same qualified name.
 
-    So it is where a cell of a notebook runs again, or a module is reloaded.
+    So it is where a cell of a notebook runs again, or a module is reloaded; and where one file is run under two names,
+    as when ``python main.py`` is ``__main__`` and has a server import ``main``.
     """
-    return (event.__module__, event.__qualname__) == (earlier.__module__, earlier.__qualname__)
+    if event.__qualname__ != earlier.__qualname__:
+        return False
+    return event.__module__ == earlier.__module__ or source_of(event) == source_of(earlier)
+
+
+def source_of(declared: type[Any]) -> str:
+    """Return the file of the module that a class is declared in, or the module's name where it has none."""
+    file = getattr(sys.modules.get(declared.__module__), "__file__", None)
+    return real_path(file) if file else declared.__module__
+
+
+real_path = cache(os.path.realpath)
+"""Cached, since it asks the file system, and the values of enums are compared by it."""
+
+
+def clash_advice(event: Any, earlier: Any) -> str:
+    """Return what to do about a class whose signal has the name of another class's: why they clash, and the way out."""
+    library = __name__.removesuffix("bus.event_classes")
+    if earlier.__module__.startswith(library):
+        return f"the name is the library's own: rename {event.__qualname__}"
+    return (
+        "rename one of the classes; if they are one class, import its module from one place and under one name only;"
+        f" if both names have to stay, keep one apart as Signal({event.__qualname__}, blinker.Namespace())"
+    )
 
 
 def is_equivalent(event: Any, earlier: Any) -> bool:
@@ -80,7 +107,9 @@ def describe_type(hint: Any) -> str:
     """
     if isinstance(hint, type) and issubclass(hint, Enum):
         members = ", ".join(f"{member.name}={member.value!r}" for member in hint)
-        return f"{hint.__module__}.{hint.__qualname__}({members})"
+        return f"{source_of(hint)}:{hint.__qualname__}({members})"
+    if isinstance(hint, type) and not get_args(hint) and hint.__module__ != "builtins":
+        return f"{source_of(hint)}:{hint.__qualname__}"
     if arguments := get_args(hint):
         return f"{get_origin(hint)!r}[{', '.join(map(describe_type, arguments))}]"
     return repr(hint)

@@ -19,6 +19,7 @@ from .event_classes import (
     attributes_of,
     changed_fields,
     check_event_class,
+    clash_advice,
     declares_again,
     is_equivalent,
     snake_case,
@@ -62,10 +63,11 @@ class Signal(NamedSignal, Generic[P, E]):
     The signal is in blinker's namespace under the event's name in snake case: ``blinker.signal("llm_called")`` is the
     same object. A plain blinker signal that exists under that name already becomes this one and keeps its receivers.
 
-    An event may be declared again, as when a cell of a notebook runs again or a module is reloaded. With the same
-    fields it is the same signal, which keeps its receivers and emits events of the newest class. With other fields it
-    is another signal, without receivers, since those of the earlier one, such as metrics, are made for its fields: they
-    stay with it, and the log says so.
+    An event may be declared again, as when a cell of a notebook runs again, a module is reloaded, or one file is run
+    under two names, as ``python main.py`` is whose server imports ``main``. With the same fields it is the same signal,
+    which keeps its receivers and emits events of the newest class. With other fields it is another signal, without
+    receivers, since those of the earlier one, such as metrics, are made for its fields: they stay with it, and the log
+    says so.
 
     Args:
         event: A frozen dataclass whose fields are all keyword-only.
@@ -73,7 +75,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
     Raises:
         TypeError: the event is not such a dataclass.
-        ValueError: another event was declared under the same name: in another module, or as another class there.
+        ValueError: another event was declared under the same name: in another file, or as another class there.
     """
 
     event: Callable[P, E]
@@ -100,7 +102,10 @@ class Signal(NamedSignal, Generic[P, E]):
         name = snake_case(event.__name__)
         taken = names.get(name)
         if isinstance(taken, Signal) and not declares_again(event, taken.event):
-            raise ValueError(f"signal {name!r} is declared twice: for {taken.event!r} and for {event!r}")
+            raise ValueError(
+                f"signal {name!r} is declared twice: for {taken.event!r} and for {event!r}:"
+                f" {clash_advice(event, taken.event)}"
+            )
         if isinstance(taken, Signal) and (changed := changed_fields(event, taken.event)):
             if taken.receivers:
                 log.warning(

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, SupportsIndex, TypeVar, overload
 
 from events import Signal
+from events.bus.event_classes import is_equivalent
 
 from ..subscription.subscribe import declared_signals
 
@@ -53,7 +54,7 @@ class CapturedEvents(list[Any]):
                 " Import its module at the top of the test's file, or use `with"
                 f" {key.name}.captured()`"
             )
-        return [event for event in self if type(event) is key.event]
+        return [event for event in self if is_equivalent(type(event), key.event)]
 
 
 @contextmanager

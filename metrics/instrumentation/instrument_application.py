@@ -26,6 +26,7 @@ from ..subscription.named_rows import named_rows
 from ..subscription.subscribe import Subscription, subscribe
 from .application_middleware import ApplicationMiddleware
 from .bridged_objects import engines_by_name, instrument_clients, instrument_engines, libraries_of
+from .mistyped_labels import check_label_names
 from .process_figures import register_process_figures
 from .starlette_application import add_first_routes, add_middleware, check_application
 
@@ -89,6 +90,7 @@ def instrument(
         rows: Rows of the application's own, and further groups of the catalogue by their names; of `metrics.CATALOGUE`
             those that are not in yet.
         label_limits: As for `subscribe`: how many values an open label takes; each of the application's own needs one.
+            A label that neither the rows nor the catalogue has is refused where it looks like one of theirs mistyped.
         label_values: As for `subscribe`.
         shared_labels: As for `subscribe`.
         path: Where the metrics are served; None adds no route, for an application that serves ``endpoint`` elsewhere.
@@ -108,7 +110,8 @@ def instrument(
     Raises:
         TypeError: ``app`` is no application of Starlette, ``engine`` is no engine, or there is no bridge for a client.
         RuntimeError: The application is instrumented already, or has started.
-        ValueError: The path is taken, or `subscribe` refuses the namespace, a row or a label.
+        ValueError: The path is taken, ``label_limits`` has a mistyped label, or `subscribe` refuses the namespace, a
+            row or a label.
     """
     check_application(app, ApplicationMiddleware, path)
     if isinstance(exclude, str):
@@ -117,6 +120,8 @@ def instrument(
     groups = (*ALWAYS, *(WITH_ENGINE if engines else ()), *(WITH_CLIENTS if bridged else ()))
     taken = {id(row) for row in named_rows(groups)}
     further = (rows,) if isinstance(rows, str) else tuple(rows)
+    subscribed = (*groups, *(each for each in further if each not in groups and id(each) not in taken))
+    check_label_names(label_limits or (), named_rows(subscribed))
     with ExitStack() as parts:
         registry = CollectorRegistry() if registry is None else registry
         workers = None
@@ -124,7 +129,7 @@ def instrument(
             workers = Workers(Path(folder), application=application)
             parts.callback(workers.close)
         subscription = subscribe(
-            (*groups, *(each for each in further if each not in groups and id(each) not in taken)),
+            subscribed,
             registry,
             namespace=namespace,
             label_limits=label_limits,

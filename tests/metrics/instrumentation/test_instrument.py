@@ -17,7 +17,7 @@ import httpx2 as httpx
 import openai
 import pytest
 from anthropic import AsyncAnthropic
-from blinker import Namespace
+from blinker import Namespace, default_namespace
 from fastapi import APIRouter, FastAPI, HTTPException
 from openai import AsyncOpenAI, OpenAI
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
@@ -393,6 +393,42 @@ async def test_further_groups_are_named_with_the_rows() -> None:
 async def test_the_whole_catalogue_may_be_asked_for() -> None:
     with instrument(shop(), namespace="acme", rows=CATALOGUE) as handle:
         assert len(handle.subscription.rows) == len(CATALOGUE)
+
+
+def test_limits_may_name_labels_of_other_subscriptions(parcel_sent: Signal[..., ParcelSent]) -> None:
+    """`warehouse` is like no label that there is; `models` is a field of another event, though like `model`."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class ModelsCompared:
+        models: Label
+
+    rows = (counter("parcels_total", "Parcels.", parcel_sent, labels=("country",)),)
+    signal = Signal(ModelsCompared)
+    try:
+        limits = {"country": 10, "models": 4, "warehouse": 3, "model": 5}
+        with instrument(shop(), namespace="acme", rows=rows, label_limits=limits) as handle:
+            assert handle.subscription.label_limits["country"] == 10
+    finally:
+        default_namespace.pop(signal.name)
+
+
+def test_a_mistyped_label_is_refused_with_the_one_that_is_meant(
+    parcel_sent: Signal[..., ParcelSent], tmp_path: Path
+) -> None:
+    rows = (counter("parcels_total", "Parcels.", parcel_sent, labels=("country",)),)
+    folder = tmp_path / "workers"
+    for mistyped, meant in (("contry", "'country'"), ("countryy", "'country'"), ("enpoint", "'endpoint'")):
+        limits = {"country": 5, mistyped: 4}
+        match = rf"label_limits: '{mistyped}' is no label .*: did you mean {meant}\?"
+        refused(ValueError, match, rows=rows, label_limits=limits, folder=folder)
+    assert not folder.exists()
+    refused(
+        ValueError,
+        "there is no open label 'contry'",
+        rows=rows,
+        label_limits={"country": 5},
+        label_values={"contry": ["KR"]},
+    )
 
 
 def refused(kind: type[Exception], match: str, app: Any = None, **options: Any) -> None:

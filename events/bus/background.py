@@ -6,6 +6,7 @@ import atexit
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
+from importlib import import_module
 from inspect import isasyncgen, iscoroutine
 from threading import Condition, Thread, current_thread
 from types import TracebackType
@@ -61,6 +62,9 @@ class Background:
     def __init__(
         self, listener: Callable[[Any], Any], size: int, drain: float, loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
+        # Late, since most processes have no listener here, and it takes longer to import than the rest of the bus; not
+        # in the thread, since a process that is forked meanwhile would have half of it for good.
+        import_module("asyncio")
         self.listener = listener
         self._size = size
         self._drain = drain
@@ -102,7 +106,7 @@ class Background:
         call_at_end_of_child(self.close)
 
     def _run(self) -> None:
-        import asyncio  # it takes longer to import than the rest of the bus, and most have no listener here
+        import asyncio  # `__init__` has imported it
 
         runner = asyncio.Runner()  # makes no event loop until it runs something
         for event in iter(self._next, _END):
@@ -163,7 +167,7 @@ class Background:
 
     async def aclose(self) -> None:
         """Close, as `close` does, without holding up the event loop."""
-        from asyncio import to_thread  # as above
+        from asyncio import to_thread  # late, as in `__init__`
 
         await to_thread(self.close)
 
@@ -171,7 +175,7 @@ class Background:
         """Return whether the running code holds up the loop that the listener needs."""
         if self._loop is None:
             return False
-        from asyncio import get_running_loop  # as above
+        from asyncio import get_running_loop  # late, as in `__init__`
 
         try:
             return get_running_loop() is self._loop
@@ -221,7 +225,7 @@ def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any])
         RuntimeError: The loop is closed.
         BaseException: What the coroutine raised.
     """
-    from asyncio import run_coroutine_threadsafe  # as above
+    from asyncio import run_coroutine_threadsafe  # late, as in `__init__`
     from concurrent.futures import wait  # the same
 
     try:

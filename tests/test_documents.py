@@ -338,7 +338,8 @@ def check_command(words: list[str]) -> None:
             pages = "".join(page.read_text() for page in PAGES_OF_PROCESSES)
             assert f"```python\n# {name}.py\n" in pages or find_spec(module.partition(":")[0]), words
         case ["pip", "install", what, *others] if {*others} <= {"fastapi", "uvicorn"}:
-            assert what.startswith(("/path/to/checkout[", f"./dist/sparklio-{project['version']}-py3-none-any.whl["))
+            wheel = f"sparklio-{project['version']}-py3-none-any.whl["
+            assert what.startswith(("/path/to/checkout[", f"./dist/{wheel}", f"./{wheel}"))
             extras = what.partition("[")[2].removesuffix("]").split(",")
             assert {*extras} <= {*project["optional-dependencies"]}, words
         case [".venv/bin/python", "-m", module]:

@@ -50,14 +50,17 @@ class Endpoint:
         registry: The registry to render.
         path: The only path that is answered, with or without a slash at its end, and behind the ``root_path`` of a
             proxy or a mount too; every path if not given.
-        token: If given, ``Authorization: Bearer <token>`` is accepted.
-        password: If given, Basic authorization with this password and any user name is accepted. With both a token and
-            a password, either suffices; with neither, nothing is required.
+        token: If given, ``Authorization: Bearer <token>`` is accepted. Whitespace around it is not part of it, as in
+            Prometheus's ``credentials_file``: a file ends in a line break.
+        password: If given, Basic authorization with this password and any user name is accepted; whitespace around it
+            is not part of it either. With both a token and a password, either suffices; with None for both, nothing is
+            required.
         compression: Whether responses are compressed as the scraper accepts it. False where a proxy compresses, or
             where scrapes are local and CPU time is dear.
 
     Raises:
-        TypeError: ``registry`` is no `CollectorRegistry`.
+        TypeError: ``registry`` is no `CollectorRegistry`, or a token or a password is no text.
+        ValueError: a token or a password is empty, which is no way to leave the metrics open, or of several lines.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class Endpoint:
         self._encodings = tuple(compressors()) if compression else ()
         self._path = None if path is None else path.rstrip("/")
         self._secrets = [
-            (scheme, secret.encode()) for scheme, secret in (("bearer", token), ("basic", password)) if secret
+            (scheme, encode_secret(argument, secret))
+            for scheme, argument, secret in (("bearer", "token", token), ("basic", "password", password))
+            if secret is not None
         ]
         self._start()
         answer_own_path(Endpoint)
@@ -133,7 +138,7 @@ class Endpoint:
         credentials = credentials.strip()
         if scheme.lower() == b"basic":
             try:
-                credentials = b64decode(credentials, validate=True).partition(b":")[2]
+                credentials = b64decode(credentials, validate=True).partition(b":")[2].strip()
             except NotBase64:
                 return False
         # Every secret is compared: the time that it takes must not reveal which of them are set.
@@ -157,6 +162,28 @@ class Endpoint:
                 self._pending[key] = future
                 future.add_done_callback(lambda _: self._pending.pop(key, None))
         return await wait_for(future)
+
+
+def encode_secret(argument: str, secret: str) -> bytes:
+    """Return a token or a password as scrapers send it, without whitespace around it.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is empty, or of several lines.
+    """
+    if not isinstance(secret, str):
+        raise TypeError(
+            f"{argument} is a text, not {type(secret).__name__}: decode it, as in {argument}=value.decode()"
+        )
+    encoded = secret.encode().strip()
+    if not encoded:
+        raise ValueError(
+            f"{argument} is empty, which would leave the metrics open to anyone: give one, or {argument}=None to leave"
+            f" them open, as in {argument}=os.environ.get('METRICS_{argument.upper()}') or None"
+        )
+    if b"\n" in encoded or b"\r" in encoded:
+        raise ValueError(f"{argument} is of several lines: no scraper sends that, give one of them")
+    return encoded
 
 
 async def wait_for(future: Future[ScrapeResponse]) -> ScrapeResponse:

@@ -60,7 +60,8 @@ def serve(
         compression: The same.
 
     Raises:
-        TypeError: ``registry`` is no `CollectorRegistry`.
+        TypeError: ``registry`` is no `CollectorRegistry`, or a token or a password is no text.
+        ValueError: a token or a password is empty, or of several lines.
         OSError: the address cannot be bound, such as a port that another process has.
     """
     endpoint = Endpoint(registry, path=path, token=token, password=password, compression=compression)

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 
 from events import MetricsRendered, http_request_finished, metrics_rendered
 from events.bridges.asgi import HTTPEventsMiddleware
-from metrics import LLM, Endpoint, Subscription, subscribe
+from metrics import LLM, Endpoint, Subscription, serve, subscribe
 from metrics.exposition.endpoint import selected_names, send_response
 from metrics.exposition.mounting import answer_own_path
 from tests.support.asgi_server import running_server
@@ -265,6 +265,34 @@ async def test_a_token_or_password_is_required(authorization: str | None, status
     if status == 401:
         assert dict(response["headers"])[b"www-authenticate"] == b'Bearer realm="metrics", Basic realm="metrics"'
         assert b"only" not in response["body"]
+
+
+@pytest.mark.parametrize("argument", ["token", "password"])
+def test_a_secret_that_is_none_is_refused_and_not_shown(argument: str, registry: CollectorRegistry) -> None:
+    given: dict[str, Any]
+    for empty in ("", " ", "\n"):
+        given = {argument: empty}
+        with pytest.raises(ValueError, match=f"^{argument} is empty, which would leave .* or {argument}=None to leave"):
+            Endpoint(registry, **given)
+        with pytest.raises(ValueError, match=f"^{argument} is empty"):
+            serve(registry, **given)
+    given = {argument: "s3cret\nother\n"}
+    with pytest.raises(ValueError, match=f"^{argument} is of several lines") as several:
+        Endpoint(registry, **given)
+    given = {argument: b"s3cret"}
+    with pytest.raises(TypeError, match=f"^{argument} is a text, not bytes: decode it") as no_text:
+        Endpoint(registry, **given)
+    assert "s3cret" not in str(several.value) + str(no_text.value)
+
+
+@pytest.mark.parametrize("around", ["", "\n", "\r\n", " "])
+async def test_whitespace_around_a_token_or_a_password_is_not_part_of_it(around: str) -> None:
+    app = Endpoint(registry_with(1), token=f"s3cret{around}", password=f"{around}pass word{around}")
+    for accepted in ("Bearer s3cret", basic("anybody", "pass word"), basic("anybody", f"{around}pass word{around}")):
+        assert (await request(app, [(b"authorization", accepted.encode())]))["status"] == 200
+    for refused in (None, "Bearer", basic("anybody", ""), basic("anybody", "password")):
+        headers = [] if refused is None else [(b"authorization", refused.encode())]
+        assert (await request(app, headers))["status"] == 401
 
 
 async def test_a_websocket_is_refused() -> None:

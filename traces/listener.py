@@ -61,6 +61,8 @@ def trace_events(
 class Tracing:
     """The listener: a receiver of the events of all that is traced, and the spans that are open."""
 
+    events_only = True
+
     def __init__(self, tracer: Tracer, traced: Sequence[TracedWork] = TRACED, max_open: int = MAX_OPEN) -> None:
         self.__qualname__ = NAME
         self._tracer = tracer

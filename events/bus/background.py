@@ -59,6 +59,8 @@ def background(
 class Background:
     """A receiver made by `background`: connect it to one signal or to several."""
 
+    events_only = True
+
     def __init__(
         self, listener: Callable[[Any], Any], size: int, drain: float, loop: asyncio.AbstractEventLoop | None = None
     ) -> None:

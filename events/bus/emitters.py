@@ -27,6 +27,8 @@ EmitFn = Callable[[tuple[Any, ...]], Scope | None]
 class BindableReceiver(ABC):
     """A receiver that can prepare for events of which most fields are fixed."""
 
+    events_only = True
+
     @abstractmethod
     def __call__(self, event: Any) -> None:
         """Receive an event."""

@@ -131,6 +131,14 @@ def error_location(error: BaseException) -> str:
     return f"{raised[0][0].f_code.co_filename}:{raised[0][1]}" if raised else "unknown place"
 
 
+def sending_location() -> str:
+    """Return where the code is that sends a signal just now, as ``file:line``: outside of the bus and of blinker."""
+    for frame, line in walk_stack(None):
+        if not is_bus_frame(frame) and not str(frame.f_globals.get("__name__")).startswith("blinker."):
+            return f"{frame.f_code.co_filename}:{line}"
+    return "unknown place"
+
+
 def is_bus_frame(frame: FrameType) -> bool:
     """Return whether a frame runs code of this package."""
     return os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__)  # noqa: PTH120  # pathlib takes long to import

@@ -11,6 +11,21 @@ from typing import Any, Union, get_args, get_origin
 from .event_classes import is_equivalent
 
 
+class EventList(list[Any]):
+    """A list of events, whose ``append`` is a receiver of nothing else."""
+
+    events_only = True
+
+
+def takes_events_only(receiver: Callable[..., Any]) -> bool:
+    """Return whether a receiver is one of the library's, which cannot be called with what is no event of the signal.
+
+    Those have ``events_only`` in their class, or in that of the object whose method they are.
+    """
+    owner = getattr(receiver, "__self__", None)
+    return any(getattr(type(each), "events_only", False) for each in (receiver, owner))
+
+
 def callable_name(called: Callable[..., Any]) -> str:
     """Return the qualified name of a callable's function, or of its class, for logs and labels.
 

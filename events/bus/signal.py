@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,10 +25,17 @@ from .event_classes import (
     snake_case,
 )
 from .event_construction import construct_function, mutable_twin
-from .failures import failure_hooks, field_misfits, report_failed_emission, report_failure, strict_blocks
+from .failures import (
+    failure_hooks,
+    field_misfits,
+    report_failed_emission,
+    report_failure,
+    sending_location,
+    strict_blocks,
+)
 from .fields import inherited_fields
 from .prepared_receivers import prepared_receivers
-from .receivers import accepts, callable_name, is_async
+from .receivers import EventList, accepts, callable_name, is_async, takes_events_only
 from .scope import Scope, get_current_scope, get_effective_scope
 
 if TYPE_CHECKING:
@@ -62,6 +69,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
     The signal is in blinker's namespace under the event's name in snake case: ``blinker.signal("llm_called")`` is the
     same object. A plain blinker signal that exists under that name already becomes this one and keeps its receivers.
+    Code that sends it as before, with another sender than an event, reaches those and no metrics: the log says so once.
 
     An event may be declared again, as when a cell of a notebook runs again, a module is reloaded, or one file is run
     under two names, as ``python main.py`` is whose server imports ``main``. With the same fields it is the same signal,
@@ -95,6 +103,8 @@ class Signal(NamedSignal, Generic[P, E]):
 
     _announced: tuple[list[Any], set[tuple[Any, ...]]]
     """The receiver cache that there was, and what was announced since then."""
+
+    _warned_of_plain_send = False
 
     def __new__(cls, event: Callable[P, E], namespace: Namespace | None = None) -> Signal[P, E]:
         check_event_class(event)
@@ -314,7 +324,10 @@ class Signal(NamedSignal, Generic[P, E]):
         )
 
     def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:
-        """Emit a built event as `emit` does, with what it inherits; send anything else as blinker's ``send`` does."""
+        """Emit a built event as `emit` does, with what it inherits; send anything else as blinker's ``send`` does.
+
+        What is no event, or comes with fields, does not reach metrics, background listeners and ``captured`` blocks.
+        """
         if fields or not (isinstance(sender, self.event) or is_equivalent(type(sender), self.event)):  # type: ignore[arg-type]  # a dataclass is a type
             return super().send(sender, **fields)
         scope, event = get_effective_scope(), sender
@@ -331,6 +344,23 @@ class Signal(NamedSignal, Generic[P, E]):
             report_failed_emission(self.name, "send", error)
         self._deliver(event)
         return []
+
+    def receivers_for(self, sender: Any) -> Generator[Callable[..., Any]]:
+        """Yield the receivers to call for a sender as blinker does: those that take events alone for ``ANY`` only.
+
+        Emitted events go to all. Whatever else code sends that has a signal of the same name, metrics cannot count it,
+        and must not raise into that code.
+        """
+        for receiver in super().receivers_for(sender):
+            if sender is ANY or not takes_events_only(receiver):
+                yield receiver
+            elif not self._warned_of_plain_send:
+                self._warned_of_plain_send = True
+                log.warning(
+                    "%s: %s sends something else than one %s: metrics and background listeners ignore it; a blinker"
+                    " signal of the same name is the same signal, so give that or the event another name",
+                    self.name, sending_location(), self.event.__name__,
+                )  # fmt: skip
 
     def _inherit(self, event: E, scope: Scope) -> E:
         """Return an event with the fields of a scope in place of those that have their defaults, as if not set."""
@@ -401,7 +431,7 @@ class Signal(NamedSignal, Generic[P, E]):
         >>> calls[0].tool_name
         'search'
         """
-        captured: list[E] = []
+        captured: list[E] = EventList()
         with self.connected_to(captured.append):
             yield captured
 

@@ -8,13 +8,14 @@ from typing import Any, SupportsIndex, TypeVar, overload
 
 from events import Signal
 from events.bus.event_classes import is_equivalent
+from events.bus.receivers import EventList
 
 from ..subscription.subscribe import declared_signals
 
 E = TypeVar("E")
 
 
-class CapturedEvents(list[Any]):
+class CapturedEvents(EventList):
     """The events that were emitted, in their order; by a signal, as in ``captured[order_placed]``, those of it.
 
     It is a list otherwise: compare it, iterate it, or ``clear()`` it between two steps of a test.

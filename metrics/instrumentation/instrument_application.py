@@ -16,13 +16,14 @@ from prometheus_client import CollectorRegistry
 from events import build_read
 from events.bridges import event_loop
 from events.bridges.asgi import SCRAPES, HTTPEventsMiddleware
+from events.bridges.asgi.middleware_arguments import check_application_name, excluded_paths
 from events.bridges.async_library import running_trio
 
 from ..diagnostics.lifespan import process_lifespan
 from ..exposition.endpoint import Endpoint
 from ..multiprocess import Workers, is_supported
 from ..rows import Metric
-from ..subscription.named_rows import named_rows
+from ..subscription.named_rows import check_several, named_rows
 from ..subscription.subscribe import Subscription, subscribe
 from .application_middleware import ApplicationMiddleware
 from .bridged_objects import engines_by_name, instrument_clients, instrument_engines, libraries_of
@@ -98,7 +99,8 @@ def instrument(
         password: As for `Endpoint`: if given, Basic authorization with it is required; of the two either suffices.
         exclude: Paths whose requests are not counted, such as `events.bridges.asgi.HEALTH_CHECKS`, beside the
             metrics' own.
-        folder: Where the worker processes of the application share their numbers; without one each shows its own.
+        folder: Where the worker processes of the application share their numbers; without one each shows its own. An
+            empty text is none, as ``os.environ.get("METRICS_DIR", "")`` has it.
         application: The application's name, where several in one process are told apart.
         version: The version of the application for ``build_info``; FastAPI's own, unless given.
         revision: The commit that it was built from.
@@ -108,14 +110,16 @@ def instrument(
         A handle. Its ``close()``, or the end of a ``with`` block, undoes all of it.
 
     Raises:
-        TypeError: ``app`` is no application of Starlette, ``engine`` is no engine, or there is no bridge for a client.
+        TypeError: ``app`` is no application of Starlette, ``engine`` is no engine, there is no bridge for a client, or
+            another argument is of a type that it does not take.
         RuntimeError: The application is instrumented already, or has started.
-        ValueError: The path is taken, ``label_limits`` has a mistyped label, or `subscribe` refuses the namespace, a
-            row or a label.
+        ValueError: The path is taken, a path to exclude is none, ``application`` has a slash, a token is empty,
+            ``label_limits`` has a mistyped label, or `subscribe` refuses the namespace, a row or a label.
     """
     check_application(app, ApplicationMiddleware, path)
-    if isinstance(exclude, str):
-        raise TypeError(f"exclude takes several paths: write exclude=({exclude!r},)")
+    excluded = (*filter(None, excluded_paths(exclude)), *(SCRAPES if path is None else (path,)))
+    check_application_name(application)
+    check_several("rows", rows)
     engines, bridged = engines_by_name(engine), libraries_of(clients)
     groups = (*ALWAYS, *(WITH_ENGINE if engines else ()), *(WITH_CLIENTS if bridged else ()))
     taken = {id(row) for row in named_rows(groups)}
@@ -125,8 +129,8 @@ def instrument(
     with ExitStack() as parts:
         registry = CollectorRegistry() if registry is None else registry
         workers = None
-        if folder is not None and is_supported():
-            workers = Workers(Path(folder), application=application)
+        if folder not in (None, "") and is_supported():
+            workers = Workers(folder, application=application)
             parts.callback(workers.close)
         subscription = subscribe(
             subscribed,
@@ -149,7 +153,7 @@ def instrument(
             add_middleware(
                 app,
                 ApplicationMiddleware,
-                exclude=(*exclude, *(SCRAPES if path is None else (path,))),
+                exclude=excluded,
                 application=application,
                 created=handle.add_middleware,
                 lifespan=handle.lifespan,

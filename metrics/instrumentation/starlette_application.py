@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from events.bridges.asgi.declared_routes import declared_routes
+from events.bridges.asgi.middleware_arguments import NO_PATH
 
 NEEDED = ("add_middleware", "add_route", "router", "user_middleware", "middleware_stack")
 
@@ -15,7 +16,7 @@ def check_application(app: Any, middleware: type[Any], path: str | None) -> None
     """Raise an error for what cannot be instrumented.
 
     Raises:
-        TypeError: It is no application of Starlette.
+        TypeError: It is no application of Starlette, or the path is no text.
         RuntimeError: It is instrumented already, or has started.
         ValueError: The path is none, or the application has a route there.
     """
@@ -36,8 +37,12 @@ def check_application(app: Any, middleware: type[Any], path: str | None) -> None
         )
     if path is None:
         return
+    if not isinstance(path, str):
+        raise TypeError(f"path={path!r:.60}: it is a text, such as '/metrics', or None for no route")
     if not path.startswith("/") or not path.rstrip("/"):
         raise ValueError(f"path={path!r}: it begins with a slash and names something, as in '/metrics'")
+    if not NO_PATH.isdisjoint(path):
+        raise ValueError(f"path={path!r}: the metrics have one path, such as '/metrics', and no template or pattern")
     declared = (*(route.path for route in declared_routes(app.router)), *(path_of(each) for each in app.router.routes))
     if taken := next((each for each in declared if each.rstrip("/") == path.rstrip("/")), None):
         raise ValueError(

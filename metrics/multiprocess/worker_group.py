@@ -58,10 +58,18 @@ class Workers(Collector):
             it is the namespace of the first subscription.
 
     Raises:
-        ValueError: the application's name has other characters than letters, digits and ``_:.-``, or over 100.
+        TypeError: the folder is no path.
+        ValueError: the folder is an empty text, or the application's name has other characters than letters, digits and
+            ``_:.-``, or over 100.
     """
 
-    def __init__(self, folder: Path, capacity: int = MAX_CELLS, *, application: str = "") -> None:
+    def __init__(self, folder: str | Path, capacity: int = MAX_CELLS, *, application: str = "") -> None:
+        if not isinstance(folder, (str, Path)):
+            raise TypeError(f"folder is a path, such as Path('/run/acme'), not {folder!r:.60}")
+        if isinstance(folder, str) and not folder.strip():
+            raise ValueError(
+                f"folder={folder!r} would be the current directory: name a folder, or make no Workers without one"
+            )
         if application and not re.fullmatch(r"[\w:.-]{1,100}", application, re.ASCII):
             raise ValueError(f"application={application!r}: write up to 100 letters, digits and _ : . - in it")
         self._file = SharedFile(Path(folder), capacity, emit_file_fault, application)  # it logs by itself

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..catalogue import GROUPS, PIPELINE
 from ..rows import Metric
@@ -19,6 +19,7 @@ def named_rows(catalogue: Iterable[Metric | str], *, with_pipeline: bool = True)
         TypeError: There is something else.
         ValueError: There is no group of a name.
     """
+    check_several("catalogue", catalogue)
     given = (catalogue,) if isinstance(catalogue, str) else tuple(catalogue)
     rows: list[Metric] = []
     for each in given:
@@ -33,6 +34,22 @@ def named_rows(catalogue: Iterable[Metric | str], *, with_pipeline: bool = True)
     if with_pipeline and any(isinstance(each, str) for each in given):
         rows += [row for row in PIPELINE if row not in rows]
     return tuple(rows)
+
+
+def check_several(argument: str, rows: Iterable[Metric | str]) -> None:
+    """Raise an error where rows are no iterable of them.
+
+    Raises:
+        TypeError: It is one row alone, a mapping, whose keys would be taken for groups, or no iterable.
+    """
+    if isinstance(rows, Metric):
+        raise TypeError(f"{argument} takes several rows: write ({rows.name},) for one, got the row {rows.name} alone")
+    if isinstance(rows, Mapping):
+        raise TypeError(
+            f"{argument} takes rows without names of yours: write {argument}=tuple(rows.values()), got a mapping"
+        )
+    if not isinstance(rows, Iterable):
+        raise TypeError(f"{argument} takes several rows, or names of groups, and () for none, not {rows!r:.60}")
 
 
 def group_rows(name: str) -> tuple[Metric, ...]:

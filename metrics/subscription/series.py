@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
+from ..catalogue import GROUPS
 from ..fastpath.children import make_reentrant
 from ..multiprocess import Workers
 from ..rows import Metric
@@ -54,6 +55,19 @@ class HiddenUntilSet(Collector):
         return families
 
 
+def is_of_catalogue(row: Metric) -> bool:
+    """Return whether a row is one of the library's own."""
+    return any(row is each for group in GROUPS.values() for each in group)
+
+
+def advice_on_rows(first: Metric, second: Metric) -> str:
+    """Return what to do about two rows that have one name and do not agree."""
+    theirs = [*map(is_of_catalogue, (first, second))]
+    if theirs.count(True) == 1:
+        return f": one is the catalogue's, {(first if theirs[0] else second).help!r}; give yours another name"
+    return ": give both the same, or one of them another name"
+
+
 class FamilySeries:
     """One metric family: its prometheus_client collector, and the series of it that exist before their first event.
 
@@ -72,7 +86,10 @@ class FamilySeries:
         self._known_label_values: dict[str, list[str]] = {}
         for label, values in zip(row.labels, row.closed_label_values, strict=True):
             if (values is None or label in row.nested_in) and label not in limiter.limits:
-                raise ValueError(f"{row.name}: label {label!r} has no limit; add it to subscribe(label_limits=...)")
+                raise ValueError(
+                    f"{row.name}: label {label!r} has no limit; add it to subscribe(label_limits={{{label!r}: 10}}),"
+                    " or to that of instrument(), with as many values as it may take: label_values alone sets no limit"
+                )
         options: dict[str, Any] = {"buckets": row.buckets} if row.kind == "histogram" else {}
         kind: Any = {"counter": Counter, "histogram": Histogram}.get(row.kind, Gauge)
         if workers is None:
@@ -99,7 +116,9 @@ class FamilySeries:
         """
         for attribute in SHARED_BY_ROWS:
             if getattr(row, attribute) != getattr(self._row, attribute):
-                raise ValueError(f"{row.name}: two rows of this name differ in {attribute}")
+                raise ValueError(
+                    f"{row.name}: two rows of this name differ in {attribute}{advice_on_rows(self._row, row)}"
+                )
         self._const_label_values.append(tuple(row.const_labels.values()))
         self._initialize_known()
 

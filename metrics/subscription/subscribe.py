@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,7 +30,7 @@ from .named_rows import named_rows
 from .ownership import own_signals
 from .pollers import Pollers
 from .receiver import MetricsReceiver
-from .series import FamilySeries
+from .series import FamilySeries, is_of_catalogue
 
 
 def subscribe(
@@ -66,12 +67,18 @@ def subscribe(
             has; those of the whole process by default. Other events, such as statements, say no application.
 
     Raises:
-        TypeError: the catalogue holds something else than rows and names.
+        TypeError: the catalogue is no iterable, or holds something else than rows and names, the registry is none, or
+            the values of a label are one text.
         ValueError: there is no group of a name, a row is there twice, rows of one name do not agree, an open label has
             no limit or a negative one, ``label_values`` or ``shared_labels`` names a label that there is not, a known
             value cannot be shown, the namespace cannot begin a metric's name, or the registry holds a metric of the
             same name already.
     """
+    if not isinstance(registry, CollectorRegistry):
+        raise TypeError(
+            f"registry is a CollectorRegistry of prometheus_client, such as CollectorRegistry(), not {registry!r:.60}"
+        )
+    check_known_values(label_values or {})
     others = _subscriptions.get(registry, ())
     has_pipeline = any(PIPELINE[0] in other.rows and other.namespace == namespace for other in others)
     rows = named_rows(catalogue, with_pipeline=not has_pipeline)
@@ -87,6 +94,9 @@ def subscribe(
             f"namespace {namespace!r} can't begin a metric's name: it takes letters, digits and underscores, such as"
             " 'acme', and begins with no digit"
         )
+    for row in rows:
+        if row.name.startswith(f"{namespace}_") and not is_of_catalogue(row):
+            log.warning(DOUBLED_NAMESPACE, row.name, namespace, row.name)
     return Subscription(
         rows,
         registry,
@@ -98,6 +108,9 @@ def subscribe(
         application=application,
     )
 
+
+DOUBLED_NAMESPACE = "%s is served as %s_%s: leave the namespace out of the name of a row, it is put before each"
+log = logging.getLogger("metrics")
 
 _subscriptions: WeakKeyDictionary[CollectorRegistry, WeakSet[Subscription]] = WeakKeyDictionary()
 """Those of each registry that are not closed."""
@@ -185,8 +198,10 @@ class Subscription:
         """Create the series of values of open labels that are to come, so that they exist at zero.
 
         Raises:
+            TypeError: the values of a label are one text.
             ValueError: there is no such open label, a value cannot be shown, or there are more than the label's limit.
         """
+        check_known_values(label_values)
         known = self._open_labels | LABEL_LIMITS.keys()
         if unknown := sorted(label_values.keys() - known):
             raise ValueError(f"there is no open label {unknown[0]!r}; there are {', '.join(sorted(known))}")
@@ -294,6 +309,13 @@ class Subscription:
                 receiver.application = self._application
             signal.connect(receiver)
             self._receivers.append((signal, receiver))
+
+
+def check_known_values(label_values: Mapping[str, Iterable[str]]) -> None:
+    """Raise TypeError for values of a label that are one text, whose letters would be the values."""
+    for label, values in label_values.items():
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise TypeError(f"label_values: a label takes several values: write {{{label!r}: [{values!r:.60}]}}")
 
 
 def with_earlier_of_name(rows: Iterable[Metric]) -> Iterator[tuple[Metric, Sequence[Metric]]]:

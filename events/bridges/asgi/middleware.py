@@ -14,6 +14,7 @@ from ...http import http_request_finished
 from ..asgi_types import ASGIApp, Receive, Scope, Send, paths_of, send_raises_on_disconnect
 from . import open_requests
 from .declared_routes import announce_failures, find_router
+from .middleware_arguments import check_application_name, excluded_paths
 from .open_requests import read_in_flight
 from .request import RequestTracker, RequestTrackerASGI24
 from .routes import RouteTemplates
@@ -60,17 +61,16 @@ class HTTPEventsMiddleware:
         application: The name of the application; without one its events are among all those of the process alone.
 
     Raises:
-        TypeError: ``exclude`` is a string; as an iterable it would exclude each of its letters.
-        ValueError: ``application`` has a slash, which joins the names of several.
+        TypeError: ``exclude`` is a string, which as an iterable would exclude each of its letters, or None, or
+            ``application`` is no text.
+        ValueError: ``exclude`` has something else than a path, such as a template or a pattern, or ``application`` has
+            a slash, which joins the names of several.
     """
 
     def __init__(self, app: ASGIApp, exclude: Iterable[str] = SCRAPES, application: str = "") -> None:
-        if isinstance(exclude, str):
-            raise TypeError(f"exclude takes several paths: write exclude=({exclude!r},)")
         self.app = app
-        self.exclude = frozenset(path for each in exclude for path in (each.rstrip("/"), each.rstrip("/") + "/"))
-        if "/" in application:
-            raise ValueError(f"an application's name takes no slash, got {application!r}: write 'admin', not a path")
+        self.exclude = excluded_paths(exclude)
+        check_application_name(application)
         self.application = application
         if application:
             open_requests.add_application(self, application)

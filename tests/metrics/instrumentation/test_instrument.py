@@ -461,6 +461,66 @@ def test_a_path_that_is_taken_is_refused() -> None:
     refused(ValueError, "has a route at '/files' already", Starlette(routes=[Mount("/files", shop())]), path="/files")
     refused(ValueError, "path='metrics': it begins with a slash", path="metrics")
     refused(ValueError, "path='/': it begins with a slash", path="/")
+    refused(TypeError, "path=5: it is a text, such as '/metrics', or None for no route", path=5)
+    refused(ValueError, "path='/{x}': the metrics have one path", path="/{x}")
+
+
+def test_an_argument_of_the_wrong_form_is_refused_with_what_to_write(parcel_sent: Signal[..., ParcelSent]) -> None:
+    row = counter("parcels_total", "Parcels.", parcel_sent, labels=("country",))
+    limits = {"country": 5}
+    refused(TypeError, r"rows takes several rows: write \(parcels_total,\) for one", rows=row, label_limits=limits)
+    refused(TypeError, r"rows takes several rows, .* and \(\) for none, not None", rows=None)
+    refused(
+        TypeError, r"write rows=tuple\(rows.values\(\)\), got a mapping", rows={"parcels": row}, label_limits=limits
+    )
+    refused(TypeError, r"registry is a CollectorRegistry of prometheus_client, .*, not \{\}", registry={})
+    refused(TypeError, r"exclude takes several paths, .* or \(\) for none, not None", exclude=None)
+    refused(TypeError, "exclude takes paths, such as '/health', not 5", exclude=(5,))
+    refused(ValueError, "'health' is no path of a request, which .* write '/health'", exclude=("health",))
+    for pattern in ("/orders/{order}", "/health.*", "^/health"):
+        refused(ValueError, "is no path of a request", exclude=(pattern,))
+    refused(ValueError, "an application's name takes no slash, got 'a/b'", application="a/b")
+    refused(TypeError, "application is a name, such as 'shop', or '' for none, not 3", application=3)
+    refused(ValueError, "token is empty, which would leave the metrics open", token="")
+    refused(TypeError, "folder is a path, .* not 5", folder=5)
+    refused(
+        TypeError, r"write \{'country': \['KR'\]\}", rows=(row,), label_limits=limits, label_values={"country": "KR"}
+    )
+    unlimited = r"has no limit; .*label_limits=\{'country': 10\}.* instrument\(\), .* label_values alone sets no limit"
+    refused(ValueError, unlimited, rows=(row,), label_values={"country": ["KR", "DE"]})
+    ours = counter("http_requests_total", "Ours.", parcel_sent)
+    refused(ValueError, "differ in help: one is the catalogue's, '.*'; give yours another name", rows=(ours,))
+
+
+async def test_the_root_may_be_excluded() -> None:
+    app = shop()
+    app.get("/")(lambda: "shop")
+    with instrument(app, namespace="acme", exclude=("/",)):
+        async with served(app) as browser:
+            assert (await browser.get("/")).status_code == 200
+            await browser.get("/orders/1")
+            samples = await scraped(browser)
+    assert samples[ASKED] == 1
+    assert not any('endpoint="/"' in sample and value for sample, value in samples.items())
+
+
+def test_an_empty_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with instrument(shop(), namespace="acme", folder=""):
+        assert not [*tmp_path.iterdir()]
+
+
+def test_a_row_whose_name_begins_with_the_namespace_is_warned_of(
+    parcel_sent: Signal[..., ParcelSent], caplog: pytest.LogCaptureFixture
+) -> None:
+    row = counter("acme_parcels_total", "Parcels.", parcel_sent)
+    with instrument(shop(), namespace="acme", rows=(row,)):
+        pass
+    assert "acme_parcels_total is served as acme_acme_parcels_total: leave the namespace out" in caplog.text
+    caplog.clear()
+    with instrument(shop(), namespace="http"):
+        pass
+    assert "is served as" not in caplog.text
 
 
 def test_what_nothing_is_known_of_is_refused(client: AsyncOpenAI, engine: AsyncEngine) -> None:

@@ -369,3 +369,11 @@ def test_a_lock_of_an_archive_that_somebody_holds_for_ever_costs_nothing_but_the
                 assert set(worker.calls()) == {2.0}
             archive.archive_dead(folder, report_file_fault, "sparklio")
         assert set(worker.calls()) == {2.0}
+
+
+@pytest.mark.parametrize("folder", ["", " "])
+def test_an_empty_folder_is_refused(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="would be the current directory: name a folder"):
+        Workers(folder)
+    assert not [*tmp_path.iterdir()]

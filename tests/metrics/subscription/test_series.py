@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -63,8 +65,18 @@ def test_rows_of_one_name_must_agree(registry: CollectorRegistry) -> None:
         counter("runs_total", "One.", agent_finished, labels=("agent_name",)),
         counter("runs_total", "Two.", agent_finished, labels=("agent_name",)),
     ]
-    with pytest.raises(ValueError, match="runs_total: two rows of this name differ in help"):
+    with pytest.raises(
+        ValueError, match="runs_total: two rows of this name differ in help: give both the same, or one of them"
+    ):
         subscribe(rows, registry, namespace="sparklio")
+
+
+def test_rows_are_several_and_not_one_alone_or_by_names(registry: CollectorRegistry) -> None:
+    row = counter("runs_total", "One.", agent_finished, labels=("agent_name",))
+    catalogue: Any
+    for catalogue in (row, {"runs": row}, None):
+        with pytest.raises(TypeError, match=r"^catalogue takes "):
+            subscribe(catalogue, registry, namespace="sparklio")
 
 
 def test_a_counter_without_labels_is_at_zero_from_the_start_and_a_gauge_hidden_until_it_is_set(

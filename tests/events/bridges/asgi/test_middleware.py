@@ -145,6 +145,13 @@ async def test_a_health_check_counts_where_nobody_excludes_it(requests: Requests
     assert [request.endpoint for request in requests] == ["/healthz"]
 
 
+def test_what_is_no_path_is_not_excluded_in_silence() -> None:
+    with pytest.raises(ValueError, match="'health' is no path of a request, which begins with a slash"):
+        HTTPEventsMiddleware(minimal_app, exclude=("health",))
+    with pytest.raises(ValueError, match="each is meant exactly"):
+        HTTPEventsMiddleware(minimal_app, exclude=("/orders/{order}",))
+
+
 def test_a_string_to_exclude_is_refused() -> None:
     with pytest.raises(TypeError, match=r"write exclude=\('/metrics',\)"):
         HTTPEventsMiddleware(minimal_app, exclude="/metrics")

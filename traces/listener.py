@@ -25,6 +25,7 @@ from events import (
     workflow_released,
 )
 from events.bridges.asgi.routes import UNMATCHED
+from events.bus.event_classes import is_equivalent
 from events.bus.failures import report_failure
 from events.bus.scope import Scope, entry_hooks
 
@@ -92,7 +93,14 @@ class Tracing:
 
     def __call__(self, event: Any) -> None:
         """Start a span, end one, or add one that is over, as the event says."""
-        self._handlers[type(event)](event)
+        handle = self._handlers.get(type(event)) or self._find_handler(type(event))
+        handle(event)
+
+    def _find_handler(self, event_class: type[Any]) -> Callable[[Any], object]:
+        """Return what handles the events of a class that was declared again since, with the same fields."""
+        handle = next(handle for known, handle in self._handlers.items() if is_equivalent(event_class, known))
+        self._handlers = {**self._handlers, event_class: handle}  # replaced, since other threads may read it just now
+        return handle
 
     def close(self) -> None:
         """Make no more spans; those that are open are dropped. Doing it again does nothing."""

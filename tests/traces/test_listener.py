@@ -392,6 +392,23 @@ class TestOwnSpans:
         assert good.status.status_code is StatusCode.UNSET
         assert (bad.status.status_code, bad.attributes["error.type"]) == (StatusCode.ERROR, "KeyError")
 
+    def test_events_that_are_declared_again_meanwhile_are_traced(
+        self, provider: RecordedSpans, tracing: Tracing
+    ) -> None:
+        """As where one file is run under two names; their classes are others then."""
+        tracing.close()
+        names = Namespace()
+
+        def declare() -> Span[...]:
+            started = type("RenderingStarted", (RenderingStarted,), {"__module__": __name__})
+            finished = type("RenderingFinished", (RenderingFinished,), {"__module__": __name__})
+            frozen = dataclass(frozen=True, kw_only=True)
+            return Span(Signal(frozen(started), names), Signal(frozen(finished), names), status=rendering.status)
+
+        with trace_events(provider, spans={declare(): "style"}), declare()(style="oil", image_id="7"):
+            pass
+        assert provider.tree() == {"rendering oil": None}
+
 
 class TestStatus:
     @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class Workers(Collector):
     """
 
     def __init__(self, folder: str | Path, capacity: int = MAX_CELLS, *, application: str = "") -> None:
-        if not isinstance(folder, (str, Path)):
+        if not isinstance(folder, (str, os.PathLike)):
             raise TypeError(f"folder is a path, such as Path('/run/acme'), not {folder!r:.60}")
         if isinstance(folder, str) and not folder.strip():
             raise ValueError(

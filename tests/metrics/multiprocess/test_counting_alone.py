@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from prometheus_client import Counter, Gauge
@@ -377,3 +378,19 @@ def test_an_empty_folder_is_refused(folder: str, tmp_path: Path, monkeypatch: py
     with pytest.raises(ValueError, match="would be the current directory: name a folder"):
         Workers(folder)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_is_whatever_the_system_takes_for_a_path(tmp_path: Path) -> None:
+    class Place:
+        def __fspath__(self) -> str:
+            return str(tmp_path / "shared")
+
+    folder: Any
+    for folder in (Place(), str(tmp_path / "shared")):
+        workers = Workers(folder)
+        assert workers.folder == tmp_path / "shared"
+        assert not workers.counts_alone
+        workers.close()
+    folder = 5
+    with pytest.raises(TypeError, match="folder is a path, such as Path"):
+        Workers(folder)

@@ -185,6 +185,7 @@ class ObservedCalls:
         """
         if self._is_alone(span.library):
             return None
+        is_late = ended_ns <= span.made_ns  # its library writes it when all is over, and so do others theirs
         with self._lock:
             within = around = unended = None
             for call in self._latest():
@@ -198,11 +199,11 @@ class ObservedCalls:
                         around = call
                 elif not is_place_within(call.place, span):
                     continue
-                elif call_ended_ns is None:
+                elif call_ended_ns is None and is_late:
                     unended = earlier_one(call, unended)
-                elif call_ended_ns <= ended_ns + END_SLACK_NS:
+                elif call_ended_ns is None or call_ended_ns <= ended_ns + END_SLACK_NS:
                     within = earlier_one(call, within)
-            # A call that is still under way may be that of a stream's last chunk, and may be any later one.
+            # A call that is still under way may have the last chunk of a stream to be read, or be any later one.
             found = within or around or unended
             if found is not None:
                 found.libraries.add(span.library)

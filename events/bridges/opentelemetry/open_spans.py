@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -43,6 +44,7 @@ class OpenSpan:
         check_around: The check of a guardrail that it began in.
         is_repeated: Whether what it is of is told elsewhere: by a span or a block around it.
         reference: Calls back when the span is gone without an end.
+        made_ns: When it was made, which may be long after it began: some libraries write their spans at the end.
         totals: Sums of the calls and tools inside, in case it turns out to be an agent's.
         nested_totals: What of them is of agents inside.
     """
@@ -58,6 +60,7 @@ class OpenSpan:
         "live_attributes",
         "lookup",
         "lookup_around",
+        "made_ns",
         "name",
         "nested_totals",
         "operation",
@@ -82,6 +85,7 @@ class OpenSpan:
         self.name = name
         self.library = library
         self.started_ns = started_ns
+        self.made_ns = time_ns()
         self.parent = parent
         self.operation: Operation | None = None
         self.said: Mapping[str, Any] = NOTHING

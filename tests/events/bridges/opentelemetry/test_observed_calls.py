@@ -53,3 +53,10 @@ def test_a_stream_s_last_chunk_is_read_after_its_span() -> None:
     observed, [call] = calls_of_a_bridge([(now + MILLISECOND, None)])
     assert observed.take_told(span(now), "gpt-4o-mini", now + 50 * MILLISECOND) is call
     assert observed.take_told(span(now), "gpt-4o-mini", now + 50 * MILLISECOND) is None, "its library has its span"
+
+
+def test_a_span_that_was_open_takes_the_call_under_way_inside_of_it() -> None:
+    """Not that of another thread, which began before it: its own call is told after its end."""
+    now = time_ns()
+    observed, [_, own] = calls_of_a_bridge([(now - MILLISECOND, None), (now + MILLISECOND, None)])
+    assert observed.take_told(span(now), "gpt-4o-mini", time_ns() + 50 * MILLISECOND) is own

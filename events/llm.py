@@ -259,8 +259,6 @@ def unsplit(cost: Any, *parts: Any) -> float | None:
     Any number may be a cost, such as a `Decimal`; what cannot be one is returned as it is, and left out by whoever adds
     it up. So is a part: a NaN takes nothing away.
     """
-    if type(cost) is float and parts.count(None) == len(parts):  # as nearly always, where nobody splits a cost
-        return cost
     if cost is None or drop_reason(cost) is not None:
         unfit: float | None = cost
         return unfit

@@ -34,7 +34,6 @@ from .failures import (
     strict_blocks,
 )
 from .fields import inherited_fields
-from .prepared_receivers import prepared_receivers
 from .receivers import EventList, accepts, callable_name, is_async, takes_events_only
 from .scope import Scope, get_current_scope, get_effective_scope
 
@@ -92,10 +91,8 @@ class Signal(NamedSignal, Generic[P, E]):
     _construct: Callable[..., Any] | None
     """What builds an event where there is no twin; None until the first event, since most processes emit few kinds."""
 
-    _receiver_cache: list[Any]
-    """Receiver cache: ``[]`` is not computed, ``[receivers, prepared]`` is; it stays empty where one is held weakly.
-
-    ``prepared`` are they as `PreparedReceivers`; None where one of them takes nothing but events.
+    _receiver_cache: list[tuple[Callable[[E], Any], ...]]
+    """Receiver cache: ``[]`` is not computed, ``[receivers]`` is. It stays empty where a receiver is held weakly.
 
     Connecting, disconnecting, muting and `rebind` replace the list, and never empty it in place, so that an emitter
     sees with ``is`` that what it compiled is stale.
@@ -152,7 +149,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
     else:  # the same without ``args``, always empty, which would cost a fifth of an emission without receivers
 
-        def emit(self, /, **fields: Any) -> None:  # noqa: C901, PLR0912  # a call costs more than a branch
+        def emit(self, /, **fields: Any) -> None:  # noqa: C901  # a call costs more than a branch
             """Call every receiver with the event, in this thread, before returning. Never raises (but see `strict`)."""
             scope = get_current_scope()
             if scope is not None:
@@ -166,30 +163,19 @@ class Signal(NamedSignal, Generic[P, E]):
                 for name in self._inherited:
                     if name not in fields and name in around:
                         fields[name] = around[name]
-            cache = self._receiver_cache
-            call_prepared = None
             try:
-                if cache and cache[1] is not None:
-                    call_prepared = cache[1][(*fields,)]
-                if call_prepared is not None:
-                    if strict_blocks:
-                        check_closed_values(self.name, self.event, fields)
+                construct = self._construct or self._prepare_construction()
+                if self._mutable_twin is None:
+                    event = construct(**fields)
                 else:
-                    construct = self._construct or self._prepare_construction()
-                    if self._mutable_twin is None:
-                        event = construct(**fields)
-                    else:
-                        event = self._mutable_twin(**fields)
-                        event.__class__ = self.event
-                    if strict_blocks:
-                        check_closed_values(self.name, self.event, attributes_of(event))
+                    event = self._mutable_twin(**fields)
+                    event.__class__ = self.event
+                if strict_blocks:
+                    check_closed_values(self.name, self.event, attributes_of(event))
             except Exception as error:
                 report_failed_emission(self.name, "emit", error, partial(field_misfits, self.event, fields))
             else:
-                if call_prepared is not None:
-                    call_prepared(fields)
-                else:
-                    self._deliver(event)
+                self._deliver(event)
 
     def _prepare_construction(self) -> Callable[..., Any]:
         """Return what builds the events of this signal, made at the first of them."""
@@ -313,7 +299,7 @@ class Signal(NamedSignal, Generic[P, E]):
         cache = self._receiver_cache  # replaced if a receiver connects meanwhile: what is stored here is not read then
         receivers = tuple(self.receivers_for(ANY))
         if not cache and not any(isinstance(receiver, ReferenceType) for receiver in tuple(self.receivers.values())):
-            cache += (receivers, prepared_receivers(self.name, self.event, receivers))  # type: ignore[arg-type]  # a class
+            cache.append(receivers)
         return receivers
 
     def _not_awaited(self, receiver: Callable[..., Any]) -> str:

@@ -20,7 +20,6 @@ def generate_update_function(
     field_names: tuple[str, ...] | None = None,
     *,
     shared_cells: bool = False,
-    joined: tuple[int, ...] = (),
 ) -> Callable[..., Callable[[Any], None]]:
     """Return ``make_update``, whose keyword arguments are value objects, and which returns the update function.
 
@@ -33,10 +32,9 @@ def generate_update_function(
         amounts: For each amount the name of its field, and whether it goes into a histogram.
         field_names: None for an update function that takes the event; else it takes a tuple of the values of these.
         shared_cells: The value objects are of class `SharedCell`, else they are prometheus_client's ``MutexValue``.
-        joined: Places of the amounts that are of the same field as the one before, within the same limits.
     """
-    file_name = shape_name(counters, timestamps, amounts, field_names, shared_cells=shared_cells, joined=joined)
-    lines = update_source(counters, timestamps, amounts, field_names, shared_cells=shared_cells, joined=joined)
+    file_name = shape_name(counters, timestamps, amounts, field_names, shared_cells=shared_cells)
+    lines = update_source(counters, timestamps, amounts, field_names, shared_cells=shared_cells)
     source = "".join(f"{line}\n" for line in lines)
     linecache.cache[file_name] = len(source), None, source.splitlines(keepends=True), file_name
     scope: dict[str, Any] = {
@@ -57,14 +55,12 @@ def shape_name(
     field_names: tuple[str, ...] | None,
     *,
     shared_cells: bool,
-    joined: tuple[int, ...] = (),
 ) -> str:
     """Return the file name that stands for a shape in tracebacks, another one for each."""
     numbers = [(counters, "counter"), (timestamps, "timestamp")]
     parts = [f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in numbers]
     parts += [f"{field}:{'histogram' if is_histogram else 'counter'}" for field, is_histogram in amounts]
     parts += [f"by values of ({', '.join(field_names)})"] if field_names is not None else []
-    parts += [f"joined {', '.join(map(str, joined))}"] if joined else []
     parts += ["in shared cells"] if shared_cells else []
     return f"<{__name__.partition('.fastpath')[0]} update {', '.join(parts)}>"
 
@@ -76,7 +72,6 @@ def update_source(
     field_names: tuple[str, ...] | None,
     *,
     shared_cells: bool,
-    joined: tuple[int, ...] = (),
 ) -> list[str]:
     """Return the lines of the source of ``make_update``; tests/metrics/fastpath/golden shows three of them.
 
@@ -95,9 +90,6 @@ def update_source(
         if is_histogram:
             parameters += [f"bounds{i}", f"buckets{i}"]
             additions += [f"bucket = buckets{i}[bisect_left(bounds{i}, amount)]", add.format("bucket", "1.0")]
-        if i in joined:  # the checks are those of the amount before
-            updates[-2:-2] = [f"        {line}" for line in additions]
-            continue
         updates += [
             f"amount = event.{field}" if field_names is None else f"amount = value{field_names.index(field)}",
             "if amount is not None:",

@@ -54,14 +54,12 @@ def update_function(plan: UpdatePlan, field_names: Sequence[str] | None = None) 
 
 def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, shared_cells: bool = False) -> UpdateFn:
     """Return generated code that writes to the children's values directly."""
-    amounts = sorted(plan.amounts, key=checked)  # those that are checked alike are checked once
     make_update = generate_update_function(
         len(plan.counters),
         len(plan.timestamps),
-        tuple((each.field, isinstance(each.child, Histogram)) for each in amounts),
+        tuple((each.field, isinstance(each.child, Histogram)) for each in plan.amounts),
         None if field_names is None else tuple(field_names),
         shared_cells=shared_cells,
-        joined=tuple(i for i, each in enumerate(amounts) if i and checked(each) == checked(amounts[i - 1])),
     )
 
     def update_unusual(event: Any) -> None:
@@ -70,19 +68,14 @@ def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, s
         update_amounts(plan, event, others)
         report_dropped(plan, event)
 
-    return make_update(update_unusual=taking_values(update_unusual, field_names), **update_arguments(plan, amounts))
+    return make_update(update_unusual=taking_values(update_unusual, field_names), **update_arguments(plan))
 
 
-def checked(amount: AmountUpdate) -> tuple[str, float, float]:
-    """Return by what an amount is checked: its field and its limits."""
-    return amount.field, amount.minimum, amount.limit
-
-
-def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate]) -> dict[str, Any]:
+def update_arguments(plan: UpdatePlan) -> dict[str, Any]:
     """Return the arguments of ``make_update``, by the names that `update_source` uses."""
     arguments = {f"counter{i}": each.child._value for i, each in enumerate(plan.counters)}
     arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
-    for i, each in enumerate(amounts):
+    for i, each in enumerate(plan.amounts):
         arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
         if isinstance(each.child, Histogram):
             arguments[f"sum{i}"] = each.child._sum

@@ -34,9 +34,9 @@ class InFlightTable:
 
     def close(self, key: str) -> None:
         """Remove a key; of one that is not there, the start was never seen."""
-        gauge = self._gauges.pop(key, None)  # one step, so that two ends at once find it once
-        if gauge is not None:
-            with LOCK:
+        with LOCK:
+            gauge = self._gauges.pop(key, None)
+            if gauge is not None:
                 self._change_size(gauge, -1)
 
     def _change_size(self, gauge: Any, change: int) -> None:

@@ -23,7 +23,6 @@ from .exemplar_updates import FindExemplar, with_exemplars
 from .gauges import gauge_setter
 from .label_limits import LabelLimiter
 from .overflows import Overflows
-from .prepared_update import prepared_update
 from .series import FamilySeries
 
 CompiledUpdate = tuple[UpdateFn, tuple[EventUpdate, ...]]
@@ -85,11 +84,6 @@ class MetricsReceiver(BindableReceiver):
             compiled = self._compile(self._values(key), (), {}, None)
         update, event_updates = compiled or self._find(key)
         update(event)
-        if event_updates:
-            self.update_each(event_updates, event)
-
-    def update_each(self, event_updates: Iterable[EventUpdate], event: Any) -> None:
-        """Run the updates that need the whole event; one that fails does not starve the others."""
         for each in event_updates:
             try:
                 each.update(event)
@@ -108,26 +102,6 @@ class MetricsReceiver(BindableReceiver):
         if plan.gauges or plan.spans or any(amount.field not in variable for amount in amounts):
             return None
         return self._counting(overflows, self._update_function(replace(plan, amounts=amounts), variable))
-
-    def prepare(self, names: Collection[str]) -> Callable[[Any], None]:
-        """Return a function that does the same as a call, with an event of which no other fields than these are set."""
-        return prepared_update(self, self._signal.event, self._fields, names)
-
-    def compile_without(self, absent: Collection[str], event: Any) -> CompiledUpdate | None:
-        """Return the update for an event's values of the fields that leaves out some amounts.
-
-        None unless the values have come before: of ever new ones there are few events each.
-        """
-        key = self._key(event)
-        values = self._values(key)
-        if not self._may_be_cached(values) or key not in self._compiled:
-            return None
-        if self._find_exemplar is not None:  # when a bucket got its exemplar is known to one update alone
-            return self._compiled[key]
-        plan, overflows = self.plan(dict(zip(self._fields, values, strict=True)))
-        amounts = tuple(amount for amount in plan.amounts if amount.field not in absent)
-        update = self._update_function(replace(plan, amounts=amounts))
-        return self._counting(overflows, update), (*plan.gauges, *plan.spans)
 
     def set_exemplars(self, find: FindExemplar | None) -> None:
         """Set the function that finds the exemplars of histograms from now on; None for none.
@@ -238,7 +212,7 @@ class MetricsReceiver(BindableReceiver):
         fields = dict(zip(self._fields, values, strict=True))
         plan, overflows = self.plan(fields, past)
         compiled = self._counting(overflows, self._update_function(plan)), (*plan.gauges, *plan.spans)
-        if self._may_be_cached(values):
+        if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
             if len(cache) >= self.MAX_CACHED:
                 cache.clear()
             cache[key] = compiled
@@ -246,9 +220,6 @@ class MetricsReceiver(BindableReceiver):
                 if name not in past:
                     known.add(values[place])
         return compiled
-
-    def _may_be_cached(self, values: Iterable[Any]) -> bool:
-        return all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values)
 
     def _update_function(self, plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
         update = update_function(plan, field_names)

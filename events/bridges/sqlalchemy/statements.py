@@ -84,6 +84,7 @@ class StatementTracker:
         connection gather all of them, which takes longer than all that is done here.
         """
         is_many, has_no_parameters = hook == "do_executemany", hook == "do_execute_no_params"
+        is_usual = hook == "do_execute"
         emit_executed = self._emit_executed
         listeners: Sequence[Any] = (None,)  # all listeners to this hook, in order, once that was looked up
 
@@ -97,12 +98,12 @@ class StatementTracker:
             try:
                 if listeners[-1] is not execute and later_executes(dialect, cursor, statement, parameters, context):
                     pass
+                elif is_usual:
+                    dialect.do_execute(cursor, statement, parameters, context)
                 elif is_many:
                     dialect.do_executemany(cursor, statement, parameters, context)
-                elif has_no_parameters:
-                    dialect.do_execute_no_params(cursor, statement, context)
                 else:
-                    dialect.do_execute(cursor, statement, parameters, context)
+                    dialect.do_execute_no_params(cursor, statement, context)
             except BaseException:
                 context.events_unanswered = UnansweredStatement(began, statement)  # `_on_error` gets the error
                 raise
@@ -186,26 +187,46 @@ class StatementTracker:
         ``sets`` is the number of the sets of parameters of an ``executemany``.
         """
         try:
-            # Read in this way, and not by `read_context`, where a self-test found them: each is one instruction.
-            connection, options = context._dbapi_connection, context.execution_options  # noqa: SLF001
-            state, plan = connection.events_state, context.compiled.events_statement.plan
-            is_planned = self._reads_attributes and plan.owner is self and statement is context.statement
-            is_server_side = context._is_server_side  # noqa: SLF001
+            # Private attributes, where a self-test found them: no plan is stored otherwise.
+            plan, state = context.compiled.events_statement.plan, context._dbapi_connection.events_state  # noqa: SLF001
+            options = context.execution_options
+            is_usual = (
+                plan.owner is self
+                and statement is context.statement
+                and duration < self._slow_seconds
+                and (not options or _STREAMING_OPTIONS.isdisjoint(options))
+                and not context._is_server_side  # noqa: SLF001
+                and state.autocommit_checked
+                and not plan.steps
+            )
         except AttributeError:  # executed for the first time, or never stored
-            is_planned = False
+            is_usual = False
+        if not is_usual:
+            self._emit_unusual(context, cursor, statement, duration, sets)
+            return
+        state.busy_seconds += duration
+        state.statements += 1
+        rows = row_count(cursor, context.dialect, sets, plan.operation) if plan.counts_rows else None
+        if plan.emit((duration, rows)) is not None or options:
+            self._emit_details(context, statement, plan.operation, plan.table, duration)
+        if plan.computes_rows:
+            context.events_fetched = [state, duration, 0.0, 0]
+
+    def _emit_unusual(self, context: Any, cursor: Any, statement: str, duration: float, sets: int) -> None:
+        """Emit a statement that was answered, and that has no plan, is slow, streams rows, or is of a transaction."""
+        connection, is_server_side, options = self._read_context(context)
+        state = find_state(connection)
+        if state is None and not is_pooled(connection):
+            return
         is_slow = duration >= self._slow_seconds
-        if not is_planned or is_slow:
-            connection, is_server_side, options = self._read_context(context)
-            state = find_state(connection)
-            if state is None and not is_pooled(connection):
-                return
+        plan = self._plan_of(context, statement)
+        if plan is None or is_slow:
             plan = self._make_plan(context, statement, slow=is_slow)
-        steps = plan.steps
         if state is not None:
             state.busy_seconds += duration
             state.statements += 1
-            if steps or not state.autocommit_checked:
-                self._transactions.record(state, context, steps, duration)
+            if plan.steps or not state.autocommit_checked:
+                self._transactions.record(state, context, plan.steps, duration)
         rows = row_count(cursor, context.dialect, sets, plan.operation) if plan.counts_rows else None
         scope = plan.emit((duration, rows))
         if scope is not None or options or is_server_side or is_slow:
@@ -217,6 +238,13 @@ class StatementTracker:
                 return
         if plan.computes_rows and state is not None:
             context.events_fetched = [state, duration, 0.0, 0]
+
+    def _plan_of(self, context: Any, statement: str) -> StatementPlan | None:
+        """Return the plan that is stored for a context's own statement, if it is of this tracker."""
+        stored = getattr(context.compiled, "events_statement", None)
+        plan: StatementPlan | None = None if stored is None else stored.plan
+        is_own = plan is not None and plan.owner is self and statement is getattr(context, "statement", None)
+        return plan if is_own else None
 
     def on_fetched(self, result: Any, state: ConnectionState, seconds: float) -> None:
         """Account for a fetch of rows that are computed meanwhile: one that took long, or in a scope.
@@ -266,7 +294,7 @@ class StatementTracker:
             if len(self._plans) < _MOST_PLANS:
                 self._plans[*key, steps] = plan
         is_own = statement is getattr(context, "statement", None)
-        if is_own and self._tables.is_final(table) and cache == "hit" and not slow:
+        if self._reads_attributes and is_own and self._tables.is_final(table) and cache == "hit" and not slow:
             statement_state(context.compiled).plan = plan
         return plan
 

@@ -1,4 +1,4 @@
-"""The tables: brands, the runs of workflows, the steps of runs, the attempts at steps, and the audit trail's events."""
+"""The tables: brands, runs of workflows, their steps and attempts at steps, executors, and the audit trail's events."""
 
 from __future__ import annotations
 
@@ -138,6 +138,35 @@ class Attempt(Base):
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
     cost: Mapped[float | None]
+
+
+class Executor(Base):
+    """One process that executes runs, as other hosts see it: it lives while its lease lasts.
+
+    All times are by the database's clock.
+    """
+
+    __tablename__ = "executors"
+
+    id: Mapped[str] = mapped_column(SafeText(200), primary_key=True)
+    """Its id in DBOS, which no other process has had or will have."""
+
+    host: Mapped[str] = mapped_column(SafeText(200))
+    version: Mapped[str] = mapped_column(SafeText(32))
+    """The version of the workflows that it executes."""
+
+    concurrency: Mapped[int]
+    """How many runs it executes at once."""
+
+    total_concurrency: Mapped[int | None]
+    """How many it wants all processes together to execute at once; None if it sets no limit."""
+
+    started_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
+    """When its lease was last renewed."""
+
+    stopped_at: Mapped[datetime | None]
+    """When it released its runs as it stopped; None while it lives, and for ever if it was killed."""
 
 
 class AuditEvent(Base):

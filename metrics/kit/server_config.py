@@ -37,6 +37,7 @@ scrape_configs:
   #    - names: ["backend"]
   #      type: A
   #      port: 8000
+  #      refresh_interval: 15s
   #  relabel_configs:
   #    - target_label: job
   #      replacement: JOB

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
-	test-schemathesis check mutants chaos soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
+	test-schemathesis test-deploy check mutants chaos soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,7 +38,7 @@ quick-static:
 # takes seconds to import, so its bridge is tested where it is imported anyway.
 PYDANTIC_AI := tests/events/bridges/pydantic_ai
 LIBRARY := -m "not slow" --ignore=$(PYDANTIC_AI) tests/events tests/metrics tests/traces tests/public_api
-STUDIO := -m "not slow" $(PYDANTIC_AI) tests/backend tests/tools $(wildcard tests/test_*.py)
+STUDIO := -m "not slow" $(PYDANTIC_AI) tests/backend tests/deploy tests/tools $(wildcard tests/test_*.py)
 
 # A twentieth of the fast tests takes two thirds of their time: what has always taken longer is left to `make test`, which
 # measures anew, in the same cache.
@@ -57,11 +57,11 @@ test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus
 	$(PYTEST) $(T)
 else
 test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/queues \
-		.venv/schemathesis .venv/wheelhouse
+		.venv/schemathesis .venv/deploy .venv/wheelhouse
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
-	@echo "The slow tests, and those with SQLAlchemy 2.0, SDKs, servers, drivers and schemathesis of environments of their own: minutes"
+	@echo "The slow tests, and those with SQLAlchemy 2.0, SDKs, servers, drivers, schemathesis and schemas of environments of their own: minutes"
 	@$(MAKE) --no-print-directory --jobs=2 test-slow test-environments
 endif
 
@@ -83,9 +83,10 @@ test-slow:
 # One after the other, as the slow tests are the second job. Only these show their output at their end.
 test-environments:
 	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-queues \
-		test-sdks test-sdks-oldest test-models test-schemathesis
+		test-sdks test-sdks-oldest test-models test-schemathesis test-deploy
 
-test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues: export PYTHONPATH = .venv/$(@:test-%=%)
+test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues test-deploy: \
+	export PYTHONPATH = .venv/$(@:test-%=%)
 
 test-sqlalchemy-2.0:
 	@$(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__ < "2.1"'
@@ -120,6 +121,11 @@ test-queues:
 test-schemathesis:
 	@PYTHONPATH=.venv/schemathesis $(BIN)/python -c 'import schemathesis'
 	PYTHONPATH=.venv/schemathesis $(PYTEST) -m schemathesis tests/end_to_end/test_schemathesis.py
+
+# The steps of the image install the studio anew, from where pip finds packages.
+test-deploy:
+	@$(BIN)/python -c 'import kubernetes_validate'
+	$(call tests,$(PYTEST),-m deploy tests/deploy)
 
 check: .venv/dev ## Format, lint, types, import contracts, wording, and every metric fed
 	$(BIN)/ruff format --check .
@@ -198,6 +204,10 @@ lock: .venv/dev ## Resolve requirements.txt anew, and the hashes in locks/
 	{ sed '/^[^#]/Q' requirements-queues.txt; $(COMPILE) --generate-hashes --upgrade locks/queues.in | \
 		$(BIN)/python -m tools.beyond_lock locks/dev.txt; } > requirements-queues.new
 	mv requirements-queues.new requirements-queues.txt
+	{ sed '/^[^#]/Q' requirements-deploy.txt; $(LOCK) --upgrade --no-emit-package click --no-emit-package regress \
+		--no-emit-package requests --no-emit-package ruamel-yaml locks/deploy.in | \
+		$(BIN)/python -m tools.beyond_lock locks/dev.txt; } > requirements-deploy.new
+	mv requirements-deploy.new requirements-deploy.txt
 	{ sed '/^[^#]/Q' requirements-wheel.txt; $(LOCK) --upgrade locks/wheel.in; } > requirements-wheel.new
 	mv requirements-wheel.new requirements-wheel.txt
 	{ sed '/^[^#]/Q' requirements-docs.txt; $(COMPILE) --generate-hashes --upgrade locks/docs.in; } > requirements-docs.new
@@ -307,6 +317,12 @@ clean: ## Remove the virtual environment and caches; data/ stays
 .venv/schemathesis: .venv/bin/python requirements-schemathesis.txt
 	@rm -rf $@
 	$(HASHED) --quiet --target $@ --requirement requirements-schemathesis.txt
+	@touch $@
+
+# Schemas that only the tests of deploy/ need.
+.venv/deploy: .venv/bin/python requirements-deploy.txt
+	@rm -rf $@
+	$(HASHED) --quiet --target $@ --requirement requirements-deploy.txt
 	@touch $@
 
 # Shadow the newer ones where PYTHONPATH names them; everything else stays the same.

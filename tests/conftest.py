@@ -31,7 +31,7 @@ gc.disable()  # until the tests are collected: a third of the time would go into
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
 SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life", "test_operators_kit.py": "scraped"}
 """Files whose tests share what takes a minute to make: one worker takes all of them."""
-ENVIRONMENTS = ("sdk", "models", "servers", "drivers", "queues", "schemathesis")
+ENVIRONMENTS = ("sdk", "models", "servers", "drivers", "queues", "schemathesis", "deploy")
 """Markers of tests that need modules of an environment of their own."""
 PACKAGES = {
     "prometheus": "prometheus",

@@ -344,8 +344,12 @@ def check_command(words: list[str]) -> None:
             assert {*extras} <= {*project["optional-dependencies"]}, words
         case [".venv/bin/python", "-m", module]:
             assert find_spec(module), words
-        case ["promtool", "test", "rules", file] | ["prometheus" | "prometheus-alertmanager", file, _]:
-            assert (ROOT / file.removeprefix("--config.file=")).is_file(), words
+        case (
+            ["promtool", "test", "rules", file]
+            | ["prometheus" | "prometheus-alertmanager", file, _]
+            | ["docker", "build" | "compose", file, *_]
+        ):
+            assert (ROOT / file.rpartition("=")[2]).is_file(), words
         case _:
             pytest.fail(f"no test knows whether this command exists: {words}")
 
@@ -448,7 +452,7 @@ def test_the_files_and_folders_that_are_named_exist(document: Path) -> None:
     if document.name == "CHANGELOG.md":
         return  # it names what was renamed
     for path in re.findall(
-        r"`((?:events|metrics|backend|tests|docs|monitoring|benchmarks|tools)/[\w./*]*)`", document.read_text()
+        r"`((?:events|metrics|backend|tests|docs|deploy|monitoring|benchmarks|tools)/[\w./*]*)`", document.read_text()
     ):
         assert [*ROOT.glob(path)], path
 

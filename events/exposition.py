@@ -16,7 +16,7 @@ Series = Annotated[int, Measure("series")]
 class MetricsRendered:
     """The metrics were rendered and compressed for a scrape, or for several concurrent ones."""
 
-    format: Literal["text", "openmetrics"]
+    format: Literal["text", "openmetrics", "other"]  # Protocol Buffers are the other
     encoding: Literal["identity", "gzip", "zstd"]
     duration: Seconds
     size: Bytes

@@ -10,7 +10,7 @@ from ..rows import counter, gauge, histogram
 # fmt: off
 EXPOSITION = (
     histogram("metrics_render_duration_seconds", "Time to write and compress what a scraper is given.",
-        metrics_rendered, value="duration", labels=("format",), buckets=buckets.RENDER),
+        metrics_rendered, value="duration", labels=("format",), buckets=buckets.RENDER, initialize=False),
     counter("metrics_rendered_bytes_total", "Bytes that scrapers were given, compressed.",
         metrics_rendered, value="size", labels=("format", "encoding"), initialize=False),
     gauge("metrics_rendered_series", "Samples in the last answer to a scrape for everything.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
-from ..text_format.formats import OFFERED_FORMATS, TEXT, Escaping, Format
+from ..text_format.formats import OFFERED_FORMATS, PROTOBUF_PARAMETERS, TEXT, Escaping, Format
 from .accept_parsing import AcceptPart, parse_accept
 
 
@@ -33,7 +33,14 @@ def choose_format(accept: str) -> Format:
 
 
 def _exactness(part: AcceptPart, offered: Format) -> int:
-    """Return how exactly a range names a format: 4 with its version, 3, 2 for ``type/*``, 1 for ``*/*``, 0 not."""
+    """Return how exactly a range names a format: 4 with its version, 3, 2 for ``type/*``, 1 for ``*/*``, 0 not.
+
+    Messages are for those alone who name them with all their parameters: no range with a star means them.
+    """
+    if offered.is_protobuf:
+        named = {name: part.parameters.get(name) for name in PROTOBUF_PARAMETERS}
+        expected = {name: value.lower() for name, value in PROTOBUF_PARAMETERS.items()}  # headers are read so
+        return 4 if part.name == offered.media_type and named == expected else 0
     kind = offered.media_type.partition("/")[0]
     if part.name == offered.media_type:
         version = part.parameters.get("version")

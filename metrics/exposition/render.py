@@ -1,7 +1,8 @@
 """Rendering of a registry as the text that a scraper reads, over twenty times faster than ``generate_latest``.
 
-prometheus_client's own instruments are rendered by `metrics.fastpath.write`, everything else from its ``collect()``. A
-collector that fails loses its own family alone: `collector_failed` is emitted and a line logged.
+prometheus_client's own instruments are rendered by `metrics.fastpath.write`, or `metrics.fastpath.write_protobuf` for
+scrapers that want messages; everything else from its ``collect()``. A collector that fails loses its own family alone:
+`collector_failed` is emitted and a line logged.
 """
 
 from __future__ import annotations
@@ -107,6 +108,20 @@ class GilYielder:
             self._last_pause = perf_counter()
 
 
+_RenderCollector = Callable[[Any, Format], Iterator[Block] | None]
+_RenderFamily = Callable[[Metric, Format], Iterator[Block]]
+
+
+def _functions_for(text_format: Format) -> tuple[_RenderCollector, _RenderFamily]:
+    """Return what renders a collector of a known class, and what renders any family."""
+    if not text_format.is_protobuf:
+        return write.render_blocks, render_family
+    from ..fastpath import write_protobuf  # few scrapers ask for it
+    from ..protobuf_format import family_messages
+
+    return write_protobuf.render_blocks, family_messages.render_family
+
+
 class _Renderer:
     """Collects the text of the families rendered so far; a family is in it as a whole or not at all."""
 
@@ -114,6 +129,7 @@ class _Renderer:
         self, text_format: Format, names: frozenset[str] | None, after_block: Callable[[], object] | None
     ) -> None:
         self._format = text_format
+        self._write, self._render_family = _functions_for(text_format)
         self._names = names
         self._after_block = after_block
         self._parts: list[bytes] = []
@@ -127,7 +143,7 @@ class _Renderer:
         name = collector_name(collector, registered_names)
         if names is None or name in names:
             with suppress(Exception):  # it changed meanwhile, or it fails: collect() below will show which
-                if (blocks := write.render_blocks(collector, self._format)) is not None:
+                if (blocks := self._write(collector, self._format)) is not None:
                     self._append(blocks)
                     return
         self.collect(name, collector)
@@ -149,7 +165,7 @@ class _Renderer:
             metric = copy(metric)
             metric.samples = samples
         try:
-            self._append(render_family(metric, self._format))
+            self._append(self._render_family(metric, self._format))
         except Exception as error:  # a value that is not a number, a label value whose str() fails
             _report_failure(metric.name, error)
 

@@ -54,7 +54,7 @@ def render_response(
     rendered = render_with_count(registry, text_format, names, GilYielder())
     body = rendered.body if encoding == "identity" else compressors()[encoding](rendered.body)
     metrics_rendered.emit(
-        format="openmetrics" if text_format.is_openmetrics else "text",
+        format="other" if text_format.is_protobuf else "openmetrics" if text_format.is_openmetrics else "text",
         encoding=cast(Any, encoding),
         duration=perf_counter() - started,
         size=len(body),

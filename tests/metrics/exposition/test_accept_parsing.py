@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from metrics.exposition.accept_parsing import parse_accept
 from metrics.exposition.content_encoding import choose_encoding
 from metrics.exposition.content_type import choose_format
-from metrics.text_format.formats import OFFERED_FORMATS, OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1, Format
+from metrics.text_format.formats import OFFERED_FORMATS, OPENMETRICS, OPENMETRICS_0, PROTOBUF, TEXT, TEXT_1, Format
 
 OM, UTF8 = "application/openmetrics-text", "allow-utf-8"
+DELIMITED = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+MESSAGES = (PROTOBUF.media_type, PROTOBUF.version)
 PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 
 
@@ -51,7 +53,15 @@ PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version
         ("text/plain;version=1.x", TEXT),
         (f"{OM};q=high, text/plain;q=0.1", TEXT),
         (f"{OM};q=nan", TEXT),
-        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", TEXT),
+        # Messages are chosen where they are named with their parameters.
+        (DELIMITED, PROTOBUF),
+        (f"{DELIMITED},{OM};version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", PROTOBUF),
+        (f"{DELIMITED};escaping=allow-utf-8;q=0.6,{OM};version=1.0.0;q=0.5", Format(*MESSAGES, UTF8)),  # type: ignore[arg-type]
+        (f"{DELIMITED};q=0.5,{OM};q=0.6", OPENMETRICS),
+        (f"{DELIMITED};q=0,*/*;q=0.1", TEXT),
+        ("application/vnd.google.protobuf", TEXT),
+        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text,*/*;q=0.1", TEXT),
+        ("application/vnd.google.protobuf;proto=another.Message;encoding=delimited", TEXT),
         ("*/*;q=0", TEXT),
         (";;;,,,=", TEXT),
     ],

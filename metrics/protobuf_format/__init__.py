@@ -1,0 +1,1 @@
+"""Metric families as Protocol Buffers: Prometheus's exposition format for created timestamps and native histograms."""

@@ -55,7 +55,7 @@ DATABASE = (
         summary='Pool {{ $labels.pool }}: {{ $value | printf "%.0f" }} connections were never given back',
         means="The garbage collector found connections that nobody had returned.",
         hurts="Nobody yet; under load the pool runs out.",
-        confirm=("sum by (pool) (NS_db_connections_leaked_total)",),
+        confirm=("sum by (pool) (max_over_time(NS_db_connections_leaked_total[1d]))",),
         act=("Look for a session or connection that is opened without `with`.",)),
     Alert(name="StatementsRepeat", severity="ticket",
         expr=f"sum by (job, scope, table) (increase(NS_db_repeated_queries_total[15m])) > {REPEATED_STATEMENTS}\n"

@@ -11,7 +11,7 @@ from ..rows import Metric
 from . import grafana_panels, libraries
 from .panel_rows import Dashboard, Panel
 from .placeholders import NAME, Available, Names, family_of
-from .recording_rules import GROUPS
+from .recording_rules import resolved
 
 SELECTED = re.compile(rf'(?<!["\w:])({NAME.pattern})(\{{)?')
 UNITS = {"_seconds": "s", "_bytes": "bytes", "_usd": "currencyUSD", "_ratio": "percentunit"}
@@ -129,10 +129,7 @@ def unit_of_family(family: str) -> str:
 def describe(panel: Panel, catalogue: tuple[Metric, ...], names: Names) -> str:
     """Return a panel's description: its own words, then what the catalogue says of each of its metrics."""
     helps = {row.name: row.help for row in reversed(catalogue)}
-    text = "\n".join(query.expr for query in panel.queries)
-    recorded = {rule.record: rule.expr for group in GROUPS for rule in group.rules}
-    while any(name in recorded for name in NAME.findall(text)):  # one that is recorded from another
-        text = NAME.sub(lambda match: recorded.get(match[0], match[0]), text)
+    text = resolved("\n".join(query.expr for query in panel.queries))
     found = [family_of(name.removeprefix("NS_"), helps) for name in NAME.findall(text)]
     lines = [f"`{names.namespace}_{family}`: {helps[family]}" for family in dict.fromkeys(found) if family]
     empty = [f"Nothing here: {panel.empty}"] if panel.empty else []

@@ -9,6 +9,7 @@ from ..rows import Metric
 from . import promql
 from .panel_rows import A_MINUTE, Dashboard, Panel, Section, q
 from .placeholders import NAME, family_of
+from .recording_rules import resolved
 
 UNITS = frozenset({"seconds", "bytes", "usd", "ratio"})
 ABBREVIATIONS = {"cpu": "CPU", "db": "database", "http": "HTTP", "llm": "LLM", "usd": "USD"}
@@ -31,12 +32,12 @@ def other_dashboard(catalogue: Sequence[Metric], dashboards: Iterable[Dashboard]
 
 
 def names_in(dashboards: Iterable[Dashboard]) -> Iterator[str]:
-    """Yield the names that dashboards' queries have."""
+    """Yield the names that dashboards' queries have, those that their recorded series come from."""
     for dashboard in dashboards:
         for section in dashboard.sections:
             for panel in section.panels:
                 for query in panel.queries:
-                    yield from NAME.findall(query.expr)
+                    yield from NAME.findall(resolved(query.expr))
 
 
 def group_of(row: Metric) -> str:
@@ -69,7 +70,7 @@ def panel_of(row: Metric) -> Panel:
     return Panel(
         title=title_of(row),
         show="lines",
-        queries=(q(promql.sum_by(f"NS_{row.name}", labels), legend),),
+        queries=(q(promql.over_instances(row, labels), legend),),
         empty="It was not set.",
     )
 

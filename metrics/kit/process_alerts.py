@@ -153,7 +153,7 @@ PIPELINE = (
         summary="{{ $labels.instance }} has {{ $value | humanize }} series",
         means="One instance has so many series that Prometheus pays for it in memory.",
         hurts="Who runs Prometheus.",
-        confirm=(LARGEST, "sum by (metric, label) (NS_label_overflows_total) > 0"),
+        confirm=(LARGEST, "sum by (metric, label) (max_over_time(NS_label_overflows_total[1d])) > 0"),
         act=("See which family is largest, and which of its labels has so many values; lower that limit.",)),
     Alert(name="ScrapeSlow", severity="ticket", wait="10m",
         expr=f'scrape_duration_seconds{{job="JOB"}} > {SCRAPE_SECONDS}',

@@ -7,6 +7,7 @@ series of the bare name. Each form asks for both, and one of them answers.
 from __future__ import annotations
 
 from ..alert_when import seconds
+from ..rows import Metric
 
 WINDOW = "$__rate_interval"
 
@@ -61,16 +62,20 @@ def first_trouble(family: str, by: str, window: str, where: str = "") -> str:
 
 def trouble_seen(family: str, by: str, window: str, where: str = "") -> str:
     """Return the same for a panel, whose window only Grafana knows; trouble before the first scrape counts too."""
-    chosen = selector(family, where)
-    return trouble(family, by, window, f"{chosen} unless {chosen} offset {window}", where)
+    return trouble(family, by, window, born(selector(family, where), window), where)
 
 
-def trouble(family: str, by: str, window: str, born: str, where: str) -> str:
-    """Return the increase of a counter within the window where there is one, else the values of series ``born`` in it.
+def trouble(family: str, by: str, window: str, born_in_it: str, where: str) -> str:
+    """Return the increase of a counter within the window where there is one, else the values of series born in it.
 
     `increase` takes what a series begins with for its past, and does not see a counter that begins at 1.
     """
-    return f"{increase(family, by, where, window)} > 0\nor {sum_by(born, by)} > 0"
+    return f"{increase(family, by, where, window)} > 0\nor {sum_by(born_in_it, by)} > 0"
+
+
+def born(chosen: str, window: str) -> str:
+    """Return the series without a value at the window's start, with the most that each had: its host may be dead."""
+    return f"max_over_time({chosen}[{window}]) unless {chosen} offset {window}"
 
 
 def born_within(chosen: str, window: str) -> str:
@@ -79,13 +84,21 @@ def born_within(chosen: str, window: str) -> str:
     A series without a value at its start did, if there was a scrape then, or if the process is younger: after a time
     without scrapes there is no such value of any series, however old.
     """
-    scraped = f"up offset {window} == 1 or time() - process_start_time_seconds < {seconds(window):g}"
-    return f"({chosen} unless {chosen} offset {window}) and on (job, instance) ({scraped})"
+    started = f"last_over_time(process_start_time_seconds[{window}])"
+    scraped = f"up offset {window} == 1 or time() - {started} < {seconds(window):g}"
+    return f"({born(chosen, window)}) and on (job, instance) ({scraped})"
 
 
 def sum_by(expression: str, by: str) -> str:
     """Return a sum by labels, or over all."""
     return f"sum by ({by}) ({expression})" if by else f"sum({expression})"
+
+
+def over_instances(row: Metric, by: str) -> str:
+    """Return a gauge over all instances, as its row has it over processes; of what was set last, the largest."""
+    mode = (row.multiprocess_mode or "livesum").removeprefix("live")
+    aggregation = "max" if mode == "mostrecent" else mode
+    return f"{aggregation} by ({by}) (NS_{row.name})" if by else f"{aggregation}(NS_{row.name})"
 
 
 def selector(name: str, where: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from . import promql
 from .objectives import BURN_WINDOWS, OBJECTIVES, USD_A_DAY, Objective
+from .placeholders import NAME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +115,13 @@ GROUPS = (
     )),
 )
 # fmt: on
+
+RECORDED = {rule.record: rule.expr for group in GROUPS for rule in group.rules}
+"""What each series is recorded from; of several rules for one, the last."""
+
+
+def resolved(text: str) -> str:
+    """Return expressions with what series are recorded from in the place of these, down to families."""
+    while any(name in RECORDED for name in NAME.findall(text)):  # one that is recorded from another
+        text = NAME.sub(lambda match: RECORDED.get(match[0], match[0]), text)
+    return text

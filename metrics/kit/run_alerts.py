@@ -177,7 +177,7 @@ RUNS = (
         "restarts and no run moves to another process. It changed: an event was lost.",
         hurts="Nobody but who reads these numbers.",
         confirm=("sum by (instance) (NS_workflows_started_total) - sum by (instance) (NS_workflows_total)"
-            " - sum by (instance) (NS_active_workflows)", "sum by (signal, receiver) (NS_receiver_failures_total) > 0"),
+            " - sum by (instance) (NS_active_workflows)", "sum by (signal, receiver) (max_over_time(NS_receiver_failures_total[1d])) > 0"),
         act=("Save `/metrics` and the log.", "Failures of receivers explain it; without any, report it as a bug.")),
 )
 # fmt: on

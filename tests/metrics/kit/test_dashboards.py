@@ -16,6 +16,7 @@ from metrics.kit.build import build_kit
 from metrics.kit.grafana import unit_of_family
 from metrics.kit.panel_rows import A_MINUTE
 from metrics.kit.placeholders import Names
+from metrics.validation import MultiprocessMode
 from tests.metrics.kit.conftest import MONITORING, dashboards, panels_of
 
 DASHBOARDS = dashboards()
@@ -128,6 +129,31 @@ def test_a_row_of_ones_own_has_a_panel_with_its_help_and_its_unit() -> None:
     assert others["Slogan context size"]["fieldConfig"]["defaults"]["unit"] == "bytes"
     assert others["Slogan context size"]["targets"][0]["expr"] == gauge_expr
     assert "sparklio" not in "".join(files.values()).lower()
+
+
+@pytest.mark.parametrize(
+    ("mode", "aggregation"),
+    [
+        (None, "sum"),
+        ("livesum", "sum"),
+        ("livemax", "max"),
+        ("livemostrecent", "max"),
+        ("max", "max"),
+        ("livemin", "min"),
+    ],
+)
+def test_a_gauge_of_ones_own_is_shown_over_instances_as_its_row_has_it_over_processes(
+    mode: MultiprocessMode | None, aggregation: str
+) -> None:
+    row = gauge("backlog_bytes", "Bytes that wait.", context_built, value="size", multiprocess_mode=mode)
+    others = json.loads(build_kit((row,), Names(namespace="acme"))["grafana/dashboards/others.json"])
+    [panel] = panels_of(others)
+    assert panel["targets"][0]["expr"] == f'{aggregation}(acme_backlog_bytes{{job="$job"}})'
+
+
+def test_what_a_panel_shows_by_a_recorded_series_is_not_among_the_rest() -> None:
+    assert "step:sparklio_workflow_step_duration_seconds:p95" in json.dumps(panels_of(DASHBOARDS["work"]))
+    assert "sparklio_workflow_step_duration_seconds" not in json.dumps(panels_of(DASHBOARDS["others"]))
 
 
 def test_a_dashboard_without_its_metrics_is_not_written() -> None:

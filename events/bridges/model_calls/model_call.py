@@ -274,7 +274,7 @@ class ModelCall:
             fields["finish_reason"] = end.finish_reason
         if end.time_to_first_token is not None or "token_times" in self.__dict__:
             fields.update(self._token_times(end))
-        fields.update({name: count for name, count in vars(end.usage).items() if count is not None})
+        fields.update({"usage_source": "none"} if end.usage is NO_USAGE else vars(end.usage))
         if end.cost is not None or self._price is not None:
             fields.update(self._costs(end))
         llm_called.emit(**fields)

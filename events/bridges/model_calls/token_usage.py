@@ -10,7 +10,7 @@ beside the completion).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,9 +20,12 @@ from ...pipeline import value_dropped
 
 MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
 
-CACHE_READ_DETAILS = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
-CACHE_WRITE_DETAILS = ("cache_creation_input_tokens", "cache_write_tokens")
-REASONING_DETAILS = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
+# Keys of a dictionary: in order, and a set. That a mapping has none of them, as is usual, is found without a loop.
+CACHE_READ_DETAILS = dict.fromkeys(
+    ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+).keys()
+CACHE_WRITE_DETAILS = dict.fromkeys(("cache_creation_input_tokens", "cache_write_tokens")).keys()
+REASONING_DETAILS = dict.fromkeys(("reasoning_tokens", "thoughts_tokens", "thinking_tokens")).keys()
 
 NAMES_OF_USAGE = (
     *("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"),
@@ -73,7 +76,6 @@ class TokenUsage:
 
 
 NO_USAGE = TokenUsage()
-UNKNOWN_COUNTS = dict(vars(NO_USAGE))
 
 
 def add_optional(one: Amount | None, other: Amount | None) -> Amount | None:
@@ -98,14 +100,17 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     if prompt_tokens is None and not completion_tokens:
         return NO_USAGE
     usage = object.__new__(TokenUsage)  # whose own way of setting each frozen field takes four times as long
-    counts = vars(usage)
-    counts.update(UNKNOWN_COUNTS)
+    counts = vars(usage)  # what is not among them is the class's, which has the defaults: unknown
     counts["usage_source"] = "provider"
-    counts["prompt_tokens"], counts["completion_tokens"] = prompt_tokens, completion_tokens
+    if prompt_tokens is not None:
+        counts["prompt_tokens"] = prompt_tokens
+    if completion_tokens is not None:
+        counts["completion_tokens"] = completion_tokens
     for name, count in details.items():
         if count is not None:
             whole = completion_tokens if name in COMPLETION_PARTS else prompt_tokens
-            counts[name] = valid_subset(whole, name, count)
+            if (valid := valid_subset(whole, name, count)) is not None:
+                counts[name] = valid
     return usage
 
 
@@ -227,11 +232,11 @@ def first_of(value: Any, names: Sequence[str]) -> Any:
     return None
 
 
-def first_count(mappings: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int | None:
+def first_count(mappings: Sequence[Mapping[str, Any]], names: KeysView[str]) -> int | None:
     """Return the first count of these names that is not 0; 0 where one says so, None where none does."""
     first = None
     for mapping in mappings:
-        if not mapping:
+        if names.isdisjoint(mapping):
             continue
         for name in names:
             if name in mapping and type(count := mapping[name]) is int:

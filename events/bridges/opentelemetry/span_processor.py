@@ -190,8 +190,6 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
             opened.told_by = claim
         elif around is not None:
             opened.told_by = around.told_by
-        opened.use_around, opened.lookup_around = use_under_way(), lookup_under_way()
-        opened.check_around = check_under_way()
         dropped = self._spans.add(opened)
         if dropped is not None:
             self._drop(dropped)
@@ -200,6 +198,9 @@ class GenAISpanProcessor(SpanProcessor):  # type: ignore[misc]  # of a module th
         attributes = span.attributes
         values = attributes.copy()  # a plain dictionary: the SDK's takes a microsecond for each look-up
         operation = operation_of(opened.name, values, library)
+        if operation not in INFERENCE:  # nor is it known of what is not yet known
+            opened.use_around, opened.lookup_around = use_under_way(), lookup_under_way()
+            opened.check_around = check_under_way()
         if operation is None or (operation in INFERENCE and time_ns() - opened.started_ns > LATE_NS):
             return
         opened.operation = operation

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ...bus.fields import Status
@@ -106,11 +107,11 @@ MODEL_IN_JSON = re.compile(r'[{,]\s*"model(?:_name)?":\s*"([^"\\]+)"')
 
 MAX_PARAMETERS = 65_536  # characters
 
-THINGS: Mapping[str, tuple[str, ...]] = {
-    attribute: tuple(thing for thing, names in NAMES.items() if attribute in names)
-    for attribute in {name for names in NAMES.values() for name in names}
-}
-"""The things that an attribute says."""
+SAYING = {name: None for names in NAMES.values() for name in names}.keys()
+"""The attributes that say something."""
+
+MAX_SOURCES = 1024
+"""Sets of attributes that are remembered, of all libraries together."""
 
 EXACT_FIRST_CHUNK = "com.anthropic.sdk.python"
 """The library whose first chunk is the first token. For others it is OpenAI's, which has a role and no content."""
@@ -131,19 +132,34 @@ class SpanUsage(NamedTuple):  # a frozen dataclass takes four times as long to m
 
 def read(attributes: Mapping[str, Any]) -> Said:
     """Return what attributes say: of several that say a thing, the first in `NAMES` counts."""
-    said: dict[str, Any] = {}
-    for attribute in attributes.keys() & THINGS.keys():
-        value = attributes[attribute]
-        if value is None:
-            continue
-        for thing in THINGS[attribute]:
-            said[thing] = first_said(thing, attributes) if thing in said else value
+    names = frozenset(SAYING & attributes.keys())
+    sources = _sources.get(names)
+    if sources is None:
+        sources = _sources_of(names)
+    things, values_of = sources
+    said = dict(zip(things, values_of(attributes), strict=True))
+    if None in said.values():  # which says nothing: an older convention's attribute counts
+        return read({name: value for name, value in attributes.items() if value is not None})
     return said
 
 
-def first_said(thing: str, attributes: Mapping[str, Any]) -> Any:
-    """Return what the first of the attributes of a thing says that are there."""
-    return next(value for name in NAMES[thing] if (value := attributes.get(name)) is not None)
+Sources = tuple[tuple[str, ...], Callable[[Mapping[str, Any]], tuple[Any, ...]]]
+"""The things that are said, and a function that returns the attributes which say them, in the same order."""
+
+_sources: dict[frozenset[str], Sources] = {}  # a library's spans of a kind have the same attributes
+
+
+def _sources_of(names: frozenset[str]) -> Sources:
+    """Return which of these attributes says each thing; it is remembered for the next span that has the same."""
+    chosen = {thing: next((name for name in NAMES[thing] if name in names), None) for thing in NAMES}
+    said_by = {thing: name for thing, name in chosen.items() if name is not None}
+    found = tuple(said_by.values())
+    # Of one name an itemgetter returns no tuple.
+    values_of = itemgetter(*found) if len(found) > 1 else lambda attributes: tuple(attributes[name] for name in found)
+    sources: Sources = tuple(said_by), values_of
+    if len(_sources) < MAX_SOURCES:
+        _sources[names] = sources
+    return sources
 
 
 def read_usage(said: Said, library: str, started_ns: int) -> SpanUsage:

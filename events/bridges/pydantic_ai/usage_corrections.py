@@ -10,7 +10,7 @@ https://docs.vllm.ai (``continuous_usage_stats``: usage so far in every chunk).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import pairwise
 
@@ -65,7 +65,7 @@ def is_cumulative(usages: Sequence[RequestUsage]) -> bool:
         return False
 
 
-def reported_detail(usage: RequestUsage, names: Sequence[str]) -> int | None:
+def reported_detail(usage: RequestUsage, names: Iterable[str]) -> int | None:
     """Return the first of some details that the provider reported, be it 0; None where it reported none."""
     found = [usage.details[name] for name in names if isinstance(usage.details.get(name), int)]
     return next((count for count in found if count), found[0] if found else None)

@@ -9,6 +9,7 @@ import pytest
 
 from events import value_dropped
 from events.bridges.model_calls.token_usage import NO_USAGE, TokenUsage
+from events.bridges.opentelemetry import span_reading
 from events.bridges.opentelemetry.conventions import operation_of
 from events.bridges.opentelemetry.span_reading import (
     agent_name,
@@ -70,6 +71,27 @@ DIALECTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("attributes", DIALECTS.values(), ids=DIALECTS)
 def test_tokens_are_the_same_in_every_dialect(attributes: dict[str, Any]) -> None:
     assert tokens_of(read(attributes)) == WHOLE
+
+
+def test_of_several_attributes_that_say_a_thing_the_newest_counts_and_none_says_nothing() -> None:
+    both = {"gen_ai.system": "old", "gen_ai.provider.name": "new"}
+    for attributes in (both, dict(reversed(both.items()))):
+        assert read(attributes) == {"provider": "new"}
+    assert read({"gen_ai.system": "old", "gen_ai.provider.name": None}) == {"provider": "old"}
+    assert read({"gen_ai.system": None}) == read({"http.request.method": "GET"}) == read({}) == {}
+    entity = "traceloop.entity.name"
+    assert read({entity: "look"}) == {"tool_name": "look", "agent_name": "look"}
+    assert read({entity: "look", "gen_ai.agent.name": "a"}) == {"tool_name": "look", "agent_name": "a"}
+
+
+def test_sets_of_attributes_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered: dict[frozenset[str], Any] = {}
+    monkeypatch.setattr(span_reading, "_sources", remembered)
+    monkeypatch.setattr(span_reading, "MAX_SOURCES", 2)
+    names = ("gen_ai.system", "gen_ai.request.model", "gen_ai.usage.input_tokens")
+    for _ in range(2):
+        assert [len(read({name: "x"})) for name in names] == [1, 1, 1]
+    assert set(remembered) == {frozenset({names[0]}), frozenset({names[1]})}
 
 
 def test_tokens_of_audio_and_images_are_parts() -> None:

@@ -23,6 +23,9 @@ MAX_OPEN_SPANS = 8192
 """Past this many the oldest is dropped: most likely nobody ends it any more."""
 
 
+NOTHING: Mapping[str, Any] = {}
+
+
 class OpenSpan:
     """A span that is open, whatever it is of: the way from a call to its agent may pass any others.
 
@@ -49,33 +52,25 @@ class OpenSpan:
         nested_totals: What of them is of agents inside.
     """
 
-    __slots__ = (
-        "agent",
-        "call",
-        "check",
-        "check_around",
-        "is_ended",
-        "is_repeated",
-        "library",
-        "live_attributes",
-        "lookup",
-        "lookup_around",
-        "made_ns",
-        "name",
-        "nested_totals",
-        "operation",
-        "parent",
-        "reference",
-        "said",
-        "scope",
-        "span_id",
-        "started_ns",
-        "told_by",
-        "tool_use",
-        "totals",
-        "trace_id",
-        "use_around",
-    )
+    # Defaults of the class: most spans are nothing that is counted, and each attribute that is set takes time.
+    operation: Operation | None = None
+    said: Mapping[str, Any] = NOTHING
+    live_attributes: Any = NOTHING
+    scope: Scope | None = None
+    told_by: Claim | None = None
+    call: ObservedCall | None = None
+    agent: AgentRun | None = None
+    reference: ref[Any] | None = None
+    tool_use: ToolUse | None = None
+    lookup: Lookup | None = None
+    check: GuardrailCheck | None = None
+    use_around: ToolUse | None = None
+    lookup_around: Lookup | None = None
+    check_around: GuardrailCheck | None = None
+    is_repeated = False
+    is_ended = False
+    totals: dict[str, float] | None = None
+    nested_totals: dict[str, float] | None = None
 
     def __init__(
         self, span_id: int, trace_id: int, *, name: str, library: str, started_ns: int, parent: OpenSpan | None
@@ -87,24 +82,6 @@ class OpenSpan:
         self.started_ns = started_ns
         self.made_ns = time_ns()
         self.parent = parent
-        self.operation: Operation | None = None
-        self.said: Mapping[str, Any] = NOTHING
-        self.live_attributes: Any = NOTHING
-        self.scope: Scope | None = None
-        self.told_by: Claim | None = None
-        self.call: ObservedCall | None = None
-        self.agent: AgentRun | None = None
-        self.reference: ref[Any] | None = None
-        self.tool_use: ToolUse | None = None
-        self.lookup: Lookup | None = None
-        self.check: GuardrailCheck | None = None
-        self.use_around: ToolUse | None = None
-        self.lookup_around: Lookup | None = None
-        self.check_around: GuardrailCheck | None = None
-        self.is_repeated = False
-        self.is_ended = False
-        self.totals: dict[str, float] | None = None
-        self.nested_totals: dict[str, float] | None = None
 
     def around(self) -> Iterator[OpenSpan]:
         """Yield the spans around it, from the inside."""
@@ -163,6 +140,3 @@ class OpenSpans:
         """Remove all spans, and return them, the innermost first."""
         spans = [span for span_id in list(self._spans) if (span := self._spans.pop(span_id, None)) is not None]
         return spans[::-1]
-
-
-NOTHING: Mapping[str, Any] = {}

@@ -14,7 +14,7 @@ WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(min(os.cpu_c
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run quick quick-static quick-library quick-studio test test-library test-studio test-slow \
+.PHONY: help setup run worker quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
 	test-schemathesis test-deploy check mutants chaos soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
 
@@ -25,6 +25,9 @@ setup: .venv/studio ## Install the studio and its embedded model into .venv
 
 run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, or see README
 	@$(BIN)/python -m app
+
+worker: .venv/studio ## Start a worker: it executes runs of the same PostgreSQL, and serves /health and /metrics alone: `make worker SPARKLIO_PORT=8002`
+	@SPARKLIO_ROLE=worker SPARKLIO_PORT=$(or $(SPARKLIO_PORT),8001) $(BIN)/python -m app
 
 quick: .venv/dev ## Format, lint, types and the fastest tests: twenty seconds from the second time on, after each change
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target quick-static quick-library quick-studio

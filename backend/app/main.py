@@ -16,6 +16,7 @@ from typing import Any
 
 from dotenv import load_dotenv
 from fastapi import FastAPI, Response
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -25,7 +26,7 @@ from app.build import emit_build
 from app.database import Base, Database, DatabaseUnavailable
 from app.listeners import start_listeners
 from app.llm.embedded.remote import RemoteEmbeddedServer
-from app.llm.factory import ModelUnavailable, open_model
+from app.llm.factory import LLM, ModelUnavailable, open_model
 from app.monitoring import prometheus_metrics
 from app.monitoring.event_log import log_events
 from app.monitoring.live_tables import open_live_numbers
@@ -68,15 +69,21 @@ def create_app(
         metrics_listener: The listening socket of the metrics' own port, if the caller has bound it.
         model_server: The server of the embedded model, if the caller has one for several processes.
     """
-    app = FastAPIOffline(  # its /docs loads nothing from elsewhere
-        title="Sparklio",
-        description="AI agents that write marketing content. What they do is counted at /metrics.",
-        redoc_url=None,
-        lifespan=lifespan,
-        # FastAPI's own spans have paths and queries in them, and there is one of each scrape.
-        telemetry={"tracing": not settings.traces},
-    )
-    api.include(app, max_errors=settings.max_errors, max_logins=settings.max_logins)
+    # FastAPI's own spans have paths and queries in them, and there is one of each scrape.
+    telemetry: TelemetryConfig = {"tracing": not settings.traces}
+    app: FastAPI
+    if settings.serves_api:
+        app = FastAPIOffline(  # its /docs loads nothing from elsewhere
+            title="Sparklio",
+            description="AI agents that write marketing content. What they do is counted at /metrics.",
+            redoc_url=None,
+            lifespan=lifespan,
+            telemetry=telemetry,
+        )
+        api.include(app, max_errors=settings.max_errors, max_logins=settings.max_logins)
+    else:
+        app = FastAPI(openapi_url=None, lifespan=lifespan, telemetry=telemetry)
+        api.include_health(app)
     endpoint = Endpoint(
         prometheus_metrics.registry, path="/metrics", token=settings.metrics_token, password=settings.metrics_password
     )
@@ -90,7 +97,7 @@ def create_app(
     # The last one is the outermost: what the edge refuses is a request as well.
     app.add_middleware(
         api.EdgeMiddleware,
-        hosts=settings.host_names,
+        hosts=settings.host_names if settings.serves_api else ("*",),  # a worker has nothing to protect by them
         own_hosts=settings.own_addresses,
         keyring=keyring,
         max_body=settings.max_body,
@@ -158,10 +165,12 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     await asyncio.to_thread(emit_build, settings.revision)
     resources.callback(event_loop_bridge.instrument().close)
 
-    log.info("loading the model (%s)", settings.llm)
-    llm = await open_model(settings, app.state.model_server)
-    resources.push_async_callback(llm.close)
-    subscription.initialize(model=llm.names)
+    llm: LLM | None = None
+    if settings.executes_runs:
+        log.info("loading the model (%s)", settings.llm)
+        llm = await open_model(settings, app.state.model_server)
+        resources.push_async_callback(llm.close)
+        subscription.initialize(model=llm.names)
 
     workflows = WorkflowService(database, llm, settings)
     instrument_dbos(workflows)
@@ -170,7 +179,7 @@ async def start(app: FastAPI, resources: AsyncExitStack) -> None:
     resources.callback(subscription.poll(workflows.emit_oldest_runs))
 
     app.state.database, app.state.llm, app.state.workflows = database, llm, workflows
-    if settings.live:
+    if settings.live and settings.serves_api:
         app.state.live_numbers = resources.enter_context(open_live_numbers(prometheus_metrics.registry, subscription))
     checks = partial(check_components, app)
     for work in (api.check_forever(settings.health_interval, checks), app.state.keyring.follow()):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.engine import URL
 
@@ -14,6 +14,9 @@ from .database_urls import parse_database_url
 from .listener_settings import ListenerSettings
 from .server_settings import ServerSettings
 from .setting_types import PREFIX, Amount, Seconds, Text
+
+Role = Literal["all", "api", "worker"]
+"""What the processes of a studio do: everything, all but executing runs, or that alone."""
 
 
 class Settings(ListenerSettings, ServerSettings):
@@ -39,6 +42,10 @@ class Settings(ListenerSettings, ServerSettings):
         default=None,
         repr=False,
         description="sqlite:///file.db or postgresql://user:password@host/name; unset: studio.db in the data directory",
+    )
+    role: Role = Field(
+        default="all",
+        description="What processes do: all; api: all but executing runs; worker: that alone, with /health, /metrics",
     )
     llm: Text = Field(
         default="embedded", description="Model: embedded, or provider:model as in openai:gpt-4o-mini or ollama:qwen3:4b"
@@ -126,7 +133,7 @@ class Settings(ListenerSettings, ServerSettings):
             raise ValueError("it is a file; give a directory")
         return value
 
-    @field_validator("log_level", mode="before")
+    @field_validator("log_level", "role", mode="before")
     @classmethod
     def _lower_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -138,6 +145,17 @@ class Settings(ListenerSettings, ServerSettings):
             parse_database_url(value)
         return value
 
+    @field_validator("role")
+    @classmethod
+    def _check_role(cls, value: Role, info: ValidationInfo) -> Role:
+        # A wrong database_url is not in the data: its own message is enough.
+        if value != "all" and "database_url" in info.data and _is_sqlite(info.data["database_url"]):
+            raise ValueError(
+                "it needs PostgreSQL, as SQLite has one process that does all; set "
+                f"{PREFIX}DATABASE_URL=postgresql://user:password@host/name, or leave the role out"
+            )
+        return value
+
     @field_validator("llm_base_url")
     @classmethod
     def _check_base_url(cls, value: str | None) -> str | None:
@@ -146,6 +164,16 @@ class Settings(ListenerSettings, ServerSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError("give an address such as http://localhost:11434/v1")
         return value
+
+    @property
+    def executes_runs(self) -> bool:
+        """Whether the processes take runs from the queue."""
+        return self.role != "api"
+
+    @property
+    def serves_api(self) -> bool:
+        """Whether the processes serve the API and its pages, beside the health checks and the metrics."""
+        return self.role != "worker"
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -179,3 +207,7 @@ class Settings(ListenerSettings, ServerSettings):
         """The studio's SQLite file; None on PostgreSQL."""
         url = self.async_database_url
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _is_sqlite(database_url: str | None) -> bool:
+    return database_url is None or parse_database_url(database_url).get_backend_name() == "sqlite"

@@ -202,3 +202,21 @@ def test_misspelt_settings_are_found_in_the_environment_and_the_env_file(monkeyp
         "SPARKLIO_PROT is no setting; did you mean SPARKLIO_PORT?",
         "SPARKLIO_XYZZY is no setting; python -m app --help lists them all.",
     ]
+
+
+def test_a_role_needs_postgresql_as_sqlite_has_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARKLIO_ROLE", "Worker")
+    for url in ("", "sqlite:///other.db"):
+        monkeypatch.setenv("SPARKLIO_DATABASE_URL", url)
+        with pytest.raises(InvalidSettings, match=r"^SPARKLIO_ROLE .*: it needs PostgreSQL"):
+            load_settings()
+    monkeypatch.setenv("SPARKLIO_DATABASE_URL", "mysql://host/name")
+    with pytest.raises(InvalidSettings, match=r"^SPARKLIO_DATABASE_URL [^\n]*$"):
+        load_settings()
+    monkeypatch.setenv("SPARKLIO_DATABASE_URL", "postgresql://user:password@host/name")
+    settings = load_settings()
+    assert (settings.role, settings.executes_runs, settings.serves_api) == ("worker", True, False)
+    assert load_settings(["--role", "api"]).executes_runs is False
+    assert load_settings(["--role", "all", "--database-url", "sqlite:///other.db"]).serves_api
+    with pytest.raises(InvalidSettings, match=r"^SPARKLIO_ROLE \(--role\) = 'both': input should be 'all', 'api' or"):
+        load_settings(["--role", "both"])

@@ -25,9 +25,9 @@ def get_database(request: Request) -> Database:
     return cast("Database", request.app.state.database)
 
 
-def get_llm(request: Request) -> LLM:
-    """Return the application's model."""
-    return cast("LLM", request.app.state.llm)
+def get_llm(request: Request) -> LLM | None:
+    """Return the application's model; None where runs are executed elsewhere."""
+    return cast("LLM | None", request.app.state.llm)
 
 
 def get_workflow_service(request: Request) -> WorkflowService:
@@ -53,7 +53,7 @@ def get_writable_database(request: Request) -> Database:
 
 DatabaseDep = Annotated[Database, Depends(get_database)]
 WritableDatabaseDep = Annotated[Database, Depends(get_writable_database)]
-LLMDep = Annotated[LLM, Depends(get_llm)]
+LLMDep = Annotated[LLM | None, Depends(get_llm)]
 LiveNumbersDep = Annotated[LiveNumbers | None, Depends(get_live_numbers)]
 WorkflowServiceDep = Annotated[WorkflowService, Depends(get_workflow_service)]
 

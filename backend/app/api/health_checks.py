@@ -45,25 +45,30 @@ class HealthChecks:
         self._checks: dict[str, asyncio.Task[None]] = {}
 
     async def check_all(
-        self, database: Database, llm: LLM, workflows: WorkflowService, *, draining: bool = False
+        self, database: Database, llm: LLM | None, workflows: WorkflowService, *, draining: bool = False
     ) -> Health:
         """Check all components at the same time, for two seconds at most; emit and return the health of each.
 
-        Nothing can be started while the process is ``draining``.
+        Nothing can be started while the process is ``draining``. Where there is no model, it is nobody's business here.
         """
-        database_found, model_found, workflows_found = await asyncio.gather(
-            self.run("database", database.ping),
-            self.run("model", llm.check),
-            self.run("workflows", workflows.check),
-        )
+        checks: dict[str, Check] = {"database": database.ping}
+        if llm is not None:
+            checks["model"] = llm.check
+        checks["workflows"] = workflows.check
+        findings = await asyncio.gather(*(self.run(name, check) for name, check in checks.items()))
+        found = dict(zip(checks, findings, strict=True))
         if draining:
-            workflows_found = Finding(STOPPING)
-        found = {"database": database_found, "model": model_found, "workflows": workflows_found}
+            found["workflows"] = Finding(STOPPING)
         for name, finding in found.items():
             _emit(name, finding)
         components = {name: finding.health for name, finding in found.items()}
         status: HealthStatus = "ok" if all(part.status == "ok" for part in components.values()) else "unavailable"
-        return Health(status=status, **components)
+        return Health(
+            status=status,
+            database=components["database"],
+            model=components.get("model"),
+            workflows=components["workflows"],
+        )
 
     async def check_instance(self, database: Database, *, draining: bool = False) -> Ready:
         """Return whether this process is to be sent requests: it does not stop, and can use its database.

@@ -141,7 +141,12 @@ class KeyRing:
 
 
 def open_keyring(settings: Settings) -> KeyRing:
-    """Return the key ring of the settings, which follows changes of ``.env`` and of the file of keys."""
+    """Return the key ring of the settings, which follows changes of ``.env`` and of the file of keys.
+
+    It is empty where there is no API that it would protect.
+    """
+    if not settings.serves_api:
+        return KeyRing((), tuple, ())
     in_env_file = settings.api_keys is not None and _keys_in_env_file() == settings.api_keys
 
     def read() -> tuple[ApiKey, ...]:

@@ -10,11 +10,13 @@ from .startup_error import StartupError
 
 
 def validate_models(settings: Settings) -> None:
-    """Check names of models, keys of their providers and what goes with them.
+    """Check names of models, keys of their providers and what goes with them, where a model is asked at all.
 
     Raises:
         StartupError: One of them is wrong or missing.
     """
+    if not settings.executes_runs:
+        return
     try:
         check_models(settings)
     except ModelUnavailable as error:

@@ -11,12 +11,13 @@ from .startup_error import StartupError
 
 
 def validate_public_bind(settings: Settings) -> None:
-    """Check that an API that other machines reach asks for a key.
+    """Check that an API that other machines reach asks for a key; a worker has none.
 
     Raises:
         StartupError: The address is a public one, and no key is set.
     """
-    if settings.allow_anyone or settings.api_keys or settings.api_keys_file or not is_public(settings.host):
+    has_key = bool(settings.api_keys or settings.api_keys_file)
+    if not settings.serves_api or settings.allow_anyone or has_key or not is_public(settings.host):
         return
     raise StartupError(
         f"SPARKLIO_HOST = {settings.host} lets other machines use the API, and no key is set: set "

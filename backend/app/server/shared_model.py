@@ -26,7 +26,7 @@ async def start_shared_model(settings: Settings) -> EmbeddedServer | None:
     Raises:
         StartupError: The model cannot be loaded.
     """
-    if "embedded" not in settings.models:
+    if not settings.executes_runs or "embedded" not in settings.models:
         return None
     log.info("loading the model (embedded)")
     server = EmbeddedServer()

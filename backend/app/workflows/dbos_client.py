@@ -75,7 +75,7 @@ async def launch(
         engine: The engine for it.
         executor_id: The id of this process, the same after a restart.
         execute: Executes a run, by its id.
-        concurrency: How many runs this process executes at the same time.
+        concurrency: How many runs this process executes at the same time; with 0 it takes none from the queue.
         log_level: The studio's log level.
     """
     global _execute  # noqa: PLW0603 - there is one DBOS a process, and it calls a module-level function
@@ -97,6 +97,8 @@ async def launch(
             "notification_coalesce_sec": 0.2,
         }
     )
+    if not concurrency:
+        DBOS.listen_queues([])
     DBOS.launch()
     dbos_pace.look_now()
     dbos_pace.slow_down(dbos, partial(dbos_tables.is_any_queued, engine, QUEUE))
@@ -109,6 +111,8 @@ def _create_tables_and_queue(url: str, concurrency: int) -> None:
 
 
 def _register_queue(url: str, concurrency: int) -> None:
+    if not concurrency:
+        return
     client = DBOSClient(
         system_database_url=url,
         dbos_system_schema=dbos_tables.SCHEMA,

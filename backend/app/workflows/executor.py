@@ -35,9 +35,14 @@ class RunExecutor:
     """Executes runs, and knows which ones it is executing.
 
     The time limit is for the work of one process: the time between two starts of the studio does not count.
+
+    Args:
+        transitions: Reads and changes the rows of runs.
+        steps: Runs their steps; None in a process that executes no runs.
+        time_limit: The seconds that a run may take.
     """
 
-    def __init__(self, transitions: RunTransitions, steps: StepRunner, time_limit: float) -> None:
+    def __init__(self, transitions: RunTransitions, steps: StepRunner | None, time_limit: float) -> None:
         self._transitions = transitions
         self._steps = steps
         self._time_limit = time_limit
@@ -63,7 +68,7 @@ class RunExecutor:
         while (earlier := self._active.get(run_id)) is not None:
             await earlier.released.wait()  # it has lost the run to this call and does not know it yet
         task = asyncio.current_task()
-        if self._closing or task is None:
+        if self._closing or task is None or self._steps is None:
             raise asyncio.CancelledError
         active = self._active[run_id] = ActiveRun(task)
         try:
@@ -144,6 +149,7 @@ class RunExecutor:
             return RunOutcome(status="failed", error=reason, error_name=name)
 
     async def _run_stages(self, run: Run) -> dict[str, Any]:
+        assert self._steps is not None  # noqa: S101 - `execute` begins nothing without
         workflow = WORKFLOWS[run.workflow_type]
         texts: dict[str, str] = {}
         position = 0

@@ -52,18 +52,23 @@ _STOP_TIMEOUT = 5.0  # seconds, the same for all runs together when the process 
 class WorkflowService:
     """Runs workflows. There is one a process, because there is one DBOS a process.
 
+    Without a model it executes none: it submits, reads and cancels them, and sweeps.
+
     Attributes:
         dbos_engine: The engine that DBOS uses, for instrumentation.
     """
 
-    def __init__(self, database: Database, llm: LLM, settings: Settings) -> None:
+    def __init__(self, database: Database, llm: LLM | None, settings: Settings) -> None:
         self._database = database
         self._settings = settings
         self._transitions = RunTransitions(database)
-        self._steps = StepRunner(
-            self._transitions, llm, BrandLibrary(database), settings.llm_window, max_text=settings.max_step_text
-        )
-        self._executor = RunExecutor(self._transitions, self._steps, settings.run_time_limit)
+        steps = None
+        if llm is not None:
+            steps = StepRunner(
+                self._transitions, llm, BrandLibrary(database), settings.llm_window, max_text=settings.max_step_text
+            )
+        self._executor = RunExecutor(self._transitions, steps, settings.run_time_limit)
+        self._slots = 0 if llm is None else settings.concurrency
         # On SQLite submissions take turns: each writes to two files, and to each of them one may write at a time.
         self._submissions = asyncio.Lock() if settings.sqlite_file is not None else nullcontext()
         self._lock: executor_locks.ExecutorLock | None = None
@@ -94,7 +99,7 @@ class WorkflowService:
                 self.dbos_engine,
                 self._lock.executor_id,
                 self._executor.execute,
-                concurrency=settings.concurrency,
+                concurrency=self._slots,
                 log_level=settings.log_level,
             )
             recovery = Recovery(
@@ -104,7 +109,7 @@ class WorkflowService:
                 time_limit=settings.run_time_limit,
                 max_requeues=settings.run_requeues,
             )
-            emit_limits(settings, slots=settings.concurrency)
+            emit_limits(settings, slots=self._slots)
             await recovery.reconcile()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
             self._go_on(sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables))
@@ -144,7 +149,7 @@ class WorkflowService:
         self._lock = None
 
     async def check(self) -> None:
-        """Check that a run can be taken: that the engine can store it, and that there is a place in the queue.
+        """Check that a run can be taken: by the engine, and where runs are submitted by the queue.
 
         Raises:
             QueueFull: As many runs are queued as may be; they are executed.
@@ -160,6 +165,8 @@ class WorkflowService:
         except SQLAlchemyError as error:
             name = type(getattr(error, "orig", None) or error).__name__
             raise RunsUnavailable(f"The tables of the workflow engine cannot be used ({name}).") from error
+        if not self._settings.serves_api:
+            return
         async with self._database.session() as session:
             if await runs.is_queue_longer(session, self._settings.max_queued - 1):
                 raise QueueFull(self._settings.max_queued)
@@ -260,7 +267,7 @@ class WorkflowService:
 
     async def _restore_tables(self) -> None:
         log.warning("tables of the workflow engine are missing: they are created again")
-        await dbos_client.restore_tables(self._settings.dbos_database_url, self.dbos_engine, self._settings.concurrency)
+        await dbos_client.restore_tables(self._settings.dbos_database_url, self.dbos_engine, self._slots)
 
     async def _get_run(self, run_id: str) -> Run:
         run = await self._transitions.get_run(run_id)

@@ -14,7 +14,7 @@ import pytest
 from app.server.announcements import Announcements
 from app.server.sockets import Listeners, listen
 from app.server.uvicorn_server import stop_on_signals
-from app.settings import Settings
+from app.settings import Role, Settings
 
 
 @pytest.fixture
@@ -54,6 +54,26 @@ def test_a_studio_that_does_not_drain_stops(
 def test_a_studio_that_could_not_start_has_not_stopped(listeners: Listeners, caplog: pytest.LogCaptureFixture) -> None:
     Announcements(Settings(), listeners).stopped()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("role", ["all", "api", "worker"])
+def test_the_role_is_announced(
+    role: Role, listeners: Listeners, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announcements = Announcements(Settings(role=role, database_url="postgresql://u:p@host/name"), listeners)
+    announcements.starting()
+    announcements.ready()
+    address = f"127.0.0.1:{listeners.api.getsockname()[1]}"
+    assert caplog.messages == [f"starting on {address}" + ("" if role == "all" else f" as {role}")]
+    ready, first = {
+        "all": ("Sparklio is", f"API http://{address}/docs"),
+        "api": ("Sparklio's API, whose runs workers execute, is", f"API http://{address}/docs"),
+        "worker": ("Sparklio's worker, which executes runs, is", f"health http://{address}/health"),
+    }[role]
+    assert capsys.readouterr().out.splitlines() == [
+        f"{ready} ready at http://{address}",
+        f"  {first}   metrics http://{address}/metrics   stop with Ctrl-C",
+    ]
 
 
 async def test_a_signal_is_announced_before_it_stops_anything() -> None:

@@ -22,6 +22,13 @@ def test_a_public_address_needs_a_key_or_a_word(host: str, tmp_path: Path) -> No
     validate_public_bind(Settings(host=host, allow_anyone=True))
 
 
+def test_a_worker_has_no_api_to_protect() -> None:
+    url = "postgresql://user:password@host/name"
+    validate_public_bind(Settings(host="0.0.0.0", role="worker", database_url=url))
+    with pytest.raises(StartupError):
+        validate_public_bind(Settings(host="0.0.0.0", role="api", database_url=url))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_the_loopback_interface_needs_none(host: str) -> None:
     validate_public_bind(Settings(host=host))

@@ -34,5 +34,5 @@ class Health(BaseModel):
 
     status: HealthStatus = Field(description="ok when every component is")
     database: ComponentHealth
-    model: ComponentHealth
+    model: ComponentHealth | None = Field(description="null where this process executes no runs, and asks no model")
     workflows: ComponentHealth

@@ -29,6 +29,16 @@ async def test_health_is_ok_when_all_components_are(client: httpx.AsyncClient) -
     assert (await client.get("/health/live")).json() == {"status": "ok"}
 
 
+async def test_the_model_is_not_checked_where_runs_are_executed_elsewhere(
+    client: httpx.AsyncClient, app: FastAPI
+) -> None:
+    app.state.llm = None
+    with component_checked.captured() as checked:
+        response = await client.get("/health")
+    assert [event.component for event in checked] == ["database", "workflows"]
+    assert (response.status_code, response.json()["status"], response.json()["model"]) == (200, "ok", None)
+
+
 @on_sqlite
 async def test_health_shows_which_component_is_unavailable(
     client: httpx.AsyncClient, app: FastAPI, settings: Settings

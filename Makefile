@@ -59,14 +59,19 @@ ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev .venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/queues \
-		.venv/schemathesis .venv/deploy .venv/wheelhouse
+test: .venv/dev
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(ENVIRONMENTS)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 	@echo "The slow tests, and those with SQLAlchemy 2.0, SDKs, servers, drivers, schemathesis and schemas of environments of their own: minutes"
 	@$(MAKE) --no-print-directory --jobs=2 test-slow test-environments
 endif
+
+# What the tests of other libraries and versions need, each in a folder of its own, two at a time: half of it is waiting.
+ENVIRONMENTS := \
+	.venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/queues \
+	.venv/schemathesis .venv/deploy .venv/wheelhouse
 
 # A test that fails is run once more: on a busy machine one that waits for processes and deadlines may fail by time alone.
 # Both outcomes are shown; what fails twice is broken, and so is a run that did not come to its end (pytest's codes but 1).

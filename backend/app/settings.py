@@ -85,6 +85,12 @@ class Settings(ListenerSettings, ServerSettings):
     sweep_interval: Seconds = Field(
         default=5.0, description="Seconds between two looks for runs that no process executes"
     )
+    lease: float = Field(
+        default=15.0,
+        ge=3,
+        le=3600,
+        description="Seconds without a sign of life after which other processes take over one's runs, on PostgreSQL",
+    )
     health_interval: Seconds = Field(
         default=15.0, description="Seconds between two checks of the database, the model and the workflows by itself"
     )

@@ -161,6 +161,9 @@ class Executor(Base):
     total_concurrency: Mapped[int | None]
     """How many it wants all processes together to execute at once; None if it sets no limit."""
 
+    lease_seconds: Mapped[float]
+    """How long it lives after a renewal. It is the holder's own, as hosts may differ while a setting is changed."""
+
     started_at: Mapped[datetime]
     beat_at: Mapped[datetime]
     """When its lease was last renewed."""

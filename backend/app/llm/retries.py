@@ -20,6 +20,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from .call_gate import pass_gate
+
 INITIAL_BACKOFF = 0.5  # seconds at most; it doubles from one attempt to the next
 MAX_BACKOFF = 30.0  # seconds
 
@@ -76,6 +78,7 @@ class RetryingModel(WrapperModel):
             retry=retry_if_exception(is_transient),
             wait=retry_delay,
             stop=stop_after_attempt(1 + self._retries) | stop_before_delay(self._limit),
+            before=lambda _: pass_gate(),
             reraise=True,
         )
 

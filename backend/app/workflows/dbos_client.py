@@ -8,6 +8,7 @@ not in DBOS.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,7 @@ class EngineFailed(Exception):
 
 
 _execute: Callable[[str], Awaitable[None]] | None = None
+_executor_id = ""
 
 
 @DBOS.workflow(name=_WORKFLOW)
@@ -73,15 +75,15 @@ async def launch(
     Args:
         url: The URL of DBOS's database.
         engine: The engine for it.
-        executor_id: The id of this process, the same after a restart.
+        executor_id: The id of this process, which no other living process has.
         execute: Executes a run, by its id.
         concurrency: How many runs this process executes at the same time; with 0 it takes none from the queue.
         log_level: The studio's log level.
     """
-    global _execute  # noqa: PLW0603 - there is one DBOS a process, and it calls a module-level function
+    global _execute, _executor_id
     _configure_logging(log_level)
     await asyncio.to_thread(_create_tables_and_queue, url, concurrency)
-    _execute = execute
+    _execute, _executor_id = execute, executor_id
     dbos = DBOS(
         config={
             "name": _NAME,
@@ -177,6 +179,19 @@ async def get_statuses(run_ids: Sequence[str]) -> dict[str, WorkflowStatus]:
         return {}
     statuses = await DBOS.list_workflows_async(workflow_ids=list(run_ids), load_input=False, load_output=False)
     return {status.workflow_id: status for status in statuses}
+
+
+async def get_status(run_id: str) -> WorkflowStatus | None:
+    """Return DBOS's status of a run; a workflow may ask for its own, at any moment and without a step of its own."""
+    loop = asyncio.get_running_loop()
+    # In a fresh context: inside a workflow a call of DBOS is a step, which raises where the workflow is cancelled.
+    return (await loop.create_task(get_statuses([run_id]), context=contextvars.Context())).get(run_id)
+
+
+async def is_claimed_here(run_id: str) -> bool:
+    """Return whether a run is this process's to execute."""
+    status = await get_status(run_id)
+    return status is not None and (status.status, status.executor_id) == ("PENDING", _executor_id)
 
 
 async def delete_ended_before(cutoff: datetime, limit: int) -> int:

@@ -16,6 +16,7 @@ from events.bus.failures import error_location
 
 from . import dbos_client
 from .definitions import WORKFLOWS
+from .leases import Lease
 from .run_state import CANCELLED, RunOutcome, RunTransitions
 from .steps import StepFailed, StepRunner
 
@@ -39,12 +40,19 @@ class RunExecutor:
     Args:
         transitions: Reads and changes the rows of runs.
         steps: Runs their steps; None in a process that executes no runs.
+        lease: The lease of this process, without which nothing is executed.
         time_limit: The seconds that a run may take.
+
+    Attributes:
+        given_back: The runs that this process has claimed but does not execute, as its lease lapsed. Whoever queues one
+            of them again removes it.
     """
 
-    def __init__(self, transitions: RunTransitions, steps: StepRunner | None, time_limit: float) -> None:
+    def __init__(self, transitions: RunTransitions, steps: StepRunner | None, lease: Lease, time_limit: float) -> None:
+        self.given_back: set[str] = set()
         self._transitions = transitions
         self._steps = steps
+        self._lease = lease
         self._time_limit = time_limit
         self._active: dict[str, ActiveRun] = {}
         self._closing = False
@@ -72,6 +80,7 @@ class RunExecutor:
             raise asyncio.CancelledError
         active = self._active[run_id] = ActiveRun(task)
         try:
+            await self._check_claim(run_id)
             await self._execute_to_end(run_id, active)
         except (SQLAlchemyError, dbos_client.EngineError) as error:
             if self._closing:
@@ -97,6 +106,16 @@ class RunExecutor:
         await _wait_for_event(active.released, timeout_seconds)
         return True
 
+    def give_back(self) -> int:
+        """Stop executing all runs, as other processes may take them over, and return how many there are.
+
+        What they have used is still stored.
+        """
+        for run_id, active in self._active.items():
+            self.given_back.add(run_id)
+            active.task.cancel()
+        return len(self._active)
+
     async def release_all(self, timeout_seconds: float) -> None:
         """Stop executing all runs, within ``timeout_seconds``, and leave them as they are for the next start."""
         self._closing = True
@@ -108,6 +127,17 @@ class RunExecutor:
             _, pending = await asyncio.wait(releases, timeout=timeout_seconds)
             for release in pending:
                 release.cancel()
+
+    async def _check_claim(self, run_id: str) -> None:
+        """Raise CancelledError if the run may be another process's by now, as one that was claimed without a lease."""
+        if not self._lease.is_held:
+            # Raised at once it would let the engine claim the next run, and so withhold all from other processes.
+            await self._lease.wait_until_held()
+        elif not self._lease.was_renewed_late or await dbos_client.is_claimed_here(run_id):
+            self.given_back.discard(run_id)
+            return
+        self.given_back.add(run_id)
+        raise asyncio.CancelledError
 
     async def _execute_to_end(self, run_id: str, active: ActiveRun) -> None:
         try:

@@ -1,20 +1,30 @@
 """The locks of DBOS executor ids: each process of the studio holds the lock of its id for as long as it lives.
 
-DBOS assigns workflows to executors, and a process resumes those of its executor id when it starts. So the id has to be
-the same after a restart, and two living processes must never share one. The kernel releases the lock when the process
-ends, however it ends.
+DBOS assigns workflows to executors, and two living processes must never share an id. The kernel releases the lock when
+the process ends, however it ends: so a free lock says that the process is dead, at once.
+
+On SQLite an id is used again by the next start, with which DBOS resumes its workflows. On PostgreSQL, where hosts may
+have the same name and the same paths, each start has an id of its own, and its file names the boot of its machine: in a
+copy of the folder on another machine a free lock says nothing.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
+import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+SUFFIX = ".lock"
+
+_UNIQUE = re.compile(r".*\.[0-9a-f]{12}")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux alone has it
 
 
 class ExecutorLock:
@@ -30,21 +40,46 @@ class ExecutorLock:
         os.close(self._descriptor)
 
 
-def acquire(directory: Path, prefix: str | None = None) -> ExecutorLock:
+def acquire(directory: Path, prefix: str | None = None, *, version: str = "") -> ExecutorLock:
     """Acquire and return the lock of the first free id: the prefix (by default the host name) and a number.
+
+    Args:
+        directory: The directory of the locks.
+        prefix: What the id begins with.
+        version: The version of the workflows that this process executes.
 
     Raises:
         OSError: The directory cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     prefix = prefix or host_name()
     number = 0
     while True:
-        name = f"{prefix}-{number}"
-        descriptor = _lock(directory / f"{name}.lock", create=True)
-        if descriptor is not None:
-            return ExecutorLock(directory, name, descriptor)
+        lock = _acquire(directory, f"{prefix}-{number}", {"version": version})
+        if lock is not None:
+            return lock
         number += 1
+
+
+def acquire_unique(directory: Path, prefix: str, *, version: str = "") -> ExecutorLock:
+    """Acquire and return the lock of an id that no process has had or will have.
+
+    Args:
+        directory: The directory of the locks.
+        prefix: What the id begins with.
+        version: The version of the workflows that this process executes.
+
+    Raises:
+        OSError: The directory cannot be written.
+    """
+    while True:
+        lock = _acquire(directory, f"{prefix}.{secrets.token_hex(6)}", {"version": version, "boot": _boot_id()})
+        if lock is not None:  # else another process has just found its file, and holds it for dead
+            return lock
+
+
+def is_unique(executor_id: str) -> bool:
+    """Return whether an id is one of `acquire_unique`."""
+    return _UNIQUE.fullmatch(executor_id) is not None
 
 
 def host_name() -> str:
@@ -58,27 +93,87 @@ def prefix_of(data_dir: Path) -> str:
     return f"{host_name()}-{directory_hash}"
 
 
+def ids_in(directory: Path) -> list[str]:
+    """Return the ids that have a lock file in a directory, of living processes and dead ones."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in directory.glob(f"*{SUFFIX}"))
+
+
 def has_lock_file(directory: Path, executor_id: str) -> bool:
     """Return whether an executor of this id has ever acquired its lock in this directory."""
-    return Path(executor_id).name == executor_id and (directory / f"{executor_id}.lock").exists()
+    return Path(executor_id).name == executor_id and _file(directory, executor_id).exists()
+
+
+def version_of(directory: Path, executor_id: str) -> str | None:
+    """Return the version of workflows that an executor's lock file names; None where it names none."""
+    version = _read(_file(directory, executor_id)).get("version")
+    return version if isinstance(version, str) and version else None
 
 
 @contextmanager
-def lock_if_dead(directory: Path, executor_id: str) -> Iterator[bool]:
-    """Hold the lock of another executor while the block runs, if its process is dead.
+def lock_if_free(directory: Path, executor_id: str) -> Iterator[bool]:
+    """Hold the lock of another executor while the block runs, if there is one and nobody holds it.
 
     Yields:
-        Whether the lock is held: not if the process lives, and not if it has never been on this machine.
+        Whether the lock is held: not if the process lives, and not if it has never used this directory.
     """
     if Path(executor_id).name != executor_id:
         yield False
         return
-    descriptor = _lock(directory / f"{executor_id}.lock", create=False)
+    descriptor = _lock(_file(directory, executor_id), create=False)
     try:
         yield descriptor is not None
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextmanager
+def lock_if_dead(directory: Path, executor_id: str) -> Iterator[bool]:
+    """Hold the lock of another executor while the block runs, if it says that its process is dead.
+
+    Yields:
+        Whether the lock is held: not if the process lives, was never on this machine, or was so before it was booted.
+    """
+    with lock_if_free(directory, executor_id) as free:
+        boot = _read(_file(directory, executor_id)).get("boot") if free else None
+        yield free and boot in {None, _boot_id()}
+
+
+def remove(directory: Path, executor_id: str) -> None:
+    """Remove the file of a lock that is held by `lock_if_free` and whose id nobody uses again."""
+    with suppress(FileNotFoundError):
+        _file(directory, executor_id).unlink()
+
+
+def _file(directory: Path, executor_id: str) -> Path:
+    return directory / f"{executor_id}{SUFFIX}"
+
+
+def _boot_id() -> str | None:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return None
+
+
+def _acquire(directory: Path, name: str, content: dict[str, str | None]) -> ExecutorLock | None:
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = _lock(_file(directory, name), create=True)
+    if descriptor is None:
+        return None
+    with suppress(OSError):  # a full disk: what a file does not say is not known
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(content).encode(), 0)
+    return ExecutorLock(directory, name, descriptor)
+
+
+def _read(path: Path) -> dict[str, object]:
+    """Return what a lock file says; nothing if it cannot be read, as that of an earlier release."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _lock(path: Path, *, create: bool) -> int | None:

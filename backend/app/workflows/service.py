@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import BrandLibrary, Database, DatabaseUnavailable, Run, file_identity
-from app.database.advice import advice_for_postgresql, advice_for_sqlite
 from app.database.repositories import brands, runs
-from app.database_urls import without_secrets
 from app.llm.factory import LLM
 from app.settings import Settings
 from events import limit_reached
 
-from . import dbos_client, dbos_engine, dbos_tables, executor_locks, trace_carrier
+from . import dbos_client, dbos_engine, dbos_tables, trace_carrier
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
+from .membership import Membership
 from .queue_reading import emit_limits, emit_unknown_queue
 from .recovery import ENQUEUE_TIMEOUT, Recovery
 from .retention import delete_forever
@@ -30,16 +30,14 @@ from .run_state import CANCELLED, RunTransitions
 from .shield import wait_within
 from .steps import StepRunner
 from .sweep import sweep_forever
-from .usage_journal import SUFFIX, UsageJournal
-from .usage_recovery import store_usage_of
 from .workflow_errors import (
     IdempotencyConflict,
     QueueFull,
     RunAlreadyEnded,
     RunNotFound,
     RunsUnavailable,
-    WorkflowEngineUnavailable,
     WorkflowNotFound,
+    engine_unavailable,
 )
 
 log = logging.getLogger("app.workflows")
@@ -62,16 +60,17 @@ class WorkflowService:
         self._database = database
         self._settings = settings
         self._transitions = RunTransitions(database)
-        steps = None
-        if llm is not None:
-            steps = StepRunner(
-                self._transitions, llm, BrandLibrary(database), settings.llm_window, max_text=settings.max_step_text
-            )
-        self._executor = RunExecutor(self._transitions, steps, settings.run_time_limit)
         self._slots = 0 if llm is None else settings.concurrency
+        self._membership = Membership(settings, self._transitions, concurrency=self._slots)
+        lease, steps = self._membership.lease, None
+        if llm is not None:
+            library = BrandLibrary(database)
+            steps = StepRunner(
+                self._transitions, lease, llm, library, settings.llm_window, max_text=settings.max_step_text
+            )
+        self._executor = RunExecutor(self._transitions, steps, lease, settings.run_time_limit)
         # On SQLite submissions take turns: each writes to two files, and to each of them one may write at a time.
         self._submissions = asyncio.Lock() if settings.sqlite_file is not None else nullcontext()
-        self._lock: executor_locks.ExecutorLock | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self.dbos_engine = dbos_engine.create(settings.dbos_database_url)
         self._engine_file = None if settings.sqlite_file is None else Path(str(self.dbos_engine.url.database))
@@ -84,27 +83,20 @@ class WorkflowService:
             WorkflowEngineUnavailable: The data directory or the tables of DBOS cannot be written.
         """
         settings = self._settings
-        prefix = None if settings.sqlite_file is not None else executor_locks.prefix_of(settings.data_dir)
         try:
-            self._lock = executor_locks.acquire(settings.data_dir / "executors", prefix)
-        except OSError as error:
-            raise WorkflowEngineUnavailable(
-                f"The data directory cannot be used ({error.filename}): {error.strerror}; "
-                "make it writable, or set SPARKLIO_DATA_DIR to another."
-            ) from None
-        try:
-            await self._open_journal(self._lock)
+            lock = await self._membership.join()
+            self._go_on(self._membership.watch(self._executor.give_back))
             await dbos_client.launch(
                 settings.dbos_database_url,
                 self.dbos_engine,
-                self._lock.executor_id,
+                lock.executor_id,
                 self._executor.execute,
                 concurrency=self._slots,
                 log_level=settings.log_level,
             )
             recovery = Recovery(
                 self._transitions,
-                self._lock,
+                lock,
                 self._executor.is_executing,
                 time_limit=settings.run_time_limit,
                 max_requeues=settings.run_requeues,
@@ -115,26 +107,16 @@ class WorkflowService:
             self._go_on(sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables))
             if settings.retention_days:
                 self._go_on(delete_forever(self._database, settings.retention_days))
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, psycopg.Error) as error:
             await self.stop()
-            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            cause = without_secrets(cause, settings.async_database_url)
-            where, advice = (
-                ("", advice_for_postgresql(cause))
-                if self._engine_file is None
-                else (f" ({self._engine_file})", advice_for_sqlite(cause))
-            )
-            raise WorkflowEngineUnavailable(
-                f"The tables of the workflow engine{where} cannot be used: {cause}; "
-                f"{advice}, or set SPARKLIO_DATABASE_URL to another database."
-            ) from error
+            raise engine_unavailable(error, settings) from error
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Stop, and leave unfinished runs for the next start; takes a few seconds at most."""
-        if self._lock is None:
+        if self._membership.lock is None:
             return
         for task in tuple(self._background):
             task.cancel()
@@ -143,10 +125,7 @@ class WorkflowService:
         await self._executor.release_all(_STOP_TIMEOUT)
         await dbos_client.destroy()
         dbos_engine.dispose(self.dbos_engine)
-        if self._transitions.journal is not None:
-            self._transitions.journal.close()
-        self._lock.release()
-        self._lock = None
+        await self._membership.leave()
 
     async def check(self) -> None:
         """Check that a run can be taken: by the engine, and where runs are submitted by the queue.
@@ -155,7 +134,7 @@ class WorkflowService:
             QueueFull: As many runs are queued as may be; they are executed.
             RunsUnavailable: None can be taken.
         """
-        if self._lock is None or self._executor.is_closing:
+        if self._membership.lock is None or self._executor.is_closing:
             raise RunsUnavailable("The process stops.")
         file = self._engine_file
         if file is not None and self._identity not in {None, file_identity(file)}:
@@ -254,11 +233,6 @@ class WorkflowService:
         if run.status != "cancelled":
             raise RunAlreadyEnded(run)
         return run
-
-    async def _open_journal(self, lock: executor_locks.ExecutorLock) -> None:
-        """Store what earlier processes of this executor id left, and open the journal of this one."""
-        await store_usage_of(lock.directory / f"{lock.executor_id}{SUFFIX}", self._transitions)
-        self._transitions.journal = UsageJournal(lock.directory, lock.executor_id)
 
     def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -16,6 +16,7 @@ from uuid import uuid4
 from app import agents
 from app.agents import AgentFailed, Assignment, Library
 from app.database import Run, Step, StepStatus
+from app.llm.call_gate import gated
 from app.llm.factory import LLM
 from app.llm_usage import LLMUsage
 from events import limit_reached
@@ -26,6 +27,7 @@ from . import dbos_client
 from .definitions import WORKFLOWS, StepDefinition
 from .error_causes import step_error_type
 from .journal_entries import AttemptUsage
+from .leases import Lease
 from .run_state import RunTransitions
 
 log = logging.getLogger("app.workflows")
@@ -47,9 +49,17 @@ class StepRunner:
     """Runs steps with one model and one library."""
 
     def __init__(
-        self, transitions: RunTransitions, llm: LLM, library: Library, window: int | None = None, *, max_text: int
+        self,
+        transitions: RunTransitions,
+        lease: Lease,
+        llm: LLM,
+        library: Library,
+        window: int | None = None,
+        *,
+        max_text: int,
     ) -> None:
         self._transitions = transitions
+        self._lease = lease
         self._llm = llm
         self._library = library
         self._window = window  # tokens; None when the settings do not say
@@ -65,6 +75,7 @@ class StepRunner:
         return _text(dbos_client.durable_step(step.name, partial(self._attempt, run, position, step, earlier)))
 
     async def _attempt(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> dict[str, str]:
+        self._lease.raise_if_lapsed()
         done = await self._transitions.get_successful_step(run.id, step.name)
         if done is not None and done.output is not None:
             return {"text": str(done.output["text"])}  # stored, but the process ended before DBOS knew
@@ -72,6 +83,8 @@ class StepRunner:
         started_at, started = datetime.now(UTC), perf_counter()
 
         def record(spent: LLMUsage, in_call: bool, status: StepStatus | None = None) -> None:
+            if in_call:
+                self._lease.raise_if_lapsed()
             self._transitions.record(
                 AttemptUsage(
                     attempt_id=attempt_id,
@@ -104,15 +117,16 @@ class StepRunner:
             await self._transitions.save_step(run, result, attempt_id)
 
         try:
-            result = await agents.execute(
-                step.agent_name,
-                _assignment(run, step, earlier),
-                model=self._llm.model,
-                library=self._library,
-                usage=usage,
-                window=self._window,
-                on_call=record,
-            )
+            with gated(self._lease.raise_if_lapsed):
+                result = await agents.execute(
+                    step.agent_name,
+                    _assignment(run, step, earlier),
+                    model=self._llm.model,
+                    library=self._library,
+                    usage=usage,
+                    window=self._window,
+                    on_call=record,
+                )
         except AgentFailed as failure:
             await save(failure.status, failure.reason)
             return _failure(step, failure.reason, type(failure).__name__, step_error_type(failure))

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from app.database import Run
+from app.database.advice import advice_for_postgresql, advice_for_sqlite
+from app.database_urls import without_secrets
+from app.settings import Settings
 
 from .definitions import WORKFLOWS
 
 
 class WorkflowEngineUnavailable(Exception):
     """The workflow engine cannot start; the message names the thing, the cause and what to do, in one line."""
+
+
+def engine_unavailable(error: Exception, settings: Settings) -> WorkflowEngineUnavailable:
+    """Return the error that says why the tables of the workflow engine, or the lease, cannot be used."""
+    cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    cause = without_secrets(cause, settings.async_database_url)
+    file = settings.workflows_file
+    where, advice = ("", advice_for_postgresql(cause)) if file is None else (f" ({file})", advice_for_sqlite(cause))
+    return WorkflowEngineUnavailable(
+        f"The tables of the workflow engine{where} cannot be used: {cause}; "
+        f"{advice}, or set SPARKLIO_DATABASE_URL to another database."
+    )
 
 
 class RunsUnavailable(Exception):

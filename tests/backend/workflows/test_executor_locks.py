@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -55,3 +56,41 @@ def test_an_executor_of_another_machine_is_not_dead(tmp_path: Path) -> None:
         with executor_locks.lock_if_dead(inside, name) as gone:
             assert not gone
         assert not executor_locks.has_lock_file(inside, name)
+
+
+def test_each_start_has_an_id_of_its_own_where_hosts_share_a_database(tmp_path: Path) -> None:
+    first = executor_locks.acquire_unique(tmp_path, "host-a", version="1")
+    first.release()
+    second = executor_locks.acquire_unique(tmp_path, "host-a", version="2")
+    assert first.executor_id != second.executor_id
+    assert all(map(executor_locks.is_unique, (first.executor_id, second.executor_id)))
+    assert not executor_locks.is_unique("host-a-0")
+    with executor_locks.lock_if_dead(tmp_path, first.executor_id) as gone:
+        assert gone
+    with executor_locks.lock_if_dead(tmp_path, second.executor_id) as gone:
+        assert not gone
+    assert executor_locks.ids_in(tmp_path) == sorted([first.executor_id, second.executor_id])
+    assert executor_locks.version_of(tmp_path, second.executor_id) == "2"
+    second.release()
+    executor_locks.remove(tmp_path, second.executor_id)
+    assert executor_locks.ids_in(tmp_path) == [first.executor_id]
+
+
+def test_a_free_lock_of_another_boot_says_nothing(tmp_path: Path) -> None:
+    """The folder may be a copy, and its process live on the machine that it was copied from."""
+    lock = executor_locks.acquire_unique(tmp_path, "host-a")
+    lock.release()
+    file = tmp_path / f"{lock.executor_id}.lock"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "boot": "another"}))
+    with executor_locks.lock_if_dead(tmp_path, lock.executor_id) as gone:
+        assert not gone
+    with executor_locks.lock_if_free(tmp_path, lock.executor_id) as free:
+        assert free
+
+
+def test_a_lock_file_of_an_earlier_release_names_no_version(tmp_path: Path) -> None:
+    (tmp_path / "host-0.lock").touch()
+    assert executor_locks.version_of(tmp_path, "host-0") is None
+    assert executor_locks.version_of(tmp_path, "host-1") is None
+    with executor_locks.lock_if_dead(tmp_path, "host-0") as gone:
+        assert gone

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup run worker quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
-	test-schemathesis test-deploy check mutants chaos soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
+	test-schemathesis test-deploy check mutants chaos chaos-hosts soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -149,6 +149,10 @@ mutants: .venv/dev .mutants/ready ## Change the code at N random places; show wh
 chaos: .venv/dev ## Let each thing fail that a studio depends on, and kill it 50 times: `make chaos F=disk-full D=sqlite`
 	@$(BIN)/python -m tools.chaos $(if $(F),--fault $(F)) $(if $(D),--database $(D)) $(if $(W),--workers $(W)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+chaos-hosts: .venv/dev ## Let hosts that share a database fail at random for ten minutes: `make chaos-hosts M=2 R=100 H=3 F=kill`
+	@$(BIN)/python -m tools.chaos_hosts $(if $(M),--minutes $(M)) $(if $(R),--runs $(R)) $(if $(H),--hosts $(H)) \
+		$(if $(F),--fault $(F)) $(if $(SEED),--seed $(SEED))
 
 monitor: .venv/studio ## Prometheus and Alertmanager on the running studio, with all rules loaded: `make monitor P=9090 U=http://127.0.0.1:8000/metrics`
 	@$(BIN)/python -m tools.monitor $(U) $(if $(P),--port $(P)) $(if $(A),--alertmanager-port $(A)) \

@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def set_host_name(name: str) -> None:
-    """Give this process, and those that it starts, a host name of their own."""
+    """Set the host name of this process, and of those that it starts."""
     if _libc.unshare(_NEWUTS) != 0 and not _unshare_as_user():
         socket.gethostname = lambda: name
         return

@@ -40,12 +40,12 @@ def kill(lab: Lab, host: Host, rng: Random) -> None:
 
 
 def cut_briefly(lab: Lab, host: Host, rng: Random) -> None:
-    """Let packets between a host and the database vanish for less than a lease."""
+    """Drop all packets between a host and the database for less than a lease."""
     _cut("cut", lab, host, lab.lease * rng.uniform(0.1, 0.6))
 
 
 def cut_for_long(lab: Lab, host: Host, rng: Random) -> None:
-    """Let packets between a host and the database vanish for longer than a lease."""
+    """Drop all packets between a host and the database for longer than a lease."""
     _cut("cut-long", lab, host, lab.lease * rng.uniform(1.5, 3.0))
 
 

@@ -55,7 +55,7 @@ _CHANGES: LiteralString = (
 
 
 class Recorder:
-    """What has changed in a database since the recorder was made; the studio's tables have to be there.
+    """The changes in a database since the recorder was made; the studio's tables have to be there.
 
     Args:
         url: The database's URL.

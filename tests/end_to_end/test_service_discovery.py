@@ -6,14 +6,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from metrics import MetricsServer, serve
-from tests.support.dns_server import DNSServer
+from tests.support.dns_server import DNSServer, prometheus_that_asks
 from tests.support.prometheus import Prometheus
 from tests.support.wait import wait_until
 from tools.monitor import programs
@@ -75,23 +75,6 @@ def replace(file: Path, text: str) -> None:
     new = file.with_suffix(".new")
     new.write_text(text)
     new.rename(file)
-
-
-@contextmanager
-def prometheus_that_asks(resolver: str, folder: Path, port: int) -> Iterator[Prometheus]:
-    """Run a Prometheus whose names are resolved at an address, in a mount namespace of its own."""
-    (folder / "resolv.conf").write_text(f"nameserver {resolver}\n")
-    own = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"']
-    command = [
-        *own,
-        str(folder / "resolv.conf"),
-        programs.installed("prometheus"),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'prometheus'}",
-    ]
-    log = folder / "prometheus.log"
-    with programs.Program("prometheus", command, port, log) as program, Prometheus.at(program.url) as prometheus:
-        yield prometheus
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a port below 1024 and a mount take root")

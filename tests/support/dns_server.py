@@ -1,14 +1,20 @@
-"""A DNS server over UDP, which answers for the addresses that a test gives its names (RFC 1035, section 4)."""
+"""A DNS server over UDP, which answers with what a test says of its names (RFC 1035, section 4); and who asks it."""
 
 from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
+from pathlib import Path
 from socketserver import BaseRequestHandler, UDPServer
 from threading import Thread
 from types import TracebackType
 from typing import Self
+
+from tests.support.prometheus import Prometheus
+from tools.monitor import programs
 
 PORT = 53
 """Where a resolver asks: ``/etc/resolv.conf`` names an address and no port."""
@@ -73,3 +79,20 @@ def read_name(query: bytes) -> tuple[str, int]:
         labels.append(query[at + 1 : at + 1 + length].decode("ascii").lower())
         at += 1 + length
     return ".".join(labels), at + 1
+
+
+@contextmanager
+def prometheus_that_asks(resolver: str, folder: Path, port: int) -> Iterator[Prometheus]:
+    """Run a Prometheus whose names are resolved at an address, in a mount namespace of its own."""
+    (folder / "resolv.conf").write_text(f"nameserver {resolver}\n")
+    own = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"']
+    command = [
+        *own,
+        str(folder / "resolv.conf"),
+        programs.installed("prometheus"),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+    ]
+    log = folder / "prometheus.log"
+    with programs.Program("prometheus", command, port, log) as program, Prometheus.at(program.url) as prometheus:
+        yield prometheus

@@ -100,6 +100,9 @@ class Settings(ListenerSettings, ServerSettings):
     concurrency: int = Field(
         default=2, ge=1, le=1000, description="Runs at once in each worker; the others wait in the queue of all"
     )
+    total_concurrency: Amount | None = Field(
+        default=None, description="Runs at once in all workers on all hosts, which agree on it; unset: those of each"
+    )
     max_queued: Amount = Field(
         default=1000, description="Runs that may wait in the queue, which all workers share; more are refused with 429"
     )
@@ -175,6 +178,11 @@ class Settings(ListenerSettings, ServerSettings):
     def executes_runs(self) -> bool:
         """Whether the processes take runs from the queue."""
         return self.role != "api"
+
+    @property
+    def slots(self) -> int:
+        """How many runs each process executes at once."""
+        return min(self.concurrency, self.total_concurrency or self.concurrency) if self.executes_runs else 0
 
     @property
     def serves_api(self) -> bool:

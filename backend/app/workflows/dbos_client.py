@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from dbos import DBOS, DBOSClient, SetWorkflowID, WorkflowStatus
+from dbos import DBOS, SetWorkflowID, WorkflowStatus
 from dbos import error as errors
 from sqlalchemy import Engine
 
-from . import dbos_pace, dbos_tables, trace_carrier
+from . import dbos_pace, dbos_queue, dbos_tables, trace_carrier
+from .dbos_queue import QUEUE
 
 T = TypeVar("T")
 
-QUEUE = "runs"
 VERSION = "1"  # raised when the steps of a workflow change in order or name, so that a started run ends as it started
 _NAME = "sparklio"
 _WORKFLOW = "sparklio.run"
@@ -65,7 +65,8 @@ async def launch(
     executor_id: str,
     execute: Callable[[str], Awaitable[None]],
     *,
-    concurrency: int,
+    slots: int,
+    total: int | None,
     log_level: str,
 ) -> None:
     """Start DBOS: it executes queued runs, and resumes those that this executor left unfinished.
@@ -77,12 +78,13 @@ async def launch(
         engine: The engine for it.
         executor_id: The id of this process, which no other living process has.
         execute: Executes a run, by its id.
-        concurrency: How many runs this process executes at the same time; with 0 it takes none from the queue.
+        slots: How many runs this process executes at once; with 0 it takes none from the queue.
+        total: How many all processes together may execute at once; None for no such limit.
         log_level: The studio's log level.
     """
     global _execute, _executor_id
     _configure_logging(log_level)
-    await asyncio.to_thread(_create_tables_and_queue, url, concurrency)
+    await asyncio.to_thread(dbos_tables.create, url)
     _execute, _executor_id = execute, executor_id
     dbos = DBOS(
         config={
@@ -99,42 +101,17 @@ async def launch(
             "notification_coalesce_sec": 0.2,
         }
     )
-    if not concurrency:
-        DBOS.listen_queues([])
+    await asyncio.to_thread(partial(dbos_queue.declare, dbos, url, _NAME, slots=slots, total=total))
     DBOS.launch()
+    if total is not None and engine.dialect.name == "postgresql":
+        dbos_queue.hold_total(dbos, engine, slots=slots, total=total)
     dbos_pace.look_now()
     dbos_pace.slow_down(dbos, partial(dbos_tables.is_any_queued, engine, QUEUE))
 
 
-def _create_tables_and_queue(url: str, concurrency: int) -> None:
-    """Create the tables and the queue. If DBOS were launched first, it would find the queue only a second later."""
-    dbos_tables.create(url)
-    _register_queue(url, concurrency)
-
-
-def _register_queue(url: str, concurrency: int) -> None:
-    if not concurrency:
-        return
-    client = DBOSClient(
-        system_database_url=url,
-        dbos_system_schema=dbos_tables.SCHEMA,
-        application_name=_NAME,
-        retry_connection_errors=False,
-    )
-    try:
-        client.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=dbos_pace.POLLING_INTERVAL)
-    finally:
-        client.destroy()
-
-
-async def restore_tables(url: str, engine: Engine, concurrency: int) -> None:
-    """Create the tables of DBOS that are missing, and the queue."""
-
-    def restore() -> None:
-        dbos_tables.restore(url, engine)
-        _register_queue(url, concurrency)
-
-    await asyncio.to_thread(restore)
+async def restore_tables(url: str, engine: Engine) -> None:
+    """Create the tables of DBOS that are missing."""
+    await asyncio.to_thread(dbos_tables.restore, url, engine)
     dbos_pace.look_now()
 
 

@@ -24,19 +24,17 @@ class Membership:
     Args:
         settings: The settings.
         transitions: Gets the journal, and stores what earlier ones have.
-        concurrency: How many runs the process executes at once.
 
     Attributes:
         lease: The lease on its runs, which is held for ever on SQLite.
         lock: The lock of its executor id, while it is a member.
     """
 
-    def __init__(self, settings: Settings, transitions: RunTransitions, *, concurrency: int) -> None:
+    def __init__(self, settings: Settings, transitions: RunTransitions) -> None:
         self.lease = Lease(settings.async_database_url, settings.lease)
         self.lock: executor_locks.ExecutorLock | None = None
         self._settings = settings
         self._transitions = transitions
-        self._concurrency = concurrency
 
     async def join(self) -> executor_locks.ExecutorLock:
         """Acquire an executor id, open the journal of this process, store its lease, and return the id's lock.
@@ -54,7 +52,8 @@ class Membership:
                 id=lock.executor_id,
                 host=executor_locks.host_name(),
                 version=dbos_client.VERSION,
-                concurrency=self._concurrency,
+                concurrency=self._settings.slots,
+                total_concurrency=self._settings.total_concurrency,
             )
             await asyncio.to_thread(self.lease.start, holder)
         return lock

@@ -60,8 +60,7 @@ class WorkflowService:
         self._database = database
         self._settings = settings
         self._transitions = RunTransitions(database)
-        self._slots = 0 if llm is None else settings.concurrency
-        self._membership = Membership(settings, self._transitions, concurrency=self._slots)
+        self._membership = Membership(settings, self._transitions)
         lease, steps = self._membership.lease, None
         if llm is not None:
             library = BrandLibrary(database)
@@ -91,7 +90,8 @@ class WorkflowService:
                 self.dbos_engine,
                 lock.executor_id,
                 self._executor.execute,
-                concurrency=self._slots,
+                slots=settings.slots,
+                total=settings.total_concurrency,
                 log_level=settings.log_level,
             )
             recovery = Recovery(
@@ -101,7 +101,7 @@ class WorkflowService:
                 time_limit=settings.run_time_limit,
                 max_requeues=settings.run_requeues,
             )
-            emit_limits(settings, slots=self._slots)
+            emit_limits(settings, slots=settings.slots)
             await recovery.reconcile()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
             self._go_on(sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables))
@@ -241,7 +241,7 @@ class WorkflowService:
 
     async def _restore_tables(self) -> None:
         log.warning("tables of the workflow engine are missing: they are created again")
-        await dbos_client.restore_tables(self._settings.dbos_database_url, self.dbos_engine, self._slots)
+        await dbos_client.restore_tables(self._settings.dbos_database_url, self.dbos_engine)
 
     async def _get_run(self, run_id: str) -> Run:
         run = await self._transitions.get_run(run_id)

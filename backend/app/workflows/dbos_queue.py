@@ -1,0 +1,125 @@
+"""The queue of runs as this process takes from it: its own limit, and the one of all processes together.
+
+DBOS stores the limits of a queue in a row, so the process that starts last would set them for all. Its own queues it
+has in memory alone. The queue of runs is one of these here: each process has its own limit, and no look reads the row.
+
+DBOS can hold a limit over all processes too. But of two that look at the same moment one fails, logs it, and looks half
+as often; and where they do not see the same runs, as those of two versions, both claim. So they take turns here by a
+lock of the database, and only where there is a run to claim and room for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from dbos import DBOS, DBOSClient
+from dbos._sys_db import SystemDatabase
+from sqlalchemy import Engine, text
+
+from . import dbos_pace, dbos_tables
+
+QUEUE = "runs"
+
+_CLAIM_LOCK = 0x5350_4B4E  # the key of our PostgreSQL advisory lock; any constant
+# The second condition is an index's. Not in one statement: what one sees is older than a lock that it takes.
+_READ_QUEUE = text(
+    f"SELECT (SELECT count(*) FROM {dbos_tables.SCHEMA}.workflow_status"  # noqa: S608 - a name of ours
+    " WHERE queue_name = :queue AND status = 'PENDING' AND status IN ('ENQUEUED', 'PENDING')),"
+    f" EXISTS (SELECT FROM {dbos_tables.SCHEMA}.workflow_status"
+    " WHERE queue_name = :queue AND status = 'ENQUEUED' AND status IN ('ENQUEUED', 'PENDING'))"
+)
+_LOCK = text("SELECT 1 WHERE pg_try_advisory_xact_lock(:key)")  # not as DBOS does: a restore ends those who ask so
+
+
+def declare(dbos: DBOS, url: str, application: str, *, slots: int, total: int | None) -> None:
+    """Declare the queue, before DBOS is launched.
+
+    Args:
+        dbos: DBOS, not launched.
+        url: The URL of its database.
+        application: Its name there.
+        slots: How many runs this process executes at once; with 0 it takes none.
+        total: How many all processes together may execute at once; None where each has its own limit alone.
+    """
+    registry = dbos._registry  # noqa: SLF001 - there is no public way to have limits of one's own
+    registry.internal_queue_map.pop(QUEUE, None)  # it outlives DBOS
+    if _has_own_queues(dbos):
+        DBOS.listen_queues([])  # to none of the table, where earlier releases have stored this one
+        if slots:
+            registry._register_internal_queue(  # noqa: SLF001 - the same
+                QUEUE, worker_concurrency=slots, polling_interval_sec=dbos_pace.POLLING_INTERVAL
+            )
+        return
+    DBOS.listen_queues([QUEUE] if slots else [])
+    if slots:
+        _store(url, application, slots=slots, total=total)
+
+
+def hold_total(dbos: DBOS, engine: Engine, *, slots: int, total: int) -> None:
+    """Have a launched DBOS claim no more runs than all processes together may execute.
+
+    Args:
+        dbos: DBOS, launched.
+        engine: The engine of its database, a PostgreSQL.
+        slots: How many runs this process executes at once.
+        total: How many all may.
+    """
+    if not _has_own_queues(dbos):
+        return  # the row has it
+    database: Any = dbos._sys_db  # noqa: SLF001 - there is no public way to look at what DBOS is about to claim
+    claim = database.start_queued_workflows
+
+    # The fifth argument is how many DBOS believes to be running: the more, the fewer it claims.
+    def claim_within(
+        queue: Any, executor: str, version: str, key: Any, running: int = 0, *more: Any, **named: Any
+    ) -> Any:
+        if queue.name != QUEUE:
+            return claim(queue, executor, version, key, running, *more, **named)
+        if running >= slots or not _has_room(engine, total):
+            return [], None
+        with _turn(engine) as pending:
+            if pending is None or pending >= total:
+                return [], None
+            return claim(queue, executor, version, key, max(running, slots - (total - pending)), *more, **named)
+
+    database.start_queued_workflows = claim_within
+
+
+def _has_room(engine: Engine, total: int) -> bool:
+    """Return whether a run waits, and fewer are under way than may be."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        pending, is_any_queued = connection.execute(_READ_QUEUE, {"queue": QUEUE}).one()
+    return bool(is_any_queued and pending < total)
+
+
+@contextmanager
+def _turn(engine: Engine) -> Generator[int | None]:
+    """Yield how many runs are under way, while no other process claims any; None where it is another one's turn."""
+    with engine.begin() as connection:
+        if connection.scalar(_LOCK, {"key": _CLAIM_LOCK}) is None:
+            yield None
+        else:
+            yield connection.execute(_READ_QUEUE, {"queue": QUEUE}).one()[0]
+
+
+def _has_own_queues(dbos: DBOS) -> bool:
+    registry = dbos._registry  # noqa: SLF001 - the same
+    return hasattr(registry, "_register_internal_queue") and hasattr(SystemDatabase, "start_queued_workflows")
+
+
+def _store(url: str, application: str, *, slots: int, total: int | None) -> None:
+    """Store the queue and its limits, for all processes: what is left where DBOS has no queues in memory."""
+    client = DBOSClient(
+        system_database_url=url,
+        dbos_system_schema=dbos_tables.SCHEMA,
+        application_name=application,
+        retry_connection_errors=False,
+    )
+    try:
+        client.register_queue(
+            QUEUE, worker_concurrency=slots, global_concurrency=total, polling_interval_sec=dbos_pace.POLLING_INTERVAL
+        )
+    finally:
+        client.destroy()

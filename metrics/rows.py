@@ -45,6 +45,10 @@ class Metric:
     ``multiprocess_mode`` says what a gauge shows of several worker processes: ``livesum`` (the default), ``livemax``,
     ``livemin`` or ``livemostrecent`` of those that live, ``max`` or ``min`` of all there ever were.
 
+    ``native_schema`` and ``native_max_buckets`` are for histograms, where exponential buckets are counted too: how fine
+    they are, from -4 to 8 (3 has eight buckets between a value and its double), and how many of them a series may have
+    before its resolution is halved.
+
     ``alert`` asks for an alert on the metric, which ``python -m metrics build`` writes with the others; it changes
     nothing of what is counted.
     """
@@ -68,6 +72,8 @@ class Metric:
     nested_in: Mapping[str, str] = field(default_factory=dict)
     multiprocess_mode: MultiprocessMode | None = None
     expires_after: float | None = None
+    native_schema: int = 3
+    native_max_buckets: int = 160
     alert: AlertWhen | None = None
 
     def __post_init__(self) -> None:
@@ -161,16 +167,28 @@ def histogram(
     *,
     value: str,
     buckets: Iterable[float],
+    native_schema: int = 3,
+    native_max_buckets: int = 160,
     **options: Unpack[RowOptions],
 ) -> Metric:
     """Return a row that observes the field ``value`` of each event; an unknown value (None) is not observed.
 
     ``buckets`` are the upper bounds, ascending, without infinity; `metrics.buckets` has some. Further options, each
-    explained in `Metric`: ``labels``, ``where``, ``default``, ``const_labels``, ``rename``, ``initialize``,
-    ``expected``, ``nested_in`` and ``alert``.
+    explained in `Metric`: ``native_schema``, ``native_max_buckets``, ``labels``, ``where``, ``default``,
+    ``const_labels``, ``rename``, ``initialize``, ``expected``, ``nested_in`` and ``alert``.
     """
     bounds: Any = tuple(buckets) if isinstance(buckets, Iterable) else buckets  # if not, the row's check says so
-    return Metric(kind="histogram", name=name, help=help, signal=signal, value=value, buckets=bounds, **options)
+    return Metric(
+        kind="histogram",
+        name=name,
+        help=help,
+        signal=signal,
+        value=value,
+        buckets=bounds,
+        native_schema=native_schema,
+        native_max_buckets=native_max_buckets,
+        **options,
+    )
 
 
 def gauge(

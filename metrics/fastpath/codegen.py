@@ -20,6 +20,7 @@ def generate_update_function(
     field_names: tuple[str, ...] | None = None,
     *,
     shared_cells: bool = False,
+    native: frozenset[int] = frozenset(),
 ) -> Callable[..., Callable[[Any], None]]:
     """Return ``make_update``, whose keyword arguments are value objects, and which returns the update function.
 
@@ -32,9 +33,11 @@ def generate_update_function(
         amounts: For each amount the name of its field, and whether it goes into a histogram.
         field_names: None for an update function that takes the event; else it takes a tuple of the values of these.
         shared_cells: The value objects are of class `SharedCell`, else they are prometheus_client's ``MutexValue``.
+        native: Which of the amounts go into exponential buckets too.
     """
-    file_name = shape_name(counters, timestamps, amounts, field_names, shared_cells=shared_cells)
-    lines = update_source(counters, timestamps, amounts, field_names, shared_cells=shared_cells)
+    shape: dict[str, Any] = {"shared_cells": shared_cells, "native": native}
+    file_name = shape_name(counters, timestamps, amounts, field_names, **shape)
+    lines = update_source(counters, timestamps, amounts, field_names, **shape)
     source = "".join(f"{line}\n" for line in lines)
     linecache.cache[file_name] = len(source), None, source.splitlines(keepends=True), file_name
     scope: dict[str, Any] = {
@@ -55,11 +58,13 @@ def shape_name(
     field_names: tuple[str, ...] | None,
     *,
     shared_cells: bool,
+    native: frozenset[int] = frozenset(),
 ) -> str:
     """Return the file name that stands for a shape in tracebacks, another one for each."""
     numbers = [(counters, "counter"), (timestamps, "timestamp")]
     parts = [f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in numbers]
-    parts += [f"{field}:{'histogram' if is_histogram else 'counter'}" for field, is_histogram in amounts]
+    kinds = ["native" if i in native else ("counter", "histogram")[each[1]] for i, each in enumerate(amounts)]
+    parts += [f"{field}:{kind}" for (field, _), kind in zip(amounts, kinds, strict=True)]
     parts += [f"by values of ({', '.join(field_names)})"] if field_names is not None else []
     parts += ["in shared cells"] if shared_cells else []
     return f"<{__name__.partition('.fastpath')[0]} update {', '.join(parts)}>"
@@ -72,8 +77,9 @@ def update_source(
     field_names: tuple[str, ...] | None,
     *,
     shared_cells: bool,
+    native: frozenset[int] = frozenset(),
 ) -> list[str]:
-    """Return the lines of the source of ``make_update``; tests/metrics/fastpath/golden shows three of them.
+    """Return the lines of the source of ``make_update``; tests/metrics/fastpath/golden shows some of them.
 
     The lock is acquired inside of ``try``: what a signal's handler raises may come as soon as ``acquire`` returns, or
     while it waits. ``with`` takes twice as long. Amounts that are not of the exact types int and float, or not within
@@ -87,7 +93,11 @@ def update_source(
     for i, (field, is_histogram) in enumerate(amounts):
         parameters += [f"minimum{i}", f"limit{i}", f"sum{i}"]
         additions = [add.format(f"sum{i}", "amount")]
-        if is_histogram:
+        if i in native:
+            parameters += [f"native{i}"]
+            additions += [f"bucket, exponential = native{i}[bisect_left(native{i}.bounds, amount)]"]
+            additions += [add.format("bucket", "1.0"), add.format("exponential", "1.0")]
+        elif is_histogram:
             parameters += [f"bounds{i}", f"buckets{i}"]
             additions += [f"bucket = buckets{i}[bisect_left(bounds{i}, amount)]", add.format("bucket", "1.0")]
         updates += [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .children import label_values_of
+from .native_buckets import NativeFamily
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class AmountUpdate:
     field: str
     minimum: float
     limit: float
+    native: NativeFamily | None = None
+    """How the exponential buckets of a histogram are made that has them."""
 
 
 @dataclass(frozen=True, slots=True)

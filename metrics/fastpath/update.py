@@ -22,6 +22,7 @@ from events.bus.amount_limits import drop_reason
 from .children import values_of
 from .codegen import generate_update_function
 from .lock import LOCK
+from .native_buckets import native_buckets
 from .plan import AmountUpdate, ChildUpdate, UpdatePlan
 from .self_test import self_test
 
@@ -60,6 +61,7 @@ def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, s
         tuple((each.field, isinstance(each.child, Histogram)) for each in plan.amounts),
         None if field_names is None else tuple(field_names),
         shared_cells=shared_cells,
+        native=frozenset(i for i, each in enumerate(plan.amounts) if each.native is not None),
     )
 
     def update_unusual(event: Any) -> None:
@@ -77,7 +79,10 @@ def update_arguments(plan: UpdatePlan) -> dict[str, Any]:
     arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
     for i, each in enumerate(plan.amounts):
         arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
-        if isinstance(each.child, Histogram):
+        if each.native is not None:
+            arguments[f"sum{i}"] = each.child._sum
+            arguments[f"native{i}"] = native_buckets(each.child, each.native, each.limit)
+        elif isinstance(each.child, Histogram):
             arguments[f"sum{i}"] = each.child._sum
             arguments |= {f"bounds{i}": each.child._upper_bounds, f"buckets{i}": each.child._buckets}
         else:
@@ -105,6 +110,8 @@ def update_amounts(plan: UpdatePlan, event: Any, amounts: Sequence[AmountUpdate]
         amount = getattr(event, each.field)
         if amount is not None and drop_reason(amount, each.minimum, each.limit) is None:
             call(plan, each.metric, getattr(each.child, "observe", None) or each.child.inc, amount)
+            if each.native is not None:
+                call(plan, each.metric, native_buckets(each.child, each.native, each.limit).add, amount)
 
 
 def report_dropped(plan: UpdatePlan, event: Any) -> None:

@@ -34,9 +34,13 @@ from ..protobuf_format.messages import (
     number_fields,
     total_fields,
 )
+from ..protobuf_format.native_histogram import native_fields
 from ..text_format.families import BLOCK_SIZE, Block
 from ..text_format.formats import PROTOBUF, Escaping, Format
-from .children import WITHOUT_CREATED, children_of, has_own_values, label_names_of, number_reader
+from .children import WITHOUT_CREATED, bounds_of, children_of, has_own_values, label_names_of, number_reader
+from .exponential import ZERO_THRESHOLD, completed, folded, lowest_index
+from .lock import LOCK
+from .native_buckets import NativeFamily, counts_of, native_family
 from .self_test import self_test
 from .write import UnsupportedCollector
 
@@ -44,7 +48,8 @@ from .write import UnsupportedCollector
 def render_blocks(collector: Any, text_format: Format) -> Iterator[Block] | None:
     """Return the message of a collector's family; None if it is of no known class, or the message is not of its type.
 
-    It is as `family_messages.render_family` writes it. The blocks are good only as a whole: the iterator raises where it meets a child that it does not know.
+    It is as `family_messages.render_family` writes it, and good only as a whole: the iterator raises where it meets a
+    child that it does not know.
     """
     kind = _TYPES.get(type(collector))
     if kind is None or (kind == "histogram" and collector._upper_bounds[0] < 0) or not fast_write_works():
@@ -71,7 +76,8 @@ def _render(collector: Any, kind: MetricType, escaping: Escaping) -> Iterator[Bl
     """Yield blocks without content as the message is built, then the message."""
     if collector.collect.__func__ is not MetricWrapperBase.collect:
         raise UnsupportedCollector
-    layout = _LAYOUTS[kind]
+    native = native_family(collector)
+    layout = _LAYOUTS[kind] if native is None else _native_layout(bounds_of(collector), native)
     samples = layout.samples(collector)
     bounds = [bound_field(bound) for bound in getattr(collector, "_upper_bounds", ())]
     fields: list[bytes] = []
@@ -152,6 +158,27 @@ def _histogram_fields(values: tuple[Any, ...], bounds: list[bytes], escaping: Es
     return total_fields(int(counts[-1]), total) + buckets + created_field("histogram", created)
 
 
+def _native_layout(bounds: tuple[float, ...], native: NativeFamily) -> _Layout:
+    """Return how the children of a histogram with exponential buckets are read and written."""
+
+    def read(child: Any) -> tuple[Any, ...]:
+        with LOCK:  # the counts of both kinds of buckets are of the same observations
+            counts = counts_of(child).copy()
+            return (*_read_histogram(child), tuple(counts), tuple(count.get() for count in counts.values()))
+
+    def fields(values: tuple[Any, ...], bound_fields: list[bytes], escaping: Escaping) -> bytes:
+        total, cumulative, exemplars, created, keys, counts = values
+        schema, known = folded(dict(zip(keys, counts, strict=True)), native.schema, native.max_buckets)
+        exponential = completed(known, schema, bounds, cumulative)
+        number = sum(exponential.values())  # of all observations: Prometheus insists on it
+        classic = _histogram_fields((total, (*cumulative[:-1], number), exemplars, created), bound_fields, escaping)
+        zero = exponential.pop(lowest_index(schema), 0.0)
+        buckets = [(index, int(count)) for index, count in sorted(exponential.items())]
+        return classic + native_fields(schema, ZERO_THRESHOLD, int(zero), buckets)
+
+    return _Layout(read, fields, lambda _: 1)
+
+
 def _created(child: Any) -> float | None:
     return None if type(child) in _WITHOUT_CREATED else child._created
 
@@ -213,5 +240,5 @@ def _differences() -> Iterator[str]:
     return (kind.__name__ for kind in _TYPES if not _writes_alike(kind))
 
 
-fast_write_works = self_test(_differences, otherwise="messages are written the slow way, from collect()")
+fast_write_works = self_test(_differences, otherwise="messages are written the slow way, without exponential buckets")
 """Whether this module writes every kind of collector as the prometheus_client at hand collects it."""

@@ -65,6 +65,7 @@ def instrument(
     version: str = "",
     revision: str = "unknown",
     registry: CollectorRegistry | None = None,
+    native_histograms: bool = False,
 ) -> InstrumentedApplication:
     """Set up an application of Starlette or FastAPI: count what it does, and serve the metrics.
 
@@ -105,6 +106,7 @@ def instrument(
         version: The version of the application for ``build_info``; FastAPI's own, unless given.
         revision: The commit that it was built from.
         registry: Where the metrics are registered, such as `prometheus_client.REGISTRY`; a new one by default.
+        native_histograms: As for `subscribe`: whether histograms count in exponential buckets too.
 
     Returns:
         A handle. Its ``close()``, or the end of a ``with`` block, undoes all of it.
@@ -141,6 +143,7 @@ def instrument(
             shared_labels=shared_labels,
             workers=workers,
             application=application,
+            native_histograms=native_histograms,
         )
         parts.callback(subscription.close)
         parts.callback(register_process_figures(registry, workers).close)

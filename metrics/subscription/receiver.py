@@ -169,7 +169,7 @@ class MetricsReceiver(BindableReceiver):
                 counters.append(ChildUpdate(family.name, family.child(row, label_values)))
             else:
                 child = family.child(row, label_values)
-                amounts.append(AmountUpdate(family.name, child, row.value, *value_range(row)))
+                amounts.append(AmountUpdate(family.name, child, row.value, *value_range(row), native=family.native))
         plan = UpdatePlan(
             counters=tuple(counters),
             timestamps=self._timestamps,

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from ..catalogue import GROUPS
 from ..fastpath.children import make_reentrant
+from ..fastpath.native_buckets import NativeFamily, enable
 from ..multiprocess import Workers
 from ..rows import Metric
 from .combined_gauge import CombinedGauge
@@ -25,6 +26,8 @@ SHARED_BY_ROWS = (
     "labels",
     "label_names",
     "buckets",
+    "native_schema",
+    "native_max_buckets",
     "initialize",
     "expected",
     "nested_in",
@@ -75,7 +78,15 @@ class FamilySeries:
     worker processes a collector that shows the sum over all of them.
     """
 
-    def __init__(self, row: Metric, full_name: str, limiter: LabelLimiter, workers: Workers | None = None) -> None:
+    def __init__(
+        self,
+        row: Metric,
+        full_name: str,
+        limiter: LabelLimiter,
+        workers: Workers | None = None,
+        *,
+        native_histograms: bool = False,
+    ) -> None:
         self.name = full_name
         self.in_flight = InFlightTable()
         self.expiry = Expiry()
@@ -100,6 +111,10 @@ class FamilySeries:
                 kind, full_name, row.help, row.label_names, mode, **options
             )
         make_reentrant(self.collector)
+        self.native: NativeFamily | None = None
+        if native_histograms and row.kind == "histogram":
+            self.native = NativeFamily(row.native_schema, row.native_max_buckets)
+            enable(self.exported, self.native)
         if row.kind == "gauge" and not row.label_names:
             self.exported = HiddenUntilSet(self.exported)
 

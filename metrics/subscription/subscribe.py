@@ -43,6 +43,7 @@ def subscribe(
     shared_labels: Iterable[str] = (),
     workers: Workers | None = None,
     application: str = "",
+    native_histograms: bool = False,
 ) -> Subscription:
     """Register the metrics of some rows in a registry and update them with every event from now on.
 
@@ -65,6 +66,8 @@ def subscribe(
         workers: The processes whose values the registry shows as one; this process alone by default.
         application: Whose requests and websockets to count, by the name that its ``HTTPEventsMiddleware(application=)``
             has; those of the whole process by default. Other events, such as statements, say no application.
+        native_histograms: Whether histograms count in exponential buckets too, which scrapers that ask for Protocol
+            Buffers get beside the classic ones: docs/native-histograms.md.
 
     Raises:
         TypeError: the catalogue is no iterable, or holds something else than rows and names, the registry is none, or
@@ -106,6 +109,7 @@ def subscribe(
         shared_labels=frozenset(shared_labels),
         workers=workers,
         application=application,
+        native_histograms=native_histograms,
     )
 
 
@@ -135,11 +139,13 @@ class Subscription:
         shared_labels: frozenset[str],
         workers: Workers | None,
         application: str,
+        native_histograms: bool,
     ) -> None:
         self.rows = rows
         self.namespace = namespace
         self._registry = registry
         self._application = application
+        self._native_histograms = native_histograms
         self._receivers: ConnectedReceivers = []
         self._limiter = LabelLimiter(label_limits)
         self._own_limiter = LabelLimiter(label_limits, shared_labels, self._limiter)
@@ -273,7 +279,9 @@ class Subscription:
         family = self._families.get(row.name)
         if family is None:
             limiter = self._limiter_of(row.signals[0])
-            family = FamilySeries(row, f"{namespace}_{row.name}", limiter, self._workers)
+            family = FamilySeries(
+                row, f"{namespace}_{row.name}", limiter, self._workers, native_histograms=self._native_histograms
+            )
             self._families[row.name] = family
             try:
                 self._registry.register(family.exported)

@@ -269,6 +269,19 @@ def test_a_series_expires_after_a_time_above_zero(seconds: float) -> None:
         gauge("x_seconds", "h", thing_done, value="duration", labels=("name",), expires_after=seconds)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"native_schema": 9}, "native_schema is a whole number from -4 to 8, got 9"),
+        ({"native_schema": 2.5}, "native_schema is a whole number from -4 to 8"),
+        ({"native_max_buckets": 0}, "native_max_buckets is a whole number of buckets, got 0"),
+    ],
+)
+def test_exponential_buckets_are_of_a_schema_that_prometheus_knows(options: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        histogram("x_seconds", "h", thing_done, value="duration", buckets=(1, 2), **options)
+
+
 def test_the_message_names_the_metric() -> None:
     with pytest.raises(TypeError, match=r"^agent_runs: a counter"):
         counter("agent_runs", "h", agent_finished)

@@ -142,3 +142,19 @@ def _exemplar(exemplar: Any) -> tuple[Labels, float, float | None] | None:
         return None
     at: datetime | None = exemplar.timestamp
     return _labels(exemplar.label), exemplar.value, None if at is None else at.timestamp()
+
+
+def exponential_counts(histogram: Any) -> dict[int, int]:
+    """Return the counts of a histogram's exponential buckets that have one, by index, without the zero bucket's."""
+    found: dict[int, int] = {}
+    deltas = iter(histogram.positive_delta)
+    index = count = 0
+    for span in histogram.positive_span:
+        index += span.offset
+        for _ in range(span.length):
+            count += next(deltas)
+            if count:
+                found[index] = count
+            index += 1
+    assert next(deltas, None) is None
+    return found

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from events import agent_run, llm_called, metrics_rendered
-from metrics import Subscription, serve
+from metrics import LLM, Subscription, serve, subscribe
 from metrics.exposition.render import render
 from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus
@@ -101,6 +101,39 @@ def series(prometheus: Prometheus) -> dict[tuple[Any, ...], float]:
         own = sorted((key, value) for key, value in labels.items() if key not in {"job", "instance"})
         found[name, *own] = float(each["value"][1])
     return found
+
+
+QUANTILES = (0.1, 0.5, 0.9, 0.99)
+
+
+def test_prometheus_takes_exponential_buckets_and_is_right_about_quantiles(
+    registry: CollectorRegistry, tmp_path: Path
+) -> None:
+    """Quantiles of a sum of rates over series of several models, within 2 percent of those of the durations."""
+    durations = sorted(0.001 * 1.013**number for number in range(1000))  # from 1 ms to 5 min
+    with (
+        subscribe(LLM, registry, namespace="acme", native_histograms=True),
+        scraping(registry, tmp_path, "native-histograms") as prometheus,
+    ):
+        llm_called.emit(model="model 0", status="success", duration=1.0)
+        llm_called.emit(model="model 1", status="success", duration=1.0)
+        prometheus.wait_for_scrapes(2)
+        for number, duration in enumerate(durations):
+            llm_called.emit(model=f"model {number % 2}", status="success", duration=duration)
+        prometheus.wait_for_scrapes(2)
+        name = "acme_llm_request_duration_seconds"
+        assert prometheus.query(f"sum(histogram_count({name}))") == {(): 1002.0}
+        assert prometheus.query(f"sum(histogram_sum({name}))")[()] == pytest.approx(sum(durations) + 2)
+        assert prometheus.query('{__name__=~"acme_.*_(bucket|sum|count)"}') == {}  # nor of those without an observation
+        for quantile in QUANTILES:
+            [found] = prometheus.query(f"histogram_quantile({quantile}, sum(rate({name}[1m])))").values()
+            expected = durations[round(quantile * len(durations)) - 1]
+            assert found == pytest.approx(expected, rel=0.02), quantile
+        both = (
+            f"histogram_quantile(0.9, sum by (le) (rate({name}_bucket[1m]))) or "
+            f"histogram_quantile(0.9, sum(rate({name}[1m])))"
+        )
+        assert len(prometheus.query(both)) == 1
 
 
 def test_prometheus_stores_the_exemplars(registry: CollectorRegistry, tmp_path: Path) -> None:

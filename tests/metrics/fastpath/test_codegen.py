@@ -20,6 +20,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "one_of_each": {"counters": 1, "timestamps": 1, "amounts": (("duration", True),)},
     "by_values": {"counters": 2, "timestamps": 0, "amounts": (("cost", False),), "field_names": ("rows", "cost")},
     "shared_cells": {"counters": 1, "timestamps": 1, "amounts": (("duration", True),), "shared_cells": True},
+    "exponential_buckets": {"counters": 0, "timestamps": 0, "amounts": (("duration", True),), "native": frozenset({0})},
 }
 
 
@@ -38,6 +39,7 @@ def test_every_shape_has_a_file_name_of_its_own() -> None:
         "<metrics update 1 counter, 1 timestamp, duration:histogram>",
         "<metrics update 2 counters, 0 timestamps, cost:counter, by values of (rows, cost)>",
         "<metrics update 1 counter, 1 timestamp, duration:histogram, in shared cells>",
+        "<metrics update 0 counters, 0 timestamps, duration:native>",
     ]
 
 

@@ -1,0 +1,144 @@
+"""The exponential buckets beside the classic ones of a histogram: Prometheus's native histogram.
+
+A family that is `enabled` has an attribute of ours, and so has each child of it that was ever updated. One search finds
+both buckets of an amount, since the bounds of both stand in one list.
+"""
+
+# ruff: noqa: SLF001  # attributes of our own in the objects of prometheus_client
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from .children import bounds_of, label_values_of, values_of
+from .exponential import MIN_SCHEMA, BucketKey, bucket_index, coarser_index, folded, upper_bounds
+from .lock import LOCK
+
+
+class Count:
+    """The count of one bucket in this process."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self) -> None:
+        self._value = 0.0
+
+    def inc(self, amount: float) -> None:
+        """Add an amount."""
+        with LOCK:
+            self._value += amount
+
+    def set(self, value: float) -> None:
+        """Replace the count."""
+        self._value = value
+
+    def get(self) -> float:
+        """Return the count."""
+        return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class NativeFamily:
+    """How the exponential buckets of a family are made.
+
+    Attributes:
+        schema: The finest schema.
+        max_buckets: The number of buckets of a child past which its resolution is halved.
+        new_count: Returns the value object of a new bucket, by the child's label values.
+    """
+
+    schema: int
+    max_buckets: int
+    new_count: Callable[[tuple[str, ...], BucketKey], Any] = lambda *_: Count()
+
+
+def enable(collector: Any, family: NativeFamily) -> None:
+    """Have a histogram show exponential buckets, those of children without an observation too."""
+    collector._native_family = family
+
+
+def native_family(collector: Any) -> NativeFamily | None:
+    """Return how a collector's exponential buckets are made; None if it has none."""
+    family: NativeFamily | None = getattr(collector, "_native_family", None)
+    return family
+
+
+def counts_of(child: Any) -> dict[BucketKey, Any]:
+    """Return the value objects of a child's exponential buckets, by their schema and index, to read or to add to."""
+    counts: dict[BucketKey, Any] = child.__dict__.setdefault("_native_counts", {})
+    return counts
+
+
+def native_buckets(child: Any, family: NativeFamily, limit: float) -> NativeBuckets:
+    """Return what finds the buckets of amounts below a limit, the same of a child each time."""
+    with LOCK:
+        found: NativeBuckets | None = child.__dict__.get("_native_buckets")
+        if found is None or found.limit < limit:
+            found = child._native_buckets = NativeBuckets(child, family, limit)
+        return found
+
+
+class NativeBuckets(dict[int, tuple[Any, Any]]):
+    """The buckets of a child: the value objects of the classic and the exponential one, by the place among ``bounds``.
+
+    They are entered as they are first asked for. Where that makes one too many, the bounds of a lower schema take the
+    place of these, and what was counted stays where it is: whoever reads the counts adds them up at one resolution.
+
+    Attributes:
+        bounds: The upper bounds of both kinds of buckets, ascending; the last is no less than the limit.
+        limit: What the amounts stay below.
+    """
+
+    __slots__ = ("_buckets", "_classic_bounds", "_counts", "_family", "_label_values", "_schema", "bounds", "limit")
+
+    def __init__(self, child: Any, family: NativeFamily, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+        self._family = family
+        self._label_values = label_values_of(child)
+        self._classic_bounds = bounds_of(child)
+        self._buckets = values_of(child)[1:]
+        self._counts = counts_of(child)
+        self._use(min([family.schema, *(schema for schema, _ in self._counts)]))
+
+    def _use(self, schema: int) -> None:
+        self._schema = schema
+        self.bounds = merged_bounds(schema, self.limit, self._classic_bounds)
+        self.clear()  # the places were those of other bounds
+
+    def __missing__(self, place: int) -> tuple[Any, Any]:
+        bounds = self.bounds
+        upper = bounds[place]
+        count = self._count(upper)
+        pair = self._buckets[bisect_left(self._classic_bounds, upper)], count
+        return self.setdefault(place, pair) if bounds is self.bounds else pair
+
+    def _count(self, amount: float) -> Any:
+        key = self._schema, bucket_index(amount, self._schema)
+        while key not in self._counts and key[0] > MIN_SCHEMA and self._is_too_many(key):
+            self._use(key[0] - 1)
+            key = self._schema, coarser_index(key[1], 1)
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts.setdefault(key, self._family.new_count(self._label_values, key))
+        return count
+
+    def _is_too_many(self, key: BucketKey) -> bool:
+        used = dict.fromkeys((*self._counts, key), 1.0)
+        return folded(used, key[0], self._family.max_buckets)[0] < key[0]
+
+    def add(self, amount: float) -> None:
+        """Count an amount in its exponential bucket alone."""
+        with LOCK:
+            self[bisect_left(self.bounds, amount)][1].inc(1.0)
+
+
+@cache
+def merged_bounds(schema: int, limit: float, classic: tuple[float, ...]) -> list[float]:
+    """Return the bounds of exponential buckets up to a limit, and of classic ones, ascending."""
+    exponential = upper_bounds(schema, limit)
+    return sorted({*exponential, *(bound for bound in classic if bound < exponential[-1])})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -21,9 +22,15 @@ from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
-BUILD, IMAGE = read_stages(DOCKERFILE)
+BASE, BUILD, IMAGE = read_stages(DOCKERFILE)
 COPIED = [(Path(source), each.words[-1]) for each in BUILD if each.is_copy for source in each.words[:-1]]
 RULES = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().split("\n")
+
+LIBRARIES_OF_THE_BASE = {
+    *("libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libresolv.so.2", "libutil.so.1"),
+    *("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1", "linux-vdso.so.1"),
+}
+"""Libraries of Debian's packages that a system cannot be without: libc6, libgcc-s1, zlib1g; and libstdc++6, for apt."""
 
 KEY = "a-key-of-more-than-sixteen"
 REVISION = "0123456789ab"
@@ -66,7 +73,7 @@ def test_the_steps_are_the_commands_of_the_makefile() -> None:
 
 
 def test_both_stages_have_one_base_and_one_place_as_the_environment_names_both() -> None:
-    assert BUILD[0].words[0] == IMAGE[0].words[0]
+    assert BUILD[0].words[0] == IMAGE[0].words[0] == BASE[0].words[-1]
     assert last(BUILD, "WORKDIR") == last(IMAGE, "WORKDIR")
 
 
@@ -102,6 +109,18 @@ def run(command: str, folder: Path) -> None:
     others = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PYTHON"))}
     done = subprocess.run(["sh", "-c", command], cwd=folder, env=others, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.deploy("kubernetes_validate")
+@pytest.mark.timeout(900)
+def test_what_is_installed_asks_the_system_for_libraries_that_the_image_has(built: Path) -> None:
+    modules = [*built.glob(".venv/**/*.so*")]
+    asked = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
+    found = dict(re.findall(r"^\t(\S+) (?:=> )?(\S.*)$", asked, re.MULTILINE))
+    outside = {name for name, place in found.items() if str(built) not in place and not name.startswith("/")}
+    assert any("xllamacpp" in module.name for module in modules)
+    assert outside - LIBRARIES_OF_THE_BASE == {"libgomp.so.1"}
+    assert "libgomp1" in next(each.text for each in BASE if each.name == "RUN").split()
 
 
 @pytest.mark.deploy("kubernetes_validate")

@@ -64,13 +64,14 @@ class Host:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process exists, suspended or not."""
-        return self.studio is not None and self.studio.process.poll() is None
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code of its last process; None while it lives, or never was."""
-        return None if self.studio is None else self.studio.process.poll()
+        """Whether its process exists, suspended or not; any thread may ask, while another waits for the end."""
+        if self.studio is None:
+            return False
+        try:
+            os.kill(self.studio.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     @property
     def output(self) -> str:
@@ -81,15 +82,15 @@ class Host:
         """Start its process, without waiting for it."""
         if self.studio is not None:
             self.studio.client.close()
-        studio = self.studio = StudioProcess(self._directory, free_port(), **self._settings)
+        studio = StudioProcess(self._directory, free_port(), **self._settings)
         studio.module = "tests.support.named_host"
         studio.environment |= {
             "HOST_NAME": self.name,
             "WORKFLOW_VERSION": self.version,
             "OPENAI_API_KEY": self.name,
         }
-        self.url = studio.url
         studio.launch()
+        self.studio, self.url = studio, studio.url
 
     def start(self, version: str | None = None) -> None:
         """Start its process and wait until it is ready; one that ends is started again, as a service manager does.

@@ -110,11 +110,19 @@ class Submission:
 
 @dataclass(frozen=True)
 class Cancellation:
-    """A cancellation that was asked for: of which run, when, and the status code of the answer; 0 without one."""
+    """A cancellation that was asked for.
+
+    Attributes:
+        run: The run.
+        at: When it was asked for.
+        status: The status code of the answer; 0 without one.
+        seconds: How long the answer took.
+    """
 
     run: str
     at: float
     status: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ class Lab:
         asked = Cancellation(run, time(), 0)
         with suppress(httpx.HTTPError):
             asked = replace(asked, status=host.post(f"/api/v1/runs/{run}/cancel", within=15.0).status_code)
+        asked = replace(asked, seconds=time() - asked.at)
         self._cancellations.append(asked)
         return asked
 
@@ -144,7 +145,7 @@ class Lab:
         broken = {fault.host for fault in self.faults if fault.ended > time()}
         for host in self.hosts.values():
             if not host.is_alive and host.name not in broken and "" not in broken:
-                self._crashes.add(f"{host.name} ended with {host.exit_code}: {host.output[-500:]}")
+                self._crashes.add(f"{host.name} ended: {host.output[-500:]}")
 
     def settle(self) -> list[Violation]:
         """Wait until all runs have ended and the counters are as the rows are; return what breaks a rule then.

@@ -21,6 +21,7 @@ def describe(history: History, violations: Sequence[Violation]) -> str:
     delays = sorted(
         story.end_of(run) - story.last_set_back(run, claims[0].at) for run, claims in story.claims.items() if claims
     )
+    confirmed = [each.seconds for each in history.cancellations if each.status == 200]
     broken = Counter(violation.rule for violation in violations)
     lines = [
         f"runs: {', '.join(f'{number} {status}' for status, number in sorted(ends.items()))}",
@@ -32,6 +33,7 @@ def describe(history: History, violations: Sequence[Violation]) -> str:
         f" {delays[-1]:.1f} at most"
         if delays
         else "no run was claimed",
+        f"cancellations that were confirmed: {len(confirmed)}, the slowest after {max(confirmed, default=0):.1f} s",
         "",
         "| rule | broken |",
         "|---|---|",

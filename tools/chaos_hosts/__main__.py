@@ -84,7 +84,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--hosts", type=int, choices=range(2, len(NAMES) + 1), default=3, metavar="N", help="(default: %(default)s)")
     add("--fault", nargs="*", choices=FAULTS, default=list(FAULTS), metavar="FAULT", help="these alone (default: all)")
     add("--lease", type=float, default=6.0, help="seconds of a lease (default: %(default)g)")
-    add("--step-time", type=float, default=0.6, help="seconds of a model call, about (default: %(default)g)")
+    add("--step-time", type=float, default=1.0, help="seconds of a model call, about (default: %(default)g)")
     add("--seed", type=int, default=randrange(10**6), help="of all that is random (default: a new one)")
     add("--history", type=Path, metavar="FILE", help="write the history there, as JSON")
     add("--logs", type=Path, metavar="FOLDER", help="write the hosts' logs there where a rule was broken")

@@ -12,6 +12,7 @@ from .lab import Lab
 
 CANCELLED = 0.05  # the share of runs whose cancellation is asked for
 CLIENTS = 6  # that submit runs, so that one who waits for an answer does not hold up the others
+BURST = 8  # runs that a client submits at once, at most: so that some wait, and every host has several
 REPORT_INTERVAL = 10.0  # seconds
 
 
@@ -76,14 +77,17 @@ class Chaos:
 
     def _submit(self, client: int) -> None:
         rng = Random(f"{self._seed} client {client}")
-        share = range(client, self._runs, CLIENTS)
-        interval = self._seconds / max(1, len(share))
-        for _ in share:
-            self._lab.submit()
-            if rng.random() < CANCELLED:
+        left = len(range(client, self._runs, CLIENTS))
+        interval = self._seconds / max(1, left)
+        while left:
+            burst = min(left, rng.randint(1, BURST))
+            left -= burst
+            for _ in range(burst):
+                self._lab.submit()
+            if rng.random() < CANCELLED * burst:
                 self._ending.wait(rng.uniform(0.0, 2.0))
                 self._lab.cancel_one()
-            self._ending.wait(interval * rng.uniform(0.5, 1.4))
+            self._ending.wait(burst * interval * rng.uniform(0.5, 1.4))
 
     def _break(self, name: str, kinds: Sequence[FaultKind], pause: float) -> None:
         rng = Random(f"{self._seed} {name} {kinds[0].name}")

@@ -32,12 +32,16 @@ class Metric:
     update one metric; they agree in everything but ``signal``, ``value``, ``where`` and the values of
     ``const_labels``.
 
-    Series of closed labels are initialized: they exist at 0 before the first event. ``initialize=False`` leaves that
-    out, for labels most of whose combinations never occur. ``expected`` names values of open labels that are to be seen
-    when they come first, as ``{"status_code": ("500",)}``: their series exist at 0 once the other labels' values are
-    known. ``nested_in`` names labels whose values belong to another
-    label's value, as the steps of a workflow do (``{"step": "workflow_type"}``): the limit of such a label counts
-    pairs. A closed label may be nested too, where few of all pairs are possible: a route has not every method.
+    A counter's series of closed labels are initialized: they exist at 0 before the first event, so that `increase` sees
+    it. ``initialize=False`` leaves that out, for labels most of whose combinations never occur, such as causes;
+    ``initialize=True`` has them of a histogram too, where each costs all of its buckets. ``expected`` names values that
+    are to be seen when they come first, as ``{"status_code": ("500",)}``: their series exist at 0 once the other
+    labels' values are known. Of a closed label they are all that exist at 0; of a row that is not initialized they do
+    once an event with the same other labels was counted.
+
+    ``nested_in`` names labels whose values belong to another label's value, as the steps of a workflow do
+    (``{"step": "workflow_type"}``): the limit of such a label counts pairs. A closed label may be nested too, where few
+    of all pairs are possible: a route has not every method.
 
     ``default`` gives the value of a label where the event has None; without one, such an event is none of the row's.
     ``expires_after`` is for gauges with labels: a series goes once no event has set it for so many seconds.
@@ -108,6 +112,15 @@ class Metric:
         fields = field_types(self.signal)
         return tuple(possible_values(fields[name]) for name in self.labels)
 
+    @cached_property
+    def initial_label_values(self) -> tuple[tuple[str, ...] | None, ...]:
+        """For each field in ``labels`` those of its closed set that exist at 0, or None if it is an open label."""
+        labels = zip(self.labels, self.closed_label_values, strict=True)
+        return tuple(
+            None if values is None else self.expected.get(name, values if self.initialize else ())
+            for name, values in labels
+        )
+
     def takes(self, fields: Mapping[str, Any]) -> bool:
         """Return whether the row applies to an event with these fields, as far as they say."""
         return all(is_wanted(fields.get(name, value), value) for name, value in self.where.items())
@@ -173,10 +186,12 @@ def histogram(
 ) -> Metric:
     """Return a row that observes the field ``value`` of each event; an unknown value (None) is not observed.
 
-    ``buckets`` are the upper bounds, ascending, without infinity; `metrics.buckets` has some. Further options, each
-    explained in `Metric`: ``native_schema``, ``native_max_buckets``, ``labels``, ``where``, ``default``,
-    ``const_labels``, ``rename``, ``initialize``, ``expected``, ``nested_in`` and ``alert``.
+    ``buckets`` are the upper bounds, ascending, without infinity; `metrics.buckets` has some. Its series begin with
+    their first observation, unless ``initialize`` says otherwise. Further options, each explained in `Metric`:
+    ``native_schema``, ``native_max_buckets``, ``labels``, ``where``, ``default``, ``const_labels``, ``rename``,
+    ``initialize``, ``expected``, ``nested_in`` and ``alert``.
     """
+    options.setdefault("initialize", False)
     bounds: Any = tuple(buckets) if isinstance(buckets, Iterable) else buckets  # if not, the row's check says so
     return Metric(
         kind="histogram",

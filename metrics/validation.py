@@ -97,6 +97,15 @@ def option_errors(row: Metric) -> Iterator[str]:
         yield f"expires_after is a number of seconds above 0, got {row.expires_after!r}"
 
 
+def expectation_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the labels and the values that are expected and can never come."""
+    for name, expected in row.expected.items():
+        if name not in row.labels:
+            yield f"{name!r} is in expected, but is no label of the row"
+        elif (closed := possible_values(fields[name])) is not None and (unfit := {*expected} - {*closed}):
+            yield f"{unfit.pop()!r} is expected of {name!r}, which is never that; it is one of {', '.join(closed)}"
+
+
 def label_name_errors(row: Metric) -> Iterator[str]:
     """Yield label names that Prometheus does not take, or that occur twice."""
     names = row.label_names
@@ -133,9 +142,7 @@ def label_errors(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name!r} is closed: nested in {outer!r} it needs initialize=False, else all pairs exist at once"
     if len({*row.nested_in.values()} | {*row.nested_in}) < 2 * len(row.nested_in):
         yield "nested_in takes pairs of labels that have none in common"
-    open_labels = {name for name in row.labels if possible_values(fields[name]) is None}
-    if unfit := {*row.expected} - open_labels:
-        yield f"{unfit.pop()!r} is in expected, but is no open label of the row"
+    yield from expectation_errors(row, fields)
     if unused := {*row.rename} - {*row.labels}:
         yield f"{unused.pop()!r} is in rename, but not in labels"
     if overlap := {*row.label_names[: len(row.labels)]} & {*row.const_labels}:

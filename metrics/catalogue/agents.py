@@ -26,6 +26,9 @@ AGENT_TIME = (
     "time of an agent that another one asked counts at both."
 )
 
+# Few agents review; of one that does, each verdict is to be seen the first time.
+VERDICTS = {"verdict": ("approved", "revise", "rejected")}
+
 # fmt: off
 AGENTS = (
     counter("agent_executions_total", "Agent executions that ended.",
@@ -35,11 +38,11 @@ AGENTS = (
     in_flight("active_agent_executions", "Agent executions under way in this process, or in all workers together.",
         agent_run, labels=("agent_name",)),
     counter("agent_errors_total", AGENT_ERRORS,
-        agent_finished, labels=("agent_name", "error_type"), where={"status": "error"}),
+        agent_finished, labels=("agent_name", "error_type"), where={"status": "error"}, initialize=False),
     counter("agent_errors_total", AGENT_ERRORS,
-        agent_finished, labels=("agent_name", "error_type"), where={"status": "timeout"}),
+        agent_finished, labels=("agent_name", "error_type"), where={"status": "timeout"}, initialize=False),
     counter("agent_errors_total", AGENT_ERRORS,
-        agent_finished, labels=("agent_name", "error_type"), where={"status": "cancelled"}),
+        agent_finished, labels=("agent_name", "error_type"), where={"status": "cancelled"}, initialize=False),
     histogram("agent_llm_calls",
         "Model calls in one agent execution, with failed ones and those of the agents that it asked.",
         agent_finished, value="llm_calls", labels=("agent_name",), buckets=buckets.CALLS),
@@ -70,6 +73,6 @@ AGENTS = (
     counter("agent_time_seconds_total", AGENT_TIME,
         agent_finished, value="self_time", labels=("agent_name",), const_labels={"phase": "self"}),
     counter("agent_review_verdicts_total", "Verdicts of reviewing agents.",
-        review_decided, labels=("agent_name", "verdict")),
+        review_decided, labels=("agent_name", "verdict"), initialize=False, expected=VERDICTS),
 )
 # fmt: on

@@ -39,6 +39,9 @@ POOL_CONNECTIONS = "Connections of a pool, in use or idle."
 # Few of a table's operations occur, so pairs are counted.
 OPERATION_OF_TABLE = {"operation": "table"}
 
+# What ails a database, and not what it was asked: each is to be seen the first time.
+OF_THE_SERVER = {"error": ("connect", "disconnect", "deadlock", "lock_timeout", "statement_timeout", "other")}
+
 # Of another library's engine statements, failures and transactions are counted by pool alone.
 OWN = {"own": True}
 
@@ -69,7 +72,7 @@ DATABASE = (
         database_failed, labels=("operation", "table", "error"), nested_in=OPERATION_OF_TABLE,
         where={"phase": "fetch", "own": True}, initialize=False),
     counter("db_errors_total", "Failures of a database, by what was being done.",
-        database_failed, labels=("phase", "error"), where=OWN),
+        database_failed, labels=("phase", "error"), where=OWN, initialize=False),
     counter("db_transactions_total", "Transactions that ended; released is a rollback after which nothing is lost.",
         transaction_ended, labels=("outcome",), where=OWN),
     histogram("db_commit_duration_seconds", "Time a COMMIT took, one that failed too.",
@@ -81,7 +84,7 @@ DATABASE = (
         "Time of statements, fetching and ends of transactions, added up when a connection returns to its pool.",
         connection_released, value="busy", labels=("pool",)),
     counter("db_pool_errors_total", "Failures of the database of a pool.",
-        database_failed, labels=("pool", "error")),
+        database_failed, labels=("pool", "error"), expected=OF_THE_SERVER),
     counter("db_pool_transactions_total", "Transactions that ended, by pool; the outcomes of db_transactions_total.",
         transaction_ended, labels=("pool", "outcome")),
     gauge("db_pool_connections", POOL_CONNECTIONS,
@@ -108,7 +111,7 @@ DATABASE = (
     histogram("db_connection_create_seconds", "Time that making a connection took.",
         connection_opened, value="duration", labels=("pool",), buckets=buckets.CONNECT),
     counter("db_connections_closed_total", "Connections closed or gone from their pool for good.",
-        connection_closed, labels=("pool", "reason")),
+        connection_closed, labels=("pool", "reason"), initialize=False),
     histogram("db_connection_hold_seconds", "Time that a connection was out of its pool.",
         connection_released, value="duration", labels=("pool",), buckets=buckets.HOLD),
     histogram("db_connection_idle_hold_seconds",

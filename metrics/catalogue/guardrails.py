@@ -12,11 +12,15 @@ LABEL_LIMITS = {
 }
 """How many values an open label takes, by its name."""
 
+# Of each guardrail that checks, for what it checks, every outcome is to be seen the first time.
+OUTCOMES = {"outcome": ("passed", "triggered", "error")}
+
 # fmt: off
 GUARDRAILS = (
     counter("guardrail_checks_total",
         "Checks of guardrails that ended; triggered is one that let nothing pass, error one that failed itself.",
-        guardrail_checked, labels=("kind", "guardrail", "outcome"), nested_in={"guardrail": "kind"}),
+        guardrail_checked, labels=("kind", "guardrail", "outcome"), nested_in={"guardrail": "kind"},
+        initialize=False, expected=OUTCOMES),
     histogram("guardrail_duration_seconds", "Time that the check of a guardrail took, however it came out.",
         guardrail_checked, value="duration", labels=("guardrail",), buckets=buckets.GUARDRAIL),
 )

@@ -21,6 +21,9 @@ PRESET_LABEL_VALUES = {"endpoint": ("unmatched",)}
 
 PHASES = "Time of requests until their answers ended, by what they waited for; the phases add up to it."
 
+# What the share of requests with a fault of the server is made of.
+JUDGED_OUTCOMES = {"outcome": ("ok", "client_error", "server_error", "stream_aborted", "timeout")}
+
 # fmt: off
 HTTP = (
     counter("http_requests_total", "HTTP requests whose answer ended; 499 is a client that went away.",
@@ -31,7 +34,7 @@ HTTP = (
         http_request_finished, value="duration", labels=("method", "endpoint"), nested_in={"method": "endpoint"},
         where={"streamed": False}, buckets=buckets.REQUEST, initialize=False),
     counter("http_request_outcomes_total", "HTTP requests by what became of them.",
-        http_request_finished, labels=("endpoint", "outcome")),
+        http_request_finished, labels=("endpoint", "outcome"), expected=JUDGED_OUTCOMES),
     histogram("http_time_to_first_byte_seconds",
         "Time from a request's arrival to the first byte of its answer's body, streamed or not.",
         http_request_finished, value="first_byte", labels=("endpoint",), buckets=buckets.FIRST_BYTE, initialize=False),
@@ -40,15 +43,20 @@ HTTP = (
         http_request_finished, value="duration", labels=("endpoint",), where={"streamed": True}, buckets=buckets.STREAM,
         initialize=False),
     counter("http_request_phase_seconds_total", PHASES,
-        http_request_finished, value="self_time", labels=("endpoint",), const_labels={"phase": "self"}),
+        http_request_finished, value="self_time", labels=("endpoint",), const_labels={"phase": "self"},
+        initialize=False),
     counter("http_request_phase_seconds_total", PHASES,
-        http_request_waited, value="database_time", labels=("endpoint",), const_labels={"phase": "database"}),
+        http_request_waited, value="database_time", labels=("endpoint",), const_labels={"phase": "database"},
+        initialize=False),
     counter("http_request_phase_seconds_total", PHASES,
-        http_request_waited, value="llm_time", labels=("endpoint",), const_labels={"phase": "llm"}),
+        http_request_waited, value="llm_time", labels=("endpoint",), const_labels={"phase": "llm"},
+        initialize=False),
     counter("http_request_phase_seconds_total", PHASES,
-        http_request_waited, value="tool_time", labels=("endpoint",), const_labels={"phase": "tool"}),
+        http_request_waited, value="tool_time", labels=("endpoint",), const_labels={"phase": "tool"},
+        initialize=False),
     counter("http_request_phase_seconds_total", PHASES,
-        http_request_waited, value="backoff_time", labels=("endpoint",), const_labels={"phase": "backoff"}),
+        http_request_waited, value="backoff_time", labels=("endpoint",), const_labels={"phase": "backoff"},
+        initialize=False),
     histogram("http_request_body_size_bytes",
         "Bytes of requests' bodies: as read, or as announced where nobody read them.",
         http_request_finished, value="request_size", buckets=buckets.BODY_BYTES),

@@ -9,9 +9,9 @@ from ..rows import counter
 # fmt: off
 LIMITS = (
     counter("limits_reached_total", "What was refused, cut off or left out because it was more than a limit allows.",
-        limit_reached, labels=("limit",)),
+        limit_reached, labels=("limit",), initialize=False),
     counter("access_refusals_total",
         "Requests refused for the host that they ask, the site that they come from, or the lack of a valid key.",
-        access_refused, labels=("reason",)),
+        access_refused, labels=("reason",), initialize=False),
 )
 # fmt: on

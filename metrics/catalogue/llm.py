@@ -45,6 +45,12 @@ REMAINING = (
 RATE_LIMIT_EXPIRY = 600.0
 """Seconds after which a rate limit is not known any more; the limits of OpenAI and Anthropic are those of a minute."""
 
+# Of each operation that occurs every status is to be seen the first time.
+STATUSES = {"status": ("success", "error", "timeout", "cancelled")}
+
+# What the share of answers is made of that were cut.
+JUDGED_REASONS = {"finish_reason": ("stop", "length")}
+
 # fmt: off
 LLM = (
     # What was billed: under the model that was billed, on the call itself or itemized.
@@ -72,13 +78,13 @@ LLM = (
     counter("llm_requests_total", "Model calls that ended: logical ones, retries and fallbacks inside.",
         llm_called, labels=("model", "provider", "status"), nested_in={"model": "provider"}),
     counter("llm_operations_total", "Model calls that ended, by what the model was asked for.",
-        llm_called, labels=("operation", "status")),
+        llm_called, labels=("operation", "status"), initialize=False, expected=STATUSES),
     counter("llm_errors_total", ERRORS, llm_called, labels=("model", "error_type"),
-        where={"status": "error"}, default={"error_type": "other"}),
+        where={"status": "error"}, default={"error_type": "other"}, initialize=False),
     counter("llm_errors_total", ERRORS, llm_called, labels=("model", "error_type"),
-        where={"status": "timeout"}, default={"error_type": "timeout"}),
+        where={"status": "timeout"}, default={"error_type": "timeout"}, initialize=False),
     counter("llm_errors_total", ERRORS, llm_called, labels=("model", "error_type"),
-        where={"status": "cancelled"}, default={"error_type": "cancelled"}),
+        where={"status": "cancelled"}, default={"error_type": "cancelled"}, initialize=False),
     histogram("llm_queue_wait_seconds", QUEUE,
         llm_called, value="queue_wait", labels=("model",), buckets=buckets.MODEL_QUEUE),
     # Attempts, under the model that was asked.
@@ -88,12 +94,13 @@ LLM = (
         "Time one attempt at a model call took, however it ended, without its reader's pauses.",
         llm_attempted, value="duration", labels=("provider", "outcome"), buckets=buckets.MODEL),
     counter("llm_attempt_seconds_total", "Time of attempts at model calls, by the model that was asked.",
-        llm_attempted, value="duration", labels=("model", "provider", "outcome"), nested_in={"model": "provider"}),
+        llm_attempted, value="duration", labels=("model", "provider", "outcome"), nested_in={"model": "provider"},
+        initialize=False),
     counter("llm_retries_total", "Attempts at the model that had failed just before, by why.",
-        llm_attempted, labels=("model", "retry_reason"), rename={"retry_reason": "reason"}),
+        llm_attempted, labels=("model", "retry_reason"), rename={"retry_reason": "reason"}, initialize=False),
     counter("llm_fallbacks_total", "Attempts at another model or provider than had failed just before, by why.",
         llm_attempted, labels=("from_model", "to_model", "fallback_reason"), nested_in={"to_model": "from_model"},
-        rename={"fallback_reason": "reason"}),
+        rename={"fallback_reason": "reason"}, initialize=False),
     counter("llm_backoff_seconds_total", "Time waited before retries.",
         llm_attempted, value="backoff", labels=("provider",)),
     gauge("llm_rate_limit", LIMIT, llm_attempted, value="limit_requests",
@@ -239,12 +246,14 @@ LLM = (
     counter("llm_unpriced_requests_total",
         UNPRICED,
         llm_usage_billed, labels=("model",), where={"cost_source": "unpriced"}),
-    counter("llm_cost_by_result_usd_total", COST_BY_RESULT, llm_called, value="cost", labels=("model", "result")),
+    counter("llm_cost_by_result_usd_total", COST_BY_RESULT, llm_called, value="cost", labels=("model", "result"),
+        initialize=False),
     counter("llm_finish_reasons_total", FINISH_REASONS, llm_called, labels=("model", "finish_reason"),
-        rename={"finish_reason": "reason"}, where={"status": "success"}, default={"finish_reason": "unknown"}),
+        rename={"finish_reason": "reason"}, where={"status": "success"}, default={"finish_reason": "unknown"},
+        expected=JUDGED_REASONS),
     counter("llm_finish_reasons_total", FINISH_REASONS, llm_called, labels=("model", "finish_reason"),
-        rename={"finish_reason": "reason"}, where={"status": "error"}),
+        rename={"finish_reason": "reason"}, where={"status": "error"}, expected=JUDGED_REASONS),
     counter("llm_invalid_outputs_total", "Answers of models that are not what was asked for.",
-        llm_called, labels=("model", "output_fault"), rename={"output_fault": "reason"}),
+        llm_called, labels=("model", "output_fault"), rename={"output_fault": "reason"}, initialize=False),
 )
 # fmt: on

@@ -17,6 +17,6 @@ WORKERS = (
         "Processes that cannot use the folder in common, and so show their own numbers alone.",
         worker_folder_read, value="alone"),
     counter("worker_file_faults_total", "Files of worker processes that could not be used, wholly or in part.",
-        worker_file_faulty, labels=("fault",)),
+        worker_file_faulty, labels=("fault",), initialize=False),
 )
 # fmt: on

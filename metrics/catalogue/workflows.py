@@ -21,6 +21,7 @@ from events import (
 
 from .. import buckets
 from ..rows import counter, gauge, histogram, in_flight
+from .agents import VERDICTS
 
 LABEL_LIMITS = {
     "step": 24,  # pairs of workflow and step
@@ -44,9 +45,9 @@ WORKFLOWS = (
     counter("workflows_total", "Workflow runs that ended.",
         workflow_finished, labels=("workflow_type", "status")),
     counter("workflow_errors_total", WORKFLOW_ERRORS,
-        workflow_finished, labels=("workflow_type", "error_type"), where={"status": "failed"}),
+        workflow_finished, labels=("workflow_type", "error_type"), where={"status": "failed"}, initialize=False),
     counter("workflow_errors_total", WORKFLOW_ERRORS,
-        workflow_finished, labels=("workflow_type", "error_type"), where={"status": "abandoned"}),
+        workflow_finished, labels=("workflow_type", "error_type"), where={"status": "abandoned"}, initialize=False),
     in_flight("active_workflows", "Workflow runs under way in this process, or in all workers together.",
         workflow_run, resumed=workflow_resumed, released=workflow_released, labels=("workflow_type",)),
     counter("workflows_started_total",
@@ -55,13 +56,14 @@ WORKFLOWS = (
     counter("workflows_resumed_total", "Workflow runs taken up that another process, or an earlier one, had started.",
         workflow_resumed, labels=("workflow_type",)),
     counter("workflow_requeues_total", "Unfinished runs that no process performed, queued again, by reason.",
-        workflow_requeued, labels=("workflow_type", "reason")),
+        workflow_requeued, labels=("workflow_type", "reason"), initialize=False),
     histogram("workflow_duration_seconds", "Time a run took from leaving the queue to its end, by the wall clock.",
         workflow_finished, value="duration", labels=("workflow_type", "status"), buckets=buckets.WORKFLOW),
     histogram("workflow_queue_wait_seconds", "Time a run stood in the queue.",
         workflow_started, value="queue_wait", labels=("workflow_type",), buckets=buckets.QUEUE_WAIT),
     counter("workflow_steps_total", "Steps of runs that ended, each attempt by itself.",
-        workflow_step_finished, labels=("workflow_type", "step", "status"), nested_in={"step": "workflow_type"}),
+        workflow_step_finished, labels=("workflow_type", "step", "status"), nested_in={"step": "workflow_type"},
+        initialize=False),
     histogram("workflow_step_duration_seconds", "Time one attempt at a step took, however it ended.",
         workflow_step_finished, value="duration", labels=("workflow_type", "step"), nested_in={"step": "workflow_type"},
         buckets=buckets.STEP),
@@ -81,7 +83,7 @@ WORKFLOWS = (
     gauge("workflow_time_limit_seconds", "Time that a workflow run may take; then it fails.",
         workflow_limits_read, value="run_time", multiprocess_mode="livemax"),
     counter("rows_expired_total", "Rows deleted because they are older than rows are kept, by what they are of.",
-        rows_expired, value="rows", labels=("resource",)),
+        rows_expired, value="rows", labels=("resource",), initialize=False),
     counter("workflow_tokens_total", WORKFLOW_TOKENS,
         workflow_finished, value="own_prompt_tokens", labels=("workflow_type", "outcome")),
     counter("workflow_tokens_total", WORKFLOW_TOKENS,
@@ -95,11 +97,11 @@ WORKFLOWS = (
     counter("workflow_cost_usd_total", WORKFLOW_COST,
         workflow_billed_late, value="cost", labels=("workflow_type", "outcome")),
     counter("workflow_wasted_cost_usd_total", WASTED_COST, workflow_finished, value="own_cost",
-        labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}),
+        labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}, initialize=False),
     counter("workflow_wasted_cost_usd_total", WASTED_COST, workflow_billed_late, value="cost",
-        labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}),
+        labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}, initialize=False),
     counter("workflow_review_verdicts_total", "Verdicts of reviewing agents, by the workflow that they review in.",
-        review_decided, labels=("workflow_type", "verdict")),
+        review_decided, labels=("workflow_type", "verdict"), initialize=False, expected=VERDICTS),
     counter("workflow_interrupted_calls_total",
         "Model calls that were under way when their process was killed: whether they were billed is not known.",
         workflow_call_interrupted, labels=("workflow_type",)),

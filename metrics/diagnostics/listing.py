@@ -58,12 +58,16 @@ def counted_events(row: Metric) -> Iterator[str]:
 def at_zero_from(row: Metric) -> str:
     """Return when a row's series exist at 0: from the start, from when its open labels' values are known, or never.
 
-    Never means with their first event; then the text is empty.
+    Where those of some values alone do, these stand behind it. Never means with their first event; then the text is
+    empty.
     """
-    if row.kind == "gauge" or not (row.initialize or not row.label_names):
+    if row.kind == "gauge" or not (row.initialize or row.expected or not row.label_names):
         return ""
     open_labels = [name for name, values in zip(row.labels, row.closed_label_values, strict=True) if values is None]
-    return ", ".join(row.rename.get(name, name) for name in open_labels) or "the start"
+    since = ", ".join(row.rename.get(name, name) for name in open_labels if name not in row.expected) or "the start"
+    expected = "; ".join(f"{row.rename.get(name, name)} {', '.join(values)}" for name, values in row.expected.items())
+    begin = since if row.initialize or not row.label_names else "the first event"
+    return f"{begin} ({expected})" if expected else begin
 
 
 def cells(family: Mapping[str, Any]) -> list[str]:

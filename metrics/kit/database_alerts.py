@@ -9,12 +9,13 @@ from .objectives import HOLD_SECONDS, POOL_USED, REPEATED_STATEMENTS
 USED = "sum by (pool, state) (NS_db_pool_connections)"
 HOLDS = promql.quantile(0.95, "db_connection_idle_hold_seconds", "pool, scope", window="10m")
 SLOW = promql.quantile(0.95, "db_query_duration_seconds", "operation, table", window="10m")
+FAILURES = promql.grown("db_errors_total", "job, phase, error", "5m", 'error!~"integrity|cancelled"')
 NEW_REPEATS = promql.born_within("NS_db_repeated_queries_total", "15m")
 
 # fmt: off
 DATABASE = (
     Alert(name="DatabaseFails", severity="page", wait="1m",
-        expr='sum by (job, phase, error) (increase(NS_db_errors_total{error!~"integrity|cancelled"}[5m])) > 3',
+        expr=f"{FAILURES} > 3",
         summary='The database fails at {{ $labels.phase }}: {{ $value | printf "%.0f" }} times {{ $labels.error }}',
         means="Statements or connections fail. A unique constraint that refuses a row (integrity) and a client that "
         "went away (cancelled) are no failures of the database.",

@@ -15,12 +15,11 @@ from .objectives import (
     SPEND_WASTED,
     USD_A_DAY,
 )
-from .recording_rules import NOT_THE_MODELS
+from .recording_rules import FAILED_CALLS
 
 BUDGET = "NS:cost_budget:usd_per_day"
 CAUSES = 'sum by (model, error_type) (increase(NS_llm_errors_total{error_type!="cancelled"}[10m])) > 0'
 LATER = "sum by (model, provider, outcome) (increase(NS_llm_attempts_total[10m])) > 0"
-FAILED = promql.increase("llm_errors_total", "job, model", f'error_type!~"{NOT_THE_MODELS}"', "5m")
 REFUSED = promql.increase("llm_attempts_total", "job, provider", 'outcome="rate_limited"', "5m")
 SPENDERS = "topk(5, sum by (agent_name, model) (increase(NS_llm_cost_by_agent_usd_total[1h])))"
 
@@ -28,7 +27,7 @@ SPENDERS = "topk(5, sum by (agent_name, model) (increase(NS_llm_cost_by_agent_us
 MODELS = (
     Alert(name="ModelFails", severity="page", wait="5m",
         expr=f"model:NS_llm_errors:ratio_rate5m > {MODEL_ERRORS}\n"
-        f"and on (job, model) {FAILED} >= {LEAST_FAILED}",
+        f"and on (job, model) {FAILED_CALLS} >= {LEAST_FAILED}",
         summary="{{ $labels.model }}: {{ $value | humanizePercentage }} of the calls come to nothing",
         means=f"{LEAST_FAILED} calls or more failed in five minutes after all retries and fallbacks, too many of all. What is "
         "refused because of what was asked (content_filtered, context_length_exceeded, invalid_request) does not count.",
@@ -41,7 +40,7 @@ MODELS = (
             "invalid_response: the model answers what does not fit; compare with the last change of prompt or schema.",
             "other: the log has the exception.")),
     Alert(name="FallbackServes", severity="ticket", wait="5m",
-        expr="sum by (job, from_model, to_model) (increase(NS_llm_fallbacks_total[10m]))\n> on (job) group_left () "
+        expr=f"{promql.grown('llm_fallbacks_total', 'job, from_model, to_model', '10m')}\n> on (job) group_left () "
         f'{SERVED_BY_FALLBACK} * sum by (job) (increase(NS_llm_requests_total{{status="success"}}[10m]))',
         summary='{{ $labels.to_model }} was asked for {{ $labels.from_model }} {{ $value | printf "%.0f" }} times in ten minutes',
         means="A fallback answers a fifth of all calls or more.",
@@ -85,8 +84,8 @@ MODELS = (
         confirm=("sum by (model, reason) (increase(NS_llm_finish_reasons_total[1h])) > 0",),
         act=("Raise the limit of tokens of an answer.", "A model that thinks at length needs room for it as well.")),
     Alert(name="AnswersUnusable", severity="ticket", wait="15m",
-        expr="sum by (job, model) (rate(NS_llm_invalid_outputs_total[15m]))\n/ (sum by (job, model) "
-        f'(rate(NS_llm_requests_total{{status="success"}}[15m])) > 0) > {ANSWERS_UNUSABLE}',
+        expr=f"{promql.grown('llm_invalid_outputs_total', 'job, model', '15m')}\n/ (sum by (job, model) "
+        f'(increase(NS_llm_requests_total{{status="success"}}[15m])) > 0) > {ANSWERS_UNUSABLE}',
         summary="{{ $labels.model }}: {{ $value | humanizePercentage }} of the answers do not fit what was asked",
         means="An answer is no JSON, does not fit the schema, is empty or a refusal; each is asked for again, and paid.",
         hurts="Whoever pays and whoever waits.",

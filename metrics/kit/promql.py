@@ -50,6 +50,16 @@ def increase(family: str, by: str = "", where: str = "", window: str = "$__range
     return sum_by(f"increase({selector(family, where)}[{window}])", by)
 
 
+def grown(family: str, by: str, window: str, where: str = "") -> str:
+    """Return the increase of a counter whose series begin with their first event, and may begin at more than 1.
+
+    `increase` takes what a series begins with for its past; here the whole value of one that began within the window
+    counts.
+    """
+    chosen = selector(family, where)
+    return sum_by(f"{born_within(chosen, window)} or increase({chosen}[{window}])", by)
+
+
 def share(part: str, whole: str) -> str:
     """Return a ratio that is absent while nothing happens, rather than not a number."""
     return f"{part} / ({whole} > 0)"

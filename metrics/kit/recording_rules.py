@@ -72,8 +72,8 @@ def recorded_quantile(family: str, by: str, window: str) -> str:
 NOT_THE_MODELS = "cancelled|content_filtered|context_length_exceeded|invalid_request"
 """Types of errors of calls that come to nothing because of who asks, not because of the model."""
 
-FAILED_CALLS = promql.rate("llm_errors_total", "job, model", f'error_type!~"{NOT_THE_MODELS}"', "5m")
-CALLS = promql.rate("llm_requests_total", "job, model", 'status!="cancelled"', "5m")
+FAILED_CALLS = promql.grown("llm_errors_total", "job, model", "5m", f'error_type!~"{NOT_THE_MODELS}"')
+CALLS = promql.increase("llm_requests_total", "job, model", 'status!="cancelled"', "5m")
 LIMITED = promql.rate("llm_attempts_total", "job, provider", 'outcome="rate_limited"', "5m")
 ATTEMPTS = promql.rate("llm_attempts_total", "job, provider", "", "5m")
 RUN_COST = promql.increase("workflow_cost_usd_total", "job, workflow_type", "", "1h")

@@ -29,6 +29,9 @@ def create_announced(signal: str, rows: Rows, limiter: LabelLimiter, fields: Map
     for row, family in rows:
         if row.kind in ("in_flight", "gauge") or not row.labels or not row.takes(fields):
             continue
+        if wants_no_zero(row, fields):
+            useful = True
+            continue
         problem = "; ".join(row_problems(row, fields))
         if problem:
             problems.append(f"{family.name} {problem}")
@@ -41,6 +44,14 @@ def create_announced(signal: str, rows: Rows, limiter: LabelLimiter, fields: Map
         names = ", ".join(f"{name}=..." for name in fields)
         log.warning("%s.announce(%s) creates no series, so the first event is not seen as an increase: %s",
                     signal, names, problems[0])  # fmt: skip
+
+
+def wants_no_zero(row: Metric, fields: Mapping[str, Any]) -> bool:
+    """Return whether a row says itself that it has no series before an event: a histogram, or one by closed causes."""
+    if row.initialize:
+        return False
+    absent = {name: closed for name, closed in row.label_sets() if name not in fields and name not in row.expected}
+    return row.kind == "histogram" or (bool(absent) and None not in absent.values())
 
 
 def row_problems(row: Metric, fields: Mapping[str, Any]) -> Iterator[str]:

@@ -6,9 +6,7 @@ holds, and what the process keeps to call later, must not keep the registry aliv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
-from events import label_overflowed
+from collections.abc import Callable
 
 from ..event_fields import AnySignal
 from .exemplar_updates import FindExemplar
@@ -42,9 +40,3 @@ def emit_overflows(receivers: ConnectedReceivers) -> None:
     """Emit `label_overflowed` for what receivers counted as ``other`` since the last time."""
     for _, receiver in receivers:
         receiver.emit_overflows()
-
-
-def announce_overflows(labels: Iterable[tuple[str, str]]) -> None:
-    """Announce which labels of which metrics may overflow."""
-    for metric, label in labels:
-        label_overflowed.announce(metric=metric, label=label)

@@ -14,6 +14,10 @@ MAX_LENGTH = 200
 """Characters of a label value; a longer one is no name and is counted as ``other``."""
 
 
+FILLING = 0.75
+"""The share of a label's room from which on it is said to fill up."""
+
+
 class LabelLimiter:
     """The values that each open label of a subscription has taken so far.
 
@@ -83,6 +87,13 @@ class LabelLimiter:
         wanted = {*values}
         nested = any(isinstance(value, tuple) for value in wanted)
         return len(self._admitted.get((label, nested), set()) | wanted) <= self.limits[label]
+
+    def is_filling(self, label: str) -> bool:
+        """Return whether most of a label's room is taken, by its values or by its pairs, so that it may overflow."""
+        if label in self._sources:
+            return self._sources[label].is_filling(label)
+        taken = max(len(self._admitted.get((label, nested), ())) for nested in (False, True))
+        return taken >= FILLING * self.limits[label]
 
     def is_other(self, label: str, value: object) -> bool:
         """Return whether a value of a label that stands alone would be counted as ``other``; admit nothing."""

@@ -149,19 +149,23 @@ class FamilySeries:
 
     def initialize_siblings(self, label_values: list[str]) -> None:
         """Create the series of label values that just appeared: one for each combination of closed labels."""
-        closed = self._row.closed_label_values
-        self._create([values or (value,) for value, values in zip(label_values, closed, strict=True)])
+        initial = zip(label_values, self._row.initial_label_values, strict=True)
+        self._create([(value,) if values is None else values for value, values in initial])
         for label in self._row.expected:
             possible: list[tuple[str, ...]] = [(value,) for value in label_values]
             possible[self._row.labels.index(label)] = self._expected(label)
             self._create_all(possible)
 
     def _expected(self, label: str) -> tuple[str, ...]:
-        """Return the values of an open label that are expected, as far as it has room for them."""
-        return tuple(value for value in self._row.expected.get(label, ()) if self.limiter.admit(label, value) == value)
+        """Return the values of a label that are expected, of an open one as far as it has room for them."""
+        row = self._row
+        values = row.expected.get(label, ())
+        if row.closed_label_values[row.labels.index(label)] is not None:
+            return values
+        return tuple(value for value in values if self.limiter.admit(label, value) == value)
 
     def initialize_announced(self, label_values: dict[str, str]) -> None:
-        """Create the series of these values of labels; those of closed labels that are not among them, all of them.
+        """Create the series of these values of labels; of closed labels that are not among them all that exist at 0.
 
         A row that does not initialize the combinations of its closed labels has none then: no event is to be expected.
         """
@@ -173,8 +177,8 @@ class FamilySeries:
         ):
             return
         possible = [
-            (label_values[label],) if label in label_values else values or self._expected(label)
-            for label, values in zip(row.labels, row.closed_label_values, strict=True)
+            (label_values[label],) if label in label_values else self._expected(label) if values is None else values
+            for label, values in zip(row.labels, row.initial_label_values, strict=True)
         ]
         self._create_all(possible)
 
@@ -185,7 +189,7 @@ class FamilySeries:
 
     def _initialize_known(self) -> None:
         known: list[tuple[str, ...]] = []
-        for label, values in zip(self._row.labels, self._row.closed_label_values, strict=True):
+        for label, values in zip(self._row.labels, self._row.initial_label_values, strict=True):
             if values is not None:
                 known.append(values)
             else:  # of a nested label it is not known which outer value a value belongs to

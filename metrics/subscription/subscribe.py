@@ -23,8 +23,9 @@ from ..event_fields import AnySignal
 from ..multiprocess import Workers
 from ..rows import Metric
 from .application_receiver import ApplicationReceiver
-from .connected import ConnectedReceivers, announce_overflows, disconnect, emit_overflows, end, set_exemplars
+from .connected import ConnectedReceivers, disconnect, emit_overflows, end, set_exemplars
 from .exemplar_updates import FindExemplar
+from .filling_labels import FillingLabels
 from .label_limits import LabelLimiter
 from .named_rows import named_rows
 from .ownership import own_signals
@@ -176,9 +177,10 @@ class Subscription:
             self._connect(rows)
             # Neither of them refers to the registry, which is kept alive by nothing that it holds.
             self._pollers.add(partial(emit_overflows, self._receivers))
-            announce = partial(announce_overflows, tuple(self._labels_with_limits(rows)))
-            announce()  # before those of other subscriptions, should the labels not have room for all
-            self._stop_announcing = add_announcer(announce)
+            filling = FillingLabels(self._labels_with_limits(rows))
+            filling.announce()  # before those of other subscriptions, should the labels not have room for all
+            self._stop_announcing = add_announcer(filling.announce)
+            self._pollers.add(filling.announce_new)
             run_announcers()
         except BaseException:
             self.close()
@@ -268,12 +270,13 @@ class Subscription:
     ) -> None:
         self.close()
 
-    def _labels_with_limits(self, rows: tuple[Metric, ...]) -> Iterator[tuple[str, str]]:
-        """Yield which labels of which metrics may overflow."""
+    def _labels_with_limits(self, rows: tuple[Metric, ...]) -> Iterator[tuple[LabelLimiter, str, str, str]]:
+        """Yield which labels of which metrics may overflow, each with its limiter and its field."""
         for row in rows:
+            family = self._families[row.name]
             for label, closed in row.label_sets():
                 if closed is None or label in row.nested_in:
-                    yield self._families[row.name].name, row.rename.get(label, label)
+                    yield family.limiter, label, family.name, row.rename.get(label, label)
 
     def _add(self, row: Metric, namespace: str) -> None:
         family = self._families.get(row.name)

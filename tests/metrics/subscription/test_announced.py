@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from blinker import Namespace
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
@@ -14,6 +16,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import create_engine, text
 
 from events import (
+    Label,
     LLMCalled,
     Signal,
     add_announcer,
@@ -29,8 +32,18 @@ from events.bridges.asgi import HTTPEventsMiddleware
 from events.bridges.sqlalchemy import instrument
 from events.bus.log_throttle import LogThrottle
 from events.bus.scope import Scope, use_scope
-from metrics import DATABASE, GROUPS, HTTP, PIPELINE, TOOLS, counter, render, subscribe
+from metrics import DATABASE, GROUPS, HTTP, PIPELINE, TOOLS, counter, histogram, render, subscribe
 from tests.support.samples import Read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """An answer of a model was rated."""
+
+    model: Label
+
+
+rated = Signal(Rated, namespace=Namespace())
 
 
 def watch(event: LLMCalled) -> None:
@@ -111,23 +124,51 @@ def test_more_listeners_than_the_label_has_room_for_leave_the_rest_out(registry:
         listener.close()
 
 
-def test_each_label_that_may_overflow_has_a_series(registry: CollectorRegistry) -> None:
-    with subscribe(TOOLS + PIPELINE, registry, namespace="sparklio"):
+def use_tools(*names: str) -> None:
+    for name in names:
+        tool_called.emit(tool_name=name, status="success", duration=0.1)
+
+
+def test_each_label_that_fills_up_has_a_series_before_it_overflows(registry: CollectorRegistry) -> None:
+    with subscribe(TOOLS + PIPELINE, registry, namespace="sparklio", label_limits={"tool_name": 4}):
+        use_tools("a", "b")
+        assert not {pair for pair in series(registry, "label_overflows_total") if "tool" in pair[0]}
+        use_tools("c")
         pairs = series(registry, "label_overflows_total")
         assert {pair for pair in pairs if "tool" in pair[0]} == {
-            ("sparklio_tool_calls_total", "mcp_server"),
             ("sparklio_tool_calls_total", "tool_name"),
             ("sparklio_tool_call_duration_seconds", "tool_name"),
         }
         assert set(pairs.values()) == {0}
+        use_tools("d", "e")
+        assert series(registry, "label_overflows_total")["sparklio_tool_calls_total", "tool_name"] == 1
+
+
+def test_labels_of_pairs_and_shared_ones_fill_up_too(registry: CollectorRegistry) -> None:
+    limits = {"mcp_server": 8, "tool_name": 2, "model": 1}
+    mine = (counter("ratings_total", "Ratings.", rated, labels=("model",)),)
+    rows = (TOOLS[0], *GROUPS["llm"], *mine, *PIPELINE)
+    with subscribe(rows, registry, namespace="sparklio", label_limits=limits, shared_labels=["model"]):
+        for server in ("x", "y"):
+            tool_called.emit(mcp_server=server, tool_name="a", status="success", duration=0.1)
+        llm_called.emit(model="m", status="success", duration=1.0)
+        pairs = series(registry, "label_overflows_total")
+        assert pairs["sparklio_tool_calls_total", "tool_name"] == 0
+        assert pairs["sparklio_ratings_total", "model"] == 0
 
 
 def test_families_of_a_subscription_to_come_are_announced_to_those_that_there_are(registry: CollectorRegistry) -> None:
+    other, late, later = (CollectorRegistry() for _ in range(3))
     with (
         subscribe(PIPELINE, registry, namespace="sparklio"),
-        subscribe(TOOLS, CollectorRegistry(), namespace="acme"),
-        subscribe(PIPELINE, CollectorRegistry(), namespace="other"),
+        subscribe(TOOLS, other, namespace="acme", label_limits={"tool_name": 1}),
+        subscribe(PIPELINE, late, namespace="sparklio"),
     ):
+        use_tools("a")
+        render(other)
+        assert ("acme_tool_calls_total", "tool_name") in series(late, "label_overflows_total")
+        with subscribe(PIPELINE, later, namespace="sparklio"):
+            assert ("acme_tool_calls_total", "tool_name") in series(later, "label_overflows_total")
         assert ("acme_tool_calls_total", "tool_name") in series(registry, "label_overflows_total")
 
 
@@ -174,7 +215,7 @@ def test_a_pool_has_its_series_once_its_engine_is_instrumented(
         for name, labels in (
             ("db_pool_timeouts_total", {}),
             ("db_connections_leaked_total", {}),
-            ("db_connections_closed_total", {"reason": "invalidated"}),
+            ("db_pool_transactions_total", {"outcome": "failed"}),
         ):
             assert read(name, pool="reports", **labels) == 0
         handle.close()
@@ -210,9 +251,55 @@ def test_the_500_of_an_endpoint_can_be_announced_before_its_first_answer(registr
         assert {labels[2]: value for labels, value in series(registry, "http_requests_total").items()} == {"500": 0}
 
 
-def test_what_is_expected_is_an_open_label_of_the_row() -> None:
-    with pytest.raises(TypeError, match="'status' is in expected, but is no open label of the row"):
-        counter("uses_total", "Uses.", tool_called, labels=("status",), expected={"status": ("error",)})
+def test_what_is_expected_is_a_label_of_the_row_and_can_come() -> None:
+    with pytest.raises(TypeError, match="'tool_name' is in expected, but is no label of the row"):
+        counter("uses_total", "Uses.", tool_called, labels=("status",), expected={"tool_name": ("search",)})
+    with pytest.raises(TypeError, match="'failed' is expected of 'status', which is never that; it is one of success"):
+        counter("uses_total", "Uses.", tool_called, labels=("status",), expected={"status": ("failed",)})
+
+
+def test_of_a_closed_label_the_expected_values_are_all_that_exist_at_0(registry: CollectorRegistry) -> None:
+    row = counter(
+        "uses_total", "Uses.", tool_called, labels=("tool_name", "status"), expected={"status": ("success", "error")}
+    )
+    with subscribe((row,), registry, namespace="sparklio", label_values={"tool_name": ["a"]}):
+        assert series(registry, "uses_total") == {("a", "success"): 0, ("a", "error"): 0}
+        tool_called.emit(tool_name="b", status="timeout", duration=0.1)
+        tool_called.announce(tool_name="c")
+        shown = series(registry, "uses_total")
+        assert {status for tool, status in shown if tool == "b"} == {"success", "error", "timeout"}
+        assert {status for tool, status in shown if tool == "c"} == {"success", "error"}
+
+
+def test_of_a_row_that_is_not_initialized_they_exist_once_the_other_labels_occur(registry: CollectorRegistry) -> None:
+    row = counter(
+        "uses_total",
+        "Uses.",
+        tool_called,
+        labels=("tool_name", "status"),
+        initialize=False,
+        expected={"status": ("success", "error")},
+    )
+    with subscribe((row,), registry, namespace="sparklio", label_values={"tool_name": ["a"]}):
+        assert series(registry, "uses_total") == {}
+        use_tools("b")
+        assert series(registry, "uses_total") == {("b", "success"): 1, ("b", "error"): 0}
+
+
+def test_a_histogram_begins_with_its_first_observation_unless_its_row_says_otherwise(
+    registry: CollectorRegistry,
+) -> None:
+    took: Any = {"value": "duration", "labels": ("tool_name",), "buckets": (1,)}
+    rows = [
+        histogram("took_seconds", "Time.", tool_called, **took),
+        histogram("initialized_seconds", "Time.", tool_called, initialize=True, **took),
+    ]
+    with subscribe(rows, registry, namespace="sparklio", label_values={"tool_name": ["a"]}):
+        tool_called.announce(tool_name="b")
+        assert series(registry, "took_seconds_count") == {}
+        assert series(registry, "initialized_seconds_count") == {("a",): 0, ("b",): 0}
+        use_tools("a")
+        assert series(registry, "took_seconds_count") == {("a",): 1}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_series_of_known_values_exist_at_zero(registry: CollectorRegistry, read:
         label_values={"agent_name": ["copywriter"], "workflow_type": ["campaign"]},
     ):
         assert read("agent_executions_total", agent_name="copywriter", status="timeout") == 0
-        assert read("agent_execution_duration_seconds_count", agent_name="copywriter") == 0
+        assert read("agent_execution_duration_seconds_count", agent_name="copywriter") is None
         assert read("workflows_total", workflow_type="campaign", status="abandoned") == 0
         assert read("active_workflows", workflow_type="campaign") == 0
 

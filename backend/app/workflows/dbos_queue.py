@@ -30,6 +30,7 @@ _READ_QUEUE = text(
     f" EXISTS (SELECT FROM {dbos_tables.SCHEMA}.workflow_status"
     " WHERE queue_name = :queue AND status = 'ENQUEUED' AND status IN ('ENQUEUED', 'PENDING'))"
 )
+_TOTAL_REACHED = "concurrency"  # what DBOS says where a limit over all processes leaves no room
 _LOCK = text("SELECT 1 WHERE pg_try_advisory_xact_lock(:key)")  # not as DBOS does: a restore ends those who ask so
 
 
@@ -71,27 +72,32 @@ def hold_total(dbos: DBOS, engine: Engine, *, slots: int, total: int) -> None:
     database: Any = dbos._sys_db  # noqa: SLF001 - there is no public way to look at what DBOS is about to claim
     claim = database.start_queued_workflows
 
-    # The fifth argument is how many DBOS believes to be running: the more, the fewer it claims.
     def claim_within(
         queue: Any, executor: str, version: str, key: Any, running: int = 0, *more: Any, **named: Any
     ) -> Any:
-        if queue.name != QUEUE:
+        if queue.name != QUEUE or running >= slots:
             return claim(queue, executor, version, key, running, *more, **named)
-        if running >= slots or not _has_room(engine, total):
+        pending, is_any_queued = _read(engine)
+        if not is_any_queued:
             return [], None
-        with _turn(engine) as pending:
-            if pending is None or pending >= total:
-                return [], None
-            return claim(queue, executor, version, key, max(running, slots - (total - pending)), *more, **named)
+        if pending >= total:
+            return [], _TOTAL_REACHED
+        with _turn(engine) as pending_now:
+            if pending_now is None or pending_now >= total:
+                return [], _TOTAL_REACHED
+            room = total - pending_now
+            # The more DBOS believes to be running, the fewer it claims.
+            claimed, limit = claim(queue, executor, version, key, max(running, slots - room), *more, **named)
+            return claimed, _TOTAL_REACHED if len(claimed) == room else limit
 
     database.start_queued_workflows = claim_within
 
 
-def _has_room(engine: Engine, total: int) -> bool:
-    """Return whether a run waits, and fewer are under way than may be."""
+def _read(engine: Engine) -> tuple[int, bool]:
+    """Return how many runs are under way, and whether one waits."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         pending, is_any_queued = connection.execute(_READ_QUEUE, {"queue": QUEUE}).one()
-    return bool(is_any_queued and pending < total)
+    return pending, is_any_queued
 
 
 @contextmanager

@@ -184,6 +184,13 @@ def test_a_step_that_is_done_again_without_a_fault_is_found() -> None:
     assert broken(replace(story, faults=(Fault("kill", "b", 3.0, 3.5),))) == {"no step twice"}
 
 
+def test_a_step_may_be_broken_off_shortly_after_packets_have_vanished() -> None:
+    story = taken_over("kill", began=3.0, ended=inf)
+    assert broken(replace(story, faults=(Fault("cut", "a", -3.0, 0.0),))) == set()
+    assert broken(replace(story, faults=(Fault("reset", "a", -3.0, 0.0),))) == {"no step twice"}
+    assert broken(replace(story, faults=(Fault("cut", "a", -3.0, -2.0),))) == {"no step twice"}
+
+
 def test_an_answer_that_is_not_stored_is_found() -> None:
     assert broken(history(attempts=history().attempts[:1])) == {"tokens stored"}
 
@@ -208,6 +215,12 @@ def test_an_answer_may_be_lost_that_a_cut_off_host_has_not_read(read: bool, foun
     calls = (good.calls[0], replace(good.calls[1], is_read=read))
     faults = (Fault("cut-long", "a", 1.5, 12.0),)
     assert broken(history(calls=calls, attempts=good.attempts[:1], faults=faults)) == found
+
+
+def test_an_answer_may_be_lost_whose_process_finds_its_lease_lapsed_when_it_goes_on() -> None:
+    lost = history(attempts=history().attempts[:1], faults=(Fault("freeze", "a", 3.0, 9.0),))
+    assert broken(lost) == set()
+    assert broken(replace(lost, faults=(Fault("freeze", "a", 3.0, 5.0),))) == {"tokens stored"}
 
 
 def test_an_answer_that_is_stored_twice_or_was_never_sent_is_found() -> None:

@@ -95,6 +95,11 @@ class Fault:
     began: float
     ended: float = inf
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether packets vanished."""
+        return self.kind.startswith("cut")
+
     def overlaps(self, began: float, ended: float) -> bool:
         """Return whether some of it was between two moments."""
         return self.began <= ended and began <= self.ended

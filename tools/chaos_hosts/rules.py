@@ -81,7 +81,7 @@ def one_holder(story: Story) -> Iterator[str]:
             if (
                 call.began < claim.at < call.ended
                 and claim.host != call.host
-                and not story.is_idle(call.host, claim.at)
+                and story.suspension_at(call.host, claim.at) is None
             ):
                 yield (
                     f"{claim.host} took {call.run} at {claim.at:.2f}, while {call.host} asked for {call.step}"
@@ -182,7 +182,7 @@ def may_be_lost(story: Story, call: ModelCall) -> bool:
     """Return whether an answer that was sent may be unknown to the studio.
 
     Its process was killed as it came; or it waited for the database when it was killed, and no other has its folder;
-    or its run was stopped as it came.
+    or its run was stopped as it came, as when a process finds its lease lapsed after it was suspended.
     """
     faults = story.faults_of(call.host)
     for kill in (fault for fault in faults if fault.kind == "kill" and call.began <= fault.began):
@@ -192,7 +192,10 @@ def may_be_lost(story: Story, call: ModelCall) -> bool:
         if waited or kill.began <= call.ended + 1:
             return True
     earliest, latest = call.ended - _NOTICE_TIME, call.ended + _NOTICE_TIME
-    stopped = any(earliest <= fault.began <= latest for fault in faults)
+    suspension = story.suspension_at(call.host, call.ended)
+    stopped = any(earliest <= fault.began <= latest for fault in faults) or (
+        suspension is not None and suspension.ended - suspension.began > story.history.lease / 2
+    )
     cancelled = any(
         each.run == call.run and call.ended - _CANCEL_TIME <= each.at <= latest for each in story.history.cancellations
     )

@@ -46,12 +46,20 @@ class Story:
         return self._faults[host]
 
     def is_disturbed(self, host: str, began: float, ended: float) -> bool:
-        """Return whether a host had a fault between two moments."""
-        return any(fault.overlaps(began, ended) for fault in self._faults[host])
+        """Return whether a host had a fault between two moments, or felt one that was over.
 
-    def is_idle(self, host: str, at: float) -> bool:
-        """Return whether a host's process was suspended at a moment."""
-        return any(fault.kind == "freeze" and fault.overlaps(at, at) for fault in self._faults[host])
+        After packets have vanished for some seconds, TCP may wait as long again until it sends the next: it doubles its
+        waits (RFC 6298, 5.5).
+        """
+        return any(
+            fault.overlaps(began, ended)
+            or (fault.is_cut and fault.overlaps(began - (fault.ended - fault.began), ended))
+            for fault in self._faults[host]
+        )
+
+    def suspension_at(self, host: str, at: float) -> Fault | None:
+        """Return the fault by which a host's process was suspended at a moment."""
+        return next((fault for fault in self._faults[host] if fault.kind == "freeze" and fault.overlaps(at, at)), None)
 
     def claim_before(self, run: str, at: float) -> HolderChange | None:
         """Return the last claim of a run before a moment."""

@@ -94,7 +94,7 @@ def test_the_pods_of_the_manifests_work_together_and_stop_as_they_are_given_time
             variables = {key: secrets.get(value, value) for key, value in environment_of(name).items()}
             variables |= {
                 "SPARKLIO_DATA_DIR": str(tmp_path / f"{name}-data"),
-                "SPARKLIO_METRICS_DIR": str(tmp_path / f"{name}-data" / "metrics"),
+                "SPARKLIO_METRICS_DIR": str(tmp_path / f"{name}-metrics"),
                 "SPARKLIO_METRICS_PORT": str(metrics[name]),
                 "SPARKLIO_DRAIN_TIME": "1000" if "SPARKLIO_DRAIN_TIME" in variables else "0",
                 **model_settings,
@@ -114,5 +114,6 @@ def test_the_pods_of_the_manifests_work_together_and_stop_as_they_are_given_time
         api.process.send_signal(signal.SIGTERM)
         wait_until(lambda: api.client.get("/health/ready").status_code == 503)
         assert api.client.get("/api/v1/runs").status_code == 200  # until the load balancer has noticed
-        assert api.stop() == 0
-        assert worker.stop() == 0
+        for studio in studios.values():
+            assert studio.stop() == 0
+            assert " WARNING " not in studio.output

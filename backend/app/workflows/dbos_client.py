@@ -45,6 +45,8 @@ class EngineFailed(Exception):
 
 _execute: Callable[[str], Awaitable[None]] | None = None
 _executor_id = ""
+_dbos: DBOS | None = None
+_engine: Engine | None = None
 
 
 @DBOS.workflow(name=_WORKFLOW)
@@ -82,7 +84,7 @@ async def launch(
         total: How many all processes together may execute at once; None for no such limit.
         log_level: The studio's log level.
     """
-    global _execute, _executor_id
+    global _execute, _executor_id, _dbos, _engine
     _configure_logging(log_level)
     await asyncio.to_thread(dbos_tables.create, url)
     _execute, _executor_id = execute, executor_id
@@ -103,6 +105,7 @@ async def launch(
     )
     await asyncio.to_thread(partial(dbos_queue.declare, dbos, url, _NAME, slots=slots, total=total))
     DBOS.launch()
+    _dbos, _engine = dbos, engine
     if total is not None and engine.dialect.name == "postgresql":
         dbos_queue.hold_total(dbos, engine, slots=slots, total=total)
     dbos_pace.look_now()
@@ -138,10 +141,47 @@ async def cancel(run_id: str) -> None:
     await DBOS.cancel_workflow_async(run_id)
 
 
-async def enqueue_again(run_id: str) -> None:
-    """Queue a run that DBOS believes to be running in a process that is dead."""
-    await DBOS.resume_workflow_async(run_id, queue_name=QUEUE)
+async def requeue(run_id: str, executor_id: str) -> bool:
+    """Queue a run that is an executor's to execute, which is gone or does not; return False if it is not its any more.
+
+    Of several processes that do so at once one succeeds, and the executor's own writes to the workflow fail from then
+    on. The run has its place in the queue by its age.
+    """
+    if not await asyncio.to_thread(_requeue, run_id, executor_id):
+        return False
     dbos_pace.look_now()
+    return True
+
+
+def _requeue(run_id: str, executor_id: str) -> bool:
+    database: Any = getattr(_dbos, "_sys_db_field", None)
+    requeue = getattr(database, "reenqueue_for_recovery", None)
+    if requeue is not None:
+        # What DBOS calls at its own recovery. There is no public way that is bound to the executor.
+        return bool(requeue(run_id, [executor_id], QUEUE))
+    status = DBOS.get_workflow_status(run_id)
+    if status is None or (status.status, status.executor_id) != ("PENDING", executor_id):
+        return False
+    DBOS.resume_workflow(run_id, queue_name=QUEUE)
+    return True
+
+
+async def requeue_in_own_version(run_id: str, version: str, executor_id: str | None) -> bool:
+    """Queue a run of another version anew, as one of this process's: its finished steps are answered by their rows.
+
+    Args:
+        run_id: The run.
+        version: The version that it is of.
+        executor_id: The executor that it is assigned to, which is gone; None if it waits in the queue.
+
+    Returns:
+        Whether this call did it, and not another process.
+    """
+    assert _engine is not None  # noqa: S101 - launched
+    if not await asyncio.to_thread(dbos_tables.delete_of_version, _engine, run_id, version, executor_id):
+        return False
+    await enqueue(run_id)
+    return True
 
 
 async def enqueue_anew(run_id: str) -> None:
@@ -156,6 +196,13 @@ async def get_statuses(run_ids: Sequence[str]) -> dict[str, WorkflowStatus]:
         return {}
     statuses = await DBOS.list_workflows_async(workflow_ids=list(run_ids), load_input=False, load_output=False)
     return {status.workflow_id: status for status in statuses}
+
+
+async def list_pending(executor_ids: Sequence[str]) -> list[WorkflowStatus]:
+    """Return the workflows that are assigned to these executors and have not ended."""
+    return await DBOS.list_workflows_async(
+        executor_id=list(executor_ids), status="PENDING", name=_WORKFLOW, load_input=False, load_output=False
+    )
 
 
 async def get_status(run_id: str) -> WorkflowStatus | None:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 SCHEMA = "dbos"
 _MISSING = {"42P01", "3F000", "42703"}  # undefined table, schema and column
 _COMPLETE = "dbos_complete"  # the schema, or the name of the file, of the complete set
+_OF_WORKFLOWS = ("operation_outputs", "workflow_input", "workflow_output")
 _IDLE_CHECK_INTERVAL = 0.05  # seconds
 _LOCK_CHECK_INTERVAL = 0.2  # seconds
 _RESTORE_LOCK = 0x5350_4B4D  # the key of our PostgreSQL advisory lock; any constant
@@ -110,6 +111,36 @@ def is_any_queued(engine: Engine, queue: str) -> bool:
             return connection.scalar(statement, {"queue": queue}) is not None
     except SQLAlchemyError:
         return True
+
+
+def delete_of_version(engine: Engine, workflow_id: str, version: str, executor_id: str | None) -> bool:
+    """Delete a workflow with its steps if it is of a version, and waits in the queue or is an executor's to execute.
+
+    Of several processes that do so at once one succeeds. DBOS's own way to delete has no condition: it would take the
+    workflow that another process has queued in its place.
+
+    Args:
+        engine: DBOS's engine.
+        workflow_id: The workflow.
+        version: The version that it is of.
+        executor_id: The executor that is gone; None for a workflow that waits.
+
+    Returns:
+        Whether this call deleted it.
+    """
+    prefix = "" if engine.dialect.name == "sqlite" else f"{SCHEMA}."
+    unclaimed = "status = 'ENQUEUED'" if executor_id is None else "status = 'PENDING' AND executor_id = :executor"
+    delete = text(
+        f"DELETE FROM {prefix}workflow_status"  # noqa: S608 - names of ours
+        f" WHERE workflow_uuid = :id AND application_version = :version AND {unclaimed}"
+    )
+    with engine.begin() as connection:
+        result = connection.execute(delete, {"id": workflow_id, "version": version, "executor": executor_id})
+        if result.rowcount == 0:
+            return False
+        for name in _OF_WORKFLOWS:
+            connection.execute(text(f"DELETE FROM {prefix}{name} WHERE workflow_uuid = :id"), {"id": workflow_id})  # noqa: S608 - names of ours
+    return True
 
 
 def is_missing(error: SQLAlchemyError) -> bool:

@@ -155,7 +155,13 @@ class RunExecutor:
             await self._transitions.finish(run_id, CANCELLED)
             raise asyncio.CancelledError from None  # DBOS knows already, and would wait for a result
         except dbos_client.TakenOver:
-            log.warning("run %s was taken over by another process", run_id)
+            # So does a step's end that meets a cancellation by another process.
+            status = await dbos_client.get_status(run_id)
+            if status is not None and status.status == "CANCELLED":
+                await self._transitions.finish(run_id, CANCELLED)
+                log.info("run %s was cancelled by another process", run_id)
+            else:
+                log.warning("run %s was taken over by another process", run_id)
             raise asyncio.CancelledError from None
         await self._transitions.finish(run_id, outcome)
 

@@ -135,8 +135,12 @@ def lock_if_dead(directory: Path, executor_id: str) -> Iterator[bool]:
         Whether the lock is held: not if the process lives, was never on this machine, or was so before it was booted.
     """
     with lock_if_free(directory, executor_id) as free:
-        boot = _read(_file(directory, executor_id)).get("boot") if free else None
-        yield free and boot in {None, _boot_id()}
+        yield free and is_of_this_boot(directory, executor_id)
+
+
+def is_of_this_boot(directory: Path, executor_id: str) -> bool:
+    """Return whether a lock file is of this machine since it was booted, as far as it says."""
+    return _read(_file(directory, executor_id)).get("boot") in {None, _boot_id()}
 
 
 def remove(directory: Path, executor_id: str) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL
 
 _BEAT = 2.0  # seconds at most between two renewals
 _BEATS = 5  # renewals that a short lease has time for, at least
-_STOP_TIMEOUT = 3.0  # seconds that a stop waits for the thread
+_STOP_TIMEOUT = 2.0  # seconds that a stop waits for the thread
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has the first one under the name of the second
 
 _RENEW = """\
@@ -90,10 +90,16 @@ class Lease:
             return
         self._stopping.set()
         self._thread.join(_STOP_TIMEOUT)
-        if not self._thread.is_alive():  # else it waits for a database that does not answer: the lease lapses
-            with suppress(psycopg.Error):
-                self._execute(_STOP)
-            self._close()
+        if self._thread.is_alive() or self.failure:
+            return  # the database does not answer: the lease lapses
+        with suppress(psycopg.Error):
+            self._execute(_STOP)
+        self._close()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there are leases: not on SQLite."""
+        return self._thread is not None
 
     @property
     def is_held(self) -> bool:

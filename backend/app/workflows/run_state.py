@@ -98,8 +98,11 @@ class RunTransitions:
         workflow_requeued.emit(run_id=run.id, workflow_type=run.workflow_type, reason=reason)
 
     async def save_step(self, run: Run, step: Step, attempt_id: str) -> None:
-        """Store one attempt at a step and emit `workflow_step_finished`."""
-        await self._retry(partial(self._save_step, step, attempt_id))
+        """Store one attempt at a step and emit `workflow_step_finished`.
+
+        One that was stopped changes no outcome that is stored: it may be that of a process that has taken the run over.
+        """
+        await self._retry(partial(self._save_step, step, attempt_id, interrupted=step.status == "cancelled"))
         emit_step_finished(run, step, step.status)
         self._settle(attempt_id)
 
@@ -156,6 +159,11 @@ class RunTransitions:
         """Return a run as it is stored, or None."""
         async with self._database.session() as session:
             return await runs.get(session, run_id)
+
+    async def is_unfinished(self, run_id: str) -> bool:
+        """Return whether there is a run of that id, and it has not ended."""
+        run = await self.get_run(run_id)
+        return run is not None and run.finished_at is None
 
     async def list_unfinished(self) -> tuple[datetime, list[UnfinishedRun]]:
         """Return the runs that have not ended, and the time by the database's clock."""

@@ -22,6 +22,7 @@ from events import limit_reached
 from . import dbos_client, dbos_engine, dbos_tables, trace_carrier
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
+from .liveness import Liveness
 from .membership import Membership
 from .queue_reading import emit_limits, emit_unknown_queue
 from .recovery import ENQUEUE_TIMEOUT, Recovery
@@ -94,10 +95,12 @@ class WorkflowService:
                 total=settings.total_concurrency,
                 log_level=settings.log_level,
             )
+            lease = self._membership.lease
             recovery = Recovery(
                 self._transitions,
-                lock,
-                self._executor.is_executing,
+                self._executor,
+                lease,
+                Liveness(self._database, lock, lease),
                 time_limit=settings.run_time_limit,
                 max_requeues=settings.run_requeues,
             )
@@ -144,6 +147,8 @@ class WorkflowService:
         except SQLAlchemyError as error:
             name = type(getattr(error, "orig", None) or error).__name__
             raise RunsUnavailable(f"The tables of the workflow engine cannot be used ({name}).") from error
+        if not self._membership.lease.is_held:
+            raise RunsUnavailable("The lease of this process on the database has lapsed.")
         if not self._settings.serves_api:
             return
         async with self._database.session() as session:

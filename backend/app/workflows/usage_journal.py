@@ -169,6 +169,18 @@ def clear_journal(path: Path) -> None:
         os.truncate(path, 0)
 
 
+def remove_empty_journal(directory: Path, executor_id: str) -> bool:
+    """Remove the journal of an executor that is gone, if it is empty; return whether there is none any more."""
+    path = directory / f"{executor_id}{SUFFIX}"
+    try:
+        if path.stat().st_size > 0:
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    return True
+
+
 def _entries_in(path: Path) -> list[tuple[int, Entry]]:
     """Return each line that can be read, and where it begins; none where the file is missing."""
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from . import executor_locks
 from .journal_entries import Transition
+from .liveness import Liveness
 from .run_state import RunTransitions
 from .usage_journal import SUFFIX, clear_journal, journals_in, mark_settled, read_journal
 
@@ -30,10 +30,9 @@ async def store_usage_of(path: Path, transitions: RunTransitions) -> None:
     clear_journal(path)
 
 
-async def store_usage_of_dead_processes(lock: executor_locks.ExecutorLock, transitions: RunTransitions) -> None:
+async def store_usage_of_dead_processes(liveness: Liveness, transitions: RunTransitions) -> None:
     """Store what the journals of other executors have whose processes are dead."""
-    for path in journals_in(lock.directory):
-        executor_id = path.name.removesuffix(SUFFIX)
-        with executor_locks.lock_if_dead(lock.directory, executor_id) as dead:
+    for path in journals_in(liveness.directory):
+        with liveness.dead_here(path.name.removesuffix(SUFFIX)) as dead:
             if dead:
                 await store_usage_of(path, transitions)

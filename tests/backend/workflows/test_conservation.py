@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
+from dbos._sys_db import SystemDatabase
 from prometheus_client import CollectorRegistry
 
 from app.workflows import dbos_client, recovery
@@ -92,7 +96,7 @@ async def take_over(studio: InProcessStudio, model: OpenAIServer) -> str:
     model.behaviour = replies_in_order(None, says("Hear the music.", delay=0.5))
     run_id = await studio.submit("brand_identity")
     await until(lambda: model.tally.requests == 2)
-    await dbos_client.enqueue_again(run_id)
+    assert await dbos_client.requeue(run_id, dbos_client._executor_id)
     return run_id
 
 
@@ -106,6 +110,57 @@ async def test_a_run_that_is_taken_over_is_released_by_its_living_process(
             await until(lambda: len(released) == 1)
             run_metrics.assert_balanced()
     assert [event.run_id for event in recorded.resumed] == [run_id]
+
+
+@pytest.mark.parametrize("has_own_way", [True, False], ids=["DBOS's own statement", "without it"])
+async def test_a_run_is_taken_from_the_executor_that_it_was_judged_by_alone(
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    has_own_way: bool,
+) -> None:
+    """Two processes that find the same executor gone do not both queue its run."""
+    model.behaviour = lambda _: says("Hear the music.", delay=0.5)
+    async with running_studio(new_settings()) as studio:
+        run_id = await studio.submit("brand_identity")
+        await until(lambda: model.tally.requests == 1)
+        if not has_own_way:
+            monkeypatch.setattr(dbos_client, "_dbos", None)
+        assert not await dbos_client.requeue(run_id, "elsewhere-0")
+        assert await dbos_client.requeue(run_id, dbos_client._executor_id)
+        assert not await dbos_client.requeue("nobody's", dbos_client._executor_id)
+        await studio.wait_for_end(run_id)
+
+
+def test_dbos_has_the_statement_that_takes_a_run_from_one_executor() -> None:
+    statement = inspect.signature(SystemDatabase.reenqueue_for_recovery)
+    assert [*statement.parameters] == ["self", "workflow_id", "executor_ids", "recovery_queue_name"]
+
+
+async def test_a_step_that_ends_as_its_run_is_cancelled_elsewhere_ends_the_run_as_cancelled(  # noqa: PLR0917 - fixtures
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    new_settings: NewSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """DBOS says that another process has taken the run over."""
+    caplog.set_level("INFO", "app.workflows")
+    monkeypatch.setattr("dbos._core._PREEMPTIBLE_POLL_INTERVAL_SEC", 600.0)
+    answer = Event()
+    model.behaviour = lambda request: replace(matching_reply(request), wait_for=answer)
+    async with running_studio(new_settings()) as studio:
+        run_id = await studio.submit()
+        await until(lambda: model.tally.requests == 1)
+        await dbos_client.cancel(run_id)
+        answer.set()
+        assert (await studio.wait_for_end(run_id)).status == "cancelled"
+        run_metrics.assert_balanced()
+    assert f"run {run_id} was cancelled by another process" in caplog.text
+    assert "taken over" not in caplog.text
+    assert model.tally.requests == 1
 
 
 async def test_a_run_of_a_dead_process_is_abandoned_and_counted(

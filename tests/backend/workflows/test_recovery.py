@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.database import Database
 from app.database.repositories import brands, runs
 from app.settings import Settings
-from app.workflows import executor_locks, recovery
+from app.workflows import dbos_client, executor_locks, recovery
 from events import workflow_requeued
 from tests.support.in_process_studio import (
     BRIEF,
@@ -227,6 +227,53 @@ async def test_a_run_that_has_ended_for_dbos_is_queued_again_or_ends(  # noqa: P
     if status == "failed":
         assert run.error is not None
         assert run.error.startswith("The workflow engine gave the run up")
+
+
+@pytest.mark.parametrize("on_postgresql", [False, True], ids=["sqlite", "postgresql"])
+async def test_a_raised_version_leaves_no_run_behind(  # noqa: PLR0917 - fixtures
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
+    new_postgres: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    on_postgresql: bool,
+) -> None:
+    """What is queued, and what is under way: finished steps are not repeated. And so on the way back."""
+    more = {"database_url": new_postgres()} if on_postgresql else {}
+    settings = new_settings(concurrency=1, sweep_interval=0.3, **more)
+    for version in ("2", "1"):
+        model.behaviour = replies_in_order(None, stalls())
+        asked = model.tally.requests
+        async with running_studio(settings) as studio:
+            run_ids = [await studio.submit() for _ in range(3)]
+            await until(lambda asked=asked: model.tally.requests >= asked + 2)  # type: ignore[misc]
+        model.behaviour = matching_reply
+        monkeypatch.setattr(dbos_client, "VERSION", version)
+        async with running_studio(settings) as studio:
+            for run_id in run_ids:
+                run = await studio.wait_for_end(run_id)
+                assert run.status == "completed", run.error
+        assert model.tally.requests == asked + 3 * 3 + 1, "a finished step is not repeated"
+
+
+async def test_a_run_of_another_version_stays_with_the_process_that_executes_it(
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another one of its version may be starting, or be busy."""
+    run_id = await leave_unfinished(model, new_settings())
+    for version in ("1", ""):  # a process of an earlier release names none
+        alive = executor_locks.acquire(tmp_path / "executors", "other", version=version)
+        monkeypatch.setattr(dbos_client, "VERSION", "2")
+        async with running_studio(new_settings(sweep_interval=0.1)) as studio:
+            other = await studio.wait_for_end(await studio.submit())
+            assert (other.status, (await studio.run(run_id)).status) == ("completed", "running")
+        alive.release()
+    async with running_studio(new_settings(sweep_interval=0.1)) as studio:
+        assert (await studio.wait_for_end(run_id)).status == "completed"
 
 
 async def test_runs_balance_however_often_the_studio_restarts(

@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from app.llm_usage import LLMUsage
 from app.workflows import executor_locks, usage_journal
 from app.workflows.journal_entries import AttemptUsage, Transition
+from app.workflows.leases import Lease
+from app.workflows.liveness import Liveness
 from app.workflows.usage_journal import SUFFIX, UsageJournal, mark_settled, read_journal
 from app.workflows.usage_recovery import store_usage_of_dead_processes
 from tools.chaos.small_disk import filled, small_disk
@@ -204,7 +207,8 @@ async def test_the_journal_of_a_living_process_is_left_alone(tmp_path: Path) -> 
     alive, own = executor_locks.acquire(tmp_path), executor_locks.acquire(tmp_path)
     journal = UsageJournal(tmp_path, alive.executor_id)
     journal.record(ATTEMPT)
-    await store_usage_of_dead_processes(own, None)  # type: ignore[arg-type]  # it would fail
+    liveness = Liveness(None, own, Lease(make_url("sqlite://"), 15.0))  # type: ignore[arg-type]  # it reads nothing
+    await store_usage_of_dead_processes(liveness, None)  # type: ignore[arg-type]  # it would fail
     assert read_journal(tmp_path / f"{alive.executor_id}{SUFFIX}") == [ATTEMPT]
     journal.close()
     alive.release()

@@ -107,7 +107,7 @@ def test_the_pods_of_the_manifests_work_together_and_stop_as_they_are_given_time
                 pod = {"Host": f"10.1.2.3:{studios[name].url.rpartition(':')[2]}"}
                 assert studios[name].client.get(path, headers=pod).status_code == 200
             assert studios[name].client.get("/metrics").status_code == 404
-        api, worker = studios["sparklio-api"], studios["sparklio-worker"]
+        api = studios["sparklio-api"]
         assert api.wait_for_end(api.submit("brand_identity"))["status"] == "completed"
         wanted = 'sparklio_workflows_total{status="completed",workflow_type="brand_identity"} 1.0'
         wait_until(lambda: wanted in httpx.get(f"http://127.0.0.1:{metrics['sparklio-worker']}/metrics").text)

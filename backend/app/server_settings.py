@@ -50,6 +50,9 @@ class ServerSettings(BaseSettings):
         default=None,
         description="Directory in which processes share their numbers; with SPARKLIO_WORKERS one is made",
     )
+    native_histograms: bool = Field(
+        default=False, description="Count in exponential buckets too, for a Prometheus that asks for native histograms"
+    )
 
     @field_validator("metrics_port")
     @classmethod

@@ -50,6 +50,19 @@ def metrics_dir_from_environment() -> Path | None:
     return Path(directory).expanduser() if directory else None
 
 
+def native_histograms_from_environment() -> bool:
+    """Return whether histograms count in exponential buckets too, which is needed as early."""
+    value = os.environ.get(_NATIVE_HISTOGRAMS) or dotenv_values(".env").get(_NATIVE_HISTOGRAMS)
+    return str(value).strip().lower() in {"1", "true", "t", "yes", "y", "on"}  # as pydantic has it
+
+
+def export_native_histograms(settings: Settings) -> None:
+    """Have this process and those that it starts find in the environment what the command line said."""
+    os.environ[_NATIVE_HISTOGRAMS] = str(settings.native_histograms).lower()
+
+
+_NATIVE_HISTOGRAMS = f"{PREFIX}NATIVE_HISTOGRAMS"
+
 OF_COMMANDS = frozenset({"API_KEY"})
 """Names that the commands of ``python -m app`` read, and the studio does not."""
 

@@ -7,9 +7,9 @@ bucket 0 ends at 1. At the next lower schema two buckets are one. See prometheus
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from math import frexp, inf, ldexp
+from math import frexp, ldexp
 
 MIN_SCHEMA, MAX_SCHEMA = -4, 8
 """The schemas that Prometheus knows."""
@@ -84,59 +84,3 @@ def folded(counts: Mapping[BucketKey, float], schema: int, max_buckets: int) -> 
             halved[place] = halved.get(place, 0.0) + count
         schema, merged = schema - 1, halved
     return schema, merged
-
-
-def completed(
-    counts: Mapping[int, float], schema: int, bounds: Sequence[float], cumulative: Sequence[float]
-) -> dict[int, float]:
-    """Return counts with those observations that the classic buckets have alone, each where its classic bucket ends.
-
-    These are observations of before exponential buckets were counted, and of processes that do not count them.
-
-    Args:
-        counts: Exponential counts, by index.
-        schema: Their schema.
-        bounds: The upper bounds of the classic buckets, infinity at the end.
-        cumulative: The classic counts up to each bound.
-    """
-    complete = dict(counts)
-    if cumulative[-1] <= sum(counts.values()):
-        return complete
-    ordered = sorted(counts.items())
-    below, at, missing = 0.0, 0, 0.0
-    index = lowest_index(schema)
-    for bound, count in zip(bounds, cumulative, strict=True):
-        index = bucket_index(bound, schema) if bound < inf else index + 1
-        while at < len(ordered) and (ordered[at][0] <= index or bound == inf):
-            below, at = below + ordered[at][1], at + 1
-        if count - below > missing:
-            complete[index] = complete.get(index, 0.0) + count - below - missing
-            missing = count - below
-    return complete
-
-
-def spans_and_deltas(counts: Iterable[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[int]]:
-    """Return counts as Prometheus stores them: runs of buckets, and how much each count is above the one before.
-
-    Args:
-        counts: The index and the count of each bucket that has one, ascending by index.
-
-    Returns:
-        The spans, each the gap before it and its length, and the deltas. A gap of one or two is filled with zeroes,
-        which take less space than a further span.
-    """
-    spans: list[list[int]] = []
-    deltas: list[int] = []
-    following, before = 0, 0
-    for index, count in counts:
-        gap = index - following
-        if not spans or gap > 2:
-            spans.append([gap, 0])
-        elif gap:
-            deltas += [-before, *[0] * (gap - 1)]
-            spans[-1][1] += gap
-            before = 0
-        spans[-1][1] += 1
-        deltas.append(count - before)
-        following, before = index + 1, count
-    return [(gap, length) for gap, length in spans], deltas

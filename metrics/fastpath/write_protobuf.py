@@ -37,8 +37,8 @@ from ..protobuf_format.messages import (
 from ..protobuf_format.native_histogram import native_fields
 from ..text_format.families import BLOCK_SIZE, Block
 from ..text_format.formats import PROTOBUF, Escaping, Format
-from .children import WITHOUT_CREATED, bounds_of, children_of, has_own_values, label_names_of, number_reader
-from .exponential import ZERO_THRESHOLD, completed, folded, lowest_index
+from .children import WITHOUT_CREATED, children_of, has_own_values, label_names_of, number_reader
+from .exponential import ZERO_THRESHOLD, folded, lowest_index
 from .lock import LOCK
 from .native_buckets import NativeFamily, counts_of, native_family
 from .self_test import self_test
@@ -77,7 +77,7 @@ def _render(collector: Any, kind: MetricType, escaping: Escaping) -> Iterator[Bl
     if collector.collect.__func__ is not MetricWrapperBase.collect:
         raise UnsupportedCollector
     native = native_family(collector)
-    layout = _LAYOUTS[kind] if native is None else _native_layout(bounds_of(collector), native)
+    layout = _LAYOUTS[kind] if native is None else _native_layout(native)
     samples = layout.samples(collector)
     bounds = [bound_field(bound) for bound in getattr(collector, "_upper_bounds", ())]
     fields: list[bytes] = []
@@ -151,14 +151,21 @@ def _read_histogram(child: Any) -> tuple[Any, ...]:
     return child._sum.get(), counts, exemplars if any(exemplars) else (), _created(child)
 
 
-def _histogram_fields(values: tuple[Any, ...], bounds: list[bytes], escaping: Escaping) -> bytes:
+def _histogram_fields(
+    values: tuple[Any, ...], bounds: list[bytes], escaping: Escaping, number: int | None = None
+) -> bytes:
+    """Return the fields of a histogram; ``number`` is its count, where it is not that of the classic buckets."""
     total, counts, exemplars, created = values
     encoded = [exemplar_field(3, exemplar, escaping) for exemplar in exemplars]
     buckets = bucket_fields(list(map(int, counts)), bounds, encoded)
-    return total_fields(int(counts[-1]), total) + buckets + created_field("histogram", created)
+    return (
+        total_fields(int(counts[-1]) if number is None else number, total)
+        + buckets
+        + created_field("histogram", created)
+    )
 
 
-def _native_layout(bounds: tuple[float, ...], native: NativeFamily) -> _Layout:
+def _native_layout(native: NativeFamily) -> _Layout:
     """Return how the children of a histogram with exponential buckets are read and written."""
 
     def read(child: Any) -> tuple[Any, ...]:
@@ -166,15 +173,14 @@ def _native_layout(bounds: tuple[float, ...], native: NativeFamily) -> _Layout:
             counts = counts_of(child).copy()
             return (*_read_histogram(child), tuple(counts), tuple(count.get() for count in counts.values()))
 
-    def fields(values: tuple[Any, ...], bound_fields: list[bytes], escaping: Escaping) -> bytes:
-        total, cumulative, exemplars, created, keys, counts = values
-        schema, known = folded(dict(zip(keys, counts, strict=True)), native.schema, native.max_buckets)
-        exponential = completed(known, schema, bounds, cumulative)
-        number = sum(exponential.values())  # of all observations: Prometheus insists on it
-        classic = _histogram_fields((total, (*cumulative[:-1], number), exemplars, created), bound_fields, escaping)
+    def fields(values: tuple[Any, ...], bounds: list[bytes], escaping: Escaping) -> bytes:
+        *classic, keys, counts = values
+        schema, exponential = folded(dict(zip(keys, counts, strict=True)), native.schema, native.max_buckets)
+        number = int(sum(exponential.values()))  # Prometheus refuses another count than that of these buckets
         zero = exponential.pop(lowest_index(schema), 0.0)
         buckets = [(index, int(count)) for index, count in sorted(exponential.items())]
-        return classic + native_fields(schema, ZERO_THRESHOLD, int(zero), buckets)
+        own = native_fields(schema, ZERO_THRESHOLD, int(zero), buckets)
+        return _histogram_fields(tuple(classic), bounds, escaping, number) + own
 
     return _Layout(read, fields, lambda _: 1)
 

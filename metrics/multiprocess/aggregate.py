@@ -15,6 +15,7 @@ from events.pipeline import WorkerFileFault
 
 from ..fastpath import children
 from . import archive
+from .exponential_cells import TotalCounts, is_exponential
 from .fault_reports import report_total_failure
 from .file_layout import CorruptFile, FamilySchema, archive_name, parse_label_values
 from .file_reader import Reader, worker_files
@@ -219,10 +220,15 @@ class Aggregator:
         """Return whether a new series has an instrument here, whose values become the targets of its totals."""
         instrument = self._instruments.get(schema.digest)
         if instrument is None:  # of a worker of another version, or of a metric that this worker does not have
-            self._report(schema.family, "unknown")
+            if not is_exponential(schema):  # where this worker does not have these, its classic buckets have it all
+                self._report(schema.family, "unknown")
             return False
         try:
-            self._targets += children.values_of(_child(instrument, line))
+            self._targets += (
+                instrument.values_of(parse_label_values(line))
+                if isinstance(instrument, TotalCounts)
+                else children.values_of(_child(instrument, line))
+            )
         except Exception as error:  # it takes no other family with it
             report_total_failure(schema.family, error)
             return False

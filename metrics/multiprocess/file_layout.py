@@ -165,7 +165,8 @@ def application_line(application: str) -> bytes:
 
 def read_application(descriptor: int) -> str:
     """Return the application that a file is of, an empty string while that is not written."""
-    lines = os.pread(descriptor, HEADER_SIZE, len(MAGIC)).split(b"\n")  # the JSON, the application, what is not written
+    header = os.pread(descriptor, HEADER_SIZE - len(MAGIC), len(MAGIC))  # a cell may have the byte of a line's end
+    lines = header.split(b"\n")  # the JSON, the application, what is not written
     return lines[1].decode(errors="replace") if len(lines) > 2 else ""  # a line has its end
 
 

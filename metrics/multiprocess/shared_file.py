@@ -30,6 +30,8 @@ log = logging.getLogger("metrics")
 RETRY_INTERVAL = 60.0
 """Seconds until a folder or a file that could not be used is tried again."""
 
+NO_ROOM = "no room in %s: %s: new series are not in the totals"
+
 SeriesKey = tuple[FamilySchema, tuple[str, ...]]
 
 
@@ -117,8 +119,13 @@ class SharedFile:
                     self._place(values, _private_cells(schema))
         return True
 
-    def add_series(self, schema: FamilySchema, label_values: tuple[str, ...]) -> list[SharedValue]:
-        """Return the values of a series, at zero; where there is no room they are this process's alone."""
+    def add_series(
+        self, schema: FamilySchema, label_values: tuple[str, ...], *, report_later: bool = False
+    ) -> list[SharedValue]:
+        """Return the values of a series, at zero; where there is no room they are this process's alone.
+
+        That is reported at once, or by the next `check`, where the caller holds the lock.
+        """
         with LOCK:
             values = self.series.get((schema, label_values))
             if values is not None:  # it was removed and is created again
@@ -132,8 +139,10 @@ class SharedFile:
             if values is not created and schema.kind == "gauge":
                 created[0].set(nan)  # the garbage collector ran code that created the same series meanwhile
             report, self._reported_full = problem and not self._reported_full, self._reported_full or bool(problem)
-        if report:  # outside the lock: a log handler may wait for it
-            log.warning("no room in %s: %s: new series are not in the totals", self.path, problem)
+        if report and report_later:
+            self._pending_faults.append("full")
+        elif report:  # outside the lock: a log handler may wait for it
+            log.warning(NO_ROOM, self.path, problem)
             self._on_fault("full")
         return values
 
@@ -161,7 +170,10 @@ class SharedFile:
                 self._retry_at = monotonic() + RETRY_INTERVAL
                 self._reopen() if self._written is None else self._write_again()
             while self._pending_faults:
-                self._on_fault(self._pending_faults.pop())
+                fault = self._pending_faults.pop()
+                if fault == "full":
+                    log.warning(NO_ROOM, self.path, "it is full")
+                self._on_fault(fault)
         finally:
             self._checking.release()
 

@@ -23,8 +23,10 @@ from events.bus.log_throttle import LogThrottle
 from events.bus.pollers import note_scrape
 
 from ..fastpath import children
+from ..fastpath.native_buckets import NativeFamily, enable
 from . import archive
 from .aggregate import Aggregator
+from .exponential_cells import TotalCounts, exponential_schema, shared
 from .fault_reports import emit_file_fault, report_file_fault, report_total_failure
 from .file_layout import MAX_CELLS, AggregationMode, FamilySchema
 from .scrape_notice import ScrapeNotice
@@ -94,6 +96,8 @@ class Workers(Collector):
         documentation: str,
         labels: Iterable[str],
         mode: AggregationMode,
+        *,
+        native: NativeFamily | None = None,
         **options: Any,
     ) -> tuple[Any, Any]:
         """Create a metric: return the local instrument, to update, and the total, to register.
@@ -104,6 +108,7 @@ class Workers(Collector):
             documentation: The help text.
             labels: The names of the labels.
             mode: How the values are aggregated over processes.
+            native: How exponential buckets are made, of a histogram that counts in these too.
             options: Further arguments of the class, as ``buckets``.
 
         Raises:
@@ -124,8 +129,16 @@ class Workers(Collector):
         total = children.WITHOUT_CREATED.get(kind, kind)(name, documentation, labels, registry=None, **options)
         self._file.add_family(schema)
         self._aggregator.add_instrument(schema, total)
-        local_kind = children.watched_class(kind, on_created, on_removed)
-        return local_kind(name, documentation, labels, registry=None, **options), total
+        local = children.watched_class(kind, on_created, on_removed)(
+            name, documentation, labels, registry=None, **options
+        )
+        if native is not None:
+            exponential = exponential_schema(schema)
+            self._file.add_family(exponential)
+            self._aggregator.add_instrument(exponential, TotalCounts(total))
+            enable(local, shared(native, self._file, exponential))
+            enable(total, native)
+        return local, total
 
     def attach(self, registry: CollectorRegistry, application: str = "") -> None:
         """Compute the totals before each scrape of this registry; attaching to it again does nothing.

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from ..catalogue import GROUPS
 from ..fastpath.children import make_reentrant
-from ..fastpath.native_buckets import NativeFamily, enable
+from ..fastpath.native_buckets import NativeFamily, enable, native_family
 from ..multiprocess import Workers
 from ..rows import Metric
 from .combined_gauge import CombinedGauge
@@ -102,19 +102,19 @@ class FamilySeries:
                     " or to that of instrument(), with as many values as it may take: label_values alone sets no limit"
                 )
         options: dict[str, Any] = {"buckets": row.buckets} if row.kind == "histogram" else {}
+        native = NativeFamily(row.native_schema, row.native_max_buckets) if native_histograms and options else None
         kind: Any = {"counter": Counter, "histogram": Histogram}.get(row.kind, Gauge)
         if workers is None:
             self.collector = self.exported = kind(full_name, row.help, row.label_names, registry=None, **options)
+            if native is not None:
+                enable(self.collector, native)
         else:
             mode = "total" if row.kind in ("counter", "histogram") else row.multiprocess_mode or "livesum"
             self.collector, self.exported = workers.create_instruments(
-                kind, full_name, row.help, row.label_names, mode, **options
+                kind, full_name, row.help, row.label_names, mode, native=native, **options
             )
         make_reentrant(self.collector)
-        self.native: NativeFamily | None = None
-        if native_histograms and row.kind == "histogram":
-            self.native = NativeFamily(row.native_schema, row.native_max_buckets)
-            enable(self.exported, self.native)
+        self.native = native_family(self.collector)
         if row.kind == "gauge" and not row.label_names:
             self.exported = HiddenUntilSet(self.exported)
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from app.settings_loading import InvalidSettings, load_settings, unknown_settings
+from app.settings_loading import (
+    InvalidSettings,
+    export_native_histograms,
+    load_settings,
+    native_histograms_from_environment,
+    unknown_settings,
+)
 
 
 def test_no_setting_is_required() -> None:
@@ -220,3 +226,16 @@ def test_a_role_needs_postgresql_as_sqlite_has_one_process(monkeypatch: pytest.M
     assert load_settings(["--role", "all", "--database-url", "sqlite:///other.db"]).serves_api
     with pytest.raises(InvalidSettings, match=r"^SPARKLIO_ROLE \(--role\) = 'both': input should be 'all', 'api' or"):
         load_settings(["--role", "both"])
+
+
+def test_exponential_buckets_are_off_unless_the_environment_or_the_command_line_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both are read before the settings are, by whoever subscribes the process, in workers too."""
+    monkeypatch.delenv("SPARKLIO_NATIVE_HISTOGRAMS", raising=False)
+    assert not native_histograms_from_environment()
+    monkeypatch.setenv("SPARKLIO_NATIVE_HISTOGRAMS", "yes")
+    assert native_histograms_from_environment()
+    assert load_settings().native_histograms
+    export_native_histograms(load_settings(["--native-histograms", "false"]))
+    assert not native_histograms_from_environment()

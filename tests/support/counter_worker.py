@@ -32,10 +32,12 @@ ROWS = tuple(row for row in CATALOGUE if row.name in NAMES)
 class LocalWorker:
     """A worker in this process: a registry, its subscription, and the folder that it shares."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, *, native_histograms: bool = False, **options: Any) -> None:
         self.registry = CollectorRegistry()
         self.workers = Workers(folder, **options)
-        self.subscription = subscribe(ROWS, self.registry, namespace="sparklio", workers=self.workers)
+        self.subscription = subscribe(
+            ROWS, self.registry, namespace="sparklio", workers=self.workers, native_histograms=native_histograms
+        )
 
     @property
     def file_name(self) -> str:
@@ -181,7 +183,7 @@ def main() -> None:
         die_while_archiving(folder)
         return
     scenarios = {each.__name__: each for each in (count_forever, create_series, run_agent, count_once, fork)}
-    with LocalWorker(folder):
+    with LocalWorker(folder, native_histograms=sys.argv[3:] == ["native"]):
         scenarios[scenario](folder)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.agents.registry import AGENTS
 from app.monitoring.processes import register_process_metrics
-from app.settings_loading import metrics_dir_from_environment
+from app.settings_loading import metrics_dir_from_environment, native_histograms_from_environment
 from app.workflows.definitions import WORKFLOWS
 from metrics import CATALOGUE, DATABASE_DETAILS, Subscription, scrape, subscribe
 from metrics.diagnostics.check import check_budget
@@ -22,6 +22,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # it adds a series t
 registry = CollectorRegistry()
 PlatformCollector(registry=registry)
 workers = register_process_metrics(registry, metrics_dir_from_environment())
+native_histograms = native_histograms_from_environment()
 
 subscription = subscribe(
     CATALOGUE,
@@ -29,6 +30,7 @@ subscription = subscribe(
     namespace="sparklio",
     label_values={"agent_name": AGENTS, "workflow_type": WORKFLOWS},
     workers=workers,
+    native_histograms=native_histograms,
 )
 
 for fault in check_budget(CATALOGUE):
@@ -49,7 +51,14 @@ db_query_latency = subscription.collector("db_query_duration_seconds")
 
 def count_database_details(pool: str) -> Subscription:
     """Subscribe the database details, which are not counted by default; close the subscription to stop."""
-    return subscribe(DATABASE_DETAILS, registry, namespace="sparklio", label_values={"pool": [pool]}, workers=workers)
+    return subscribe(
+        DATABASE_DETAILS,
+        registry,
+        namespace="sparklio",
+        label_values={"pool": [pool]},
+        workers=workers,
+        native_histograms=native_histograms,
+    )
 
 
 def metrics_endpoint(accept: str = "", accept_encoding: str = "") -> Response:

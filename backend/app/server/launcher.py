@@ -14,7 +14,7 @@ from functools import partial
 from dotenv import load_dotenv
 
 from app import logs
-from app.settings_loading import load_settings, unknown_settings
+from app.settings_loading import export_native_histograms, load_settings, unknown_settings
 
 from .announcements import Announcements
 from .exit_codes import exit_code_of
@@ -44,6 +44,7 @@ def _run(arguments: list[str], factory: str) -> int:
     for message in unknown_settings():
         log.warning("%s", message)
     load_dotenv(".env")  # the keys of model providers, whose libraries read them from the environment
+    export_native_histograms(settings)
     validate_worker_count(settings)
     validate_public_bind(settings)
     validate_models(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from textwrap import dedent
@@ -49,3 +50,22 @@ def test_the_named_collectors_are_live() -> None:
         [sys.executable, "-W", "error", "-c", dedent(PROGRAM)], capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+EXPONENTIAL = """
+    from app.monitoring import prometheus_metrics as live
+    from events import llm_called
+
+    llm_called.emit(model="m", status="success", duration=1.0)
+    accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+    body = live.metrics_endpoint(accept).body
+    print(hasattr(live.llm_latency.labels("m"), "_native_buckets"), len(body) > 1000)
+"""
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("", "False True"), ("true", "True True")])
+def test_exponential_buckets_are_counted_where_the_setting_asks_for_them(setting: str, expected: str) -> None:
+    environment = {**os.environ, "SPARKLIO_NATIVE_HISTOGRAMS": setting}
+    command = [sys.executable, "-c", dedent(EXPONENTIAL)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected.split()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import accumulate, pairwise
-from math import inf
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,6 @@ from metrics.fastpath.exponential import (
     ZERO_THRESHOLD,
     bucket_index,
     coarser_index,
-    completed,
     folded,
     lowest_index,
     upper_bounds,
@@ -70,28 +68,3 @@ def test_counts_of_several_schemas_add_up_at_the_finest_that_has_few_enough(
     if found < coarsest:
         assert len(expected(found + 1).keys() - {lowest_index(found + 1)}) > limit
     assert found == MIN_SCHEMA or len(merged.keys() - {lowest_index(found)}) <= limit
-
-
-@given(st.lists(AMOUNTS, max_size=30), st.lists(AMOUNTS, max_size=30), st.integers(0, 5))
-def test_observations_that_the_classic_buckets_have_alone_are_where_their_bucket_ends(
-    before: list[float], since: list[float], schema: int
-) -> None:
-    bounds = (0.1, 1.0, 10.0, inf)
-    classic = [0] * len(bounds)
-    for amount in (*before, *since):
-        classic[bisect_left(bounds, amount)] += 1
-    counts: dict[int, float] = {}
-    for amount in since:
-        index = bucket_index(amount, schema)
-        counts[index] = counts.get(index, 0) + 1
-    complete = completed(counts, schema, bounds, list(accumulate(classic)))
-    assert sum(complete.values()) == len(before) + len(since)
-    assert all(complete[index] >= count for index, count in counts.items())
-    if not since:
-        ends = {bucket_index(bound, schema) for bound in bounds[:-1]} | {bucket_index(10.0, schema) + 1}
-        assert complete.keys() <= ends
-
-
-def test_counts_that_are_ahead_of_the_classic_ones_stay() -> None:
-    """Another process writes the two one after the other."""
-    assert completed({3: 2.0}, 3, (1.0, inf), (1.0, 1.0)) == {3: 2.0}

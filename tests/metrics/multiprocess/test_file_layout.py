@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from metrics.multiprocess.file_layout import (
     parse_family_line,
     parse_label_values,
     process_identity,
+    read_application,
     read_file_header,
     text_offset,
 )
@@ -32,6 +34,14 @@ def read_header(folder: Path, content: bytes) -> tuple[str, int]:
     (folder / "file").write_bytes(content)
     with (folder / "file").open("rb") as file:
         return read_file_header(file.fileno())
+
+
+@pytest.mark.parametrize("application", ["", "studio"])
+def test_no_cell_is_read_as_the_name_of_an_application(tmp_path: Path, application: str) -> None:
+    """The number 3.25 has the byte that ends a line."""
+    (tmp_path / "file").write_bytes(file_header("me", 1, application) + struct.pack("d", 3.25))
+    with (tmp_path / "file").open("rb") as file:
+        assert read_application(file.fileno()) == application
 
 
 @pytest.mark.parametrize(

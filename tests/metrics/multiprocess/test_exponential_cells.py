@@ -1,0 +1,140 @@
+"""Exponential buckets of several workers add up, whatever their resolutions, and whoever of them is gone."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
+
+from metrics import Workers, render
+from metrics.fastpath.exponential import bucket_index, lowest_index
+from metrics.fastpath.native_buckets import NativeFamily, native_family
+from metrics.fastpath.plan import AmountUpdate, UpdatePlan
+from metrics.fastpath.update import update_function
+from metrics.text_format.formats import PROTOBUF
+from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call
+from tests.support.protobuf_scrapes import exponential_counts, read_scrape
+
+NAME = "took_seconds"
+
+
+class Observer:
+    """One of several workers, whose histogram has exponential buckets."""
+
+    def __init__(self, folder: Path, schema: int, max_buckets: int, **options: Any) -> None:
+        self.workers = Workers(folder, **options)
+        self.registry = CollectorRegistry()
+        self.workers.attach(self.registry)
+        local, total = self.workers.create_instruments(
+            Histogram, NAME, "h", ["k"], "total", buckets=(0.1, 1, 10), native=NativeFamily(schema, max_buckets)
+        )
+        self.registry.register(total)
+        update = AmountUpdate(NAME, local.labels("a"), "amount", 0.0, 1e9, native_family(local))
+        self._update = update_function(UpdatePlan(amounts=(update,), on_dropped=ignore, on_failure=ignore))
+
+    def observe(self, amounts: list[float]) -> None:
+        for amount in amounts:
+            self._update(SimpleNamespace(amount=amount))
+
+    def scraped(self) -> Any:
+        """Return the message of the histogram, as a scrape of this worker has it."""
+        [family] = read_scrape(render(self.registry, PROTOBUF)).families
+        [metric] = family.metric
+        return metric.histogram
+
+
+def ignore(*_: object) -> None: ...
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.floats(0, 1e8) | st.floats(1e-3, 10), max_size=30), st.integers(-2, 5), st.integers(1, 20)
+        ),
+        min_size=2,
+        max_size=4,
+    ),
+    st.integers(0, 4),
+)
+def test_the_counts_of_all_workers_add_up_at_one_resolution(
+    workers: list[tuple[list[float], int, int]], leaving: int
+) -> None:
+    """Of those that are gone too, and in whichever order they count, and scrape, and leave."""
+    amounts = [amount for each, _, _ in workers for amount in each]
+    with TemporaryDirectory() as folder:
+        observers = [Observer(Path(folder), schema, limit) for _, schema, limit in workers]
+        for observer, (own, _, _) in zip(observers, workers, strict=True):
+            observer.observe(own[:10])
+            observers[0].scraped()
+            observer.observe(own[10:])
+        staying = observers[: max(1, len(observers) - leaving)]
+        for observer in observers[len(staying) :]:
+            observer.workers.close()
+        for observer, (_, schema, limit) in zip(staying, workers, strict=False):
+            message = observer.scraped()
+            expected = Tally(bucket_index(amount, message.schema) for amount in amounts)
+            assert message.zero_count == expected.pop(lowest_index(message.schema), 0)
+            assert exponential_counts(message) == expected
+            assert message.sample_count == len(amounts) == message.bucket[-1].cumulative_count
+            assert message.schema <= schema
+            assert message.schema == -4 or len(expected) <= limit
+        for observer in staying:
+            observer.workers.close()
+
+
+def test_a_process_that_counts_alone_shows_its_own(tmp_path: Path) -> None:
+    """A file has no folder in it."""
+    (tmp_path / "file").touch()
+    observer = Observer(tmp_path / "file" / "workers", 3, 160)
+    observer.observe([0.3, 0.3, 5])
+    assert observer.workers.counts_alone
+    assert exponential_counts(observer.scraped()) == {bucket_index(0.3, 3): 2, bucket_index(5, 3): 1}
+
+
+def test_no_room_is_reported_by_the_next_scrape_and_the_classic_buckets_are_exact(
+    folder: Path, faults: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The update that finds no room holds the lock, which a log handler may wait for."""
+    observer = Observer(folder, 3, 160, capacity=8)
+    observer.observe([0.3, 5])
+    assert (faults, caplog.messages) == ([], [])
+    assert [bucket.cumulative_count for bucket in observer.scraped().bucket] == [0, 1, 2, 2]
+    assert faults == ["full"]
+    assert "no room in" in caplog.text
+
+
+@pytest.mark.slow
+def test_workers_that_were_killed_or_forked_are_in_the_sum(folder: Path) -> None:
+    with LocalWorker(folder, native_histograms=True) as here:
+        count_call()
+        forking = WorkerProcess(folder, "fork", "native")
+        assert forking.read_line() == "done"
+        forking.wait()
+        killed = WorkerProcess(folder, "run_agent", "native")
+        assert killed.read_line() == "working"
+        killed.kill()
+        for _ in range(2):  # as they die, and out of the archive
+            families = {family.name: family for family in read_scrape(render(here.registry, PROTOBUF)).families}
+            [metric] = families["sparklio_llm_request_duration_seconds"].metric
+            assert exponential_counts(metric.histogram) == {bucket_index(0.25, 3): 5}
+
+
+@pytest.mark.slow
+def test_a_worker_without_them_adds_to_the_classic_buckets_alone(folder: Path, faults: list[str]) -> None:
+    """As while the setting is being changed; the file of the one with them is none that the other cannot read."""
+    with LocalWorker(folder, native_histograms=True) as here, LocalWorker(folder) as other:
+        count_call()
+        assert here.calls() == other.calls() == (2.0, 2.0, 2.0, 2.0)
+        families = {family.name: family for family in read_scrape(render(here.registry, PROTOBUF)).families}
+        [metric] = families["sparklio_llm_request_duration_seconds"].metric
+        assert metric.histogram.sample_count == 1
+        assert metric.histogram.bucket[-1].cumulative_count == 2
+    assert not faults

@@ -160,9 +160,11 @@ async def test_an_interrupted_attempt_leaves_the_outcome_of_another(
     done.status, done.output = "success", {"text": "Hear."}
     await transitions.save_step(run, done, "first")
     await transitions.save_interrupted(an_attempt(run_id, "second"))
+    # Its process was stopped, and stores it when another one has finished the step.
+    await transitions.save_step(run, an_attempt(run_id).as_step(), "third")
     await transitions.finish(run_id, CANCELLED)
     [step] = (await transitions.get_run(run_id) or run).steps
-    assert (step.status, step.output, step.prompt_tokens) == ("success", {"text": "Hear."}, 22)
+    assert (step.status, step.output, step.prompt_tokens) == ("success", {"text": "Hear."}, 33)
 
 
 async def test_usage_that_is_stored_after_the_end_is_emitted_with_the_outcome_of_its_run(

@@ -1,0 +1,86 @@
+"""A lease that lapses while its database can be used otherwise: nothing is executed, and nothing withheld."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from app.settings import Settings
+from events import workflow_released, workflow_requeued
+from tests.support.in_process_studio import (
+    InProcessStudio,
+    NewSettings,
+    RecordedEvents,
+    matching_reply,
+    running_studio,
+    usage_of,
+)
+from tests.support.openai_server import OpenAIServer
+from tests.support.run_metrics import RunMetrics
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+LEASE = 3.0
+
+
+@pytest.fixture
+def settings(new_settings: NewSettings, new_postgres: Callable[[], str]) -> Settings:
+    return new_settings(database_url=new_postgres(), lease=LEASE, concurrency=2, sweep_interval=0.3)
+
+
+@asynccontextmanager
+async def lapsed(studio: InProcessStudio) -> AsyncIterator[None]:
+    """Have another session hold the table of leases until the lease of the studio has lapsed, and the block ends."""
+    lease = studio.service._membership.lease
+    async with studio.database.session() as session, session.begin():
+        await session.execute(text("LOCK TABLE executors IN EXCLUSIVE MODE"))  # it can still be read
+        await until(lambda: not lease.is_held)
+        yield
+    await asyncio.wait_for(lease.wait_until_held(), 30)
+
+
+async def test_runs_are_given_back_and_go_on_after_the_lease_is_renewed(
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, settings: Settings
+) -> None:
+    model.behaviour = lambda request: replace(matching_reply(request), delay=600.0)
+    with workflow_released.captured() as released, workflow_requeued.captured() as requeued:
+        async with running_studio(settings) as studio:
+            run_ids = [await studio.submit() for _ in range(2)]
+            await until(lambda: model.tally.requests == 2)
+            async with lapsed(studio):
+                await until(lambda: len(released) == 2)
+                assert model.tally.disconnects == 2, "the calls under way are stopped"
+                model.behaviour = matching_reply
+            for run_id in run_ids:
+                run = await studio.wait_for_end(run_id)
+                assert (run.status, {step.status for step in run.steps}) == ("completed", {"success"})
+                [finished] = [event for event in recorded.finished if event.run_id == run_id]
+                assert usage_of(finished) == run.usage
+            run_metrics.assert_balanced()
+    assert {(event.run_id, event.reason) for event in requeued} == {(run_id, "not_executed") for run_id in run_ids}
+    assert model.tally.requests == 2 + 2 * 3
+
+
+async def test_nothing_is_executed_without_a_lease_and_the_queue_is_left_to_others(
+    model: OpenAIServer, recorded: RecordedEvents, settings: Settings
+) -> None:
+    async with running_studio(settings) as studio:
+        async with lapsed(studio):
+            run_ids = [await studio.submit() for _ in range(6)]
+            claimed = "SELECT count(*) FROM dbos.workflow_status WHERE status = 'PENDING'"
+            async with studio.database.session() as session:
+                for _ in range(20):  # some looks of the engine at its queue
+                    await asyncio.sleep(0.1)
+                    assert (await session.scalar(text(claimed)) or 0) <= settings.concurrency
+            assert recorded.started == []
+            with pytest.raises(Exception, match="lease"):
+                await studio.service.check()
+        for run_id in run_ids:
+            assert (await studio.wait_for_end(run_id)).status == "completed"
+    assert model.tally.requests == 6 * 3

@@ -7,17 +7,20 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from app.settings import Settings
 from app.workflows.definitions import WORKFLOWS
+from app.workflows.leases import Lease
 from tests.support.scale import Load, shown
 
+URL = make_url("postgresql://studio:password@127.0.0.1:1/studio")
 PAGE = (Path(__file__).parents[1] / "docs" / "scale.md").read_text()
 
 
-def rows_below(heading: str) -> list[list[str]]:
+def rows_below(heading: str, page: str = PAGE) -> list[list[str]]:
     """Return the cells of the first table below a heading, without its head."""
-    table = re.search(r"(?:^\|.*\n)+", PAGE.partition(f"## {heading}\n")[2], re.MULTILINE)
+    table = re.search(r"(?:^\|.*\n)+", page.partition(f"## {heading}\n")[2], re.MULTILINE)
     assert table is not None
     return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table[0].splitlines()[2:]]
 
@@ -44,6 +47,7 @@ def test_each_sum_is_what_the_figures_give(load: Load) -> None:
 def test_figures_of_the_code_are_those_that_it_has(load: Load) -> None:
     settings = {name: field.default for name, field in Settings.model_fields.items()}
     assert load.steps_of_a_run == min(len([*workflow.steps()]) for workflow in WORKFLOWS.values())
+    assert load.seconds_between_beats == Lease(URL, settings["lease"]).beat
     assert load.seconds_between_sweeps == settings["sweep_interval"]
     assert load.days_that_runs_are_kept == settings["retention_days"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from statistics import median
 
 import pytest
 from sqlalchemy import make_url
@@ -13,6 +14,7 @@ from app.settings import Settings
 from app.workflows.definitions import WORKFLOWS
 from app.workflows.leases import Lease
 from tests.support.scale import Load, shown
+from tests.support.takeover import Sweepers, Takeover, simulate
 
 URL = make_url("postgresql://studio:password@127.0.0.1:1/studio")
 PAGE = (Path(__file__).parents[1] / "docs" / "scale.md").read_text()
@@ -42,6 +44,31 @@ def test_each_sum_is_what_the_figures_give(load: Load) -> None:
     assert [row[:3] for row in rows_below("What comes out")] == [
         [name, shown(whole[name]), shown(cell[name])] for name in whole
     ]
+
+
+@pytest.mark.slow
+def test_what_the_simulation_says_is_in_its_table(load: Load) -> None:
+    """The median of three seeds."""
+    rows = rows_below("Hosts that die, by simulation")
+    runs = load.runs_a_second / load.hosts * load.steps_of_a_run * load.seconds_of_a_step
+    for hosts, dead, *results in rows:
+        left, lost = (int(number(hosts)) - int(dead)) * int(load.processes_of_a_host), int(dead) * int(runs)
+        own, same = (median_of(Sweepers(processes=left, runs=lost, in_order=in_order)) for in_order in (False, True))
+        assert results == [shown(own.seconds), shown(own.statements), shown(same.statements)]
+
+
+def median_of(sweepers: Sweepers) -> Takeover:
+    """Return the medians of three simulations."""
+    found = [simulate(sweepers, seed) for seed in range(3)]
+    return Takeover(median(one.seconds for one in found), median(one.statements for one in found))
+
+
+def test_a_few_processes_take_each_run_over_once_and_soon_after_the_lease() -> None:
+    """A sweep may be up to 5.5 s after the lapse, and takes 2 ms for each run."""
+    for seed in range(20):
+        taken = simulate(Sweepers(processes=2, runs=10), seed)
+        assert 13 <= taken.seconds <= 15 + 5.5 + 0.02
+        assert 1 <= taken.statements <= 2
 
 
 def test_figures_of_the_code_are_those_that_it_has(load: Load) -> None:

@@ -8,7 +8,7 @@ database whose clock is set forward, as after a failover, makes nobody dead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal
@@ -52,6 +52,11 @@ class Liveness:
         # Since the last look: whether each version lives, and whose locks were found free, as they are held meanwhile.
         self._versions: dict[str, bool] = {}
         self._dead: set[str] = set()
+
+    @property
+    def others(self) -> Collection[ExecutorState]:
+        """The other executors as they were at the last look; none on SQLite."""
+        return self._states.values()
 
     async def look(self) -> None:
         """Read the leases of all executors: what is judged after it is judged by them.

@@ -31,6 +31,7 @@ from .run_state import CANCELLED, RunTransitions
 from .shield import wait_within
 from .steps import StepRunner
 from .sweep import sweep_forever
+from .total_agreement import TotalAgreement
 from .workflow_errors import (
     IdempotencyConflict,
     QueueFull,
@@ -96,18 +97,25 @@ class WorkflowService:
                 log_level=settings.log_level,
             )
             lease = self._membership.lease
+            liveness, agreement = Liveness(self._database, lock, lease), TotalAgreement(settings.total_concurrency)
             recovery = Recovery(
                 self._transitions,
                 self._executor,
                 lease,
-                Liveness(self._database, lock, lease),
+                liveness,
                 time_limit=settings.run_time_limit,
                 max_requeues=settings.run_requeues,
             )
             emit_limits(settings, slots=settings.slots)
-            await recovery.reconcile()
+
+            async def sweep() -> None:
+                await recovery.reconcile()
+                if settings.executes_runs:
+                    agreement.compare(liveness.others)
+
+            await sweep()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
-            self._go_on(sweep_forever(settings.sweep_interval, recovery.reconcile, self._restore_tables))
+            self._go_on(sweep_forever(settings.sweep_interval, sweep, self._restore_tables))
             if settings.retention_days:
                 self._go_on(delete_forever(self._database, settings.retention_days))
         except (SQLAlchemyError, psycopg.Error) as error:

@@ -22,6 +22,7 @@ _ALL = select(
     Executor.id,
     Executor.version,
     Executor.concurrency,
+    Executor.total_concurrency,
     Executor.beat_at,
     Executor.lease_seconds,
     Executor.stopped_at.is_not(None),
@@ -37,6 +38,7 @@ class ExecutorState:
         id: Its id.
         version: The version of the workflows that it executes.
         concurrency: How many runs it executes at once; 0 if it executes none.
+        total_concurrency: How many it lets all processes together execute; None for no such limit.
         beat_at: When its lease was last renewed.
         lease_seconds: How long it lives after that.
         is_stopped: Whether it has released its runs and stopped.
@@ -46,6 +48,7 @@ class ExecutorState:
     id: str
     version: str
     concurrency: int
+    total_concurrency: int | None
     beat_at: datetime
     lease_seconds: float
     is_stopped: bool

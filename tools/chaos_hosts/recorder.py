@@ -53,6 +53,8 @@ _CHANGES: LiteralString = (
     "SELECT extract(epoch FROM at), run, status, who FROM chaos.changes WHERE kind = %s ORDER BY number"
 )
 
+_HELD: LiteralString = "SELECT 1 FROM dbos.workflow_status WHERE status = 'PENDING' AND executor_id LIKE %s LIMIT 1"
+
 
 class Recorder:
     """The changes in a database since the recorder was made; the studio's tables have to be there.
@@ -104,6 +106,10 @@ class Recorder:
     def keys(self) -> dict[str, str]:
         """Return the idempotency key of each run, by its id."""
         return dict(self.rows("SELECT id, idempotency_key FROM runs"))
+
+    def is_holding(self, host: str) -> bool:
+        """Return whether an executor of a host holds a run now."""
+        return bool(self.rows(_HELD, f"{host}-%"))
 
     def unfinished(self) -> int:
         """Return how many runs are queued or running."""

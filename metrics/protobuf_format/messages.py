@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from math import floor
 from typing import Any, Literal
 
 from prometheus_client.samples import Exemplar
@@ -76,8 +77,13 @@ def exemplar_field(field: int, exemplar: Exemplar | None, escaping: Escaping) ->
 
 
 def created_field(kind: MetricType, created: float | None) -> bytes:
-    """Return the time at which a counter, a summary or a histogram was created, in Unix seconds, as its field."""
-    return b"" if created is None else bytes_field(CREATED_FIELDS[kind], timestamp_fields(created))
+    """Return the time at which a counter, a summary or a histogram was created, in Unix seconds, as its field.
+
+    It is cut to milliseconds, which is what Prometheus takes: finer digits cannot be compressed.
+    """
+    if created is None:
+        return b""
+    return bytes_field(CREATED_FIELDS[kind], timestamp_fields(floor(created * 1000) / 1000))
 
 
 def timestamp_fields(seconds: float) -> bytes:

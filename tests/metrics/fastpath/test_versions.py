@@ -14,6 +14,8 @@ from tests.support.versions import overlay
 ROOT = Path(__file__).parents[3]
 TESTS = (
     "tests/metrics/exposition/test_render.py",
+    "tests/metrics/exposition/test_protobuf.py",
+    "tests/metrics/fastpath/test_native_buckets.py",
     "tests/metrics/fastpath/test_write_instruments.py",
     "tests/metrics/fastpath/test_update.py",
     "tests/metrics/fastpath/test_children.py",

@@ -223,6 +223,12 @@ def test_an_answer_may_be_lost_whose_process_finds_its_lease_lapsed_when_it_goes
     assert broken(replace(lost, faults=(Fault("freeze", "a", 3.0, 5.0),))) == {"tokens stored"}
 
 
+def test_an_answer_whose_client_leaves_before_its_end_may_be_stored_and_counted() -> None:
+    good = history()
+    calls = (good.calls[0], replace(good.calls[1], is_sent=False, is_read=False))
+    assert broken(history(calls=calls)) == set()
+
+
 def test_an_answer_that_is_stored_twice_or_was_never_sent_is_found() -> None:
     attempts = history().attempts
     assert broken(history(attempts=(*attempts, attempts[0]))) == {"tokens stored"}

@@ -118,26 +118,27 @@ def no_step_twice(story: Story) -> Iterator[str]:
 
 def tokens_are_stored(story: Story) -> Iterator[str]:
     """Yield the answers that were sent and are not stored, or are stored twice, or were never sent."""
-    stored = Counter(each.prompt_tokens for each in story.history.attempts if each.prompt_tokens)
-    sent = {call.number: call for call in story.history.calls if call.is_sent}
-    for number, times in stored.items():
+    calls = {call.number: call for call in story.history.calls}
+    for number, times in story.stored.items():
         if times > 1:
             yield f"answer {number} is stored {times} times"
-        if number not in sent:
-            yield f"{number} prompt tokens are stored, and no such answer was sent"
-    for number, call in sent.items():
-        if number not in stored and not may_be_lost(story, call):
+        if number not in calls:
+            yield f"{number} prompt tokens are stored, and no such answer was asked for"
+    for number, call in calls.items():
+        if call.is_sent and number not in story.stored and not may_be_lost(story, call):
             yield f"answer {number} to {call.host} for {call.run}/{call.step} is not stored"
 
 
 def tokens_are_counted(story: Story) -> Iterator[str]:
     """Yield the hosts whose counters of tokens are not what the model server has sent them."""
     for counted in story.history.counted:
-        sent = [call for call in story.history.calls if call.is_sent and call.host == counted.host]
+        sent = [call for call in story.sent() if call.host == counted.host]
         certain = [
             call
             for call in sent
-            if not may_be_lost(story, call) and (counted.is_alive or call.ended < counted.at - _NOTICE_TIME)
+            if call.is_sent
+            and not may_be_lost(story, call)
+            and (counted.is_alive or call.ended < counted.at - _NOTICE_TIME)
         ]
         for name, told, least, most in (
             ("prompt", counted.prompt_tokens, sum(c.number for c in certain), sum(c.number for c in sent)),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from .history import ENDED, PENDING, Fault, History, HolderChange, RunChange
+from .history import ENDED, PENDING, Fault, History, HolderChange, ModelCall, RunChange
 
 _OVER = frozenset({"CANCELLED", "SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """Statuses by which a workflow stays with its last holder: nobody else takes it."""
@@ -21,12 +21,14 @@ class Story:
         history: The history.
         changes: The changes of each run.
         claims: The changes by which a host became the holder of each run.
+        stored: How often each answer is stored, by its number.
     """
 
     def __init__(self, history: History) -> None:
         self.history = history
         self.changes: defaultdict[str, list[RunChange]] = defaultdict(list)
         self.claims: defaultdict[str, list[HolderChange]] = defaultdict(list)
+        self.stored = Counter(each.prompt_tokens for each in history.attempts if each.prompt_tokens)
         self._holders: defaultdict[str, list[HolderChange]] = defaultdict(list)
         self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
         for change in history.changes:
@@ -40,6 +42,10 @@ class Story:
         for fault in [*(fault for fault in history.faults if fault.host), *self._common]:
             for host in [fault.host] if fault.host else history.hosts:
                 self._faults[host].append(fault)
+
+    def sent(self) -> Iterator[ModelCall]:
+        """Yield the calls whose usage was sent: it comes before the end of an answer, and the client may leave then."""
+        yield from (call for call in self.history.calls if call.is_sent or call.number in self.stored)
 
     def faults_of(self, host: str) -> list[Fault]:
         """Return the faults of a host, and those of all hosts."""

@@ -1,11 +1,12 @@
 """The studio's database: brands, runs and their steps (`models`), read and written by `repositories`."""
 
 from .clock import database_time
-from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable, file_identity
+from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .passing_errors import is_passing, retry_passing
 from .repositories.brand_library import BrandLibrary
 from .repositories.runs import UnfinishedRun
+from .sqlite_connections import file_identity
 
 __all__ = [
     "POSTGRESQL_TIMEOUTS",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from sqlalchemy.exc import DBAPIError
+
 # What to do about the message of SQLite, where it is not to make the file writable.
 _SQLITE_ADVICE = (
     (r"(database is locked|another process holds its lock)$", "end the other process that uses it"),
@@ -31,3 +33,14 @@ def advice_for_sqlite(cause: str) -> str:
 def advice_for_postgresql(cause: str) -> str:
     """Return what to do about the message of a server that refuses a connection or a statement."""
     return next((advice for said, advice in _REFUSALS if re.search(said, cause)), "start or repair the server")
+
+
+def error_line(error: Exception) -> str:
+    """Return the first line of the driver's own message: SQLAlchemy's quotes the statement and its parameters."""
+    cause: BaseException = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{cause.strerror} ({cause.filename})" if cause.filename else cause.strerror
+    if isinstance(cause, TimeoutError):
+        return "another process holds its lock"
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    return lines[0].rstrip(".;")

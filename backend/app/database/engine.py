@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
-from pathlib import Path
 from threading import Thread
 from time import time
 from typing import Any
@@ -16,23 +15,24 @@ from weakref import WeakSet
 
 import aiosqlite
 from alembic.util import CommandError
-from sqlalchemy import event, select, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy import event, func, literal_column, select, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.database_urls import describe_database, without_secrets
 from app.settings import Settings
 
 from . import private_files
-from .advice import advice_for_postgresql, advice_for_sqlite
+from .advice import advice_for_postgresql, advice_for_sqlite, error_line
 from .migrations import upgrade_to_head
 from .models import Run
+from .silent_ping import ping_where_something_came
+from .sqlite_connections import file_identity, prepare_connection
 
 log = logging.getLogger(__name__)
 
 _UPGRADE_LOCK = 0x5350_4B4C  # the key of our PostgreSQL advisory lock; any constant
 _LOCK_TIMEOUT_MS = 10_000
-_WRITE_TIMEOUT_MS = 30_000  # SQLite does not take turns: of many writers one may wait far longer than the others
 # https://www.postgresql.org/docs/current/libpq-connect.html: seconds, but for tcp_user_timeout, which is milliseconds.
 # Without them a statement waits for minutes for a server whose packets are dropped.
 POSTGRESQL_TIMEOUTS = {
@@ -43,6 +43,13 @@ POSTGRESQL_TIMEOUTS = {
     "keepalives_count": 3,
 }
 _THREAD_JOIN_TIMEOUT = 1  # seconds
+# A transaction with an id has a commit record, which the server writes to its disk.
+_PING_POSTGRESQL = select(
+    literal_column("current_setting('transaction_read_only')").label("read_only"),
+    select(Run.id).limit(1).scalar_subquery(),
+).select_from(func.txid_current())
+_PING_SQLITE = select(Run.id).limit(1)
+_WRITE_SQLITE = text("UPDATE alembic_version SET version_num = version_num")
 
 
 class DatabaseUnavailable(Exception):
@@ -67,21 +74,46 @@ class Database:
                 name: value for name, value in POSTGRESQL_TIMEOUTS.items() if name not in url.query
             }
         self.engine: AsyncEngine = create_async_engine(url, **options)
+        autocommit = self.engine
         if self._file is not None:
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "connect", prepare_connection)
+        else:
+            ping_where_something_came(self.engine.dialect)
+            autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets one write at a time, and does not take turns: of many writers one may wait for half a minute.
         self._writer = asyncio.Lock() if self._file is not None else nullcontext()
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._autocommit_sessions = async_sessionmaker(autocommit, expire_on_commit=False)
 
     def session(self) -> AsyncSession:
         """Return a new session; ``async with database.session() as session, session.begin(): ...`` commits it."""
         return self._sessions()
+
+    def reading(self) -> AsyncSession:
+        """Return a new session for statements each of which is a transaction of its own, and leaves nothing to end.
+
+        On SQLite nothing is begun by those that read.
+        """
+        return self._autocommit_sessions()
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
         """Begin a transaction that writes, commit it at the end of the block; on SQLite this process's take turns."""
         async with self._writer, self.session() as session, session.begin():
             yield session
+
+    @asynccontextmanager
+    async def writing_one_by_one(self) -> AsyncGenerator[AsyncSession]:
+        """Open a session whose statements each commit by themselves; on SQLite they are one transaction, as ever.
+
+        It is for one statement that writes, and others that need not be of one transaction with it.
+        """
+        if self._file is not None:
+            async with self.writing() as session:
+                yield session
+        else:
+            async with self._autocommit_sessions() as session, session.begin():
+                yield session
 
     async def upgrade(self) -> None:
         """Run the migrations, one process at a time.
@@ -106,10 +138,10 @@ class Database:
             if self._file is not None:
                 self._identity = file_identity(self._file)
         except CommandError as error:
-            cause = f"its schema is not one that this program knows, perhaps a newer one's ({_error_line(error)})"
+            cause = f"its schema is not one that this program knows, perhaps a newer one's ({error_line(error)})"
             raise self._unavailable(cause, "update the program") from error
         except (SQLAlchemyError, OSError) as error:
-            raise self._unavailable(_error_line(error)) from error
+            raise self._unavailable(error_line(error)) from error
 
     def _warn_of_lost_file(self) -> None:
         """Log where the file is gone and that of the workflow engine is not, which has runs that nobody knows then."""
@@ -143,18 +175,17 @@ class Database:
         """
         self.check_file()
         try:
-            async with self.session() as session, session.begin():
-                await session.execute(select(Run.id).limit(1))
-                if self._file is None:
-                    # A transaction with an id has a commit record, which the server writes to its disk.
-                    read_only = text("SELECT current_setting('transaction_read_only') FROM txid_current()")
-                    if await session.scalar(read_only) == "on":
+            if self._file is None:
+                async with self.reading() as session:
+                    if (await session.execute(_PING_POSTGRESQL)).one().read_only == "on":
                         raise self._unavailable("it is read-only")
-            if self._file is not None:
+            else:
+                async with self.session() as session:
+                    await session.execute(_PING_SQLITE)
                 async with self.engine.begin() as connection:
-                    await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+                    await connection.execute(_WRITE_SQLITE)
         except (SQLAlchemyError, OSError) as error:
-            raise self._unavailable(_error_line(error)) from error
+            raise self._unavailable(error_line(error)) from error
 
     def check_file(self) -> None:
         """Check that what is written to a SQLite file is not lost, before something new is accepted.
@@ -208,32 +239,3 @@ class Database:
             f"The database cannot be used ({describe_database(self._url)}): {without_secrets(cause, self._url)}; "
             f"{advice}, or set SPARKLIO_DATABASE_URL to another."
         )
-
-
-def file_identity(file: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another that takes its name; None where there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    # Writers wait for each other. With WAL and synchronous=NORMAL a commit survives a crash of the process; a power cut
-    # may lose the last ones.
-    for pragma in (f"busy_timeout={_WRITE_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _error_line(error: Exception) -> str:
-    """Return the first line of the driver's own message: SQLAlchemy's quotes the statement and its parameters."""
-    cause: BaseException = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, OSError) and cause.strerror:
-        return f"{cause.strerror} ({cause.filename})" if cause.filename else cause.strerror
-    if isinstance(cause, TimeoutError):
-        return "another process holds its lock"
-    lines = str(cause).strip().splitlines() or [type(cause).__name__]
-    return lines[0].rstrip(".;")

@@ -38,7 +38,7 @@ async def expire_hourly(resource: str, expire: Callable[[], Awaitable[None]]) ->
 
 async def days_ago(database: Database, days: int) -> datetime:
     """Return the time so many days ago, by the database's clock."""
-    async with database.session() as session:
+    async with database.reading() as session:
         return await database_time(session) - timedelta(days=days)
 
 

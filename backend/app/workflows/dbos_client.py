@@ -20,7 +20,7 @@ from dbos import DBOS, SetWorkflowID, WorkflowStatus
 from dbos import error as errors
 from sqlalchemy import Engine
 
-from . import dbos_pace, dbos_queue, dbos_tables, trace_carrier
+from . import dbos_pace, dbos_queue, dbos_reads, dbos_tables, queue_notices, trace_carrier
 from .dbos_queue import QUEUE
 
 T = TypeVar("T")
@@ -47,6 +47,7 @@ _execute: Callable[[str], Awaitable[None]] | None = None
 _executor_id = ""
 _dbos: DBOS | None = None
 _engine: Engine | None = None
+_offer: Callable[[], None] | None = None  # in a process that takes no runs: tells those that do of queued ones
 
 
 @DBOS.workflow(name=_WORKFLOW)
@@ -57,7 +58,7 @@ async def run_workflow(run_id: str, carrier: trace_carrier.Carrier | None = None
     """
     if _execute is None:
         raise asyncio.CancelledError  # the service is stopped: the next start resumes the run
-    with dbos_pace.executing(), trace_carrier.continued(carrier):
+    with dbos_pace.queue.executing(), trace_carrier.continued(carrier):
         await _execute(run_id)
 
 
@@ -84,10 +85,11 @@ async def launch(
         total: How many all processes together may execute at once; None for no such limit.
         log_level: The studio's log level.
     """
-    global _execute, _executor_id, _dbos, _engine
+    global _execute, _executor_id, _dbos, _engine, _offer
     _configure_logging(log_level)
     await asyncio.to_thread(dbos_tables.create, url)
-    _execute, _executor_id = execute, executor_id
+    offer = partial(queue_notices.offer, engine, QUEUE)
+    _execute, _executor_id, _offer = execute, executor_id, None if slots else offer
     dbos = DBOS(
         config={
             "name": _NAME,
@@ -108,14 +110,15 @@ async def launch(
     _dbos, _engine = dbos, engine
     if total is not None and engine.dialect.name == "postgresql":
         dbos_queue.hold_total(dbos, engine, slots=slots, total=total)
-    dbos_pace.look_now()
-    dbos_pace.slow_down(dbos, partial(dbos_tables.is_any_queued, engine, QUEUE))
+    dbos_reads.commit_nothing(dbos)
+    dbos_pace.wake_all()
+    dbos_pace.slow_down(dbos, QUEUE, partial(dbos_tables.is_any_queued, engine, QUEUE), offer)
 
 
 async def restore_tables(url: str, engine: Engine) -> None:
     """Create the tables of DBOS that are missing."""
     await asyncio.to_thread(dbos_tables.restore, url, engine)
-    dbos_pace.look_now()
+    dbos_pace.wake_all()
 
 
 async def destroy() -> None:
@@ -133,7 +136,7 @@ async def enqueue(run_id: str, carrier: trace_carrier.Carrier | None = None) -> 
     """Queue a run, with the trace that asked for it if any; doing it twice has no effect."""
     with SetWorkflowID(run_id):
         await DBOS.enqueue_workflow_async(QUEUE, run_workflow, run_id, *(() if carrier is None else (carrier,)))
-    dbos_pace.look_now()
+    await _announce()
 
 
 async def cancel(run_id: str) -> None:
@@ -149,7 +152,7 @@ async def requeue(run_id: str, executor_id: str) -> bool:
     """
     if not await asyncio.to_thread(_requeue, run_id, executor_id):
         return False
-    dbos_pace.look_now()
+    await _announce()
     return True
 
 
@@ -182,6 +185,14 @@ async def requeue_in_own_version(run_id: str, version: str, executor_id: str | N
         return False
     await enqueue(run_id)
     return True
+
+
+async def _announce() -> None:
+    """Have a run that was queued looked for: here, or by others where this process takes none."""
+    if _offer is None:
+        dbos_pace.look_now()
+    else:
+        await asyncio.to_thread(_offer)
 
 
 async def enqueue_anew(run_id: str) -> None:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, create_engine, event, make_url
 
 from app.database import POSTGRESQL_TIMEOUTS
+from app.database.silent_ping import ping_where_something_came
 
 _POOL_SIZE = 5
 _WAIT_TIMEOUT = 30  # seconds for a connection of the pool, or for SQLite's lock
@@ -50,6 +51,7 @@ def _create(url: str) -> Engine:
     connect_args: dict[str, Any] = {"application_name": "dbos_transact", **POSTGRESQL_TIMEOUTS}
     connect_args = {name: value for name, value in connect_args.items() if name not in address.query}
     engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connect_args, **options)
+    ping_where_something_came(engine.dialect)
     if "idle_in_transaction_session_timeout" not in str(address.query.get("options")):  # the user's own stays
         event.listen(engine, "connect", _prepare_postgresql)
     return engine
@@ -63,6 +65,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TIMEOUT * 1000}")
-    connection.commit()  # otherwise the pool's rollback would undo it
+    connection.autocommit = True  # in a transaction of its own, which the pool's rollback does not undo
+    connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TIMEOUT * 1000}")
+    connection.autocommit = False

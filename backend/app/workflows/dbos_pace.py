@@ -1,80 +1,79 @@
-"""How often DBOS's threads look for work: at rest seldom, and at once when there may be some.
+"""How often DBOS's threads look for work: when there is any.
 
 Each of them asks the database several times a second, which takes 4 % of a core while nothing happens. They wait by the
-events that stop them, so these wait longer (`PacedEvent`). Two more threads look for notifications, which the studio
-does not use: these are ended. All of it is DBOS's own business: where a version has other events, its threads go on at
-the pace that they have.
+events that stop them, so these wait longer (`PacedEvent`): the one that claims runs until there is a run and a place
+for it (`QueueWatch`), those that look for what the studio does not make for a minute. Two more threads look for
+notifications, which the studio does not use: these are ended. All of it is DBOS's own business: where a version has
+other events or other methods, its threads go on at the pace that they have.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import Any, cast
 
 from dbos import DBOS
 
+from .queue_watch import REST, QueueWatch
+
 POLLING_INTERVAL = 0.2
-"""Seconds between two looks at the queue of runs while something happens."""
-
-QUEUE_REST = 3.0
-"""Seconds between two looks at that queue at rest: other processes may add to it."""
-
-REST = 60.0
-"""Seconds between two looks of DBOS itself at rest: at the queue of runs, which is asked for in its place, and for its
-jobs, which end delays and deadlines that no run has."""
+"""Seconds between two looks at the queue of runs at least."""
 
 REST_FACTOR = 60
-"""How many times longer all other waits are at rest: the studio makes nothing that those threads look for."""
+"""How many times longer all other waits are: the studio makes nothing that those threads look for."""
 
-ACTIVE_TIME = 5.0
-"""Seconds that the threads keep their own pace after something has happened."""
+STARTING_TIME = 5.0
+"""Seconds in which those threads keep their own pace once DBOS is launched, or its tables are created again."""
 
-_changed = threading.Condition()
-_executing = 0
-_active_until = 0.0
+queue = QueueWatch()
+"""The queue of runs, as this process knows it: there is one DBOS a process."""
+
+_starting_until = 0.0
+
+
+def _do_nothing() -> None: ...
 
 
 class PacedEvent(threading.Event):
     """An event with whose `wait` a thread of DBOS waits for its next look.
 
     Attributes:
-        is_any_queued: Returns whether there are runs in the queue. It is asked at rest in DBOS's place, whose look
-            takes five times as much.
+        is_any_queued: Returns whether there are runs in the queue. It is asked in DBOS's place, whose look takes six
+            times as much.
+        offer: Tells other processes of queued runs that this one has no place for.
     """
 
     is_any_queued: Callable[[], bool] = staticmethod(lambda: True)
+    offer: Callable[[], None] = staticmethod(_do_nothing)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Return whether the event is set: when it is, or after ``timeout`` seconds, at rest many more."""
+        """Return whether the event is set: when it is, or when there is something to look for."""
         if timeout is None:
             return super().wait()
         if timeout > 2 * POLLING_INTERVAL:
             return self.wait_at_rest(timeout, timeout * REST_FACTOR)
-        end = monotonic() + REST
-        while not self.wait_at_rest(timeout, max(timeout, QUEUE_REST)):
-            if _is_active() or monotonic() >= end or self.is_any_queued():
-                return self.is_set()
-        return True
+        queue.wait(self, timeout, self.is_any_queued, self.offer)
+        return self.is_set()
 
     def wait_at_rest(self, timeout: float, rest: float) -> bool:
-        """Return whether the event is set: when it is, or after ``timeout`` seconds, at rest after ``rest`` seconds."""
+        """Return whether the event is set: when it is, after ``timeout`` seconds at the start, later after ``rest``."""
         started = monotonic()
-        with _changed:
+        with queue.changed:
             while not self.is_set():
-                left = (timeout if _is_active() else rest) - (monotonic() - started)
+                left = (timeout if monotonic() < _starting_until else rest) - (monotonic() - started)
                 if left <= 0:
                     break
-                _changed.wait(left)
+                queue.changed.wait(left)
         return self.is_set()
 
     def set(self) -> None:
         """Set the event, and end all waits."""
         super().set()
-        with _changed:
-            _changed.notify_all()
+        with queue.changed:
+            queue.changed.notify_all()
 
 
 class PacedJobsEvent(PacedEvent):
@@ -106,18 +105,27 @@ def resting_before(lock: JobLock, stop: PacedJobsEvent) -> JobLock:
     return rested
 
 
-def slow_down(dbos: DBOS, is_any_queued: Callable[[], bool]) -> None:
-    """Have the threads of DBOS that look for work wait longer at rest, once it is launched.
+def slow_down(
+    dbos: DBOS, queue_name: str, is_any_queued: Callable[[], bool], offer: Callable[[], None] = _do_nothing
+) -> None:
+    """Have the threads of DBOS that look for work wait longer, once it is launched.
 
     Args:
         dbos: The launched DBOS.
-        is_any_queued: Returns whether there are runs in the queue.
+        queue_name: The name of the queue of runs.
+        is_any_queued: Returns whether there are runs in it.
+        offer: Tells other processes of queued runs that this one has no place for.
     """
+    database: Any = getattr(dbos, "_sys_db_field", None)
+    claim = getattr(database, "start_queued_workflows", None)
+    if claim is None:
+        return  # it cannot be known what the looks find
+    database.start_queued_workflows = queue.watched(claim, queue_name)
     for event in getattr(dbos, "background_thread_stop_events", ()):
         if type(event) is threading.Event:
             event.__class__ = PacedEvent  # the threads have it already
-            cast("PacedEvent", event).is_any_queued = is_any_queued
-    database: Any = getattr(dbos, "_sys_db_field", None)
+            paced = cast("PacedEvent", event)
+            paced.is_any_queued, paced.offer = is_any_queued, offer
     jobs, lock = getattr(dbos, "_background_jobs_stop_event", None), getattr(database, "background_job_lock", None)
     if type(jobs) is threading.Event and lock is not None:
         jobs.__class__ = PacedJobsEvent
@@ -133,26 +141,13 @@ def _end_listeners(database: Any) -> None:
 
 
 def look_now() -> None:
-    """Have the threads look for work at once, and often for some seconds: there may be some."""
-    global _active_until  # noqa: PLW0603 - there is one DBOS a process
-    with _changed:
-        _active_until = monotonic() + ACTIVE_TIME
-        _changed.notify_all()
+    """Have the queue looked at: this process has queued a run."""
+    queue.queued()
 
 
-@contextmanager
-def executing() -> Iterator[None]:
-    """Have the threads keep their own pace while the block, which executes a workflow, runs."""
-    global _executing  # noqa: PLW0603 - the same
-    with _changed:
-        _executing += 1
-    try:
-        yield
-    finally:
-        with _changed:
-            _executing -= 1
-        look_now()
-
-
-def _is_active() -> bool:
-    return _executing > 0 or monotonic() < _active_until
+def wake_all() -> None:
+    """Have all threads look for work at once, and at their own pace for some seconds: DBOS, or its tables, are new."""
+    global _starting_until  # noqa: PLW0603 - there is one DBOS a process
+    with queue.changed:
+        _starting_until = monotonic() + STARTING_TIME
+    queue.queued()

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 SCHEMA = "dbos"
+PREFIX = f"{SCHEMA}."
+"""Of the names of DBOS's tables on PostgreSQL; SQLite has no schemas."""
 _MISSING = {"42P01", "3F000", "42703"}  # undefined table, schema and column
 _COMPLETE = "dbos_complete"  # the schema, or the name of the file, of the complete set
 _OF_WORKFLOWS = ("operation_outputs", "workflow_input", "workflow_output")
@@ -82,33 +84,51 @@ def _ending_idle_transactions(engine: Engine) -> Generator[None]:
         thread.join()
 
 
+_CHECK = text(
+    f"SELECT (SELECT 1 FROM {PREFIX}workflow_status LIMIT 1), (SELECT 1 FROM {PREFIX}queues LIMIT 1)"  # noqa: S608 - of ours
+)
+_CHECK_SQLITE = (
+    text("SELECT 1 FROM workflow_status LIMIT 1"),
+    text("SELECT 1 FROM queues LIMIT 1"),
+    text("UPDATE dbos_migrations SET version = version"),
+)
+
+
 def check(engine: Engine) -> None:
     """Read from the tables that a run needs, and on SQLite write what changes nothing.
 
     Raises:
         SQLAlchemyError: They cannot be read or written.
     """
-    prefix = "" if engine.dialect.name == "sqlite" else f"{SCHEMA}."
-    with engine.begin() as connection:
-        for name in ("workflow_status", "queues"):
-            connection.execute(text(f"SELECT 1 FROM {prefix}{name} LIMIT 1"))  # noqa: S608 - names of ours
-        if not prefix:
-            connection.execute(text("UPDATE dbos_migrations SET version = version"))
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as connection:
+            for statement in _CHECK_SQLITE:
+                connection.execute(statement)
+    else:
+        with engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").execute(_CHECK)
+
+
+def any_queued(prefix: str) -> str:
+    """Return the text of a query of a workflow that waits in the queue ``:queue``, of tables with that prefix."""
+    # SQLite uses the index of the workflows that have not ended only where its condition is repeated word by word.
+    return (
+        f"SELECT 1 FROM {prefix}workflow_status WHERE queue_name = :queue AND status = 'ENQUEUED'"  # noqa: S608 - of ours
+        " AND status IN ('ENQUEUED', 'PENDING') LIMIT 1"
+    )
+
+
+_ANY_QUEUED = {"sqlite": text(any_queued("")), "postgresql": text(any_queued(PREFIX))}
 
 
 def is_any_queued(engine: Engine, queue: str) -> bool:
     """Return whether a workflow waits in a queue; where that cannot be read, DBOS is to look itself, and to log it."""
-    prefix, autocommit = "", {}
-    if engine.dialect.name != "sqlite":
-        prefix, autocommit = f"{SCHEMA}.", {"isolation_level": "AUTOCOMMIT"}  # no BEGIN and no ROLLBACK to be sent
-    # SQLite uses the index of the workflows that have not ended only where its condition is repeated word by word.
-    statement = text(
-        f"SELECT 1 FROM {prefix}workflow_status WHERE queue_name = :queue AND status = 'ENQUEUED'"  # noqa: S608 - of ours
-        " AND status IN ('ENQUEUED', 'PENDING') LIMIT 1"
-    )
+    dialect = engine.dialect.name
+    # Without BEGIN and ROLLBACK, where they would be statements.
+    options = {} if dialect == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
     try:
-        with engine.connect().execution_options(**autocommit) as connection:
-            return connection.scalar(statement, {"queue": queue}) is not None
+        with engine.connect().execution_options(**options) as connection:
+            return connection.scalar(_ANY_QUEUED[dialect], {"queue": queue}) is not None
     except SQLAlchemyError:
         return True
 

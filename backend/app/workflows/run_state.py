@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
-from app.database.repositories import runs
+from app.database.repositories import attempts, runs
 from events import (
     oldest_workflow_read,
     workflow_call_interrupted,
@@ -67,6 +67,7 @@ class RunTransitions:
         # Other runs do not wait for it: another program may have locked its row.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._active: dict[str, Run] = {}  # runs whose start was emitted in this process, but not yet their end
+        self._started: set[str] = set()  # those of them that had never been started before
         self._stopping = asyncio.Event()
 
     def stop_retrying(self) -> None:
@@ -132,6 +133,7 @@ class RunTransitions:
 
     def release(self, run_id: str) -> None:
         """Emit `workflow_released` for a run that is no longer executed in this process, unless it has ended."""
+        self._started.discard(run_id)
         run = self._active.pop(run_id, None)
         if run is not None:
             workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
@@ -146,18 +148,23 @@ class RunTransitions:
             oldest_workflow_read.emit(workflow_type=workflow_type, age=age)
 
     async def get_successful_step(self, run_id: str, name: str) -> Step | None:
-        """Return a step that has succeeded before; None if it has to be run."""
+        """Return a step that has succeeded before; None if it has to be run.
+
+        It is read for a run that was resumed: one that this process has started has no steps of others.
+        """
+        if run_id in self._started:
+            return None
 
         async def read() -> Step | None:
-            async with self._database.session() as session:
-                return await runs.get_step(session, run_id, name)
+            async with self._database.reading() as session:
+                return await attempts.get_step(session, run_id, name)
 
         step = await self._retry(read)
         return step if step is not None and step.status == "success" else None
 
     async def get_run(self, run_id: str) -> Run | None:
         """Return a run as it is stored, or None."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await runs.get(session, run_id)
 
     async def is_unfinished(self, run_id: str) -> bool:
@@ -167,8 +174,10 @@ class RunTransitions:
 
     async def list_unfinished(self) -> tuple[datetime, list[UnfinishedRun]]:
         """Return the runs that have not ended, and the time by the database's clock."""
-        async with self._database.session() as session:
-            return await database_time(session), await runs.list_unfinished(session)
+        async with self._database.reading() as session:
+            unfinished = await runs.list_unfinished(session)
+            # Where there are none, nothing is compared with the time.
+            return await database_time(session) if unfinished else datetime.now(UTC), unfinished
 
     async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await retry_passing(lambda: run_shielded(attempt()), self._stopping)
@@ -185,13 +194,14 @@ class RunTransitions:
         entry = Transition(run_id=run_id, moment=now, status=None)
         async with self._turn_of(run_id):
             self.record(entry)
-            async with self._database.writing() as session:
+            async with self._database.writing_one_by_one() as session:
                 await runs.mark_running(session, run_id, now)
                 run = await runs.get(session, run_id)
             started = run is not None and run.started_at == now
             if run is not None and (started or run.status == "running"):
                 self._active[run.id] = run
                 if started:
+                    self._started.add(run.id)
                     emit_started(run)
                 else:
                     workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
@@ -219,20 +229,19 @@ class RunTransitions:
             return ended
 
     async def _store_end(self, run_id: str, outcome: RunOutcome, now: datetime, *, only_queued: bool) -> Run | None:
+        # In one transaction: a step that is stored meanwhile waits for it and is late, or is read here.
         async with self._database.writing() as session:
-            if not await runs.mark_running(session, run_id, now) and only_queued:
-                run = await runs.get(session, run_id)
-                if run is None or run.started_at != now:
-                    return None
-            await runs.mark_finished(session, run_id, outcome.status, outcome.error, outcome.output, now)
+            await runs.mark_finished(
+                session, run_id, outcome.status, outcome.error, outcome.output, now, only_queued=only_queued
+            )
             return await runs.get(session, run_id)
 
     async def _save_step(self, step: Step, attempt_id: str, *, interrupted: bool = False) -> bool:
         """Store an attempt; return False if it had been stored before."""
         async with self._turn_of(step.run_id):
             late: Run | None = None
-            async with self._database.writing() as session:
-                saved = await runs.save_step(session, step, attempt_id, interrupted=interrupted)
+            async with self._database.writing_one_by_one() as session:
+                saved = await attempts.save_step(session, step, attempt_id, interrupted=interrupted)
                 if saved.is_late:
                     late = await runs.get(session, step.run_id)
             if late is not None:

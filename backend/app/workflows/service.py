@@ -24,6 +24,7 @@ from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .liveness import Liveness
 from .membership import Membership
+from .queue_notices import listen_forever
 from .queue_reading import emit_limits, emit_unknown_queue
 from .recovery import ENQUEUE_TIMEOUT, Recovery
 from .retention import delete_forever
@@ -116,6 +117,8 @@ class WorkflowService:
             await sweep()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
             self._go_on(sweep_forever(settings.sweep_interval, sweep, self._restore_tables))
+            if self._engine_file is None and settings.slots:
+                self._go_on(listen_forever(self.dbos_engine))
             if settings.retention_days:
                 self._go_on(delete_forever(self._database, settings.retention_days))
         except (SQLAlchemyError, psycopg.Error) as error:
@@ -159,7 +162,7 @@ class WorkflowService:
             raise RunsUnavailable("The lease of this process on the database has lapsed.")
         if not self._settings.serves_api:
             return
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             if await runs.is_queue_longer(session, self._settings.max_queued - 1):
                 raise QueueFull(self._settings.max_queued)
 

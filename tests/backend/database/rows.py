@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Run, Step
-from app.database.repositories import brands, runs
+from app.database.repositories import attempts, brands, runs
 
 MOMENT = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -35,4 +35,4 @@ async def save_step(session: AsyncSession, run_id: str, **fields: Any) -> None:
         "prompt_tokens": 10,
         "completion_tokens": 5,
     }
-    await runs.save_step(session, Step(run_id=run_id, **(values | fields)))
+    await attempts.save_step(session, Step(run_id=run_id, **(values | fields)))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import JSON, bindparam, text
 
 from app.database import Database
-from app.database.repositories import runs
+from app.database.repositories import attempts, runs
 from tests.backend.database.rows import MOMENT, queue_run, save_step
 
 
@@ -44,7 +44,7 @@ async def test_any_text_can_be_stored(database: Database) -> None:
             output={"text": "a\x00b\ud800c - 'ü' 🎧", "\udfffkey": ["\ud800", {"deep": "\udc00"}]},
         )
     async with database.session() as session:
-        step = await runs.get_step(session, run_id, "copywriter")
+        step = await attempts.get_step(session, run_id, "copywriter")
     assert step is not None
     assert (step.error, step.output) == (
         "ab?c",
@@ -59,6 +59,6 @@ async def test_an_output_that_an_earlier_version_stored_can_be_answered_with(dat
         earlier = text("UPDATE steps SET output = :output").bindparams(bindparam("output", type_=JSON))
         await session.execute(earlier, {"output": {"text": "a\ud800b"}})
     async with database.session() as session:
-        step = await runs.get_step(session, run_id, "copywriter")
+        step = await attempts.get_step(session, run_id, "copywriter")
     assert step is not None
     assert step.output == {"text": "a?b"}

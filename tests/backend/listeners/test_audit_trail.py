@@ -13,8 +13,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from app.database import Database, expiry
-from app.database import engine as database_engine
+from app.database import Database, expiry, sqlite_connections
 from app.database.models import AuditEvent
 from app.database.repositories import audit_events
 from app.listeners import audit_retention, audit_trail
@@ -181,7 +180,7 @@ async def test_events_whose_commit_is_not_confirmed_are_stored_once(
 @pytest.fixture
 async def file_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A SQLite file whose writers do not wait long for each other."""
-    monkeypatch.setattr(database_engine, "_WRITE_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite_connections, "_WRITE_TIMEOUT_MS", 20)
     opened = Database(Settings(database_url=f"sqlite:///{tmp_path / 'studio.db'}"))
     await opened.upgrade()
     yield opened

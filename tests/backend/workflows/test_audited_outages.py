@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from app.database import engine as database_engine
+from app.database import sqlite_connections
 from app.database.models import AuditEvent
 from app.listeners import audit_trail
 from events import llm_called, workflow_finished
@@ -70,7 +70,7 @@ async def test_runs_end_and_are_audited_although_the_database_was_away(  # noqa:
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(database_engine, "_WRITE_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite_connections, "_WRITE_TIMEOUT_MS", 50)
     more = {}
     if where == "postgresql":
         create: Callable[[], str] = request.getfixturevalue("new_postgres")

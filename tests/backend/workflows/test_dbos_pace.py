@@ -7,22 +7,35 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from dbos._dbos import _get_dbos_instance
 
-from app.workflows import dbos_pace
+from app.workflows import dbos_pace, queue_watch
 from app.workflows.dbos_pace import PacedEvent, PacedJobsEvent
+from app.workflows.dbos_queue import QUEUE
+from app.workflows.queue_watch import QueueWatch
 from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
 from tests.support.wait import until
 
 
 @pytest.fixture
-def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dbos_pace, "_executing", 0)
-    monkeypatch.setattr(dbos_pace, "_active_until", 0.0)
+def queue(monkeypatch: pytest.MonkeyPatch) -> QueueWatch:
+    """A watch of its own, with nothing known to be in the queue."""
+    made = QueueWatch()
+    monkeypatch.setattr(dbos_pace, "queue", made)
+    monkeypatch.setattr(dbos_pace, "_starting_until", 0.0)
+    found_empty(made)
+    return made
+
+
+def found_empty(queue: QueueWatch, slots: int = 2) -> None:
+    """Have a watch see a look that finds nothing."""
+    settings = SimpleNamespace(name=QUEUE, _worker_concurrency=slots)
+    assert queue.watched(lambda *_: ([], None), QUEUE)(settings, "me", "1", None, 0) == ([], None)
 
 
 @pytest.fixture
@@ -45,42 +58,18 @@ def waiting() -> Iterator[Callable[[Callable[[float], object], float], threading
 Waiting = Callable[[Callable[[float], object], float], threading.Thread]
 
 
-@pytest.mark.usefixtures("at_rest")
-def test_at_rest_a_wait_takes_sixty_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("queue")
+def test_a_wait_for_what_the_studio_does_not_make_takes_sixty_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dbos_pace, "POLLING_INTERVAL", 0.002)
     began = monotonic()
     assert not PacedEvent().wait(0.005)
     assert monotonic() - began >= 0.3
 
 
-@pytest.mark.usefixtures("at_rest")
-def test_the_queue_of_runs_is_asked_for_as_long_as_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dbos_pace, "QUEUE_REST", 0.001)
-    event, asked = PacedEvent(), []
-
-    def is_any_queued() -> bool:
-        asked.append(True)
-        return len(asked) == 3
-
-    event.is_any_queued = is_any_queued
-    assert not event.wait(0.001)
-    assert len(asked) == 3
-
-
-@pytest.mark.usefixtures("at_rest")
-def test_dbos_looks_by_itself_now_and_then_however_empty_the_queue_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dbos_pace, "QUEUE_REST", 0.01)
-    monkeypatch.setattr(dbos_pace, "REST", 0.1)
-    event = PacedEvent()
-    event.is_any_queued = lambda: False
-    assert not event.wait(0.001)
-
-
-@pytest.mark.usefixtures("at_rest")
-def test_something_that_happens_ends_the_longer_wait(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dbos_pace, "ACTIVE_TIME", 3600.0)
+@pytest.mark.usefixtures("queue")
+def test_a_start_ends_all_waits(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dbos_pace, "STARTING_TIME", 3600.0)
     monkeypatch.setattr(dbos_pace, "REST_FACTOR", 1e6)
-    monkeypatch.setattr(dbos_pace, "QUEUE_REST", 1e6)
     monkeypatch.setattr(dbos_pace, "REST", 1e6)
     jobs = PacedJobsEvent()
 
@@ -91,10 +80,10 @@ def test_something_that_happens_ends_the_longer_wait(waiting: Waiting, monkeypat
     waiting(PacedEvent().wait, 0.01)  # for hours, at rest
     waiting(PacedEvent().wait, 0.5)
     waiting(take_lock, 0.0)
-    dbos_pace.look_now()
+    dbos_pace.wake_all()
 
 
-@pytest.mark.usefixtures("at_rest")
+@pytest.mark.usefixtures("queue")
 def test_an_event_that_is_set_ends_the_wait(waiting: Waiting) -> None:
     event = PacedEvent()
     waiting(event.wait, 3600.0)
@@ -116,7 +105,7 @@ def lock_of(taken: list[str]) -> dbos_pace.JobLock:
     return lock
 
 
-@pytest.mark.usefixtures("at_rest")
+@pytest.mark.usefixtures("queue")
 def test_the_jobs_rest_before_they_take_their_lock_and_not_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dbos_pace, "REST", 0.3)
     event, taken = PacedJobsEvent(), list[str]()
@@ -128,20 +117,13 @@ def test_the_jobs_rest_before_they_take_their_lock_and_not_with_it(monkeypatch: 
     assert taken == ["jobs"]
 
 
-@pytest.mark.usefixtures("at_rest")
+@pytest.mark.usefixtures("queue")
 def test_the_jobs_take_no_lock_once_dbos_stops() -> None:
     event, taken = PacedJobsEvent(), list[str]()
     event.set()
     with dbos_pace.resting_before(lock_of(taken), event)("jobs") as acquired:
         assert not acquired
     assert taken == []
-
-
-@pytest.mark.usefixtures("at_rest")
-def test_while_a_workflow_is_executed_the_pace_is_dbos_own() -> None:
-    with dbos_pace.executing():
-        assert dbos_pace._is_active()
-    assert dbos_pace._is_active()  # the next one may be waiting for its place
 
 
 @pytest.mark.slow
@@ -154,6 +136,7 @@ async def test_all_threads_of_dbos_wait_so(recorded: RecordedEvents, new_setting
         assert len(dbos.background_thread_stop_events) >= 2
         assert type(dbos._background_jobs_stop_event) is PacedJobsEvent
         assert "resting_before" in dbos._sys_db.background_job_lock.__qualname__
+        assert hasattr(dbos._sys_db.start_queued_workflows, "__wrapped__")
 
 
 @pytest.mark.slow
@@ -174,7 +157,9 @@ async def test_a_studio_at_rest_asks_for_queued_runs_and_nothing_else(
     recorded: RecordedEvents, new_settings: NewSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine's own looks would be five statements in the same time."""
-    monkeypatch.setattr(dbos_pace, "ACTIVE_TIME", 0.5)
+    monkeypatch.setattr(dbos_pace, "STARTING_TIME", 0.5)
+    monkeypatch.setattr(queue_watch, "ACTIVE_TIME", 0.5)
+    monkeypatch.setattr(queue_watch, "LISTENING_REST", 1.0)
     async with running_studio(new_settings(database_url=database_url)) as studio:
         await asyncio.sleep(3)  # the last looks at its own pace
         statements = list[str]()
@@ -192,11 +177,11 @@ async def test_a_studio_at_rest_asks_for_queued_runs_and_nothing_else(
 async def test_a_run_that_another_process_queues_is_executed_at_rest_too(
     recorded: RecordedEvents, new_settings: NewSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dbos_pace, "ACTIVE_TIME", 0.5)
+    monkeypatch.setattr(dbos_pace, "STARTING_TIME", 0.5)
+    monkeypatch.setattr(queue_watch, "ACTIVE_TIME", 0.5)
+    monkeypatch.setattr(queue_watch, "LISTENING_REST", 1.0)
     async with running_studio(new_settings(database_url=database_url, sweep_interval=3600.0)) as studio:
         await asyncio.sleep(3)
         monkeypatch.setattr(dbos_pace, "look_now", lambda: None)  # as if it were queued elsewhere
-        run_id = await studio.submit()
-        assert not dbos_pace._is_active()
-        run = await studio.wait_for_end(run_id, within=30)
+        run = await studio.wait_for_end(await studio.submit(), within=30)
         assert run.status == "completed", run.error

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.database import DatabaseUnavailable
-from app.database import engine as database_engine
+from app.database import DatabaseUnavailable, sqlite_connections
 from app.workflows import dbos_client, service
 from app.workflows.workflow_errors import QueueFull, RunsUnavailable
 from tests.support.in_process_studio import (
@@ -89,7 +88,7 @@ async def test_runs_go_on_when_a_locked_file_is_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another program holds the lock for longer than a writer waits for it."""
-    monkeypatch.setattr(database_engine, "_WRITE_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite_connections, "_WRITE_TIMEOUT_MS", 50)
     settings = new_settings(concurrency=4, sweep_interval=SWEEP)
     async with running_studio(settings) as studio:
         run_ids = await start_runs(studio, model)
@@ -199,7 +198,7 @@ async def test_a_cancellation_that_cannot_be_stored_is_answered_and_goes_on(
     new_settings: NewSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(database_engine, "_WRITE_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite_connections, "_WRITE_TIMEOUT_MS", 50)
     monkeypatch.setattr(service, "_CANCEL_LIMIT", 0.5)
     settings = new_settings()
     model.behaviour = stalls()

@@ -47,7 +47,7 @@ async def create_brand(
 @router.get("", summary="List the brands", responses=error_responses())
 async def list_brands(database: DatabaseDep, limit: Limit = 20, offset: Offset = 0) -> Page[BrandOut]:
     """Return one page of the brands, ordered by name."""
-    async with database.session() as session:
+    async with database.reading() as session:
         rows, total = await brands.list_page(session, limit=limit, offset=offset)
     return Page(items=[BrandOut.model_validate(brand) for brand in rows], total=total, limit=limit, offset=offset)
 
@@ -55,7 +55,7 @@ async def list_brands(database: DatabaseDep, limit: Limit = 20, offset: Offset =
 @router.get("/{brand_id}", summary="See a brand", responses=error_responses({404: NOT_FOUND}))
 async def get_brand(brand_id: BrandId, database: DatabaseDep) -> BrandOut:
     """Return a brand."""
-    async with database.session() as session:
+    async with database.reading() as session:
         return BrandOut.model_validate(await _get_or_raise(session, brand_id))
 
 

@@ -29,7 +29,7 @@ async def list_runs(
     workflow_type: Annotated[str | None, Query(max_length=64, description="Only those of this workflow")] = None,
 ) -> Page[RunSummary]:
     """Return one page of the runs, the latest first."""
-    async with database.session() as session:
+    async with database.reading() as session:
         rows, total = await runs.list_page(
             session, limit=limit, offset=offset, status=status, workflow_type=workflow_type
         )
@@ -39,7 +39,7 @@ async def list_runs(
 @router.get("/{run_id}", summary="See a run", responses=error_responses({404: NOT_FOUND}))
 async def get_run(run_id: str, database: DatabaseDep) -> RunDetail:
     """Return a run: its state, its output, and the steps that have ended, with their output, tokens and cost."""
-    async with database.session() as session:
+    async with database.reading() as session:
         run = await runs.get(session, run_id)
     if run is None:
         raise RunNotFound(run_id)

@@ -25,7 +25,7 @@ class BrandLibrary:
         """Return what is stored about a brand, one fact a line; empty when nothing is."""
 
         async def read() -> Brand | None:
-            async with self._database.session() as session:
+            async with self._database.reading() as session:
                 return await get_by_name(session, brand)
 
         row = await retry_passing(read)
@@ -45,7 +45,7 @@ class BrandLibrary:
         )
 
         async def read() -> Sequence[dict[str, Any] | None]:
-            async with self._database.session() as session:
+            async with self._database.reading() as session:
                 return (await session.scalars(latest)).all()
 
         outputs = await retry_passing(read)

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import CursorResult, Select, delete, func, select, update
+from sqlalchemy import CursorResult, Integer, bindparam, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload, make_transient_to_detached, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
-from app.llm_usage import LLMUsage
-
-from ..models import Attempt, Run, RunStatus, Step, utc_now
+from ..models import Attempt, Brand, Run, RunStatus, Step, utc_now
 from ..upserts import insert_into
 
 UNFINISHED: tuple[RunStatus, ...] = ("queued", "running")
 
-_STEP_COLUMNS = [column.key for column in Step.__table__.columns if column.key != "id"]
-_STEP_KEY = ["run_id", "name"]
-_USAGE = [field.name for field in fields(LLMUsage)]
+# What is sent again and again is built once.
+_WHOLE = select(Run).options(joinedload(Run.brand), selectinload(Run.steps)).execution_options(populate_existing=True)
+_BY_ID = (
+    select(Run)
+    .options(joinedload(Run.brand), joinedload(Run.steps))
+    .where(Run.id == bindparam("run_id"))
+    .execution_options(populate_existing=True)
+)
+_UNFINISHED_ROWS = (
+    select(Run.id, Run.workflow_type, Run.status, Run.queued_at, Run.started_at, Run.requeues)
+    .where(Run.status.in_(UNFINISHED))
+    .order_by(Run.queued_at, Run.id)
+)
+_ONE_MORE_QUEUED = select(Run.id).where(Run.status == "queued").offset(bindparam("length", type_=Integer)).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +51,6 @@ class DeletedRows:
     runs: int
     steps: int
     attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class SavedAttempt:
-    """The answer of `save_step`.
-
-    Attributes:
-        is_new: Whether the attempt was stored now; False if it had been before.
-        is_late: Whether the run had ended, so that its end was without this usage.
-    """
-
-    is_new: bool
-    is_late: bool = False
 
 
 class IdempotencyKeyTaken(Exception):
@@ -91,22 +87,22 @@ async def create(
     # Not an insert that fails: on PostgreSQL a failed statement aborts the caller's whole transaction.
     insert = insert_into(session, Run).values(values).on_conflict_do_nothing(index_elements=["idempotency_key"])
     if await session.scalar(insert.returning(Run.id)) is None:
-        holder = (await session.scalars(_select_whole().where(Run.idempotency_key == idempotency_key))).one()
+        holder = (await session.scalars(_WHOLE.where(Run.idempotency_key == idempotency_key))).one()
         # The error rolls the caller's transaction back, which would expire what the session holds.
         session.expunge(holder)
         session.expunge(holder.brand)
         raise IdempotencyKeyTaken(holder)
-    return (await session.scalars(_select_whole().where(Run.id == run_id))).one()
+    return await _as_inserted(session, values)
 
 
 async def get(session: AsyncSession, run_id: str) -> Run | None:
     """Return the run with an id, with its brand and its steps in order, or None."""
-    return await session.scalar(_select_whole().where(Run.id == run_id))
+    return (await session.execute(_BY_ID, {"run_id": run_id})).unique().scalar_one_or_none()
 
 
 async def get_by_idempotency_key(session: AsyncSession, key: str) -> Run | None:
     """Return the run with an idempotency key, or None."""
-    return await session.scalar(_select_whole().where(Run.idempotency_key == key))
+    return await session.scalar(_WHOLE.where(Run.idempotency_key == key))
 
 
 async def list_page(
@@ -123,15 +119,13 @@ async def list_page(
         *([Run.workflow_type == workflow_type] if workflow_type is not None else []),
     ]
     total = await session.scalar(select(func.count()).select_from(Run).where(*criteria))
-    latest_first = _select_whole().where(*criteria).order_by(Run.queued_at.desc(), Run.id.desc())
+    latest_first = _WHOLE.where(*criteria).order_by(Run.queued_at.desc(), Run.id.desc())
     return list(await session.scalars(latest_first.limit(limit).offset(offset))), total or 0
 
 
 async def list_unfinished(session: AsyncSession) -> list[UnfinishedRun]:
     """Return what a sweep needs of the runs that are queued or running, the oldest first."""
-    columns = (Run.id, Run.workflow_type, Run.status, Run.queued_at, Run.started_at, Run.requeues)
-    oldest_first = select(*columns).where(Run.status.in_(UNFINISHED)).order_by(Run.queued_at, Run.id)
-    return [UnfinishedRun(*row) for row in await session.execute(oldest_first)]
+    return [UnfinishedRun(*row) for row in await session.execute(_UNFINISHED_ROWS)]
 
 
 async def mark_requeued(session: AsyncSession, run_id: str, requeues: int) -> bool:
@@ -142,8 +136,7 @@ async def mark_requeued(session: AsyncSession, run_id: str, requeues: int) -> bo
 
 async def is_queue_longer(session: AsyncSession, length: int) -> bool:
     """Return whether more runs than that are queued."""
-    one_more = select(Run.id).where(Run.status == "queued").offset(length).limit(1)
-    return await session.scalar(one_more) is not None
+    return await session.scalar(_ONE_MORE_QUEUED, {"length": length}) is not None
 
 
 async def mark_running(session: AsyncSession, run_id: str, now: datetime) -> bool:
@@ -159,11 +152,17 @@ async def mark_finished(  # noqa: PLR0917 - what a run ends with, in the order o
     error: str | None,
     output: dict[str, Any] | None,
     now: datetime,
+    *,
+    only_queued: bool = False,
 ) -> bool:
-    """Set an unfinished run to its final status; return whether this call did it."""
-    unfinished = update(Run).where(Run.id == run_id, Run.status.in_(UNFINISHED))
+    """Set an unfinished run to its final status, or only a queued one; return whether this call did it.
+
+    A queued run starts at the moment at which it ends.
+    """
+    unfinished = update(Run).where(Run.id == run_id, Run.status.in_(("queued",) if only_queued else UNFINISHED))
+    started_at = func.coalesce(Run.started_at, literal(now, Run.started_at.type))
     return await _updates_one_row(
-        session, unfinished.values(status=status, error=error, output=output, finished_at=now)
+        session, unfinished.values(status=status, error=error, output=output, started_at=started_at, finished_at=now)
     )
 
 
@@ -180,56 +179,15 @@ async def delete_ended_before(session: AsyncSession, cutoff: datetime, limit: in
     return DeletedRows(counts[Run], counts[Step], counts[Attempt])
 
 
-async def save_step(
-    session: AsyncSession, step: Step, attempt_id: str | None = None, *, interrupted: bool = False
-) -> SavedAttempt:
-    """Insert a step. If an earlier attempt is stored, replace its outcome and add the usage of both.
-
-    Args:
-        session: The session.
-        step: The outcome and the usage of one attempt.
-        attempt_id: The id of the attempt; None for a new one. If it is stored already, nothing is changed.
-        interrupted: The attempt's process was killed: an outcome that is stored stays.
-    """
-    usage = {name: getattr(step, name) for name in _USAGE}
-    attempt = {"id": attempt_id or str(uuid4()), "run_id": step.run_id, "step": step.name, **usage}
-    insert_attempt = insert_into(session, Attempt).values(attempt).on_conflict_do_nothing(index_elements=["id"])
-    if await session.scalar(insert_attempt.returning(Attempt.id)) is None:
-        return SavedAttempt(is_new=False)
-    # From here on, processes take turns: none sums up without the attempt of another, or misses the end of the run.
-    locked = select(Run.status).where(Run.id == step.run_id).with_for_update(key_share=True)
-    status = await session.scalar(locked)
-    values = {name: getattr(step, name) for name in _STEP_COLUMNS}
-    of_step = (Attempt.run_id == step.run_id, Attempt.step == step.name)
-    sums = {name: select(func.sum(getattr(Attempt, name))).where(*of_step).scalar_subquery() for name in _USAGE}
-    insert = insert_into(session, Step).values({**values, **sums})
-    new = insert.excluded
-    replaced = _USAGE if interrupted else [name for name in _STEP_COLUMNS if name not in _STEP_KEY]
-    await session.execute(
-        insert.on_conflict_do_update(index_elements=_STEP_KEY, set_={name: new[name] for name in replaced})
-    )
-    return SavedAttempt(is_new=True, is_late=status not in UNFINISHED)
-
-
-async def get_step(session: AsyncSession, run_id: str, name: str) -> Step | None:
-    """Return a run's step with a name, or None."""
-    statement = select(Step).where(Step.run_id == run_id, Step.name == name)
-    return await session.scalar(statement.execution_options(populate_existing=True))
-
-
-async def get_usage(session: AsyncSession, run_id: str) -> LLMUsage:
-    """Return the usage of models by all steps of a run so far."""
-    columns = (Step.llm_calls, Step.prompt_tokens, Step.completion_tokens, Step.cost)
-    row = (await session.execute(select(*(func.sum(column) for column in columns)).where(Step.run_id == run_id))).one()
-    *counts, cost = row
-    calls, prompt, completion = (int(count or 0) for count in counts)
-    return LLMUsage(calls, prompt, completion, cost)
-
-
-def _select_whole() -> Select[Run]:
-    # What Core statements have changed is read again, instead of taken from the session's identity map.
-    statement = select(Run).options(joinedload(Run.brand), selectinload(Run.steps))
-    return statement.execution_options(populate_existing=True)
+async def _as_inserted(session: AsyncSession, values: dict[str, Any]) -> Run:
+    """Return a run that was inserted with these values, as it would be read: nothing of it is unknown."""
+    columns: dict[str, Any] = dict.fromkeys(column.key for column in Run.__table__.columns)
+    run = Run(**{**columns, "requeues": 0, **values})
+    make_transient_to_detached(run)
+    set_committed_value(run, "brand", await session.get_one(Brand, run.brand_id))
+    set_committed_value(run, "steps", [])
+    session.add(run)
+    return run
 
 
 async def _updates_one_row(session: AsyncSession, statement: Any) -> bool:

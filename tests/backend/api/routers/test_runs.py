@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.database import Database, Step
-from app.database.repositories import runs
+from app.database.repositories import attempts, runs
 from tests.backend.api.conftest import BRIEF, BRIEF_WITHOUT_BRAND, START, on_sqlite
 
 
@@ -39,7 +39,7 @@ async def test_a_started_run_can_be_read(client: httpx.AsyncClient, database: Da
         }
         output = {"text": "Hear less."}
         done: dict[str, Any] = {"output": output, "started_at": moment, "duration": 1.5, **usage}
-        await runs.save_step(session, Step(run_id=run_id, **step, **done))
+        await attempts.save_step(session, Step(run_id=run_id, **step, **done))
         await runs.mark_finished(session, run_id, "completed", None, output, moment)
 
     found = (await client.get(accepted.headers["location"])).json()

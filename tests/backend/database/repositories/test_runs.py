@@ -1,4 +1,4 @@
-"""The transitions of runs, their idempotency keys, their usage and their pages."""
+"""The transitions of runs, their idempotency keys and their pages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 
 from app.database import Database
 from app.database.repositories import runs
-from app.llm_usage import LLMUsage
-from tests.backend.database.rows import MOMENT, queue_run, save_step
+from tests.backend.database.rows import MOMENT, queue_run
 
 
 async def test_of_concurrent_callers_one_starts_a_run_and_one_ends_it(database: Database) -> None:
@@ -54,31 +53,6 @@ async def test_an_idempotency_key_belongs_to_the_first_run(database: Database) -
         assert first.brand.name == "Acme Audio"
         assert await runs.get_by_idempotency_key(session, "another") is None
         assert (await runs.list_page(session, limit=9, offset=0))[1] == 1
-
-
-async def test_the_usage_of_both_attempts_at_a_step_is_added(database: Database) -> None:
-    async with database.session() as session, session.begin():
-        run_id = (await queue_run(session)).id
-        await save_step(session, run_id, status="error", error="timed out", output=None, llm_calls=2)
-        await save_step(session, run_id, name="reviewer", position=1, prompt_tokens=100, output=None)
-    async with database.session() as session, session.begin():
-        await save_step(session, run_id, duration=0.5, output={"text": "second"})
-        assert await runs.get_usage(session, run_id) == LLMUsage(llm_calls=4, prompt_tokens=120, completion_tokens=15)
-        run = await runs.get(session, run_id)
-    assert run is not None
-    assert [step.name for step in run.steps] == ["copywriter", "reviewer"]
-    again = run.steps[0]
-    assert (again.status, again.error, again.output, again.duration) == ("success", None, {"text": "second"}, 0.5)
-    assert (again.llm_calls, again.prompt_tokens, again.completion_tokens) == (3, 20, 10)
-    assert run.usage == LLMUsage(4, 120, 15)
-
-
-async def test_a_run_without_steps_has_no_usage(database: Database) -> None:
-    async with database.session() as session, session.begin():
-        run = await queue_run(session)
-        assert await runs.get_usage(session, run.id) == run.usage == LLMUsage(0, 0, 0)
-        assert await runs.get_step(session, run.id, "copywriter") is None
-        assert await runs.get(session, "unknown") is None
 
 
 async def test_pages_have_every_run_once_the_latest_first(database: Database) -> None:

@@ -23,6 +23,7 @@ class Load:
     commits_of_a_run: float
     seconds_between_beats: float
     seconds_between_sweeps: float
+    microseconds_of_a_run_in_a_sweep: float
     connections_of_a_process: float
     most_connections_of_a_process: float
     days_that_runs_are_kept: float
@@ -61,8 +62,12 @@ class Load:
             "runs a second that one server can commit": self.writes_a_second_of_one_server / self.commits_of_a_run,
             "beats a second": processes / self.seconds_between_beats,
             "rows that sweeps read a second": processes * under_way / self.seconds_between_sweeps,
+            "processor cores of a process for sweeps": (
+                under_way * self.microseconds_of_a_run_in_a_sweep / 1e6 / self.seconds_between_sweeps
+            ),
             "connections": processes * self.connections_of_a_process,
             "connections at most": processes * self.most_connections_of_a_process,
+            "runs of a day": self.runs_a_second * DAY,
             "runs that are kept": self.runs_a_second * DAY * self.days_that_runs_are_kept,
             "series": series,
             "samples a second": samples,

@@ -166,6 +166,20 @@ def test_several_workers_of_a_host_share_their_metrics_on_a_port_of_their_own(
 
 
 @pytest.mark.slow
+def test_workers_of_a_newer_version_execute_what_an_older_api_queues(new_studio: NewStudio) -> None:
+    """An API lives, and is of that version, but it executes nothing: its runs are not left to it."""
+    studios = [new_studio(role, sweep_interval=0.5) for role in ("api", "worker")]
+    for number, studio in enumerate(studios, 1):
+        studio.module = "tests.support.named_host"
+        studio.environment |= {"HOST_NAME": f"host{number}", "WORKFLOW_VERSION": str(number)}
+    serving, worker = studios
+    with serving, worker:
+        run_ids = [serving.submit("brand_identity") for _ in range(3)]
+        assert {serving.wait_for_end(run_id)["status"] for run_id in run_ids} == {"completed"}
+        wait_until(lambda: worker.total("workflows_total", status="completed") == 3)
+
+
+@pytest.mark.slow
 def test_uvicorn_runs_a_worker_too(new_studio: NewStudio) -> None:
     worker = new_studio("worker")
     port = worker.url.rpartition(":")[2]

@@ -170,7 +170,7 @@ def _requeue(run_id: str, executor_id: str) -> bool:
 
 
 async def requeue_in_own_version(run_id: str, version: str, executor_id: str | None) -> bool:
-    """Queue a run of another version anew, as one of this process's: its finished steps are answered by their rows.
+    """Queue a run of another version as one of this process's: its finished steps are answered by their rows.
 
     Args:
         run_id: The run.
@@ -181,10 +181,10 @@ async def requeue_in_own_version(run_id: str, version: str, executor_id: str | N
         Whether this call did it, and not another process.
     """
     assert _engine is not None  # noqa: S101 - launched
-    if not await asyncio.to_thread(dbos_tables.delete_of_version, _engine, run_id, version, executor_id):
-        return False
-    await enqueue(run_id)
-    return True
+    moved = await asyncio.to_thread(dbos_tables.move_to_version, _engine, run_id, version, VERSION, QUEUE, executor_id)
+    if moved:
+        dbos_pace.look_now()
+    return moved
 
 
 async def _announce() -> None:

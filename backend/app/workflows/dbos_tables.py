@@ -22,7 +22,6 @@ PREFIX = f"{SCHEMA}."
 """Of the names of DBOS's tables on PostgreSQL; SQLite has no schemas."""
 _MISSING = {"42P01", "3F000", "42703"}  # undefined table, schema and column
 _COMPLETE = "dbos_complete"  # the schema, or the name of the file, of the complete set
-_OF_WORKFLOWS = ("operation_outputs", "workflow_input", "workflow_output")
 _IDLE_CHECK_INTERVAL = 0.05  # seconds
 _LOCK_CHECK_INTERVAL = 0.2  # seconds
 _RESTORE_LOCK = 0x5350_4B4D  # the key of our PostgreSQL advisory lock; any constant
@@ -133,33 +132,37 @@ def is_any_queued(engine: Engine, queue: str) -> bool:
         return True
 
 
-def delete_of_version(engine: Engine, workflow_id: str, version: str, executor_id: str | None) -> bool:
-    """Delete a workflow with its steps if it is of a version, and waits in the queue or is an executor's to execute.
+def move_to_version(  # noqa: PLR0917 - what is moved, whence and where to
+    engine: Engine, workflow_id: str, old: str, new: str, queue: str, executor_id: str | None
+) -> bool:
+    """Queue a workflow of one version as one of another, without the steps that are stored of it, and keep its place.
 
-    Of several processes that do so at once one succeeds. DBOS's own way to delete has no condition: it would take the
-    workflow that another process has queued in its place.
+    It is one transaction with a condition: of several processes that do so at once one succeeds, and one that dies
+    meanwhile has changed nothing. DBOS has no such way.
 
     Args:
         engine: DBOS's engine.
         workflow_id: The workflow.
-        version: The version that it is of.
-        executor_id: The executor that is gone; None for a workflow that waits.
+        old: The version that it is of.
+        new: The version that it gets.
+        queue: The queue.
+        executor_id: The executor that it is assigned to, which is gone; None for a workflow that waits in the queue.
 
     Returns:
-        Whether this call deleted it.
+        Whether this call moved it.
     """
     prefix = "" if engine.dialect.name == "sqlite" else f"{SCHEMA}."
     unclaimed = "status = 'ENQUEUED'" if executor_id is None else "status = 'PENDING' AND executor_id = :executor"
-    delete = text(
-        f"DELETE FROM {prefix}workflow_status"  # noqa: S608 - names of ours
-        f" WHERE workflow_uuid = :id AND application_version = :version AND {unclaimed}"
+    move = text(
+        f"UPDATE {prefix}workflow_status SET application_version = :new, status = 'ENQUEUED', queue_name = :queue,"  # noqa: S608 - of ours
+        " owner_xid = NULL, started_at_epoch_ms = NULL, recovery_attempts = 0"
+        f" WHERE workflow_uuid = :id AND application_version = :old AND {unclaimed}"
     )
+    values = {"id": workflow_id, "old": old, "new": new, "queue": queue, "executor": executor_id}
     with engine.begin() as connection:
-        result = connection.execute(delete, {"id": workflow_id, "version": version, "executor": executor_id})
-        if result.rowcount == 0:
+        if connection.execute(move, values).rowcount == 0:
             return False
-        for name in _OF_WORKFLOWS:
-            connection.execute(text(f"DELETE FROM {prefix}{name} WHERE workflow_uuid = :id"), {"id": workflow_id})  # noqa: S608 - names of ours
+        connection.execute(text(f"DELETE FROM {prefix}operation_outputs WHERE workflow_uuid = :id"), values)  # noqa: S608 - the same
     return True
 
 

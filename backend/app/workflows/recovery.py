@@ -177,7 +177,7 @@ class Recovery:
                 log.info("run %s is taken over from %s, which is gone", run.id, executor)
                 self._transitions.emit_requeued(run, "process_gone")
         elif await dbos_client.requeue_in_own_version(run.id, version or "", executor):
-            log.info("run %s is queued anew: no process executes version %s of the workflows", run.id, version)
+            log.info("run %s is queued again: no process executes version %s of the workflows", run.id, version)
             self._transitions.emit_requeued(run, "process_gone")
 
     async def _requeue_given_back(self, runs: Sequence[UnfinishedRun]) -> None:

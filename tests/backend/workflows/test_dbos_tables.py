@@ -15,6 +15,8 @@ from app.workflows import dbos_engine, dbos_tables
 
 pytestmark = pytest.mark.slow
 
+STATUS = "workflow_status"
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -166,3 +168,36 @@ def test_the_look_at_a_queue_reads_an_index_of_what_is_not_ended(engine: Engine)
     dbos_tables.is_any_queued(engine, "runs")
     [plan] = plans
     assert "idx_workflow_status_in_flight" in plan
+
+
+def workflow_rows(engine: Engine) -> list[tuple[Any, ...]]:
+    columns = "workflow_uuid, status, application_version, executor_id, owner_xid, recovery_attempts, created_at"
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {qualified(engine, STATUS)}"))]
+
+
+@pytest.mark.parametrize("executor", [None, "gone"], ids=["queued", "under way"])
+def test_a_workflow_is_moved_to_another_version_once(engine: Engine, executor: str | None) -> None:
+    """Its steps are gone, and its place in the queue stays."""
+    status = "ENQUEUED" if executor is None else "PENDING"
+    insert = f"INSERT INTO {qualified(engine, STATUS)} (workflow_uuid, status, name, application_version, executor_id,"
+    step = f"INSERT INTO {qualified(engine, 'operation_outputs')} (workflow_uuid, function_id, function_name,"
+    with engine.begin() as connection:
+        connection.execute(
+            text(f"{insert} owner_xid, recovery_attempts, created_at, updated_at, priority) VALUES"
+                 f" ('one', '{status}', 'run', '1', 'gone', 'mine', 3, 17, 17, 0)")
+        )  # fmt: skip
+        connection.execute(text(f"{step} retention_timestamp) VALUES ('one', 1, 'copywriter', 17)"))
+
+    def move(old: str = "1", holder: str | None = executor) -> bool:
+        return dbos_tables.move_to_version(engine, "one", old, "2", "runs", holder)
+
+    before = workflow_rows(engine)
+    assert not move(old="3")
+    assert not move(holder="another")
+    assert workflow_rows(engine) == before
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(lambda _: move(), range(4))) == [False, False, False, True]
+    assert workflow_rows(engine) == [("one", "ENQUEUED", "2", "gone", None, 0, 17)]
+    with engine.connect() as connection:
+        assert connection.scalar(text(f"SELECT count(*) FROM {qualified(engine, 'operation_outputs')}")) == 0

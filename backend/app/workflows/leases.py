@@ -153,7 +153,7 @@ class Lease:
             sent = _now()
             try:
                 self._renew()
-            except psycopg.Error as error:
+            except Exception as error:  # whatever failed, the next beat tries again
                 self.failure = type(error).__name__
                 self._close()
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -162,6 +163,24 @@ async def test_a_lease_that_is_locked_by_another_session_lapses(address: URL) ->
                 await until(lambda: seen == ["lapsed"])
                 assert lease.failure == "QueryCanceled"
             await asyncio.wait_for(lease.wait_until_held(), 30)
+
+
+async def test_a_renewal_that_fails_in_any_way_is_tried_again(address: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    with started(address) as lease:
+
+        def fail() -> None:
+            raise RuntimeError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(lease, "_renew", fail)
+            await until(lambda: lease.failure == "RuntimeError")
+        [before] = rows(address)
+        await until(lambda: rows(address)[0]["beat_at"] > before["beat_at"])
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux alone has this clock under this name")
+def test_the_clock_of_leases_goes_on_while_the_machine_sleeps() -> None:
+    assert time.CLOCK_BOOTTIME == leases._CLOCK
 
 
 def test_a_lease_cannot_be_started_without_the_table(new_postgres: Callable[[], str]) -> None:

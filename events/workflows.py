@@ -104,6 +104,25 @@ class WorkflowQueueRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowBacklogRead:
+    """The workflow runs that have not ended, and who performs them, were read where all processes have them.
+
+    ``queued`` and ``running`` are how many there are, ``oldest_queued_age`` and ``oldest_running_age`` how long ago the
+    first of them was queued and began, 0 without any. Those without a holder are neither performed by a process that
+    lives nor in the queue of one. ``executors`` is how many processes live that perform runs. Where it cannot be read,
+    all are None.
+    """
+
+    queued: int | None = None
+    running: int | None = None
+    oldest_queued_age: Seconds | None = None
+    oldest_running_age: Seconds | None = None
+    queued_without_holder: int | None = None
+    running_without_holder: int | None = None
+    executors: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowLimitsRead:
     """The limits of a process that executes workflow runs were read, when it began to, and when it ceased.
 
@@ -222,6 +241,7 @@ workflow_requeued = Signal(WorkflowRequeued)
 workflow_step_finished = Signal(WorkflowStepFinished)
 oldest_workflow_read = Signal(OldestWorkflowRead)
 workflow_queue_read = Signal(WorkflowQueueRead)
+workflow_backlog_read = Signal(WorkflowBacklogRead)
 workflow_limits_read = Signal(WorkflowLimitsRead)
 workflow_finished = Signal(WorkflowFinished)
 rows_expired = Signal(RowsExpired)

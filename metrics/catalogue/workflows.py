@@ -6,6 +6,7 @@ from events import (
     oldest_workflow_read,
     review_decided,
     rows_expired,
+    workflow_backlog_read,
     workflow_billed_late,
     workflow_call_interrupted,
     workflow_finished,
@@ -37,6 +38,9 @@ WORKFLOW_TOKENS = (
 WORKFLOW_COST = (
     "US dollars that runs cost, booked when they end, as far as prices are known; useful and wasted as for tokens."
 )
+UNFINISHED = "Workflow runs that have not ended, by the status of their rows: over hosts the largest, not the sum."
+OLDEST_UNFINISHED = "How long ago the first of the queued runs was queued, and the first of the running ones began."
+WITHOUT_HOLDER = "Unfinished runs that no living process performs, and that are in the queue of none: 0 is well."
 WORKFLOW_ERRORS = "Workflow runs that failed or were abandoned, by cause."
 WASTED_COST = "US dollars of workflow_cost_usd_total that are wasted, by why: do not add the two."
 
@@ -76,6 +80,20 @@ WORKFLOWS = (
     gauge("workflow_oldest_queued_seconds",
         "How long the first workflow run in the queue has waited, by the wall clock; 0 is none.",
         workflow_queue_read, value="oldest_age", labels=("workflow_type",), multiprocess_mode="livemax"),
+    gauge("workflows_unfinished", UNFINISHED, workflow_backlog_read, value="queued",
+        const_labels={"status": "queued"}, multiprocess_mode="livemostrecent"),
+    gauge("workflows_unfinished", UNFINISHED, workflow_backlog_read, value="running",
+        const_labels={"status": "running"}, multiprocess_mode="livemostrecent"),
+    gauge("workflow_oldest_unfinished_seconds", OLDEST_UNFINISHED, workflow_backlog_read, value="oldest_queued_age",
+        const_labels={"status": "queued"}, multiprocess_mode="livemostrecent"),
+    gauge("workflow_oldest_unfinished_seconds", OLDEST_UNFINISHED, workflow_backlog_read, value="oldest_running_age",
+        const_labels={"status": "running"}, multiprocess_mode="livemostrecent"),
+    gauge("workflows_without_holder", WITHOUT_HOLDER, workflow_backlog_read, value="queued_without_holder",
+        const_labels={"status": "queued"}, multiprocess_mode="livemostrecent"),
+    gauge("workflows_without_holder", WITHOUT_HOLDER, workflow_backlog_read, value="running_without_holder",
+        const_labels={"status": "running"}, multiprocess_mode="livemostrecent"),
+    gauge("workflow_executors", "Processes on all hosts that perform runs and live: over hosts the largest.",
+        workflow_backlog_read, value="executors", const_labels={"state": "alive"}, multiprocess_mode="livemostrecent"),
     gauge("workflow_slots", "Workflow runs that this process, or all workers together, can perform at once.",
         workflow_limits_read, value="slots"),
     gauge("workflow_queue_limit", "Workflow runs that may stand in the queue; more are refused.",

@@ -101,6 +101,15 @@ GROUPS = (
         Recording(record="workflow:NS_run_cost_usd:mean1h", expr=promql.share(RUN_COST, COMPLETED)),
         Recording(record="workflow:NS_cost_wasted:ratio1h", expr=promql.share(WASTED, RUN_COST)),
     )),
+    # What every host reads of the one database that they share: the largest, as one may have read it earlier.
+    Group(name="hosts", interval="30s", rules=(
+        Recording(record="job:NS_workflows_unfinished:max", expr="max by (job, status) (NS_workflows_unfinished)"),
+        Recording(record="job:NS_workflow_oldest_unfinished_seconds:max",
+            expr="max by (job, status) (NS_workflow_oldest_unfinished_seconds)"),
+        Recording(record="job:NS_workflows_without_holder:max",
+            expr="max by (job, status) (NS_workflows_without_holder)"),
+        Recording(record="job:NS_workflow_executors:max", expr="max by (job) (NS_workflow_executors)"),
+    )),
     Group(name="work", interval="30s", rules=(
         Recording(record="agent:NS_agent_failures:ratio_rate10m", expr=promql.share(FAILED_AGENTS, AGENTS)),
         Recording(record="step:NS_workflow_step_duration_seconds:p95_rate15m",

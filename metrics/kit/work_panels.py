@@ -35,6 +35,16 @@ WORK = Dashboard(uid="work", title="Agents and workflows",
                 q(promql.increase("workflows_resumed_total", "workflow_type", RUN), "taken up"), q(promql.increase("workflow_requeues_total", "workflow_type", RUN), "queued again"),
                 q(promql.increase("workflows_total", "workflow_type", f'{RUN},status="abandoned"'), "abandoned"))),
         )),
+        Section(title="Hosts", panels=(
+            Panel(title="Processes that perform runs", show="lines", unit="short", width=6, height=7, what="Alive by what they store in the database, and those of them that are scraped.", queries=(
+                q("job:NS_workflow_executors:max", "alive"), q("count(NS_workflow_slots > 0)", "scraped"))),
+            Panel(title="Runs without a holder", show="lines", unit="short", width=6, height=7, what="0 is well; above it for a moment, a dead process's runs are about to be taken over.", steps={0: "green", 1: "red"}, queries=(
+                q("job:NS_workflows_without_holder:max", "{{status}}"),)),
+            Panel(title="Unfinished runs", show="lines", unit="short", width=6, height=7, queries=(q("job:NS_workflows_unfinished:max", "{{status}}"),)),
+            Panel(title="Oldest unfinished run", show="lines", width=6, height=7, unit="s", queries=(q("job:NS_workflow_oldest_unfinished_seconds:max", "{{status}}"),)),
+            Panel(title="Runs under way, by instance", show="stacked", unit="short", width=12, height=7, queries=(q("sum by (instance) (NS_active_workflows)", "{{instance}}"),)),
+            Panel(title="Queued again, a minute", show="bars", unit=A_MINUTE, width=12, height=7, empty="No run was queued again.", queries=(q(f"{promql.rate('workflow_requeues_total', 'reason')} * 60 > 0", "{{reason}}"),)),
+        )),
         Section(title="Steps", panels=(
             Panel(title="Time of a step, p95", show="bar gauge", unit="s", width=12, queries=(q(f"sort_desc(step:NS_workflow_step_duration_seconds:p95_rate15m{{{RUN}}})", "{{workflow_type}} {{step}}"),)),
             Panel(title="Steps that failed, in the range", show="table", unit="short", width=12, empty="No step failed.",

@@ -175,6 +175,15 @@ def emit_workflows() -> None:
     events.workflow_resumed.emit(run_id="4", workflow_type="campaign")
     events.workflow_released.emit(run_id="4", workflow_type="campaign")
     events.workflow_queue_read.emit(workflow_type="campaign", queued=1, oldest_age=1.0)
+    events.workflow_backlog_read.emit(
+        queued=1,
+        running=1,
+        oldest_queued_age=1.0,
+        oldest_running_age=2.0,
+        queued_without_holder=1,
+        running_without_holder=1,
+        executors=1,
+    )
     events.workflow_limits_read.emit(slots=2, queue=10, run_time=600.0)
     events.review_decided.emit(verdict="approved", workflow_type="campaign")
     events.oldest_workflow_read.emit(workflow_type="campaign", age=1.0)

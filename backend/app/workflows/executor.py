@@ -58,6 +58,11 @@ class RunExecutor:
         self._closing = False
 
     @property
+    def takes_runs(self) -> bool:
+        """Whether this process executes runs at all."""
+        return self._steps is not None
+
+    @property
     def is_closing(self) -> bool:
         """Whether runs are no longer executed, as the process stops."""
         return self._closing

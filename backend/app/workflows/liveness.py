@@ -8,7 +8,7 @@ database whose clock is set forward, as after a failover, makes nobody dead.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal
@@ -49,8 +49,8 @@ class Liveness:
         self._held_for = 0.0  # how long the own lease had been held at the last look
         # The last renewal of each that was seen, None where there was no row, and how long the own one was held then.
         self._seen: dict[str, tuple[datetime | None, float]] = {}
-        # Since the last look: whether each version lives, and whose locks were found free, as they are held meanwhile.
-        self._versions: dict[str, bool] = {}
+        # Since the last look: the versions that live, and whose locks were found free, as they are held meanwhile.
+        self._versions: list[str | None] | None = None
         self._dead: set[str] = set()
 
     @property
@@ -64,7 +64,7 @@ class Liveness:
         Raises:
             SQLAlchemyError: The database does not answer.
         """
-        self._versions.clear()
+        self._versions = None
         self._dead.clear()
         if not self._lease.is_started:
             return
@@ -117,25 +117,32 @@ class Liveness:
                     found.append(executor_id)
         return found
 
+    def is_gone(self, executor_id: str) -> bool:
+        """Return whether an executor is gone, so that its runs are to be taken over."""
+        with self.judged(executor_id) as verdict:
+            return verdict == "gone"
+
     def is_version_alive(self, version: str) -> bool:
         """Return whether an executor lives that may execute workflows of a version."""
-        if version not in self._versions:
-            self._versions[version] = self._is_version_alive(version)
-        return self._versions[version]
+        return not {None, version}.isdisjoint(self.versions_alive())
 
-    def _is_version_alive(self, version: str) -> bool:
-        of_version = {state.id for state in self._states.values() if state.version == version and state.concurrency}
-        if any(map(self.is_alive, of_version - self._dead)):
-            return True
+    def versions_alive(self) -> Sequence[str | None]:
+        """Return the version of each other executor that lives and executes runs; None is one that may execute any."""
+        if self._versions is None:
+            self._versions = [*self._find_versions()]
+        return self._versions
+
+    def _find_versions(self) -> Iterator[str | None]:
+        for state in self._states.values():
+            if state.concurrency and state.id not in self._dead and self.is_alive(state.id):
+                yield state.version
         known = {*self._states, *self._dead, self.own_id}
         for executor_id in executor_locks.ids_in(self.directory):
             if executor_id in known:
                 continue
             with executor_locks.lock_if_free(self.directory, executor_id) as free:
-                # None is one of an earlier release, which may execute any.
-                if not free and executor_locks.version_of(self.directory, executor_id) in {None, version}:
-                    return True
-        return False
+                if not free:  # without a version it is one of an earlier release
+                    yield executor_locks.version_of(self.directory, executor_id)
 
     async def forget(self, executor_ids: list[str]) -> None:
         """Remove what is left of executors that are gone and have no workflows: files, and rows that are old."""

@@ -12,6 +12,7 @@ from app.database import UnfinishedRun
 from app.settings import Settings
 from events import workflow_limits_read, workflow_queue_read
 
+from .backlog_reading import emit_unknown_backlog
 from .definitions import WORKFLOWS
 
 
@@ -37,6 +38,7 @@ def emit_limits(settings: Settings, *, slots: int) -> None:
 
 
 def emit_unknown_queue() -> None:
-    """Emit that the queue cannot be read: as long as it is so, nobody knows how many runs stand in it."""
+    """Emit that the runs cannot be read: as long as it is so, nobody knows how many are queued or unfinished."""
+    emit_unknown_backlog()
     for workflow_type in WORKFLOWS:
         workflow_queue_read.emit(workflow_type=workflow_type, queued=None, oldest_age=None)

@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
 from dbos import WorkflowStatus
 
@@ -18,6 +19,7 @@ from app.database import UnfinishedRun, is_passing
 from events.bus.failures import error_location
 
 from . import dbos_client
+from .backlog_reading import ENQUEUE_TIMEOUT, emit_backlog, emit_unknown_backlog
 from .executor import RunExecutor
 from .leases import Lease
 from .liveness import Liveness
@@ -26,9 +28,6 @@ from .run_state import CANCELLED, RunOutcome, RunTransitions
 from .usage_recovery import store_usage_of_dead_processes
 
 log = logging.getLogger("app.workflows")
-
-ENQUEUE_TIMEOUT = 5.0
-"""Seconds that a submission waits for the engine to have its run; then a sweep queues it."""
 
 _GRACE = timedelta(seconds=60)  # a living process ends a run at its time limit, perhaps a little late
 
@@ -76,9 +75,12 @@ class Recovery:
         now, runs = await self._transitions.list_unfinished()
         emit_queue(now, runs)
         if not self._lease.is_held:
+            emit_unknown_backlog()
             return
         await self._requeue_given_back(runs)
         statuses = await dbos_client.get_statuses([run.id for run in runs])
+        own_version = [dbos_client.VERSION] if self._executor.takes_runs else []
+        emit_backlog(now, runs, statuses, [*self._liveness.versions_alive(), *own_version], cache(self._is_gone))
         idle_before, self._idle = self._idle, {}
         for run in _in_order(runs, statuses):
             if self._executor.is_executing(run.id):
@@ -208,6 +210,9 @@ class Recovery:
     @property
     def _own_id(self) -> str:
         return self._liveness.own_id
+
+    def _is_gone(self, executor_id: str) -> bool:
+        return executor_id != self._own_id and self._liveness.is_gone(executor_id)
 
     def _is_alive(self, executor_id: str | None) -> bool:
         return bool(executor_id) and executor_id != self._own_id and self._liveness.is_alive(executor_id or "")

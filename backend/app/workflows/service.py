@@ -20,13 +20,14 @@ from app.settings import Settings
 from events import limit_reached
 
 from . import dbos_client, dbos_engine, dbos_tables, trace_carrier
+from .backlog_reading import ENQUEUE_TIMEOUT
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .liveness import Liveness
 from .membership import Membership
 from .queue_notices import listen_forever
 from .queue_reading import emit_limits, emit_unknown_queue
-from .recovery import ENQUEUE_TIMEOUT, Recovery
+from .recovery import Recovery
 from .retention import delete_forever
 from .run_state import CANCELLED, RunTransitions
 from .shield import wait_within

@@ -48,6 +48,7 @@ EVERYTHING = """
         events.build_read.emit(version="1")
         events.component_checked.emit(component="database", up=1)
         events.workflow_queue_read.emit(workflow_type="w", queued=0, oldest_age=0.0)
+        events.workflow_backlog_read.emit(queued=0)
         events.workflow_limits_read.emit(slots=2, queue=10, run_time=600.0)
         events.limit_reached.emit(limit="answer")
         events.access_refused.emit(reason="key")

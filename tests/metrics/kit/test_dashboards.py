@@ -101,6 +101,13 @@ def test_variables_are_declared_and_used(name: str) -> None:
     assert used == declared
 
 
+@pytest.mark.parametrize(("share", "colour"), [(0.0, "red"), (0.5, "orange"), (0.99, "orange"), (1.0, "green")])
+def test_instances_up_is_green_only_where_all_of_them_answer(share: float, colour: str) -> None:
+    [panel] = [panel for panel in panels_of(DASHBOARDS["overview"]) if panel["title"] == "Instances up"]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [step["color"] for step in steps if step["value"] is None or step["value"] <= share][-1] == colour
+
+
 def test_every_metric_is_shown_somewhere() -> None:
     text = json.dumps([panels_of(each) for each in DASHBOARDS.values()])
     missing = {

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from metrics import CATALOGUE, OPTIONAL
 from metrics.kit.expression_check import labels_of_expression
-from metrics.kit.vocabulary import Vocabulary, vocabulary_of
+from metrics.kit.vocabulary import OF_TARGETS, Vocabulary, vocabulary_of
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "monitoring"
@@ -23,9 +23,12 @@ ROWS_OF_DOCUMENTS = {
     "acme_revenue_usd_total": ("country",),
     "acme_tasks_total": ("status", "task"),
     "acme_task_last_success_timestamp_seconds": ("task",),
+    "shop_errors_total": ("error",),
     "promhttp_metric_handler_errors_total": ("cause",),  # of the Pushgateway
+    **dict.fromkeys(("x", "x_count", "x_sum"), ()),
+    "x_bucket": ("le",),
 }
-"""Rows that pages declare and ask for, and families of other programs, with their labels."""
+"""Rows that pages declare and ask for, families of other programs, and x for any histogram, with their labels."""
 
 NAMESPACES = ("sparklio_", "acme_", "")
 """How documents name metrics: the studio's, those of an example, and those of the catalogue as it stands."""
@@ -64,7 +67,7 @@ def panels_of(dashboard: Any) -> list[dict[str, Any]]:
 def vocabulary() -> Vocabulary:
     known = vocabulary_of(CATALOGUE + OPTIONAL, *NAMESPACES)
     for name, own_labels in ROWS_OF_DOCUMENTS.items():
-        known.add(name, dict.fromkeys(own_labels))
+        known.add(name, dict.fromkeys((*OF_TARGETS, *own_labels)))
     for rule in rules_of("recording.yml"):
         labels = dict.fromkeys(labels_of_expression(rule["expr"], known))
         known.add(rule["record"], {**labels, **{name: {value} for name, value in rule.get("labels", {}).items()}})

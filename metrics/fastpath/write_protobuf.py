@@ -171,7 +171,7 @@ def _native_layout(native: NativeFamily) -> _Layout:
     def read(child: Any) -> tuple[Any, ...]:
         with LOCK:  # the counts of both kinds of buckets are of the same observations
             counts = counts_of(child).copy()
-            return (*_read_histogram(child), tuple(counts), tuple(count.get() for count in counts.values()))
+            return (*_read_histogram(child), tuple(counts), tuple(map(_VALUE, counts.values())))
 
     def fields(values: tuple[Any, ...], bounds: list[bytes], escaping: Escaping) -> bytes:
         *classic, keys, counts = values
@@ -201,6 +201,7 @@ class _Layout:
 
 
 _EXEMPLAR = attrgetter("_exemplar")
+_VALUE = attrgetter("_value")
 _WITHOUT_CREATED = frozenset(WITHOUT_CREATED.values())
 _LAYOUTS: Mapping[MetricType, _Layout] = {
     "counter": _Layout(_read_counter, _counter_fields, lambda _: 1),

@@ -7,6 +7,7 @@ See protobuf.dev/programming-guides/encoding. A dozen lines suffice for what is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from struct import Struct
 
 VARINT, FIXED64, LENGTH_DELIMITED = 0, 1, 2
@@ -17,6 +18,8 @@ DOUBLE = Struct("<d")
 
 def varint(number: int) -> bytes:
     """Return a number from 0 up to 2**64 as a varint: seven bits a byte, the lowest ones first."""
+    if number < 128:  # nearly all are
+        return _ONE_BYTE[number]
     encoded = bytearray()
     while number > 127:
         encoded.append(number & 127 | 128)
@@ -25,11 +28,15 @@ def varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+_ONE_BYTE = [bytes([number]) for number in range(128)]
+
+
 def zigzag(number: int) -> int:
     """Return the number that stands for a signed one (sint32, sint64), so that those near 0 take few bytes."""
     return number << 1 if number >= 0 else (-number << 1) - 1
 
 
+@cache
 def tag(field: int, wire_type: int) -> bytes:
     """Return the bytes that a field begins with."""
     return varint(field << 3 | wire_type)

@@ -27,7 +27,8 @@ from typing import Any
 
 PRELOADED = ("app.main", "app.server.launcher")
 WITHOUT_METRICS = ("app.api", "app.workflows.service", "app.server.launcher", "openai", "pydantic_ai.models.openai")
-"""What is imported for a studio with SPARKLIO_METRICS_DIR: all but what subscribes the process."""
+"""What is imported for a studio with one of these settings: all but what subscribes the process."""
+READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS"})
 _MAX_REQUEST = 1 << 20  # bytes
 
 
@@ -50,7 +51,7 @@ class PreloadedProcess:
         self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], output: tuple[int, int]
     ) -> None:
         self.returncode: int | None = None
-        modules = WITHOUT_METRICS if "SPARKLIO_METRICS_DIR" in env else PRELOADED
+        modules = PRELOADED if READ_BEFORE_SUBSCRIBING.isdisjoint(env) else WITHOUT_METRICS
         self._status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps({"module": module, "arguments": arguments, "cwd": str(cwd), "env": dict(env)})
         socket.send_fds(_preloader(modules), [request.encode()], [theirs.fileno(), *output])

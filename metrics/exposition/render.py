@@ -30,10 +30,15 @@ log = logging.getLogger("metrics")
 
 @dataclass(frozen=True, slots=True)
 class RenderedRegistry:
-    """A registry's text and the number of samples in it."""
+    """A registry's text and the number of samples in it; a part is the same object as long as nothing in it changes."""
 
-    body: bytes
+    parts: tuple[bytes, ...]
     sample_count: int
+
+    @property
+    def body(self) -> bytes:
+        """The text as a whole."""
+        return b"".join(self.parts)
 
 
 def render(registry: CollectorRegistry, text_format: Format = TEXT, names: Collection[str] | None = None) -> bytes:
@@ -184,7 +189,7 @@ class _Renderer:
         """Return the complete text."""
         if self._format.is_openmetrics:
             self._parts.append(b"# EOF\n")
-        return RenderedRegistry(b"".join(self._parts), self._sample_count)
+        return RenderedRegistry(tuple(self._parts), self._sample_count)
 
 
 _throttle = LogThrottle()

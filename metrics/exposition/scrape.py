@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry
 
@@ -14,7 +15,8 @@ from events import metrics_rendered
 from ..text_format.formats import Format
 from .content_encoding import choose_encoding, compressors
 from .content_type import choose_format
-from .render import GilYielder, render_with_count
+from .gzip_segments import GzipSegments
+from .render import GilYielder, RenderedRegistry, render_with_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,27 @@ def scrape(
     return render_response(registry, choose_format(accept), encoding, names)
 
 
+_pages: WeakKeyDictionary[CollectorRegistry, dict[Format, GzipSegments]] = WeakKeyDictionary()
+
+
+def compressed(
+    registry: CollectorRegistry, text_format: Format, encoding: str, rendered: RenderedRegistry, *, whole: bool
+) -> bytes:
+    """Return what was rendered in an encoding; of whole pages by gzip, unchanged parts as they were the last time."""
+    if encoding == "identity":
+        return rendered.body
+    if encoding == "gzip" and whole:
+        return _pages.setdefault(registry, {}).setdefault(text_format, GzipSegments()).compress(rendered.parts)
+    return compressors()[encoding](rendered.body)
+
+
 def render_response(
     registry: CollectorRegistry, text_format: Format, encoding: str, names: Collection[str] | None
 ) -> ScrapeResponse:
     """Return the response in this format and encoding, and emit `metrics_rendered`."""
     started = perf_counter()
     rendered = render_with_count(registry, text_format, names, GilYielder())
-    body = rendered.body if encoding == "identity" else compressors()[encoding](rendered.body)
+    body = compressed(registry, text_format, encoding, rendered, whole=names is None)
     metrics_rendered.emit(
         format="other" if text_format.is_protobuf else "openmetrics" if text_format.is_openmetrics else "text",
         encoding=cast(Any, encoding),

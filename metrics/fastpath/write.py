@@ -98,10 +98,16 @@ def _text(blocks: Iterable[Block]) -> bytes:
 class ChildLayout:
     """The lines that each child of a class of collectors has."""
 
+    line_count: Callable[[Any], int]
+    """Returns how many lines each of a collector's children has."""
     samples: Callable[[Any], list[tuple[str, str]]]
-    """Returns the name and the own label (``le="0.5"``) of each line of a collector's children."""
-    value_texts: Callable[[list[Any], RenderedChildren, Format], Iterable[bytes]]
-    """Returns the texts of the values of some children, in the order of their lines."""
+    """Returns the name and the own label (``le="0.5"``) of each of them."""
+    values: Callable[[list[Any]], list[Any]]
+    """Returns the value objects of some children."""
+    value_texts: Callable[[Any, list[Any], RenderedChildren], list[bytes]]
+    """Returns the texts of their numbers, in the order of the lines."""
+    exemplars: Callable[[Any, list[Any]], list[Any]] | None = None
+    """Returns the exemplars of the value objects, in the order of the lines; None of what has none."""
     has_created: bool = True
 
 
@@ -116,15 +122,33 @@ def _render(collector: Any, layout: ChildLayout, text_format: Format) -> Iterato
     has_created = layout.has_created and client._use_created
     created_inline = has_created and text_format.is_openmetrics  # in text they are a family of their own, at the end
     created: list[Block] = []
-    line_count = len(layout.samples(collector))
+    line_count = layout.line_count(collector)
     yield family_header(name, documentation, collector._type, collector._unit, text_format)
     for children, rendered in _children_with_lines(collector, layout, text_format.escaping, created_inline):
-        text = rendered.fill(layout.value_texts(children, rendered, text_format))
+        text = _children_text(collector, layout, children, rendered, text_format)
         yield text, len(children) * (line_count + created_inline)
         created.append((rendered.created_lines, len(children)))
     if created and has_created and not created_inline:
         yield family_header(f"{name}_created", documentation, "gauge", "", text_format)
         yield from created
+
+
+def _children_text(
+    collector: Any, layout: ChildLayout, children: list[Any], rendered: RenderedChildren, text_format: Format
+) -> bytes:
+    """Return the text of some children: that of the last time, the same object, where nothing has changed."""
+    values = layout.values(children)
+    exemplars: list[Any] = []
+    if layout.exemplars is not None and text_format.is_openmetrics and any(found := list(map(_EXEMPLAR, values))):
+        exemplars = layout.exemplars(collector, found)
+    numbers = _numbers(values)
+    text = rendered.last_text(numbers, exemplars)
+    if text is None:
+        texts = layout.value_texts(collector, numbers, rendered)
+        if exemplars:
+            texts = _with_exemplars(texts, exemplars, text_format)
+        text = rendered.remember(numbers, exemplars, rendered.fill(texts))
+    return text
 
 
 def _children_with_lines(
@@ -137,8 +161,7 @@ def _children_with_lines(
     if names:
         with collector._lock:  # two lists: a tuple for each child would set the garbage collector to work
             keys, children = list(collector._metrics), list(collector._metrics.values())
-    samples = layout.samples(collector)
-    step = max(1, BLOCK_SIZE // len(samples))
+    step = max(1, BLOCK_SIZE // layout.line_count(collector))
     cached = _cache.setdefault(collector, {}).get((escaping, created_inline), [])
     current: list[RenderedChildren] = []
     for index, start in enumerate(range(0, len(children), step)):
@@ -147,7 +170,7 @@ def _children_with_lines(
         rendered = cached[index] if index < len(cached) else None
         if rendered is None or rendered.children != cached_for:
             label_values = keys[start : start + step]
-            prefixes = map(LinePrefixes(names, samples, escaping), label_values)
+            prefixes = map(LinePrefixes(names, layout.samples(collector), escaping), label_values)
             created = _created_lines(collector, some, label_values, escaping)
             rendered = RenderedChildren(cached_for, prefixes, created, created_inline)
         current.append(rendered)
@@ -167,18 +190,25 @@ def _created_lines(
     ]
 
 
-def _simple_layout(*columns: tuple[str, str]) -> ChildLayout:
+def _simple_layout(*columns: tuple[str, str], has_exemplars: bool = False) -> ChildLayout:
     """Return the layout of children that have one line for each of these: a suffix, and the value's attribute."""
     readers = [attrgetter(attribute) for _, attribute in columns]
 
-    def value_texts(children: list[Any], rendered: RenderedChildren, text_format: Format) -> Iterable[bytes]:
-        values = [list(map(read, children)) for read in readers]
-        texts = [rendered.value_texts(index, _numbers(column)) for index, column in enumerate(values)]
-        if text_format.is_openmetrics and isinstance(children[0], Counter):
-            texts = [_with_exemplars(texts[0], values[0], text_format)]
-        return texts[0] if len(texts) == 1 else chain.from_iterable(zip(*texts, strict=True))
+    def values(children: list[Any]) -> list[Any]:
+        return [value for read in readers for value in map(read, children)]
 
-    return ChildLayout(lambda collector: [(collector._name + suffix, "") for suffix, _ in columns], value_texts)
+    def value_texts(_: Any, numbers: list[Any], rendered: RenderedChildren) -> list[bytes]:
+        count = len(numbers) // len(columns)
+        texts = [rendered.value_texts(i, numbers[i * count : (i + 1) * count]) for i in range(len(columns))]
+        return texts[0] if len(texts) == 1 else list(chain.from_iterable(zip(*texts, strict=True)))
+
+    return ChildLayout(
+        lambda _: len(columns),
+        lambda collector: [(collector._name + suffix, "") for suffix, _ in columns],
+        values,
+        value_texts,
+        (lambda _, exemplars: exemplars) if has_exemplars else None,
+    )
 
 
 def _numbers(values: list[Any]) -> list[Any]:
@@ -186,45 +216,57 @@ def _numbers(values: list[Any]) -> list[Any]:
     return list(map(_VALUE, values)) if set(map(type, values)) == {MutexValue} else [value.get() for value in values]
 
 
-def _with_exemplars(texts: list[bytes], values: list[Any], text_format: Format) -> list[bytes]:
-    exemplars = list(map(_EXEMPLAR, values))
-    if not any(exemplars):
-        return texts
+def _with_exemplars(texts: list[bytes], exemplars: list[Any], text_format: Format) -> list[bytes]:
     return [
         text + exemplar_suffix(exemplar, text_format).encode() if exemplar else text
         for text, exemplar in zip(texts, exemplars, strict=True)
     ]
 
 
-def _gauge_texts(children: list[Any], rendered: RenderedChildren, text_format: Format) -> Iterable[bytes]:
+def _gauge_values(children: list[Any]) -> list[Any]:
     if any(child._child_samples.__func__ is not Gauge._child_samples for child in children):
         raise UnsupportedCollector  # its value is what a function returns
-    return _PLAIN_GAUGE.value_texts(children, rendered, text_format)
+    return _PLAIN_GAUGE.values(children)
 
 
 def _histogram_samples(collector: Any) -> list[tuple[str, str]]:
     name, bounds = collector._name, collector._upper_bounds
     samples = [(f"{name}_bucket", f'le="{format_value(bound)}"') for bound in bounds] + [(f"{name}_count", "")]
-    return samples + [(f"{name}_sum", "")] * bool(bounds[0] >= 0)
+    return samples + [(f"{name}_sum", "")] * _has_sum(collector)
 
 
-def _histogram_texts(children: list[Any], rendered: RenderedChildren, text_format: Format) -> Iterable[bytes]:
-    sums = rendered.value_texts(0, _numbers([child._sum for child in children]))
-    has_sum = children[0]._upper_bounds[0] >= 0
+def _has_sum(collector: Any) -> bool:
+    return bool(collector._upper_bounds[0] >= 0)
+
+
+def _histogram_values(children: list[Any]) -> list[Any]:
+    """Return the sums, and then the buckets of one child after the other, not cumulative."""
+    return [*map(_SUM, children), *chain.from_iterable(map(_BUCKETS, children))]
+
+
+def _histogram_texts(collector: Any, numbers: list[Any], rendered: RenderedChildren) -> list[bytes]:
+    size, has_sum = len(collector._upper_bounds), _has_sum(collector)
+    count = len(numbers) // (size + 1)
+    sums = rendered.value_texts(0, numbers[:count])
     result: list[bytes] = []
-    for child, sum_text in zip(children, sums, strict=True):
-        buckets = child._buckets
-        is_plain = buckets[0].__class__ is MutexValue
-        counts = list(accumulate(map(_VALUE, buckets) if is_plain else [value.get() for value in buckets]))
+    for index, sum_text in enumerate(sums):
+        start = count + index * size
+        counts = list(accumulate(numbers[start : start + size]))
         if counts[-1] < len(_SMALL_COUNTS):
             texts = list(map(_SMALL_COUNTS.__getitem__, counts))
         else:
             texts = format_values(counts)
-        result += _with_exemplars(texts, buckets, text_format) if text_format.is_openmetrics else texts
+        result += texts
         result.append(texts[-1])
         if has_sum:
             result.append(sum_text)
     return result
+
+
+def _histogram_exemplars(collector: Any, exemplars: list[Any]) -> list[Any]:
+    size, others = len(collector._upper_bounds), [None] * (1 + _has_sum(collector))
+    starts = range(len(exemplars) // (size + 1), len(exemplars), size)
+    return list(chain.from_iterable([*exemplars[start : start + size], *others] for start in starts))
 
 
 class SmallCounts(dict[float, bytes]):
@@ -235,14 +277,20 @@ class SmallCounts(dict[float, bytes]):
 
 
 _SMALL_COUNTS = SmallCounts((float(count), b"%d.0" % count) for count in range(1024))
-_VALUE = attrgetter("_value")
+_VALUE, _SUM, _BUCKETS = attrgetter("_value"), attrgetter("_sum"), attrgetter("_buckets")
 _EXEMPLAR = methodcaller("get_exemplar")
 _PLAIN_GAUGE = _simple_layout(("", "_value"))
-_COUNTER = _simple_layout(("_total", "_value"))
-_HISTOGRAM = ChildLayout(_histogram_samples, _histogram_texts)
+_COUNTER = _simple_layout(("_total", "_value"), has_exemplars=True)
+_HISTOGRAM = ChildLayout(
+    lambda collector: len(collector._upper_bounds) + 1 + _has_sum(collector),
+    _histogram_samples,
+    _histogram_values,
+    _histogram_texts,
+    _histogram_exemplars,
+)
 _LAYOUTS: dict[type[Any], ChildLayout] = {
     Counter: _COUNTER,
-    Gauge: ChildLayout(_PLAIN_GAUGE.samples, _gauge_texts, has_created=False),
+    Gauge: replace(_PLAIN_GAUGE, values=_gauge_values, has_created=False),
     Summary: _simple_layout(("_count", "_count"), ("_sum", "_sum")),
     Histogram: _HISTOGRAM,
     WITHOUT_CREATED[Counter]: replace(_COUNTER, has_created=False),

@@ -7,6 +7,7 @@ are not repeated: OpenMetrics with a colon in a name, and an exemplar or a nativ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
@@ -56,6 +57,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[Block]:
         yield "".join(block).encode(), len(block)
 
 
+@lru_cache(4096)
 def family_header(name: str, documentation: str, kind: str, unit: str, text_format: Format) -> Block:
     """Return the ``# HELP``, ``# TYPE`` and ``# UNIT`` lines of a family; they hold no samples."""
     text = documentation.replace("\\", r"\\").replace("\n", r"\n")

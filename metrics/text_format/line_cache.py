@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, compress, count
-from operator import is_not
+from operator import is_, is_not
 from typing import Any
 
 from .escaping import escape_label_name, escape_label_value
@@ -62,6 +62,22 @@ class RenderedChildren:
         # Bytes: formatting them takes half the time that formatting str takes.
         self._template = "".join(chain.from_iterable(zip(starts, ends, strict=True))).encode()
         self._columns: dict[int, tuple[list[Any], list[bytes]]] = {}
+        self._last: tuple[list[Any], list[Any], bytes] | None = None
+
+    def last_text(self, numbers: list[Any], exemplars: list[Any]) -> bytes | None:
+        """Return the text of the last time, if it was of the same objects; None if it has to be written anew."""
+        if self._last is None:
+            return None
+        last_numbers, last_exemplars, text = self._last
+        is_same = all(map(is_, last_numbers, numbers)) and len(last_exemplars) == len(exemplars)
+        return text if is_same and all(map(is_, last_exemplars, exemplars)) else None
+
+    def remember(self, numbers: list[Any], exemplars: list[Any], text: bytes) -> bytes:
+        """Store a text for the next time, and return it; of one that is equal to the last one, that one."""
+        if self._last is not None and self._last[2] == text:
+            text = self._last[2]
+        self._last = numbers, exemplars, text
+        return text
 
     def fill(self, slots: Iterable[bytes]) -> bytes:
         """Return the children's lines with these texts as their values."""

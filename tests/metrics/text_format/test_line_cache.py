@@ -40,3 +40,15 @@ def test_only_values_that_are_other_objects_are_formatted_again() -> None:
     assert texts == [b"1.0", b"2.0", b"3.0"]  # another thread may be rendering it
     assert children.value_texts(1, [7, 8, 9]) == [b"7.0", b"8.0", b"9.0"]
     assert children.value_texts(0, [4.0, 5.0, 6.0]) == [b"4.0", b"5.0", b"6.0"]
+
+
+def test_a_text_is_the_last_one_as_long_as_its_numbers_are_the_same_objects() -> None:
+    children = RenderedChildren([1], [["a "]], [""], created_inline=True)
+    number, exemplar = 1.5, object()
+    assert children.last_text([number], [exemplar]) is None
+    text = children.remember([number], [exemplar], b"a 1.5\n")
+    assert children.last_text([number], [exemplar]) is text
+    assert children.last_text([float("1.5")], [exemplar]) is None
+    assert children.last_text([number], [object()]) is None
+    assert children.last_text([number], []) is None
+    assert children.remember([float("1.5")], [], bytes(bytearray(b"a 1.5\n"))) is text

@@ -1,0 +1,123 @@
+"""gzip of a page whose parts come again: any reader has the same text, and what is unchanged is compressed once."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from metrics import scrape
+from metrics.exposition import gzip_segments
+from metrics.exposition.gzip_segments import STEADY, GzipSegments
+
+TEXTS = [f"# HELP a{number} b\n".encode() * (number * number * 40) for number in range(12)]
+
+
+def read_once(compressed: bytes) -> bytes:
+    """Return the text as a reader sees it that takes one member alone."""
+    reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    text = reader.decompress(compressed)
+    assert reader.eof
+    assert reader.unused_data == b""
+    return text
+
+
+@given(st.lists(st.lists(st.sampled_from(TEXTS), max_size=9), max_size=40))
+def test_every_page_is_read_as_it_was_whatever_changes(pages: list[list[bytes]]) -> None:
+    segments = GzipSegments()
+    for parts in pages:
+        page = segments.compress(parts)
+        assert read_once(page) == gzip.decompress(page) == b"".join(parts)
+
+
+def test_gunzip_reads_it() -> None:
+    page = GzipSegments().compress(TEXTS)
+    read = subprocess.run(["gunzip", "-t"], input=page, capture_output=True, check=False)
+    assert (read.returncode, read.stderr) == (0, b"")
+
+
+@pytest.fixture
+def deflated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """How many bytes were compressed, and at which level."""
+    found: list[tuple[int, int]] = []
+    deflate: Callable[..., bytes] = gzip_segments.deflate
+
+    def noted(text: bytes, level: int) -> bytes:
+        found.append((len(text), level))
+        return deflate(text, level)
+
+    monkeypatch.setattr(gzip_segments, "deflate", noted)
+    return found
+
+
+def test_parts_that_are_the_same_are_not_compressed_again(deflated: list[tuple[int, int]]) -> None:
+    segments, parts = GzipSegments(), list(TEXTS)
+    first = segments.compress(parts)
+    assert sum(size for size, _ in deflated) == sum(map(len, parts))
+    deflated.clear()
+    assert segments.compress(parts) == first
+    assert deflated == []
+
+
+def test_once_others_are_steady_a_part_that_changes_each_time_costs_itself_alone(
+    deflated: list[tuple[int, int]],
+) -> None:
+    segments, parts = GzipSegments(), list(TEXTS)
+    for number in range(2 * STEADY):
+        deflated.clear()
+        parts[6] = b"%d\n" % number * 100
+        assert read_once(segments.compress(parts)) == b"".join(parts)
+    assert deflated == [(len(parts[6]), 3)]
+
+
+def test_a_page_with_more_parts_is_compressed_as_a_new_one(deflated: list[tuple[int, int]]) -> None:
+    segments = GzipSegments()
+    segments.compress(TEXTS[:6])
+    deflated.clear()
+    assert read_once(segments.compress([*TEXTS[:6], b"more\n" * 2000])) == b"".join([*TEXTS[:6], b"more\n" * 2000])
+    assert deflated == [(10_000, 6)]
+
+
+def test_one_that_comes_while_another_compresses_has_its_page_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    segments, inner = GzipSegments(), []
+    deflate: Callable[..., bytes] = gzip_segments.deflate
+
+    def interrupted(*arguments: Any, **options: Any) -> bytes:
+        inner.append(segments.compress([b"other\n"]))
+        return deflate(*arguments, **options)
+
+    monkeypatch.setattr(gzip_segments, "deflate", interrupted)
+    assert read_once(segments.compress([b"one\n"])) == b"one\n"
+    assert [read_once(page) for page in inner] == [b"other\n"]
+
+
+def test_scrapes_compress_what_has_changed_since_the_last(deflated: list[tuple[int, int]]) -> None:
+    registry = CollectorRegistry()
+    moving = Counter("moving", "h", registry=registry)
+    for number in range(40):
+        took = Histogram(f"took{number}_seconds", "h", ["who"], registry=registry)
+        took.labels("a").observe(1)
+    for accept in ("", "application/openmetrics-text;version=1.0.0"):
+        for _ in range(STEADY + 1):
+            moving.inc()
+            response = scrape(registry, accept, "gzip")
+            assert gzip.decompress(response.body) == scrape(registry, accept).body
+        deflated.clear()
+        moving.inc()
+        scrape(registry, accept, "gzip")
+        assert sum(size for size, _ in deflated) < 1000
+
+
+def test_selected_names_are_no_page_that_comes_again(deflated: list[tuple[int, int]]) -> None:
+    registry = CollectorRegistry()
+    Counter("calls", "h", registry=registry).inc()
+    response = scrape(registry, "", "gzip", ["calls_total"])
+    assert b"calls_total 1.0" in gzip.decompress(response.body)
+    assert deflated == []

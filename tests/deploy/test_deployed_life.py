@@ -76,8 +76,8 @@ def test_the_services_of_the_compose_file_work_together_and_prometheus_finds_bot
         assert studios["api"].wait_for_end(run_id)["status"] == "completed"
         done = 'sum(sparklio_workflows_total{job="sparklio-backend",status="completed"})'
         wait_until(lambda: prometheus.query(done).get(()) == 1.0, every=0.1)
-        up = {dict(labels)["instance"]: value for labels, value in prometheus.query("up").items()}
-        assert up == {f"{address}:{port}": 1.0 for address in ADDRESSES.values()}
+        both = {(("instance", f"{address}:{port}"), ("job", "sparklio-backend")): 1.0 for address in ADDRESSES.values()}
+        wait_until(lambda: prometheus.query("up") == both, every=0.1)
 
 
 def test_the_pods_of_the_manifests_work_together_and_stop_as_they_are_given_time(

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from app.settings import Settings
 from app.workflows.definitions import WORKFLOWS
 from app.workflows.leases import Lease
+from tests.backend.workflows.test_statements import STATEMENTS, TRANSACTIONS
 from tests.support.scale import Load, shown
 from tests.support.takeover import Sweepers, Takeover, simulate
 
@@ -72,6 +73,8 @@ def test_a_few_processes_take_each_run_over_once_and_soon_after_the_lease() -> N
 
 
 def test_figures_of_the_code_are_those_that_it_has(load: Load) -> None:
+    assert load.statements_of_a_run == STATEMENTS["product_content"]
+    assert load.transactions_of_a_run == TRANSACTIONS["product_content"]
     settings = {name: field.default for name, field in Settings.model_fields.items()}
     assert load.steps_of_a_run == min(len([*workflow.steps()]) for workflow in WORKFLOWS.values())
     assert load.seconds_between_beats == Lease(URL, settings["lease"]).beat

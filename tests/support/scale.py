@@ -20,7 +20,7 @@ class Load:
     seconds_of_a_step: float
     processor_seconds_of_a_run: float
     statements_of_a_run: float
-    commits_of_a_run: float
+    transactions_of_a_run: float
     seconds_between_beats: float
     seconds_between_sweeps: float
     microseconds_of_a_run_in_a_sweep: float
@@ -58,13 +58,14 @@ class Load:
             "workflows and steps a second": durable,
             "vCPUs of PostgreSQL for them": durable / self.workflows_or_steps_a_vcpu,
             "statements a second": self.runs_a_second * self.statements_of_a_run,
-            "commits a second": self.runs_a_second * self.commits_of_a_run,
-            "runs a second that one server can commit": self.writes_a_second_of_one_server / self.commits_of_a_run,
+            "transactions a second": self.runs_a_second * self.transactions_of_a_run,
+            "runs a second that one server can write": self.writes_a_second_of_one_server / self.transactions_of_a_run,
             "beats a second": processes / self.seconds_between_beats,
             "rows that sweeps read a second": processes * under_way / self.seconds_between_sweeps,
             "processor cores of a process for sweeps": (
                 under_way * self.microseconds_of_a_run_in_a_sweep / 1e6 / self.seconds_between_sweeps
             ),
+            "notices that processes get a second": processes * self.runs_a_second,
             "connections": processes * self.connections_of_a_process,
             "connections at most": processes * self.most_connections_of_a_process,
             "runs of a day": self.runs_a_second * DAY,

@@ -108,7 +108,7 @@ async def launch(
     await asyncio.to_thread(partial(dbos_queue.declare, dbos, url, _NAME, slots=slots, total=total))
     DBOS.launch()
     _dbos, _engine = dbos, engine
-    if total is not None and engine.dialect.name == "postgresql":
+    if slots and total is not None and engine.dialect.name == "postgresql":
         dbos_queue.hold_total(dbos, engine, slots=slots, total=total)
     dbos_reads.commit_nothing(dbos)
     dbos_pace.wake_all()

@@ -102,7 +102,11 @@ def _read(engine: Engine) -> tuple[int, bool]:
 
 @contextmanager
 def _turn(engine: Engine) -> Generator[int | None]:
-    """Yield how many runs are under way, while no other process claims any; None where it is another one's turn."""
+    """Yield how many runs are under way, while no other process claims any; None where it is another one's turn.
+
+    One that is suspended or cut off meanwhile holds up the others until PostgreSQL ends its transaction, which idles:
+    after a minute (`dbos_engine`).
+    """
     with engine.begin() as connection:
         if connection.scalar(_LOCK, {"key": _CLAIM_LOCK}) is None:
             yield None

@@ -7,15 +7,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from app.workflows import dbos_queue
 from tests.support.in_process_studio import NewSettings, RecordedEvents, matching_reply, running_studio
 from tests.support.openai_server import OpenAIServer
 from tests.support.studio import StudioProcess
-from tests.support.wait import wait_until
+from tests.support.wait import until, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +99,25 @@ def test_all_processes_together_execute_no_more_than_their_total(
         ).fetchall()
         assert (executors, most, claims) == (3, 4, 36)
         assert not any("Contention" in worker.output for worker in workers)
+
+
+async def test_a_run_waits_while_another_process_claims(
+    recorded: RecordedEvents, new_settings: NewSettings, url: str
+) -> None:
+    async with running_studio(new_settings(database_url=url, total_concurrency=4)) as studio:
+        attempts = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if "pg_try_advisory_xact_lock" in statement and "SELECT 1" in statement:
+                attempts.append(statement)
+
+        sa.event.listen(studio.service.dbos_engine, "before_cursor_execute", note)
+        with connected(url) as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (dbos_queue._CLAIM_LOCK,))
+            run_id = await studio.submit()
+            await until(lambda: len(attempts) >= 2)
+            assert (await studio.run(run_id)).status == "queued"
+        assert (await studio.wait_for_end(run_id)).status == "completed"
 
 
 async def test_a_total_below_the_own_number_is_the_own_number(

@@ -148,6 +148,12 @@ def test_a_run_that_is_taken_during_another_hosts_call_is_found() -> None:
     assert broken(replace(story, calls=calls, faults=(Fault("freeze", "a", 2.0, 50.0),))) == set()
 
 
+def test_more_runs_at_once_than_all_hosts_may_have_are_found() -> None:
+    story = taken_over("kill", began=3.0, ended=inf)
+    assert broken(replace(story, total=1)) == set()
+    assert broken(replace(story, total=0)) == {"total held"}
+
+
 def test_a_run_that_ends_too_late_after_its_hosts_death_is_found() -> None:
     story = taken_over("kill", began=3.0, ended=inf)
     late = replace(story, changes=(*story.changes[:2], RunChange(38.5, "r", "completed")))

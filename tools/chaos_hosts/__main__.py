@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     print(f"seed {options.seed}", flush=True)
     names = NAMES[: options.hosts]
-    with open_lab(names, options.seed, lease=options.lease, step_time=options.step_time) as lab:
+    total = options.total or None
+    with open_lab(names, options.seed, lease=options.lease, step_time=options.step_time, total=total) as lab:
         lab.start()
         return run_chaos(lab, options)
 
@@ -82,6 +83,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", type=int, default=500, help="runs that are submitted (default: %(default)s)")
     add("--minutes", type=float, default=10.0, help="in which they are, and faults happen (default: %(default)g)")
     add("--hosts", type=int, choices=range(2, len(NAMES) + 1), default=3, metavar="N", help="(default: %(default)s)")
+    add(
+        "--total",
+        type=int,
+        default=8,
+        metavar="N",
+        help="runs at once on all hosts, 0 for no limit (default: %(default)s)",
+    )
     add("--fault", nargs="*", choices=FAULTS, default=list(FAULTS), metavar="FAULT", help="these alone (default: all)")
     add("--lease", type=float, default=6.0, help="seconds of a lease (default: %(default)g)")
     add("--step-time", type=float, default=1.0, help="seconds of a model call, about (default: %(default)g)")

@@ -159,6 +159,7 @@ class History:
 
     Attributes:
         lease: The seconds of a lease.
+        total: How many runs all hosts together may execute at once; None where there is no such limit.
         hosts: The names of the hosts.
         at: The moment.
         keys: The idempotency key of each stored run, by the run.
@@ -177,6 +178,7 @@ class History:
     lease: float
     hosts: Sequence[str]
     at: float
+    total: int | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     submissions: Sequence[Submission] = ()
     cancellations: Sequence[Cancellation] = ()

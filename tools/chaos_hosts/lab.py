@@ -37,14 +37,18 @@ class Lab:
         hosts: The hosts by name.
         model: Their model server.
         lease: The seconds of a lease.
+        total: How many runs all hosts together may execute at once; None without such a limit.
         faults: The faults so far; those that last have no end yet.
     """
 
-    def __init__(self, cluster: Cluster, model: AttributingModelServer, lease: float, rng: Random) -> None:
+    def __init__(
+        self, cluster: Cluster, model: AttributingModelServer, rng: Random, *, lease: float, total: int | None
+    ) -> None:
         self.cluster = cluster
         self.hosts = cluster.hosts
         self.model = model
         self.lease = lease
+        self.total = total
         self.faults: list[Fault] = []
         self._rng = rng
         self._recorder: Recorder | None = None
@@ -169,6 +173,7 @@ class Lab:
         runs = {key: run for run, key in keys.items()}
         return History(
             lease=self.lease,
+            total=self.total,
             hosts=tuple(self.hosts),
             at=time(),
             keys=keys,
@@ -203,7 +208,9 @@ class Lab:
 
 
 @contextmanager
-def open_lab(names: Sequence[str], seed: int, *, lease: float, step_time: float, **settings: object) -> Iterator[Lab]:
+def open_lab(
+    names: Sequence[str], seed: int, *, lease: float, step_time: float, total: int | None = None, **settings: object
+) -> Iterator[Lab]:
     """Yield a lab that is not started; its processes are killed and its files removed when the block ends.
 
     Args:
@@ -211,13 +218,22 @@ def open_lab(names: Sequence[str], seed: int, *, lease: float, step_time: float,
         seed: Where all choices come from.
         lease: The seconds of a lease.
         step_time: The seconds that a model call takes, half as many to half as many again.
+        total: How many runs all hosts together may execute at once; None for no such limit.
         settings: More settings of the studio.
     """
     with ExitStack() as resources:
         directory = resources.enter_context(TemporaryDirectory(prefix="hosts-", ignore_cleanup_errors=True))
         model = resources.enter_context(AttributingModelServer(Random(seed), step_time))
-        own = {"lease": lease, "concurrency": CONCURRENCY, "sweep_interval": 1, "llm_timeout": 20, **settings}
+        own: dict[str, object] = {
+            "lease": lease,
+            "concurrency": CONCURRENCY,
+            "sweep_interval": 1,
+            "llm_timeout": 20,
+            **settings,
+        }
+        if total is not None:
+            own["total_concurrency"] = total
         cluster = resources.enter_context(open_cluster(Path(directory), names, model.base_url, **own))
-        lab = Lab(cluster, model, lease, Random(seed))
+        lab = Lab(cluster, model, Random(seed), lease=lease, total=total)
         resources.callback(lab.close)
         yield lab

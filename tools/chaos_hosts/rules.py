@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
-from .history import ENDED, History, ModelCall
+from .history import ENDED, PENDING, History, ModelCall
 from .story import Story
 
 RECOVERY_TIME = 30.0
@@ -87,6 +87,19 @@ def one_holder(story: Story) -> Iterator[str]:
                     f"{claim.host} took {call.run} at {claim.at:.2f}, while {call.host} asked for {call.step}"
                     f" ({call.began:.2f} to {call.ended:.2f})"
                 )
+
+
+def total_held(story: Story) -> Iterator[str]:
+    """Yield the moments at which a run was claimed though all hosts together held as many as they may."""
+    held: set[str] = set()
+    limit = story.history.total
+    for change in story.history.holders:
+        if change.status != PENDING:
+            held.discard(change.run)
+        elif change.run not in held:
+            held.add(change.run)
+            if limit is not None and len(held) > limit:
+                yield f"{change.host} took {change.run} at {change.at:.2f}: {len(held)} are held, {limit} may be"
 
 
 def ended_in_time(story: Story) -> Iterator[str]:
@@ -209,6 +222,7 @@ RULES: dict[str, Callable[[Story], Iterator[str]]] = {
     "begun once":         begun_once,
     "ended once":         ended_once,
     "one holder":         one_holder,
+    "total held":         total_held,
     "ended in time":      ended_in_time,
     "no step twice":      no_step_twice,
     "tokens stored":      tokens_are_stored,

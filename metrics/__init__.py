@@ -17,6 +17,8 @@ what a scraper would get.
 ``python -m metrics`` prints the catalogue and checks it.
 """
 
+import typing
+
 from . import buckets
 from .alert_when import AlertWhen
 from .catalogue import (
@@ -46,13 +48,15 @@ from .catalogue import (
 )
 from .diagnostics.lifespan import process_lifespan
 from .exposition.endpoint import Endpoint
-from .exposition.http_server import MetricsServer, serve
 from .exposition.render import render
 from .exposition.scrape import ScrapeResponse, scrape
-from .instrumentation.instrument_application import InstrumentedApplication, instrument
 from .multiprocess import Workers
 from .rows import Metric, counter, gauge, histogram, in_flight
 from .subscription.subscribe import Subscription, subscribe
+
+if typing.TYPE_CHECKING:
+    from .exposition.http_server import MetricsServer, serve
+    from .instrumentation.instrument_application import InstrumentedApplication, instrument
 
 __all__ = [
     "AGENTS",
@@ -98,3 +102,26 @@ __all__ = [
     "serve",
     "subscribe",
 ]
+
+_LATE = {
+    "InstrumentedApplication": "instrumentation.instrument_application",
+    "MetricsServer": "exposition.http_server",
+    "instrument": "instrumentation.instrument_application",
+    "serve": "exposition.http_server",
+}
+"""Names that are imported when they are asked for, with their modules: those need asyncio and bridges."""
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Return one of the names that are imported late."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, those that are imported late too."""
+    return sorted({*globals(), *_LATE})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from app.settings import Settings
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer, stalls
 from tests.support.outages import children_of
-from tests.support.studio import StudioProcess, run_studio
+from tests.support.studio import BRIEF, StudioProcess, run_studio
 from tests.support.wait import wait_until
 
 NewStudio = Callable[..., StudioProcess]
@@ -87,9 +88,8 @@ def test_an_api_submits_reads_and_cancels_runs_that_a_worker_executes(
         run_ids = [serving.submit("product_content") for _ in range(4)]
         key = {"Idempotency-Key": "again"}
         path = "/api/v1/workflows/product_content/runs"
-        body = {"brand": "Acme", "product": "earbuds", "features": ["f"], "audience": "all"}
-        keyed = serving.call("POST", path, json=body, headers=key).json()["run_id"]
-        assert serving.call("POST", path, json=body, headers=key).json()["run_id"] == keyed
+        keyed = serving.call("POST", path, json=BRIEF, headers=key).json()["run_id"]
+        assert serving.call("POST", path, json=BRIEF, headers=key).json()["run_id"] == keyed
         # Two sweeps of its own later, nobody has touched them.
         swept = serving.total("events_total", signal="workflow_queue_read")
         wait_until(lambda: serving.total("events_total", signal="workflow_queue_read") >= swept + 8)
@@ -163,6 +163,26 @@ def test_several_workers_of_a_host_share_their_metrics_on_a_port_of_their_own(
             wanted = 'sparklio_workflows_total{status="completed",workflow_type="brand_identity"} 6.0'
             wait_until(lambda: wanted in metrics.get("/metrics").text)
             assert worker.stop() == 0
+
+
+@pytest.mark.slow
+def test_the_live_feed_of_an_api_has_what_workers_do(new_studio: NewStudio) -> None:
+    """Their numbers it has not: it reads its own."""
+    with new_studio("api") as serving, new_studio("worker") as worker:
+        path = "/api/v1/events?signal=workflow_finished"
+        run_id = ""
+        with serving.client.stream("GET", path) as stream:
+            for line in stream.iter_lines():
+                data = json.loads(line.partition("data: ")[2] or "{}")
+                if not run_id and data.get("processes") == 2:  # the two know of each other
+                    run_id = httpx.post(f"{serving.url}/api/v1/workflows/brand_identity/runs", json=BRIEF).json()[
+                        "run_id"
+                    ]
+                elif data.get("signal") == "workflow_finished":
+                    assert data["fields"]["run_id"] == run_id
+                    break
+        assert worker.total("workflows_total") == 1
+        assert serving.total("workflows_total") == 0
 
 
 @pytest.mark.slow

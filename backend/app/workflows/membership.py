@@ -10,6 +10,7 @@ from app.settings import Settings
 
 from . import dbos_client, executor_locks
 from .leases import Holder, Lease
+from .queue_reading import emit_unknown_queue
 from .run_state import RunTransitions
 from .usage_journal import SUFFIX, UsageJournal
 from .usage_recovery import store_usage_of
@@ -62,6 +63,7 @@ class Membership:
         """Call ``give_back()``, which returns how many runs those were, whenever the lease lapses; until cancelled."""
 
         def lapse() -> None:
+            emit_unknown_queue()  # a sweep may wait for the database still
             log.warning(
                 "the lease of %g s on the database has lapsed (%s): %d runs are left to others until it is renewed",
                 self.lease.seconds,

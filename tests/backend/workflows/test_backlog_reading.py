@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from dbos import WorkflowStatus
 from prometheus_client import CollectorRegistry
@@ -14,7 +15,9 @@ from app.database import UnfinishedRun
 from app.database.models import RunStatus
 from app.workflows.backlog_reading import emit_backlog, emit_unknown_backlog
 from metrics import CATALOGUE, subscribe
+from tests.support.in_process_studio import NewSettings, running_studio
 from tests.support.samples import samples
+from tests.support.wait import until
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 VERSIONS = ["2", "2"]
@@ -101,3 +104,20 @@ def test_what_cannot_be_read_has_no_series(registry: CollectorRegistry) -> None:
     for name in ("workflows_unfinished", "workflow_oldest_unfinished_seconds", "workflow_executors"):
         assert shown(registry, name) == {}
     assert shown(registry, "workflows_without_holder") == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_what_was_read_holds_no_longer_than_the_lease_of_who_read_it(
+    registry: CollectorRegistry, new_settings: NewSettings, new_postgres: Callable[[], str]
+) -> None:
+    """A sweep may wait for the database for ever."""
+    settings = new_settings(database_url=new_postgres(), lease=3, sweep_interval=0.2)
+    async with running_studio(settings):
+        assert shown(registry, "workflow_executors") == {"alive": 1}
+        with psycopg.connect(settings.database_url or "") as other:
+            other.execute("LOCK TABLE executors")
+            await until(lambda: not shown(registry, "workflow_executors"))
+            other.rollback()
+        await until(lambda: shown(registry, "workflow_executors") == {"alive": 1})
+    assert shown(registry, "workflow_executors") == {}

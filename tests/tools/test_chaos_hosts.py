@@ -169,6 +169,28 @@ def test_the_time_for_a_run_begins_anew_when_a_fault_of_all_hosts_is_over() -> N
     assert broken(replace(late, faults=(*story.faults, Fault("freeze", "b", 5.0, 10.0)))) == {"ended in time"}
 
 
+@pytest.mark.parametrize(("place", "found"), [(8.0, set()), (8.6, {"ended in time"})])
+def test_a_run_that_is_queued_again_waits_for_those_before_it(place: float, found: set[str]) -> None:
+    story = taken_over("kill", began=3.0, ended=inf)
+    queued, claimed, _, again, _ = story.holders
+    late = replace(
+        story,
+        holders=(
+            queued,
+            claimed,
+            HolderChange(place, "s", "ENQUEUED", ""),
+            HolderChange(8.4, "r", "DELETED", ""),
+            HolderChange(8.5, "r", "ENQUEUED", ""),
+            HolderChange(39.0, "s", "PENDING", "b"),
+            replace(again, at=40.0),
+        ),
+        changes=(*story.changes[:2], RunChange(42.0, "r", "completed")),
+        calls=(*story.calls[:2], replace(story.calls[2], began=40.5, ended=41.5)),
+        steps=(story.steps[0], StepStored(41.6, "r", "judge")),
+    )
+    assert broken(late) == found
+
+
 def test_a_fault_that_is_over_within_the_lease_holds_its_runs_up_until_its_end() -> None:
     late = history(
         holders=(*history().holders[:2], HolderChange(40.0, "r", "SUCCESS", "a")),

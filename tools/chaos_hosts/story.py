@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 
 from .history import ENDED, PENDING, Fault, History, HolderChange, ModelCall, RunChange
 
 _OVER = frozenset({"CANCELLED", "SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """Statuses by which a workflow stays with its last holder: nobody else takes it."""
 _SCRAPED_LATE = 0.5  # seconds before its last scrape in which what a host did may be missing there
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A wait of a run in the queue: its place, which is a moment, when the wait began and when it ended, and how."""
+
+    run: str
+    place: float
+    began: float
+    ended: float
+    is_claimed: bool
 
 
 class Story:
@@ -39,6 +51,7 @@ class Story:
                 self.claims[holder.run].append(holder)
         self._common = [fault for fault in history.faults if not fault.host]
         self._common += self._without_any_host()
+        self._waits = [wait for run in self._holders for wait in self._waits_of(run)]
         for fault in [*(fault for fault in history.faults if fault.host), *self._common]:
             for host in [fault.host] if fault.host else history.hosts:
                 self._faults[host].append(fault)
@@ -87,10 +100,10 @@ class Story:
         return next((change.at for change in self.changes[run] if change.status in ENDED), self.history.at)
 
     def last_set_back(self, run: str, since: float) -> float:
-        """Return when a run could go on after the last fault that touched it, or ``since`` where that is later.
+        """Return when a run could go on after the last thing that held it up, or ``since`` where that is later.
 
         A fault that is over within the lease holds a run up until its end. During a longer one others take the run,
-        unless it is all hosts'.
+        unless it is all hosts'. A run that is in the queue again has to let those pass that are before it.
         """
         moments = [since]
         for host, began, ended in self._held(run):
@@ -99,6 +112,7 @@ class Story:
                     is_over_soon = not fault.host or fault.ended - fault.began <= self.history.lease
                     moments.append(fault.ended if is_over_soon else fault.began)
         moments += [fault.ended for fault in self._common if fault.overlaps(since, self.end_of(run))]
+        moments += [self._turn_of(wait) for wait in self._waits if wait.run == run]
         return max(moments)
 
     def is_gone(self, host: str) -> bool:
@@ -120,6 +134,23 @@ class Story:
             if change.status == PENDING:
                 ended = changes[place + 1].at if place + 1 < len(changes) else self.history.at
                 yield change.host, change.at, ended
+
+    def _waits_of(self, run: str) -> Iterator[Wait]:
+        place = began = None
+        for change in self._holders[run]:
+            if change.status == "ENQUEUED":
+                began = change.at if began is None else began
+                place = change.at if place is None else place
+            elif change.status in {PENDING, "DELETED"} and place is not None and began is not None:
+                yield Wait(run, place, began, change.at, change.status == PENDING)
+                began = None
+            if change.status == "DELETED":
+                place = None
+
+    def _turn_of(self, wait: Wait) -> float:
+        """Return when the last run was claimed that was before another in the queue; -infinity where none was."""
+        before = [each for each in self._waits if each.is_claimed and each.place < wait.place]
+        return max((each.ended for each in before if wait.began <= each.ended <= wait.ended), default=-inf)
 
     def _without_any_host(self) -> Iterator[Fault]:
         """Yield the times at which no host was without a fault, each as a fault of all hosts."""

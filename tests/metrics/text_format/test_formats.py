@@ -13,5 +13,10 @@ def test_the_content_types_are_those_that_prometheus_reads() -> None:
         ("application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores", True),
         ("application/openmetrics-text; version=0.0.1; charset=utf-8", True),
         ("text/plain; version=1.0.0; charset=utf-8; escaping=underscores", False),
+        (
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited;"
+            " escaping=underscores",
+            False,
+        ),
     ]
     assert replace(OPENMETRICS, escaping="dots").content_type.endswith("; escaping=dots")

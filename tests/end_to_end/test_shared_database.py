@@ -235,7 +235,8 @@ def test_a_raised_version_leaves_no_run_behind_and_neither_does_the_way_back(tmp
             for product in products:
                 run = hosts.wait_for_end(product, hosts.first)
                 assert (run["status"], {step["status"] for step in run["steps"]}) == ("completed", {"success"})
-                assert sum(hosts.model.calls(product).values()) <= STEPS + 1, "a finished step is not repeated"
+                # Each of the two stops may have broken one call off.
+                assert sum(hosts.model.calls(product).values()) <= STEPS + 2, "a finished step is not repeated"
         versions = hosts.rows("SELECT DISTINCT application_version FROM dbos.workflow_status")
         assert {version for (version,) in versions} <= {"1", "2"}
 

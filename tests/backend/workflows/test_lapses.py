@@ -84,3 +84,16 @@ async def test_nothing_is_executed_without_a_lease_and_the_queue_is_left_to_othe
         for run_id in run_ids:
             assert (await studio.wait_for_end(run_id)).status == "completed"
     assert model.tally.requests == 6 * 3
+
+
+async def test_a_claim_that_may_be_from_before_a_lapse_is_looked_at_before_it_is_executed(settings: Settings) -> None:
+    """Its process was suspended between the claim and the execution: another one may execute the run by now."""
+    async with running_studio(settings) as studio:
+        executor = studio.service._executor
+        await executor.execute("another's")  # it finds no such run
+        async with lapsed(studio):
+            pass
+        task = asyncio.create_task(executor.execute("another's"))
+        await asyncio.wait({task})
+        assert task.cancelled()
+        await until(lambda: not executor.given_back)  # a sweep has found that it is not this process's

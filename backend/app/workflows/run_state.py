@@ -180,7 +180,9 @@ class RunTransitions:
             return await database_time(session) if unfinished else datetime.now(UTC), unfinished
 
     async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await retry_passing(lambda: run_shielded(attempt()), self._stopping)
+        # The repetition is shielded too: what a run has used is stored although it was cancelled while the database was
+        # away. Only a stop ends it, and leaves what is not stored in the journal for the next start.
+        return await run_shielded(retry_passing(attempt, self._stopping))
 
     def _turn_of(self, run_id: str) -> asyncio.Lock:
         """Return the lock of a run, which lives while somebody holds it or waits for it."""

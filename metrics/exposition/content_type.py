@@ -12,8 +12,11 @@ from ..text_format.formats import OFFERED_FORMATS, PROTOBUF_PARAMETERS, TEXT, Es
 from .accept_parsing import AcceptPart, parse_accept
 
 
-def choose_format(accept: str) -> Format:
+def choose_format(accept: str, *, with_created: bool = False) -> Format:
     """Return the offered format that an ``Accept`` header prefers; text 0.0.4 where it accepts none.
+
+    With ``with_created`` OpenMetrics says when each series began. A scraper that does not expect it takes each time for
+    a series of its own, and text has no other place for it.
 
     The weight of a format is that of the range that matches it most exactly. Among equal weights the more exact match
     wins, then the range that comes first in the header.
@@ -29,7 +32,7 @@ def choose_format(accept: str) -> Format:
         rank = (part.weight, exactness, -part.position)
         if part.weight > 0 and rank > best:
             best, choice = rank, _with_escaping(offered, part)
-    return choice
+    return replace(choice, with_created=True) if with_created and choice.is_openmetrics else choice
 
 
 def _exactness(part: AcceptPart, offered: Format) -> int:

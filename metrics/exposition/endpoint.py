@@ -149,9 +149,10 @@ class Endpoint:
         return any(matches)
 
     async def _scrape(self, scope: Scope) -> ScrapeResponse:
-        text_format = choose_format(header_text(scope["headers"], b"accept"))
+        query = scope.get("query_string", b"")
+        text_format = choose_format(header_text(scope["headers"], b"accept"), with_created=asks_for_created(query))
         encoding = choose_encoding(header_text(scope["headers"], b"accept-encoding"), self._encodings)
-        names = selected_names(scope.get("query_string", b""))
+        names = selected_names(query)
         key = (text_format, encoding, names)
         if self._process_id != os.getpid():
             self._start()
@@ -199,11 +200,20 @@ async def wait_for(future: Future[ScrapeResponse]) -> ScrapeResponse:
 
 def selected_names(query: bytes) -> frozenset[str] | None:
     """Return the values of the ``name[]`` parameters of a query string, None if there are none."""
+    return frozenset(value for name, value in query_fields(query) if name == "name[]") or None
+
+
+def asks_for_created(query: bytes) -> bool:
+    """Return whether a query string has ``created=true``."""
+    return ("created", "true") in query_fields(query)
+
+
+def query_fields(query: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of a query string; none of one that has too many to be a scraper's."""
     try:
-        pairs = parse_qsl(query.decode("latin-1"), errors="replace", max_num_fields=MAX_QUERY_FIELDS)
+        return parse_qsl(query.decode("latin-1"), errors="replace", max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
-        return None
-    return frozenset(value for name, value in pairs if name == "name[]") or None
+        return []
 
 
 async def send_response(send: Send, status: int, headers: dict[str, str], body: bytes, with_body: bool = True) -> None:

@@ -119,7 +119,7 @@ def _render(collector: Any, layout: ChildLayout, text_format: Format) -> Iterato
     if collector.collect.__func__ is not client.MetricWrapperBase.collect:
         raise UnsupportedCollector
     name, documentation = collector._name, collector._documentation
-    has_created = layout.has_created and client._use_created
+    has_created = layout.has_created and (client._use_created or text_format.with_created)
     created_inline = has_created and text_format.is_openmetrics  # in text they are a family of their own, at the end
     created: list[Block] = []
     line_count = layout.line_count(collector)

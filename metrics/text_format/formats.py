@@ -19,6 +19,11 @@ class Format:
     media_type: Literal["text/plain", "application/openmetrics-text", "application/vnd.google.protobuf"]
     version: str
     escaping: Escaping = "underscores"
+    with_created: bool = False
+    """Whether OpenMetrics says when each counter and histogram began, though prometheus_client is told to leave it out.
+
+    Several worker processes that count together have no such time.
+    """
 
     @property
     def is_openmetrics(self) -> bool:

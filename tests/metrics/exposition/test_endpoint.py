@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from inspect import signature
 from threading import Event
+from time import time
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 import zstandard
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
@@ -56,6 +58,23 @@ async def test_get_is_answered_with_and_without_a_trailing_slash(
         assert (response.status_code, response.content) == (200, generate_latest(counted))
         assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert response.headers["content-length"] == str(len(response.content))
+
+
+async def test_times_of_creation_are_for_scrapers_of_openmetrics_that_ask_for_them(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prometheus_client.metrics._use_created", False)
+    openmetrics = {"Accept": "application/openmetrics-text;version=1.0.0"}
+    asked = (await client.get("/metrics?created=true", headers=openmetrics)).text
+    families = text_string_to_metric_families(asked)  # type: ignore[no-untyped-call]
+    [family] = [each for each in families if each.name == "calls"]
+    assert [sample.name for sample in family.samples] == ["calls_total", "calls_created"]
+    assert family.samples[1].value == pytest.approx(time(), abs=60)
+    plain = (await client.get("/metrics", headers=openmetrics)).text
+    assert "_created" not in plain
+    assert "_created" not in (await client.get("/metrics?created=1", headers=openmetrics)).text
+    assert "_created" not in (await client.get("/metrics?created=true")).text
+    assert "calls_total 3.0\n" in plain
 
 
 async def test_head_is_answered_without_the_body(client: httpx.AsyncClient) -> None:

@@ -68,7 +68,7 @@ class Liveness:
         self._dead.clear()
         if not self._lease.is_started:
             return
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             states = await executors.list_all(session)
         held_for = self._lease.held_for
         if held_for < self._held_for:

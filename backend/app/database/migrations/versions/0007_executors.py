@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String(32), nullable=False),
         sa.Column("concurrency", sa.Integer(), nullable=False),
         sa.Column("total_concurrency", sa.Integer(), nullable=True),
-        sa.Column("lease_seconds", sa.Float(), nullable=False),
+        sa.Column("lease_seconds", sa.Double(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),

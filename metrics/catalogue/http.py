@@ -21,8 +21,8 @@ PRESET_LABEL_VALUES = {"endpoint": ("unmatched",)}
 
 PHASES = "Time of requests until their answers ended, by what they waited for; the phases add up to it."
 
-# What the share of requests with a fault of the server is made of.
-JUDGED_OUTCOMES = {"outcome": ("ok", "client_error", "server_error", "stream_aborted", "timeout")}
+# What the share of requests with a fault of the server is made of, and the clients that went away.
+JUDGED_OUTCOMES = {"outcome": ("ok", "client_error", "server_error", "stream_aborted", "timeout", "client_disconnect")}
 
 # fmt: off
 HTTP = (

@@ -11,7 +11,7 @@ from .label_limits import LabelLimiter
 
 
 class FillingLabels:
-    """Announces `label_overflowed` of the labels of a subscription, each once most of its room is taken.
+    """Announces `label_overflowed` of the labels of a subscription, each once half of its room is taken.
 
     It does not refer to the registry, which is kept alive by nothing that it holds.
 

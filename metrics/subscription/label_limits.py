@@ -14,7 +14,7 @@ MAX_LENGTH = 200
 """Characters of a label value; a longer one is no name and is counted as ``other``."""
 
 
-FILLING = 0.75
+FILLING = 0.5
 """The share of a label's room from which on it is said to fill up."""
 
 
@@ -89,7 +89,7 @@ class LabelLimiter:
         return len(self._admitted.get((label, nested), set()) | wanted) <= self.limits[label]
 
     def is_filling(self, label: str) -> bool:
-        """Return whether most of a label's room is taken, by its values or by its pairs, so that it may overflow."""
+        """Return whether half of a label's room is taken, by its values or by its pairs, so that it may overflow."""
         if label in self._sources:
             return self._sources[label].is_filling(label)
         taken = max(len(self._admitted.get((label, nested), ())) for nested in (False, True))

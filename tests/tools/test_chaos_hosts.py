@@ -111,6 +111,21 @@ def test_a_run_that_begins_twice_is_found() -> None:
     assert "begun once" in broken(history(changes=(*begun[:2], RunChange(2.0, "r", "running"), begun[2])))
 
 
+def test_a_run_that_is_cancelled_in_the_queue_begins_and_ends_at_once() -> None:
+    idle = Counted("b", 99.0, is_alive=True)
+    queued = history(
+        holders=history().holders[:1],
+        changes=(RunChange(0.0, "r", "queued"), RunChange(2.0, "r", "cancelled")),
+        cancellations=(Cancellation("r", 1.9, 200),),
+        steps=(),
+        calls=(),
+        attempts=(),
+        counted=(Counted("a", 99.0, is_alive=True, started=1, ended={"cancelled": 1}), idle),
+    )
+    assert broken(queued) == set()
+    assert broken(replace(queued, counted=(replace(queued.counted[0], started=0), idle))) == {"runs counted"}
+
+
 def test_a_run_that_ends_twice_is_found() -> None:
     assert "ended once" in broken(history(changes=(*history().changes, RunChange(4.5, "r", "abandoned"))))
 
@@ -215,6 +230,7 @@ def test_a_step_that_is_done_again_without_a_fault_is_found() -> None:
 def test_a_step_may_be_broken_off_shortly_after_packets_have_vanished() -> None:
     story = taken_over("kill", began=3.0, ended=inf)
     assert broken(replace(story, faults=(Fault("cut", "a", -3.0, 0.0),))) == set()
+    assert broken(replace(story, faults=(Fault("database", "", 0.0, 0.7),))) == set()
     assert broken(replace(story, faults=(Fault("reset", "a", -3.0, 0.0),))) == {"no step twice"}
     assert broken(replace(story, faults=(Fault("cut", "a", -3.0, -2.0),))) == {"no step twice"}
 

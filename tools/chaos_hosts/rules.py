@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 
@@ -48,10 +48,9 @@ def one_run_a_key(story: Story) -> Iterator[str]:
 
 
 def begun_once(story: Story) -> Iterator[str]:
-    """Yield the runs that were set to running more than once, or ended without."""
+    """Yield the runs that were set to running more than once."""
     for run, changes in story.changes.items():
-        begun = sum(change.status == "running" for change in changes)
-        if begun > 1 or (not begun and changes[-1].status in ENDED):
+        if (begun := sum(change.status == "running" for change in changes)) > 1:
             yield f"{run} was begun {begun} times"
 
 
@@ -169,6 +168,13 @@ def tokens_are_counted(story: Story) -> Iterator[str]:
 def runs_are_counted(story: Story) -> Iterator[str]:
     """Yield the statuses of which the hosts together count more or fewer runs than are stored."""
     changes = [change for of_run in story.changes.values() for change in of_run]
+    # A run that ends in the queue begins and ends at once.
+    changes += [
+        replace(change, status="running")
+        for of_run in story.changes.values()
+        for before, change in pairwise(of_run)
+        if before.status == "queued" and change.status in ENDED
+    ]
     stored = Counter(change.status for change in changes)
     unseen = Counter(change.status for change in changes if story.may_be_uncounted(change.run, change.at))
     told = Counter({"running": sum(counted.started for counted in story.history.counted)})

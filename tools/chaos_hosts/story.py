@@ -12,6 +12,7 @@ from .history import ENDED, PENDING, Fault, History, HolderChange, ModelCall, Ru
 
 _OVER = frozenset({"CANCELLED", "SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """Statuses by which a workflow stays with its last holder: nobody else takes it."""
+_RENEWAL_TIME = 2.0  # seconds after a fault until a lease is renewed, at most
 _SCRAPED_LATE = 0.5  # seconds before its last scrape in which what a host did may be missing there
 
 
@@ -67,12 +68,11 @@ class Story:
     def is_disturbed(self, host: str, began: float, ended: float) -> bool:
         """Return whether a host had a fault between two moments, or felt one that was over.
 
-        After packets have vanished for some seconds, TCP may wait as long again until it sends the next: it doubles its
-        waits (RFC 6298, 5.5).
+        A lease that nothing could renew may lapse before the next renewal. And after packets have vanished for some
+        seconds, TCP may wait as long again until it sends the next: it doubles its waits (RFC 6298, 5.5).
         """
         return any(
-            fault.overlaps(began, ended)
-            or (fault.is_cut and fault.overlaps(began - (fault.ended - fault.began), ended))
+            fault.overlaps(began - _RENEWAL_TIME - (fault.ended - fault.began if fault.is_cut else 0.0), ended)
             for fault in self._faults[host]
         )
 

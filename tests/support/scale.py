@@ -21,6 +21,7 @@ class Load:
     processor_seconds_of_a_run: float
     statements_of_a_run: float
     transactions_of_a_run: float
+    writes_of_a_run: float
     seconds_between_beats: float
     seconds_between_sweeps: float
     microseconds_of_a_run_in_a_sweep: float
@@ -59,7 +60,8 @@ class Load:
             "vCPUs of PostgreSQL for them": durable / self.workflows_or_steps_a_vcpu,
             "statements a second": self.runs_a_second * self.statements_of_a_run,
             "transactions a second": self.runs_a_second * self.transactions_of_a_run,
-            "runs a second that one server can write": self.writes_a_second_of_one_server / self.transactions_of_a_run,
+            "writes a second": self.runs_a_second * self.writes_of_a_run,
+            "runs a second that one server can write": self.writes_a_second_of_one_server / self.writes_of_a_run,
             "beats a second": processes / self.seconds_between_beats,
             "rows that sweeps read a second": processes * under_way / self.seconds_between_sweeps,
             "processor cores of a process for sweeps": (

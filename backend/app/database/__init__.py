@@ -4,6 +4,7 @@ from .clock import database_time
 from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .passing_errors import is_passing, retry_passing
+from .psycopg_options import psycopg_options
 from .repositories.brand_library import BrandLibrary
 from .repositories.runs import UnfinishedRun
 from .sqlite_connections import file_identity
@@ -23,5 +24,6 @@ __all__ = [
     "database_time",
     "file_identity",
     "is_passing",
+    "psycopg_options",
     "retry_passing",
 ]

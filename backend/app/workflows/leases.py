@@ -21,6 +21,8 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import URL
 
+from app.database import psycopg_options
+
 _BEAT = 2.0  # seconds at most between two renewals
 _BEATS = 5  # renewals that a short lease has time for, at least
 _STOP_TIMEOUT = 2.0  # seconds that a stop waits for the thread
@@ -181,17 +183,16 @@ class Lease:
     def _connect(self) -> psycopg.Connection:
         timeout = min(2.0, self.seconds / 4)
         # https://www.postgresql.org/docs/current/libpq-connect.html: seconds, but for tcp_user_timeout.
-        given: dict[str, Any] = {
-            "application_name": "sparklio_lease",
-            "connect_timeout": max(2, int(timeout)),
-            "tcp_user_timeout": int(self.seconds / 2 * 1000),
-            "keepalives_idle": 2,
-            "keepalives_interval": 2,
-            "keepalives_count": 2,
-        }
-        options = {name: value for name, value in given.items() if name not in self._url.query}
-        address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = psycopg.connect(address, autocommit=True, **options)
+        options = psycopg_options(
+            self._url,
+            application_name="sparklio_lease",
+            connect_timeout=max(2, int(timeout)),
+            tcp_user_timeout=int(self.seconds / 2 * 1000),
+            keepalives_idle=2,
+            keepalives_interval=2,
+            keepalives_count=2,
+        )
+        connection = psycopg.connect(autocommit=True, **options)
         try:
             connection.execute(f"SET statement_timeout = {int(timeout * 1000)}")
         except BaseException:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import POSTGRESQL_TIMEOUTS
+from app.database import POSTGRESQL_TIMEOUTS, psycopg_options
 
 from . import dbos_pace, dbos_tables
 
@@ -31,7 +30,7 @@ def offer(engine: Engine, queue: str) -> None:
 
 async def listen_forever(engine: Engine) -> None:
     """Have the queue looked at whenever another process tells of a run, until cancelled."""
-    options = _options_of(engine)
+    options = psycopg_options(engine.url, **POSTGRESQL_TIMEOUTS, application_name="sparklio_notices")
     while True:
         with suppress(psycopg.Error):
             async with await psycopg.AsyncConnection.connect(autocommit=True, **options) as connection:
@@ -48,9 +47,3 @@ async def _listen(connection: psycopg.AsyncConnection) -> None:
     with dbos_pace.queue.listening():
         async for _ in notices:
             dbos_pace.queue.told()
-
-
-def _options_of(engine: Engine) -> dict[str, Any]:
-    """Return psycopg's arguments for a connection of its own to an engine's database."""
-    _, options = engine.dialect.create_connect_args(engine.url)
-    return {**POSTGRESQL_TIMEOUTS, "application_name": "sparklio_notices", **options}

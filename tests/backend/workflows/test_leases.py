@@ -15,9 +15,10 @@ from sqlalchemy import URL
 
 from app.database import Database
 from app.database_urls import parse_database_url
-from app.workflows import leases
+from app.workflows import dbos_pace, leases
 from app.workflows.leases import Holder, Lease
-from tests.support.in_process_studio import NewSettings
+from tests.support.in_process_studio import NewSettings, running_studio
+from tests.support.openai_server import OpenAIServer
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -188,6 +189,32 @@ def test_a_lease_cannot_be_started_without_the_table(new_postgres: Callable[[], 
     with pytest.raises(psycopg.errors.UndefinedTable):
         lease.start(HOLDER)
     lease.stop()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"password": "a word + 100%/@"},
+        {"query": {"options": "-c statement_timeout=60000 -c work_mem=8MB", "application_name": "a studio"}},
+        {"query": {"host": ("{host}:5432", "{host}:5432")}},
+    ],
+    ids=["spaces in the password", "spaces in a parameter", "hosts with ports"],
+)
+async def test_a_studio_starts_with_any_url_that_sqlalchemy_takes(
+    given: dict[str, Any], address: URL, new_settings: NewSettings, model: OpenAIServer
+) -> None:
+    """The lease and the notices have connections of their own, and libpq reads a URL in another way."""
+    host = address.normalized_query["host"][0]
+    url = address.update_query_dict(
+        {
+            name: value if isinstance(value, str) else tuple(one.format(host=host) for one in value)
+            for name, value in given.get("query", {}).items()
+        }
+    ).set(password=given.get("password", address.password))
+    settings = new_settings(database_url=url.render_as_string(hide_password=False))
+    async with running_studio(settings) as studio:
+        await until(lambda: dbos_pace.queue.is_listening)
+        assert (await studio.wait_for_end(await studio.submit())).status == "completed"
 
 
 async def test_a_lease_that_is_not_started_is_held(address: URL) -> None:

@@ -109,8 +109,8 @@ class WorkflowBacklogRead:
 
     ``queued`` and ``running`` are how many there are, ``oldest_queued_age`` and ``oldest_running_age`` how long ago the
     first of them was queued and began, 0 without any. Those without a holder are neither performed by a process that
-    lives nor in the queue of one. ``executors`` is how many processes live that perform runs. Where it cannot be read,
-    all are None.
+    lives nor in the queue of one. ``executors`` is how many processes live that perform runs, None while it is too
+    early to say of one whether it lives. Where it cannot be read, all are None.
     """
 
     queued: int | None = None

@@ -161,8 +161,10 @@ async def running_studio(settings: Settings) -> AsyncIterator[InProcessStudio]:
         database = Database(settings)
         resources.push_async_callback(database.close)
         await database.upgrade()
-        llm = await open_model(settings)
-        resources.push_async_callback(llm.close)
+        llm = None
+        if settings.executes_runs:
+            llm = await open_model(settings)
+            resources.push_async_callback(llm.close)
         service = WorkflowService(database, llm, settings)
         await service.start()
         resources.push_async_callback(service.stop)

@@ -22,6 +22,8 @@ def emit_backlog(
     statuses: Mapping[str, WorkflowStatus],
     versions: Collection[str | None],
     is_gone: Callable[[str], bool],
+    *,
+    executors: int | None,
 ) -> None:
     """Emit `workflow_backlog_read` for the runs that have not ended.
 
@@ -31,6 +33,7 @@ def emit_backlog(
         statuses: The engine's status of each that it knows, read after them.
         versions: The version of each process that executes runs and lives; None is one that executes any.
         is_gone: Returns whether a process is gone, by its executor id.
+        executors: How many processes execute runs and live; None where that is not known yet.
     """
     queued = [run for run in runs if run.status == "queued"]
     running = [run for run in runs if run.status == "running"]
@@ -45,7 +48,7 @@ def emit_backlog(
         oldest_running_age=max((seconds_between(run.started_at, now) for run in running), default=0.0),
         queued_without_holder=count_without_holder(queued),
         running_without_holder=count_without_holder(running),
-        executors=len(versions),
+        executors=executors,
     )
 
 

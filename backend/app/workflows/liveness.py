@@ -3,7 +3,8 @@
 A free lock is proof at once. A lease proves nothing while the database was away for all: when it is back, nobody's has
 been renewed, and whoever looks first would take the runs of all others. So a process judges others only once its own
 lease has been held for as long as theirs last, and once it has itself seen that one is not renewed, over two beats: a
-database whose clock is set forward, as after a failover, makes nobody dead.
+database whose clock is set forward, as after a failover, makes nobody dead. Nor does one that is set back let the dead
+live: who was not renewed for as long as its lease lasts, and two beats, by the clock of who watches, is gone as well.
 """
 
 from __future__ import annotations
@@ -144,6 +145,15 @@ class Liveness:
                 if not free:  # without a version it is one of an earlier release
                     yield executor_locks.version_of(self.directory, executor_id)
 
+    def count_alive(self) -> int | None:
+        """Return how many other executors live and execute runs; None while it is too early to say of some of them."""
+        alive = len(self.versions_alive())
+        undecided = any(
+            state.concurrency and state.is_lapsed and state.id not in self._dead and not self.is_gone(state.id)
+            for state in self._states.values()
+        )
+        return None if undecided else alive
+
     async def forget(self, executor_ids: list[str]) -> None:
         """Remove what is left of executors that are gone and have no workflows: files, and rows that are old."""
         for executor_id in filter(executor_locks.is_unique, executor_ids):
@@ -158,7 +168,7 @@ class Liveness:
     def _judge(self, executor_id: str) -> Verdict:
         state = self._states.get(executor_id)
         if state is not None:
-            return "gone" if state.is_stopped or (state.is_lapsed and self._watched_for_long(state)) else "alive"
+            return "gone" if state.is_stopped or self._watched_for_long(state) else "alive"
         if executor_locks.is_unique(executor_id) and self._lease.is_started:
             # Its row is lost, or not read yet; a living process stores it again at its next beat.
             since = self._watch(executor_id, None)
@@ -174,7 +184,9 @@ class Liveness:
 
     def _watched_for_long(self, state: ExecutorState) -> bool:
         watched = self._held_for - self._watch(state.id, state.beat_at)
-        return self._held_for > state.lease_seconds and watched >= _BEATS_WATCHED * self._lease.beat
+        beats = _BEATS_WATCHED * self._lease.beat
+        lapsed_by_its_age = state.is_lapsed and self._held_for > state.lease_seconds
+        return watched >= (beats if lapsed_by_its_age else state.lease_seconds + beats)
 
     def _is_old(self, executor_id: str) -> bool:
         return executor_id in self._states and self._states[executor_id].is_old

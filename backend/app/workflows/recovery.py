@@ -80,7 +80,15 @@ class Recovery:
         await self._requeue_given_back(runs)
         statuses = await dbos_client.get_statuses([run.id for run in runs])
         own_version = [dbos_client.VERSION] if self._executor.takes_runs else []
-        emit_backlog(now, runs, statuses, [*self._liveness.versions_alive(), *own_version], cache(self._is_gone))
+        others = self._liveness.count_alive()
+        emit_backlog(
+            now,
+            runs,
+            statuses,
+            [*self._liveness.versions_alive(), *own_version],
+            cache(self._is_gone),
+            executors=None if others is None else others + len(own_version),
+        )
         idle_before, self._idle = self._idle, {}
         for run in _in_order(runs, statuses):
             if self._executor.is_executing(run.id):
@@ -166,7 +174,8 @@ class Recovery:
     async def _take_over(self, run: UnfinishedRun, status: WorkflowStatus, executor: str | None) -> None:
         """Queue a run again whose executor is gone, or that is of a version that nobody living executes.
 
-        One whose own version lives stays of it, so that it ends as it started.
+        One whose own version lives stays of it, so that it ends as it started. One that nobody executes is moved by a
+        process that executes runs: of any other the version is no better, and two of them would move it back and forth.
 
         Args:
             run: The run.
@@ -174,7 +183,8 @@ class Recovery:
             executor: The executor that is gone; None if the run waits in the queue.
         """
         version = status.app_version
-        if version in {None, dbos_client.VERSION} or self._liveness.is_version_alive(version or ""):
+        stays = version in {None, dbos_client.VERSION} or not self._executor.takes_runs
+        if stays or self._liveness.is_version_alive(version or ""):
             if executor is not None and await dbos_client.requeue(run.id, executor):
                 log.info("run %s is taken over from %s, which is gone", run.id, executor)
                 self._transitions.emit_requeued(run, "process_gone")

@@ -113,7 +113,7 @@ class WorkflowService:
             async def sweep() -> None:
                 await recovery.reconcile()
                 if settings.executes_runs:
-                    agreement.compare(liveness.others)
+                    agreement.compare(liveness.others, liveness.is_gone)
 
             await sweep()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from app.database.repositories.executors import ExecutorState
 
@@ -21,10 +21,19 @@ class TotalAgreement:
         self._own = own
         self._others: frozenset[int | None] = frozenset()
 
-    def compare(self, executors: Iterable[ExecutorState]) -> None:
-        """Compare it with that of each living process that executes runs."""
-        living = (one for one in executors if one.concurrency and not one.is_lapsed)
-        others = frozenset(one.total_concurrency for one in living) - {self._own}
+    def compare(self, executors: Iterable[ExecutorState], is_gone: Callable[[str], bool]) -> None:
+        """Compare it with that of each living process that executes runs.
+
+        One whose lease has lapsed begins no difference, and ends none before it is gone: after an outage of the
+        database that is so of all for a moment.
+
+        Args:
+            executors: The other executors.
+            is_gone: Returns whether an executor is gone, by its id.
+        """
+        living = (one for one in executors if one.concurrency and not is_gone(one.id))
+        totals = (one.total_concurrency for one in living if not one.is_lapsed or one.total_concurrency in self._others)
+        others = frozenset(totals) - {self._own}
         if others and others != self._others:
             log.warning(
                 "SPARKLIO_TOTAL_CONCURRENCY is %s here and %s in other processes of this database: "

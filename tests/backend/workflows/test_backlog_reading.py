@@ -52,13 +52,13 @@ def shown(registry: CollectorRegistry, name: str) -> dict[str, float]:
 
 def test_runs_are_counted_by_status_with_the_age_of_the_first(registry: CollectorRegistry) -> None:
     runs = [unfinished("queued", 5), unfinished("queued", 90), unfinished("running", 7)]
-    emit_backlog(NOW, runs, {"run": in_engine("ENQUEUED")}, VERSIONS, is_gone)
+    emit_backlog(NOW, runs, {"run": in_engine("ENQUEUED")}, VERSIONS, is_gone, executors=2)
     assert shown(registry, "workflows_unfinished") == {"queued": 2, "running": 1}
     assert shown(registry, "workflow_oldest_unfinished_seconds") == {"queued": 90, "running": 7}
 
 
 def test_without_runs_all_is_0_but_who_performs_them(registry: CollectorRegistry) -> None:
-    emit_backlog(NOW, [], {}, VERSIONS, is_gone)
+    emit_backlog(NOW, [], {}, VERSIONS, is_gone, executors=2)
     for name in ("workflows_unfinished", "workflow_oldest_unfinished_seconds", "workflows_without_holder"):
         assert shown(registry, name) == {"queued": 0, "running": 0}
     assert shown(registry, "workflow_executors") == {"alive": 2}
@@ -83,7 +83,7 @@ def test_without_runs_all_is_0_but_who_performs_them(registry: CollectorRegistry
 def test_a_run_is_without_a_holder_where_no_living_process_has_it(
     registry: CollectorRegistry, run: UnfinishedRun, status: WorkflowStatus | None, without: int
 ) -> None:
-    emit_backlog(NOW, [run], {} if status is None else {"run": status}, VERSIONS, is_gone)
+    emit_backlog(NOW, [run], {} if status is None else {"run": status}, VERSIONS, is_gone, executors=2)
     others = {"queued", "running"} - {run.status}
     assert shown(registry, "workflows_without_holder") == {run.status: without, **dict.fromkeys(others, 0)}
 
@@ -93,13 +93,19 @@ def test_a_run_in_the_queue_waits_for_a_process_of_its_version(
     registry: CollectorRegistry, versions: list[str | None], without: int
 ) -> None:
     """One of an earlier release, whose version is not known, may execute any."""
-    emit_backlog(NOW, [unfinished("queued")], {"run": in_engine("ENQUEUED")}, versions, is_gone)
+    emit_backlog(NOW, [unfinished("queued")], {"run": in_engine("ENQUEUED")}, versions, is_gone, executors=2)
     assert shown(registry, "workflows_without_holder")["queued"] == without
-    assert shown(registry, "workflow_executors") == {"alive": len(versions)}
+
+
+def test_how_many_processes_live_has_no_series_while_it_is_too_early_to_say(registry: CollectorRegistry) -> None:
+    emit_backlog(NOW, [unfinished("running")], {}, VERSIONS, is_gone, executors=2)
+    emit_backlog(NOW, [unfinished("running")], {}, VERSIONS, is_gone, executors=None)
+    assert shown(registry, "workflow_executors") == {}
+    assert shown(registry, "workflows_unfinished") == {"queued": 0, "running": 1}
 
 
 def test_what_cannot_be_read_has_no_series(registry: CollectorRegistry) -> None:
-    emit_backlog(NOW, [unfinished("running")], {}, VERSIONS, is_gone)
+    emit_backlog(NOW, [unfinished("running")], {}, VERSIONS, is_gone, executors=2)
     emit_unknown_backlog()
     for name in ("workflows_unfinished", "workflow_oldest_unfinished_seconds", "workflow_executors"):
         assert shown(registry, name) == {}

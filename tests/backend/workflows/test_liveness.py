@@ -50,6 +50,10 @@ class Scene:
     async def let_pass(self, seconds: float, *, renewing: bool = True) -> None:
         """Let time pass, in which the own lease is renewed if ``renewing`` and that of the other is not."""
         await self.execute(PASS, seconds=seconds, id=OTHER)
+        await self.watch(seconds, renewing=renewing)
+
+    async def watch(self, seconds: float, *, renewing: bool = True) -> None:
+        """Let time pass by the own clock alone."""
         await self.liveness.look()
         for _ in range(int(seconds)):
             self.clock[0] += 1
@@ -120,6 +124,37 @@ async def test_a_clock_that_is_set_forward_makes_nobody_dead(scene: Scene) -> No
     await scene.execute("UPDATE executors SET beat_at = beat_at - interval '1 hour'")
     await scene.let_pass(0)
     assert scene.verdict() == "alive"
+
+
+async def test_a_clock_that_is_set_back_lets_no_dead_one_live(scene: Scene) -> None:
+    """The database's: by it the last renewal is yet to come. The own clock says how long ago it was seen."""
+    await scene.add()
+    await scene.watch(20)
+    await scene.execute("UPDATE executors SET beat_at = beat_at + interval '1 hour' WHERE id = :id", id=OTHER)
+    await scene.watch(LEASE)
+    assert scene.verdict() == "alive"
+    await scene.watch(4)
+    assert scene.verdict() == "gone"
+    await scene.execute("UPDATE executors SET beat_at = beat_at - interval '1 hour'")
+    await scene.watch(0)
+    assert scene.verdict() == "alive"
+
+
+async def test_how_many_live_is_not_known_before_those_that_are_silent_are_judged(scene: Scene) -> None:
+    """Neither those that died before this process came nor those that an outage has kept from their renewal."""
+    await scene.add()
+    await scene.add(LOST, concurrency=0)  # it serves the API alone
+    await scene.liveness.look()
+    assert scene.liveness.count_alive() == 1
+    await scene.execute(PASS, seconds=3600, id=OTHER)
+    await scene.execute(PASS, seconds=3600, id=LOST)
+    await scene.let_pass(14)
+    assert scene.liveness.count_alive() is None
+    await scene.let_pass(5)
+    assert scene.liveness.count_alive() == 0
+    await scene.execute("UPDATE executors SET beat_at = clock_timestamp()")
+    await scene.let_pass(0)
+    assert scene.liveness.count_alive() == 1
 
 
 async def test_an_executor_that_has_stopped_is_gone_at_once(scene: Scene) -> None:

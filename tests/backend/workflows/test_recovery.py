@@ -17,7 +17,7 @@ from app.database import Database
 from app.database.repositories import brands, runs
 from app.settings import Settings
 from app.workflows import backlog_reading, dbos_client, executor_locks, recovery
-from events import workflow_requeued
+from events import workflow_backlog_read, workflow_requeued
 from tests.support.in_process_studio import (
     BRIEF,
     NewSettings,
@@ -274,6 +274,31 @@ async def test_a_run_of_another_version_stays_with_the_process_that_executes_it(
         alive.release()
     async with running_studio(new_settings(sweep_interval=0.1)) as studio:
         assert (await studio.wait_for_end(run_id)).status == "completed"
+
+
+async def test_a_run_that_nobody_executes_is_moved_by_a_process_that_does(
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
+    new_postgres: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that serve the API alone, of two versions, would move it back and forth at each sweep."""
+    url = new_postgres()
+    serving = new_settings(database_url=url, role="api", sweep_interval=0.1)
+    with workflow_requeued.captured() as requeued, workflow_backlog_read.captured() as read:
+        async with running_studio(serving) as studio:
+            run_id = await studio.submit()
+        for version in ("2", "3", "2"):
+            monkeypatch.setattr(dbos_client, "VERSION", version)
+            seen = len(read)
+            async with running_studio(serving):
+                await until(lambda seen=seen: len(read) >= seen + 3)  # type: ignore[misc]
+        assert requeued == []
+        assert read[-2].queued_without_holder == 1
+        async with running_studio(new_settings(database_url=url)) as studio:
+            assert (await studio.wait_for_end(run_id)).status == "completed"
+        assert [event.reason for event in requeued] == ["process_gone"]
 
 
 async def test_runs_balance_however_often_the_studio_restarts(

@@ -28,16 +28,32 @@ def executor(total: int | None, *, concurrency: int = 2, age: float = 1.0, is_st
     )
 
 
+def nobody_is_gone(_executor_id: str) -> bool:
+    return False
+
+
 def test_a_difference_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "app.workflows")
     agreement = TotalAgreement(4)
     for others in ([], [executor(4)], [executor(5)], [executor(5)], [executor(5), executor(None)], [executor(4)], []):
-        agreement.compare(others)
+        agreement.compare(others, nobody_is_gone)
     assert [(record.levelname, record.getMessage().partition(":")[0]) for record in caplog.records] == [
         ("WARNING", "SPARKLIO_TOTAL_CONCURRENCY is 4 here and 5 in other processes of this database"),
         ("WARNING", "SPARKLIO_TOTAL_CONCURRENCY is 4 here and 5 or unset in other processes of this database"),
         ("INFO", "SPARKLIO_TOTAL_CONCURRENCY is the same in all processes again"),
     ]
+
+
+def test_a_difference_lasts_until_those_that_are_silent_are_judged(caplog: pytest.LogCaptureFixture) -> None:
+    """After an outage of the database all leases have lapsed for a moment."""
+    caplog.set_level(logging.INFO, "app.workflows")
+    agreement = TotalAgreement(4)
+    for _ in range(2):
+        agreement.compare([executor(5)], nobody_is_gone)
+        agreement.compare([executor(5, age=60.0)], nobody_is_gone)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    agreement.compare([executor(5, age=60.0)], lambda _: True)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +62,7 @@ def test_a_difference_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFi
 def test_processes_that_are_gone_or_execute_nothing_do_not_matter(
     other: ExecutorState, caplog: pytest.LogCaptureFixture
 ) -> None:
-    TotalAgreement(None).compare([other])
+    TotalAgreement(None).compare([other], lambda _: other.is_stopped)
     assert caplog.messages == []
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from app.database import DatabaseUnavailable
+from app.database import DatabaseUnavailable, is_passing
 from app.database.repositories.brands import BrandInUse, BrandNameTaken
 from app.workflows.workflow_errors import IdempotencyConflict, QueueFull, RunAlreadyEnded, RunNotFound, WorkflowNotFound
 from events import limit_reached
@@ -59,6 +59,7 @@ def register(app: FastAPI, max_errors: int) -> None:
     app.add_exception_handler(QueueFull, _handle_full_queue)
     for error_class in (DatabaseUnavailable, OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(error_class, _handle_database_error)
+    app.add_exception_handler(DBAPIError, _handle_statement_error)
     app.add_exception_handler(Exception, _handle_failure)
 
 
@@ -120,6 +121,13 @@ async def _handle_database_error(_request: Request, error: Exception) -> JSONRes
         503,
         {"Retry-After": "5"},
     )
+
+
+async def _handle_statement_error(request: Request, error: Exception) -> JSONResponse:
+    # As of a server that has become read-only by a failover, which is an internal error to the driver.
+    if not is_passing(error):
+        raise error
+    return await _handle_database_error(request, error)
 
 
 async def _handle_failure(request: Request, _error: Exception) -> JSONResponse:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from app.database import Database
 from app.settings import Settings
@@ -29,6 +31,37 @@ async def test_a_locked_database_is_answered_with_503(
     assert response.status_code == 503
     assert response.json()["detail"].startswith("The database does not answer; try again soon")
     assert response.headers["retry-after"] == "5"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_read_only_database_is_answered_with_503(
+    client: httpx.AsyncClient, settings: Settings, app: FastAPI
+) -> None:
+    """As after a failover, for whoever still has connections to the old primary."""
+    assert settings.database_url is not None
+    with psycopg.connect(settings.database_url, autocommit=True) as other:
+        name = other.info.dbname
+        other.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    read_only = Database(settings)
+    app.state.workflows.database = read_only
+    response = await client.post(START, json=BRIEF)
+    await read_only.close()
+    assert response.status_code == 503
+    assert response.json()["detail"].startswith("The database does not answer; try again soon")
+
+
+@on_sqlite
+async def test_a_mistake_of_a_statement_is_answered_with_500(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def submit(*_: object) -> None:
+        async with app.state.database.session() as session:
+            await session.execute(text("INSERT INTO brands (id) VALUES (1)"))
+
+    monkeypatch.setattr(app.state.workflows, "submit", submit)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://studio") as client:
+        response = await client.post(START, json=BRIEF)
+    assert response.status_code == 500
 
 
 @on_sqlite

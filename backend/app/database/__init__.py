@@ -2,6 +2,7 @@
 
 from .clock import database_time
 from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable
+from .lost_tables import lost_studio_table
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .passing_errors import is_passing, retry_passing
 from .psycopg_options import psycopg_options
@@ -24,6 +25,7 @@ __all__ = [
     "database_time",
     "file_identity",
     "is_passing",
+    "lost_studio_table",
     "psycopg_options",
     "retry_passing",
 ]

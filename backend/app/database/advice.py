@@ -9,12 +9,13 @@ from sqlalchemy.exc import DBAPIError
 # What to do about the message of SQLite, where it is not to make the file writable.
 _SQLITE_ADVICE = (
     (r"(database is locked|another process holds its lock)$", "end the other process that uses it"),
-    (r"not a database|malformed", "restore it from a backup, or move it away"),
+    (r"not a database|malformed|no such (table|column)", "restore it from a backup, or move it away"),
 )
 
 # What the server, and libpq, say of a connection that is refused: psycopg has no code for it.
 _REFUSALS = (
     (r"database .* does not exist", "create the database, as by createdb, with the user as its owner"),
+    (r"(relation|column) .* does not exist", "restore it from a backup"),
     (r"role .* does not exist", "create the user, as by createuser"),
     (r"password authentication failed|no password supplied|pg_hba\.conf", "check user, password and pg_hba.conf"),
     (r"permission denied", "grant the user CREATE on the database and on its schema public"),

@@ -25,7 +25,7 @@ from app.settings import Settings
 from . import private_files
 from .advice import advice_for_postgresql, advice_for_sqlite, error_line
 from .migrations import upgrade_to_head
-from .models import Run
+from .models import Attempt, Brand, Executor, Run, Step
 from .silent_ping import ping_where_something_came
 from .sqlite_connections import file_identity, prepare_connection
 
@@ -43,12 +43,20 @@ POSTGRESQL_TIMEOUTS = {
     "keepalives_count": 3,
 }
 _THREAD_JOIN_TIMEOUT = 1  # seconds
+# One is read, and the others have to be there: all but the audit trail's, which counts what it loses and stops nothing.
+_TABLES = [
+    select(Run.id).limit(1).scalar_subquery(),
+    *(
+        select(literal_column("1")).select_from(one).limit(0).scalar_subquery()
+        for one in (Attempt, Brand, Executor, Step)
+    ),
+]
 # A transaction with an id has a commit record, which the server writes to its disk.
 _PING_POSTGRESQL = select(
     literal_column("current_setting('transaction_read_only')").label("read_only"),
-    select(Run.id).limit(1).scalar_subquery(),
+    *_TABLES,
 ).select_from(func.txid_current())
-_PING_SQLITE = select(Run.id).limit(1)
+_PING_SQLITE = select(*_TABLES)
 _WRITE_SQLITE = text("UPDATE alembic_version SET version_num = version_num")
 
 
@@ -119,7 +127,7 @@ class Database:
         """Run the migrations, one process at a time.
 
         Raises:
-            DatabaseUnavailable: The database cannot be reached or written, or its schema is newer than the program.
+            DatabaseUnavailable: It cannot be reached or written, has lost a table, or is of a newer program.
         """
         try:
             self._warn_of_lost_file()
@@ -142,6 +150,7 @@ class Database:
             raise self._unavailable(cause, "update the program") from error
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(error_line(error)) from error
+        await self.ping()
 
     def _warn_of_lost_file(self) -> None:
         """Log where the file is gone and that of the workflow engine is not, which has runs that nobody knows then."""

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.database import Database, DatabaseUnavailable
+from app.database import Base, Database, DatabaseUnavailable
 from app.database.advice import advice_for_postgresql
 from app.database.repositories import brands, runs
 from app.settings import Settings
@@ -184,6 +184,20 @@ async def test_a_start_without_its_file_beside_that_of_the_workflow_engine_is_wa
         await database.close()
     warned = [message for message in caplog.messages if "is gone and begins empty" in message]
     assert len(warned) == engine_file_is_there
+
+
+@pytest.mark.parametrize("table", sorted({*Base.metadata.tables} - {"audit_events"}))
+async def test_a_lost_table_is_found_by_the_ping_and_at_the_start(table: str, settings: Settings) -> None:
+    """The migrations have made it once, and make it no second time."""
+    database = Database(settings)
+    await database.upgrade()
+    await database.ping()
+    async with database.engine.begin() as connection:
+        await connection.exec_driver_sql(f"DROP TABLE {table}{'' if settings.sqlite_file else ' CASCADE'}")
+    for use in (database.ping, database.upgrade):
+        with pytest.raises(DatabaseUnavailable, match=rf"\b{table}\b.*; restore it from a backup"):
+            await use()
+    await database.close()
 
 
 async def test_ping_detects_missing_tables(settings: Settings) -> None:

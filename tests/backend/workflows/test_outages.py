@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from app.database import DatabaseUnavailable, sqlite_connections
 from app.workflows import dbos_client, service
 from app.workflows.workflow_errors import QueueFull, RunsUnavailable
+from events import workflow_queue_read
 from tests.support.in_process_studio import (
     InProcessStudio,
     NewSettings,
@@ -125,6 +127,24 @@ async def test_runs_go_on_although_the_tables_of_the_engine_are_lost(
         await studio.service.check()
         next_id = await studio.submit()
         assert (await studio.wait_for_end(next_id)).status == "completed"
+
+
+@pytest.mark.parametrize("table", ["executors", "runs"])
+async def test_a_lost_table_of_the_studio_is_named_and_not_taken_for_one_of_the_engine(
+    table: str, new_settings: NewSettings, new_postgres: Callable[[], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = new_settings(database_url=new_postgres(), sweep_interval=0.1)
+    async with running_studio(settings):
+        with workflow_queue_read.captured() as read, psycopg.connect(settings.database_url or "") as other:
+            other.execute(f"ALTER TABLE {table} RENAME TO away".encode())
+            other.commit()
+            await until(lambda: sum(event.queued is None for event in read) >= 6 * len(KINDS))
+            other.execute(f"ALTER TABLE away RENAME TO {table}".encode())
+            other.commit()
+            read.clear()
+            await until(lambda: any(event.queued == 0 for event in read))
+    said = [message for message in caplog.messages if "table" in message or "sweep" in message]
+    assert said == [f"the database has lost the table {table}, or a column of it: restore it from a backup"]
 
 
 async def test_a_run_that_was_claimed_but_is_not_executed_is_queued_again(

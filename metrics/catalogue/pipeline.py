@@ -53,6 +53,6 @@ PIPELINE = (
         collector_failed, labels=("collector",), initialize=False),
     counter("setup_faults_total",
         "Starts of a process in a way that makes its numbers wrong; `python -m metrics doctor` says more.",
-        setup_fault_found, labels=("fault",), initialize=False),
+        setup_fault_found, labels=("fault",)),
 )
 # fmt: on

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg.errors import UndefinedTable
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
@@ -124,8 +125,10 @@ async def _handle_database_error(_request: Request, error: Exception) -> JSONRes
 
 
 async def _handle_statement_error(request: Request, error: Exception) -> JSONResponse:
-    # As of a server that has become read-only by a failover, which is an internal error to the driver.
-    if not is_passing(error):
+    # As of a server that has become read-only by a failover, an internal error to the driver, or has lost a table. For
+    # SQLite's driver both are operational errors.
+    assert isinstance(error, DBAPIError)  # noqa: S101 - it is registered for no other
+    if not is_passing(error) and not isinstance(error.orig, UndefinedTable):
         raise error
     return await _handle_database_error(request, error)
 

@@ -51,6 +51,13 @@ async def test_a_read_only_database_is_answered_with_503(
     assert response.json()["detail"].startswith("The database does not answer; try again soon")
 
 
+async def test_a_lost_table_is_answered_with_503(client: httpx.AsyncClient, app: FastAPI) -> None:
+    async with app.state.database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE brands RENAME TO away"))
+    for response in (await client.post(START, json=BRIEF), await client.get("/health")):
+        assert response.status_code == 503
+
+
 @on_sqlite
 async def test_a_mistake_of_a_statement_is_answered_with_500(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     async def submit(*_: object) -> None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
 
+from events.bus.after_fork import free_after_fork
+
+SEGMENT = 32 * 1024
+"""Bytes of a segment: the window of deflate. A smaller one changes more seldom, and has less to refer to."""
+
+MOVING_LEVEL, STEADY_LEVEL = 3, 6
+"""How a segment is compressed when it has changed: at 3 all are as small as a whole page at 1; and later."""
+
 STEADY = 8
-"""Times in a row that a part has to be the same before it is compressed well, to be kept."""
-
-LONGEST = 32 * 1024
-"""Bytes of a segment: the window of deflate, and what one part that changes costs the parts around it."""
-
-SHORTEST = 3 * 1024
-"""Bytes of steady parts that are worth a segment: each has a table of codes, and nothing before it to refer to."""
+"""Times in a row that a segment has to be the same before it is compressed better, which pays if it stays so."""
 
 HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Of a gzip member without a name and a time: RFC 1952, section 2.3."""
@@ -35,82 +38,75 @@ def compress(body: bytes) -> bytes:
 
 
 class GzipSegments:
-    """Compresses one page, each time from all of its parts; an unchanged part has to be the same object.
+    """Compresses one page, each time from all of its parts, which are divided alike as long as there are as many.
 
     Several threads may compress at once; one that comes while another does compresses all by itself.
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._parts: Parts = ()
-        self._ages: list[int] = []  # of each part: how many times in a row it has been the same
-        self._segments: dict[int, tuple[Parts, bytes]] = {}  # by the identity of the first part, which is kept
+        self._lock = free_after_fork(Lock())
+        self._segments: list[_Segment] = []
 
     def compress(self, parts: Sequence[bytes]) -> bytes:
         """Return the parts as one gzip member."""
+        body = b"".join(parts)
         if not self._lock.acquire(blocking=False):
-            return compress(b"".join(parts))
+            return compress(body)
         try:
-            return self._compress(tuple(parts))
+            segments = self._segments = list(self._renewed(tuple(parts)))  # at once: a fork finds the old or the new
         finally:
             self._lock.release()
+        end = END + zlib.crc32(body).to_bytes(4, "little") + (len(body) & 0xFFFFFFFF).to_bytes(4, "little")
+        return b"".join([HEADER, *(segment.deflated for segment in segments), end])
 
-    def _compress(self, parts: Parts) -> bytes:
-        self._count_ages(parts)
-        stream, checksum, size = [HEADER], 0, 0
-        segments: dict[int, tuple[Parts, bytes]] = {}
-        for members, steady in self._divide(parts):
-            text = b"".join(members)
-            checksum, size = zlib.crc32(text, checksum), size + len(text)
-            known = self._segments.get(id(members[0]))
-            if known is None or known[0] != members:
-                known = members, deflate(text, level=6 if steady else 3)
-            stream.append(known[1])
-            segments.setdefault(id(members[0]), known)
-        self._segments = segments
-        end = END + checksum.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
-        return b"".join([*stream, end])
-
-    def _count_ages(self, parts: Parts) -> None:
-        """Count how often each part has been the same; where there are more or less of them, all begin as steady."""
-        if len(parts) == len(self._parts):
-            pairs = zip(parts, self._parts, self._ages, strict=True)
-            self._ages = [age + 1 if part is last else 0 for part, last, age in pairs]
+    def _renewed(self, parts: Parts) -> Iterator[_Segment]:
+        """Yield the segments of the page as it is now."""
+        known = self._segments
+        if sum(len(segment.parts) for segment in known) == len(parts) and not any(each.is_outgrown for each in known):
+            at = 0
+            for segment in known:
+                yield segment.renewed(parts[at : at + len(segment.parts)])
+                at += len(segment.parts)
         else:
-            self._ages = [STEADY] * len(parts)
-        self._parts = parts
+            yield from map(_Segment.of, divided(parts))
 
-    def _divide(self, parts: Parts) -> Iterator[tuple[Parts, bool]]:
-        """Yield the parts of each segment, and whether they are steady: what is kept, what can be, what is between."""
-        loose, at = 0, 0  # where the parts begin that are in no segment yet
-        while at < len(parts):
-            end, steady = self._kept(parts, at), True
-            if end == at and self._ages[at] >= STEADY:
-                end, steady = self._steady(parts, at)
-            if not steady or end == at:
-                at = max(end, at + 1)
-                continue
-            if loose < at:
-                yield parts[loose:at], False
-            yield parts[at:end], True
-            loose = at = end
-        if loose < at:
-            yield parts[loose:at], False
 
-    def _kept(self, parts: Parts, at: int) -> int:
-        """Return where the kept segment ends that begins here; here, if there is none."""
-        known = self._segments.get(id(parts[at]))
-        return at + len(known[0]) if known is not None and parts[at : at + len(known[0])] == known[0] else at
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A segment as it was the last time, and how many times it had been the same before."""
 
-    def _steady(self, parts: Parts, at: int) -> tuple[int, bool]:
-        """Return where the steady parts from here on end, at a kept segment at the latest, and whether they suffice."""
-        end, size = at, 0
-        while end < len(parts) and self._ages[end] >= STEADY and size < LONGEST:
-            if end > at and self._kept(parts, end) > end:
-                break
-            size += len(parts[end])
-            end += 1
-        return end, size >= SHORTEST
+    parts: Parts
+    deflated: bytes
+    is_outgrown: bool
+    age: int = 0
+
+    @classmethod
+    def of(cls, parts: Parts) -> _Segment:
+        """Return the segment of these parts."""
+        text = b"".join(parts)
+        return cls(parts, deflate(text, MOVING_LEVEL), is_outgrown=len(text) > 2 * SEGMENT and len(parts) > 1)
+
+    def renewed(self, parts: Parts) -> _Segment:
+        """Return the segment of these parts, which is this one where they are the same."""
+        if parts != self.parts:
+            return _Segment.of(parts)
+        if self.age == STEADY:
+            return self
+        better = self.age + 1 == STEADY
+        deflated = deflate(b"".join(parts), STEADY_LEVEL) if better else self.deflated
+        return replace(self, deflated=deflated, age=self.age + 1)
+
+
+def divided(parts: Parts) -> Iterator[Parts]:
+    """Yield the parts of each segment: as many as are no longer together than one should be, or a single one."""
+    start, size = 0, 0
+    for end, part in enumerate(parts):
+        if size and size + len(part) > SEGMENT:
+            yield parts[start:end]
+            start, size = end, 0
+        size += len(part)
+    if start < len(parts):
+        yield parts[start:]
 
 
 def deflate(text: bytes, level: int) -> bytes:

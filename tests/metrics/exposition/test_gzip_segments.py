@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import subprocess
 import zlib
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from metrics import scrape
 from metrics.exposition import gzip_segments
-from metrics.exposition.gzip_segments import STEADY, GzipSegments
+from metrics.exposition.gzip_segments import SEGMENT, STEADY, GzipSegments, compress
 
 TEXTS = [f"# HELP a{number} b\n".encode() * (number * number * 40) for number in range(12)]
 
@@ -66,23 +68,82 @@ def test_parts_that_are_the_same_are_not_compressed_again(deflated: list[tuple[i
     assert deflated == []
 
 
-def test_once_others_are_steady_a_part_that_changes_each_time_costs_itself_alone(
-    deflated: list[tuple[int, int]],
-) -> None:
+def test_what_stays_the_same_is_compressed_better_once(deflated: list[tuple[int, int]]) -> None:
+    segments = GzipSegments()
+    sizes = [len(segments.compress(TEXTS)) for _ in range(2 * STEADY)]
+    first = len(deflated) // 2
+    assert deflated == [(size, 3) for size, _ in deflated[:first]] + [(size, 6) for size, _ in deflated[first:]]
+    assert sum(size for size, _ in deflated[first:]) == sum(map(len, TEXTS))
+    assert sizes[STEADY] == sizes[-1] < sizes[0]
+
+
+def test_a_part_that_changes_each_time_costs_its_segment_alone(deflated: list[tuple[int, int]]) -> None:
     segments, parts = GzipSegments(), list(TEXTS)
     for number in range(2 * STEADY):
         deflated.clear()
         parts[6] = b"%d\n" % number * 100
         assert read_once(segments.compress(parts)) == b"".join(parts)
-    assert deflated == [(len(parts[6]), 3)]
+    [(size, level)] = deflated
+    assert (size <= SEGMENT, level) == (True, 3)
 
 
-def test_a_page_with_more_parts_is_compressed_as_a_new_one(deflated: list[tuple[int, int]]) -> None:
+def test_a_page_stays_as_small_as_one_compressed_anew_whatever_has_changed_and_when() -> None:
+    random, registry = Random(1), CollectorRegistry()
+    names, kinds = [f"{word}_{number}" for word in ("shop", "mail") for number in range(12)], "abcdef"
+    counters = [Counter(f"{name}_calls", f"Calls of {name}.", ["kind", "outcome"], registry=registry) for name in names]
+    histograms = [Histogram(f"{name}_seconds", f"Time of {name}.", ["kind"], registry=registry) for name in names]
+    updates: list[Callable[[float], None]] = [
+        counter.labels(kind, outcome).inc for counter in counters for kind in kinds for outcome in ("ok", "bad")
+    ]
+    updates += [histogram.labels(kind).observe for histogram in histograms for kind in kinds[:3]]
+    for update in updates:
+        update(random.expovariate(1))
+    hot = random.sample(updates, 13)
+    for moving, others in ((7, 1), (13, 40), (0, 1), (0, 0)):
+        for _ in range(100):
+            for update in random.sample(hot, moving) + random.sample(updates, others):
+                update(random.expovariate(1))
+            page = scrape(registry, "", "gzip").body
+        text = read_once(page)
+        assert len(page) <= 1.03 * len(compress(text))
+    assert text == scrape(registry).body
+    assert len(page) <= 1.1 * len(gzip.compress(text, 6))
+
+
+def test_a_page_with_more_parts_is_divided_anew(deflated: list[tuple[int, int]]) -> None:
     segments = GzipSegments()
     segments.compress(TEXTS[:6])
     deflated.clear()
-    assert read_once(segments.compress([*TEXTS[:6], b"more\n" * 2000])) == b"".join([*TEXTS[:6], b"more\n" * 2000])
-    assert deflated == [(10_000, 6)]
+    parts = [*TEXTS[:6], b"more\n" * 9000]
+    assert read_once(segments.compress(parts)) == b"".join(parts)
+    assert [size for size, _ in deflated] == [sum(map(len, TEXTS[:6])), 45_000]
+
+
+def test_a_segment_that_has_grown_is_divided_anew(deflated: list[tuple[int, int]]) -> None:
+    segments = GzipSegments()
+    segments.compress([b"%d\n" % number for number in range(40)])
+    grown = [b"%d\n" % number * SEGMENT for number in range(40)]
+    segments.compress(grown)
+    deflated.clear()
+    assert read_once(segments.compress(grown)) == b"".join(grown)
+    assert [size for size, _ in deflated] == [len(part) for part in grown]
+    deflated.clear()
+    segments.compress(grown)
+    assert deflated == []
+
+
+def test_a_process_forked_while_a_page_is_compressed_has_segments_of_its_own(
+    deflated: list[tuple[int, int]],
+) -> None:
+    segments = GzipSegments()
+    with segments._lock:  # as another thread that compresses
+        child = os.fork()
+        if not child:
+            try:
+                segments.compress(TEXTS)
+            finally:
+                os._exit(0 if deflated else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_one_that_comes_while_another_compresses_has_its_page_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +162,7 @@ def test_one_that_comes_while_another_compresses_has_its_page_all_the_same(monke
 def test_scrapes_compress_what_has_changed_since_the_last(deflated: list[tuple[int, int]]) -> None:
     registry = CollectorRegistry()
     moving = Counter("moving", "h", registry=registry)
-    for number in range(40):
+    for number in range(120):
         took = Histogram(f"took{number}_seconds", "h", ["who"], registry=registry)
         took.labels("a").observe(1)
     for accept in ("", "application/openmetrics-text;version=1.0.0"):
@@ -112,7 +173,8 @@ def test_scrapes_compress_what_has_changed_since_the_last(deflated: list[tuple[i
         deflated.clear()
         moving.inc()
         scrape(registry, accept, "gzip")
-        assert sum(size for size, _ in deflated) < 1000
+        [(size, _)] = deflated
+        assert size <= SEGMENT < len(gzip.decompress(response.body)) / 2
 
 
 def test_selected_names_are_no_page_that_comes_again(deflated: list[tuple[int, int]]) -> None:

@@ -15,7 +15,8 @@ from events.pipeline import WorkerFileFault
 
 from ..fastpath import children
 from . import archive
-from .exponential_cells import TotalCounts, is_exponential
+from .exponential_cells import TotalCounts
+from .exponential_schema import is_exponential
 from .fault_reports import report_total_failure
 from .file_layout import CorruptFile, FamilySchema, archive_name, parse_label_values
 from .file_reader import Reader, worker_files

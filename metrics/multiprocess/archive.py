@@ -24,6 +24,7 @@ from events.bus.log_throttle import LogThrottle
 from events.pipeline import WorkerFileFault
 
 from .exemplars import encode_record
+from .exponential_schema import is_exponential, most_exponential_cells
 from .file_layout import ARCHIVED_MODES, MAX_CELLS, CorruptFile, FamilySchema, archive_name, file_header
 from .file_reader import Reader, open_file, worker_files
 from .folder_problems import describe
@@ -123,17 +124,8 @@ def _archive_dead(folder: Path, on_fault: OnFault, application: str) -> None:
 
 
 def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names: list[str], on_fault: OnFault) -> None:
-    full = False
-
-    def admit(schema: FamilySchema, _: bytes) -> bool:
-        nonlocal full
-        if schema.mode not in ARCHIVED_MODES:
-            return False
-        fits = series.size + schema.value_count <= MAX_CELLS  # label limits hold for each worker by itself
-        full = full or not fits
-        return fits
-
-    series = SeriesIndex(admit)
+    room = _Room()
+    series = SeriesIndex(room.admit)
     merger = Merger(series)
     if archive is not None:
         merger.index(archive, archive.series, alive=False)
@@ -146,7 +138,7 @@ def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names
     readers = [*([archive] if archive is not None else []), *dead]
     merged = merger.merge(readers)
     exemplars = merger.exemplars(readers, lambda each: on_fault("torn", str(each)))
-    if full:
+    if room.is_full:
         on_fault("full", str(path))
     admitted = [(line, schema) for line, schema in series.schemas.items() if series.first[line]]
     for line, schema in admitted:
@@ -167,6 +159,27 @@ def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names
         with suppress(OSError):
             unfinished.unlink()  # it takes the room that is missing
         raise
+
+
+class _Room:
+    """The cells that an archive has for series of dead workers, since label limits hold for each worker by itself."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self._left = MAX_CELLS - 1  # the first is of what is not shown
+        self._exponential_left = most_exponential_cells(MAX_CELLS)
+
+    def admit(self, schema: FamilySchema, _: bytes) -> bool:
+        """Return whether a new series is archived, and take its cells if it is."""
+        if schema.mode not in ARCHIVED_MODES:
+            return False
+        cells, exponential = schema.value_count, is_exponential(schema)
+        if cells > self._left or (exponential and cells > self._exponential_left):
+            self.is_full = True
+            return False
+        self._left -= cells
+        self._exponential_left -= cells * exponential
+        return True
 
 
 def check_place(path: Path) -> None:

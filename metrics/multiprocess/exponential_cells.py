@@ -12,28 +12,9 @@ from typing import Any
 
 from ..fastpath.exponential import BucketKey
 from ..fastpath.native_buckets import Count, NativeFamily, counts_of
+from .exponential_schema import NEIGHBOURS
 from .file_layout import FamilySchema
 from .shared_file import SharedFile
-
-NEIGHBOURS = 8
-"""Buckets in a series: those of an octave, at the usual schema."""
-
-
-_LABELS = ("exponential schema", "exponential octave")  # no label of a metric has a space
-
-
-def exponential_schema(classic: FamilySchema) -> FamilySchema:
-    """Return the schema of the exponential buckets of a histogram; its bounds are places and no amounts.
-
-    Its values are a sum, which is not used, and the counts of `NEIGHBOURS` buckets.
-    """
-    bounds = tuple(map(float, range(NEIGHBOURS - 1)))
-    return replace(classic, labels=(*classic.labels, *_LABELS), bounds=bounds)
-
-
-def is_exponential(schema: FamilySchema) -> bool:
-    """Return whether a schema is an `exponential_schema`."""
-    return schema.labels[-len(_LABELS) :] == _LABELS
 
 
 class SharedCounts:

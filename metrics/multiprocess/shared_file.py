@@ -19,6 +19,7 @@ from events.pipeline import WorkerFileFault
 
 from ..fastpath.lock import LOCK
 from .exemplars import PrivateExemplars
+from .exponential_schema import is_exponential
 from .file_layout import CELL_SIZE, MAX_CELLS, FamilySchema
 from .folder_problems import COUNTS_ALONE, SHARED_AGAIN, SUBSCRIBED_TWICE, describe, describe_creation
 from .left_file import LeftFile
@@ -44,7 +45,8 @@ class SharedFile:
     Args:
         folder: Where the workers' files are; created if it does not exist.
         capacity: The number of cells in the file; values past it are this process's alone.
-        on_fault: Called with ``"full"``, once, when there is no space for a new series, and with ``"unshared"`` when
+        on_fault: Called with ``"full"``, once for exponential buckets and once for all else, when there is no space for
+            a new series, and with ``"unshared"`` when
             the process begins to count alone.
         application: Whose worker this process is, where that is known by now.
     """
@@ -66,7 +68,7 @@ class SharedFile:
         self._superseded: set[FamilySchema] = set()
         self._unwritten: set[SeriesKey] = set()  # there was no room for them
         self._was_there = False  # the folder, ever
-        self._reported_full = False
+        self._reported_full: set[bool] = set()  # of exponential buckets, and of what else is counted
         self._reported_problem = ""
         self._reported_superseded = False
         self._pending_faults: list[WorkerFileFault] = []  # of moments when nobody could hear of them
@@ -138,7 +140,9 @@ class SharedFile:
             values = self.series.setdefault((schema, label_values), created)
             if values is not created and schema.kind == "gauge":
                 created[0].set(nan)  # the garbage collector ran code that created the same series meanwhile
-            report, self._reported_full = problem and not self._reported_full, self._reported_full or bool(problem)
+            report = problem and is_exponential(schema) not in self._reported_full
+            if report:
+                self._reported_full.add(is_exponential(schema))
         if report and report_later:
             self._pending_faults.append("full")
         elif report:  # outside the lock: a log handler may wait for it
@@ -172,7 +176,7 @@ class SharedFile:
             while self._pending_faults:
                 fault = self._pending_faults.pop()
                 if fault == "full":
-                    log.warning(NO_ROOM, self.path, "it is full")
+                    log.warning(NO_ROOM, self.path, "it has none left for exponential buckets")
                 self._on_fault(fault)
         finally:
             self._checking.release()
@@ -197,7 +201,7 @@ class SharedFile:
         """Continue at zero in a file of the calling process."""
         self.inherited = True
         self._checking = Lock()  # a thread that is not in this process may have held it
-        self._reported_problem, self._reported_full = "", False  # what the other process reported is its own
+        self._reported_problem, self._reported_full = "", set()  # what the other process reported is its own
         self._pending_faults.clear()
         self._release()
         for (schema, _), values in self.series.copy().items():
@@ -292,12 +296,12 @@ class SharedFile:
     def _write_again(self) -> None:
         """Write the series that there was no room for, their values as they are."""
         with LOCK:
-            for schema, label_values in tuple(self._unwritten):
+            for schema, label_values in sorted(self._unwritten, key=lambda key: is_exponential(key[0])):
                 cells, cell, problem = self._allocate(schema, label_values)
                 if problem:
-                    return
+                    break
                 self._place(self.series[schema, label_values], cells, cell)
-        self._reported_full = False
+            self._reported_full &= {is_exponential(schema) for schema, _ in self._unwritten}
 
     def _report_alone(self, error: OSError) -> None:
         """Log that this process counts alone: once a reason, until its numbers are shared again."""

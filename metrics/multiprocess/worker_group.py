@@ -26,7 +26,8 @@ from ..fastpath import children
 from ..fastpath.native_buckets import NativeFamily, enable
 from . import archive
 from .aggregate import Aggregator
-from .exponential_cells import TotalCounts, exponential_schema, shared
+from .exponential_cells import TotalCounts, shared
+from .exponential_schema import exponential_schema
 from .fault_reports import emit_file_fault, report_file_fault, report_total_failure
 from .file_layout import MAX_CELLS, AggregationMode, FamilySchema
 from .scrape_notice import ScrapeNotice

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..fastpath.lock import LOCK
 from .exemplars import ExemplarStore
+from .exponential_schema import is_exponential, most_exponential_cells
 from .file_creation import create_file
 from .file_layout import HEADER_SIZE, FamilySchema, file_header, text_offset
 
@@ -35,6 +36,7 @@ class WrittenFile:
         self._capacity = capacity
         self._described: set[str] = set()  # digests of the families whose line is in the file
         self._used, self._end = 0, text_offset(capacity)
+        self._exponential_left = most_exponential_cells(capacity)
         self._descriptor = created.descriptor
 
     def close(self) -> None:
@@ -74,11 +76,17 @@ class WrittenFile:
         Raises:
             OSError: there is no space.
         """
+        exponential = is_exponential(schema)
+        if exponential and schema.cell_count > self._exponential_left:
+            most = most_exponential_cells(self._capacity)
+            raise OSError(errno.ENOSPC, f"it holds {most:,} numbers of exponential buckets at most")
         text = schema.series_line(label_values)
         if schema.digest not in self._described:
             text = schema.line + text
         cell, _ = self._append(text, cells=schema.cell_count)
         self._described.add(schema.digest)
+        if exponential:
+            self._exponential_left -= schema.cell_count
         return cell
 
     def _write_record(self, record: bytes, offset: int | None) -> int | None:

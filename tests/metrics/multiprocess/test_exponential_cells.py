@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from metrics import Workers, render
 from metrics.fastpath.exponential import bucket_index, lowest_index
 from metrics.fastpath.native_buckets import NativeFamily, native_family
 from metrics.fastpath.plan import AmountUpdate, UpdatePlan
 from metrics.fastpath.update import update_function
+from metrics.multiprocess import archive
+from metrics.multiprocess.fault_reports import report_file_fault
 from metrics.text_format.formats import PROTOBUF
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call
 from tests.support.protobuf_scrapes import exponential_counts, read_scrape
@@ -109,6 +111,46 @@ def test_no_room_is_reported_by_the_next_scrape_and_the_classic_buckets_are_exac
     assert [bucket.cumulative_count for bucket in observer.scraped().bucket] == [0, 1, 2, 2]
     assert faults == ["full"]
     assert "no room in" in caplog.text
+
+
+def totals_of(counter: Any) -> dict[str, float]:
+    """Return the value of each child of a counter without other labels than ``k``."""
+    [family] = counter.collect()
+    return {sample.labels["k"]: sample.value for sample in family.samples if sample.name.endswith("_total")}
+
+
+def test_exponential_buckets_leave_room_for_what_is_counted_later(folder: Path, faults: list[str]) -> None:
+    """They are as many as the amounts differ; a counter that is in no total is a number that is wrong."""
+    observer = Observer(folder, 3, 160, capacity=60)
+    local, total = observer.workers.create_instruments(Counter, "calls", "c", ["k"], "total")
+    observer.observe([2.0**exponent for exponent in range(-20, 20)])
+    for name in "abcdef":
+        local.labels(name).inc()
+    message = observer.scraped()
+    assert faults == ["full"]
+    assert message.bucket[-1].cumulative_count == 40
+    assert totals_of(total) == dict.fromkeys("abcdef", 1.0)
+    for number in range(40):
+        local.labels(f"more {number}").inc()
+    assert faults == ["full", "full"]  # of what else is counted
+
+
+def test_the_archive_leaves_room_too(folder: Path, faults: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_CELLS", 60)
+    for names in ("abc", "def"):
+        gone = Observer(folder, 3, 160)
+        local, _ = gone.workers.create_instruments(Counter, "calls", "c", ["k"], "total")
+        gone.observe([2.0**exponent for exponent in range(-20, 20)])
+        for name in names:
+            local.labels(name).inc()
+        gone.workers.close()
+        archive.archive_dead(folder, report_file_fault)
+    here = Observer(folder, 3, 160)
+    _, total = here.workers.create_instruments(Counter, "calls", "c", ["k"], "total")
+    assert here.scraped().bucket[-1].cumulative_count == 80
+    assert totals_of(total) == dict.fromkeys("abcdef", 1.0)
+    assert set(faults) == {"full"}
+    here.workers.close()
 
 
 @pytest.mark.slow

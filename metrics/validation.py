@@ -88,9 +88,9 @@ def option_errors(row: Metric) -> Iterator[str]:
         yield f"multiprocess_mode is one of {', '.join(get_args(MultiprocessMode))}, got {row.multiprocess_mode!r}"
     if row.expires_after is not None and (row.kind != "gauge" or not row.label_names):
         yield "expires_after is for gauges with labels"
-    if not isinstance(row.native_schema, int) or not -4 <= row.native_schema <= 8:
+    if type(row.native_schema) is not int or not -4 <= row.native_schema <= 8:
         yield f"native_schema is a whole number from -4 to 8, got {row.native_schema!r}"
-    if not isinstance(row.native_max_buckets, int) or row.native_max_buckets < 1:
+    if type(row.native_max_buckets) is not int or row.native_max_buckets < 1:
         yield f"native_max_buckets is a whole number of buckets, got {row.native_max_buckets!r}"
     yield from alert_errors(row.alert)
     if row.expires_after is not None and not 0 < row.expires_after < inf:

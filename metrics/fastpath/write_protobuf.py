@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from math import copysign
 from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -127,11 +128,12 @@ def _counter_fields(values: tuple[Any, ...], _: list[bytes], escaping: Escaping)
 def _read_gauge(child: Any) -> tuple[Any, ...]:
     if not has_own_values(child):
         raise UnsupportedCollector  # its value is what a function returns
-    return (child._value.get(),)
+    value = child._value.get()
+    return value, copysign(1.0, value)  # 0.0 is equal to -0.0
 
 
 def _gauge_fields(values: tuple[Any, ...], _: list[bytes], __: Escaping) -> bytes:
-    return number_fields(*values)
+    return number_fields(values[0])
 
 
 def _read_summary(child: Any) -> tuple[Any, ...]:

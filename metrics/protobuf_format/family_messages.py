@@ -227,7 +227,9 @@ def _single_type(metric: Metric, name: str) -> MetricType:
 
 
 def _milliseconds(sample: Sample) -> int | None:
-    return None if sample.timestamp is None else int(float(sample.timestamp) * 1000)
+    """Return the timestamp of a sample; None where it has none that a scraper could read."""
+    milliseconds = None if sample.timestamp is None else float(sample.timestamp) * 1000
+    return int(milliseconds) if milliseconds is not None and abs(milliseconds) < _MAX_COUNT else None
 
 
 def _timestamp_field(milliseconds: int | None) -> bytes:

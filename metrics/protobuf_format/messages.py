@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from math import floor
+from math import floor, nan
 from typing import Any, Literal
 
 from prometheus_client.samples import Exemplar
@@ -28,8 +28,8 @@ VALUE_FIELDS: Mapping[MetricType, int] = {"gauge": 2, "counter": 3, "summary": 4
 CREATED_FIELDS: Mapping[MetricType, int] = {"counter": 3, "summary": 4, "histogram": 15}
 """Which field of the value is its ``created_timestamp``."""
 
-MAX_TIME = 253_402_300_800
-"""The Unix time that those of a ``google.protobuf.Timestamp`` stay below: the year 10,000."""
+MIN_TIME, MAX_TIME = -62_135_596_800, 253_402_300_800
+"""The Unix times of a ``google.protobuf.Timestamp``: from the year 1 on, and below the year 10,000."""
 
 METRIC_FIELD = 4
 """Which field of ``MetricFamily`` has its metrics."""
@@ -68,10 +68,14 @@ def number_fields(value: float) -> bytes:
 
 
 def exemplar_field(field: int, exemplar: Exemplar | None, escaping: Escaping) -> bytes:
-    """Return an ``Exemplar`` as this field of its counter or bucket; nothing where there is none."""
+    """Return an ``Exemplar`` as this field of its counter or bucket; nothing where there is none.
+
+    A timestamp that is none, which a collector of somebody else's may have, is left out.
+    """
     if exemplar is None:
         return b""
-    timestamp = b"" if exemplar.timestamp is None else bytes_field(3, timestamp_fields(float(exemplar.timestamp)))
+    seconds = nan if exemplar.timestamp is None else float(exemplar.timestamp)
+    timestamp = bytes_field(3, timestamp_fields(seconds)) if MIN_TIME <= seconds < MAX_TIME else b""
     labels = label_fields(exemplar.labels, escaping)
     return bytes_field(field, labels + double_field(2, float(exemplar.value)) + timestamp)
 

@@ -274,6 +274,8 @@ def test_a_series_expires_after_a_time_above_zero(seconds: float) -> None:
     [
         ({"native_schema": 9}, "native_schema is a whole number from -4 to 8, got 9"),
         ({"native_schema": 2.5}, "native_schema is a whole number from -4 to 8"),
+        ({"native_schema": True}, "native_schema is a whole number from -4 to 8, got True"),
+        ({"native_max_buckets": True}, "native_max_buckets is a whole number of buckets, got True"),
         ({"native_max_buckets": 0}, "native_max_buckets is a whole number of buckets, got 0"),
     ],
 )

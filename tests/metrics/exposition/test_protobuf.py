@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, Summary
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
+from prometheus_client.samples import Exemplar
 
 from events import agent_run, llm_called, metrics_rendered
 from metrics import Subscription, scrape
@@ -119,6 +120,28 @@ def test_exemplars_are_those_of_openmetrics(registry: CollectorRegistry) -> None
     read = read_scrape(render(registry, PROTOBUF)).samples
     assert {(sample.name, sample.labels): sample.exemplar for sample in read if sample.exemplar} == expected
     assert len(expected) == 4
+
+
+@pytest.mark.parametrize("time", [1e30, -1e30, math.inf, math.nan])
+def test_a_time_that_no_scraper_could_read_is_left_out(registry: CollectorRegistry, time: float) -> None:
+    """Of somebody else's collector: a message that is broken would fail the whole scrape."""
+    counter, gauge = Metric("calls", "h", "counter"), Metric("depth", "h", "gauge")
+    counter.add_sample("calls_total", {}, 1.0, exemplar=Exemplar({"a": "b"}, 1.0, time))
+    gauge.add_sample("depth", {}, 1.0, timestamp=time)
+    registry.register(FixedCollector(counter, gauge))
+    Counter("others", "h", registry=registry)
+    samples = {sample.name: sample for sample in read_scrape(render(registry, PROTOBUF)).samples}
+    assert samples.keys() == {"calls_total", "depth", "others_total"}
+    assert samples["calls_total"].exemplar == ((("a", "b"),), 1.0, None)
+    assert samples["depth"].timestamp is None
+
+
+def test_a_gauge_goes_from_nought_to_minus_nought(registry: CollectorRegistry) -> None:
+    gauge = Gauge("depth", "h", ["queue"], registry=registry).labels("a")
+    for value in (0.0, -0.0):
+        gauge.set(value)
+        [sample] = read_scrape(render(registry, PROTOBUF)).samples
+        assert math.copysign(1.0, sample.value) == math.copysign(1.0, value)
 
 
 def test_a_time_of_creation_is_part_of_its_counter_whether_or_not_text_shows_it(registry: CollectorRegistry) -> None:

@@ -27,7 +27,8 @@ run: .venv/studio ## Start the studio; settings: `make run SPARKLIO_PORT=8080`, 
 	@$(BIN)/python -m app
 
 worker: .venv/studio ## Start a worker: it executes runs of the same PostgreSQL, and serves /health and /metrics alone: `make worker SPARKLIO_PORT=8002`
-	@SPARKLIO_ROLE=worker SPARKLIO_PORT=$(or $(SPARKLIO_PORT),8001) $(BIN)/python -m app
+	@$(if $(SPARKLIO_PORT),,grep -Eqs '^ *(export +)?SPARKLIO_PORT *=' .env || export SPARKLIO_PORT=8001;) \
+		SPARKLIO_ROLE=worker $(BIN)/python -m app
 
 quick: .venv/dev ## Format, lint, types and the fastest tests: twenty seconds from the second time on, after each change
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target quick-static quick-library quick-studio

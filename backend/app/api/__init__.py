@@ -62,6 +62,7 @@ def include(app: FastAPI, *, max_errors: int = 10, max_logins: int = 10) -> None
 def include_health(app: FastAPI) -> None:
     """Add the health checks to an application, and a 404 for all other paths that says what there is."""
     _include_health(app, max_errors=10)
+    app.router.redirect_slashes = False
     app.router.default = _refuse_path
 
 

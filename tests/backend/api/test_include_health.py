@@ -29,7 +29,7 @@ async def test_it_has_the_health_checks(client: httpx.AsyncClient) -> None:
 
 
 async def test_all_other_paths_say_what_there_is(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/docs", "/openapi.json", "/api/v1/runs", "/static/start.js", "/healthy", "/login"):
+    for path in ("/", "/docs", "/openapi.json", "/api/v1/runs", "/static/start.js", "/healthy", "/health/", "/login"):
         for method in ("GET", "POST", "DELETE"):
             response = await client.request(method, path)
             assert (response.status_code, response.json()) == (404, {"detail": api.WORKER_SERVES})

@@ -328,7 +328,7 @@ def check_command(words: list[str]) -> None:
             import_module(f"app.commands.{command}").build_parser().parse_args(arguments)
         case (
             ["git", "tag", _]
-            | ["kubectl", "create", "secret", "generic", "sparklio", *_]
+            | ["kubectl", "create", "secret", "generic", "sparklio" | "sparklio-model", *_]
             | ["python3", "-m", "venv", ".venv"]
             | [".", ".venv/bin/activate"]
             | ["curl", *_, "http://127.0.0.1:8000/metrics" | "http://127.0.0.1:8000/orders/KR"]

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from app.llm.provider_keys import KEY_VARIABLES
 from app.server.stop_deadline import STOP_SECONDS
 from app.setting_types import PREFIX
 from app.settings import Settings
@@ -41,6 +42,14 @@ def test_the_studio_s_services_have_a_role_each_and_settings_that_there_are() ->
     for service in STUDIOS.values():
         names = {name for name in service["environment"] if name.startswith(PREFIX)}
         assert names <= {f"{PREFIX}{field}".upper() for field in Settings.model_fields}
+
+
+def test_a_worker_is_handed_the_key_of_any_provider_and_an_api_none() -> None:
+    variables = {variable for each in KEY_VARIABLES.values() for variable in each}
+    empty = {
+        name: {key for key, value in each["environment"].items() if value is None} for name, each in STUDIOS.items()
+    }
+    assert empty == {"api": set(), "worker": variables}
 
 
 def test_a_studio_is_given_the_time_that_it_takes_to_stop() -> None:

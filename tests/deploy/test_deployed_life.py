@@ -86,7 +86,7 @@ def test_the_pods_of_the_manifests_work_together_and_stop_as_they_are_given_time
     keys = tmp_path / "keys"
     keys.write_text(f"alice:{KEY}\n")
     keys.chmod(0o440)
-    secrets = {"<database-url>": database_url, "<openai-api-key>": "unused"}
+    secrets = {"<database-url>": database_url}
     studios, metrics = {}, {}
     with ExitStack() as stack:
         for name in ("sparklio-api", "sparklio-worker"):

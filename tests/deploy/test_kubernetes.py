@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from app.llm.provider_keys import KEY_VARIABLES
 from app.server.stop_deadline import STOP_SECONDS
 from app.settings import Settings
 from app.settings_loading import unknown_settings
@@ -65,7 +66,8 @@ def environment_of(deployment: str) -> dict[str, str]:
     maps = {each["metadata"]["name"]: each["data"] for each in of_kind("ConfigMap")}
     shared: dict[str, str] = {}
     for source in container["envFrom"]:
-        shared |= maps[source["configMapRef"]["name"]]
+        if "configMapRef" in source:
+            shared |= maps[source["configMapRef"]["name"]]
     own = {
         each["name"]: each.get("value") or f"<{each['valueFrom']['secretKeyRef']['key']}>" for each in container["env"]
     }
@@ -187,7 +189,8 @@ def test_the_service_monitor_of_the_kit_finds_every_pod_once_and_names_the_job()
 
 def test_the_page_s_command_makes_the_secret_with_the_keys_that_pods_ask_for() -> None:
     page = (ROOT / "docs" / "hosts.md").read_text()
-    made = set(re.findall(r"--from-(?:literal|file)=([\w-]+)=", page))
+    commands = dict(re.findall(r"kubectl create secret generic ([\w-]+) (.*)", page))
+    made = set(re.findall(r"--from-(?:literal|file)=([\w-]+)=", commands["sparklio"]))
     asked = {
         each["valueFrom"]["secretKeyRef"]["key"]
         for name in DEPLOYMENTS
@@ -196,6 +199,19 @@ def test_the_page_s_command_makes_the_secret_with_the_keys_that_pods_ask_for() -
     }
     volumes = [volume["secret"] for pod in DEPLOYMENTS.values() for volume in pod["volumes"] if "secret" in volume]
     assert made == asked | {item["key"] for volume in volumes for item in volume["items"]}
+
+
+def test_a_worker_has_the_key_of_its_model_whichever_provider_it_is_of_and_an_api_none() -> None:
+    """All keys of the Secret are variables, so that another model takes no other manifest."""
+    secrets = {
+        name: [each["secretRef"] for each in container_of(name)["envFrom"] if "secretRef" in each]
+        for name in DEPLOYMENTS
+    }
+    assert secrets == {"sparklio-api": [], "sparklio-worker": [{"name": "sparklio-model"}]}
+    command = r"kubectl create secret generic sparklio-model --from-literal=(\w+)=KEY"
+    [variable] = re.findall(command, (ROOT / "docs" / "hosts.md").read_text())
+    provider = environment_of("sparklio-worker")["SPARKLIO_LLM"].partition(":")[0]
+    assert variable in KEY_VARIABLES[provider]
 
 
 def test_the_metrics_are_not_on_the_service_that_the_outside_reaches() -> None:

@@ -95,8 +95,9 @@ def update_source(
         additions = [add.format(f"sum{i}", "amount")]
         if i in native:
             parameters += [f"native{i}"]
-            additions += [f"bucket, exponential = native{i}[bisect_left(native{i}.bounds, amount)]"]
+            additions += [f"bucket, exponential, total = native{i}[bisect_left(native{i}.bounds, amount)]"]
             additions += [add.format("bucket", "1.0"), add.format("exponential", "1.0")]
+            additions += [add.format("total", "amount")]
         elif is_histogram:
             parameters += [f"bounds{i}", f"buckets{i}"]
             additions += [f"bucket = buckets{i}[bisect_left(bounds{i}, amount)]", add.format("bucket", "1.0")]

@@ -18,9 +18,12 @@ from .children import bounds_of, label_values_of, values_of
 from .exponential import MIN_SCHEMA, BucketKey, bucket_index, coarser_index, folded, upper_bounds
 from .lock import LOCK
 
+NEIGHBOURS = 8
+"""Buckets that have a sum of their amounts in common: those of an octave, at the usual schema."""
+
 
 class Count:
-    """The count of one bucket in this process."""
+    """The count of one bucket in this process, or the sum of some."""
 
     __slots__ = ("_value",)
 
@@ -33,11 +36,11 @@ class Count:
             self._value += amount
 
     def set(self, value: float) -> None:
-        """Replace the count."""
+        """Replace the number."""
         self._value = value
 
     def get(self) -> float:
-        """Return the count."""
+        """Return the number."""
         return self._value
 
 
@@ -49,11 +52,13 @@ class NativeFamily:
         schema: The finest schema.
         max_buckets: The number of buckets of a child past which its resolution is halved.
         new_count: Returns the value object of a new bucket, by the child's label values.
+        new_sum: Returns that of the sum of an octave's amounts, by the child's label values, the schema and the octave.
     """
 
     schema: int
     max_buckets: int
     new_count: Callable[[tuple[str, ...], BucketKey], Any] = lambda *_: Count()
+    new_sum: Callable[[tuple[str, ...], tuple[int, int]], Any] = lambda *_: Count()
 
 
 def enable(collector: Any, family: NativeFamily) -> None:
@@ -73,6 +78,15 @@ def counts_of(child: Any) -> dict[BucketKey, Any]:
     return counts
 
 
+def sums_of(child: Any) -> dict[tuple[int, int], Any]:
+    """Return the value objects of the sums of the amounts in a child's exponential buckets, by schema and octave.
+
+    The classic sum is of other amounts too, where some are observed without exponential buckets.
+    """
+    sums: dict[tuple[int, int], Any] = child.__dict__.setdefault("_native_sums", {})
+    return sums
+
+
 def native_buckets(child: Any, family: NativeFamily, limit: float) -> NativeBuckets:
     """Return what finds the buckets of amounts below a limit, the same of a child each time."""
     with LOCK:
@@ -82,8 +96,8 @@ def native_buckets(child: Any, family: NativeFamily, limit: float) -> NativeBuck
         return found
 
 
-class NativeBuckets(dict[int, tuple[Any, Any]]):
-    """The buckets of a child: the value objects of the classic and the exponential one, by the place among ``bounds``.
+class NativeBuckets(dict[int, tuple[Any, Any, Any]]):
+    """The buckets of a child: the classic one, the exponential one and its sum, by the place among ``bounds``.
 
     They are entered as they are first asked for. Where that makes one too many, the bounds of a lower schema take the
     place of these, and what was counted stays where it is: whoever reads the counts adds them up at one resolution.
@@ -93,7 +107,17 @@ class NativeBuckets(dict[int, tuple[Any, Any]]):
         limit: What the amounts stay below.
     """
 
-    __slots__ = ("_buckets", "_classic_bounds", "_counts", "_family", "_label_values", "_schema", "bounds", "limit")
+    __slots__ = (
+        "_buckets",
+        "_classic_bounds",
+        "_counts",
+        "_family",
+        "_label_values",
+        "_schema",
+        "_sums",
+        "bounds",
+        "limit",
+    )
 
     def __init__(self, child: Any, family: NativeFamily, limit: float) -> None:
         super().__init__()
@@ -102,7 +126,7 @@ class NativeBuckets(dict[int, tuple[Any, Any]]):
         self._label_values = label_values_of(child)
         self._classic_bounds = bounds_of(child)
         self._buckets = values_of(child)[1:]
-        self._counts = counts_of(child)
+        self._counts, self._sums = counts_of(child), sums_of(child)
         self._use(min([family.schema, *(schema for schema, _ in self._counts)]))
 
     def _use(self, schema: int) -> None:
@@ -110,14 +134,13 @@ class NativeBuckets(dict[int, tuple[Any, Any]]):
         self.bounds = merged_bounds(schema, self.limit, self._classic_bounds)
         self.clear()  # the places were those of other bounds
 
-    def __missing__(self, place: int) -> tuple[Any, Any]:
+    def __missing__(self, place: int) -> tuple[Any, Any, Any]:
         bounds = self.bounds
         upper = bounds[place]
-        count = self._count(upper)
-        pair = self._buckets[bisect_left(self._classic_bounds, upper)], count
-        return self.setdefault(place, pair) if bounds is self.bounds else pair
+        buckets = self._buckets[bisect_left(self._classic_bounds, upper)], *self._count_and_sum(upper)
+        return self.setdefault(place, buckets) if bounds is self.bounds else buckets
 
-    def _count(self, amount: float) -> Any:
+    def _count_and_sum(self, amount: float) -> tuple[Any, Any]:
         key = self._schema, bucket_index(amount, self._schema)
         while key not in self._counts and key[0] > MIN_SCHEMA and self._is_too_many(key):
             self._use(key[0] - 1)
@@ -125,7 +148,11 @@ class NativeBuckets(dict[int, tuple[Any, Any]]):
         count = self._counts.get(key)
         if count is None:
             count = self._counts.setdefault(key, self._family.new_count(self._label_values, key))
-        return count
+        octave = key[0], key[1] // NEIGHBOURS
+        total = self._sums.get(octave)
+        if total is None:
+            total = self._sums.setdefault(octave, self._family.new_sum(self._label_values, octave))
+        return count, total
 
     def _is_too_many(self, key: BucketKey) -> bool:
         used = dict.fromkeys((*self._counts, key), 1.0)
@@ -134,7 +161,9 @@ class NativeBuckets(dict[int, tuple[Any, Any]]):
     def add(self, amount: float) -> None:
         """Count an amount in its exponential bucket alone."""
         with LOCK:
-            self[bisect_left(self.bounds, amount)][1].inc(1.0)
+            _, count, total = self[bisect_left(self.bounds, amount)]
+            count.inc(1.0)
+            total.inc(amount)
 
 
 @cache

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from math import copysign
+from math import copysign, fsum
 from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -41,7 +41,7 @@ from ..text_format.formats import PROTOBUF, Escaping, Format
 from .children import WITHOUT_CREATED, children_of, has_own_values, label_names_of, number_reader
 from .exponential import ZERO_THRESHOLD, folded, lowest_index
 from .lock import LOCK
-from .native_buckets import NativeFamily, counts_of, native_family
+from .native_buckets import NativeFamily, counts_of, native_family, sums_of
 from .self_test import self_test
 from .write import UnsupportedCollector
 
@@ -173,7 +173,8 @@ def _native_layout(native: NativeFamily) -> _Layout:
     def read(child: Any) -> tuple[Any, ...]:
         with LOCK:  # the counts of both kinds of buckets are of the same observations
             counts = counts_of(child).copy()
-            return (*_read_histogram(child), tuple(counts), tuple(map(_VALUE, counts.values())))
+            total = fsum(map(_VALUE, sums_of(child).copy().values()))  # of the amounts in exponential buckets alone
+            return (total, *_read_histogram(child)[1:], tuple(counts), tuple(map(_VALUE, counts.values())))
 
     def fields(values: tuple[Any, ...], bounds: list[bytes], escaping: Escaping) -> bytes:
         *classic, keys, counts = values

@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..fastpath.exponential import BucketKey
-from ..fastpath.native_buckets import Count, NativeFamily, counts_of
-from .exponential_schema import NEIGHBOURS
+from ..fastpath.native_buckets import NEIGHBOURS, Count, NativeFamily, counts_of, sums_of
 from .file_layout import FamilySchema
 from .shared_file import SharedFile
 
@@ -33,11 +32,18 @@ class SharedCounts:
         """Return the value object of a bucket of the child with these label values."""
         schema, index = key
         octave, place = divmod(index, NEIGHBOURS)
+        return self._values(label_values, schema, octave)[1 + place]
+
+    def new_sum(self, label_values: tuple[str, ...], key: tuple[int, int]) -> Any:
+        """Return the value object of the sum of an octave's amounts, by its schema and octave."""
+        return self._values(label_values, *key)[0]
+
+    def _values(self, label_values: tuple[str, ...], schema: int, octave: int) -> Any:
         series = (*label_values, str(schema), str(octave))
         values = self._file.series.get((self._schema, series))
         if values is None:
             values = self._file.add_series(self._schema, series, report_later=True)
-        return values[1 + place]
+        return values
 
 
 class TotalCounts:
@@ -57,12 +63,14 @@ class TotalCounts:
             ValueError: the last two label values are no numbers.
         """
         *own, schema, octave = label_values
-        counts = counts_of(self._total.labels(*own) if own else self._total)
+        child = self._total.labels(*own) if own else self._total
+        counts, total = counts_of(child), sums_of(child).setdefault((int(schema), int(octave)), Count())
         first = int(octave) * NEIGHBOURS
         buckets = [counts.setdefault((int(schema), first + place), Count()) for place in range(NEIGHBOURS)]
-        return [Count(), *buckets]
+        return [total, *buckets]
 
 
 def shared(native: NativeFamily, file: SharedFile, schema: FamilySchema) -> NativeFamily:
     """Return how the exponential buckets of a family are made whose counts the other workers read too."""
-    return replace(native, new_count=SharedCounts(file, schema).new_count)
+    counts = SharedCounts(file, schema)
+    return replace(native, new_count=counts.new_count, new_sum=counts.new_sum)

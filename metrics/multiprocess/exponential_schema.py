@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..fastpath.native_buckets import NEIGHBOURS
 from .file_layout import FamilySchema
-
-NEIGHBOURS = 8
-"""Buckets in a series: those of an octave, at the usual schema."""
 
 _LABELS = ("exponential schema", "exponential octave")  # no label of a metric has a space
 
@@ -15,7 +13,7 @@ _LABELS = ("exponential schema", "exponential octave")  # no label of a metric h
 def exponential_schema(classic: FamilySchema) -> FamilySchema:
     """Return the schema of the exponential buckets of a histogram; its bounds are places and no amounts.
 
-    Its values are a sum, which is not used, and the counts of `NEIGHBOURS` buckets.
+    Its values are the sum of the amounts in `NEIGHBOURS` buckets, and the counts of these.
     """
     bounds = tuple(map(float, range(NEIGHBOURS - 1)))
     return replace(classic, labels=(*classic.labels, *_LABELS), bounds=bounds)

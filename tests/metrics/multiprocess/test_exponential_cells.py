@@ -30,15 +30,16 @@ NAME = "took_seconds"
 class Observer:
     """One of several workers, whose histogram has exponential buckets."""
 
-    def __init__(self, folder: Path, schema: int, max_buckets: int, **options: Any) -> None:
+    def __init__(self, folder: Path, schema: int | None, max_buckets: int, **options: Any) -> None:
         self.workers = Workers(folder, **options)
         self.registry = CollectorRegistry()
         self.workers.attach(self.registry)
-        local, total = self.workers.create_instruments(
-            Histogram, NAME, "h", ["k"], "total", buckets=(0.1, 1, 10), native=NativeFamily(schema, max_buckets)
+        native = None if schema is None else NativeFamily(schema, max_buckets)
+        self.local, total = self.workers.create_instruments(
+            Histogram, NAME, "h", ["k"], "total", buckets=(0.1, 1, 10), native=native
         )
         self.registry.register(total)
-        update = AmountUpdate(NAME, local.labels("a"), "amount", 0.0, 1e9, native_family(local))
+        update = AmountUpdate(NAME, self.local.labels("a"), "amount", 0.0, 1e9, native_family(self.local))
         self._update = update_function(UpdatePlan(amounts=(update,), on_dropped=ignore, on_failure=ignore))
 
     def observe(self, amounts: list[float]) -> None:
@@ -153,6 +154,20 @@ def test_the_archive_leaves_room_too(folder: Path, faults: list[str], monkeypatc
     here.workers.close()
 
 
+def test_count_and_sum_are_of_the_same_observations(folder: Path) -> None:
+    """Some workers have begun before the setting was changed; some amounts are observed by prometheus_client."""
+    observers = [Observer(folder, 3, 160), Observer(folder, None, 0), Observer(folder, 1, 2)]
+    for observer, amounts in zip(observers, ([0.25, 3.0, 90.0], [1000.0, 1000.0], [0.5, 7.0]), strict=True):
+        observer.observe(amounts)
+    observers[0].local.labels("a").observe(2000.0)
+    for leaving in range(3):  # and out of the archive
+        message = observers[0].scraped()
+        assert (message.sample_count, message.sample_sum) == (5, 0.25 + 3 + 90 + 0.5 + 7)
+        assert sum(exponential_counts(message).values()) == 5
+        assert message.bucket[-1].cumulative_count == 8
+        observers[-1 - leaving].workers.close()
+
+
 @pytest.mark.slow
 def test_workers_that_were_killed_or_forked_are_in_the_sum(folder: Path) -> None:
     with LocalWorker(folder, native_histograms=True) as here:
@@ -177,6 +192,6 @@ def test_a_worker_without_them_adds_to_the_classic_buckets_alone(folder: Path, f
         assert here.calls() == other.calls() == (2.0, 2.0, 2.0, 2.0)
         families = {family.name: family for family in read_scrape(render(here.registry, PROTOBUF)).families}
         [metric] = families["sparklio_llm_request_duration_seconds"].metric
-        assert metric.histogram.sample_count == 1
+        assert (metric.histogram.sample_count, metric.histogram.sample_sum) == (1, 0.25)
         assert metric.histogram.bucket[-1].cumulative_count == 2
     assert not faults

@@ -119,6 +119,7 @@ def test_every_worker_shows_the_stored_truth_before_and_after_a_kill(
         runs = [studio.submit("product_content", brand=f"Brand {number}") for number in range(8)]
         ended = [studio.wait_for_end(run_id) for run_id in runs]
         wait_until(lambda: scrape(studio.url, "active_workflows")["active_workflows", "product_content"] == 0)
+        wait_until(lambda: scrape(studio.url, "workflows_unfinished")["workflows_unfinished", "running"] == 0)
         answers = [stable_series_of(scrape(studio.url)) for _ in range(32)]
         for worker in before:  # each one answers once
             with suspended(*(other for other in before if other != worker)):

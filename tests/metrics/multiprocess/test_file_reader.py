@@ -45,6 +45,7 @@ def test_no_torn_file_fails_a_scrape(folder: Path, here: LocalWorker) -> None:
         torn = intact[:offset] if noise is None else intact[:offset] + noise + intact[offset + len(noise) :]
         (folder / "4711-1-0.worker").write_bytes(torn)
         with worker_file_faulty.captured() as faults:
+            render(here.registry)  # which reports the fault, and so begins to count it
             assert render(here.registry) == generate_latest(here.registry)
         assert here.read("workflows_started_total", workflow_type="expected") == expected
         assert faults or "4711-1-0.worker" not in file_names(folder), "what stays is told"

@@ -112,7 +112,7 @@ async def test_errors_and_answers_of_a_model_have_one_label(server: OpenAIServer
         await ask(instrument(chat(server)))
         await stream(instrument(chat(server)))
         for family in ("llm_requests_total", "llm_errors_total", "llm_attempts_total", "llm_tokens_total",
-                       "llm_finish_reasons_total", "llm_invalid_outputs_total"):  # fmt: skip
+                       "llm_finish_reasons_total"):  # fmt: skip
             assert models_of(registry, family) == {"gpt-4o-mini"}, family
         assert [labels for labels, _ in samples(registry, "llm_model_info")] == [
             {"model": "gpt-4o-mini", "response_model": "gpt-4o-mini-2024-07-18", "provider": "openai"}

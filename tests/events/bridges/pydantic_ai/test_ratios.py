@@ -247,6 +247,7 @@ def models_of(samples: Iterable[Sample], *families: str) -> dict[str, set[str]]:
     return found
 
 
+# The first family of each has every model that was asked; causes and histograms have those that moved them.
 REQUESTS = (
     "llm_requests_total",
     "llm_errors_total",
@@ -277,10 +278,10 @@ def test_calls_bills_and_attempts_stand_under_their_own_models_and_add_up(made: 
     samples = scraped(made, ledger)
     assert_labels_are_right(samples, ledger)
     assert_sums_agree(samples, ledger)
-    for group in (REQUESTS, BILLED, ATTEMPTS):
-        found = models_of(samples, *group)
-        assert len(found) == len(group)
-        assert len({frozenset(models) for models in found.values()}) == 1, found
+    for whole, *parts in (REQUESTS, BILLED, ATTEMPTS):
+        found = models_of(samples, whole, *parts)
+        models = found.pop(f"sparklio_{whole}")
+        assert all(some <= models for some in found.values()), (models, found)
 
 
 @settings(max_examples=8, deadline=None)
@@ -290,7 +291,10 @@ def test_without_chains_all_families_have_the_same_models(made: list[Plan]) -> N
     samples = scraped(made, ledger)
     assert_labels_are_right(samples, ledger)
     found = models_of(samples, *REQUESTS, *BILLED, *ATTEMPTS)
-    assert {frozenset(models) for models in found.values()} == {frozenset(asked.model for asked in ledger.attempts)}
+    models = {asked.model for asked in ledger.attempts}
+    for whole, *_ in (REQUESTS, BILLED, ATTEMPTS):
+        assert found.pop(f"sparklio_{whole}") == models
+    assert all(some <= models for some in found.values()), (models, found)
 
 
 def assert_labels_are_right(samples: list[Sample], ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ from . import archive
 from .exponential_cells import TotalCounts
 from .exponential_schema import is_exponential
 from .fault_reports import report_total_failure
-from .file_layout import CorruptFile, FamilySchema, archive_name, parse_label_values
+from .file_layout import CorruptFile, FamilySchema, archive_name, is_application, parse_label_values
 from .file_reader import Reader, worker_files
 from .folder_problems import TRANSIENT
 from .merge import AnyReader, Merger, SeriesIndex
@@ -66,6 +66,8 @@ class Aggregator:
         with self._lock:
             self._own_file.check()
             readers = self._readers_at_hand()
+            exemplars = self._merger.exemplars(readers, lambda path: self._report(path, "torn"))
+            self._read_own_again()
             merged = self._merger.merge(readers)
             totals = merged.totals
             self._show_gauges(merged.gauges)
@@ -74,9 +76,14 @@ class Aggregator:
                 if value != last:
                     self._targets[index].set(value)
             self._last_totals = totals
-            exemplars = self._merger.exemplars(readers, lambda path: self._report(path, "torn"))
             for index, exemplar in exemplars.items():
                 self._targets[index].set_exemplar(exemplar)
+
+    def _read_own_again(self) -> None:
+        """Read the series that this process has begun meanwhile: faults of files are counted as they are read."""
+        own = self._readers.get(self._own_file.path) if self._own_file.path is not None else None
+        if own is not None:
+            self._index_new(own, alive=True)
 
     def _readers_at_hand(self) -> list[AnyReader]:
         if self._own_file.path is not None:
@@ -155,21 +162,29 @@ class Aggregator:
             else:
                 dead.append(reader)
                 self._merger.drop(reader)
-            try:
-                new = reader.read_new()
-            except CorruptFile as error:
-                self._report(path, error.fault)
-                new = reader.new
-            self._merger.index(reader, reader.series if reader in dead else new, alive=reader not in dead)
+            self._index_new(reader, alive=reader not in dead)
         return live, dead
+
+    def _index_new(self, reader: Reader, *, alive: bool) -> None:
+        """Find the place in the totals of what is new in a file; of a dead process, which was dropped, of all of it."""
+        try:
+            new = reader.read_new()
+        except CorruptFile as error:
+            self._report(reader.path, error.fault)
+            new = reader.new
+        self._merger.index(reader, new if alive else reader.series, alive=alive)
 
     def _is_ours(self, reader: Reader) -> bool:
         """Return whether a file is of this process's application; one of another is not read again."""
         if reader.path == self._own_file.path or reader.application == self._own_file.application:
             return True
         if reader.application:
+            if not is_application(reader.application):
+                self._report(reader.path, "torn")
             self._drop(reader.path)
             self._foreign.add(reader.path)
+        elif reader.has_text and not reader.is_alive():
+            self._report(reader.path, "torn")
         return False  # nobody has said yet whose it is, so nothing is counted in it yet
 
     def _read_archive(self) -> None:

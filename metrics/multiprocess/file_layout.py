@@ -142,6 +142,9 @@ def process_identity() -> str:
     return f"{os.getpid()}-{started}"
 
 
+_APPLICATION = re.compile(r"[\w:.-]{1,100}", re.ASCII)
+
+
 def archive_name(application: str) -> str:
     """Return the name of the archive of an application's workers."""
     return f"gone-{application}{SUFFIX}" if application else ARCHIVE
@@ -156,6 +159,11 @@ def file_header(writer: str, cells: int, application: str = "") -> bytes:
     """Return the header of a file, padded to `HEADER_SIZE`."""
     lines = MAGIC + json.dumps({"who": writer, "cells": cells}).encode() + b"\n"
     return (lines + application_line(application)).ljust(HEADER_SIZE, b"\0")
+
+
+def is_application(name: str) -> bool:
+    """Return whether a name may be an application's, as `Workers` writes it."""
+    return _APPLICATION.fullmatch(name) is not None
 
 
 def application_line(application: str) -> bytes:

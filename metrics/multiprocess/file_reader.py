@@ -80,6 +80,11 @@ class Reader:
         """Whether somebody has cut the file off: to read its cells would kill this process (SIGBUS)."""
         return os.fstat(self._descriptor).st_size < self._cells_end
 
+    @property
+    def has_text(self) -> bool:
+        """Whether anything was counted in it, by any process."""
+        return os.fstat(self._descriptor).st_size > self._cells_end
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)

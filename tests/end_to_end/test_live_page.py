@@ -99,6 +99,13 @@ def end_all(studio: StudioProcess) -> None:
     wait_until(lambda: studio.total("active_workflows") == 0)
 
 
+@pytest.fixture
+def campaign(studio: StudioProcess) -> Iterator[str]:
+    """A long run, cancelled at the end: what it does would be seen by the next test."""
+    yield studio.submit("campaign")
+    end_all(studio)
+
+
 def test_a_run_is_seen_from_its_start_to_its_end(studio: StudioProcess, browser: Chrome) -> None:
     open_live(studio, browser)
     before = tokens_shown(browser)
@@ -196,16 +203,21 @@ def test_ten_runs_are_started_and_one_of_them_is_cancelled(studio: StudioProcess
     ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")], ids=str
 )
 def test_everybody_can_read_it(
-    studio: StudioProcess, browser: Chrome, size: tuple[int, int], scheme: Literal["light", "dark"], path: str
+    studio: StudioProcess,
+    browser: Chrome,
+    campaign: str,
+    *,
+    size: tuple[int, int],
+    scheme: Literal["light", "dark"],
+    path: str,
 ) -> None:
     """With what axe knows of: contrast, names, roles, order; on a desk and on a phone, light and dark."""
     emulate(browser, size, scheme)
-    run_id = studio.submit("campaign")
-    browser.get(f"{studio.url}/{path}" + ("" if path else f"#{run_id}"))
+    browser.get(f"{studio.url}/{path}" + ("" if path else f"#{campaign}"))
     if path:
-        wait_until(lambda: count_of(browser, lane(run_id, ".model")) >= 2, within=90)
-        click(browser, lane(run_id, ".lane-open"))
-        wait_until(lambda: count_of(browser, lane(run_id, ".panel table")) >= 1)
+        wait_until(lambda: count_of(browser, lane(campaign, ".model")) >= 2, within=90)
+        click(browser, lane(campaign, ".lane-open"))
+        wait_until(lambda: count_of(browser, lane(campaign, ".panel table")) >= 1)
         wait_until(lambda: count_of(browser, "#charts canvas") >= 2)
         # One row of the stream is as readable as five hundred, and axe looks at each.
         browser.find_element(By.ID, "filter").send_keys("agent_started")
@@ -217,7 +229,33 @@ def test_everybody_can_read_it(
     width, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert width <= room, "nobody scrolls sideways"
     take_picture(browser, f"{path or 'start'}-{scheme}-{size[0]}")
-    studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run_id)
+
+
+COPIES = """
+const node = document.querySelector("#map .node"), list = document.createElement("div");
+for (let set = 0; set < 16; set++) {
+  const copy = node.cloneNode(true);
+  ["lit", "untold", "failing"].forEach((state, bit) => copy.classList.toggle(state, set >> bit & 1));
+  copy.setAttribute("aria-pressed", set >> 3 & 1 ? "true" : "false");
+  copy.classList.toggle("pinned", set >> 3 & 1);
+  copy.removeAttribute("id");
+  list.append(copy);
+}
+node.closest("ul, div").after(list);
+document.getElementById("map-body").classList.toggle("pinning", arguments[0]);
+"""
+
+
+@pytest.mark.parametrize("following", [False, True])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_node_of_the_map_can_be_read_in_each_of_its_states(
+    studio: StudioProcess, browser: Chrome, scheme: Literal["light", "dark"], following: bool
+) -> None:
+    """Lit while its signal comes, grey before the first, red, followed, and all of them at once."""
+    emulate(browser, DESKTOP, scheme)
+    open_live(studio, browser)
+    browser.execute_script(COPIES, following)
+    assert [finding for finding in axe_findings(browser) if "contrast" in finding] == []
 
 
 def test_each_tab_draws_its_charts(studio: StudioProcess, browser: Chrome) -> None:

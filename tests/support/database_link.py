@@ -12,6 +12,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
+from tests.support.connections import Connections
 from tests.support.statement_counter import StatementCounter, StatementCounts
 
 _ATTACH_FILTER, _DETACH_FILTER = 26, 27
@@ -91,16 +92,13 @@ class DatabaseLink:
     async def _serve(self) -> None:
         self._loop, self._stopping, self._open = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         self._open.set()
-        self._connections: set[asyncio.Task[None]] = set()
+        connections = Connections(self._forward)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        server = await asyncio.start_server(self._connected, sock=self._listener)
+        server = await asyncio.start_server(connections, sock=self._listener)
         self.port = self._listener.getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
-        server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await connections.close(server)
 
     def _cut(self) -> None:
         self._open.clear()
@@ -117,11 +115,6 @@ class DatabaseLink:
         for writer in self._clients:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._forward(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
@@ -144,7 +137,6 @@ class DatabaseLink:
             pass  # the server is away, or one side has closed the connection: the other side is closed too
         finally:
             self._clients.discard(writer)
-            writer.close()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, watch: Callable[[bytes], None] | None = None

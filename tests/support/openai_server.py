@@ -19,6 +19,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.connections import Connections
 from tests.support.wait import until
 
 
@@ -184,20 +185,12 @@ class OpenAIServer:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        connections = Connections(self._serve_request)
+        server = await asyncio.start_server(connections, "127.0.0.1", 0)
         self.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         self._ready.set()
         await self._stop.wait()
-        server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve_request(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        await connections.close(server)
 
     def parse_request(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> ChatRequest | None:
         """Return the request in a path and a body; None for a path that is not served."""
@@ -223,7 +216,7 @@ class OpenAIServer:
         return (f"data: {chunk}\n\n" for chunk in chunks(reply, number, usage=usage))
 
     async def _serve_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one request and close its connection."""
+        """Serve the one request of a connection."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
@@ -239,8 +232,6 @@ class OpenAIServer:
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client disconnected; _reply_to has counted it where it had sent a request
-        finally:
-            writer.close()
 
     async def _reply_to(
         self,

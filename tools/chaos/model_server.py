@@ -78,11 +78,11 @@ class AccountingModelServer(OpenAIServer):
         delay = self.delay * self._rng.uniform(0.5, 1.5)
         return replace(matching_reply(request), usage=usage, delay=delay, pause=delay / 20)
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.is_away:
             writer.transport.abort()
-            return
-        super()._connected(reader, writer)
+        else:
+            await super()._serve_request(reader, writer)
 
     async def _send(
         self,

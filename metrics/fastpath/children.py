@@ -44,18 +44,39 @@ def watched_class(
     return Watched
 
 
-class _CounterWithoutCreated(Counter):
+class _TotalCounter(Counter):
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        set_created(self, 0)
+
     def _child_samples(self) -> Iterable[Any]:
         return [sample for sample in super()._child_samples() if sample.name != "_created"]
 
 
-class _HistogramWithoutCreated(Histogram):
+class _TotalHistogram(Histogram):
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        set_created(self, 0)
+
     def _child_samples(self) -> Iterable[Any]:
         return [sample for sample in super()._child_samples() if sample.name != "_created"]
 
 
-WITHOUT_CREATED: Mapping[type[Any], type[Any]] = {Counter: _CounterWithoutCreated, Histogram: _HistogramWithoutCreated}
-"""By a class, one like it whose series have no ``_created``: each process would say another time of the same series."""
+TOTALS: Mapping[type[Any], type[Any]] = {Counter: _TotalCounter, Histogram: _TotalHistogram}
+"""By a class, one like it for sums over processes: its series began when `set_created` says.
+
+They have no ``_created`` among their samples, which text would have as further series; OpenMetrics and messages say it.
+"""
+
+
+def created_of(child: Any) -> float | None:
+    """Return when a child of a counter, a summary or a histogram began, in Unix seconds; None where nobody knows."""
+    return child._created or None
+
+
+def set_created(child: Any, created: float) -> None:
+    """Have a child say that it began at this Unix time; 0 for one that nobody knows."""
+    child._created = created
 
 
 def label_values_of(child: Any) -> tuple[str, ...]:
@@ -160,7 +181,7 @@ def _unread() -> Iterator[str]:
 
 
 _VALUE = attrgetter("_value")
-_READABLE: tuple[type[Any], ...] = (Counter, Gauge, Histogram, *WITHOUT_CREATED.values())
+_READABLE: tuple[type[Any], ...] = (Counter, Gauge, Histogram, *TOTALS.values())
 
 children_are_readable = self_test(_unread, otherwise="live numbers are read the slow way, from collect()")
 """Whether a collector's values can be read without making a sample of each."""

@@ -24,7 +24,7 @@ from ..text_format.families import BLOCK_SIZE, Block, family_header, render_fami
 from ..text_format.formats import OPENMETRICS, TEXT, Escaping, Format
 from ..text_format.line_cache import LinePrefixes, RenderedChildren
 from ..text_format.lines import exemplar_suffix, format_value, format_values
-from .children import WITHOUT_CREATED
+from .children import TOTALS, created_of
 from .self_test import self_test
 
 
@@ -108,7 +108,8 @@ class ChildLayout:
     """Returns the texts of their numbers, in the order of the lines."""
     exemplars: Callable[[Any, list[Any]], list[Any]] | None = None
     """Returns the exemplars of the value objects, in the order of the lines; None of what has none."""
-    has_created: bool = True
+    created_in: frozenset[str] = frozenset({TEXT.media_type, OPENMETRICS.media_type})
+    """The media types of the texts that say when each child began."""
 
 
 # By collector, then by escaping and by whether the ``_created`` lines stand among the others.
@@ -119,15 +120,18 @@ def _render(collector: Any, layout: ChildLayout, text_format: Format) -> Iterato
     if collector.collect.__func__ is not client.MetricWrapperBase.collect:
         raise UnsupportedCollector
     name, documentation = collector._name, collector._documentation
-    has_created = layout.has_created and (client._use_created or text_format.with_created)
+    has_created = text_format.media_type in layout.created_in and (client._use_created or text_format.with_created)
     created_inline = has_created and text_format.is_openmetrics  # in text they are a family of their own, at the end
     created: list[Block] = []
     line_count = layout.line_count(collector)
     yield family_header(name, documentation, collector._type, collector._unit, text_format)
-    for children, rendered in _children_with_lines(collector, layout, text_format.escaping, created_inline):
+    for children, rendered in _children_with_lines(
+        collector, layout, text_format.escaping, has_created=has_created, created_inline=created_inline
+    ):
         text = _children_text(collector, layout, children, rendered, text_format)
-        yield text, len(children) * (line_count + created_inline)
-        created.append((rendered.created_lines, len(children)))
+        began = sum(time is not None for time in rendered.created)
+        yield text, len(children) * line_count + began * created_inline
+        created.append((rendered.created_lines, began))
     if created and has_created and not created_inline:
         yield family_header(f"{name}_created", documentation, "gauge", "", text_format)
         yield from created
@@ -152,7 +156,7 @@ def _children_text(
 
 
 def _children_with_lines(
-    collector: Any, layout: ChildLayout, escaping: Escaping, created_inline: bool
+    collector: Any, layout: ChildLayout, escaping: Escaping, *, has_created: bool, created_inline: bool
 ) -> Iterator[tuple[list[Any], RenderedChildren]]:
     """Yield a collector's children, some at a time, with their lines: from the cache if the children are the same."""
     keys: list[tuple[str, ...]] = [()]
@@ -168,25 +172,26 @@ def _children_with_lines(
         some = children[start : start + step]
         cached_for = some if names else []  # a collector that its own lines refer to would never be freed
         rendered = cached[index] if index < len(cached) else None
-        if rendered is None or rendered.children != cached_for:
+        created = list(map(created_of, some)) if has_created else []
+        if rendered is None or rendered.children != cached_for or rendered.created != created:
             label_values = keys[start : start + step]
             prefixes = map(LinePrefixes(names, layout.samples(collector), escaping), label_values)
-            created = _created_lines(collector, some, label_values, escaping)
-            rendered = RenderedChildren(cached_for, prefixes, created, created_inline)
+            lines = _created_lines(collector, created, label_values, escaping)
+            rendered = RenderedChildren(cached_for, prefixes, created, lines, created_inline)
         current.append(rendered)
         yield some, rendered
     _cache[collector][escaping, created_inline] = current
 
 
 def _created_lines(
-    collector: Any, children: list[Any], label_values: list[tuple[str, ...]], escaping: Escaping
+    collector: Any, created: list[float | None], label_values: list[tuple[str, ...]], escaping: Escaping
 ) -> list[str]:
-    if isinstance(collector, Gauge):
-        return [""] * len(children)
+    if not created:
+        return [""] * len(label_values)
     prefixes = LinePrefixes(collector._labelnames, [(f"{collector._name}_created", "")], escaping)
     return [
-        f"{prefixes(values)[0]}{format_value(child._created)}\n"
-        for values, child in zip(label_values, children, strict=True)
+        "" if time is None else f"{prefixes(values)[0]}{format_value(time)}\n"
+        for values, time in zip(label_values, created, strict=True)
     ]
 
 
@@ -288,11 +293,12 @@ _HISTOGRAM = ChildLayout(
     _histogram_texts,
     _histogram_exemplars,
 )
+_OPENMETRICS_ALONE = frozenset({OPENMETRICS.media_type})
 _LAYOUTS: dict[type[Any], ChildLayout] = {
     Counter: _COUNTER,
-    Gauge: replace(_PLAIN_GAUGE, values=_gauge_values, has_created=False),
+    Gauge: replace(_PLAIN_GAUGE, values=_gauge_values, created_in=frozenset()),
     Summary: _simple_layout(("_count", "_count"), ("_sum", "_sum")),
     Histogram: _HISTOGRAM,
-    WITHOUT_CREATED[Counter]: replace(_COUNTER, has_created=False),
-    WITHOUT_CREATED[Histogram]: replace(_HISTOGRAM, has_created=False),
+    TOTALS[Counter]: replace(_COUNTER, created_in=_OPENMETRICS_ALONE),
+    TOTALS[Histogram]: replace(_HISTOGRAM, created_in=_OPENMETRICS_ALONE),
 }

@@ -38,7 +38,7 @@ from ..protobuf_format.messages import (
 from ..protobuf_format.native_histogram import native_fields
 from ..text_format.families import BLOCK_SIZE, Block
 from ..text_format.formats import PROTOBUF, Escaping, Format
-from .children import WITHOUT_CREATED, children_of, has_own_values, label_names_of, number_reader
+from .children import TOTALS, children_of, created_of, has_own_values, label_names_of, number_reader
 from .exponential import ZERO_THRESHOLD, folded, lowest_index
 from .lock import LOCK
 from .native_buckets import NativeFamily, counts_of, native_family, sums_of
@@ -117,7 +117,7 @@ def _children(collector: Any, escaping: Escaping) -> list[_Encoded]:
 
 def _read_counter(child: Any) -> tuple[Any, ...]:
     value = child._value
-    return value.get(), value.get_exemplar(), _created(child)
+    return value.get(), value.get_exemplar(), created_of(child)
 
 
 def _counter_fields(values: tuple[Any, ...], _: list[bytes], escaping: Escaping) -> bytes:
@@ -137,7 +137,7 @@ def _gauge_fields(values: tuple[Any, ...], _: list[bytes], __: Escaping) -> byte
 
 
 def _read_summary(child: Any) -> tuple[Any, ...]:
-    return child._count.get(), child._sum.get(), _created(child)
+    return child._count.get(), child._sum.get(), created_of(child)
 
 
 def _summary_fields(values: tuple[Any, ...], _: list[bytes], __: Escaping) -> bytes:
@@ -150,7 +150,7 @@ def _read_histogram(child: Any) -> tuple[Any, ...]:
     counts = tuple(accumulate(map(number_reader(buckets), buckets)))
     is_plain = buckets[0].__class__ is MutexValue
     exemplars = tuple(map(_EXEMPLAR, buckets) if is_plain else (bucket.get_exemplar() for bucket in buckets))
-    return child._sum.get(), counts, exemplars if any(exemplars) else (), _created(child)
+    return child._sum.get(), counts, exemplars if any(exemplars) else (), created_of(child)
 
 
 def _histogram_fields(
@@ -188,10 +188,6 @@ def _native_layout(native: NativeFamily) -> _Layout:
     return _Layout(read, fields, lambda _: 1)
 
 
-def _created(child: Any) -> float | None:
-    return None if type(child) in _WITHOUT_CREATED else child._created
-
-
 @dataclass(frozen=True, slots=True)
 class _Layout:
     """How the children of a class of collectors are read and written."""
@@ -205,7 +201,6 @@ class _Layout:
 
 _EXEMPLAR = attrgetter("_exemplar")
 _VALUE = attrgetter("_value")
-_WITHOUT_CREATED = frozenset(WITHOUT_CREATED.values())
 _LAYOUTS: Mapping[MetricType, _Layout] = {
     "counter": _Layout(_read_counter, _counter_fields, lambda _: 1),
     "gauge": _Layout(_read_gauge, _gauge_fields, lambda _: 1),
@@ -217,8 +212,8 @@ _TYPES: Mapping[type[Any], MetricType] = {
     Gauge: "gauge",
     Summary: "summary",
     Histogram: "histogram",
-    WITHOUT_CREATED[Counter]: "counter",
-    WITHOUT_CREATED[Histogram]: "histogram",
+    TOTALS[Counter]: "counter",
+    TOTALS[Histogram]: "histogram",
 }
 
 
@@ -241,7 +236,7 @@ def _with_created(metric: Metric, collector: Any) -> Metric:
     metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
     names = label_names_of(collector)
     for key, child in children_of(collector):
-        if (created := getattr(child, "_created", None)) is not None and type(child) not in _WITHOUT_CREATED:
+        if hasattr(child, "_created") and (created := created_of(child)) is not None:
             metric.add_sample(f"{metric.name}_created", dict(zip(names, key, strict=True)), created)
     return metric
 

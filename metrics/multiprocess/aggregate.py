@@ -69,6 +69,7 @@ class Aggregator:
             exemplars = self._merger.exemplars(readers, lambda path: self._report(path, "torn"))
             self._read_own_again()
             merged = self._merger.merge(readers)
+            self._show_created()
             totals = merged.totals
             self._show_gauges(merged.gauges)
             self._last_totals += [nan] * (len(self._targets) - len(self._last_totals))
@@ -251,6 +252,15 @@ class Aggregator:
         if schema.kind == "gauge" and schema.labels:
             self._gauges[line] = True
         return True
+
+    def _show_created(self) -> None:
+        """Have series say when they began, of which another file may have said less."""
+        while self._series.begun:
+            line = self._series.begun.pop()
+            schema = self._series.schemas[line]
+            if schema.kind != "gauge" and not is_exponential(schema):
+                child = _child(self._instruments[schema.digest], line)
+                children.set_created(child, self._series.created[line])
 
     def _show_gauges(self, present: set[int]) -> None:
         """Remove the gauges that no worker has any more, and restore those that a worker has again."""

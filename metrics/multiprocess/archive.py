@@ -14,7 +14,7 @@ import logging
 import os
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from math import nan
@@ -152,7 +152,7 @@ def _write_archive(path: Path, archive: Reader | None, dead: list[Reader], names
             file.write(file_header("gone", len(cells)))
             file.write(cells.tobytes())
             file.write(json.dumps({"folded": names}).encode() + b"\n")
-            file.writelines(series_text(admitted))
+            file.writelines(series_text(admitted, series.created))
             file.writelines(filter(None, (encode_record(index - 1, exemplar) for index, exemplar in exemplars.items())))
         unfinished.replace(path)
     except OSError:
@@ -199,13 +199,13 @@ def correction_layers(merged: Merged) -> list[list[float]]:
     return layers
 
 
-def series_text(series: Iterable[tuple[bytes, FamilySchema]]) -> Iterator[bytes]:
-    """Yield the lines of series in their order, each family's line before its first series."""
-    described: set[FamilySchema] = set()
+def series_text(series: Iterable[tuple[bytes, FamilySchema]], created: Mapping[bytes, int]) -> Iterator[bytes]:
+    """Yield the lines of series in their order, each family's line before those that began at another time."""
+    described: dict[FamilySchema, int] = {}
     for line, schema in series:
-        if schema not in described:
-            described.add(schema)
-            yield schema.line
+        if described.get(schema) != created[line]:
+            described[schema] = created[line]
+            yield schema.line_since(created[line])
         yield line
 
 

@@ -1,7 +1,8 @@
 """The layout of a worker's file: a header, an array of doubles (cells), and text that says what each cell holds.
 
 The cells stand before the text, so that their offsets never change; the text grows at the end. It holds a line for each
-family, before its first series, and a line for each series. A series' line is written before its cells are first
+family, before its first series, and a line for each series. The family's line says when the series after it began, and
+stands there again before one that began in another second. A series' line is written before its cells are first
 updated, so a line that a killed process left unfinished describes nothing. Between the lines stand fixed-size records
 of exemplars, which are overwritten in place.
 """
@@ -32,6 +33,8 @@ RECORD_SIZE = 1024  # bytes: 128 characters, of up to six bytes in JSON; a power
 SUFFIX = ".worker"
 ARCHIVE = "gone" + SUFFIX
 _ARCHIVE_NAME = re.compile(r"gone(-.*)?" + re.escape(SUFFIX))
+
+_MAX_TIME = 253_402_300_800  # the year 10,000, which no time of a message may reach
 
 _PADDING = re.compile(b" *")  # before a record, up to its aligned offset
 
@@ -94,8 +97,12 @@ class FamilySchema:
 
     @cached_property
     def line(self) -> bytes:
-        """The family's line: it stands in each file once, before the family's first series."""
+        """The family's line, before series that began at a time that is not known."""
         return json.dumps(asdict(self)).encode() + b"\n"
+
+    def line_since(self, created: int) -> bytes:
+        """Return the family's line before series that began at this Unix time; readers of before leave the time out."""
+        return json.dumps({**asdict(self), "created": created}).encode() + b"\n" if created else self.line
 
     def series_line(self, label_values: tuple[str, ...]) -> bytes:
         """Return the line of a series; it is the same in every file."""
@@ -115,6 +122,18 @@ def parse_family_line(line: bytes) -> FamilySchema:
         return FamilySchema(str(parsed["family"]), parsed["kind"], parsed["mode"], labels, bounds)
     except (ValueError, KeyError, TypeError):
         raise CorruptFile("torn") from None
+
+
+def parse_created(line: bytes) -> int:
+    """Return the Unix time in a family's line at which the series after it began; 0 where it has none.
+
+    Raises:
+        CorruptFile: it is no time.
+    """
+    created = json.loads(line).get("created", 0)
+    if not isinstance(created, int) or not 0 <= created < _MAX_TIME:
+        raise CorruptFile("torn")
+    return created
 
 
 @lru_cache(MAX_CELLS)  # the workers' files have mostly the same lines

@@ -20,6 +20,7 @@ from .file_layout import (
     FamilySchema,
     is_archive,
     lines_and_records,
+    parse_created,
     parse_family_line,
     parse_label_values,
     read_application,
@@ -59,9 +60,10 @@ class Reader:
             raise
         self._array: Any = memoryview(self._memory)[HEADER_SIZE:].cast("d")
         self._offset = self._cells_end = text_offset(cells)  # up to where the text was read
-        self._schemas: dict[bytes, FamilySchema] = {}  # by digest
+        self._schemas: dict[bytes, tuple[FamilySchema, int]] = {}  # by digest, with when the series that follow began
         self.series: list[tuple[bytes, FamilySchema]] = []
         self.new: list[tuple[bytes, FamilySchema]] = []  # those of them that the last `read_new` found
+        self.created: dict[bytes, int] = {}  # by their lines: when they began, in Unix seconds, 0 where nobody says
         self.used = 0
         self.records = RecordReader(self._descriptor)
         self.archived: frozenset[str] = frozenset()  # of the archive: the workers that are in it
@@ -126,7 +128,7 @@ class Reader:
 
     def _read_line(self, line: bytes) -> None:
         if line.startswith(b"["):
-            schema = self._schemas.get(line[2:14])
+            schema, created = self._schemas.get(line[2:14], (None, 0))
             if (
                 schema is None
                 or self.used + schema.cell_count > self.cells
@@ -135,12 +137,13 @@ class Reader:
                 raise CorruptFile("torn")
             self.series.append((line, schema))
             self.new.append((line, schema))
+            self.created[line] = created
             self.used += schema.cell_count
         elif line.startswith(b'{"folded"'):
             self.archived = frozenset(line.decode(errors="replace").split('"')[3::2])
         else:
             schema = parse_family_line(line)
-            self._schemas[schema.digest.encode()] = schema
+            self._schemas[schema.digest.encode()] = schema, parse_created(line)
 
     def values(self, layer: int = 0) -> list[float]:
         """Return the cells of all series read so far; each double is read as a whole even while it is written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import fsum, isnan
+from math import fsum, inf, isnan
 from operator import add
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class SeriesIndex:
         self.size = 1  # index 0 is HIDDEN
         self.first: dict[bytes, int] = {}  # by the line of the series
         self.schemas: dict[bytes, FamilySchema] = {}
+        self.created: dict[bytes, int] = {}  # when it began first, in Unix seconds; 0 where a file does not say
+        self.begun: set[bytes] = set()  # those whose time is another than it was
         self._admit = admit
 
     def index_of(self, line: bytes, schema: FamilySchema) -> int:
@@ -47,6 +49,12 @@ class SeriesIndex:
             self.first[line] = index
             self.schemas[line] = schema
         return index
+
+    def begin(self, line: bytes, created: int) -> None:
+        """Have a series begin at a time in one of the files; the earliest one counts, and an unknown one most."""
+        if created < self.created.get(line, inf):
+            self.created[line] = created
+            self.begun.add(line)
 
 
 class Merger:
@@ -69,6 +77,7 @@ class Merger:
             file.counts += [HIDDEN] * schema.cell_count
             if index == HIDDEN:
                 continue
+            self._series.begin(line, reader.created.get(line, 0))
             if schema.mode == "total":
                 file.amounts.append((cell, index))
                 file.counts[cell + 1 :] = range(index + 1, index + schema.cell_count)

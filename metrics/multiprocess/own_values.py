@@ -23,6 +23,7 @@ class OwnValues:
     def __init__(self, file: SharedFile) -> None:
         self.path = file.folder
         self.records = self
+        self.created: dict[bytes, int] = {}
         self._file = file
         self._values: list[tuple[FamilySchema, list[SharedValue]]] = []
 
@@ -30,7 +31,9 @@ class OwnValues:
         """Return the series that were added since the last call, each as its line and its family's schema."""
         new = list(islice(self._file.series.copy().items(), len(self._values), None))
         self._values += [(schema, values) for (schema, _), values in new]
-        return [(schema.series_line(label_values), schema) for (schema, label_values), _ in new]
+        lines = [(schema.series_line(label_values), schema) for (schema, label_values), _ in new]
+        self.created.update((line, self._file.created[key]) for (line, _), (key, _) in zip(lines, new, strict=True))
+        return lines
 
     def values(self, _: int = 0) -> list[float]:
         """Return the cells of all series read so far; the time of a most recent value is 0, as it is the only one."""

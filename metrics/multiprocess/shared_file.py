@@ -10,7 +10,7 @@ from contextlib import suppress
 from math import inf, nan
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakSet
@@ -60,6 +60,7 @@ class SharedFile:
     ) -> None:
         self.folder = folder.absolute()
         self.series: dict[SeriesKey, list[SharedValue]] = {}
+        self.created: dict[SeriesKey, int] = {}  # the Unix times at which they began, in this process
         self.families: set[FamilySchema] = set()
         self.application = application
         self.inherited = False  # from the process that this one was forked from
@@ -134,6 +135,7 @@ class SharedFile:
                 for value in values:
                     value.set(0.0)
                 return values
+            self.created.setdefault((schema, label_values), _now(schema))
             cells, cell, problem = self._allocate(schema, label_values)
             value_class = TimestampedValue if schema.mode == "livemostrecent" else SharedValue
             created = [value_class(self, cells, cell + number) for number in range(schema.value_count)]
@@ -204,8 +206,9 @@ class SharedFile:
         self._reported_problem, self._reported_full = "", set()  # what the other process reported is its own
         self._pending_faults.clear()
         self._release()
-        for (schema, _), values in self.series.copy().items():
+        for (schema, label_values), values in self.series.copy().items():
             self._place(values, _private_cells(schema))  # before they are at zero: the file is the other process's
+            self.created[schema, label_values] = _now(schema)
             for value in values:
                 value.set(nan if schema.kind == "gauge" else 0.0)
         try:
@@ -247,7 +250,7 @@ class SharedFile:
         if written is None or self._closed or schema in self._superseded:
             return _private_cells(schema), 0, ""
         try:
-            cell = written.allocate(schema, label_values)
+            cell = written.allocate(schema, label_values, self.created[schema, label_values])
         except OSError as error:
             self._unwritten.add((schema, label_values))
             self._retry_at = min(self._retry_at, monotonic() + RETRY_INTERVAL)
@@ -317,6 +320,11 @@ class SharedFile:
         if not self._reported_superseded:
             self._reported_superseded = True
             log.warning(SUBSCRIBED_TWICE, self.folder)
+
+
+def _now(schema: FamilySchema) -> int:
+    """Return when a series begins that is created now, in Unix seconds; 0 where that is of no interest."""
+    return 0 if schema.kind == "gauge" or is_exponential(schema) else int(time())
 
 
 def _private_cells(schema: FamilySchema) -> array[float]:

@@ -127,7 +127,7 @@ class Workers(Collector):
         def on_removed(label_values: tuple[str, ...]) -> None:
             self._file.remove_series(schema, label_values)
 
-        total = children.WITHOUT_CREATED.get(kind, kind)(name, documentation, labels, registry=None, **options)
+        total = children.TOTALS.get(kind, kind)(name, documentation, labels, registry=None, **options)
         self._file.add_family(schema)
         self._aggregator.add_instrument(schema, total)
         local = children.watched_class(kind, on_created, on_removed)(

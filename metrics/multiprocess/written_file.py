@@ -34,7 +34,7 @@ class WrittenFile:
         self.cells: Any = memoryview(created.memory)[HEADER_SIZE:].cast("d")
         self.exemplars = ExemplarStore(self.cells, self._write_record)
         self._capacity = capacity
-        self._described: set[str] = set()  # digests of the families whose line is in the file
+        self._described: dict[str, int] = {}  # by digest: the time in the family's last line
         self._used, self._end = 0, text_offset(capacity)
         self._exponential_left = most_exponential_cells(capacity)
         self._descriptor = created.descriptor
@@ -70,8 +70,8 @@ class WrittenFile:
         with suppress(OSError):
             os.pwrite(self._descriptor, file_header(self.path.stem, self._capacity, application), 0)
 
-    def allocate(self, schema: FamilySchema, label_values: tuple[str, ...]) -> int:
-        """Write a series' line; return its first cell.
+    def allocate(self, schema: FamilySchema, label_values: tuple[str, ...], created: int = 0) -> int:
+        """Write a series' line; return its first cell. It began at ``created``, in Unix seconds; 0 is not known.
 
         Raises:
             OSError: there is no space.
@@ -81,10 +81,10 @@ class WrittenFile:
             most = most_exponential_cells(self._capacity)
             raise OSError(errno.ENOSPC, f"it holds {most:,} numbers of exponential buckets at most")
         text = schema.series_line(label_values)
-        if schema.digest not in self._described:
-            text = schema.line + text
+        if self._described.get(schema.digest) != created:
+            text = schema.line_since(created) + text
         cell, _ = self._append(text, cells=schema.cell_count)
-        self._described.add(schema.digest)
+        self._described[schema.digest] = created
         if exponential:
             self._exponential_left -= schema.cell_count
         return cell

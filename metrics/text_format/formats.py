@@ -20,10 +20,7 @@ class Format:
     version: str
     escaping: Escaping = "underscores"
     with_created: bool = False
-    """Whether OpenMetrics says when each counter and histogram began, though prometheus_client is told to leave it out.
-
-    Several worker processes that count together have no such time.
-    """
+    """Whether OpenMetrics says when counters and histograms began, though prometheus_client is told to leave it out."""
 
     @property
     def is_openmetrics(self) -> bool:

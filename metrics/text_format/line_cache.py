@@ -47,17 +47,24 @@ class RenderedChildren:
     Args:
         children: The children; empty where the collector has no labels and is its own only child.
         prefixes: The lines of each child, up to their values.
-        created: The whole ``_created`` line of each child, or an empty string.
+        created: When each child began; nothing of those that do not say so.
+        created_lines: The whole ``_created`` line of each child, or an empty string.
         created_inline: Whether that line follows the child's other lines (OpenMetrics) or is part of a family of its
             own (text).
     """
 
     def __init__(
-        self, children: list[Any], prefixes: Iterable[list[str]], created: list[str], created_inline: bool
+        self,
+        children: list[Any],
+        prefixes: Iterable[list[str]],
+        created: list[float | None],
+        created_lines: list[str],
+        created_inline: bool,
     ) -> None:
         self.children = children
-        self.created_lines = b"" if created_inline else "".join(created).encode()
-        ends = [line.replace("%", "%%") if created_inline else "" for line in created]
+        self.created = created
+        self.created_lines = b"" if created_inline else "".join(created_lines).encode()
+        ends = [line.replace("%", "%%") if created_inline else "" for line in created_lines]
         starts = ("".join([f"{line.replace('%', '%%')}%s\n" for line in child]) for child in prefixes)
         # Bytes: formatting them takes half the time that formatting str takes.
         self._template = "".join(chain.from_iterable(zip(starts, ends, strict=True))).encode()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from metrics import render
 from metrics.multiprocess import Workers, register_process_collector
 from metrics.multiprocess.file_layout import archive_name
 from metrics.subscription.subscribe import subscribe
-from metrics.text_format.formats import OPENMETRICS
 from tests.support.counter_worker import ROWS, LocalWorker, count_call, file_names
 from tests.support.forks import in_child
 
@@ -170,19 +169,3 @@ def test_a_file_of_somebody_else_is_left_alone(folder: Path, here: LocalWorker) 
         pass
     assert here.calls() == (0.0,) * 4
     assert (folder / "conveyor.worker").read_text() == "mine"
-
-
-def test_no_series_has_a_time_of_its_creation_as_each_process_would_say_another(folder: Path) -> None:
-    texts = []
-    for _ in range(2):
-        registry = CollectorRegistry()
-        workers = Workers(folder)
-        workers.attach(registry)
-        for kind, name in ((Counter, "calls"), (Histogram, "took")):
-            local, total = workers.create_instruments(kind, name, "h", ["who"], "total")
-            local.labels("m")
-            registry.register(total)
-        texts.append([render(registry).decode(), render(registry, OPENMETRICS).decode()])
-    assert texts[0] == texts[1]
-    assert "_created" not in "".join(texts[0])
-    assert 'calls_total{who="m"} 0.0\n' in texts[0][1]

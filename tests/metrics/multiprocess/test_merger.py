@@ -23,6 +23,7 @@ class File:
     def __init__(self, *layers: list[float], exemplars: Any = (), intact: bool = True) -> None:
         self.path, self.layers = Path("file"), len(layers)
         self.records = self
+        self.created: dict[bytes, int] = {}
         self._layers, self._exemplars, self._intact = layers, list(exemplars), intact
 
     def values(self, layer: int = 0) -> list[float]:

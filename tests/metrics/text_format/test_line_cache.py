@@ -20,8 +20,8 @@ def test_without_labels_only_a_bucket_has_braces() -> None:
 
 def test_created_lines_follow_their_child_or_stand_apart() -> None:
     created = ["a_created 100%\n", "b_created 2\n"]
-    inline = RenderedChildren([1, 2], [["a "], ["b "]], created, created_inline=True)
-    apart = RenderedChildren([1, 2], [["a "], ["b "]], created, created_inline=False)
+    inline = RenderedChildren([1, 2], [["a "], ["b "]], [100.0, 2.0], created, created_inline=True)
+    apart = RenderedChildren([1, 2], [["a "], ["b "]], [100.0, 2.0], created, created_inline=False)
     assert inline.fill([b"1", b"2"]) == b"a 1\na_created 100%\nb 2\nb_created 2\n"
     assert inline.created_lines == b""
     assert apart.fill([b"1", b"2"]) == b"a 1\nb 2\n"
@@ -29,7 +29,7 @@ def test_created_lines_follow_their_child_or_stand_apart() -> None:
 
 
 def test_only_values_that_are_other_objects_are_formatted_again() -> None:
-    children = RenderedChildren([1, 2, 3], [["a "], ["b "], ["c "]], ["", "", ""], created_inline=True)
+    children = RenderedChildren([1, 2, 3], [["a "], ["b "], ["c "]], [], ["", "", ""], created_inline=True)
     first = [1.0, 2.0, 3.0]
     texts = children.value_texts(0, first)
     assert texts == [b"1.0", b"2.0", b"3.0"]
@@ -43,7 +43,7 @@ def test_only_values_that_are_other_objects_are_formatted_again() -> None:
 
 
 def test_a_text_is_the_last_one_as_long_as_its_numbers_are_the_same_objects() -> None:
-    children = RenderedChildren([1], [["a "]], [""], created_inline=True)
+    children = RenderedChildren([1], [["a "]], [], [""], created_inline=True)
     number, exemplar = 1.5, object()
     assert children.last_text([number], [exemplar]) is None
     text = children.remember([number], [exemplar], b"a 1.5\n")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from .cost import NO_COST, OWN_SERVERS, Cost
+from .plain_rates import plain_cost
 from .token_usage import TokenUsage
 
 log = logging.getLogger(__name__)
@@ -29,9 +31,12 @@ def list_price(provider: str, model: str, usage: TokenUsage) -> Cost | None:
     if found is None:
         return None
     seller, priced_model = found
-    counts = _counts_of(usage)
+    known, now = _counts_of(usage), datetime.now(UTC)
+    if (cost := plain_cost(priced_model, seller, known, now, {})) is not None:
+        return cost
     try:
-        price = priced_model.calc_price(counts, seller)
+        counts = _usage_of(known)
+        price = priced_model.calc_price(counts, seller, genai_request_timestamp=now)
     except ValueError as error:  # counts that contradict each other, such as more cached tokens than tokens
         log.warning("a call of %s cannot be priced: %s", model, type(error).__name__)
         return None
@@ -91,17 +96,21 @@ def search_snapshot(snapshot: Any, model: str, provider: str, url: str | None) -
     return None
 
 
-def _counts_of(usage: TokenUsage) -> Any:
+def _counts_of(usage: TokenUsage) -> dict[str, int | None]:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "input_audio_tokens": usage.prompt_audio_tokens,
+        "output_audio_tokens": usage.completion_audio_tokens,
+    }
+
+
+def _usage_of(counts: Mapping[str, int | None]) -> Any:
     from genai_prices import Usage  # it is installed: a model was found in its list
 
-    return Usage(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        input_audio_tokens=usage.prompt_audio_tokens,
-        output_audio_tokens=usage.completion_audio_tokens,
-    )
+    return Usage(**counts)
 
 
 def _price_of_kind(counts: Any, price: Any, kind: str) -> Decimal:

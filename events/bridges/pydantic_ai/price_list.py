@@ -9,6 +9,7 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
 from ..model_calls.cost import NO_COST, OWN_SERVERS, Cost
+from ..model_calls.plain_rates import plain_cost
 from ..model_calls.token_prices import find_model, split_cost
 from .reported import reported_by
 
@@ -35,6 +36,8 @@ def list_price(provider: str, model: str, usage: RequestUsage, response: ModelRe
     context = {} if response is None else price_context(response)
     at = response.timestamp if response is not None else datetime.now(UTC)
     try:
+        if (cost := plain_cost(priced_model, seller, vars(usage), at, context)) is not None:
+            return cost
         price = priced_model.calc_price(usage, seller, genai_request_timestamp=at, price_context=context)
         return split_cost(usage, price)
     except ValueError as error:  # counts that contradict each other, such as more cached tokens than tokens

@@ -1,0 +1,125 @@
+"""What plain rates make of a usage is what genai-prices' list does, for every model in it, or is left to the list."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Tier, TieredPrices
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_ai.usage import RequestUsage
+
+from events.bridges.model_calls.plain_rates import plain_cost
+from events.bridges.model_calls.token_prices import split_cost
+
+SOLD = [(model, seller) for seller in get_snapshot().providers for model in seller.models]
+SELLER = SOLD[0][1]
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+CONTEXTS: tuple[dict[str, str], ...] = ({}, {"service_tier": "default"}, {"service_tier": "priority"},
+    {"service_tier": "flex", "processing": "batch"}, {"finish_reason": "stop"})  # fmt: skip
+
+
+def by_the_list(model: Any, seller: Any, usage: RequestUsage, at: datetime, context: dict[str, str]) -> Any:
+    try:
+        price = model.calc_price(usage, seller, genai_request_timestamp=at, price_context=context)
+    except ValueError:
+        return None
+    return parts(split_cost(usage, price))
+
+
+def parts(cost: Any) -> tuple[Any, ...]:
+    return float(cost), cost.input, cost.output, cost.cache_read, cost.cache_write
+
+
+few = st.integers(0, 2_000_000)
+
+
+@given(
+    sold=st.sampled_from(SOLD),
+    counts=st.fixed_dictionaries(
+        {"input_tokens": few, "output_tokens": few},
+        optional={
+            "cache_read_tokens": few,
+            "cache_write_tokens": few,
+            "cache_write_1h_tokens": few,
+            "input_audio_tokens": few,
+            "output_audio_tokens": few,
+            "input_image_tokens": few,
+            "web_searches": st.integers(0, 3),
+        },
+    ),
+    at=st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # it has one
+    context=st.sampled_from(CONTEXTS),
+)
+def test_a_cost_is_the_lists_to_the_last_digit(sold: Any, counts: Any, at: datetime, context: dict[str, str]) -> None:
+    model, seller = sold
+    usage = RequestUsage(**counts)
+    cost = plain_cost(model, seller, vars(usage), at, context)
+    assert cost is None or parts(cost) == by_the_list(model, seller, usage, at, context)
+
+
+def test_nearly_every_models_usual_call_has_plain_rates() -> None:
+    """Else the list would be asked, and no test would fail but the benchmark."""
+    usage = RequestUsage(input_tokens=1200, output_tokens=85, cache_read_tokens=1024)
+    computed = [plain_cost(model, seller, vars(usage), NOW, {}) is not None for model, seller in SOLD]
+    assert sum(computed) > 0.85 * len(computed)
+
+
+def made(**prices: Any) -> ModelInfo:
+    return ModelInfo(id="m", match=ClauseEquals("m"), prices=ModelPrice(**prices))
+
+
+PLAIN = {"input_mtok": Decimal("1.5"), "output_mtok": Decimal(6)}
+COUNTED = {"input_tokens": 1000, "output_tokens": 100}
+
+
+def test_a_rate_is_that_of_the_longest_tier_that_the_prompt_exceeds() -> None:
+    tiers = TieredPrices(base=Decimal(1), tiers=[Tier(500, Decimal(2)), Tier(1000, Decimal(3))])
+    for prompt, rate in ((500, 1), (501, 2), (1000, 2), (1001, 3)):
+        cost = plain_cost(made(input_mtok=tiers), SELLER, {"input_tokens": prompt}, NOW, {})
+        assert cost == pytest.approx(prompt * rate / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("prices", "usage"),
+    [
+        (PLAIN, {"output_tokens": 100}),
+        (PLAIN, {**COUNTED, "output_tokens": -1}),
+        (PLAIN, {**COUNTED, "output_tokens": 1.5}),
+        ({**PLAIN, "cache_read_mtok": Decimal(1)}, {**COUNTED, "cache_read_tokens": 1001}),
+        ({"output_mtok": Decimal(6)}, COUNTED),
+        ({"input_mtok": Decimal("NaN")}, COUNTED),
+        ({"input_mtok": Decimal(-1)}, COUNTED),
+        ({"input_mtok": 1.5}, COUNTED),
+        ({**PLAIN, "input_audio_mtok": Decimal(9)}, {**COUNTED, "input_audio_tokens": 1}),
+        ({**PLAIN, "web_searches_kcount": Decimal(9)}, {**COUNTED, "web_searches": 1}),
+        ({**PLAIN, "requests_kcount": Decimal(9)}, COUNTED),  # a call is one
+    ],
+)
+def test_what_is_not_plain_is_left_to_the_list(prices: dict[str, Any], usage: dict[str, Any]) -> None:
+    assert plain_cost(made(**prices), SELLER, usage, NOW, {}) is None
+
+
+class OtherModel(ModelInfo):
+    """A model whose prices an application computes by itself."""
+
+
+class OtherPrice(ModelPrice):
+    """A price that does."""
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SimpleNamespace(),
+        OtherModel(id="m", match=ClauseEquals("m"), prices=ModelPrice(**PLAIN)),
+        ModelInfo(id="m", match=ClauseEquals("m"), prices=OtherPrice(**PLAIN)),
+    ],
+)
+def test_classes_of_an_applications_own_are_asked_by_themselves(model: Any) -> None:
+    assert plain_cost(model, SELLER, COUNTED, NOW, {}) is None

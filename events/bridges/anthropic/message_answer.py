@@ -5,13 +5,13 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming (tokens 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...bus.fields import ErrorType
 from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
-from ..model_calls.token_usage import TokenUsage, anthropic_usage, get
+from ..model_calls.token_usage import TokenUsage, anthropic_usage, get, getter_of
 
 COUNTS = (
     "input_tokens",
@@ -37,23 +37,25 @@ class MessageAnswer:
     def add_whole(self, body: Any) -> None:
         """Add an answer that came as a whole: an object of the SDK, or a mapping."""
         self.has_ended = True
-        self._add(body)
-        self._end(get(body, "stop_reason") or "")
+        look_up = getter_of(body)
+        self._add(look_up)
+        self._end(look_up("stop_reason") or "")
 
     def add_chunk(self, chunk: Any) -> tuple[int, bool]:
         """Add an event of a stream; return how many characters of content it has, and whether that is reasoning."""
-        kind = get(chunk, "type")
+        look_up = getter_of(chunk)
+        kind = look_up("type")
         if kind == "message_start":
-            self._add(get(chunk, "message"))
+            self._add(getter_of(look_up("message")))
         elif kind == "message_delta":
-            self._add(chunk)
-            self._end(get(get(chunk, "delta"), "stop_reason"))
+            self._add(look_up)
+            self._end(get(look_up("delta"), "stop_reason"))
         elif kind == "message_stop":
             self.has_ended = True
         elif kind == "completion":  # of Text Completions
-            self._add(chunk)
-            self._end(get(chunk, "stop_reason"))
-        return content_of(kind, chunk)
+            self._add(look_up)
+            self._end(look_up("stop_reason"))
+        return content_of(kind, look_up)
 
     def usage(self) -> TokenUsage:
         """Return the tokens that the provider has counted so far."""
@@ -63,23 +65,23 @@ class MessageAnswer:
         """Return the usage as the provider sent it; None where it sent none."""
         return self._usage or None
 
-    def _add(self, body: Any) -> None:
-        self.model = get(body, "model") or self.model
-        usage = get(body, "usage")
-        self._usage |= {name: count for name in COUNTS if (count := get(usage, name)) is not None}
+    def _add(self, look_up: Callable[[str], Any]) -> None:
+        self.model = look_up("model") or self.model
+        count_of = getter_of(look_up("usage"))
+        self._usage |= {name: count for name in COUNTS if (count := count_of(name)) is not None}
 
     def _end(self, reason: Any) -> None:
         if reason is not None:
             self.has_ended, self.finish_reason = True, finish_reason_of(reason)
 
 
-def content_of(kind: Any, event: Any) -> tuple[int, bool]:
+def content_of(kind: Any, look_up: Callable[[str], Any]) -> tuple[int, bool]:
     """Return how many characters of content an event of a stream has, and whether that is reasoning."""
     if kind == "content_block_delta":
-        delta = get(event, "delta")
+        part_of = getter_of(look_up("delta"))
         for part, is_reasoning in DELTAS:
-            if isinstance(text := get(delta, part), str) and text:
+            if isinstance(text := part_of(part), str) and text:
                 return len(text), is_reasoning
     if kind == "content_block_start":
-        return len(str(get(get(event, "content_block"), "name") or "")), False  # a tool's
-    return (len(str(get(event, "completion") or "")), False) if kind == "completion" else (0, False)
+        return len(str(get(look_up("content_block"), "name") or "")), False  # a tool's
+    return (len(str(look_up("completion") or "")), False) if kind == "completion" else (0, False)

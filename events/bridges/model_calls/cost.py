@@ -24,6 +24,9 @@ MAX_COST = 10**6  # USD, of one call
 TICKS_PER_DOLLAR = 10**10
 LITELLM_HEADER = "x-litellm-response-cost"
 
+NAMES_OF_COST = frozenset({"cost", "estimated_cost", "cost_in_usd_ticks"})
+"""Of which a usage has one that says what is billed."""
+
 PARTS = ("input", "output", "cache_read", "cache_write")
 
 UsagePriceFunction = Callable[[str, str, TokenUsage], SupportsFloat | None]
@@ -98,6 +101,8 @@ def billed_cost(usage: Any, headers: Mapping[str, str]) -> float | None:
         headers: Those of the response; none of a stream, since they are sent before anything is billed.
     """
     usage = as_mapping(usage)
+    if NAMES_OF_COST.isdisjoint(usage):
+        return number(headers.get(LITELLM_HEADER)) if headers else None
     cost = usage.get("cost")
     if cost is None:
         cost = usage.get("estimated_cost")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...bus.fields import ErrorType
 from ...llm import FinishReason
 from .finish_reasons import finish_reason_of
-from .token_usage import TokenUsage, get, openai_usage, with_items
+from .token_usage import TokenUsage, get, getter_of, openai_usage, with_items
 
 REASONING_TEXTS = ("reasoning_content", "reasoning")
 """Of DeepSeek, vLLM and OpenRouter."""
@@ -26,27 +26,28 @@ class ChatAnswer:
 
     def add_whole(self, body: Any) -> None:
         """Add an answer that came as a whole: an object of the SDK, or a mapping."""
-        body = with_items(body)
-        choices = get(body, "choices") or ()
-        self._add(body, choices)
+        look_up = getter_of(body)
+        choices = look_up("choices") or ()
+        self._add(look_up, map(getter_of, choices))
         self.has_ended = True
         if self.finish_reason is None and choices:
             self.finish_reason = "unknown"
 
     def add_chunk(self, chunk: Any) -> tuple[int, bool]:
         """Add a chunk of a stream; return how many characters of content it has, and whether that is reasoning."""
-        chunk = with_items(chunk)
-        choices = [with_items(choice) for choice in get(chunk, "choices") or ()]
-        self._add(chunk, choices)
-        if str(get(chunk, "type") or "").endswith(".done"):  # of a transcription, or an image that comes in parts
+        look_up = getter_of(chunk)
+        choices = [getter_of(choice) for choice in look_up("choices") or ()]
+        self._add(look_up, choices)
+        if str(look_up("type") or "").endswith(".done"):  # of a transcription, or an image that comes in parts
             self.has_ended = True
-        text, reasoning = _length(get(chunk, "delta")), 0  # of a transcription
+        text, reasoning = _length(look_up("delta")), 0  # of a transcription
         for choice in choices:
-            text += _length(get(choice, "text"))
-            if (delta := with_items(get(choice, "delta"))) is not None:
-                text += _length(get(delta, "content")) + _length(get(delta, "refusal"))
-                reasoning += max(_length(get(delta, name)) for name in REASONING_TEXTS)
-                text += sum(_length_of_tool_call(call) for call in get(delta, "tool_calls") or ())
+            text += _length(choice("text"))
+            if (delta := choice("delta")) is not None:
+                part = getter_of(delta)
+                text += _length(part("content")) + _length(part("refusal"))
+                reasoning += max(_length(part(name)) for name in REASONING_TEXTS)
+                text += sum(_length_of_tool_call(call) for call in part("tool_calls") or ())
         return text or reasoning, not text and reasoning > 0
 
     def usage(self) -> TokenUsage:
@@ -57,12 +58,12 @@ class ChatAnswer:
         """Return the usage as the provider sent it; None where it sent none."""
         return self._usage
 
-    def _add(self, body: Any, choices: Iterable[Any]) -> None:
-        self.model = get(body, "model") or self.model
-        if (usage := get(body, "usage")) is not None:
+    def _add(self, look_up: Callable[[str], Any], choices: Iterable[Callable[[str], Any]]) -> None:
+        self.model = look_up("model") or self.model
+        if (usage := look_up("usage")) is not None:
             self._usage, self.has_ended = with_items(usage), True
         for choice in choices:
-            if (reason := get(choice, "finish_reason")) is not None:
+            if (reason := choice("finish_reason")) is not None:
                 self.finish_reason, self.has_ended = finish_reason_of(reason), True
                 if self.finish_reason == "error":
                     self.error_type = "other"

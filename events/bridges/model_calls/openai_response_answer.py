@@ -11,7 +11,7 @@ from ...bus.fields import ErrorType
 from ...llm import FinishReason
 from .error_types import error_type_of_code
 from .finish_reasons import finish_reason_of
-from .token_usage import TokenUsage, get, openai_usage, with_items
+from .token_usage import TokenUsage, get, getter_of, openai_usage
 
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
@@ -29,38 +29,39 @@ class ResponseAnswer:
 
     def add_whole(self, body: Any) -> None:
         """Add an answer that came as a whole: an object of the SDK, or a mapping."""
+        look_up = getter_of(body)
         self.has_ended = True
-        self.model = get(body, "model") or self.model
-        self._usage = get(body, "usage") or self._usage
-        status = get(body, "status")
+        self.model = look_up("model") or self.model
+        self._usage = look_up("usage") or self._usage
+        status = look_up("status")
         if status == "failed":
             self.finish_reason = "error"
-            self.error_type = error_type_of_code(get(get(body, "error"), "code")) or "other"
+            self.error_type = error_type_of_code(get(look_up("error"), "code")) or "other"
         elif status == "cancelled":
             self.error_type = "cancelled"
         elif status == "incomplete":
-            self.finish_reason = finish_reason_of(get(get(body, "incomplete_details"), "reason") or status)
+            self.finish_reason = finish_reason_of(get(look_up("incomplete_details"), "reason") or status)
         elif status == "completed":
-            kinds = [str(get(item, "type")) for item in get(body, "output") or ()]
+            kinds = [str(get(item, "type")) for item in look_up("output") or ()]
             calls = any(kind.endswith("_call") and kind.startswith(("function", "custom_tool")) for kind in kinds)
             self.finish_reason = "tool_calls" if calls else "stop"
 
     def add_chunk(self, chunk: Any) -> tuple[int, bool]:
         """Add an event of a stream; return how many characters of content it has, and whether that is reasoning."""
-        chunk = with_items(chunk)
-        kind = get(chunk, "type")
+        look_up = getter_of(chunk)
+        kind = look_up("type")
         kind = str(getattr(kind, "value", kind) or "")  # LiteLLM has an enumeration of them
-        response = get(chunk, "response")
+        response = look_up("response")
         if response is not None:
             self.model = get(response, "model") or self.model
             if kind in ENDS:
                 self.add_whole(response)
         elif kind == "error":
             self.has_ended, self.finish_reason = True, "error"
-            self.error_type = error_type_of_code(get(chunk, "code")) or "other"
+            self.error_type = error_type_of_code(look_up("code")) or "other"
         if not kind.endswith(".delta"):
             return 0, False
-        delta = get(chunk, "delta")
+        delta = look_up("delta")
         return (len(delta) if isinstance(delta, str) else 0), kind in REASONING
 
     def usage(self) -> TokenUsage:

@@ -10,8 +10,9 @@ beside the completion).
 
 from __future__ import annotations
 
-from collections.abc import KeysView, Mapping, Sequence
+from collections.abc import Callable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from ...bus.amount_limits import drop_reason
@@ -109,7 +110,9 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     for name, count in details.items():
         if count is not None:
             whole = completion_tokens if name in COMPLETION_PARTS else prompt_tokens
-            if (valid := valid_subset(whole, name, count)) is not None:
+            if whole is not None and type(count) is int and 0 <= count <= whole:  # the usual one, without a call
+                counts[name] = count
+            elif (valid := valid_subset(whole, name, count)) is not None:
                 counts[name] = valid
     return usage
 
@@ -135,10 +138,13 @@ def openai_usage(usage: Any) -> TokenUsage:
     cache_read = first_count((inside, usage), CACHE_READ_DETAILS)
     cache_write = first_count((inside, usage), CACHE_WRITE_DETAILS)
     reasoning = first_count((out, usage), REASONING_DETAILS)
-    if is_count(prompt) and is_count(completion):
-        prompt, completion, reasoning = whole_counts(
-            prompt, completion, cached=(cache_read or 0) + (cache_write or 0), reasoning=reasoning, total=total
-        )
+    if type(prompt) is int and type(completion) is int:
+        is_whole = prompt + completion == total and (reasoning or 0) <= completion
+        if not is_whole:
+            cached = (cache_read or 0) + (cache_write or 0)
+            prompt, completion, reasoning = whole_counts(
+                prompt, completion, cached=cached, reasoning=reasoning, total=total
+            )
     return counted_usage(
         prompt,
         completion,
@@ -199,6 +205,14 @@ def get(value: Any, name: str) -> Any:
     if type(value) is dict or isinstance(value, Mapping):
         return value.get(name)
     return getattr(value, name, None)
+
+
+def getter_of(value: Any) -> Callable[[str], Any]:
+    """Return a function that returns what `get` does, for a value of which several names are asked: it is looked at once."""
+    value = with_items(value)
+    if type(value) is dict:
+        return value.get
+    return partial(get, value)
 
 
 def with_items(value: Any) -> Any:

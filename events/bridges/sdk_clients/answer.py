@@ -10,7 +10,7 @@ from typing import Protocol as TypingProtocol
 from ...bus.fields import ErrorType
 from ...llm import FinishReason, ModelOperation
 from ..model_calls.error_types import error_type_of_code, error_type_of_status_code
-from ..model_calls.token_usage import TokenUsage, get
+from ..model_calls.token_usage import TokenUsage, get, getter_of
 
 
 class Answer(TypingProtocol):
@@ -78,14 +78,18 @@ def fault_of(body: Any, operation: ModelOperation) -> ErrorType | None:
         body: An object of the SDK, a mapping, or what else it made of the body.
         operation: What the model was asked for: a transcription may be a plain text.
     """
-    error = get(body, "error")
+    look_up = getter_of(body)
+    error = look_up("error")
     if error is not None:
         code = get(error, "code")
         by_status = error_type_of_status_code(code)
         return by_status or error_type_of_code(code) or error_type_of_code(get(error, "type")) or "other"
     is_text = operation == "audio" and isinstance(body, str | None)
-    if is_text or any(get(body, name) is not None for name in PARTS_OF_ANSWERS):
+    if is_text:
         return None
+    for name in PARTS_OF_ANSWERS:
+        if look_up(name) is not None:
+            return None
     return "invalid_response"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...bus.failures import report_failure, strict_blocks
@@ -16,15 +16,13 @@ from ...llm import CostSource, FinishReason, ModelOperation, llm_attempted, llm_
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
 from .error_types import error_type_of, status_of_error
-from .event_scope import in_scope, is_in_effect
+from .event_scope import in_scope
 from .names import label_of, truncate_name
 from .reader_pauses import ReaderPauses
 from .response_headers import rate_limits, retry_after
 from .token_times import TokenTimes
 from .token_usage import NO_USAGE, TokenUsage
 
-ATTEMPTED = llm_attempted.name
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SIGNALS = (llm_call_started, llm_attempted, llm_called)
 """What a call emits, beside failures to do so."""
 
@@ -36,7 +34,8 @@ def is_idle() -> bool:
     return not strict_blocks and get_current_scope() is None
 
 
-class Attempt(NamedTuple):
+@dataclass(slots=True, kw_only=True)
+class Attempt:
     """One attempt at a call that has ended; times are those of `time.perf_counter`.
 
     It is at the model of the attempt before, or of the call, where it names no other one.
@@ -49,7 +48,7 @@ class Attempt(NamedTuple):
     """The class of what was raised."""
     error_type: ErrorType | None = None
     status_code: int | None = None
-    headers: Mapping[str, str] = NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
     provider: str | None = None
 
@@ -100,7 +99,7 @@ class ModelCall:
         scope: The scope that the events are of; None for that of the claim, or else of the code that makes it.
     """
 
-    _is_open = False
+    _is_open = _has_pauses = _has_token_times = False
 
     def __init__(
         self,
@@ -117,14 +116,16 @@ class ModelCall:
         scope: Scope | None = None,
     ) -> None:
         self.claim = claim
-        self.model, self.provider = label_of(model), label_of(provider)
-        self.operation, self.streamed = operation, streamed
+        self.model = label_of(model)
+        self.provider = label_of(provider)
+        self.operation = operation
+        self.streamed = streamed
         self.requested_model = label_of(requested_model) if requested_model else self.model
         self.attempts = 0
         self.has_ended = False
         self._bridge = bridge
         self._price = price
-        self._scope = scope or claim.scope or get_effective_scope()
+        self._scope = scope or claim.scope or (get_current_scope() and get_effective_scope())
         self._last: Attempt | None = None
         self._backoff = 0.0
         self._interruption: BaseException | None = None
@@ -136,16 +137,19 @@ class ModelCall:
     @cached_property
     def token_times(self) -> TokenTimes:
         """When the tokens of its stream come; made where a stream has any."""
+        self._has_token_times = True
         return TokenTimes()
 
     @cached_property
     def pauses(self) -> ReaderPauses:
         """The time that is its stream's reader's."""
+        self._has_pauses = True
         return ReaderPauses()
 
     def open_stream(self) -> None:
         """Begin the time of a stream's reader: the response is there, and `pauses` is told when its chunks are read."""
-        self.pauses, self._is_open = ReaderPauses(), True
+        self.pauses = ReaderPauses()
+        self._is_open = self._has_pauses = True
 
     @contextmanager
     def in_effect(self) -> Iterator[None]:
@@ -155,14 +159,16 @@ class ModelCall:
 
     def add_attempt(self, attempt: Attempt, *, response_model: str | None = None) -> None:
         """Emit an attempt that has ended; a second one is a retry of the one before, or at another model a fallback."""
-        self._guard(lambda: self._emit_attempted(attempt, response_model))
+        self._guard(self._emit_attempted, attempt, response_model)
 
     def finish(self, end: CallEnd) -> None:
         """Emit the end of the call, once, and one attempt where none was; nothing where another bridge took it over."""
         if self.has_ended:
             return
-        self.has_ended = self.claim.has_ended = True
-        if self.claim.is_taken:
+        self.has_ended = True
+        claim = self.claim
+        claim.has_ended = True
+        if claim.is_taken:
             return
         ended_at = perf_counter() if end.ended_at is None else end.ended_at
         if self._is_open:
@@ -176,7 +182,7 @@ class ModelCall:
                 error_type=end.error_type,
             )
             self.add_attempt(attempt, response_model=end.response_model)
-        self._guard(lambda: self._emit_called(end, ended_at))
+        self._guard(self._emit_called, end, ended_at)
         interruption, self._interruption = self._interruption, None
         if interruption is not None:
             raise interruption
@@ -185,15 +191,19 @@ class ModelCall:
         """Emit the end of a call that raised an error."""
         self.finish(CallEnd.of_error(error))
 
-    def _guard(self, emit: Callable[[], None]) -> None:
+    def _guard(self, emit: Callable[..., None], *args: Any) -> None:
         try:
-            if is_in_effect(self._scope):
-                emit()
+            if get_current_scope() is self._scope:
+                emit(*args)
             else:
                 with in_scope(self._scope):
-                    emit()
+                    emit(*args)
         except Exception as failure:
             report_failure(llm_called.name, self._bridge, failure)
+
+    def _is_heard(self, signal: str) -> bool:
+        """Return whether something gets the events of a signal that has no receivers."""
+        return bool(strict_blocks) or (self._scope is not None and self._scope.is_summing(signal))
 
     def _emit_started(self) -> None:
         llm_call_started.emit(
@@ -205,14 +215,14 @@ class ModelCall:
         )
 
     def _emit_attempted(self, attempt: Attempt, response_model: str | None) -> None:
-        before, self._last = self._last, attempt
-        again = {} if before is None else self._again(before, attempt)
+        before = self._last
+        self._last = attempt
+        again = None if before is None else self._again(before, attempt)
         if attempt.model or attempt.provider:
             self.model = label_of(attempt.model or self.model)
             self.provider = label_of(attempt.provider or self.provider)
         self.attempts += 1
-        scope = self._scope
-        if not (llm_attempted.receivers or strict_blocks or (scope is not None and scope.is_summing(ATTEMPTED))):
+        if not (llm_attempted.receivers or self._is_heard(llm_attempted.name)):
             return
         error_type = attempt.error_type
         fields: dict[str, Any] = {
@@ -232,7 +242,7 @@ class ModelCall:
             fields["retry_after"] = retry_after(attempt.headers)
         if attempt.headers:
             fields.update(rate_limits(attempt.headers))
-        if before is not None:
+        if again is not None:
             fields.update(again)
         llm_attempted.emit(**fields)
 
@@ -252,7 +262,9 @@ class ModelCall:
         return {"retry_reason": reason, "backoff": backoff}
 
     def _emit_called(self, end: CallEnd, ended_at: float) -> None:
-        pauses = self.__dict__.get("pauses")
+        if not (llm_called.receivers or self._is_heard(llm_called.name)):
+            return
+        paused = self.pauses.seconds if self._has_pauses else 0.0
         # Without what is the event's default anyway: each field takes time.
         fields: dict[str, Any] = {
             "call_id": self.claim.call_id,
@@ -261,7 +273,7 @@ class ModelCall:
             "provider": self.provider,
             "operation": self.operation,
             "status": end.status,
-            "duration": max(0.0, ended_at - self.started_at - (0.0 if pauses is None else pauses.seconds)),
+            "duration": max(0.0, ended_at - self.started_at - paused),
             "attempts": self.attempts,
             "backoff": self._backoff,
             "streamed": self.streamed,
@@ -272,9 +284,12 @@ class ModelCall:
             fields["response_model"] = response_model
         if end.finish_reason is not None:
             fields["finish_reason"] = end.finish_reason
-        if end.time_to_first_token is not None or "token_times" in self.__dict__:
+        if end.time_to_first_token is not None or self._has_token_times:
             fields.update(self._token_times(end))
-        fields.update({"usage_source": "none"} if end.usage is NO_USAGE else vars(end.usage))
+        if end.usage is NO_USAGE:
+            fields["usage_source"] = "none"
+        else:
+            fields.update(vars(end.usage))
         if end.cost is not None or self._price is not None:
             fields.update(self._costs(end))
         llm_called.emit(**fields)

@@ -208,7 +208,7 @@ def get(value: Any, name: str) -> Any:
 
 
 def getter_of(value: Any) -> Callable[[str], Any]:
-    """Return a function that returns what `get` does, for a value of which several names are asked: it is looked at once."""
+    """Return a function that returns what `get` does of a value: for one of which several names are asked."""
     value = with_items(value)
     if type(value) is dict:
         return value.get

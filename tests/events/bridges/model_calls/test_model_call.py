@@ -9,6 +9,7 @@ import pytest
 from events import agent_run, llm_attempted, llm_call_started, llm_called, strict
 from events.bridges.model_calls.claims import claim_own_call
 from events.bridges.model_calls.model_call import Attempt, CallEnd, ModelCall, is_idle, start_call
+from events.bridges.model_calls.token_usage import counted_usage
 from events.bus.fields import ErrorType, Status
 
 
@@ -77,3 +78,25 @@ def test_an_attempt_at_another_model_is_a_fallback_and_the_call_is_of_the_last_o
     ]
     assert [each.backoff for each in attempted] == [None, 1.0, None]
     assert called[0].backoff == 1.0
+
+
+@pytest.mark.lenient
+def test_no_price_is_asked_for_an_event_that_nobody_gets() -> None:
+    asked: list[str] = []
+
+    def price(_provider: str, model: str, _usage: object) -> float:
+        asked.append(model)
+        return 0.01
+
+    def finish_call() -> None:
+        call = start_call("bridge", model="m", provider="p", is_exact=True, price=price)
+        assert call is not None
+        call.finish(CallEnd(usage=counted_usage(10, 2)))
+
+    with llm_attempted.captured() as attempted:
+        finish_call()
+    assert (len(attempted), asked) == (1, [])
+    with agent_run(agent_name="copywriter") as run:  # which sums the costs of its calls
+        finish_call()
+    assert asked == ["m"]
+    assert run.totals["cost"] == 0.01

@@ -41,8 +41,8 @@ def observe_sends(http_client: Any) -> None:
 @cache
 def _observed_class(cls: Any) -> Any:
     def send(self: Any, request: Any, **options: Any) -> Any:
-        sender = _sender_of(request)
-        if sender is None:
+        sender = current_sender.get()
+        if sender is None or not _is_to_api(request):
             return cls.send(self, request, **options)
         started_at = perf_counter()
         try:
@@ -54,8 +54,8 @@ def _observed_class(cls: Any) -> Any:
         return response
 
     async def async_send(self: Any, request: Any, **options: Any) -> Any:
-        sender = _sender_of(request)
-        if sender is None:
+        sender = current_sender.get()
+        if sender is None or not _is_to_api(request):
             return await cls.send(self, request, **options)
         started_at = perf_counter()
         try:
@@ -69,6 +69,5 @@ def _observed_class(cls: Any) -> Any:
     return derive_class(cls, send=async_send if iscoroutinefunction(cls.send) else send, **{_MARK: True})
 
 
-def _sender_of(request: Any) -> Sender | None:
-    sender = current_sender.get()
-    return sender if sender is not None and SDK_HEADER in getattr(request, "headers", ()) else None
+def _is_to_api(request: Any) -> bool:
+    return SDK_HEADER in getattr(request, "headers", ())

@@ -14,7 +14,7 @@ from ..model_calls.model_call import is_idle
 from .answer import Protocol
 from .http_sends import observe_sends
 from .observed_classes import derive_class, set_class
-from .sdk_parts import check_client, http_client_of
+from .sdk_parts import base_url_of, check_client, http_client_of
 from .sdk_request import SDKRequest, start_request
 
 Client = TypeVar("Client")
@@ -39,10 +39,11 @@ class Settings:
         """Return who a client asks; a copy may ask another one, or the client later on."""
         if self.provider:
             return self.provider
-        base_url, provider = self._known_provider
-        if base_url is not client.base_url:
+        known_url, provider = self._known_provider
+        base_url = base_url_of(client)
+        if known_url is not base_url:
             provider = self.protocol.provider_of_client(client)
-            self._known_provider = client.base_url, provider
+            self._known_provider = base_url, provider
         return provider
 
     def start(self, client: Any, args: tuple[Any, ...], named: dict[str, Any]) -> SDKRequest | None:
@@ -50,8 +51,6 @@ class Settings:
 
         A failure to read it is reported and not raised: it is sent without events.
         """
-        if not self.is_active or is_idle():
-            return None
         try:
             observe_sends(http_client_of(client))  # a copy may have another one
             return start_request(
@@ -130,8 +129,8 @@ def _observed_request(cls: Any) -> Any:
     """Return the method ``request`` of clients that emit events; copies of a client are of its class."""
 
     def request(self: Any, *args: Any, **named: Any) -> Any:
-        sdk_request: SDKRequest | None = getattr(self, _SETTINGS).start(self, args, named)
-        if sdk_request is None:
+        settings: Settings = getattr(self, _SETTINGS)
+        if not settings.is_active or is_idle() or (sdk_request := settings.start(self, args, named)) is None:
             return cls.request(self, *args, **named)
         tokens = sdk_request.begin()
         try:
@@ -144,8 +143,8 @@ def _observed_request(cls: Any) -> Any:
         return sdk_request.take(result)
 
     async def async_request(self: Any, *args: Any, **named: Any) -> Any:
-        sdk_request: SDKRequest | None = getattr(self, _SETTINGS).start(self, args, named)
-        if sdk_request is None:
+        settings: Settings = getattr(self, _SETTINGS)
+        if not settings.is_active or is_idle() or (sdk_request := settings.start(self, args, named)) is None:
             return await cls.request(self, *args, **named)
         tokens = sdk_request.begin()
         try:

@@ -1,8 +1,9 @@
 """The parts of the openai and anthropic SDKs that are reached here and are not public.
 
 Both SDKs are generated (https://www.stainless.com), so that their clients have the same parts: the method ``request``
-of a client, through which each call goes, its HTTP client ``_client``, through whose ``send`` each attempt goes, and
-the ``_iterator`` of a stream, which its method ``__stream__`` makes. `check_client` tells where one has none.
+of a client, through which each call goes, its HTTP client ``_client``, through whose ``send`` each attempt goes, its
+``_base_url``, and the ``_iterator`` of a stream, which its method ``__stream__`` makes. `check_client` tells where one
+has none.
 """
 
 from __future__ import annotations
@@ -66,6 +67,14 @@ def missing_parts(client: Any, stream_class: Any) -> list[str]:
 def http_client_of(client: Any) -> Any:
     """Return the HTTP client of a client; None where it has none."""
     return getattr(client, "_client", None)
+
+
+def base_url_of(client: Any) -> Any:
+    """Return the URL that the paths of a client's requests are relative to.
+
+    The property ``base_url`` of openai's imports a module each time.
+    """
+    return getattr(client, "_base_url", None) or client.base_url
 
 
 def unwrapped(result: Any) -> Any:

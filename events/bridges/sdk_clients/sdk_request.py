@@ -69,6 +69,8 @@ class SDKRequest:
         is_reading: Whether a chunk of its stream is being waited for.
     """
 
+    __slots__ = ("_attempt", "_bridge", "_has_chunks", "_is_streamed", "_send", "answer", "call", "is_reading")
+
     def __init__(self, bridge: str, call: ModelCall, answer: Answer) -> None:
         self.call = call
         self.answer = answer
@@ -107,7 +109,11 @@ class SDKRequest:
         A failure to do so is reported and not raised: the call ends here then.
         """
         try:
-            self._take(unwrapped(result))
+            cls: Any = type(result)
+            if kind_of_result(cls) == "answer":
+                self._finish_with(result)
+            else:
+                self._take(unwrapped(result))
         except Exception as failure:
             self.finish()
             self.report(failure)
@@ -226,7 +232,7 @@ class SDKRequest:
             usage, cost = NO_USAGE, None
         end = CallEnd(
             status=status,
-            error=error_name(error),
+            error="" if error is None else error_name(error),
             error_type=error_type,
             response_model=answer.model,
             usage=usage,
@@ -250,15 +256,9 @@ class SDKRequest:
         """Emit the last attempt: it ends as the call does, unless that is cancelled before a failed one is retried."""
         has_failed = attempt.status != "success"
         if not (has_failed and end.status == "cancelled"):
-            attempt = Attempt(
-                started_at=attempt.started_at,
-                ended_at=attempt.ended_at if has_failed else end.ended_at or attempt.ended_at,
-                status=end.status,
-                error=end.error,
-                error_type=end.error_type,
-                status_code=attempt.status_code,
-                headers=attempt.headers,
-            )
+            attempt.status, attempt.error, attempt.error_type = end.status, end.error, end.error_type
+            if not has_failed:
+                attempt.ended_at = end.ended_at or attempt.ended_at
         self.call.add_attempt(attempt, response_model=end.response_model)
 
 
@@ -287,11 +287,9 @@ def start_request(
     kind = protocol.kind_of_call(str(options.url)) if str(options.method).lower() == "post" else None
     if kind is None:
         return None
-    bodies = (options.extra_json, options.json_data)
-    models = (body.get("model") for body in bodies if isinstance(body, Mapping))
     call = start_call(
         protocol.bridge,
-        model=next((model for model in models if isinstance(model, str)), ""),
+        model=requested_model(options.extra_json) or requested_model(options.json_data) or "",
         provider=provider,
         is_exact=True,
         operation=kind.operation,
@@ -299,3 +297,11 @@ def start_request(
         price=price,
     )
     return None if call is None else SDKRequest(protocol.bridge, call, kind.make_answer())
+
+
+def requested_model(body: Any) -> str | None:
+    """Return the model that the body of a request names; None where it names none."""
+    if body is None:
+        return None
+    model = body.get("model") if type(body) is dict or isinstance(body, Mapping) else None
+    return model if isinstance(model, str) else None

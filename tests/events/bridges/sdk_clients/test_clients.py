@@ -38,6 +38,26 @@ def test_a_copy_with_other_options_is_told_too(told: Told) -> None:
         assert len(told.called) == 2
 
 
+def test_a_client_may_ask_another_server_later_on(told: Told) -> None:
+    with CHAT.server() as server:
+        library = CHAT.http_library(CHAT.client(server))
+    body = {"object": "chat.completion", "model": MODEL, "choices": []}
+    answers = library.MockTransport(lambda _: library.Response(200, json=body))
+    with library.Client(transport=answers) as http_client:
+        client = CHAT.client(server, http_client=http_client)
+        openai.instrument(client)
+        ask: Any = client.chat.completions.create
+        for host in ("api.openai.com", "api.groq.com", "models.example.com", "api.groq.com"):
+            client.base_url = f"https://{host}/v1"
+            ask(model=MODEL, messages=PROMPT)
+            client.with_options(base_url="https://openrouter.ai/v1").chat.completions.create(
+                model=MODEL, messages=PROMPT
+            )
+    providers = [call.provider for call in told.called]
+    assert providers[::2] == ["openai", "groq", "openai-compatible", "groq"]
+    assert providers[1::2] == ["openrouter"] * 4
+
+
 def test_an_http_client_may_be_shared(told: Told) -> None:
     with CHAT.server() as server, CHAT.http_library(CHAT.client(server)).Client() as http_client:
         one, other = (CHAT.client(server, http_client=http_client) for _ in range(2))

@@ -21,15 +21,14 @@ from pydantic import ValidationError
 from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior
 from pydantic_ai.models import Model, create_async_httpx2_client
 from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
 from app.settings import Settings
 from events import add_poller, llm_configured
-from events.bridges.pydantic_ai import instrument
+from events.bridges.pydantic_ai import instrument, observe_http_client
 
 from .answer_limit import LimitedModel, limit_answers
 from .client import LLM
+from .embedded.chat_model import LlamaModel
 from .embedded.model import EMBEDDED_PROFILE, EmbeddedModel
 from .embedded.remote import RemoteEmbeddedServer
 from .embedded.server import MODEL_NAME, EmbeddedServer
@@ -146,8 +145,8 @@ async def _connect_embedded(
     # The environment's proxies are not meant for the loopback interface.
     client = await resources.enter_async_context(httpx2.AsyncClient(trust_env=False))
     limit_answers(client)
-    provider = OpenAICompatibleProvider("embedded", base_url=server.base_url, api_key=server.key, http_client=client)
-    chat = OpenAIChatModel(MODEL_NAME, provider=provider, profile=EMBEDDED_PROFILE)
+    observe_http_client(client)
+    chat = LlamaModel(MODEL_NAME, server, client, EMBEDDED_PROFILE)
 
     async def probe() -> None:
         await asyncio.to_thread(server.ensure_alive)

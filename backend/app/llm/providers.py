@@ -11,8 +11,6 @@ import httpx2
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
-from pydantic_ai.providers.ollama import OllamaProvider
-from pydantic_ai.providers.openai import OpenAIProvider
 
 from .model_errors import ModelUnavailable
 
@@ -41,15 +39,20 @@ def build_provider_model(
         # OpenAI's newer Responses protocol is served by OpenAI alone; other servers speak the chat protocol.
         name = f"openai-chat:{model_name}"
 
+    def provider_at(kind: str, *url: str) -> Provider[Any]:
+        provider_class: Any = infer_provider_class(kind)
+        provider: Provider[Any] = provider_class(*url, http_client=client)
+        return provider
+
     def build_provider(kind: str) -> Provider[Any]:
+        # By the names of their classes: to import one imports its SDK, which takes a second.
         if kind == "ollama":
             url = base_url or os.environ.get("OLLAMA_BASE_URL") or DEFAULT_OLLAMA_URL
-            return OllamaProvider(base_url=with_api_path(url), http_client=client)
+            return provider_at(kind, with_api_path(url))
         if base_url:
-            return OpenAIProvider(base_url=with_api_path(base_url), http_client=client)
+            return provider_at("openai", with_api_path(base_url))
         if kind in SHARED_CLIENT_PROVIDERS:
-            provider: Provider[Any] = infer_provider_class(kind)(http_client=client)  # type: ignore[call-arg]  # they all take one
-            return provider
+            return provider_at(kind)
         return infer_provider(kind)
 
     try:

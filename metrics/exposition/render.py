@@ -21,7 +21,7 @@ from events import collector_failed
 from events.bus.failures import error_location
 from events.bus.log_throttle import LogThrottle
 
-from ..fastpath import write
+from ..fastpath import write, written_families
 from ..text_format.families import Block, render_family
 from ..text_format.formats import TEXT, Format
 
@@ -81,8 +81,8 @@ def render_with_count(
 
 def announce_failures(collectors: Iterable[tuple[Any, list[str]]]) -> None:
     """Announce the failures of collectors that may fail: those of other classes than prometheus_client's and ours."""
-    for collector, registered_names in collectors:
-        if not write.is_plain(collector) and not getattr(collector, "never_fails", False):
+    for collector, registered_names in [each for each in collectors if not write.is_plain(each[0])]:
+        if not getattr(collector, "never_fails", False):
             collector_failed.announce(collector=collector_name(collector, registered_names))
 
 
@@ -113,18 +113,19 @@ class GilYielder:
             self._last_pause = perf_counter()
 
 
+_Unchanged = Callable[[Any, Format], written_families.WrittenFamily | None]
 _RenderCollector = Callable[[Any, Format], Iterator[Block] | None]
 _RenderFamily = Callable[[Metric, Format], Iterator[Block]]
 
 
-def _functions_for(text_format: Format) -> tuple[_RenderCollector, _RenderFamily]:
-    """Return what renders a collector of a known class, and what renders any family."""
+def _functions_for(text_format: Format) -> tuple[_Unchanged, _RenderCollector, _RenderFamily]:
+    """Return what finds a family as it was, what renders a collector of a known class, and what renders any family."""
     if not text_format.is_protobuf:
-        return write.render_blocks, render_family
+        return written_families.unchanged, write.render_blocks, render_family
     from ..fastpath import write_protobuf  # few scrapers ask for it
     from ..protobuf_format import family_messages
 
-    return write_protobuf.render_blocks, family_messages.render_family
+    return lambda *_: None, write_protobuf.render_blocks, family_messages.render_family
 
 
 class _Renderer:
@@ -134,7 +135,7 @@ class _Renderer:
         self, text_format: Format, names: frozenset[str] | None, after_block: Callable[[], object] | None
     ) -> None:
         self._format = text_format
-        self._write, self._render_family = _functions_for(text_format)
+        self._unchanged, self._write, self._render_family = _functions_for(text_format)
         self._names = names
         self._after_block = after_block
         self._parts: list[bytes] = []
@@ -143,6 +144,8 @@ class _Renderer:
     def add_collector(self, collector: Any, registered_names: list[str]) -> None:
         """Render a collector, as far as its names are selected: by the fast path if it can, else by ``collect()``."""
         names = self._names
+        if names is None and self._add_unchanged(collector):
+            return
         if names is not None and registered_names and names.isdisjoint(registered_names):
             return
         name = collector_name(collector, registered_names)
@@ -152,6 +155,20 @@ class _Renderer:
                     self._append(blocks)
                     return
         self.collect(name, collector)
+
+    def _add_unchanged(self, collector: Any) -> bool:
+        """Add a family as it was written the last time; return whether nothing in it has changed since."""
+        try:
+            last = self._unchanged(collector, self._format)
+        except Exception:  # it is not as it was
+            return False
+        if last is None:
+            return False
+        self._parts += last.texts
+        self._sample_count += last.samples
+        if self._after_block is not None:
+            self._after_block()
+        return True
 
     def collect(self, name: str, collector: Any) -> None:
         """Render the families that a collector's ``collect()`` returns."""

@@ -38,12 +38,12 @@ from ..protobuf_format.messages import (
 from ..protobuf_format.native_histogram import native_fields
 from ..text_format.families import BLOCK_SIZE, Block
 from ..text_format.formats import PROTOBUF, Escaping, Format
+from .child_layouts import UnsupportedCollector
 from .children import TOTALS, children_of, created_of, has_own_values, label_names_of, number_reader
 from .exponential import ZERO_THRESHOLD, folded, lowest_index
 from .lock import LOCK
 from .native_buckets import NativeFamily, counts_of, native_family, sums_of
 from .self_test import self_test
-from .write import UnsupportedCollector
 
 
 def render_blocks(collector: Any, text_format: Format) -> Iterator[Block] | None:

@@ -88,6 +88,9 @@ MODEL_QUEUE = (.01, .1, .5, 1, 5, 15, 60)
 FIRST_TOKEN = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Seconds until a model's first token."""
 
+FIRST_TOKEN_OF_AGENT = (.05, .25, 1, 2, 5, 10, 30, 120)
+"""Seconds until a model's first token, by agent: half of the bounds, as there is a series of each for every agent."""
+
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
 """Tokens of a model call: the bounds of OpenTelemetry's ``gen_ai.client.token.usage``."""
 

@@ -18,7 +18,7 @@ CONTEXT = (
         "Share of the model's window that a context wanted, before any trimming.",
         context_built, value="utilization", labels=("agent_name",), buckets=buckets.WINDOW_RATIO),
     counter("context_truncations_total", "Contexts that did not reach the model whole, by what was done to them.",
-        context_truncated, labels=("agent_name", "reason")),
+        context_truncated, labels=("agent_name", "reason"), initialize=False),
     counter("context_dropped_bytes_total", "Bytes of contexts that are known not to have reached the model.",
         context_truncated, value="dropped", labels=("agent_name",)),
 )

@@ -111,7 +111,7 @@ DATABASE = (
     histogram("db_connection_create_seconds", "Time that making a connection took.",
         connection_opened, value="duration", labels=("pool",), buckets=buckets.CONNECT),
     counter("db_connections_closed_total", "Connections closed or gone from their pool for good.",
-        connection_closed, labels=("pool", "reason")),
+        connection_closed, labels=("pool", "reason"), initialize=False),
     histogram("db_connection_hold_seconds", "Time that a connection was out of its pool.",
         connection_released, value="duration", labels=("pool",), buckets=buckets.HOLD),
     histogram("db_connection_idle_hold_seconds",

@@ -133,7 +133,7 @@ LLM = (
         llm_called, value="time_to_first_token", labels=("model",), buckets=buckets.FIRST_TOKEN),
     histogram("llm_time_to_first_token_by_agent_seconds",
         "Time from a call's begin to its first token by agent: the observations of llm_time_to_first_token_seconds.",
-        llm_called, value="time_to_first_token", labels=("agent_name",), buckets=buckets.FIRST_TOKEN),
+        llm_called, value="time_to_first_token", labels=("agent_name",), buckets=buckets.FIRST_TOKEN_OF_AGENT),
     histogram("llm_time_per_output_token_seconds", "Time between tokens after the first, where they were seen to come.",
         llm_called, value="time_per_output_token", labels=("model",), where={"status": "success"},
         buckets=buckets.NEXT_TOKEN),

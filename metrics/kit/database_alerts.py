@@ -20,7 +20,7 @@ DATABASE = (
         means="Statements or connections fail. A unique constraint that refuses a row (integrity) and a client that "
         "went away (cancelled) are no failures of the database.",
         hurts="Everybody, once it lasts: requests fail, runs stop and are taken up again when it is back.",
-        confirm=("sum by (phase, error) (increase(NS_db_errors_total[5m])) > 0",
+        confirm=(promql.grown("db_errors_total", "phase, error", "5m") + " > 0",
             "sum by (pool, error) (increase(NS_db_pool_errors_total[5m])) > 0"),
         act=("connect, disconnect: does it run, is its file there, has it connections left (PostgreSQL's `max_connections`)?",
             "lock_timeout, deadlock: on PostgreSQL `SELECT * FROM pg_locks WHERE NOT granted`, then `pg_stat_activity`; on SQLite "

@@ -27,7 +27,7 @@ DATABASE = Dashboard(uid="database", title="Database", what="Pools (use, saturat
         )),
         Section(title="Statements", panels=(
             Panel(title="Statements a second", show="stacked", unit="ops", what="Of the application's own pools: those of a library's pool are in its transactions and connections alone.", queries=(q(promql.rate("db_queries_total", "operation"), "{{operation}}"),)),
-            Panel(title="Failures, a minute", show="bars", unit=A_MINUTE, empty="Nothing failed.", queries=(q(f"{promql.rate('db_errors_total', 'phase, error')} * 60 > 0", "{{phase}} {{error}}"),)),
+            Panel(title="Failures, a minute", show="bars", unit=A_MINUTE, empty="Nothing failed.", queries=(q(promql.causes("db_errors_total", "phase, error"), "{{phase}} {{error}}"),)),
             Panel(title="Transactions by outcome", show="stacked", unit="ops", colours={"commit": "green", "rollback": "orange", "released": "blue", "failed": "red"}, queries=(q(promql.rate("db_transactions_total", "outcome"), "{{outcome}}"),)),
             Panel(title="Time by operation and table", show="stacked", unit="s", width=12, height=10, what="Seconds a second: what to make faster first.", queries=(q(f"topk(8, {promql.observed(QUERY, 'operation, table')})", "{{operation}} {{table}}"),)),
             Panel(title="Time of a statement, p95", show="lines", width=12, height=10, queries=(q(promql.quantile(0.95, QUERY, "operation, table"), "{{operation}} {{table}}"),)),

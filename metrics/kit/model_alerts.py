@@ -18,7 +18,7 @@ from .objectives import (
 from .recording_rules import FAILED_CALLS
 
 BUDGET = "NS:cost_budget:usd_per_day"
-CAUSES = 'sum by (model, error_type) (increase(NS_llm_errors_total{error_type!="cancelled"}[10m])) > 0'
+CAUSES = promql.grown("llm_errors_total", "model, error_type", "10m", 'error_type!="cancelled"') + " > 0"
 LATER = "sum by (model, provider, outcome) (increase(NS_llm_attempts_total[10m])) > 0"
 REFUSED = promql.increase("llm_attempts_total", "job, provider", 'outcome="rate_limited"', "5m")
 SPENDERS = "topk(5, sum by (agent_name, model) (increase(NS_llm_cost_by_agent_usd_total[1h])))"
@@ -98,7 +98,7 @@ MODELS = (
         means="A context was longer than the model's window. provider_silent: the server cut it and said nothing. "
         "rejected: it refused the call. Trimming by the application itself is no alert.",
         hurts="Who reads the results: the model answered without having read everything.",
-        confirm=("sum by (agent_name, reason) (increase(NS_context_truncations_total[1h])) > 0",
+        confirm=(promql.grown("context_truncations_total", "agent_name, reason", "1h") + " > 0",
             promql.quantile(0.95, "context_window_utilization_ratio", "agent_name", window="1h")),
         act=("Configure the window that the server really takes (Ollama: num_ctx).", "Give the agent less.")),
     Alert(name="SpendsFast", severity="page", wait="5m",
@@ -127,7 +127,7 @@ MODELS = (
         means="Runs that failed, were cancelled, or whose result the reviewer rejected cost money all the same.",
         hurts="Whoever pays.",
         confirm=("sum by (workflow_type, outcome) (increase(NS_workflow_cost_usd_total[1h]))",
-            "sum by (workflow_type, reason) (increase(NS_workflow_wasted_cost_usd_total[1h])) > 0",
+            promql.grown("workflow_wasted_cost_usd_total", "workflow_type, reason", "1h") + " > 0",
             "sum by (workflow_type, verdict) (increase(NS_workflow_review_verdicts_total[1h]))"),
         act=("Failed: as for the budget of runs.", "Rejected: as for ReviewerRejects.",
             "Cancelled: people do not wait so long.")),

@@ -47,7 +47,7 @@ PROCESSES = (
         means="What the application needs does not answer its check: the database, each of the models, or the workflow engine. "
         "Calls may fail at a model that can be reached: ModelFails. A full queue leaves the engine up: QueueNearlyFull.",
         hurts="Database: everybody. Model, workflows: whoever waits for a run.",
-        confirm=("min by (instance, component) (NS_component_up)", "sum by (phase, error) (increase(NS_db_errors_total[5m])) > 0",
+        confirm=("min by (instance, component) (NS_component_up)", promql.grown("db_errors_total", "phase, error", "5m") + " > 0",
             "sum by (provider, outcome) (increase(NS_llm_attempts_total[5m])) > 0"),
         act=("Ask /health: it says of each component what is wrong.", "Database: as for DatabaseFails; model: as for ModelFails.",
             "Nothing is lost: runs go on once it is back.")),

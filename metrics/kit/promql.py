@@ -60,6 +60,16 @@ def grown(family: str, by: str, window: str, where: str = "") -> str:
     return sum_by(f"{born_within(chosen, window)} or increase({chosen}[{window}])", by)
 
 
+def causes(family: str, by: str, where: str = "", window: str = WINDOW, *, times: int = 60) -> str:
+    """Return how much of each cause a panel shows a minute, of those that come for the first time too.
+
+    Their series begin with their first event, which no rate sees: of one that is born within the window this is its
+    value. ``times`` is how many seconds of the rate are shown.
+    """
+    first = sum_by(born(selector(family, where), window), by)
+    return f"{rate(family, by, where, window)} * {times} > 0\nor {first} > 0"
+
+
 def share(part: str, whole: str) -> str:
     """Return a ratio that is absent while nothing happens, rather than not a number."""
     return f"{part} / ({whole} > 0)"

@@ -21,14 +21,14 @@ from .objectives import (
 
 WHERE_TO_LOOK = {
     "runs": (
-        "sum by (workflow_type, error_type) (increase(NS_workflow_errors_total[1h])) > 0",
-        'sum by (agent_name, error_type) (increase(NS_agent_errors_total{error_type!="cancelled"}[1h])) > 0',
+        promql.grown("workflow_errors_total", "workflow_type, error_type", "1h") + " > 0",
+        promql.grown("agent_errors_total", "agent_name, error_type", "1h", 'error_type!="cancelled"') + " > 0",
         'sum by (workflow_type, step) (increase(NS_workflow_steps_total{status!~"success|cancelled"}[1h])) > 0',
     ),
     "http": (
         "sum by (endpoint, outcome) (increase("
         'NS_http_request_outcomes_total{outcome=~"server_error|stream_aborted|timeout"}[1h])) > 0',
-        "sum by (phase, error) (increase(NS_db_errors_total[1h])) > 0",
+        promql.grown("db_errors_total", "phase, error", "1h") + " > 0",
         "changes(process_start_time_seconds[1h]) > 0",
     ),
 }
@@ -129,7 +129,7 @@ RUNS = (
         "is NoExecutor.",
         hurts="Whoever waits for these runs: nobody performs them.",
         confirm=("max by (status) (NS_workflows_without_holder)", "max(NS_workflow_executors)",
-            "max by (status) (NS_workflow_oldest_unfinished_seconds)", "sum by (reason) (increase(NS_workflow_requeues_total[10m])) > 0",
+            "max by (status) (NS_workflow_oldest_unfinished_seconds)", promql.grown("workflow_requeues_total", "reason", "10m") + " > 0",
             "count by (version) (NS_build_info)"),
         act=("The log of each host says why its sweeps fail: what it says of the database first.",
             "Another program holds their rows: `pg_stat_activity` of the database shows who waits for whom.",
@@ -157,7 +157,7 @@ RUNS = (
         summary="{{ $labels.agent_name }} fails in {{ $value | humanizePercentage }} of its executions",
         means="Of ten executions or more in ten minutes too many came to nothing, retries and fallbacks included.",
         hurts="The runs that need this agent.",
-        confirm=('sum by (agent_name, error_type) (increase(NS_agent_errors_total{error_type!="cancelled"}[10m])) > 0',),
+        confirm=(promql.grown("agent_errors_total", "agent_name, error_type", "10m", 'error_type!="cancelled"') + " > 0",),
         act=("rate_limited, provider_5xx, connection: look at the model's provider.",
             "invalid_response: the prompt or the schema changed, or the model did.",
             "timeout: see how long calls take, and what the limit is.")),

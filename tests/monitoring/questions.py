@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from metrics.kit.promql import grown as kit_grown
+
 Range = tuple[float, float]
 ANY: Range = (0.0, inf)
 SOME: Range = (1e-9, inf)
@@ -55,6 +57,11 @@ def increase(family: str, *by: str, where: str = "", over: str = "10m") -> str:
     return f"sum by ({', '.join(by)}) (increase(sparklio_{family}{{{where}}}[{over}]))"
 
 
+def grown(family: str, *by: str, where: str = "", over: str = "10m") -> str:
+    """Return the same of causes, whose series begin with their first event, as the kit's alerts ask it."""
+    return kit_grown(family, ", ".join(by), over, where).replace("NS_", "sparklio_")
+
+
 def rate(family: str, *by: str, where: str = "", over: str = "10m") -> str:
     """Return the same by the second."""
     return f"sum by ({', '.join(by)}) (rate(sparklio_{family}{{{where}}}[{over}]))"
@@ -63,6 +70,11 @@ def rate(family: str, *by: str, where: str = "", over: str = "10m") -> str:
 def p95(family: str, *by: str) -> str:
     """Return the query for the 95th percentile of a histogram by some labels."""
     return f"histogram_quantile(0.95, {rate(f'{family}_bucket', *by, 'le')})"
+
+
+def or_nothing(query: str) -> str:
+    """Return a query that is 0 where there is no series yet."""
+    return f"{query} or vector(0)"
 
 
 COUNT: Range = (0.5, 60.0)
@@ -87,8 +99,9 @@ QUESTIONS = (
         answer(f'{increase("workflow_cost_usd_total", "workflow_type", where=WASTED)} / '
                f'({increase("workflow_cost_usd_total", "workflow_type")} > 0)', {(RUN,): (1e-3, 0.999)})),
     question("F", "Why is it wasted?",
-        answer(increase("workflow_wasted_cost_usd_total", "reason"),
-               {("failed",): CENTS, ("cancelled",): CENTS, ("rejected",): CENTS, ("abandoned",): (0, 0)})),
+        answer(grown("workflow_wasted_cost_usd_total", "reason"),
+               {("failed",): CENTS, ("cancelled",): CENTS, ("rejected",): CENTS}),
+        answer(or_nothing(grown("workflow_wasted_cost_usd_total", where='reason="abandoned"')), (0, 0))),
     question("F", "Do the totals agree: by model, by agent and model, by result?",
         answer("abs(sum(sparklio_llm_cost_usd_total) - sum(sparklio_llm_cost_by_agent_usd_total))", (0, 1e-9)),
         answer("abs(sum(sparklio_llm_cost_usd_total) - sum(sparklio_llm_cost_by_result_usd_total))", (0, 1e-9))),
@@ -105,10 +118,10 @@ QUESTIONS = (
         answer('1 - sum(increase(sparklio_workflows_total{status=~"failed|abandoned"}[10m])) / '
                'sum(increase(sparklio_workflows_total{status!="cancelled"}[10m]))', (0.4, 0.95))),
     question("M", "Which agent fails, and why?",
-        answer(increase("agent_errors_total", "agent_name", "error_type"), {("copywriter", "auth"): COUNT})),
+        answer(grown("agent_errors_total", "agent_name", "error_type"), {("copywriter", "auth"): COUNT})),
     question("M", "Why do runs fail: the model, a time limit, the database?",
-        answer(increase("workflow_errors_total", "error_type"),
-               {("auth",): COUNT, ("time_limit",): COUNT, ("database",): (0, 0)})),
+        answer(grown("workflow_errors_total", "error_type"), {("auth",): COUNT, ("time_limit",): COUNT}),
+        answer(or_nothing(grown("workflow_errors_total", where='error_type="database"')), (0, 0))),
     question("O", "How long does each step take?",
         answer(p95("workflow_step_duration_seconds", "workflow_type", "step"), {("copywriter", RUN): SECONDS})),
     question("O", "How many runs wait, and how long has the first?",
@@ -144,7 +157,7 @@ QUESTIONS = (
                f'({rate("llm_tokens_total", "model", where=INPUT)} > 0)',
                {("gpt-4o-mini",): (0.39, 0.41)})),
     question("O", "Is context cut off, and how full is the window?",
-        answer(increase("context_truncations_total", "reason"), {("app_trim",): ANY}),
+        answer(or_nothing(grown("context_truncations_total", where='reason="app_trim"')), ANY),
         answer(p95("context_window_utilization_ratio", "agent_name"), {("copywriter",): (0.001, 2)})),
     question("O", "Which endpoint is slow?",
         answer(f'topk(5, {p95("http_request_duration_seconds", "endpoint")})', {("/api/v1/runs/{run_id}",): SECONDS})),

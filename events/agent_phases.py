@@ -57,11 +57,14 @@ class AgentPhases(Aggregator):
             if len(self._attempted_calls) > _MAX_CALLS:
                 del self._attempted_calls[next(iter(self._attempted_calls))]
             return
-        begin -= queue_wait
         backoff = values.get("backoff")
+        was_attempted = self._attempted_calls.pop(call_id, False)
+        if backoff is None and not queue_wait and not was_attempted:  # as for a client that is not looked into
+            self.timeline.add("llm", begin, now)
+            return
+        begin -= queue_wait
         if backoff != 0:
             self.timeline.add("backoff", begin, now)
-        was_attempted = self._attempted_calls.pop(call_id, False)
         if not was_attempted:
             self.timeline.add("queue", begin, begin + queue_wait)
         if (backoff == 0 and not queue_wait) or not was_attempted:  # of one that is None, the attempts tell

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Any, Literal
 
-from .bus.amount_limits import drop_reason
+from .bus.amount_limits import MAX_AMOUNT, drop_reason
 from .bus.fields import Bytes, Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited
 from .bus.signal import Signal
 from .bus.span import Span
@@ -259,9 +259,16 @@ def unsplit(cost: Any, *parts: Any) -> float | None:
     Any number may be a cost, such as a `Decimal`; what cannot be one is returned as it is, and left out by whoever adds
     it up. So is a part: a NaN takes nothing away.
     """
-    if cost is None or drop_reason(cost) is not None:
-        unfit: float | None = cost
-        return unfit
-    known = fsum(float(part) for part in parts if part is not None and drop_reason(part) is None)
-    rest = float(cost) - known
-    return rest if rest > float(cost) * 1e-9 else 0.0  # below that it is the rounding of the sum
+    if not (type(cost) is float and 0.0 <= cost < MAX_AMOUNT):
+        if cost is None or drop_reason(cost) is not None:
+            unfit: float | None = cost
+            return unfit
+        cost = float(cost)
+    known = []
+    for part in parts:
+        if type(part) is float and 0.0 <= part < MAX_AMOUNT:  # the rule of `drop_reason`: nearly all parts are such
+            known.append(part)
+        elif part is not None and drop_reason(part) is None:
+            known.append(float(part))
+    rest: float = cost - fsum(known)
+    return rest if rest > cost * 1e-9 else 0.0  # below that it is the rounding of the sum

@@ -8,4 +8,6 @@
 - `receivers`, `background`: what is called, at once or in a thread of its own.
 - `failures`, `log_throttle`: what becomes of a receiver that raises.
 - `event_construction`: builds immutable events fast.
+- `field_views`: what stands for an event where its fields alone are read.
+- `prepared_receivers`: receivers that were prepared for the names of the fields that are set.
 """

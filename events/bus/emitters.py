@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from inspect import signature
@@ -40,6 +40,13 @@ class BindableReceiver(ABC):
         The function takes the values of the ``variable`` fields, in order, and raises if it gets more or fewer. Fields
         with defaults are among the ``fixed`` ones; a field that is inherited from a scope may be in neither.
         """
+
+    def prepare(self, names: Collection[str]) -> Callable[[Any], None] | None:  # noqa: ARG002  # most need the event
+        """Return a function equivalent to calling this receiver with an event of which these fields are set, or None.
+
+        It may be called with what has the attributes of an event and is none (see `field_views`), not to be passed on.
+        """
+        return None
 
     def announced(self, fields: Mapping[str, Any]) -> None:  # noqa: B027  # most have nothing to prepare
         """Prepare for events with these fields, which may come; see `Signal.announce`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import field, fields, make_dataclass
+import linecache
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, field, fields, make_dataclass
+from functools import lru_cache
 from typing import Any
 
 
@@ -61,3 +63,45 @@ def construct_function(event: type[Any]) -> Callable[..., Any]:
         return instance
 
     return construct
+
+
+def fits(event: type[Any], names: Collection[str]) -> bool:
+    """Return whether an event can be built of fields of these names: it has them all, and needs no other."""
+    specs = {each.name: each for each in fields(event) if each.init}
+    required = {name for name, spec in specs.items() if spec.default is MISSING and spec.default_factory is MISSING}
+    return required <= {*names} <= specs.keys()
+
+
+def is_plain(event: type[Any]) -> bool:
+    """Return whether each field of an event's class can be set, and has either no default or one for all events."""
+    return all(each.init and each.default_factory is MISSING for each in fields(event))
+
+
+@lru_cache(512)
+def construct_function_for(event: type[Any], names: tuple[str, ...]) -> Callable[[dict[str, Any]], Any] | None:
+    """Return a function that builds events of fields of these names, which are passed as a dict in this order.
+
+    To match forty parameters with ten arguments takes longer than to set forty fields, so the code is generated. None
+    where no event can be built of these fields, or only by its class.
+    """
+    completed = mutable_twin(event) is None
+    twin = mutable_twin(event, completed=completed)
+    if twin is None or not (is_plain(event) and fits(event, names)):
+        return None
+    defaults = {each.name: each.default for each in fields(event) if each.name not in names}
+    lines = [
+        f"def construct({', '.join(['fields', *(f'{name}=default_{name}' for name in defaults)])}):",
+        "    event = new(twin)",
+        *([f"    {', '.join(f'event.{name}' for name in names)}, = fields.values()"] if names else []),
+        *(f"    event.{name} = {name}" for name in defaults),
+        "    event.__class__ = event_class",
+        *(["    event.__post_init__()"] if completed else []),
+        "    return event",
+    ]
+    file_name = f"<{__package__} {event.__name__}({', '.join(names)})>"
+    source = "".join(f"{line}\n" for line in lines)
+    linecache.cache[file_name] = len(source), None, source.splitlines(keepends=True), file_name
+    scope: dict[str, Any] = {"new": object.__new__, "twin": twin, "event_class": event}
+    scope |= {f"default_{name}": default for name, default in defaults.items()}
+    exec(compile(source, file_name, "exec"), scope)  # noqa: S102  # made of names of fields alone
+    return scope["construct"]  # type: ignore[no-any-return]  # the function above

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, isfunction, ismethod, signature
+from inspect import (
+    Parameter,
+    isasyncgen,
+    isasyncgenfunction,
+    iscoroutine,
+    iscoroutinefunction,
+    isfunction,
+    ismethod,
+    signature,
+)
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from .event_classes import is_equivalent
+from .failures import report_failure
 
 
 class EventList(list[Any]):
@@ -41,6 +51,23 @@ def is_async(called: Callable[..., Any]) -> bool:
     """Return whether a call does nothing until its result is awaited or iterated."""
     function = called_function(called)
     return iscoroutinefunction(function) or isasyncgenfunction(function)
+
+
+def refuse_awaitable(signal: str, receiver: Callable[..., Any], result: object) -> None:
+    """Report what a receiver returned, if nothing happens until that is awaited or iterated."""
+    if iscoroutine(result) or isasyncgen(result):
+        if iscoroutine(result):
+            result.close()  # else Python warns, later and elsewhere, that it was never awaited
+        report_failure(signal, callable_name(receiver), TypeError(not_awaited(signal, receiver)))
+
+
+def not_awaited(signal: str, receiver: Callable[..., Any]) -> str:
+    """Return what is wrong with a receiver that is asynchronous, and the way out."""
+    name = callable_name(receiver)
+    return (
+        f"receivers of {signal} are called, not awaited: {name} is asynchronous;"
+        f" connect events.background({name}) instead"
+    )
 
 
 def called_function(called: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from .aggregation import Aggregator
 from .amount_limits import MAX_AMOUNT, drop_reason
 from .failures import report_failed_emission
 
-_LIMIT = int(MAX_AMOUNT)  # most amounts are ints, which compare faster with an int than with a float
+_LIMIT = int(MAX_AMOUNT)  # ints compare faster with an int than with a float
 
 # Reentrant: the garbage collector may close a generator, and so end a span, in the thread that is adding.
 _totals_lock = RLock()
@@ -172,13 +172,13 @@ class Scope:
                 totals = scope.nested_totals if outer and scope in outer else scope.totals
                 with _totals_lock:
                     for name, field in sums:
-                        amount = 1 if field is None else values.get(field)
+                        amount: Any = 1 if field is None else values.get(field)
                         # The rule of `amount_limits.drop_reason`, inlined: each emission in a scope runs this.
-                        if isinstance(amount, (int, float)):
-                            if 0 <= amount < _LIMIT:
-                                totals[name] = totals.get(name, 0) + amount
+                        kind = type(amount)
+                        if 0 <= amount < _LIMIT if kind is int else kind is float and 0.0 <= amount < MAX_AMOUNT:
+                            totals[name] = totals.get(name, 0) + amount
                         elif amount is not None and drop_reason(amount) is None:
-                            totals[name] = totals.get(name, 0) + float(amount)
+                            totals[name] = totals.get(name, 0) + (amount if isinstance(amount, int) else float(amount))
                 if scope.aggregator is not None or scope.aggregator_maker is not None:
                     scope.aggregate(signal, values)
             scope = scope.parent

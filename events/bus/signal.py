@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from inspect import isasyncgen, iscoroutine
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from weakref import ReferenceType
 
@@ -34,7 +33,16 @@ from .failures import (
     strict_blocks,
 )
 from .fields import inherited_fields
-from .receivers import EventList, accepts, callable_name, is_async, takes_events_only
+from .prepared_receivers import PreparedReceivers
+from .receivers import (
+    EventList,
+    accepts,
+    callable_name,
+    is_async,
+    not_awaited,
+    refuse_awaitable,
+    takes_events_only,
+)
 from .scope import Scope, get_current_scope, get_effective_scope
 
 if TYPE_CHECKING:
@@ -62,9 +70,9 @@ class Signal(NamedSignal, Generic[P, E]):
     copywriter success
     >>> agent_finished.disconnect(log_agent)
 
-    Whoever emits passes the fields by name; receivers get one immutable event. Without receivers no event is built. The
-    code that emits is never affected by a receiver that raises, nor by a field that does not fit the event: both are
-    reported as `receiver_failed`.
+    Whoever emits passes the fields by name; receivers get one immutable event. Without receivers no event is built, nor
+    where metrics alone read its fields. The code that emits is never affected by a receiver that raises, nor by a field
+    that does not fit the event: both are reported as `receiver_failed`.
 
     The signal is in blinker's namespace under the event's name in snake case: ``blinker.signal("llm_called")`` is the
     same object. A plain blinker signal that exists under that name already becomes this one and keeps its receivers.
@@ -91,8 +99,10 @@ class Signal(NamedSignal, Generic[P, E]):
     _construct: Callable[..., Any] | None
     """What builds an event where there is no twin; None until the first event, since most processes emit few kinds."""
 
-    _receiver_cache: list[tuple[Callable[[E], Any], ...]]
-    """Receiver cache: ``[]`` is not computed, ``[receivers]`` is. It stays empty where a receiver is held weakly.
+    _receiver_cache: list[Any]
+    """Receiver cache: ``[]`` is not computed, ``[receivers, prepared]`` is; it stays empty where one is held weakly.
+
+    ``prepared`` are they as `PreparedReceivers`.
 
     Connecting, disconnecting, muting and `rebind` replace the list, and never empty it in place, so that an emitter
     sees with ``is`` that what it compiled is stale.
@@ -149,7 +159,7 @@ class Signal(NamedSignal, Generic[P, E]):
 
     else:  # the same without ``args``, always empty, which would cost a fifth of an emission without receivers
 
-        def emit(self, /, **fields: Any) -> None:  # noqa: C901  # a call costs more than a branch
+        def emit(self, /, **fields: Any) -> None:  # noqa: C901, PLR0912  # a call costs more than a branch
             """Call every receiver with the event, in this thread, before returning. Never raises (but see `strict`)."""
             scope = get_current_scope()
             if scope is not None:
@@ -163,15 +173,21 @@ class Signal(NamedSignal, Generic[P, E]):
                 for name in self._inherited:
                     if name not in fields and name in around:
                         fields[name] = around[name]
+            cache = self._receiver_cache
             try:
-                construct = self._construct or self._prepare_construction()
-                if self._mutable_twin is None:
-                    event = construct(**fields)
-                else:
-                    event = self._mutable_twin(**fields)
-                    event.__class__ = self.event
-                if strict_blocks:
-                    check_closed_values(self.name, self.event, attributes_of(event))
+                deliver = cache[1][(*fields,)] if cache else None
+                if deliver is None or strict_blocks:
+                    construct = self._construct or self._prepare_construction()
+                    if self._mutable_twin is None:
+                        event = construct(**fields)
+                    else:
+                        event = self._mutable_twin(**fields)
+                        event.__class__ = self.event
+                    if strict_blocks:
+                        check_closed_values(self.name, self.event, attributes_of(event))
+                if deliver is not None:
+                    deliver(fields)
+                    return
             except Exception as error:
                 report_failed_emission(self.name, "emit", error, partial(field_misfits, self.event, fields))
             else:
@@ -289,25 +305,16 @@ class Signal(NamedSignal, Generic[P, E]):
             except Exception as error:
                 report_failure(self.name, callable_name(receiver), error)
             else:
-                if result is not None and (iscoroutine(result) or isasyncgen(result)):
-                    if iscoroutine(result):
-                        result.close()  # else Python warns, later and elsewhere, that it was never awaited
-                    report_failure(self.name, callable_name(receiver), TypeError(self._not_awaited(receiver)))
+                if result is not None:
+                    refuse_awaitable(self.name, receiver, result)
 
     def _find_receivers(self) -> tuple[Callable[[E], Any], ...]:
         """Return the receivers that blinker has now, and cache them unless one is held weakly."""
         cache = self._receiver_cache  # replaced if a receiver connects meanwhile: what is stored here is not read then
         receivers = tuple(self.receivers_for(ANY))
         if not cache and not any(isinstance(receiver, ReferenceType) for receiver in tuple(self.receivers.values())):
-            cache.append(receivers)
+            cache += (receivers, PreparedReceivers(self.name, self.event, receivers))  # type: ignore[arg-type]  # a class
         return receivers
-
-    def _not_awaited(self, receiver: Callable[..., Any]) -> str:
-        name = callable_name(receiver)
-        return (
-            f"receivers of {self.name} are called, not awaited: {name} is asynchronous;"
-            f" connect events.background({name}) instead"
-        )
 
     def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:
         """Emit a built event as `emit` does, with what it inherits; send anything else as blinker's ``send`` does.
@@ -376,7 +383,7 @@ class Signal(NamedSignal, Generic[P, E]):
                 class of another event, or a sender is passed.
         """
         if is_async(receiver):
-            raise TypeError(self._not_awaited(receiver))
+            raise TypeError(not_awaited(self.name, receiver))
         if not accepts(getattr(receiver, "listener", receiver), self.event):  # type: ignore[arg-type]  # a class
             raise TypeError(
                 f"{callable_name(receiver)} is annotated with another class than {self.event.__name__},"

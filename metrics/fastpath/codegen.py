@@ -21,6 +21,7 @@ def generate_update_function(
     *,
     shared_cells: bool = False,
     native: frozenset[int] = frozenset(),
+    joined: frozenset[int] = frozenset(),
 ) -> Callable[..., Callable[[Any], None]]:
     """Return ``make_update``, whose keyword arguments are value objects, and which returns the update function.
 
@@ -34,8 +35,9 @@ def generate_update_function(
         field_names: None for an update function that takes the event; else it takes a tuple of the values of these.
         shared_cells: The value objects are of class `SharedCell`, else they are prometheus_client's ``MutexValue``.
         native: Which of the amounts go into exponential buckets too.
+        joined: Which are of the same field as the one before, within the same limits, so that they need no check.
     """
-    shape: dict[str, Any] = {"shared_cells": shared_cells, "native": native}
+    shape: dict[str, Any] = {"shared_cells": shared_cells, "native": native, "joined": joined}
     file_name = shape_name(counters, timestamps, amounts, field_names, **shape)
     lines = update_source(counters, timestamps, amounts, field_names, **shape)
     source = "".join(f"{line}\n" for line in lines)
@@ -59,12 +61,16 @@ def shape_name(
     *,
     shared_cells: bool,
     native: frozenset[int] = frozenset(),
+    joined: frozenset[int] = frozenset(),
 ) -> str:
     """Return the file name that stands for a shape in tracebacks, another one for each."""
     numbers = [(counters, "counter"), (timestamps, "timestamp")]
     parts = [f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in numbers]
     kinds = ["native" if i in native else ("counter", "histogram")[each[1]] for i, each in enumerate(amounts)]
-    parts += [f"{field}:{kind}" for (field, _), kind in zip(amounts, kinds, strict=True)]
+    parts += [
+        f"{'joined ' if i in joined else ''}{field}:{kind}"
+        for i, ((field, _), kind) in enumerate(zip(amounts, kinds, strict=True))
+    ]
     parts += [f"by values of ({', '.join(field_names)})"] if field_names is not None else []
     parts += ["in shared cells"] if shared_cells else []
     return f"<{__name__.partition('.fastpath')[0]} update {', '.join(parts)}>"
@@ -78,12 +84,14 @@ def update_source(
     *,
     shared_cells: bool,
     native: frozenset[int] = frozenset(),
+    joined: frozenset[int] = frozenset(),
 ) -> list[str]:
     """Return the lines of the source of ``make_update``; tests/metrics/fastpath/golden shows some of them.
 
     The lock is acquired inside of ``try``: what a signal's handler raises may come as soon as ``acquire`` returns, or
     while it waits. ``with`` takes twice as long. Amounts that are not of the exact types int and float, or not within
     their limits, are left to ``update_unusual``, so one rule holds for all: `events.bus.amount_limits.drop_reason`.
+    Integers have limits of their own, and go into buckets as floats: to compare one with a float takes twice as long.
     """
     assign = "{0}._value = {0}._cells[{0}._at] = " if shared_cells else "{0}._value = "
     add = assign + "{0}._value + {1}"
@@ -91,20 +99,26 @@ def update_source(
     updates = [add.format(name, "1.0") for name in parameters[:counters]]
     updates += [assign.format(name) + "now" for name in parameters[counters:]]
     for i, (field, is_histogram) in enumerate(amounts):
-        parameters += [f"minimum{i}", f"limit{i}", f"sum{i}"]
+        parameters += [f"sum{i}"]
         additions = [add.format(f"sum{i}", "amount")]
         if i in native:
             parameters += [f"native{i}"]
-            additions += [f"bucket, exponential, total = native{i}[bisect_left(native{i}.bounds, amount)]"]
+            additions += [f"bucket, exponential, total = native{i}[bisect_left(native{i}.bounds, amount + 0.0)]"]
             additions += [add.format("bucket", "1.0"), add.format("exponential", "1.0")]
             additions += [add.format("total", "amount")]
         elif is_histogram:
             parameters += [f"bounds{i}", f"buckets{i}"]
-            additions += [f"bucket = buckets{i}[bisect_left(bounds{i}, amount)]", add.format("bucket", "1.0")]
+            additions += [f"bucket = buckets{i}[bisect_left(bounds{i}, amount + 0.0)]", add.format("bucket", "1.0")]
+        if i in joined:
+            updates[-2:-2] = [f"        {line}" for line in additions]
+            continue
+        parameters += [f"minimum{i}", f"limit{i}", f"floor{i}", f"top{i}"]
         updates += [
             f"amount = event.{field}" if field_names is None else f"amount = value{field_names.index(field)}",
             "if amount is not None:",
-            f"    if (type(amount) is float or type(amount) is int) and minimum{i} <= amount < limit{i}:",
+            "    kind = type(amount)",
+            f"    if minimum{i} <= amount < limit{i} if kind is float"
+            f" else kind is int and floor{i} <= amount < top{i}:",
             *(f"        {line}" for line in additions),
             "    else:",
             "        unusual = True",

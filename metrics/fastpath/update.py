@@ -11,6 +11,7 @@ the self-test; where it fails, prometheus_client's public methods are called.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil, isfinite
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -55,13 +56,15 @@ def update_function(plan: UpdatePlan, field_names: Sequence[str] | None = None) 
 
 def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, shared_cells: bool = False) -> UpdateFn:
     """Return generated code that writes to the children's values directly."""
+    amounts = sorted(plan.amounts, key=checked_by)  # so that those which are checked alike are checked once
     make_update = generate_update_function(
         len(plan.counters),
         len(plan.timestamps),
-        tuple((each.field, isinstance(each.child, Histogram)) for each in plan.amounts),
+        tuple((each.field, isinstance(each.child, Histogram)) for each in amounts),
         None if field_names is None else tuple(field_names),
         shared_cells=shared_cells,
-        native=frozenset(i for i, each in enumerate(plan.amounts) if each.native is not None),
+        native=frozenset(i for i, each in enumerate(amounts) if each.native is not None),
+        joined=frozenset(i for i, each in enumerate(amounts) if i and checked_by(each) == checked_by(amounts[i - 1])),
     )
 
     def update_unusual(event: Any) -> None:
@@ -70,15 +73,22 @@ def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, s
         update_amounts(plan, event, others)
         report_dropped(plan, event)
 
-    return make_update(update_unusual=taking_values(update_unusual, field_names), **update_arguments(plan))
+    return make_update(update_unusual=taking_values(update_unusual, field_names), **update_arguments(plan, amounts))
 
 
-def update_arguments(plan: UpdatePlan) -> dict[str, Any]:
+def checked_by(amount: AmountUpdate) -> tuple[str, float, float]:
+    """Return what decides whether an amount may be added: its field and its limits."""
+    return amount.field, amount.minimum, amount.limit
+
+
+def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate]) -> dict[str, Any]:
     """Return the arguments of ``make_update``, by the names that `update_source` uses."""
     arguments = {f"counter{i}": each.child._value for i, each in enumerate(plan.counters)}
     arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
-    for i, each in enumerate(plan.amounts):
-        arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
+    for i, each in enumerate(amounts):
+        if i == 0 or checked_by(each) != checked_by(amounts[i - 1]):
+            arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
+            arguments |= {f"floor{i}": int_at(each.minimum), f"top{i}": int_at(each.limit)}
         if each.native is not None:
             arguments[f"sum{i}"] = each.child._sum
             arguments[f"native{i}"] = native_buckets(each.child, each.native, each.limit)
@@ -88,6 +98,11 @@ def update_arguments(plan: UpdatePlan) -> dict[str, Any]:
         else:
             arguments[f"sum{i}"] = each.child._value
     return arguments
+
+
+def int_at(bound: float) -> float:
+    """Return the integer that an integer compares with as with a bound, but faster; infinity itself."""
+    return ceil(bound) if isfinite(bound) else bound
 
 
 def public_update(plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from events.applications import is_among
@@ -20,6 +20,18 @@ class ApplicationReceiver(MetricsReceiver):
         """Update every series that an event changes, if it is one of the application's."""
         if event.is_of(self.application):
             super().__call__(event)
+
+    def prepare(self, names: Collection[str]) -> Callable[[Any], None] | None:
+        """Return what `MetricsReceiver.prepare` does, for the events of the application."""
+        receive = super().prepare(names)
+        if receive is None:
+            return None
+
+        def receive_own(event: Any) -> None:
+            if event.is_of(self.application):
+                receive(event)
+
+        return receive_own
 
     def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
         """Return what `MetricsReceiver.bind` does, or a function that does nothing for events of other applications."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from enum import Enum
+from functools import partial
 from operator import attrgetter
-from types import NoneType
 from typing import Any
 
 from events import label_overflowed
@@ -18,6 +17,7 @@ from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, UpdatePlan
 from ..fastpath.update import UpdateFn, update_function
 from ..rows import OTHER, Metric
 from .announced import create_announced, create_failures
+from .compiled_updates import CompiledUpdate, CompiledUpdates
 from .dropped_values import report_dropped_value, value_range
 from .exemplar_updates import FindExemplar, with_exemplars
 from .gauges import gauge_setter
@@ -25,22 +25,16 @@ from .label_limits import LabelLimiter
 from .overflows import Overflows
 from .series import FamilySeries
 
-CompiledUpdate = tuple[UpdateFn, tuple[EventUpdate, ...]]
-"""What updates counts and amounts, and what needs the whole event."""
-
 
 class MetricsReceiver(BindableReceiver):
     """Updates every series of one signal's rows.
 
     The fields that are labels or conditions of some row choose what an event updates. For each combination of their
-    values an `UpdatePlan` is made and compiled once, so an event costs one look-up.
+    values an `UpdatePlan` is made and compiled once, see `CompiledUpdates`.
     """
 
-    MAX_CACHED = 4096
-    """Combinations that are cached; label limits and closed sets keep them far fewer."""
-
-    # Only values of these types are cached: others may be equal as text yet never as keys.
-    _CACHED_TYPES = frozenset((str, int, bool, NoneType))
+    MAX_PREPARED = 64
+    """Sets of names of fields that are prepared for; code that emits has a few for each kind of event."""
 
     def __init__(
         self,
@@ -62,33 +56,32 @@ class MetricsReceiver(BindableReceiver):
         self._timestamps = tuple(update for kind, update in every_event if kind == "gauge")
         fields = dict.fromkeys(name for row, _ in self._rows for name in (*row.labels, *row.where))
         self._fields = tuple(fields)
-        self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
-        self._is_single = len(self._fields) == 1  # then the key is the value, and no tuple
-        # The place of each label among them, the values of it that were compiled, and its closed set if it has one.
-        labels = {name: values for row, _ in self._rows for name, values in row.label_sets()}
-        self._labels: tuple[tuple[int, str, set[Any], frozenset[str] | None], ...] = tuple(
-            (place, name, {None}, labels[name]) for place, name in enumerate(fields) if name in labels
-        )
-        # By the values of these fields, and by those with ``other`` for each that is past its limit.
-        self._compiled: dict[Any, CompiledUpdate] = {}
-        self._folded: dict[tuple[Any, ...], CompiledUpdate] = {}
+        self._labels = {
+            name: partial(limiter.is_other, name) if values is None else partial(is_outside, values)
+            for row, _ in self._rows
+            for name, values in row.label_sets()
+        }
+        self._updates = self._new_updates(None)
+        # Those of events of which no other fields are set, by their names.
+        self._prepared: dict[frozenset[str], CompiledUpdates] = {}
         self._overflows: dict[tuple[tuple[str, str], ...], Overflows] = {}  # by what is counted
         self._find_exemplar: FindExemplar | None = None
 
     def __call__(self, event: Any) -> None:
         """Update every series that an event changes; a metric that fails does not starve the others."""
-        key = self._key(event)
-        try:
-            compiled = self._compiled.get(key)
-        except TypeError:  # not hashable, so it is compiled each time
-            compiled = self._compile(self._values(key), (), {}, None)
-        update, event_updates = compiled or self._find(key)
-        update(event)
-        for each in event_updates:
-            try:
-                each.update(event)
-            except Exception as error:
-                self._report_failure(each.metric, error)
+        self._updates(event)
+
+    def prepare(self, names: Collection[str]) -> Callable[[Any], None] | None:
+        """Return what does the same as a call, with events of which no other fields than these are set.
+
+        None where exemplars are given: when a bucket got its exemplar is known to one update alone.
+        """
+        if self._find_exemplar is not None:
+            return None
+        key = frozenset(names)
+        if key not in self._prepared and len(self._prepared) >= self.MAX_PREPARED:
+            self._prepared.clear()
+        return self._prepared.get(key) or self._prepared.setdefault(key, self._new_updates(key))
 
     def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
         """Return a function that takes the values of the variable fields, if counts and amounts are all there is.
@@ -109,7 +102,8 @@ class MetricsReceiver(BindableReceiver):
         What was compiled is compiled again; emitters that were bound before have to bind again.
         """
         self._find_exemplar = find
-        self._compiled, self._folded = {}, {}
+        self._updates.clear()
+        self._prepared.clear()
 
     def announced(self, fields: Mapping[str, Any]) -> None:
         """Create the series, at 0, that an event with these fields adds to, as far as the labels have room for them."""
@@ -177,49 +171,26 @@ class MetricsReceiver(BindableReceiver):
             gauges=tuple(gauges),
             spans=tuple(spans),
             on_dropped=report_dropped_amount,
-            on_failure=self._report_failure,
+            on_failure=self.report_failure,
         )
         return plan, overflows
 
-    def _find(self, key: Any) -> CompiledUpdate:
-        """Return the update for values that come for the first time, or of which some are past a limit.
+    def compiled(self, fields: Mapping[str, Any], past: Sequence[str], absent: Collection[str] = ()) -> CompiledUpdate:
+        """Return the update for these values of the fields, of which those of ``past`` are ``other``.
 
-        Ever new values past a limit share one update, so they cost little more than known ones, and no memory.
+        It leaves out amounts that are ``absent``.
         """
-        values = self._values(key)
-        past: tuple[str, ...] = ()
-        for place, name, known, closed in self._labels:
-            value = values[place]
-            # Nearly all values are known, which is all that ever new ones of another label pay for them.
-            if value not in known and self._is_other(name, value, closed):
-                values[place] = OTHER
-                past = (*past, name)
-        if not past:
-            return self._compile(values, (), self._compiled, key)
-        folded = tuple(values)
-        return self._folded.get(folded) or self._compile(values, past, self._folded, folded)
-
-    def _values(self, key: Any) -> list[Any]:
-        return [key] if self._is_single else [*key]
-
-    def _is_other(self, label: str, value: object, closed: frozenset[str] | None) -> bool:
-        return self._limiter.is_other(label, value) if closed is None else label_text(value) not in closed
-
-    def _compile(
-        self, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
-    ) -> CompiledUpdate:
-        """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
-        fields = dict(zip(self._fields, values, strict=True))
         plan, overflows = self.plan(fields, past)
-        compiled = self._counting(overflows, self._update_function(plan)), (*plan.gauges, *plan.spans)
-        if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
-            if len(cache) >= self.MAX_CACHED:
-                cache.clear()
-            cache[key] = compiled
-            for place, name, known, _ in self._labels:
-                if name not in past:
-                    known.add(values[place])
-        return compiled
+        if absent:
+            plan = replace(plan, amounts=tuple(each for each in plan.amounts if each.field not in absent))
+        return self._counting(overflows, self._update_function(plan)), (*plan.gauges, *plan.spans)
+
+    def report_failure(self, metric: str, error: Exception) -> None:
+        """Report that a metric could not be updated."""
+        report_failure(self._signal.name, metric, error)
+
+    def _new_updates(self, names: Collection[str] | None) -> CompiledUpdates:
+        return CompiledUpdates(self, self._signal.event, self._fields, self._labels, names)
 
     def _update_function(self, plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
         update = update_function(plan, field_names)
@@ -263,8 +234,10 @@ class MetricsReceiver(BindableReceiver):
         child = family.child(row, label_values)
         return lambda event: table.open(read_key(event), child)
 
-    def _report_failure(self, metric: str, error: Exception) -> None:
-        report_failure(self._signal.name, metric, error)
+
+def is_outside(closed_set: Collection[str], value: object) -> bool:
+    """Return whether a value is none of a closed set."""
+    return label_text(value) not in closed_set
 
 
 def has_other(row: Metric, label_values: Iterable[str]) -> bool:

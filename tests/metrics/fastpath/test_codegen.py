@@ -20,6 +20,12 @@ SHAPES: dict[str, dict[str, Any]] = {
     "one_of_each": {"counters": 1, "timestamps": 1, "amounts": (("duration", True),)},
     "by_values": {"counters": 2, "timestamps": 0, "amounts": (("cost", False),), "field_names": ("rows", "cost")},
     "shared_cells": {"counters": 1, "timestamps": 1, "amounts": (("duration", True),), "shared_cells": True},
+    "joined": {
+        "counters": 0,
+        "timestamps": 0,
+        "amounts": (("tokens", False), ("tokens", True), ("cost", False)),
+        "joined": frozenset({1}),
+    },
     "exponential_buckets": {"counters": 0, "timestamps": 0, "amounts": (("duration", True),), "native": frozenset({0})},
 }
 
@@ -39,13 +45,14 @@ def test_every_shape_has_a_file_name_of_its_own() -> None:
         "<metrics update 1 counter, 1 timestamp, duration:histogram>",
         "<metrics update 2 counters, 0 timestamps, cost:counter, by values of (rows, cost)>",
         "<metrics update 1 counter, 1 timestamp, duration:histogram, in shared cells>",
+        "<metrics update 0 counters, 0 timestamps, tokens:counter, joined tokens:histogram, cost:counter>",
         "<metrics update 0 counters, 0 timestamps, duration:native>",
     ]
 
 
 def test_a_traceback_shows_the_line_of_the_generated_code() -> None:
     update = generate_update_function(0, 0, (("duration", True),))(
-        update_unusual=None, minimum0=0.0, limit0=1.0, sum0=None, bounds0=[], buckets0=[]
+        update_unusual=None, minimum0=0.0, limit0=1.0, floor0=0, top0=1, sum0=None, bounds0=[], buckets0=[]
     )
     linecache.checkcache()  # as every traceback does: it drops the entries of files that changed
     with pytest.raises(AttributeError) as caught:

@@ -166,9 +166,9 @@ def test_without_exemplars_an_update_is_what_it_was(registry: CollectorRegistry,
         [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
 
         def updates() -> list[str]:
-            receiver._compiled.clear()
+            receiver._updates.compiled.clear()
             llm_called.emit(model="m", status="success", duration=0.02)
-            return [update.__code__.co_filename for update, _ in receiver._compiled.values()]
+            return [update.__code__.co_filename for update, _ in receiver._updates.compiled.values()]
 
         [before] = updates()
         assert before.startswith("<metrics update ")

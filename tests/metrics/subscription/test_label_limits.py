@@ -59,8 +59,8 @@ def test_ever_new_values_past_the_limit_take_one_entry() -> None:
         finish_agent("first")
         for number in range(1000):
             finish_agent(f"flood {number}")
-    assert list(receiver._compiled) == [("first", "success")]
-    assert list(receiver._folded) == [(OTHER, "success")]
+    assert list(receiver._updates.compiled) == [("first", "success")]
+    assert list(receiver._updates.folded) == [(OTHER, "success")]
     assert family.collector.labels(OTHER, "success")._value.get() == 1000
 
 
@@ -73,8 +73,8 @@ def test_ever_new_values_outside_a_closed_set_take_one_entry(registry: Collector
         assert read("runs_total", agent_name="first", status=OTHER) == 1000
         assert read("label_overflows_total", metric="sparklio_runs_total", label="status") == 1000
         [receiver] = [each for signal, each in subscription._receivers if signal is agent_finished]
-        assert len(receiver._folded) == 1
-        assert not receiver._compiled
+        assert len(receiver._updates.folded) == 1
+        assert not receiver._updates.compiled
 
 
 def test_the_first_overflow_is_emitted_at_once_and_the_others_at_a_render(registry: CollectorRegistry) -> None:

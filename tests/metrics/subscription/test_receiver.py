@@ -17,6 +17,7 @@ from events import (
 )
 from metrics import CATALOGUE, counter, subscribe
 from metrics.rows import info
+from metrics.subscription.compiled_updates import CompiledUpdates
 from metrics.subscription.receiver import MetricsReceiver
 from tests.support.agents import finish_agent
 from tests.support.samples import Read, samples
@@ -142,7 +143,7 @@ def test_what_an_event_updates_is_compiled_once_and_again_only_after_too_many_ot
         return plan(self, fields, past)
 
     monkeypatch.setattr(MetricsReceiver, "plan", record)
-    monkeypatch.setattr(MetricsReceiver, "MAX_CACHED", 2)
+    monkeypatch.setattr(CompiledUpdates, "MAX_CACHED", 2)
     rows = [counter("runs_total", "Runs.", agent_finished, labels=("agent_name",))]
     with subscribe(rows, registry, namespace="sparklio"):
         for name in "abab":

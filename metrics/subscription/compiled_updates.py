@@ -1,0 +1,120 @@
+"""The compiled updates of a receiver, by the values of the fields that choose what an event updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import Enum
+from operator import attrgetter
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from ..fastpath.plan import EventUpdate
+from ..fastpath.update import UpdateFn
+from ..rows import OTHER
+
+if TYPE_CHECKING:
+    from .receiver import MetricsReceiver
+
+CompiledUpdate = tuple[UpdateFn, tuple[EventUpdate, ...]]
+"""What updates counts and amounts, and what needs the whole event."""
+
+
+class CompiledUpdates:
+    """The updates by events of which the same fields are set each time, or by any: an event costs one look-up.
+
+    The key that is looked up has no field that always has its default, and amounts that are always None are not looked
+    at: of the forty fields of a model call, some ten are set.
+
+    Args:
+        receiver: What the updates are made by.
+        event: The class of the events.
+        fields: The fields, and properties, that choose what an event updates.
+        labels: Which of them are labels, each with what says whether a value of it is counted as ``other``.
+        names: The fields that are set; None for any.
+    """
+
+    MAX_CACHED = 4096
+    """Combinations that are cached; label limits and closed sets keep them far fewer."""
+
+    # Only values of these types are cached: others may be equal as text yet never as keys.
+    _CACHED_TYPES = frozenset((str, int, bool, NoneType))
+
+    def __init__(
+        self,
+        receiver: MetricsReceiver,
+        event: Any,
+        fields: Collection[str],
+        labels: Mapping[str, Callable[[Any], bool]],
+        names: Collection[str] | None,
+    ) -> None:
+        specs = {
+            name: each for name, each in event.__dataclass_fields__.items() if names is not None and name not in names
+        }
+        self._receiver = receiver
+        self._defaults = {name: specs[name].default for name in fields if name in specs}
+        self._absent = frozenset(name for name, each in specs.items() if each.default is None)
+        self._fields = tuple(name for name in fields if name not in specs)
+        self._is_single = len(self._fields) == 1  # then the key is the value, and no tuple
+        self._key: Callable[[Any], Any] = attrgetter(*self._fields) if self._fields else lambda _: ()
+        # The place of each label among them, the values of it that were compiled, and what tells the others.
+        self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
+            (place, name, {None}, labels[name]) for place, name in enumerate(self._fields) if name in labels
+        )
+        # By the values of these fields, and by those with ``other`` for each that is past its limit.
+        self.compiled: dict[Any, CompiledUpdate] = {}
+        self.folded: dict[Any, CompiledUpdate] = {}
+
+    def __call__(self, event: Any) -> None:
+        """Update every series that an event changes; a metric that fails does not starve the others."""
+        key = self._key(event)
+        try:
+            compiled = self.compiled.get(key)
+        except TypeError:  # not hashable, so it is compiled each time
+            compiled = self._compile(self._values(key), (), {}, None)
+        update, event_updates = compiled or self._find(key)
+        update(event)
+        for each in event_updates:
+            try:
+                each.update(event)
+            except Exception as error:
+                self._receiver.report_failure(each.metric, error)
+
+    def clear(self) -> None:
+        """Compile anew from now on."""
+        self.compiled, self.folded = {}, {}
+
+    def _find(self, key: Any) -> CompiledUpdate:
+        """Return the update for values that come for the first time, or of which some are past a limit.
+
+        Ever new values past a limit share one update, so they cost little more than known ones, and no memory.
+        """
+        values = self._values(key)
+        past: tuple[str, ...] = ()
+        for place, name, known, is_other in self._labels:
+            value = values[place]
+            # Nearly all values are known, which is all that ever new ones of another label pay for them.
+            if value not in known and is_other(value):
+                values[place] = OTHER
+                past = (*past, name)
+        if not past:
+            return self._compile(values, (), self.compiled, key)
+        folded = tuple(values)
+        return self.folded.get(folded) or self._compile(values, past, self.folded, folded)
+
+    def _values(self, key: Any) -> list[Any]:
+        return [key] if self._is_single else [*key]
+
+    def _compile(
+        self, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
+    ) -> CompiledUpdate:
+        """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
+        fields = {**self._defaults, **dict(zip(self._fields, values, strict=True))}
+        compiled = self._receiver.compiled(fields, past, self._absent)
+        if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
+            if len(cache) >= self.MAX_CACHED:
+                cache.clear()
+            cache[key] = compiled
+            for place, name, known, _ in self._labels:
+                if name not in past:
+                    known.add(values[place])
+        return compiled

@@ -1,0 +1,129 @@
+"""Metrics count the same from the fields of an emission as from the event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from decimal import Decimal
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from events import LLMCalled, llm_called, value_dropped
+from events.bus import prepared_receivers
+from events.bus.prepared_receivers import PreparedReceivers
+from metrics import LLM, subscribe
+from metrics.subscription.compiled_updates import CompiledUpdates
+from metrics.subscription.receiver import MetricsReceiver
+
+amounts = st.sampled_from([None, 0, 1, 250, 0.5, float("nan"), -1, "3", Decimal("0.25"), 1e30, True])
+calls = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(["m1", "m2", "", 5, ["unhashable"]]),
+        "status": st.sampled_from(["success", "error", "unheard of"]),
+        "duration": amounts,
+    },
+    optional={
+        "provider": st.sampled_from(["p", "q"]),
+        "agent_name": st.sampled_from(["writer", "judge"]),
+        "prompt_tokens": amounts,
+        "completion_tokens": amounts,
+        "cost": amounts,
+        "input_cost": amounts,
+        "cost_source": st.sampled_from([None, "provider", "unpriced"]),
+        "usage_source": st.sampled_from([None, "estimated"]),
+        "error_type": st.sampled_from([None, "timeout"]),
+        "finish_reason": st.sampled_from([None, "stop"]),
+        "itemized": st.booleans(),
+        "output_fault": st.sampled_from([None, "empty"]),
+        "call_id": st.sampled_from(["", "c1"]),
+    },
+)
+
+
+def samples(
+    calls: Iterable[Mapping[str, Any]], calls_before_preparing: float, *, with_listener: bool = False
+) -> tuple[dict[Any, float], list[Any]]:
+    """Return what a subscription shows after some calls, each of which is emitted three times, and what it dropped."""
+    registry = CollectorRegistry()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subscribe(LLM, registry, namespace="acme", label_limits={"agent_name": 1}),
+        value_dropped.captured() as dropped,
+        llm_called.captured() if with_listener else nullcontext(),
+    ):
+        patch.setattr(PreparedReceivers, "CALLS_BEFORE_PREPARING", calls_before_preparing)
+        for call in calls:
+            for _ in range(3):
+                llm_called.emit(**call)
+        return {
+            (sample.name, *sorted(sample.labels.items())): sample.value
+            for family in registry.collect()
+            for sample in family.samples
+            if not sample.name.endswith(("_created", "_timestamp_seconds"))
+        }, sorted((each.metric, each.reason) for each in dropped)
+
+
+@pytest.mark.lenient
+@settings(max_examples=15, deadline=None)
+@given(st.lists(calls, max_size=5))
+def test_a_catalogue_shows_the_same_with_and_without_events(calls: list[dict[str, Any]]) -> None:
+    expected = samples(calls, inf)
+    assert samples(calls, 0) == expected
+    assert samples(calls, 0, with_listener=True) == expected
+
+
+@pytest.mark.lenient  # else it is built to be checked
+def test_no_event_is_built_for_metrics_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(PreparedReceivers, "CALLS_BEFORE_PREPARING", 0)
+    with subscribe(LLM, CollectorRegistry(), namespace="acme") as subscription:
+        llm_called.emit(model="m", status="success", duration=1.0)
+        monkeypatch.setattr(llm_called, "_mutable_twin", lambda **fields: built.append(fields))
+        monkeypatch.setattr(prepared_receivers, "construct_function_for", built.append)
+        for _ in range(3):
+            llm_called.emit(model="m", status="success", duration=1.0, cost=0.5)
+        [family] = subscription.collector("llm_requests_total").collect()
+        total = sum(sample.value for sample in family.samples if sample.name.endswith("_total"))
+    assert total == 4
+    assert built == []
+
+
+def test_fields_that_are_never_set_are_not_looked_at(registry: CollectorRegistry) -> None:
+    """Neither amounts nor labels."""
+    with subscribe(LLM, registry, namespace="acme") as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+        receive = receiver.prepare(("model", "status", "duration"))
+        assert isinstance(receive, CompiledUpdates)
+        receive(LLMCalled(model="m", status="success", duration=1.0))
+        [(key, (update, _))] = receive.compiled.items()
+    assert key == ("m", "success", True, "success")  # `lacks_usage` and `result` are derived
+    assert "prompt_tokens" not in update.__code__.co_names
+    assert {"duration", "unsplit_cost"} <= {*update.__code__.co_names}
+
+
+def test_ever_new_values_past_the_limit_take_one_prepared_update(registry: CollectorRegistry) -> None:
+    with subscribe(LLM, registry, namespace="acme", label_limits={"model": 1}) as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+        receive = receiver.prepare(("model", "status", "duration"))
+        assert isinstance(receive, CompiledUpdates)
+        for number in range(100):
+            llm_called.emit(model=f"m{number}", status="success", duration=1.0)
+        labels = {"model": "other", "provider": "unknown", "status": "success"}
+        assert registry.get_sample_value("acme_llm_requests_total", labels) == 99
+    assert len(receive.folded) == 1
+    assert not receive.compiled  # the first came before names were prepared for
+
+
+def test_updates_are_prepared_for_a_bounded_number_of_sets_of_names(registry: CollectorRegistry) -> None:
+    with subscribe(LLM, registry, namespace="acme") as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+        first = receiver.prepare(("model",))
+        assert receiver.prepare(("model",)) is first
+        for number in range(MetricsReceiver.MAX_PREPARED):
+            receiver.prepare(("model", f"field_{number}"))
+        assert len(receiver._prepared) <= MetricsReceiver.MAX_PREPARED

@@ -96,8 +96,11 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
         completion: Tokens of the answer, reasoning included.
         details: Parts of the two, under the names of the fields of `TokenUsage`.
     """
-    prompt_tokens = None if prompt is None else valid_token_count("prompt_tokens", prompt) or None
-    completion_tokens = None if completion is None else valid_token_count("completion_tokens", completion)
+    prompt_tokens, completion_tokens = prompt, completion
+    if type(prompt) is not int or not 0 < prompt <= MAX_TOKENS:  # here and below: the usual count passes without a call
+        prompt_tokens = None if prompt is None else valid_token_count("prompt_tokens", prompt) or None
+    if type(completion) is not int or not 0 <= completion <= MAX_TOKENS:
+        completion_tokens = None if completion is None else valid_token_count("completion_tokens", completion)
     if prompt_tokens is None and not completion_tokens:
         return NO_USAGE
     usage = object.__new__(TokenUsage)  # whose own way of setting each frozen field takes four times as long
@@ -110,7 +113,7 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     for name, count in details.items():
         if count is not None:
             whole = completion_tokens if name in COMPLETION_PARTS else prompt_tokens
-            if whole is not None and type(count) is int and 0 <= count <= whole:  # the usual one, without a call
+            if whole is not None and type(count) is int and 0 <= count <= whole:
                 counts[name] = count
             elif (valid := valid_subset(whole, name, count)) is not None:
                 counts[name] = valid
@@ -209,10 +212,9 @@ def get(value: Any, name: str) -> Any:
 
 def getter_of(value: Any) -> Callable[[str], Any]:
     """Return a function that returns what `get` does of a value: for one of which several names are asked."""
-    value = with_items(value)
-    if type(value) is dict:
-        return value.get
-    return partial(get, value)
+    if type(value) is not dict:
+        value = with_items(value)
+    return value.get if type(value) is dict else partial(get, value)
 
 
 def with_items(value: Any) -> Any:

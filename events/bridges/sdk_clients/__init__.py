@@ -3,6 +3,7 @@
 - `instrument_client`: the entry point of both bridges
 - `sdk_parts`: the parts of the SDKs that are reached here, and the oldest releases that have them
 - `sdk_request`: one request of a client while it is under way
+- `attempts`: what was sent for it, as attempts at its call
 - `answer`: the answer of a call as it comes, which each bridge reads by its provider's protocol
 - `http_sends`: each request that the client's HTTP client sends
 - `streams`: the chunks of a stream, until its end

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import Token
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -13,11 +12,11 @@ from ...bus.fields import ErrorType, Status
 from ...llm import llm_called
 from ..model_calls.claims import Claim, current_claim
 from ..model_calls.cost import UsagePriceFunction, billed_cost
-from ..model_calls.error_types import error_type_of, error_type_of_code, error_type_of_status_code, status_of_error
+from ..model_calls.error_types import status_of_error
 from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name, start_call
-from ..model_calls.response_headers import read_headers
-from ..model_calls.token_usage import NO_USAGE, get, with_items
+from ..model_calls.token_usage import NO_USAGE, with_items
 from .answer import Answer, Protocol, fault_of
+from .attempts import attempt_of, end_attempt, error_type_of_end, look_for_quota, status_of_type
 from .bodies import body_of, observe_body
 from .http_sends import Sender, current_sender
 from .raw_responses import observe_parse
@@ -31,37 +30,6 @@ UNPARSED = ("LengthFinishReasonError",)
 """The same, by name, of an answer that is cut off before it is what was asked for."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Send:
-    """One HTTP request that was sent, and what became of it; times are those of `time.perf_counter`."""
-
-    started_at: float
-    ended_at: float
-    response: Any
-    error: BaseException | None
-
-    def as_attempt(self) -> Attempt:
-        """Return it as an attempt that failed by itself, or whose answer had not failed yet."""
-        status: Status
-        error_type: ErrorType | None
-        if self.error is not None:
-            status = status_of_error(self.error)
-            error_type = error_type_of_end(status, self.error)
-        else:
-            error_type = error_type_of_status_code(self.response.status_code)
-            if error_type == "rate_limited" and exceeds_quota(body_of(self.response)):
-                error_type = "quota_exceeded"
-            status = status_of_type(error_type)
-        return Attempt(
-            started_at=self.started_at,
-            ended_at=self.ended_at,
-            status=status,
-            error_type=error_type,
-            status_code=None if self.response is None else self.response.status_code,
-            headers={} if self.response is None else read_headers(self.response.headers),
-        )
-
-
 class SDKRequest:
     """A request that a client sends to a model; made by `start_request`.
 
@@ -69,7 +37,7 @@ class SDKRequest:
         is_reading: Whether a chunk of its stream is being waited for.
     """
 
-    __slots__ = ("_attempt", "_bridge", "_has_chunks", "_is_streamed", "_send", "answer", "call", "is_reading")
+    __slots__ = ("_attempt", "_bridge", "_has_chunks", "_is_streamed", "_response", "answer", "call", "is_reading")
 
     def __init__(self, bridge: str, call: ModelCall, answer: Answer) -> None:
         self.call = call
@@ -78,8 +46,8 @@ class SDKRequest:
         self._is_streamed = call.streamed
         self._has_chunks = False
         self._bridge = bridge
-        self._send: Send | None = None
-        self._attempt: Attempt | None = None
+        self._attempt: Attempt | None = None  # the last one
+        self._response: Any = None  # its own
 
     def begin(self) -> tuple[Token[Sender | None], Token[Claim | None]]:
         """Have requests that are sent from here on be attempts, until `leave`."""
@@ -97,11 +65,14 @@ class SDKRequest:
     def record_send(self, started_at: float, response: Any, error: BaseException | None) -> None:
         """Record a request that was sent, and emit the one before: it failed, since this is its retry."""
         try:
-            if self._send is not None:
-                self.call.add_attempt(self._send.as_attempt())
+            before, self._attempt = self._attempt, None
+            if before is not None:
+                look_for_quota(before, self._response)
+                self.call.add_attempt(before)
+            self._attempt = attempt_of(started_at, response, error)
+            self._response = response
         except Exception as failure:
             self.report(failure)
-        self._send = Send(started_at=started_at, ended_at=perf_counter(), response=response, error=error)
 
     def take(self, result: Any) -> Any:
         """Return the result of the request; its end is that of the call, but a stream or a raw response ends it later.
@@ -120,6 +91,7 @@ class SDKRequest:
         return result
 
     def _take(self, result: Any) -> None:
+        # The response is to hold this request: it is forgotten here, so that it is dropped when its reader drops it.
         cls: Any = type(result)
         kind = kind_of_result(cls)
         if kind == "raw_response":
@@ -127,12 +99,12 @@ class SDKRequest:
             if http_response.is_closed:
                 self._finish_with(body_of(http_response))
                 return
-            self._wait_for_end()
+            self._response = None
             observe_body(http_response, self, is_kept=not self._is_streamed)
             if self._is_streamed:
                 observe_parse(result, self)
         elif kind == "stream":
-            self._wait_for_end()
+            self._response = None
             observe_body(result.response, self, is_kept=False)
             self.track(result)
         else:
@@ -145,11 +117,6 @@ class SDKRequest:
         if self.answer.error_type is None and not self._is_streamed:
             self.answer.error_type = fault_of(whole, self.call.operation)
         self.finish()
-
-    def _wait_for_end(self) -> None:
-        """Forget the response, which is to hold this request: it is dropped when its reader drops it."""
-        if self._send is not None:
-            self._attempt, self._send = self._send.as_attempt(), None
 
     def track(self, parsed: Any) -> None:
         """Have a stream end the call; a failure to do so is reported and not raised."""
@@ -194,7 +161,7 @@ class SDKRequest:
         error_type = self.answer.error_type
         if error_type is None and self._is_streamed and not self.answer.has_ended:
             error_type = "invalid_response"
-        self._end(status_of_type(error_type), None, error_type)
+        self._end("success" if error_type is None else status_of_type(error_type), None, error_type)
 
     def fail(self, error: BaseException) -> None:
         """End the call with an error: of the request, or of its stream."""
@@ -203,12 +170,12 @@ class SDKRequest:
         status, error_type = status_of_error(error), None
         try:
             error_type = error_type_of_end(status, error)
-            attempt = self._last_attempt()
-            if attempt is not None and attempt.status == "success":
+            if self._attempt is not None and self._attempt.status == "success":
                 if error_type == "other" and (isinstance(error, UNREADABLE) or type(error).__name__ in UNPARSED):
                     error_type = "invalid_response"
                 # The SDK could not parse it into what was asked for: its tokens are billed all the same.
-                if self._send is not None and (body := body_of(self._send.response)) is not None:
+                is_whole = self._response is not None and not self._is_streamed
+                if is_whole and (body := body_of(self._response)) is not None:
                     self.answer.add_whole(body)
         except Exception as failure:
             self.report(failure)
@@ -221,9 +188,8 @@ class SDKRequest:
     def _end(self, status: Status, error: BaseException | None, error_type: ErrorType | None) -> None:
         if self.call.has_ended:
             return
-        ended_at, answer, attempt = perf_counter(), self.answer, None
+        ended_at, answer, attempt = perf_counter(), self.answer, self._attempt
         try:
-            attempt = self._last_attempt()
             # The headers of a stream are sent before it is billed.
             headers = {} if attempt is None or self._is_streamed else attempt.headers
             usage, cost = answer.usage(), billed_cost(answer.raw_usage(), headers)
@@ -241,43 +207,11 @@ class SDKRequest:
             ended_at=ended_at,
         )
         if attempt is not None:
-            self._emit_last(attempt, end)
+            if attempt.error_type is not None:
+                look_for_quota(attempt, self._response)
+            end_attempt(attempt, end)
+            self.call.add_attempt(attempt, response_model=end.response_model)
         self.call.finish(end)
-
-    def _last_attempt(self) -> Attempt | None:
-        """Return the last attempt as it was when its response came, or none did."""
-        if self._send is not None:
-            self._attempt = self._send.as_attempt()
-            if self._attempt.status != "success" or self._is_streamed:
-                self._send = None
-        return self._attempt
-
-    def _emit_last(self, attempt: Attempt, end: CallEnd) -> None:
-        """Emit the last attempt: it ends as the call does, unless that is cancelled before a failed one is retried."""
-        has_failed = attempt.status != "success"
-        if not (has_failed and end.status == "cancelled"):
-            attempt.status, attempt.error, attempt.error_type = end.status, end.error, end.error_type
-            if not has_failed:
-                attempt.ended_at = end.ended_at or attempt.ended_at
-        self.call.add_attempt(attempt, response_model=end.response_model)
-
-
-def exceeds_quota(body: Any) -> bool:
-    """Return whether the body of a 429, which stands for several things, says that a quota is used up."""
-    error = get(body, "error")
-    return "quota_exceeded" in {error_type_of_code(get(error, name)) for name in ("code", "type")}
-
-
-def status_of_type(error_type: ErrorType | None) -> Status:
-    """Return the status of what failed in a way, or did not."""
-    if error_type is None:
-        return "success"
-    return error_type if error_type in ("timeout", "cancelled") else "error"
-
-
-def error_type_of_end(status: Status, error: BaseException) -> ErrorType:
-    """Return why a request with this status failed, by the error that it raised."""
-    return status if status in ("timeout", "cancelled") else error_type_of(error)
 
 
 def start_request(
@@ -289,7 +223,7 @@ def start_request(
         return None
     call = start_call(
         protocol.bridge,
-        model=requested_model(options.extra_json) or requested_model(options.json_data) or "",
+        model=requested_model(options),
         provider=provider,
         is_exact=True,
         operation=kind.operation,
@@ -299,9 +233,11 @@ def start_request(
     return None if call is None else SDKRequest(protocol.bridge, call, kind.make_answer())
 
 
-def requested_model(body: Any) -> str | None:
-    """Return the model that the body of a request names; None where it names none."""
-    if body is None:
-        return None
-    model = body.get("model") if type(body) is dict or isinstance(body, Mapping) else None
-    return model if isinstance(model, str) else None
+def requested_model(options: Any) -> str:
+    """Return the model that the body of a request names; "" where it names none."""
+    for body in (options.extra_json, options.json_data):
+        if body is not None and (type(body) is dict or isinstance(body, Mapping)):
+            model = body.get("model")
+            if isinstance(model, str):
+                return model
+    return ""

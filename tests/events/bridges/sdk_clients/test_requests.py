@@ -16,7 +16,7 @@ import pytest
 from events import receiver_failed
 from events.bridges.model_calls.openai_chat_answer import ChatAnswer
 from events.bridges.openai import instrument
-from events.bridges.sdk_clients.sdk_request import Send
+from events.bridges.sdk_clients import sdk_request
 from tests.events.bridges.sdk_clients.conftest import Told
 from tests.support.small_sdk import (
     ANSWER,
@@ -264,7 +264,7 @@ async def test_a_failure_of_the_bridge_harms_nobody(monkeypatch: pytest.MonkeyPa
         assert client_of(answers(ANSWER)).ask(raw="streamed").parse() == ANSWER
         with pytest.raises(LookupError):
             client_of(answers(ANSWER)).ask(parse=broken)
-        monkeypatch.setattr(Send, "as_attempt", broken)
+        monkeypatch.setattr(sdk_request, "attempt_of", broken)
         assert client_of(answers(ANSWER)).ask() == ANSWER
         with pytest.raises(httpx.ConnectError):
             client_of(raises(httpx.ConnectError("no"))).ask()

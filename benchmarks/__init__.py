@@ -11,6 +11,7 @@ from __future__ import annotations
 BENCHMARKS = (
     "http_request",    # instrumenting an HTTP request
     "emit",            # emitting an event, without receivers and into the catalogue
+    "emit_instructions",  # the same in instructions
     "model_calls",     # instrumenting the client of an SDK of models
     "rendering",       # rendering 100,000 samples
     "event_loop_lag",  # what an event loop notices of that
@@ -24,5 +25,6 @@ BENCHMARKS = (
 )
 # fmt: on
 
-OF_THIS_MACHINE = frozenset({"model_calls", "span_processor"})
-"""Those with bars in microseconds, which are others on another machine: the short form has none of them."""
+OF_THIS_MACHINE = frozenset({"emit_instructions", "model_calls", "span_processor"})
+"""Those with bars in microseconds or in instructions of this build of Python, which are others on another machine: the
+short form has none of them."""

@@ -12,11 +12,13 @@ from ..text_format.formats import OFFERED_FORMATS, PROTOBUF_PARAMETERS, TEXT, Es
 from .accept_parsing import AcceptPart, parse_accept
 
 
-def choose_format(accept: str, *, with_created: bool = False) -> Format:
+def choose_format(accept: str, *, with_created: bool = False, with_classic: bool = True) -> Format:
     """Return the offered format that an ``Accept`` header prefers; text 0.0.4 where it accepts none.
 
     With ``with_created`` OpenMetrics says when each series began. A scraper that does not expect it takes each time for
     a series of its own, and text has no other place for it.
+
+    Without ``with_classic`` messages leave out the classic buckets of a histogram that has exponential ones.
 
     The weight of a format is that of the range that matches it most exactly. Among equal weights the more exact match
     wins, then the range that comes first in the header.
@@ -32,6 +34,8 @@ def choose_format(accept: str, *, with_created: bool = False) -> Format:
         rank = (part.weight, exactness, -part.position)
         if part.weight > 0 and rank > best:
             best, choice = rank, _with_escaping(offered, part)
+    if choice.is_protobuf and not with_classic:
+        return replace(choice, with_classic=False)
     return replace(choice, with_created=True) if with_created and choice.is_openmetrics else choice
 
 

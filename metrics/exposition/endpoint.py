@@ -18,6 +18,7 @@ from events.bridges.asgi_types import Receive, Scope, Send, header_text, paths_o
 from events.bridges.async_library import running_trio
 from events.bus.failures import error_location
 
+from ..text_format.formats import Format
 from .content_encoding import choose_encoding, compressors
 from .content_type import choose_format
 from .mounting import answer_own_path
@@ -150,7 +151,7 @@ class Endpoint:
 
     async def _scrape(self, scope: Scope) -> ScrapeResponse:
         query = scope.get("query_string", b"")
-        text_format = choose_format(header_text(scope["headers"], b"accept"), with_created=asks_for_created(query))
+        text_format = requested_format(header_text(scope["headers"], b"accept"), query)
         encoding = choose_encoding(header_text(scope["headers"], b"accept-encoding"), self._encodings)
         names = selected_names(query)
         key = (text_format, encoding, names)
@@ -203,9 +204,12 @@ def selected_names(query: bytes) -> frozenset[str] | None:
     return frozenset(value for name, value in query_fields(query) if name == "name[]") or None
 
 
-def asks_for_created(query: bytes) -> bool:
-    """Return whether a query string has ``created=true``."""
-    return ("created", "true") in query_fields(query)
+def requested_format(accept: str, query: bytes) -> Format:
+    """Return the format that a scraper asks for, with ``created=true`` and ``classic=false`` of the query string."""
+    fields = query_fields(query)
+    return choose_format(
+        accept, with_created=("created", "true") in fields, with_classic=("classic", "false") not in fields
+    )
 
 
 def query_fields(query: bytes) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ values: each one shows its own. `children_are_readable` is that of reading; wher
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import inf
+from math import floor, inf
 from operator import attrgetter, methodcaller
 from typing import Any
 
@@ -113,11 +113,14 @@ def children_of(collector: Any) -> list[tuple[tuple[str, ...], Any]]:
         return list(collector._metrics.items())
 
 
-def make_reentrant(collector: Any) -> None:
+def prepare_children(collector: Any) -> None:
     """Allow a collector's children to be made while one is being made, as the garbage collector may ask for.
 
     It may close a stream in there, whose end is an event of its own: prometheus_client's lock would wait for itself.
+
+    They say in whole seconds when they began: series that begin together have the same time, which compresses well.
     """
+    _cut_created(collector)
     if getattr(collector, "_labelnames", ()) and hasattr(collector, "_lock") and hasattr(collector, "_metrics"):
         collector._lock = LOCK
         collector._metrics = _Children(collector._metrics)
@@ -127,7 +130,14 @@ class _Children(dict[tuple[str, ...], Any]):
     """Children by their label values; one that was made meanwhile stays, with what it has counted."""
 
     def __setitem__(self, label_values: tuple[str, ...], child: Any) -> None:
+        _cut_created(child)
         self.setdefault(label_values, child)
+
+
+def _cut_created(child: Any) -> None:
+    created = getattr(child, "_created", None)
+    if created is not None:
+        child._created = floor(created)
 
 
 def number_reader(values: Iterable[Any]) -> Callable[[Any], float]:

@@ -55,7 +55,7 @@ def render_blocks(collector: Any, text_format: Format) -> Iterator[Block] | None
     kind = _TYPES.get(type(collector))
     if kind is None or (kind == "histogram" and collector._upper_bounds[0] < 0) or not fast_write_works():
         return None
-    return _render(collector, kind, text_format.escaping)
+    return _render(collector, kind, text_format)
 
 
 class _Encoded:
@@ -69,21 +69,23 @@ class _Encoded:
         self.last: tuple[tuple[Any, ...], bytes] = (), b""
 
 
-# By collector and escaping. One without labels is its own only child: a cache that refers to it would never free it.
-_cache: WeakKeyDictionary[Any, dict[Escaping, list[_Encoded]]] = WeakKeyDictionary()
+# By collector, escaping, and whether there are classic buckets beside exponential ones. A collector without labels is
+# its own only child: a cache that refers to it would never free it.
+_cache: WeakKeyDictionary[Any, dict[tuple[Escaping, bool], list[_Encoded]]] = WeakKeyDictionary()
 
 
-def _render(collector: Any, kind: MetricType, escaping: Escaping) -> Iterator[Block]:
+def _render(collector: Any, kind: MetricType, text_format: Format) -> Iterator[Block]:
     """Yield blocks without content as the message is built, then the message."""
     if collector.collect.__func__ is not MetricWrapperBase.collect:
         raise UnsupportedCollector
     native = native_family(collector)
-    layout = _LAYOUTS[kind] if native is None else _native_layout(native)
+    escaping = text_format.escaping
+    layout = _LAYOUTS[kind] if native is None else _native_layout(native, with_classic=text_format.with_classic)
     samples = layout.samples(collector)
     bounds = [bound_field(bound) for bound in getattr(collector, "_upper_bounds", ())]
     fields: list[bytes] = []
     step = max(1, BLOCK_SIZE // samples)
-    for encoded in _children(collector, escaping):
+    for encoded in _children(collector, escaping, with_classic=text_format.with_classic):
         values = layout.read(encoded.child)
         last_values, field = encoded.last
         if values != last_values:
@@ -97,21 +99,21 @@ def _render(collector: Any, kind: MetricType, escaping: Escaping) -> Iterator[Bl
     yield message, samples * (len(fields) % step)
 
 
-def _children(collector: Any, escaping: Escaping) -> list[_Encoded]:
+def _children(collector: Any, escaping: Escaping, *, with_classic: bool) -> list[_Encoded]:
     names = label_names_of(collector)
     if not names:
         return [_Encoded(collector, b"")]
     with collector._lock:
         keys, children = list(collector._metrics), list(collector._metrics.values())
     cached = _cache.setdefault(collector, {})
-    encoded = cached.get(escaping, [])
+    encoded = cached.get((escaping, with_classic), [])
     if [each.child for each in encoded] != children:
         known = {each.child: each for each in encoded}
         encoded = [
             known.get(child) or _Encoded(child, label_fields(dict(zip(names, key, strict=True)), escaping))
             for key, child in zip(keys, children, strict=True)
         ]
-        cached[escaping] = encoded
+        cached[escaping, with_classic] = encoded
     return encoded
 
 
@@ -167,7 +169,7 @@ def _histogram_fields(
     )
 
 
-def _native_layout(native: NativeFamily) -> _Layout:
+def _native_layout(native: NativeFamily, *, with_classic: bool) -> _Layout:
     """Return how the children of a histogram with exponential buckets are read and written."""
 
     def read(child: Any) -> tuple[Any, ...]:
@@ -183,6 +185,8 @@ def _native_layout(native: NativeFamily) -> _Layout:
         zero = exponential.pop(lowest_index(schema), 0.0)
         buckets = [(index, int(count)) for index, count in sorted(exponential.items())]
         own = native_fields(schema, ZERO_THRESHOLD, int(zero), buckets)
+        if not with_classic:
+            return total_fields(number, classic[0]) + created_field("histogram", classic[-1]) + own
         return _histogram_fields(tuple(classic), bounds, escaping, number) + own
 
     return _Layout(read, fields, lambda _: 1)
@@ -226,7 +230,7 @@ def _writes_alike(kind: type[Any]) -> bool:
         for collector in (bare, labelled):
             [metric] = collector.collect()
             expected = b"".join(message for message, _ in render_family(_with_created(metric, collector), PROTOBUF))
-            if b"".join(message for message, _ in _render(collector, _TYPES[kind], "underscores")) != expected:
+            if b"".join(message for message, _ in _render(collector, _TYPES[kind], PROTOBUF)) != expected:
                 return False
     return True
 

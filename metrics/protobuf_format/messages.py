@@ -93,7 +93,7 @@ def created_field(kind: MetricType, created: float | None) -> bytes:
 def timestamp_fields(seconds: float) -> bytes:
     """Return a ``google.protobuf.Timestamp`` of Unix seconds."""
     whole, nanoseconds = divmod(round(seconds * 1e9), 1_000_000_000)
-    return integer_field(1, whole) + integer_field(2, nanoseconds)
+    return integer_field(1, whole) + (integer_field(2, nanoseconds) if nanoseconds else b"")
 
 
 class _CountPrefixes(dict[int, bytes]):

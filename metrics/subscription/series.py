@@ -11,7 +11,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from ..catalogue import GROUPS
-from ..fastpath.children import make_reentrant
+from ..fastpath.children import prepare_children
 from ..fastpath.native_buckets import NativeFamily, enable, native_family
 from ..multiprocess import Workers
 from ..rows import Metric
@@ -113,7 +113,7 @@ class FamilySeries:
             self.collector, self.exported = workers.create_instruments(
                 kind, full_name, row.help, row.label_names, mode, native=native, **options
             )
-        make_reentrant(self.collector)
+        prepare_children(self.collector)
         self.native = native_family(self.collector)
         if row.kind == "gauge" and not row.label_names:
             self.exported = HiddenUntilSet(self.exported)

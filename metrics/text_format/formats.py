@@ -22,6 +22,9 @@ class Format:
     with_created: bool = False
     """Whether OpenMetrics says when counters and histograms began, though prometheus_client is told to leave it out."""
 
+    with_classic: bool = True
+    """Whether messages have the classic buckets of a histogram too that has exponential ones."""
+
     @property
     def is_openmetrics(self) -> bool:
         """Whether this is OpenMetrics, which has units, exemplars and ``# EOF``."""

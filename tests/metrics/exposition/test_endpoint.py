@@ -16,7 +16,7 @@ import httpx
 import pytest
 import zstandard
 from fastapi import APIRouter, FastAPI
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
@@ -26,6 +26,8 @@ from events.bridges.asgi import HTTPEventsMiddleware
 from metrics import LLM, Endpoint, Subscription, serve, subscribe
 from metrics.exposition.endpoint import selected_names, send_response
 from metrics.exposition.mounting import answer_own_path
+from metrics.fastpath.native_buckets import NativeFamily, enable
+from metrics.text_format.formats import PROTOBUF_PARAMETERS
 from tests.support.asgi_server import running_server
 from tests.support.forks import in_child
 from tests.support.samples import Read
@@ -75,6 +77,20 @@ async def test_times_of_creation_are_for_scrapers_of_openmetrics_that_ask_for_th
     assert "_created" not in (await client.get("/metrics?created=1", headers=openmetrics)).text
     assert "_created" not in (await client.get("/metrics?created=true")).text
     assert "calls_total 3.0\n" in plain
+
+
+async def test_classic_buckets_are_left_out_of_messages_alone_where_that_is_asked(
+    client: httpx.AsyncClient, counted: CollectorRegistry
+) -> None:
+    enable(Histogram("took_seconds", "Time.", registry=counted), NativeFamily(3, 160))
+    parameters = "; ".join(f"{name}={value}" for name, value in PROTOBUF_PARAMETERS.items())
+    for accept, differs in ((f"application/vnd.google.protobuf; {parameters}", True), ("text/plain", False)):
+        texts = [
+            (await client.get(path, headers={"Accept": accept})).content
+            for path in ("/metrics", "/metrics?classic=false", "/metrics?classic=no")
+        ]
+        assert (len(texts[1]) < len(texts[0])) is differs
+        assert len(texts[0]) == len(texts[2])
 
 
 async def test_head_is_answered_without_the_body(client: httpx.AsyncClient) -> None:

@@ -72,6 +72,24 @@ def test_each_amount_is_in_its_bucket_at_the_resolution_that_the_limit_leaves(
     ]
 
 
+def test_classic_buckets_may_be_left_out_where_there_are_exponential_ones(registry: CollectorRegistry) -> None:
+    _, plan = histogram(registry, 3, 160)
+    fast_update(plan)(SimpleNamespace(amount=0.3))
+    classic = Histogram("classic", "h", buckets=BOUNDS, registry=registry)
+    classic.observe(1)
+    native = replace(PROTOBUF, with_classic=False)
+    for _ in range(2):  # what is cached is of each by itself
+        both, alone = (read_scrape(render(registry, each)).families for each in (PROTOBUF, native))
+        [with_both, of_classic], [without, still_classic] = (
+            [each.metric[0].histogram for each in of] for of in (both, alone)
+        )
+        assert without.bucket == []
+        assert len(with_both.bucket) == len(BOUNDS) + 1
+        without.bucket.extend(with_both.bucket)
+        assert without == with_both
+        assert still_classic == of_classic
+
+
 @pytest.mark.parametrize("make", [fast_update, public_update])
 def test_amounts_of_other_types_are_in_their_bucket_too(registry: CollectorRegistry, make: Any) -> None:
     _, plan = histogram(registry)

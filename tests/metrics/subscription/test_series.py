@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from prometheus_client import CollectorRegistry
 from events import (
     agent_finished,
     http_request_finished,
+    llm_called,
 )
-from metrics import CATALOGUE, LABEL_LIMITS, Subscription, counter, gauge, subscribe
+from metrics import CATALOGUE, LABEL_LIMITS, LLM, Subscription, counter, gauge, render, subscribe
+from metrics.text_format.formats import PROTOBUF
 from tests.support.agents import finish_agent
+from tests.support.protobuf_scrapes import read_scrape
 from tests.support.samples import Read, samples
 
 HELP = "A test's own."
@@ -90,3 +94,13 @@ def test_a_counter_without_labels_is_at_zero_from_the_start_and_a_gauge_hidden_u
         assert (read("runs_total"), read("last_duration_seconds")) == (0, None)
         finish_agent(duration=0.0)
         assert (read("runs_total"), read("last_duration_seconds")) == (1, 0)
+
+
+def test_series_say_in_whole_seconds_when_they_began(registry: CollectorRegistry) -> None:
+    """Those with labels and those without: what begins together has one time, and none is later than it was."""
+    before = int(time())
+    with subscribe(LLM, registry, namespace="acme"):
+        llm_called.emit(model="m", status="success", duration=1.0, prompt_tokens=1, completion_tokens=1)
+        scraped = read_scrape(render(registry, PROTOBUF))
+    assert scraped.created
+    assert all(began.is_integer() and before <= began <= before + 60 for began in scraped.created.values())

@@ -16,12 +16,12 @@ import pytest
 from dbos import DBOSClient
 from prometheus_client.samples import Sample
 
-from tests.end_to_end.scraped_life import scraped
+from tests.end_to_end.scraped_life import scraped, scraped_by
 from tests.support.samples import summed
 from tests.support.studio import WORKFLOWS, StudioProcess
 from tests.support.wait import wait_until
 
-__all__ = ["Life", "life", "scraped"]
+__all__ = ["Life", "life", "scraped", "scraped_by"]
 
 LONG = "music and quiet on one charge for those who travel far and listen long, "
 TOO_MUCH = {  # for the embedded model's window

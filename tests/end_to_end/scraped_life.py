@@ -1,9 +1,10 @@
-"""A troubled life of a studio as a Prometheus saw it, shared by the tests that ask it."""
+"""A troubled life of a studio as two Prometheus saw it, by kind of histogram, shared by the tests that ask them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import time
 
@@ -38,25 +39,46 @@ class Scraped:
 
 
 @pytest.fixture(scope="session")
-def scraped(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Scraped]:
+def scraped_by(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[dict[str, Scraped]]:
+    """Return the Prometheus that takes classic histograms and the one that takes native ones, after the same life."""
     directory, script, port = tmp_path_factory.mktemp("studio"), Script(), free_port()
-    with pytest.MonkeyPatch.context() as patch, serve_models(script) as models:
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        models = stack.enter_context(serve_models(script))
         patch.setenv("OPENAI_API_KEY", "none")
-        studio = StudioProcess(directory, port, llm_base_url=models.base_url, **SETTINGS)
-        place = tmp_path_factory.mktemp("prometheus")
-        with running_prometheus(place, free_port(), f"http://localhost:{port}/metrics") as prometheus:
-            start = time()
+        settings = {"llm_base_url": models.base_url, "native_histograms": True, **SETTINGS}
+        studio, again = (StudioProcess(directory, port, **settings) for _ in range(2))
+        target = f"http://localhost:{port}/metrics"
+        stores = {
+            name: stack.enter_context(
+                running_prometheus(tmp_path_factory.mktemp(name), free_port(), target, native_histograms=native)
+            )
+            for name, native in (("classic", False), ("native", True))
+        }
+        start = time()
 
-            def pause() -> None:
-                """Wait until Prometheus has seen the state of now twice."""
-                prometheus.wait_for_scrapes(2)
+        def until_up() -> None:
+            """Wait until each Prometheus finds the studio there."""
+            for store in stores.values():
+                wait_until(lambda: store.query("up == 1"))  # noqa: B023  # it returns in the loop
 
-            with studio:
-                wait_until(lambda: prometheus.query("up == 1"))
-                live(studio, script, pause)
-                run_id = kill(studio, script)
-            with StudioProcess(directory, port, llm_base_url=models.base_url, **SETTINGS) as again:
-                again.wait_for_end(run_id)
-                wait_until(lambda: prometheus.query("up == 1"))
-                pause()
-                yield Scraped(prometheus, start, time())
+        def pause() -> None:
+            """Wait until each Prometheus has seen the state of now twice."""
+            for store in stores.values():
+                store.wait_for_scrapes(2)
+
+        with studio:
+            until_up()
+            live(studio, script, pause)
+            run_id = kill(studio, script)
+        with again:
+            again.wait_for_end(run_id)
+            until_up()
+            pause()
+            yield {name: Scraped(store, start, time()) for name, store in stores.items()}
+
+
+@pytest.fixture(params=["classic", "native"])
+def scraped(scraped_by: dict[str, Scraped], request: pytest.FixtureRequest) -> Scraped:
+    """Return the Prometheus that takes classic histograms, and the one that takes native ones."""
+    return scraped_by[request.param]

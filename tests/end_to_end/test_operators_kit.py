@@ -74,6 +74,20 @@ def test_values_are_plausible_in_their_units(scraped: Scraped) -> None:
     assert strange == {}
 
 
+def test_what_asks_for_histograms_has_the_same_series_of_native_ones(scraped_by: dict[str, Scraped]) -> None:
+    """Panels and recording rules.
+
+    A heatmap has its buckets in one histogram then, and which series are the topmost depends on when each was scraped.
+    """
+    asked = {target["expr"] for _, panel in PANELS if panel["type"] != "heatmap" for target in panel["targets"]}
+    asked |= {rule["expr"] for rule in rules_of("recording.yml")}
+    asked = {each for each in asked if "histogram_" in each and not each.startswith("topk")}
+    assert len(asked) > 40
+    found = {name: {each: scraped.over_time(each).keys() for each in asked} for name, scraped in scraped_by.items()}
+    assert found["native"] == found["classic"]
+    assert scraped_by["native"].prometheus.query('{__name__=~"sparklio_.*_(bucket|sum)"}') == {}
+
+
 def test_every_recorded_series_is_there(scraped: Scraped) -> None:
     missing = {
         rule["record"] for rule in rules_of("recording.yml") if not has_values(scraped.over_time(rule["record"]))

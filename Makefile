@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup run worker quick quick-static quick-library quick-studio test test-library test-studio test-slow \
 	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
-	test-schemathesis test-deploy check mutants chaos chaos-hosts soak monitor demo pictures bench bench-short docs docs-build docs-serve lock wheel audit clean
+	test-schemathesis test-deploy check mutants chaos chaos-hosts soak monitor demo pictures bench bench-short sizing sizing-newest docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -174,6 +174,13 @@ bench: .bench/ready .venv/studio ## Measure what is claimed, beside others; writ
 bench-short: .bench/ready .venv/studio ## The same in two minutes; writes nothing, fails where a figure is far off
 	.bench/bin/python -m benchmarks --short
 
+sizing: .venv/dev ## Measure what a studio's series cost a Prometheus, and write docs/cost.md: twenty minutes
+	$(BIN)/python -m benchmarks.sizing
+
+sizing-newest: .venv/dev .newest/ready ## The same of Prometheus 3 and VictoriaMetrics, from Debian sid, and the tests of the kit's forms with it
+	PATH=$(CURDIR)/.newest/usr/bin:$$PATH $(PYTEST) -m "slow or not slow" tests/monitoring/test_histogram_forms.py
+	$(BIN)/python -m benchmarks.sizing --prometheus .newest/usr/bin/prometheus --victoria-metrics .newest/usr/bin/victoria-metrics
+
 docs: .venv/dev ## Write what is generated (the reference, docs/runbooks, monitoring/), then build the documents' site
 	@{ sed '/^<!-- from here on/q' docs/metrics.md; $(BIN)/python -m metrics --format markdown; } > docs/metrics.new
 	@mv docs/metrics.new docs/metrics.md
@@ -234,7 +241,7 @@ audit: .audit/ready ## Look for known vulnerabilities in what is pinned (pip-aud
 	@.audit/bin/python -m tools.audit_pins .audit/bin/pip-audit locks/dev.txt requirements-*.txt
 
 clean: ## Remove the virtual environment and caches; data/ stays
-	rm -rf .venv .bench .mutants .audit .pictures dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .bench .mutants .audit .pictures .newest dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -281,6 +288,19 @@ clean: ## Remove the virtual environment and caches; data/ stays
 	@mkdir -p .pictures
 	@cp $^ .pictures/
 	npm ci --prefix .pictures --legacy-peer-deps --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# Programs of Debian sid, unpacked and not installed: apt has lists of its own for them here, and no other ones change.
+SID := -o Dir::Etc::SourceList=$(CURDIR)/.newest/sources.list -o Dir::Etc::SourceParts=/dev/null \
+	-o Dir::State::Lists=$(CURDIR)/.newest/lists -o Dir::Cache=$(CURDIR)/.newest/cache -o APT::Sandbox::User=root
+.newest/ready:
+	@mkdir -p .newest/lists/partial .newest/cache/archives/partial
+	@echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" \
+		> .newest/sources.list
+	apt-get $(SID) update -qq
+	cd .newest && apt-get $(SID) download -qq prometheus victoria-metrics
+	cd .newest && for package in *.deb; do dpkg-deb --extract $$package .; done
+	@rm -rf .newest/lists .newest/cache .newest/*.deb
 	@touch $@
 
 # SDKs that only the tests of every provider need.

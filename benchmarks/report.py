@@ -41,7 +41,7 @@ def machine() -> str:
 
 def as_markdown(claims: Sequence[Claim]) -> str:
     """Return a Markdown table of every claim with its bar, and one of the measurements behind them."""
-    bars = _table(
+    bars = as_table(
         ("what", "must be", "measured", "", "peers"),
         (
             (
@@ -54,7 +54,7 @@ def as_markdown(claims: Sequence[Claim]) -> str:
             for claim in claims
         ),
     )
-    runs = _table(
+    runs = as_table(
         ("what", "of", "measured"),
         ((claim.what, name, _spread(values)) for claim in claims for name, values in claim.runs.items()),
     )
@@ -68,6 +68,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def as_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -50,10 +51,12 @@ class Program:
         url: Where it answers.
     """
 
-    def __init__(self, name: str, command: Sequence[str], port: int, log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], port: int, log: Path, listen: str = "--web.listen-address"
+    ) -> None:
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
-        self._command = [*command, f"--web.listen-address=127.0.0.1:{port}"]
+        self._command = [*command, f"{listen}=127.0.0.1:{port}"]
         self._log = log
 
     def __enter__(self) -> Self:
@@ -70,6 +73,11 @@ class Program:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The id of its process, once it runs."""
+        return self._process.pid
 
     def stop(self) -> None:
         """Have it end, and wait until it has."""
@@ -103,14 +111,29 @@ class Program:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
 
 
-def prometheus(folder: Path, port: int, *options: str) -> Program:
+def version_of(program: str) -> tuple[int, ...]:
+    """Return the version that a program of the Prometheus project says it has.
+
+    Raises:
+        RuntimeError: it says none.
+    """
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - found by name
+    found = re.search(r"version (\d+(?:\.\d+)+)", said.stdout + said.stderr)
+    if found is None:
+        raise RuntimeError(f"{program} --version does not say which it is: {said.stdout + said.stderr}")
+    return tuple(map(int, found[1].split(".")))
+
+
+def prometheus(folder: Path, port: int, *options: str, program: str | None = None) -> Program:
     """Return Prometheus on the ``prometheus.yml`` of a folder, which its store and its log are put in.
+
+    ``program`` is its path, by default that of the one that is installed.
 
     Raises:
         FileNotFoundError: it is not installed.
     """
     command = [
-        installed("prometheus"),
+        program or installed("prometheus"),
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
         *options,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import jsonschema
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from app.llm.provider_keys import KEY_VARIABLES
+from app.llm.provider_keys import KEY_VARIABLES, OTHER_PROVIDERS, SERVER_VARIABLES
 from app.server.stop_deadline import STOP_SECONDS
 from app.setting_types import PREFIX
 from app.settings import Settings
@@ -44,8 +45,10 @@ def test_the_studio_s_services_have_a_role_each_and_settings_that_there_are() ->
         assert names <= {f"{PREFIX}{field}".upper() for field in Settings.model_fields}
 
 
-def test_a_worker_is_handed_the_key_of_any_provider_and_an_api_none() -> None:
-    variables = {variable for each in KEY_VARIABLES.values() for variable in each}
+def test_a_worker_is_handed_what_any_model_needs_and_an_api_nothing_of_it() -> None:
+    """What is not set where Compose is started is not set in the container either: `NAME:` alone says so."""
+    variables = {*chain(*KEY_VARIABLES.values(), *OTHER_PROVIDERS.values()), *SERVER_VARIABLES}
+    variables |= {f"{PREFIX}{field}".upper() for field in Settings.model_fields if field.startswith("llm_")}
     empty = {
         name: {key for key, value in each["environment"].items() if value is None} for name, each in STUDIOS.items()
     }

@@ -42,24 +42,30 @@ KEY_VARIABLES: dict[str, tuple[str, ...]] = {
 }
 """By provider: the variables one of which has to hold its key."""
 
-OTHER_PROVIDERS = frozenset(
-    {
-        "azure",
-        "azure-responses",
-        "bedrock",
-        "bedrock-mantle",
-        "github-copilot",
-        "google-cloud",
-        "litellm",
-        "ollama",
-        "openai-chatgpt",
-        "openai-codex",
-        "sentence-transformers",
-        "snowflake",
-        "system-one",
-        "typesafe",
-        "vllm",
-        "voyageai",
-    }
-)
-"""Providers that need no key, or credentials of another kind."""
+_AZURE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "OPENAI_API_VERSION")
+# The first three are those of AWS' own SDK.
+_AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION",
+        "AWS_DEFAULT_REGION")  # fmt: skip
+
+OTHER_PROVIDERS: dict[str, tuple[str, ...]] = {
+    "azure": _AZURE,
+    "azure-responses": _AZURE,
+    "bedrock": _AWS,
+    "bedrock-mantle": _AWS,
+    "github-copilot": ("GITHUB_COPILOT_API_KEY", "GITHUB_COPILOT_API_TOKEN", "COPILOT_GITHUB_TOKEN"),
+    "google-cloud": ("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", *_GOOGLE),
+    "litellm": (),
+    "ollama": ("OLLAMA_BASE_URL", "OLLAMA_API_KEY"),
+    "openai-chatgpt": (),
+    "openai-codex": (),
+    "sentence-transformers": (),
+    "snowflake": ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_TOKEN"),
+    "system-one": ("SYSTEM_ONE_BASE_URL", "SYSTEM_ONE_API_KEY"),
+    "typesafe": ("TYPESAFE_BASE_URL", "TYPESAFE_API_KEY"),
+    "vllm": ("VLLM_BASE_URL", "VLLM_API_KEY"),
+    "voyageai": ("VOYAGE_API_KEY",),
+}
+"""Providers that need no key, or credentials of another kind, by the variables that say what they need to know."""
+
+SERVER_VARIABLES = ("OPENAI_BASE_URL",)
+"""Variables that name a server of one's own to a provider of `KEY_VARIABLES`."""

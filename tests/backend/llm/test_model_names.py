@@ -12,7 +12,7 @@ import pytest
 
 from app.llm.model_errors import ModelUnavailable
 from app.llm.model_names import check_models
-from app.llm.provider_keys import KEY_VARIABLES, OTHER_PROVIDERS
+from app.llm.provider_keys import KEY_VARIABLES, OTHER_PROVIDERS, SERVER_VARIABLES
 from app.server.model_check import validate_models
 from app.server.startup_error import StartupError
 from app.settings import Settings
@@ -70,6 +70,7 @@ def test_any_of_the_variables_of_a_provider_is_enough(monkeypatch: pytest.Monkey
 
 def test_the_providers_and_their_variables_are_those_of_the_installed_library() -> None:
     cases = re.findall(r"case (.*):", inspect.getsource(pydantic_ai.providers.infer_provider_class))
-    assert set(re.findall(r"'([^']+)'", " ".join(cases))) == {*KEY_VARIABLES} | OTHER_PROVIDERS
+    assert set(re.findall(r"'([^']+)'", " ".join(cases))) == {*KEY_VARIABLES, *OTHER_PROVIDERS}
     sources = "".join(path.read_text() for path in Path(pydantic_ai.providers.__file__).parent.glob("*.py"))
-    assert not [name for name in chain(*KEY_VARIABLES.values()) if name not in sources]
+    read = {*chain(*KEY_VARIABLES.values(), *OTHER_PROVIDERS.values()), *SERVER_VARIABLES}
+    assert not [name for name in read if name not in sources]

@@ -202,7 +202,7 @@ def may_be_lost(story: Story, call: ModelCall) -> bool:
     """Return whether an answer that was sent may be unknown to the studio.
 
     Its process was killed as it came; or it waited for the database when it was killed, and no other has its folder;
-    or its run was stopped as it came, as when a process finds its lease lapsed after it was suspended.
+    or its run was stopped as it came. One that came while its process was suspended is read when that goes on.
     """
     faults = story.faults_of(call.host)
     for kill in (fault for fault in faults if fault.kind == "kill" and call.began <= fault.began):
@@ -212,10 +212,7 @@ def may_be_lost(story: Story, call: ModelCall) -> bool:
         if waited or kill.began <= call.ended + 1:
             return True
     earliest, latest = call.ended - _NOTICE_TIME, call.ended + _NOTICE_TIME
-    suspension = story.suspension_at(call.host, call.ended)
-    stopped = any(earliest <= fault.began <= latest for fault in faults) or (
-        suspension is not None and suspension.ended - suspension.began > story.history.lease / 2
-    )
+    stopped = any(earliest <= fault.began <= latest for fault in faults if fault.kind != "freeze")
     cancelled = any(
         each.run == call.run and call.ended - _CANCEL_TIME <= each.at <= latest for each in story.history.cancellations
     )

@@ -2,6 +2,7 @@
 
 from .clock import database_time
 from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable
+from .idle_transactions import end_idle_transactions
 from .lost_tables import lost_studio_table
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .passing_errors import is_passing, retry_passing
@@ -23,6 +24,7 @@ __all__ = [
     "StepStatus",
     "UnfinishedRun",
     "database_time",
+    "end_idle_transactions",
     "file_identity",
     "is_passing",
     "lost_studio_table",

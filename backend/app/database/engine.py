@@ -24,6 +24,7 @@ from app.settings import Settings
 
 from . import private_files
 from .advice import advice_for_postgresql, advice_for_sqlite, error_line
+from .idle_transactions import NO_TIMEOUT, end_idle_transactions
 from .migrations import upgrade_to_head
 from .models import Attempt, Brand, Executor, Run, Step
 from .silent_ping import ping_where_something_came
@@ -87,6 +88,7 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", prepare_connection)
         else:
             ping_where_something_came(self.engine.dialect)
+            end_idle_transactions(self.engine.sync_engine)
             autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets one write at a time, and does not take turns: of many writers one may wait for half a minute.
         self._writer = asyncio.Lock() if self._file is not None else nullcontext()
@@ -139,6 +141,7 @@ class Database:
                 if self._file is not None:
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 else:
+                    await connection.execute(text(NO_TIMEOUT))  # migrations are read from the disk in between
                     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
                     if await connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
                         raise self._unavailable("it is read-only")

@@ -20,7 +20,7 @@ from dbos import DBOS, SetWorkflowID, WorkflowStatus
 from dbos import error as errors
 from sqlalchemy import Engine
 
-from . import dbos_pace, dbos_queue, dbos_reads, dbos_tables, queue_notices, trace_carrier
+from . import dbos_pace, dbos_queue, dbos_reads, dbos_tables, notices, trace_carrier
 from .dbos_queue import QUEUE
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ async def launch(
     global _execute, _executor_id, _dbos, _engine, _offer
     _configure_logging(log_level)
     await asyncio.to_thread(dbos_tables.create, url)
-    offer = partial(queue_notices.offer, engine, QUEUE)
+    offer = partial(notices.offer, engine, QUEUE)
     _execute, _executor_id, _offer = execute, executor_id, None if slots else offer
     dbos = DBOS(
         config={

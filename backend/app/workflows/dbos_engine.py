@@ -8,12 +8,11 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from app.database import POSTGRESQL_TIMEOUTS
+from app.database import POSTGRESQL_TIMEOUTS, end_idle_transactions
 from app.database.silent_ping import ping_where_something_came
 
 _POOL_SIZE = 5
 _WAIT_TIMEOUT = 30  # seconds for a connection of the pool, or for SQLite's lock
-_IDLE_TIMEOUT = 60  # seconds that a transaction may idle; then PostgreSQL ends the session and frees its locks
 
 _disposed: WeakKeyDictionary[Engine, Event] = WeakKeyDictionary()
 
@@ -52,8 +51,7 @@ def _create(url: str) -> Engine:
     connect_args = {name: value for name, value in connect_args.items() if name not in address.query}
     engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connect_args, **options)
     ping_where_something_came(engine.dialect)
-    if "idle_in_transaction_session_timeout" not in str(address.query.get("options")):  # the user's own stays
-        event.listen(engine, "connect", _prepare_postgresql)
+    end_idle_transactions(engine)
     return engine
 
 
@@ -62,9 +60,3 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"
     connection.execute(f"PRAGMA busy_timeout={_WAIT_TIMEOUT * 1000}")
     connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    connection.autocommit = True  # in a transaction of its own, which the pool's rollback does not undo
-    connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TIMEOUT * 1000}")
-    connection.autocommit = False

@@ -10,13 +10,16 @@ lock of the database, and only where there is a run to claim and room for it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dbos import DBOS, DBOSClient
 from dbos._sys_db import SystemDatabase
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from . import dbos_pace, dbos_tables
 
@@ -82,13 +85,14 @@ def hold_total(dbos: DBOS, engine: Engine, *, slots: int, total: int) -> None:
             return [], None
         if pending >= total:
             return [], _TOTAL_REACHED
-        with _turn(engine) as pending_now:
-            if pending_now is None or pending_now >= total:
+        with _turn(database.engine) as turn:  # the tables are those of its schema
+            if turn is None or turn.pending >= total:
                 return [], _TOTAL_REACHED
-            room = total - pending_now
+            room = total - turn.pending
+            claim_in_turn = _claim_on(turn.connection, database)
             # The more DBOS believes to be running, the fewer it claims.
-            claimed, limit = claim(queue, executor, version, key, max(running, slots - room), *more, **named)
-            return claimed, _TOTAL_REACHED if len(claimed) == room else limit
+            claimed, limit = claim_in_turn(queue, executor, version, key, max(running, slots - room), *more, **named)
+        return claimed, _TOTAL_REACHED if len(claimed) == room else limit
 
     database.start_queued_workflows = claim_within
 
@@ -100,18 +104,58 @@ def _read(engine: Engine) -> tuple[int, bool]:
     return pending, is_any_queued
 
 
-@contextmanager
-def _turn(engine: Engine) -> Generator[int | None]:
-    """Yield how many runs are under way, while no other process claims any; None where it is another one's turn.
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The turn of this process to claim runs.
 
-    One that is suspended or cut off meanwhile holds up the others until PostgreSQL ends its transaction, which idles:
-    after a minute (`dbos_engine`).
+    Attributes:
+        connection: The one in whose transaction it has the lock.
+        pending: How many runs are under way.
+    """
+
+    connection: Connection
+    pending: int
+
+
+@contextmanager
+def _turn(engine: Any) -> Generator[_Turn | None]:
+    """Yield the turn of this process, while no other one claims any run; None where it is another one's.
+
+    Where it is suspended meanwhile, PostgreSQL ends the transaction, which idles (`app.database.idle_transactions`):
+    the others go on then, and this process has claimed nothing.
     """
     with engine.begin() as connection:
         if connection.scalar(_LOCK, {"key": _CLAIM_LOCK}) is None:
             yield None
         else:
-            yield connection.execute(_READ_QUEUE, {"queue": QUEUE}).one()[0]
+            yield _Turn(connection, connection.execute(_READ_QUEUE, {"queue": QUEUE}).one()[0])
+
+
+def _claim_on(connection: Connection, database: Any) -> Callable[..., Any]:
+    """Return DBOS's method that claims workflows, which does it in a transaction that has begun.
+
+    In one of its own it would claim also where the lock is lost meanwhile.
+    """
+    in_turn = copy(database)
+    in_turn.engine = _EngineInTurn(connection)
+    return partial(type(database).start_queued_workflows, in_turn)
+
+
+class _EngineInTurn:
+    """An engine whose one connection is in a transaction that somebody else ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.dialect = connection.dialect
+        self._connection = connection
+
+    def connect(self) -> AbstractContextManager[_ConnectionInTurn]:
+        return nullcontext(_ConnectionInTurn(self._connection))
+
+
+class _ConnectionInTurn:
+    def __init__(self, connection: Connection) -> None:
+        self.begin = nullcontext
+        self.execute = connection.execute
 
 
 def _has_own_queues(dbos: DBOS) -> bool:

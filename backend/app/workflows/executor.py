@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,21 +14,13 @@ from events import workflow_run
 from events.bus.failures import error_location
 
 from . import dbos_client
+from .active_run import READ_TIME, ActiveRun
 from .definitions import WORKFLOWS
 from .leases import Lease
 from .run_state import CANCELLED, RunOutcome, RunTransitions
 from .steps import StepFailed, StepRunner
 
 log = logging.getLogger("app.workflows")
-
-
-@dataclass(slots=True, eq=False)
-class ActiveRun:
-    """A run that this process is executing. ``released`` is set when it no longer does."""
-
-    task: asyncio.Task[Any]
-    cancelled: bool = False
-    released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class RunExecutor:
@@ -83,7 +74,7 @@ class RunExecutor:
         task = asyncio.current_task()
         if self._closing or task is None or self._steps is None:
             raise asyncio.CancelledError
-        active = self._active[run_id] = ActiveRun(task)
+        active = self._active[run_id] = ActiveRun(task, self._lease.check_from_now())
         try:
             await self._check_claim(run_id)
             await self._execute_to_end(run_id, active)
@@ -105,20 +96,28 @@ class RunExecutor:
         active = self._active.get(run_id)
         if active is None:
             return False
-        if not active.cancelled:
-            active.cancelled = True
+        if active.cancelled is None:
+            active.cancelled = "here"
             active.task.cancel()
         await _wait_for_event(active.released, timeout_seconds)
         return True
 
+    def cancelled_elsewhere(self, run_id: str) -> None:
+        """Cancel a run, with its model call, as it was cancelled through another process; if it is executed here."""
+        active = self._active.get(run_id)
+        if active is not None and active.cancelled is None:
+            active.cancelled = "elsewhere"
+            asyncio.get_running_loop().call_later(READ_TIME, active.stop)
+
     def give_back(self) -> int:
         """Stop executing all runs, as other processes may take them over, and return how many there are.
 
-        What they have used is still stored.
+        They make no call of a model any more; those under way are broken off half a beat of the lease later, which is
+        before others take the runs. What they have used is stored.
         """
         for run_id, active in self._active.items():
             self.given_back.add(run_id)
-            active.task.cancel()
+            asyncio.get_running_loop().call_later(max(READ_TIME, self._lease.beat / 2), active.stop)
         return len(self._active)
 
     async def release_all(self, timeout_seconds: float) -> None:
@@ -150,30 +149,39 @@ class RunExecutor:
             if run is None:
                 return  # it has ended already
             with workflow_run.scope(run_id=run.id, workflow_type=run.workflow_type):
-                outcome = await self._outcome_of(run)
+                outcome = await self._outcome_of(run, active)
+            active.check()  # an end that it passed while it was suspended is not the run's
         except asyncio.CancelledError:
             if not active.cancelled:
                 raise
             active.task.uncancel()  # the cancellation is dealt with here: what follows must not be cancelled
+            if active.cancelled == "elsewhere":
+                await self._end_cancelled_elsewhere(run_id)
             outcome = CANCELLED
         except dbos_client.CancelledElsewhere:
-            await self._transitions.finish(run_id, CANCELLED)
-            raise asyncio.CancelledError from None  # DBOS knows already, and would wait for a result
+            await self._end_cancelled_elsewhere(run_id)
         except dbos_client.TakenOver:
             # So does a step's end that meets a cancellation by another process.
             status = await dbos_client.get_status(run_id)
             if status is not None and status.status == "CANCELLED":
-                await self._transitions.finish(run_id, CANCELLED)
-                log.info("run %s was cancelled by another process", run_id)
-            else:
-                log.warning("run %s was taken over by another process", run_id)
+                await self._end_cancelled_elsewhere(run_id)
+            log.warning("run %s was taken over by another process", run_id)
             raise asyncio.CancelledError from None
         await self._transitions.finish(run_id, outcome)
 
-    async def _outcome_of(self, run: Run) -> RunOutcome:
+    async def _end_cancelled_elsewhere(self, run_id: str) -> NoReturn:
+        """End a run that another process has cancelled, unless that one has, and raise CancelledError.
+
+        DBOS knows of the cancellation, and would wait for a result.
+        """
+        await self._transitions.finish(run_id, CANCELLED)
+        log.info("run %s was cancelled by another process", run_id)
+        raise asyncio.CancelledError
+
+    async def _outcome_of(self, run: Run, active: ActiveRun) -> RunOutcome:
         try:
             async with asyncio.timeout(self._time_limit) as limit:
-                return RunOutcome(status="completed", output=await self._run_stages(run))
+                return RunOutcome(status="completed", output=await self._run_stages(run, active))
         except StepFailed as failure:
             return RunOutcome(
                 status="failed", error=str(failure), error_name=failure.error_name, error_type=failure.error_type
@@ -189,14 +197,16 @@ class RunExecutor:
             reason = f"The studio failed with {name}; its log says where."
             return RunOutcome(status="failed", error=reason, error_name=name)
 
-    async def _run_stages(self, run: Run) -> dict[str, Any]:
+    async def _run_stages(self, run: Run, active: ActiveRun) -> dict[str, Any]:
         assert self._steps is not None  # noqa: S101 - `execute` begins nothing without
         workflow = WORKFLOWS[run.workflow_type]
         texts: dict[str, str] = {}
         position = 0
         for stage in workflow.stages:
             earlier = tuple(texts.items())
-            steps = [self._steps.run(run, position + index, step, earlier) for index, step in enumerate(stage)]
+            steps = [
+                self._steps.run(run, position + index, step, earlier, active.check) for index, step in enumerate(stage)
+            ]
             texts.update(zip((step.name for step in stage), await _gather(steps), strict=True))
             position += len(stage)
         return {"text": "\n\n".join(texts[name] for name in workflow.result)}

@@ -109,10 +109,18 @@ class Lease:
         # In this order: the thread counts a lapse before it renews the lease.
         return _now() < self._expires and self._lapses == self._lapses_dealt_with
 
-    def raise_if_lapsed(self) -> None:
-        """Raise CancelledError unless the lease is held: what is under way is to end as at a stop."""
-        if not self.is_held:
-            raise asyncio.CancelledError
+    def check_from_now(self) -> Callable[[], None]:
+        """Return a check that raises CancelledError once the lease has lapsed from now on, renewed since or not.
+
+        What is under way is to end as at a stop.
+        """
+        lapses = self._lapses
+
+        def check() -> None:
+            if not self.is_held or self._lapses != lapses:
+                raise asyncio.CancelledError
+
+        return check
 
     @property
     def held_for(self) -> float:

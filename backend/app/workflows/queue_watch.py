@@ -1,7 +1,7 @@
 """When a process looks at the queue of runs: what it knows of the queue says whether there is anything to claim.
 
 DBOS would look five times a second. Here the thread that claims runs waits until somebody says that a run is queued and
-there is a place for it: this process, when it queues one, or another one, which has no place for it (`queue_notices`).
+there is a place for it: this process, when it queues one, or another one, which has no place for it (`notices`).
 What nobody says is found by a question now and then: one statement, of the look's six.
 """
 

@@ -19,13 +19,12 @@ from app.llm.factory import LLM
 from app.settings import Settings
 from events import limit_reached
 
-from . import dbos_client, dbos_engine, dbos_tables, trace_carrier
+from . import dbos_client, dbos_engine, dbos_tables, notices, trace_carrier
 from .backlog_reading import ENQUEUE_TIMEOUT
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .liveness import Liveness
 from .membership import Membership
-from .queue_notices import listen_forever
 from .queue_reading import emit_limits, emit_unknown_queue
 from .recovery import Recovery
 from .retention import delete_forever
@@ -46,7 +45,7 @@ from .workflow_errors import (
 
 log = logging.getLogger("app.workflows")
 
-_CANCEL_TIMEOUT = 10.0  # seconds for a run to store its usage; then it is ended without
+_CANCEL_TIMEOUT = 1.0  # seconds for whoever executes a run to store its usage and its end; then it is ended without
 _CANCEL_LIMIT = 30.0  # seconds for a cancellation as a whole; then its request is answered and it goes on
 _STOP_TIMEOUT = 5.0  # seconds, the same for all runs together when the process ends
 
@@ -68,9 +67,7 @@ class WorkflowService:
         lease, steps = self._membership.lease, None
         if llm is not None:
             library = BrandLibrary(database)
-            steps = StepRunner(
-                self._transitions, lease, llm, library, settings.llm_window, max_text=settings.max_step_text
-            )
+            steps = StepRunner(self._transitions, llm, library, settings.llm_window, max_text=settings.max_step_text)
         self._executor = RunExecutor(self._transitions, steps, lease, settings.run_time_limit)
         # On SQLite submissions take turns: each writes to two files, and to each of them one may write at a time.
         self._submissions = asyncio.Lock() if settings.sqlite_file is not None else nullcontext()
@@ -119,7 +116,7 @@ class WorkflowService:
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
             self._go_on(sweep_forever(settings.sweep_interval, sweep, self._restore_tables))
             if self._engine_file is None and settings.slots:
-                self._go_on(listen_forever(self.dbos_engine))
+                self._go_on(notices.listen_forever(self.dbos_engine, self._executor.cancelled_elsewhere))
             if settings.retention_days:
                 self._go_on(delete_forever(self._database, settings.retention_days))
         except (SQLAlchemyError, psycopg.Error) as error:
@@ -220,6 +217,9 @@ class WorkflowService:
     async def cancel(self, run_id: str) -> Run:
         """Cancel a run and return it: a queued one at once, a running one as soon as its model call has stopped.
 
+        Where the process that executes it does not answer, as it is dead, suspended or cut off, the run is ended
+        here: that process finds it ended when it goes on, and what it has used is stored after the end.
+
         Raises:
             RunNotFound: There is no such run.
             RunAlreadyEnded: It ended before, or while it was being cancelled.
@@ -234,18 +234,25 @@ class WorkflowService:
         run = await self._get_run(run_id)
         if run.finished_at is not None:
             raise RunAlreadyEnded(run)
+        deadline = asyncio.get_running_loop().time() + _CANCEL_TIMEOUT
         here = await self._executor.cancel(run_id, _CANCEL_TIMEOUT)
         if not here and not await self._transitions.finish_queued(run_id, CANCELLED):
-            # It has just left the queue, or another process executes it and learns of the cancellation from DBOS.
-            await self._executor.cancel(run_id, _CANCEL_TIMEOUT)
-        status = (await dbos_client.get_statuses([run_id])).get(run_id)
+            # It has just left the queue, or another process executes it.
+            here = await self._executor.cancel(run_id, _CANCEL_TIMEOUT)
+        status = await dbos_client.get_status(run_id)
         await dbos_client.cancel(run_id)
-        elsewhere = status is not None and status.status == "PENDING"
-        run = await self._wait_until_ended(run_id, _CANCEL_TIMEOUT if elsewhere else 0)
+        holder = status.executor_id if status is not None and status.status == "PENDING" and not here else None
+        if holder is not None:
+            await asyncio.to_thread(notices.tell_cancelled, self.dbos_engine, run_id)
+        run = await self._wait_until_ended(run_id, deadline if holder is not None else 0)
         if run.finished_at is None:
-            await self._transitions.finish(
-                run_id, CANCELLED
-            )  # no process executes it, or that process does not respond
+            if await self._transitions.finish(run_id, CANCELLED) and holder is not None:
+                log.warning(
+                    "run %s is ended as cancelled here: %s, which had it, did not within %g s",
+                    run_id,
+                    holder,
+                    _CANCEL_TIMEOUT,
+                )
             run = await self._get_run(run_id)
         if run.status != "cancelled":
             raise RunAlreadyEnded(run)
@@ -266,9 +273,8 @@ class WorkflowService:
             raise RunNotFound(run_id)
         return run
 
-    async def _wait_until_ended(self, run_id: str, timeout_seconds: float) -> Run:
-        """Return a run once it has ended, or as it is after ``timeout_seconds``."""
-        deadline = asyncio.get_running_loop().time() + timeout_seconds
+    async def _wait_until_ended(self, run_id: str, deadline: float) -> Run:
+        """Return a run once it has ended, or as it is at a moment by the loop's clock."""
         run = await self._get_run(run_id)
         while run.finished_at is None and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.1)

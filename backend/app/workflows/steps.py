@@ -27,10 +27,11 @@ from . import dbos_client
 from .definitions import WORKFLOWS, StepDefinition
 from .error_causes import step_error_type
 from .journal_entries import AttemptUsage
-from .leases import Lease
 from .run_state import RunTransitions
 
 log = logging.getLogger("app.workflows")
+
+_STOPPED = "The step was stopped."
 
 EarlierTexts = tuple[tuple[str, str], ...]
 """The texts of the steps of earlier stages, as pairs of step name and text."""
@@ -51,7 +52,6 @@ class StepRunner:
     def __init__(
         self,
         transitions: RunTransitions,
-        lease: Lease,
         llm: LLM,
         library: Library,
         window: int | None = None,
@@ -59,23 +59,34 @@ class StepRunner:
         max_text: int,
     ) -> None:
         self._transitions = transitions
-        self._lease = lease
         self._llm = llm
         self._library = library
         self._window = window  # tokens; None when the settings do not say
         self._max_text = max_text  # bytes of a step's output
 
-    def run(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> Coroutine[Any, Any, str]:
+    def run(
+        self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts, check: Callable[[], None]
+    ) -> Coroutine[Any, Any, str]:
         """Return a coroutine that runs a step and returns its text; a step that is done returns its stored text.
+
+        Args:
+            run: The run.
+            position: The step's place in it.
+            step: The step.
+            earlier: The texts of the stages before.
+            check: Raises CancelledError once the run is cancelled, or another process may take it over: no call is
+                made then, and of the one under way the usage is stored, but not the answer.
 
         Raises:
             StepFailed: The agent failed (raised when the coroutine is awaited).
         """
         # The DBOS step returns data and never raises: DBOS would store the exception, which is of our classes.
-        return _text(dbos_client.durable_step(step.name, partial(self._attempt, run, position, step, earlier)))
+        return _text(dbos_client.durable_step(step.name, partial(self._attempt, run, position, step, earlier, check)))
 
-    async def _attempt(self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts) -> dict[str, str]:
-        self._lease.raise_if_lapsed()
+    async def _attempt(
+        self, run: Run, position: int, step: StepDefinition, earlier: EarlierTexts, check: Callable[[], None]
+    ) -> dict[str, str]:
+        check()
         done = await self._transitions.get_successful_step(run.id, step.name)
         if done is not None and done.output is not None:
             return {"text": str(done.output["text"])}  # stored, but the process ended before DBOS knew
@@ -84,7 +95,7 @@ class StepRunner:
 
         def record(spent: LLMUsage, in_call: bool, status: StepStatus | None = None) -> None:
             if in_call:
-                self._lease.raise_if_lapsed()
+                check()
             self._transitions.record(
                 AttemptUsage(
                     attempt_id=attempt_id,
@@ -116,8 +127,16 @@ class StepRunner:
             record(usage, False, status)
             await self._transitions.save_step(run, result, attempt_id)
 
+        async def conclude(status: StepStatus, error: str | None, output: dict[str, Any] | None = None) -> None:
+            try:
+                check()
+            except asyncio.CancelledError:  # another process may have repeated the step: what it cost counts, not more
+                await save("cancelled", _STOPPED)
+                raise
+            await save(status, error, output)
+
         try:
-            with gated(self._lease.raise_if_lapsed):
+            with gated(check):
                 result = await agents.execute(
                     step.agent_name,
                     _assignment(run, step, earlier),
@@ -127,33 +146,37 @@ class StepRunner:
                     window=self._window,
                     on_call=record,
                 )
-        except AgentFailed as failure:
-            await save(failure.status, failure.reason)
-            return _failure(step, failure.reason, type(failure).__name__, step_error_type(failure))
         except asyncio.CancelledError:
-            await save("cancelled", "The step was stopped.")
+            await save("cancelled", _STOPPED)
             raise
         except Exception as error:
-            name = type(error).__name__
-            log.error("run %s: step %s failed with %s at %s", run.id, step.name, name, error_location(error))  # noqa: TRY400 - its message may quote a prompt
-            reason = f"The agent failed with {name}; the studio's log says where."
-            await save("error", reason)
-            return _failure(step, reason, name, step_error_type(error))
+            status, reason = _reason_of(error, run, step)
+            await conclude(status, reason)
+            return _failure(step, reason, type(error).__name__, step_error_type(error))
         output = {**result.output, "text": result.text}
         if (size := byte_size(output)) > self._max_text:
             limit_reached.emit(limit="step_text")
             reason = (
                 f"The answer has {size} bytes, more than the {self._max_text} of SPARKLIO_MAX_STEP_TEXT: try again."
             )
-            await save("error", reason)
+            await conclude("error", reason)
             return _failure(step, reason, "AnswerTooLong", "answer_too_long")
-        await save("success", None, output)
+        await conclude("success", None, output)
         return {"text": result.text}
 
 
 def byte_size(output: dict[str, Any]) -> int:
     """Return the bytes of a step's output as it is stored."""
     return len(json.dumps(output, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _reason_of(error: Exception, run: Run, step: StepDefinition) -> tuple[StepStatus, str]:
+    """Return how an attempt ends that failed, and why for its reader; what no agent should raise is logged."""
+    if isinstance(error, AgentFailed):
+        return error.status, error.reason
+    name = type(error).__name__
+    log.error("run %s: step %s failed with %s at %s", run.id, step.name, name, error_location(error))
+    return "error", f"The agent failed with {name}; the studio's log says where."
 
 
 def _failure(step: StepDefinition, reason: str, error_name: str, error_type: WorkflowErrorType) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -117,6 +118,30 @@ async def test_a_run_waits_while_another_process_claims(
             run_id = await studio.submit()
             await until(lambda: len(attempts) >= 2)
             assert (await studio.run(run_id)).status == "queued"
+        assert (await studio.wait_for_end(run_id)).status == "completed"
+
+
+async def test_a_process_that_is_suspended_in_its_turn_loses_it_and_has_claimed_nothing(
+    recorded: RecordedEvents, new_settings: NewSettings, url: str
+) -> None:
+    suspended, go_on = Event(), Event()
+
+    def suspend(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE dbos.workflow_status SET status") and not suspended.is_set():
+            suspended.set()
+            go_on.wait(60)
+
+    async with running_studio(new_settings(database_url=url, total_concurrency=4)) as studio:
+        with connected(url) as connection:
+            sa.event.listen(studio.service.dbos_engine, "before_cursor_execute", suspend)
+            run_id = await studio.submit()
+            await until(suspended.is_set)
+            lock = "SELECT pg_try_advisory_lock(%s)"
+            await until(lambda: connection.execute(lock, (dbos_queue._CLAIM_LOCK,)).fetchone() == (True,))
+            go_on.set()
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                assert pending_by_executor(connection) == []
         assert (await studio.wait_for_end(run_id)).status == "completed"
 
 

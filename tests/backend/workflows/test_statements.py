@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from dbos import _core as dbos_core
 
-from app.workflows import dbos_pace, queue_notices, queue_watch
+from app.workflows import dbos_pace, notices, queue_watch
 from app.workflows.definitions import WORKFLOWS
 from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
 from tests.support.scripted_studio import scripted_studios
@@ -110,10 +110,10 @@ async def test_a_run_that_another_process_has_no_place_for_is_heard_of(
         await until(rests)
         monkeypatch.setattr(dbos_pace, "look_now", lambda: None)  # as if it were queued elsewhere
         run_id = await studio.submit()
-        queue_notices.offer(studio.service.dbos_engine, "another queue")  # in which there is none: nobody is told
+        notices.offer(studio.service.dbos_engine, "another queue")  # in which there is none: nobody is told
         await asyncio.sleep(0.3)
         assert (await studio.run(run_id)).status == "queued"
-        queue_notices.offer(studio.service.dbos_engine, "runs")
+        notices.offer(studio.service.dbos_engine, "runs")
         assert (await studio.wait_for_end(run_id)).status == "completed"
 
 
@@ -124,7 +124,7 @@ async def test_listening_is_begun_again_when_the_server_is_back(
     postgres_server: PostgresServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queue_notices, "_RETRY_DELAY", 0.05)
+    monkeypatch.setattr(notices, "_RETRY_DELAY", 0.05)
     async with running_studio(new_settings(database_url=new_postgres())):
         await until(lambda: dbos_pace.queue.is_listening)
         await asyncio.to_thread(postgres_server.stop)

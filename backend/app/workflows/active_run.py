@@ -1,0 +1,42 @@
+"""A run that this process is executing, and what ends that: a cancellation, or a lease that has lapsed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+READ_TIME = 0.2
+"""Seconds in which an answer is read that has come already, before its call is broken off: it is paid.
+
+A process that was suspended finds it beside what stops the call.
+"""
+
+
+@dataclass(slots=True, eq=False)
+class ActiveRun:
+    """A run that this process is executing.
+
+    Attributes:
+        task: The task that executes it.
+        check_lease: Raises CancelledError once the lease has lapsed since the execution began.
+        cancelled: Through which process it was cancelled; None if it was not.
+        released: Is set when this process no longer executes it.
+    """
+
+    task: asyncio.Task[Any]
+    check_lease: Callable[[], None]
+    cancelled: Literal["here", "elsewhere"] | None = None
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def check(self) -> None:
+        """Raise CancelledError once nothing more may be done for it here."""
+        if self.cancelled is not None:
+            raise asyncio.CancelledError
+        self.check_lease()
+
+    def stop(self) -> None:
+        """Cancel its task, if that has not released it yet."""
+        if not self.released.is_set():
+            self.task.cancel()

@@ -1,0 +1,78 @@
+"""A run is cancelled through another process, or while one that is suspended holds its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.settings import Settings
+from app.workflows import dbos_client, dbos_pace, notices
+from tests.support.in_process_studio import (
+    NewSettings,
+    RecordedEvents,
+    matching_reply,
+    running_studio,
+    usage_of,
+)
+from tests.support.openai_server import OpenAIServer
+from tests.support.run_metrics import RunMetrics
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def settings(new_settings: NewSettings, new_postgres: Callable[[], str]) -> Settings:
+    return new_settings(database_url=new_postgres())
+
+
+async def test_the_process_that_executes_a_run_is_told_of_its_cancellation(  # noqa: PLR0917 - fixtures
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    run_metrics: RunMetrics,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It does not wait until the engine looks for one."""
+    caplog.set_level("INFO", "app.workflows")
+    monkeypatch.setattr("dbos._core._PREEMPTIBLE_POLL_INTERVAL_SEC", 600.0)
+    model.behaviour = lambda request: replace(matching_reply(request), delay=600.0)
+    async with running_studio(settings) as studio:
+        await until(lambda: dbos_pace.queue.is_listening)
+        run_id, other = [await studio.submit() for _ in range(2)]
+        await until(lambda: model.tally.requests == 2)
+        await dbos_client.cancel(run_id)  # as another process does
+        notices.tell_cancelled(studio.service.dbos_engine, run_id)
+        run = await studio.wait_for_end(run_id)
+        assert (run.status, [step.status for step in run.steps]) == ("cancelled", ["cancelled"])
+        [finished] = recorded.finished
+        assert usage_of(finished) == run.usage
+        assert f"run {run_id} was cancelled by another process" in caplog.text
+        assert (await studio.run(other)).status == "running"
+        run_metrics.assert_balanced(active=1)
+        await studio.service.cancel(other)
+    assert model.tally.requests == 2
+
+
+async def test_a_run_is_cancelled_whose_row_a_suspended_process_holds(
+    model: OpenAIServer, recorded: RecordedEvents, run_metrics: RunMetrics, settings: Settings
+) -> None:
+    """PostgreSQL ends the transaction, which idles; nothing else would before the process goes on."""
+    model.behaviour = lambda request: replace(matching_reply(request), delay=600.0)
+    async with running_studio(settings) as studio:
+        run_id = await studio.submit()
+        await until(lambda: model.tally.requests == 1)
+        with suppress(SQLAlchemyError):  # the connection is gone when it is to be used again
+            async with studio.database.session() as session:
+                await session.execute(text("SELECT FROM runs WHERE id = :id FOR UPDATE"), {"id": run_id})
+                assert (await studio.service.cancel(run_id)).status == "cancelled"
+                with pytest.raises(SQLAlchemyError):
+                    await session.commit()
+        run_metrics.assert_balanced()
+    assert len(recorded.finished) == 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from app.database.idle_transactions import NO_TIMEOUT
 from app.settings import Settings
 from events import workflow_released, workflow_requeued
 from tests.support.in_process_studio import (
@@ -44,6 +45,7 @@ async def lapsed(studio: InProcessStudio) -> AsyncIterator[None]:
     """Have another session hold the table of leases until the lease of the studio has lapsed, and the block ends."""
     lease = studio.service._membership.lease
     async with studio.database.session() as session, session.begin():
+        await session.execute(text(NO_TIMEOUT))  # it idles until the end
         await session.execute(text("LOCK TABLE executors IN EXCLUSIVE MODE"))  # it can still be read
         await until(lambda: not lease.is_held)
         yield

@@ -1,11 +1,16 @@
-"""The scope that the events of a call, a tool's use or a lookup are emitted in: the one that it began in."""
+"""The scope that the events of a call, a tool's use or a lookup are emitted in: the one that it began in.
+
+And whether anybody hears of them there.
+"""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
+from ...bus.failures import strict_blocks
 from ...bus.scope import Scope, get_current_scope, use_scope
-from ...bus.signal import NO_SCOPE
+from ...bus.signal import NO_SCOPE, Signal
 
 
 def in_scope(scope: Scope | None) -> AbstractContextManager[None]:
@@ -28,3 +33,11 @@ def is_in_effect(scope: Scope | None) -> bool:
     """
     current = get_current_scope()
     return current is scope or (current is None and scope is NO_SCOPE)
+
+
+def is_heard(signal: Signal[..., Any]) -> bool:
+    """Return whether anybody gets an event that is emitted here: a listener, a strict block, or a span that sums it."""
+    if signal.receivers or strict_blocks:
+        return True
+    scope = get_current_scope()
+    return scope is not None and scope.is_summing(signal.name)

@@ -24,6 +24,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `http_attempts`: which of that are attempts, and how they ended
 - `call_state`: what is known of a call so far
 - `emit`: builds the events
+- `answers`: the answers of its attempts, and what they were billed
 - `response`: why a response ends
 - `usage`: its tokens
 - `usage_corrections`, `reported`: what pydantic-ai's adapters leave out of it

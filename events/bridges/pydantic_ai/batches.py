@@ -22,8 +22,9 @@ from ...bus.fields import ErrorType, Status
 from ...llm import llm_called
 from ..model_calls.error_types import status_of_error
 from ..model_calls.token_times import TokenTimes
+from .answers import add_answer
 from .call_state import CallState, RequestOutcome, RequestSpec
-from .emit import add_answer, emit_attempted, emit_called
+from .emit import emit_attempted, emit_called
 from .members import first_model
 from .response import UNREADABLE, response_fault
 

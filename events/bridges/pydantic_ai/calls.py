@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -17,13 +17,17 @@ from pydantic_ai.settings import ModelSettings
 from ...agents import agent_run
 from ...bus.failures import report_failure
 from ...bus.fields import ErrorType, Status
-from ...bus.scope import get_effective_scope, use_scope
+from ...bus.scope import Scope, get_current_scope, get_effective_scope, use_scope
 from ...bus.span import current_span
 from ...llm import llm_called
+from ..model_calls.claims import Claim, current_claim
 from ..model_calls.error_types import status_of_error
+from ..model_calls.event_scope import IN_EFFECT
+from ..model_calls.response_headers import read_headers
 from ..model_calls.token_times import TokenTimes
-from .call_state import AnyResponse, AskedModel, CallState, RequestOutcome, RequestSpec
-from .emit import add_answer, emit_attempted, emit_call_started, emit_called, model_response
+from .answers import add_answer, model_response
+from .call_state import AnyResponse, CallState, RequestOutcome, RequestSpec
+from .emit import emit_attempted, emit_call_started, emit_called
 from .http_attempts import HTTPAttempt, attempts_at_answer, last_outcome, retried_by, retried_outcome
 from .members import answering_model, asks_instrumented, first_model, leaf_models
 from .reported import keep_headers
@@ -70,7 +74,7 @@ class OngoingRequest:
         self._started_at = perf_counter()
         if self._parent is None:
             self.call.started_at = self._started_at
-        if self.call.started != (asked := AskedModel.of(self._model)):
+        if self.call.started != (asked := self.call.names_of(self._model)):
             self.call.started, self.call.model_started_at = asked, self._started_at
 
     def _emit_started(self) -> None:
@@ -90,15 +94,9 @@ class OngoingRequest:
         """Have the events be emitted where the request is resumed, which may be in another run of an agent."""
         self._scope = get_effective_scope()
 
-    @contextmanager
-    def as_parent(self) -> Iterator[None]:
-        """Make requests that start inside the block attempts at this one."""
-        token = current_request.set(self)
-        try:
-            with self.call.claim.in_effect():
-                yield
-        finally:
-            current_request.reset(token)
+    def as_parent(self) -> AsParent:
+        """Return a ``with`` block; requests that start inside of it are attempts at this one."""
+        return AsParent(self)
 
     def track_stream(self, stream: StreamedResponse) -> None:
         """Have the end of the provider's events end the request; it ends when it is closed where that cannot be."""
@@ -187,9 +185,10 @@ class OngoingRequest:
         if self.http_requests:
             answered = self.http_requests[-1]
             self.headers, self.status_code = answered.headers, answered.status_code
+        self.headers = read_headers(self.headers)
         if response is not None:
             keep_headers(response, self.headers)
-        with use_scope(self._scope) if self._scope else nullcontext():
+        with in_effect(self._scope):
             status = self._judge(status, error, response)
             outcome = RequestOutcome(
                 status=status,
@@ -199,7 +198,7 @@ class OngoingRequest:
                 token_times=self._events.token_times,
                 fault=self._fault if status == "error" else None,
                 reader_pauses=self._events.pause_seconds(),
-                asked_at=tuple(self._asked_at()),
+                asked_at=self._asked_at(),
             )
             if not self._has_attempts:
                 if response is not None and len(self.members) > 1:
@@ -224,12 +223,10 @@ class OngoingRequest:
         except Exception as failure:
             report_failure(llm_called.name, "pydantic_ai", failure)
 
-    def _asked_at(self) -> Iterator[float]:
-        """Yield when this instrumented model was asked, and those around it, innermost first."""
-        request: OngoingRequest | None = self
-        while request is not None:
-            yield request._started_at  # noqa: SLF001  # of the same class
-            request = request._parent  # noqa: SLF001  # the same
+    def _asked_at(self) -> tuple[float, ...]:
+        """Return when this instrumented model was asked, and those around it, innermost first."""
+        around = () if self._parent is None else self._parent._asked_at()  # noqa: SLF001  # of the same class
+        return self._started_at, *around
 
     def _judge(self, status: Status, error: BaseException | None, response: AnyResponse | None) -> Status:
         """Return the status by what was answered, and record why a request failed that raised nothing that says so."""
@@ -250,14 +247,14 @@ class OngoingRequest:
         failed = retried_by(self.http_requests, request)
         self.http_requests.append(request)
         if failed and len(self.members) == 1 and not self._has_attempts:
-            with use_scope(self._scope) if self._scope else nullcontext():
+            with in_effect(self._scope):
                 self._emit_retried(failed)
 
     def _emit_retried(self, attempts: Sequence[HTTPAttempt]) -> None:
         for each in attempts:
             outcome = retried_outcome(self.http_requests, each, self._started_at)
-            outcome = replace(outcome, asked_at=tuple(self._asked_at()))
-            emit_attempted(self.call, self._model, outcome, None, each.headers, each.status_code)
+            outcome = replace(outcome, asked_at=self._asked_at())
+            emit_attempted(self.call, self._model, outcome, None, read_headers(each.headers), each.status_code)
 
     def _emit_attempts(self, outcome: RequestOutcome, response: ModelResponse | StreamedResponse | None) -> None:
         """Emit `llm_attempted` for each HTTP request that was not emitted yet, or once where none was observed.
@@ -265,18 +262,19 @@ class OngoingRequest:
         Of several models, which one a request was for is not known. One that failed before an instrumented model that
         it wraps was asked, as in the queue of a limiter, was no attempt.
         """
-        queue = self.call.intervals
+        queue, requests = self.call.intervals, self.http_requests
         if outcome.status != "success" and asks_instrumented(self._asked):
             queue.append(("queue", self._started_at, outcome.ended_at))
             return
-        given_up = [each for each in self.http_requests if each.was_given_up_in_queue]
+        given_up = [each for each in requests if each.was_given_up_in_queue]
         queue += [("queue", each.started_at, each.ended_at or outcome.ended_at) for each in given_up]
-        if given_up and (given_up == self.http_requests or self._ends_in_queue(outcome)):
+        if given_up and (given_up == requests or self._ends_in_queue(outcome)):
             return
-        if len(self.members) == 1:
-            earlier = attempts_at_answer(self.http_requests)[:-1]
-            self._emit_retried([each for each in earlier if not each.is_emitted])
-            outcome = last_outcome(self.http_requests, outcome)
+        if requests and len(self.members) == 1:
+            if len(requests) > 1:
+                earlier = attempts_at_answer(requests)[:-1]
+                self._emit_retried([each for each in earlier if not each.is_emitted])
+            outcome = last_outcome(requests, outcome)
         # Which of several models a failure's headers are of is not known either.
         headers = self.headers if response is not None or len(self.members) == 1 else {}
         emit_attempted(self.call, self._model, outcome, response, headers, self.status_code)
@@ -284,6 +282,28 @@ class OngoingRequest:
     def _ends_in_queue(self, outcome: RequestOutcome) -> bool:
         """Return whether it failed while the SDK waited to send it again; what failed before is emitted."""
         return outcome.status != "success" and len(self.members) == 1 and self.http_requests[-1].was_given_up_in_queue
+
+
+class AsParent:
+    """A ``with`` block in which requests that start are attempts at one, and calls that other bridges see are its."""
+
+    __slots__ = ("_claim", "_request", "_token")
+
+    def __init__(self, request: OngoingRequest) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        self._token: Token[OngoingRequest | None] = current_request.set(self._request)
+        self._claim: Token[Claim | None] = current_claim.set(self._request.call.claim)
+
+    def __exit__(self, *_: object) -> None:
+        current_claim.reset(self._claim)
+        current_request.reset(self._token)
+
+
+def in_effect(scope: Scope | None) -> AbstractContextManager[None]:
+    """Return a ``with`` block inside a scope, wherever the running code is; None is wherever that is."""
+    return IN_EFFECT if scope is None or get_current_scope() is scope else use_scope(scope)
 
 
 def current_asker() -> tuple[object, object]:

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from pydantic_ai.messages import ModelResponse
-from pydantic_ai.models import Model, StreamedResponse
+from pydantic_ai.models import Model
 
 from ...bus.failures import report_failure
-from ...bus.fields import UNKNOWN
-from ...llm import CostSource, llm_attempted, llm_call_started, llm_called, llm_usage_billed
-from ..model_calls.names import truncate_name
+from ...llm import OutputFault, llm_attempted, llm_call_started, llm_called, llm_usage_billed
+from ..model_calls.event_scope import is_heard
+from ..model_calls.names import label_of, truncate_name
 from ..model_calls.response_headers import rate_limits, retry_after
-from ..model_calls.token_usage import TokenUsage
-from .billing import Billing, billing_of
-from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, AskedModel, CallState, RequestOutcome
-from .interruptions import Interrupted
+from ..model_calls.token_usage import NO_USAGE
+from .answers import bill_call, find_answer, model_response, read_or_default
+from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, CallState, RequestOutcome
 from .output_faults import output_fault
 from .response import finish_reason, has_failed
-
-T = TypeVar("T")
 
 
 def emit_call_started(call: CallState, model: Model) -> None:
     """Emit `llm_call_started`; a failure to do so is reported and not raised."""
+    if not is_heard(llm_call_started):
+        return
     try:
+        asked, requested_model = call.names_of(model), label_of(call.requested_model)
         llm_call_started.emit(
-            call_id=call.id,
-            model=truncate_name(model.model_name) or UNKNOWN,
-            requested_model=truncate_name(call.requested_model) or UNKNOWN,
-            provider=truncate_name(model.system) or UNKNOWN,
+            call_id=call.id, model=asked.model, requested_model=requested_model, provider=asked.provider
         )
     except Exception as failure:
         report_failure(llm_call_started.name, "pydantic_ai", failure)
@@ -50,7 +47,7 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
     The same name at another provider is another model. An attempt that was asked for before the last one had ended is
     neither: several were asked at once.
     """
-    asked, error, error_type = AskedModel.of(model), outcome.error, outcome.error_type
+    asked, error, error_type = call.names_of(model), outcome.error, outcome.error_type
     before = call.last[1] if call.last else None
     previous, previous_failure = call.asked, None
     asked_at = attempt_asked_at(call, outcome)
@@ -66,27 +63,32 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
     call.intervals.append(("attempt", outcome.started_at, outcome.ended_at))
     if queue_wait is not None:
         call.intervals.append(("queue", outcome.started_at - queue_wait, outcome.started_at))
-    llm_attempted.emit(
-        call_id=call.id,
-        attempt=call.attempts,
-        model=asked.model,
-        provider=asked.provider,
-        response_model=(truncate_name(response.model_name) or None) if response is not None else None,
-        outcome="rate_limited" if error_type == "rate_limited" else outcome.status,
-        duration=outcome.duration if call.is_timed else None,
-        error=outcome.error_name,
-        error_type=error_type,
-        status_code=getattr(error, "status_code", None) or status_code,
-        retry_after=None if error_type is None else getattr(error, "retry_after", None) or retry_after(headers),
-        retry_reason=previous_failure if is_retry else None,
-        fallback_reason=previous_failure if is_fallback else None,
-        from_model=previous.model if is_fallback and previous else None,
-        to_model=asked.model if is_fallback else None,
-        from_provider=previous.provider if is_fallback and previous else None,
-        backoff=backoff,
-        queue_wait=queue_wait,
-        **rate_limits(headers),
-    )
+    if not is_heard(llm_attempted):
+        return
+    # Without what is the event's default anyway: each field takes time.
+    fields: dict[str, Any] = {
+        "call_id": call.id,
+        "attempt": call.attempts,
+        "model": asked.model,
+        "provider": asked.provider,
+        "outcome": "rate_limited" if error_type == "rate_limited" else outcome.status,
+        "duration": outcome.duration if call.is_timed else None,
+        "status_code": getattr(error, "status_code", None) or status_code,
+        "queue_wait": queue_wait,
+    }
+    if response is not None:
+        fields["response_model"] = truncate_name(response.model_name) or None
+    if error is not None or error_type is not None:
+        fields["error"], fields["error_type"] = outcome.error_name, error_type
+    if error_type is not None:
+        fields["retry_after"] = getattr(error, "retry_after", None) or retry_after(headers)
+    if is_retry:
+        fields["retry_reason"], fields["backoff"] = previous_failure, backoff
+    elif is_fallback:
+        fields["fallback_reason"], fields["to_model"] = previous_failure, asked.model
+        if previous is not None:
+            fields["from_model"], fields["from_provider"] = previous
+    llm_attempted.emit(**fields, **rate_limits(headers))
 
 
 def attempt_asked_at(call: CallState, outcome: RequestOutcome) -> float:
@@ -124,123 +126,53 @@ def waits_before(
     return backoff, queue_wait if queue_wait >= SHORTEST_QUEUE else None
 
 
-def add_answer(call: CallState, model: Model, response: AnyResponse, *, complete: bool) -> None:
-    """Add the answer of an attempt to its call, which pays for it whatever becomes of it.
-
-    ``complete`` is False where the answer broke off. The answer of an attempt that outlived its call is billed at once.
-    """
-    whole = model_response(response)
-    answer = Answer(
-        model=model,
-        asked=AskedModel.of(model),
-        response=response,
-        parts=whole.parts,
-        response_model=truncate_name(whole.model_name) or None,
-        complete=complete,
-        billing=read_or_default(lambda: read_billing(call, model, whole, complete=complete), Billing()),
-    )
-    if call.has_ended:
-        emit_usage_billed(call, [answer])
-    else:
-        call.answers.append(answer)
-
-
-def emit_usage_billed(call: CallState, answers: Iterable[Answer]) -> None:
-    """Emit `llm_usage_billed` for each model that was billed for one of the answers, and each source of its cost."""
-    bills: defaultdict[tuple[AskedModel, CostSource | None], list[Answer]] = defaultdict(list)
-    for answer in answers:
-        bills[answer.asked, answer.billing.cost_source].append(answer)
-    for (asked, _), billed in bills.items():
-        billing = sum((answer.billing for answer in billed), Billing())
-        llm_usage_billed.emit(
-            call_id=call.id,
-            model=asked.model,
-            provider=asked.provider,
-            response_model=billed[-1].response_model,
-            **billing.costs,
-            **vars(billing.usage),
-        )
-
-
-def read_billing(call: CallState, model: Model, response: ModelResponse, *, complete: bool) -> Billing:
-    """Return the billing of a response, priced by the names in it, or where it has none by those of the request."""
-    provider = truncate_name(response.provider_name) or truncate_name(model.system)
-    name = truncate_name(response.model_name) or truncate_name(model.model_name)
-    return billing_of(
-        response, call.spec.messages, provider, name, call.interruptions.watch(call.spec.price), complete=complete
-    )
-
-
-def read_or_default(read: Callable[[], T], default: T) -> T:
-    """Return what ``read`` returns; where a price function or a validator raises, report it and return ``default``."""
-    try:
-        return read()
-    except Interrupted:
-        return default
-    except Exception as failure:
-        report_failure(llm_called.name, "pydantic_ai", failure)
-        return default
-
-
-def model_response(response: AnyResponse) -> ModelResponse:
-    """Return a response as it is, of a stream as much as was read."""
-    return response.get() if isinstance(response, StreamedResponse) else response
-
-
 def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response: AnyResponse | None) -> None:
     """Emit `llm_called` after the last attempt, with what all attempts were billed.
 
     It stands under the model that answered, or else was asked last. ``first`` is the one that got the first request.
     """
-    queue_wait = min(call.queue_wait(outcome.ended_at) if call.attempts else outcome.duration, outcome.duration)
-    spec, last = call.spec, None if response is None else model_response(response)
-    complete = last if outcome.status == "success" else None
-    answer = find_answer(call, response)
-    asked = answer.asked if answer else call.asked or AskedModel.of(first)
-    billed = [each for each in call.answers if each.billing != Billing()]
-    sources = {each.billing.cost_source for each in billed} - {None}
-    itemized = any(each.asked != asked for each in billed) or len(sources) > 1
-    if itemized:
-        emit_usage_billed(call, billed)
-    billing = billed[0].billing if len(billed) == 1 else sum((each.billing for each in billed), Billing())
-    time_to_first_token, time_per_output_token = token_latencies(call, outcome, answer)
-    reason = finish_reason(last) if last and (complete or has_failed(last)) else None
-    is_valid = call.interruptions.watch(spec.is_valid_output)
-    fault = None
-    if complete is not None:
-        model = answer.model if answer else first
-        fault = read_or_default(lambda: output_fault(complete, spec.parameters, is_valid, model), None)
     call.is_emitted = True
-    llm_called.emit(
-        call_id=call.id,
-        model=asked.model,
-        requested_model=truncate_name(call.requested_model) or UNKNOWN,
-        response_model=(truncate_name(last.model_name) or None) if last else None,
-        provider=asked.provider,
-        status=outcome.status,
-        duration=max(0.0, outcome.duration - queue_wait) if call.is_timed else None,
-        error=outcome.error_name,
-        error_type=outcome.error_type,
-        attempts=call.attempts,
-        backoff=call.backoff,
-        queue_wait=queue_wait,
-        streamed=spec.streamed,
-        finish_reason=reason,
-        output_fault=fault,
-        itemized=itemized,
-        time_to_first_token=time_to_first_token,
-        time_per_output_token=time_per_output_token,
-        **billing.costs,
-        **vars(billing.usage),
-    )
+    if not (is_heard(llm_called) or is_heard(llm_usage_billed)):
+        return
+    duration, spec = outcome.duration, call.spec
+    queue_wait = min(call.queue_wait(outcome.ended_at), duration) if call.attempts else duration
+    last = None if response is None else model_response(response)
+    answer = find_answer(call, response)
+    asked = answer.asked if answer else call.asked or call.names_of(first)
+    billing, itemized = bill_call(call, asked)
+    # Without what is the event's default anyway: each field takes time.
+    fields: dict[str, Any] = {
+        "call_id": call.id,
+        "model": asked.model,
+        "requested_model": label_of(call.requested_model),
+        "provider": asked.provider,
+        "status": outcome.status,
+        "duration": max(0.0, duration - queue_wait) if call.is_timed else None,
+        "attempts": call.attempts,
+        "backoff": call.backoff,
+        "queue_wait": queue_wait,
+        "streamed": spec.streamed,
+        "itemized": itemized,
+    }
+    if outcome.error is not None or outcome.status != "success":
+        fields["error"], fields["error_type"] = outcome.error_name, outcome.error_type
+    if last is not None:
+        fields["response_model"] = truncate_name(last.model_name) or None
+        if outcome.status == "success":
+            fields["finish_reason"] = finish_reason(last)
+            fields["output_fault"] = fault_of(call, last, answer.model if answer else first)
+        elif has_failed(last):
+            fields["finish_reason"] = finish_reason(last)
+    fields["time_to_first_token"], fields["time_per_output_token"] = token_latencies(call, outcome, answer)
+    llm_called.emit(**fields, **billing.costs, **vars(billing.usage))
 
 
-def find_answer(call: CallState, response: AnyResponse | None) -> Answer | None:
-    """Return the attempt's answer that a call's response is; of one that was made anew, the last complete answer."""
-    if response is None:
-        return None
-    exact = (answer for answer in reversed(call.answers) if answer.is_response(response))
-    return next(exact, None) or next((answer for answer in reversed(call.answers) if answer.complete), None)
+def fault_of(call: CallState, response: ModelResponse, model: Model) -> OutputFault | None:
+    """Return what is wrong with the complete response of a call; None where nothing is, or the validator failed."""
+    spec, is_valid = call.spec, None
+    if spec.is_valid_output is not None:
+        is_valid = partial(call.interruptions.ask, spec.is_valid_output)
+    return read_or_default(lambda: output_fault(response, spec.parameters, is_valid, model), None)
 
 
 def token_latencies(
@@ -252,6 +184,6 @@ def token_latencies(
         times = call.last[1].token_times
     if times.first_at is None or not call.is_timed:
         return None, None
-    usage = answer.billing.usage if answer else TokenUsage()
+    usage = answer.billing.usage if answer else NO_USAGE
     first = max(0.0, times.first_at - outcome.started_at - call.queue_wait(times.first_at))
     return first, times.seconds_per_token(usage.completion_tokens, usage.reasoning_tokens)

@@ -52,8 +52,9 @@ class HTTPAttempt:
     @property
     def was_given_up_in_queue(self) -> bool:
         """Whether it never got a connection, so that it was not sent."""
-        is_over = type(self.error).__name__ == "PoolTimeout" or not isinstance(self.error, Exception | None)
-        return self.is_traced and not self.has_connection and is_over
+        if self.has_connection or not self.is_traced or self.error is None:
+            return False
+        return type(self.error).__name__ == "PoolTimeout" or not isinstance(self.error, Exception)
 
     @property
     def is_redirect(self) -> bool:
@@ -137,6 +138,8 @@ def last_outcome(requests: Sequence[HTTPAttempt], outcome: RequestOutcome) -> Re
         last.started_at = start_of_first(requests, last, outcome.started_at)
     if last.has_failed and isinstance(outcome.error, asyncio.CancelledError):  # while the SDK waited to retry
         return replace(outcome_of(last), asked_at=outcome.asked_at)
+    if (last.started_at, last.pool_wait) == (outcome.started_at, outcome.pool_wait):
+        return outcome
     return replace(outcome, started_at=last.started_at, pool_wait=last.pool_wait)
 
 

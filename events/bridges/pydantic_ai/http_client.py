@@ -119,10 +119,11 @@ def observe_transport(transport: Any) -> None:
             attempt.end(error)
             raise
         record_response(attempt, response)
-        try:
-            attempt.exceeds_quota = await exceeds_quota(response)
-        except Exception as failure:
-            report_failure(llm_attempted.name, "pydantic_ai", failure)
+        if (attempt.status_code or 0) >= 400:
+            try:
+                attempt.exceeds_quota = await exceeds_quota(response)
+            except Exception as failure:
+                report_failure(llm_attempted.name, "pydantic_ai", failure)
         return response
 
     setattr(handle_async_request, _MARK, True)
@@ -137,30 +138,35 @@ def start_attempt(request: Any, *, has_pool: bool = False) -> HTTPAttempt | None
     try:
         attempt = HTTPAttempt(request.method, request.url, is_traced=has_pool)
         ongoing.start_http_request(attempt)
-        request.extensions = {**request.extensions, "trace": begin_at_connection(attempt, request.extensions)}
+        request.extensions = {**request.extensions}
+        begin_at_connection(attempt, request.extensions)
     except Exception as failure:
         report_failure(llm_attempted.name, "pydantic_ai", failure)
         return None
     return attempt
 
 
-def begin_at_connection(attempt: HTTPAttempt, extensions: Mapping[str, Any]) -> Callable[..., Awaitable[None]]:
-    """Return a trace for httpcore that has an attempt begin when it gets a connection, and calls a trace there may be.
+def begin_at_connection(attempt: HTTPAttempt, extensions: dict[str, Any]) -> None:
+    """Add a trace for httpcore to a request's extensions that has an attempt begin when it gets a connection.
 
     httpcore's first event of a request is that it connects, or sends on a connection of the pool
-    (https://www.encode.io/httpcore/extensions/#trace).
+    (https://www.encode.io/httpcore/extensions/#trace). There are a dozen more, each of which takes time: from the first
+    one on the trace that there may have been before is there again, or none.
     """
-    other, is_first = extensions.get("trace"), True
+    other = extensions.get("trace")
 
     async def trace(event: str, info: Mapping[str, Any]) -> None:
-        nonlocal is_first
-        if is_first:
-            is_first = False
+        if not attempt.has_connection:
             attempt.begin()
+        if extensions.get("trace") is trace:
+            if other is None:
+                del extensions["trace"]
+            else:
+                extensions["trace"] = other
         if other is not None:
             await other(event, info)
 
-    return trace
+    extensions["trace"] = trace
 
 
 def record_response(attempt: HTTPAttempt, response: Any) -> None:
@@ -170,11 +176,18 @@ def record_response(attempt: HTTPAttempt, response: Any) -> None:
         attempt.status_code, attempt.headers = response.status_code, response.headers
         ongoing = current_request.get()
         if ongoing is not None and not ongoing.is_streamed:
-            base = next((each for each in type(response.stream).__mro__ if each.__name__ == "AsyncByteStream"), None)
+            kind: Any = type(response.stream)
+            base = body_class(kind)
             if base is not None:
                 response.stream = observed_body(base)(response.stream, attempt)
     except Exception as failure:
         report_failure(llm_attempted.name, "pydantic_ai", failure)
+
+
+@cache
+def body_class(kind: type[Any]) -> Any:
+    """Return httpx's or httpx2's class of bodies that a class is derived from; None where it is not."""
+    return next((each for each in kind.__mro__ if each.__name__ == "AsyncByteStream"), None)
 
 
 @cache

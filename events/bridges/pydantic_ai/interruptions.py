@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class Interrupted(Exception):
@@ -16,25 +15,24 @@ class Interrupted(Exception):
 class Interruptions:
     """The interruptions of the functions of one call, such as by Ctrl-C: raised once the call is emitted."""
 
+    __slots__ = ("_first",)
+
     def __init__(self) -> None:
         self._first: BaseException | None = None
 
-    def watch(self, function: F | None) -> F | None:
-        """Return a function that raises `Interrupted` where this one is interrupted."""
-        if function is None:
-            return None
+    def ask(self, function: Callable[..., T], *args: Any) -> T:
+        """Return what a function returns.
 
-        @wraps(function)
-        def run(*args: Any) -> Any:
-            try:
-                return function(*args)
-            except Exception:
-                raise
-            except BaseException as interruption:
-                self._first = self._first or interruption
-                raise Interrupted from interruption
-
-        return run  # type: ignore[return-value]  # it is called as the function is
+        Raises:
+            Interrupted: It was interrupted.
+        """
+        try:
+            return function(*args)
+        except Exception:
+            raise
+        except BaseException as interruption:
+            self._first = self._first or interruption
+            raise Interrupted from interruption
 
     def raise_first(self) -> None:
         """Raise what interrupted a function, if anything did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, StreamedResponse
@@ -12,18 +13,27 @@ from pydantic_ai.models.wrapper import WrapperModel
 
 def first_model(model: Model) -> Model:
     """Return the model that gets a request first: the innermost of wrappers, the first of a fallback."""
-    while isinstance(model, (WrapperModel, FallbackModel)):
-        model = model.wrapped if isinstance(model, WrapperModel) else model.models[0]
+    while not is_leaf(type(model)):
+        model = model.wrapped if isinstance(model, WrapperModel) else model.models[0]  # type: ignore[attr-defined]  # a fallback
     return model
 
 
 def leaf_models(model: Model) -> list[Model]:
     """Return the models that may answer a request: the innermost of wrappers, each member of a fallback."""
+    if is_leaf(type(model)):
+        return [model]
     if isinstance(model, WrapperModel):
         return leaf_models(model.wrapped)
-    if isinstance(model, FallbackModel):
-        return [leaf for member in model.models for leaf in leaf_models(member)]
-    return [model]
+    return [leaf for member in model.models for leaf in leaf_models(member)]  # type: ignore[attr-defined]  # a fallback
+
+
+@cache
+def is_leaf(kind: type[Model]) -> bool:
+    """Return whether models of a class answer by themselves.
+
+    To ask whether a model is an instance takes longer, as its class is abstract. A process has few of them.
+    """
+    return not issubclass(kind, (WrapperModel, FallbackModel))
 
 
 def asks_instrumented(model: Model) -> bool:

@@ -17,6 +17,7 @@ from pydantic_ai.usage import RequestUsage
 
 from ...bus.failures import report_failure
 from ...llm import llm_called
+from ..model_calls.token_usage import get, with_items
 from .members import leaf_models
 
 _ATTRIBUTE = "_events_reported"
@@ -39,7 +40,7 @@ class Reported:
         """Return a value of the usage by the names of nested fields; None where it has none."""
         value = self.usage
         for name in names:
-            value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+            value = get(with_items(value), name)
         return value
 
 

@@ -8,21 +8,22 @@ from typing import Any
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
-from ..model_calls.token_usage import TokenUsage, valid_subset, valid_token_count
-from .usage_corrections import told
+from ..model_calls.token_usage import NO_USAGE, TokenUsage, valid_subset, valid_token_count
 
 BYTES_PER_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
 
+# Whether it is a part of the prompt, else of the completion, and pydantic-ai's name for it.
+# fmt: off
 DETAILS = {
-    "cache_read_tokens": ("prompt", "cache_read_tokens"),
-    "cache_write_tokens": ("prompt", "cache_write_tokens"),
-    "reasoning_tokens": ("completion", "output_reasoning_tokens"),
-    "prompt_audio_tokens": ("prompt", "input_audio_tokens"),
-    "completion_audio_tokens": ("completion", "output_audio_tokens"),
-    "prompt_image_tokens": ("prompt", "input_image_tokens"),
-    "completion_image_tokens": ("completion", "output_image_tokens"),
+    "cache_read_tokens":       (True,  "cache_read_tokens"),
+    "cache_write_tokens":      (True,  "cache_write_tokens"),
+    "reasoning_tokens":        (False, "output_reasoning_tokens"),
+    "prompt_audio_tokens":     (True,  "input_audio_tokens"),
+    "completion_audio_tokens": (False, "output_audio_tokens"),
+    "prompt_image_tokens":     (True,  "input_image_tokens"),
+    "completion_image_tokens": (False, "output_image_tokens"),
 }
-"""What each detail is a part of, and pydantic-ai's name for it."""
+# fmt: on
 
 
 def token_usage(
@@ -34,22 +35,31 @@ def token_usage(
     counts at the end has counted its beginning.
     """
     prompt, completion = reported_tokens(usage)
-    output_estimate = estimate_tokens([response])
-    if prompt is None and completion is None and not complete and not output_estimate:
-        return TokenUsage()
-    uncounted = 0 if complete and completion is not None else max(output_estimate - (completion or 0), 0)
+    uncounted = 0
+    if not complete or completion is None:
+        estimate = estimate_tokens([response])
+        if prompt is None and completion is None and not complete and not estimate:
+            return NO_USAGE
+        uncounted = max(estimate - (completion or 0), 0)
     is_estimate = prompt is None or uncounted or (complete and completion is None)
-    return TokenUsage(
-        usage_source="estimated" if is_estimate else "provider",
-        estimated_prompt_tokens=estimate_tokens(messages) if prompt is None else None,
-        estimated_completion_tokens=uncounted or None,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        **{
-            name: valid_subset({"prompt": prompt, "completion": completion}[whole], name, told(usage, counted))
-            for name, (whole, counted) in DETAILS.items()
-        },
-    )
+    found = object.__new__(TokenUsage)  # as `counted_usage` does, for the same reason: what is not set is unknown
+    counts = vars(found)
+    counts["usage_source"] = "estimated" if is_estimate else "provider"
+    if prompt is None:
+        counts["estimated_prompt_tokens"] = estimate_tokens(messages)
+    else:
+        counts["prompt_tokens"] = prompt
+    if uncounted:
+        counts["estimated_completion_tokens"] = uncounted
+    if completion is not None:
+        counts["completion_tokens"] = completion
+    told = vars(usage)  # be it 0; pydantic-ai's class has 0 for what the provider did not say
+    for name, (is_of_prompt, said) in DETAILS.items():
+        if (count := told.get(said)) is not None:
+            valid = valid_subset(prompt if is_of_prompt else completion, name, count)
+            if valid is not None:
+                counts[name] = valid
+    return found
 
 
 def reported_tokens(usage: RequestUsage) -> tuple[int | None, int | None]:

@@ -31,6 +31,13 @@ DETAILS = (
 )
 """pydantic-ai's names for counts inside the prompt or the completion."""
 
+CORRECTED_DETAILS = (
+    ("cache_read_tokens", CACHE_READ_DETAILS),
+    ("cache_write_tokens", CACHE_WRITE_DETAILS),
+    ("output_reasoning_tokens", REASONING_DETAILS),
+)
+"""Those that some providers report by a name of their own, and these names."""
+
 
 def corrected_usage(response: ModelResponse) -> RequestUsage:
     """Return the usage of a response; where nothing has to be corrected, pydantic-ai's own."""
@@ -39,13 +46,12 @@ def corrected_usage(response: ModelResponse) -> RequestUsage:
     if len(reported.mapped) > 1 and is_cumulative(reported.mapped):
         usage = copy(reported.mapped[-1])
         usage.unmeasured_requests, usage.cost = 0, getattr(response.usage, "cost", None)
-    for name, details in (
-        ("cache_read_tokens", CACHE_READ_DETAILS),
-        ("cache_write_tokens", CACHE_WRITE_DETAILS),
-        ("output_reasoning_tokens", REASONING_DETAILS),
-    ):
-        if not getattr(usage, name, 0) and (count := reported_detail(usage, details)) is not None:
-            setattr(usage, name, count)
+    if reported_names := usage.details.keys():
+        for name, names in CORRECTED_DETAILS:
+            if names.isdisjoint(reported_names) or getattr(usage, name, None):
+                continue
+            if (count := reported_detail(usage, names)) is not None:
+                setattr(usage, name, count)
     if reported.omits_zeros:
         for name in DETAILS:
             if usage.__dict__.get(name) == 0:

@@ -13,9 +13,10 @@ from pydantic_ai.models.test import TestModel
 from events import LLMAttempted, llm_attempted, llm_called, llm_usage_billed
 from events.bridges.model_calls.token_times import TokenTimes
 from events.bridges.model_calls.token_usage import TokenUsage
+from events.bridges.pydantic_ai.answers import find_answer
 from events.bridges.pydantic_ai.billing import Billing
 from events.bridges.pydantic_ai.call_state import Answer, AskedModel, CallState, RequestOutcome, RequestSpec
-from events.bridges.pydantic_ai.emit import emit_attempted, emit_called, find_answer, token_latencies
+from events.bridges.pydantic_ai.emit import emit_attempted, emit_called, token_latencies
 
 ONE, TWO = TestModel(model_name="one"), TestModel(model_name="two")
 

@@ -19,6 +19,7 @@ from events.bridges.pydantic_ai.call_state import RequestSpec
 from events.bridges.pydantic_ai.calls import OngoingRequest, current_request
 from events.bridges.pydantic_ai.http_attempts import HTTPAttempt, attempts_at_answer, outcome_of
 from events.bridges.pydantic_ai.http_client import (
+    begin_at_connection,
     innermost_transports,
     is_http_client,
     observe_http_client,
@@ -273,3 +274,24 @@ def test_an_attempt_whose_error_the_sdk_kept_ends_by_its_response(
     assert (outcome.status, outcome.error, outcome.fault) == (status, error, error_type)
     assert (outcome.started_at, outcome.ended_at) == (1.0, 3.0)
     assert attempt.has_failed is (status != "success")
+
+
+@pytest.mark.parametrize("has_other", [False, True])
+async def test_a_request_is_traced_until_it_has_a_connection(has_other: bool) -> None:
+    """httpcore has a dozen more events of each request, and calls for each the trace that is in the extensions."""
+    seen: list[str] = []
+
+    async def other(event: str, _info: Any) -> None:
+        seen.append(event)
+
+    attempt = HTTPAttempt("POST", "/chat")
+    extensions: dict[str, Any] = {"trace": other} if has_other else {}
+    begin_at_connection(attempt, extensions)
+    trace = extensions["trace"]
+    await trace("connection.connect_tcp.started", {})
+    assert attempt.has_connection
+    assert extensions == ({"trace": other} if has_other else {})
+    begun_at = attempt.started_at
+    await trace("connection.connect_tcp.complete", {})  # of the event that has begun, httpcore has the trace still
+    assert attempt.started_at == begun_at
+    assert seen == (["connection.connect_tcp.started", "connection.connect_tcp.complete"] if has_other else [])

@@ -11,7 +11,7 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.test import TestModel
 
-from events import LLMCalled, agent_finished, agent_run, llm_called
+from events import LLMCalled, agent_finished, agent_run, llm_attempted, llm_called
 from events.bridges.pydantic_ai import instrument, own_server
 
 
@@ -59,6 +59,7 @@ class Asked(TestModel):
 def not_strict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the strict block that tests run in: it wants every event built."""
     monkeypatch.setattr("events.bridges.pydantic_ai.wrapper.strict_blocks", [])
+    monkeypatch.setattr("events.bridges.model_calls.event_scope.strict_blocks", [])
 
 
 def fail(*_: Any) -> float:
@@ -73,6 +74,23 @@ async def test_nothing_is_done_for_a_request_whose_events_nobody_would_get() -> 
         async for _ in stream:
             pass
     assert stream.get().parts
+
+
+@pytest.mark.usefixtures("not_strict")
+async def test_what_only_events_have_that_nobody_hears_is_not_computed() -> None:
+    """An attempt has no cost."""
+    with llm_attempted.captured() as attempts:
+        await instrument(TestModel(), price=fail).request(PROMPT, None, ModelRequestParameters())
+    [attempt] = attempts
+    assert (attempt.outcome, attempt.response_model) == ("success", "test")
+
+
+@pytest.mark.usefixtures("not_strict")
+async def test_a_span_hears_the_calls_inside_of_it_where_no_listener_does() -> None:
+    with agent_finished.captured() as finished, agent_run(agent_name="a"):
+        await instrument(TestModel(), price=lambda *_: 0.5).request(PROMPT, None, ModelRequestParameters())
+    [event] = finished
+    assert (event.llm_calls, event.cost) == (1, 0.5)
 
 
 @pytest.mark.usefixtures("not_strict")

@@ -13,6 +13,7 @@ BENCHMARKS = (
     "emit",            # emitting an event, without receivers and into the catalogue
     "emit_instructions",  # the same in instructions
     "model_calls",     # instrumenting the client of an SDK of models
+    "pydantic_ai_calls",  # instrumenting a model of pydantic-ai
     "rendering",       # rendering 100,000 samples
     "event_loop_lag",  # what an event loop notices of that
     "memory",          # what is cached for it
@@ -25,6 +26,6 @@ BENCHMARKS = (
 )
 # fmt: on
 
-OF_THIS_MACHINE = frozenset({"emit_instructions", "model_calls", "span_processor"})
+OF_THIS_MACHINE = frozenset({"emit_instructions", "model_calls", "pydantic_ai_calls", "span_processor"})
 """Those with bars in microseconds or in instructions of this build of Python, which are others on another machine: the
 short form has none of them."""

@@ -28,7 +28,7 @@ def view_class(event: type[Any]) -> type[Any] | None:
     namespace: dict[str, Any] = {each.name: None if each.default is MISSING else each.default for each in fields(event)}
     # Plain attributes, which hide the slots: an instance's ``__dict__`` comes before them.
     namespace |= {
-        "__slots__": ("__dict__",),
+        "__slots__": () if event.__dictoffset__ else ("__dict__",),  # one without slots of its own has one already
         "__setattr__": object.__setattr__,
         "__qualname__": event.__qualname__,
         "__module__": event.__module__,

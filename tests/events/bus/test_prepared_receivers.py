@@ -248,3 +248,24 @@ def test_names_are_prepared_for_later_where_the_stack_has_no_room(
         packed.emit(kind="box")
     packed.emit(kind="box")
     assert (len(shelf.events), len(shelf.views)) == (2, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """An event whose class has no slots."""
+
+    kind: str
+    weight: float | None = None
+
+
+def test_an_event_without_slots_is_prepared_for_as_well() -> None:
+    posted: Signal[..., Posted] = Signal(Posted, Namespace())
+    shelf = posted.connect(Shelf())
+    for _ in range(3):
+        posted.emit(kind="box")
+    assert [(view.kind, view.weight) for view in shelf.views] == [("box", None)] * 2
+    with posted.captured() as seen:
+        for _ in range(3):
+            posted.emit(kind="bag", weight=1.5)
+    assert seen == [Posted(kind="bag", weight=1.5)] * 3
+    assert shelf.views == [*shelf.views[:2], *seen[1:]]

@@ -177,8 +177,9 @@ bench-short: .bench/ready .venv/studio ## The same in two minutes; writes nothin
 sizing: .venv/dev ## Measure what a studio's series cost a Prometheus, and write docs/cost.md: twenty minutes
 	$(BIN)/python -m benchmarks.sizing
 
-sizing-newest: .venv/dev .newest/ready ## The same of Prometheus 3 and VictoriaMetrics, from Debian sid, and the tests of the kit's forms with it
-	PATH=$(CURDIR)/.newest/usr/bin:$$PATH $(PYTEST) -m "slow or not slow" tests/monitoring/test_histogram_forms.py
+sizing-newest: .venv/dev .newest/ready ## The same of Prometheus 3 and VictoriaMetrics, from Debian sid, and the tests that are about them
+	PATH=$(CURDIR)/.newest/usr/bin:$$PATH $(PYTEST) -m "slow or not slow" tests/monitoring/test_histogram_forms.py \
+		tests/metrics/multiprocess/test_created.py
 	$(BIN)/python -m benchmarks.sizing --prometheus .newest/usr/bin/prometheus --victoria-metrics .newest/usr/bin/victoria-metrics
 
 docs: .venv/dev ## Write what is generated (the reference, docs/runbooks, monitoring/), then build the documents' site

@@ -37,7 +37,11 @@ def is_in_effect(scope: Scope | None) -> bool:
 
 def is_heard(signal: Signal[..., Any]) -> bool:
     """Return whether anybody gets an event that is emitted here: a listener, a strict block, or a span that sums it."""
+    return is_heard_in(get_current_scope(), signal)
+
+
+def is_heard_in(scope: Scope | None, signal: Signal[..., Any]) -> bool:
+    """Return whether anybody gets an event of a scope: a listener, a strict block, or a span that sums it."""
     if signal.receivers or strict_blocks:
         return True
-    scope = get_current_scope()
-    return scope is not None and scope.is_summing(signal.name)
+    return scope is not None and scope is not NO_SCOPE and scope.is_summing(signal.name)

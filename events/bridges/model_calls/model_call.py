@@ -16,7 +16,7 @@ from ...llm import CostSource, FinishReason, ModelOperation, llm_attempted, llm_
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
 from .error_types import error_type_of, status_of_error
-from .event_scope import in_scope
+from .event_scope import in_scope, is_heard_in, is_in_effect
 from .names import label_of, truncate_name
 from .reader_pauses import ReaderPauses
 from .response_headers import rate_limits, retry_after
@@ -132,7 +132,8 @@ class ModelCall:
         self.started_at = perf_counter() if started_at is None else started_at
         if not claim.is_started:
             claim.is_started = True
-            self._guard(self._emit_started)
+            if llm_call_started.receivers or is_heard_in(self._scope, llm_call_started):
+                self._guard(self._emit_started)
 
     @cached_property
     def token_times(self) -> TokenTimes:
@@ -173,7 +174,9 @@ class ModelCall:
         ended_at = perf_counter() if end.ended_at is None else end.ended_at
         if self._is_open:
             self.pauses.stop()
-        if not self.attempts:
+        if not (self.attempts or llm_attempted.receivers or is_heard_in(self._scope, llm_attempted)):
+            self.attempts = 1
+        elif not self.attempts:
             attempt = Attempt(
                 started_at=self.started_at,
                 ended_at=ended_at,
@@ -193,17 +196,13 @@ class ModelCall:
 
     def _guard(self, emit: Callable[..., None], *args: Any) -> None:
         try:
-            if get_current_scope() is self._scope:
+            if get_current_scope() is self._scope or is_in_effect(self._scope):
                 emit(*args)
             else:
                 with in_scope(self._scope):
                     emit(*args)
         except Exception as failure:
             report_failure(llm_called.name, self._bridge, failure)
-
-    def _is_heard(self, signal: str) -> bool:
-        """Return whether something gets the events of a signal that has no receivers."""
-        return bool(strict_blocks) or (self._scope is not None and self._scope.is_summing(signal))
 
     def _emit_started(self) -> None:
         llm_call_started.emit(
@@ -222,7 +221,7 @@ class ModelCall:
             self.model = label_of(attempt.model or self.model)
             self.provider = label_of(attempt.provider or self.provider)
         self.attempts += 1
-        if not (llm_attempted.receivers or self._is_heard(llm_attempted.name)):
+        if not (llm_attempted.receivers or is_heard_in(self._scope, llm_attempted)):
             return
         error_type = attempt.error_type
         fields: dict[str, Any] = {
@@ -262,7 +261,7 @@ class ModelCall:
         return {"retry_reason": reason, "backoff": backoff}
 
     def _emit_called(self, end: CallEnd, ended_at: float) -> None:
-        if not (llm_called.receivers or self._is_heard(llm_called.name)):
+        if not (llm_called.receivers or is_heard_in(self._scope, llm_called)):
             return
         paused = self.pauses.seconds if self._has_pauses else 0.0
         # Without what is the event's default anyway: each field takes time.

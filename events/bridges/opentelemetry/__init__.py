@@ -11,9 +11,13 @@ Spans are read in three generations of OpenTelemetry's conventions, and in the d
 OpenLLMetry. A call that several libraries see is told once, and by an exact bridge where there is one. No message is
 read.
 
-- `span_processor`: what a span emits; `instrumented_provider` adds it to a provider
-- `conventions`, `span_reading`, `span_outcomes`: what a span says, whichever library wrote it
-- `open_spans`: the spans that are open; `observed_calls`: which of them are of one call; `call_ends`: how that ended
+- `span_processor`: takes note of each span; `instrumented_provider` adds it to a provider
+- `conventions`: what a span is of; `attribute_names`, `span_reading`, `span_outcomes`: what it says, whichever library
+  wrote it
+- `spans_of_models`, `spans_of_tools`, `spans_of_agents`, `spans_of_retrievals`, `spans_of_guardrails`: what spans of
+  each emit
+- `open_spans`: the spans that are open; `observed_calls`: which of them are of one `observed_call`, by `call_places`
+  too; `call_ends`: how that ended
 - `agent_runs`: runs of agents, and the scopes that they are
 - `sampling`: what samplers drop
 """

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from os import urandom
 from typing import Any
 
+from ...agent_phases import AgentPhases
 from ...agents import agent_finished, agent_run, agent_started
-from ...bus.scope import Scope, current_scope, use_scope
-from ...bus.signal import NO_SCOPE
+from ...bus.scope import Scope, current_scope
 from ...llm import llm_called
-from .observed_calls import ObservedCall
+from ..model_calls.event_scope import in_scope, is_heard_in
+from .observed_call import ObservedCall
 from .open_spans import OpenSpan
 from .span_outcomes import SpanOutcome
 
@@ -56,10 +57,14 @@ class AgentRun:
         self.scope = SpanScope(self._fields, around)
         self._missed: dict[str, float] = {}
         self._missed_nested: dict[str, float] = {}
-        if agent_run.aggregator is not None:
-            self.scope.aggregator = agent_run.aggregator(started_at)
-        with in_scope(around):
-            agent_started.emit(**self._fields)
+        self.scope.aggregator_maker = self  # for the first event inside, or for the end that somebody listens to
+        if is_heard_in(around, agent_started):
+            with in_scope(around):
+                agent_started.emit(**self._fields)
+
+    def make_aggregator(self) -> AgentPhases:
+        """Return what divides the time of the run."""
+        return AgentPhases(self.started_at)
 
     def add_missed(self, amounts: Mapping[str, Any], *, nested: bool) -> None:
         """Add what a call used that was emitted outside of the run, since its library had left the context."""
@@ -71,6 +76,11 @@ class AgentRun:
         scope.end()
         if current_scope.get() is scope:
             current_scope.set(None if scope.parent is None else scope.parent.effective())
+        if not is_heard_in(self._around, agent_finished):
+            scope.aggregator = scope.aggregator_maker = None
+            return
+        if scope.aggregator is None:
+            scope.aggregator = self.make_aggregator()
         times = scope.take_aggregated(agent_finished.name, self.started_at + duration)
         sums: dict[str, Any] = dict(scope.totals)
         own = dict(scope.totals)
@@ -181,8 +191,3 @@ def nearest_agent(scope: Scope | None) -> Scope | None:
     while scope is not None and (scope.kind != agent_run.kind or scope.ended):
         scope = scope.parent
     return scope
-
-
-def in_scope(scope: Scope | None) -> use_scope:
-    """Return a ``with`` block inside a scope, or where it is None outside of all."""
-    return use_scope(scope or NO_SCOPE)

@@ -78,6 +78,13 @@ NAMES_AGENTS = "openinference.instrumentation.langchain"
 OPENLLMETRY = "opentelemetry.instrumentation."
 """How the names of OpenLLMetry's scopes begin."""
 
+SAYING_OPERATION = frozenset({MCP_METHOD, *(attribute for attribute, _ in SAYS_OPERATION)})
+NAME_STARTS, NAME_ENDS = tuple(start for start, _ in BY_SPAN_NAME), tuple(end for end, _ in BY_SPAN_SUFFIX)
+"""By these most spans are seen, in a step each, to be nothing that is counted."""
+
+BRIDGE = "opentelemetry bridge"
+"""The name of the bridge, in reports of its failures."""
+
 CALLED_BACK = ("langchain", "langgraph", "llama")
 """In the names of scopes of frameworks that write spans in callbacks, which cannot make them the current ones.
 
@@ -96,19 +103,20 @@ def operation_of(name: str, attributes: Mapping[str, Any], library: str) -> Oper
     >>> operation_of("chat gpt-4o", {"gen_ai.operation.name": "chat"}, "some.library")
     'chat'
     """
-    for attribute, operations in SAYS_OPERATION:
-        said = attributes.get(attribute)
-        if said is not None:
-            return operations.get(said) if isinstance(said, str) else None
-    if attributes.get(MCP_METHOD) == "tools/call":
-        return "tool"
-    for start, operation in BY_SPAN_NAME:
-        if name.startswith(start):
-            return operation
+    if not attributes.keys().isdisjoint(SAYING_OPERATION):
+        for attribute, operations in SAYS_OPERATION:
+            said = attributes.get(attribute)
+            if said is not None:
+                return operations.get(said) if isinstance(said, str) else None
+        if attributes.get(MCP_METHOD) == "tools/call":
+            return "tool"
+    if name.startswith(NAME_STARTS):
+        return next(operation for start, operation in BY_SPAN_NAME if name.startswith(start))
+    if library.startswith(OPENLLMETRY):
+        is_named = name.endswith(NAME_ENDS)
+        return next(operation for end, operation in BY_SPAN_SUFFIX if name.endswith(end)) if is_named else None
     if library == NAMES_AGENTS:
         return "agent" if "agent" in name.lower() else None
-    if library.startswith(OPENLLMETRY):
-        return next((operation for end, operation in BY_SPAN_SUFFIX if name.endswith(end)), None)
     return None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from time import time_ns
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -17,7 +17,7 @@ from .conventions import Operation
 
 if TYPE_CHECKING:
     from .agent_runs import AgentRun
-    from .observed_calls import ObservedCall
+    from .observed_call import ObservedCall
 
 MAX_OPEN_SPANS = 8192
 """Past this many the oldest is dropped: most likely nobody ends it any more."""
@@ -33,6 +33,7 @@ class OpenSpan:
         parent: The span that it is inside, if it is of this process; it may have ended before.
         library: The name of its instrumentation scope.
         operation: What it is of; None where that is not known yet, or is nothing that is counted.
+        late_operation: What it is of, as its end says of one that had said nothing.
         said: What its attributes said at its start: a span keeps 128 of them, and drops the oldest.
         live_attributes: Those that it has at any time, also when it is gone.
         scope: The scope of `events` that it is inside, or that it is; None outside of all.
@@ -42,9 +43,9 @@ class OpenSpan:
         tool_use: The use of a tool that it is.
         lookup: The lookup that it is.
         check: The check of a guardrail that it is.
-        use_around: The use of a tool, of another bridge, that it began in.
-        lookup_around: The lookup that it began in.
-        check_around: The check of a guardrail that it began in.
+        use_around: The use of a tool, of another bridge, that it began in, where it is not known what it is of.
+        lookup_around: The lookup that it began in, likewise.
+        check_around: The check of a guardrail that it began in, likewise.
         is_repeated: Whether what it is of is told elsewhere: by a span or a block around it.
         reference: Calls back when the span is gone without an end.
         made_ns: When it was made, which may be long after it began: some libraries write their spans at the end.
@@ -54,6 +55,7 @@ class OpenSpan:
 
     # Defaults of the class: most spans are nothing that is counted, and each attribute that is set takes time.
     operation: Operation | None = None
+    late_operation: Operation | None = None
     said: Mapping[str, Any] = NOTHING
     live_attributes: Any = NOTHING
     scope: Scope | None = None
@@ -83,6 +85,10 @@ class OpenSpan:
         self.made_ns = time_ns()
         self.parent = parent
 
+    def started_at(self) -> float:
+        """Return when it started, by `time.perf_counter`."""
+        return perf_counter() - (time_ns() - self.started_ns) / 1e9
+
     def around(self) -> Iterator[OpenSpan]:
         """Yield the spans around it, from the inside."""
         span = self.parent
@@ -104,11 +110,18 @@ class OpenSpan:
 
 
 class OpenSpans:
-    """The table of open spans, by their ids, the oldest first."""
+    """The table of open spans, by their ids, the oldest first.
+
+    Attributes:
+        get: Returns the open span of an id; None where it is not known.
+    """
 
     def __init__(self, limit: int = MAX_OPEN_SPANS) -> None:
         self.limit = limit
         self._spans: dict[int, OpenSpan] = {}
+        # The dictionary's own, since each span of a process passes them.
+        self.get: Callable[[int], OpenSpan | None] = self._spans.get
+        self._pop = self._spans.pop
         clear_after_fork(self)  # a process that was forked off does not end its parent's spans
 
     def clear(self) -> None:
@@ -117,10 +130,6 @@ class OpenSpans:
 
     def __len__(self) -> int:
         return len(self._spans)
-
-    def get(self, span_id: int) -> OpenSpan | None:
-        """Return the open span of an id; None where it is not known."""
-        return self._spans.get(span_id)
 
     def add(self, span: OpenSpan) -> OpenSpan | None:
         """Add a span; return the oldest one, which is dropped for it, where there are too many."""
@@ -134,7 +143,7 @@ class OpenSpans:
 
     def pop(self, span_id: int) -> OpenSpan | None:
         """Remove a span that ended, and return it; None where it is not known."""
-        return self._spans.pop(span_id, None)
+        return self._pop(span_id, None)
 
     def pop_all(self) -> list[OpenSpan]:
         """Remove all spans, and return them, the innermost first."""

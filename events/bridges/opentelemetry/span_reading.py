@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...bus.fields import Status
@@ -14,59 +13,7 @@ from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
 from ..model_calls.names import provider_at, truncate_name
 from ..model_calls.token_usage import NO_USAGE, TokenUsage, counted_usage, is_count, whole_counts
-
-Said = Mapping[str, Any]
-"""What the attributes of a span say, by the names of `NAMES`."""
-
-# fmt: off
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "request_model": ("gen_ai.request.model", "llm.request.model_name"),
-    "response_model": (
-        "gen_ai.response.model", "llm.response.model_name", "llm.model_name", "embedding.model_name",
-        "reranker.model_name",
-    ),
-    "parameters": ("llm.invocation_parameters", "embedding.invocation_parameters"),
-    "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"),
-    "host": ("server.address",),
-    "base_url": ("gen_ai.openai.api_base",),
-    "response_id": ("gen_ai.response.id",),
-    "stream": ("gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming", "litellm.request.streaming"),
-    "first_chunk": ("gen_ai.response.time_to_first_chunk",),
-    "finish_reasons": (
-        "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "anthropic.message.stop_reason",
-        "llm.finish_reason", "gen_ai.response.stop_reason", "llm.response.finish_reason", "llm.response.stop_reason",
-    ),
-    "cost": ("operation.cost", "gen_ai.cost.total_cost", "litellm.cost.total", "llm.cost.total", "gen_ai.usage.cost"),
-    "tool_name": ("gen_ai.tool.name", "tool.name", "traceloop.entity.name"),
-    "agent_name": ("gen_ai.agent.name", "agent.name", "graph.node.name", "traceloop.entity.name"),
-    "data_source": ("gen_ai.data_source.id", "gen_ai.data_source.name", "db.collection.name", "db.namespace"),
-    "guardrail": ("gen_ai.guardian.name", "microsoft.guardian.name"),
-    "guarded": ("gen_ai.security.target.type", "microsoft.security.target.type"),
-    "decision": ("gen_ai.security.decision.type", "microsoft.security.decision.type"),
-    "prompt": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"),
-    "completion": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
-    "total": ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total"),
-    "cache_read_tokens": (
-        "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-        "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input",
-    ),
-    "cache_write_tokens": (
-        "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens", "llm.token_count.prompt_details.cache_write",
-    ),
-    "reasoning_tokens": (
-        "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
-        "gen_ai.usage.details.reasoning_tokens", "llm.usage.reasoning_tokens",
-        "llm.token_count.completion_details.reasoning",
-    ),
-    "prompt_audio_tokens": ("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"),
-    "completion_audio_tokens": ("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"),
-    "prompt_image_tokens": ("gen_ai.usage.image.input_tokens",),
-    "completion_image_tokens": ("gen_ai.usage.image.output_tokens",),
-    "openinference": ("openinference.span.kind",),
-    "openinference_provider": ("llm.provider",),
-}
-"""The attributes that say a thing, the newest convention first; libraries write one of them, some write several."""
+from .attribute_names import NAMES, Said
 
 CACHED = ("cache_read_tokens", "cache_write_tokens")
 DETAILS = frozenset(NAMES) & TokenUsage.__dataclass_fields__.keys()
@@ -76,6 +23,7 @@ CHUNK_EVENTS = frozenset(
     {"gen_ai.content.completion.chunk", "llm.content.completion.chunk", "First Token Stream Event"}
 )
 
+# fmt: off
 # The words of the conventions for providers, and of libraries, that are not ours.
 PROVIDERS = {
     "azure.ai.openai": "azure", "az.ai.openai": "azure", "azure_openai": "azure", "azure.ai.inference": "azure",
@@ -107,12 +55,6 @@ MODEL_IN_JSON = re.compile(r'[{,]\s*"model(?:_name)?":\s*"([^"\\]+)"')
 
 MAX_PARAMETERS = 65_536  # characters
 
-SAYING = {name: None for names in NAMES.values() for name in names}.keys()
-"""The attributes that say something."""
-
-MAX_SOURCES = 1024
-"""Sets of attributes that are remembered, of all libraries together."""
-
 EXACT_FIRST_CHUNK = "com.anthropic.sdk.python"
 """The library whose first chunk is the first token. For others it is OpenAI's, which has a role and no content."""
 
@@ -130,38 +72,6 @@ class SpanUsage(NamedTuple):  # a frozen dataclass takes four times as long to m
     time_to_first_token: float | None
 
 
-def read(attributes: Mapping[str, Any]) -> Said:
-    """Return what attributes say: of several that say a thing, the first in `NAMES` counts."""
-    names = frozenset(SAYING & attributes.keys())
-    sources = _sources.get(names)
-    if sources is None:
-        sources = _sources_of(names)
-    things, values_of = sources
-    said = dict(zip(things, values_of(attributes), strict=True))
-    if None in said.values():  # which says nothing: an older convention's attribute counts
-        return read({name: value for name, value in attributes.items() if value is not None})
-    return said
-
-
-Sources = tuple[tuple[str, ...], Callable[[Mapping[str, Any]], tuple[Any, ...]]]
-"""The things that are said, and a function that returns the attributes which say them, in the same order."""
-
-_sources: dict[frozenset[str], Sources] = {}  # a library's spans of a kind have the same attributes
-
-
-def _sources_of(names: frozenset[str]) -> Sources:
-    """Return which of these attributes says each thing; it is remembered for the next span that has the same."""
-    chosen = {thing: next((name for name in NAMES[thing] if name in names), None) for thing in NAMES}
-    said_by = {thing: name for thing, name in chosen.items() if name is not None}
-    found = tuple(said_by.values())
-    # Of one name an itemgetter returns no tuple.
-    values_of = itemgetter(*found) if len(found) > 1 else lambda attributes: tuple(attributes[name] for name in found)
-    sources: Sources = tuple(said_by), values_of
-    if len(_sources) < MAX_SOURCES:
-        _sources[names] = sources
-    return sources
-
-
 def read_usage(said: Said, library: str, started_ns: int) -> SpanUsage:
     """Return what a span says of the answer to its call."""
     response_id, cost = said.get("response_id"), said.get("cost")
@@ -169,14 +79,14 @@ def read_usage(said: Said, library: str, started_ns: int) -> SpanUsage:
         cost = None  # that of another seller, by a list of the library's: a server of one's own has no list
     first_chunk = said.get("first_chunk") if library == EXACT_FIRST_CHUNK else None
     return SpanUsage(
-        library=library,
-        started_ns=started_ns,
-        response_id=response_id if isinstance(response_id, str) else None,
-        response_model=truncate_name(said.get("response_model")),
-        usage=tokens_of(said),
-        finish_reason=finish_reason(said.get("finish_reasons")),
-        cost=cost if isinstance(cost, float | int) else None,
-        time_to_first_token=first_chunk if isinstance(first_chunk, float) and first_chunk >= 0 else None,
+        library,
+        started_ns,
+        response_id if isinstance(response_id, str) else None,
+        truncate_name(said.get("response_model")),
+        tokens_of(said),
+        finish_reason(said.get("finish_reasons")),
+        cost if isinstance(cost, float | int) else None,
+        first_chunk if isinstance(first_chunk, float) and first_chunk >= 0 else None,
     )
 
 
@@ -195,10 +105,11 @@ def provider_in(said: Said) -> str:
     A library calls every server that speaks OpenAI's protocol by that name: the host, where it is known, says better.
     """
     host, base_url = said.get("host"), said.get("base_url")
+    by_host = None
     if isinstance(host, str):
         by_host = provider_at(f"https://{host}/")
-    else:
-        by_host = provider_at(base_url) if isinstance(base_url, str) else None
+    elif isinstance(base_url, str):
+        by_host = provider_at(base_url)
     if by_host is not None:
         return by_host
     name = truncate_name(said.get("provider")).lower()
@@ -238,9 +149,9 @@ def tokens_of(said: Said) -> TokenUsage:
     completion: Any = said.get("completion")
     if prompt is None and completion is None:
         return NO_USAGE
-    details: dict[str, Any] = {field: said[field] for field in said.keys() & DETAILS}
-    if not details and "total" not in said:
+    if "total" not in said and said.keys().isdisjoint(DETAILS):
         return counted_usage(prompt, completion)
+    details: dict[str, Any] = {field: said[field] for field in said.keys() & DETAILS}
     if is_count(prompt) and is_count(completion):
         reasoning = details.get("reasoning_tokens")
         prompt, completion, reasoning = whole_counts(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from events.bridges.opentelemetry.span_reading import provider_in, read
+from events.bridges.opentelemetry.attribute_names import read
+from events.bridges.opentelemetry.span_reading import provider_in
 from metrics import CATALOGUE, OPTIONAL
 from metrics.__main__ import main
 from metrics.diagnostics.otel import OtelNames, format_names, names_in, versions

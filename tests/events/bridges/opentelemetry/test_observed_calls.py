@@ -8,7 +8,8 @@ from time import perf_counter, time_ns
 import pytest
 
 from events.bridges.model_calls.claims import Claim
-from events.bridges.opentelemetry.observed_calls import ObservedCall, ObservedCalls
+from events.bridges.opentelemetry.observed_call import ObservedCall
+from events.bridges.opentelemetry.observed_calls import ObservedCalls
 from events.bridges.opentelemetry.open_spans import OpenSpan
 
 MICROSECOND = 1_000

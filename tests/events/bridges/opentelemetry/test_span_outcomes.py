@@ -27,7 +27,7 @@ def failed(
     status = SimpleNamespace(status_code=SimpleNamespace(name="ERROR"), description=description)
     attributes: dict[str, Any] = {"error.type": error_type, "http.response.status_code": status_code}
     said = {name: value for name, value in attributes.items() if value is not None}
-    return outcome_of(SimpleNamespace(status=status, events=events, attributes=said))
+    return outcome_of(SimpleNamespace(status=status, events=events, attributes=said), said)
 
 
 @pytest.mark.parametrize(

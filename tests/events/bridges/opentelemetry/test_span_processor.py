@@ -260,6 +260,24 @@ def test_a_span_that_is_known_at_its_end_is_of_the_call_that_it_began_in_though_
     assert [call.response_model for call in called] == ["observed"]
 
 
+def test_who_listens_only_when_a_run_ends_gets_the_totals_and_the_times_of_all_of_it(spans: SpanMaker) -> None:
+    with llm_called.captured():  # so that spans are looked at; nobody listens to agents yet
+        agent = spans.start("invoke_agent a", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "a"})
+        call = spans.start("chat m", CHAT, parent=agent)
+        spans.end(call, ANSWER)
+        idle = spans.start("invoke_agent b", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "b"})
+        with agent_finished.captured() as finished:
+            spans.end(idle)
+            spans.end(agent)
+    of_b, of_a = finished
+    assert (of_a.llm_calls, of_a.prompt_tokens) == (1, 11)
+    for run in finished:
+        times = (run.llm_time, run.tool_time, run.backoff_time, run.self_time)
+        assert all(seconds is not None for seconds in times)
+        assert sum(seconds or 0.0 for seconds in times) == pytest.approx(run.duration, abs=0.05)
+    assert (of_b.agent_name, of_b.llm_calls, of_b.llm_time) == ("b", 0, 0.0)
+
+
 def test_what_is_emitted_in_an_agent_s_span_is_the_agent_s(spans: SpanMaker) -> None:
     with (
         agent_started.captured() as started,

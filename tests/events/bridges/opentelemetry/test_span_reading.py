@@ -9,14 +9,14 @@ import pytest
 
 from events import value_dropped
 from events.bridges.model_calls.token_usage import NO_USAGE, TokenUsage
-from events.bridges.opentelemetry import span_reading
+from events.bridges.opentelemetry import attribute_names
+from events.bridges.opentelemetry.attribute_names import read
 from events.bridges.opentelemetry.conventions import operation_of
 from events.bridges.opentelemetry.span_reading import (
     agent_name,
     finish_reason,
     is_streamed,
     provider_in,
-    read,
     read_usage,
     requested_model,
     tokens_of,
@@ -86,8 +86,8 @@ def test_of_several_attributes_that_say_a_thing_the_newest_counts_and_none_says_
 
 def test_sets_of_attributes_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     remembered: dict[frozenset[str], Any] = {}
-    monkeypatch.setattr(span_reading, "_sources", remembered)
-    monkeypatch.setattr(span_reading, "MAX_SOURCES", 2)
+    monkeypatch.setattr(attribute_names, "_sources", remembered)
+    monkeypatch.setattr(attribute_names, "MAX_SOURCES", 2)
     names = ("gen_ai.system", "gen_ai.request.model", "gen_ai.usage.input_tokens")
     for _ in range(2):
         assert [len(read({name: "x"})) for name in names] == [1, 1, 1]

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from operator import attrgetter, methodcaller
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import Counter, Gauge, Histogram, Summary
 from prometheus_client.values import MutexValue
 
-from ..text_format.formats import OPENMETRICS, TEXT, Format
+from ..text_format.formats import Format
 from ..text_format.line_cache import RenderedChildren
 from ..text_format.lines import format_value, format_values
 from .children import TOTALS
@@ -37,8 +37,8 @@ class ChildLayout:
     """Returns the texts of their numbers, in the order of the lines."""
     exemplars: Callable[[Any, list[Any]], list[Any]] | None = None
     """Returns the exemplars of the value objects, in the order of the lines; None of what has none."""
-    created_in: frozenset[str] = frozenset({TEXT.media_type, OPENMETRICS.media_type})
-    """The media types of the texts that say when each child began."""
+    created: Literal["as prometheus_client", "if asked", "never"] = "as prometheus_client"
+    """When text says when each child began."""
 
 
 def exemplars_of(collector: Any, layout: ChildLayout, values: list[Any], text_format: Format) -> list[Any]:
@@ -144,12 +144,11 @@ _HISTOGRAM = ChildLayout(
     _histogram_texts,
     _histogram_exemplars,
 )
-_OPENMETRICS_ALONE = frozenset({OPENMETRICS.media_type})
 LAYOUTS: dict[type[Any], ChildLayout] = {
     Counter: _COUNTER,
-    Gauge: replace(_PLAIN_GAUGE, values=_gauge_values, created_in=frozenset()),
+    Gauge: replace(_PLAIN_GAUGE, values=_gauge_values, created="never"),
     Summary: _simple_layout(("_count", "_count"), ("_sum", "_sum")),
     Histogram: _HISTOGRAM,
-    TOTALS[Counter]: replace(_COUNTER, created_in=_OPENMETRICS_ALONE),
-    TOTALS[Histogram]: replace(_HISTOGRAM, created_in=_OPENMETRICS_ALONE),
+    TOTALS[Counter]: replace(_COUNTER, created="if asked"),
+    TOTALS[Histogram]: replace(_HISTOGRAM, created="if asked"),
 }

@@ -90,7 +90,8 @@ def _text(blocks: Iterable[Block]) -> bytes:
 
 
 def _says_created(layout: ChildLayout, text_format: Format) -> bool:
-    return text_format.media_type in layout.created_in and bool(client._use_created or text_format.with_created)
+    is_usual = layout.created == "as prometheus_client" and bool(client._use_created)
+    return is_usual or (layout.created != "never" and text_format.with_created)
 
 
 # By collector, then by escaping and by whether the ``_created`` lines stand among the others.

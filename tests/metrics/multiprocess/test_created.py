@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from time import time
 
@@ -22,6 +23,7 @@ from tests.support.protobuf_scrapes import read_scrape
 from tests.support.wait import wait_until
 from tools.monitor import programs
 
+CREATED = replace(OPENMETRICS, with_created=True)
 TOKENS = ("sparklio_llm_tokens_total", (("model", "m"), ("token_type", "prompt")))
 SECONDS = ("sparklio_llm_request_duration_seconds", (("model", "m"),))
 
@@ -30,7 +32,7 @@ def created(worker: LocalWorker) -> dict[tuple[str, tuple[tuple[str, str], ...]]
     """Return when the series of a call began, as a scrape of messages has it; in OpenMetrics it is the same."""
     worker.workers.collect()
     found = read_scrape(render(worker.registry, PROTOBUF)).created
-    text = render(worker.registry, OPENMETRICS).decode()
+    text = render(worker.registry, CREATED).decode()
     shown = {
         (sample.name.removesuffix("_created"), tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
@@ -116,9 +118,9 @@ def test_text_has_no_series_of_it_and_each_process_gives_the_same_answer(folder:
             local, total = workers.create_instruments(kind, name, "h", ["who"], "total")
             local.labels("m")
             registry.register(total)
-        texts.append([render(registry, each) for each in (TEXT, OPENMETRICS, PROTOBUF)])
+        texts.append([render(registry, each) for each in (TEXT, CREATED, PROTOBUF, OPENMETRICS)])
     assert texts[0] == texts[1]
-    assert b"_created" not in texts[0][0]
+    assert b"_created" not in texts[0][0] + texts[0][3]
     assert texts[0][1].count(b"_created{") == 2
     assert b'calls_total{who="m"} 0.0\n' in texts[0][1]
 
@@ -137,7 +139,7 @@ def test_prometheus_sees_the_first_increase_of_a_series_that_is_born_at_more_tha
     with LocalWorker(folder) as here, serve(here.registry) as server:
         (tmp_path / "prometheus.yml").write_text(
             "global: {scrape_interval: 1s}\nscrape_configs: [{job_name: app, "
-            + (f"scrape_protocols: [{accept}], " if takes_created else "")
+            + (f"scrape_protocols: [{accept}], params: {{created: ['true']}}, " if takes_created else "")
             + f"static_configs: [{{targets: ['127.0.0.1:{server.port}']}}]}}]\n"
         )
         features = ["--enable-feature=created-timestamp-zero-ingestion"] if takes_created else []

@@ -50,6 +50,12 @@ def increase(family: str, by: str = "", where: str = "", window: str = "$__range
     return sum_by(f"increase({selector(family, where)}[{window}])", by)
 
 
+def increase_since_birth(family: str, by: str, where: str = "", window: str = "$__range") -> str:
+    """Return the same where series begin with their first event: the value of one that is born in the window."""
+    chosen = selector(family, where)
+    return sum_by(f"{born(chosen, window)} or increase({chosen}[{window}])", by)
+
+
 def grown(family: str, by: str, window: str, where: str = "") -> str:
     """Return the increase of a counter whose series begin with their first event, and may begin at more than 1.
 

@@ -7,6 +7,7 @@ from .objectives import QUEUE_SECONDS
 from .panel_rows import A_MINUTE, Dashboard, Panel, Section, Variable, q
 
 RUN = 'workflow_type=~"$workflow"'
+TAKEN_UP = promql.increase("workflows_resumed_total", "workflow_type", RUN)
 AGENT = 'agent_name=~"$agent"'
 RANGE = "$__range"
 EXECUTIONS = promql.increase("agent_executions_total", "agent_name", AGENT)
@@ -32,7 +33,7 @@ WORK = Dashboard(uid="work", title="Agents and workflows",
             Panel(title="Why runs fail, a minute", show="bars", unit=A_MINUTE, width=6, empty="No run failed.", queries=(q(promql.causes("workflow_errors_total", "workflow_type, error_type", RUN), "{{workflow_type}} {{error_type}}"),)),
             Panel(title="Model calls of a run", show="lines", unit="short", width=6, queries=(q(promql.mean("workflow_llm_calls", "workflow_type", RUN), "{{workflow_type}}"),)),
             Panel(title="Taken up and queued again, in the range", show="table", unit="short", width=12, join="workflow_type", queries=(
-                q(promql.increase("workflows_resumed_total", "workflow_type", RUN), "taken up"), q(promql.increase("workflow_requeues_total", "workflow_type", RUN), "queued again"),
+                q(TAKEN_UP, "taken up"), q(f'{promql.increase_since_birth("workflow_requeues_total", "workflow_type", RUN)}\nor 0 * {TAKEN_UP}', "queued again"),
                 q(promql.increase("workflows_total", "workflow_type", f'{RUN},status="abandoned"'), "abandoned"))),
         )),
         Section(title="Hosts", panels=(

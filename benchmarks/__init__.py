@@ -15,6 +15,7 @@ BENCHMARKS = (
     "model_calls",     # instrumenting the client of an SDK of models
     "pydantic_ai_calls",  # instrumenting a model of pydantic-ai
     "rendering",       # rendering 100,000 samples
+    "studio_scrape",   # a scrape of a studio, compressed
     "event_loop_lag",  # what an event loop notices of that
     "memory",          # what is cached for it
     "flat_memory",     # what ever new statements, tables, engines, endpoints, models and tools leave
@@ -26,6 +27,8 @@ BENCHMARKS = (
 )
 # fmt: on
 
-OF_THIS_MACHINE = frozenset({"emit_instructions", "model_calls", "pydantic_ai_calls", "span_processor"})
-"""Those with bars in microseconds or in instructions of this build of Python, which are others on another machine: the
-short form has none of them."""
+OF_THIS_MACHINE = frozenset(
+    {"emit_instructions", "model_calls", "pydantic_ai_calls", "span_processor", "studio_scrape"}
+)
+"""Those with bars in seconds or in instructions of this build of Python, which are others on another machine: the short
+form has none of them."""

@@ -1,4 +1,4 @@
-"""Rendering of 100,000 samples, or 30,000, compared with ``generate_latest``; and a scrape of a studio."""
+"""Rendering of 100,000 samples, or 30,000, compared with ``generate_latest``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from metrics import render, scrape
+from metrics import render
 
 from .measurement import Claim, alternately, ratios
-from .registries import SAMPLES, counters, histograms, studio
+from .registries import SAMPLES, counters, histograms
 
 CASES = {"a tenth of the series moves between two scrapes": 0.1, "every series moves between two scrapes": 1.0}
 
@@ -22,30 +22,7 @@ def measure(short: bool) -> list[Claim]:
     return [
         *measure_family("rendering histograms, to generate_latest", 20, histograms, short),
         *measure_family("rendering counters with fractional values, to generate_latest", 12, counters, short),
-        measure_scrape(short),
     ]
-
-
-def measure_scrape(short: bool) -> Claim:
-    """Measure a scrape with gzip of a studio at rest, of whose families few move; the bar is half of what it took."""
-    registry = CollectorRegistry()
-    with studio(registry) as live_on:
-
-        def scraped() -> object:
-            return scrape(registry, "", "gzip")
-
-        for _ in range(20):  # until what stays the same is compressed for good
-            live_on()
-            scraped()
-        runs = alternately({"ours": scraped}, rounds=5 if short else 20, before=live_on, tries=5)
-        return Claim(
-            what="a scrape with gzip of the catalogue, of which a few families move",
-            bar=3.15,
-            better="lower",
-            unit="ms",
-            ours=[1000 * seconds for seconds in runs["ours"]],
-            note=f"{len(scrape(registry, '', 'gzip').body):,} bytes of {len(scrape(registry).body):,}",
-        )
 
 
 def measure_family(

@@ -30,7 +30,7 @@ class Sender(Protocol):
 current_sender: ContextVar[Sender | None] = ContextVar("events.bridges.litellm", default=None)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """One HTTP request that was sent, and what became of it; times are those of `time.perf_counter`."""
 
@@ -44,7 +44,9 @@ class Send:
     def of(cls, started_at: float, response: Any, error: BaseException | None) -> Self:
         """Return a request that ended now: with a response, or with an error."""
         status_code, headers = (None, {}) if response is None else (response.status_code, response.headers)
-        return cls(started_at, perf_counter(), status_code, headers, error)
+        return cls(
+            started_at=started_at, ended_at=perf_counter(), status_code=status_code, headers=headers, error=error
+        )
 
     def as_attempt(self) -> Attempt:
         """Return it as an attempt that failed, or whose answer had not failed yet, by itself."""

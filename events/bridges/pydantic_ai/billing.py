@@ -30,7 +30,7 @@ is a number, or a `Cost` with its parts.
 """
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: to set a field of it takes four times as long
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
     """The tokens and the cost in USD of one request, or of several of one call; it is not changed."""
 

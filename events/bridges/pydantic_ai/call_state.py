@@ -51,7 +51,7 @@ class AskedModel(NamedTuple):
         return cls(label_of(model.model_name), label_of(model.system))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer of one attempt, or as much of it as arrived, and what it was billed."""
 
@@ -130,7 +130,7 @@ class CallState:
         return timeline.seconds(until)["queue"]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOutcome:
     """How and when a request ended; times are those of `time.perf_counter`."""
 

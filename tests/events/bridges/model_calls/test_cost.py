@@ -60,6 +60,10 @@ def test_a_price_function_that_nobody_would_await_is_refused() -> None:
         check_price(price)
 
 
-@pytest.mark.parametrize("price", [None, lambda *_: 0.1, lambda provider, model, usage, more=1: 0.1, max], ids=str)
+@pytest.mark.parametrize(
+    "price",
+    [None, lambda *_: 0.1, lambda provider, model, usage, more=1: 0.1, max],
+    ids=["none", "any", "default", "max"],
+)
 def test_what_takes_three_arguments_is_a_price_function(price: Any) -> None:
     check_price(price)

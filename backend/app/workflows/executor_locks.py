@@ -4,8 +4,8 @@ DBOS assigns workflows to executors, and two living processes must never share a
 the process ends, however it ends: so a free lock says that the process is dead, at once.
 
 On SQLite an id is used again by the next start, with which DBOS resumes its workflows. On PostgreSQL, where hosts may
-have the same name and the same paths, each start has an id of its own, and its file names the boot of its machine: in a
-copy of the folder on another machine a free lock says nothing.
+have the same name and the same paths, each start has an id of its own, and its file names the boot of its machine and
+itself: in a copy of the folder, on this machine or another one, a free lock says nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def acquire(directory: Path, prefix: str | None = None, *, version: str = "") ->
     prefix = prefix or host_name()
     number = 0
     while True:
-        lock = _acquire(directory, f"{prefix}-{number}", {"version": version})
+        lock = _acquire(directory, f"{prefix}-{number}", version)
         if lock is not None:
             return lock
         number += 1
@@ -72,7 +72,7 @@ def acquire_unique(directory: Path, prefix: str, *, version: str = "") -> Execut
         OSError: The directory cannot be written.
     """
     while True:
-        lock = _acquire(directory, f"{prefix}.{secrets.token_hex(6)}", {"version": version, "boot": _boot_id()})
+        lock = _acquire(directory, f"{prefix}.{secrets.token_hex(6)}", version, is_unique=True)
         if lock is not None:  # else another process has just found its file, and holds it for dead
             return lock
 
@@ -132,15 +132,23 @@ def lock_if_dead(directory: Path, executor_id: str) -> Iterator[bool]:
     """Hold the lock of another executor while the block runs, if it says that its process is dead.
 
     Yields:
-        Whether the lock is held: not if the process lives, was never on this machine, or was so before it was booted.
+        Whether the lock is held: not if the process lives, was never on this machine, or was so before it was booted,
+        nor if the file is a copy of the one that it locked.
     """
     with lock_if_free(directory, executor_id) as free:
-        yield free and is_of_this_boot(directory, executor_id)
+        yield free and is_original(directory, executor_id)
 
 
-def is_of_this_boot(directory: Path, executor_id: str) -> bool:
-    """Return whether a lock file is of this machine since it was booted, as far as it says."""
-    return _read(_file(directory, executor_id)).get("boot") in {None, _boot_id()}
+def is_original(directory: Path, executor_id: str) -> bool:
+    """Return whether a lock file is the one that was locked, on this machine since its boot, as far as it says."""
+    path = _file(directory, executor_id)
+    content = _read(path)
+    if content.get("boot") not in {None, _boot_id()}:
+        return False
+    try:
+        return content.get("file") in {None, _identity(path.stat())}
+    except FileNotFoundError:
+        return False
 
 
 def remove(directory: Path, executor_id: str) -> None:
@@ -160,11 +168,19 @@ def _boot_id() -> str | None:
         return None
 
 
-def _acquire(directory: Path, name: str, content: dict[str, str | None]) -> ExecutorLock | None:
+def _identity(status: os.stat_result) -> str:
+    """Return what a file shares with no other of this machine: not with its copies."""
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def _acquire(directory: Path, name: str, version: str, *, is_unique: bool = False) -> ExecutorLock | None:
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = _lock(_file(directory, name), create=True)
     if descriptor is None:
         return None
+    content: dict[str, str | None] = {"version": version}
+    if is_unique:
+        content |= {"boot": _boot_id(), "file": _identity(os.fstat(descriptor))}
     with suppress(OSError):  # a full disk: what a file does not say is not known
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(content).encode(), 0)

@@ -100,7 +100,7 @@ class Liveness:
         """
         with executor_locks.lock_if_free(self.directory, executor_id) as free:
             yield free and (
-                executor_locks.is_of_this_boot(self.directory, executor_id) or self._judge(executor_id) == "gone"
+                executor_locks.is_original(self.directory, executor_id) or self._judge(executor_id) == "gone"
             )
 
     def is_alive(self, executor_id: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,21 @@ def test_a_free_lock_of_another_boot_says_nothing(tmp_path: Path) -> None:
         assert not gone
     with executor_locks.lock_if_free(tmp_path, lock.executor_id) as free:
         assert free
+
+
+def test_a_free_lock_in_a_copy_of_the_folder_says_nothing(tmp_path: Path) -> None:
+    """Its process may live in the folder that was copied, as that of a container whose volume was cloned."""
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    lock = executor_locks.acquire_unique(original, "host-a")
+    shutil.copytree(original, copy)
+    with executor_locks.lock_if_dead(copy, lock.executor_id) as gone:
+        assert not gone
+    with executor_locks.lock_if_free(copy, lock.executor_id) as free:
+        assert free
+    lock.release()
+    moved = original.rename(tmp_path / "moved")
+    with executor_locks.lock_if_dead(moved, lock.executor_id) as gone:
+        assert gone
 
 
 def test_a_lock_file_of_an_earlier_release_names_no_version(tmp_path: Path) -> None:

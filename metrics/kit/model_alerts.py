@@ -136,10 +136,12 @@ MODELS = (
         "or sum by (job, model) (increase(NS_llm_usage_missing_total[1h]))\n"
         '  / (sum by (job, model) (increase(NS_llm_requests_total{status="success"}[1h])) > 0) > 0.05',
         summary="{{ $labels.model }}: calls without a price or without usage; the cost that is shown is too low",
-        means="Nobody knows a price of this model, or its server does not say how many tokens a call took.",
+        means="Nobody knows a price of this model, or its server does not say how many tokens a call took. A call that is "
+            "broken off within its answer says neither, as where its run is cancelled or its process suspended.",
         hurts="Who reads the cost: it leaves out these calls.",
         confirm=("sum by (model) (increase(NS_llm_unpriced_requests_total[1h])) > 0",
             "sum by (model) (increase(NS_llm_usage_missing_total[1h])) > 0"),
-        act=("No price: install newer prices, or declare one.", "No usage: ask the server for it.")),
+        act=("No price: install newer prices, or declare one.",
+            "No usage: ask the server for it. Calls that were broken off are in the provider's own list.")),
 )
 # fmt: on

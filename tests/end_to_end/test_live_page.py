@@ -18,6 +18,7 @@ from tests.support.browser import (
     PHONE,
     axe_findings,
     emulate,
+    leave_page,
     open_browser,
     requested,
     take_picture,
@@ -296,10 +297,9 @@ def test_the_model_whose_server_is_killed_is_seen_to_be_down(
         killed.close()
         wait_until(lambda: count_of(browser, "[data-part=model].down") == 1)
         wait_until(lambda: "model down" in text_of(browser, "tr.bad[data-signal=component_checked]"))
-        requested(browser)
-    browser.get(studio.url)
+        leave_page(browser)
     requested(browser)
-    troubles(browser)  # that studio is gone, which its page notices
+    troubles(browser)  # the model is gone, which the page was told
 
 
 def test_a_listener_that_fails_is_red_and_harms_nothing(
@@ -319,6 +319,6 @@ def test_a_listener_that_fails_is_red_and_harms_nothing(
         take_picture(browser, "failing-listener", 8000)
         own = (f"{failing.url}/", f"{studio.url}/")  # the page before this one may have asked once more
         assert {url for url in requested(browser) if not url.startswith(own)} == set()
-    browser.get(studio.url)
+        leave_page(browser)
     requested(browser)
-    troubles(browser)  # that studio is gone, which its page notices
+    troubles(browser)

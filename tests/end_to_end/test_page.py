@@ -11,7 +11,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.support.browser import open_browser, requested, text_of, troubles
+from tests.support.browser import leave_page, open_browser, requested, text_of, troubles
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
 
@@ -118,6 +118,7 @@ def test_without_a_feed_the_page_asks_again_and_again(
         assert not browser.find_element(By.ID, "strip").is_displayed()
         assert not [url for url in requested(browser) if "/events" in url or url.endswith("/live")]
         assert troubles(browser) == []
+        leave_page(browser)
         browser.get(f"{studio.url}/live")
         wait_until(lambda: "SPARKLIO_LIVE" in browser.find_element(By.TAG_NAME, "body").text)
 

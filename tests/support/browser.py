@@ -50,6 +50,11 @@ def open_browser() -> Iterator[Chrome]:
         chrome.quit()
 
 
+def leave_page(browser: Chrome) -> None:
+    """Have the browser ask nobody any more, as before a studio stops whose page would ask on and be refused."""
+    browser.get("about:blank")
+
+
 def text_of(browser: Chrome, selector: str) -> str:
     """Return the text of elements, which may be drawn anew in this moment: then of none."""
     try:

@@ -12,6 +12,11 @@ READ_TIME = 0.2
 
 A process that was suspended finds it beside what stops the call.
 """
+_TURNS = 5
+"""Times that the event loop turns meanwhile, at least.
+
+Several go by from the socket to the usage, and one that is late calls whatever has become due at once.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +41,12 @@ class ActiveRun:
             raise asyncio.CancelledError
         self.check_lease()
 
-    def stop(self) -> None:
-        """Cancel its task, if that has not released it yet."""
-        if not self.released.is_set():
+    def stop_in(self, seconds: float) -> None:
+        """Cancel its task after some time, unless that has released it; what has come already is read before."""
+        self._turn(seconds / _TURNS, _TURNS)
+
+    def _turn(self, pause: float, left: int) -> None:
+        if left:
+            asyncio.get_running_loop().call_later(pause, self._turn, pause, left - 1)
+        elif not self.released.is_set():
             self.task.cancel()

@@ -107,7 +107,7 @@ class RunExecutor:
         active = self._active.get(run_id)
         if active is not None and active.cancelled is None:
             active.cancelled = "elsewhere"
-            asyncio.get_running_loop().call_later(READ_TIME, active.stop)
+            active.stop_in(READ_TIME)
 
     def give_back(self) -> int:
         """Stop executing all runs, as other processes may take them over, and return how many there are.
@@ -117,7 +117,7 @@ class RunExecutor:
         """
         for run_id, active in self._active.items():
             self.given_back.add(run_id)
-            asyncio.get_running_loop().call_later(max(READ_TIME, self._lease.beat / 2), active.stop)
+            active.stop_in(max(READ_TIME, self._lease.beat / 2))
         return len(self._active)
 
     async def release_all(self, timeout_seconds: float) -> None:

@@ -84,8 +84,8 @@ class CallState:
     """Of the last attempt."""
     started: AskedModel | None = None
     """Of the attempt that started last."""
-    model_started_at: float = 0.0
-    """When the first of the consecutive attempts at that model started."""
+    limits_began: float = 0.0
+    """When the limits of pydantic-ai's own began for the first of the consecutive attempts at that model."""
     last: tuple[AnyResponse | None, RequestOutcome] | None = None
     """The response, if any, and the outcome of the last attempt."""
     backoff: float = 0.0

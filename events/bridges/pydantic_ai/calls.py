@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, StreamedResponse
-from pydantic_ai.settings import ModelSettings
 
 from ...agents import agent_run
 from ...bus.failures import report_failure
@@ -31,6 +30,7 @@ from .emit import emit_attempted, emit_call_started, emit_called
 from .http_attempts import HTTPAttempt, attempts_at_answer, last_outcome, retried_by, retried_outcome
 from .members import answering_model, asks_instrumented, first_model, leaf_models
 from .reported import keep_headers
+from .request_limits import limits_began, shortest_limit
 from .response import UNREADABLE, lacks_end, response_fault
 from .stream_events import StreamEvents
 from .tool_calls import current_run_context
@@ -75,7 +75,7 @@ class OngoingRequest:
         if self._parent is None:
             self.call.started_at = self._started_at
         if self.call.started != (asked := self.call.names_of(self._model)):
-            self.call.started, self.call.model_started_at = asked, self._started_at
+            self.call.started, self.call.limits_began = asked, limits_began(self._limit(), self._started_at)
 
     def _emit_started(self) -> None:
         try:
@@ -149,14 +149,13 @@ class OngoingRequest:
         return status_of_error(error)
 
     def _exceeded_limit(self) -> bool:
-        """Return whether a limit of pydantic-ai's own ran out: it cancels the request from the outside."""
-        settings = self._spec.settings or ModelSettings()
-        limits = [settings.get("request_timeout")]
-        if self._spec.streamed and not self._events.has_any:
-            limits.append(settings.get("first_event_timeout"))
-        # A limit holds for all attempts at a model, and begins a moment before the first of them does.
-        elapsed = (self._events.ended_at or perf_counter()) - self.call.model_started_at + 0.02
-        return any(limit is not None and elapsed >= limit for limit in limits)
+        """Return whether a limit of pydantic-ai's own ran out, which holds for all attempts at a model."""
+        limit = self._limit()
+        return limit is not None and (self._events.ended_at or perf_counter()) - self.call.limits_began >= limit
+
+    def _limit(self) -> float | None:
+        awaits_first_event = self._spec.streamed and not self._events.has_any
+        return shortest_limit(self._spec.settings, awaits_first_event=awaits_first_event)
 
     def finish(
         self,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
@@ -63,6 +65,26 @@ def test_a_cancellation_at_the_limit_of_the_request_is_a_timeout(elapsed: float,
     request = ongoing(request_timeout=0.5 + 0.02)
     clock.now = elapsed
     assert request.status_of(asyncio.CancelledError()) == status
+
+
+@pytest.mark.parametrize("settings", [{"request_timeout": 0.5}, {"request_timeout": 9.0, "first_event_timeout": 0.5}])
+async def test_a_limit_begins_when_pydantic_ai_set_it_however_long_the_loop_was_busy_then(settings: Any) -> None:
+    with anyio.move_on_after(0.5) as scope:
+        sleep(0.2)  # noqa: ASYNC251  # what holds up the loop
+        request = ongoing(streamed=True, **settings)
+        with pytest.raises(asyncio.CancelledError) as raised:
+            await asyncio.sleep(5)
+        assert request.status_of(raised.value) == "timeout"
+    assert scope.cancel_called
+
+
+async def test_a_block_around_that_ends_earlier_than_the_limit_cancels_the_request() -> None:
+    with anyio.move_on_after(0.05) as scope, anyio.CancelScope(deadline=anyio.current_time() + 1.2):
+        request = ongoing(request_timeout=1.2)
+        with pytest.raises(asyncio.CancelledError) as raised:
+            await asyncio.sleep(5)
+        assert request.status_of(raised.value) == "cancelled"
+    assert scope.cancel_called
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ProcessUsage:
         descriptors: Open file descriptors.
         threads: Threads.
         cpu: Seconds of processor time so far, of the threads that live.
+        cpu_of_ended: That of its children that have ended, with theirs.
     """
 
     pid: int
@@ -29,6 +31,7 @@ class ProcessUsage:
     descriptors: int
     threads: int
     cpu: float
+    cpu_of_ended: float
 
 
 def tree_usage(root: int) -> list[ProcessUsage]:
@@ -61,4 +64,5 @@ def _usage(pid: int) -> ProcessUsage:
         descriptors=sum(1 for _ in (directory / "fd").iterdir()),
         threads=int(fields[17]),
         cpu=sum(int((task / "schedstat").read_text().split()[0]) for task in (directory / "task").iterdir()) / 1e9,
+        cpu_of_ended=(int(fields[13]) + int(fields[14])) / _TICKS,
     )

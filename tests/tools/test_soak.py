@@ -20,7 +20,9 @@ def window(*, memory: int = 100_000_000, descriptors: int = 10, threads: int = 4
            machine_ms: float = 1.0, pids: tuple[int, ...] = (1, 2)) -> Window:  # fmt: skip
     """Return a window in which all readings and all requests are the same."""
     processes = [
-        ProcessUsage(pid, "app" if pid == 1 else "-m app.server.worker", memory, descriptors, threads, cpu=1.0)
+        ProcessUsage(
+            pid, "app" if pid == 1 else "-m app.server.worker", memory, descriptors, threads, cpu=1.0, cpu_of_ended=0.0
+        )
         for pid in pids
     ]
     requests = [Request(1.0, kind, took / 1000) for kind, took in (("list", ms), ("nothing", machine_ms))]

@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanKind, TracerProvider, get_current_span
 
 from events import http_request_finished
 from events.bridges.asgi import SCRAPES
+from events.bridges.asgi.middleware_arguments import excluded_paths
 from events.bridges.asgi_types import ASGIApp, Receive, Scope, Send, header_text, paths_of
 from events.bus.failures import report_failure
 
@@ -40,16 +41,16 @@ class TraceContextMiddleware:
         tracer_provider: Who makes the spans; by default the process's own.
 
     Raises:
-        TypeError: ``exclude`` is a string; as an iterable it would exclude each of its letters.
+        TypeError: ``exclude`` is a string, which as an iterable would exclude each of its letters, or None, or has
+            something else than paths.
+        ValueError: ``exclude`` has something else than a path, such as a template or a pattern.
     """
 
     def __init__(
         self, app: ASGIApp, exclude: Iterable[str] = SCRAPES, tracer_provider: TracerProvider | None = None
     ) -> None:
-        if isinstance(exclude, str):
-            raise TypeError(f"exclude takes several paths: write exclude=({exclude!r},)")
         self.app = app
-        self.exclude = frozenset(path.rstrip("/") for path in exclude)
+        self.exclude = excluded_paths(exclude)
         self._tracer = get_tracer(INSTRUMENTATION_SCOPE, tracer_provider=tracer_provider)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +70,7 @@ class TraceContextMiddleware:
         try:
             if scope["type"] not in ("http", "websocket") or has_server_span():
                 return None
-            if not self.exclude.isdisjoint(path.rstrip("/") for path in paths_of(scope)):
+            if not self.exclude.isdisjoint(paths_of(scope)):
                 return None
             context = continued_context(scope)
             span = None

@@ -91,7 +91,7 @@ def subscribe(
     if repeated := next((row for row, earlier in with_earlier_of_name(rows) if row in earlier), None):
         raise ValueError(f"{repeated.name}: a row is there twice, so each event would count twice; leave one out")
     for label, limit in (label_limits or {}).items():
-        if not isinstance(limit, int) or limit < 0:
+        if type(limit) is not int or limit < 0:  # nor True, which is a whole number too
             raise ValueError(f"label_limits: a label takes a whole number of values, got {limit!r} for {label!r}")
     if not isinstance(namespace, str) or not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", namespace):
         raise ValueError(

@@ -156,8 +156,21 @@ async def test_scrapes_have_no_span(provider: RecordedSpans) -> None:
     assert (await request(app, "GET", "/metrics")).json() is False
     assert provider.spans == []
     assert (await request(application(provider, exclude=()), "GET", "/metrics")).json() is True
-    with pytest.raises(TypeError, match=r"exclude=\('/metrics',\)"):
-        TraceContextMiddleware(app, exclude="/metrics")
+
+
+@pytest.mark.parametrize(
+    ("exclude", "error", "says"),
+    [
+        ("/metrics", TypeError, r"exclude=\('/metrics',\)"),
+        (None, TypeError, r"or \(\) for none"),
+        ((b"/metrics",), TypeError, "takes paths"),
+        (("metrics",), ValueError, "write '/metrics'"),
+        (("/runs/{run_id}",), ValueError, "not a template"),
+    ],
+)
+def test_what_is_no_path_is_not_excluded(exclude: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        TraceContextMiddleware(FastAPI(), exclude=exclude)
 
 
 async def test_a_stream_is_inside(provider: RecordedSpans) -> None:

@@ -118,7 +118,7 @@ def test_a_catalogue_of_something_else_than_rows_is_refused(registry: CollectorR
         subscribe(catalogue, registry, namespace="acme")
 
 
-@pytest.mark.parametrize("limit", [-1, "3", 1.5, None])
+@pytest.mark.parametrize("limit", [-1, "3", 1.5, None, True])
 def test_a_limit_that_is_no_number_of_values_is_refused(registry: CollectorRegistry, limit: Any) -> None:
     with pytest.raises(ValueError, match=f"a label takes a whole number of values, got {limit!r} for 'tool_name'"):
         subscribe(TOOLS, registry, namespace="acme", label_limits={"tool_name": limit})

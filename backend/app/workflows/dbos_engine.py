@@ -6,9 +6,9 @@ from threading import Event
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url
 
-from app.database import POSTGRESQL_TIMEOUTS, end_idle_transactions
+from app.database import POSTGRESQL_TIMEOUTS, end_idle_transactions, is_passing
 from app.database.silent_ping import ping_where_something_came
 
 _POOL_SIZE = 5
@@ -52,7 +52,20 @@ def _create(url: str) -> Engine:
     engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connect_args, **options)
     ping_where_something_came(engine.dialect)
     end_idle_transactions(engine)
+    event.listen(engine, "handle_error", _reconnect_after_passing)
     return engine
+
+
+def _reconnect_after_passing(context: ExceptionContext) -> None:
+    """Have DBOS repeat what fails for a reason that passes, as where a failover leaves a server that is read-only.
+
+    DBOS repeats what a lost connection interrupts, for as long as it takes. Of the errors by which a connection stays
+    it knows few, and one of the others would cost a run one of its `SPARKLIO_RUN_REQUEUES`, or leave a workflow under
+    way for ever that has ended.
+    """
+    if context.sqlalchemy_exception is not None and is_passing(context.sqlalchemy_exception):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

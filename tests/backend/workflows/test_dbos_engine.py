@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from dbos._dbos_config import DatabaseConfig, configure_db_engine_parameters
@@ -16,6 +17,20 @@ from events import connection_closed, connection_released, database_failed, quer
 from events.bridges.sqlalchemy import instrument
 from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
 from tests.support.openai_server import OpenAIServer
+from tests.support.wait import until
+
+REFUSE = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('refusals') % 3 <> 0 THEN RAISE 'refused' USING ERRCODE = '{code}'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON dbos.operation_outputs FOR EACH ROW EXECUTE FUNCTION refuse();
+CREATE TRIGGER refuse BEFORE UPDATE ON dbos.workflow_status
+    FOR EACH ROW WHEN (NEW.status = 'SUCCESS') EXECUTE FUNCTION refuse();
+"""
+"""Has every first and second attempt to store a step's or a workflow's end fail: no rollback sets a sequence back."""
 
 
 @pytest.fixture
@@ -109,3 +124,22 @@ async def test_the_statements_of_the_engine_are_told_from_the_studios_own(
     assert {event.pool for event in released} | {event.pool for event in closed} == {"dbos"}
     told = {(event.engine, event.own) for event in queries} | {(event.pool, event.own) for event in transactions}
     assert told | {(event.pool, event.own) for event in failures} == {("dbos", False)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["25006", "57014"], ids=["read-only", "statement timeout"])
+async def test_the_engine_repeats_what_fails_for_a_reason_that_passes(
+    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str], code: str
+) -> None:
+    """No run is queued again for it, and no workflow stays under way, which would take a place of all processes."""
+    url = new_postgres()
+    async with running_studio(new_settings(database_url=url, sweep_interval=0.3)) as studio:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(REFUSE.format(code=code).encode())
+            run_id = await studio.submit()
+            run = await studio.wait_for_end(run_id)
+            assert (run.status, run.requeues) == ("completed", 0), run.error
+            assert model.tally.requests == len(run.steps)
+            status = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %s"
+            await until(lambda: connection.execute(status, [run_id]).fetchone() == ("SUCCESS",))
+    recorded.assert_balanced()

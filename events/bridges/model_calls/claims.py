@@ -17,11 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from os import urandom
+from threading import RLock
 from time import perf_counter
 from typing import Protocol
 from weakref import WeakSet
 
+from ...bus.after_fork import free_after_fork
 from ...bus.scope import Scope
+
+_taking = free_after_fork(RLock())  # reentrant: a signal's handler may make a call in the same thread
 
 
 class Claim:
@@ -56,6 +60,15 @@ class Claim:
     @has_ended.setter
     def has_ended(self, value: bool) -> None:
         self.ended_at = (self.ended_at or perf_counter()) if value else None
+
+    def take(self) -> bool:
+        """Take the call over for an exact bridge, and return True; False where it is taken, or was told, already."""
+        with _taking:
+            if self.is_taken:
+                return False
+            self.is_taken = True
+        # In this order: whoever tells the call sets this first, and looks whether it is taken then.
+        return self.ended_at is None
 
     @contextmanager
     def in_effect(self) -> Iterator[None]:
@@ -95,19 +108,33 @@ def claim_call(*, is_exact: bool, model: str = "") -> Claim | None:
     """
     around = current_claim.get()
     if around is None or around.ended_at is not None:
-        if not observers:
-            return Claim(urandom(16).hex(), is_exact=is_exact)
-        around = find_observed(model)
-        if around is None:
-            return new_claim(model, is_exact=is_exact)
+        return claim_observed(model, is_exact=is_exact) if observers else Claim(urandom(16).hex(), is_exact=is_exact)
     if around.is_exact or not is_exact:
         return None
-    while around.is_taken and around.beside is not None:
-        around = around.beside
-    if around.is_taken:  # what is observed as one call makes several
-        return new_claim(model, is_exact=True, scope=around.scope)
-    around.is_taken = True
-    return Claim(around.call_id, is_exact=True, is_started=around.is_started, scope=around.scope)
+    return take_over(around) or new_claim(model, is_exact=True, scope=around.scope)
+
+
+def claim_observed(model: str, *, is_exact: bool) -> Claim | None:
+    """Return the same for a call whose context says nothing, by what observers know of it."""
+    before, around = None, find_observed(model)
+    while around is not None and around is not before:
+        if around.is_exact or not is_exact:
+            return None
+        claim = take_over(around)
+        if claim is not None:
+            return claim
+        before, around = around, find_observed(model)  # another thread may have been first: then there is another one
+    return new_claim(model, is_exact=is_exact, scope=None if around is None else around.scope)
+
+
+def take_over(around: Claim) -> Claim | None:
+    """Return a claim to a call that is only observed, or to one begun together with it; None where all are taken."""
+    each: Claim | None = around
+    while each is not None:
+        if each.take():
+            return Claim(each.call_id, is_exact=True, is_started=each.is_started, scope=each.scope)
+        each = each.beside
+    return None  # what is observed as one call makes several
 
 
 def claim_own_call() -> Claim:

@@ -46,12 +46,12 @@ class ModelSpans:
         if told_by is not None and not told_by.has_ended:
             call.claim = told_by
             return
-        self.calls.add(call)
         claim = SpanClaim.of(call, self, opened.scope)
-        current_claim.set(claim)  # for other bridges inside; nobody resets it, since the span may end anywhere
         if model:
             operation: Any = opened.operation
             call.model_call = self._model_call(claim, opened, operation, model, provider_in(said), perf_counter())
+        self.calls.add(call)  # now that it is told as started: another thread may find it, and take it over
+        current_claim.set(claim)  # for other bridges inside; nobody resets it, since the span may end anywhere
 
     def end(self, opened: OpenSpan, span: Any, said: Said, outcome: SpanOutcome, duration: float) -> None:
         """Emit the end of a call with its outermost span; of others note what they say of the answer."""

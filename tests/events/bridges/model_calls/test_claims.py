@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 
 from events import LLMCalled, LLMCallStarted, llm_attempted, llm_call_started, llm_called
-from events.bridges.model_calls.claims import Claim, claim_own_call, observers
+from events.bridges.model_calls.claims import Claim, claim_call, claim_own_call, observers
 from events.bridges.model_calls.model_call import CallEnd, ModelCall, is_idle, start_call
 from events.bus.scope import Scope
 
@@ -134,3 +137,42 @@ def test_calls_that_are_begun_together_are_taken_over_one_by_one() -> None:
         second.finish(CallEnd(response_model="outer"))
     assert [call.response_model for call in called] == ["a", "b", "c"]
     assert [start.call_id for start in started] == [first.claim.call_id, second.claim.call_id, called[2].call_id]
+
+
+class SeesMany:
+    """An observer of several calls of one model, whose first look in each of two threads is at the same time."""
+
+    def __init__(self, *claims: Claim) -> None:
+        self.claims = claims
+        self.looks = [Barrier(2, timeout=10)] * 2
+
+    def find_claim(self, _model: str) -> Claim | None:
+        found = next((claim for claim in self.claims if not claim.is_taken), None)
+        if self.looks:
+            self.looks.pop().wait()
+        return found
+
+    def note_call(self, claim: Claim, model: str) -> None:
+        raise AssertionError("each call is one that is observed")
+
+
+def test_two_threads_that_find_the_same_observed_call_take_over_one_each() -> None:
+    for _ in range(20):
+        claims = [Claim(name, is_exact=False) for name in "ab"]
+        observer = SeesMany(*claims)
+        observers.add(observer)
+        try:
+            with ThreadPoolExecutor(2) as threads:
+                taken = list(threads.map(lambda _: claim_call(is_exact=True, model="m"), range(2)))
+        finally:
+            observers.discard(observer)
+        assert sorted("" if claim is None else claim.call_id for claim in taken) == ["a", "b"]
+        assert all(claim.is_taken for claim in claims)
+
+
+def test_a_call_is_taken_over_once_and_not_after_it_was_told() -> None:
+    claim = Claim("c", is_exact=False)
+    assert [claim.take(), claim.take()] == [True, False]
+    told = Claim("c", is_exact=False)
+    told.has_ended = True
+    assert not told.take()

@@ -159,39 +159,45 @@ class Signal(NamedSignal, Generic[P, E]):
 
     else:  # the same without ``args``, always empty, which would cost a fifth of an emission without receivers
 
-        def emit(self, /, **fields: Any) -> None:  # noqa: C901, PLR0912  # a call costs more than a branch
+        def emit(self, /, **fields: Any) -> None:
             """Call every receiver with the event, in this thread, before returning. Never raises (but see `strict`)."""
-            scope = get_current_scope()
-            if scope is not None:
-                if scope.in_generator:
-                    scope = scope.effective() or NO_SCOPE
-                scope.add(self.name, fields)
-            if not (self.receivers or strict_blocks) or self.is_muted:
+            if self.receivers or strict_blocks or get_current_scope() is not None:
+                self.emit_fields(fields)
+
+    def emit_fields(self, fields: dict[str, Any]) -> None:  # noqa: C901, PLR0912  # a call costs more than a branch
+        """Do as `emit` does with fields that the caller has in a dict of its own, which is the event's from then on."""
+        scope = get_current_scope()
+        if scope is not None:
+            if scope.in_generator:
+                scope = scope.effective() or NO_SCOPE
+            scope.add(self.name, fields)
+        if not (self.receivers or strict_blocks) or self.is_muted:
+            return
+        if scope is not None:
+            around = scope.fields
+            for name in self._inherited:
+                if name not in fields and name in around:
+                    fields[name] = around[name]
+        cache = self._receiver_cache
+        try:
+            deliver = cache[1][(*fields,)] if cache else None
+            if deliver is None or strict_blocks:
+                construct = self._construct or self._prepare_construction()
+                if self._mutable_twin is None:
+                    event = construct(**fields)
+                else:
+                    event = self._mutable_twin(**fields)
+                    event.__class__ = self.event
+                if strict_blocks:
+                    check_closed_values(self.name, self.event, attributes_of(event))
+            if deliver is not None:
+                deliver(fields)
                 return
-            if scope is not None:
-                around = scope.fields
-                for name in self._inherited:
-                    if name not in fields and name in around:
-                        fields[name] = around[name]
-            cache = self._receiver_cache
-            try:
-                deliver = cache[1][(*fields,)] if cache else None
-                if deliver is None or strict_blocks:
-                    construct = self._construct or self._prepare_construction()
-                    if self._mutable_twin is None:
-                        event = construct(**fields)
-                    else:
-                        event = self._mutable_twin(**fields)
-                        event.__class__ = self.event
-                    if strict_blocks:
-                        check_closed_values(self.name, self.event, attributes_of(event))
-                if deliver is not None:
-                    deliver(fields)
-                    return
-            except Exception as error:
-                report_failed_emission(self.name, "emit", error, partial(field_misfits, self.event, fields))
-            else:
-                self._deliver(event)
+        except Exception as error:
+            event_class: Any = self.event
+            report_failed_emission(self.name, "emit", error, partial(field_misfits, event_class, fields))
+        else:
+            self._deliver(event)
 
     def _prepare_construction(self) -> Callable[..., Any]:
         """Return what builds the events of this signal, made at the first of them."""

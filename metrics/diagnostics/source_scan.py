@@ -22,7 +22,7 @@ METRICS = __name__.partition(".diagnostics")[0]
 INSTRUMENTATION = Path(__file__).parents[1] / "instrumentation"
 """Where `metrics.instrument` is: it emits for those that call it alone."""
 
-EMITTING_METHODS = ("emit", "bind", "bind_by")
+EMITTING_METHODS = ("emit", "emit_fields", "bind", "bind_by")
 """Methods of a signal that emit its event, or return an emitter of it."""
 
 EMITTER_CACHE = "EmitterCache"

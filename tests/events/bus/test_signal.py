@@ -18,7 +18,7 @@ import pytest
 from blinker import Namespace
 
 import events
-from events import Signal, agent_run, background, llm_called, receiver_failed, tool_called
+from events import Signal, ToolCalled, agent_run, background, llm_called, receiver_failed, tool_called
 from events.bus.receivers import callable_name
 
 
@@ -418,6 +418,29 @@ def test_blinkers_own_signals_about_receivers_still_come(bell_rang: Signal[..., 
     bell_rang.receiver_connected.connect(notice)
     bell_rang.connect(print)
     assert seen == [print]
+
+
+@pytest.mark.parametrize("times", [1, 12])  # from the ninth time on the receivers are prepared for these fields
+def test_fields_in_a_dict_are_emitted_as_those_that_are_named(times: int) -> None:
+    fields: dict[str, Any] = {"tool_name": "brand_facts", "status": "success", "duration": 0.1}
+    with tool_called.captured() as received:
+        for _ in range(times):
+            tool_called.emit(**fields)
+            tool_called.emit_fields({**fields})
+            with agent_run(agent_name="writer") as run:
+                tool_called.emit(**fields)
+                tool_called.emit_fields({**fields})
+            assert run.totals["tool_calls"] == 2
+    assert received[::4] == received[1::4] == [ToolCalled(**fields)] * times
+    assert received[2::4] == received[3::4]
+    assert {each.agent_name for each in received[3::4]} == {"writer"}
+
+
+@pytest.mark.lenient
+def test_fields_in_a_dict_that_do_not_fit_are_a_failure(bell_rang: Signal[..., BellRang]) -> None:
+    with receiver_failed.captured() as failed, bell_rang.captured() as received:
+        bell_rang.emit_fields({"pitch": "a"})
+    assert ([each.receiver for each in failed], received) == (["emit"], [])
 
 
 def test_an_event_outside_any_span_has_its_defaults() -> None:

@@ -97,6 +97,11 @@ def test_binding_an_emitter_counts_as_emitting(tmp_path: Path, bound: str) -> No
     assert "query_executed" in scan_sources([str(tmp_path)]).emitted
 
 
+def test_passing_the_fields_in_a_dict_counts_as_emitting(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("import events\nevents.query_executed.emit_fields({'duration': 0.1})\n")
+    assert "query_executed" in scan_sources([str(tmp_path)]).emitted
+
+
 def test_entering_a_spans_scope_emits_nothing(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("from events import workflow_run\nworkflow_run.scope(run_id='1')\n")
     assert "workflow_started" not in scan_sources([str(tmp_path)]).emitted

@@ -9,7 +9,7 @@ import pytest
 import events
 from tests.support.package_dataclasses import dataclasses_of, is_made_by_keyword
 
-STATE = {"Attempt", "Batch", "CallState", "Detached", "FailureHooks", "HTTPAttempt", "InstrumentedModel",
+STATE = {"Batch", "CallState", "Detached", "FailureHooks", "HTTPAttempt", "InstrumentedModel",
          "ObservedToolset", "ReadAhead", "Reported", "RequestSpec", "Run"}  # fmt: skip
 """Dataclasses that are changed by the module that made them."""
 

@@ -19,13 +19,20 @@ from contextvars import ContextVar
 from os import urandom
 from threading import RLock
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from ...bus.after_fork import free_after_fork
 from ...bus.scope import Scope
 
 _taking = free_after_fork(RLock())  # reentrant: a signal's handler may make a call in the same thread
+
+
+class Sender(Protocol):
+    """Takes what became of the requests that are sent for it."""
+
+    def record_send(self, started_at: float, response: Any, error: BaseException | None) -> None:
+        """Record that a request was answered, or failed; must not raise."""
 
 
 class Claim:
@@ -39,18 +46,20 @@ class Claim:
         ended_at: When the call was told, by `time.perf_counter`; None before.
         scope: The scope that the events of the call are of, where an observer knows it; None for that of whoever tells.
         beside: The claim to a call that was begun together with it, and to those that were with that.
+        sender: Who takes the requests that HTTP clients send in effect of it; None where nobody does.
     """
 
-    __slots__ = ("__weakref__", "beside", "call_id", "ended_at", "is_exact", "is_started", "is_taken", "scope")
+    # Defaults of the class, since each attribute that is set takes time.
+    is_taken = False
+    ended_at: float | None = None
+    beside: Claim | None = None
+    sender: Sender | None = None
 
     def __init__(self, call_id: str, *, is_exact: bool, is_started: bool = False, scope: Scope | None = None) -> None:
         self.call_id = call_id
         self.is_exact = is_exact
         self.is_started = is_started
         self.scope = scope
-        self.is_taken = False
-        self.ended_at: float | None = None
-        self.beside: Claim | None = None
 
     @property
     def has_ended(self) -> bool:

@@ -100,7 +100,8 @@ def billed_cost(usage: Any, headers: Mapping[str, str]) -> float | None:
         usage: The usage as the provider sent it: a mapping, an object of an SDK, or None.
         headers: Those of the response; none of a stream, since they are sent before anything is billed.
     """
-    usage = as_mapping(usage)
+    if type(usage) is not dict:
+        usage = as_mapping(usage)
     if NAMES_OF_COST.isdisjoint(usage):
         return number(headers.get(LITELLM_HEADER)) if headers else None
     cost = usage.get("cost")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -12,14 +11,15 @@ from typing import Any, NamedTuple
 from ...bus.failures import report_failure, strict_blocks
 from ...bus.fields import ErrorType, Status
 from ...bus.scope import Scope, get_current_scope, get_effective_scope
+from ...bus.signal import NO_SCOPE
 from ...llm import CostSource, FinishReason, ModelOperation, llm_attempted, llm_call_started, llm_called
 from .claims import Claim, claim_call
 from .cost import UsagePriceFunction, cost_fields
 from .error_types import error_type_of, status_of_error
-from .event_scope import in_scope, is_heard_in, is_in_effect
+from .event_scope import in_scope, is_heard_in
 from .names import label_of, truncate_name
 from .reader_pauses import ReaderPauses
-from .response_headers import rate_limits, retry_after
+from .response_headers import NO_HEADERS, rate_limits, retry_after
 from .token_times import TokenTimes
 from .token_usage import NO_USAGE, TokenUsage
 
@@ -34,21 +34,22 @@ def is_idle() -> bool:
     return not strict_blocks and get_current_scope() is None
 
 
-@dataclass(slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):  # a frozen dataclass takes four times as long to make
     """One attempt at a call that has ended; times are those of `time.perf_counter`.
 
     It is at the model of the attempt before, or of the call, where it names no other one.
+
+    Attributes:
+        error: The class of what was raised.
     """
 
     started_at: float
     ended_at: float
     status: Status = "success"
     error: str = ""
-    """The class of what was raised."""
     error_type: ErrorType | None = None
     status_code: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NO_HEADERS
     model: str | None = None
     provider: str | None = None
 
@@ -99,7 +100,12 @@ class ModelCall:
         scope: The scope that the events are of; None for that of the claim, or else of the code that makes it.
     """
 
-    _is_open = _has_pauses = _has_token_times = False
+    # Defaults of the class: what most calls do not change, since each attribute that is set takes time.
+    attempts = 0
+    has_ended = _is_open = _has_pauses = _has_token_times = False
+    _last: Attempt | None = None
+    _backoff = 0.0
+    _interruption: BaseException | None = None
 
     def __init__(
         self,
@@ -121,14 +127,11 @@ class ModelCall:
         self.operation = operation
         self.streamed = streamed
         self.requested_model = label_of(requested_model) if requested_model else self.model
-        self.attempts = 0
-        self.has_ended = False
-        self._bridge = bridge
+        self.bridge = bridge
         self._price = price
-        self._scope = scope or claim.scope or (get_current_scope() and get_effective_scope())
-        self._last: Attempt | None = None
-        self._backoff = 0.0
-        self._interruption: BaseException | None = None
+        if scope is None:
+            scope = claim.scope or (get_current_scope() and get_effective_scope())
+        self._scope = None if scope is NO_SCOPE else scope
         self.started_at = perf_counter() if started_at is None else started_at
         if not claim.is_started:
             claim.is_started = True
@@ -167,27 +170,23 @@ class ModelCall:
         if self.has_ended:
             return
         self.has_ended = True
-        claim = self.claim
-        claim.has_ended = True
+        claim, now = self.claim, perf_counter()
+        if claim.ended_at is None:
+            claim.ended_at = now
         if claim.is_taken:
             return
-        ended_at = perf_counter() if end.ended_at is None else end.ended_at
+        ended_at = now if end.ended_at is None else end.ended_at
         if self._is_open:
             self.pauses.stop()
-        if not (self.attempts or llm_attempted.receivers or is_heard_in(self._scope, llm_attempted)):
-            self.attempts = 1
-        elif not self.attempts:
-            attempt = Attempt(
-                started_at=self.started_at,
-                ended_at=ended_at,
-                status=end.status,
-                error=end.error,
-                error_type=end.error_type,
-            )
-            self.add_attempt(attempt, response_model=end.response_model)
+        if not self.attempts:
+            if llm_attempted.receivers or is_heard_in(self._scope, llm_attempted):
+                attempt = Attempt(self.started_at, ended_at, end.status, end.error, end.error_type)
+                self.add_attempt(attempt, response_model=end.response_model)
+            else:
+                self.attempts = 1
         self._guard(self._emit_called, end, ended_at)
-        interruption, self._interruption = self._interruption, None
-        if interruption is not None:
+        if self._interruption is not None:
+            interruption, self._interruption = self._interruption, None
             raise interruption
 
     def fail(self, error: BaseException) -> None:
@@ -196,21 +195,23 @@ class ModelCall:
 
     def _guard(self, emit: Callable[..., None], *args: Any) -> None:
         try:
-            if get_current_scope() is self._scope or is_in_effect(self._scope):
+            if get_current_scope() is self._scope:
                 emit(*args)
             else:
                 with in_scope(self._scope):
                     emit(*args)
         except Exception as failure:
-            report_failure(llm_called.name, self._bridge, failure)
+            report_failure(llm_called.name, self.bridge, failure)
 
     def _emit_started(self) -> None:
-        llm_call_started.emit(
-            call_id=self.claim.call_id,
-            model=self.model,
-            requested_model=self.requested_model,
-            provider=self.provider,
-            operation=self.operation,
+        llm_call_started.emit_fields(
+            {
+                "call_id": self.claim.call_id,
+                "model": self.model,
+                "requested_model": self.requested_model,
+                "provider": self.provider,
+                "operation": self.operation,
+            }
         )
 
     def _emit_attempted(self, attempt: Attempt, response_model: str | None) -> None:
@@ -243,7 +244,7 @@ class ModelCall:
             fields.update(rate_limits(attempt.headers))
         if again is not None:
             fields.update(again)
-        llm_attempted.emit(**fields)
+        llm_attempted.emit_fields(fields)
 
     def _again(self, before: Attempt, attempt: Attempt) -> dict[str, Any]:
         """Return why there is another attempt, after which time: a retry, or a fallback to another model."""
@@ -291,7 +292,7 @@ class ModelCall:
             fields.update(vars(end.usage))
         if end.cost is not None or self._price is not None:
             fields.update(self._costs(end))
-        llm_called.emit(**fields)
+        llm_called.emit_fields(fields)
 
     def _token_times(self, end: CallEnd) -> dict[str, Any]:
         """Return when the first token came, and how long each after it took, as far as that was seen."""
@@ -314,7 +315,7 @@ class ModelCall:
             priced = self._price(self.provider, truncate_name(end.response_model) or self.model, usage)
             return cost_fields(priced, "price_table")
         except Exception as failure:  # the tokens are known all the same
-            report_failure(llm_called.name, self._bridge, failure)
+            report_failure(llm_called.name, self.bridge, failure)
             return cost_fields(None, "price_table")
         except BaseException as interruption:  # such as Ctrl-C: raised once the call is emitted
             self._interruption = interruption

@@ -17,12 +17,11 @@ REASONING_TEXTS = ("reasoning_content", "reasoning")
 class ChatAnswer:
     """The answer of a chat completion: its chunks have the tokens in the last one, if they were asked for."""
 
-    def __init__(self) -> None:
-        self.model: str | None = None
-        self.finish_reason: FinishReason | None = None
-        self.error_type: ErrorType | None = None
-        self.has_ended = False
-        self._usage: Any = None
+    model: str | None = None
+    finish_reason: FinishReason | None = None
+    error_type: ErrorType | None = None
+    has_ended = False
+    _usage: Any = None
 
     def add_whole(self, body: Any) -> None:
         """Add an answer that came as a whole: an object of the SDK, or a mapping."""

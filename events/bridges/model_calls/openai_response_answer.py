@@ -20,12 +20,11 @@ REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.d
 class ResponseAnswer:
     """The answer of a response: each of some events of its stream has all that is known of it."""
 
-    def __init__(self) -> None:
-        self.model: str | None = None
-        self.finish_reason: FinishReason | None = None
-        self.error_type: ErrorType | None = None
-        self.has_ended = False
-        self._usage: Any = None
+    model: str | None = None
+    finish_reason: FinishReason | None = None
+    error_type: ErrorType | None = None
+    has_ended = False
+    _usage: Any = None
 
     def add_whole(self, body: Any) -> None:
         """Add an answer that came as a whole: an object of the SDK, or a mapping."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from operator import itemgetter
 from time import time
 from typing import Any, Literal
 
@@ -23,19 +24,41 @@ READ_HEADERS = frozenset(
     ]
 )
 """All that are read of a response."""
-_RAW_HEADERS = {name.encode(): name for name in READ_HEADERS}
+_RAW_HEADERS = frozenset(name.encode() for name in READ_HEADERS)
+
+NO_HEADERS: Mapping[str, str] = {}
 
 MAX_RETRY_AFTER = 86_400.0  # seconds; quotas of a day are the longest
 
 
-def read_headers(headers: Any) -> dict[str, str]:
+Triples = Sequence[tuple[bytes, bytes, bytes]]
+"""Headers as httpx has them: each name as it was sent, in lower case, and the value."""
+
+lower_name = itemgetter(1)
+"""Returns the name of a header in lower case."""
+
+
+def triples_of(headers: Any) -> Triples | None:
+    """Return headers of httpx's as it has them, since each look-up of its own goes through all; None of a mapping.
+
+    That list is private; where there is none, it is made of what is public.
+    """
+    try:
+        triples: Triples = headers._list  # noqa: SLF001  # see above
+    except AttributeError:
+        raw = getattr(headers, "raw", None)
+        return None if raw is None else [(name, name.lower(), value) for name, value in raw]
+    return triples
+
+
+def read_headers(headers: Any) -> Mapping[str, str]:
     """Return those headers of httpx's that are read of a response, in a plain dictionary: their own takes long."""
-    raw = getattr(headers, "raw", None)
-    if raw is None:
+    triples = triples_of(headers)
+    if triples is None:
         return {name: headers[name] for name in READ_HEADERS if name in headers}
-    return {
-        _RAW_HEADERS[lower]: value.decode("latin-1") for name, value in raw if (lower := name.lower()) in _RAW_HEADERS
-    }
+    if _RAW_HEADERS.isdisjoint(map(lower_name, triples)):
+        return NO_HEADERS
+    return {lower.decode(): value.decode("latin-1") for _, lower, value in triples if lower in _RAW_HEADERS}
 
 
 def rate_limit(

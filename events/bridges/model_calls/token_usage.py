@@ -10,7 +10,7 @@ beside the completion).
 
 from __future__ import annotations
 
-from collections.abc import Callable, KeysView, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -21,22 +21,39 @@ from ...pipeline import value_dropped
 
 MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
 
-# Keys of a dictionary: in order, and a set. That a mapping has none of them, as is usual, is found without a loop.
+# The names of details, and the field of each.
 CACHE_READ_DETAILS = dict.fromkeys(
-    ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
-).keys()
-CACHE_WRITE_DETAILS = dict.fromkeys(("cache_creation_input_tokens", "cache_write_tokens")).keys()
-REASONING_DETAILS = dict.fromkeys(("reasoning_tokens", "thoughts_tokens", "thinking_tokens")).keys()
+    ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens"), "cache_read_tokens"
+)
+CACHE_WRITE_DETAILS = dict.fromkeys(("cache_creation_input_tokens", "cache_write_tokens"), "cache_write_tokens")
+REASONING_DETAILS = dict.fromkeys(("reasoning_tokens", "thoughts_tokens", "thinking_tokens"), "reasoning_tokens")
+PROMPT_DETAILS: Mapping[str, str] = {
+    **CACHE_READ_DETAILS,
+    **CACHE_WRITE_DETAILS,
+    "audio_tokens": "prompt_audio_tokens",
+    "image_tokens": "prompt_image_tokens",
+}
+COMPLETION_DETAILS: Mapping[str, str] = {
+    **REASONING_DETAILS,
+    "audio_tokens": "completion_audio_tokens",
+    "image_tokens": "completion_image_tokens",
+}
+DETAILS_BESIDE: Mapping[str, str] = {**CACHE_READ_DETAILS, **CACHE_WRITE_DETAILS, **REASONING_DETAILS}
+"""By the names of details of a prompt, of a completion, and of those that stand in the usage itself: the fields."""
+
+NAMES_BESIDE = frozenset(DETAILS_BESIDE)
+"""That a usage has none of them, as is usual, is found without a loop."""
 
 NAMES_OF_USAGE = (
     *("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"),
     *("prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details"),
-    *("cache_read_input_tokens", "cache_creation_input_tokens", "audio_tokens", "image_tokens"),
-    *(*CACHE_READ_DETAILS, *CACHE_WRITE_DETAILS, *REASONING_DETAILS),
+    *("audio_tokens", "image_tokens"),
+    *DETAILS_BESIDE,
     *("cost", "estimated_cost", "cost_details", "cost_in_usd_ticks", "is_byok"),
 )
 """All that is looked for in a usage and its details."""
 
+CACHED = ("cache_read_tokens", "cache_write_tokens")
 COMPLETION_PARTS = frozenset({"reasoning_tokens", "completion_audio_tokens", "completion_image_tokens"})
 
 SOURCE_PRECEDENCE: tuple[UsageSource, ...] = ("estimated", "provider", "none")
@@ -104,7 +121,7 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     if prompt_tokens is None and not completion_tokens:
         return NO_USAGE
     usage = object.__new__(TokenUsage)  # whose own way of setting each frozen field takes four times as long
-    counts = vars(usage)  # what is not among them is the class's, which has the defaults: unknown
+    counts = usage.__dict__  # what is not among them is the class's, which has the defaults: unknown
     counts["usage_source"] = "provider"
     if prompt_tokens is not None:
         counts["prompt_tokens"] = prompt_tokens
@@ -120,7 +137,7 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     return usage
 
 
-def openai_usage(usage: Any) -> TokenUsage:
+def openai_usage(usage: Any) -> TokenUsage:  # noqa: C901  # a call costs more than a branch
     """Return the tokens in the usage of a chat completion, a response or an embedding, also of servers like OpenAI's.
 
     Args:
@@ -128,7 +145,8 @@ def openai_usage(usage: Any) -> TokenUsage:
     """
     if usage is None:
         return NO_USAGE
-    usage = as_mapping(usage)
+    if type(usage) is not dict:
+        usage = as_mapping(usage)
     prompt, completion, total = usage.get("prompt_tokens"), usage.get("completion_tokens"), None
     if completion is not None:
         total = usage.get("total_tokens")
@@ -136,29 +154,27 @@ def openai_usage(usage: Any) -> TokenUsage:
         prompt = usage.get("input_tokens")
     if completion is None:
         completion = usage.get("output_tokens")
-    inside = as_mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-    out = as_mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-    cache_read = first_count((inside, usage), CACHE_READ_DETAILS)
-    cache_write = first_count((inside, usage), CACHE_WRITE_DETAILS)
-    reasoning = first_count((out, usage), REASONING_DETAILS)
+    inside = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
+    out = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    details: dict[str, Any] = {}
+    if inside is not None:
+        add_details(details, inside, PROMPT_DETAILS)
+    if out is not None:
+        add_details(details, out, COMPLETION_DETAILS)
+    if not NAMES_BESIDE.isdisjoint(usage):
+        add_details(details, usage, DETAILS_BESIDE)
     if type(prompt) is int and type(completion) is int:
-        is_whole = prompt + completion == total and (reasoning or 0) <= completion
-        if not is_whole:
-            cached = (cache_read or 0) + (cache_write or 0)
-            prompt, completion, reasoning = whole_counts(
-                prompt, completion, cached=cached, reasoning=reasoning, total=total
+        reasoning = details.get("reasoning_tokens")
+        if prompt + completion != total or (type(reasoning) is int and reasoning > completion):
+            counts = whole_counts(
+                prompt,
+                completion,
+                cached=sum(details[field] for field in CACHED if is_count(details.get(field))),
+                reasoning=reasoning if is_count(reasoning) else None,
+                total=total,
             )
-    return counted_usage(
-        prompt,
-        completion,
-        cache_read_tokens=cache_read,
-        cache_write_tokens=cache_write,
-        reasoning_tokens=reasoning,
-        prompt_audio_tokens=inside.get("audio_tokens"),
-        completion_audio_tokens=out.get("audio_tokens"),
-        prompt_image_tokens=inside.get("image_tokens"),
-        completion_image_tokens=out.get("image_tokens"),
-    )
+            prompt, completion, details["reasoning_tokens"] = counts
+    return counted_usage(prompt, completion, **details)
 
 
 def anthropic_usage(usage: Any) -> TokenUsage:
@@ -169,15 +185,16 @@ def anthropic_usage(usage: Any) -> TokenUsage:
     """
     usage = as_mapping(usage)
     uncached, completion = usage.get("input_tokens"), usage.get("output_tokens")
-    cache_read, cache_write = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
-    cached = sum(count for count in (cache_read, cache_write) if is_count(count))
-    return counted_usage(
-        uncached + cached if is_count(uncached) else uncached,
-        completion,
-        cache_read_tokens=cache_read,
-        cache_write_tokens=cache_write,
-        reasoning_tokens=first_count((as_mapping(usage.get("output_tokens_details")),), REASONING_DETAILS),
-    )
+    out = usage.get("output_tokens_details")
+    details: dict[str, Any] = {
+        "cache_read_tokens": usage.get("cache_read_input_tokens"),
+        "cache_write_tokens": usage.get("cache_creation_input_tokens"),
+    }
+    if is_count(uncached):
+        uncached += sum(count for count in details.values() if is_count(count))
+    if out is not None:
+        add_details(details, out, REASONING_DETAILS)
+    return counted_usage(uncached, completion, **details)
 
 
 def whole_counts(
@@ -222,9 +239,12 @@ def with_items(value: Any) -> Any:
 
     For what is looked into for many names: pydantic takes microseconds to say that it has none of a name.
     """
-    if type(value) is dict or not hasattr(type(value), "__pydantic_fields__"):
+    if type(value) is dict:
         return value
-    extra = value.__pydantic_extra__
+    try:
+        extra = value.__pydantic_extra__
+    except AttributeError:
+        return value
     return {**value.__dict__, **extra} if extra else value.__dict__
 
 
@@ -248,18 +268,22 @@ def first_of(value: Any, names: Sequence[str]) -> Any:
     return None
 
 
-def first_count(mappings: Sequence[Mapping[str, Any]], names: KeysView[str]) -> int | None:
-    """Return the first count of these names that is not 0; 0 where one says so, None where none does."""
-    first = None
-    for mapping in mappings:
-        if names.isdisjoint(mapping):
-            continue
-        for name in names:
-            if name in mapping and type(count := mapping[name]) is int:
-                if count:
-                    return count
-                first = 0
-    return first
+def add_details(details: dict[str, Any], value: Any, fields: Mapping[str, str]) -> None:
+    """Add what a usage has of details by their fields; of several that have a field, the first that is not 0 counts.
+
+    Args:
+        details: What others have said.
+        value: What is read: a mapping, or an object of the SDK.
+        fields: The fields by the names that they have there.
+    """
+    said = with_items(value)
+    if type(said) is not dict:
+        said = as_mapping(said)
+    for name, count in said.items():
+        if count is not None and name in fields:
+            field = fields[name]
+            if not details.get(field):
+                details[field] = count
 
 
 def is_count(value: Any) -> bool:

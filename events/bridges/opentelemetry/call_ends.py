@@ -27,25 +27,16 @@ def call_end(
         is_streamed: Whether the answer was a stream.
         ended_at: The time of `time.perf_counter`.
     """
-    finish, first_token, response_model = (
-        outermost.finish_reason,
-        outermost.time_to_first_token,
-        outermost.response_model,
-    )
-    usage, cost = (outermost.usage, outermost.cost) if not inner else sum_usage(outermost, inner)
-    for each in reversed(inner):
-        finish = each.finish_reason if finish == "unknown" else finish
-        first_token = each.time_to_first_token if first_token is None else first_token
-    if inner:
-        response_model = next((each.response_model for each in reversed(inner) if each.response_model), response_model)
-    status, error_type = outcome.status, outcome.error_type
-    if status == "success" and is_streamed and finish == "unknown":
-        says_how = outermost.library.startswith(SAYS_HOW_STREAMS_END)
-        if not outcome.is_marked_ok if says_how else usage is NO_USAGE:
-            status, error_type = "cancelled", "cancelled"
-    elif status == "success" and finish == "error":
-        status, error_type = "error", "invalid_response"
-    if status == "error" and usage is NO_USAGE:
+    answer = with_inner(outermost, inner) if inner else outermost
+    status, error_type, response_model = outcome.status, outcome.error_type, answer.response_model
+    if status == "success":
+        if is_streamed and answer.finish_reason == "unknown":
+            says_how = outermost.library.startswith(SAYS_HOW_STREAMS_END)
+            if not outcome.is_marked_ok if says_how else answer.usage is NO_USAGE:
+                status, error_type = "cancelled", "cancelled"
+        elif answer.finish_reason == "error":
+            status, error_type = "error", "invalid_response"
+    if status == "error" and answer.usage is NO_USAGE:
         response_model = ""  # some call the model that was asked for so
     # By position: by name each takes twice as long.
     return CallEnd(
@@ -53,12 +44,25 @@ def call_end(
         outcome.error,
         error_type,
         response_model or None,
-        usage,
-        cost,
+        answer.usage,
+        answer.cost,
         "price_table",
-        finish if status == "success" else None,
-        first_token,
+        answer.finish_reason if status == "success" else None,
+        answer.time_to_first_token,
         ended_at,
+    )
+
+
+def with_inner(outermost: SpanUsage, inner: Sequence[SpanUsage]) -> SpanUsage:
+    """Return what the outermost span says of the answer, with what those inside say better, or alone."""
+    finish, first_token = outermost.finish_reason, outermost.time_to_first_token
+    for each in reversed(inner):
+        finish = each.finish_reason if finish == "unknown" else finish
+        first_token = each.time_to_first_token if first_token is None else first_token
+    model = next((each.response_model for each in reversed(inner) if each.response_model), outermost.response_model)
+    usage, cost = sum_usage(outermost, inner)
+    return outermost._replace(
+        response_model=model, usage=usage, cost=cost, finish_reason=finish, time_to_first_token=first_token
     )
 
 

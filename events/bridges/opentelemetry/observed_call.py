@@ -26,8 +26,6 @@ class SpanClaim(Claim):
         call: The call.
     """
 
-    __slots__ = ("call", "owner")
-
     owner: object
     call: ObservedCall
 
@@ -54,34 +52,21 @@ class ObservedCall:
         amounts: What it used, once it was told here, under the names of the totals of agents.
     """
 
-    __slots__ = (
-        "amounts",
-        "claim",
-        "duration",
-        "ended_ns",
-        "inner",
-        "libraries",
-        "model",
-        "model_call",
-        "outermost",
-        "place",
-        "response_model",
-        "started_ns",
-    )
+    # Defaults of the class, since each attribute that is set takes time.
+    response_model = ""
+    ended_ns: int | None = None
+    inner: tuple[SpanUsage, ...] = ()
+    claim: Claim | None = None
+    model_call: ModelCall | None = None
+    amounts: Mapping[str, float | None] = NOTHING
+    duration = 0.0
 
     def __init__(self, model: str, started_ns: int, outermost: OpenSpan | None, place: OpenSpan | None) -> None:
         self.model = model
-        self.response_model = ""
         self.started_ns = started_ns
-        self.ended_ns: int | None = None
         self.outermost = outermost
         self.place = place
         self.libraries: set[str] = set() if outermost is None else {outermost.library}
-        self.inner: tuple[SpanUsage, ...] = ()
-        self.claim: Claim | None = None
-        self.model_call: ModelCall | None = None
-        self.amounts: Mapping[str, float | None] = NOTHING
-        self.duration = 0.0
 
     @property
     def call_id(self) -> str:

@@ -12,10 +12,9 @@ from ...guardrails import GuardrailKind, GuardrailOutcome
 from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
 from ..model_calls.names import provider_at, truncate_name
-from ..model_calls.token_usage import NO_USAGE, TokenUsage, counted_usage, is_count, whole_counts
+from ..model_calls.token_usage import CACHED, NO_USAGE, TokenUsage, counted_usage, is_count, whole_counts
 from .attribute_names import NAMES, Said
 
-CACHED = ("cache_read_tokens", "cache_write_tokens")
 DETAILS = frozenset(NAMES) & TokenUsage.__dataclass_fields__.keys()
 """The parts of a prompt and of a completion."""
 

@@ -32,9 +32,9 @@ DETAILS = (
 """pydantic-ai's names for counts inside the prompt or the completion."""
 
 CORRECTED_DETAILS = (
-    ("cache_read_tokens", CACHE_READ_DETAILS),
-    ("cache_write_tokens", CACHE_WRITE_DETAILS),
-    ("output_reasoning_tokens", REASONING_DETAILS),
+    ("cache_read_tokens", CACHE_READ_DETAILS.keys()),
+    ("cache_write_tokens", CACHE_WRITE_DETAILS.keys()),
+    ("output_reasoning_tokens", REASONING_DETAILS.keys()),
 )
 """Those that some providers report by a name of their own, and these names."""
 

@@ -78,7 +78,7 @@ def fault_of(body: Any, operation: ModelOperation) -> ErrorType | None:
         body: An object of the SDK, a mapping, or what else it made of the body.
         operation: What the model was asked for: a transcription may be a plain text.
     """
-    look_up = getter_of(body)
+    look_up = body.get if type(body) is dict else getter_of(body)
     error = look_up("error")
     if error is not None:
         code = get(error, "code")

@@ -24,24 +24,19 @@ def attempt_of(started_at: float, response: Any, error: BaseException | None) ->
     ended_at = perf_counter()
     if error is not None:
         status = status_of_error(error)
-        error_type = error_type_of_end(status, error)
-        return Attempt(started_at=started_at, ended_at=ended_at, status=status, error_type=error_type)
-    code = response.status_code
-    by_code = error_type_of_status_code(code)
-    return Attempt(
-        started_at=started_at,
-        ended_at=ended_at,
-        status="success" if by_code is None else status_of_type(by_code),
-        error_type=by_code,
-        status_code=code,
-        headers=read_headers(response.headers),
-    )
+        return Attempt(started_at, ended_at, status, "", error_type_of_end(status, error))
+    code, headers = response.status_code, read_headers(response.headers)
+    if code < 400:
+        return Attempt(started_at, ended_at, "success", "", None, code, headers)
+    error_type = error_type_of_status_code(code)
+    return Attempt(started_at, ended_at, status_of_type(error_type), "", error_type, code, headers)
 
 
-def look_for_quota(attempt: Attempt, response: Any) -> None:
-    """Have an attempt that was rate limited say that a quota is used up, if its response, read by now, says so."""
+def with_quota(attempt: Attempt, response: Any) -> Attempt:
+    """Return an attempt that ended by itself: of one that was rate limited its response, read by now, may say more."""
     if attempt.error_type == "rate_limited" and response is not None and exceeds_quota(body_of(response)):
-        attempt.error_type = "quota_exceeded"
+        return attempt._replace(error_type="quota_exceeded")
+    return attempt
 
 
 def exceeds_quota(body: Any) -> bool:
@@ -50,14 +45,15 @@ def exceeds_quota(body: Any) -> bool:
     return "quota_exceeded" in {error_type_of_code(get(error, name)) for name in ("code", "type")}
 
 
-def end_attempt(attempt: Attempt, end: CallEnd) -> None:
-    """Have the last attempt end as its call does, unless that is cancelled before a failed one is retried."""
+def last_attempt(attempt: Attempt, end: CallEnd, response: Any) -> Attempt:
+    """Return the last attempt, which ends as its call does, unless that is cancelled before a failed one is retried."""
     has_failed = attempt.status != "success"
     if has_failed and end.status == "cancelled":
-        return
-    attempt.status, attempt.error, attempt.error_type = end.status, end.error, end.error_type
-    if not has_failed and end.ended_at is not None:
-        attempt.ended_at = end.ended_at
+        return with_quota(attempt, response)
+    ended_at = attempt.ended_at if has_failed or end.ended_at is None else end.ended_at
+    return Attempt(
+        attempt.started_at, ended_at, end.status, end.error, end.error_type, attempt.status_code, attempt.headers
+    )
 
 
 def status_of_type(error_type: ErrorType | None) -> Status:

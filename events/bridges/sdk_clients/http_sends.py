@@ -7,26 +7,18 @@ does one for another purpose, as to get a token.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from functools import cache
 from inspect import iscoroutinefunction
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
+from ..model_calls.claims import Sender, current_claim
+from ..model_calls.response_headers import lower_name, triples_of
 from .observed_classes import derive_class, set_class
 
-SDK_HEADER = "x-stainless-lang"
+SDK_HEADER = b"x-stainless-lang"
 """Each request to an API has it, in every release of both SDKs."""
 
-
-class Sender(Protocol):
-    """Takes what became of the requests that are sent for it."""
-
-    def record_send(self, started_at: float, response: Any, error: BaseException | None) -> None:
-        """Record that a request was answered, or failed; must not raise."""
-
-
-current_sender: ContextVar[Sender | None] = ContextVar("events.bridges.sdk_clients", default=None)
 
 _MARK = "_events_observed"
 
@@ -41,8 +33,8 @@ def observe_sends(http_client: Any) -> None:
 @cache
 def _observed_class(cls: Any) -> Any:
     def send(self: Any, request: Any, **options: Any) -> Any:
-        sender = current_sender.get()
-        if sender is None or not _is_to_api(request):
+        sender = _sender_of(request)
+        if sender is None:
             return cls.send(self, request, **options)
         started_at = perf_counter()
         try:
@@ -54,8 +46,8 @@ def _observed_class(cls: Any) -> Any:
         return response
 
     async def async_send(self: Any, request: Any, **options: Any) -> Any:
-        sender = current_sender.get()
-        if sender is None or not _is_to_api(request):
+        sender = _sender_of(request)
+        if sender is None:
             return await cls.send(self, request, **options)
         started_at = perf_counter()
         try:
@@ -69,5 +61,10 @@ def _observed_class(cls: Any) -> Any:
     return derive_class(cls, send=async_send if iscoroutinefunction(cls.send) else send, **{_MARK: True})
 
 
-def _is_to_api(request: Any) -> bool:
-    return SDK_HEADER in getattr(request, "headers", ())
+def _sender_of(request: Any) -> Sender | None:
+    """Return who takes what becomes of a request; None of one that is sent for another purpose."""
+    claim = current_claim.get()
+    if claim is None or claim.sender is None:
+        return None
+    headers = triples_of(getattr(request, "headers", None)) or ()
+    return claim.sender if SDK_HEADER in map(lower_name, headers) else None

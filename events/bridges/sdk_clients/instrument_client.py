@@ -9,13 +9,14 @@ from weakref import ref
 
 from ...bus.failures import report_failure
 from ...llm import llm_called
+from ..model_calls.claims import claim_call
 from ..model_calls.cost import UsagePriceFunction, check_price
-from ..model_calls.model_call import is_idle
+from ..model_calls.model_call import ModelCall, is_idle
 from .answer import Protocol
 from .http_sends import observe_sends
 from .observed_classes import derive_class, set_class
-from .sdk_parts import base_url_of, check_client, http_client_of
-from .sdk_request import SDKRequest, start_request
+from .sdk_parts import check_client, connection_of, http_client_of
+from .sdk_request import SDKRequest, requested_model
 
 Client = TypeVar("Client")
 
@@ -25,7 +26,7 @@ _SETTINGS = "_events_settings"
 class Settings:
     """How the calls of a client, and of its copies, are told; without the client, which refers to it by its class."""
 
-    __slots__ = ("_known_provider", "handle", "is_active", "price", "protocol", "provider")
+    __slots__ = ("_known", "handle", "is_active", "price", "protocol", "provider")
 
     def __init__(self, protocol: Protocol, price: UsagePriceFunction | None, provider: str | None) -> None:
         self.protocol = protocol
@@ -33,33 +34,47 @@ class Settings:
         self.provider = provider
         self.is_active = True
         self.handle: ref[InstrumentedClient[Any]] | None = None
-        self._known_provider: tuple[Any, str] = (None, "")
+        # The class of the HTTP client that was seen last, the URL, and who is asked there.
+        self._known: tuple[Any, Any, str] = (None, None, "")
 
     def provider_of(self, client: Any) -> str:
-        """Return who a client asks; a copy may ask another one, or the client later on."""
-        if self.provider:
-            return self.provider
-        known_url, provider = self._known_provider
-        base_url = base_url_of(client)
-        if known_url is not base_url:
-            provider = self.protocol.provider_of_client(client)
-            self._known_provider = base_url, provider
+        """Return who a client asks, whose HTTP client reports what it sends from now on.
+
+        A copy may have other ones, and the client itself later on.
+        """
+        http_client, base_url = connection_of(client)
+        known_class, known_url, provider = self._known
+        if base_url is not known_url or type(http_client) is not known_class:
+            observe_sends(http_client)
+            provider = self.provider or self.protocol.provider_of_client(client)
+            self._known = type(http_client), base_url, provider
         return provider
 
     def start(self, client: Any, args: tuple[Any, ...], named: dict[str, Any]) -> SDKRequest | None:
         """Return the request that a client's method ``request`` is called for; None where it emits nothing.
 
-        A failure to read it is reported and not raised: it is sent without events.
+        That is one to no model, and one that another bridge tells. A failure to read it is reported and not raised: it
+        is sent without events.
         """
         try:
-            observe_sends(http_client_of(client))  # a copy may have another one
-            return start_request(
-                self.protocol,
-                args[1] if len(args) > 1 else named["options"],
-                provider=self.provider_of(client),
-                price=self.price,
+            options = args[1] if len(args) > 1 else named["options"]
+            kind = self.protocol.kind_of_call(str(options.url)) if str(options.method).lower() == "post" else None
+            if kind is None:
+                return None
+            model, provider = requested_model(options), self.provider_of(client)
+            claim = claim_call(is_exact=True, model=model)
+            if claim is None:
+                return None
+            call = ModelCall(
+                self.protocol.bridge,
+                claim,
+                model=model,
+                provider=provider,
+                operation=kind.operation,
                 streamed=bool(named.get("stream")),
+                price=self.price,
             )
+            return SDKRequest(call, kind.make_answer())
         except Exception as failure:
             report_failure(llm_called.name, self.protocol.bridge, failure)
             return None
@@ -132,28 +147,28 @@ def _observed_request(cls: Any) -> Any:
         settings: Settings = getattr(self, _SETTINGS)
         if not settings.is_active or is_idle() or (sdk_request := settings.start(self, args, named)) is None:
             return cls.request(self, *args, **named)
-        tokens = sdk_request.begin()
+        token = sdk_request.begin()
         try:
             result = cls.request(self, *args, **named)
         except BaseException as error:
             sdk_request.fail(error)
             raise
         finally:
-            sdk_request.leave(tokens)
+            sdk_request.leave(token)
         return sdk_request.take(result)
 
     async def async_request(self: Any, *args: Any, **named: Any) -> Any:
         settings: Settings = getattr(self, _SETTINGS)
         if not settings.is_active or is_idle() or (sdk_request := settings.start(self, args, named)) is None:
             return await cls.request(self, *args, **named)
-        tokens = sdk_request.begin()
+        token = sdk_request.begin()
         try:
             result = await cls.request(self, *args, **named)
         except BaseException as error:
             sdk_request.fail(error)
             raise
         finally:
-            sdk_request.leave(tokens)
+            sdk_request.leave(token)
         return sdk_request.take(result)
 
     return async_request if iscoroutinefunction(cls.request) else request

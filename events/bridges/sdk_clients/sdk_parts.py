@@ -69,12 +69,12 @@ def http_client_of(client: Any) -> Any:
     return getattr(client, "_client", None)
 
 
-def base_url_of(client: Any) -> Any:
-    """Return the URL that the paths of a client's requests are relative to.
+def connection_of(client: Any) -> tuple[Any, Any]:
+    """Return the HTTP client of a client, and the URL that the paths of its requests are relative to.
 
     The property ``base_url`` of openai's imports a module each time.
     """
-    return getattr(client, "_base_url", None) or client.base_url
+    return client._client, getattr(client, "_base_url", None) or client.base_url  # noqa: SLF001  # see above
 
 
 def unwrapped(result: Any) -> Any:

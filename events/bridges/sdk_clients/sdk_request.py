@@ -11,14 +11,14 @@ from ...bus.failures import report_failure
 from ...bus.fields import ErrorType, Status
 from ...llm import llm_called
 from ..model_calls.claims import Claim, current_claim
-from ..model_calls.cost import UsagePriceFunction, billed_cost
+from ..model_calls.cost import billed_cost
 from ..model_calls.error_types import status_of_error
-from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name, start_call
+from ..model_calls.model_call import Attempt, CallEnd, ModelCall, error_name
+from ..model_calls.response_headers import NO_HEADERS
 from ..model_calls.token_usage import NO_USAGE, with_items
-from .answer import Answer, Protocol, fault_of
-from .attempts import attempt_of, end_attempt, error_type_of_end, look_for_quota, status_of_type
+from .answer import Answer, fault_of
+from .attempts import attempt_of, error_type_of_end, last_attempt, status_of_type, with_quota
 from .bodies import body_of, observe_body
-from .http_sends import Sender, current_sender
 from .raw_responses import observe_parse
 from .sdk_parts import kind_of_result, unwrapped
 from .streams import track_stream
@@ -31,34 +31,32 @@ UNPARSED = ("LengthFinishReasonError",)
 
 
 class SDKRequest:
-    """A request that a client sends to a model; made by `start_request`.
+    """A request that a client sends to a model; made by `instrument_client.Settings`.
 
     Attributes:
         is_reading: Whether a chunk of its stream is being waited for.
     """
 
-    __slots__ = ("_attempt", "_bridge", "_has_chunks", "_is_streamed", "_response", "answer", "call", "is_reading")
+    is_reading = False
+    _has_chunks = False
+    _attempt: Attempt | None = None  # the last one
+    _response: Any = None  # its own
 
-    def __init__(self, bridge: str, call: ModelCall, answer: Answer) -> None:
+    def __init__(self, call: ModelCall, answer: Answer) -> None:
         self.call = call
         self.answer = answer
-        self.is_reading = False
-        self._is_streamed = call.streamed
-        self._has_chunks = False
-        self._bridge = bridge
-        self._attempt: Attempt | None = None  # the last one
-        self._response: Any = None  # its own
 
-    def begin(self) -> tuple[Token[Sender | None], Token[Claim | None]]:
+    def begin(self) -> Token[Claim | None]:
         """Have requests that are sent from here on be attempts, until `leave`."""
-        return current_sender.set(self), current_claim.set(self.call.claim)
+        claim = self.call.claim
+        claim.sender = self
+        return current_claim.set(claim)
 
-    def leave(self, tokens: tuple[Token[Sender | None], Token[Claim | None]]) -> None:
-        """End what `begin` began, which returned ``tokens``: requests that are sent from here on are no attempts."""
-        sender, claim = tokens
+    def leave(self, token: Token[Claim | None]) -> None:
+        """End what `begin` began, which returned ``token``: requests that are sent from here on are no attempts."""
+        self.call.claim.sender = None
         try:
-            current_claim.reset(claim)
-            current_sender.reset(sender)
+            current_claim.reset(token)
         except ValueError:  # where the garbage collector closes a coroutine, in a context that has none of it
             return
 
@@ -67,8 +65,7 @@ class SDKRequest:
         try:
             before, self._attempt = self._attempt, None
             if before is not None:
-                look_for_quota(before, self._response)
-                self.call.add_attempt(before)
+                self.call.add_attempt(with_quota(before, self._response))
             self._attempt = attempt_of(started_at, response, error)
             self._response = response
         except Exception as failure:
@@ -100,8 +97,8 @@ class SDKRequest:
                 self._finish_with(body_of(http_response))
                 return
             self._response = None
-            observe_body(http_response, self, is_kept=not self._is_streamed)
-            if self._is_streamed:
+            observe_body(http_response, self, is_kept=not self.call.streamed)
+            if self.call.streamed:
                 observe_parse(result, self)
         elif kind == "stream":
             self._response = None
@@ -111,11 +108,14 @@ class SDKRequest:
             self._finish_with(body_of(result) if kind == "http_response" else result)
 
     def _finish_with(self, whole: Any) -> None:
-        whole = with_items(whole)
+        whole, answer, call = with_items(whole), self.answer, self.call
         if whole is not None:
-            self.answer.add_whole(whole)
-        if self.answer.error_type is None and not self._is_streamed:
-            self.answer.error_type = fault_of(whole, self.call.operation)
+            answer.add_whole(whole)
+        if answer.error_type is None and not call.streamed:
+            answer.error_type = fault_of(whole, call.operation)
+            if answer.error_type is None:
+                self._end("success", None, None)
+                return
         self.finish()
 
     def track(self, parsed: Any) -> None:
@@ -159,7 +159,7 @@ class SDKRequest:
     def finish(self) -> None:
         """End the call with the answer that was read: a stream whose end did not come was cut off."""
         error_type = self.answer.error_type
-        if error_type is None and self._is_streamed and not self.answer.has_ended:
+        if error_type is None and self.call.streamed and not self.answer.has_ended:
             error_type = "invalid_response"
         self._end("success" if error_type is None else status_of_type(error_type), None, error_type)
 
@@ -174,7 +174,7 @@ class SDKRequest:
                 if error_type == "other" and (isinstance(error, UNREADABLE) or type(error).__name__ in UNPARSED):
                     error_type = "invalid_response"
                 # The SDK could not parse it into what was asked for: its tokens are billed all the same.
-                is_whole = self._response is not None and not self._is_streamed
+                is_whole = self._response is not None and not self.call.streamed
                 if is_whole and (body := body_of(self._response)) is not None:
                     self.answer.add_whole(body)
         except Exception as failure:
@@ -183,7 +183,7 @@ class SDKRequest:
 
     def report(self, failure: Exception) -> None:
         """Report a failure of the bridge."""
-        report_failure(llm_called.name, self._bridge, failure)
+        report_failure(llm_called.name, self.call.bridge, failure)
 
     def _end(self, status: Status, error: BaseException | None, error_type: ErrorType | None) -> None:
         if self.call.has_ended:
@@ -191,46 +191,27 @@ class SDKRequest:
         ended_at, answer, attempt = perf_counter(), self.answer, self._attempt
         try:
             # The headers of a stream are sent before it is billed.
-            headers = {} if attempt is None or self._is_streamed else attempt.headers
+            headers = NO_HEADERS if attempt is None or self.call.streamed else attempt.headers
             usage, cost = answer.usage(), billed_cost(answer.raw_usage(), headers)
         except Exception as failure:
             self.report(failure)
             usage, cost = NO_USAGE, None
+        # By position: by name each takes twice as long.
         end = CallEnd(
-            status=status,
-            error="" if error is None else error_name(error),
-            error_type=error_type,
-            response_model=answer.model,
-            usage=usage,
-            cost=cost,
-            finish_reason=answer.finish_reason if status != "cancelled" else None,
-            ended_at=ended_at,
+            status,
+            "" if error is None else error_name(error),
+            error_type,
+            answer.model,
+            usage,
+            cost,
+            "provider",
+            answer.finish_reason if status != "cancelled" else None,
+            None,
+            ended_at,
         )
         if attempt is not None:
-            if attempt.error_type is not None:
-                look_for_quota(attempt, self._response)
-            end_attempt(attempt, end)
-            self.call.add_attempt(attempt, response_model=end.response_model)
+            self.call.add_attempt(last_attempt(attempt, end, self._response), response_model=end.response_model)
         self.call.finish(end)
-
-
-def start_request(
-    protocol: Protocol, options: Any, *, provider: str, price: UsagePriceFunction | None, streamed: bool
-) -> SDKRequest | None:
-    """Return the request to a model that a client is about to send; None for another, or one that is told elsewhere."""
-    kind = protocol.kind_of_call(str(options.url)) if str(options.method).lower() == "post" else None
-    if kind is None:
-        return None
-    call = start_call(
-        protocol.bridge,
-        model=requested_model(options),
-        provider=provider,
-        is_exact=True,
-        operation=kind.operation,
-        streamed=streamed,
-        price=price,
-    )
-    return None if call is None else SDKRequest(protocol.bridge, call, kind.make_answer())
 
 
 def requested_model(options: Any) -> str:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from events.bridges.model_calls.response_headers import MAX_RETRY_AFTER, rate_limit, rate_limits, retry_after
+from events.bridges.model_calls.response_headers import (
+    MAX_RETRY_AFTER,
+    lower_name,
+    rate_limit,
+    rate_limits,
+    read_headers,
+    retry_after,
+    triples_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +54,18 @@ def test_the_rate_limits_are_under_the_names_of_the_event() -> None:
     assert rate_limits(headers) == {
         "limit_requests": 50, "limit_tokens": None, "remaining_requests": None, "remaining_tokens": 7,
     }  # fmt: skip
+
+
+SENT = [("X-RateLimit-Limit-Requests", "500"), ("Content-Type", "text/plain"), ("retry-after", "2")]
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_headers_of_httpx_are_read_of_their_list_as_they_are_of_what_is_public(library: str) -> None:
+    headers: Any = pytest.importorskip(library).Headers(SENT)
+    public = SimpleNamespace(raw=headers.raw)
+    assert triples_of(headers) is headers._list
+    assert triples_of(headers) == triples_of(public)
+    assert [lower_name(each) for each in triples_of(headers) or ()] == [name.lower().encode() for name, _ in SENT]
+    for each in (headers, public, {name.lower(): text for name, text in SENT}):
+        assert read_headers(each) == {"x-ratelimit-limit-requests": "500", "retry-after": "2"}
+    assert read_headers(pytest.importorskip(library).Headers(SENT[1:2])) == {}

@@ -14,7 +14,7 @@ from .registries import SAMPLES, histograms
 
 
 def measure(short: bool) -> list[Claim]:
-    """Measure the memory of histogram children before and after they are rendered; it is the same every time."""
+    """Measure the memory of histogram children before they are rendered, and after: once, and until nothing moves."""
     samples = SAMPLES // (10 if short else 1)
     gc.collect()
     tracemalloc.start()
@@ -23,9 +23,11 @@ def measure(short: bool) -> list[Claim]:
     family = histograms(registry, samples)
     gc.collect()
     stock = tracemalloc.get_traced_memory()[0] - empty
-    render(registry)
-    gc.collect()
-    with_cache = tracemalloc.get_traced_memory()[0] - empty
+    rendered = []
+    for _ in range(3):
+        render(registry)
+        gc.collect()
+        rendered.append(tracemalloc.get_traced_memory()[0] - empty)
     tracemalloc.stop()
     children = len(family._metrics)
     return [
@@ -34,7 +36,11 @@ def measure(short: bool) -> list[Claim]:
             bar=1.8,
             better="lower",
             unit="times",
-            ours=[with_cache / stock],
-            runs={"stock, bytes a child": [stock / children], "ours, bytes a child": [with_cache / children]},
+            ours=[max(rendered) / stock],
+            runs={
+                "stock, bytes a child": [stock / children],
+                "ours once rendered, bytes a child": [rendered[0] / children],
+                "ours where nothing moves, bytes a child": [rendered[-1] / children],
+            },
         )
     ]

@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from ..text_format.families import BLOCK_SIZE, Block, family_header, render_family
 from ..text_format.formats import OPENMETRICS, TEXT, Escaping, Format
-from ..text_format.line_cache import LinePrefixes, RenderedChildren
-from ..text_format.lines import exemplar_suffix, format_value
+from ..text_format.line_cache import ChildLines, LinePrefixes, RenderedChildren
+from ..text_format.lines import exemplar_suffix
 from .child_layouts import LAYOUTS, ChildLayout, UnsupportedCollector, exemplars_of, numbers_of
 from .children import created_of
 from .self_test import self_test
@@ -155,31 +155,34 @@ def _children_with_lines(
     step = max(1, BLOCK_SIZE // layout.line_count(collector))
     cached = _cache.setdefault(collector, {}).get((escaping, created_inline), [])
     current: list[RenderedChildren] = []
+    is_part = len(children) > step
+    prefixes: tuple[LinePrefixes, LinePrefixes] | None = None  # those of all children that are new
     for index, start in enumerate(range(0, len(children), step)):
         some = children[start : start + step]
         cached_for = some if names else []  # a collector that its own lines refer to would never be freed
         rendered = cached[index] if index < len(cached) else None
         created = list(map(created_of, some)) if has_created else []
-        if rendered is None or rendered.children != cached_for or rendered.created != created:
-            label_values = keys[start : start + step]
-            prefixes = map(LinePrefixes(names, layout.samples(collector), escaping), label_values)
-            lines = _created_lines(collector, created, label_values, escaping)
-            rendered = RenderedChildren(cached_for, prefixes, created, lines, created_inline)
+        if (
+            rendered is None
+            or rendered.children != cached_for
+            or rendered.created != created
+            or rendered.is_part != is_part
+        ):
+            prefixes = prefixes or _line_prefixes(collector, layout, escaping)
+            lines = ChildLines(prefixes[0], keys[start : start + step], prefixes[1], created)
+            rendered = RenderedChildren(cached_for, lines, created_inline=created_inline, is_part=is_part)
         current.append(rendered)
         yield some, rendered
     _cache[collector][escaping, created_inline] = current
 
 
-def _created_lines(
-    collector: Any, created: list[float | None], label_values: list[tuple[str, ...]], escaping: Escaping
-) -> list[str]:
-    if not created:
-        return [""] * len(label_values)
-    prefixes = LinePrefixes(collector._labelnames, [(f"{collector._name}_created", "")], escaping)
-    return [
-        "" if time is None else f"{prefixes(values)[0]}{format_value(time)}\n"
-        for values, time in zip(label_values, created, strict=True)
-    ]
+def _line_prefixes(collector: Any, layout: ChildLayout, escaping: Escaping) -> tuple[LinePrefixes, LinePrefixes]:
+    """Return what renders the lines of a collector's children, and their ``_created`` lines."""
+    samples, created = layout.samples(collector), [(f"{collector._name}_created", "")]
+    return (
+        LinePrefixes(collector._labelnames, samples, escaping),
+        LinePrefixes(collector._labelnames, created, escaping),
+    )
 
 
 def _with_exemplars(texts: list[bytes], exemplars: list[Any], text_format: Format) -> list[bytes]:

@@ -45,7 +45,8 @@ class AgentPhases(Aggregator):
         """Add the time of an attempt, a call or a tool that ended just now."""
         now = perf_counter()
         begin = now - sensible_seconds(values.get("duration"))
-        queue_wait = sensible_seconds(values.get("queue_wait"))
+        waited = values.get("queue_wait")
+        queue_wait = 0.0 if waited is None else sensible_seconds(waited)
         if signal == "tool_called":
             self.timeline.add("tool", begin, now)
             return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, Literal
+from typing import Literal
 
 from .bus.amount_limits import MAX_AMOUNT, drop_reason
+from .bus.derived_fields import derived
 from .bus.fields import Bytes, Dollars, ErrorType, Key, Label, Seconds, Status, Tokens, inherited
 from .bus.signal import Signal
 from .bus.span import Span
@@ -31,6 +32,46 @@ CallResult = Literal["success", "invalid_output", "error", "timeout", "cancelled
 
 OutputFault = Literal["invalid_json", "schema_mismatch", "empty", "refusal"]
 """What is wrong with a response that was received."""
+
+
+def unsplit(
+    cost: Dollars | None,
+    input_cost: Dollars | None = None,
+    output_cost: Dollars | None = None,
+    cache_read_cost: Dollars | None = None,
+    cache_write_cost: Dollars | None = None,
+) -> Dollars | None:
+    """Return what is left of a cost without its known parts; None where the cost is unknown.
+
+    Any number may be a cost, such as a `Decimal`; what cannot be one is returned as it is, and left out by whoever adds
+    it up. So is a part: a NaN takes nothing away.
+    """
+    if (
+        type(cost) is float
+        and (type(input_cost) is float and input_cost >= 0.0)
+        and (type(output_cost) is float and output_cost >= 0.0)
+        and (type(cache_read_cost) is float and cache_read_cost >= 0.0)
+        and (type(cache_write_cost) is float and cache_write_cost >= 0.0)
+    ):  # most calls are such, and have no rest that the rounding of this sum could hide
+        known = input_cost + output_cost + cache_read_cost + cache_write_cost
+        if 0.0 <= cost < MAX_AMOUNT and known < MAX_AMOUNT and cost - known <= cost * _ROUNDING / 2:
+            return 0.0
+    if not (type(cost) is float and 0.0 <= cost < MAX_AMOUNT):
+        if cost is None or drop_reason(cost) is not None:
+            return cost
+        cost = float(cost)
+    parts = []
+    for part in (input_cost, output_cost, cache_read_cost, cache_write_cost):
+        if type(part) is float and 0.0 <= part < MAX_AMOUNT:  # the rule of `drop_reason`: nearly all parts are such
+            parts.append(part)
+        elif part is not None and drop_reason(part) is None:
+            parts.append(float(part))
+    rest = cost - fsum(parts)
+    return rest if rest > cost * _ROUNDING else 0.0  # below that it is the rounding of the sum
+
+
+_ROUNDING = 1e-9
+"""The share of a cost below which what is left of it is the rounding of a sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,22 +195,24 @@ class LLMCalled:
     workflow_type: Label = inherited()
     run_id: str = inherited("")
 
-    @property
-    def result(self) -> CallResult:
-        """The status, or ``invalid_output`` where the answer is not what was asked for (`output_fault`)."""
-        return "invalid_output" if self.status == "success" and self.output_fault is not None else self.status
+    @derived
+    @staticmethod
+    def result(status: Status, output_fault: OutputFault | None) -> CallResult:
+        """Return the status, or ``invalid_output`` where the answer is not what was asked for (`output_fault`)."""
+        return "invalid_output" if status == "success" and output_fault is not None else status
 
-    @property
-    def unsplit_cost(self) -> Dollars | None:
-        """The part of the cost that no kind of token is known for; all of it where the seller names one sum."""
-        return unsplit(self.cost, self.input_cost, self.output_cost, self.cache_read_cost, self.cache_write_cost)
+    unsplit_cost = derived(unsplit)
+    """The part of the cost that no kind of token is known for; all of it where the seller names one sum."""
 
-    @property
-    def lacks_usage(self) -> bool:
-        """Whether the call brought an answer, or a part of one, whose tokens the provider did not count."""
-        if self.usage_source == "estimated":
+    @derived
+    @staticmethod
+    def lacks_usage(
+        usage_source: UsageSource | None, status: Status, prompt_tokens: Tokens | None, completion_tokens: Tokens | None
+    ) -> bool:
+        """Return whether the call brought an answer, or a part of one, whose tokens the provider did not count."""
+        if usage_source == "estimated":
             return True
-        return self.status == "success" and self.prompt_tokens is None and self.completion_tokens is None
+        return status == "success" and prompt_tokens is None and completion_tokens is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,15 +248,14 @@ class LLMUsageBilled:
     workflow_type: Label = inherited()
     run_id: str = inherited("")
 
-    @property
-    def unsplit_cost(self) -> Dollars | None:
-        """The part of the cost that no kind of token is known for; all of it where the seller names one sum."""
-        return unsplit(self.cost, self.input_cost, self.output_cost, self.cache_read_cost, self.cache_write_cost)
+    unsplit_cost = derived(unsplit)
+    """The part of the cost that no kind of token is known for; all of it where the seller names one sum."""
 
-    @property
-    def lacks_usage(self) -> bool:
-        """Whether the model gave an answer, or a part of one, whose tokens the provider did not count."""
-        return self.usage_source == "estimated"
+    @derived
+    @staticmethod
+    def lacks_usage(usage_source: UsageSource | None) -> bool:
+        """Return whether the model gave an answer, or a part of one, whose tokens the provider did not count."""
+        return usage_source == "estimated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,24 +293,3 @@ llm_configured = Signal(LLMConfigured)
 llm_process_read = Signal(LLMProcessRead)
 llm_call = Span(llm_call_started, llm_called)
 """A logical call to a language model, with all its attempts."""
-
-
-def unsplit(cost: Any, *parts: Any) -> float | None:
-    """Return what is left of a cost without its known parts; None where the cost is unknown.
-
-    Any number may be a cost, such as a `Decimal`; what cannot be one is returned as it is, and left out by whoever adds
-    it up. So is a part: a NaN takes nothing away.
-    """
-    if not (type(cost) is float and 0.0 <= cost < MAX_AMOUNT):
-        if cost is None or drop_reason(cost) is not None:
-            unfit: float | None = cost
-            return unfit
-        cost = float(cost)
-    known = []
-    for part in parts:
-        if type(part) is float and 0.0 <= part < MAX_AMOUNT:  # the rule of `drop_reason`: nearly all parts are such
-            known.append(part)
-        elif part is not None and drop_reason(part) is None:
-            known.append(float(part))
-    rest: float = cost - fsum(known)
-    return rest if rest > cost * 1e-9 else 0.0  # below that it is the rounding of the sum

@@ -48,11 +48,13 @@ class Timeline:
 
     def add(self, kind: str, start: float, end: float) -> None:
         """Add an interval of a kind; an empty one is ignored."""
-        start = max(start, self._start)
+        if start < self._start:  # noqa: PLR1730  # `max` takes longer than all the rest
+            start = self._start
         if start < end:
-            self._added.append((kind, start, end))
+            added = self._added
+            added.append((kind, start, end))
             # While intervals are merged, the garbage collector may end work whose interval is added here.
-            if len(self._added) >= _BATCH and not self._merging:
+            if len(added) >= _BATCH and not self._merging:
                 self._merge()
 
     def seconds(self, end: float) -> dict[str, float]:

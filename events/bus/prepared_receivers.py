@@ -1,24 +1,24 @@
 """Receivers that were prepared for the names of the fields that are set: a place that emits sets the same each time.
 
-An event is built only where a receiver wants the event itself; one that reads its fields alone gets a view of them.
+An event is built only where a receiver wants the event itself; one that reads its fields alone gets these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from inspect import isroutine
 from typing import Any
 
-from .emitters import BindableReceiver
-from .event_construction import construct_function_for, fits, is_plain
+from .emitters import BindableReceiver, ReceiveFn
+from .event_construction import construct_function_for, fits, is_plain, mutable_twin
 from .failures import report_failure
-from .field_views import view_class
 from .receivers import callable_name, refuse_awaitable
 
 DeliverFn = Callable[[dict[str, Any]], None]
-"""Takes the fields that are set, by name; they are its own from then on."""
+"""Takes the fields that are set, by name."""
 
 Construct = Callable[[dict[str, Any]], Any]
-"""Returns an event, or a view, of the fields that are set."""
+"""Returns an event of the fields that are set."""
 
 Receiver = Callable[[Any], Any]
 
@@ -60,51 +60,60 @@ class PreparedReceivers(dict[tuple[str, ...], DeliverFn | None]):
     def _prepare(self, names: tuple[str, ...]) -> DeliverFn | None:
         if not (is_plain(self._event) and fits(self._event, names)):
             return None
-        view = view_class(self._event)
-        prepared = [self._prepare_receiver(each, names) if view else None for each in self._receivers]
-        if view is not None and None not in prepared:
-            construct: Construct | None = view_function(view)
-        else:
+        completes = mutable_twin(self._event) is None  # what it is built of is not all of its fields
+        prepared = [None if completes else self._prepare_receiver(each, names) for each in self._receivers]
+        construct = None
+        if None in prepared:
             construct = construct_function_for(self._event, names)  # type: ignore[arg-type]  # a class is hashable
-        if construct is None:
-            return None
-        calls = [(each or receiver, receiver) for each, receiver in zip(prepared, self._receivers, strict=True)]
+            if construct is None:
+                return None
+        calls = [*zip(prepared, self._receivers, strict=True)]
+        if construct is None and len(calls) == 1:
+            return deliver_values(self._signal, *calls[0])  # type: ignore[arg-type]  # it is prepared
         return deliver_function(self._signal, construct, calls)
 
-    def _prepare_receiver(self, receiver: Receiver, names: tuple[str, ...]) -> Receiver | None:
+    def _prepare_receiver(self, receiver: Receiver, names: tuple[str, ...]) -> ReceiveFn | None:
         if not isinstance(receiver, BindableReceiver):
             return None
         try:
-            return receiver.prepare(names)
+            receive = receiver.prepare(names)
         except Exception as error:
             report_failure(self._signal, callable_name(receiver), error)
             return None
+        # The method of an object is called faster than the object.
+        return receive if receive is None or isroutine(receive) else receive.__call__  # type: ignore[operator]
 
 
-def view_function(view_type: type[Any]) -> Construct:
-    """Return a function that returns a view of the fields that it is called with."""
-    new = object.__new__
-
-    def view_of(fields: dict[str, Any]) -> Any:
-        view = new(view_type)
-        view.__dict__ = fields
-        return view
-
-    return view_of
-
-
-def deliver_function(signal: str, construct: Construct, calls: Iterable[tuple[Receiver, Receiver]]) -> DeliverFn:
-    """Return a function that calls several functions with what is made of the fields, even if some raise.
-
-    Each comes with the receiver that is at fault then.
-    """
-    called = tuple(calls)
+def deliver_values(signal: str, receive: ReceiveFn, receiver: Receiver) -> DeliverFn:
+    """Return a function that calls another one with the values of the fields; a receiver is at fault if that raises."""
 
     def deliver(fields: dict[str, Any]) -> None:
-        event = construct(fields)
-        for receive, receiver in called:
+        try:
+            receive((*fields.values(),))
+        except Exception as error:
+            report_failure(signal, callable_name(receiver), error)
+
+    return deliver
+
+
+def deliver_function(
+    signal: str, construct: Construct | None, calls: Iterable[tuple[ReceiveFn | None, Receiver]]
+) -> DeliverFn:
+    """Return a function that calls receivers with the event, or what was prepared of them with the fields' values.
+
+    One that raises starves no other. Without ``construct`` all are prepared.
+    """
+    called = tuple(
+        (receiver if receive is None else receive, receiver, receive is not None) for receive, receiver in calls
+    )
+    has_prepared = any(takes_values for _, _, takes_values in called)
+
+    def deliver(fields: dict[str, Any]) -> None:
+        event: Any = None if construct is None else construct(fields)
+        values = (*fields.values(),) if has_prepared else ()
+        for receive, receiver, takes_values in called:
             try:
-                result = receive(event)
+                result = receive(values if takes_values else event)
             except Exception as error:
                 report_failure(signal, callable_name(receiver), error)
             else:

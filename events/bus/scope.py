@@ -170,30 +170,40 @@ class Scope:
             sums = scope.sums.get(signal)
             if sums is not None:
                 totals = scope.nested_totals if outer and scope in outer else scope.totals
+                failure: Exception | None = None
                 with _totals_lock:
                     for name, field in sums:
                         amount: Any = 1 if field is None else values.get(field)
                         # The rule of `amount_limits.drop_reason`, inlined: each emission in a scope runs this.
                         kind = type(amount)
                         if 0 <= amount < _LIMIT if kind is int else kind is float and 0.0 <= amount < MAX_AMOUNT:
-                            totals[name] = totals.get(name, 0) + amount
+                            totals[name] = totals[name] + amount if name in totals else amount
                         elif amount is not None and drop_reason(amount) is None:
                             totals[name] = totals.get(name, 0) + (amount if isinstance(amount, int) else float(amount))
-                if scope.aggregator is not None or scope.aggregator_maker is not None:
-                    scope.aggregate(signal, values)
+                    if scope.aggregator is not None or scope.aggregator_maker is not None:
+                        try:
+                            scope._aggregate(signal, values)  # noqa: SLF001  # of the same class
+                        except Exception as error:
+                            failure = error
+                if failure is not None:  # who is told of it does not hold up others, which wait for the lock
+                    report_failed_emission(signal, "aggregate", failure)
             scope = scope.parent
 
     def aggregate(self, signal: str, values: Mapping[str, Any]) -> None:
         """Have the scope's aggregator take an event, if it is one of its signals."""
         try:
             with _totals_lock:
-                aggregator = self.aggregator
-                if aggregator is None and self.aggregator_maker is not None:
-                    aggregator = self.aggregator = self.aggregator_maker.make_aggregator()
-                if aggregator is not None and signal in aggregator.signals:
-                    aggregator.add(signal, values)
+                self._aggregate(signal, values)
         except Exception as error:
             report_failed_emission(signal, "aggregate", error)
+
+    def _aggregate(self, signal: str, values: Mapping[str, Any]) -> None:
+        """Do the same under the lock, which the caller has acquired, and raise what the aggregator does."""
+        aggregator = self.aggregator
+        if aggregator is None and self.aggregator_maker is not None:
+            aggregator = self.aggregator = self.aggregator_maker.make_aggregator()
+        if aggregator is not None and signal in aggregator.signals:
+            aggregator.add(signal, values)
 
     def take_aggregated(self, signal: str, ended: float) -> Mapping[str, Any]:
         """Return what the scope's aggregator has for an event of a signal, and drop the aggregator."""

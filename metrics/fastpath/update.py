@@ -26,6 +26,7 @@ from .lock import LOCK
 from .native_buckets import native_buckets
 from .plan import AmountUpdate, ChildUpdate, UpdatePlan
 from .self_test import self_test
+from .set_fields import SetFields
 
 UpdateFn = Callable[..., None]
 """Takes an event; or, if field names were passed, a tuple of the values of those fields."""
@@ -37,10 +38,13 @@ class SharedCell:
     __slots__ = ("_at", "_cells", "_value")
 
 
-def update_function(plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
+def update_function(
+    plan: UpdatePlan, field_names: Sequence[str] | None = None, set_fields: SetFields | None = None
+) -> UpdateFn:
     """Return a function that updates a plan's counters, timestamps and amounts; gauges and spans are the caller's.
 
-    It takes an event, or the values of the fields that are named.
+    It takes an event, or the values of the fields that are named; where these are those of ``set_fields``, amounts may
+    be computed from them.
     """
     children = [each.child for each in (*plan.counters, *plan.timestamps)] + [each.child for each in plan.amounts]
     values = [value for child in children for value in values_of(child)]
@@ -48,15 +52,23 @@ def update_function(plan: UpdatePlan, field_names: Sequence[str] | None = None) 
     # The exact types alone: a subclass of theirs may do more.
     shared = bool(types) and all(SharedCell in each.__bases__ for each in types)
     if not fast_update_works() or not (shared or types <= {MutexValue}):
-        return public_update(plan, field_names)
+        return public_update(plan, field_names, set_fields)
     for value in values:
         value._lock = LOCK
-    return fast_update(plan, field_names, shared_cells=shared)
+    return fast_update(plan, field_names, set_fields, shared_cells=shared)
 
 
-def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, shared_cells: bool = False) -> UpdateFn:
+def fast_update(
+    plan: UpdatePlan,
+    field_names: Sequence[str] | None = None,
+    set_fields: SetFields | None = None,
+    *,
+    shared_cells: bool = False,
+) -> UpdateFn:
     """Return generated code that writes to the children's values directly."""
     amounts = sorted(plan.amounts, key=checked_by)  # so that those which are checked alike are checked once
+    computed = computed_fields(plan, set_fields)
+    constants = {} if set_fields is None else set_fields.constants(computed)
     make_update = generate_update_function(
         len(plan.counters),
         len(plan.timestamps),
@@ -65,15 +77,27 @@ def fast_update(plan: UpdatePlan, field_names: Sequence[str] | None = None, *, s
         shared_cells=shared_cells,
         native=frozenset(i for i, each in enumerate(amounts) if each.native is not None),
         joined=frozenset(i for i, each in enumerate(amounts) if i and checked_by(each) == checked_by(amounts[i - 1])),
+        computed=tuple(computed.items()),
+        constants=tuple(constants),
     )
 
     def update_unusual(event: Any) -> None:
+        if field_names is not None:
+            event = as_event(plan, event, field_names, set_fields)
         # Those of these exact types are added already, if they are valid.
         others = [each for each in plan.amounts if type(getattr(event, each.field)) not in (float, int)]
         update_amounts(plan, event, others)
         report_dropped(plan, event)
 
-    return make_update(update_unusual=taking_values(update_unusual, field_names), **update_arguments(plan, amounts))
+    return make_update(update_unusual=update_unusual, **update_arguments(plan, amounts), **constants)
+
+
+def computed_fields(plan: UpdatePlan, set_fields: SetFields | None) -> dict[str, str]:
+    """Return the expression of each field of a plan's amounts that is not one of those that are set, by its name."""
+    if set_fields is None:
+        return {}
+    fields = {each.field: None for each in plan.amounts if not set_fields.is_set(each.field)}
+    return {field: set_fields.expression(field, "value{}") for field in fields}
 
 
 def checked_by(amount: AmountUpdate) -> tuple[str, float, float]:
@@ -105,10 +129,14 @@ def int_at(bound: float) -> float:
     return ceil(bound) if isfinite(bound) else bound
 
 
-def public_update(plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
+def public_update(
+    plan: UpdatePlan, field_names: Sequence[str] | None = None, set_fields: SetFields | None = None
+) -> UpdateFn:
     """Return a function that calls prometheus_client's documented methods."""
 
     def update(event: Any) -> None:
+        if field_names is not None:
+            event = as_event(plan, event, field_names, set_fields)
         for each in plan.counters:
             call(plan, each.metric, each.child.inc)
         for each in plan.timestamps:
@@ -116,7 +144,7 @@ def public_update(plan: UpdatePlan, field_names: Sequence[str] | None = None) ->
         update_amounts(plan, event, plan.amounts)
         report_dropped(plan, event)
 
-    return taking_values(update, field_names)
+    return update
 
 
 def update_amounts(plan: UpdatePlan, event: Any, amounts: Sequence[AmountUpdate]) -> None:
@@ -145,11 +173,14 @@ def call(plan: UpdatePlan, metric: str, method: Callable[..., object], *amount: 
         plan.on_failure(metric, error)
 
 
-def taking_values(update: UpdateFn, field_names: Sequence[str] | None) -> UpdateFn:
-    """Return an update function that takes the values of the named fields instead of an event, if any are named."""
-    if field_names is None:
-        return update
-    return lambda values: update(SimpleNamespace(**dict(zip(field_names, values, strict=True))))
+def as_event(
+    plan: UpdatePlan, values: tuple[Any, ...], field_names: Sequence[str], set_fields: SetFields | None
+) -> SimpleNamespace:
+    """Return what has the fields of a plan's amounts as attributes, by the values of the fields that are named."""
+    event = SimpleNamespace(**dict(zip(field_names, values, strict=True)))
+    for field in computed_fields(plan, set_fields):
+        setattr(event, field, set_fields.reader(field)(values))  # type: ignore[union-attr]  # else there are none
+    return event
 
 
 class _Tried(NamedTuple):

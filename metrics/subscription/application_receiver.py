@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from events.applications import is_among
+from events.bus.emitters import ReceiveFn
 
+from ..fastpath.set_fields import SetFields
 from ..fastpath.update import UpdateFn
 from .receiver import MetricsReceiver
+
+ASKED_BY_IS_OF = ("application", "applications", "scope")
+"""The fields that ``is_of`` of an event reads, as far as it has them."""
 
 
 class ApplicationReceiver(MetricsReceiver):
@@ -21,15 +28,23 @@ class ApplicationReceiver(MetricsReceiver):
         if event.is_of(self.application):
             super().__call__(event)
 
-    def prepare(self, names: Collection[str]) -> Callable[[Any], None] | None:
+    def prepare(self, names: Collection[str]) -> ReceiveFn | None:
         """Return what `MetricsReceiver.prepare` does, for the events of the application."""
         receive = super().prepare(names)
         if receive is None:
             return None
+        event: Any = self._signal.event
+        set_fields = SetFields(event, names)
+        fields = [name for name in ASKED_BY_IS_OF if set_fields.can_read(name)]
+        read = set_fields.tuple_reader(fields)
 
-        def receive_own(event: Any) -> None:
-            if event.is_of(self.application):
-                receive(event)
+        @lru_cache(256)
+        def is_of(application: str, values: tuple[Any, ...]) -> bool:
+            return bool(event.is_of(SimpleNamespace(**dict(zip(fields, values, strict=True))), application))
+
+        def receive_own(values: tuple[Any, ...]) -> None:
+            if is_of(self.application, read(values)):
+                receive(values)
 
         return receive_own
 

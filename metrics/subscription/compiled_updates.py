@@ -9,6 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from ..fastpath.plan import EventUpdate
+from ..fastpath.set_fields import ReadField, SetFields
 from ..fastpath.update import UpdateFn
 from ..rows import OTHER
 
@@ -20,17 +21,16 @@ CompiledUpdate = tuple[UpdateFn, tuple[EventUpdate, ...]]
 
 
 class CompiledUpdates:
-    """The updates by events of which the same fields are set each time, or by any: an event costs one look-up.
+    """The updates by events, or by the fields of events of which the same are set each time: each costs one look-up.
 
-    The key that is looked up has no field that always has its default, and amounts that are always None are not looked
-    at: of the forty fields of a model call, some ten are set.
+    The key that is looked up has no field that always has its default, nor one that is derived from others of the key,
+    and amounts that are always None are not looked at: of the forty fields of a model call, some ten are set.
 
     Args:
         receiver: What the updates are made by.
-        event: The class of the events.
         fields: The fields, and properties, that choose what an event updates.
         labels: Which of them are labels, each with what says whether a value of it is counted as ``other``.
-        names: The fields that are set; None for any.
+        set_fields: The fields that are set, whose values come as a tuple; None for events.
     """
 
     MAX_CACHED = 4096
@@ -42,30 +42,40 @@ class CompiledUpdates:
     def __init__(
         self,
         receiver: MetricsReceiver,
-        event: Any,
         fields: Collection[str],
         labels: Mapping[str, Callable[[Any], bool]],
-        names: Collection[str] | None,
+        set_fields: SetFields | None,
     ) -> None:
-        specs = {
-            name: each for name, each in event.__dataclass_fields__.items() if names is not None and name not in names
-        }
         self._receiver = receiver
-        self._defaults = {name: specs[name].default for name in fields if name in specs}
-        self._absent = frozenset(name for name, each in specs.items() if each.default is None)
-        self._fields = tuple(name for name in fields if name not in specs)
-        self._is_single = len(self._fields) == 1  # then the key is the value, and no tuple
-        self._key: Callable[[Any], Any] = attrgetter(*self._fields) if self._fields else lambda _: ()
+        self._set_fields = set_fields
+        self._defaults: dict[str, Any] = {}
+        self._fields = tuple(fields)
+        self._determined: dict[str, ReadField] = {}  # what computes fields from those of the key
+        self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
+        if set_fields is not None:
+            sources = {name: set_fields.sources(name) for name in fields}
+            self._defaults = {name: set_fields.reader(name)(()) for name in fields if not sources[name]}
+            own = frozenset(name for name in fields if set_fields.is_set(name))
+            determined = [name for name in fields if name not in own and sources[name] and sources[name] <= own]
+            self._fields = tuple(name for name in fields if name not in self._defaults and name not in determined)
+            by_key = SetFields(set_fields.event, self._fields)
+            self._determined = {name: by_key.reader(name) for name in determined}
+            self._key = set_fields.tuple_reader(self._fields)
+        self._is_single = set_fields is None and len(self._fields) == 1  # then the key is the value, and no tuple
+        self._names = (*self._fields, *self._determined)
         # The place of each label among them, the values of it that were compiled, and what tells the others.
         self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
-            (place, name, {None}, labels[name]) for place, name in enumerate(self._fields) if name in labels
+            (place, name, {None}, labels[name]) for place, name in enumerate(self._names) if name in labels
         )
         # By the values of these fields, and by those with ``other`` for each that is past its limit.
         self.compiled: dict[Any, CompiledUpdate] = {}
         self.folded: dict[Any, CompiledUpdate] = {}
 
     def __call__(self, event: Any) -> None:
-        """Update every series that an event changes; a metric that fails does not starve the others."""
+        """Update every series that an event changes; a metric that fails does not starve the others.
+
+        It takes an event, or the values of the fields that are set.
+        """
         key = self._key(event)
         try:
             compiled = self.compiled.get(key)
@@ -102,14 +112,18 @@ class CompiledUpdates:
         return self.folded.get(folded) or self._compile(values, past, self.folded, folded)
 
     def _values(self, key: Any) -> list[Any]:
-        return [key] if self._is_single else [*key]
+        values = [key] if self._is_single else [*key]
+        if self._determined:
+            known = tuple(values)
+            values += [compute(known) for compute in self._determined.values()]
+        return values
 
     def _compile(
         self, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
     ) -> CompiledUpdate:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
-        fields = {**self._defaults, **dict(zip(self._fields, values, strict=True))}
-        compiled = self._receiver.compiled(fields, past, self._absent)
+        fields = {**self._defaults, **dict(zip(self._names, values, strict=True))}
+        compiled = self._receiver.compiled(fields, past, self._set_fields)
         if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
             if len(cache) >= self.MAX_CACHED:
                 cache.clear()

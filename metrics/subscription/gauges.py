@@ -10,6 +10,7 @@ from events import value_dropped
 from events.bus.amount_limits import drop_reason
 
 from ..event_fields import label_text
+from ..fastpath.set_fields import ReadField
 from ..rows import Metric
 from .dropped_values import report_dropped_value, value_range
 from .expiry import remove_series
@@ -17,7 +18,12 @@ from .series import FamilySeries
 
 
 def gauge_setter(
-    row: Metric, family: FamilySeries, label_values: list[str], *, is_other: bool = False
+    row: Metric,
+    family: FamilySeries,
+    label_values: list[str],
+    *,
+    is_other: bool = False,
+    reader: Callable[[str], ReadField] = attrgetter,
 ) -> Callable[[Any], None]:
     """Return a function that sets a gauge to a field of the event it is called with.
 
@@ -25,9 +31,10 @@ def gauge_setter(
     to until then. A value outside of the row's range leaves the gauge as it was.
 
     ``is_other`` is for a series that stands for several things, which are past a label's limit: it shows their values
-    combined, see `CombinedGauge`.
+    combined, see `CombinedGauge`. ``reader`` returns what reads a field of the event, or of what stands for it.
     """
-    read_value, labels = attrgetter(str(row.value)), (*label_values, *row.const_labels.values())
+    read_value, labels = reader(str(row.value)), (*label_values, *row.const_labels.values())
+    read_labels = [reader(name) for name in row.labels] if is_other else []
     minimum, limit = value_range(row)
 
     def set_gauge(event: Any) -> None:
@@ -38,7 +45,7 @@ def gauge_setter(
             report_dropped_value(family.name, value, minimum, limit)
             return
         if is_other:
-            source = tuple(label_text(getattr(event, name)) for name in row.labels)
+            source = tuple(label_text(read(event)) for read in read_labels)
             if not family.combined.set(labels, source, value):
                 value_dropped.emit(metric=family.name, reason="too_many")
             return

@@ -9,11 +9,12 @@ from operator import attrgetter
 from typing import Any
 
 from events import label_overflowed
-from events.bus.emitters import BindableReceiver
+from events.bus.emitters import BindableReceiver, ReceiveFn
 from events.bus.failures import report_failure
 
 from ..event_fields import AnySignal, is_wanted, label_text, pairing_field
 from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, UpdatePlan
+from ..fastpath.set_fields import ReadField, SetFields
 from ..fastpath.update import UpdateFn, update_function
 from ..rows import OTHER, Metric
 from .announced import create_announced, create_failures
@@ -56,6 +57,9 @@ class MetricsReceiver(BindableReceiver):
         self._timestamps = tuple(update for kind, update in every_event if kind == "gauge")
         fields = dict.fromkeys(name for row, _ in self._rows for name in (*row.labels, *row.where))
         self._fields = tuple(fields)
+        # All that events are read for.
+        pairing = [pairing_field(signal) for row, _ in self._rows if row.kind == "in_flight"]
+        self._needed = {*fields, *pairing, *(row.value for row, _ in self._rows if isinstance(row.value, str))}
         self._labels = {
             name: partial(limiter.is_other, name) if values is None else partial(is_outside, values)
             for row, _ in self._rows
@@ -63,7 +67,7 @@ class MetricsReceiver(BindableReceiver):
         }
         self._updates = self._new_updates(None)
         # Those of events of which no other fields are set, by their names.
-        self._prepared: dict[frozenset[str], CompiledUpdates] = {}
+        self._prepared: dict[tuple[str, ...], CompiledUpdates] = {}
         self._overflows: dict[tuple[tuple[str, str], ...], Overflows] = {}  # by what is counted
         self._find_exemplar: FindExemplar | None = None
 
@@ -71,17 +75,23 @@ class MetricsReceiver(BindableReceiver):
         """Update every series that an event changes; a metric that fails does not starve the others."""
         self._updates(event)
 
-    def prepare(self, names: Collection[str]) -> Callable[[Any], None] | None:
-        """Return what does the same as a call, with events of which no other fields than these are set.
+    def prepare(self, names: Collection[str]) -> ReceiveFn | None:
+        """Return what does the same as a call, with the values of these fields, in order; no others are set.
 
-        None where exemplars are given: when a bucket got its exemplar is known to one update alone.
+        None where exemplars are given: when a bucket got its exemplar is known to one update alone; and where a field
+        is needed that only an event has.
         """
         if self._find_exemplar is not None:
             return None
-        key = frozenset(names)
+        key = (*names,)
         if key not in self._prepared and len(self._prepared) >= self.MAX_PREPARED:
             self._prepared.clear()
-        return self._prepared.get(key) or self._prepared.setdefault(key, self._new_updates(key))
+        if key not in self._prepared:
+            set_fields = SetFields(self._signal.event, key)  # type: ignore[arg-type]  # a dataclass is a type
+            if not all(map(set_fields.can_read, self._needed)):
+                return None
+            self._prepared.setdefault(key, self._new_updates(set_fields))
+        return self._prepared[key]
 
     def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
         """Return a function that takes the values of the variable fields, if counts and amounts are all there is.
@@ -119,11 +129,15 @@ class MetricsReceiver(BindableReceiver):
             overflows.emit()
 
     def plan(
-        self, fields: Mapping[str, Any], past: Sequence[str] = ()
+        self,
+        fields: Mapping[str, Any],
+        past: Sequence[str] = (),
+        reader: Callable[[str], ReadField] = attrgetter,
     ) -> tuple[UpdatePlan, Collection[tuple[str, str]]]:
         """Return what events with these fields update, and the (metric, label) pairs whose values are past a limit.
 
-        ``past`` names fields that are ``other`` already, since their values were past it.
+        ``past`` names fields that are ``other`` already, since their values were past it. ``reader`` returns what
+        reads a field of an event, or of what stands for it.
         """
         overflows: dict[tuple[str, str], None] = {}
         counters, amounts = [*self._counters], []
@@ -155,10 +169,10 @@ class MetricsReceiver(BindableReceiver):
                 family.child(row, label_values).set(1)
             elif row.kind == "gauge":
                 is_other = bool(others) or (family.combined.combines and has_other(row, label_values))
-                setter = gauge_setter(row, family, label_values, is_other=is_other)
+                setter = gauge_setter(row, family, label_values, is_other=is_other, reader=reader)
                 gauges.append(EventUpdate(family.name, setter))
             elif row.kind == "in_flight":
-                spans.append(EventUpdate(family.name, self._in_flight_updater(row, family, label_values)))
+                spans.append(EventUpdate(family.name, self._in_flight_updater(row, family, label_values, reader)))
             elif row.value is None:
                 counters.append(ChildUpdate(family.name, family.child(row, label_values)))
             else:
@@ -175,25 +189,30 @@ class MetricsReceiver(BindableReceiver):
         )
         return plan, overflows
 
-    def compiled(self, fields: Mapping[str, Any], past: Sequence[str], absent: Collection[str] = ()) -> CompiledUpdate:
+    def compiled(
+        self, fields: Mapping[str, Any], past: Sequence[str], set_fields: SetFields | None = None
+    ) -> CompiledUpdate:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``.
 
-        It leaves out amounts that are ``absent``.
+        It takes an event, or the values of the fields that are set; then it leaves out amounts that are None for sure.
         """
-        plan, overflows = self.plan(fields, past)
-        if absent:
-            plan = replace(plan, amounts=tuple(each for each in plan.amounts if each.field not in absent))
-        return self._counting(overflows, self._update_function(plan)), (*plan.gauges, *plan.spans)
+        plan, overflows = self.plan(fields, past, attrgetter if set_fields is None else set_fields.reader)
+        if set_fields is not None:
+            plan = replace(plan, amounts=tuple(each for each in plan.amounts if not set_fields.is_none(each.field)))
+        update = self._update_function(plan, None if set_fields is None else set_fields.names, set_fields)
+        return self._counting(overflows, update), (*plan.gauges, *plan.spans)
 
     def report_failure(self, metric: str, error: Exception) -> None:
         """Report that a metric could not be updated."""
         report_failure(self._signal.name, metric, error)
 
-    def _new_updates(self, names: Collection[str] | None) -> CompiledUpdates:
-        return CompiledUpdates(self, self._signal.event, self._fields, self._labels, names)
+    def _new_updates(self, set_fields: SetFields | None) -> CompiledUpdates:
+        return CompiledUpdates(self, self._fields, self._labels, set_fields)
 
-    def _update_function(self, plan: UpdatePlan, field_names: Sequence[str] | None = None) -> UpdateFn:
-        update = update_function(plan, field_names)
+    def _update_function(
+        self, plan: UpdatePlan, field_names: Sequence[str] | None = None, set_fields: SetFields | None = None
+    ) -> UpdateFn:
+        update = update_function(plan, field_names, set_fields)
         find = self._find_exemplar
         return update if find is None else with_exemplars(update, plan, find, field_names)
 
@@ -226,11 +245,14 @@ class MetricsReceiver(BindableReceiver):
             texts[label] = text
         return [texts[label] for label in row.labels]
 
-    def _in_flight_updater(self, row: Metric, family: FamilySeries, label_values: list[str]) -> Callable[[Any], None]:
+    def _in_flight_updater(
+        self, row: Metric, family: FamilySeries, label_values: list[str], reader: Callable[[str], ReadField]
+    ) -> Callable[[Any], None]:
         """Return a function that opens or closes the span of the event it is called with."""
-        read_key, table = attrgetter(pairing_field(self._signal)), family.in_flight
+        read_key, table = reader(pairing_field(self._signal)), family.in_flight
         if self._signal in {row.finished, row.released}:
-            return lambda event: table.close(read_key(event))
+            close = table.close
+            return lambda event: close(read_key(event))
         child = family.child(row, label_values)
         return lambda event: table.open(read_key(event), child)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import fsum
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.llm import unsplit
 
@@ -25,3 +28,13 @@ from events.llm import unsplit
 )
 def test_what_is_left_of_a_cost_is_without_its_known_parts(cost: Any, parts: tuple[Any, ...], rest: Any) -> None:
     assert unsplit(cost, *parts) == rest
+
+
+parts = st.floats(0, 1e6) | st.sampled_from([0.0, -0.0, 1e-300, 5e-324, 0.1])
+
+
+@given(st.lists(parts, min_size=1, max_size=4), st.floats(0.999999998, 1.000000002) | parts)
+def test_what_is_left_of_a_cost_is_what_the_exact_sum_of_its_parts_leaves(parts: list[float], share: float) -> None:
+    for cost in (share, fsum(parts) * share):
+        rest = cost - fsum(parts)
+        assert unsplit(cost, *parts) == (rest if rest > cost * 1e-9 else 0.0)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from decimal import Decimal
 from math import inf
 from typing import Any
 
 import pytest
+from blinker import Namespace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from events import LLMCalled, llm_called, value_dropped
+from events import Signal, llm_called, value_dropped
 from events.bus import prepared_receivers
 from events.bus.prepared_receivers import PreparedReceivers
-from metrics import LLM, subscribe
+from metrics import LLM, counter, subscribe
 from metrics.subscription.compiled_updates import CompiledUpdates
 from metrics.subscription.receiver import MetricsReceiver
 
@@ -99,11 +102,51 @@ def test_fields_that_are_never_set_are_not_looked_at(registry: CollectorRegistry
         [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
         receive = receiver.prepare(("model", "status", "duration"))
         assert isinstance(receive, CompiledUpdates)
-        receive(LLMCalled(model="m", status="success", duration=1.0))
+        receive(("m", "success", 1.0))
         [(key, (update, _))] = receive.compiled.items()
-    assert key == ("m", "success", True, "success")  # `lacks_usage` and `result` are derived
-    assert "prompt_tokens" not in update.__code__.co_names
-    assert {"duration", "unsplit_cost"} <= {*update.__code__.co_names}
+    assert key == ("m", "success")  # `lacks_usage` and `result` are derived from these, or from what is not set
+    source = linecache.getlines(update.__code__.co_filename)
+    assert [line.strip() for line in source if " is not None" in line] == ["if value2 is not None:"]  # the duration
+
+
+def test_a_derived_field_is_computed_where_a_source_of_it_may_be_another_each_time(registry: CollectorRegistry) -> None:
+    with subscribe(LLM, registry, namespace="acme") as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+        receive = receiver.prepare(("model", "status", "duration", "prompt_tokens", "cost", "input_cost"))
+        assert isinstance(receive, CompiledUpdates)
+        for tokens in (None, 5, None, 7):
+            receive(("m", "success", 1.0, tokens, 1.0, 0.25))
+        shown = {
+            kind: registry.get_sample_value("acme_llm_cost_by_kind_usd_total", {"model": "m", "kind": kind})
+            for kind in ("input", "unsplit")
+        }
+        assert registry.get_sample_value("acme_llm_usage_missing_total", {"model": "m"}) == 2
+    assert shown == {"input": 1.0, "unsplit": 3.0}
+    assert [*receive.compiled] == [("m", "success", True), ("m", "success", False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """An event with a property that is not said to be derived."""
+
+    weight: float
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether it is more than a kilogram."""
+        return self.weight > 1
+
+
+def test_for_a_property_the_event_is_built(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PreparedReceivers, "CALLS_BEFORE_PREPARING", 0)
+    weighed: Signal[..., Weighed] = Signal(Weighed, Namespace())
+    row = counter("parcels_total", "Parcels.", weighed, labels=("is_heavy",))
+    with subscribe([row], registry, namespace="acme") as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is weighed]
+        assert receiver.prepare(("weight",)) is None
+        for weight in (0.5, 2.0, 3.0):
+            weighed.emit(weight=weight)
+        assert registry.get_sample_value("acme_parcels_total", {"is_heavy": "true"}) == 2
 
 
 def test_ever_new_values_past_the_limit_take_one_prepared_update(registry: CollectorRegistry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -138,9 +138,9 @@ def test_what_an_event_updates_is_compiled_once_and_again_only_after_too_many_ot
     compiled: list[str] = []
     plan = MetricsReceiver.plan
 
-    def record(self: MetricsReceiver, fields: Mapping[str, Any], past: Sequence[str] = ()) -> Any:
+    def record(self: MetricsReceiver, fields: Mapping[str, Any], *others: Any) -> Any:
         compiled.append(fields["agent_name"])
-        return plan(self, fields, past)
+        return plan(self, fields, *others)
 
     monkeypatch.setattr(MetricsReceiver, "plan", record)
     monkeypatch.setattr(CompiledUpdates, "MAX_CACHED", 2)

@@ -44,7 +44,7 @@ class LinePrefixes:
 
 @dataclass(frozen=True, slots=True)
 class ChildLines:
-    """What the lines of some children are made of, but for their values; not the collector, which would never be freed.
+    """The parts of some children's lines but for their values; without the collector, which would never be freed.
 
     Attributes:
         prefixes: Renders the lines of a child.

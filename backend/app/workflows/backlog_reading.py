@@ -69,9 +69,17 @@ def has_holder(
     A run that has ended for the engine is about to end, or to be queued again by this sweep: it is not left alone.
     """
     if status is None:
-        return run.status == "queued" and run.queued_at + timedelta(seconds=ENQUEUE_TIMEOUT) > now
+        return is_being_submitted(run, now)
     if status.status == "PENDING":
         return not is_gone(status.executor_id or "")
     if status.status == "ENQUEUED":
         return any(version is None or status.app_version in {None, version} for version in versions)
     return True
+
+
+def is_being_submitted(run: UnfinishedRun, now: datetime) -> bool:
+    """Return whether a run was queued so lately that its submission may be about to hand it to the engine.
+
+    It was queued by the clock of its host, which may be wrong: a moment that is far ahead says no more than a past one.
+    """
+    return run.status == "queued" and abs(now - run.queued_at) < timedelta(seconds=ENQUEUE_TIMEOUT)

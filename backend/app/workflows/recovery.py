@@ -19,7 +19,7 @@ from app.database import UnfinishedRun, is_passing
 from events.bus.failures import error_location
 
 from . import dbos_client
-from .backlog_reading import ENQUEUE_TIMEOUT, emit_backlog, emit_unknown_backlog
+from .backlog_reading import emit_backlog, emit_unknown_backlog, is_being_submitted
 from .executor import RunExecutor
 from .leases import Lease
 from .liveness import Liveness
@@ -109,8 +109,8 @@ class Recovery:
         idle_before: dict[str, datetime | None],
     ) -> None:
         if status is None:
-            if run.status == "queued" and run.queued_at + timedelta(seconds=ENQUEUE_TIMEOUT) > now:
-                return  # its submission may be about to queue it
+            if is_being_submitted(run, now):
+                return
             # Its process ended before it was queued in DBOS, or DBOS's tables are gone; the steps are still here.
             if run.status == "running" and self._is_old(run.started_at, now):
                 await self._abandon(run)

@@ -76,6 +76,8 @@ def test_without_runs_all_is_0_but_who_performs_them(registry: CollectorRegistry
         (unfinished("running"), None, 1),
         (unfinished("queued", 4), None, 0),  # it is being submitted
         (unfinished("queued", 6), None, 1),
+        (unfinished("queued", -4), None, 0),
+        (unfinished("queued", -3600), None, 1),  # by a host's clock that is an hour ahead
         (unfinished("running"), in_engine("SUCCESS", "a"), 0),  # it ended between the two reads
         (unfinished("running"), in_engine("ERROR", "dead"), 0),  # it is queued again by this sweep
     ],

@@ -86,16 +86,13 @@ async def test_a_queued_run_is_executed_after_the_next_start(
     assert [event.run_id for event in recorded.resumed] == [busy]
 
 
-async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
-    recorded: RecordedEvents, new_settings: NewSettings
-) -> None:
-    """Its process ended between the commit of the row and the queueing in DBOS."""
-    settings = new_settings()
+async def store_without_queueing(settings: Settings, ahead: timedelta) -> None:
+    """Store a run as a process whose clock is ahead, and which ends before the run is queued in DBOS."""
     database = Database(settings)
     await database.upgrade()
     async with database.session() as session, session.begin():
         brand = await brands.get_or_create(session, "Acme Audio")
-        await runs.create(
+        run = await runs.create(
             session,
             run_id="left-over",
             workflow_type="brand_identity",
@@ -103,7 +100,15 @@ async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
             brief=BRIEF,
             idempotency_key=None,
         )
+        run.queued_at += ahead
     await database.close()
+
+
+async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
+    recorded: RecordedEvents, new_settings: NewSettings
+) -> None:
+    settings = new_settings()
+    await store_without_queueing(settings, timedelta(0))
     with workflow_requeued.captured() as requeued:
         async with running_studio(settings) as studio:
             assert requeued == [], "another process may be submitting it"
@@ -112,6 +117,15 @@ async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
     assert [(event.run_id, event.reason) for event in requeued] == [("left-over", "not_queued")]
     assert run.started_at is not None
     assert run.started_at - run.queued_at >= timedelta(seconds=backlog_reading.ENQUEUE_TIMEOUT)
+
+
+async def test_a_run_of_a_host_whose_clock_was_ahead_is_queued_too(
+    recorded: RecordedEvents, new_settings: NewSettings
+) -> None:
+    settings = new_settings()
+    await store_without_queueing(settings, timedelta(days=1))
+    async with running_studio(settings) as studio:
+        assert (await studio.wait_for_end("left-over")).status == "completed"
 
 
 async def test_a_run_is_resumed_although_the_file_of_dbos_is_lost(

@@ -18,6 +18,7 @@ from app.settings import Settings
 
 from .limited_server import LimitedServer
 from .sockets import BACKLOG, Listeners
+from .start_garbage import collecting_no_garbage
 
 if TYPE_CHECKING:
     from fastapi import FastAPI  # it takes a second to import, and a taken port is to be reported at once
@@ -66,8 +67,9 @@ async def serve(
     Raises:
         StartupError: The database, the model or the workflow engine cannot be used.
     """
-    create_app = cast("AppFactory", pkgutil.resolve_name(factory))
-    app = create_app(settings, metrics_listener=listeners.metrics, model_server=model_server)
+    with collecting_no_garbage():
+        create_app = cast("AppFactory", pkgutil.resolve_name(factory))
+        app = create_app(settings, metrics_listener=listeners.metrics, model_server=model_server)
     server = _Server(
         uvicorn.Config(
             app,

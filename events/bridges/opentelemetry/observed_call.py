@@ -23,7 +23,7 @@ class SpanClaim(Claim):
 
     Attributes:
         owner: The processor that observes it.
-        call: The call.
+        call: The call; `ENDED` once it has.
     """
 
     owner: object
@@ -68,6 +68,17 @@ class ObservedCall:
         self.place = place
         self.libraries: set[str] = set() if outermost is None else {outermost.library}
 
+    def end(self, ended_ns: int) -> None:
+        """Record that it ended: neither its span nor its claim refers to it any more, and it goes once it is forgotten.
+
+        Otherwise each call would be left to the garbage collector.
+        """
+        self.ended_ns = ended_ns
+        if self.outermost is not None:
+            self.outermost.call = ENDED
+        if isinstance(self.claim, SpanClaim):
+            self.claim.call = ENDED
+
     @property
     def call_id(self) -> str:
         """The id of the call."""
@@ -93,6 +104,11 @@ class ObservedCall:
     def is_of(self, model: str) -> bool:
         """Return whether a name may be that of its model, as asked for or in its answer."""
         return same_model(self.model, model) or (self.response_model != "" and same_model(self.response_model, model))
+
+
+ENDED = ObservedCall("", 0, None, None)
+"""Stands for a call that ended, in what it was seen by."""
+ENDED.ended_ns = 0
 
 
 def is_claim_of(claim: Claim | None, owner: object) -> TypeGuard[SpanClaim]:

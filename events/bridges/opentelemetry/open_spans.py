@@ -38,7 +38,7 @@ class OpenSpan:
         live_attributes: Those that it has at any time, also when it is gone.
         scope: The scope of `events` that it is inside, or that it is; None outside of all.
         told_by: The claim of another bridge's call that it is inside.
-        call: The call that it is of, alone or with others.
+        call: The call that it is of, alone or with others; `observed_call.ENDED` once that has.
         agent: The run of an agent that it is.
         tool_use: The use of a tool that it is.
         lookup: The lookup that it is.

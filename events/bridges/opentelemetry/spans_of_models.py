@@ -56,16 +56,17 @@ class ModelSpans:
     def end(self, opened: OpenSpan, span: Any, said: Said, outcome: SpanOutcome, duration: float) -> None:
         """Emit the end of a call with its outermost span; of others note what they say of the answer."""
         usage = read_usage(said, opened.library, opened.started_ns)
-        call, model = opened.call, requested_model(said)
+        call = opened.call
         if call is None:
-            call = self._find_call(opened, model or usage.response_model, span.end_time)
+            call = self._find_call(opened, requested_model(said) or usage.response_model, span.end_time)
             if call is None:
                 return
         if call.outermost is not opened:
             if call.is_under_way:
                 call.inner = (*call.inner, usage)
             return
-        call.ended_ns, call.response_model = span.end_time, usage.response_model
+        call.end(span.end_time)
+        call.response_model = usage.response_model
         claim = call.claim
         if not isinstance(claim, SpanClaim) or claim.has_ended:
             return
@@ -77,7 +78,7 @@ class ModelSpans:
         started_at = opened.started_at() if model_call is None else model_call.started_at
         end = call_end(outcome, usage, call.inner, is_streamed=streamed, ended_at=started_at + duration)
         if model_call is None:
-            name = model or call.model or end.response_model or ""
+            name = requested_model(said) or call.model or end.response_model or ""
             operation: Any = opened.operation or opened.late_operation
             model_call = self._model_call(claim, opened, operation, name, provider_in(said), started_at)
         elif model_call.provider == UNKNOWN:
@@ -93,7 +94,7 @@ class ModelSpans:
         call = opened.call
         if call is None or call.outermost is not opened or call.claim is None:
             return
-        call.ended_ns = time_ns()
+        call.end(time_ns())
         claim = call.claim
         if not isinstance(claim, SpanClaim) or claim.is_taken or claim.has_ended:
             claim.has_ended = claim.has_ended or isinstance(claim, SpanClaim)

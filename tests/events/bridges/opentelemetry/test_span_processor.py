@@ -6,6 +6,7 @@ import gc
 from contextvars import copy_context
 from threading import Thread
 from time import time_ns
+from weakref import ref
 
 import pytest
 
@@ -537,6 +538,30 @@ def test_a_span_that_is_gone_without_an_end_is_a_cancelled_call(spans: SpanMaker
         gc.collect()
     assert [(call.model, call.status) for call in called] == [("m", "cancelled")]
     assert len(started) == 1
+
+
+def test_a_call_that_ended_is_not_left_to_the_garbage_collector() -> None:
+    processor = GenAISpanProcessor(price=None)
+    spans = LightSpans(processor)
+    gc.collect()
+    gc.disable()
+    try:
+        with llm_called.captured() as called:
+            spans.end(spans.start("chat m", CHAT), ANSWER)
+            spans.end(spans.start("m", {}), {**CHAT, **ANSWER})  # which says only at its end what it is of
+            own = start_call("exact", model="m", provider="p", is_exact=True)
+            assert own is not None
+            with own.in_effect():
+                spans.end(spans.start("chat m", CHAT), ANSWER)  # which another bridge tells
+            own.finish(CallEnd())
+            del own
+        ended = [ref(call) for call in processor._calls.calls._calls]
+        processor._calls.calls.clear()
+        assert [call() for call in ended] == [None] * len(ended)
+    finally:
+        gc.enable()
+        processor.shutdown()
+    assert (len(called), len(ended)) == (3, 3)
 
 
 def test_a_scope_that_is_ignored_tells_nothing_and_is_passed_through() -> None:

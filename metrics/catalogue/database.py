@@ -34,6 +34,7 @@ PRESET_LABEL_VALUES = {"table": ("none", "system")}
 # Help texts that several rows share.
 QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
 SLOW_QUERIES = "Statements that took as long as what counts as slow, with the fetching of their rows."
+COMMITS = "Time a COMMIT took, one that failed or was answered by a rollback too."
 POOL_CONNECTIONS = "Connections of a pool, in use or idle."
 
 # Few of a table's operations occur, so pairs are counted.
@@ -75,8 +76,13 @@ DATABASE = (
         database_failed, labels=("phase", "error"), where=OWN, initialize=False),
     counter("db_transactions_total", "Transactions that ended; released is a rollback after which nothing is lost.",
         transaction_ended, labels=("outcome",), where=OWN),
-    histogram("db_commit_duration_seconds", "Time a COMMIT took, one that failed too.",
-        transaction_ended, value="commit", labels=("outcome",), where=OWN, buckets=buckets.QUERY),
+    # Not of the outcome released, which is a ROLLBACK each time.
+    histogram("db_commit_duration_seconds", COMMITS, transaction_ended, value="commit", labels=("outcome",),
+        where={"outcome": "commit", "own": True}, buckets=buckets.QUERY),
+    histogram("db_commit_duration_seconds", COMMITS, transaction_ended, value="commit", labels=("outcome",),
+        where={"outcome": "rollback", "own": True}, buckets=buckets.QUERY),
+    histogram("db_commit_duration_seconds", COMMITS, transaction_ended, value="commit", labels=("outcome",),
+        where={"outcome": "failed", "own": True}, buckets=buckets.QUERY),
     counter("db_pool_statements_total",
         "Statements sent to a pool's database, failed ones too, added up when a connection returns to its pool.",
         connection_released, value="statements", labels=("pool",)),

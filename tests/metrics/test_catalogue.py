@@ -375,3 +375,11 @@ def test_every_group_is_a_name_of_the_package() -> None:
     for name, rows in GROUPS.items():
         assert getattr(metrics, name.upper()) is rows
         assert name.upper() in metrics.__all__
+
+
+@pytest.mark.usefixtures("subscription")
+def test_a_commit_has_no_series_of_an_outcome_that_none_is_sent_for(registry: CollectorRegistry) -> None:
+    events.transaction_ended.emit(outcome="released", duration=0.1)
+    assert list(samples(registry, "db_commit_duration_seconds_count")) == []
+    events.transaction_ended.emit(outcome="failed", duration=0.1, commit=0.05)
+    assert list(samples(registry, "db_commit_duration_seconds_count")) == [({"outcome": "failed"}, 1)]

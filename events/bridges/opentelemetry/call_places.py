@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from .conventions import is_called_back
 from .observed_call import ObservedCall
 from .open_spans import OpenSpan
@@ -11,6 +13,12 @@ CLOCK_SLACK_NS = 10_000
 
 END_SLACK_NS = 2_000_000
 """How much later than its library's span a call may end, whose last chunk is read by then."""
+
+Fit = Literal["within", "around", "nearly within", "nearly around", "under way"]
+"""How the time of a call may fit that of a span which is of it, the best first; *nearly* is by `END_SLACK_NS` alone."""
+
+FITS: tuple[Fit, ...] = get_args(Fit)
+AROUND: tuple[Fit, ...] = ("around", "nearly around")
 
 
 def is_claimable(call: ObservedCall, place: OpenSpan | None, model: str) -> bool:
@@ -27,16 +35,40 @@ def is_claimable(call: ObservedCall, place: OpenSpan | None, model: str) -> bool
     )
 
 
-def earlier_one(call: ObservedCall, other: ObservedCall | None) -> ObservedCall:
-    """Return the one of two calls that began first."""
-    return call if other is None or call.started_ns < other.started_ns else other
+def is_earlier(call: ObservedCall, other: ObservedCall) -> bool:
+    """Return whether a call began before another one."""
+    return call.started_ns < other.started_ns
 
 
-def is_span_within(span: OpenSpan, call: ObservedCall, ended_ns: int) -> bool:
-    """Return whether a span lies within a call of another bridge that began before it."""
-    last_ns = call.last_ns
-    is_in_place = call.place is None or span.parent is None or span.is_inside(call.place)
-    return is_in_place and (last_ns is None or last_ns >= ended_ns - END_SLACK_NS)
+def fit_of(call: ObservedCall, span: OpenSpan, ended_ns: int) -> Fit | None:
+    """Return how a call may be the one that a span is of which just ended; None where it is another.
+
+    Args:
+        call: A call that began before the span ended, and that no span of the library is of.
+        span: The span.
+        ended_ns: When it ended.
+    """
+    call_ended_ns, is_around = call.last_ns, call.started_ns < span.started_ns - CLOCK_SLACK_NS
+    if is_around:
+        is_in_place = call.outermost is None and is_span_placed_in(span, call)
+    else:
+        is_in_place = is_place_within(call.place, span)
+    if not is_in_place:
+        return None
+    if is_around:
+        if call_ended_ns is None or call_ended_ns >= ended_ns:
+            return "around"
+        return "nearly around" if call_ended_ns >= ended_ns - END_SLACK_NS else None
+    if call_ended_ns is None:  # it may have the last chunk of a stream to be read, or be any later one
+        return "under way" if ended_ns <= span.made_ns else "within"  # a library writes it when all is over: others too
+    if call_ended_ns > ended_ns + END_SLACK_NS:
+        return None
+    return "within" if call_ended_ns <= ended_ns else "nearly within"
+
+
+def is_span_placed_in(span: OpenSpan, call: ObservedCall) -> bool:
+    """Return whether the place of a span in a trace may be inside a call of another bridge."""
+    return call.place is None or span.parent is None or span.is_inside(call.place)
 
 
 def is_place_within(place: OpenSpan | None, around: OpenSpan | None) -> bool:

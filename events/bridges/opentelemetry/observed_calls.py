@@ -20,7 +20,7 @@ from threading import RLock
 
 from ...bus.after_fork import free_after_fork
 from ..model_calls.claims import current_claim
-from .call_places import CLOCK_SLACK_NS, END_SLACK_NS, earlier_one, is_claimable, is_place_within, is_span_within
+from .call_places import AROUND, FITS, Fit, fit_of, is_claimable, is_earlier, is_place_within
 from .conventions import is_called_back
 from .observed_call import ObservedCall, is_claim_of
 from .open_spans import OpenSpan
@@ -83,33 +83,24 @@ class ObservedCalls:
         """Return the call that a span which just ended is of, and that others tell; None without one.
 
         It lies within the span; of several it is the one that began first, since later ones are left to spans that
-        began later. Or another bridge tells it, which stands around the library: then it is the one that began last.
+        began later. Or another bridge tells it, which stands around the library: then it is the one that began last. A
+        call that fits by the clocks' slack alone is taken where no other fits: it may be that of the next span.
         """
         if self._is_alone(span.library):
             return None
-        is_late = ended_ns <= span.made_ns  # its library writes it when all is over, and so do others theirs
         with self._lock:
-            within = around = unended = None
+            found: dict[Fit, ObservedCall] = {}
             for call in self._latest():
                 # A call that was known at its end alone comes after those that began later: all are looked at.
-                is_earlier = call.started_ns < span.started_ns - CLOCK_SLACK_NS
                 if span.library in call.libraries or call.started_ns > ended_ns or not call.is_of(model):
                     continue
-                call_ended_ns = call.last_ns
-                if is_earlier:
-                    if around is None and call.outermost is None and is_span_within(span, call, ended_ns):
-                        around = call
-                elif not is_place_within(call.place, span):
-                    continue
-                elif call_ended_ns is None and is_late:
-                    unended = earlier_one(call, unended)
-                elif call_ended_ns is None or call_ended_ns <= ended_ns + END_SLACK_NS:
-                    within = earlier_one(call, within)
-            # A call that is still under way may have the last chunk of a stream to be read, or be any later one.
-            found = within or around or unended
-            if found is not None:
-                found.libraries.add(span.library)
-            return found
+                fit = fit_of(call, span, ended_ns)
+                if fit is not None and (fit not in found or (fit not in AROUND and is_earlier(call, found[fit]))):
+                    found[fit] = call
+            best = next((found[fit] for fit in FITS if fit in found), None)
+            if best is not None:
+                best.libraries.add(span.library)
+            return best
 
     def find_claimable(self, place: OpenSpan | None, model: str) -> ObservedCall | None:
         """Return the observed call under way that a call of another bridge is, which begins at a place."""

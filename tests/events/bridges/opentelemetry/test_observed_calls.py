@@ -48,6 +48,14 @@ def test_spans_around_which_a_bridge_tells_calls_take_one_each(order: tuple[int,
     assert taken == dict(enumerate(told))
 
 
+def test_of_calls_that_end_one_after_the_other_each_span_takes_its_own() -> None:
+    """Each ends a moment before the next, whose call a slack of the clocks would have within it."""
+    now = time_ns() - 500 * MILLISECOND
+    spans = [(now + begins * MILLISECOND, now + 50 * MILLISECOND + begins * 1500 * MICROSECOND) for begins in range(5)]
+    observed, told = calls_of_a_bridge((begins - 30 * MICROSECOND, ends + 470 * MICROSECOND) for begins, ends in spans)
+    assert [observed.take_told(span(begins), "gpt-4o-mini", ends) for begins, ends in spans] == told
+
+
 def test_a_stream_s_last_chunk_is_read_after_its_span() -> None:
     """The call inside of the span's library is still under way, and there is no other that it could be."""
     now = time_ns() - 500 * MILLISECOND

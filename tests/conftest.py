@@ -22,7 +22,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 import events
 from events.bridges.asgi import open_requests
 from events.bus import announcements, pollers
-from tests.support import ports
+from tests.support import file_seconds, ports
 from tests.support.shortest_times import ShortestTimes
 from tools.wheel.staging import stage
 
@@ -106,8 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Modules are those of environments of their own, with which `make test` runs the tests of them.
 
     Workers take whole files, or several that share something, in this order: one that starts last and takes a minute
-    would leave the others idle. How long a file takes is estimated from the longest timeout of its tests, and from
-    whether any is slow.
+    would leave the others idle.
     """
     needless = [item for item in items if any(map(is_missing, needed_modules(item)))]
     if needless:
@@ -144,12 +143,14 @@ def needed_modules(item: pytest.Item) -> list[str]:
 
 
 def file_weights(items: Iterable[pytest.Item]) -> dict[Path, float]:
-    """Return an estimate of how long each file takes, to compare it with others."""
+    """Return the seconds that each file takes, as they were measured, or by its longest timeout where it is new."""
+    measured = file_seconds.read()
     weights: dict[Path, float] = {}
     for item in items:
         timeout = item.get_closest_marker("timeout")
-        weight = 60.0 if item.get_closest_marker("slow") else 0.0
-        weights[item.path] = max(weights.get(item.path, 0.0), weight if timeout is None else float(timeout.args[0]))
+        estimated = 0.0 if timeout is None else float(timeout.args[0])
+        seconds = measured.get(item.nodeid.partition("::")[0], estimated)
+        weights[item.path] = max(weights.get(item.path, 0.0), seconds)
     return weights
 
 

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import file_seconds
 from tests.support.shortest_times import KEY
+
+ROOT = Path(__file__).parents[2]
 
 CONFTEST = """
 from tests.support.shortest_times import ShortestTimes
@@ -63,3 +66,14 @@ def test_a_test_that_was_quick_once_comes_back(tmp_path: Path) -> None:
     assert json.loads(times(tmp_path).read_text())["test_three.py::test_one"] < 0.5
     assert run(tmp_path, "--shorter-than", "0.4") == "test_one test_two test_new"
     assert run(tmp_path, "-p", "no:cacheprovider", "--shorter-than", "0.0") == "test_one test_two test_new"
+
+
+def test_the_longest_files_are_written_first_by_the_times_of_their_tests() -> None:
+    times = {"a.py::test_one": 0.5, "b.py::test_one[x]": 3.0, "b.py::test_two": 4.04, "c.py::test_one": 2.0}
+    assert [*file_seconds.add_up(times).items()] == [("b.py", 7.0), ("c.py", 2.0)]
+
+
+def test_each_file_that_takes_long_is_there() -> None:
+    """A file that is moved would start last, and leave the other workers idle."""
+    assert file_seconds.read()
+    assert [file for file in file_seconds.read() if not (ROOT / file).exists()] == []

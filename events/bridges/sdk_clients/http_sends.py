@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import Any
 
-from ..model_calls.claims import Sender, current_claim
+from ..model_calls.claims import current_claim
 from ..model_calls.response_headers import lower_name, triples_of
 from .observed_classes import derive_class, set_class
 
@@ -33,8 +33,9 @@ def observe_sends(http_client: Any) -> None:
 @cache
 def _observed_class(cls: Any) -> Any:
     def send(self: Any, request: Any, **options: Any) -> Any:
-        sender = _sender_of(request)
-        if sender is None:
+        claim = current_claim.get()
+        sender = None if claim is None else claim.sender
+        if sender is None or not _is_to_api(request):
             return cls.send(self, request, **options)
         started_at = perf_counter()
         try:
@@ -46,8 +47,9 @@ def _observed_class(cls: Any) -> Any:
         return response
 
     async def async_send(self: Any, request: Any, **options: Any) -> Any:
-        sender = _sender_of(request)
-        if sender is None:
+        claim = current_claim.get()
+        sender = None if claim is None else claim.sender
+        if sender is None or not _is_to_api(request):
             return await cls.send(self, request, **options)
         started_at = perf_counter()
         try:
@@ -61,10 +63,5 @@ def _observed_class(cls: Any) -> Any:
     return derive_class(cls, send=async_send if iscoroutinefunction(cls.send) else send, **{_MARK: True})
 
 
-def _sender_of(request: Any) -> Sender | None:
-    """Return who takes what becomes of a request; None of one that is sent for another purpose."""
-    claim = current_claim.get()
-    if claim is None or claim.sender is None:
-        return None
-    headers = triples_of(getattr(request, "headers", None)) or ()
-    return claim.sender if SDK_HEADER in map(lower_name, headers) else None
+def _is_to_api(request: Any) -> bool:
+    return SDK_HEADER in map(lower_name, triples_of(getattr(request, "headers", None)) or ())

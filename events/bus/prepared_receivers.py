@@ -103,17 +103,34 @@ def deliver_function(
 
     One that raises starves no other. Without ``construct`` all are prepared.
     """
-    called = tuple(
-        (receiver if receive is None else receive, receiver, receive is not None) for receive, receiver in calls
-    )
-    has_prepared = any(takes_values for _, _, takes_values in called)
+    called = tuple(calls)
+    if construct is not None and not any(receive for receive, _ in called):
+        return deliver_event(signal, construct, [receiver for _, receiver in called])
 
     def deliver(fields: dict[str, Any]) -> None:
         event: Any = None if construct is None else construct(fields)
-        values = (*fields.values(),) if has_prepared else ()
-        for receive, receiver, takes_values in called:
+        values = (*fields.values(),)
+        for receive, receiver in called:
             try:
-                result = receive(values if takes_values else event)
+                result: Any = receiver(event) if receive is None else receive(values)
+            except Exception as error:
+                report_failure(signal, callable_name(receiver), error)
+            else:
+                if result is not None:
+                    refuse_awaitable(signal, receiver, result)
+
+    return deliver
+
+
+def deliver_event(signal: str, construct: Construct, receivers: Iterable[Receiver]) -> DeliverFn:
+    """Return a function that calls receivers with the event, even if some raise."""
+    called = tuple(receivers)
+
+    def deliver(fields: dict[str, Any]) -> None:
+        event = construct(fields)
+        for receiver in called:
+            try:
+                result = receiver(event)
             except Exception as error:
                 report_failure(signal, callable_name(receiver), error)
             else:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
@@ -45,6 +46,11 @@ PACKAGES = {
     "redis-server": "redis-server",
     "odbcinst": "odbc-mariadb",
 }
+
+MANY = 100
+"""How many new modules are worth the time in which garbage is collected once."""
+exempt_modules = 0
+"""How many modules there were when their objects were last exempted from garbage collection."""
 
 # A shell that runs the tests in the background has them ignore SIGINT, and so would every studio that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -125,7 +131,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Collect garbage from here on, but never search what has been imported and collected: it stays."""
     gc.enable()
+    exempt_what_is_there()
+
+
+def exempt_what_is_there() -> None:
+    """Exempt all objects that there are from garbage collection."""
+    global exempt_modules  # noqa: PLW0603 - the process has one collector
     gc.freeze()
+    exempt_modules = len(sys.modules)
 
 
 def is_missing(module: str) -> bool:
@@ -161,6 +174,9 @@ def isolation(request: pytest.FixtureRequest) -> Iterator[None]:
     is_lenient = request.node.get_closest_marker("lenient") is not None
     with nullcontext() if is_lenient else events.strict(), no_receiver_left_connected(), own_pollers(), own_signals():
         yield
+    if len(sys.modules) > exempt_modules + MANY:  # each collection would search what the test has imported
+        gc.collect()
+        exempt_what_is_there()
 
 
 @contextmanager

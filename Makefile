@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run worker quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
+	environments test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
 	test-schemathesis test-deploy check mutants chaos chaos-hosts soak monitor demo pictures bench bench-short sizing sizing-newest docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
@@ -61,7 +61,7 @@ test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus
 	$(PYTEST) $(T)
 else
 test: .venv/dev
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(ENVIRONMENTS)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target environments
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
@@ -73,6 +73,8 @@ endif
 ENVIRONMENTS := \
 	.venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/queues \
 	.venv/schemathesis .venv/deploy .venv/wheelhouse
+
+environments: $(ENVIRONMENTS)
 
 # A test that fails is run once more: on a busy machine one that waits for processes and deadlines may fail by time alone.
 # Both outcomes are shown; what fails twice is broken, and so is a run that did not come to its end (pytest's codes but 1).

@@ -45,6 +45,13 @@ def create_database(server: PostgresServer) -> str:
     return url
 
 
+def set_default(url: str, parameter: str, value: str) -> None:
+    """Set the default of a parameter for new sessions of a database, as an administrator does."""
+    name = sa.make_url(url).database
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET {parameter} = '{value}'".encode())
+
+
 @contextmanager
 def postgresql_server() -> Iterator[sa.URL]:
     """Start a server; yield the address of its empty database, through psycopg."""

@@ -2,10 +2,10 @@
 
 from .clock import database_time
 from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable
-from .idle_transactions import end_idle_transactions
 from .lost_tables import lost_studio_table
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .passing_errors import is_passing, retry_passing
+from .postgresql_sessions import READ_COMMITTED, prepare_sessions
 from .psycopg_options import psycopg_options
 from .repositories.brand_library import BrandLibrary
 from .repositories.runs import UnfinishedRun
@@ -13,6 +13,7 @@ from .sqlite_connections import file_identity
 
 __all__ = [
     "POSTGRESQL_TIMEOUTS",
+    "READ_COMMITTED",
     "Base",
     "Brand",
     "BrandLibrary",
@@ -24,10 +25,10 @@ __all__ = [
     "StepStatus",
     "UnfinishedRun",
     "database_time",
-    "end_idle_transactions",
     "file_identity",
     "is_passing",
     "lost_studio_table",
+    "prepare_sessions",
     "psycopg_options",
     "retry_passing",
 ]

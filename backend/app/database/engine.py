@@ -24,9 +24,9 @@ from app.settings import Settings
 
 from . import private_files
 from .advice import advice_for_postgresql, advice_for_sqlite, error_line
-from .idle_transactions import NO_TIMEOUT, end_idle_transactions
 from .migrations import upgrade_to_head
 from .models import Attempt, Brand, Executor, Run, Step
+from .postgresql_sessions import NO_TIMEOUT, prepare_sessions
 from .silent_ping import ping_where_something_came
 from .sqlite_connections import file_identity, prepare_connection
 
@@ -88,7 +88,7 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", prepare_connection)
         else:
             ping_where_something_came(self.engine.dialect)
-            end_idle_transactions(self.engine.sync_engine)
+            prepare_sessions(self.engine.sync_engine)
             autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets one write at a time, and does not take turns: of many writers one may wait for half a minute.
         self._writer = asyncio.Lock() if self._file is not None else nullcontext()

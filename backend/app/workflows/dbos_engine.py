@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url
 
-from app.database import POSTGRESQL_TIMEOUTS, end_idle_transactions, is_passing
+from app.database import POSTGRESQL_TIMEOUTS, is_passing, prepare_sessions
 from app.database.silent_ping import ping_where_something_came
 
 _POOL_SIZE = 5
@@ -51,7 +51,7 @@ def _create(url: str) -> Engine:
     connect_args = {name: value for name, value in connect_args.items() if name not in address.query}
     engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connect_args, **options)
     ping_where_something_came(engine.dialect)
-    end_idle_transactions(engine)
+    prepare_sessions(engine)
     event.listen(engine, "handle_error", _reconnect_after_passing)
     return engine
 

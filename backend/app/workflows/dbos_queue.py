@@ -121,7 +121,7 @@ class _Turn:
 def _turn(engine: Any) -> Generator[_Turn | None]:
     """Yield the turn of this process, while no other one claims any run; None where it is another one's.
 
-    Where it is suspended meanwhile, PostgreSQL ends the transaction, which idles (`app.database.idle_transactions`):
+    Where it is suspended meanwhile, PostgreSQL ends the transaction, which idles (`app.database.postgresql_sessions`):
     the others go on then, and this process has claimed nothing.
     """
     with engine.begin() as connection:

@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import URL
 
-from app.database import psycopg_options
+from app.database import READ_COMMITTED, psycopg_options
 
 _BEAT = 2.0  # seconds at most between two renewals
 _BEATS = 5  # renewals that a short lease has time for, at least
@@ -202,7 +202,7 @@ class Lease:
         )
         connection = psycopg.connect(autocommit=True, **options)
         try:
-            connection.execute(f"SET statement_timeout = {int(timeout * 1000)}")
+            connection.execute(f"SET statement_timeout = {int(timeout * 1000)}; {READ_COMMITTED}".encode())
         except BaseException:
             connection.close()
             raise

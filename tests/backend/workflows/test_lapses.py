@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from app.database.idle_transactions import NO_TIMEOUT
+from app.database.postgresql_sessions import NO_TIMEOUT
 from app.settings import Settings
 from events import workflow_released, workflow_requeued
 from tests.support.in_process_studio import (

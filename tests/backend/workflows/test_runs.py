@@ -20,6 +20,7 @@ from tests.support.in_process_studio import (
     usage_of,
 )
 from tests.support.openai_server import OpenAIServer, fails, sends, stalls
+from tests.support.postgresql import set_default
 from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
@@ -220,6 +221,22 @@ async def test_a_repeated_idempotency_key_gives_the_first_run(
         again = await studio.service.submit("brand_identity", "Acme Audio", BRIEF, "key-1")
         assert (again.id, again.status) == (run_id, "completed")
     assert len(recorded.finished) == 1
+
+
+async def test_keys_of_requests_at_once_give_a_run_each_whatever_isolation_the_database_has_as_default(
+    recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str]
+) -> None:
+    url = new_postgres()
+    set_default(url, "default_transaction_isolation", "serializable")
+    async with running_studio(new_settings(database_url=url)) as studio:
+        keys = [f"key-{number % 4}" for number in range(32)]
+        answers = await asyncio.gather(
+            *(studio.service.submit("product_content", "Acme Audio", BRIEF, key) for key in keys)
+        )
+        runs = {run.id for run in answers}
+        assert len(runs) == 4
+        for run_id in runs:
+            assert (await studio.wait_for_end(run_id)).status == "completed"
 
 
 async def test_the_errors_of_unknown_workflows_and_runs_say_what_to_do(

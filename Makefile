@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run worker quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	environments test-environments test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
+	environments test-others test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
 	test-schemathesis test-deploy check mutants chaos chaos-hosts soak monitor demo pictures bench bench-short sizing sizing-newest docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
@@ -55,18 +55,17 @@ quick-studio:
 	@$(PYTEST) -q $(STUDIO) $(FASTEST) -o cache_dir=.pytest_cache/test-studio
 
 # Coverage is that of the fast tests: it doubles the time of whatever runs Python, and the slow ones run in minutes.
-# The other environments' tests run beside the slow ones, which wait much: for processes to start, and for time to pass.
+# Those run beside all others, as they wait much: for processes to start, and for time to pass.
 ifdef T
 test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
 test: .venv/dev
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target environments
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-studio
+	@echo "The fast tests, and those with SQLAlchemy 2.0, SDKs, servers, drivers, schemathesis and schemas of environments of their own, beside the slow ones: minutes"
+	@$(MAKE) --no-print-directory --jobs=2 test-slow test-others
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
-	@echo "The slow tests, and those with SQLAlchemy 2.0, SDKs, servers, drivers, schemathesis and schemas of environments of their own: minutes"
-	@$(MAKE) --no-print-directory --jobs=2 test-slow test-environments
 endif
 
 # What the tests of other libraries and versions need, each in a folder of its own, two at a time: half of it is waiting.
@@ -92,9 +91,9 @@ test-slow:
 	$(call tests,$(PYTEST),$(WORKERS) -m slow)
 
 # One after the other, as the slow tests are the second job. Only these show their output at their end.
-test-environments:
-	@$(MAKE) --no-print-directory --output-sync=target test-sqlalchemy-2.0 test-servers test-drivers test-queues \
-		test-sdks test-sdks-oldest test-models test-schemathesis test-deploy
+test-others:
+	@$(MAKE) --no-print-directory --output-sync=target test-library test-studio test-sqlalchemy-2.0 test-servers \
+		test-drivers test-queues test-sdks test-sdks-oldest test-models test-schemathesis test-deploy
 
 test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues test-deploy: \
 	export PYTHONPATH = .venv/$(@:test-%=%)

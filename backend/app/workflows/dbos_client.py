@@ -277,7 +277,7 @@ def _level(log_level: str) -> str:
 def _shorten(record: logging.LogRecord) -> bool:
     """Return False for messages that the studio logs itself; leave out the traceback of others, which may be long."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, EngineFailed):
+    if isinstance(error, (EngineFailed, errors.DBOSAwaitedWorkflowCancelledError)):  # a run cancelled elsewhere
         return False
     if error is not None:
         record.msg, record.args = f"{record.getMessage()} {type(error).__name__}", ()

@@ -86,8 +86,10 @@ async def create(
     }
     # Not an insert that fails: on PostgreSQL a failed statement aborts the caller's whole transaction.
     insert = insert_into(session, Run).values(values).on_conflict_do_nothing(index_elements=["idempotency_key"])
-    if await session.scalar(insert.returning(Run.id)) is None:
-        holder = (await session.scalars(_WHOLE.where(Run.idempotency_key == idempotency_key))).one()
+    while await session.scalar(insert.returning(Run.id)) is None:
+        holder = (await session.scalars(_WHOLE.where(Run.idempotency_key == idempotency_key))).one_or_none()
+        if holder is None:
+            continue  # it has been deleted meanwhile: the key is free
         # The error rolls the caller's transaction back, which would expire what the session holds.
         session.expunge(holder)
         session.expunge(holder.brand)

@@ -6,9 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import ORMExecuteState
 
-from app.database import Database
-from app.database.repositories import runs
+from app.database import Database, Run
+from app.database.repositories import brands, runs
 from tests.backend.database.rows import MOMENT, queue_run
 
 
@@ -53,6 +56,26 @@ async def test_an_idempotency_key_belongs_to_the_first_run(database: Database) -
         assert first.brand.name == "Acme Audio"
         assert await runs.get_by_idempotency_key(session, "another") is None
         assert (await runs.list_page(session, limit=9, offset=0))[1] == 1
+
+
+async def test_a_key_whose_run_is_deleted_as_it_is_asked_for_is_free(database: Database) -> None:
+    """As where retention deletes it between the conflict and the look at who has the key."""
+    async with database.session() as session, session.begin():
+        first = (await queue_run(session, idempotency_key="key")).id
+
+    def delete_first(state: ORMExecuteState) -> None:
+        if state.is_select and deleted == []:
+            deleted.append(first)
+            state.session.execute(sa.delete(Run).where(Run.id == first))
+
+    deleted: list[str] = []
+    async with database.session() as session, session.begin():
+        brand_id = (await brands.get_or_create(session, "Acme Audio")).id
+        event.listen(session.sync_session, "do_orm_execute", delete_first)
+        run = await runs.create(
+            session, run_id="2", workflow_type="campaign", brand_id=brand_id, brief={}, idempotency_key="key"
+        )
+    assert (deleted, run.id) == ([first], "2")
 
 
 async def test_pages_have_every_run_once_the_latest_first(database: Database) -> None:

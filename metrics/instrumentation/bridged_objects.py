@@ -78,6 +78,11 @@ def library_of(client: object) -> str:
         return found
     name = f"{type(client).__module__}.{type(client).__qualname__}"
     other = next((WITHOUT_OBJECT[package] for package in packages if package in WITHOUT_OBJECT), None)
+    if other == "langchain" and hasattr(type(client), "embed_documents"):
+        raise TypeError(
+            f"clients: {name} has no callbacks that tell of embeddings: give the clients of the SDK that it asks by, as"
+            " clients=[client] of OpenAIEmbeddings(client=client.embeddings)"
+        )
     if other is not None:
         raise TypeError(
             f"clients: {name} need not be given: call instrument() of {bridges.__name__}.{other}, which is for all"

@@ -543,6 +543,17 @@ def test_a_client_of_a_library_that_needs_none_is_sent_to_its_bridge() -> None:
     refused(TypeError, r"call instrument\(\) of events\.bridges\.langchain, which is for all", clients=[ChatModel()])
 
 
+def test_embeddings_of_langchain_are_sent_to_the_client_that_they_ask_by() -> None:
+    class Embeddings:
+        """Stands for LangChain's, which need an environment of their own."""
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[0.5] for _ in texts]
+
+    Embeddings.__module__ = "langchain_core.embeddings"
+    refused(TypeError, r"no callbacks that tell of embeddings: give the clients of the SDK", clients=[Embeddings()])
+
+
 def test_no_namespace_is_refused() -> None:
     refused(ValueError, "namespace '' can't begin a metric's name", namespace="")
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'namespace'"):

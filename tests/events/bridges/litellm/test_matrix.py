@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import gc
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +49,22 @@ def test_a_call_has_its_tokens_and_its_cost(litellm: Any, server: OpenAIServer, 
     assert call.cost == pytest.approx(1000 * 0.15e-6 + 500 * 0.6e-6)
     assert (told.attempted[0].status_code, told.attempted[0].outcome) == (200, "success")
     assert equals_tally(told, server)
+
+
+def test_a_model_that_no_list_knows_costs_what_it_is_registered_with_as_the_page_on_prices_says(
+    litellm: Any, server: OpenAIServer, told: Told
+) -> None:
+    """Once, by a name that no other test has: what is registered stays so in the process."""
+    page = (Path(__file__).parents[4] / "docs" / "money.md").read_text()
+    [registered] = re.findall(r"`litellm\.register_model\((.*?)\)`", page, re.DOTALL)
+    server.behaviour = says(usage=Usage(1000, 100))
+    ask("sync", litellm, api_base=server.base_url, model="openai/house-7b")
+    litellm.register_model(ast.literal_eval(registered))
+    ask("sync", litellm, api_base=server.base_url, model="openai/house-7b")
+    before, after = told.called
+    assert (before.cost, before.cost_source) == (None, "unpriced")
+    assert after.cost == pytest.approx(1000 * 2e-7 + 100 * 6e-7)
+    assert after.cost_source == "price_table"
 
 
 def test_a_streamed_call_has_the_tokens_that_its_provider_sent(

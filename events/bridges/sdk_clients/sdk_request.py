@@ -132,8 +132,8 @@ class SDKRequest:
             self.report(failure)
 
     def end_body(self, whole: Any) -> None:
-        """End the call with a body that was read to its end, unless chunks are made of it, which know how it ends."""
-        if self._has_chunks or self.call.has_ended:
+        """End the call with a body that was read to its end, unless for its chunks, which know how it ends."""
+        if self.is_reading or self.call.has_ended:
             return
         try:
             self.answer.has_ended = True

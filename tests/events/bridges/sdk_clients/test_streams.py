@@ -330,6 +330,22 @@ async def test_the_tokens_in_lines_that_are_read_are_unknown(
     assert (told.call.status, told.call.usage_source) == ("success", "none")
 
 
+@EACH_API
+@EACH_KIND
+async def test_a_stream_whose_body_is_read_in_place_of_its_chunks_is_a_success(
+    api: API, is_async: bool, told: Told, make_client: MakeClient
+) -> None:
+    with api.server(says(TEXT)) as server:
+        stream: Any = create(api, make_client(api, server, is_async=is_async))
+        if is_async:
+            stream = await stream
+            body = await stream.response.aread()
+        else:
+            body = stream.response.read()
+    assert b"six" in body
+    assert (told.call.status, told.call.error_type, told.call.usage_source) == ("success", None, "none")
+
+
 @EACH_KIND
 async def test_lines_that_are_left_are_cancelled(is_async: bool, told: Told, make_client: MakeClient) -> None:
     method = "chat.completions.with_streaming_response.create"

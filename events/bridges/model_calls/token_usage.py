@@ -10,7 +10,7 @@ beside the completion).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -169,7 +169,7 @@ def openai_usage(usage: Any) -> TokenUsage:  # noqa: C901  # a call costs more t
             counts = whole_counts(
                 prompt,
                 completion,
-                cached=sum(details[field] for field in CACHED if is_count(details.get(field))),
+                cached=sum_of_counts(details.get(field) for field in CACHED),
                 reasoning=reasoning if is_count(reasoning) else None,
                 total=total,
             )
@@ -190,8 +190,8 @@ def anthropic_usage(usage: Any) -> TokenUsage:
         "cache_read_tokens": usage.get("cache_read_input_tokens"),
         "cache_write_tokens": usage.get("cache_creation_input_tokens"),
     }
-    if is_count(uncached):
-        uncached += sum(count for count in details.values() if is_count(count))
+    if is_count(uncached) and uncached >= 0:
+        uncached += sum_of_counts(details.values())
     if out is not None:
         add_details(details, out, REASONING_DETAILS)
     return counted_usage(uncached, completion, **details)
@@ -289,6 +289,11 @@ def add_details(details: dict[str, Any], value: Any, fields: Mapping[str, str]) 
 def is_count(value: Any) -> bool:
     """Return whether a value is an integer."""
     return type(value) is int
+
+
+def sum_of_counts(counts: Iterable[Any]) -> int:
+    """Return the sum of those values that can be a number of tokens: one that cannot spoils none of the others."""
+    return sum(count for count in counts if type(count) is int and 0 <= count <= MAX_TOKENS)
 
 
 def valid_subset(whole: int | None, field: str, count: Any) -> int | None:

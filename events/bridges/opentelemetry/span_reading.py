@@ -12,7 +12,15 @@ from ...guardrails import GuardrailKind, GuardrailOutcome
 from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
 from ..model_calls.names import provider_at, truncate_name
-from ..model_calls.token_usage import CACHED, NO_USAGE, TokenUsage, counted_usage, is_count, whole_counts
+from ..model_calls.token_usage import (
+    CACHED,
+    NO_USAGE,
+    TokenUsage,
+    counted_usage,
+    is_count,
+    sum_of_counts,
+    whole_counts,
+)
 from .attribute_names import NAMES, Said
 
 DETAILS = frozenset(NAMES) & TokenUsage.__dataclass_fields__.keys()
@@ -156,7 +164,7 @@ def tokens_of(said: Said) -> TokenUsage:
         prompt, completion, reasoning = whole_counts(
             prompt,
             completion,
-            cached=sum(details[field] for field in CACHED if is_count(details.get(field))),
+            cached=sum_of_counts(details.get(field) for field in CACHED),
             reasoning=reasoning if is_count(reasoning) else None,
             total=said.get("total"),
         )

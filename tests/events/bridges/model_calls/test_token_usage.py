@@ -97,6 +97,18 @@ def test_tokens_of_anthropic_have_the_cached_ones_in_the_prompt(usage: Any, expe
     assert anthropic_usage(as_object(usage)) == expected
 
 
+@pytest.mark.parametrize("count", [-5, MAX_TOKENS + 1, 2.5, "7"])
+def test_a_part_that_cannot_be_spoils_no_other_count(count: Any) -> None:
+    of_anthropic: dict[str, Any] = {"input_tokens": 11, "output_tokens": 7}
+    of_anthropic |= {"cache_read_input_tokens": count, "cache_creation_input_tokens": 2}
+    of_openai: dict[str, Any] = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 20}
+    of_openai |= {"prompt_tokens_details": {"cached_tokens": count, "cache_write_tokens": 2}}
+    with value_dropped.captured() as dropped:
+        usages = [anthropic_usage(of_anthropic), openai_usage(of_openai)]
+    assert usages == [counted(prompt_tokens=13, completion_tokens=7, cache_write_tokens=2)] * 2
+    assert {each.metric for each in dropped} == {"llm_called.cache_read_tokens"}
+
+
 @pytest.mark.parametrize("count", [-1, MAX_TOKENS + 1, 1.5, "7", True, float("nan")])
 def test_a_count_that_cannot_be_is_dropped_and_emitted(count: Any) -> None:
     with value_dropped.captured() as dropped:

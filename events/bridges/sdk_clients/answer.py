@@ -80,7 +80,7 @@ def fault_of(body: Any, operation: ModelOperation) -> ErrorType | None:
     """
     look_up = body.get if type(body) is dict else getter_of(body)
     error = look_up("error")
-    if error is not None:
+    if error:  # some say that there is none by an empty one, or by false
         code = get(error, "code")
         by_status = error_type_of_status_code(code)
         return by_status or error_type_of_code(code) or error_type_of_code(get(error, "type")) or "other"

@@ -171,6 +171,7 @@ class OpenAIServer:
             self._next_reply = lambda _: next(replies)
 
     def __enter__(self) -> Self:
+        self._ready.clear()  # it may be started again
         self._thread = Thread(target=lambda: asyncio.run(self._serve()), name="openai_server", daemon=True)
         self._thread.start()
         assert self._ready.wait(10), "the server did not start"

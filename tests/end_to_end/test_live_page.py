@@ -148,7 +148,7 @@ def test_an_event_is_followed_in_the_map(studio: StudioProcess, browser: Chrome)
     detail = text_of(browser, "#map-detail")
     assert "sparklio_llm_requests_total" in detail
     assert "live feed" in detail
-    assert followed.find_element(By.CSS_SELECTOR, ".count").text not in {"", "never"}
+    wait_until(lambda: followed.find_element(By.CSS_SELECTOR, ".count").text not in {"", "never"})
     followed.send_keys(Keys.ARROW_RIGHT)
     family = browser.switch_to.active_element.get_attribute("data-key") or ""
     assert family.startswith("sparklio_llm_")

@@ -24,6 +24,7 @@ import events
 from events.bridges.asgi import open_requests
 from events.bus import announcements, pollers
 from tests.support import file_seconds, ports
+from tests.support.garbage import collect_all
 from tests.support.shortest_times import ShortestTimes
 from tools.wheel.staging import stage
 
@@ -175,7 +176,7 @@ def isolation(request: pytest.FixtureRequest) -> Iterator[None]:
     with nullcontext() if is_lenient else events.strict(), no_receiver_left_connected(), own_pollers(), own_signals():
         yield
     if len(sys.modules) > exempt_modules + MANY:  # each collection would search what the test has imported
-        gc.collect()
+        collect_all()
         exempt_what_is_there()
 
 

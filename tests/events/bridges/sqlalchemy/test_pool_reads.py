@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from events.bridges.sqlalchemy import instrument
 from metrics import CATALOGUE, subscribe
 from metrics.rows import OTHER
+from tests.support.garbage import collect_all
 
 
 def in_use(registry: CollectorRegistry) -> dict[str, float]:
@@ -37,7 +38,7 @@ def test_pools_are_read_for_a_subscription_made_before_or_after(tmp_path: Path) 
 
 
 def test_pools_past_the_limit_are_added_up(tmp_path: Path) -> None:
-    gc.collect()  # an engine of another test that is still there would be the first of the two that have a name
+    collect_all()  # an engine of another test that is still there would be the first of the two that have a name
     registry = CollectorRegistry()
     with subscribe(CATALOGUE, registry, namespace="acme", label_limits={"pool": 2}):
         engines = [new_engine(tmp_path, str(number)) for number in range(7)]

@@ -88,8 +88,8 @@ SCENARIOS = [
         of_messages=fails(400, "prompt is too long: 210000 tokens > 200000 maximum", type="invalid_request_error"),
     ),
     failure("500", fails(500), "provider_5xx"),
-    failure("timeout", stalls(), "timeout", status="timeout", outcome="timeout", timeout=0.1),
-    failure("timeout, streamed", stalls(), "timeout", status="timeout", outcome="timeout", timeout=0.1, streamed=True),
+    failure("timeout", stalls(), "timeout", status="timeout", outcome="timeout", timeout=0.3),
+    failure("timeout, streamed", stalls(), "timeout", status="timeout", outcome="timeout", timeout=0.3, streamed=True),
     Scenario(
         name="retried",
         replies=[fails(500, retry_after=0.01), fails(429, retry_after=0.01), says(TEXT)],

@@ -1,7 +1,7 @@
 """The studio's database: brands, runs and their steps (`models`), read and written by `repositories`."""
 
 from .clock import database_time
-from .engine import POSTGRESQL_TIMEOUTS, Database, DatabaseUnavailable
+from .engine import POSTGRESQL_OPTIONS, Database, DatabaseUnavailable
 from .lost_tables import lost_studio_table
 from .models import Base, Brand, Run, RunStatus, Step, StepStatus
 from .passing_errors import is_passing, retry_passing
@@ -12,7 +12,7 @@ from .repositories.runs import UnfinishedRun
 from .sqlite_connections import file_identity
 
 __all__ = [
-    "POSTGRESQL_TIMEOUTS",
+    "POSTGRESQL_OPTIONS",
     "READ_COMMITTED",
     "Base",
     "Brand",

@@ -36,7 +36,9 @@ _UPGRADE_LOCK = 0x5350_4B4C  # the key of our PostgreSQL advisory lock; any cons
 _LOCK_TIMEOUT_MS = 10_000
 # https://www.postgresql.org/docs/current/libpq-connect.html: seconds, but for tcp_user_timeout, which is milliseconds.
 # Without them a statement waits for minutes for a server whose packets are dropped.
-POSTGRESQL_TIMEOUTS = {
+# The encoding is that of Python's texts: a database may have another one as its sessions' default, which lacks most.
+POSTGRESQL_OPTIONS: dict[str, Any] = {
+    "client_encoding": "utf8",
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 5,
@@ -80,7 +82,7 @@ class Database:
         else:
             options["pool_pre_ping"] = True
             options["connect_args"] = {
-                name: value for name, value in POSTGRESQL_TIMEOUTS.items() if name not in url.query
+                name: value for name, value in POSTGRESQL_OPTIONS.items() if name not in url.query
             }
         self.engine: AsyncEngine = create_async_engine(url, **options)
         autocommit = self.engine

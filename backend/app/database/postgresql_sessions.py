@@ -5,6 +5,7 @@ to do is rolled back, and done again when it goes on: the error that it gets is 
 
 The isolation level is READ COMMITTED, which the studio's statements and the workflow engine's are written for: by a
 higher one, requests at once with the same idempotency key would fail, as each sees that another has changed the rows.
+Times are written by ISO 8601, which is all that the driver reads.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _PARAMETER = "idle_in_transaction_session_timeout"
 
 def prepare_sessions(engine: Engine) -> None:
     """Have each session of an engine have its isolation level, and an end of idling unless the URL gives one."""
-    statements = [f"SET {_PARAMETER} = {int(IDLE_TIMEOUT * 1000)}", READ_COMMITTED]
+    statements = [f"SET {_PARAMETER} = {int(IDLE_TIMEOUT * 1000)}", READ_COMMITTED, "SET datestyle = 'ISO'"]
     if _PARAMETER in str(engine.url.query.get("options")):
         del statements[0]
     together = "; ".join(statements)

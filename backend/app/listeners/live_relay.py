@@ -19,7 +19,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 from sqlalchemy.engine import make_url
 
-from app.database import POSTGRESQL_TIMEOUTS
+from app.database import POSTGRESQL_OPTIONS
 from events import listener_delivered
 from events.bus.records import Record
 
@@ -136,7 +136,7 @@ class LiveRelay:
                 delay = min(2 * delay, MAX_DELAY)
 
     async def _connect(self) -> AsyncConnection:
-        options: dict[str, Any] = {"application_name": CHANNEL, **POSTGRESQL_TIMEOUTS}
+        options: dict[str, Any] = {"application_name": CHANNEL, **POSTGRESQL_OPTIONS}
         given = make_url(self._url).query
         own = {name: value for name, value in options.items() if name not in given}
         connection = await AsyncConnection.connect(self._url, autocommit=True, **own)

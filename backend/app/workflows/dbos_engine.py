@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url
 
-from app.database import POSTGRESQL_TIMEOUTS, is_passing, prepare_sessions
+from app.database import POSTGRESQL_OPTIONS, is_passing, prepare_sessions
 from app.database.silent_ping import ping_where_something_came
 
 _POOL_SIZE = 5
@@ -47,7 +47,7 @@ def _create(url: str) -> Engine:
         engine = create_engine(address, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
-    connect_args: dict[str, Any] = {"application_name": "dbos_transact", **POSTGRESQL_TIMEOUTS}
+    connect_args: dict[str, Any] = {"application_name": "dbos_transact", **POSTGRESQL_OPTIONS}
     connect_args = {name: value for name, value in connect_args.items() if name not in address.query}
     engine = create_engine(address.set(drivername="postgresql+psycopg"), connect_args=connect_args, **options)
     ping_where_something_came(engine.dialect)

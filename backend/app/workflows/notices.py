@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import TextClause
 
-from app.database import POSTGRESQL_TIMEOUTS, psycopg_options
+from app.database import POSTGRESQL_OPTIONS, psycopg_options
 
 from . import dbos_pace, dbos_tables
 
@@ -41,7 +41,7 @@ async def listen_forever(engine: Engine, on_cancelled: Callable[[str], None]) ->
         engine: The engine of the database.
         on_cancelled: Called with the id of each run that another process has cancelled.
     """
-    options = psycopg_options(engine.url, **POSTGRESQL_TIMEOUTS, application_name="sparklio_notices")
+    options = psycopg_options(engine.url, **POSTGRESQL_OPTIONS, application_name="sparklio_notices")
     while True:
         with suppress(psycopg.Error):
             async with await psycopg.AsyncConnection.connect(autocommit=True, **options) as connection:

@@ -223,15 +223,26 @@ async def test_a_repeated_idempotency_key_gives_the_first_run(
     assert len(recorded.finished) == 1
 
 
-async def test_keys_of_requests_at_once_give_a_run_each_whatever_isolation_the_database_has_as_default(
-    recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str]
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("default_transaction_isolation", "serializable"),
+        ("default_transaction_isolation", "repeatable read"),
+        ("datestyle", "German, DMY"),
+        ("client_encoding", "LATIN1"),
+        ("timezone", "Pacific/Auckland"),
+        ("lock_timeout", "50ms"),
+    ],
+)
+async def test_keys_of_requests_at_once_give_a_run_each_whatever_sessions_of_the_database_have_as_default(
+    parameter: str, value: str, recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str]
 ) -> None:
     url = new_postgres()
-    set_default(url, "default_transaction_isolation", "serializable")
+    set_default(url, parameter, value)
     async with running_studio(new_settings(database_url=url)) as studio:
         keys = [f"key-{number % 4}" for number in range(32)]
         answers = await asyncio.gather(
-            *(studio.service.submit("product_content", "Acme Audio", BRIEF, key) for key in keys)
+            *(studio.service.submit("product_content", "Acmé 한국", BRIEF, key) for key in keys)
         )
         runs = {run.id for run in answers}
         assert len(runs) == 4

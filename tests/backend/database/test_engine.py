@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from app.database.advice import advice_for_postgresql
 from app.database.repositories import brands, runs
 from app.settings import Settings
 from tests.backend.database.rows import queue_run
+from tests.support.users import as_nobody
 
 
 @pytest.mark.parametrize(
@@ -54,20 +54,15 @@ async def test_the_error_of_an_unusable_file_is_one_line(tmp_path: Path, made: A
 
 @pytest.fixture
 def read_only() -> Iterator[Database]:
-    """A migrated database that this process may not write."""
-    # Not below pytest's own directory, which only its owner may enter. Root may write everywhere: it changes its user.
+    """A migrated database that nobody but root may write."""
+    # Not below pytest's own directory, which only its owner may enter.
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "studio.db"
         database = Database(Settings(database_url=f"sqlite:///{file}"))
         asyncio.run(_finish(database))
         file.chmod(0o444)
         Path(place).chmod(0o555)
-        root = os.geteuid() == 0
-        if root:
-            os.seteuid(65534)
         yield database
-        if root:
-            os.seteuid(0)
         Path(place).chmod(0o755)
 
 
@@ -88,7 +83,7 @@ def test_a_read_only_file_is_an_error_at_the_start(read_only: Database) -> None:
         finally:
             await read_only.close()
 
-    with pytest.raises(DatabaseUnavailable, match=r"readonly database; make it writable") as caught:
+    with as_nobody(), pytest.raises(DatabaseUnavailable, match=r"readonly database; make it writable") as caught:
         asyncio.run(start())
     assert "\n" not in str(caught.value)
 

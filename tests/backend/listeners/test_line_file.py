@@ -9,13 +9,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from app.listeners.line_file import PIECE, LineFile, pieces
+from tests.support.users import as_nobody
 
 
 @pytest.fixture
@@ -107,18 +107,6 @@ def test_standard_output_of_a_container_has_a_name() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "one\n(1, None)\n"
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Run the block as a user who may not do everything, where the tests run as root."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
 
 
 def test_a_file_that_may_be_written_and_not_read_is_written() -> None:

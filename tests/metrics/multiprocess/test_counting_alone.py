@@ -20,6 +20,7 @@ from metrics.multiprocess import Workers, archive, shared_file
 from metrics.multiprocess.fault_reports import report_file_fault
 from tests.support.counter_worker import LocalWorker, count_call
 from tests.support.forks import in_child
+from tests.support.users import NOBODY
 
 pytestmark = pytest.mark.slow
 
@@ -100,11 +101,11 @@ def test_a_folder_that_is_not_permitted(mode: int, counted_alone: Callable[[Path
         Path(parent).chmod(0o755)
         folder = Path(parent) / "workers"
         folder.mkdir()
-        shutil.chown(folder, 65534)
+        shutil.chown(folder, NOBODY)
         folder.chmod(mode)
 
         def as_nobody() -> str:
-            os.seteuid(65534)
+            os.seteuid(NOBODY)
             return counted_alone(folder)
 
         said = "cannot be used: Permission denied; let this process's user write there, or name another folder"
@@ -267,7 +268,7 @@ def test_a_process_that_loses_the_right_to_look_into_the_folder(
         pytest.skip("another user is needed")
 
     def as_nobody() -> object:
-        os.seteuid(65534)
+        os.seteuid(NOBODY)
         with TemporaryDirectory() as parent, LocalWorker(Path(parent) / "workers") as worker:
             count_call()
             before = worker.calls()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from events.bus.log_throttle import LogThrottle
 from metrics.multiprocess.file_layout import SUFFIX, archive_name
 from tests.support.counter_worker import LocalWorker, count_call
+from tests.support.users import as_nobody
 
 pytestmark = pytest.mark.timeout(20)  # nothing waits: a FIFO without a writer would for ever
 
@@ -63,25 +64,23 @@ def test_what_is_no_file_is_named_once_and_left_where_it_is(
 
 
 @pytest.fixture
-def secret(folder: Path, here: LocalWorker) -> Iterator[Path]:
-    """Return a file that this process may not read: root, who may, gives up being that."""
+def secret(folder: Path, here: LocalWorker) -> Path:
+    """Return a file that nobody but root may read."""
     here.calls()  # its own file is open
     path = folder / f"123-456-789{SUFFIX}"
     path.write_bytes(here.file_name.encode())
     path.chmod(0)
     folder.chmod(0o755)
     folder.parent.chmod(0o755)
-    user = os.geteuid()
-    os.seteuid(user or 65534)
-    yield path
-    os.seteuid(user)
+    return path
 
 
 def test_a_file_that_may_not_be_read_is_named(
     secret: Path, here: LocalWorker, faults: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    count_call()
-    assert set(here.calls()) == {1.0}
+    with as_nobody():
+        count_call()
+        assert set(here.calls()) == {1.0}
     assert faults == ["unreadable"]
     assert caplog.messages[-1].startswith(f"{secret} has the name")
     assert "let this process's user read it" in caplog.messages[-1]
@@ -95,11 +94,8 @@ def test_a_process_that_may_no_longer_read_its_own_file_counts_alone(
     count_call()
     for path in (folder, folder.parent):
         path.chmod(0o755)
-    os.seteuid(65534)
-    try:
+    with as_nobody():
         assert set(here.calls()) == {1.0}
-    finally:
-        os.seteuid(0)
     assert f"{here.workers.folder} cannot be used: " in caplog.messages[-1]
     assert "Permission denied; let this process's user write there" in caplog.messages[-1]
 

@@ -17,8 +17,11 @@ from events.bus.after_fork import free_after_fork
 SEGMENT = 32 * 1024
 """Bytes of a segment: the window of deflate. A smaller one changes more seldom, and has less to refer to."""
 
-MOVING_LEVEL, STEADY_LEVEL = 3, 6
-"""How a segment is compressed when it has changed: at 3 all are as small as a whole page at 1; and later."""
+MESSAGES_SEGMENT = 4 * SEGMENT
+"""Bytes of a segment of messages: more than a studio's page has, of which hardly a segment would be the same again."""
+
+MOVING_LEVEL, STEADY_LEVEL = 5, 6
+"""How a segment is compressed when it has changed: at 5 it is a twelfth smaller than at 3; and later."""
 
 STEADY = 8
 """Times in a row that a segment has to be the same before it is compressed better, which pays if it stays so."""
@@ -41,9 +44,13 @@ class GzipSegments:
     """Compresses one page, each time from all of its parts, which are divided alike as long as there are as many.
 
     Several threads may compress at once; one that comes while another does compresses all by itself.
+
+    Args:
+        size: The bytes of a segment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = SEGMENT) -> None:
+        self._size = size
         self._lock = free_after_fork(Lock())
         self._segments: list[_Segment] = []
 
@@ -68,7 +75,8 @@ class GzipSegments:
                 yield segment.renewed(parts[at : at + len(segment.parts)])
                 at += len(segment.parts)
         else:
-            yield from map(_Segment.of, divided(parts))
+            for some in divided(parts, self._size):
+                yield _Segment.of(some, self._size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +85,20 @@ class _Segment:
 
     parts: Parts
     deflated: bytes
+    size: int
     is_outgrown: bool
     age: int = 0
 
     @classmethod
-    def of(cls, parts: Parts) -> _Segment:
-        """Return the segment of these parts."""
+    def of(cls, parts: Parts, size: int) -> _Segment:
+        """Return the segment of these parts, which is to have about so many bytes."""
         text = b"".join(parts)
-        return cls(parts, deflate(text, MOVING_LEVEL), is_outgrown=len(text) > 2 * SEGMENT and len(parts) > 1)
+        return cls(parts, deflate(text, MOVING_LEVEL), size, is_outgrown=len(text) > 2 * size and len(parts) > 1)
 
     def renewed(self, parts: Parts) -> _Segment:
         """Return the segment of these parts, which is this one where they are the same."""
         if parts != self.parts:
-            return _Segment.of(parts)
+            return _Segment.of(parts, self.size)
         if self.age == STEADY:
             return self
         better = self.age + 1 == STEADY
@@ -97,14 +106,14 @@ class _Segment:
         return replace(self, deflated=deflated, age=self.age + 1)
 
 
-def divided(parts: Parts) -> Iterator[Parts]:
+def divided(parts: Parts, size: int) -> Iterator[Parts]:
     """Yield the parts of each segment: as many as are no longer together than one should be, or a single one."""
-    start, size = 0, 0
+    start, found = 0, 0
     for end, part in enumerate(parts):
-        if size and size + len(part) > SEGMENT:
+        if found and found + len(part) > size:
             yield parts[start:end]
-            start, size = end, 0
-        size += len(part)
+            start, found = end, 0
+        found += len(part)
     if start < len(parts):
         yield parts[start:]
 

@@ -15,7 +15,7 @@ from events import metrics_rendered
 from ..text_format.formats import Format
 from .content_encoding import choose_encoding, compressors
 from .content_type import choose_format
-from .gzip_segments import GzipSegments
+from .gzip_segments import MESSAGES_SEGMENT, SEGMENT, GzipSegments
 from .render import GilYielder, RenderedRegistry, render_with_count
 
 
@@ -58,7 +58,11 @@ def compressed(
     if encoding == "identity":
         return rendered.body
     if encoding == "gzip" and whole:
-        return _pages.setdefault(registry, {}).setdefault(text_format, GzipSegments()).compress(rendered.parts)
+        pages = _pages.setdefault(registry, {})
+        if (page := pages.get(text_format)) is None:
+            size = MESSAGES_SEGMENT if text_format.is_protobuf else SEGMENT
+            page = pages.setdefault(text_format, GzipSegments(size))
+        return page.compress(rendered.parts)
     return compressors()[encoding](rendered.body)
 
 

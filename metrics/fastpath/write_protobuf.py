@@ -75,7 +75,7 @@ _cache: WeakKeyDictionary[Any, dict[tuple[Escaping, bool], list[_Encoded]]] = We
 
 
 def _render(collector: Any, kind: MetricType, text_format: Format) -> Iterator[Block]:
-    """Yield blocks without content as the message is built, then the message."""
+    """Yield blocks without content as the message is built, then the message; nothing of a family without children."""
     if collector.collect.__func__ is not MetricWrapperBase.collect:
         raise UnsupportedCollector
     native = native_family(collector)
@@ -94,6 +94,8 @@ def _render(collector: Any, kind: MetricType, text_format: Format) -> Iterator[B
         fields.append(field)
         if not len(fields) % step:
             yield b"", samples * step
+    if not fields:
+        return
     name = metric_name(collector._name + ("_total" if kind == "counter" else ""), escaping)
     message = family(name, collector._documentation, kind, collector._unit, fields)
     yield message, samples * (len(fields) % step)

@@ -52,12 +52,14 @@ class _Misfit(Exception):
 
 
 def render_family(metric: Metric, text_format: Format) -> Iterator[Block]:
-    """Yield a family's message, or those of the families of single values that it becomes."""
+    """Yield a family's message, or those of the families of single values that it becomes; none of no samples."""
     samples = [sample for sample in metric.samples if getattr(sample, "native_histogram", None) is None]
     try:
         kind, fields = _TYPES.get(metric.type, "untyped"), _whole(metric, samples, text_format)
     except _Misfit:
         yield from _split(metric, samples, text_format)
+        return
+    if not fields:
         return
     name = metric.name + _NAME_SUFFIXES.get(metric.type, "")
     shown = sum(sample.name != f"{metric.name}_created" for sample in samples)

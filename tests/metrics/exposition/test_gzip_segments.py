@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from metrics import scrape
 from metrics.exposition import gzip_segments
-from metrics.exposition.gzip_segments import SEGMENT, STEADY, GzipSegments, compress
+from metrics.exposition.gzip_segments import MESSAGES_SEGMENT, SEGMENT, STEADY, GzipSegments, compress
 
 TEXTS = [f"# HELP a{number} b\n".encode() * (number * number * 40) for number in range(12)]
 
@@ -69,11 +69,14 @@ def test_parts_that_are_the_same_are_not_compressed_again(deflated: list[tuple[i
 
 
 def test_what_stays_the_same_is_compressed_better_once(deflated: list[tuple[int, int]]) -> None:
-    segments = GzipSegments()
-    sizes = [len(segments.compress(TEXTS)) for _ in range(2 * STEADY)]
+    segments, random = GzipSegments(), Random(1)
+    parts = [
+        b"".join(b'a{b="%d"} %d\n' % (random.randrange(99), random.randrange(9)) for _ in range(99)) for _ in range(99)
+    ]
+    sizes = [len(segments.compress(parts)) for _ in range(2 * STEADY)]
     first = len(deflated) // 2
-    assert deflated == [(size, 3) for size, _ in deflated[:first]] + [(size, 6) for size, _ in deflated[first:]]
-    assert sum(size for size, _ in deflated[first:]) == sum(map(len, TEXTS))
+    assert deflated == [(size, 5) for size, _ in deflated[:first]] + [(size, 6) for size, _ in deflated[first:]]
+    assert sum(size for size, _ in deflated[first:]) == sum(map(len, parts))
     assert sizes[STEADY] == sizes[-1] < sizes[0]
 
 
@@ -84,7 +87,7 @@ def test_a_part_that_changes_each_time_costs_its_segment_alone(deflated: list[tu
         parts[6] = b"%d\n" % number * 100
         assert read_once(segments.compress(parts)) == b"".join(parts)
     [(size, level)] = deflated
-    assert (size <= SEGMENT, level) == (True, 3)
+    assert (size <= SEGMENT, level) == (True, 5)
 
 
 def test_a_page_stays_as_small_as_one_compressed_anew_whatever_has_changed_and_when() -> None:
@@ -175,6 +178,18 @@ def test_scrapes_compress_what_has_changed_since_the_last(deflated: list[tuple[i
         scrape(registry, accept, "gzip")
         [(size, _)] = deflated
         assert size <= SEGMENT < len(gzip.decompress(response.body)) / 2
+
+
+def test_messages_are_compressed_from_more_at_a_time(deflated: list[tuple[int, int]]) -> None:
+    registry = CollectorRegistry()
+    for number in range(120):
+        took = Histogram(f"took{number}_seconds", "Time that it took." * 10, ["who"], registry=registry)
+        took.labels("a").observe(1)
+    accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+    page = scrape(registry, accept, "gzip").body
+    assert read_once(page) == scrape(registry, accept).body
+    assert [size for size, _ in deflated] == [len(read_once(page))]
+    assert SEGMENT < deflated[0][0] < MESSAGES_SEGMENT
 
 
 def test_selected_names_are_no_page_that_comes_again(deflated: list[tuple[int, int]]) -> None:

@@ -18,7 +18,7 @@ from prometheus_client.samples import Exemplar
 
 from events import agent_run, llm_called, metrics_rendered
 from metrics import Subscription, scrape
-from metrics.exposition.render import render, render_with_count
+from metrics.exposition.render import RenderedRegistry, render, render_with_count
 from metrics.fastpath import write_protobuf
 from metrics.text_format.formats import OPENMETRICS, PROTOBUF, TEXT, Escaping, Format
 from tests.support.drawn_registries import FixedCollector, draw_collector, populate
@@ -207,6 +207,19 @@ def test_a_scraper_that_asks_for_messages_gets_them(registry: CollectorRegistry)
     )
     assert read_scrape(response.body).samples == [ReadSample("open", (), 2.0)]
     assert [(event.format, event.series) for event in events] == [("other", 1)]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_family_without_series_is_left_out(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    Counter("calls", "h", ["model"], registry=registry)
+    registry.register(FixedCollector(Metric("told", "h", "gaugehistogram")))
+    asked = Gauge("asked", "h", ["model"], registry=registry)
+    monkeypatch.setattr(write_protobuf, "fast_write_works", lambda: works)
+    assert render_with_count(registry, PROTOBUF) == RenderedRegistry((), 0)
+    asked.labels("a").set(1)
+    assert [family.name for family in read_scrape(render(registry, PROTOBUF)).families] == ["asked"]
 
 
 def test_a_large_family_lets_others_run_as_it_is_written(registry: CollectorRegistry) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from threading import RLock
 from time import monotonic
 
@@ -13,28 +12,26 @@ from events.bus.after_fork import free_after_fork
 
 
 class Expiry:
-    """When series of a gauge that expires were last set."""
+    """The series of a gauge that expires, and when each does unless it is set again."""
 
     def __init__(self) -> None:
-        self._deadlines: dict[tuple[str, ...], float] = {}
+        self._series: dict[tuple[str, ...], tuple[float, Gauge]] = {}
         self._lock = free_after_fork(RLock())  # the garbage collector may run code that emits, in here too
 
-    @contextmanager
-    def setting(self, labels: tuple[str, ...], expires_after: float | None) -> Iterator[None]:
-        """Note that the series with these labels is set inside of the block; without a time it does not expire."""
-        if expires_after is None:
-            yield
-            return
+    def set(self, collector: Gauge, labels: tuple[str, ...], value: float, expires_after: float) -> None:
+        """Set the series of a gauge with these labels, which expires so many seconds from now."""
         with self._lock:
-            self._deadlines[labels] = monotonic() + expires_after
-            yield
+            known = self._series.get(labels)  # to look it up in the gauge takes several times as long
+            series = known[1] if known else collector.labels(*labels) if labels else collector
+            self._series[labels] = monotonic() + expires_after, series
+            series.set(value)
 
     def remove_expired(self, collector: Gauge) -> None:
         """Remove the series of a gauge that were not set for too long."""
         now = monotonic()
         with self._lock:
-            for labels in [labels for labels, deadline in self._deadlines.items() if deadline <= now]:
-                del self._deadlines[labels]
+            for labels in [labels for labels, (deadline, _) in self._series.items() if deadline <= now]:
+                del self._series[labels]
                 remove_series(collector, labels)
 
 

@@ -36,12 +36,14 @@ def gauge_setter(
     read_value, labels = reader(str(row.value)), (*label_values, *row.const_labels.values())
     read_labels = [reader(name) for name in row.labels] if is_other else []
     minimum, limit = value_range(row)
+    expires_after = row.expires_after
 
     def set_gauge(event: Any) -> None:
         value = read_value(event)
-        if value is None and row.expires_after is not None:
+        if value is None and expires_after is not None:
             return
-        if value is not None and drop_reason(value, minimum, limit) is not None:
+        is_usual = type(value) is int and minimum <= value < limit  # as the rule says, without a call
+        if not is_usual and value is not None and drop_reason(value, minimum, limit) is not None:
             report_dropped_value(family.name, value, minimum, limit)
             return
         if is_other:
@@ -52,8 +54,10 @@ def gauge_setter(
         if value is None:
             remove_series(family.collector, labels)
             return
-        with family.expiry.setting(labels, row.expires_after):
+        if expires_after is not None:
+            family.expiry.set(family.collector, labels, value, expires_after)
+        else:
             (family.collector.labels(*labels) if labels else family.collector).set(value)
-            family.show()
+        family.show()
 
     return set_gauge

@@ -28,6 +28,8 @@ NAMES_OF_COST = frozenset({"cost", "estimated_cost", "cost_in_usd_ticks"})
 """Of which a usage has one that says what is billed."""
 
 PARTS = ("input", "output", "cache_read", "cache_write")
+PART_FIELDS = {f"{part}_cost": part for part in PARTS}
+"""The parts of a cost by their fields."""
 
 UsagePriceFunction = Callable[[str, str, TokenUsage], SupportsFloat | None]
 """Returns the cost in USD of a usage, given the provider, the model and the usage; None where there is no price.
@@ -137,10 +139,12 @@ def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any
     valid = valid_cost(cost)
     if valid is None:
         return {"cost_source": "unpriced"}
-    parts = {part: valid_cost(getattr(cost, part)) for part in PARTS} if isinstance(cost, Cost) else {}
-    if fsum(part for part in parts.values() if part is not None) > valid * (1 + 1e-9):
-        parts = {}
-    return {"cost": valid, "cost_source": source, **{f"{name}_cost": part for name, part in parts.items()}}
+    fields: dict[str, Any] = {"cost": valid, "cost_source": source}
+    if isinstance(cost, Cost):
+        parts = {field: valid_cost(getattr(cost, part)) for field, part in PART_FIELDS.items()}
+        if fsum(filter(None, parts.values())) <= valid * (1 + 1e-9):
+            fields.update(parts)
+    return fields
 
 
 def valid_cost(cost: SupportsFloat | None) -> float | None:
@@ -148,6 +152,8 @@ def valid_cost(cost: SupportsFloat | None) -> float | None:
     if cost is None:
         return None
     amount = float(cost)
+    if 0.0 <= amount < MAX_COST:  # as the rule below, without a call
+        return amount
     reason = drop_reason(amount, limit=MAX_COST)
     if reason is None:
         return amount

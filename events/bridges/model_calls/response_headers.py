@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from operator import itemgetter
 from time import time
-from typing import Any, Literal
+from typing import Any
 
 LIMIT_HEADERS = {
-    (what, resource): (f"x-ratelimit-{what}-{resource}", f"anthropic-ratelimit-{resource}-{what}")
+    f"{what}_{resource}": (f"x-ratelimit-{what}-{resource}", f"anthropic-ratelimit-{resource}-{what}")
     for what in ("limit", "remaining")
     for resource in ("requests", "tokens")
 }
+"""By the fields of `events.LLMAttempted`: OpenAI's header, and Anthropic's."""
+
 RETRY_HEADERS = (("retry-after-ms", 0.001), ("retry-after", 1.0))
 """How long to wait, in these units."""
 
@@ -24,7 +26,8 @@ READ_HEADERS = frozenset(
     ]
 )
 """All that are read of a response."""
-_RAW_HEADERS = frozenset(name.encode() for name in READ_HEADERS)
+_NAMES = {name.encode(): name for name in READ_HEADERS}
+_RAW_NAMES = frozenset(_NAMES)
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -36,6 +39,8 @@ Triples = Sequence[tuple[bytes, bytes, bytes]]
 
 lower_name = itemgetter(1)
 """Returns the name of a header in lower case."""
+
+_name_and_value = itemgetter(1, 2)
 
 
 def triples_of(headers: Any) -> Triples | None:
@@ -56,30 +61,22 @@ def read_headers(headers: Any) -> Mapping[str, str]:
     triples = triples_of(headers)
     if triples is None:
         return {name: headers[name] for name in READ_HEADERS if name in headers}
-    if _RAW_HEADERS.isdisjoint(map(lower_name, triples)):
+    found = _RAW_NAMES.intersection(map(lower_name, triples))
+    if not found:
         return NO_HEADERS
-    return {lower.decode(): value.decode("latin-1") for _, lower, value in triples if lower in _RAW_HEADERS}
-
-
-def rate_limit(
-    headers: Mapping[str, str], what: Literal["limit", "remaining"], resource: Literal["requests", "tokens"]
-) -> int | None:
-    """Return a rate limit or what remains of it, from OpenAI's or Anthropic's headers; None where neither says."""
-    of_openai, of_anthropic = LIMIT_HEADERS[what, resource]
-    text = headers.get(of_openai) or headers.get(of_anthropic)
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
+    values = dict(map(_name_and_value, triples))
+    return {_NAMES[name]: values[name].decode("latin-1") for name in found}
 
 
 def rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the rate limits of a response under the names of the fields of `events.LLMAttempted`."""
+    """Return the rate limits of a response and what remains of them; None where neither OpenAI nor Anthropic says."""
     if not headers:  # of an attempt that is observed from outside
         return {}
-    return {
-        "limit_requests": rate_limit(headers, "limit", "requests"),
-        "limit_tokens": rate_limit(headers, "limit", "tokens"),
-        "remaining_requests": rate_limit(headers, "remaining", "requests"),
-        "remaining_tokens": rate_limit(headers, "remaining", "tokens"),
-    }
+    limits: dict[str, Any] = {}
+    for field, (of_openai, of_anthropic) in LIMIT_HEADERS.items():
+        text = headers.get(of_openai) or headers.get(of_anthropic) or ""
+        limits[field] = int(text) if text.isdigit() and text.isascii() and len(text) <= 15 else None
+    return limits
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -48,10 +48,11 @@ def list_price(provider: str, model: str, usage: RequestUsage, response: ModelRe
 def price_context(response: ModelResponse) -> dict[str, str]:
     """Return what the response says of its tier, its speed and its processing, in the words of the price list."""
     context = {name: value for name, value in (response.provider_details or {}).items() if isinstance(value, str)}
-    # Google Cloud's word for the tier (https://cloud.google.com/vertex-ai/generative-ai/docs/flex-paygo).
-    for tier in ("flex", "priority"):
-        if tier in context.get("traffic_type", "").lower():
-            context.setdefault("service_tier", tier)
+    if (traffic := context.get("traffic_type")) is not None:
+        # Google Cloud's word for the tier (https://cloud.google.com/vertex-ai/generative-ai/docs/flex-paygo).
+        for tier in ("flex", "priority"):
+            if tier in traffic.lower():
+                context.setdefault("service_tier", tier)
     if context.get("service_tier") == "batch" or reported_by(response).get("service_tier") == "batch":
         context.setdefault("processing", "batch")
     return context

@@ -57,13 +57,12 @@ def test_a_series_goes_at_its_deadline_and_one_without_stays(monkeypatch: pytest
         series.remove_expired(left)
         return {sample.labels["of"] for family in left.collect() for sample in family.samples}
 
-    for name, seconds in (("short", 10.0), ("long", 20.0), ("stays", None)):
-        with series.setting((name,), seconds):
-            left.labels(name).set(1)
+    left.labels("stays").set(1)
+    for name, seconds in (("short", 10.0), ("long", 20.0)):
+        series.set(left, (name,), 1, seconds)
     assert shown_at(9.0) == {"short", "long", "stays"}
     assert shown_at(10.0) == {"long", "stays"}
-    with series.setting(("long",), 20.0):  # set again
-        left.labels("long").set(2)
+    series.set(left, ("long",), 2, 20.0)
     assert shown_at(29.0) == {"long", "stays"}
     assert shown_at(30.0) == shown_at(1e9) == {"stays"}
 

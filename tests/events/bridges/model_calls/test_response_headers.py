@@ -10,7 +10,6 @@ import pytest
 from events.bridges.model_calls.response_headers import (
     MAX_RETRY_AFTER,
     lower_name,
-    rate_limit,
     rate_limits,
     read_headers,
     retry_after,
@@ -31,7 +30,7 @@ from events.bridges.model_calls.response_headers import (
     ],
 )
 def test_a_rate_limit_is_a_whole_number_in_the_headers(headers: dict[str, str], limit: int | None) -> None:
-    assert rate_limit(headers, "limit", "requests") == limit
+    assert rate_limits(headers).get("limit_requests") == limit
 
 
 @pytest.mark.parametrize(

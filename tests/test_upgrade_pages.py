@@ -40,7 +40,10 @@ def test_every_change_since_the_last_release_that_breaks_queries_is_in_the_table
     ]
     broken = {(change.family.removeprefix("sparklio_"), change.text.partition(":")[0]) for change in changes}
     listed = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section(UPGRADING, "New labels"), re.MULTILINE)
-    assert broken == {(family, f"new label {label}") for family, label in listed}
+    gone = re.findall(r"^\| `(\w+)` \| ([0-9., ]+) \|", section(UPGRADING, "Fewer buckets"), re.MULTILINE)
+    assert broken == {(family, f"new label {label}") for family, label in listed} | {
+        (family, f"without bucket {bounds}") for family, bounds in gone
+    }
     assert len(listed) == 4
 
 

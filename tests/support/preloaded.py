@@ -19,14 +19,36 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ("app.main", "app.server.launcher")
-WITHOUT_METRICS = ("app.api", "app.workflows.service", "app.server.launcher", "openai", "pydantic_ai.models.openai")
+LATER = (
+    "pydantic_ai.models.openai",
+    "pydantic_ai.providers.openai",
+    "openai.resources.chat.completions",
+    "genai_prices.data",
+    "dbos._sys_db_sqlite",
+    "anyio._backends._asyncio",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.websockets.auto",
+    "encodings.idna",
+)
+"""What libraries import when a studio starts that asks a server by OpenAI's protocol."""
+PRELOADED = ("app.main", "app.server.launcher", "app.commands", *LATER)
+WITHOUT_METRICS = (
+    "app.api",
+    "app.workflows.service",
+    "app.server.launcher",
+    "events.bridges.event_loop",
+    "events.bridges.sqlalchemy",
+    "fastapi_offline",
+    "metrics.live",
+    *LATER,
+)
 """What is imported for a studio with one of these settings: all but what subscribes the process."""
 READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS"})
 _MAX_REQUEST = 1 << 20  # bytes
@@ -166,7 +188,10 @@ def _keep(request: dict[str, Any], status_descriptor: int, *output: int) -> None
 
 
 def _run(module: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str], output: Sequence[int]) -> None:
-    """Run a module as the main one, in a process that looks as if it had been executed."""
+    """Run a module as the main one, in a process that looks as if it had been executed.
+
+    It ends as one of `multiprocessing`, without taking apart what was imported: that would copy all of its memory.
+    """
     for descriptor, stream in zip(output, (1, 2), strict=True):
         os.dup2(descriptor, stream)
         os.close(descriptor)
@@ -175,7 +200,20 @@ def _run(module: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str]
     os.environ.update(env)
     tempfile.tempdir = None  # so that it is where TMPDIR says here
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if not isinstance(end.code, int):  # a message to print, or None
+            raise
+        code = end.code
+    else:
+        code = 0
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter's end: first the threads, then the functions
+    atexit._run_exitfuncs()
+    gc.collect()  # what is not closed yet says so
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

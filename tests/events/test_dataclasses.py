@@ -9,15 +9,15 @@ import pytest
 import events
 from tests.support.package_dataclasses import dataclasses_of, is_made_by_keyword
 
-STATE = {"Batch", "CallState", "Detached", "FailureHooks", "HTTPAttempt", "InstrumentedModel",
-         "ObservedToolset", "ReadAhead", "Reported", "RequestSpec", "Run"}  # fmt: skip
+STATE = {"Batch", "Detached", "FailureHooks", "InstrumentedModel",
+         "ObservedToolset", "ReadAhead", "RequestSpec", "Run"}  # fmt: skip
 """Dataclasses that are changed by the module that made them."""
 
 IDENTITY = {"Run"}
 """Dataclasses that are equal to themselves alone: two of the same fields are two."""
 
-POSITIONAL = {"AskedModel", "Batch", "Begun", "CallKind", "CallState", "Detached", "FailureHooks", "FetchedStatement",
-              "Function", "HTTPAttempt", "InstrumentedModel", "LazyLoads", "Measure", "ObservedToolset", "Outcome",
+POSITIONAL = {"AskedModel", "Batch", "Begun", "CallKind", "Detached", "FailureHooks", "FetchedStatement",
+              "Function", "InstrumentedModel", "LazyLoads", "Measure", "ObservedToolset", "Outcome",
               "PoolMethods", "PoolState", "ReadAhead", "ReceivedStream", "Run", "StatementPlan", "Total",
               "UnansweredStatement"}  # fmt: skip
 """Dataclasses whose fields may be passed by their position."""

@@ -37,7 +37,7 @@ def is_in_effect(scope: Scope | None) -> bool:
 
 def is_heard(signal: Signal[..., Any]) -> bool:
     """Return whether anybody gets an event that is emitted here: a listener, a strict block, or a span that sums it."""
-    return is_heard_in(get_current_scope(), signal)
+    return bool(signal.receivers) or is_heard_in(get_current_scope(), signal)
 
 
 def is_heard_in(scope: Scope | None, signal: Signal[..., Any]) -> bool:

@@ -17,6 +17,8 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `instrument_in_place`: the same for a model that is in use
 - `batches`, `suspended`: the requests of batch APIs, and answers that are polled for
 - `calls`: follows one request to a model until its end
+- `current_request`: which request the running code is inside
+- `request_attempts`: emits the attempts of one
 - `members`: which models stand behind it
 - `http_client`: observes what the provider's SDK sends
 - `botocore_events`: the same of Bedrock's SDK
@@ -40,7 +42,7 @@ What it shares with the bridges to other libraries is in `events.bridges.model_c
 from ..model_calls.cost import Cost
 from ..model_calls.error_types import error_type_of
 from .billing import PriceFunction
-from .calls import record_response_headers
+from .current_request import record_response_headers
 from .http_client import observe_http_client
 from .instrument_in_place import InstrumentedInPlace, instrument_in_place, is_instrumented
 from .instrument_model import instrument

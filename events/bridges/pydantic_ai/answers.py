@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
@@ -12,6 +12,7 @@ from pydantic_ai.models import Model
 from ...bus.failures import report_failure
 from ...llm import CostSource, llm_called, llm_usage_billed
 from ..model_calls.event_scope import is_heard
+from ..model_calls.frozen import make_frozen
 from ..model_calls.names import truncate_name
 from .billing import NO_BILLING, Billing, billing_of
 from .call_state import Answer, AnyResponse, AskedModel, CallState
@@ -29,14 +30,17 @@ def add_answer(call: CallState, model: Model, response: AnyResponse, *, complete
     if not (is_heard(llm_called) or is_heard(llm_usage_billed)):
         return
     whole = model_response(response)
-    answer = Answer(
-        model=model,
-        asked=call.names_of(model),
-        response=response,
-        parts=whole.parts,
-        response_model=truncate_name(whole.model_name) or None,
-        complete=complete,
-        billing=read_or_default(lambda: read_billing(call, model, whole, complete=complete), NO_BILLING),
+    answer = make_frozen(
+        Answer,
+        {
+            "model": model,
+            "asked": call.names_of(model),
+            "response": response,
+            "parts": whole.parts,
+            "response_model": truncate_name(whole.model_name) or None,
+            "complete": complete,
+            "billing": read_or_default(NO_BILLING, read_billing, call, model, whole, complete),
+        },
     )
     if call.has_ended:
         emit_usage_billed(call, [answer])
@@ -61,7 +65,7 @@ def emit_usage_billed(call: CallState, answers: Iterable[Answer]) -> None:
         )
 
 
-def read_billing(call: CallState, model: Model, response: ModelResponse, *, complete: bool) -> Billing:
+def read_billing(call: CallState, model: Model, response: ModelResponse, complete: bool) -> Billing:
     """Return the billing of a response, priced by the names in it, or where it has none by those of the request."""
     provider = truncate_name(response.provider_name) or truncate_name(model.system)
     name = truncate_name(response.model_name) or truncate_name(model.model_name)
@@ -70,10 +74,10 @@ def read_billing(call: CallState, model: Model, response: ModelResponse, *, comp
     )
 
 
-def read_or_default(read: Callable[[], T], default: T) -> T:
+def read_or_default(default: T, read: Callable[..., T], *args: Any) -> T:
     """Return what ``read`` returns; where a price function or a validator raises, report it and return ``default``."""
     try:
-        return read()
+        return read(*args)
     except Interrupted:
         return default
     except Exception as failure:
@@ -90,6 +94,8 @@ def find_answer(call: CallState, response: AnyResponse | None) -> Answer | None:
     """Return the attempt's answer that a call's response is; of one that was made anew, the last complete answer."""
     if response is None:
         return None
+    if call.answers and call.answers[-1].response is response:
+        return call.answers[-1]
     exact = (answer for answer in reversed(call.answers) if answer.is_response(response))
     return next(exact, None) or next((answer for answer in reversed(call.answers) if answer.complete), None)
 

@@ -90,7 +90,8 @@ def emit_result(
             status = "error"
         elif status == "error" and isinstance(error, UNREADABLE):
             fault = "invalid_response"
-        call = CallState(spec, model.model_name, is_timed=False, started_at=now)
+        call = CallState(spec, model.model_name)
+        call.is_timed, call.started_at = False, now
         outcome = RequestOutcome(
             status=status, error=error, started_at=now, ended_at=now, token_times=TokenTimes(), fault=fault
         )

@@ -15,6 +15,7 @@ from pydantic_ai.usage import RequestUsage
 from ...bus.failures import report_failure
 from ...llm import CostSource, llm_called
 from ..model_calls.cost import PARTS, cost_fields, valid_cost
+from ..model_calls.frozen import make_frozen
 from ..model_calls.token_usage import NO_USAGE, TokenUsage, add_optional
 from .interruptions import Interrupted
 from .seller_cost import seller_cost
@@ -30,7 +31,7 @@ is a number, or a `Cost` with its parts.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Billing:
     """The tokens and the cost in USD of one request, or of several of one call; it is not changed."""
 
@@ -88,9 +89,9 @@ def billing_of(
     corrected = corrected_usage(response)
     usage = token_usage(response, corrected, messages, complete=complete)
     if (billed := valid_cost(seller_cost(response))) is not None:
-        return Billing(usage=usage, **cost_fields(billed, "provider"))
+        return make_frozen(Billing, {"usage": usage, **cost_fields(billed, "provider")})
     if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
-        return Billing(usage=usage)
+        return make_frozen(Billing, {"usage": usage})
     try:
         priced = ask(with_response(price), provider, model, corrected, response)
         fields = cost_fields(priced, "price_table")
@@ -99,7 +100,7 @@ def billing_of(
     except Exception as failure:  # the tokens are known all the same
         report_failure(llm_called.name, "pydantic_ai", failure)
         fields = cost_fields(None, "price_table")
-    return Billing(usage=usage, **fields)
+    return make_frozen(Billing, {"usage": usage, **fields})
 
 
 def with_response(price: PriceFunction) -> ResponsePriceFunction:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...bus.failures import report_failure
 from ...llm import llm_attempted
-from .calls import current_request
+from .current_request import current_request
 from .http_attempts import HTTPAttempt
 
 SERVICE = "bedrock-runtime"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,7 @@ from pydantic_ai.settings import ModelSettings
 
 from ...bus.fields import ErrorType, Status
 from ...bus.intervals import Timeline
-from ..model_calls.claims import Claim, claim_own_call
+from ..model_calls.claims import claim_own_call
 from ..model_calls.error_types import error_type_of_status
 from ..model_calls.names import label_of
 from ..model_calls.token_times import TokenTimes
@@ -51,7 +51,7 @@ class AskedModel(NamedTuple):
         return cls(label_of(model.model_name), label_of(model.system))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """The answer of one attempt, or as much of it as arrived, and what it was billed."""
 
@@ -69,37 +69,44 @@ class Answer:
         return response is self.response or getattr(response, "parts", None) is self.parts
 
 
-@dataclass(slots=True)
 class CallState:
-    """The state that the attempts of one logical call share; `emit_attempted` updates it after each attempt."""
+    """The state that the attempts of one logical call share; `emit_attempted` updates it after each attempt.
 
-    spec: RequestSpec
-    requested_model: str
-    claim: Claim = field(default_factory=claim_own_call)
-    started_at: float = field(default_factory=perf_counter)
-    is_timed: bool = True
-    """False where its times are not known: of requests in batches, and of jobs that another process began."""
-    attempts: int = 0
+    Attributes:
+        requested_model: The name of the model that was asked for, as a label.
+        is_timed: False where its times are not known: of requests in batches, and of jobs that another process began.
+        asked: The model of the last attempt.
+        started: That of the attempt that started last.
+        limits_began: When the limits of pydantic-ai's own began for the first of consecutive attempts at that model.
+        last: The response, if any, and the outcome of the last attempt.
+        backoff: Of all attempts, in seconds.
+        intervals: When its attempts were under way, and when requests waited in queues of one's own, also those given
+            up there.
+        attempted: When the requests were asked that attempts were made for.
+        answers: The answers of its attempts.
+        is_emitted: Whether its `llm_called` is emitted, or just being so.
+    """
+
+    # Defaults of the class: what most calls do not change, since each attribute that is set takes time.
+    is_timed = True
+    attempts = 0
     asked: AskedModel | None = None
-    """Of the last attempt."""
     started: AskedModel | None = None
-    """Of the attempt that started last."""
-    limits_began: float = 0.0
-    """When the limits of pydantic-ai's own began for the first of the consecutive attempts at that model."""
+    limits_began = backoff = 0.0
     last: tuple[AnyResponse | None, RequestOutcome] | None = None
-    """The response, if any, and the outcome of the last attempt."""
-    backoff: float = 0.0
-    """Of all attempts, in seconds."""
-    intervals: list[tuple[Literal["attempt", "queue"], float, float]] = field(default_factory=list)
-    """When its attempts were under way, and when requests waited in queues of one's own, also those given up there."""
-    attempted: set[float] = field(default_factory=set)
-    """When the requests were asked that attempts were made for."""
-    answers: list[Answer] = field(default_factory=list)
-    is_emitted: bool = False
-    """Whether its `llm_called` is emitted, or just being so."""
-    interruptions: Interruptions = field(default_factory=Interruptions)
-    _named: tuple[Model, AskedModel] | None = None
+    is_emitted = False
+    _named: tuple[Model | None, AskedModel] = (None, AskedModel("", ""))
     """The model whose names were read last."""
+
+    def __init__(self, spec: RequestSpec, requested_model: str) -> None:
+        self.spec = spec
+        self.requested_model = label_of(requested_model)
+        self.claim = claim_own_call()
+        self.intervals: list[tuple[Literal["attempt", "queue"], float, float]] = []
+        self.attempted: set[float] = set()
+        self.answers: list[Answer] = []
+        self.interruptions = Interruptions()
+        self.started_at = perf_counter()
 
     @property
     def id(self) -> str:
@@ -113,9 +120,11 @@ class CallState:
 
     def names_of(self, model: Model) -> AskedModel:
         """Return the names of a model; of one that is asked for again they are not read again."""
-        if self._named is None or self._named[0] is not model:
-            self._named = model, AskedModel.of(model)
-        return self._named[1]
+        named, names = self._named
+        if named is not model:
+            names = AskedModel.of(model)
+            self._named = model, names
+        return names
 
     def queue_wait(self, until: float) -> float:
         """Return the seconds before a moment in which nothing of it was under way, but something waited in a queue."""
@@ -130,7 +139,7 @@ class CallState:
         return timeline.seconds(until)["queue"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RequestOutcome:
     """How and when a request ended; times are those of `time.perf_counter`."""
 
@@ -156,7 +165,7 @@ class RequestOutcome:
     @property
     def error_type(self) -> ErrorType | None:
         """Why the request failed; None where it succeeded."""
-        return self.fault or error_type_of_status(self.status, self.error)
+        return None if self.status == "success" else self.fault or error_type_of_status(self.status, self.error)
 
     @property
     def error_name(self) -> str:

@@ -12,11 +12,11 @@ from pydantic_ai.models import Model
 from ...bus.failures import report_failure
 from ...llm import OutputFault, llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from ..model_calls.event_scope import is_heard
-from ..model_calls.names import label_of, truncate_name
+from ..model_calls.names import truncate_name
 from ..model_calls.response_headers import rate_limits, retry_after
 from ..model_calls.token_usage import NO_USAGE
 from .answers import bill_call, find_answer, model_response, read_or_default
-from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, CallState, RequestOutcome
+from .call_state import SHORTEST_QUEUE, Answer, AnyResponse, AskedModel, CallState, RequestOutcome
 from .output_faults import output_fault
 from .response import finish_reason, has_failed
 
@@ -26,9 +26,9 @@ def emit_call_started(call: CallState, model: Model) -> None:
     if not is_heard(llm_call_started):
         return
     try:
-        asked, requested_model = call.names_of(model), label_of(call.requested_model)
-        llm_call_started.emit(
-            call_id=call.id, model=asked.model, requested_model=requested_model, provider=asked.provider
+        model_name, provider = call.names_of(model)
+        llm_call_started.emit_fields(
+            {"call_id": call.id, "model": model_name, "requested_model": call.requested_model, "provider": provider}
         )
     except Exception as failure:
         report_failure(llm_call_started.name, "pydantic_ai", failure)
@@ -42,26 +42,22 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
     headers: Mapping[str, str],
     status_code: int | None,
 ) -> None:
-    """Emit `llm_attempted`: a retry where the attempt before was at the same model, else a fallback.
+    """Emit `llm_attempted`, with the seconds that it waited in queues of one's own.
 
-    The same name at another provider is another model. An attempt that was asked for before the last one had ended is
-    neither: several were asked at once.
+    A first attempt is made at once, unless a limiter holds it back.
     """
     asked, error, error_type = call.names_of(model), outcome.error, outcome.error_type
-    before = call.last[1] if call.last else None
-    previous, previous_failure = call.asked, None
-    asked_at = attempt_asked_at(call, outcome)
-    if before is not None and before.ended_at <= asked_at:
-        previous_failure = before.error_type or "other"
-    is_retry = previous_failure is not None and previous == asked
-    is_fallback = previous_failure is not None and not is_retry
-    backoff, queue_wait = waits_before(call, before, outcome, asked_at, is_retry=is_retry, is_fallback=is_fallback)
+    again: dict[str, Any] = {}
+    queue_wait = outcome.started_at - call.started_at
+    if call.last is not None:
+        again, queue_wait = after_another(call, asked, call.last[1], outcome)
+        call.backoff += again.get("backoff", 0.0)
     call.attempts += 1
     call.asked, call.last = asked, (response, outcome)
-    call.backoff += backoff or 0.0
     call.attempted.update(outcome.asked_at)
     call.intervals.append(("attempt", outcome.started_at, outcome.ended_at))
-    if queue_wait is not None:
+    is_queued = queue_wait >= SHORTEST_QUEUE
+    if is_queued:
         call.intervals.append(("queue", outcome.started_at - queue_wait, outcome.started_at))
     if not is_heard(llm_attempted):
         return
@@ -73,8 +69,8 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         "provider": asked.provider,
         "outcome": "rate_limited" if error_type == "rate_limited" else outcome.status,
         "duration": outcome.duration if call.is_timed else None,
-        "status_code": getattr(error, "status_code", None) or status_code,
-        "queue_wait": queue_wait,
+        "status_code": status_code if error is None else getattr(error, "status_code", None) or status_code,
+        "queue_wait": queue_wait if is_queued else None,
     }
     if response is not None:
         fields["response_model"] = truncate_name(response.model_name) or None
@@ -82,13 +78,28 @@ def emit_attempted(  # noqa: PLR0917 - its one caller passes all that it has
         fields["error"], fields["error_type"] = outcome.error_name, error_type
     if error_type is not None:
         fields["retry_after"] = getattr(error, "retry_after", None) or retry_after(headers)
-    if is_retry:
-        fields["retry_reason"], fields["backoff"] = previous_failure, backoff
-    elif is_fallback:
-        fields["fallback_reason"], fields["to_model"] = previous_failure, asked.model
-        if previous is not None:
-            fields["from_model"], fields["from_provider"] = previous
-    llm_attempted.emit(**fields, **rate_limits(headers))
+    llm_attempted.emit_fields({**fields, **again, **rate_limits(headers)})
+
+
+def after_another(
+    call: CallState, asked: AskedModel, before: RequestOutcome, outcome: RequestOutcome
+) -> tuple[dict[str, Any], float]:
+    """Return why there is an attempt after another one, and the seconds that it waited in queues.
+
+    It is a retry where the attempt before was at the same model, else a fallback; the same name at another provider is
+    another model. One that was asked for before the last one had ended is neither: several were asked at once. Before a
+    retry, backoff ends when it is asked for, and a queue begins; a fallback is made at once, as a first attempt.
+    """
+    asked_at = attempt_asked_at(call, outcome)
+    if before.ended_at > asked_at:
+        return {}, outcome.started_at - asked_at
+    reason, previous = before.error_type or "other", call.asked
+    if previous == asked:
+        return {"retry_reason": reason, "backoff": asked_at - before.ended_at}, outcome.started_at - asked_at
+    fields = {"fallback_reason": reason, "to_model": asked.model}
+    if previous is not None:
+        fields["from_model"], fields["from_provider"] = previous
+    return fields, outcome.started_at - before.ended_at
 
 
 def attempt_asked_at(call: CallState, outcome: RequestOutcome) -> float:
@@ -101,31 +112,6 @@ def attempt_asked_at(call: CallState, outcome: RequestOutcome) -> float:
     return min((*unattempted, outcome.started_at - outcome.pool_wait))
 
 
-def waits_before(
-    call: CallState,
-    before: RequestOutcome | None,
-    outcome: RequestOutcome,
-    asked_at: float,
-    *,
-    is_retry: bool,
-    is_fallback: bool,
-) -> tuple[float | None, float | None]:
-    """Return the backoff before an attempt, and how long it waited in queues of one's own; None where it did not.
-
-    Before a retry, backoff ends when it is asked for, and a queue begins. A first attempt and a fallback are made at
-    once, unless a limiter holds them back.
-    """
-    if is_retry and before is not None:
-        backoff, queue_wait = asked_at - before.ended_at, outcome.started_at - asked_at
-    elif is_fallback and before is not None:
-        backoff, queue_wait = None, outcome.started_at - before.ended_at
-    elif before is None:
-        backoff, queue_wait = None, outcome.started_at - call.started_at
-    else:
-        backoff, queue_wait = None, outcome.started_at - asked_at
-    return backoff, queue_wait if queue_wait >= SHORTEST_QUEUE else None
-
-
 def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response: AnyResponse | None) -> None:
     """Emit `llm_called` after the last attempt, with what all attempts were billed.
 
@@ -134,7 +120,7 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
     call.is_emitted = True
     if not (is_heard(llm_called) or is_heard(llm_usage_billed)):
         return
-    duration, spec = outcome.duration, call.spec
+    duration = outcome.duration
     queue_wait = min(call.queue_wait(outcome.ended_at), duration) if call.attempts else duration
     last = None if response is None else model_response(response)
     answer = find_answer(call, response)
@@ -144,14 +130,14 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
     fields: dict[str, Any] = {
         "call_id": call.id,
         "model": asked.model,
-        "requested_model": label_of(call.requested_model),
+        "requested_model": call.requested_model,
         "provider": asked.provider,
         "status": outcome.status,
         "duration": max(0.0, duration - queue_wait) if call.is_timed else None,
         "attempts": call.attempts,
         "backoff": call.backoff,
         "queue_wait": queue_wait,
-        "streamed": spec.streamed,
+        "streamed": call.spec.streamed,
         "itemized": itemized,
     }
     if outcome.error is not None or outcome.status != "success":
@@ -163,16 +149,21 @@ def emit_called(call: CallState, first: Model, outcome: RequestOutcome, response
             fields["output_fault"] = fault_of(call, last, answer.model if answer else first)
         elif has_failed(last):
             fields["finish_reason"] = finish_reason(last)
-    fields["time_to_first_token"], fields["time_per_output_token"] = token_latencies(call, outcome, answer)
-    llm_called.emit(**fields, **billing.costs, **vars(billing.usage))
+    first_token, per_token = token_latencies(call, outcome, answer)
+    if first_token is not None:
+        fields["time_to_first_token"], fields["time_per_output_token"] = first_token, per_token
+    if billing.cost_source is not None:
+        fields.update(billing.costs)
+    fields.update(vars(billing.usage))
+    llm_called.emit_fields(fields)
 
 
 def fault_of(call: CallState, response: ModelResponse, model: Model) -> OutputFault | None:
     """Return what is wrong with the complete response of a call; None where nothing is, or the validator failed."""
-    spec, is_valid = call.spec, None
-    if spec.is_valid_output is not None:
-        is_valid = partial(call.interruptions.ask, spec.is_valid_output)
-    return read_or_default(lambda: output_fault(response, spec.parameters, is_valid, model), None)
+    is_valid = call.spec.is_valid_output
+    if is_valid is not None:
+        is_valid = partial(call.interruptions.ask, is_valid)
+    return read_or_default(None, output_fault, response, call.spec.parameters, is_valid, model)
 
 
 def token_latencies(

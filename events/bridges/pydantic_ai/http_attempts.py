@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, cast
 
 from ...bus.fields import ErrorType, Status
 from ...bus.timeout_errors import is_timeout
 from ..model_calls.error_types import error_type_of, error_type_of_status_code
+from ..model_calls.response_headers import NO_HEADERS
 from ..model_calls.token_times import TokenTimes
 from .call_state import SHORTEST_QUEUE, RequestOutcome
 
@@ -18,26 +19,30 @@ TRANSPORT_ERRORS = ("RequestError", "TransportError")
 """httpx's classes of the errors of a request that has no response, or not all of one."""
 
 
-@dataclass(slots=True)
 class HTTPAttempt:
-    """One HTTP request, and what became of it; times are those of `time.perf_counter`."""
+    """One HTTP request, and what became of it; times are those of `time.perf_counter`.
 
-    method: str
-    url: Any
-    """httpx's URL: it is compared, and made a text nowhere."""
-    started_at: float = field(default_factory=perf_counter)
+    Attributes:
+        url: httpx's URL: it is compared, and made a text nowhere.
+        exceeds_quota: Whether the body says so; the status alone does not.
+        is_traced: Whether its transport has a pool of connections, and says when it has one.
+        pool_wait: Seconds that it waited for a connection of the client's pool; ``started_at`` is after them.
+    """
+
+    # Defaults of the class, since each attribute that is set takes time.
     ended_at: float | None = None
     status_code: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NO_HEADERS
     error: BaseException | None = None
-    exceeds_quota: bool = False
-    """Whether the body says so; the status alone does not."""
-    is_emitted: bool = False
-    is_traced: bool = False
-    """Whether its transport has a pool of connections, and says when it has one."""
-    has_connection: bool = False
-    pool_wait: float = 0.0
-    """Seconds that it waited for a connection of the client's pool; ``started_at`` is after them."""
+    exceeds_quota = is_emitted = is_traced = has_connection = False
+    pool_wait = 0.0
+
+    def __init__(self, method: str, url: Any, *, started_at: float | None = None, **more: Any) -> None:
+        self.method = method
+        self.url = url
+        self.started_at = perf_counter() if started_at is None else started_at
+        if more:
+            vars(self).update(more)
 
     def begin(self) -> None:
         """Record that the request has its connection now; what was before was the wait for one."""
@@ -130,6 +135,8 @@ def retried_outcome(requests: Sequence[HTTPAttempt], attempt: HTTPAttempt, reque
 
 def last_outcome(requests: Sequence[HTTPAttempt], outcome: RequestOutcome) -> RequestOutcome:
     """Return how the last attempt ended of a request to one model that ended by ``outcome``."""
+    if len(requests) == 1 and outcome.status == "success" and not requests[0].pool_wait:
+        return outcome  # of most calls
     attempts = attempts_at_answer(requests)
     if not attempts:
         return outcome

@@ -18,7 +18,7 @@ from pydantic_ai.models import Model
 from ...bus.failures import report_failure
 from ...llm import llm_attempted
 from .botocore_events import has_botocore_events, observe_botocore_client
-from .calls import current_request
+from .current_request import current_request
 from .error_bodies import exceeds_quota
 from .http_attempts import HTTPAttempt
 

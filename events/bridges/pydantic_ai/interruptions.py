@@ -15,10 +15,7 @@ class Interrupted(Exception):
 class Interruptions:
     """The interruptions of the functions of one call, such as by Ctrl-C: raised once the call is emitted."""
 
-    __slots__ = ("_first",)
-
-    def __init__(self) -> None:
-        self._first: BaseException | None = None
+    _first: BaseException | None = None
 
     def ask(self, function: Callable[..., T], *args: Any) -> T:
         """Return what a function returns.
@@ -36,6 +33,6 @@ class Interruptions:
 
     def raise_first(self) -> None:
         """Raise what interrupted a function, if anything did."""
-        interruption, self._first = self._first, None
-        if interruption is not None:
+        if self._first is not None:
+            interruption, self._first = self._first, None
             raise interruption

@@ -38,6 +38,19 @@ def output_fault(
     """
     if response.finish_reason == "content_filter" or (response.provider_details or {}).get("refusal"):
         return "refusal"
+    parts = response.parts
+    if parameters.output_mode == "text" and len(parts) == 1 and isinstance(only := parts[0], TextPart):
+        return None if only.content.strip() else "empty"  # of most calls
+    return form_fault(response, parameters, is_valid_output, model)
+
+
+def form_fault(
+    response: ModelResponse,
+    parameters: ModelRequestParameters,
+    is_valid_output: SchemaValidator | None,
+    model: Model | None,
+) -> OutputFault | None:
+    """Return what is wrong with the form of a response that is no refusal."""
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart)).strip()
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     if not calls and not text:

@@ -6,8 +6,7 @@ changed: the response that it gets has the numbers of pydantic-ai.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -17,24 +16,34 @@ from pydantic_ai.usage import RequestUsage
 
 from ...bus.failures import report_failure
 from ...llm import llm_called
+from ..model_calls.response_headers import NO_HEADERS
 from ..model_calls.token_usage import get, with_items
 from .members import leaf_models
 
 _ATTRIBUTE = "_events_reported"
 
 
-@dataclass(kw_only=True)
 class Reported:
-    """The usage of one response as the provider's SDK has it, and what pydantic-ai made of it."""
+    """The usage of one response as the provider's SDK has it, and what pydantic-ai made of it.
 
-    usage: Any = None
-    """The last usage that was received; a mapping, or an object of the SDK."""
-    mapped: list[RequestUsage] = field(default_factory=list)
-    """Each usage that pydantic-ai adds up; a stream may have one in every chunk."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    streamed: bool = False
-    omits_zeros: bool = False
-    """Whether a count of 0 may be one that the provider left out: for Gemini's streams pydantic-ai fills those in."""
+    Attributes:
+        usage: The last usage that was received; a mapping, or an object of the SDK.
+        mapped: Each usage that pydantic-ai adds up; a stream may have one in every chunk.
+        headers: Those of the response.
+        streamed: Whether the response is.
+        omits_zeros: Whether a count of 0 may be one that the provider left out: for Gemini's streams pydantic-ai fills
+            those in.
+    """
+
+    mapped: Sequence[RequestUsage] = ()
+    headers: Mapping[str, str] = NO_HEADERS
+    streamed = False
+    omits_zeros = False
+
+    def __init__(self, usage: Any = None, **more: Any) -> None:
+        self.usage = usage
+        if more:
+            vars(self).update(more)
 
     def get(self, *names: str) -> Any:
         """Return a value of the usage by the names of nested fields; None where it has none."""
@@ -44,18 +53,23 @@ class Reported:
         return value
 
 
+NOTHING_REPORTED = Reported()
+
+
 def reported_by(response: Any) -> Reported:
     """Return what is kept beside a response; what nobody kept is empty."""
     reported = getattr(response, _ATTRIBUTE, None)
-    return reported if isinstance(reported, Reported) else Reported()
+    return reported if type(reported) is Reported else NOTHING_REPORTED
 
 
 def keep_headers(response: ModelResponse | StreamedResponse, headers: Mapping[str, str]) -> None:
     """Store the headers of a response beside it."""
     if headers:
         reported = reported_by(response)
+        if reported is NOTHING_REPORTED:
+            reported = Reported()
+            setattr(response, _ATTRIBUTE, reported)
         reported.headers = headers
-        setattr(response, _ATTRIBUTE, reported)
 
 
 def observe_usage(model: Model) -> None:
@@ -71,7 +85,7 @@ def observe_usage(model: Model) -> None:
         def process_response(response: Any, *rest: Any, _process: Any = process, **options: Any) -> Any:
             made = _process(response, *rest, **options)
             if isinstance(made, ModelResponse):
-                setattr(made, _ATTRIBUTE, Reported(usage=getattr(response, "usage", None)))
+                setattr(made, _ATTRIBUTE, Reported(getattr(response, "usage", None)))
             return made
 
         setattr(process_response, _ATTRIBUTE, True)
@@ -103,11 +117,12 @@ def observe_stream(stream: StreamedResponse) -> None:
     """
     if hasattr(stream, _ATTRIBUTE):
         return
-    reported = Reported(streamed=True, omits_zeros=hasattr(stream, "_add_chunk_usage"))
+    mapped: list[RequestUsage] = []
+    reported = Reported(streamed=True, mapped=mapped, omits_zeros=hasattr(stream, "_add_chunk_usage"))
     setattr(stream, _ATTRIBUTE, reported)
     stream.get = keeping_get(stream.get, reported)  # type: ignore[method-assign]
     if (add := getattr(stream, "_add_usage", None)) is not None:  # newer than pydantic-ai 2.0
-        stream._add_usage = keeping_add(add, reported)  # type: ignore[method-assign]  # noqa: SLF001  # see above
+        stream._add_usage = keeping_add(add, mapped)  # type: ignore[method-assign]  # noqa: SLF001  # see above
     if (map_usage := getattr(stream, "_map_usage", None)) is not None:  # of those that speak OpenAI's protocols
         stream._map_usage = keeping_map(map_usage, reported)  # type: ignore[attr-defined]  # noqa: SLF001  # see above
     if (start := getattr(stream, "_map_message_start", None)) is not None:  # of Anthropic's
@@ -127,12 +142,12 @@ def keeping_get(get: Callable[[], ModelResponse], reported: Reported) -> Callabl
     return get_response
 
 
-def keeping_add(add: Callable[..., None], kept: Reported) -> Callable[..., None]:
+def keeping_add(add: Callable[..., None], mapped: list[RequestUsage]) -> Callable[..., None]:
     """Return a stream's ``_add_usage`` that keeps what it adds."""
 
     def add_usage(usage: RequestUsage, *, reported: bool, cumulative: bool = False) -> None:
         if reported and not cumulative:
-            kept.mapped.append(usage)
+            mapped.append(usage)
         add(usage, reported=reported, cumulative=cumulative)
 
     return add_usage

@@ -79,3 +79,7 @@ class StreamEvents:
     def pause_seconds(self) -> float:
         """Return the seconds of the reader's pauses, which end now at the latest."""
         return self._pause_seconds if self.pauses is None else self.pauses.stop()
+
+
+NOT_STREAMED = StreamEvents()
+"""The events of a request that is not streamed: there are none."""

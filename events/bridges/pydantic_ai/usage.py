@@ -12,16 +12,16 @@ from ..model_calls.token_usage import NO_USAGE, TokenUsage, valid_subset, valid_
 
 BYTES_PER_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
 
-# Whether it is a part of the prompt, else of the completion, and pydantic-ai's name for it.
+# By pydantic-ai's name: that of the field, and whether it is a part of the prompt, else of the completion.
 # fmt: off
 DETAILS = {
-    "cache_read_tokens":       (True,  "cache_read_tokens"),
-    "cache_write_tokens":      (True,  "cache_write_tokens"),
-    "reasoning_tokens":        (False, "output_reasoning_tokens"),
-    "prompt_audio_tokens":     (True,  "input_audio_tokens"),
-    "completion_audio_tokens": (False, "output_audio_tokens"),
-    "prompt_image_tokens":     (True,  "input_image_tokens"),
-    "completion_image_tokens": (False, "output_image_tokens"),
+    "cache_read_tokens":       ("cache_read_tokens",       True),
+    "cache_write_tokens":      ("cache_write_tokens",      True),
+    "output_reasoning_tokens": ("reasoning_tokens",        False),
+    "input_audio_tokens":      ("prompt_audio_tokens",     True),
+    "output_audio_tokens":     ("completion_audio_tokens", False),
+    "input_image_tokens":      ("prompt_image_tokens",     True),
+    "output_image_tokens":     ("completion_image_tokens", False),
 }
 # fmt: on
 
@@ -35,31 +35,45 @@ def token_usage(
     counts at the end has counted its beginning.
     """
     prompt, completion = reported_tokens(usage)
-    uncounted = 0
-    if not complete or completion is None:
-        estimate = estimate_tokens([response])
-        if prompt is None and completion is None and not complete and not estimate:
-            return NO_USAGE
-        uncounted = max(estimate - (completion or 0), 0)
-    is_estimate = prompt is None or uncounted or (complete and completion is None)
     found = object.__new__(TokenUsage)  # as `counted_usage` does, for the same reason: what is not set is unknown
     counts = vars(found)
-    counts["usage_source"] = "estimated" if is_estimate else "provider"
-    if prompt is None:
-        counts["estimated_prompt_tokens"] = estimate_tokens(messages)
-    else:
+    counts["usage_source"] = "provider"
+    if prompt is not None:
         counts["prompt_tokens"] = prompt
-    if uncounted:
-        counts["estimated_completion_tokens"] = uncounted
     if completion is not None:
         counts["completion_tokens"] = completion
-    told = vars(usage)  # be it 0; pydantic-ai's class has 0 for what the provider did not say
-    for name, (is_of_prompt, said) in DETAILS.items():
-        if (count := told.get(said)) is not None:
-            valid = valid_subset(prompt if is_of_prompt else completion, name, count)
+    if prompt is None or completion is None or not complete:
+        if not (prompt or completion or complete or estimate_tokens([response])):
+            return NO_USAGE
+        counts.update(estimates(response, messages, prompt, completion, complete=complete))
+    for name, count in vars(usage).items():  # be it 0; pydantic-ai's class has 0 for what the provider did not say
+        if name in DETAILS:
+            field, is_of_prompt = DETAILS[name]
+            valid = valid_subset(prompt if is_of_prompt else completion, field, count)
             if valid is not None:
-                counts[name] = valid
+                counts[field] = valid
     return found
+
+
+def estimates(
+    response: ModelResponse,
+    messages: Iterable[ModelMessage],
+    prompt: int | None,
+    completion: int | None,
+    *,
+    complete: bool,
+) -> dict[str, Any]:
+    """Return the fields of what the provider did not count of a prompt and a completion."""
+    uncounted, counts = 0, {}
+    if not complete or completion is None:
+        uncounted = max(estimate_tokens([response]) - (completion or 0), 0)
+    if prompt is None:
+        counts["estimated_prompt_tokens"] = estimate_tokens(messages)
+    if uncounted:
+        counts["estimated_completion_tokens"] = uncounted
+    if prompt is None or uncounted or complete:
+        return {"usage_source": "estimated", **counts}
+    return counts
 
 
 def reported_tokens(usage: RequestUsage) -> tuple[int | None, int | None]:

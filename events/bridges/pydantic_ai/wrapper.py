@@ -19,7 +19,8 @@ from ...tools import tool_called
 from .batches import FailedBatches, decode_result, emit_failed_requests, outermost
 from .billing import PriceFunction
 from .call_state import RequestSpec
-from .calls import OngoingRequest, current_request
+from .calls import OngoingRequest
+from .current_request import current_request
 from .http_client import observe_model
 from .output_faults import SchemaValidator
 from .reported import observe_usage

@@ -9,7 +9,7 @@ import pytest
 
 from events import receiver_failed
 from events.bridges.pydantic_ai.botocore_events import end_attempt
-from events.bridges.pydantic_ai.calls import current_request
+from events.bridges.pydantic_ai.current_request import current_request
 from events.bridges.pydantic_ai.http_attempts import HTTPAttempt
 
 

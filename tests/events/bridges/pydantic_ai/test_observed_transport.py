@@ -16,7 +16,8 @@ from pydantic_ai.models.test import TestModel
 
 from events import receiver_failed
 from events.bridges.pydantic_ai.call_state import RequestSpec
-from events.bridges.pydantic_ai.calls import OngoingRequest, current_request
+from events.bridges.pydantic_ai.calls import OngoingRequest
+from events.bridges.pydantic_ai.current_request import current_request
 from events.bridges.pydantic_ai.http_attempts import HTTPAttempt, attempts_at_answer, outcome_of
 from events.bridges.pydantic_ai.http_client import (
     begin_at_connection,

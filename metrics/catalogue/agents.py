@@ -14,17 +14,9 @@ LABEL_LIMITS = {
 
 # Help texts that several rows share.
 AGENT_ERRORS = "Agent executions that came to nothing, by cause."
-AGENT_TOKENS = (
-    "Tokens of the own model calls of agent executions that ended, without those of agents that it asked: a share of "
-    "`llm_tokens_total`, do not add them to it."
-)
-AGENT_INCLUSIVE_TOKENS = (
-    "Tokens of agent executions that ended, with those of the agents that it asked: counted at each, do not add up."
-)
-AGENT_TIME = (
-    "Time of agent executions that ended, by what it went to; the phases add up to the executions' duration, and the "
-    "time of an agent that another one asked counts at both."
-)
+AGENT_TOKENS = "Tokens of agents' own model calls, without those of agents that they asked; inside llm_tokens_total."
+AGENT_INCLUSIVE_TOKENS = "Tokens of agents with those of agents that they asked: do not add up."
+AGENT_TIME = "Time of agent executions, by what it went to; time of agents that they asked counts at both."
 
 # Few agents review; of one that does, each verdict is to be seen the first time.
 VERDICTS = {"verdict": ("approved", "revise", "rejected")}
@@ -35,7 +27,7 @@ AGENTS = (
         agent_finished, labels=("agent_name", "status")),
     histogram("agent_execution_duration_seconds", "Time an agent's execution took, however it ended.",
         agent_finished, value="duration", labels=("agent_name",), buckets=buckets.AGENT),
-    in_flight("active_agent_executions", "Agent executions under way in this process, or in all workers together.",
+    in_flight("active_agent_executions", "Agent executions under way.",
         agent_run, labels=("agent_name",)),
     counter("agent_errors_total", AGENT_ERRORS,
         agent_finished, labels=("agent_name", "error_type"), where={"status": "error"},
@@ -47,10 +39,10 @@ AGENTS = (
         agent_finished, labels=("agent_name", "error_type"), where={"status": "cancelled"},
         initialize=False),
     histogram("agent_llm_calls",
-        "Model calls in one agent execution, with failed ones and those of the agents that it asked.",
+        "Model calls in one agent execution, with failed ones and those of agents that it asked.",
         agent_finished, value="llm_calls", labels=("agent_name",), buckets=buckets.CALLS),
     histogram("agent_tool_calls",
-        "Uses of tools in one agent execution, with failed ones and those of the agents that it asked.",
+        "Uses of tools in one agent execution, with failed ones and those of agents that it asked.",
         agent_finished, value="tool_calls", labels=("agent_name",), buckets=buckets.CALLS),
     counter("agent_tokens_total", AGENT_TOKENS,
         agent_finished, value="own_prompt_tokens", labels=("agent_name",), const_labels={"token_type": "prompt"}),
@@ -58,14 +50,14 @@ AGENTS = (
         agent_finished, value="own_completion_tokens", labels=("agent_name",),
         const_labels={"token_type": "completion"}),
     counter("agent_cost_usd_total",
-        "US dollars that the own model calls of agent executions cost, as far as their prices are known.",
+        "USD of agents' own model calls, as far as prices are known.",
         agent_finished, value="own_cost", labels=("agent_name",)),
     counter("agent_inclusive_tokens_total", AGENT_INCLUSIVE_TOKENS,
         agent_finished, value="prompt_tokens", labels=("agent_name",), const_labels={"token_type": "prompt"}),
     counter("agent_inclusive_tokens_total", AGENT_INCLUSIVE_TOKENS,
         agent_finished, value="completion_tokens", labels=("agent_name",), const_labels={"token_type": "completion"}),
     counter("agent_inclusive_cost_usd_total",
-        "US dollars that agent executions cost with the agents that they asked: counted at each, do not add them up.",
+        "USD of agents with that of agents that they asked: do not add up.",
         agent_finished, value="cost", labels=("agent_name",)),
     counter("agent_time_seconds_total", AGENT_TIME,
         agent_finished, value="llm_time", labels=("agent_name",), const_labels={"phase": "llm"}),

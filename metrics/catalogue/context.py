@@ -12,7 +12,7 @@ CONTEXT = (
     histogram("context_size_bytes", "UTF-8 bytes of the context an agent was given, as sent.",
         context_built, value="size", labels=("agent_name",), buckets=buckets.CONTEXT_BYTES),
     histogram("context_size_tokens",
-        "Tokens of the context an agent was given: the model's count, or an estimate where it gave none.",
+        "Tokens of the context an agent was given, by the model's count or an estimate.",
         context_built, value="tokens", labels=("agent_name",), buckets=buckets.CONTEXT_TOKENS),
     histogram("context_window_utilization_ratio",
         "Share of the model's window that a context wanted, before any trimming.",

@@ -22,7 +22,7 @@ from ..rows import counter, gauge, histogram
 
 LABEL_LIMITS = {
     "operation": 210,  # pairs of table and operation
-    "pool": 4,
+    "pool": 6,
     "relationship": 40,
     "table": 102,  # a hundred, none and system
 }
@@ -34,7 +34,7 @@ PRESET_LABEL_VALUES = {"table": ("none", "system")}
 # Help texts that several rows share.
 QUERY_ERRORS = "Statements that failed, as they were executed or as their rows were fetched."
 SLOW_QUERIES = "Statements that took as long as what counts as slow, with the fetching of their rows."
-COMMITS = "Time a COMMIT took, one that failed or was answered by a rollback too."
+COMMITS = "Time a COMMIT took, failed ones too."
 POOL_CONNECTIONS = "Connections of a pool, in use or idle."
 
 # Few of a table's operations occur, so pairs are counted.
@@ -51,7 +51,7 @@ DATABASE = (
     counter("db_queries_total", "Statements sent to the database, failed ones too.",
         query_executed, labels=("operation", "table"), nested_in=OPERATION_OF_TABLE, where=OWN, initialize=False),
     histogram("db_query_duration_seconds",
-        "Time from sending a statement to the driver's answer; fetching that comes after it is in db_fetch_seconds.",
+        "Time from sending a statement to the driver's answer; fetching is in db_fetch_seconds.",
         query_executed, value="duration", labels=("operation", "table"), nested_in=OPERATION_OF_TABLE,
         buckets=buckets.QUERY_OF_TABLE, where=OWN, initialize=False),
     histogram("db_fetch_seconds",
@@ -85,14 +85,14 @@ DATABASE = (
     histogram("db_commit_duration_seconds", COMMITS, transaction_ended, value="commit", labels=("outcome",),
         where={"outcome": "failed", "own": True}, buckets=buckets.QUERY),
     counter("db_pool_statements_total",
-        "Statements sent to a pool's database, failed ones too, added up when a connection returns to its pool.",
+        "Statements sent to a pool's database, counted when a connection returns.",
         connection_released, value="statements", labels=("pool",)),
     counter("db_pool_statement_seconds_total",
-        "Time of statements, fetching and ends of transactions, added up when a connection returns to its pool.",
+        "Time of statements, fetching and ends of transactions, counted when a connection returns.",
         connection_released, value="busy", labels=("pool",)),
     counter("db_pool_errors_total", "Failures of the database of a pool.",
         database_failed, labels=("pool", "error"), expected=OF_THE_SERVER),
-    counter("db_pool_transactions_total", "Transactions that ended, by pool; the outcomes of db_transactions_total.",
+    counter("db_pool_transactions_total", "Transactions that ended, by pool.",
         transaction_ended, labels=("pool", "outcome")),
     gauge("db_pool_connections", POOL_CONNECTIONS,
         pool_read, value="used", labels=("pool",), const_labels={"state": "used"}),
@@ -109,7 +109,7 @@ DATABASE = (
     gauge("db_pool_peak_pending_requests", "The most callers that stood in a pool's queue since the last scrape.",
         pool_read, value="peak_pending", labels=("pool",)),
     histogram("db_pool_acquire_seconds",
-        "Time from asking a pool for a connection to the answer, with connecting and pinging.",
+        "Time from asking a pool for a connection to the answer, connecting included.",
         connection_acquired, value="duration", labels=("pool", "outcome"), buckets=buckets.POOL_WAIT),
     histogram("db_pool_wait_seconds", "Time spent in a pool's queue alone.",
         connection_acquired, value="wait", labels=("pool",), buckets=buckets.POOL_WAIT),
@@ -129,10 +129,10 @@ DATABASE = (
     gauge("db_connection_oldest_hold_seconds", "Age of the oldest hold under way; 0 without one.",
         pool_read, value="oldest_hold", labels=("pool",), multiprocess_mode="livemax"),
     histogram("db_scope_queries",
-        "Statements that one request, agent or workflow sent, if any: each counts at all scopes around.",
+        "Statements of one request, agent or workflow, if any: each counts at all scopes around.",
         database_used, value="queries", labels=("scope",), buckets=buckets.QUERIES),
     histogram("db_scope_db_seconds",
-        "Time that one request, agent or workflow waited for statements and rows: each counts at all scopes around.",
+        "Time of statements of one request, agent or workflow: each counts at all scopes around.",
         database_used, value="duration", labels=("scope",), buckets=buckets.QUERIES_SECONDS),
     counter("db_repeated_queries_total",
         "Statements sent again by one request, agent or workflow that had sent them five times.",

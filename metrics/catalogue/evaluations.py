@@ -20,7 +20,7 @@ EVALUATIONS = (
     histogram("evaluation_score", "Scores of agents' answers, from 0, the worst, to 1.",
         answer_evaluated, value="score", labels=("evaluator",), buckets=buckets.SCORE),
     counter("evaluation_cost_usd_total",
-        "US dollars that evaluating answers cost, already inside llm_cost_usd_total: do not add the two.",
+        "USD that evaluating answers cost; inside llm_cost_usd_total.",
         answer_evaluated, value="cost", labels=("evaluator",)),
     info("evaluator_info", "1 for each version of an evaluator that has evaluated.",
         answer_evaluated, labels=("evaluator", "evaluator_version"), nested_in={"evaluator_version": "evaluator"}),

@@ -13,7 +13,7 @@ EXPOSITION = (
         metrics_rendered, value="duration", labels=("format",), buckets=buckets.RENDER, initialize=False),
     counter("metrics_rendered_bytes_total", "Bytes that scrapers were given, compressed.",
         metrics_rendered, value="size", labels=("format", "encoding"), initialize=False),
-    gauge("metrics_rendered_series", "Samples in the last answer to a scrape for everything.",
+    gauge("metrics_rendered_series", "Samples in the last scrape of everything.",
         metrics_rendered, value="series", multiprocess_mode="livemostrecent"),
 )
 # fmt: on

@@ -18,10 +18,10 @@ OUTCOMES = {"outcome": ("passed", "triggered", "error")}
 # fmt: off
 GUARDRAILS = (
     counter("guardrail_checks_total",
-        "Checks of guardrails that ended; triggered is one that let nothing pass, error one that failed itself.",
+        "Checks of guardrails; triggered let nothing pass, error failed itself.",
         guardrail_checked, labels=("kind", "guardrail", "outcome"), nested_in={"guardrail": "kind"},
         initialize=False, expected=OUTCOMES),
-    histogram("guardrail_duration_seconds", "Time that the check of a guardrail took, however it came out.",
+    histogram("guardrail_duration_seconds", "Time that the check of a guardrail took.",
         guardrail_checked, value="duration", labels=("guardrail",), buckets=buckets.GUARDRAIL),
 )
 # fmt: on

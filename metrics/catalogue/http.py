@@ -19,7 +19,7 @@ LABEL_LIMITS = {
 PRESET_LABEL_VALUES = {"endpoint": ("unmatched",)}
 """Values that the bridges use beside those that they learn."""
 
-PHASES = "Time of requests until their answers ended, by what they waited for; the phases add up to it."
+PHASES = "Time of requests, by what they waited for; the phases add up to it."
 
 # What the share of requests with a fault of the server is made of, and the clients that went away.
 JUDGED_OUTCOMES = {"outcome": ("ok", "client_error", "server_error", "stream_aborted", "timeout", "client_disconnect")}
@@ -36,7 +36,7 @@ HTTP = (
     counter("http_request_outcomes_total", "HTTP requests by what became of them.",
         http_request_finished, labels=("endpoint", "outcome"), expected=JUDGED_OUTCOMES),
     histogram("http_time_to_first_byte_seconds",
-        "Time from a request's arrival to the first byte of its answer's body, streamed or not.",
+        "Time from a request's arrival to the first byte of its answer, streamed or not.",
         http_request_finished, value="first_byte", labels=("endpoint",), buckets=buckets.FIRST_BYTE, initialize=False),
     histogram("http_stream_duration_seconds",
         "Time from a request's arrival to the last byte of an answer that came in pieces of no announced length.",
@@ -58,12 +58,12 @@ HTTP = (
         http_request_waited, value="backoff_time", labels=("endpoint",), const_labels={"phase": "backoff"},
         initialize=False),
     histogram("http_request_body_size_bytes",
-        "Bytes of requests' bodies: as read, or as announced where nobody read them.",
+        "Bytes of requests' bodies, as read or as announced.",
         http_request_finished, value="request_size", buckets=buckets.BODY_BYTES),
     histogram("http_response_body_size_bytes",
-        "Bytes of answers' bodies as far as they went out, compressed where they are.",
+        "Bytes of answers' bodies, as they went out.",
         http_request_finished, value="response_size", buckets=buckets.BODY_BYTES),
-    gauge("http_active_requests", "HTTP requests under way in this process, streamed answers included.",
+    gauge("http_active_requests", "HTTP requests under way, streamed answers included.",
         http_activity_read, value="requests"),
     gauge("websocket_active_sessions", "Websockets open in this process.",
         http_activity_read, value="websockets"),

@@ -13,7 +13,7 @@ LABEL_LIMITS = {"listener": 10}
 LISTENERS = (
     counter("listener_events_total", "Events that listeners were to pass on, by what became of them; retries too.",
         listener_delivered, value="count", labels=("listener", "outcome")),
-    gauge("live_feed_clients", "Clients that follow the live feed of this process, or of all workers together.",
+    gauge("live_feed_clients", "Clients that follow the live feed.",
         feed_clients_read, value="clients"),
 )
 # fmt: on

@@ -18,25 +18,22 @@ LABEL_LIMITS = {
 """How many values an open label takes, by its name."""
 
 # Help texts that several rows share.
-TOKENS = "Tokens of model calls that ended. Prompt tokens include cached ones, completion tokens include reasoning."
-PER_REQUEST = (
-    "Tokens of one model call; of one for which several models were billed, each model's part. The sums are "
-    "`llm_tokens_total`."
-)
+TOKENS = "Tokens of model calls; prompt tokens include cached ones, completion tokens reasoning."
+PER_REQUEST = "Tokens of one model call, or of each model that was billed for it."
 DETAILS = "Tokens of a kind, already inside llm_tokens_total: do not add the two."
-ESTIMATED = "Tokens estimated from bytes for answers without usage; they are not in llm_tokens_total."
+ESTIMATED = "Tokens estimated from bytes for answers without usage; not in llm_tokens_total."
 COST = "USD of model calls, as the provider says or by the price table; a local model costs 0."
-COST_BY_KIND = "USD of model calls by kind of token; the kinds add up to llm_cost_usd_total: do not add the two."
-COST_BY_AGENT = "USD of model calls by agent and model, as they end; adds up to llm_cost_usd_total: do not add the two."
+COST_BY_KIND = "USD of model calls by kind of token; a split of llm_cost_usd_total."
+COST_BY_AGENT = "USD of model calls by agent and model; a split of llm_cost_usd_total."
 COST_BY_RESULT = (
-    "USD of model calls by how they ended, under the model that answered or was asked last; adds up to "
-    "llm_cost_usd_total: do not add the two."
+    "USD of model calls by how they ended, under the model that answered or was asked last; a split of "
+    "llm_cost_usd_total."
 )
-MISSING = "Model calls that brought an answer, or a part of one, without usage."
-UNPRICED = "Model calls with usage whose model nobody knows a price of; their cost is in no total."
+MISSING = "Model calls that brought an answer without usage."
+UNPRICED = "Model calls with usage, but without a known price; their cost is in no total."
 ERRORS = "Model calls that came to nothing, by why the last attempt failed."
-FINISH_REASONS = "Answers of models, by why they end; length is one that was cut, unknown one that does not say."
-QUEUE = "Time a model call waited in queues of one's own, as in a limiter's, which is in no other time; 0 without one."
+FINISH_REASONS = "Answers of models, by why they end; length is one that was cut."
+QUEUE = "Time a model call waited in queues of one's own, as in a limiter's; it is in no other time."
 INFO = "1 for each name that answers gave themselves, by the name that was asked for."
 LIMIT = "Rate limit of a model, as its provider says; no series after ten minutes without a word of it."
 REMAINING = (
@@ -126,15 +123,15 @@ LLM = (
         llm_process_read, value="cpu_time", labels=("model",)),
     gauge("llm_process_resident_memory_bytes", "Memory of the process of a model that the application runs.",
         llm_process_read, value="resident_memory", labels=("model",)),
-    in_flight("llm_active_requests", "Model calls under way in this process, by the model asked first.",
+    in_flight("llm_active_requests", "Model calls under way, by the model asked first.",
         llm_call, labels=("model",)),
     histogram("llm_time_to_first_token_seconds",
-        "Time from a call's begin to its first token, where it was seen to come, however the call ended.",
+        "Time from a call's begin to its first token, where it was seen, however the call ended.",
         llm_called, value="time_to_first_token", labels=("model",), buckets=buckets.FIRST_TOKEN),
     histogram("llm_time_to_first_token_by_agent_seconds",
-        "Time from a call's begin to its first token by agent: the observations of llm_time_to_first_token_seconds.",
+        "Time from a call's begin to its first token, by agent.",
         llm_called, value="time_to_first_token", labels=("agent_name",), buckets=buckets.FIRST_TOKEN_OF_AGENT),
-    histogram("llm_time_per_output_token_seconds", "Time between tokens after the first, where they were seen to come.",
+    histogram("llm_time_per_output_token_seconds", "Time between tokens after the first, where they were seen.",
         llm_called, value="time_per_output_token", labels=("model",), where={"status": "success"},
         buckets=buckets.NEXT_TOKEN),
     counter("llm_token_details_total", DETAILS,

@@ -35,16 +35,16 @@ LABEL_LIMITS = {
 
 # fmt: off
 PIPELINE = (
-    counter("events_total", "Events told.",
+    counter("events_total", "Events emitted.",
         every_signal, labels=("signal",)),
-    gauge("last_event_timestamp_seconds", "Unix time at which a signal was last told; 0 is never.",
+    gauge("last_event_timestamp_seconds", "Unix time of a signal's last event; 0 is never.",
         every_signal, value="time", labels=("signal",), multiprocess_mode="max"),
     counter("receiver_failures_total", "Failures of a signal's listeners, and events with fields that do not fit.",
         receiver_failed, labels=("signal", "receiver"), nested_in={"receiver": "signal"}, initialize=False),
     counter("events_dropped_total", "Events that a background listener was too slow to take.",
         event_dropped, labels=("signal", "receiver"), nested_in={"receiver": "signal"}, initialize=False),
     counter("label_overflows_total",
-        "Events that a family counts under the label value `other`: past the label's limit, or unfit.",
+        "Events counted under the label value `other`: past the label's limit, or unfit.",
         label_overflowed, value="count", labels=("metric", "label"), nested_in={"label": "metric"}, initialize=False),
     counter("dropped_values_total",
         "Measures left out because they are no sensible number, or of too many things for a gauge of `other`.",
@@ -52,7 +52,7 @@ PIPELINE = (
     counter("collector_failures_total", "Families left out of a scrape because their collector failed.",
         collector_failed, labels=("collector",), initialize=False),
     counter("setup_faults_total",
-        "Starts of a process in a way that makes its numbers wrong; `python -m metrics doctor` says more.",
+        "Starts of a process that make its numbers wrong; `python -m metrics doctor` says more.",
         setup_fault_found, labels=("fault",)),
 )
 # fmt: on

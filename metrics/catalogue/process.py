@@ -19,13 +19,13 @@ COMPONENT_EXPIRY = 120.0
 
 # fmt: off
 PROCESS = (
-    info("build_info", "1 for the build that a process runs: the version of the package, and the commit.",
+    info("build_info", "1 for the build that a process runs, by version and commit.",
         build_read, labels=("version", "revision"), nested_in={"revision": "version"}, multiprocess_mode="livemax"),
     gauge("component_up",
-        "1 where a component can be reached, 0 where a process cannot; no series two minutes after the last check.",
+        "1 where a component can be reached, 0 where not; no series two minutes after the last check.",
         component_checked, value="up", labels=("component",), multiprocess_mode="livemin",
         expires_after=COMPONENT_EXPIRY),
-    histogram("event_loop_lag_seconds", "How much later than it was due an event loop ran a callback, twice a second.",
+    histogram("event_loop_lag_seconds", "How late an event loop ran a callback, twice a second.",
         event_loop_probed, value="lag", buckets=buckets.LAG),
 )
 # fmt: on

@@ -7,7 +7,7 @@ from events import documents_retrieved
 from .. import buckets
 from ..rows import counter, histogram
 
-LABEL_LIMITS = {"data_source": 4}
+LABEL_LIMITS = {"data_source": 6}
 """How many values an open label takes, by its name."""
 
 # fmt: off
@@ -16,7 +16,7 @@ RETRIEVAL = (
         documents_retrieved, labels=("data_source", "status")),
     histogram("retrieval_duration_seconds", "Time a lookup of documents took, however it ended.",
         documents_retrieved, value="duration", labels=("data_source",), buckets=buckets.RETRIEVAL),
-    histogram("retrieval_documents", "Documents that a lookup found; 0 where an agent goes without.",
+    histogram("retrieval_documents", "Documents that a lookup found.",
         documents_retrieved, value="documents", labels=("data_source",), buckets=buckets.DOCUMENTS),
 )
 # fmt: on

@@ -15,7 +15,7 @@ LABEL_LIMITS = {
 
 # fmt: off
 TOOLS = (
-    counter("tool_calls_total", "Uses of tools that ended; a tool that is on no MCP server has the mcp_server none.",
+    counter("tool_calls_total", "Uses of tools that ended; the mcp_server of one without is none.",
         tool_called, labels=("mcp_server", "tool_name", "status"), nested_in={"tool_name": "mcp_server"},
         default={"mcp_server": "none"}),
     histogram("tool_call_duration_seconds", "Time a tool's use took, however it ended.",

@@ -11,7 +11,7 @@ WORKERS = (
     in_flight("workers", "Processes that serve.",
         worker_run),
     counter("workers_started_total",
-        "Processes that began to serve; with several, one more for each that was replaced.",
+        "Processes that began to serve, those that replaced one too.",
         worker_started),
     gauge("workers_counting_alone",
         "Processes that cannot use the folder in common, and so show their own numbers alone.",

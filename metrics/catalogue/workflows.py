@@ -31,18 +31,13 @@ LABEL_LIMITS = {
 """How many values an open label takes, by its name."""
 
 # Help texts that several rows share.
-WORKFLOW_TOKENS = (
-    "Tokens, read and written, of runs that ended: useful where the run completed and its reviewer did not reject "
-    "it, else wasted."
-)
-WORKFLOW_COST = (
-    "US dollars that runs cost, booked when they end, as far as prices are known; useful and wasted as for tokens."
-)
-UNFINISHED = "Workflow runs that have not ended, by the status of their rows: over hosts the largest, not the sum."
-OLDEST_UNFINISHED = "How long ago the first of the queued runs was queued, and the first of the running ones began."
-WITHOUT_HOLDER = "Unfinished runs that no living process performs, and that are in the queue of none: 0 is well."
+WORKFLOW_TOKENS = "Tokens of runs that ended: useful where the run completed and no reviewer rejected it, else wasted."
+WORKFLOW_COST = "USD of runs that ended, as far as prices are known; useful and wasted as for tokens."
+UNFINISHED = "Workflow runs that have not ended: over hosts take the largest, not the sum."
+OLDEST_UNFINISHED = "Age of the first queued run, and of the first running one."
+WITHOUT_HOLDER = "Unfinished runs that no living process performs or has in its queue: 0 is well."
 WORKFLOW_ERRORS = "Workflow runs that failed or were abandoned, by cause."
-WASTED_COST = "US dollars of workflow_cost_usd_total that are wasted, by why: do not add the two."
+WASTED_COST = "USD of workflow_cost_usd_total that are wasted, by why."
 
 # fmt: off
 WORKFLOWS = (
@@ -54,10 +49,10 @@ WORKFLOWS = (
     counter("workflow_errors_total", WORKFLOW_ERRORS,
         workflow_finished, labels=("workflow_type", "error_type"), where={"status": "abandoned"},
         initialize=False),
-    in_flight("active_workflows", "Workflow runs under way in this process, or in all workers together.",
+    in_flight("active_workflows", "Workflow runs under way.",
         workflow_run, resumed=workflow_resumed, released=workflow_released, labels=("workflow_type",)),
     counter("workflows_started_total",
-        "Workflow runs that left the queue; over all processes, those that ended and those active make up as many.",
+        "Workflow runs that left the queue.",
         workflow_started, labels=("workflow_type",)),
     counter("workflows_resumed_total", "Workflow runs taken up that another process, or an earlier one, had started.",
         workflow_resumed, labels=("workflow_type",)),
@@ -75,13 +70,13 @@ WORKFLOWS = (
         workflow_step_finished, value="duration", labels=("workflow_type", "step"), nested_in={"step": "workflow_type"},
         buckets=buckets.STEP),
     gauge("workflow_oldest_active_seconds",
-        "Age of the oldest run that this process, or any worker, performs, by the wall clock; 0 is none.",
+        "Age of the oldest run under way, by the wall clock; 0 is none.",
         oldest_workflow_read, value="age", labels=("workflow_type",), multiprocess_mode="livemax"),
     gauge("workflows_queued",
-        "Workflow runs that stand in the queue, which all processes share: take the largest of them, not the sum.",
+        "Workflow runs in the queue, which all processes share: take the largest, not the sum.",
         workflow_queue_read, value="queued", labels=("workflow_type",), multiprocess_mode="livemax"),
     gauge("workflow_oldest_queued_seconds",
-        "How long the first workflow run in the queue has waited, by the wall clock; 0 is none.",
+        "Age of the first run in the queue, by the wall clock; 0 is none.",
         workflow_queue_read, value="oldest_age", labels=("workflow_type",), multiprocess_mode="livemax"),
     gauge("workflows_unfinished", UNFINISHED, workflow_backlog_read, value="queued",
         const_labels={"status": "queued"}, multiprocess_mode="livemostrecent"),
@@ -97,7 +92,7 @@ WORKFLOWS = (
         const_labels={"status": "running"}, multiprocess_mode="livemostrecent"),
     gauge("workflow_executors", "Processes on all hosts that perform runs and live: over hosts the largest.",
         workflow_backlog_read, value="executors", const_labels={"state": "alive"}, multiprocess_mode="livemostrecent"),
-    gauge("workflow_slots", "Workflow runs that this process, or all workers together, can perform at once.",
+    gauge("workflow_slots", "Workflow runs that can be performed at once.",
         workflow_limits_read, value="slots"),
     gauge("workflow_queue_limit", "Workflow runs that may stand in the queue; more are refused.",
         workflow_limits_read, value="queue", multiprocess_mode="livemax"),
@@ -124,7 +119,7 @@ WORKFLOWS = (
     counter("workflow_review_verdicts_total", "Verdicts of reviewing agents, by the workflow that they review in.",
         review_decided, labels=("workflow_type", "verdict"), initialize=False, expected=VERDICTS),
     counter("workflow_interrupted_calls_total",
-        "Model calls that were under way when their process was killed: whether they were billed is not known.",
+        "Model calls under way when their process was killed: billed or not is not known.",
         workflow_call_interrupted, labels=("workflow_type",)),
     histogram("workflow_llm_calls", "Model calls that one run made, failed ones too.",
         workflow_finished, value="llm_calls", labels=("workflow_type",), buckets=buckets.CALLS),

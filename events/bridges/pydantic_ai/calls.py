@@ -31,6 +31,7 @@ from .request_attempts import emit_attempts, emit_retried
 from .request_limits import limits_began, shortest_limit
 from .response import UNREADABLE, lacks_end, response_fault
 from .stream_events import NOT_STREAMED, StreamEvents
+from .usual_end import emit_usual_end, is_usual
 
 
 class OngoingRequest:
@@ -205,6 +206,9 @@ class OngoingRequest:
             if response is not None:
                 keep_headers(response, self.headers)
         with self._in_scope():
+            if status == "success" and is_usual(self, response):
+                emit_usual_end(self, response, ended_at)  # type: ignore[arg-type]  # it has one then
+                return
             status = self._judge(status, error, response)
             outcome = make_frozen(
                 RequestOutcome,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
-from ..model_calls.token_usage import NO_USAGE, TokenUsage, valid_subset, valid_token_count
+from ..model_calls.token_usage import MAX_TOKENS, NO_USAGE, TokenUsage, valid_subset, valid_token_count
 
 BYTES_PER_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
 
@@ -49,8 +49,10 @@ def token_usage(
     for name, count in vars(usage).items():  # be it 0; pydantic-ai's class has 0 for what the provider did not say
         if name in DETAILS:
             field, is_of_prompt = DETAILS[name]
-            valid = valid_subset(prompt if is_of_prompt else completion, field, count)
-            if valid is not None:
+            whole = prompt if is_of_prompt else completion
+            if type(count) is int and whole is not None and 0 <= count <= whole:  # as most, without a call
+                counts[field] = count
+            elif (valid := valid_subset(whole, field, count)) is not None:
                 counts[field] = valid
     return found
 
@@ -85,8 +87,11 @@ def reported_tokens(usage: RequestUsage) -> tuple[int | None, int | None]:
     """
     if getattr(usage, "unmeasured_requests", 0):  # newer than pydantic-ai 2.0
         return None, None
-    prompt = valid_token_count("prompt_tokens", usage.input_tokens) or None
-    completion = valid_token_count("completion_tokens", usage.output_tokens)
+    prompt: int | None = usage.input_tokens
+    completion: int | None = usage.output_tokens
+    if not (type(prompt) is type(completion) is int and 0 < prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
+        prompt = valid_token_count("prompt_tokens", prompt) or None
+        completion = valid_token_count("completion_tokens", completion)
     return prompt, completion if completion or prompt else None
 
 

@@ -239,7 +239,7 @@ def with_items(value: Any) -> Any:
 
     For what is looked into for many names: pydantic takes microseconds to say that it has none of a name.
     """
-    if type(value) is dict:
+    if type(value) is dict or value is None:
         return value
     try:
         extra = value.__pydantic_extra__

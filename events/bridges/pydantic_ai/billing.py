@@ -18,9 +18,10 @@ from ..model_calls.cost import PARTS, cost_fields, valid_cost
 from ..model_calls.frozen import make_frozen
 from ..model_calls.token_usage import NO_USAGE, TokenUsage, add_optional
 from .interruptions import Interrupted
+from .price_list import list_price
 from .seller_cost import seller_cost
 from .usage import token_usage
-from .usage_corrections import corrected_usage
+from .usage_corrections import copy_of, corrected_usage
 
 ResponsePriceFunction = Callable[[str, str, RequestUsage, ModelResponse], SupportsFloat | None]
 PriceFunction = Callable[[str, str, RequestUsage], SupportsFloat | None] | ResponsePriceFunction
@@ -93,7 +94,8 @@ def billing_of(
     if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return make_frozen(Billing, {"usage": usage})
     try:
-        priced = ask(with_response(price), provider, model, corrected, response)
+        counted = corrected if price is list_price else copy_of(corrected)  # an application's may change it
+        priced = ask(with_response(price), provider, model, counted, response)
         fields = cost_fields(priced, "price_table")
     except Interrupted:
         fields = cost_fields(None, "price_table")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 from typing import Literal, NamedTuple
 
@@ -48,7 +49,13 @@ class AskedModel(NamedTuple):
     @classmethod
     def of(cls, model: Model) -> AskedModel:
         """Return the names of a model as it is configured."""
-        return cls(label_of(model.model_name), label_of(model.system))
+        return cls.named(model.model_name, model.system)
+
+    @classmethod
+    @lru_cache(256)  # a process asks few
+    def named(cls, model: str, provider: str) -> AskedModel:
+        """Return the names as labels have them."""
+        return cls(label_of(model), label_of(provider))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def current_asker(scope: Scope | None) -> tuple[object, object]:
     """Return who asks a model in a scope: the innermost span of an agent, and the id of pydantic-ai's run of one."""
     try:
         run = current_run_context()
-    except ImportError:  # a version that has no such way; `tool_calls` reports it
+    except AttributeError:  # a version that has no such way; `tool_calls` reports it
         run = None
     span = None if scope is None else current_span(agent_run)
     return span, None if run is None else getattr(run, "run_id", None)

@@ -35,7 +35,9 @@ _ACCESSORS = tuple(attrgetter(path) for path in HTTP_CLIENTS)
 
 _SENDS = "handle_async_request"
 _MARK = "_events_observed"
+_CLIENT_MARK = "_events_attempts_observed"
 _observed: WeakSet[Any] = WeakSet()
+"""Clients of Bedrock."""
 
 
 def observe_model(model: Model) -> None:
@@ -45,7 +47,7 @@ def observe_model(model: Model) -> None:
     """
     try:
         sdk = getattr(model, "client", None)
-        if sdk is None:
+        if sdk is None or hasattr(getattr(sdk, "_client", None), _CLIENT_MARK):
             return
         if has_botocore_events(sdk):
             if sdk not in _observed:
@@ -57,7 +59,7 @@ def observe_model(model: Model) -> None:
                 client = accessor(sdk)
             except AttributeError:
                 continue
-            if client in _observed:
+            if hasattr(client, _CLIENT_MARK):
                 return
             if is_http_client(client):
                 observe_http_client(client)
@@ -72,7 +74,7 @@ def observe_http_client(client: Any) -> None:
     `instrument` does so by itself for the SDKs of OpenAI, Anthropic, Google, Groq, Mistral and Cohere, and for all that
     speak their protocols. Requests that are not sent for an instrumented model are left alone.
     """
-    _observed.add(client)
+    setattr(client, _CLIENT_MARK, True)
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001  # see the module's docstring
         if transport is not None:  # that is a place where no proxy is used
             for innermost in innermost_transports(transport):

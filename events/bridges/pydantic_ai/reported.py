@@ -59,7 +59,10 @@ NOTHING_REPORTED = Reported()
 def reported_by(response: Any) -> Reported:
     """Return what is kept beside a response; what nobody kept is empty."""
     reported = getattr(response, _ATTRIBUTE, None)
-    return reported if type(reported) is Reported else NOTHING_REPORTED
+    if type(reported) is not Reported:
+        return NOTHING_REPORTED
+    reported.usage = with_items(reported.usage)  # it is looked into for many names
+    return reported
 
 
 def keep_headers(response: ModelResponse | StreamedResponse, headers: Mapping[str, str]) -> None:

@@ -20,6 +20,11 @@ from ...tools import tool_called
 from ..model_calls.names import truncate_name
 from ..model_calls.tool_use import ToolUse
 
+try:
+    from pydantic_ai import _run_context  # private: another version may lack it
+except ImportError:
+    _run_context = None  # type: ignore[assignment]
+
 MCP_MODULES = frozenset({"pydantic_ai.mcp", "pydantic_ai.toolsets.fastmcp"})
 """Where pydantic-ai's toolsets of MCP servers are defined; not imported, as they need a package of their own."""
 
@@ -84,10 +89,13 @@ def observe_tools(context: RunContext[Any] | None) -> None:
 
 
 def current_run_context() -> RunContext[Any] | None:
-    """Return the context of the agent's run that asks a model just now; None outside of all."""
-    from pydantic_ai._run_context import get_current_run_context  # private: another version may lack it
+    """Return the context of the agent's run that asks a model just now; None outside of all.
 
-    return get_current_run_context()
+    Raises:
+        AttributeError: Another version of pydantic-ai has it elsewhere.
+    """
+    run: RunContext[Any] | None = _run_context.get_current_run_context()
+    return run
 
 
 def is_observed(toolset: AbstractToolset[Any]) -> bool:

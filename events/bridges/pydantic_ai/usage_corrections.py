@@ -19,8 +19,8 @@ from pydantic_ai.usage import RequestUsage
 from ..model_calls.token_usage import (
     CACHE_READ_DETAILS,
     CACHE_WRITE_DETAILS,
-    NAMES_BESIDE,
     REASONING_DETAILS,
+    as_mapping,
     getter_of,
     whole_counts,
 )
@@ -45,24 +45,42 @@ CORRECTED_DETAILS = (
 """Those that some providers report by a name of their own, and these names."""
 
 
+CORRECTED_FIELDS = {name: field for field, names in CORRECTED_DETAILS for name in names}
+
+
 def corrected_usage(response: ModelResponse) -> RequestUsage:
-    """Return the usage of a response, in an object of its own."""
+    """Return the usage of a response: pydantic-ai's own where it is right, else another one."""
     reported = reported_by(response)
+    if is_right(response.usage, reported):
+        return response.usage
     usage = copy_of(response.usage)
     if len(reported.mapped) > 1 and is_cumulative(reported.mapped):
         usage = copy_of(reported.mapped[-1])
         usage.unmeasured_requests, usage.cost = 0, getattr(response.usage, "cost", None)
     counts = vars(usage)
-    if not NAMES_BESIDE.isdisjoint(usage.details):
-        for name, names in CORRECTED_DETAILS:
-            if not counts.get(name) and (count := reported_detail(usage, names)) is not None:
-                counts[name] = count
+    for name, names in CORRECTED_DETAILS:
+        if not counts.get(name) and (count := reported_detail(usage, names)) is not None:
+            counts[name] = count
     if reported.omits_zeros:
         for name in DETAILS:
             if counts.get(name) == 0:
                 del counts[name]
     correct_totals(usage, reported)
     return usage
+
+
+def is_right(usage: RequestUsage, reported: Reported) -> bool:
+    """Return whether nothing has to be corrected for sure, as of most: what was reported is what pydantic-ai has."""
+    counts, prompt, completion = usage.__dict__, usage.input_tokens, usage.output_tokens
+    if reported.mapped or reported.omits_zeros or not (type(prompt) is type(completion) is int):
+        return False
+    for name, count in usage.details.items():
+        if name in CORRECTED_FIELDS and counts.get(CORRECTED_FIELDS[name]) != count:
+            return False
+    if completion < counts.get("output_reasoning_tokens", 0):
+        return False
+    said = as_mapping(reported.usage)
+    return said.get("completion_tokens") is None or said.get("total_tokens") in (None, prompt + completion)
 
 
 def copy_of(usage: RequestUsage) -> RequestUsage:

@@ -27,18 +27,14 @@ from .reported import observe_usage
 from .suspended import SuspendedRequests
 from .tool_calls import observe_tools
 
-SIGNALS = (llm_call_started, llm_attempted, llm_called, llm_usage_billed, tool_called)
-"""What a request may emit, beside failures to do so."""
-
 
 def is_idle() -> bool:
     """Return whether nobody would get an event of a request: no listener, no span around, and no strict block."""
-    return (
-        not any(signal.receivers for signal in SIGNALS)
-        and not strict_blocks
-        and get_current_scope() is None
-        and current_request.get() is None
-    )
+    if llm_called.receivers or llm_attempted.receivers or llm_call_started.receivers:
+        return False
+    if llm_usage_billed.receivers or tool_called.receivers or strict_blocks:
+        return False
+    return get_current_scope() is None and current_request.get() is None
 
 
 class InstrumentedModel(WrapperModel):

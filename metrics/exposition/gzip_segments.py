@@ -17,11 +17,25 @@ from events.bus.after_fork import free_after_fork
 SEGMENT = 32 * 1024
 """Bytes of a segment: the window of deflate. A smaller one changes more seldom, and has less to refer to."""
 
-MESSAGES_SEGMENT = 4 * SEGMENT
-"""Bytes of a segment of messages: more than a studio's page has, of which hardly a segment would be the same again."""
-
 MOVING_LEVEL, STEADY_LEVEL = 5, 6
 """How a segment is compressed when it has changed: at 5 it is a twelfth smaller than at 3; and later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How a page is divided and compressed.
+
+    Attributes:
+        size: About how many bytes a segment has.
+        level: The level at which a segment is compressed that has changed.
+    """
+
+    size: int = SEGMENT
+    level: int = MOVING_LEVEL
+
+
+MESSAGES = Division(4 * SEGMENT, STEADY_LEVEL)
+"""Of messages, which take a third of the bytes that text takes: a studio's page is one segment."""
 
 STEADY = 8
 """Times in a row that a segment has to be the same before it is compressed better, which pays if it stays so."""
@@ -46,11 +60,11 @@ class GzipSegments:
     Several threads may compress at once; one that comes while another does compresses all by itself.
 
     Args:
-        size: The bytes of a segment.
+        division: How; by default as text is.
     """
 
-    def __init__(self, size: int = SEGMENT) -> None:
-        self._size = size
+    def __init__(self, division: Division = Division()) -> None:
+        self._division = division
         self._lock = free_after_fork(Lock())
         self._segments: list[_Segment] = []
 
@@ -75,8 +89,8 @@ class GzipSegments:
                 yield segment.renewed(parts[at : at + len(segment.parts)])
                 at += len(segment.parts)
         else:
-            for some in divided(parts, self._size):
-                yield _Segment.of(some, self._size)
+            for some in divided(parts, self._division.size):
+                yield _Segment.of(some, self._division)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +99,24 @@ class _Segment:
 
     parts: Parts
     deflated: bytes
-    size: int
+    division: Division
     is_outgrown: bool
     age: int = 0
 
     @classmethod
-    def of(cls, parts: Parts, size: int) -> _Segment:
-        """Return the segment of these parts, which is to have about so many bytes."""
+    def of(cls, parts: Parts, division: Division) -> _Segment:
+        """Return the segment of these parts."""
         text = b"".join(parts)
-        return cls(parts, deflate(text, MOVING_LEVEL), size, is_outgrown=len(text) > 2 * size and len(parts) > 1)
+        is_outgrown = len(text) > 2 * division.size and len(parts) > 1
+        return cls(parts, deflate(text, division.level), division, is_outgrown)
 
     def renewed(self, parts: Parts) -> _Segment:
         """Return the segment of these parts, which is this one where they are the same."""
         if parts != self.parts:
-            return _Segment.of(parts, self.size)
+            return _Segment.of(parts, self.division)
         if self.age == STEADY:
             return self
-        better = self.age + 1 == STEADY
+        better = self.age + 1 == STEADY and self.division.level < STEADY_LEVEL
         deflated = deflate(b"".join(parts), STEADY_LEVEL) if better else self.deflated
         return replace(self, deflated=deflated, age=self.age + 1)
 

@@ -15,7 +15,7 @@ from events import metrics_rendered
 from ..text_format.formats import Format
 from .content_encoding import choose_encoding, compressors
 from .content_type import choose_format
-from .gzip_segments import MESSAGES_SEGMENT, SEGMENT, GzipSegments
+from .gzip_segments import MESSAGES, Division, GzipSegments
 from .render import GilYielder, RenderedRegistry, render_with_count
 
 
@@ -60,8 +60,7 @@ def compressed(
     if encoding == "gzip" and whole:
         pages = _pages.setdefault(registry, {})
         if (page := pages.get(text_format)) is None:
-            size = MESSAGES_SEGMENT if text_format.is_protobuf else SEGMENT
-            page = pages.setdefault(text_format, GzipSegments(size))
+            page = pages.setdefault(text_format, GzipSegments(MESSAGES if text_format.is_protobuf else Division()))
         return page.compress(rendered.parts)
     return compressors()[encoding](rendered.body)
 

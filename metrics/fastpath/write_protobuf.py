@@ -25,10 +25,10 @@ from ..protobuf_format.family_messages import render_family
 from ..protobuf_format.messages import (
     MetricType,
     bound_field,
-    bucket_fields,
     created_field,
     exemplar_field,
     family,
+    histogram_fields,
     label_fields,
     metric_field,
     metric_name,
@@ -158,17 +158,15 @@ def _read_histogram(child: Any) -> tuple[Any, ...]:
 
 
 def _histogram_fields(
-    values: tuple[Any, ...], bounds: list[bytes], escaping: Escaping, number: int | None = None
+    values: tuple[Any, ...], bounds: list[bytes], escaping: Escaping, number: int | None = None, native: bytes = b""
 ) -> bytes:
     """Return the fields of a histogram; ``number`` is its count, where it is not that of the classic buckets."""
-    total, counts, exemplars, created = values
+    total, floats, exemplars, created = values
+    counts = list(map(int, floats))
     encoded = [exemplar_field(3, exemplar, escaping) for exemplar in exemplars]
-    buckets = bucket_fields(list(map(int, counts)), bounds, encoded)
-    return (
-        total_fields(int(counts[-1]) if number is None else number, total)
-        + buckets
-        + created_field("histogram", created)
-    )
+    count = counts[-1] if number is None else number
+    began = created_field("histogram", created)
+    return histogram_fields(count, total, counts, bounds, exemplars=encoded, created=began, native=native)
 
 
 def _native_layout(native: NativeFamily, *, with_classic: bool) -> _Layout:
@@ -188,8 +186,9 @@ def _native_layout(native: NativeFamily, *, with_classic: bool) -> _Layout:
         buckets = [(index, int(count)) for index, count in sorted(exponential.items())]
         own = native_fields(schema, ZERO_THRESHOLD, int(zero), buckets)
         if not with_classic:
-            return total_fields(number, classic[0]) + created_field("histogram", classic[-1]) + own
-        return _histogram_fields(tuple(classic), bounds, escaping, number) + own
+            began = created_field("histogram", classic[-1])
+            return histogram_fields(number, classic[0], (), (), created=began, native=own)
+        return _histogram_fields(tuple(classic), bounds, escaping, number, own)
 
     return _Layout(read, fields, lambda _: 1)
 

@@ -20,10 +20,10 @@ from .messages import (
     MAX_TIME,
     MetricType,
     bound_field,
-    bucket_fields,
     created_field,
     exemplar_field,
     family,
+    histogram_fields,
     label_fields,
     metric_field,
     metric_name,
@@ -176,19 +176,16 @@ def _summary(parts: _Parts, _: Format) -> bytes:
 
 
 def _histogram(parts: _Parts, text_format: Format) -> bytes:
-    buckets, before = [], 0
-    for bound, sample in parts.take_all("_bucket", "le"):
-        count = _count(sample)
-        if count < before:
-            raise _Misfit
-        exemplar = exemplar_field(3, sample.exemplar, text_format.escaping)
-        buckets.append(bucket_fields([count], [bound_field(bound)], [exemplar]))
-        before, last = count, bound
+    buckets = parts.take_all("_bucket", "le")
+    counts = [_count(sample) for _, sample in buckets]
     count = _count(parts.take("_count"))
-    if not buckets or last != inf or count != before:
+    if not buckets or buckets[-1][0] != inf or counts != sorted(counts) or count != counts[-1]:
         raise _Misfit
-    fields = [total_fields(count, float(parts.take("_sum").value)), *buckets]
-    return b"".join([*fields, created_field("histogram", parts.created())])
+    bounds = [bound_field(bound) for bound, _ in buckets]
+    exemplars = [exemplar_field(3, sample.exemplar, text_format.escaping) for _, sample in buckets]
+    total = float(parts.take("_sum").value)
+    created = created_field("histogram", parts.created())
+    return histogram_fields(count, total, counts, bounds, exemplars=exemplars, created=created)
 
 
 _VALUES: Mapping[str, Callable[[_Parts, Format], bytes]] = {

@@ -134,6 +134,34 @@ def quantile_field(quantile: float, value: float) -> bytes:
     return bytes_field(3, double_field(1, quantile) + double_field(2, value))
 
 
+def histogram_fields(
+    count: int,
+    total: float,
+    counts: Sequence[int],
+    bounds: Sequence[bytes],
+    *,
+    exemplars: Sequence[bytes] = (),
+    created: bytes = b"",
+    native: bytes = b"",
+) -> bytes:
+    """Return the fields of a histogram; the bucket of infinity is left out where a scraper adds it from the count.
+
+    Its count and its sum come last, after what other children have too: compressed, that is smaller.
+
+    Args:
+        count: Its count.
+        total: Its sum.
+        counts: As `bucket_fields` takes them, like the next two.
+        bounds: Infinity is the last.
+        exemplars: None, or one of each bucket.
+        created: The `created_field`.
+        native: The `native_fields`.
+    """
+    if len(counts) > 1 and counts[-1] == count and not (exemplars and exemplars[-1]):
+        counts, bounds, exemplars = counts[:-1], bounds[:-1], exemplars[:-1]
+    return bucket_fields(counts, bounds, exemplars) + created + native + total_fields(count, total)
+
+
 def total_fields(count: int, total: float) -> bytes:
     """Return the count and the sum of a summary or a histogram."""
     return integer_field(1, count) + double_field(2, total)

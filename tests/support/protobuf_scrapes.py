@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 from prometheus_client.utils import floatToGoString
@@ -115,12 +116,15 @@ def _samples(family: Any, metric: Any) -> Iterator[tuple[str, Labels, float, Any
     else:
         assert kind == "HISTOGRAM"
         yield from _totals(name, metric.histogram)
-        buckets = metric.histogram.bucket
-        for bucket in buckets:
-            le = (("le", go_number(bucket.upper_bound)),)
-            yield f"{name}_bucket", le, float(bucket.cumulative_count), bucket.exemplar
-        if not buckets or buckets[-1].upper_bound != math.inf:
-            yield f"{name}_bucket", (("le", "+Inf"),), float(metric.histogram.sample_count), None
+        exemplars = [bucket.exemplar for bucket in metric.histogram.bucket]
+        for (bound, count), exemplar in zip_longest(classic_counts(metric.histogram), exemplars):
+            yield f"{name}_bucket", (("le", go_number(bound)),), float(count), exemplar
+
+
+def classic_counts(histogram: Any) -> list[tuple[float, int]]:
+    """Return the bounds and the cumulative counts of classic buckets as Prometheus has them, with that of infinity."""
+    found = [(bucket.upper_bound, bucket.cumulative_count) for bucket in histogram.bucket]
+    return found if found and found[-1][0] == math.inf else [*found, (math.inf, histogram.sample_count)]
 
 
 def _totals(name: str, value: Any) -> Iterator[tuple[str, Labels, float, None]]:

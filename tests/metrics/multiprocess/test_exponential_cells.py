@@ -22,7 +22,7 @@ from metrics.multiprocess import archive
 from metrics.multiprocess.fault_reports import report_file_fault
 from metrics.text_format.formats import PROTOBUF
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call
-from tests.support.protobuf_scrapes import exponential_counts, read_scrape
+from tests.support.protobuf_scrapes import classic_counts, exponential_counts, read_scrape
 
 NAME = "took_seconds"
 
@@ -86,7 +86,7 @@ def test_the_counts_of_all_workers_add_up_at_one_resolution(
             expected = Tally(bucket_index(amount, message.schema) for amount in amounts)
             assert message.zero_count == expected.pop(lowest_index(message.schema), 0)
             assert exponential_counts(message) == expected
-            assert message.sample_count == len(amounts) == message.bucket[-1].cumulative_count
+            assert message.sample_count == len(amounts) == classic_counts(message)[-1][1]
             assert message.schema <= schema
             assert message.schema == -4 or len(expected) <= limit
         for observer in staying:
@@ -109,7 +109,7 @@ def test_no_room_is_reported_by_the_next_scrape_and_the_classic_buckets_are_exac
     observer = Observer(folder, 3, 160, capacity=8)
     observer.observe([0.3, 5])
     assert (faults, caplog.messages) == ([], [])
-    assert [bucket.cumulative_count for bucket in observer.scraped().bucket] == [0, 1, 2, 2]
+    assert [count for _, count in classic_counts(observer.scraped())] == [0, 1, 2, 2]
     assert faults == ["full"]
     assert "no room in" in caplog.text
 
@@ -129,7 +129,7 @@ def test_exponential_buckets_leave_room_for_what_is_counted_later(folder: Path, 
         local.labels(name).inc()
     message = observer.scraped()
     assert faults == ["full"]
-    assert message.bucket[-1].cumulative_count == 40
+    assert classic_counts(message)[-1][1] == 40
     assert totals_of(total) == dict.fromkeys("abcdef", 1.0)
     for number in range(40):
         local.labels(f"more {number}").inc()
@@ -148,7 +148,7 @@ def test_the_archive_leaves_room_too(folder: Path, faults: list[str], monkeypatc
         archive.archive_dead(folder, report_file_fault)
     here = Observer(folder, 3, 160)
     _, total = here.workers.create_instruments(Counter, "calls", "c", ["k"], "total")
-    assert here.scraped().bucket[-1].cumulative_count == 80
+    assert classic_counts(here.scraped())[-1][1] == 80
     assert totals_of(total) == dict.fromkeys("abcdef", 1.0)
     assert set(faults) == {"full"}
     here.workers.close()
@@ -164,7 +164,7 @@ def test_count_and_sum_are_of_the_same_observations(folder: Path) -> None:
         message = observers[0].scraped()
         assert (message.sample_count, message.sample_sum) == (5, 0.25 + 3 + 90 + 0.5 + 7)
         assert sum(exponential_counts(message).values()) == 5
-        assert message.bucket[-1].cumulative_count == 8
+        assert classic_counts(message)[-1][1] == 8
         observers[-1 - leaving].workers.close()
 
 
@@ -193,5 +193,5 @@ def test_a_worker_without_them_adds_to_the_classic_buckets_alone(folder: Path, f
         families = {family.name: family for family in read_scrape(render(here.registry, PROTOBUF)).families}
         [metric] = families["sparklio_llm_request_duration_seconds"].metric
         assert (metric.histogram.sample_count, metric.histogram.sample_sum) == (1, 0.25)
-        assert metric.histogram.bucket[-1].cumulative_count == 2
+        assert classic_counts(metric.histogram)[-1][1] == 2
     assert not faults

@@ -45,10 +45,14 @@ def drop_tables(file: Path, *names: str) -> None:
 
 
 def children_of(process: int, word: bytes = b"") -> list[int]:
-    """Return the ids of a process's children that have a word in their command line."""
+    """Return the ids of a process's children that have a word in their command line, or a name that it begins with."""
     lists = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
     children = [int(child) for text in lists for child in text.split()]
-    return [child for child in children if word in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in children if _is_named(Path(f"/proc/{child}"), word)]
+
+
+def _is_named(process: Path, word: bytes) -> bool:
+    return word in (process / "cmdline").read_bytes() or word.startswith((process / "comm").read_bytes().strip())
 
 
 @contextmanager

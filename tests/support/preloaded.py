@@ -4,7 +4,7 @@
 
 A pytest process has one such process (and one for studios that share their metrics, which is set by a variable that is
 read when the studio is imported), from its first studio to its own end. Each child runs ``python -m app`` as if it
-had been executed: with its own directory, environment, standard streams and exit code.
+had been executed: with its own directory, environment, standard streams and exit code. A launcher forks its workers.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import atexit
 import gc
 import json
 import os
-import runpy
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.support.forked_workers import fork_workers
+from tests.support.main_modules import run_as_main
 
 LATER = (
     "pydantic_ai.models.openai",
@@ -50,7 +51,7 @@ WITHOUT_METRICS = (
     *LATER,
 )
 """What is imported for a studio with one of these settings: all but what subscribes the process."""
-READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS"})
+READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS", "SPARKLIO_WORKERS"})
 _MAX_REQUEST = 1 << 20  # bytes
 
 
@@ -188,10 +189,7 @@ def _keep(request: dict[str, Any], status_descriptor: int, *output: int) -> None
 
 
 def _run(module: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str], output: Sequence[int]) -> None:
-    """Run a module as the main one, in a process that looks as if it had been executed.
-
-    It ends as one of `multiprocessing`, without taking apart what was imported: that would copy all of its memory.
-    """
+    """Run a module as the main one, in a process that looks as if it had been executed."""
     for descriptor, stream in zip(output, (1, 2), strict=True):
         os.dup2(descriptor, stream)
         os.close(descriptor)
@@ -199,21 +197,8 @@ def _run(module: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str]
     os.environ.clear()
     os.environ.update(env)
     tempfile.tempdir = None  # so that it is where TMPDIR says here
-    sys.argv = [module, *arguments]
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if not isinstance(end.code, int):  # a message to print, or None
-            raise
-        code = end.code
-    else:
-        code = 0
-    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter's end: first the threads, then the functions
-    atexit._run_exitfuncs()
-    gc.collect()  # what is not closed yet says so
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    fork_workers()
+    run_as_main(module, arguments)
 
 
 if __name__ == "__main__":

@@ -49,8 +49,9 @@ class StudioProcess:
         url: The base URL.
         directory: The working directory of the process.
         environment: The environment of the process; may be changed before `start`.
-        preloaded: Whether it is forked from a process that has imported the studio, which saves three seconds, or
-            executed, as variables that Python or the dynamic linker reads need it; may be changed before `start`.
+        preloaded: Whether it is forked from a process that has imported the studio, and its workers from it, which
+            saves three seconds each, or executed, as variables that Python or the dynamic linker reads need it; may be
+            changed before `start`.
         module: What it runs as its main module; may be changed before `start`.
         lines: The lines that it has printed so far.
         tally: How many responses came to `call`, by method, route template and status code.

@@ -177,7 +177,9 @@ def test_the_workers_of_a_killed_launcher_stop(
     place = tmp_path / "t"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
-    with new_studio(workers=2) as studio:
+    studio = new_studio(workers=2)
+    studio.preloaded = False
+    with studio:
         [left] = place.glob(f"{METRICS_DIR_PREFIX}*")
         workers = workers_of(studio)
         studio.stop(signal.SIGKILL)
@@ -190,6 +192,7 @@ def test_the_workers_of_a_killed_launcher_stop(
 
 def test_workers_can_be_stopped_while_they_start(new_studio: Callable[..., StudioProcess]) -> None:
     studio = new_studio(workers=2)
+    studio.preloaded = False
     with studio.client:
         studio.launch()
         workers = wait_until(lambda: workers_of(studio))

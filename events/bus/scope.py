@@ -1,13 +1,13 @@
 """The scope that the running code is in: its fields are inherited, its totals grow, and it knows the one around it.
 
-`fields.inherited` declares which fields of an event inherit; `Signal.emit` and `ActiveSpan.start` fill them in.
+`fields.inherited` declares which fields of an event inherit; `Scope.add_inherited` fills them in.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_ITERABLE_COROUTINE
 from threading import RLock, get_ident
@@ -106,6 +106,13 @@ class Scope:
         self.in_generator = False
         self.nested_totals: dict[str, float] = {}
         self.outer_of_a_kind: tuple[Scope, ...] = find_outer(parent, kind) if parent else ()
+
+    def add_inherited(self, fields: dict[str, Any], names: Iterable[str]) -> None:
+        """Add to an event's fields those of these names that the scope has and the event does not set."""
+        around = self.fields
+        for name in names:  # `Signal.emit_fields` has the same inlined: each emission in a scope runs it
+            if name not in fields and name in around:
+                fields[name] = around[name]
 
     def enter_from(self, frame: FrameType) -> None:
         """Note that the code of a frame enters the scope, which is in effect only while that runs, if it yields.

@@ -175,7 +175,7 @@ class Signal(NamedSignal, Generic[P, E]):
             return
         if scope is not None:
             around = scope.fields
-            for name in self._inherited:
+            for name in self._inherited:  # `Scope.add_inherited`, inlined
                 if name not in fields and name in around:
                     fields[name] = around[name]
         cache = self._receiver_cache

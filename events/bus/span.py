@@ -201,9 +201,7 @@ class ActiveSpan:
         if not fields.get(self._span.key):
             fields[self._span.key] = urandom(16).hex()
         if parent is not None:
-            for name in self._span.inherited:
-                if name not in fields and name in parent.fields:
-                    fields[name] = parent.fields[name]
+            parent.add_inherited(fields, self._span.inherited)
         self._scope = Scope(fields, parent, self._span.sums, self._span.kind)
         self._scope.span = self
         self._span.started.emit(**fields)

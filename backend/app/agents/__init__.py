@@ -1,11 +1,11 @@
-"""The studio's agents: who they are (`registry`), what they are sent (`prompt`) and how they are run (`runner`).
+"""The studio's agents: their table (`agent_definitions`), what they are sent (`prompt`), how they are run (`runner`).
 
 Use::
 
     result = await execute("copywriter", assignment, model=llm.model, library=library)
 """
 
-from .registry import AGENTS
+from .agent_definitions import AGENTS
 from .runner import execute
 from .schemas import AgentFailed, AgentResult, AgentTimedOut, Assignment, Library
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from .registry import AgentSpec
+from .agent_definitions import AgentSpec
 from .schemas import Assignment
 
 DEFAULT_WINDOW = 4096  # tokens; Ollama's default, and it drops the front of longer prompts

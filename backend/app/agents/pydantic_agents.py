@@ -13,7 +13,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 
 from events import guardrail_checked
 
-from .registry import AGENTS
+from .agent_definitions import AGENTS
 from .tools import ToolContext, as_pydantic_tool
 
 OUTPUT_RETRIES = 2  # second and third attempts at an answer that does not fit

@@ -16,13 +16,13 @@ from app.llm_usage import LLMUsage
 from events import ActiveSpan, agent_run, answer_evaluated, review_decided
 from events.bridges.pydantic_ai import instrument
 
+from .agent_definitions import AGENTS, SCORES, AgentSpec, Review
 from .context import PromptContext, estimate_tokens
 from .counting_model import CountingModel
 from .error_messages import user_message
 from .error_types import agent_error_type, is_timeout
 from .prompt import byte_size, compose
 from .pydantic_agents import build_agent, clean_answer, supports_tools
-from .registry import AGENTS, SCORES, AgentSpec, Review
 from .schemas import AgentFailed, AgentResult, AgentTimedOut, Assignment, Library
 from .tools import ToolContext, run_tool
 

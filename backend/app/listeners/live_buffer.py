@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from sse_starlette import JSONServerSentEvent
-
 from events.bus.records import Record
+
+from .live_messages import event_message
 
 WHOLE_BUFFER = "0"
 """The id that asks for everything that the buffer has."""
@@ -37,7 +37,7 @@ class FeedEvent:
     @cached_property
     def message(self) -> bytes:
         """The event as a server-sent event, the same for all clients."""
-        return JSONServerSentEvent({**self.record, "process": self.process}, id=self.id).encode()
+        return event_message(self.id, self.process, self.record)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asyncc
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-from sse_starlette import JSONServerSentEvent
-
 from app.settings import Settings
 from events import add_poller, feed_clients_read, limit_reached, listener_delivered
 from events.bus.failures import report_failure
@@ -23,6 +21,7 @@ from events.bus.records import Record
 from .live_buffer import NOTHING_TO_RESUME, EventBuffer, FeedEvent, Resumption
 from .live_client import FeedClient, Wanted
 from .live_intake import Intake
+from .live_messages import numbers_message, status_message
 from .live_presence import ALONE, Reach
 from .live_relay import LiveRelay
 from .signals import STORY, connected
@@ -167,7 +166,7 @@ class LiveFeed:
             "reach": self._reach.of,
             "processes": self._reach.processes,
         }
-        return JSONServerSentEvent(status, event="status", retry=retry).encode()
+        return status_message(status, retry)
 
     async def _send_numbers(self, numbers: LiveNumbers) -> None:
         """Send the numbers once a second, for as long as a client wants them."""
@@ -175,7 +174,7 @@ class LiveFeed:
             with numbers.watch():
                 while clients := [client for client in self._clients if client.wants_numbers]:
                     try:
-                        message = JSONServerSentEvent(numbers.current(), event="numbers").encode()
+                        message = numbers_message(numbers.current())
                     except Exception as error:  # the next ones may be well
                         report_failure("numbers", LISTENER, error)
                     else:

@@ -10,7 +10,7 @@ import logging
 from prometheus_client import CollectorRegistry, PlatformCollector, disable_created_metrics
 from starlette.responses import Response
 
-from app.agents.registry import AGENTS
+from app.agents.agent_definitions import AGENTS
 from app.monitoring.processes import register_process_metrics
 from app.settings_loading import metrics_dir_from_environment, native_histograms_from_environment
 from app.workflows.definitions import WORKFLOWS

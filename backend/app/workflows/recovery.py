@@ -24,6 +24,7 @@ from .executor import RunExecutor
 from .leases import Lease
 from .liveness import Liveness
 from .queue_reading import emit_queue
+from .run_events import emit_requeued
 from .run_state import CANCELLED, RunOutcome, RunTransitions
 from .usage_recovery import store_usage_of_dead_processes
 
@@ -116,7 +117,7 @@ class Recovery:
                 await self._abandon(run)
             else:
                 await dbos_client.enqueue(run.id)
-                self._transitions.emit_requeued(run, "not_queued")
+                emit_requeued(run, "not_queued")
         elif status.status == "ENQUEUED":
             await self._take_over(run, status, None)
         elif status.status == "PENDING":
@@ -141,7 +142,7 @@ class Recovery:
         elif await self._transitions.count_requeue(run):
             await dbos_client.enqueue_anew(run.id)
             log.warning("run %s is queued again: the workflow engine gave it up (%s)", run.id, status.status)
-            self._transitions.emit_requeued(run, "engine_error")
+            emit_requeued(run, "engine_error")
 
     async def _reconcile_pending(
         self,
@@ -156,7 +157,7 @@ class Recovery:
             if run.id in idle_before and idle_before[run.id] == claimed_at:
                 log.warning("run %s is queued again: this process has it, but does not execute it", run.id)
                 if await dbos_client.requeue(run.id, executor):
-                    self._transitions.emit_requeued(run, "not_executed")
+                    emit_requeued(run, "not_executed")
             else:
                 self._idle[run.id] = claimed_at
             return
@@ -187,10 +188,10 @@ class Recovery:
         if stays or self._liveness.is_version_alive(version or ""):
             if executor is not None and await dbos_client.requeue(run.id, executor):
                 log.info("run %s is taken over from %s, which is gone", run.id, executor)
-                self._transitions.emit_requeued(run, "process_gone")
+                emit_requeued(run, "process_gone")
         elif await dbos_client.requeue_in_own_version(run.id, version or "", executor):
             log.info("run %s is queued again: no process executes version %s of the workflows", run.id, version)
-            self._transitions.emit_requeued(run, "process_gone")
+            emit_requeued(run, "process_gone")
 
     async def _requeue_given_back(self, runs: Sequence[UnfinishedRun]) -> None:
         """Queue again what this process had claimed when its lease lapsed, if nobody has taken it over."""
@@ -199,7 +200,7 @@ class Recovery:
             if self._executor.is_executing(run_id):
                 continue  # its usage is still being stored
             if await dbos_client.requeue(run_id, self._own_id) and run_id in unfinished:
-                self._transitions.emit_requeued(unfinished[run_id], "not_executed")
+                emit_requeued(unfinished[run_id], "not_executed")
             self._executor.given_back.discard(run_id)
 
     async def _empty_gone_executors(self, runs: Sequence[UnfinishedRun]) -> None:

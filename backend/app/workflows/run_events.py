@@ -6,16 +6,42 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import cast
 
-from app.database import Run, Step, StepStatus
+from app.database import Run, Step, StepStatus, UnfinishedRun
 from app.llm_usage import LLMUsage
-from events import workflow_billed_late, workflow_finished, workflow_started, workflow_step_finished
+from events import (
+    workflow_billed_late,
+    workflow_call_interrupted,
+    workflow_finished,
+    workflow_released,
+    workflow_requeued,
+    workflow_resumed,
+    workflow_started,
+    workflow_step_finished,
+)
 from events.bus.fields import WorkflowStatus
-from events.workflows import WorkflowErrorType, waste_reason_of
+from events.workflows import RequeueReason, WorkflowErrorType, waste_reason_of
+
+from .journal_entries import AttemptUsage
 
 
 def emit_started(run: Run) -> None:
     """Emit `workflow_started` for a run that has started."""
     workflow_started.emit(run_id=run.id, workflow_type=run.workflow_type, queue_wait=_queue_wait(run))
+
+
+def emit_resumed(run: Run) -> None:
+    """Emit `workflow_resumed` for a run that another process had started."""
+    workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
+
+
+def emit_released(run: Run) -> None:
+    """Emit `workflow_released` for a run that is no longer executed in this process and has not ended."""
+    workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
+
+
+def emit_requeued(run: UnfinishedRun, reason: RequeueReason) -> None:
+    """Emit `workflow_requeued` for an unfinished run that was queued again."""
+    workflow_requeued.emit(run_id=run.id, workflow_type=run.workflow_type, reason=reason)
 
 
 def emit_finished(run: Run, status: WorkflowStatus, error_name: str, error_type: WorkflowErrorType | None) -> None:
@@ -43,6 +69,13 @@ def emit_step_finished(run: Run, step: Step, status: StepStatus) -> None:
         agent_name=step.agent_name,
         status=status,
         duration=step.duration,
+    )
+
+
+def emit_call_interrupted(run: Run, attempt: AttemptUsage) -> None:
+    """Emit `workflow_call_interrupted` for an attempt whose process was killed in a call of a model."""
+    workflow_call_interrupted.emit(
+        run_id=run.id, workflow_type=run.workflow_type, step=attempt.name, agent_name=attempt.agent_name
     )
 
 

@@ -20,19 +20,22 @@ from weakref import WeakValueDictionary
 
 from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import attempts, runs
-from events import (
-    oldest_workflow_read,
-    workflow_call_interrupted,
-    workflow_released,
-    workflow_requeued,
-    workflow_resumed,
-)
+from events import oldest_workflow_read
 from events.bus.fields import WorkflowStatus
-from events.workflows import RequeueReason, WorkflowErrorType
+from events.workflows import WorkflowErrorType
 
 from .definitions import WORKFLOWS
 from .journal_entries import AttemptUsage, Entry, Transition
-from .run_events import emit_billed_late, emit_finished, emit_started, emit_step_finished, seconds_between
+from .run_events import (
+    emit_billed_late,
+    emit_call_interrupted,
+    emit_finished,
+    emit_released,
+    emit_resumed,
+    emit_started,
+    emit_step_finished,
+    seconds_between,
+)
 from .shield import run_shielded
 from .usage_journal import UsageJournal
 
@@ -94,10 +97,6 @@ class RunTransitions:
         async with self._database.writing() as session:
             return await runs.mark_requeued(session, run.id, run.requeues)
 
-    def emit_requeued(self, run: UnfinishedRun, reason: RequeueReason) -> None:
-        """Emit that an unfinished run was queued again."""
-        workflow_requeued.emit(run_id=run.id, workflow_type=run.workflow_type, reason=reason)
-
     async def save_step(self, run: Run, step: Step, attempt_id: str) -> None:
         """Store one attempt at a step and emit `workflow_step_finished`.
 
@@ -126,7 +125,7 @@ class RunTransitions:
             return False
         if transition.moment == run.started_at:
             emit_started(run)
-            workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
+            emit_released(run)
         if transition.moment == run.finished_at and transition.status is not None:
             emit_finished(run, transition.status, transition.error_name, transition.error_type)
         return True
@@ -136,7 +135,7 @@ class RunTransitions:
         self._started.discard(run_id)
         run = self._active.pop(run_id, None)
         if run is not None:
-            workflow_released.emit(run_id=run.id, workflow_type=run.workflow_type)
+            emit_released(run)
 
     def emit_oldest_runs(self) -> None:
         """Emit, for each workflow, the age of its oldest active run in this process; any thread may call it."""
@@ -206,7 +205,7 @@ class RunTransitions:
                     self._started.add(run.id)
                     emit_started(run)
                 else:
-                    workflow_resumed.emit(run_id=run.id, workflow_type=run.workflow_type)
+                    emit_resumed(run)
             self._settle(entry.key)
             return run if run is not None and run.status == "running" else None
 
@@ -257,9 +256,7 @@ class RunTransitions:
         spent = attempt.usage.llm_calls > 0 or attempt.status is not None
         is_new = spent and await self._save_step(attempt.as_step(), attempt.attempt_id, interrupted=True)
         if attempt.in_call:
-            workflow_call_interrupted.emit(
-                run_id=run.id, workflow_type=run.workflow_type, step=attempt.name, agent_name=attempt.agent_name
-            )
+            emit_call_interrupted(run, attempt)
         elif not is_new and attempt.status is not None:
             emit_step_finished(run, attempt.as_step(), attempt.status)
         return True

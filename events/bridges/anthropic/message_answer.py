@@ -1,6 +1,7 @@
 """The answer of a message, whose stream is one of typed events.
 
-Source: https://platform.claude.com/docs/en/build-with-claude/streaming (tokens of ``message_delta`` are cumulative)
+Sources: https://platform.claude.com/docs/en/build-with-claude/streaming (tokens of ``message_delta`` are cumulative),
+https://platform.claude.com/docs/en/api/messages (``input_tokens`` are without cached ones)
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from typing import Any
 from ...bus.fields import ErrorType
 from ...llm import FinishReason
 from ..model_calls.finish_reasons import finish_reason_of
-from ..model_calls.token_usage import TokenUsage, anthropic_usage, get, getter_of
+from ..model_calls.token_usage import (
+    REASONING_DETAILS,
+    TokenUsage,
+    add_details,
+    as_mapping,
+    counted_usage,
+    get,
+    getter_of,
+    is_count,
+    sum_of_counts,
+)
 
 COUNTS = (
     "input_tokens",
@@ -85,3 +96,23 @@ def content_of(kind: Any, look_up: Callable[[str], Any]) -> tuple[int, bool]:
     if kind == "content_block_start":
         return len(str(get(look_up("content_block"), "name") or "")), False  # a tool's
     return (len(str(look_up("completion") or "")), False) if kind == "completion" else (0, False)
+
+
+def anthropic_usage(usage: Any) -> TokenUsage:
+    """Return the tokens in the usage of a message: its ``input_tokens`` are those that were not cached.
+
+    Args:
+        usage: A mapping, or an object of the SDK; None where the answer has no usage.
+    """
+    usage = as_mapping(usage)
+    uncached, completion = usage.get("input_tokens"), usage.get("output_tokens")
+    out = usage.get("output_tokens_details")
+    details: dict[str, Any] = {
+        "cache_read_tokens": usage.get("cache_read_input_tokens"),
+        "cache_write_tokens": usage.get("cache_creation_input_tokens"),
+    }
+    if is_count(uncached) and uncached >= 0:
+        uncached += sum_of_counts(details.values())
+    if out is not None:
+        add_details(details, out, REASONING_DETAILS)
+    return counted_usage(uncached, completion, **details)

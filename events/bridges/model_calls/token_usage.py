@@ -2,7 +2,6 @@
 
 Sources: https://platform.openai.com/docs/api-reference/chat/object (``usage``),
 https://platform.openai.com/docs/api-reference/responses/object (the same of Responses),
-https://platform.claude.com/docs/en/api/messages (``input_tokens`` are without cached ones),
 https://api-docs.deepseek.com/api/create-chat-completion (``prompt_cache_hit_tokens``),
 https://platform.moonshot.ai/docs/api/chat (``cached_tokens``), https://docs.x.ai/docs/guides/reasoning (reasoning
 beside the completion).
@@ -175,26 +174,6 @@ def openai_usage(usage: Any) -> TokenUsage:  # noqa: C901  # a call costs more t
             )
             prompt, completion, details["reasoning_tokens"] = counts
     return counted_usage(prompt, completion, **details)
-
-
-def anthropic_usage(usage: Any) -> TokenUsage:
-    """Return the tokens in the usage of a message: its ``input_tokens`` are those that were not cached.
-
-    Args:
-        usage: A mapping, or an object of the SDK; None where the answer has no usage.
-    """
-    usage = as_mapping(usage)
-    uncached, completion = usage.get("input_tokens"), usage.get("output_tokens")
-    out = usage.get("output_tokens_details")
-    details: dict[str, Any] = {
-        "cache_read_tokens": usage.get("cache_read_input_tokens"),
-        "cache_write_tokens": usage.get("cache_creation_input_tokens"),
-    }
-    if is_count(uncached) and uncached >= 0:
-        uncached += sum_of_counts(details.values())
-    if out is not None:
-        add_details(details, out, REASONING_DETAILS)
-    return counted_usage(uncached, completion, **details)
 
 
 def whole_counts(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agents import AgentFailed, Assignment, execute
+from app.agents.agent_definitions import AGENTS
 from app.agents.context import MIN_TOKENS_TO_JUDGE, estimate_tokens, truncated_silently
 from app.agents.prompt import byte_size, compose
-from app.agents.registry import AGENTS
 from app.llm.factory import LLM, open_model
 from app.settings import Settings
 from events import ContextBuilt, ContextTruncated, agent_finished, context_built, context_truncated

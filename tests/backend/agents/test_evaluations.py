@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.agents import AGENTS, AgentFailed, execute
-from app.agents.registry import SCORES
+from app.agents.agent_definitions import SCORES
 from app.llm.factory import LLM
 from events import agent_finished, answer_evaluated, documents_retrieved, guardrail_checked
 from tests.backend.agents.conftest import BRIEF, LIBRARY, REVIEW, reviews

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
-from app.agents.registry import AGENTS
+from app.agents.agent_definitions import AGENTS
 from app.api.schemas.live import LiveOut
 from app.monitoring.live_tables import CHARTS, TILES, listener_kind, listener_name, open_live_numbers
 from app.workflows.definitions import WORKFLOWS

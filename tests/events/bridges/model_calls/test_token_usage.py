@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from events import value_dropped
+from events.bridges.anthropic.message_answer import anthropic_usage
 from events.bridges.model_calls.token_usage import (
     MAX_TOKENS,
     NO_USAGE,
     TokenUsage,
-    anthropic_usage,
     counted_usage,
     openai_usage,
 )

@@ -58,6 +58,7 @@ def gauge_setter(
             family.expiry.set(family.collector, labels, value, expires_after)
         else:
             (family.collector.labels(*labels) if labels else family.collector).set(value)
-        family.show()
+        if not labels:
+            family.show()
 
     return set_gauge

@@ -141,7 +141,11 @@ def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any
         return {"cost_source": "unpriced"}
     fields: dict[str, Any] = {"cost": valid, "cost_source": source}
     if isinstance(cost, Cost):
-        parts = {field: valid_cost(getattr(cost, part)) for field, part in PART_FIELDS.items()}
+        parts = {}
+        for field, part in PART_FIELDS.items():
+            amount = getattr(cost, part)
+            is_valid = type(amount) is float and 0.0 <= amount < MAX_COST  # as the rule says, without a call
+            parts[field] = amount if is_valid else valid_cost(amount)
         if fsum(filter(None, parts.values())) <= valid * (1 + 1e-9):
             fields.update(parts)
     return fields

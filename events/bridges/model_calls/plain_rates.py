@@ -34,7 +34,7 @@ class PlainRates(NamedTuple):  # a frozen dataclass takes four times as long to 
     Attributes:
         cache_read: None where it is a part of the input.
         cache_write: None where it is a part of the input.
-        others: The rates of other kinds that there are.
+        others: The counts that have a rate of their own beside these.
     """
 
     input: int
@@ -62,7 +62,7 @@ def plain_cost(
         return None
     of_input, of_output, of_read, of_write, per_dollar, others = rates
     for name in others:
-        if has_count(usage, name):
+        if usage.get(name):
             return None
     count, completion = usage.get("input_tokens"), usage.get("output_tokens") or 0
     read = (usage.get("cache_read_tokens") or 0) if of_read is not None else 0
@@ -126,9 +126,9 @@ def read_rates(prices: Mapping[str, Any], prompt: Any) -> PlainRates | None:
     for name, price in prices.items():
         if price is None:
             continue
-        if name not in PLAIN_RATES:
-            others.append(name)
-        elif (rate := rate_at(price, prompt)) is not None:
+        if name not in PLAIN_RATES and (other := name_of_count(name)) is not None:
+            others.append(other)
+        elif name in PLAIN_RATES and (rate := rate_at(price, prompt)) is not None:
             rates[name] = Fraction(rate) / PER
         else:
             return None
@@ -148,8 +148,8 @@ def rate_at(price: Any, prompt: Any) -> Decimal | None:
     return price if type(price) is Decimal and price.is_finite() and price >= 0 else None
 
 
-def has_count(usage: Mapping[str, Any], rate: str) -> bool:
-    """Return whether a usage has what a rate is of, or may have: of tokens or searches, that it has none is known."""
+def name_of_count(rate: str) -> str | None:
+    """Return the name of what a rate is of; None of what is not tokens or searches, which each call may have."""
     if rate.endswith("_mtok"):
-        return bool(usage.get(f"{rate[:-5]}_tokens"))
-    return not rate.endswith("_searches_kcount") or bool(usage.get(rate[:-7]))
+        return f"{rate[:-5]}_tokens"
+    return rate[:-7] if rate.endswith("_searches_kcount") else None

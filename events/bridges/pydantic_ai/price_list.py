@@ -47,7 +47,8 @@ def list_price(provider: str, model: str, usage: RequestUsage, response: ModelRe
 
 def price_context(response: ModelResponse) -> dict[str, str]:
     """Return what the response says of its tier, its speed and its processing, in the words of the price list."""
-    context = {name: value for name, value in (response.provider_details or {}).items() if isinstance(value, str)}
+    details = response.provider_details or {}
+    context = {name: said for name, said in details.items() if isinstance(said, str) and name != "finish_reason"}
     if (traffic := context.get("traffic_type")) is not None:
         # Google Cloud's word for the tier (https://cloud.google.com/vertex-ai/generative-ai/docs/flex-paygo).
         for tier in ("flex", "priority"):

@@ -84,7 +84,9 @@ class OngoingRequest:
             self.call = CallState(spec, model.model_name)
             self._start_call()
         if self.call.started != (asked := self.call.names_of(self.model)):
-            self.call.started, self.call.limits_began = asked, limits_began(self._limit(), self.started_at)
+            self.call.started, self.call.limits_began = asked, self.started_at
+            if spec.settings:
+                self.call.limits_began = limits_began(self._limit(), self.started_at)
 
     def _start_call(self) -> None:
         self.started_at = self.call.started_at

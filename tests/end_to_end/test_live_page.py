@@ -24,11 +24,11 @@ from tests.support.browser import (
     take_picture,
     text_of,
     troubles,
+    wait_for,
 )
 from tests.support.openai_server import OpenAIServer
 from tests.support.outages import children_of, suspended
 from tests.support.studio import StudioProcess
-from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(240)]
 
@@ -57,6 +57,7 @@ def check_console(studio: StudioProcess, browser: Chrome) -> Iterator[None]:
     yield
     assert troubles(browser) == []
     assert {url for url in requested(browser) if not url.startswith(f"{studio.url}/")} == set()
+    leave_page(browser)  # it would go on drawing what the next test prepares
 
 
 def count_of(browser: Chrome, selector: str) -> int:
@@ -73,13 +74,13 @@ def click(browser: Chrome, selector: str) -> None:
             )
         )
 
-    wait_until(clicked)
+    wait_for(clicked)
 
 
 def open_live(studio: StudioProcess, browser: Chrome) -> None:
     browser.get(f"{studio.url}/live")
-    wait_until(lambda: text_of(browser, "#feed") == "Live" and count_of(browser, ".tile") == 8)
-    wait_until(lambda: NONE not in text_of(browser, "[data-tile=tokens] .amount"))
+    wait_for(lambda: text_of(browser, "#feed") == "Live" and count_of(browser, ".tile") == 8)
+    wait_for(lambda: NONE not in text_of(browser, "[data-tile=tokens] .amount"))
 
 
 def tokens_shown(browser: Chrome) -> int:
@@ -97,7 +98,7 @@ def end_all(studio: StudioProcess) -> None:
     for run in studio.client.get("/api/v1/runs", params={"limit": 100}).json()["items"]:
         if run["status"] in {"queued", "running"}:
             studio.client.post(f"/api/v1/runs/{run['run_id']}/cancel")
-    wait_until(lambda: studio.total("active_workflows") == 0)
+    wait_for(lambda: studio.total("active_workflows") == 0)
 
 
 @pytest.fixture
@@ -111,18 +112,18 @@ def test_a_run_is_seen_from_its_start_to_its_end(studio: StudioProcess, browser:
     open_live(studio, browser)
     before = tokens_shown(browser)
     run_id = studio.submit("product_content", brand="Acme <b>Audio</b>")
-    wait_until(lambda: count_of(browser, lane(run_id, "g.step")) >= 1)
-    wait_until(lambda: count_of(browser, lane(run_id, ".model")) >= 1)
+    wait_for(lambda: count_of(browser, lane(run_id, "g.step")) >= 1)
+    wait_for(lambda: count_of(browser, lane(run_id, ".model")) >= 1)
     click(browser, lane(run_id, ".lane-open"))
     run = studio.wait_for_end(run_id, within=90)
-    wait_until(lambda: "completed" in text_of(browser, lane(run_id, ".lane-facts")))
+    wait_for(lambda: "completed" in text_of(browser, lane(run_id, ".lane-facts")))
     assert count_of(browser, lane(run_id, "g.step")) == 3
-    wait_until(lambda: run["output"]["text"] in text_of(browser, lane(run_id, ".panel")))
+    wait_for(lambda: run["output"]["text"] in text_of(browser, lane(run_id, ".panel")))
     panel = text_of(browser, lane(run_id, ".panel"))
     assert panel.count("success") == 6, "of three steps and their attempts"
     assert "Acme <b>Audio</b>" in panel
     assert "smollm2" in panel
-    wait_until(lambda: tokens_shown(browser) - before == run["tokens"]["total"])
+    wait_for(lambda: tokens_shown(browser) - before == run["tokens"]["total"])
     take_picture(browser, "a-run")
 
 
@@ -130,9 +131,9 @@ def test_a_reload_shows_what_was_there(studio: StudioProcess, browser: Chrome) -
     run_id = studio.submit("brand_identity")
     studio.wait_for_end(run_id, within=90)
     open_live(studio, browser)
-    wait_until(lambda: count_of(browser, lane(run_id, "g.step")) == 3)
-    wait_until(lambda: count_of(browser, lane(run_id, ".model")) >= 3)
-    wait_until(lambda: "workflow_finished" in text_of(browser, "#events"))
+    wait_for(lambda: count_of(browser, lane(run_id, "g.step")) == 3)
+    wait_for(lambda: count_of(browser, lane(run_id, ".model")) >= 3)
+    wait_for(lambda: "workflow_finished" in text_of(browser, "#events"))
     points = browser.execute_script("return document.querySelector('[data-tile=runs] .spark').getAttribute('points')")
     assert len(points.split()) > 1, "the history is the server's"
 
@@ -140,15 +141,15 @@ def test_a_reload_shows_what_was_there(studio: StudioProcess, browser: Chrome) -
 def test_an_event_is_followed_in_the_map(studio: StudioProcess, browser: Chrome) -> None:
     studio.wait_for_end(studio.submit("content_review"), within=90)
     open_live(studio, browser)
-    wait_until(lambda: count_of(browser, "[data-follow=llm_called]") >= 1)
+    wait_for(lambda: count_of(browser, "[data-follow=llm_called]") >= 1)
     click(browser, "[data-follow=llm_called]")
-    followed = wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, ".node.signal[aria-pressed=true]"))[0]
+    followed = wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".node.signal[aria-pressed=true]"))[0]
     assert followed.get_attribute("data-key") == "llm_called"
-    wait_until(lambda: count_of(browser, "#map-edges path.pinned") >= 2)
+    wait_for(lambda: count_of(browser, "#map-edges path.pinned") >= 2)
     detail = text_of(browser, "#map-detail")
     assert "sparklio_llm_requests_total" in detail
     assert "live feed" in detail
-    wait_until(lambda: followed.find_element(By.CSS_SELECTOR, ".count").text not in {"", "never"})
+    wait_for(lambda: followed.find_element(By.CSS_SELECTOR, ".count").text not in {"", "never"})
     followed.send_keys(Keys.ARROW_RIGHT)
     family = browser.switch_to.active_element.get_attribute("data-key") or ""
     assert family.startswith("sparklio_llm_")
@@ -162,38 +163,38 @@ def test_an_event_is_followed_in_the_map(studio: StudioProcess, browser: Chrome)
 def test_the_stream_is_filtered_and_paused(studio: StudioProcess, browser: Chrome) -> None:
     studio.wait_for_end(studio.submit("product_content"), within=90)
     open_live(studio, browser)
-    wait_until(lambda: count_of(browser, "#events tr") > 20)
+    wait_for(lambda: count_of(browser, "#events tr") > 20)
     browser.find_element(By.ID, "filter").send_keys("llm_called reviewer")
-    wait_until(lambda: 0 < count_of(browser, "#events tr") < 20)
+    wait_for(lambda: 0 < count_of(browser, "#events tr") < 20)
     shown = {row.get_attribute("data-signal") for row in browser.find_elements(By.CSS_SELECTOR, "#events tr")}
     assert shown == {"llm_called"}
     browser.find_element(By.ID, "filter").send_keys(Keys.CONTROL, "a", Keys.DELETE)
-    wait_until(lambda: count_of(browser, "#events tr") > 20)
+    wait_for(lambda: count_of(browser, "#events tr") > 20)
     click(browser, "#stream-pause")
     before = count_of(browser, "#events tr")
     studio.client.get("/api/v1/brands")
-    wait_until(lambda: "new" in text_of(browser, "#stream-count"))
+    wait_for(lambda: "new" in text_of(browser, "#stream-count"))
     assert count_of(browser, "#events tr") == before
     click(browser, "#stream-pause")
-    wait_until(lambda: "/api/v1/brands" in text_of(browser, "#events"))
+    wait_for(lambda: "/api/v1/brands" in text_of(browser, "#events"))
 
 
 def test_ten_runs_are_started_and_one_of_them_is_cancelled(studio: StudioProcess, browser: Chrome) -> None:
     before = studio.client.get("/api/v1/runs").json()["total"]
     open_live(studio, browser)
     click(browser, "#ten")
-    wait_until(lambda: studio.client.get("/api/v1/runs").json()["total"] == before + 10)
-    wait_until(lambda: count_of(browser, ".lane .queue") >= 1, within=90)
+    wait_for(lambda: studio.client.get("/api/v1/runs").json()["total"] == before + 10)
+    wait_for(lambda: count_of(browser, ".lane .queue") >= 1, within=90)
     queued = studio.client.get("/api/v1/runs", params={"status": "queued"}).json()["items"]
     assert queued, "they wait for one another"
     first = queued[-1]["run_id"]
-    wait_until(lambda: count_of(browser, lane(first, ".lane-open")) == 1)
+    wait_for(lambda: count_of(browser, lane(first, ".lane-open")) == 1)
     take_picture(browser, "ten-runs")
     click(browser, lane(first, ".lane-open"))
-    wait_until(lambda: count_of(browser, lane(first, "[data-part=cancel]")) == 1)
+    wait_for(lambda: count_of(browser, lane(first, "[data-part=cancel]")) == 1)
     click(browser, lane(first, "[data-part=cancel]"))
-    wait_until(lambda: studio.run(first)["status"] == "cancelled")
-    wait_until(lambda: "cancelled" in text_of(browser, lane(first, ".lane-facts")))
+    wait_for(lambda: studio.run(first)["status"] == "cancelled")
+    wait_for(lambda: "cancelled" in text_of(browser, lane(first, ".lane-facts")))
     click(browser, "#pause")
     assert browser.find_element(By.ID, "pause").text == "Go on"
     end_all(studio)
@@ -216,16 +217,16 @@ def test_everybody_can_read_it(
     emulate(browser, size, scheme)
     browser.get(f"{studio.url}/{path}" + ("" if path else f"#{campaign}"))
     if path:
-        wait_until(lambda: count_of(browser, lane(campaign, ".model")) >= 2, within=90)
+        wait_for(lambda: count_of(browser, lane(campaign, ".model")) >= 2, within=90)
         click(browser, lane(campaign, ".lane-open"))
-        wait_until(lambda: count_of(browser, lane(campaign, ".panel table")) >= 1)
-        wait_until(lambda: count_of(browser, "#charts canvas") >= 2)
+        wait_for(lambda: count_of(browser, lane(campaign, ".panel table")) >= 1)
+        wait_for(lambda: count_of(browser, "#charts canvas") >= 2)
         # One row of the stream is as readable as five hundred, and axe looks at each.
         browser.find_element(By.ID, "filter").send_keys("agent_started")
-        wait_until(lambda: 0 < count_of(browser, "#events tr") < 100)
+        wait_for(lambda: 0 < count_of(browser, "#events tr") < 100)
     else:
-        wait_until(lambda: "running" in text_of(browser, "ol.steps"), within=90)
-        wait_until(lambda: count_of(browser, "#strip-numbers li") >= 4)
+        wait_for(lambda: "running" in text_of(browser, "ol.steps"), within=90)
+        wait_for(lambda: count_of(browser, "#strip-numbers li") >= 4)
     assert axe_findings(browser) == []
     width, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert width <= room, "nobody scrolls sideways"
@@ -256,7 +257,7 @@ def test_a_node_of_the_map_can_be_read_in_each_of_its_states(
     emulate(browser, DESKTOP, scheme)
     open_live(studio, browser)
     browser.execute_script(COPIES, following)
-    assert [finding for finding in axe_findings(browser) if "contrast" in finding] == []
+    assert axe_findings(browser, "color-contrast", "link-in-text-block") == []
 
 
 def test_each_tab_draws_its_charts(studio: StudioProcess, browser: Chrome) -> None:
@@ -266,7 +267,7 @@ def test_each_tab_draws_its_charts(studio: StudioProcess, browser: Chrome) -> No
     for name in ("models", "agents", "http", "database", "pipeline"):
         browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
         assert browser.switch_to.active_element.get_attribute("data-tab") == name
-        wait_until(lambda: count_of(browser, "#chart-list canvas") >= 2)
+        wait_for(lambda: count_of(browser, "#chart-list canvas") >= 2)
         take_picture(browser, f"charts-{name}")
     browser.find_element(By.ID, "filter").send_keys("nothing like this")
     assert axe_findings(browser) == []
@@ -276,12 +277,12 @@ def test_each_tab_draws_its_charts(studio: StudioProcess, browser: Chrome) -> No
 def test_a_model_that_hangs_is_seen_to_be_down_and_to_come_back(studio: StudioProcess, browser: Chrome) -> None:
     """One that is killed is started again by the next check, before anybody sees that it was gone."""
     open_live(studio, browser)
-    wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)
+    wait_for(lambda: count_of(browser, "[data-part=model].up") == 1)
     with suspended(*children_of(studio.process.pid, MODEL)):
-        wait_until(lambda: count_of(browser, "[data-part=model].down") == 1)
+        wait_for(lambda: count_of(browser, "[data-part=model].down") == 1)
         assert "model down" in text_of(browser, "#parts")
         take_picture(browser, "model-down", 900)
-    wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)
+    wait_for(lambda: count_of(browser, "[data-part=model].up") == 1)
 
 
 def test_the_model_whose_server_is_killed_is_seen_to_be_down(
@@ -293,10 +294,10 @@ def test_the_model_whose_server_is_killed_is_seen_to_be_down(
         remote = StudioProcess(tmp_path, free_port(), health_interval=1, llm="openai:any", llm_base_url=server.base_url)
         parts.enter_context(remote)
         open_live(remote, browser)
-        wait_until(lambda: count_of(browser, "[data-part=model].up") == 1)
+        wait_for(lambda: count_of(browser, "[data-part=model].up") == 1)
         killed.close()
-        wait_until(lambda: count_of(browser, "[data-part=model].down") == 1)
-        wait_until(lambda: "model down" in text_of(browser, "tr.bad[data-signal=component_checked]"))
+        wait_for(lambda: count_of(browser, "[data-part=model].down") == 1)
+        wait_for(lambda: "model down" in text_of(browser, "tr.bad[data-signal=component_checked]"))
         leave_page(browser)
     requested(browser)
     troubles(browser)  # the model is gone, which the page was told
@@ -310,12 +311,12 @@ def test_a_listener_that_fails_is_red_and_harms_nothing(
     failing.module = studio_with_faults.__name__
     with failing:
         open_live(failing, browser)
-        wait_until(lambda: "bill customer" in text_of(browser, "#map-listeners"))
+        wait_for(lambda: "bill customer" in text_of(browser, "#map-listeners"))
         run_id = failing.submit("product_content")
         assert failing.wait_for_end(run_id, within=90)["status"] == "completed"
-        wait_until(lambda: "1 failed" in text_of(browser, ".node.listener.failing"))
-        wait_until(lambda: count_of(browser, "#map-edges path.failing") >= 1)
-        wait_until(lambda: "receiver_failed" in text_of(browser, "#events"))
+        wait_for(lambda: "1 failed" in text_of(browser, ".node.listener.failing"))
+        wait_for(lambda: count_of(browser, "#map-edges path.failing") >= 1)
+        wait_for(lambda: "receiver_failed" in text_of(browser, "#events"))
         take_picture(browser, "failing-listener", 8000)
         own = (f"{failing.url}/", f"{studio.url}/")  # the page before this one may have asked once more
         assert {url for url in requested(browser) if not url.startswith(own)} == set()

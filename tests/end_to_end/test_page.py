@@ -11,9 +11,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.support.browser import leave_page, open_browser, requested, text_of, troubles
+from tests.support.browser import leave_page, open_browser, requested, text_of, troubles, wait_for
 from tests.support.studio import StudioProcess
-from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(240)]
 
@@ -44,11 +43,11 @@ def row(browser: Chrome, run_id: str) -> str:
 def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser: Chrome) -> None:
     troubles(browser)  # what came before is not this page's
     browser.get(studio.url)
-    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
     Select(browser.find_element(By.ID, "workflow")).select_by_value("product_content")
     fill(browser, "brand", "Acme <b>Audio</b>")
     browser.find_element(By.ID, "submit").click()
-    wait_until(lambda: "completed" in browser.find_element(By.ID, "run-state").text, within=60)
+    wait_for(lambda: "completed" in browser.find_element(By.ID, "run-state").text, within=60)
 
     run = studio.call("GET", "/api/v1/runs").json()["items"][0]  # the latest
     whole = studio.run(run["run_id"])
@@ -60,11 +59,11 @@ def test_a_workflow_is_started_and_its_copy_shows(studio: StudioProcess, browser
 
 def test_a_problem_is_told_in_words(studio: StudioProcess, browser: Chrome) -> None:
     browser.get(studio.url)
-    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
     fill(browser, "features", "\n".join(f"feature {number}" for number in range(11)))
     browser.find_element(By.ID, "submit").click()
     problem = browser.find_element(By.ID, "start-problem")
-    wait_until(lambda: "features" in problem.text)
+    wait_for(lambda: "features" in problem.text)
 
 
 def test_the_links_lead_somewhere(studio: StudioProcess, browser: Chrome) -> None:
@@ -77,15 +76,15 @@ def test_the_links_lead_somewhere(studio: StudioProcess, browser: Chrome) -> Non
 
 def test_the_recent_runs_update_by_themselves(studio: StudioProcess, browser: Chrome) -> None:
     browser.get(studio.url)
-    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
     runs = [studio.submit("brand_identity") for _ in range(4)]
-    wait_until(lambda: "running" in row(browser, runs[0]))
-    wait_until(lambda: re.search(r"queued, number \d of \d", row(browser, runs[-1])))
+    wait_for(lambda: "running" in row(browser, runs[0]))
+    wait_for(lambda: re.search(r"queued, number \d of \d", row(browser, runs[-1])))
     for run_id in runs[1:]:
         studio.call("POST", "/api/v1/runs/{run_id}/cancel", run_id=run_id)
-    wait_until(lambda: "cancelled" in row(browser, runs[-1]))
+    wait_for(lambda: "cancelled" in row(browser, runs[-1]))
     run = studio.wait_for_end(runs[0], within=90)
-    wait_until(lambda: "completed" in row(browser, runs[0]))
+    wait_for(lambda: "completed" in row(browser, runs[0]))
     shown = row(browser, runs[0])
     assert "smollm2" in shown, "the model, by the events"
     assert "0 USD" in shown, "what the embedded model costs"
@@ -95,11 +94,11 @@ def test_the_recent_runs_update_by_themselves(studio: StudioProcess, browser: Ch
 def test_the_steps_of_a_run_say_what_they_do(studio: StudioProcess, browser: Chrome) -> None:
     run_id = studio.submit("brand_identity")
     browser.get(f"{studio.url}/?again#{run_id}")  # another address: the fragment alone loads no page
-    wait_until(lambda: "running" in text_of(browser, "ol.steps"))
+    wait_for(lambda: "running" in text_of(browser, "ol.steps"))
     assert "waits for the steps before it" in text_of(browser, "ol.steps")
     browser.find_element(By.ID, "cancel").click()
-    wait_until(lambda: "cancelled" in text_of(browser, "#run-state"))
-    wait_until(lambda: "cancelled before it began" in text_of(browser, "ol.steps"))
+    wait_for(lambda: "cancelled" in text_of(browser, "#run-state"))
+    wait_for(lambda: "cancelled before it began" in text_of(browser, "ol.steps"))
     assert "running" not in text_of(browser, "ol.steps")
 
 
@@ -110,17 +109,17 @@ def test_without_a_feed_the_page_asks_again_and_again(
         troubles(browser)
         requested(browser)
         browser.get(studio.url)
-        wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
+        wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, "#workflow option"))
         run_id = studio.submit("product_content")
-        wait_until(lambda: "running" in row(browser, run_id) or "completed" in row(browser, run_id))
+        wait_for(lambda: "running" in row(browser, run_id) or "completed" in row(browser, run_id))
         studio.wait_for_end(run_id, within=90)
-        wait_until(lambda: "completed" in row(browser, run_id))
+        wait_for(lambda: "completed" in row(browser, run_id))
         assert not browser.find_element(By.ID, "strip").is_displayed()
         assert not [url for url in requested(browser) if "/events" in url or url.endswith("/live")]
         assert troubles(browser) == []
         leave_page(browser)
         browser.get(f"{studio.url}/live")
-        wait_until(lambda: "SPARKLIO_LIVE" in browser.find_element(By.TAG_NAME, "body").text)
+        wait_for(lambda: "SPARKLIO_LIVE" in browser.find_element(By.TAG_NAME, "body").text)
 
 
 def test_with_keys_the_pages_ask_for_a_login_and_then_work(
@@ -133,8 +132,8 @@ def test_with_keys_the_pages_ask_for_a_login_and_then_work(
         troubles(browser)
         browser.find_element(By.ID, "key").send_keys(key)
         browser.find_element(By.TAG_NAME, "button").click()
-        wait_until(lambda: browser.current_url == f"{studio.url}/live")
-        wait_until(lambda: text_of(browser, "#feed") == "Live" and "model up" in text_of(browser, "#parts"))
+        wait_for(lambda: browser.current_url == f"{studio.url}/live")
+        wait_for(lambda: text_of(browser, "#feed") == "Live" and "model up" in text_of(browser, "#parts"))
         browser.find_element(By.ID, "ten").click()
-        wait_until(lambda: "Ten runs are started" in text_of(browser, "#told"))
+        wait_for(lambda: "Ten runs are started" in text_of(browser, "#told"))
         assert troubles(browser) == []

@@ -8,14 +8,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-from selenium.webdriver.common.by import By
+
+from tests.support.wait import wait_until
 
 SCREENSHOTS = "SCREENSHOTS"
 """The variable with the folder that pictures of the pages are written to; without it there are none."""
@@ -33,6 +33,17 @@ ARGUMENTS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
+
+
+# One question for all elements: WebDriver's own takes the browser as many as there are, and seconds for a table.
+_TEXT = """
+const drawn = (element) => element.checkVisibility() ? element.innerText ?? element.textContent : "";
+return [...document.querySelectorAll(arguments[0])].map((element) => drawn(element).replaceAll("\\u00a0", " ").trim())
+  .join("\\n");
+"""
+
+wait_for = partial(wait_until, every=0.1)
+"""Waits as `wait_until`, but asks the browser less often: each question is work for it."""
 
 
 @contextmanager
@@ -56,11 +67,9 @@ def leave_page(browser: Chrome) -> None:
 
 
 def text_of(browser: Chrome, selector: str) -> str:
-    """Return the text of elements, which may be drawn anew in this moment: then of none."""
-    try:
-        return "\n".join(found.text for found in browser.find_elements(By.CSS_SELECTOR, selector))
-    except StaleElementReferenceException:
-        return ""
+    """Return the text of elements as they are drawn in this moment, without what is hidden."""
+    text: str = browser.execute_script(_TEXT, selector)
+    return text
 
 
 def troubles(browser: Chrome) -> list[str]:
@@ -90,12 +99,14 @@ def emulate(browser: Chrome, size: tuple[int, int], scheme: Literal["light", "da
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def axe_findings(browser: Chrome) -> list[str]:
-    """Return what axe finds in the page that is serious or critical."""
+def axe_findings(browser: Chrome, *rules: str) -> list[str]:
+    """Return what axe finds in the page that is serious or critical, by all of its rules or by these."""
     browser.execute_script(_axe())
+    options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
     violations: list[dict[str, Any]] = browser.execute_async_script(
-        "const done = arguments[0];"
-        "axe.run({ resultTypes: ['violations'] }).then((found) => done(found.violations), (error) => { throw error; });"
+        "const [options, done] = arguments;"
+        "axe.run(options).then((found) => done(found.violations), (error) => { throw error; });",
+        options,
     )
     return [
         f"{each['impact']} {each['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"

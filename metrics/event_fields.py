@@ -52,6 +52,11 @@ def find_annotation(field_type: Any, kind: type[Any]) -> Any:
     return None
 
 
+def is_integer(field_type: Any) -> bool:
+    """Return whether a field is declared as an integer, or one of several types, such as ``Tokens | None``."""
+    return any(getattr(part, "__origin__", part) is int for part in (field_type, *get_args(field_type)))
+
+
 def pairing_field(signal: AnySignal) -> str:
     """Return the name of the field that pairs a start with its end.
 

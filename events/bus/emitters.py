@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ReceiveFn = Callable[[tuple[Any, ...]], None]
 """Takes the values of some fields, in order."""
 
+DeliverFn = Callable[[dict[str, Any]], None]
+"""Takes the fields of an event that are set, by name."""
+
 EmitFn = Callable[[tuple[Any, ...]], Scope | None]
 """Takes the same; returns the scope that the event was emitted in, if any, so that its caller need not look it up."""
 
@@ -41,11 +44,11 @@ class BindableReceiver(ABC):
         with defaults are among the ``fixed`` ones; a field that is inherited from a scope may be in neither.
         """
 
-    def prepare(self, names: Collection[str]) -> ReceiveFn | None:  # noqa: ARG002  # most need the event
+    def prepare(self, names: Collection[str]) -> DeliverFn | None:  # noqa: ARG002  # most need the event
         """Return a function equivalent to calling this receiver with an event of which these fields are set, or None.
 
-        It takes the values of these fields, in order, and no event, which need not be built: to set forty slots takes
-        longer than all that a receiver of metrics does.
+        It takes these fields, in this order, and no event, which need not be built: to set forty slots takes longer
+        than all that a receiver of metrics does.
         """
         return None
 

@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterable
 from inspect import isroutine
 from typing import Any
 
-from .emitters import BindableReceiver, ReceiveFn
+from .emitters import BindableReceiver, DeliverFn
 from .event_construction import construct_function_for, fits, is_plain, mutable_twin
 from .failures import report_failure
 from .receivers import callable_name, refuse_awaitable
-
-DeliverFn = Callable[[dict[str, Any]], None]
-"""Takes the fields that are set, by name."""
 
 Construct = Callable[[dict[str, Any]], Any]
 """Returns an event of the fields that are set."""
@@ -25,6 +22,8 @@ Receiver = Callable[[Any], Any]
 
 class PreparedReceivers(dict[tuple[str, ...], DeliverFn | None]):
     """The functions that call all receivers of a signal, by the names of the fields that are set, in their order.
+
+    What one of several receivers raises is reported; of a single one it is left to the caller, whom that costs nothing.
 
     Names are prepared for when they have come some times. None until then, and where the fields do not fit the event,
     its class does more than set them, or ever new sets of names have come: then the event's own class builds it.
@@ -69,10 +68,10 @@ class PreparedReceivers(dict[tuple[str, ...], DeliverFn | None]):
                 return None
         calls = [*zip(prepared, self._receivers, strict=True)]
         if construct is None and len(calls) == 1:
-            return deliver_values(self._signal, *calls[0])  # type: ignore[arg-type]  # it is prepared
+            return prepared[0]
         return deliver_function(self._signal, construct, calls)
 
-    def _prepare_receiver(self, receiver: Receiver, names: tuple[str, ...]) -> ReceiveFn | None:
+    def _prepare_receiver(self, receiver: Receiver, names: tuple[str, ...]) -> DeliverFn | None:
         if not isinstance(receiver, BindableReceiver):
             return None
         try:
@@ -84,22 +83,10 @@ class PreparedReceivers(dict[tuple[str, ...], DeliverFn | None]):
         return receive if receive is None or isroutine(receive) else receive.__call__  # type: ignore[operator]
 
 
-def deliver_values(signal: str, receive: ReceiveFn, receiver: Receiver) -> DeliverFn:
-    """Return a function that calls another one with the values of the fields; a receiver is at fault if that raises."""
-
-    def deliver(fields: dict[str, Any]) -> None:
-        try:
-            receive((*fields.values(),))
-        except Exception as error:
-            report_failure(signal, callable_name(receiver), error)
-
-    return deliver
-
-
 def deliver_function(
-    signal: str, construct: Construct | None, calls: Iterable[tuple[ReceiveFn | None, Receiver]]
+    signal: str, construct: Construct | None, calls: Iterable[tuple[DeliverFn | None, Receiver]]
 ) -> DeliverFn:
-    """Return a function that calls receivers with the event, or what was prepared of them with the fields' values.
+    """Return a function that calls receivers with the event, or what was prepared of them with the fields.
 
     One that raises starves no other. Without ``construct`` all are prepared.
     """
@@ -109,10 +96,9 @@ def deliver_function(
 
     def deliver(fields: dict[str, Any]) -> None:
         event: Any = None if construct is None else construct(fields)
-        values = (*fields.values(),)
         for receive, receiver in called:
             try:
-                result: Any = receiver(event) if receive is None else receive(values)
+                result: Any = receiver(event) if receive is None else receive(fields)
             except Exception as error:
                 report_failure(signal, callable_name(receiver), error)
             else:

@@ -171,16 +171,16 @@ class Signal(NamedSignal, Generic[P, E]):
             if scope.in_generator:
                 scope = scope.effective() or NO_SCOPE
             scope.add(self.name, fields)
-        if not (self.receivers or strict_blocks) or self.is_muted:
+        cache = self._receiver_cache  # empty while it is muted
+        if not (self.receivers or strict_blocks) or (not cache and self.is_muted):
             return
         if scope is not None:
             around = scope.fields
             for name in self._inherited:  # `Scope.add_inherited`, inlined
                 if name not in fields and name in around:
                     fields[name] = around[name]
-        cache = self._receiver_cache
         try:
-            deliver = cache[1][(*fields,)] if cache else None
+            deliver = cache[1][tuple(fields)] if cache else None
             if deliver is None or strict_blocks:
                 construct = self._construct or self._prepare_construction()
                 if self._mutable_twin is None:
@@ -190,14 +190,17 @@ class Signal(NamedSignal, Generic[P, E]):
                     event.__class__ = self.event
                 if strict_blocks:
                     check_closed_values(self.name, self.event, attributes_of(event))
-            if deliver is not None:
-                deliver(fields)
-                return
         except Exception as error:
             event_class: Any = self.event
             report_failed_emission(self.name, "emit", error, partial(field_misfits, event_class, fields))
-        else:
+            return
+        if deliver is None:
             self._deliver(event)
+            return
+        try:
+            deliver(fields)
+        except Exception as error:  # of the only receiver: those of several are reported each by itself
+            report_failure(self.name, callable_name(cache[0][0]), error)
 
     def _prepare_construction(self) -> Callable[..., Any]:
         """Return what builds the events of this signal, made at the first of them."""
@@ -318,7 +321,8 @@ class Signal(NamedSignal, Generic[P, E]):
         """Return the receivers that blinker has now, and cache them unless one is held weakly."""
         cache = self._receiver_cache  # replaced if a receiver connects meanwhile: what is stored here is not read then
         receivers = tuple(self.receivers_for(ANY))
-        if not cache and not any(isinstance(receiver, ReferenceType) for receiver in tuple(self.receivers.values())):
+        weak = any(isinstance(receiver, ReferenceType) for receiver in tuple(self.receivers.values()))
+        if not cache and not weak and not self.is_muted:
             cache += (receivers, PreparedReceivers(self.name, self.event, receivers))  # type: ignore[arg-type]  # a class
         return receivers
 

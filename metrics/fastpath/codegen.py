@@ -4,164 +4,183 @@ from __future__ import annotations
 
 import linecache
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from itertools import count, takewhile
+from math import inf
 from time import time
 from typing import Any
 
 from .lock import LOCK, release_if_held
+from .shape import AmountShape, UpdateShape
 
 
 @cache
-def generate_update_function(
-    counters: int,
-    timestamps: int,
-    amounts: tuple[tuple[str, bool], ...],
-    field_names: tuple[str, ...] | None = None,
-    *,
-    shared_cells: bool = False,
-    native: frozenset[int] = frozenset(),
-    joined: frozenset[int] = frozenset(),
-    computed: tuple[tuple[str, str], ...] = (),
-    constants: tuple[str, ...] = (),
-) -> Callable[..., Callable[[Any], None]]:
+def generate_update_function(shape: UpdateShape) -> Callable[..., Callable[..., None]]:
     """Return ``make_update``, whose keyword arguments are value objects, and which returns the update function.
 
-    Code without loops: looping over the values takes half as long again. The source of each shape is registered with
-    `linecache`, so tracebacks and debuggers show its lines.
-
-    Args:
-        counters: How many counters are incremented by one.
-        timestamps: How many gauges are set to the current time.
-        amounts: For each amount the name of its field, and whether it goes into a histogram.
-        field_names: None for an update function that takes the event; else it takes a tuple of the values of these.
-        shared_cells: The value objects are of class `SharedCell`, else they are prometheus_client's ``MutexValue``.
-        native: Which of the amounts go into exponential buckets too.
-        joined: Which are of the same field as the one before, within the same limits, so that they need no check.
-        computed: By the names of fields that are not among ``field_names``, expressions that compute them from those.
-        constants: The names of further arguments, which these expressions have in them.
+    Code without loops: looping over the values takes half as long again.
     """
-    shape: dict[str, Any] = {"shared_cells": shared_cells, "native": native, "joined": joined, "computed": computed}
-    file_name = shape_name(counters, timestamps, amounts, field_names, **shape)
-    lines = update_source(counters, timestamps, amounts, field_names, **shape, constants=constants)
-    source = "".join(f"{line}\n" for line in lines)
-    linecache.cache[file_name] = len(source), None, source.splitlines(keepends=True), file_name
-    scope: dict[str, Any] = {
+    lines = update_source(shape)
+    scope = {
         "time": time,
         "bisect_left": bisect_left,
+        "inf": inf,
         "acquire": LOCK.acquire,
         "release": LOCK.release,
         "release_if_held": release_if_held,
     }
-    exec(compile(source, file_name, "exec"), scope)  # noqa: S102  # made of names of fields and numbers alone
-    return scope["make_update"]  # type: ignore[no-any-return]  # the function above
+    made = compile_source(lines, f"<{__name__.partition('.fastpath')[0]} update {shape}>", scope)
+    return made["make_update"]  # type: ignore[no-any-return]  # the function above
 
 
-def shape_name(
-    counters: int,
-    timestamps: int,
-    amounts: tuple[tuple[str, bool], ...],
-    field_names: tuple[str, ...] | None,
-    *,
-    shared_cells: bool,
-    native: frozenset[int] = frozenset(),
-    joined: frozenset[int] = frozenset(),
-    computed: tuple[tuple[str, str], ...] = (),
-) -> str:
-    """Return the file name that stands for a shape in tracebacks, another one for each."""
-    numbers = [(counters, "counter"), (timestamps, "timestamp")]
-    parts = [f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in numbers]
-    kinds = ["native" if i in native else ("counter", "histogram")[each[1]] for i, each in enumerate(amounts)]
-    parts += [
-        f"{'joined ' if i in joined else ''}{field}:{kind}"
-        for i, ((field, _), kind) in enumerate(zip(amounts, kinds, strict=True))
-    ]
-    parts += [f"by values of ({', '.join(field_names)})"] if field_names is not None else []
-    parts += [f"{name} is {expression}" for name, expression in computed]
-    parts += ["in shared cells"] if shared_cells else []
-    return f"<{__name__.partition('.fastpath')[0]} update {', '.join(parts)}>"
+def compile_source(lines: Iterable[str], file_name: str, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what generated code defines; it is registered with `linecache`, so tracebacks and debuggers show it."""
+    source = "".join(f"{line}\n" for line in lines)
+    linecache.cache[file_name] = len(source), None, source.splitlines(keepends=True), file_name
+    defined = {**scope}
+    exec(compile(source, file_name, "exec"), defined)  # noqa: S102  # made of names of fields and numbers alone
+    return defined
 
 
-def update_source(
-    counters: int,
-    timestamps: int,
-    amounts: tuple[tuple[str, bool], ...],
-    field_names: tuple[str, ...] | None,
-    *,
-    shared_cells: bool,
-    native: frozenset[int] = frozenset(),
-    joined: frozenset[int] = frozenset(),
-    computed: tuple[tuple[str, str], ...] = (),
-    constants: tuple[str, ...] = (),
-) -> list[str]:
+def update_source(shape: UpdateShape) -> list[str]:
     """Return the lines of the source of ``make_update``; tests/metrics/fastpath/golden shows some of them.
 
     The lock is acquired inside of ``try``: what a signal's handler raises may come as soon as ``acquire`` returns, or
-    while it waits. ``with`` takes twice as long. Amounts that are not of the exact types int and float, or not within
-    their limits, are left to ``update_unusual``, so one rule holds for all: `events.bus.amount_limits.drop_reason`.
-    Integers have limits of their own, and are observed as floats: to compare one with a float, or to add it to one,
-    takes twice as long. So do comparisons that are chained.
+    while it waits. ``with`` takes twice as long.
     """
-    assign = "{0}._value = {0}._cells[{0}._at] = " if shared_cells else "{0}._value = "
-    add = assign + "{0}._value + {1}"
-    parameters = [f"counter{i}" for i in range(counters)] + [f"timestamp{i}" for i in range(timestamps)]
-    updates = [add.format(name, "1.0") for name in parameters[:counters]]
-    updates += [assign.format(name) + "now" for name in parameters[counters:]]
-    expressions = dict(computed) if field_names is None else {**named_values(field_names), **dict(computed)}
-    value = number = "amount"  # the names of what is checked, and of what is added
-    for i, (field, is_histogram) in enumerate(amounts):
-        parameters += [f"sum{i}"]
-        additions = []
-        if i not in joined:
-            value = expression if (expression := expressions.get(field, "")).isidentifier() else "amount"
-            alike = [i, *takewhile(joined.__contains__, count(i + 1))]
-            number = "amount" if any(amounts[each][1] for each in alike) else value
-            additions += [f"amount = {value} + 0.0"] if any(amounts[each][1] for each in alike) else []
-        additions += [add.format(f"sum{i}", number)]
-        if i in native:
-            parameters += [f"native{i}"]
-            additions += [f"bucket, exponential, total = native{i}[bisect_left(native{i}.bounds, amount)]"]
-            additions += [add.format("bucket", "1.0"), add.format("exponential", "1.0")]
-            additions += [add.format("total", "amount")]
-        elif is_histogram:
-            parameters += [f"bounds{i}", f"buckets{i}"]
-            additions += [f"bucket = buckets{i}[bisect_left(bounds{i}, amount)]", add.format("bucket", "1.0")]
-        if i in joined:
-            updates[-2:-2] = [f"        {line}" for line in additions]
-            continue
-        parameters += [f"minimum{i}", f"limit{i}", f"floor{i}", f"top{i}"]
-        updates += [f"amount = {expressions.get(field, f'event.{field}')}"] if value == "amount" else []
-        updates += [
-            f"if {value} is not None:",
-            f"    if {value} >= minimum{i} and {value} < limit{i} if type({value}) is float"
-            f" else type({value}) is int and {value} >= floor{i} and {value} < top{i}:",
-            *(f"        {line}" for line in additions),
-            "    else:",
-            "        unusual = True",
-        ]
-    argument, unpacking = "event", []
-    if field_names is not None:
-        argument, unpacking = "values", [f"[{', '.join(named_values(field_names).values())}] = values"]
+    counters = [f"counter{i}" for i in range(shape.counters)]
+    timestamps = [f"timestamp{i}" for i in range(shape.timestamps)]
+    spans = [f"span{i}" for i in range(len(shape.spans))]
+    assign, add = assignment(shape), addition(shape)
+    updates = [add.format(name, "1.0") for name in counters] + [assign.format(name) + "now" for name in timestamps]
+    parameters: list[str] = []
+    for leading, alike in shape.checked_alike():
+        for i in alike:
+            parameters += amount_parameters(i, shape.amounts[i])
+        parameters += [] if leading.together else [f"{name}{alike[0]}" for name in ("minimum", "limit", "floor", "top")]
+        updates += amount_source(shape, leading, alike)
+    alone = not all(each.together for each in shape.amounts)
+    functions = ["count_other"] if shape.counts_other else []
+    functions += [*(["update_unusual"] if alone else []), *(["update_each"] if shape.together() else [])]
+    functions += ["span_failed"] if spans else []
+    body = [
+        *(["count_other()"] if shape.counts_other else []),
+        *(
+            [f"[{', '.join(map(shape.variable, shape.field_names or ()))}] = values"]
+            if shape.argument == "values"
+            else []
+        ),
+        *check_source(shape),
+        *(["unusual = False"] if alone else []),
+        *(["now = time()"] if timestamps else []),
+        "try:",
+        "    acquire()",
+        *(f"    {line}" for line in updates),
+        "except BaseException:",
+        "    release_if_held()",
+        "    raise",
+        "release()",
+        *(["if unusual:", f"    update_unusual({shape.argument})"] if alone else []),
+    ]
+    for i, field in enumerate(shape.spans):
+        body += ["try:", f"    span{i}({shape.expression(field)})"]
+        body += ["except Exception as error:", f"    span_failed({i}, error)"]
     return [
-        f"def make_update({', '.join(['update_unusual', *parameters, *constants])}):",
-        f"    def update({argument}):",
-        *(f"        {line}" for line in unpacking),
-        "        unusual = False",
-        "        now = time()",
-        "        try:",
-        "            acquire()",
-        *(f"            {line}" for line in updates or ["pass"]),
-        "        except BaseException:",
-        "            release_if_held()",
-        "            raise",
-        "        release()",
-        "        if unusual:",
-        f"            update_unusual({argument})",
+        f"def make_update({', '.join([*functions, *counters, *timestamps, *parameters, *spans, *shape.constants])}):",
+        f"    def update({shape.argument}):",
+        *(f"        {line}" for line in body),
         "    return update",
     ]
 
 
-def named_values(field_names: tuple[str, ...]) -> dict[str, str]:
-    """Return the name of each field's value in the code of an update that takes the values of these fields."""
-    return {field: f"value{place}" for place, field in enumerate(field_names)}
+def assignment(shape: UpdateShape) -> str:
+    """Return what stands before the new number of a value."""
+    return "{0}._value = {0}._cells[{0}._at] = " if shape.shared_cells else "{0}._value = "
+
+
+def addition(shape: UpdateShape) -> str:
+    """Return the line that adds a number to a value."""
+    return assignment(shape) + "{0}._value + {1}"
+
+
+def amount_parameters(i: int, amount: AmountShape) -> list[str]:
+    """Return the names of the value objects of an amount, and of the bounds of its buckets."""
+    return {"counter": [f"sum{i}"], "histogram": [f"sum{i}", f"bounds{i}", f"buckets{i}"]}.get(
+        amount.kind, [f"sum{i}", f"native{i}"]
+    )
+
+
+def check_source(shape: UpdateShape) -> list[str]:
+    """Return the lines that check at once the amounts which are there each time: one that is not has all checked alone.
+
+    None is below a limit unless their sum is, since none is negative; and a sum is a float or an integer if they all
+    are numbers that may be added to a float.
+    """
+    groups = shape.together()
+    if not groups:
+        return []
+    lines, sums, conditions = [], [], []
+    for i, (limit, amounts) in enumerate(groups.items()):
+        variables = [shape.variable(each.field) for each in amounts]
+        total = variables[0] if len(variables) == 1 else f"total{i}"
+        lines += [f"{total} = {' + '.join(variables)}"] if len(variables) > 1 else []
+        sums.append(total)
+        conditions += [f"{shape.variable(each.field)} >= {each.minimum!r}" for each in amounts]
+        conditions += [f"{total} < {limit!r}"]
+    computed = dict(shape.computed)
+    fields = [each.field for amounts in groups.values() for each in amounts]
+    return [
+        "usual = False",
+        "try:",
+        *(f"    {shape.variable(field)} = {computed[field]}" for field in fields if field in computed),
+        *(f"    {line}" for line in lines),
+        "    if (",
+        f"        type({' + '.join(sums)}) is float",
+        *(f"        and {condition}" for condition in conditions),
+        "    ):",
+        "        usual = True",
+        "except Exception:",
+        "    pass",
+        "if not usual:",
+        f"    update_each({shape.argument})",
+        "    return",
+    ]
+
+
+def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) -> list[str]:
+    """Return the lines that add an amount to all that it goes into, having checked it unless that is done.
+
+    Amounts that are not of the exact types int and float, or not within their limits, are left to ``update_unusual``,
+    so one rule holds for all: `events.bus.amount_limits.drop_reason`. Integers have limits of their own, and are
+    observed as floats: to compare one with a float, or to add it to one, takes twice as long. So do comparisons that
+    are chained.
+    """
+    add = addition(shape)
+    is_observed = any(shape.amounts[i].kind != "counter" for i in alike)
+    if leading.together:
+        value = shape.variable(leading.field)
+        is_converted = isinstance(leading.minimum, int) and len(alike) > 1
+    else:
+        value = expression if (expression := shape.expression(leading.field)).isidentifier() else "amount"
+        is_converted = is_observed
+    number = "amount" if is_converted else value
+    lines = [f"amount = {value} + 0.0"] if is_converted else []
+    for i in alike:
+        lines.append(add.format(f"sum{i}", number))
+        if shape.amounts[i].kind == "native":
+            lines += [f"bucket, exponential, total = native{i}[bisect_left(native{i}.bounds, {number})]"]
+            lines += [add.format("bucket", "1.0"), add.format("exponential", "1.0"), add.format("total", number)]
+        elif shape.amounts[i].kind == "histogram":
+            lines += [f"bucket = buckets{i}[bisect_left(bounds{i}, {number})]", add.format("bucket", "1.0")]
+    if leading.together:
+        return lines
+    first = alike[0]
+    return [
+        *([f"amount = {expression}"] if value == "amount" else []),
+        f"if {value} is not None:",
+        f"    if {value} >= minimum{first} and {value} < limit{first} if type({value}) is float"
+        f" else type({value}) is int and {value} >= floor{first} and {value} < top{first}:",
+        *(f"        {line}" for line in lines),
+        "    else:",
+        "        unusual = True",
+    ]

@@ -35,8 +35,17 @@ class AmountUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanUpdate:
+    """A span that is opened or closed in an in-flight table: what is called with its key, which a field has."""
+
+    metric: str
+    change: Callable[[Any], object]
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventUpdate:
-    """A function that needs the whole event: it sets a gauge, or opens or closes a span in an in-flight table."""
+    """A function that needs the whole event, or all fields that are set: it sets a gauge."""
 
     metric: str
     update: Callable[[Any], object]
@@ -50,11 +59,13 @@ class UpdatePlan:
     timestamps: tuple[ChildUpdate, ...] = ()
     amounts: tuple[AmountUpdate, ...] = ()
     gauges: tuple[EventUpdate, ...] = ()
-    spans: tuple[EventUpdate, ...] = ()
+    spans: tuple[SpanUpdate, ...] = ()
     on_dropped: Callable[[AmountUpdate, Any], object] = field(kw_only=True, repr=False, compare=False)
     """Called with an amount that has to be left out."""
     on_failure: Callable[[str, Exception], object] = field(kw_only=True, repr=False, compare=False)
     """Called with the name of a metric that could not be updated, and why."""
+    count_other: Callable[[], object] | None = field(default=None, kw_only=True, repr=False, compare=False)
+    """Called at each update of a plan in which labels are past a limit, to count the samples; None if none is."""
 
     def __str__(self) -> str:
         """Return the plan as a table."""

@@ -10,26 +10,22 @@ the self-test; where it fails, prometheus_client's public methods are called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from math import ceil, isfinite
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.values import MutexValue
-
-from events.bus.amount_limits import drop_reason
 
 from .children import values_of
 from .codegen import generate_update_function
 from .lock import LOCK
 from .native_buckets import native_buckets
 from .plan import AmountUpdate, ChildUpdate, UpdatePlan
+from .public_update import SetArguments, UpdateFn, as_event, public_update, report_dropped, update_amounts
 from .self_test import self_test
-from .set_fields import SetFields
-
-UpdateFn = Callable[..., None]
-"""Takes an event; or, if field names were passed, a tuple of the values of those fields."""
+from .shape import AmountShape, UpdateShape
 
 
 class SharedCell:
@@ -39,12 +35,11 @@ class SharedCell:
 
 
 def update_function(
-    plan: UpdatePlan, field_names: Sequence[str] | None = None, set_fields: SetFields | None = None
+    plan: UpdatePlan, field_names: Sequence[str] | None = None, arguments: SetArguments | None = None
 ) -> UpdateFn:
-    """Return a function that updates a plan's counters, timestamps and amounts; gauges and spans are the caller's.
+    """Return a function that updates what a plan has, but for gauges, which are the caller's to set.
 
-    It takes an event, or the values of the fields that are named; where these are those of ``set_fields``, amounts may
-    be computed from them.
+    It takes an event, or a tuple of the values of the fields that are named, or some that are set as its arguments.
     """
     children = [each.child for each in (*plan.counters, *plan.timestamps)] + [each.child for each in plan.amounts]
     values = [value for child in children for value in values_of(child)]
@@ -52,52 +47,114 @@ def update_function(
     # The exact types alone: a subclass of theirs may do more.
     shared = bool(types) and all(SharedCell in each.__bases__ for each in types)
     if not fast_update_works() or not (shared or types <= {MutexValue}):
-        return public_update(plan, field_names, set_fields)
+        return public_update(plan, field_names, arguments)
     for value in values:
         value._lock = LOCK
-    return fast_update(plan, field_names, set_fields, shared_cells=shared)
+    return fast_update(plan, field_names, arguments, shared_cells=shared)
 
 
 def fast_update(
     plan: UpdatePlan,
     field_names: Sequence[str] | None = None,
-    set_fields: SetFields | None = None,
+    arguments: SetArguments | None = None,
     *,
     shared_cells: bool = False,
+    together: bool = True,
 ) -> UpdateFn:
     """Return generated code that writes to the children's values directly."""
     amounts = sorted(plan.amounts, key=checked_by)  # so that those which are checked alike are checked once
-    computed = computed_fields(plan, set_fields)
-    constants = {} if set_fields is None else set_fields.constants(computed)
-    make_update = generate_update_function(
-        len(plan.counters),
-        len(plan.timestamps),
-        tuple((each.field, isinstance(each.child, Histogram)) for each in amounts),
-        None if field_names is None else tuple(field_names),
+    names = field_names if arguments is None else arguments.names
+    computed = {} if arguments is None else arguments.computed(plan)
+    constants = {} if arguments is None else arguments.set_fields.constants(computed)
+    expected = expected_amounts(plan, arguments) if together else frozenset[str]()
+    shape = UpdateShape(
+        counters=len(plan.counters),
+        timestamps=len(plan.timestamps),
+        amounts=tuple(
+            amount_shape(each, is_joined=bool(i) and checked_by(each) == checked_by(amounts[i - 1]), expected=expected)
+            for i, each in enumerate(amounts)
+        ),
+        spans=tuple(each.field for each in plan.spans),
+        field_names=None if names is None else tuple(names),
+        is_unpacked=arguments is not None,
+        counts_other=plan.count_other is not None,
         shared_cells=shared_cells,
-        native=frozenset(i for i, each in enumerate(amounts) if each.native is not None),
-        joined=frozenset(i for i, each in enumerate(amounts) if i and checked_by(each) == checked_by(amounts[i - 1])),
         computed=tuple(computed.items()),
         constants=tuple(constants),
     )
 
-    def update_unusual(event: Any) -> None:
-        if field_names is not None:
-            event = as_event(plan, event, field_names, set_fields)
+    rest = Rest(plan, field_names, arguments, shared_cells, expected)
+    functions = {
+        **({} if plan.count_other is None else {"count_other": plan.count_other}),
+        **({} if all(each.field in expected for each in amounts) else {"update_unusual": rest.update_unusual}),
+        **({"update_each": rest.update_each} if expected else {}),
+        **({"span_failed": rest.span_failed} if plan.spans else {}),
+    }
+    return generate_update_function(shape)(**functions, **update_arguments(plan, amounts, expected), **constants)
+
+
+class Rest:
+    """The rest that generated code calls: updates of amounts that are not as it expects, and reports of failures."""
+
+    __slots__ = ("_alone", "_arguments", "_expected", "_field_names", "_plan", "_shared_cells")
+
+    def __init__(
+        self,
+        plan: UpdatePlan,
+        field_names: Sequence[str] | None,
+        arguments: SetArguments | None,
+        shared_cells: bool,
+        expected: Collection[str],
+    ) -> None:
+        self._plan = plan
+        self._field_names = field_names
+        self._arguments = arguments
+        self._shared_cells = shared_cells
+        self._expected = expected
+        self._alone: UpdateFn | None = None
+
+    def update_unusual(self, *values: Any) -> None:
+        """Update those of the amounts that are not of the exact types float and int, and report what is not valid."""
+        event = as_event(self._plan, values, self._field_names, self._arguments)
         # Those of these exact types are added already, if they are valid.
-        others = [each for each in plan.amounts if type(getattr(event, each.field)) not in (float, int)]
-        update_amounts(plan, event, others)
-        report_dropped(plan, event)
+        others = [each for each in self._plan.amounts if type(getattr(event, each.field)) not in (float, int)]
+        update_amounts(self._plan, event, others)
+        report_dropped(self._plan, event)
 
-    return make_update(update_unusual=update_unusual, **update_arguments(plan, amounts), **constants)
+    def update_each(self, *values: Any) -> None:
+        """Update all that the plan has, by code that checks each amount alone."""
+        plan, arguments = self._plan, self._arguments
+        if self._alone is None:
+            counted = replace(plan, count_other=None)
+            self._alone = fast_update(
+                counted, self._field_names, arguments, shared_cells=self._shared_cells, together=False
+            )
+        self._alone(*values)
+        if arguments is not None:
+            event = as_event(plan, values, self._field_names, arguments)
+            if absent := [field for field in self._expected if getattr(event, field) is None]:
+                arguments.on_none(absent)
+
+    def span_failed(self, place: int, error: Exception) -> None:
+        """Report that a span could not be opened or closed."""
+        self._plan.on_failure(self._plan.spans[place].metric, error)
 
 
-def computed_fields(plan: UpdatePlan, set_fields: SetFields | None) -> dict[str, str]:
-    """Return the expression of each field of a plan's amounts that is not one of those that are set, by its name."""
-    if set_fields is None:
-        return {}
-    fields = {each.field: None for each in plan.amounts if not set_fields.is_set(each.field)}
-    return {field: set_fields.expression(field, "value{}") for field in fields}
+def expected_amounts(plan: UpdatePlan, arguments: SetArguments | None) -> frozenset[str]:
+    """Return the names of the amounts that are expected each time, if there are several, to be checked together."""
+    if arguments is None:
+        return frozenset()
+    expected = {each.field for each in plan.amounts if each.minimum >= 0} - arguments.optional
+    return frozenset(expected) if len(expected) > 1 else frozenset()
+
+
+def amount_shape(amount: AmountUpdate, *, is_joined: bool, expected: Collection[str]) -> AmountShape:
+    """Return the shape of an amount."""
+    kind: Any = "histogram" if isinstance(amount.child, Histogram) else "counter"
+    shape = AmountShape(amount.field, kind if amount.native is None else "native", is_joined=is_joined)
+    if amount.field not in expected:
+        return shape
+    return replace(shape, together=True, minimum=amount.minimum, limit=amount.limit)
 
 
 def checked_by(amount: AmountUpdate) -> tuple[str, float, float]:
@@ -105,12 +162,13 @@ def checked_by(amount: AmountUpdate) -> tuple[str, float, float]:
     return amount.field, amount.minimum, amount.limit
 
 
-def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate]) -> dict[str, Any]:
+def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate], expected: Collection[str]) -> dict[str, Any]:
     """Return the arguments of ``make_update``, by the names that `update_source` uses."""
     arguments = {f"counter{i}": each.child._value for i, each in enumerate(plan.counters)}
     arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
+    arguments |= {f"span{i}": each.change for i, each in enumerate(plan.spans)}
     for i, each in enumerate(amounts):
-        if i == 0 or checked_by(each) != checked_by(amounts[i - 1]):
+        if each.field not in expected and (i == 0 or checked_by(each) != checked_by(amounts[i - 1])):
             arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
             arguments |= {f"floor{i}": int_at(each.minimum), f"top{i}": int_at(each.limit)}
         if each.native is not None:
@@ -127,60 +185,6 @@ def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate]) -> dict[
 def int_at(bound: float) -> float:
     """Return the integer that an integer compares with as with a bound, but faster; infinity itself."""
     return ceil(bound) if isfinite(bound) else bound
-
-
-def public_update(
-    plan: UpdatePlan, field_names: Sequence[str] | None = None, set_fields: SetFields | None = None
-) -> UpdateFn:
-    """Return a function that calls prometheus_client's documented methods."""
-
-    def update(event: Any) -> None:
-        if field_names is not None:
-            event = as_event(plan, event, field_names, set_fields)
-        for each in plan.counters:
-            call(plan, each.metric, each.child.inc)
-        for each in plan.timestamps:
-            call(plan, each.metric, each.child.set_to_current_time)
-        update_amounts(plan, event, plan.amounts)
-        report_dropped(plan, event)
-
-    return update
-
-
-def update_amounts(plan: UpdatePlan, event: Any, amounts: Sequence[AmountUpdate]) -> None:
-    """Add or observe those of the event's amounts that are valid, by prometheus_client's methods."""
-    for each in amounts:
-        amount = getattr(event, each.field)
-        if amount is not None and drop_reason(amount, each.minimum, each.limit) is None:
-            call(plan, each.metric, getattr(each.child, "observe", None) or each.child.inc, amount)
-            if each.native is not None:
-                call(plan, each.metric, native_buckets(each.child, each.native, each.limit).add, amount)
-
-
-def report_dropped(plan: UpdatePlan, event: Any) -> None:
-    """Call the plan's ``on_dropped`` for each of the event's amounts that is not valid."""
-    for each in plan.amounts:
-        amount = getattr(event, each.field)
-        if amount is not None and drop_reason(amount, each.minimum, each.limit):
-            plan.on_dropped(each, amount)
-
-
-def call(plan: UpdatePlan, metric: str, method: Callable[..., object], *amount: Any) -> None:
-    """Call a method of a child; a failure is reported, so that one metric does not starve the others."""
-    try:
-        method(*map(float, amount))
-    except Exception as error:
-        plan.on_failure(metric, error)
-
-
-def as_event(
-    plan: UpdatePlan, values: tuple[Any, ...], field_names: Sequence[str], set_fields: SetFields | None
-) -> SimpleNamespace:
-    """Return what has the fields of a plan's amounts as attributes, by the values of the fields that are named."""
-    event = SimpleNamespace(**dict(zip(field_names, values, strict=True)))
-    for field in computed_fields(plan, set_fields):
-        setattr(event, field, set_fields.reader(field)(values))  # type: ignore[union-attr]  # else there are none
-    return event
 
 
 class _Tried(NamedTuple):

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from events.applications import is_among
-from events.bus.emitters import ReceiveFn
+from events.bus.emitters import DeliverFn
 
+from ..fastpath.public_update import UpdateFn
 from ..fastpath.set_fields import SetFields
-from ..fastpath.update import UpdateFn
 from .receiver import MetricsReceiver
 
 ASKED_BY_IS_OF = ("application", "applications", "scope")
@@ -28,23 +28,23 @@ class ApplicationReceiver(MetricsReceiver):
         if event.is_of(self.application):
             super().__call__(event)
 
-    def prepare(self, names: Collection[str]) -> ReceiveFn | None:
+    def prepare(self, names: Collection[str]) -> DeliverFn | None:
         """Return what `MetricsReceiver.prepare` does, for the events of the application."""
         receive = super().prepare(names)
         if receive is None:
             return None
         event: Any = self._signal.event
         set_fields = SetFields(event, names)
-        fields = [name for name in ASKED_BY_IS_OF if set_fields.can_read(name)]
-        read = set_fields.tuple_reader(fields)
+        asked = [name for name in ASKED_BY_IS_OF if set_fields.can_read(name)]
+        read = set_fields.tuple_reader(asked)
 
         @lru_cache(256)
         def is_of(application: str, values: tuple[Any, ...]) -> bool:
-            return bool(event.is_of(SimpleNamespace(**dict(zip(fields, values, strict=True))), application))
+            return bool(event.is_of(SimpleNamespace(**dict(zip(asked, values, strict=True))), application))
 
-        def receive_own(values: tuple[Any, ...]) -> None:
-            if is_of(self.application, read(values)):
-                receive(values)
+        def receive_own(fields: dict[str, Any]) -> None:
+            if is_of(self.application, read(fields)):
+                receive(fields)
 
         return receive_own
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
+from functools import partial
 from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from ..fastpath.plan import EventUpdate
+from ..fastpath.public_update import SetArguments, UpdateFn
 from ..fastpath.set_fields import ReadField, SetFields
-from ..fastpath.update import UpdateFn
 from ..rows import OTHER
+from .receive_code import receive_function
 
 if TYPE_CHECKING:
     from .receiver import MetricsReceiver
 
 CompiledUpdate = tuple[UpdateFn, tuple[EventUpdate, ...]]
-"""What updates counts and amounts, and what needs the whole event."""
+"""What updates all but gauges, and what sets those."""
 
 
 class CompiledUpdates:
@@ -30,7 +33,8 @@ class CompiledUpdates:
         receiver: What the updates are made by.
         fields: The fields, and properties, that choose what an event updates.
         labels: Which of them are labels, each with what says whether a value of it is counted as ``other``.
-        set_fields: The fields that are set, whose values come as a tuple; None for events.
+        read: The fields, and properties, that updates read.
+        set_fields: The fields that are set, which come as a dict; None for events.
     """
 
     MAX_CACHED = 4096
@@ -44,61 +48,79 @@ class CompiledUpdates:
         receiver: MetricsReceiver,
         fields: Collection[str],
         labels: Mapping[str, Callable[[Any], bool]],
+        read: Collection[str],
         set_fields: SetFields | None,
     ) -> None:
         self._receiver = receiver
-        self._set_fields = set_fields
         self._defaults: dict[str, Any] = {}
         self._fields = tuple(fields)
         self._determined: dict[str, ReadField] = {}  # what computes fields from those of the key
         self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
+        self._is_single = set_fields is None and len(self._fields) == 1  # then the key is the value, and no tuple
+        self._arguments: SetArguments | None = None
+        self._amounts: dict[str, ReadField] = {}
+        self._optional: frozenset[str] = frozenset()  # those of them that are None at times
+        # By the values of these fields, and by those with ``other`` for each that is past its limit.
+        self.compiled: dict[Any, CompiledUpdate] = {}
+        self.folded: dict[Any, CompiledUpdate] = {}
         if set_fields is not None:
             sources = {name: set_fields.sources(name) for name in fields}
-            self._defaults = {name: set_fields.reader(name)(()) for name in fields if not sources[name]}
+            self._defaults = {name: set_fields.reader(name)({}) for name in fields if not sources[name]}
             own = frozenset(name for name in fields if set_fields.is_set(name))
             determined = [name for name in fields if name not in own and sources[name] and sources[name] <= own]
             self._fields = tuple(name for name in fields if name not in self._defaults and name not in determined)
-            by_key = SetFields(set_fields.event, self._fields)
-            self._determined = {name: by_key.reader(name) for name in determined}
+            self._determined = {name: set_fields.reader(name) for name in determined}
             self._key = set_fields.tuple_reader(self._fields)
-        self._is_single = set_fields is None and len(self._fields) == 1  # then the key is the value, and no tuple
+            self._amounts = {name: set_fields.reader(name) for name in read}
+            arguments = frozenset[str]().union(*map(set_fields.sources, read))
+            self._arguments = SetArguments(
+                set_fields,
+                tuple(name for name in set_fields.names if name in arguments),
+                self._expect_none,
+            )
         self._names = (*self._fields, *self._determined)
         # The place of each label among them, the values of it that were compiled, and what tells the others.
         self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
             (place, name, {None}, labels[name]) for place, name in enumerate(self._names) if name in labels
         )
-        # By the values of these fields, and by those with ``other`` for each that is past its limit.
-        self.compiled: dict[Any, CompiledUpdate] = {}
-        self.folded: dict[Any, CompiledUpdate] = {}
+        if self._arguments is not None:
+            self.receive = receive_function(
+                self._arguments,
+                self._fields,
+                get=self.compiled.get,
+                find=self._find,
+                uncached=self._uncached,
+                set_gauges=partial(set_gauges, receiver) if receiver.sets_gauges else None,
+            )
 
     def __call__(self, event: Any) -> None:
-        """Update every series that an event changes; a metric that fails does not starve the others.
-
-        It takes an event, or the values of the fields that are set.
-        """
+        """Update every series that an event changes; a metric that fails does not starve the others."""
         key = self._key(event)
         try:
             compiled = self.compiled.get(key)
-        except TypeError:  # not hashable, so it is compiled each time
-            compiled = self._compile(self._values(key), (), {}, None)
-        update, event_updates = compiled or self._find(key)
+        except TypeError:
+            compiled = self._uncached(key, event)
+        update, gauges = compiled or self._find(key, event)
         update(event)
-        for each in event_updates:
-            try:
-                each.update(event)
-            except Exception as error:
-                self._receiver.report_failure(each.metric, error)
+        if gauges:
+            set_gauges(self._receiver, gauges, event)
 
     def clear(self) -> None:
         """Compile anew from now on."""
         self.compiled, self.folded = {}, {}
 
-    def _find(self, key: Any) -> CompiledUpdate:
+    def _expect_none(self, amounts: Collection[str]) -> None:
+        """Compile anew, once for each amount that is None at times: those that never are can be checked faster."""
+        self._optional |= frozenset(amounts)
+        self.compiled.clear()
+        self.folded.clear()
+
+    def _find(self, key: Any, event: Any) -> CompiledUpdate:
         """Return the update for values that come for the first time, or of which some are past a limit.
 
         Ever new values past a limit share one update, so they cost little more than known ones, and no memory.
         """
-        values = self._values(key)
+        values = self._values(key, event)
         past: tuple[str, ...] = ()
         for place, name, known, is_other in self._labels:
             value = values[place]
@@ -107,23 +129,30 @@ class CompiledUpdates:
                 values[place] = OTHER
                 past = (*past, name)
         if not past:
-            return self._compile(values, (), self.compiled, key)
+            return self._compile(event, values, (), self.compiled, key)
         folded = tuple(values)
-        return self.folded.get(folded) or self._compile(values, past, self.folded, folded)
+        return self.folded.get(folded) or self._compile(event, values, past, self.folded, folded)
 
-    def _values(self, key: Any) -> list[Any]:
+    def _uncached(self, key: Any, event: Any) -> CompiledUpdate:
+        """Return the update for values that are not hashable."""
+        return self._compile(event, self._values(key, event), (), {}, None)
+
+    def _values(self, key: Any, event: Any) -> list[Any]:
         values = [key] if self._is_single else [*key]
         if self._determined:
-            known = tuple(values)
-            values += [compute(known) for compute in self._determined.values()]
+            values += [compute(event) for compute in self._determined.values()]
         return values
 
     def _compile(
-        self, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
+        self, event: Any, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
     ) -> CompiledUpdate:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
+        arguments = self._arguments
+        if arguments is not None:
+            absent = frozenset(name for name, read in self._amounts.items() if is_absent(read, event))
+            arguments = replace(arguments, optional=absent | self._optional)
         fields = {**self._defaults, **dict(zip(self._names, values, strict=True))}
-        compiled = self._receiver.compiled(fields, past, self._set_fields)
+        compiled = self._receiver.compiled(fields, past, arguments)
         if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
             if len(cache) >= self.MAX_CACHED:
                 cache.clear()
@@ -132,3 +161,20 @@ class CompiledUpdates:
                 if name not in past:
                     known.add(values[place])
         return compiled
+
+
+def is_absent(read: ReadField, event: Any) -> bool:
+    """Return whether a field is None, or cannot be computed."""
+    try:
+        return read(event) is None
+    except Exception:
+        return True
+
+
+def set_gauges(receiver: MetricsReceiver, gauges: Iterable[EventUpdate], event: Any) -> None:
+    """Set gauges by an event, or by the fields that are set; one that fails does not starve the others."""
+    for each in gauges:
+        try:
+            each.update(event)
+        except Exception as error:
+            receiver.report_failure(each.metric, error)

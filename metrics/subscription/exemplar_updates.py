@@ -18,7 +18,7 @@ from events.bus.amount_limits import drop_reason
 
 from ..fastpath.children import bounds_of, children_are_readable, values_of
 from ..fastpath.plan import AmountUpdate, UpdatePlan
-from ..fastpath.update import UpdateFn
+from ..fastpath.public_update import UpdateFn
 
 FindExemplar = Callable[[], Mapping[str, str] | None]
 """Returns the labels of the exemplar of what the running code does; None where there is none."""

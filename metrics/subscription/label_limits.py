@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import RLock
 
 from events.bus.after_fork import free_after_fork
@@ -95,15 +95,20 @@ class LabelLimiter:
         taken = max(len(self._admitted.get((label, nested), ())) for nested in (False, True))
         return taken >= FILLING * self.limits[label]
 
-    def is_other(self, label: str, value: object) -> bool:
-        """Return whether a value of a label that stands alone would be counted as ``other``; admit nothing."""
+    def other_test(self, label: str) -> Callable[[object], bool]:
+        """Return a function that says whether a value of a label would be counted as ``other``; it admits nothing."""
         if label in self._sources:
-            return self._sources[label].is_other(label, value)
-        text = value if type(value) is str else label_text(value)
-        admitted = self._admitted.get((label, False), ())
-        if text in admitted or text in RESERVED:
-            return False
-        return len(admitted) >= self.limits[label] or not is_valid(text)
+            return self._sources[label].other_test(label)
+        admitted = self._admitted.setdefault((label, False), set())
+        limit = self.limits[label]
+
+        def is_other(value: object) -> bool:
+            text = value if type(value) is str else label_text(value)
+            if text in admitted or text in RESERVED:
+                return False
+            return len(admitted) >= limit or not is_valid(text)
+
+        return is_other
 
 
 def is_valid(value: str) -> bool:

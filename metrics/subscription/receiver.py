@@ -9,13 +9,14 @@ from operator import attrgetter
 from typing import Any
 
 from events import label_overflowed
-from events.bus.emitters import BindableReceiver, ReceiveFn
+from events.bus.emitters import BindableReceiver, DeliverFn
 from events.bus.failures import report_failure
 
 from ..event_fields import AnySignal, is_wanted, label_text, pairing_field
-from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, UpdatePlan
+from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, SpanUpdate, UpdatePlan
+from ..fastpath.public_update import SetArguments, UpdateFn
 from ..fastpath.set_fields import ReadField, SetFields
-from ..fastpath.update import UpdateFn, update_function
+from ..fastpath.update import update_function
 from ..rows import OTHER, Metric
 from .announced import create_announced, create_failures
 from .compiled_updates import CompiledUpdate, CompiledUpdates
@@ -59,9 +60,16 @@ class MetricsReceiver(BindableReceiver):
         self._fields = tuple(fields)
         # All that events are read for.
         pairing = [pairing_field(signal) for row, _ in self._rows if row.kind == "in_flight"]
-        self._needed = {*fields, *pairing, *(row.value for row, _ in self._rows if isinstance(row.value, str))}
+        amounts = [row.value for row, _ in self._rows if row.kind != "gauge" and isinstance(row.value, str)]
+        self._read_by_updates = (*dict.fromkeys((*amounts, *pairing)),)
+        self._needed = {
+            *fields,
+            *self._read_by_updates,
+            *(row.value for row, _ in self._rows if isinstance(row.value, str)),
+        }
+        self.sets_gauges = any(row.kind == "gauge" and row.value is not None for row, _ in self._rows)
         self._labels = {
-            name: partial(limiter.is_other, name) if values is None else partial(is_outside, values)
+            name: limiter.other_test(name) if values is None else partial(is_outside, values)
             for row, _ in self._rows
             for name, values in row.label_sets()
         }
@@ -75,8 +83,8 @@ class MetricsReceiver(BindableReceiver):
         """Update every series that an event changes; a metric that fails does not starve the others."""
         self._updates(event)
 
-    def prepare(self, names: Collection[str]) -> ReceiveFn | None:
-        """Return what does the same as a call, with the values of these fields, in order; no others are set.
+    def prepare(self, names: Collection[str]) -> DeliverFn | None:
+        """Return what does the same as a call, with these fields, in this order; no others are set.
 
         None where exemplars are given: when a bucket got its exemplar is known to one update alone; and where a field
         is needed that only an event has.
@@ -91,7 +99,7 @@ class MetricsReceiver(BindableReceiver):
             if not all(map(set_fields.can_read, self._needed)):
                 return None
             self._prepared.setdefault(key, self._new_updates(set_fields))
-        return self._prepared[key]
+        return self._prepared[key].receive
 
     def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> UpdateFn | None:
         """Return a function that takes the values of the variable fields, if counts and amounts are all there is.
@@ -104,7 +112,7 @@ class MetricsReceiver(BindableReceiver):
         amounts = tuple(amount for amount in plan.amounts if fixed.get(amount.field, ...) is not None)
         if plan.gauges or plan.spans or any(amount.field not in variable for amount in amounts):
             return None
-        return self._counting(overflows, self._update_function(replace(plan, amounts=amounts), variable))
+        return self._update_function(replace(self._counting(plan, overflows), amounts=amounts), variable)
 
     def set_exemplars(self, find: FindExemplar | None) -> None:
         """Set the function that finds the exemplars of histograms from now on; None for none.
@@ -142,7 +150,7 @@ class MetricsReceiver(BindableReceiver):
         overflows: dict[tuple[str, str], None] = {}
         counters, amounts = [*self._counters], []
         gauges: list[EventUpdate] = []
-        spans: list[EventUpdate] = []
+        spans: list[SpanUpdate] = []
         for row, family in self._rows:
             if any(fields[name] is None for name in row.optional_labels):
                 continue  # an event without a value for a label is none of the row's
@@ -172,7 +180,7 @@ class MetricsReceiver(BindableReceiver):
                 setter = gauge_setter(row, family, label_values, is_other=is_other, reader=reader)
                 gauges.append(EventUpdate(family.name, setter))
             elif row.kind == "in_flight":
-                spans.append(EventUpdate(family.name, self._in_flight_updater(row, family, label_values, reader)))
+                spans.append(self._span_update(row, family, label_values))
             elif row.value is None:
                 counters.append(ChildUpdate(family.name, family.child(row, label_values)))
             else:
@@ -190,45 +198,41 @@ class MetricsReceiver(BindableReceiver):
         return plan, overflows
 
     def compiled(
-        self, fields: Mapping[str, Any], past: Sequence[str], set_fields: SetFields | None = None
+        self, fields: Mapping[str, Any], past: Sequence[str], arguments: SetArguments | None = None
     ) -> CompiledUpdate:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``.
 
-        It takes an event, or the values of the fields that are set; then it leaves out amounts that are None for sure.
+        It takes an event, or some fields that are set; then it leaves out amounts that are None for sure.
         """
-        plan, overflows = self.plan(fields, past, attrgetter if set_fields is None else set_fields.reader)
-        if set_fields is not None:
+        if arguments is None:
+            plan, overflows = self.plan(fields, past)
+        else:
+            set_fields = arguments.set_fields
+            plan, overflows = self.plan(fields, past, set_fields.reader)
             plan = replace(plan, amounts=tuple(each for each in plan.amounts if not set_fields.is_none(each.field)))
-        update = self._update_function(plan, None if set_fields is None else set_fields.names, set_fields)
-        return self._counting(overflows, update), (*plan.gauges, *plan.spans)
+        return self._update_function(self._counting(plan, overflows), arguments=arguments), plan.gauges
 
     def report_failure(self, metric: str, error: Exception) -> None:
         """Report that a metric could not be updated."""
         report_failure(self._signal.name, metric, error)
 
     def _new_updates(self, set_fields: SetFields | None) -> CompiledUpdates:
-        return CompiledUpdates(self, self._fields, self._labels, set_fields)
+        return CompiledUpdates(self, self._fields, self._labels, self._read_by_updates, set_fields)
 
     def _update_function(
-        self, plan: UpdatePlan, field_names: Sequence[str] | None = None, set_fields: SetFields | None = None
+        self, plan: UpdatePlan, field_names: Sequence[str] | None = None, arguments: SetArguments | None = None
     ) -> UpdateFn:
-        update = update_function(plan, field_names, set_fields)
+        update = update_function(plan, field_names, arguments)
         find = self._find_exemplar
         return update if find is None else with_exemplars(update, plan, find, field_names)
 
-    def _counting(self, pairs: Iterable[tuple[str, str]], update: UpdateFn) -> UpdateFn:
-        """Return an update function that counts one more sample of each (metric, label) pair that is past its limit."""
+    def _counting(self, plan: UpdatePlan, pairs: Iterable[tuple[str, str]]) -> UpdatePlan:
+        """Return a plan that counts one more sample of each (metric, label) pair that is past its limit."""
         if self._signal is label_overflowed or not pairs:  # its own overflow would be emitted for ever
-            return update
+            return plan
         key = tuple(pairs)
         overflows = self._overflows.get(key) or self._overflows.setdefault(key, Overflows(key))
-        add = overflows.add
-
-        def update_past_limit(event: Any) -> None:
-            add()
-            update(event)
-
-        return update_past_limit
+        return replace(plan, count_other=overflows.add)
 
     def _limited(self, row: Metric, fields: Mapping[str, Any]) -> list[str]:
         """Return the values of a row's labels as text, each one that is past its limit as ``other``."""
@@ -245,16 +249,12 @@ class MetricsReceiver(BindableReceiver):
             texts[label] = text
         return [texts[label] for label in row.labels]
 
-    def _in_flight_updater(
-        self, row: Metric, family: FamilySeries, label_values: list[str], reader: Callable[[str], ReadField]
-    ) -> Callable[[Any], None]:
-        """Return a function that opens or closes the span of the event it is called with."""
-        read_key, table = reader(pairing_field(self._signal)), family.in_flight
+    def _span_update(self, row: Metric, family: FamilySeries, label_values: list[str]) -> SpanUpdate:
+        """Return what opens or closes the span of an event."""
+        key, table = pairing_field(self._signal), family.in_flight
         if self._signal in {row.finished, row.released}:
-            close = table.close
-            return lambda event: close(read_key(event))
-        child = family.child(row, label_values)
-        return lambda event: table.open(read_key(event), child)
+            return SpanUpdate(family.name, table.close, key)
+        return SpanUpdate(family.name, partial(table.open, gauge=family.child(row, label_values)), key)
 
 
 def is_outside(closed_set: Collection[str], value: object) -> bool:

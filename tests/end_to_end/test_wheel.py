@@ -345,6 +345,7 @@ from prometheus_client import CollectorRegistry
 from sparklio.events import llm_called
 from sparklio.metrics import LLM, subscribe
 from sparklio.metrics.fastpath.codegen import generate_update_function
+from sparklio.metrics.fastpath.shape import UpdateShape
 
 async def listener(event: object) -> None: ...
 
@@ -352,7 +353,7 @@ try:
     llm_called.connect(listener)
 except TypeError as error:
     print(error)
-made = generate_update_function(1, 0, ())
+made = generate_update_function(UpdateShape(counters=1))
 print(made.__code__.co_filename, linecache.getline(made.__code__.co_filename, 1).strip())
 logging.basicConfig(format="%(name)s: %(message)s")
 with subscribe(LLM, CollectorRegistry(), namespace="acme"):
@@ -363,7 +364,7 @@ with subscribe(LLM, CollectorRegistry(), namespace="acme"):
 def test_what_it_says_has_its_own_name(environment: Environment, tmp_path: Path) -> None:
     said, generated, loggers = environment.run("-c", SPOKEN, folder=tmp_path).splitlines()
     assert "connect sparklio.events.background(" in said
-    assert generated == "<sparklio.metrics update 1 counter, 0 timestamps> def make_update(update_unusual, counter0):"
+    assert generated == "<sparklio.metrics update 1 counter, 0 timestamps> def make_update(counter0):"
     assert not {"events", "metrics"} & {*loggers.split()}
     doctor = environment.try_to_run("-m", "sparklio.metrics", "doctor", "http://127.0.0.1:9/metrics", folder=tmp_path)
     assert doctor.stderr.startswith("python -m sparklio.metrics doctor: ")

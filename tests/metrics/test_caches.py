@@ -9,6 +9,7 @@ import pytest
 from metrics.diagnostics.otel import versions
 from metrics.exposition.content_encoding import compressors
 from metrics.fastpath.codegen import generate_update_function
+from metrics.fastpath.shape import AmountShape, UpdateShape
 from metrics.multiprocess.file_layout import parse_label_values
 from metrics.text_format.escaping import escape_label_name, escape_metric_name
 from metrics.text_format.formats import TEXT
@@ -17,7 +18,7 @@ from metrics.text_format.formats import TEXT
 @pytest.mark.parametrize(
     ("make", "arguments"),
     [
-        (generate_update_function, (1, 0, (("cost", False),))),
+        (generate_update_function, (UpdateShape(counters=1, amounts=(AmountShape("cost"),)),)),
         (parse_label_values, (b'["digest", "a", "b"]\n',)),
         (escape_metric_name, ("runs.total", TEXT.escaping)),
         (escape_label_name, ("a.b", TEXT.escaping)),

@@ -10,7 +10,7 @@ import pytest
 from blinker import Namespace
 
 from events import agent_run, inherited, receiver_failed, strict
-from events.bus.emitters import BindableReceiver, ReceiveFn
+from events.bus.emitters import BindableReceiver, DeliverFn, ReceiveFn
 from events.bus.prepared_receivers import PreparedReceivers
 from events.bus.signal import Signal
 
@@ -62,10 +62,13 @@ class Shelf(BindableReceiver):
     def bind(self, fixed: Mapping[str, Any], variable: tuple[str, ...]) -> ReceiveFn | None:
         return None
 
-    def prepare(self, names: Collection[str]) -> ReceiveFn | None:
-        names = (*names,)
-        self.names.append(names)
-        return (lambda values: self.fields.append(dict(zip(names, values, strict=True)))) if self.able else None
+    def prepare(self, names: Collection[str]) -> DeliverFn | None:
+        self.names.append((*names,))
+        return self.take if self.able else None
+
+    def take(self, fields: dict[str, Any]) -> None:
+        assert (*fields,) in self.names
+        self.fields.append({**fields})
 
 
 def test_once_the_receivers_are_known_they_get_the_fields_without_an_event(packed: Signal[..., Packed]) -> None:
@@ -122,7 +125,7 @@ def test_receivers_are_called_in_the_order_that_they_had_before(packed: Signal[.
         def __call__(self, event: Any) -> None:
             called.append("prepared")
 
-        def prepare(self, names: Collection[str]) -> ReceiveFn | None:
+        def prepare(self, names: Collection[str]) -> DeliverFn | None:
             return self
 
     packed.connect(lambda _: called.append("first"))
@@ -159,7 +162,7 @@ def test_fields_that_do_not_fit_are_reported_each_time(packed: Signal[..., Packe
 @pytest.mark.lenient
 def test_a_prepared_receiver_that_fails_starves_no_other(packed: Signal[..., Packed]) -> None:
     class Broken(Shelf):
-        def prepare(self, names: Collection[str]) -> ReceiveFn | None:
+        def prepare(self, names: Collection[str]) -> DeliverFn | None:
             return fail
 
     packed.connect(Broken())
@@ -176,7 +179,7 @@ def test_a_prepared_receiver_that_fails_starves_no_other(packed: Signal[..., Pac
 @pytest.mark.lenient
 def test_a_receiver_that_cannot_prepare_is_reported_and_gets_the_event(packed: Signal[..., Packed]) -> None:
     class Unable(Shelf):
-        def prepare(self, names: Collection[str]) -> ReceiveFn | None:
+        def prepare(self, names: Collection[str]) -> DeliverFn | None:
             raise ZeroDivisionError
 
     unable = packed.connect(Unable())
@@ -189,7 +192,7 @@ def test_a_receiver_that_cannot_prepare_is_reported_and_gets_the_event(packed: S
 
 def test_a_strict_block_checks_the_fields_and_raises_what_a_receiver_raises(packed: Signal[..., Packed]) -> None:
     class Broken(Shelf):
-        def prepare(self, names: Collection[str]) -> ReceiveFn | None:
+        def prepare(self, names: Collection[str]) -> DeliverFn | None:
             return fail
 
     packed.connect(Broken())

@@ -9,29 +9,43 @@ import linecache
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from metrics.fastpath.codegen import generate_update_function, shape_name, update_source
+from metrics.fastpath.codegen import generate_update_function, update_source
+from metrics.fastpath.shape import AmountShape, UpdateShape
 
 GOLDEN = Path(__file__).parent / "golden"
-SHAPES: dict[str, dict[str, Any]] = {
-    "one_of_each": {"counters": 1, "timestamps": 1, "amounts": (("duration", True),)},
-    "by_values": {"counters": 2, "timestamps": 0, "amounts": (("cost", False),), "field_names": ("rows", "cost")},
-    "shared_cells": {"counters": 1, "timestamps": 1, "amounts": (("duration", True),), "shared_cells": True},
-    "joined": {
-        "counters": 0,
-        "timestamps": 0,
-        "amounts": (("tokens", False), ("tokens", True), ("cost", False)),
-        "joined": frozenset({1}),
-    },
-    "exponential_buckets": {"counters": 0, "timestamps": 0, "amounts": (("duration", True),), "native": frozenset({0})},
+SHAPES = {
+    "one_of_each": UpdateShape(counters=1, timestamps=1, amounts=(AmountShape("duration", "histogram"),)),
+    "by_values": UpdateShape(counters=2, amounts=(AmountShape("cost"),), field_names=("rows", "cost")),
+    "shared_cells": UpdateShape(
+        counters=1, timestamps=1, amounts=(AmountShape("duration", "histogram"),), shared_cells=True
+    ),
+    "joined": UpdateShape(
+        amounts=(AmountShape("tokens"), AmountShape("tokens", "histogram", is_joined=True), AmountShape("cost"))
+    ),
+    "exponential_buckets": UpdateShape(amounts=(AmountShape("duration", "native"),)),
+    "together": UpdateShape(
+        counters=1,
+        amounts=(
+            AmountShape("cost", together=True, minimum=0.0, limit=1e6),
+            AmountShape("rest", together=True, minimum=0.0, limit=1e6),
+            AmountShape("rows"),
+            AmountShape("tokens", together=True, minimum=0, limit=10**9),
+            AmountShape("tokens", "histogram", is_joined=True, together=True, minimum=0, limit=10**9),
+        ),
+        spans=("call_id",),
+        field_names=("tokens", "cost", "rows", "call_id"),
+        is_unpacked=True,
+        computed=(("rest", "derive_rest(cost_)"),),
+        constants=("derive_rest",),
+    ),
 }
 
 
-def source(shape: dict[str, Any]) -> str:
-    return "\n".join(update_source(**{"field_names": None, "shared_cells": False, **shape})) + "\n"
+def source(shape: UpdateShape) -> str:
+    return "\n".join(update_source(shape)) + "\n"
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -39,19 +53,21 @@ def test_the_source_of_a_shape_is_the_recorded_one(name: str) -> None:
     assert source(SHAPES[name]) == (GOLDEN / f"{name}.py.txt").read_text()
 
 
-def test_every_shape_has_a_file_name_of_its_own() -> None:
-    names = [shape_name(**{"field_names": None, "shared_cells": False, **shape}) for shape in SHAPES.values()]
-    assert names == [
-        "<metrics update 1 counter, 1 timestamp, duration:histogram>",
-        "<metrics update 2 counters, 0 timestamps, cost:counter, by values of (rows, cost)>",
-        "<metrics update 1 counter, 1 timestamp, duration:histogram, in shared cells>",
-        "<metrics update 0 counters, 0 timestamps, tokens:counter, joined tokens:histogram, cost:counter>",
-        "<metrics update 0 counters, 0 timestamps, duration:native>",
+def test_every_shape_has_a_name_of_its_own() -> None:
+    assert [*map(str, SHAPES.values())] == [
+        "1 counter, 1 timestamp, duration:histogram",
+        "2 counters, 0 timestamps, cost:counter, by values of (rows, cost)",
+        "1 counter, 1 timestamp, duration:histogram, in shared cells",
+        "0 counters, 0 timestamps, tokens:counter, joined tokens:histogram, cost:counter",
+        "0 counters, 0 timestamps, duration:native",
+        "1 counter, 0 timestamps, cost:counter below 1000000.0, rest:counter below 1000000.0, rows:counter,"
+        " tokens:counter below 1000000000, joined tokens:histogram below 1000000000, span of call_id,"
+        " by each of (tokens, cost, rows, call_id), rest is derive_rest(cost_)",
     ]
 
 
 def test_a_traceback_shows_the_line_of_the_generated_code() -> None:
-    update = generate_update_function(0, 0, (("duration", True),))(
+    update = generate_update_function(UpdateShape(amounts=(AmountShape("duration", "histogram"),)))(
         update_unusual=None, minimum0=0.0, limit0=1.0, floor0=0, top0=1, sum0=None, bounds0=[], buckets0=[]
     )
     linecache.checkcache()  # as every traceback does: it drops the entries of files that changed

@@ -20,7 +20,8 @@ from metrics.exposition.render import render
 from metrics.fastpath.exponential import bucket_index, lowest_index
 from metrics.fastpath.native_buckets import NativeFamily, enable
 from metrics.fastpath.plan import AmountUpdate, UpdatePlan
-from metrics.fastpath.update import UpdateFn, fast_update, public_update
+from metrics.fastpath.public_update import UpdateFn, public_update
+from metrics.fastpath.update import fast_update
 from metrics.text_format.formats import PROTOBUF
 from tests.support.protobuf_scrapes import classic_counts, exponential_counts, read_scrape
 

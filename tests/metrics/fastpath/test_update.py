@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +25,9 @@ from metrics.fastpath import update
 from metrics.fastpath.children import values_of
 from metrics.fastpath.lock import LOCK
 from metrics.fastpath.plan import AmountUpdate, ChildUpdate, UpdatePlan
-from metrics.fastpath.update import UpdateFn, public_update, update_function
+from metrics.fastpath.public_update import SetArguments, UpdateFn, public_update
+from metrics.fastpath.set_fields import SetFields
+from metrics.fastpath.update import update_function
 from metrics.multiprocess import Workers
 
 
@@ -132,18 +134,40 @@ def by_values(make_update: Callable[..., UpdateFn]) -> Make:
     return make
 
 
+@dataclass(frozen=True, kw_only=True)
+class Set:
+    """An event whose fields are set by name."""
+
+    a: Any = None
+    b: Any = None
+    c: Any = None
+
+
+def by_arguments(make_update: Callable[..., UpdateFn]) -> Make:
+    """Pass each value as an argument, so that amounts are checked together."""
+    arguments = SetArguments(SetFields(Set, "cab"), ("c", "a", "b"), lambda _: None)
+
+    def make(plan: UpdatePlan) -> UpdateFn:
+        update = make_update(plan, arguments=arguments)
+        return lambda event: update(event.c, event.a, event.b)
+
+    return make
+
+
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(events=st.lists(st.builds(Event, *[FIELDS_OF_EACH] * 3), max_size=20), buckets=BUCKETS)
 def test_fast_and_public_updates_lead_to_the_same_text(
     workers: Callable[[], Workers], events: list[Event], buckets: list[float]
 ) -> None:
-    """Valid amounts or not, one process or several, by events or by values, the buckets' bounds themselves as well."""
+    """Valid amounts or not, of one process or several, by events, values or arguments, the buckets' bounds as well."""
     assert update.fast_update_works()
     fast, public = Bench(update_function, buckets), Bench(public_update, buckets)
     benches = [fast, public, Bench(update_function, buckets, workers())]
     benches += [Bench(by_values(update_function), buckets), Bench(by_values(public_update), buckets)]
     benches += [Bench(by_values(update_function), buckets, workers())]
+    benches += [Bench(by_arguments(update_function), buckets), Bench(by_arguments(public_update), buckets)]
+    benches += [Bench(by_arguments(update_function), buckets, workers())]
     for event in (*events, *(Event(bound, bound, bound) for bound in buckets)):
         for bench in benches:
             bench.update(event)

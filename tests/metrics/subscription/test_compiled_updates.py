@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
-from math import inf
+from fractions import Fraction
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -16,11 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from events import Signal, llm_called, value_dropped
+from events import Signal, llm_call_started, llm_called, receiver_failed, value_dropped
 from events.bus import prepared_receivers
 from events.bus.prepared_receivers import PreparedReceivers
 from metrics import LLM, counter, subscribe
-from metrics.subscription.compiled_updates import CompiledUpdates
 from metrics.subscription.receiver import MetricsReceiver
 
 amounts = st.sampled_from([None, 0, 1, 250, 0.5, float("nan"), -1, "3", Decimal("0.25"), 1e30, True])
@@ -80,6 +80,62 @@ def test_a_catalogue_shows_the_same_with_and_without_events(calls: list[dict[str
     assert samples(calls, 0, with_listener=True) == expected
 
 
+USUAL: dict[str, Any] = {
+    "model": "m1",
+    "status": "success",
+    "duration": 1.5,
+    "prompt_tokens": 7,
+    "completion_tokens": 250,
+    "cost": 0.5,
+    "input_cost": 0.25,
+    "cost_source": "provider",
+    "call_id": "c1",
+}
+UNUSUAL: list[Any] = [None, 0, -0.0, 3, 0.5, nan, inf, -inf, -1, -0.5, True, 10**6, 1e9, 1e30, 10**400]
+UNUSUAL += ["3", 1j, Decimal("0.25"), Decimal("nan"), Fraction(1, 2), []]
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize("field", ["duration", "prompt_tokens", "cost", "input_cost"])
+def test_an_unusual_amount_among_usual_ones_counts_the_same_from_fields_as_from_events(field: str) -> None:
+    """Those that are checked together are checked each alone then, and what is not valid leaves the others alone."""
+    unusual = [{**USUAL, field: amount} for amount in UNUSUAL]
+    for calls in (*([USUAL, each, USUAL] for each in unusual), [each for each in unusual for _ in range(2)]):
+        assert samples(calls, 0) == samples(calls, inf)
+
+
+def test_an_amount_that_is_none_at_times_is_checked_alone_from_then_on(registry: CollectorRegistry) -> None:
+    """The rest are checked together: nothing is compiled a third time."""
+    with subscribe(LLM, registry, namespace="acme") as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+        receive = receiver.prepare(USUAL)
+        assert receive is not None
+        [updates] = receiver._prepared.values()
+        sources = []
+        for cost in (0.5, None, 0.5, None, 0.5):
+            receive({**USUAL, "cost": cost})
+            sources.append([linecache.getlines(each.__code__.co_filename) for each, _ in updates.compiled.values()])
+        assert registry.get_sample_value("acme_llm_cost_usd_total", {"model": "m1", "source": "provider"}) == 1.5
+        assert registry.get_sample_value("acme_llm_tokens_total", {"model": "m1", "token_type": "prompt"}) == 35
+    assert not any("cost_ is not None" in line for line in sources[0][0])
+    assert sources[1] == []
+    assert sources[2] == sources[3] == sources[4]
+    lines = [line.strip() for line in sources[2][0]]
+    assert "if cost_ is not None:" in lines
+    assert "and prompt_tokens_ >= 0" in lines
+
+
+@pytest.mark.lenient
+def test_a_key_that_cannot_be_one_fails_its_metric_alone(registry: CollectorRegistry) -> None:
+    with subscribe(LLM, registry, namespace="acme"), receiver_failed.captured() as failures:
+        llm_call_started.emit(call_id="c2", model="m1")
+        for _ in range(20):
+            llm_called.emit(**{**USUAL, "call_id": ["c1"]})
+        assert registry.get_sample_value("acme_llm_tokens_total", {"model": "m1", "token_type": "prompt"}) == 140
+    assert {(each.receiver, each.error) for each in failures} == {("acme_llm_active_requests", "TypeError")}
+    assert len(failures) == 20
+
+
 @pytest.mark.lenient  # else it is built to be checked
 def test_no_event_is_built_for_metrics_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Any] = []
@@ -100,29 +156,33 @@ def test_fields_that_are_never_set_are_not_looked_at(registry: CollectorRegistry
     """Neither amounts nor labels."""
     with subscribe(LLM, registry, namespace="acme") as subscription:
         [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
-        receive = receiver.prepare(("model", "status", "duration"))
-        assert isinstance(receive, CompiledUpdates)
-        receive(("m", "success", 1.0))
-        [(key, (update, _))] = receive.compiled.items()
+        fields = {"model": "m", "status": "success", "duration": 1.0}
+        receive = receiver.prepare(fields)
+        assert receive is not None
+        receive(fields)
+        [updates] = receiver._prepared.values()
+        [(key, (update, _))] = updates.compiled.items()
     assert key == ("m", "success")  # `lacks_usage` and `result` are derived from these, or from what is not set
     source = linecache.getlines(update.__code__.co_filename)
-    assert [line.strip() for line in source if " is not None" in line] == ["if value2 is not None:"]  # the duration
+    assert [line.strip() for line in source if " is not None" in line] == ["if duration_ is not None:"]
 
 
 def test_a_derived_field_is_computed_where_a_source_of_it_may_be_another_each_time(registry: CollectorRegistry) -> None:
     with subscribe(LLM, registry, namespace="acme") as subscription:
         [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
-        receive = receiver.prepare(("model", "status", "duration", "prompt_tokens", "cost", "input_cost"))
-        assert isinstance(receive, CompiledUpdates)
+        fields = {"model": "m", "status": "success", "duration": 1.0, "prompt_tokens": None, "cost": 1.0}
+        receive = receiver.prepare((*fields, "input_cost"))
+        assert receive is not None
         for tokens in (None, 5, None, 7):
-            receive(("m", "success", 1.0, tokens, 1.0, 0.25))
+            receive({**fields, "prompt_tokens": tokens, "input_cost": 0.25})
         shown = {
             kind: registry.get_sample_value("acme_llm_cost_by_kind_usd_total", {"model": "m", "kind": kind})
             for kind in ("input", "unsplit")
         }
         assert registry.get_sample_value("acme_llm_usage_missing_total", {"model": "m"}) == 2
+        [updates] = receiver._prepared.values()
     assert shown == {"input": 1.0, "unsplit": 3.0}
-    assert [*receive.compiled] == [("m", "success", True), ("m", "success", False)]
+    assert [*updates.compiled] == [("m", "success", True), ("m", "success", False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,14 +212,13 @@ def test_for_a_property_the_event_is_built(registry: CollectorRegistry, monkeypa
 def test_ever_new_values_past_the_limit_take_one_prepared_update(registry: CollectorRegistry) -> None:
     with subscribe(LLM, registry, namespace="acme", label_limits={"model": 1}) as subscription:
         [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
-        receive = receiver.prepare(("model", "status", "duration"))
-        assert isinstance(receive, CompiledUpdates)
         for number in range(100):
             llm_called.emit(model=f"m{number}", status="success", duration=1.0)
+        [updates] = receiver._prepared.values()
         labels = {"model": "other", "provider": "unknown", "status": "success"}
         assert registry.get_sample_value("acme_llm_requests_total", labels) == 99
-    assert len(receive.folded) == 1
-    assert not receive.compiled  # the first came before names were prepared for
+    assert len(updates.folded) == 1
+    assert not updates.compiled  # the first came before names were prepared for
 
 
 def test_updates_are_prepared_for_a_bounded_number_of_sets_of_names(registry: CollectorRegistry) -> None:

@@ -233,16 +233,16 @@ def test_a_value_of_two_hundred_characters_is_the_longest_name() -> None:
     limiter = LabelLimiter({"model": 5})
     for size, admitted in ((200, True), (201, False)):
         value = "x" * size
-        assert limiter.is_other("model", value) is not admitted
+        assert limiter.other_test("model")(value) is not admitted
         assert (limiter.admit("model", value) == value) is admitted
 
 
 def test_whether_a_value_would_be_other_is_asked_without_admitting_it() -> None:
     limiter = LabelLimiter({"model": 1})
-    assert not limiter.is_other("model", "a")
-    assert not limiter.is_other("model", "b")
+    assert not limiter.other_test("model")("a")
+    assert not limiter.other_test("model")("b")
     assert limiter.admit("model", "a") == "a"
-    assert [limiter.is_other("model", value) for value in ("a", "b", "unknown", "other", None, 7)] == [
+    assert [limiter.other_test("model")(value) for value in ("a", "b", "unknown", "other", None, 7)] == [
         False, True, False, False, False, True,
     ]  # fmt: skip
 
@@ -261,7 +261,7 @@ def test_values_that_are_known_beforehand_are_admitted_or_refused() -> None:
 def test_a_value_that_a_scraper_can_read_back_is_valid(value: str, valid: bool) -> None:
     assert MAX_LENGTH == 200
     assert is_valid(value) is valid
-    assert LabelLimiter({"model": 1}).is_other("model", value) is not valid
+    assert LabelLimiter({"model": 1}).other_test("model")(value) is not valid
     assert LabelLimiter({"model": 1}).admit("model", value) == (value if valid else OTHER)
 
 
@@ -287,10 +287,10 @@ def test_pairs_of_a_nested_label_have_room_of_their_own() -> None:
 def test_a_value_is_other_once_the_label_is_full_and_not_one_that_it_has() -> None:
     limiter = LabelLimiter({"model": 2})
     limiter.admit("model", "a")
-    assert not limiter.is_other("model", "b")
-    assert not limiter.is_other("model", "c")  # nothing was admitted by that
+    assert not limiter.other_test("model")("b")
+    assert not limiter.other_test("model")("c")  # nothing was admitted by that
     limiter.admit("model", "b")
-    assert [limiter.is_other("model", each) for each in ("a", "b", "c", "unknown", "other", 7)] == [
+    assert [limiter.other_test("model")(each) for each in ("a", "b", "c", "unknown", "other", 7)] == [
         False, False, True, False, False, True,
     ]  # fmt: skip
 

@@ -26,13 +26,10 @@ MODEL = (.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 300
 AGENT = (.05, .25, 1, 2, 5, 10, 30, 60, 120, 600)
 """Seconds of an agent's execution."""
 
-QUERY = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-"""Seconds of a database statement; holds the bounds of OpenTelemetry's ``db.client.operation.duration``."""
+QUERY = (.001, .005, .01, .05, .1, .5, 1, 5, 10)
+"""Seconds of a database statement: the bounds of OpenTelemetry's ``db.client.operation.duration``."""
 
-QUERY_OF_TABLE = (.001, .005, .01, .05, .1, .5, 1, 5, 10)
-"""Seconds of a database statement, by table: OpenTelemetry's bounds alone."""
-
-CONTEXT_BYTES = (1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
+CONTEXT_BYTES = (1024, 4096, 16384, 65536, 262144, 1048576)
 """Bytes of an agent's context."""
 
 CONTEXT_TOKENS = (256, 1024, 4096, 8192, 16384, 32768, 131072, 200000, 1048576)
@@ -74,11 +71,8 @@ RENDER = (.001, .005, .01, .025, .05, .1, .5, 1, 5, 10)
 POOL_WAIT = (.0001, .001, .01, .05, .1, .5, 1, 5, 30)
 """Seconds of waiting for a connection of a pool; the pool's timeout is 30 by default."""
 
-HOLD = (.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 120, 300)
+HOLD = (.001, .01, .1, .5, 1, 10, 60, 300)
 """Seconds that a connection was held, or a transaction lasted: one held during a model call is among the last."""
-
-IDLE_HOLD = (.001, .01, .1, .5, 1, 10, 60, 300)
-"""Seconds that a connection was held without a statement, by who took it."""
 
 CONNECT = (.001, .005, .01, .05, .1, .5, 1, 5)
 """Seconds that making a connection took."""
@@ -86,10 +80,10 @@ CONNECT = (.001, .005, .01, .05, .1, .5, 1, 5)
 LIFETIME = (1, 10, 60, 300, 900, 1800, 3600, 14400)
 """Seconds that a connection lasted; they are recycled after half an hour or an hour."""
 
-QUERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+QUERIES = (1, 5, 10, 20, 50, 100, 500)
 """Statements sent by one request, agent execution or workflow run."""
 
-QUERIES_SECONDS = (*QUERY_OF_TABLE, 30, 60)
+QUERIES_SECONDS = (*QUERY, 30, 60)
 """Seconds of database time in one request, agent execution or workflow run."""
 
 MODEL_QUEUE = (.01, .1, .5, 1, 5, 15, 60)

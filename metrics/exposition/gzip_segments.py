@@ -14,8 +14,8 @@ from threading import Lock
 
 from events.bus.after_fork import free_after_fork
 
-SEGMENT = 32 * 1024
-"""Bytes of a segment: the window of deflate. A smaller one changes more seldom, and has less to refer to."""
+SEGMENT = 24 * 1024
+"""Bytes of a segment, within the window of deflate. A smaller one changes more seldom, and has less to refer to."""
 
 MOVING_LEVEL, STEADY_LEVEL = 5, 6
 """How a segment is compressed when it has changed: at 5 it is a twelfth smaller than at 3; and later."""
@@ -34,7 +34,7 @@ class Division:
     level: int = MOVING_LEVEL
 
 
-MESSAGES = Division(4 * SEGMENT, STEADY_LEVEL)
+MESSAGES = Division(128 * 1024, STEADY_LEVEL)
 """Of messages, which take a third of the bytes that text takes: a studio's page is one segment."""
 
 STEADY = 8

@@ -145,7 +145,7 @@ check: .venv/dev ## Format, lint, types, import contracts, wording, and every me
 	$(BIN)/python -m tools.check_wording
 	$(BIN)/python -m metrics check
 
-mutants: .venv/dev .mutants/ready ## Change the code at N random places; show what no test notices: `make mutants N=20 SEED=1`
+mutants: .venv/dev .mutants/ready .venv/models .venv/sdks .venv/servers .venv/drivers .venv/queues ## Change the code at N random places; show what no test notices: `make mutants N=20 SEED=1`
 	.mutants/bin/python -m tools.mutants $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(P)
 
 chaos: .venv/dev ## Let each thing fail that a studio depends on, and kill it 50 times: `make chaos F=disk-full D=sqlite`

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutants.coverage_map import CoverageMap, in_order, is_of_package, mirrors
+from tools.mutants.coverage_map import SUITES, CoverageMap, in_order, is_of_package, mirrors
 from tools.mutants.places import Place, function_bodies, ignored_spans, operator_spans, statement_spans
 from tools.mutants.trial import within
 
@@ -114,6 +114,13 @@ def test_a_statement_is_tried_by_the_tests_that_run_it_and_else_by_those_that_mi
     lines: dict[int, list[str]], near: list[str], others: list[str]
 ) -> None:
     seconds = {"tests/a/test_b.py::x": 1.0, "tests/c/test_d.py::y": 2.0, "tests/e/test_f.py::z": 0.5}
-    coverage = CoverageMap(Path("root"), Path("database"), seconds)
+    coverage = CoverageMap(Path("root"), Path("database"), seconds, dict.fromkeys(seconds, ""))
     vars(coverage)["_data"] = Contexts(lines)
     assert coverage.tests(Place("a/b.py", 3, 3, 4, ())) == (near, others)
+
+
+def test_the_command_sets_up_the_environments_that_its_tests_need() -> None:
+    makefile = Path("Makefile").read_text()
+    needs = makefile.partition("\nmutants: ")[2].partition(" ##")[0].split()
+    assert {f".venv/{name}" for name in SUITES if name} == {*needs} - {".venv/dev", ".mutants/ready"}
+    assert all(f"test-{name}:\n" in makefile for name in SUITES if name)

@@ -36,7 +36,7 @@ def main() -> int:
     print(f"{len(coverage.seconds)} tests, {monotonic() - began:.0f} s", flush=True)
     for copy in copies:
         quickest = sorted(coverage.seconds, key=lambda name: coverage.seconds[name])[:20]
-        if failure := first_failure(copy, quickest, coverage.seconds):
+        if failure := first_failure(copy, quickest, coverage):
             raise SystemExit(f"{failure} fails without a mutant")
     free: SimpleQueue[WorkingCopy] = SimpleQueue()
     for copy in copies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -16,17 +16,31 @@ from .places import Place
 from .working_copy import WorkingCopy
 
 PACKAGES = ("events", "metrics")
-TESTS = ("tests/events", "tests/metrics", "--ignore-glob=*_versions.py")
-"""What is mutated, and the tests that are to notice: without those that run others again on older libraries."""
+"""What is mutated."""
+
+BRIDGES = "tests/events/bridges"
+SUITES: dict[str, tuple[str, ...]] = {
+    "": ("tests/events", "tests/metrics", "--ignore-glob=*_versions.py"),
+    "models": ("-m", "models", BRIDGES),
+    "sdks": ("-m", "sdk", f"{BRIDGES}/pydantic_ai", f"{BRIDGES}/sdk_clients"),
+    "servers": ("-m", "servers", f"{BRIDGES}/asgi"),
+    "drivers": ("-m", "drivers", f"{BRIDGES}/sqlalchemy"),
+    "queues": ("-m", "queues", "tests/metrics/processes"),
+}
+"""The tests that are to notice, without those that run others again on older libraries.
+
+By the environment that they need, a folder in `.venv`, as the Makefile has them.
+"""
 
 
 @dataclass(frozen=True)
 class CoverageMap:
-    """The lines that each test runs, from coverage's contexts, and the seconds that each takes."""
+    """The lines that each test runs, from coverage's contexts, the seconds that each takes, and its environment."""
 
     root: Path
     database: Path
     seconds: dict[str, float]
+    environments: dict[str, str]
 
     @cached_property
     def _data(self) -> Any:
@@ -87,20 +101,36 @@ def measure(copy: WorkingCopy, workers: int) -> CoverageMap:
     """Run all tests once in the copy, which takes minutes, or return what was measured of the same files before.
 
     Raises:
-        SystemExit: no test passed.
+        SystemExit: no test of an environment passed.
     """
-    database, durations = copy.root / ".coverage-contexts", copy.root / ".durations.json"
+    database = copy.root / ".coverage-contexts"
+    seconds: dict[str, float] = {}
+    environments: dict[str, str] = {}
+    for environment, tests in SUITES.items():
+        measured = measure_suite(copy, workers, environment, tests, database)
+        print(f"{len(measured)} tests{environment and f' with .venv/{environment}'}", flush=True)
+        seconds |= measured
+        environments |= dict.fromkeys(measured, environment)
+    return CoverageMap(copy.root, database, seconds, environments)
+
+
+def measure_suite(
+    copy: WorkingCopy, workers: int, environment: str, tests: Sequence[str], database: Path
+) -> dict[str, float]:
+    """Return the seconds of each test of an environment that passes; add the lines that it runs to the database."""
+    durations = copy.root / f".durations-{environment}.json"
     if not durations.exists():
         options = [f"--cov={package}" for package in PACKAGES] + [
             "--cov-context=test",
+            "--cov-append",
             "--cov-report=",
             "--cov-fail-under=0",
         ]
-        command = copy.pytest(*TESTS, *options, f"--mutants-durations={durations}", f"--numprocesses={workers}")
+        command = copy.pytest(*tests, *options, f"--mutants-durations={durations}", f"--numprocesses={workers}")
         ran = subprocess.run(
             [*command, "--dist=loadfile"],
             cwd=copy.root,
-            env=copy.environment | {"COVERAGE_FILE": str(database)},
+            env=copy.variables(environment) | {"COVERAGE_FILE": str(database)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -110,4 +140,5 @@ def measure(copy: WorkingCopy, workers: int) -> CoverageMap:
             raise SystemExit(f"the tests did not run:\n{ran.stdout[-4000:]}")
         if ran.returncode:
             print(f"without the tests that fail as it is:\n{ran.stdout[-4000:]}", flush=True)
-    return CoverageMap(copy.root, database, json.loads(durations.read_text()))
+    measured: dict[str, float] = json.loads(durations.read_text())
+    return measured

@@ -51,7 +51,7 @@ def try_mutant(copy: WorkingCopy, coverage: CoverageMap, place: Place, mutation:
             chosen = within(budget, tests, coverage.seconds)
             tried += len(chosen)
             budget -= sum(coverage.seconds[name] for name in chosen)
-            if chosen and (by := first_failure(copy, chosen, coverage.seconds)):
+            if by := first_failure(copy, chosen, coverage):
                 break
     finally:
         file.write_text(source)
@@ -70,14 +70,26 @@ def within(budget: float, tests: Sequence[str], seconds: dict[str, float]) -> li
     return chosen
 
 
-def first_failure(copy: WorkingCopy, tests: list[str], seconds: dict[str, float]) -> str:
-    """Run the tests and return the first that fails, or an empty string.
+def first_failure(copy: WorkingCopy, tests: Sequence[str], coverage: CoverageMap) -> str:
+    """Run the tests, one environment after the other, and return the first that fails, or an empty string.
 
     It is ``timeout`` where they do not end, and ``import`` where they cannot even be collected.
 
     Raises:
         RuntimeError: pytest could not run them for a reason of its own.
     """
+    by_environment: dict[str, list[str]] = {}
+    for name in tests:
+        by_environment.setdefault(coverage.environments[name], []).append(name)
+    failures = (
+        failure_in(copy, environment, names, sum(coverage.seconds[name] for name in names))
+        for environment, names in sorted(by_environment.items())
+    )
+    return next(filter(None, failures), "")
+
+
+def failure_in(copy: WorkingCopy, environment: str, tests: list[str], seconds: float) -> str:
+    """Do so with tests of one environment, which take so many seconds without a mutant."""
     listed = copy.root / ".tests.json"
     listed.write_text(json.dumps(tests))
     files = sorted({name.split("::")[0] for name in tests})
@@ -85,14 +97,14 @@ def first_failure(copy: WorkingCopy, tests: list[str], seconds: dict[str, float]
     with subprocess.Popen(
         command,
         cwd=copy.root,
-        env=copy.environment,
+        env=copy.variables(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,  # so that whatever the tests started ends with them
     ) as process:
         try:
-            output, _ = process.communicate(timeout=60 + 3 * sum(seconds[name] for name in tests))
+            output, _ = process.communicate(timeout=60 + 3 * seconds)
         except subprocess.TimeoutExpired:
             return "timeout"
         finally:

@@ -43,14 +43,14 @@ class WorkingCopy:
             (root / ".whole").touch()
         return cls(root)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables for a process that is to import the copy."""
+    def variables(self, environment: str = "") -> dict[str, str]:
+        """Return the variables of a process that imports the copy, and the libraries of a folder in `.venv`, if any."""
+        libraries = [str(ROOT / ".venv" / environment)] if environment else []
         # Compiled files are told apart by time and size only: a mutant of the same size, made in the same second,
         # would run as the one before.
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))},
-            "PYTHONPATH": f"{self.root}:{self.root / 'backend'}",
+            "PYTHONPATH": ":".join([str(self.root), str(self.root / "backend"), *libraries]),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 

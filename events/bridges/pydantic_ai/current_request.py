@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...agents import agent_run
 from ...bus.scope import Scope
@@ -34,14 +34,29 @@ class AsParent:
         current_request.reset(self._token)
 
 
-def current_asker(scope: Scope | None) -> tuple[object, object]:
-    """Return who asks a model in a scope: the innermost span of an agent, and the id of pydantic-ai's run of one."""
+class Asker(NamedTuple):
+    """Who asks a model: the innermost span of an agent, and the run of one by pydantic-ai.
+
+    Attributes:
+        has_run: Whether there is a run, or may be in a version that does not say.
+    """
+
+    span: object
+    run_id: object
+    has_run: bool
+
+
+def current_asker(scope: Scope | None) -> Asker:
+    """Return who asks a model in a scope."""
+    span = None if scope is None else current_span(agent_run)
     try:
         run = current_run_context()
     except AttributeError:  # a version that has no such way; `tool_calls` reports it
-        run = None
-    span = None if scope is None else current_span(agent_run)
-    return span, None if run is None else getattr(run, "run_id", None)
+        return Asker(span, None, True)
+    return NOBODY if span is None and run is None else Asker(span, getattr(run, "run_id", None), run is not None)
+
+
+NOBODY = Asker(None, None, False)
 
 
 async def record_response_headers(response: Any) -> None:

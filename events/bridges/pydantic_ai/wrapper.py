@@ -16,6 +16,7 @@ from ...bus.failures import strict_blocks
 from ...bus.scope import get_current_scope
 from ...llm import llm_attempted, llm_call_started, llm_called, llm_usage_billed
 from ...tools import tool_called
+from ..model_calls.claims import current_claim
 from .batches import FailedBatches, decode_result, emit_failed_requests, outermost
 from .billing import PriceFunction
 from .call_state import RequestSpec
@@ -68,15 +69,19 @@ class InstrumentedModel(WrapperModel):
         if is_idle():
             return await self.wrapped.request(messages, model_settings, model_request_parameters)
         request = self._start(messages, model_settings, model_request_parameters, streamed=False)
-        if self._emit_tool_calls and not request.is_attempt:
+        if self._emit_tool_calls and request.asker.has_run and not request.is_attempt:
             observe_tools(None)
         try:
-            with request.as_parent():
+            tokens = current_request.set(request), current_claim.set(request.call.claim)  # as its `as_parent`
+            try:
                 response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+            finally:
+                current_request.reset(tokens[0])
+                current_claim.reset(tokens[1])
         except BaseException as error:
             request.finish(request.status_of(error), error)
             raise
-        if request.suspends(response):
+        if getattr(response, "state", None) == "suspended" and request.suspends(response):
             self._suspended.add(response, request)
         else:
             request.finish("success", response=response)

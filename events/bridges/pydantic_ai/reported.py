@@ -16,6 +16,7 @@ from pydantic_ai.usage import RequestUsage
 
 from ...bus.failures import report_failure
 from ...llm import llm_called
+from ..model_calls.cost import LITELLM_HEADER
 from ..model_calls.response_headers import NO_HEADERS
 from ..model_calls.token_usage import get, with_items
 from .members import leaf_models
@@ -61,13 +62,14 @@ def reported_by(response: Any) -> Reported:
     reported = getattr(response, _ATTRIBUTE, None)
     if type(reported) is not Reported:
         return NOTHING_REPORTED
-    reported.usage = with_items(reported.usage)  # it is looked into for many names
+    if type(reported.usage) is not dict:  # it is looked into for many names
+        reported.usage = with_items(reported.usage)
     return reported
 
 
 def keep_headers(response: ModelResponse | StreamedResponse, headers: Mapping[str, str]) -> None:
-    """Store the headers of a response beside it."""
-    if headers:
+    """Store the headers of a response beside it, where one of them has its cost."""
+    if LITELLM_HEADER in headers:
         reported = reported_by(response)
         if reported is NOTHING_REPORTED:
             reported = Reported()

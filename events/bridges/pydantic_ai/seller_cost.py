@@ -26,8 +26,8 @@ def seller_cost(response: ModelResponse) -> float | None:
     if (cost := getattr(response.usage, "cost", None)) is not None:  # newer than pydantic-ai 2.0
         return float(cost)
     reported, details = reported_by(response), response.provider_details or {}
-    names, ticks = as_mapping(reported.usage), number(response.usage.details.get("cost_in_usd_ticks"))
-    if ticks is None and NAMES_OF_COST.isdisjoint(names) and NAMES_IN_DETAILS.isdisjoint(details):
+    ticks = number(response.usage.details.get("cost_in_usd_ticks"))
+    if ticks is None and NAMES_OF_COST.isdisjoint(as_mapping(reported.usage)) and NAMES_IN_DETAILS.isdisjoint(details):
         return header_cost(reported)
     said = cost_in_usage(reported)
     if said is None and not NAMES_IN_DETAILS.isdisjoint(details):  # OpenRouter's; a cost of 0 is left out

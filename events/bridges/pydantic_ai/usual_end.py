@@ -29,9 +29,11 @@ def is_usual(request: OngoingRequest, response: AnyResponse | None) -> bool:
     if type(response) is not ModelResponse or request.is_streamed or request.is_attempt or request.has_attempts:
         return False
     call, sent = request.call, request.http_requests
-    if call.attempts or call.intervals or not call.is_timed or len(request.members) > 1 or len(sent) > 1:
+    if call.attempts or not call.is_timed or len(request.members) > 1:
         return False
-    return not (sent and (sent[0].pool_wait or sent[0].error)) and response_fault(response) is None
+    if sent and (len(sent) > 1 or sent[0].pool_wait or sent[0].error):
+        return False
+    return response_fault(response) is None
 
 
 def emit_usual_end(request: OngoingRequest, response: ModelResponse, ended_at: float) -> None:

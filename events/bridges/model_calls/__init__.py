@@ -15,6 +15,7 @@
 - `response_headers`: rate limits, and how long to wait
 - `reader_pauses`: which time of a stream is its reader's
 - `token_times`: when the tokens of a stream were seen to come
+- `frozen`: makes the dataclasses of a call
 - `names`: a model's or provider's name, and which provider a URL is of
 
 No library of models is imported here.

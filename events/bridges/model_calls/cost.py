@@ -27,9 +27,8 @@ LITELLM_HEADER = "x-litellm-response-cost"
 NAMES_OF_COST = frozenset({"cost", "estimated_cost", "cost_in_usd_ticks"})
 """Of which a usage has one that says what is billed."""
 
-PARTS = ("input", "output", "cache_read", "cache_write")
-PART_FIELDS = {f"{part}_cost": part for part in PARTS}
-"""The parts of a cost by their fields."""
+PART_FIELDS = ("input_cost", "output_cost", "cache_read_cost", "cache_write_cost")
+"""The fields of the parts of a cost."""
 
 UsagePriceFunction = Callable[[str, str, TokenUsage], SupportsFloat | None]
 """Returns the cost in USD of a usage, given the provider, the model and the usage; None where there is no price.
@@ -141,13 +140,11 @@ def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any
         return {"cost_source": "unpriced"}
     fields: dict[str, Any] = {"cost": valid, "cost_source": source}
     if isinstance(cost, Cost):
-        parts = {}
-        for field, part in PART_FIELDS.items():
-            amount = getattr(cost, part)
-            is_valid = type(amount) is float and 0.0 <= amount < MAX_COST  # as the rule says, without a call
-            parts[field] = amount if is_valid else valid_cost(amount)
-        if fsum(filter(None, parts.values())) <= valid * (1 + 1e-9):
-            fields.update(parts)
+        amounts: tuple[Any, ...] = (cost.input, cost.output, cost.cache_read, cost.cache_write)
+        if None in amounts or not min(amounts) >= 0.0 <= fsum(amounts) < MAX_COST:
+            amounts = tuple(map(valid_cost, amounts))
+        if fsum(filter(None, amounts)) <= valid * (1 + 1e-9):
+            fields.update(zip(PART_FIELDS, amounts, strict=True))
     return fields
 
 

@@ -18,7 +18,8 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `batches`, `suspended`: the requests of batch APIs, and answers that are polled for
 - `calls`: follows one request to a model until its end
 - `current_request`: which request the running code is inside
-- `request_attempts`: emits the attempts of one
+- `usual_end`: emits the end of a usual one
+- `request_attempts`: emits the attempts of any other
 - `members`: which models stand behind it
 - `http_client`: observes what the provider's SDK sends
 - `botocore_events`: the same of Bedrock's SDK

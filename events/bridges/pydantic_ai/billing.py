@@ -14,7 +14,7 @@ from pydantic_ai.usage import RequestUsage
 
 from ...bus.failures import report_failure
 from ...llm import CostSource, llm_called
-from ..model_calls.cost import PARTS, cost_fields, valid_cost
+from ..model_calls.cost import PART_FIELDS, cost_fields, valid_cost
 from ..model_calls.frozen import make_frozen
 from ..model_calls.token_usage import NO_USAGE, TokenUsage, add_optional
 from .interruptions import Interrupted
@@ -46,13 +46,12 @@ class Billing:
 
     def __add__(self, other: Billing) -> Billing:
         """Return the sum; it is unpriced where one part is, and its cost is that of the others."""
-        parts = {f"{part}_cost" for part in PARTS}
         is_unpriced = "unpriced" in (self.cost_source, other.cost_source)
         return Billing(
             usage=self.usage + other.usage,
             cost=add_optional(self.cost, other.cost),
             cost_source="unpriced" if is_unpriced else self.cost_source or other.cost_source,
-            **{name: add_optional(getattr(self, name), getattr(other, name)) for name in parts},
+            **{name: add_optional(getattr(self, name), getattr(other, name)) for name in PART_FIELDS},
         )
 
     @property

@@ -35,7 +35,7 @@ class AsParent:
 
 
 class Asker(NamedTuple):
-    """Who asks a model: the innermost span of an agent, and the run of one by pydantic-ai.
+    """The asker of a model: the innermost span of an agent, and the run of one by pydantic-ai.
 
     Attributes:
         has_run: Whether there is a run, or may be in a version that does not say.

@@ -46,16 +46,24 @@ def unsplit(
     Any number may be a cost, such as a `Decimal`; what cannot be one is returned as it is, and left out by whoever adds
     it up. So is a part: a NaN takes nothing away.
     """
-    if (
-        type(cost) is float
-        and (type(input_cost) is float and input_cost >= 0.0)
-        and (type(output_cost) is float and output_cost >= 0.0)
-        and (type(cache_read_cost) is float and cache_read_cost >= 0.0)
-        and (type(cache_write_cost) is float and cache_write_cost >= 0.0)
-    ):  # most calls are such, and have no rest that the rounding of this sum could hide
-        known = input_cost + output_cost + cache_read_cost + cache_write_cost
-        if 0.0 <= cost < MAX_AMOUNT and known < MAX_AMOUNT and cost - known <= cost * _ROUNDING / 2:
-            return 0.0
+    if not (input_cost is None or output_cost is None or cache_read_cost is None or cache_write_cost is None):
+        try:
+            known = input_cost + output_cost + cache_read_cost + cache_write_cost
+            if (
+                type(known) is float
+                and type(cost) is float
+                and input_cost >= 0.0
+                and output_cost >= 0.0
+                and cache_read_cost >= 0.0
+                and cache_write_cost >= 0.0
+                and known < MAX_AMOUNT
+                and cost >= 0.0
+                and cost < MAX_AMOUNT
+                and cost - known <= cost * _HALF_ROUNDING
+            ):  # most calls are such, and have no rest that the rounding of this sum could hide
+                return 0.0
+        except Exception:  # noqa: S110  # whatever a stranger's type may raise: each part is looked at alone, below
+            pass
     if not (type(cost) is float and 0.0 <= cost < MAX_AMOUNT):
         if cost is None or drop_reason(cost) is not None:
             return cost
@@ -72,6 +80,9 @@ def unsplit(
 
 _ROUNDING = 1e-9
 """The share of a cost below which what is left of it is the rounding of a sum."""
+
+_HALF_ROUNDING = _ROUNDING / 2
+"""Half of that, within which the order of summands makes no difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

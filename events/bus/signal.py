@@ -100,9 +100,10 @@ class Signal(NamedSignal, Generic[P, E]):
     """What builds an event where there is no twin; None until the first event, since most processes emit few kinds."""
 
     _receiver_cache: list[Any]
-    """Receiver cache: ``[]`` is not computed, ``[receivers, prepared]`` is; it stays empty where one is held weakly.
+    """Receiver cache: ``[]`` is not computed, ``[receivers, prepared, last]`` is; empty where one is held weakly.
 
-    ``prepared`` are they as `PreparedReceivers`.
+    ``prepared`` are they as `PreparedReceivers`, and ``last`` the names that an event was emitted with last and what
+    was prepared for these: most events of a kind come from one place, and to compare names is faster than to look up.
 
     Connecting, disconnecting, muting and `rebind` replace the list, and never empty it in place, so that an emitter
     sees with ``is`` that what it compiled is stale.
@@ -180,7 +181,14 @@ class Signal(NamedSignal, Generic[P, E]):
                 if name not in fields and name in around:
                     fields[name] = around[name]
         try:
-            deliver = cache[1][tuple(fields)] if cache else None
+            deliver = None
+            if cache:
+                names = tuple(fields)
+                usual, deliver = cache[2]
+                if names != usual:
+                    deliver = cache[1][names]
+                    if deliver is not None:
+                        cache[2] = names, deliver
             if deliver is None or strict_blocks:
                 construct = self._construct or self._prepare_construction()
                 if self._mutable_twin is None:
@@ -323,7 +331,7 @@ class Signal(NamedSignal, Generic[P, E]):
         receivers = tuple(self.receivers_for(ANY))
         weak = any(isinstance(receiver, ReferenceType) for receiver in tuple(self.receivers.values()))
         if not cache and not weak and not self.is_muted:
-            cache += (receivers, PreparedReceivers(self.name, self.event, receivers))  # type: ignore[arg-type]  # a class
+            cache += (receivers, PreparedReceivers(self.name, self.event, receivers), ((), None))  # type: ignore[arg-type]  # a class
         return receivers
 
     def send(self, sender: Any = None, /, **fields: Any) -> list[tuple[Callable[..., Any], Any]]:

@@ -59,7 +59,6 @@ class CompiledUpdates:
         self._is_single = set_fields is None and len(self._fields) == 1  # then the key is the value, and no tuple
         self._arguments: SetArguments | None = None
         self._amounts: dict[str, ReadField] = {}
-        self._optional: frozenset[str] = frozenset()  # those of them that are None at times
         # By the values of these fields, and by those with ``other`` for each that is past its limit.
         self.compiled: dict[Any, CompiledUpdate] = {}
         self.folded: dict[Any, CompiledUpdate] = {}
@@ -111,7 +110,8 @@ class CompiledUpdates:
 
     def _expect_none(self, amounts: Collection[str]) -> None:
         """Compile anew, once for each amount that is None at times: those that never are can be checked faster."""
-        self._optional |= frozenset(amounts)
+        if self._arguments is not None:
+            self._arguments = replace(self._arguments, optional=self._arguments.optional.union(amounts))
         self.compiled.clear()
         self.folded.clear()
 
@@ -149,8 +149,8 @@ class CompiledUpdates:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
         arguments = self._arguments
         if arguments is not None:
-            absent = frozenset(name for name, read in self._amounts.items() if is_absent(read, event))
-            arguments = replace(arguments, optional=absent | self._optional)
+            absent = {name for name, read in self._amounts.items() if is_absent(read, event)} - arguments.optional
+            arguments = replace(arguments, optional=arguments.optional | absent) if absent else arguments
         fields = {**self._defaults, **dict(zip(self._names, values, strict=True))}
         compiled = self._receiver.compiled(fields, past, arguments)
         if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):

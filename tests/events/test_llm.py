@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from math import fsum
 from typing import Any
 
@@ -24,6 +25,16 @@ from events.llm import unsplit
         (0.3, (0.1, 0.1, 0.1), 0.0),
         (0.1, (0.2,), 0.0),
         (-1.0, (0.25,), -1.0),
+        (1, (0.25, 0.25, 0.25, 0.25), 0.0),
+        (2.0, (1, Fraction(1, 2), 0.25, 0.0), 0.25),
+        (1.0, (-1.0, 0.25, 0.25, 0.25), 0.25),
+        (1.0, (float("nan"), 0.25, 0.25, 0.25), 0.25),
+        (1.0, ("free", 0.25, 0.25, 0.25), 0.25),
+        (1.0, (Decimal("0.25"), 0.25, 0.25, 0.0), 0.25),
+        (1.0, (10**400, 0.25, 0.25, 0.0), 0.5),
+        (2e3, (2.0**63, 2048.0 - 2.0**63, 0.0, 0.0), 2e3),
+        (float("inf"), (0.25, 0.25, 0.25, 0.25), float("inf")),
+        (2.0**63, (0.25, 0.25, 0.25, 0.25), 2.0**63),
     ],
 )
 def test_what_is_left_of_a_cost_is_without_its_known_parts(cost: Any, parts: tuple[Any, ...], rest: Any) -> None:

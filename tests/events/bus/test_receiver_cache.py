@@ -109,3 +109,15 @@ def test_a_receiver_that_connects_in_another_thread_is_never_missed(happened: Si
     thread.join()
     happened.emit(number=1)
     assert all(listener.numbers[-1] == 1 for listener in listeners)
+
+
+def test_a_muted_signal_reaches_nobody_where_an_emitter_is_bound_meanwhile(happened: Signal[..., Happened]) -> None:
+    recorder = Recorder()
+    happened.connect(recorder)
+    emit = happened.bind("number")
+    with happened.muted():
+        emit((1,))
+        happened.emit(number=2)
+    happened.emit(number=3)
+    emit((4,))
+    assert recorder.numbers == [3, 4]

@@ -18,6 +18,7 @@ Events hold names, numbers and the class of an error; never a prompt, an output 
 - `batches`, `suspended`: the requests of batch APIs, and answers that are polled for
 - `calls`: follows one request to a model until its end
 - `current_request`: which request the running code is inside
+- `stream_ends`: ends one that is streamed
 - `usual_end`: emits the end of a usual one
 - `request_attempts`: emits the attempts of any other
 - `members`: which models stand behind it

@@ -29,7 +29,7 @@ from .members import answering_model, leaf_models
 from .reported import keep_headers
 from .request_attempts import emit_attempts, emit_retried
 from .request_limits import limits_began, shortest_limit
-from .response import UNREADABLE, lacks_end, response_fault
+from .response import UNREADABLE, response_fault
 from .stream_events import NOT_STREAMED, StreamEvents
 from .usual_end import emit_usual_end, is_usual
 
@@ -47,26 +47,30 @@ class OngoingRequest:
         asker: Who makes it.
         call: The call that it is, or is an attempt at.
         has_attempts: Whether others were made inside of it.
+        stream: The one that was opened last.
+        stream_events: The events of it.
+        fault: Why it failed where nothing was raised that says so.
+        is_emitted: Whether its end is emitted, or just being so.
         is_polling: Whether its job is under way and polled for; the polls are no attempts.
     """
 
     # Defaults of the class: what most requests do not change, since each attribute that is set takes time.
     headers: Mapping[str, str] = NO_HEADERS
     status_code: int | None = None
-    is_polling = has_attempts = _emitted = False
+    is_polling = has_attempts = is_emitted = False
     call: CallState
     _parent: OngoingRequest | None = None
-    _stream: StreamedResponse | None = None
-    _fault: ErrorType | None = None
+    stream: StreamedResponse | None = None
+    fault: ErrorType | None = None
     _ended_at: float | None = None
-    _events = NOT_STREAMED
+    stream_events = NOT_STREAMED
 
     def __init__(self, model: Model, spec: RequestSpec, suspends: Callable[[Any], bool] = lambda _: False) -> None:
         self.suspends = suspends
         self.http_requests: list[HTTPAttempt] = []
         self.is_streamed = spec.streamed
         if spec.streamed:
-            self._events = StreamEvents()
+            self.stream_events = StreamEvents()
         self.asked = model
         self.members = leaf_models(model)
         self.model = self.members[0]
@@ -95,7 +99,7 @@ class OngoingRequest:
             try:
                 emit_call_started(self.call, self.model)
             except BaseException as interruption:  # of one listener: for the others the call is under way
-                self._emitted = True
+                self.is_emitted = True
                 self._end_unread(status_of_error(interruption), interruption)
                 raise
         self.call.started_at = self.started_at = perf_counter()
@@ -113,48 +117,6 @@ class OngoingRequest:
         """Return a ``with`` block; requests that start inside of it are attempts at this one."""
         return AsParent(self)
 
-    def track_stream(self, stream: StreamedResponse) -> None:
-        """Have the end of the provider's events end the request; it ends when it is closed where that cannot be."""
-        self._stream = stream
-        try:
-            self._events.track(stream, self._finish_events)
-        except Exception as failure:
-            report_failure(llm_called.name, "pydantic_ai", failure)
-
-    def _finish_events(self, stream: StreamedResponse, error: BaseException | None) -> None:
-        if stream.cancelled:
-            self.finish("cancelled", error, stream)
-        elif error is not None:
-            self.finish(self.status_of(error), error, stream)
-        elif self.suspends(stream):
-            return
-        elif lacks_end(stream):
-            self._fault = "invalid_response"
-            self.finish("error", response=stream)
-        else:
-            self.finish("success", response=stream)
-
-    def finish_stream(self, error: BaseException | None) -> None:
-        """Emit the events of a stream that is closed, or whose consumer raised ``error``, unless that is done."""
-        if self._emitted:
-            return
-        if error is None or isinstance(error, GeneratorExit):
-            error = self._events.interruption or error
-        stream, status = self._stream, self.status_of(error)
-        last_response, last = self.call.last or (None, None)
-        if stream is not None and last is not None and last_response is stream and not self._events.are_tracked:
-            self._events.end_as(last.ended_at, last.reader_pauses)
-        if stream is not None and error is None and last is not None and last_response is stream:
-            status, self._fault = last.status, last.fault  # its attempt has seen the end
-        elif stream is not None and error is None:
-            try:
-                status = "success" if stream.get().state in ("complete", "suspended") else "cancelled"
-            except Exception as failure:
-                report_failure(llm_called.name, "pydantic_ai", failure)
-        elif stream is not None and status == "error" and (self._events.are_tracked or stream.cancelled):
-            status = "cancelled"  # the consumer failed, not the model: that would have ended its events
-        self.finish(status, error, stream)
-
     def status_of(self, error: BaseException | None) -> Status:
         """Return the status of a request that raised ``error``."""
         if error is None:
@@ -166,10 +128,10 @@ class OngoingRequest:
     def _exceeded_limit(self) -> bool:
         """Return whether a limit of pydantic-ai's own ran out, which holds for all attempts at a model."""
         limit = self._limit()
-        return limit is not None and (self._events.ended_at or perf_counter()) - self.call.limits_began >= limit
+        return limit is not None and (self.stream_events.ended_at or perf_counter()) - self.call.limits_began >= limit
 
     def _limit(self) -> float | None:
-        awaits_first_event = self._spec.streamed and not self._events.has_any
+        awaits_first_event = self._spec.streamed and not self.stream_events.has_any
         return shortest_limit(self._spec.settings, awaits_first_event=awaits_first_event)
 
     def finish(
@@ -179,10 +141,10 @@ class OngoingRequest:
         response: ModelResponse | StreamedResponse | None = None,
     ) -> None:
         """Emit the events of the request, once; a failure to do so is reported and not raised."""
-        if self._emitted:
+        if self.is_emitted:
             return
-        self._emitted = True
-        self._ended_at = self._events.ended_at or perf_counter()
+        self.is_emitted = True
+        self._ended_at = self.stream_events.ended_at or perf_counter()
         try:
             self._emit_end(status, error, response, self._ended_at)
         except BaseException as failure:
@@ -219,9 +181,9 @@ class OngoingRequest:
                     "error": error,
                     "started_at": self.started_at,
                     "ended_at": ended_at,
-                    "token_times": self._events.token_times,
-                    "fault": self._fault if status == "error" else None,
-                    "reader_pauses": self._events.pause_seconds(),
+                    "token_times": self.stream_events.token_times,
+                    "fault": self.fault if status == "error" else None,
+                    "reader_pauses": self.stream_events.pause_seconds(),
                     "asked_at": self.asked_at,
                 },
             )
@@ -256,15 +218,15 @@ class OngoingRequest:
     def _judge(self, status: Status, error: BaseException | None, response: AnyResponse | None) -> Status:
         """Return the status by what was answered, and record why a request failed that raised nothing that says so."""
         if status == "success" and response is not None:
-            self._fault = response_fault(model_response(response))
-            return "error" if self._fault else status
+            self.fault = response_fault(model_response(response))
+            return "error" if self.fault else status
         last = self.call.last[1] if self.call.last else None
         if status == "error" and error is not None and last is not None and last.error is error:
-            self._fault = last.fault  # its attempt knows
+            self.fault = last.fault  # its attempt knows
         elif status == "error" and self.http_requests and self.http_requests[-1].exceeds_quota:
-            self._fault = "quota_exceeded"
+            self.fault = "quota_exceeded"
         elif status == "error" and isinstance(error, UNREADABLE) and self.status_code in range(200, 300):
-            self._fault = "invalid_response"
+            self.fault = "invalid_response"
         return status
 
     def start_http_request(self, http_request: HTTPAttempt) -> None:

@@ -109,10 +109,12 @@ def observe_transport(transport: Any) -> None:
     if getattr(replaced, _MARK, False):
         return
 
+    has_pool = hasattr(transport, "_pool")
+
     async def handle_async_request(request: Any) -> Any:
         # The class's method is looked up now: libraries for tests replace it at any time.
         sending = getattr(type(transport), _SENDS)(transport, request) if replaced is None else replaced(request)
-        attempt = start_attempt(request, has_pool=hasattr(transport, "_pool"))
+        attempt = start_attempt(request, has_pool=has_pool)
         if attempt is None:
             return await sending
         try:
@@ -138,7 +140,8 @@ def start_attempt(request: Any, *, has_pool: bool = False) -> HTTPAttempt | None
     if ongoing is None or ongoing.is_polling:
         return None
     try:
-        attempt = HTTPAttempt(request.method, request.url, is_traced=has_pool)
+        attempt = HTTPAttempt(request.method, request.url)
+        attempt.is_traced = has_pool
         ongoing.start_http_request(attempt)
         request.extensions = {**request.extensions}
         begin_at_connection(attempt, request.extensions)

@@ -25,6 +25,7 @@ from .current_request import current_request
 from .http_client import observe_model
 from .output_faults import SchemaValidator
 from .reported import observe_usage
+from .stream_ends import finish_stream, track_stream
 from .suspended import SuspendedRequests
 from .tool_calls import observe_tools
 
@@ -108,15 +109,15 @@ class InstrumentedModel(WrapperModel):
             async with AsyncExitStack() as stack:
                 with request.as_parent():  # never across the yield: the consumer's own requests are no attempts
                     stream = await stack.enter_async_context(opening)
-                request.track_stream(stream)
+                track_stream(request, stream)
                 yield stream
         except BaseException as error:
-            request.finish_stream(error)
+            finish_stream(request, error)
             raise
         if request.suspends(stream):
             self._suspended.add(stream, request)
         else:
-            request.finish_stream(None)
+            finish_stream(request, None)
 
     async def cancel_suspended_response(self, response: ModelResponse) -> None:
         """Cancel the job that a response waits for, and end its call."""

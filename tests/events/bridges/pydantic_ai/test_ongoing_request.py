@@ -95,7 +95,7 @@ def test_the_limit_of_the_first_event_holds_for_a_stream_until_it_came(
     streamed: bool, has_yielded: bool, status: str, clock: Clock
 ) -> None:
     request = ongoing(streamed=streamed, first_event_timeout=1.0)
-    request._events.has_any = has_yielded
+    request.stream_events.has_any = has_yielded
     clock.now = 5.0
     assert request.status_of(asyncio.CancelledError()) == status
 
@@ -103,10 +103,10 @@ def test_the_limit_of_the_first_event_holds_for_a_stream_until_it_came(
 def test_a_limit_is_measured_until_the_interruption(clock: Clock) -> None:
     """Which may be long before the stream is closed."""
     request = ongoing(streamed=True, request_timeout=1.0)
-    request._events.ended_at = 0.5
+    request.stream_events.ended_at = 0.5
     clock.now = 5.0
     assert request.status_of(asyncio.CancelledError()) == "cancelled"
-    request._events.ended_at = 1.0
+    request.stream_events.ended_at = 1.0
     assert request.status_of(asyncio.CancelledError()) == "timeout"
 
 

@@ -14,7 +14,7 @@ from ...llm import llm_attempted, llm_called
 from ..model_calls.event_scope import is_heard
 from ..model_calls.names import truncate_name
 from ..model_calls.response_headers import rate_limits
-from .answers import read_billing, read_or_default
+from .answers import add_answer
 from .billing import NO_BILLING
 from .call_state import AnyResponse
 from .emit import fault_of
@@ -42,9 +42,7 @@ def emit_usual_end(request: OngoingRequest, response: ModelResponse, ended_at: f
     model, provider = call.names_of(asked_model)
     call_id, duration = call.id, max(0.0, ended_at - request.started_at)
     response_model = truncate_name(response.model_name) or None
-    billing, is_called_heard = NO_BILLING, is_heard(llm_called)
-    if is_called_heard:  # first, as a price takes time: the attempt and its call end together
-        billing = read_or_default(NO_BILLING, read_billing, call, asked_model, response, True)
+    add_answer(call, asked_model, response, complete=True)  # first, as a price takes time: both end together
     call.attempts = 1
     if is_heard(llm_attempted):
         attempted: dict[str, Any] = {
@@ -61,7 +59,8 @@ def emit_usual_end(request: OngoingRequest, response: ModelResponse, ended_at: f
             attempted.update(rate_limits(request.headers))
         llm_attempted.emit_fields(attempted)
     call.claim.has_ended = call.is_emitted = True
-    if is_called_heard:
+    if is_heard(llm_called):
+        billing = call.answers[0].billing if call.answers else NO_BILLING  # nobody had heard of it just before
         called: dict[str, Any] = {
             "call_id": call_id,
             "model": model,

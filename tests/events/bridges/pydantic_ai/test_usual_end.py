@@ -83,6 +83,27 @@ def test_a_usual_end_has_the_events_of_every_other_end(
     assert (len(usual), len(ways)) == (2, 1)
 
 
+@pytest.mark.parametrize("usual", [True, False])
+def test_a_listener_of_attempts_that_is_interrupted_leaves_the_call_its_tokens(
+    usual: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not usual:
+        monkeypatch.setattr(calls, "is_usual", lambda *_: False)
+    request, interruption = OngoingRequest(TestModel(), spec_of()), KeyboardInterrupt()
+
+    def interrupt(_: object) -> None:
+        raise interruption
+
+    llm_attempted.connect(interrupt)
+    try:
+        with llm_called.captured() as ends, pytest.raises(KeyboardInterrupt):
+            request.finish("success", response=answer())
+    finally:
+        llm_attempted.disconnect(interrupt)
+    [call] = ends
+    assert (call.status, call.attempts, call.prompt_tokens, call.completion_tokens) == ("success", 1, 1200, 85)
+
+
 def spec_of(*, streamed: bool = False) -> RequestSpec:
     return RequestSpec(messages=PROMPT, settings=None, parameters=ModelRequestParameters(), streamed=streamed)
 

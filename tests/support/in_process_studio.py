@@ -28,6 +28,7 @@ from events import (
     workflow_started,
 )
 from tests.support.openai_server import ChatRequest, Reply, calls_tool, says
+from tests.support.wait import pause
 
 NewSettings = Callable[..., Settings]
 
@@ -142,10 +143,11 @@ class InProcessStudio:
 
     async def wait_for_status(self, run_id: str, statuses: Sequence[str], within: float = 60.0) -> Run:
         """Wait until a run has one of these statuses and return it."""
-        deadline = monotonic() + within
+        started = monotonic()
         while (run := await self.run(run_id)).status not in statuses:
-            assert monotonic() < deadline, f"run {run_id} is {run.status} after {within} s"
-            await asyncio.sleep(0.02)
+            waited = monotonic() - started
+            assert waited < within, f"run {run_id} is {run.status} after {within} s"
+            await asyncio.sleep(pause(waited, 0.02))
         return run
 
 

@@ -23,11 +23,19 @@ async def until(condition: Callable[[], object], within: float = 30.0) -> None:
 def wait_until(condition: Callable[[], Any], within: float = 60.0, every: float = 0.02) -> Any:
     """Block until ``condition()`` is true, and return its value.
 
+    It is asked less often the longer it takes, as each question is work for whoever answers.
+
     Raises:
         AssertionError: It is not true within that many seconds.
     """
-    deadline = monotonic() + within
+    started = monotonic()
     while not (value := condition()):
-        assert monotonic() < deadline, f"not within {within} s: {condition}"
-        sleep(every)
+        waited = monotonic() - started
+        assert waited < within, f"not within {within} s: {condition}"
+        sleep(pause(waited, every))
     return value
+
+
+def pause(waited: float, least: float) -> float:
+    """Return for how many seconds to wait before a condition is asked again that was not true for so many."""
+    return max(least, min(waited / 20, 0.1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import traces
 from events import Signal
 
 
+@cache
 def documented_constants(package: ModuleType) -> set[str]:
     """Return the names that a module of the package assigns and documents with a string below."""
     found: set[str] = set()

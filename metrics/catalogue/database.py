@@ -122,7 +122,7 @@ DATABASE = (
     histogram("db_connection_hold_seconds", "Time that a connection was out of its pool.",
         connection_released, value="duration", labels=("pool",), buckets=buckets.HOLD),
     histogram("db_connection_idle_hold_seconds",
-        "Time that a connection was out of its pool and not querying, by who took it.",
+        "Time that a connection was out of its pool and not querying.",
         connection_released, value="idle", labels=("pool", "scope"), buckets=buckets.HOLD),
     counter("db_connections_leaked_total", "Connections that the garbage collector gave back.",
         connection_released, labels=("pool",), where={"leaked": True}),

@@ -8,7 +8,7 @@ from .. import buckets
 from ..rows import counter, histogram, info
 
 LABEL_LIMITS = {
-    "evaluator": 5,  # also pairs of agent and evaluator
+    "evaluator": 8,  # also pairs of agent and evaluator
     "evaluator_version": 4,
 }
 """How many values an open label takes, by its name."""

@@ -19,7 +19,7 @@ LABEL_LIMITS = {
 PRESET_LABEL_VALUES = {"endpoint": ("unmatched",)}
 """Values that the bridges use beside those that they learn."""
 
-PHASES = "Time of requests, by what they waited for; the phases add up to it."
+PHASES = "Time of requests, by what they waited for."
 
 # What the share of requests with a fault of the server is made of, and the clients that went away.
 JUDGED_OUTCOMES = {"outcome": ("ok", "client_error", "server_error", "stream_aborted", "timeout", "client_disconnect")}

@@ -11,7 +11,7 @@ LABEL_LIMITS = {"listener": 10}
 
 # fmt: off
 LISTENERS = (
-    counter("listener_events_total", "Events that listeners were to pass on, by what became of them; retries too.",
+    counter("listener_events_total", "Events that listeners were to pass on, by what became of them.",
         listener_delivered, value="count", labels=("listener", "outcome")),
     gauge("live_feed_clients", "Clients that follow the live feed.",
         feed_clients_read, value="clients"),

@@ -21,19 +21,16 @@ LABEL_LIMITS = {
 TOKENS = "Tokens of model calls; prompt tokens include cached ones, completion tokens reasoning."
 PER_REQUEST = "Tokens of one model call, or of each model that was billed for it."
 DETAILS = "Tokens of a kind, already inside llm_tokens_total: do not add the two."
-ESTIMATED = "Tokens estimated from bytes for answers without usage; not in llm_tokens_total."
+ESTIMATED = "Tokens estimated for answers without usage; not in llm_tokens_total."
 COST = "USD of model calls, as the provider says or by the price table; a local model costs 0."
 COST_BY_KIND = "USD of model calls by kind of token; a split of llm_cost_usd_total."
 COST_BY_AGENT = "USD of model calls by agent and model; a split of llm_cost_usd_total."
-COST_BY_RESULT = (
-    "USD of model calls by how they ended, under the model that answered or was asked last; a split of "
-    "llm_cost_usd_total."
-)
+COST_BY_RESULT = "USD of model calls by how they ended; a split of llm_cost_usd_total."
 MISSING = "Model calls that brought an answer without usage."
 UNPRICED = "Model calls with usage, but without a known price; their cost is in no total."
 ERRORS = "Model calls that came to nothing, by why the last attempt failed."
 FINISH_REASONS = "Answers of models, by why they end; length is one that was cut."
-QUEUE = "Time a model call waited in queues of one's own, as in a limiter's; it is in no other time."
+QUEUE = "Time a model call waited in a limiter's queue; it is in no other time."
 INFO = "1 for each name that answers gave themselves, by the name that was asked for."
 LIMIT = "Rate limit of a model, as its provider says; no series after ten minutes without a word of it."
 REMAINING = (
@@ -116,7 +113,7 @@ LLM = (
         labels=("model", "response_model", "provider"), nested_in={"response_model": "model"}),
     info("llm_model_info", INFO, llm_attempted,
         labels=("model", "response_model", "provider"), nested_in={"response_model": "model"}),
-    info("llm_configured_info", "1 for each model that is configured, by when it is asked: first, or as a fallback.",
+    info("llm_configured_info", "1 for each model that is configured, by its role.",
         llm_configured, value="configured", labels=("model", "provider", "role"), nested_in={"role": "model"},
         multiprocess_mode="livemax"),
     counter("llm_process_cpu_seconds_total", "Processor time of the process of a model that the application runs.",
@@ -126,7 +123,7 @@ LLM = (
     in_flight("llm_active_requests", "Model calls under way, by the model asked first.",
         llm_call, labels=("model",)),
     histogram("llm_time_to_first_token_seconds",
-        "Time from a call's begin to its first token, where it was seen, however the call ended.",
+        "Time from a call's begin to its first token, where it was seen.",
         llm_called, value="time_to_first_token", labels=("model",), buckets=buckets.FIRST_TOKEN),
     histogram("llm_time_to_first_token_by_agent_seconds",
         "Time from a call's begin to its first token, by agent.",

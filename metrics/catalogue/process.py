@@ -8,9 +8,9 @@ from .. import buckets
 from ..rows import gauge, histogram, info
 
 LABEL_LIMITS = {
-    "component": 6,
+    "component": 8,
     "revision": 4,  # pairs of version and revision
-    "version": 2,
+    "version": 3,
 }
 """How many values an open label takes, by its name."""
 
@@ -22,7 +22,7 @@ PROCESS = (
     info("build_info", "1 for the build that a process runs, by version and commit.",
         build_read, labels=("version", "revision"), nested_in={"revision": "version"}, multiprocess_mode="livemax"),
     gauge("component_up",
-        "1 where a component can be reached, 0 where not; no series two minutes after the last check.",
+        "1 where a component can be reached, else 0; no series two minutes after the last check.",
         component_checked, value="up", labels=("component",), multiprocess_mode="livemin",
         expires_after=COMPONENT_EXPIRY),
     histogram("event_loop_lag_seconds", "How late an event loop ran a callback, twice a second.",

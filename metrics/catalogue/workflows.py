@@ -25,7 +25,7 @@ from ..rows import counter, gauge, histogram, in_flight
 from .agents import VERDICTS
 
 LABEL_LIMITS = {
-    "step": 24,  # pairs of workflow and step
+    "step": 30,  # pairs of workflow and step
     "workflow_type": 12,
 }
 """How many values an open label takes, by its name."""
@@ -54,7 +54,7 @@ WORKFLOWS = (
     counter("workflows_started_total",
         "Workflow runs that left the queue.",
         workflow_started, labels=("workflow_type",)),
-    counter("workflows_resumed_total", "Workflow runs taken up that another process, or an earlier one, had started.",
+    counter("workflows_resumed_total", "Workflow runs taken up that another process had started.",
         workflow_resumed, labels=("workflow_type",)),
     counter("workflow_requeues_total", "Unfinished runs that no process performed, queued again, by reason.",
         workflow_requeued, labels=("workflow_type", "reason"), initialize=False),
@@ -116,10 +116,10 @@ WORKFLOWS = (
         labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}, initialize=False),
     counter("workflow_wasted_cost_usd_total", WASTED_COST, workflow_billed_late, value="cost",
         labels=("workflow_type", "waste_reason"), rename={"waste_reason": "reason"}, initialize=False),
-    counter("workflow_review_verdicts_total", "Verdicts of reviewing agents, by the workflow that they review in.",
+    counter("workflow_review_verdicts_total", "Verdicts of reviewing agents, by workflow.",
         review_decided, labels=("workflow_type", "verdict"), initialize=False, expected=VERDICTS),
     counter("workflow_interrupted_calls_total",
-        "Model calls under way when their process was killed: billed or not is not known.",
+        "Model calls under way when their process was killed.",
         workflow_call_interrupted, labels=("workflow_type",)),
     histogram("workflow_llm_calls", "Model calls that one run made, failed ones too.",
         workflow_finished, value="llm_calls", labels=("workflow_type",), buckets=buckets.CALLS),

@@ -34,7 +34,7 @@ class Division:
     level: int = MOVING_LEVEL
 
 
-MESSAGES = Division(128 * 1024, STEADY_LEVEL)
+MESSAGES = Division(128 * 1024, 7)
 """Of messages, which take a third of the bytes that text takes: a studio's page is one segment."""
 
 STEADY = 8

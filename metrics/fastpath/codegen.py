@@ -168,7 +168,12 @@ def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) ->
     for i in alike:
         lines.append(add.format(f"sum{i}", number))
         if shape.amounts[i].kind == "native":
-            lines += [f"bucket, exponential, total = native{i}[bisect_left(native{i}.bounds, {number})]"]
+            lines += [
+                "try:",
+                f"    bucket, exponential, total = native{i}.places[bisect_left(native{i}.bounds, {number})]",
+                "except KeyError:",
+                f"    bucket, exponential, total = native{i}.find({number})",
+            ]
             lines += [add.format("bucket", "1.0"), add.format("exponential", "1.0"), add.format("total", number)]
         elif shape.amounts[i].kind == "histogram":
             lines += [f"bucket = buckets{i}[bisect_left(bounds{i}, {number})]", add.format("bucket", "1.0")]

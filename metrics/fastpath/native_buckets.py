@@ -96,15 +96,17 @@ def native_buckets(child: Any, family: NativeFamily, limit: float) -> NativeBuck
         return found
 
 
-class NativeBuckets(dict[int, tuple[Any, Any, Any]]):
-    """The buckets of a child: the classic one, the exponential one and its sum, by the place among ``bounds``.
+class NativeBuckets:
+    """The buckets of a child: the classic one, the exponential one and its sum, by their place among ``bounds``.
 
-    They are entered as they are first asked for. Where that makes one too many, the bounds of a lower schema take the
-    place of these, and what was counted stays where it is: whoever reads the counts adds them up at one resolution.
+    They are entered as they are first asked for: generated code looks among ``places`` itself. Where that makes one too
+    many, the bounds of a lower schema take the place of these, and what was counted stays where it is: whoever reads
+    the counts adds them up at one resolution.
 
     Attributes:
         bounds: The upper bounds of both kinds of buckets, ascending; the last is no less than the limit.
         limit: What the amounts stay below.
+        places: The buckets that were found, by the place of their bound.
     """
 
     __slots__ = (
@@ -117,11 +119,12 @@ class NativeBuckets(dict[int, tuple[Any, Any, Any]]):
         "_sums",
         "bounds",
         "limit",
+        "places",
     )
 
     def __init__(self, child: Any, family: NativeFamily, limit: float) -> None:
-        super().__init__()
         self.limit = limit
+        self.places: dict[int, tuple[Any, Any, Any]] = {}
         self._family = family
         self._label_values = label_values_of(child)
         self._classic_bounds = bounds_of(child)
@@ -132,13 +135,15 @@ class NativeBuckets(dict[int, tuple[Any, Any, Any]]):
     def _use(self, schema: int) -> None:
         self._schema = schema
         self.bounds = merged_bounds(schema, self.limit, self._classic_bounds)
-        self.clear()  # the places were those of other bounds
+        self.places.clear()  # they were those of other bounds
 
-    def __missing__(self, place: int) -> tuple[Any, Any, Any]:
+    def find(self, amount: float) -> tuple[Any, Any, Any]:
+        """Return the buckets of an amount, and enter them."""
         bounds = self.bounds
+        place = bisect_left(bounds, amount)
         upper = bounds[place]
         buckets = self._buckets[bisect_left(self._classic_bounds, upper)], *self._count_and_sum(upper)
-        return self.setdefault(place, buckets) if bounds is self.bounds else buckets
+        return self.places.setdefault(place, buckets) if bounds is self.bounds else buckets
 
     def _count_and_sum(self, amount: float) -> tuple[Any, Any]:
         key = self._schema, bucket_index(amount, self._schema)
@@ -161,7 +166,7 @@ class NativeBuckets(dict[int, tuple[Any, Any, Any]]):
     def add(self, amount: float) -> None:
         """Count an amount in its exponential bucket alone."""
         with LOCK:
-            _, count, total = self[bisect_left(self.bounds, amount)]
+            _, count, total = self.places.get(bisect_left(self.bounds, amount)) or self.find(amount)
             count.inc(1.0)
             total.inc(amount)
 

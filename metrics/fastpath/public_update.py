@@ -19,24 +19,33 @@ UpdateFn = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class SetArguments:
-    """Which fields an update takes as its arguments, where no event is built, and what it may expect of them.
+    """Which fields an update takes as its arguments, where no event is built.
 
     Attributes:
         set_fields: What computes others from those that are set.
         names: Which of those that are set it takes.
-        on_none: Called with the names of amounts that were None and not among the optional ones.
-        optional: The names of amounts that may be None; others are checked all at once.
     """
 
     set_fields: SetFields
     names: tuple[str, ...]
-    on_none: Callable[[Collection[str]], object]
-    optional: frozenset[str] = frozenset()
 
     def computed(self, plan: UpdatePlan) -> dict[str, str]:
         """Return the expression of each field that a plan reads and that is not one of the arguments, by its name."""
         fields = dict.fromkeys([each.field for each in plan.amounts] + [each.field for each in plan.spans])
         return {field: self.set_fields.expression(field, VALUE) for field in fields if field not in self.names}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The amounts that are expected each time, to be checked all at once: those that are not optional.
+
+    Attributes:
+        on_none: Called with the names of amounts that were None and not among the optional ones.
+        optional: The names of amounts that may be None.
+    """
+
+    on_none: Callable[[Collection[str]], object]
+    optional: frozenset[str] = frozenset()
 
 
 def public_update(

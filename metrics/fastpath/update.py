@@ -23,7 +23,7 @@ from .codegen import generate_update_function
 from .lock import LOCK
 from .native_buckets import native_buckets
 from .plan import AmountUpdate, ChildUpdate, UpdatePlan
-from .public_update import SetArguments, UpdateFn, as_event, public_update, report_dropped, update_amounts
+from .public_update import Expected, SetArguments, UpdateFn, as_event, public_update, report_dropped, update_amounts
 from .self_test import self_test
 from .shape import AmountShape, UpdateShape
 
@@ -35,11 +35,15 @@ class SharedCell:
 
 
 def update_function(
-    plan: UpdatePlan, field_names: Sequence[str] | None = None, arguments: SetArguments | None = None
+    plan: UpdatePlan,
+    field_names: Sequence[str] | None = None,
+    arguments: SetArguments | None = None,
+    expected: Expected | None = None,
 ) -> UpdateFn:
     """Return a function that updates what a plan has, but for gauges, which are the caller's to set.
 
     It takes an event, or a tuple of the values of the fields that are named, or some that are set as its arguments.
+    Of an event no amount is expected.
     """
     children = [each.child for each in (*plan.counters, *plan.timestamps)] + [each.child for each in plan.amounts]
     values = [value for child in children for value in values_of(child)]
@@ -50,28 +54,28 @@ def update_function(
         return public_update(plan, field_names, arguments)
     for value in values:
         value._lock = LOCK
-    return fast_update(plan, field_names, arguments, shared_cells=shared)
+    return fast_update(plan, field_names, arguments, expected, shared_cells=shared)
 
 
 def fast_update(
     plan: UpdatePlan,
     field_names: Sequence[str] | None = None,
     arguments: SetArguments | None = None,
+    expected: Expected | None = None,
     *,
     shared_cells: bool = False,
-    together: bool = True,
 ) -> UpdateFn:
     """Return generated code that writes to the children's values directly."""
     amounts = sorted(plan.amounts, key=checked_by)  # so that those which are checked alike are checked once
     names = field_names if arguments is None else arguments.names
     computed = {} if arguments is None else arguments.computed(plan)
     constants = {} if arguments is None else arguments.set_fields.constants(computed)
-    expected = expected_amounts(plan, arguments) if together else frozenset[str]()
+    together = frozenset[str]() if expected is None else checked_together(plan, expected)
     shape = UpdateShape(
         counters=len(plan.counters),
         timestamps=len(plan.timestamps),
         amounts=tuple(
-            amount_shape(each, is_joined=bool(i) and checked_by(each) == checked_by(amounts[i - 1]), expected=expected)
+            amount_shape(each, is_joined=bool(i) and checked_by(each) == checked_by(amounts[i - 1]), together=together)
             for i, each in enumerate(amounts)
         ),
         spans=tuple(each.field for each in plan.spans),
@@ -83,14 +87,14 @@ def fast_update(
         constants=tuple(constants),
     )
 
-    rest = Rest(plan, field_names, arguments, shared_cells, expected)
+    rest = Rest(plan, field_names, arguments, expected, shared_cells)
     functions = {
         **({} if plan.count_other is None else {"count_other": plan.count_other}),
-        **({} if all(each.field in expected for each in amounts) else {"update_unusual": rest.update_unusual}),
-        **({"update_each": rest.update_each} if expected else {}),
+        **({} if all(each.field in together for each in amounts) else {"update_unusual": rest.update_unusual}),
+        **({"update_each": rest.update_each} if together else {}),
         **({"span_failed": rest.span_failed} if plan.spans else {}),
     }
-    return generate_update_function(shape)(**functions, **update_arguments(plan, amounts, expected), **constants)
+    return generate_update_function(shape)(**functions, **update_arguments(plan, amounts, together), **constants)
 
 
 class Rest:
@@ -103,14 +107,14 @@ class Rest:
         plan: UpdatePlan,
         field_names: Sequence[str] | None,
         arguments: SetArguments | None,
+        expected: Expected | None,
         shared_cells: bool,
-        expected: Collection[str],
     ) -> None:
         self._plan = plan
         self._field_names = field_names
         self._arguments = arguments
-        self._shared_cells = shared_cells
         self._expected = expected
+        self._shared_cells = shared_cells
         self._alone: UpdateFn | None = None
 
     def update_unusual(self, *values: Any) -> None:
@@ -123,36 +127,32 @@ class Rest:
 
     def update_each(self, *values: Any) -> None:
         """Update all that the plan has, by code that checks each amount alone."""
-        plan, arguments = self._plan, self._arguments
+        plan, arguments, expected = self._plan, self._arguments, self._expected
         if self._alone is None:
             counted = replace(plan, count_other=None)
-            self._alone = fast_update(
-                counted, self._field_names, arguments, shared_cells=self._shared_cells, together=False
-            )
+            self._alone = fast_update(counted, self._field_names, arguments, shared_cells=self._shared_cells)
         self._alone(*values)
-        if arguments is not None:
+        if expected is not None:
             event = as_event(plan, values, self._field_names, arguments)
-            if absent := [field for field in self._expected if getattr(event, field) is None]:
-                arguments.on_none(absent)
+            if absent := [field for field in checked_together(plan, expected) if getattr(event, field) is None]:
+                expected.on_none(absent)
 
     def span_failed(self, place: int, error: Exception) -> None:
         """Report that a span could not be opened or closed."""
         self._plan.on_failure(self._plan.spans[place].metric, error)
 
 
-def expected_amounts(plan: UpdatePlan, arguments: SetArguments | None) -> frozenset[str]:
-    """Return the names of the amounts that are expected each time, if there are several, to be checked together."""
-    if arguments is None:
-        return frozenset()
-    expected = {each.field for each in plan.amounts if each.minimum >= 0} - arguments.optional
-    return frozenset(expected) if len(expected) > 1 else frozenset()
+def checked_together(plan: UpdatePlan, expected: Expected) -> frozenset[str]:
+    """Return the names of the amounts that are expected each time, if there are several."""
+    found = {each.field for each in plan.amounts if each.minimum >= 0} - expected.optional
+    return frozenset(found) if len(found) > 1 else frozenset()
 
 
-def amount_shape(amount: AmountUpdate, *, is_joined: bool, expected: Collection[str]) -> AmountShape:
+def amount_shape(amount: AmountUpdate, *, is_joined: bool, together: Collection[str]) -> AmountShape:
     """Return the shape of an amount."""
     kind: Any = "histogram" if isinstance(amount.child, Histogram) else "counter"
     shape = AmountShape(amount.field, kind if amount.native is None else "native", is_joined=is_joined)
-    if amount.field not in expected:
+    if amount.field not in together:
         return shape
     return replace(shape, together=True, minimum=amount.minimum, limit=amount.limit)
 
@@ -162,13 +162,13 @@ def checked_by(amount: AmountUpdate) -> tuple[str, float, float]:
     return amount.field, amount.minimum, amount.limit
 
 
-def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate], expected: Collection[str]) -> dict[str, Any]:
+def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate], together: Collection[str]) -> dict[str, Any]:
     """Return the arguments of ``make_update``, by the names that `update_source` uses."""
     arguments = {f"counter{i}": each.child._value for i, each in enumerate(plan.counters)}
     arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
     arguments |= {f"span{i}": each.change for i, each in enumerate(plan.spans)}
     for i, each in enumerate(amounts):
-        if each.field not in expected and (i == 0 or checked_by(each) != checked_by(amounts[i - 1])):
+        if each.field not in together and (i == 0 or checked_by(each) != checked_by(amounts[i - 1])):
             arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
             arguments |= {f"floor{i}": int_at(each.minimum), f"top{i}": int_at(each.limit)}
         if each.native is not None:

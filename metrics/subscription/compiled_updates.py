@@ -11,7 +11,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from ..fastpath.plan import EventUpdate
-from ..fastpath.public_update import SetArguments, UpdateFn
+from ..fastpath.public_update import Expected, SetArguments, UpdateFn
 from ..fastpath.set_fields import ReadField, SetFields
 from ..rows import OTHER
 from .receive_code import receive_function
@@ -58,6 +58,7 @@ class CompiledUpdates:
         self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
         self._is_single = set_fields is None and len(self._fields) == 1  # then the key is the value, and no tuple
         self._arguments: SetArguments | None = None
+        self._expected: Expected | None = None
         self._amounts: dict[str, ReadField] = {}
         # By the values of these fields, and by those with ``other`` for each that is past its limit.
         self.compiled: dict[Any, CompiledUpdate] = {}
@@ -75,8 +76,8 @@ class CompiledUpdates:
             self._arguments = SetArguments(
                 set_fields,
                 tuple(name for name in set_fields.names if name in arguments),
-                self._expect_none,
             )
+            self._expected = Expected(self._expect_none)
         self._names = (*self._fields, *self._determined)
         # The place of each label among them, the values of it that were compiled, and what tells the others.
         self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
@@ -110,8 +111,8 @@ class CompiledUpdates:
 
     def _expect_none(self, amounts: Collection[str]) -> None:
         """Compile anew, once for each amount that is None at times: those that never are can be checked faster."""
-        if self._arguments is not None:
-            self._arguments = replace(self._arguments, optional=self._arguments.optional.union(amounts))
+        if self._expected is not None:
+            self._expected = replace(self._expected, optional=self._expected.optional.union(amounts))
         self.compiled.clear()
         self.folded.clear()
 
@@ -147,12 +148,12 @@ class CompiledUpdates:
         self, event: Any, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
     ) -> CompiledUpdate:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
-        arguments = self._arguments
-        if arguments is not None:
-            absent = {name for name, read in self._amounts.items() if is_absent(read, event)} - arguments.optional
-            arguments = replace(arguments, optional=arguments.optional | absent) if absent else arguments
+        expected = self._expected
+        if expected is not None:
+            absent = {name for name, read in self._amounts.items() if is_absent(read, event)} - expected.optional
+            expected = replace(expected, optional=expected.optional | absent) if absent else expected
         fields = {**self._defaults, **dict(zip(self._names, values, strict=True))}
-        compiled = self._receiver.compiled(fields, past, arguments)
+        compiled = self._receiver.compiled(fields, past, self._arguments, expected)
         if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
             if len(cache) >= self.MAX_CACHED:
                 cache.clear()

@@ -14,7 +14,7 @@ from events.bus.failures import report_failure
 
 from ..event_fields import AnySignal, is_wanted, label_text, pairing_field
 from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, SpanUpdate, UpdatePlan
-from ..fastpath.public_update import SetArguments, UpdateFn
+from ..fastpath.public_update import Expected, SetArguments, UpdateFn
 from ..fastpath.set_fields import ReadField, SetFields
 from ..fastpath.update import update_function
 from ..rows import OTHER, Metric
@@ -78,6 +78,7 @@ class MetricsReceiver(BindableReceiver):
         self._prepared: dict[tuple[str, ...], CompiledUpdates] = {}
         self._overflows: dict[tuple[tuple[str, str], ...], Overflows] = {}  # by what is counted
         self._find_exemplar: FindExemplar | None = None
+        self._expected = Expected(self._expect_none)  # of bound emitters
 
     def __call__(self, event: Any) -> None:
         """Update every series that an event changes; a metric that fails does not starve the others."""
@@ -112,7 +113,8 @@ class MetricsReceiver(BindableReceiver):
         amounts = tuple(amount for amount in plan.amounts if fixed.get(amount.field, ...) is not None)
         if plan.gauges or plan.spans or any(amount.field not in variable for amount in amounts):
             return None
-        return self._update_function(replace(self._counting(plan, overflows), amounts=amounts), variable)
+        plan = replace(self._counting(plan, overflows), amounts=amounts)
+        return self._update_function(plan, variable, None, self._expected)
 
     def set_exemplars(self, find: FindExemplar | None) -> None:
         """Set the function that finds the exemplars of histograms from now on; None for none.
@@ -198,7 +200,11 @@ class MetricsReceiver(BindableReceiver):
         return plan, overflows
 
     def compiled(
-        self, fields: Mapping[str, Any], past: Sequence[str], arguments: SetArguments | None = None
+        self,
+        fields: Mapping[str, Any],
+        past: Sequence[str],
+        arguments: SetArguments | None = None,
+        expected: Expected | None = None,
     ) -> CompiledUpdate:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``.
 
@@ -210,19 +216,28 @@ class MetricsReceiver(BindableReceiver):
             set_fields = arguments.set_fields
             plan, overflows = self.plan(fields, past, set_fields.reader)
             plan = replace(plan, amounts=tuple(each for each in plan.amounts if not set_fields.is_none(each.field)))
-        return self._update_function(self._counting(plan, overflows), arguments=arguments), plan.gauges
+        return self._update_function(self._counting(plan, overflows), None, arguments, expected), plan.gauges
 
     def report_failure(self, metric: str, error: Exception) -> None:
         """Report that a metric could not be updated."""
         report_failure(self._signal.name, metric, error)
 
+    def _expect_none(self, amounts: Collection[str]) -> None:
+        """Have emitters bind anew, once for each amount that is None at times."""
+        self._expected = replace(self._expected, optional=self._expected.optional.union(amounts))
+        self._signal.rebind()
+
     def _new_updates(self, set_fields: SetFields | None) -> CompiledUpdates:
         return CompiledUpdates(self, self._fields, self._labels, self._read_by_updates, set_fields)
 
     def _update_function(
-        self, plan: UpdatePlan, field_names: Sequence[str] | None = None, arguments: SetArguments | None = None
+        self,
+        plan: UpdatePlan,
+        field_names: Sequence[str] | None,
+        arguments: SetArguments | None,
+        expected: Expected | None,
     ) -> UpdateFn:
-        update = update_function(plan, field_names, arguments)
+        update = update_function(plan, field_names, arguments, expected)
         find = self._find_exemplar
         return update if find is None else with_exemplars(update, plan, find, field_names)
 

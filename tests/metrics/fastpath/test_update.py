@@ -25,7 +25,7 @@ from metrics.fastpath import update
 from metrics.fastpath.children import values_of
 from metrics.fastpath.lock import LOCK
 from metrics.fastpath.plan import AmountUpdate, ChildUpdate, UpdatePlan
-from metrics.fastpath.public_update import SetArguments, UpdateFn, public_update
+from metrics.fastpath.public_update import Expected, SetArguments, UpdateFn, public_update
 from metrics.fastpath.set_fields import SetFields
 from metrics.fastpath.update import update_function
 from metrics.multiprocess import Workers
@@ -124,11 +124,11 @@ def workers(tmp_path: Path) -> Iterator[Callable[[], Workers]]:
         each.close()
 
 
-def by_values(make_update: Callable[..., UpdateFn]) -> Make:
+def by_values(make_update: Callable[..., UpdateFn], *expected: Expected) -> Make:
     """Pass the values of fields instead of events, in another order than the plan names them."""
 
     def make(plan: UpdatePlan) -> UpdateFn:
-        update = make_update(plan, ("c", "unused", "a", "b"))
+        update = make_update(plan, ("c", "unused", "a", "b"), None, *expected)
         return lambda event: update((event.c, "unused", event.a, event.b))
 
     return make
@@ -143,12 +143,12 @@ class Set:
     c: Any = None
 
 
-def by_arguments(make_update: Callable[..., UpdateFn]) -> Make:
-    """Pass each value as an argument, so that amounts are checked together."""
-    arguments = SetArguments(SetFields(Set, "cab"), ("c", "a", "b"), lambda _: None)
+def by_arguments(make_update: Callable[..., UpdateFn], *expected: Expected) -> Make:
+    """Pass each value as an argument."""
+    arguments = SetArguments(SetFields(Set, "cab"), ("c", "a", "b"))
 
     def make(plan: UpdatePlan) -> UpdateFn:
-        update = make_update(plan, arguments=arguments)
+        update = make_update(plan, None, arguments, *expected)
         return lambda event: update(event.c, event.a, event.b)
 
     return make
@@ -167,7 +167,12 @@ def test_fast_and_public_updates_lead_to_the_same_text(
     benches += [Bench(by_values(update_function), buckets), Bench(by_values(public_update), buckets)]
     benches += [Bench(by_values(update_function), buckets, workers())]
     benches += [Bench(by_arguments(update_function), buckets), Bench(by_arguments(public_update), buckets)]
-    benches += [Bench(by_arguments(update_function), buckets, workers())]
+    together = Expected(lambda _: None)
+    for by in (by_values, by_arguments):
+        benches += [
+            Bench(by(update_function, together), buckets),
+            Bench(by(update_function, together), buckets, workers()),
+        ]
     for event in (*events, *(Event(bound, bound, bound) for bound in buckets)):
         for bench in benches:
             bench.update(event)

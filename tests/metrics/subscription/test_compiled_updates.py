@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from events import Signal, llm_call_started, llm_called, receiver_failed, value_dropped
+from events import Signal, llm_call_started, llm_called, query_executed, receiver_failed, value_dropped
 from events.bus import prepared_receivers
 from events.bus.prepared_receivers import PreparedReceivers
-from metrics import LLM, counter, subscribe
+from metrics import DATABASE, LLM, counter, subscribe
 from metrics.subscription.receiver import MetricsReceiver
 
 amounts = st.sampled_from([None, 0, 1, 250, 0.5, float("nan"), -1, "3", Decimal("0.25"), 1e30, True])
@@ -123,6 +123,21 @@ def test_an_amount_that_is_none_at_times_is_checked_alone_from_then_on(registry:
     lines = [line.strip() for line in sources[2][0]]
     assert "if cost_ is not None:" in lines
     assert "and prompt_tokens_ >= 0" in lines
+
+
+def test_of_bound_emitters_too_an_amount_that_is_none_at_times_is_checked_alone(registry: CollectorRegistry) -> None:
+    emit = query_executed.bind("duration", "rows", operation="select", table="runs")
+    with subscribe(DATABASE, registry, namespace="acme") as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is query_executed]
+        caches = []
+        for rows in (3, None, 3, None, 3):
+            emit((0.25, rows))
+            caches.append(query_executed._receiver_cache)
+        total = registry.get_sample_value("acme_db_rows_total", {"operation": "select", "table": "runs"})
+    assert total == 9
+    assert receiver._expected.optional == {"rows"}
+    assert caches[0] is not caches[1]
+    assert caches[2] is caches[3] is caches[4]
 
 
 @pytest.mark.lenient

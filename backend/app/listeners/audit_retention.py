@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from app.database import Database
-from app.database.expiry import days_ago, delete_in_batches, expire_hourly
 from app.database.repositories import audit_events
+from app.database.retention_schedule import days_ago, delete_in_batches, expire_hourly
 from events import rows_expired
 
 log = logging.getLogger("app.listeners")

@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import partial
 
 from app.database import Database
-from app.database.expiry import days_ago, delete_in_batches, expire_hourly
 from app.database.repositories import runs
+from app.database.retention_schedule import days_ago, delete_in_batches, expire_hourly
 from events import rows_expired
 
 from . import dbos_client

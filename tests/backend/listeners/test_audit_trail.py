@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from app.database import Database, expiry, sqlite_connections
+from app.database import Database, retention_schedule, sqlite_connections
 from app.database.models import AuditEvent
 from app.database.repositories import audit_events
 from app.listeners import audit_retention, audit_trail
@@ -243,7 +243,7 @@ async def test_old_events_are_deleted_in_small_batches_and_counted(
     database: Database, deliveries: list[ListenerDelivered], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_retention, "BATCH", 20)
-    monkeypatch.setattr(expiry, "PAUSE", 0)
+    monkeypatch.setattr(retention_schedule, "PAUSE", 0)
     async with audit_trail.listen(database, 30, "p"):
         use_tools(50)
         await until(lambda: outcomes(deliveries)["delivered"] == 50)
@@ -262,7 +262,7 @@ async def test_old_events_are_deleted_in_small_batches_and_counted(
 async def test_the_retention_begins_by_itself(
     database: Database, monkeypatch: pytest.MonkeyPatch, deliveries: list[ListenerDelivered]
 ) -> None:
-    monkeypatch.setattr(expiry, "FIRST_DELAY", 0)
+    monkeypatch.setattr(retention_schedule, "FIRST_DELAY", 0)
     asked: list[int] = []
 
     async def note(_database: Database, days: int) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, text, update
 
-from app.database import Database, Run, Step, expiry
+from app.database import Database, Run, Step, retention_schedule
 from app.database.models import Attempt
 from app.database.repositories import runs
 from app.workflows import dbos_client, retention
@@ -21,7 +21,7 @@ from tests.support.run_metrics import RunMetrics
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expiry, "PAUSE", 0)
+    monkeypatch.setattr(retention_schedule, "PAUSE", 0)
 
 
 async def end_run(database: Database, age: timedelta | None) -> str:

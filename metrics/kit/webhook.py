@@ -31,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             lines = list(describe_alerts(self.path.strip("/"), body))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError):
             self.send_error(400, "not a notification of Alertmanager's")
             return
         for line in lines:

@@ -160,7 +160,14 @@ def ignored_spans(tree: ast.Module) -> list[tuple[Position, Position]]:
     Annotations and type aliases, ``if TYPE_CHECKING``, ``__all__``, the texts of log lines, warnings and exceptions,
     decorators for type checkers, ``zip(strict=...)`` and ``dataclass(slots=...)``.
     """
-    return [span(node) for node in ast.walk(tree) for node in ignored(node)]
+    return [span(part) for node in ast.walk(tree) for part in ignored(node)] + decorator_spans(tree)
+
+
+def decorator_spans(tree: ast.Module) -> list[tuple[Position, Position]]:
+    """Return the spans of decorators that change nothing at run time, each with its at-sign, where it is removed."""
+    decorators = (each for node in ast.walk(tree) for each in getattr(node, "decorator_list", ()))
+    spans = [span(each) for each in decorators if ast.unparse(each).split(".")[-1] in DECORATORS]
+    return [((line, column - 1), end) for (line, column), end in spans]
 
 
 def ignored(node: ast.AST) -> Iterator[ast.AST]:
@@ -168,7 +175,6 @@ def ignored(node: ast.AST) -> Iterator[ast.AST]:
     yield from ignored_types(node)
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            yield from (each for each in node.decorator_list if ast.unparse(each).split(".")[-1] in DECORATORS)
             keywords = [each for call in node.decorator_list if isinstance(call, ast.Call) for each in call.keywords]
             yield from (each for each in keywords if each.arg == "slots")  # it saves memory
         case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):

@@ -183,7 +183,7 @@ def source_paths(source: str) -> list[Path]:
     path = Path(source)
     if path.is_file() and path.suffix == ".py":
         return [path]
-    folder = path if path.is_dir() and ("/" in source or not source.isidentifier()) else None
+    folder = path if path.is_dir() and not source.isidentifier() else None  # a package may be shadowed by its folder
     if folder is None:
         try:
             spec = None if path.suffix == ".py" or not is_dotted_name(source) else find_spec(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import fsum
@@ -12,6 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.llm import unsplit
+
+LIMIT = 2.0**63
+LARGE = (2048 - LIMIT, LIMIT, 0.0, 0.0)
+"""Two parts that cannot be costs, whose sum could."""
 
 
 @pytest.mark.parametrize(
@@ -35,9 +40,16 @@ from events.llm import unsplit
         (2e3, (2.0**63, 2048.0 - 2.0**63, 0.0, 0.0), 2e3),
         (float("inf"), (0.25, 0.25, 0.25, 0.25), float("inf")),
         (2.0**63, (0.25, 0.25, 0.25, 0.25), 2.0**63),
+        (-1.0, (0.25, 0.0, 0.0, 0.0), -1.0),
+        (1e30, (1e30, 0.0, 0.0, 0.0), 1e30),
+        (1.0, (1e30, 0.25, 0.0, 0.0), 0.75),
+        (1.0, (-1e30, 0.25, 0.0, 0.0), 0.75),
+        (0.0, (0.0, 0.0, 0.0, 0.0), 0.0),
+        (LIMIT, (LIMIT * (1 - 1e-12), 0.0, 0.0, 0.0), LIMIT),
+        *((1.0, [*LARGE[place:], *LARGE[:place]], 1.0) for place in range(4)),
     ],
 )
-def test_what_is_left_of_a_cost_is_without_its_known_parts(cost: Any, parts: tuple[Any, ...], rest: Any) -> None:
+def test_what_is_left_of_a_cost_is_without_its_known_parts(cost: Any, parts: Sequence[Any], rest: Any) -> None:
     assert unsplit(cost, *parts) == rest
 
 

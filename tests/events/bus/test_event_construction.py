@@ -10,7 +10,8 @@ from blinker import Namespace
 
 import events
 from events import AgentFinished, agent_finished
-from events.bus.event_construction import construct_function, mutable_twin
+from events.bus.event_construction import construct_function, construct_function_for, mutable_twin
+from events.bus.prepared_receivers import PreparedReceivers
 from events.bus.signal import Signal
 
 SIMPLE_SIGNALS = sorted(
@@ -30,6 +31,14 @@ class Plain:
     name: str
     parts: list[str] = field(default_factory=list)
     size: int = field(default=3, init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithParts:
+    """Something whose default is another for each event happened."""
+
+    name: str
+    parts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +92,10 @@ class WeakReferable:
     name: str
 
 
-@pytest.mark.parametrize("event", [Plain, WithoutSlots, WithPostInit, Derived, OwnInit, OwnNew, WeakReferable])
+EVENTS = [Plain, WithParts, WithoutSlots, WithPostInit, Derived, OwnInit, OwnNew, WeakReferable]
+
+
+@pytest.mark.parametrize("event", EVENTS)
 def test_an_emitted_event_equals_the_one_that_its_class_builds(event: type[Any]) -> None:
     """Same class, same fields, equal, and as frozen, whatever the class does when an event is built."""
     signal: Signal[..., Any] = Signal(event, Namespace())
@@ -93,6 +105,22 @@ def test_an_emitted_event_equals_the_one_that_its_class_builds(event: type[Any])
     assert seen == [event(name="n")]
     with pytest.raises(FrozenInstanceError):
         seen[0].name = "other"
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_so_does_one_of_receivers_that_are_prepared_for_its_fields(
+    event: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no two events share a default that can be changed."""
+    monkeypatch.setattr(PreparedReceivers, "CALLS_BEFORE_PREPARING", 0)
+    signal: Signal[..., Any] = Signal(event, Namespace())
+    with signal.captured() as seen:
+        for _ in range(3):
+            signal.emit(name="n")
+    assert seen == [event(name="n")] * 3
+    assert {type(each) for each in seen} == {event}
+    parts = [each.parts for each in seen if hasattr(each, "parts")]
+    assert len({*map(id, parts)}) == len(parts)
 
 
 @pytest.mark.parametrize("event", [WithPostInit, Derived, OwnInit, OwnNew])
@@ -133,3 +161,26 @@ def test_an_event_that_completes_itself_is_built_as_its_class_builds_it() -> Non
     assert received == [AgentFinished(**values)]
     assert (received[0].error_type, received[0].own_prompt_tokens) == ("timeout", 5)
     assert construct_function(AgentFinished) is not AgentFinished
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        (WithoutSlots, {"name": "n"}),
+        (AgentFinished, {"agent_name": "a", "status": "timeout", "duration": 1.0, "prompt_tokens": 5}),
+    ],
+)
+def test_a_function_builds_events_of_certain_fields_as_their_class_does(event: Any, fields: dict[str, Any]) -> None:
+    construct = construct_function_for(event, (*fields,))
+    assert construct is not None
+    assert construct(fields) == event(**fields)
+
+
+@pytest.mark.parametrize(
+    ("event", "names"),
+    [(WithoutSlots, ()), (WithoutSlots, ("name", "size")), (WithParts, ("name",)), (OwnInit, ("name",))],
+)
+def test_there_is_none_where_fields_do_not_fit_or_only_the_class_can_build_it(
+    event: Any, names: tuple[str, ...]
+) -> None:
+    assert construct_function_for(event, names) is None

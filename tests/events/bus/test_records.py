@@ -18,7 +18,7 @@ from blinker import Namespace, default_namespace
 
 from events import AgentFinished, ComponentChecked, Key, Label, LLMCalled, Seconds, Signal
 from events.bus.fields import field_types
-from events.bus.records import MAX_TEXT, InvalidRecord, event_of, record_of
+from events.bus.records import InvalidRecord, event_of, record_of
 
 CANARY = "sk-canary-4711 write about our secret product"
 FREE_TEXTS = {"task", "reason", "application", "applications", "route"}
@@ -96,6 +96,14 @@ def test_what_somebody_wrote_stays_in_the_process(event: Any) -> None:
     assert "canary" not in json.dumps(record_of(event))
 
 
+@pytest.mark.parametrize(("length", "is_taken"), [(200, True), (201, False)])
+def test_a_name_of_a_class_that_is_too_long_is_none(length: int, is_taken: bool) -> None:
+    name = "E" * length
+    assert record_of(ShipPainted(ship_id="1", color="red", error=name))["fields"].get("error") == (
+        name if is_taken else None
+    )
+
+
 def test_the_class_of_an_error_and_ids_are_taken() -> None:
     event = ShipPainted(ship_id="7", color="red", hull_id="h 1", error="paint.TooThin")
     assert record_of(event)["fields"] == {"ship_id": "7", "color": "red", "hull_id": "h 1", "error": "paint.TooThin"}
@@ -113,7 +121,10 @@ def test_the_class_of_an_error_and_ids_are_taken() -> None:
         (True, True),
         (Color.RED, "red"),
         ([1], None),
-        ("x" * (MAX_TEXT + 1), "x" * MAX_TEXT),
+        (2**53, 2**53),
+        (-(2**53) - 1, float(-(2**53) - 1)),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 200),
         ("half \ud800", "half ?"),
     ],
 )

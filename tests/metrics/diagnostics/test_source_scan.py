@@ -132,6 +132,27 @@ def test_a_source_may_be_a_single_module_or_file(tmp_path: Path, monkeypatch: py
         assert "tool_called" not in emitted
 
 
+@pytest.mark.parametrize("source", ["my-shop", "./shop", ".", "my.shop"])
+def test_a_source_that_cannot_be_a_name_is_a_folder(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / source).mkdir(exist_ok=True)
+    (tmp_path / source / "code.py").write_text("from events import llm_called\nllm_called.emit()\n")
+    monkeypatch.chdir(tmp_path)
+    assert [path.name for path in source_paths(source)] == ["code.py"]
+
+
+def test_a_source_that_is_a_name_is_a_package_and_not_the_folder_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "mine.py").touch()
+    monkeypatch.chdir(tmp_path)
+    names = {path.name for path in source_paths("json")}
+    assert "decoder.py" in names
+    assert "mine.py" not in names
+
+
 def test_what_is_installed_in_a_folder_is_none_of_its_code(tmp_path: Path) -> None:
     for installed in (".venv/lib", "env/lib/python3.13/site-packages"):
         (tmp_path / installed).mkdir(parents=True)

@@ -390,6 +390,24 @@ async def test_a_response_is_sent_in_chunks(size: int, chunks: list[int]) -> Non
     assert [part["more_body"] for part in parts] == [True] * (len(chunks) - 1) + [False]
 
 
+async def test_others_have_a_turn_after_each_chunk_and_no_more() -> None:
+    turns, at_each = 0, []
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def send(_: Any) -> None:
+        at_each.append(turns)
+
+    others = asyncio.create_task(take_turns())
+    await send_response(send, 200, {}, bytes(3 * CHUNK_SIZE))
+    others.cancel()
+    assert at_each == [0, 0, 1, 2]  # the head, and three chunks
+
+
 async def test_without_a_body_the_head_alone_is_sent() -> None:
     sent: list[Any] = []
 

@@ -122,6 +122,21 @@ def test_exemplars_are_those_of_openmetrics(registry: CollectorRegistry) -> None
     assert len(expected) == 4
 
 
+def test_so_are_those_of_somebody_else_s_collector(registry: CollectorRegistry) -> None:
+    exemplar = Exemplar({"trace_id": "é"}, 0.5, 1.25)
+    histogram, counter = Metric("took_seconds", "h", "histogram"), Metric("calls", "h", "counter")
+    histogram.add_sample("took_seconds_bucket", {"le": "1.0"}, 1.0, exemplar=exemplar)
+    histogram.add_sample("took_seconds_bucket", {"le": "+Inf"}, 1.0)
+    histogram.add_sample("took_seconds_count", {}, 1.0)
+    histogram.add_sample("took_seconds_sum", {}, 0.5)
+    counter.add_sample("calls_total", {}, 1.0, exemplar=exemplar)
+    registry.register(FixedCollector(histogram, counter))
+    read = read_scrape(render(registry, PROTOBUF)).samples
+    assert {(sample.name, sample.labels): sample.exemplar for sample in read if sample.exemplar} == dict.fromkeys(
+        [("took_seconds_bucket", (("le", "1.0"),)), ("calls_total", ())], ((("trace_id", "é"),), 0.5, 1.25)
+    )
+
+
 @pytest.mark.parametrize("time", [1e30, -1e30, math.inf, math.nan])
 def test_a_time_that_no_scraper_could_read_is_left_out(registry: CollectorRegistry, time: float) -> None:
     """Of somebody else's collector: a message that is broken would fail the whole scrape."""
@@ -151,6 +166,35 @@ def test_a_time_of_creation_is_part_of_its_counter_whether_or_not_text_shows_it(
     assert created == pytest.approx(counter._created, abs=1.1e-3)
     counter._created += 5  # as its reset() of newer versions does
     assert read_scrape(render(registry, PROTOBUF)).created["calls_total", (("model", "a"),)] > created
+
+
+@pytest.mark.parametrize(
+    ("created", "is_part"),
+    [
+        (0.0, True),
+        (1.25, True),
+        (253_402_300_799.0, True),
+        (-0.5, False),
+        (-1e30, False),
+        (253_402_300_800.0, False),
+        (math.inf, False),
+        (math.nan, False),
+    ],
+)
+def test_a_time_of_creation_of_somebody_else_s_is_part_of_its_metric_where_a_scraper_can_read_it(
+    created: float, is_part: bool, registry: CollectorRegistry
+) -> None:
+    """Else it is a sample of its own, as in text."""
+    counter = Metric("calls", "h", "counter")
+    counter.add_sample("calls_total", {}, 1.0)
+    counter.add_sample("calls_created", {}, created)
+    registry.register(FixedCollector(counter))
+    assert_same_samples(registry)
+    read = read_scrape(render(registry, PROTOBUF))
+    assert {sample.name for sample in read.samples} == (
+        {"calls_total"} if is_part else {"calls_total", "calls_created"}
+    )
+    assert [*read.created.values()] == ([created] if is_part else [])
 
 
 MISFITS = {

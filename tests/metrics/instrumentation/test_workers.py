@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
-from events import worker_finished, worker_started
+from events import build_read, worker_finished, worker_started
 from events.bridges.asgi_types import Message
 from metrics import instrument
 from tests.support import ports
+from tests.support.forks import in_child
 from tests.support.server_process import running_server
 from tests.support.wait import wait_until
 
@@ -98,6 +100,20 @@ def test_the_folder_is_left_when_it_is_closed(tmp_path: Path) -> None:
     assert [*handle.registry.collect()] == []
     with instrument(Starlette(), namespace="acme", folder=tmp_path, application="shop") as again:
         assert again.registry.get_sample_value("process_open_fds")
+
+
+def test_a_forked_process_says_its_build_as_it_starts() -> None:
+    """It inherits no gauge. The process that made the application has said it then."""
+    with instrument(Starlette(), namespace="acme", version="1.2.3", revision="abc") as handle:
+
+        async def start() -> list[tuple[str, str | float | None]]:
+            with build_read.captured() as read, handle.lifespan():
+                labels = {"version": "1.2.3", "revision": "abc"}
+                shown = handle.registry.get_sample_value("acme_build_info", labels)
+                return [*((event.version, event.revision) for event in read), ("shown", shown)]
+
+        assert asyncio.run(start()) == [("shown", 1)]
+        assert in_child(lambda: asyncio.run(start())) == "[('1.2.3', 'abc'), ('shown', 1.0)]"
 
 
 def test_it_runs_on_trio() -> None:

@@ -56,6 +56,10 @@ def test_what_does_not_exist_is_named(expression: str, fault: str) -> None:
         'label_replace(up, "slo", "runs", "", "")',
         "count by (__name__) ({job='x'})",
         'acme_events_total{signal=~"(receiver|collector)_failed"}',
+        'acme_llm_requests_total{status=~"$status"}',
+        'acme_llm_requests_total{status="$status"}',
+        'acme_llm_requests_total{status=""}',
+        'acme_llm_requests_total{status!=""}',
     ],
 )
 def test_what_exists_is_no_fault(expression: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from math import inf, nan
 from typing import Any
 
@@ -17,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from events import Signal, llm_call_started, llm_called, query_executed, receiver_failed, value_dropped
+from events import LLMCalled, Signal, llm_call_started, llm_called, query_executed, receiver_failed, value_dropped
 from events.bus import prepared_receivers
 from events.bus.prepared_receivers import PreparedReceivers
 from metrics import DATABASE, LLM, counter, subscribe
+from metrics.subscription.compiled_updates import CompiledUpdates
 from metrics.subscription.receiver import MetricsReceiver
 
 amounts = st.sampled_from([None, 0, 1, 250, 0.5, float("nan"), -1, "3", Decimal("0.25"), 1e30, True])
@@ -234,6 +236,24 @@ def test_ever_new_values_past_the_limit_take_one_prepared_update(registry: Colle
         assert registry.get_sample_value("acme_llm_requests_total", labels) == 99
     assert len(updates.folded) == 1
     assert not updates.compiled  # the first came before names were prepared for
+
+
+def test_a_value_that_was_counted_is_not_looked_for_among_the_limits_again(registry: CollectorRegistry) -> None:
+    """Values past the limit of another label come with it, each a new one."""
+    asked: list[Any] = []
+    with subscribe(LLM, registry, namespace="acme", label_limits={"model": 1}) as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+
+        def noting(is_other: Callable[[Any], bool], value: Any) -> bool:
+            asked.append(value)
+            return is_other(value)
+
+        labels = {name: partial(noting, receiver._labels[name]) for name in ("model", "provider")}
+        updates = CompiledUpdates(receiver, receiver._fields, labels, (), None)
+        for number in range(5):
+            updates(LLMCalled(model=f"m{number}", provider="p", status="success", duration=1.0))
+    assert asked == ["m0", "p", "m1", "m2", "m3", "m4"]
+    assert (len(updates.compiled), len(updates.folded)) == (1, 1)
 
 
 def test_updates_are_prepared_for_a_bounded_number_of_sets_of_names(registry: CollectorRegistry) -> None:

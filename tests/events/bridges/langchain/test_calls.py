@@ -333,6 +333,34 @@ def test_a_call_that_a_model_makes_by_another_one_is_one(chat_server: OpenAIServ
     assert told.calls[0].provider == "router"
 
 
+@pytest.mark.parametrize("in_a_task", [False, True])
+def test_a_call_that_an_asynchronous_model_makes_by_another_one_is_one(
+    in_a_task: bool, chat_server: OpenAIServer, told: Recorded
+) -> None:
+    """In its own task or in another one, while the first call is under way."""
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.outputs import ChatGeneration, ChatResult
+
+    class Router(BaseChatModel):  # type: ignore[misc]  # it has no types here
+        inner: Any
+
+        @property
+        def _llm_type(self) -> str:
+            return "router"
+
+        def _generate(self, *_: Any, **more: Any) -> Any:
+            raise NotImplementedError
+
+        async def _agenerate(self, messages: Any, stop: Any = None, run_manager: Any = None, **more: Any) -> Any:
+            asked = self.inner.ainvoke(messages)
+            message = await (asyncio.create_task(asked) if in_a_task else asked)
+            return ChatResult(generations=[ChatGeneration(message=message)])
+
+    ainvoke(Router(inner=chat_model(chat_server)))
+    assert told.sums() == sums_of(chat_server.tally)
+    assert told.calls[0].provider == "router"
+
+
 def test_a_reader_may_ask_another_model_between_two_chunks(chat_server: OpenAIServer, told: Recorded) -> None:
     model = chat_model(chat_server)
     for number, _ in enumerate(model.stream("hi")):
@@ -418,6 +446,21 @@ def test_a_call_that_failed_half_way_hides_no_other(chat_server: OpenAIServer, t
     invoke(model)
     assert [call.status for call in told.calls] == ["cancelled", "cancelled", "success"]
     assert len(kept) == 2  # tracebacks, which hold what was under way
+
+
+def test_a_call_that_failed_half_way_hides_no_other_of_its_task(chat_server: OpenAIServer, told: Recorded) -> None:
+    model = chat_model(chat_server)
+
+    async def ask() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(model), "_combine_llm_outputs", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError) as kept:
+                await model.ainvoke("hi")
+        await model.ainvoke("hi")
+        assert kept.tb  # which holds what was under way
+
+    asyncio.run(ask())
+    assert [call.status for call in told.calls] == ["cancelled", "success"]
 
 
 def look_up(word: str) -> str:

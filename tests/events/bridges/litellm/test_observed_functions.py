@@ -112,6 +112,15 @@ async def test_an_asynchronous_stream_is_told_when_it_is_exhausted(library: Any,
     assert (told.call.status, told.call.completion_tokens) == ("success", 5)
 
 
+def test_streams_of_one_class_are_tracked_by_one_class(library: Any) -> None:
+    """One for each of them would take time to make, and be left to the garbage collector."""
+    library.does = lambda **options: words()
+    one, other = (library.completion(model="openai/m", stream=True) for _ in range(2))
+    assert type(one) is type(other)
+    for each in (one, other):
+        each.close()  # or the garbage collector would, in another test
+
+
 def test_a_stream_whose_loop_is_left_is_cancelled(library: Any, told: Told) -> None:
     """One that nobody asked for, too, as by a default of LiteLLM's."""
     library.does = lambda **options: words()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from events.bridges.litellm.functions import FUNCTIONS
 from tests.support.embeddings_server import EmbeddingsServer, RerankServer
 from tests.support.litellm_modes import MODES, Mode, ask, read, run
 from tests.support.openai_server import OpenAIServer, Usage, says
@@ -95,6 +97,38 @@ def test_a_response_is_a_call(litellm: Any, told: Told, mode: Mode, streamed: bo
     assert (call.prompt_tokens, call.completion_tokens) == (1000, 500)
     assert call.cost == pytest.approx(1000 * 0.15e-6 + 500 * 0.6e-6)
     assert (call.time_to_first_token is not None) == streamed
+
+
+MESSAGES = [{"role": "user", "content": "Hello?"}]
+# fmt: off
+POSITIONS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {  # arguments of a function, and of a Router's method
+    "completion":      (("nobody/m", MESSAGES),          ("nobody/m", MESSAGES)),
+    "text_completion": (("Hello?", "nobody/m"),          ("nobody/m", "Hello?")),
+    "responses":       (("Hello?", "nobody/m"),          ("Hello?", "nobody/m")),
+    "embedding":       (("nobody/m", ["one"]),           ("nobody/m", ["one"])),
+    "rerank":          (("nobody/m", "Hello?", ["one"]), ("nobody/m", "Hello?", ["one"])),
+}
+# fmt: on
+
+
+CALLS = [
+    (function.name, of_router)
+    for function in FUNCTIONS
+    for of_router in (False, True)
+    if (function.name, of_router) != ("rerank", True)  # a Router has the asynchronous one alone
+]
+
+
+@pytest.mark.parametrize(("name", "of_router"), CALLS)
+def test_a_model_by_its_position_is_the_requested_one(name: str, of_router: bool, litellm: Any, told: Told) -> None:
+    """Nobody has it, so that nobody is asked."""
+    plain = name if name in POSITIONS else name[1:]
+    mode: Mode = "sync" if name in POSITIONS else "async"
+    owner = litellm.Router(model_list=[], num_retries=0) if of_router else litellm
+    call = partial(getattr(owner, name), *POSITIONS[plain][of_router])
+    with pytest.raises((litellm.BadRequestError, TypeError)):
+        run(mode, call, call)
+    assert (told.call.requested_model, told.call.status) == ("nobody/m", "error")
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -56,6 +56,23 @@ def test_two_calls_in_one_that_is_observed_are_two() -> None:
     assert len(started) == 2
 
 
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_what_is_inside_of_an_exact_call_is_told_by_it_wherever_its_claim_is_from(is_exact: bool) -> None:
+    """The first call inside of an observed one takes it over; for the second nothing is left to take."""
+    with llm_called.captured() as called:
+        around = begin("outer", is_exact=False)
+        assert around is not None
+        with around.in_effect():
+            for _ in range(2):
+                inside = begin("inner", is_exact=True)
+                assert inside is not None
+                with inside.in_effect():
+                    assert begin("innermost", is_exact=is_exact) is None
+                inside.finish(CallEnd())
+        around.finish(CallEnd())
+    assert len(called) == 2
+
+
 def test_what_a_call_leaves_running_makes_calls_of_its_own() -> None:
     with llm_called.captured() as called:
         first = begin("outer", is_exact=True)
@@ -73,7 +90,9 @@ def test_a_bridge_may_know_that_a_call_is_its_own() -> None:
     assert first is not None
     with first.in_effect():
         assert begin("inner", is_exact=True) is None
-        assert claim_own_call().call_id != first.claim.call_id
+        own = claim_own_call()
+        assert own.call_id != first.claim.call_id
+        assert own.is_exact
     first.finish(CallEnd())
 
 

@@ -11,6 +11,7 @@ from events.bridges.model_calls.claims import Claim
 from events.bridges.opentelemetry.observed_call import ObservedCall
 from events.bridges.opentelemetry.observed_calls import ObservedCalls
 from events.bridges.opentelemetry.open_spans import OpenSpan
+from events.bus.scope import Scope
 
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
@@ -28,6 +29,13 @@ def calls_of_a_bridge(times: Iterable[tuple[int, int | None]]) -> tuple[Observed
         observed.add(call)
         calls.append(call)
     return observed, calls
+
+
+def test_a_call_has_the_id_and_the_scope_of_its_claim() -> None:
+    call, scope = ObservedCall("m", 0, None, None), Scope({"agent_name": "writer"}, None, {})
+    assert (call.call_id, call.scope) == ("", None)
+    call.claim = Claim("c", is_exact=True, scope=scope)
+    assert (call.call_id, call.scope) == ("c", scope)
 
 
 def span(started_ns: int) -> OpenSpan:

@@ -16,6 +16,7 @@ from events import (
     agent_started,
     documents_retrieved,
     guardrail_checked,
+    llm_attempted,
     llm_call_started,
     llm_called,
     tool_called,
@@ -346,7 +347,9 @@ def test_a_call_of_another_context_is_added_to_the_agent_around_the_framework_s_
     invoke = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
     with agent_finished.captured() as finished, llm_called.captured() as called:
         outside = copy_context().run(spans.start, "invoke_agent boss", {"gen_ai.operation.name": "invoke_agent"})
-        agent = copy_context().run(spans.start, "invoke_agent writer", invoke, parent=outside)
+        inside = copy_context()
+        agent = inside.run(spans.start, "invoke_agent writer", invoke, parent=outside)
+        inside.run(llm_attempted.emit, model="m", outcome="error", duration=0.0)  # of no call that is known
         chain = spans.start("model", library=LANGCHAIN, parent=agent)
         model = copy_context().run(spans.start, "ChatOpenAI", library=LANGCHAIN, parent=chain)
         spans.end(spans.start("chat m", CHAT), ANSWER)
@@ -360,6 +363,7 @@ def test_a_call_of_another_context_is_added_to_the_agent_around_the_framework_s_
     ]
     assert finished[0].llm_time is not None
     assert finished[0].llm_time > 0
+    assert finished[0].backoff_time == 0
 
 
 def test_one_run_that_two_spans_tell_is_one(spans: SpanMaker) -> None:

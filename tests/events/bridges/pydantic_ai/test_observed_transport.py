@@ -189,6 +189,28 @@ def test_a_response_that_cannot_be_read_is_reported(ongoing: OngoingRequest) -> 
     assert attempt.ended_at is not None
 
 
+class NotToBeRead(httpx2.AsyncByteStream):
+    """A body that somebody has read before."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise httpx2.StreamConsumed
+
+
+@pytest.mark.lenient
+async def test_an_error_whose_body_cannot_be_looked_at_is_reported_and_returned() -> None:
+    ongoing = new_request(streamed=True)
+    response = httpx2.Response(429, stream=NotToBeRead())
+    transport = httpx2.MockTransport(lambda _: response)
+    observe_transport(transport)
+    with receiver_failed.captured() as failures, ongoing.as_parent():
+        assert await transport.handle_async_request(httpx2.Request("GET", "http://localhost")) is response
+    assert [(each.signal, each.receiver, each.error) for each in failures] == [
+        ("llm_attempted", "pydantic_ai", "StreamConsumed")
+    ]
+    [attempt] = ongoing.http_requests
+    assert (attempt.status_code, attempt.exceeds_quota) == (429, False)
+
+
 @pytest.mark.lenient
 def test_a_request_that_cannot_be_read_is_reported_and_no_attempt(ongoing: OngoingRequest) -> None:
     with receiver_failed.captured() as failures, ongoing.as_parent():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from events import llm_called
 from events.bridges import anthropic, openai
-from events.bridges.sdk_clients.sdk_parts import release_of
+from events.bridges.sdk_clients.sdk_parts import OLDEST, release_of
 
 
 class Stream:
@@ -98,10 +100,29 @@ def test_a_client_of_the_other_sdk_says_which_bridge_is_for_it() -> None:
         anthropic.instrument(Client())
 
 
-def test_a_release_that_is_too_old_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Package, "__version__", "0.28.1")
-    with pytest.raises(TypeError, match=r"openai 0\.28\.1 is too old to be instrumented"):
+@pytest.mark.parametrize("version", ["0.28.1", "1.65.9"])
+def test_a_release_that_is_too_old_says_so(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Package, "__version__", version)
+    with pytest.raises(TypeError, match=rf"openai {version} is too old to be instrumented: 1\.66 is the oldest"):
         openai.instrument(Client())
+
+
+@pytest.mark.parametrize("version", ["1.66", "1.66.0", "2.0.0", ""])
+def test_the_oldest_release_and_one_that_does_not_say_can_be_instrumented(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Package, "__version__", version)
+    openai.instrument(Client()).undo()
+
+
+def test_the_oldest_releases_are_those_of_the_extras_and_of_the_tests() -> None:
+    root = Path(__file__).parents[4]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pins = (root / "requirements-sdks-oldest.txt").read_text()
+    for sdk, oldest in OLDEST.items():
+        release = ".".join(map(str, oldest))
+        assert extras[sdk] == [f"{sdk}>={release}"]
+        assert f"{sdk}=={release}.0 " in pins
 
 
 def test_a_release_that_is_made_otherwise_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,31 @@ async def test_a_raw_response_ends_its_call_with_its_body(told: Told) -> None:
     assert [call.prompt_tokens for call in told.called] == [100] * 3
 
 
+async def test_a_raw_response_that_breaks_off_ends_its_call_with_the_error(told: Told) -> None:
+    def broken(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Body([b'{"model": '], httpx.ReadError("broken")))
+
+    with receiver_failed.captured() as failed:
+        with pytest.raises(httpx.ReadError):
+            client_of(broken).ask(raw="streamed").parse()
+        later = await async_client_of(broken).ask(raw="streamed")
+        with pytest.raises(httpx.ReadError):
+            await later.http_response.aread()
+    assert [(call.status, call.error_type, call.usage_source) for call in told.called] == [
+        ("error", "connection", "none")
+    ] * 2
+    assert failed == []
+
+
+def test_responses_of_one_class_are_observed_by_one_class() -> None:
+    """One for each of them would take time to make, and be left to the garbage collector."""
+    one, other = (client_of(streams(*CHUNKS)).ask(stream=True, raw="parsed later") for _ in range(2))
+    assert type(one) is type(other)
+    assert type(one.http_response.stream) is type(other.http_response.stream)
+    for each in (one, other):
+        each.http_response.close()  # or the garbage collector would, in another test
+
+
 def test_a_body_may_be_compressed_or_none_of_json(told: Told) -> None:
     packed = gzip.compress(json.dumps(ANSWER).encode())
     client = client_of(

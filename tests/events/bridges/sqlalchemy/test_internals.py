@@ -172,6 +172,25 @@ def test_the_same_events_are_emitted_without_a_private_attribute(
     assert [message.split(":")[0] for message in caplog.messages] == [f"SQLAlchemy {sa.__version__} has changed inside"]
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_rows_of_many_sets_of_parameters_are_counted_with_and_without_private_attributes(
+    is_known: bool, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a driver that counts those of the last set alone: an INSERT has one for each set, an UPDATE unknown ones."""
+    if not is_known:
+        monkeypatch.setattr(*GONE["listeners_are_known"])
+    monkeypatch.setattr(engine.dialect, "supports_sane_multi_rowcount", False)
+    update = sa.update(Post).where(Post.user_id < sa.bindparam("limit")).values(user_id=0)
+    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
+        connection.execute(sa.insert(User), [{"id": 98}, {"id": 99}])
+        connection.execute(update, [{"limit": 1}, {"limit": 2}])
+        connection.execute(sa.insert(User), {"id": 97})
+        connection.execute(update, {"limit": 3})
+    assert [(event.operation, event.rows) for event in seen] == [
+        ("insert", 2), ("update", None), ("insert", 1), ("update", 3),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("is_known", "reason"), [(True, "invalidated"), (False, "recycle")])
 def test_a_connection_that_is_lost_with_another_is_told_from_an_old_one_where_that_is_known(
     is_known: bool, reason: str, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch

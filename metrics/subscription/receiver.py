@@ -60,25 +60,21 @@ class MetricsReceiver(BindableReceiver):
         self._fields = tuple(fields)
         # All that events are read for.
         pairing = [pairing_field(signal) for row, _ in self._rows if row.kind == "in_flight"]
-        amounts = [row.value for row, _ in self._rows if row.kind != "gauge" and isinstance(row.value, str)]
-        self._read_by_updates = (*dict.fromkeys((*amounts, *pairing)),)
-        self._needed = {
-            *fields,
-            *self._read_by_updates,
-            *(row.value for row, _ in self._rows if isinstance(row.value, str)),
-        }
-        self.sets_gauges = any(row.kind == "gauge" and row.value is not None for row, _ in self._rows)
+        valued = [(row.kind, row.value) for row, _ in self._rows if isinstance(row.value, str)]
+        self._read_by_updates = (*dict.fromkeys([*(value for kind, value in valued if kind != "gauge"), *pairing]),)
+        self._needed = {*fields, *self._read_by_updates, *(value for _, value in valued)}
+        self.sets_gauges = any(kind == "gauge" for kind, _ in valued)
+        label_sets = {name: values for row, _ in self._rows for name, values in row.label_sets()}
         self._labels = {
             name: limiter.other_test(name) if values is None else partial(is_outside, values)
-            for row, _ in self._rows
-            for name, values in row.label_sets()
+            for name, values in label_sets.items()
         }
         self._updates = self._new_updates(None)
         # Those of events of which no other fields are set, by their names.
         self._prepared: dict[tuple[str, ...], CompiledUpdates] = {}
         self._overflows: dict[tuple[tuple[str, str], ...], Overflows] = {}  # by what is counted
         self._find_exemplar: FindExemplar | None = None
-        self._expected = Expected(self._expect_none)  # of bound emitters
+        self._optional: frozenset[str] = frozenset()  # amounts of bound emitters that are None at times
 
     def __call__(self, event: Any) -> None:
         """Update every series that an event changes; a metric that fails does not starve the others."""
@@ -114,7 +110,7 @@ class MetricsReceiver(BindableReceiver):
         if plan.gauges or plan.spans or any(amount.field not in variable for amount in amounts):
             return None
         plan = replace(self._counting(plan, overflows), amounts=amounts)
-        return self._update_function(plan, variable, None, self._expected)
+        return self._update_function(plan, variable, None, Expected(self._expect_none, self._optional))
 
     def set_exemplars(self, find: FindExemplar | None) -> None:
         """Set the function that finds the exemplars of histograms from now on; None for none.
@@ -224,7 +220,7 @@ class MetricsReceiver(BindableReceiver):
 
     def _expect_none(self, amounts: Collection[str]) -> None:
         """Have emitters bind anew, once for each amount that is None at times."""
-        self._expected = replace(self._expected, optional=self._expected.optional.union(amounts))
+        self._optional = self._optional.union(amounts)
         self._signal.rebind()
 
     def _new_updates(self, set_fields: SetFields | None) -> CompiledUpdates:

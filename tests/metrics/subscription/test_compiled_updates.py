@@ -137,7 +137,7 @@ def test_of_bound_emitters_too_an_amount_that_is_none_at_times_is_checked_alone(
             caches.append(query_executed._receiver_cache)
         total = registry.get_sample_value("acme_db_rows_total", {"operation": "select", "table": "runs"})
     assert total == 9
-    assert receiver._expected.optional == {"rows"}
+    assert receiver._optional == {"rows"}
     assert caches[0] is not caches[1]
     assert caches[2] is caches[3] is caches[4]
 

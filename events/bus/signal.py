@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from weakref import ReferenceType
 
@@ -230,7 +231,8 @@ class Signal(NamedSignal, Generic[P, E]):
             TypeError: the event has no such field.
         """
         self._check_fields("announce", fields)
-        self._announce(tuple(fields.items()), lambda receiver: receiver.announced(fields))
+        key = (*chain.from_iterable(fields.items()),)  # flat: it is stored for each that there is
+        self._announce(key, lambda receiver: receiver.announced(fields))
 
     def announce_failures(self, failures: Iterable[Mapping[str, Any]]) -> None:
         """Announce all failures that may come of those who are known to be there, such as the routes of an application.

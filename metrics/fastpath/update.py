@@ -88,13 +88,10 @@ def fast_update(
     )
 
     rest = Rest(plan, field_names, arguments, expected, shared_cells)
-    functions = {
-        **({} if plan.count_other is None else {"count_other": plan.count_other}),
-        **({} if all(each.field in together for each in amounts) else {"update_unusual": rest.update_unusual}),
-        **({"update_each": rest.update_each} if together else {}),
-        **({"span_failed": rest.span_failed} if plan.spans else {}),
-    }
-    return generate_update_function(shape)(**functions, **update_arguments(plan, amounts, together), **constants)
+    counts_other = {} if plan.count_other is None else {"count_other": plan.count_other}
+    return generate_update_function(shape)(
+        **counts_other, rest=rest, **update_arguments(plan, amounts, together), **constants
+    )
 
 
 class Rest:

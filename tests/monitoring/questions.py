@@ -191,7 +191,7 @@ QUESTIONS = (
     question("O", "How many series are there, of which families, and does a label overflow?",
         answer('topk(5, count by (__name__) ({job="sparklio-backend"}))', (10, 5000)),
         answer("max(sparklio_metrics_rendered_series)", (500, 40_000)),
-        answer("sum(sparklio_label_overflows_total)", (0, 0))),
+        answer("sum(sparklio_label_overflows_total) or vector(0)", (0, 0))),
     question("O", "Is the pipeline itself healthy?",
         answer('min(up{job="sparklio-backend"})', (1, 1)),
         answer('time() - max(sparklio_last_event_timestamp_seconds{signal="workflow_finished"})', (-1, 600)),

@@ -47,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         if (url := database_url(options.database, resources)) is not None:
             settings["database_url"] = url
         studio = StudioProcess(directory, free_port(), **settings)
+        studio.preloaded = False  # its processes have memory of their own, and their names
         studio.environment["OPENAI_API_KEY"] = "none"
         studio.client.headers["Authorization"] = f"Bearer {KEY}"
         resources.enter_context(studio)

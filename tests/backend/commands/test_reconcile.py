@@ -95,6 +95,12 @@ def audited(new_audited: Callable[[], AbstractContextManager[Audited]]) -> Itera
         yield studio
 
 
+def wait_until_stored(audited: Audited) -> None:
+    """Wait for the last event of each run: events are stored twice a second."""
+    ends = "SELECT count(*) FROM audit_events WHERE signal = 'workflow_finished'"
+    wait_until(lambda: audited.execute(ends)[0][0] == len(audited.runs))
+
+
 def test_trail_counters_and_rows_agree(audited: Audited) -> None:
     code, said = audited.reconcile(audited.metrics)
     assert code == 0, said
@@ -125,8 +131,7 @@ def test_trail_counters_and_rows_agree(audited: Audited) -> None:
 
 
 def test_each_run_has_its_story_and_nothing_that_was_written(audited: Audited) -> None:
-    ends = "SELECT count(*) FROM audit_events WHERE signal = 'workflow_finished'"
-    wait_until(lambda: audited.execute(ends)[0][0] == len(audited.runs))  # events are stored twice a second
+    wait_until_stored(audited)
     for run in audited.runs:
         rows = audited.execute(f"SELECT signal FROM audit_events WHERE run_id = '{run['run_id']}' ORDER BY time, id")
         signals = [signal for (signal,) in rows]
@@ -138,6 +143,7 @@ def test_each_run_has_its_story_and_nothing_that_was_written(audited: Audited) -
 
 
 def test_what_is_changed_is_found(audited: Audited) -> None:
+    wait_until_stored(audited)
     run_id = audited.runs[0]["run_id"]
     last = f"run_id = '{run_id}' AND signal = 'llm_called'"
     audited.execute(f"UPDATE audit_events SET signal = 'away' WHERE {last}")

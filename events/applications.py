@@ -1,4 +1,8 @@
-"""The names of applications, where there are several in one process: an event has those that it went through."""
+"""The names of applications, where there are several in one process: an event has those that it went through.
+
+The class of an event that is of one application or another has a method ``is_of``, which takes the name of one, and in
+``is_of_fields`` the names of the fields that the method reads: metrics ask it of events that are not built.
+"""
 
 from __future__ import annotations
 

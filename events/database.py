@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from .applications import is_among
 from .bus.fields import Label, Seconds, inherited
@@ -224,6 +224,8 @@ class DatabaseUsed:
     workflow_type: Label | None = None
     agent_name: Label = "unknown"
     run_id: str = ""
+
+    is_of_fields: ClassVar = ("applications", "scope")
 
     def is_of(self, application: str) -> bool:
         """Return whether the application of this name served the request; what is no request's is every one's."""

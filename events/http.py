@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from .applications import is_among
 from .bus.fields import Bytes, Code, Label, Seconds
@@ -57,6 +57,8 @@ class HTTPRequestFinished:
     error: str = ""
     applications: str = ""
 
+    is_of_fields: ClassVar = ("applications",)
+
     def is_of(self, application: str) -> bool:
         """Return whether the application of this name served the request; any did if the name is empty."""
         return is_among(self.applications, application)
@@ -76,6 +78,8 @@ class HTTPRequestWaited:
     tool_time: Seconds
     backoff_time: Seconds
     applications: str = ""
+
+    is_of_fields: ClassVar = ("applications",)
 
     def is_of(self, application: str) -> bool:
         """Return whether the application of this name served the request; any did if the name is empty."""
@@ -100,6 +104,8 @@ class WebsocketFinished:
     error: str = ""
     applications: str = ""
 
+    is_of_fields: ClassVar = ("applications",)
+
     def is_of(self, application: str) -> bool:
         """Return whether the application of this name served the websocket; any did if the name is empty."""
         return is_among(self.applications, application)
@@ -115,6 +121,8 @@ class HTTPActivityRead:
     requests: int
     websockets: int
     application: str = ""
+
+    is_of_fields: ClassVar = ("application",)
 
     def is_of(self, application: str) -> bool:
         """Return whether the numbers are those of this application, or of the process if the name is empty."""

@@ -60,7 +60,7 @@ def update_source(shape: UpdateShape) -> list[str]:
         parameters += [] if leading.together else [f"{name}{alike[0]}" for name in ("minimum", "limit", "floor", "top")]
         updates += amount_source(shape, leading, alike)
     alone = not all(each.together for each in shape.amounts)
-    functions = [*(["count_other"] if shape.counts_other else []), "rest"]
+    functions = [*(["count_other"] if shape.counts_other else []), "slow_path"]
     body = [
         *(["count_other()"] if shape.counts_other else []),
         *(
@@ -78,11 +78,11 @@ def update_source(shape: UpdateShape) -> list[str]:
         "    release_if_held()",
         "    raise",
         "release()",
-        *(["if unusual:", f"    rest.update_unusual({shape.argument})"] if alone else []),
+        *(["if unusual:", f"    slow_path.update_unusual({shape.argument})"] if alone else []),
     ]
     for i, field in enumerate(shape.spans):
         body += ["try:", f"    span{i}({shape.expression(field)})"]
-        body += ["except Exception as error:", f"    rest.span_failed({i}, error)"]
+        body += ["except Exception as error:", f"    slow_path.span_failed({i}, error)"]
     return [
         f"def make_update({', '.join([*functions, *counters, *timestamps, *parameters, *spans, *shape.constants])}):",
         f"    def update({shape.argument}):",
@@ -140,7 +140,7 @@ def check_source(shape: UpdateShape) -> list[str]:
         "except Exception:",
         "    pass",
         "if not usual:",
-        f"    rest.update_each({shape.argument})",
+        f"    slow_path.update_each({shape.argument})",
         "    return",
     ]
 
@@ -148,7 +148,7 @@ def check_source(shape: UpdateShape) -> list[str]:
 def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) -> list[str]:
     """Return the lines that add an amount to all that it goes into, having checked it unless that is done.
 
-    Amounts that are not of the exact types int and float, or not within their limits, are left to ``rest``,
+    Amounts that are not of the exact types int and float, or not within their limits, go to ``slow_path``,
     so one rule holds for all: `events.bus.amount_limits.drop_reason`. Integers have limits of their own, and are
     observed as floats: to compare one with a float, or to add it to one, takes twice as long. So do comparisons that
     are chained.

@@ -86,16 +86,15 @@ def fast_update(
         computed=tuple(computed.items()),
         constants=tuple(constants),
     )
-
-    rest = Rest(plan, field_names, arguments, expected, shared_cells)
+    slow_path = SlowPath(plan, field_names, arguments, expected, shared_cells)
     counts_other = {} if plan.count_other is None else {"count_other": plan.count_other}
     return generate_update_function(shape)(
-        **counts_other, rest=rest, **update_arguments(plan, amounts, together), **constants
+        **counts_other, slow_path=slow_path, **update_arguments(plan, amounts, together), **constants
     )
 
 
-class Rest:
-    """The rest that generated code calls: updates of amounts that are not as it expects, and reports of failures."""
+class SlowPath:
+    """The slow path of generated code: updates of amounts that are not as it expects, and reports of failures."""
 
     __slots__ = ("_alone", "_arguments", "_expected", "_field_names", "_plan", "_shared_cells")
 

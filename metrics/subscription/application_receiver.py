@@ -14,9 +14,6 @@ from ..fastpath.public_update import UpdateFn
 from ..fastpath.set_fields import SetFields
 from .receiver import MetricsReceiver
 
-ASKED_BY_IS_OF = ("application", "applications", "scope")
-"""The fields that ``is_of`` of an event reads, as far as it has them."""
-
 
 class ApplicationReceiver(MetricsReceiver):
     """Updates the metrics with the events of one application, by the name that its middleware has, or of all."""
@@ -29,13 +26,16 @@ class ApplicationReceiver(MetricsReceiver):
             super().__call__(event)
 
     def prepare(self, names: Collection[str]) -> DeliverFn | None:
-        """Return what `MetricsReceiver.prepare` does, for the events of the application."""
+        """Return what `MetricsReceiver.prepare` does, for the events of the application.
+
+        None where the event's class does not say which fields ``is_of`` reads.
+        """
         receive = super().prepare(names)
-        if receive is None:
-            return None
         event: Any = self._signal.event
+        asked: tuple[str, ...] = getattr(event, "is_of_fields", ())
         set_fields = SetFields(event, names)
-        asked = [name for name in ASKED_BY_IS_OF if set_fields.can_read(name)]
+        if receive is None or not asked or not all(map(set_fields.can_read, asked)):
+            return None
         read = set_fields.tuple_reader(asked)
 
         @lru_cache(256)

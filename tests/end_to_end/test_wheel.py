@@ -364,7 +364,7 @@ with subscribe(LLM, CollectorRegistry(), namespace="acme"):
 def test_what_it_says_has_its_own_name(environment: Environment, tmp_path: Path) -> None:
     said, generated, loggers = environment.run("-c", SPOKEN, folder=tmp_path).splitlines()
     assert "connect sparklio.events.background(" in said
-    assert generated == "<sparklio.metrics update 1 counter, 0 timestamps> def make_update(rest, counter0):"
+    assert generated == "<sparklio.metrics update 1 counter, 0 timestamps> def make_update(slow_path, counter0):"
     assert not {"events", "metrics"} & {*loggers.split()}
     doctor = environment.try_to_run("-m", "sparklio.metrics", "doctor", "http://127.0.0.1:9/metrics", folder=tmp_path)
     assert doctor.stderr.startswith("python -m sparklio.metrics doctor: ")

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ...bus.amount_limits import drop_reason
 from ...llm import UsageSource
 from ...pipeline import value_dropped
+from .frozen import make_frozen
 
 MAX_TOKENS = 10**9  # of one call; no model reads or writes that many
 
@@ -119,9 +120,7 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
         completion_tokens = None if completion is None else valid_token_count("completion_tokens", completion)
     if prompt_tokens is None and not completion_tokens:
         return NO_USAGE
-    usage = object.__new__(TokenUsage)  # whose own way of setting each frozen field takes four times as long
-    counts = usage.__dict__  # what is not among them is the class's, which has the defaults: unknown
-    counts["usage_source"] = "provider"
+    counts: dict[str, Any] = {"usage_source": "provider"}
     if prompt_tokens is not None:
         counts["prompt_tokens"] = prompt_tokens
     if completion_tokens is not None:
@@ -133,7 +132,7 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
                 counts[name] = count
             elif (valid := valid_subset(whole, name, count)) is not None:
                 counts[name] = valid
-    return usage
+    return make_frozen(TokenUsage, counts)
 
 
 def openai_usage(usage: Any) -> TokenUsage:  # noqa: C901  # a call costs more than a branch

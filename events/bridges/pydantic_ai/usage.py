@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RequestUsage
 
+from ..model_calls.frozen import make_frozen
 from ..model_calls.token_usage import MAX_TOKENS, NO_USAGE, TokenUsage, valid_subset, valid_token_count
 
 BYTES_PER_TOKEN = 4  # of English prose; other scripts have more tokens to the byte than that, rarely fewer
@@ -35,9 +36,7 @@ def token_usage(
     counts at the end has counted its beginning.
     """
     prompt, completion = reported_tokens(usage)
-    found = object.__new__(TokenUsage)  # as `counted_usage` does, for the same reason: what is not set is unknown
-    counts = vars(found)
-    counts["usage_source"] = "provider"
+    counts: dict[str, Any] = {"usage_source": "provider"}
     if prompt is not None:
         counts["prompt_tokens"] = prompt
     if completion is not None:
@@ -54,7 +53,7 @@ def token_usage(
                 counts[field] = count
             elif (valid := valid_subset(whole, field, count)) is not None:
                 counts[field] = valid
-    return found
+    return make_frozen(TokenUsage, counts)
 
 
 def estimates(

@@ -68,7 +68,7 @@ def test_every_shape_has_a_name_of_its_own() -> None:
 
 def test_a_traceback_shows_the_line_of_the_generated_code() -> None:
     update = generate_update_function(UpdateShape(amounts=(AmountShape("duration", "histogram"),)))(
-        rest=None, minimum0=0.0, limit0=1.0, floor0=0, top0=1, sum0=None, bounds0=[], buckets0=[]
+        slow_path=None, minimum0=0.0, limit0=1.0, floor0=0, top0=1, sum0=None, bounds0=[], buckets0=[]
     )
     linecache.checkcache()  # as every traceback does: it drops the entries of files that changed
     with pytest.raises(AttributeError) as caught:

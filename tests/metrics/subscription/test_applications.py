@@ -6,6 +6,7 @@ import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -15,9 +16,9 @@ from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from events import database_used, http_activity_read, http_request_finished
+from events import Label, Signal, database_used, http_activity_read, http_request_finished
 from events.bridges.asgi import HTTPEventsMiddleware, read_in_flight
-from metrics import CATALOGUE, HTTP, Endpoint, Workers, subscribe
+from metrics import CATALOGUE, HTTP, Endpoint, Workers, counter, subscribe
 from metrics.subscription.subscribe import declared_signals
 from tests.support.asgi_apps import client_for
 from tests.support.wait import until
@@ -300,3 +301,25 @@ def test_what_an_agent_used_of_the_database_is_every_applications() -> None:
     with subscribe(CATALOGUE, registry, namespace="acme", application="shop"):
         database_used.emit(scope="agent", queries=2, duration=0.1)
         assert registry.get_sample_value("acme_db_scope_queries_sum", {"scope": "agent"}) == 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSold:
+    """An event of somebody's own, which is of an application by what no event of ours reads."""
+
+    shop: Label
+    price: float = 0.0
+
+    def is_of(self, application: str) -> bool:
+        return application in {"", self.shop}
+
+
+def test_an_event_says_itself_whose_it_is_whatever_it_reads() -> None:
+    page_sold = Signal(PageSold)
+    registry = CollectorRegistry()
+    rows = [counter("pages_sold_total", "Pages sold.", page_sold, labels=("shop",))]
+    with subscribe(rows, registry, namespace="acme", application="books", label_limits={"shop": 4}):
+        for shop in ("books", "maps", "books") * 20:  # at first an event is built each time
+            page_sold.emit(shop=shop)
+        assert registry.get_sample_value("acme_pages_sold_total", {"shop": "books"}) == 40
+        assert registry.get_sample_value("acme_pages_sold_total", {"shop": "maps"}) is None

@@ -367,15 +367,22 @@ class Again(WrapperModel):
 async def test_what_is_asked_at_once_through_a_limiter_is_no_retry(
     calls: list[LLMCalled], attempts: list[LLMAttempted]
 ) -> None:
+    limiter = ConcurrencyLimiter(1)
+    asked = 0
+
     async def answer_late(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        nonlocal asked
+        asked += 1
+        while asked == 1 and not limiter.waiting_count:
+            await asyncio.sleep(0)
         await asyncio.sleep(QUEUE)
         return ModelResponse(parts=[TextPart("An answer.")])
 
-    await ask(instrument(BestOfTwo(instrument(ConcurrencyLimitedModel(FunctionModel(answer_late), 1)))))
+    await ask(instrument(BestOfTwo(instrument(ConcurrencyLimitedModel(FunctionModel(answer_late), limiter)))))
     [call], [first, second] = calls, attempts
     assert (second.retry_reason, second.fallback_reason, second.backoff, call.backoff) == (None, None, None, 0)
-    assert first.duration is not None
-    assert (second.queue_wait or 0.0) >= first.duration
+    assert (first.duration or 0.0) >= QUEUE
+    assert (second.queue_wait or 0.0) >= QUEUE
     assert call.duration is not None
     assert call.duration >= 2 * QUEUE
     assert (call.queue_wait or 0.0) < QUEUE

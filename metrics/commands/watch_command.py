@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import count
 from typing import Any
 
 from ..diagnostics.scrape_client import ScrapeResult, Unreachable, scrape_url, strip_credentials
@@ -82,7 +83,7 @@ def watch(url: str, headers: Mapping[str, str], options: argparse.Namespace) -> 
     before = scrape_url(url, headers)
     try:
         check_choice([*read_lines(before, before)], label_names(before), options)
-        for _ in range(options.count) if options.count is not None else iter(int, 1):
+        for _ in count() if options.count is None else range(options.count):
             time.sleep(options.interval)
             try:
                 after = scrape_url(url, headers)
@@ -202,10 +203,10 @@ class LiveTable:
         from rich.text import Text
 
         table = Table(title=f"{self._address}  {time.strftime('%H:%M:%S')}", caption=Text(note) if note else None)
-        widths = {"family": lines and max(len(line.family) for line in lines), "labels": 0}
-        for column, longest in widths.items():
-            # A name stays whole on a terminal of 80 columns; labels take what is left.
-            table.add_column(column, overflow="fold", min_width=min(longest or 0, self._console.width // 2) or None)
+        longest = max(map(len, ("family", *(line.family for line in lines))))
+        # A name stays whole on a terminal of 80 columns; labels take what is left.
+        table.add_column("family", overflow="fold", min_width=min(longest, self._console.width // 2))
+        table.add_column("labels", overflow="fold")
         for column in ("value", "a second", *(f"p{share * 100:.0f}" for share in QUANTILES), "mean"):
             table.add_column(column, justify="right", no_wrap=True)
         for line in lines:

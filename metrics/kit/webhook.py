@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -43,17 +43,14 @@ class Handler(BaseHTTPRequestHandler):
         """Log nothing: the alerts are the output."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until it is interrupted."""
     parser = argparse.ArgumentParser(prog="python -m metrics.kit.webhook", description="Print Alertmanager's alerts.")
     parser.add_argument("--port", type=int, default=9095, help="port to listen on, on this machine (default: 9095)")
-    with ThreadingHTTPServer(("127.0.0.1", parser.parse_args(arguments).port), Handler) as server:
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
-    return 0
+    address = "127.0.0.1", parser.parse_args(arguments).port
+    with suppress(KeyboardInterrupt), ThreadingHTTPServer(address, Handler) as server:
+        server.serve_forever()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -117,20 +117,20 @@ def hidden_params(result: Any) -> Any:
 
 
 def _litellm_usage(litellm: Any, usage: TokenUsage) -> Any:
-    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    tokens = {each.name: getattr(usage, each.name) or 0 for each in fields(usage)}
     return litellm.Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=prompt + completion,
+        prompt_tokens=tokens["prompt_tokens"],
+        completion_tokens=tokens["completion_tokens"],
+        total_tokens=tokens["prompt_tokens"] + tokens["completion_tokens"],
         prompt_tokens_details={
-            "cached_tokens": usage.cache_read_tokens or 0,
-            "cache_creation_tokens": usage.cache_write_tokens or 0,
-            "audio_tokens": usage.prompt_audio_tokens or 0,
+            "cached_tokens": tokens["cache_read_tokens"],
+            "cache_creation_tokens": tokens["cache_write_tokens"],
+            "audio_tokens": tokens["prompt_audio_tokens"],
         },
         completion_tokens_details={
-            "reasoning_tokens": usage.reasoning_tokens or 0,
-            "audio_tokens": usage.completion_audio_tokens or 0,
+            "reasoning_tokens": tokens["reasoning_tokens"],
+            "audio_tokens": tokens["completion_audio_tokens"],
         },
-        cache_read_input_tokens=usage.cache_read_tokens or 0,
-        cache_creation_input_tokens=usage.cache_write_tokens or 0,
+        cache_read_input_tokens=tokens["cache_read_tokens"],
+        cache_creation_input_tokens=tokens["cache_write_tokens"],
     )

@@ -128,10 +128,8 @@ def counted_usage(prompt: Any, completion: Any, **details: Any) -> TokenUsage:
     for name, count in details.items():
         if count is not None:
             whole = completion_tokens if name in COMPLETION_PARTS else prompt_tokens
-            if whole is not None and type(count) is int and 0 <= count <= whole:
-                counts[name] = count
-            elif (valid := valid_subset(whole, name, count)) is not None:
-                counts[name] = valid
+            is_usual = whole is not None and type(count) is int and 0 <= count <= whole
+            counts[name] = count if is_usual else valid_subset(whole, name, count)
     return make_frozen(TokenUsage, counts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy.engine import ExceptionContext
@@ -50,17 +50,22 @@ def error_reason(error: BaseException, phase: Phase, *, disconnected: bool) -> D
     """Return why something failed, by the driver's own exception, or by those that caused it."""
     if not isinstance(error, Exception):
         return "cancelled"
-    causes = list(find_causes(error))
-    exact = next((reason for cause in causes if (reason := _reason_by_code(cause))), None)
     if phase == "connect":
-        # What was never open can be neither lost nor slow to answer a statement.
-        return "connect" if exact in {None, "other", "disconnect", "statement_timeout"} else exact
+        return connect_error_reason(error)
+    causes = list(find_causes(error))
+    exact = _reason_by_codes(causes)
     if disconnected and exact in {None, "other"}:
         return "disconnect"
     if exact is not None:
         return exact
     names = [parent.__name__ for cause in causes for parent in type(cause).__mro__]
     return next((BY_CLASS[name] for name in names if name in BY_CLASS), "other")
+
+
+def connect_error_reason(error: BaseException) -> DatabaseError:
+    """Return why no connection was opened: what was never open can be neither lost nor slow to answer a statement."""
+    exact = _reason_by_codes(find_causes(error))
+    return "connect" if exact in {None, "other", "disconnect", "statement_timeout"} else exact
 
 
 def find_causes(error: BaseException) -> Iterator[BaseException]:
@@ -73,6 +78,10 @@ def find_causes(error: BaseException) -> Iterator[BaseException]:
             found[id(each)] = each
             yield each
             pending += (getattr(each, "orig", None), each.__cause__, *getattr(each, "exceptions", ()))
+
+
+def _reason_by_codes(causes: Iterable[BaseException]) -> DatabaseError | None:
+    return next((reason for cause in causes if (reason := _reason_by_code(cause))), None)
 
 
 def _reason_by_code(error: BaseException) -> DatabaseError | None:

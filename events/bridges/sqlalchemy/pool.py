@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ...bus.failures import report_failure
 from ...database import connection_acquired, database_failed
 from .connection_state import BRIDGE, swallow_errors
-from .error_reasons import error_reason
+from .error_reasons import connect_error_reason
 from .internals.pools import STATIC_OPENING, PoolMethods, pool_methods, timed_static_opening
 from .peak import Peak
 
@@ -116,7 +116,7 @@ class PoolTracker:
             database_failed.emit(
                 pool=self._name,
                 phase="connect",
-                error=error_reason(error, "connect", disconnected=False),
+                error=connect_error_reason(error),
                 exception=type(error).__name__,
                 own=self._own,
             )

@@ -78,7 +78,7 @@ def main_verb(words: Sequence[str]) -> str:
 
 def changes_something(words: Sequence[str], index: int, *, has_sources: bool) -> bool:
     """Return whether a word of a query is the verb of a statement that writes, and not the name of a column."""
-    word, before, after = words[index], words[index - 1], (words[index + 1 : index + 2] or [";"])[0]
+    word, before, after = words[index], words[index - 1], (*words[index + 1 : index + 2], ";")[0]
     if after in _NOT_A_STATEMENT:
         return False
     if before == "(" and words[index - 2] in {"as", "materialized"}:

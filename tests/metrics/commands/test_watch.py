@@ -162,6 +162,32 @@ def test_a_terminal_shows_as_much_as_it_has_room_for() -> None:
     assert "gone for a moment" in text
 
 
+def shown(width: int, *lines: Line) -> list[str]:
+    """Return the rows of a table of this width, without its title."""
+    out = StringIO()
+    LiveTable("http://x/metrics", Console(file=out, width=width), Live)(lines, "")
+    return out.getvalue().splitlines()[1:]
+
+
+def test_a_table_has_a_column_for_each_number() -> None:
+    seconds = Line("acme_seconds", (("model", "a"), ("status", "ok")), 1234567.0, 0.5, (1.375, None), mean=1.5)
+    assert shown(100, seconds, Line("acme_open", (), value=7.0)) == [
+        "┏━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━┳━━━━━┳━━━━━━┓",
+        "┃ family       ┃ labels             ┃     value ┃ a second ┃  p50 ┃ p95 ┃ mean ┃",
+        "┡━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━╇━━━━━╇━━━━━━┩",
+        "│ acme_seconds │ model=a, status=ok │ 1,234,567 │      0.5 │ 1.38 │     │  1.5 │",
+        "│ acme_open    │                    │         7 │          │      │     │      │",
+        "└──────────────┴────────────────────┴───────────┴──────────┴──────┴─────┴──────┘",
+    ]
+
+
+@pytest.mark.parametrize(("length", "names"), [(40, ["n" * 40]), (41, ["n" * 40, "n"])])
+def test_a_name_stays_whole_up_to_half_the_width_and_a_number_always(length: int, names: list[str]) -> None:
+    rows = [row.split("│") for row in shown(80, Line("n" * length, (("label", "v" * 90),), 1234567.0)) if row[0] == "│"]
+    assert [name for row in rows if (name := row[1].strip())] == names
+    assert rows[0][3].strip() == "1,234,567"
+
+
 def test_without_rich_the_error_says_what_to_install(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -9,7 +10,7 @@ import pytest
 
 from metrics.__main__ import main
 from metrics.diagnostics.check import UNFED
-from metrics.diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config
+from metrics.diagnostics.project_config import ProjectConfig, ProjectConfigInvalid, find_project_config, importable
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,6 +48,15 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """)
     )
     return package
+
+
+def test_the_folder_of_the_file_is_searched_after_the_programs_own(tmp_path: Path) -> None:
+    before = sys.path
+    with importable(ProjectConfig(file=tmp_path / "pyproject.toml")):
+        assert sys.path == [before[0], str(tmp_path), *before[1:]]
+    assert sys.path is before
+    with importable(ProjectConfig()):
+        assert sys.path == before
 
 
 def test_the_nearest_file_with_the_table_is_read_from_a_folder_below(tmp_path: Path) -> None:

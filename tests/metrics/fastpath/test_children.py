@@ -17,6 +17,15 @@ def test_the_installed_version_passes_the_self_test() -> None:
     assert children.children_are_readable()
 
 
+def test_series_are_counted_as_they_are_shown() -> None:
+    counter, of_label = Counter("moved", "m", registry=None), Counter("sent", "s", ["label"], registry=None)
+    histogram = Histogram("seconds", "s", buckets=(1.0, 2.0), registry=None)
+    assert [children.series_count(each) for each in (counter, of_label, histogram)] == [1, 0, 5]
+    for value in "abc":
+        of_label.labels(value)
+    assert children.series_count(of_label) == 3
+
+
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
 @pytest.mark.parametrize("labels", [(), ("a", "b")])
 def test_updates_reach_the_value_that_is_exported(

@@ -38,9 +38,11 @@ from events import Label, Signal, http_request_finished, llm_called, query_execu
 from events.bridges import openai as openai_bridge
 from events.bridges import sqlalchemy as sqlalchemy_bridge
 from events.bridges.asgi import HEALTH_CHECKS
-from metrics import CATALOGUE, PIPELINE, TOOLS, Endpoint, InstrumentedApplication, counter, instrument
+from metrics import CATALOGUE, PIPELINE, TOOLS, Endpoint, InstrumentedApplication, counter, instrument, render
+from metrics.text_format.formats import PROTOBUF
 from tests.support.asgi_server import running_server
 from tests.support.openai_server import OpenAIServer, says
+from tests.support.protobuf_scrapes import read_scrape
 from tests.support.provider_servers import AnthropicServer
 from tests.support.wait import until
 
@@ -229,6 +231,17 @@ async def test_the_path_and_the_token_can_be_set() -> None:
     assert not any("s3cret" in name for name in found)
     requested = {name for name in found if name.startswith("acme_http_requests_total") and found[name]}
     assert requested == {'acme_http_requests_total{endpoint="unmatched",method="GET",status_code="404"}'}
+
+
+@pytest.mark.parametrize(("options", "is_native"), [({}, False), ({"native_histograms": True}, True)])
+async def test_histograms_are_native_where_that_is_asked_for(options: Any, is_native: bool) -> None:
+    app = shop()
+    with instrument(app, namespace="acme", **options) as handle:
+        async with served(app) as browser:
+            await browser.get("/orders/7")
+        scrape = read_scrape(render(handle.registry, PROTOBUF))
+    [family] = [each for each in scrape.families if each.name == "acme_http_request_duration_seconds"]
+    assert bool(family.metric[0].histogram.positive_span) is is_native
 
 
 async def test_without_a_path_the_endpoint_is_served_elsewhere() -> None:

@@ -197,3 +197,5 @@ def test_numbers_are_as_long_as_a_reader_needs() -> None:
     assert [shortened(each) for each in (None, math.nan, math.inf, 3.0, 2e300, 1 / 3)] == [
         None, None, None, 3, 2e300, 0.3333333,
     ]  # fmt: skip
+    assert [shortened(each) for each in (2.0**53 - 1, -(2.0**53 - 1))] == [2**53 - 1, -(2**53 - 1)]
+    assert [shortened(each) for each in (2.0**53, -(2.0**53))] == [9.007199e15, -9.007199e15]  # no more each a number

@@ -12,8 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from events import agent_run
+from events.bus.pollers import scrape_count
 from metrics import render
 from metrics.multiprocess import Workers, worker_group
+from metrics.multiprocess.scrape_notice import ScrapeNotice
 from tests.support.counter_worker import LocalWorker, WorkerProcess, count_call, file_names
 from tests.support.wait import wait_until
 
@@ -189,6 +191,27 @@ def test_a_processs_own_figures_are_read_all_the_time_until_the_block_ends(
     stop()
     workers.collect()
     assert len(readings) == before + 1
+    workers.close()
+
+
+def test_a_scrape_that_another_worker_answers_is_noted_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_group, "REFRESH_INTERVAL", 0.001)
+    workers, other = Workers(folder), ScrapeNotice(folder)
+    readings: list[str] = []
+
+    def read_twice() -> None:
+        until = len(readings) + 2
+        wait_until(lambda: len(readings) >= until)
+
+    workers.every_second(lambda: readings.append("read"))
+    before = scrape_count()
+    with workers.refreshing():
+        read_twice()
+        assert scrape_count() == before
+        other.mark("")
+        wait_until(lambda: scrape_count() > before)
+        read_twice()
+    assert scrape_count() == before + 1
     workers.close()
 
 

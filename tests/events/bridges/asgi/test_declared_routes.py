@@ -141,6 +141,17 @@ def test_the_first_500_of_an_endpoint_is_an_increase(wrapped: bool, first: str) 
         assert series(registry, "http_requests_total")["GET", "/fails", "500"] == 1
 
 
+def test_routes_that_are_added_after_the_start_are_announced_by_the_first_request_and_by_no_other() -> None:
+    app, registry = build()
+    with subscribe(HTTP, registry, namespace="acme"), TestClient(app) as client:
+        for path in ("/first", "/second"):
+            app.get(path)(lambda: "ok")
+            client.get("/healthz")
+        announced = series(registry, "http_requests_total")
+    assert ("GET", "/first", "500") in announced
+    assert ("GET", "/second", "500") not in announced
+
+
 def test_what_does_not_fit_a_label_is_announced_not_at_all() -> None:
     """Else the routes that are declared first would have the room of those that are asked most."""
     app, registry = build()

@@ -81,6 +81,14 @@ def test_a_streamed_call_has_the_tokens_that_its_provider_sent(
     assert equals_tally(told, server)
 
 
+def test_a_stream_without_an_answer_costs_its_prompt(
+    litellm: Any, server: OpenAIServer, told: Told, mode: Mode
+) -> None:
+    server.behaviour = says(usage=Usage(1000, 0))
+    read(mode, litellm, api_base=server.base_url, stream_options={"include_usage": True})
+    assert told.call.cost == pytest.approx(1000 * 0.15e-6)
+
+
 def test_tokens_that_litellm_makes_up_for_a_stream_are_not_told(
     litellm: Any, server: OpenAIServer, told: Told, mode: Mode
 ) -> None:

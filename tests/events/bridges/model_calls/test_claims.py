@@ -96,6 +96,15 @@ def test_a_bridge_may_know_that_a_call_is_its_own() -> None:
     first.finish(CallEnd())
 
 
+def test_a_call_of_a_bridges_own_is_exact_and_takes_over_what_is_only_observed() -> None:
+    assert claim_own_call().is_exact
+    around = begin("outer", is_exact=False)
+    assert around is not None
+    with around.in_effect():
+        own = claim_own_call()
+    assert (own.call_id, own.is_exact) == (around.claim.call_id, True)
+
+
 class Sees:
     """An observer that knows a claim of a model's call, and notes the calls of others."""
 

@@ -211,6 +211,17 @@ def test_a_direct_bridge_inside_a_span_takes_the_call_over(spans: SpanMaker) -> 
     assert [start.call_id for start in started] == [called[0].call_id]
 
 
+def test_after_a_call_that_a_direct_bridge_took_over_the_next_span_is_a_call_of_its_own(spans: SpanMaker) -> None:
+    with llm_called.captured() as called:
+        span = spans.start("chat m", CHAT)
+        exact = start_call("exact", model="m", provider="p", is_exact=True)
+        assert exact is not None
+        exact.finish(CallEnd(response_model="exact"))
+        spans.end(span, ANSWER)
+        spans.end(spans.start("chat m", CHAT), ANSWER)
+    assert [call.response_model for call in called] == ["exact", ANSWER["gen_ai.response.model"]]
+
+
 def test_a_direct_bridge_takes_over_a_framework_s_span_of_another_context(spans: SpanMaker) -> None:
     with llm_call_started.captured() as started, llm_called.captured() as called:
         span = copy_context().run(spans.start, "chat m", CHAT, library="opentelemetry.instrumentation.langchain")

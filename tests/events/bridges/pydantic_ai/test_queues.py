@@ -373,7 +373,7 @@ async def test_what_is_asked_at_once_through_a_limiter_is_no_retry(
     async def answer_late(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
         nonlocal asked
         asked += 1
-        while asked == 1 and not limiter.waiting_count:
+        while asked == 1 and not limiter.waiting_count:  # noqa: ASYNC110  # it sets no event
             await asyncio.sleep(0)
         await asyncio.sleep(QUEUE)
         return ModelResponse(parts=[TextPart("An answer.")])
@@ -470,10 +470,11 @@ async def test_a_retry_that_is_given_up_in_the_pools_queue_was_none(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("outcome", ["success", "error"])
 async def test_a_wait_in_vain_before_the_first_attempt_is_its_queue(
-    calls: list[LLMCalled], attempts: list[LLMAttempted]
+    outcome: str, calls: list[LLMCalled], attempts: list[LLMAttempted]
 ) -> None:
-    with OpenAIServer([says(delay=2 * QUEUE), says(delay=TIME)]) as server:
+    with OpenAIServer([says(delay=2 * QUEUE), says(delay=TIME) if outcome == "success" else fails(400)]) as server:
         async with httpx2.AsyncClient(
             limits=httpx2.Limits(max_connections=1), timeout=httpx2.Timeout(30, pool=QUEUE)
         ) as client:
@@ -481,8 +482,9 @@ async def test_a_wait_in_vain_before_the_first_attempt_is_its_queue(
             asked = instrument(OpenAIChatModel("gpt-4o-mini", provider=provider))
             other = asyncio.create_task(ask(asked))
             await until(lambda: bool(server.requests))
-            await asyncio.gather(ask(asked), other)
+            await asyncio.gather(ask(asked), other, return_exceptions=True)
     call, attempt = calls[-1], attempts[-1]
+    assert (call.status, attempt.outcome) == (outcome, outcome)
     assert (call.attempts, len(attempts), attempt.retry_reason, call.backoff) == (1, 2, None, 0)
     assert (attempt.queue_wait or 0.0) >= QUEUE
     assert (attempt.duration or 0.0) < QUEUE

@@ -206,6 +206,18 @@ def test_reasoning_that_nobody_told_of_stays_unknown() -> None:
     assert "output_reasoning_tokens" not in vars(told)
 
 
+def test_a_usage_is_copied_only_where_its_total_may_say_more() -> None:
+    def is_copied(**said: int) -> bool:
+        response = ModelResponse(parts=[], usage=RequestUsage(input_tokens=10, output_tokens=5))
+        response._events_reported = Reported(usage=said)  # type: ignore[attr-defined]  # as `observe_usage` does
+        return corrected_usage(response) is not response.usage
+
+    assert not is_copied(completion_tokens=5, total_tokens=15)
+    assert not is_copied(completion_tokens=5)
+    assert not is_copied(total_tokens=20)  # of no chat completion
+    assert is_copied(completion_tokens=5, total_tokens=20)
+
+
 @given(COUNTS, COUNTS, COUNTS)
 def test_what_needs_no_correction_is_left_alone(prompt: int, completion: int, cached: int) -> None:
     told = RequestUsage(input_tokens=prompt, output_tokens=completion, cache_read_tokens=cached)

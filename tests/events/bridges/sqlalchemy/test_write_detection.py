@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.bridges.sqlalchemy.sql import describe
-from events.bridges.sqlalchemy.transaction_steps import transaction_steps
+from events.bridges.sqlalchemy.transaction_steps import _cached_steps, transaction_steps
 
 WRITING = [
     "insert into users values (1)",
@@ -41,11 +41,13 @@ WRITING = [
     "explain analyze format = tree delete from users",
     "explain analyze ((with gone as (delete from users returning id) select * from gone))",
     "explain plan for select * from users",
+    "analyze",
     "analyze delete from users",
     "pragma user_version = 5",
     "PRAGMA main.application_id(7)",
     "pragma incremental_vacuum",
     "with a as (select 1), b as (select 2) delete from users",
+    "select 1; with a(id) as (select max(id) from posts), b as (select 2) delete from users",
     "select 1 insert into users values (1)",
     "select 1 update users set name = 'x'",
     "select id from users delete from users",
@@ -89,6 +91,7 @@ READING = [
     "explain (analyze 'false') delete from users",
     "explain (analyze, analyze false) delete from users",
     "explain analyze select * from users",
+    "explain (costs, analyze) select * from users",
     "explain analyze format = tree select * from users",
     "explain analyze (select * from users)",
     "explain analyze ((select * from users))",
@@ -103,6 +106,8 @@ READING = [
     "select users.id as insert, users.delete from users order by update",
     "select (delete) from users where (update) = 1",
     "with a as (select 1 as delete, 2 as update) select delete, update from a",
+    "with a as (select max(id) delete from users) select * from a",
+    "with recursive a(id) as (select 1) search depth first by id set place select max(id) delete, place from a",
     "select (select id from users), delete from users",
     "select * from users where delete",
     "pragma foreign_keys = on",
@@ -140,6 +145,15 @@ def test_a_statement_that_writes(statement: str) -> None:
 @pytest.mark.parametrize("statement", READING)
 def test_a_statement_that_reads(statement: str) -> None:
     assert "write" not in transaction_steps(describe(statement)[0], statement)
+
+
+def test_what_a_text_does_is_kept_unless_it_is_long() -> None:
+    _cached_steps.cache_clear()
+    for size in (10_000, 10_001):
+        for _ in range(2):
+            assert transaction_steps("other", "vacuum".ljust(size)) == ("write",)
+    kept = _cached_steps.cache_info()
+    assert (kept.currsize, kept.hits, kept.misses) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("size", [10_001, 200_000])

@@ -44,6 +44,7 @@ class Aggregator:
         self._process_id = os.getpid()
         self._own_values: OwnValues | None = None  # while this process counts alone
         self._instruments: dict[str, Any] = {}  # by the digest of their schema
+        self._histograms: dict[FamilySchema, FamilySchema] = {}  # by their schema without bounds
         self._reported: set[tuple[Path | str, WorkerFileFault]] = set()
         self._last_totals: list[float] = []
         self._reset()
@@ -52,6 +53,8 @@ class Aggregator:
         """Set this instrument to the totals of a family from now on."""
         with self._lock:
             self._instruments[schema.digest] = instrument
+            if schema.kind == "histogram" and not is_exponential(schema):
+                self._histograms[schema.without_bounds] = schema
             self.close()
             self._reset()
 
@@ -122,7 +125,7 @@ class Aggregator:
         self._read_version: object = None  # of the archive, when it was read
         self._own_values = None
         self._foreign: set[Path] = set()  # of other applications
-        self._series = SeriesIndex(self._admit)
+        self._series = SeriesIndex(self._admit, self._shown_as)
         self._merger = Merger(self._series)
         self._hidden = children.values_of(Gauge("hidden", "Never shown.", registry=None))[0]
         self._targets: list[Any] = [self._hidden]  # by the index in the totals
@@ -232,6 +235,12 @@ class Aggregator:
         reader = self._readers.pop(path)
         self._merger.drop(reader)
         reader.close()
+
+    def _shown_as(self, schema: FamilySchema) -> FamilySchema:
+        """Return the schema in which a family is shown here: a histogram of other bounds goes on in those of today."""
+        if schema.digest in self._instruments:
+            return schema
+        return self._histograms.get(schema.without_bounds, schema)
 
     def _admit(self, schema: FamilySchema, line: bytes) -> bool:
         """Return whether a new series has an instrument here, whose values become the targets of its totals."""

@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2s
 from pathlib import Path
@@ -59,7 +59,9 @@ class CorruptFile(Exception):
 
 @dataclass(frozen=True)
 class FamilySchema:
-    """The properties that all series of a family share; families that differ in one of them are not merged.
+    """The properties that all series of a family share; files keep families apart that differ in one of them.
+
+    Two that differ in nothing but the bounds of a histogram are shown as one.
 
     The fields' names and order are part of the file format: the digest is computed from them.
 
@@ -89,6 +91,11 @@ class FamilySchema:
     def cell_count(self) -> int:
         """How many cells a series takes: one a value, and one for the time of a most recent value."""
         return self.value_count + (self.mode == "livemostrecent")
+
+    @cached_property
+    def without_bounds(self) -> FamilySchema:
+        """The schema without its bounds: what two versions of a histogram have in common whose bounds differ."""
+        return replace(self, bounds=())
 
     @cached_property
     def digest(self) -> str:

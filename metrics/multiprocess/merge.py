@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import fsum, inf, isnan
 from operator import add
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 from prometheus_client.samples import Exemplar
 
 from .exemplars import exemplar_time
-from .file_layout import ARCHIVED_MODES, AggregationMode, FamilySchema
+from .file_layout import ARCHIVED_MODES, AggregationMode, FamilySchema, parse_label_values
 from .file_reader import Reader
 from .own_values import OwnValues
 
@@ -28,14 +30,21 @@ class SeriesIndex:
 
     Args:
         admit: Called with a new series; returns whether it has a place in the totals.
+        shown_as: Called with the schema of a file's series; returns the one in which the totals have it: itself, or
+            that of the same histogram with other bounds.
     """
 
-    def __init__(self, admit: Callable[[FamilySchema, bytes], bool] = lambda *_: True) -> None:
+    def __init__(
+        self,
+        admit: Callable[[FamilySchema, bytes], bool] = lambda *_: True,
+        shown_as: Callable[[FamilySchema], FamilySchema] = lambda schema: schema,
+    ) -> None:
         self.size = 1  # index 0 is HIDDEN
         self.first: dict[bytes, int] = {}  # by the line of the series
         self.schemas: dict[bytes, FamilySchema] = {}
         self.created: dict[bytes, int] = {}  # when it began first, in Unix seconds; 0 where a file does not say
         self.begun: set[bytes] = set()  # those whose time is another than it was
+        self.shown_as = shown_as
         self._admit = admit
 
     def index_of(self, line: bytes, schema: FamilySchema) -> int:
@@ -72,15 +81,22 @@ class Merger:
         """Map the new series of a file to their indexes in the totals; live gauges of a dead process are `HIDDEN`."""
         file = self._files.setdefault(reader, FileIndex())
         for line, schema in new:
-            index = self._series.index_of(line, schema) if alive or schema.mode in ARCHIVED_MODES else HIDDEN
+            shown = self._series.shown_as(schema)
+            shown_line = line if shown is schema else shown.series_line(parse_label_values(line))
+            index = self._series.index_of(shown_line, shown) if alive or schema.mode in ARCHIVED_MODES else HIDDEN
             cell = len(file.counts)
             file.counts += [HIDDEN] * schema.cell_count
             if index == HIDDEN:
                 continue
-            self._series.begin(line, reader.created.get(line, 0))
+            self._series.begin(shown_line, reader.created.get(line, 0))
             if schema.mode == "total":
                 file.amounts.append((cell, index))
-                file.counts[cell + 1 :] = range(index + 1, index + schema.cell_count)
+                if shown is schema:
+                    file.counts[cell + 1 :] = range(index + 1, index + schema.cell_count)
+                else:
+                    file.counts[cell + 1 :] = (
+                        index + 1 + place for place in bucket_places(schema.bounds, shown.bounds)
+                    )
             else:
                 file.gauges.append((cell, index, schema.mode))
 
@@ -152,6 +168,16 @@ class Merged:
     totals: list[float]
     gauges: set[int]
     parts: dict[int, list[float]]
+
+
+@lru_cache
+def bucket_places(bounds: tuple[float, ...], shown: tuple[float, ...]) -> tuple[int, ...]:
+    """Return in which of the shown buckets the count of each bucket of a file belongs, +Inf's last.
+
+    It is the first whose bound is not below its own. So the cumulative count of a bound is exact where the file has
+    that bound, and elsewhere that of the file's next bound below: never too high.
+    """
+    return (*(bisect_left(shown, bound) for bound in bounds), len(shown))
 
 
 def merge_gauges(

@@ -61,7 +61,7 @@ class SharedFile:
         self.folder = folder.absolute()
         self.series: dict[SeriesKey, list[SharedValue]] = {}
         self.created: dict[SeriesKey, int] = {}  # the Unix times at which they began, in this process
-        self.families: set[FamilySchema] = set()
+        self.families: set[FamilySchema] = set()  # without bounds, by which two subscriptions may differ
         self.application = application
         self.inherited = False  # from the process that this one was forked from
         self._capacity = capacity
@@ -103,7 +103,7 @@ class SharedFile:
 
         Both subscriptions get every event, so the sum over the folder would have each twice.
         """
-        self.families.add(schema)
+        self.families.add(schema.without_bounds)
         if not self.inherited:
             for other in tuple(_files):
                 if other.inherited and other.folder == self.folder and other.supersede(schema):
@@ -111,15 +111,16 @@ class SharedFile:
 
     def supersede(self, schema: FamilySchema) -> bool:
         """Leave a family to a later subscription of this process; return whether it was counted here until now."""
-        if schema not in self.families or schema in self._superseded or self._closed:
+        superseded = schema.without_bounds
+        if superseded not in self.families or superseded in self._superseded or self._closed:
             return False
         with LOCK:
-            self._superseded.add(schema)
+            self._superseded.add(superseded)
             for (family, _), values in self.series.copy().items():
-                if family == schema:
+                if family.without_bounds == superseded:
                     if schema.kind == "gauge":
                         values[0].set(nan)
-                    self._place(values, _private_cells(schema))
+                    self._place(values, _private_cells(family))
         return True
 
     def add_series(
@@ -247,7 +248,7 @@ class SharedFile:
         If it is that because there is no room, the third is the reason.
         """
         written = self._written
-        if written is None or self._closed or schema in self._superseded:
+        if written is None or self._closed or schema.without_bounds in self._superseded:
             return _private_cells(schema), 0, ""
         try:
             cell = written.allocate(schema, label_values, self.created[schema, label_values])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from metrics import render
 from metrics.multiprocess import Workers, register_process_collector
@@ -42,6 +42,24 @@ def test_a_process_that_subscribes_again_after_it_was_forked_counts_once(
     assert found == str(({3.0}, {3.0}, {1.0}, [said]))
     assert set(here.calls()) == {3.0}
     assert set(here.calls("another")) == {1.0}
+
+
+def test_a_histogram_that_is_subscribed_again_with_other_bounds_is_not_counted_twice(folder: Path) -> None:
+    before = Workers(folder)
+    inherited, _ = before.create_instruments(Histogram, "took", "t", ["who"], "total", buckets=(1, 2, 5))
+    inherited.labels("a").observe(4)
+
+    def create_again() -> float:
+        after = Workers(folder)
+        histogram, total = after.create_instruments(Histogram, "took", "t", ["who"], "total", buckets=(3,))
+        for each in (inherited, histogram):
+            each.labels("a").observe(2)
+        after.collect()
+        [count] = [sample.value for sample in next(iter(total.collect())).samples if sample.name == "took_count"]
+        return float(count)
+
+    assert in_child(create_again) == "2.0"  # one of the first process
+    before.close()
 
 
 def test_a_gauge_of_the_first_subscription_is_not_added_to_that_of_the_second(folder: Path) -> None:

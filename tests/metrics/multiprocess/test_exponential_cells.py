@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Tally
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,13 +31,21 @@ NAME = "took_seconds"
 class Observer:
     """One of several workers, whose histogram has exponential buckets."""
 
-    def __init__(self, folder: Path, schema: int | None, max_buckets: int, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        schema: int | None,
+        max_buckets: int,
+        *,
+        bounds: tuple[float, ...] = (0.1, 1, 10),
+        **options: Any,
+    ) -> None:
         self.workers = Workers(folder, **options)
         self.registry = CollectorRegistry()
         self.workers.attach(self.registry)
         native = None if schema is None else NativeFamily(schema, max_buckets)
         self.local, total = self.workers.create_instruments(
-            Histogram, NAME, "h", ["k"], "total", buckets=(0.1, 1, 10), native=native
+            Histogram, NAME, "h", ["k"], "total", buckets=bounds, native=native
         )
         self.registry.register(total)
         update = AmountUpdate(NAME, self.local.labels("a"), "amount", 0.0, 1e9, native_family(self.local))
@@ -166,6 +175,25 @@ def test_count_and_sum_are_of_the_same_observations(folder: Path) -> None:
         assert sum(exponential_counts(message).values()) == 5
         assert classic_counts(message)[-1][1] == 8
         observers[-1 - leaving].workers.close()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_exponential_buckets_go_on_where_the_classic_bounds_are_others(
+    folder: Path, faults: list[str], *, ended: bool
+) -> None:
+    """As after an update, or while it is rolled out."""
+    older, newer = Observer(folder, 3, 160), Observer(folder, 3, 160, bounds=(0.25, 1, 5))
+    older.observe([0.05, 0.25, 3.0, 90.0])
+    newer.observe([0.25, 7.0])
+    if ended:
+        older.workers.close()
+    message = newer.scraped()
+    assert (message.sample_count, message.sample_sum) == (6, 0.05 + 0.25 + 3 + 90 + 0.25 + 7)
+    assert exponential_counts(message) == Tally(bucket_index(each, 3) for each in (0.05, 0.25, 3.0, 90.0, 0.25, 7.0))
+    assert classic_counts(message) == [(0.25, 2), (1, 3), (5, 3), (math.inf, 6)]
+    assert faults == []
+    older.workers.close()
+    newer.workers.close()
 
 
 @pytest.mark.slow

@@ -33,8 +33,10 @@ class File:
         return self._exemplars, self._intact
 
 
-def merger_of(*files: tuple[File, list[FamilySchema], bool]) -> tuple[Merger, SeriesIndex]:
-    series = SeriesIndex()
+def merger_of(
+    *files: tuple[File, list[FamilySchema], bool], series: SeriesIndex | None = None
+) -> tuple[Merger, SeriesIndex]:
+    series = series or SeriesIndex()
     merger = Merger(series)
     for file, schemas, alive in files:
         lines = [(schema.series_line(("a",) * len(schema.labels)), schema) for schema in schemas]
@@ -73,6 +75,18 @@ def test_layers_hold_what_rounding_lost() -> None:
     merged = merger.merge([archive, one])  # type: ignore[list-item]
     assert merged.totals[1:] == [1e16 + 2]
     assert merged.parts == {1: [1e16, 1.0, 0.5, 0.5]}
+
+
+def test_a_series_of_other_bounds_is_part_of_that_which_is_shown() -> None:
+    """It has no place of its own, and the earliest time of both says when the series began."""
+    before = FamilySchema("took", "histogram", "total", (), (0.5, 0.75, 1.0, 2.0))
+    old, new = File([8.0, 1.0, 2.0, 3.0, 4.0, 5.0]), File([0.5, 2.0, 3.0])
+    old.created[before.series_line(())], new.created[TOOK.series_line(())] = 10, 20
+    series = SeriesIndex(shown_as=lambda schema: TOOK if schema == before else schema)
+    merger, _ = merger_of((new, [TOOK], True), (old, [before], False), series=series)
+    assert totals(merger, new, old) == [8.5, 8.0, 12.0]
+    assert series.first.keys() == {TOOK.series_line(())}
+    assert series.created == {TOOK.series_line(()): 10}
 
 
 def test_a_series_that_has_no_place_is_hidden() -> None:

@@ -59,7 +59,7 @@ SCORE = (.2, .4, .6, .8, 1)
 WORKFLOW = (.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 """Seconds of a workflow run."""
 
-QUEUE_WAIT = (.01, .1, .5, 1, 5, 10, 30, 60, 300, 1800)
+QUEUE_WAIT = (.01, .1, .5, 1, 5, 10, 30, 60, 120, 300, 1800)
 """Seconds that a run waited in the queue."""
 
 STEP = (.05, .25, 1, 5, 10, 30, 120, 600)
@@ -71,7 +71,7 @@ RENDER = (.001, .005, .01, .025, .05, .1, .5, 1, 5, 10)
 POOL_WAIT = (.0001, .001, .01, .05, .1, .5, 1, 5, 30)
 """Seconds of waiting for a connection of a pool; the pool's timeout is 30 by default."""
 
-HOLD = (.001, .01, .1, .5, 1, 10, 60, 300)
+HOLD = (.001, .01, .1, .5, 1, 10, 60, 120, 300)
 """Seconds that a connection was held, or a transaction lasted: one held during a model call is among the last."""
 
 CONNECT = (.001, .005, .01, .05, .1, .5, 1, 5)

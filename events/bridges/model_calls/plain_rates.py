@@ -7,11 +7,14 @@ another one with a rate of its own, such as audio or searches, is left to the li
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Container, Mapping
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
+from operator import is_
 from typing import Any, NamedTuple
 
 from .cost import Cost
@@ -25,7 +28,8 @@ LIST = "genai_prices.types"
 """Where the classes are whose rules these are; one that is derived from them may have others."""
 
 MAX_KNOWN = 1024
-_known: dict[int, tuple[dict[str, Any], PlainRates | None]] = {}
+_known: dict[int, tuple[tuple[str, ...], tuple[Any, ...], PlainRates | None]] = {}
+"""By the identity of a price: the names and the values that it had, and its rates."""
 
 
 class PlainRates(NamedTuple):  # a frozen dataclass takes four times as long to read
@@ -42,7 +46,7 @@ class PlainRates(NamedTuple):  # a frozen dataclass takes four times as long to 
     cache_read: int | None
     cache_write: int | None
     per_dollar: int
-    others: tuple[str, ...]
+    others: frozenset[str]
 
 
 def plain_cost(
@@ -60,39 +64,46 @@ def plain_cost(
     rates = plain_rates(model, seller, usage, at, context)
     if rates is None:
         return None
-    of_input, of_output, of_read, of_write, per_dollar, others = rates
-    for name in others:
-        if usage.get(name):
-            return None
-    count, completion = usage.get("input_tokens"), usage.get("output_tokens") or 0
-    read = (usage.get("cache_read_tokens") or 0) if of_read is not None else 0
-    write = (usage.get("cache_write_tokens") or 0) if of_write is not None else 0
-    if not (type(count) is type(completion) is type(read) is type(write) is int):  # the list says what is wrong with it
+    if not is_plain(usage, rates.others):
         return None
-    count -= read + write
-    if count < 0 or completion < 0 or read < 0 or write < 0:  # the same
+    prompt, output = usage["input_tokens"], (usage.get("output_tokens") or 0) * rates.output
+    read = write = 0
+    if rates.cache_read is not None and (cached := usage.get("cache_read_tokens")):
+        prompt, read = prompt - cached, cached * rates.cache_read
+    if rates.cache_write is not None and (cached := usage.get("cache_write_tokens")):
+        prompt, write = prompt - cached, cached * rates.cache_write
+    if prompt < 0:  # the list says what is wrong with it
         return None
-    prompt, completion, read, write = (
-        count * of_input,
-        completion * of_output,
-        read * (of_read or 0),
-        write * (of_write or 0),
-    )
-    # Whole numbers, since their quotient is exact to the last digit, as the list's decimals are.
-    return Cost(
-        (prompt + completion + read + write) / per_dollar,
-        input=prompt / per_dollar,
-        output=completion / per_dollar,
-        cache_read=read / per_dollar,
-        cache_write=write / per_dollar,
-    )
+    prompt *= rates.input
+    per_dollar = rates.per_dollar
+    try:  # whole numbers, since their quotient is exact to the last digit, as the list's decimals are
+        return Cost(
+            (prompt + output + read + write) / per_dollar,
+            input=prompt / per_dollar,
+            output=output / per_dollar,
+            cache_read=read / per_dollar,
+            cache_write=write / per_dollar,
+        )
+    except OverflowError:  # more than a float can be
+        return None
+
+
+def is_plain(usage: Mapping[str, Any], others: Container[str]) -> bool:
+    """Return whether a usage has a prompt and is of whole numbers, none of which is of what has another rate."""
+    for name, count in usage.items():
+        if type(count) is int and count >= 0:
+            if count and name in others:
+                return False
+        elif count is not None and name != "details":  # the list says what is wrong with it
+            return False
+    return usage.get("input_tokens") is not None
 
 
 def plain_rates(
     model: Any, seller: Any, usage: Mapping[str, Any], at: datetime, context: Mapping[str, str]
 ) -> PlainRates | None:
     """Return a model's rates at a time; None where they are not whole numbers of what nearly all calls have."""
-    if type(model).__module__ != LIST:
+    if type(model).__module__ != LIST or "calc_price" in vars(model):  # an application may set one of its own
         return None
     if context and not is_variant(model, seller, context):
         context = {}
@@ -101,14 +112,16 @@ def plain_rates(
         return None
     prices = vars(price)
     known = _known.get(id(price))
-    if known is None or known[0] != prices:  # an application may have set one of its own
-        rates = read_rates(prices, usage.get("input_tokens"))
-        if context or not all(type(each) is Decimal for each in prices.values()):  # made for this call, or has tiers
-            return rates
+    # By identity: the float 1.5 equals the decimal that it replaced, and is no rate.
+    if known is not None and known[0] == (*prices,) and all(map(is_, known[1], prices.values())):
+        return known[2]
+    rates = read_rates(prices, usage.get("input_tokens"))
+    # Those of a context are made for this call, and tiers may be changed in place.
+    if not context and all(type(each) is Decimal for each in prices.values()):
         if len(_known) >= MAX_KNOWN:
             _known.clear()
-        known = _known[id(price)] = prices.copy(), rates
-    return known[1]
+        _known[id(price)] = (*prices,), (*prices.values(),), rates
+    return rates
 
 
 def is_variant(model: Any, seller: Any, context: Mapping[str, str]) -> bool:
@@ -120,32 +133,54 @@ def is_variant(model: Any, seller: Any, context: Mapping[str, str]) -> bool:
 
 
 def read_rates(prices: Mapping[str, Any], prompt: Any) -> PlainRates | None:
-    """Return the rates of prices for a prompt of so many tokens; None where one of the four kinds is no rate."""
+    """Return the rates of prices for a prompt of so many tokens; None where the list refuses one, or is to be asked."""
     rates: dict[str, Fraction] = {}
-    others: list[str] = []
-    for name, price in prices.items():
-        if price is None:
-            continue
-        if name not in PLAIN_RATES and (other := name_of_count(name)) is not None:
-            others.append(other)
-        elif name in PLAIN_RATES and (rate := rate_at(price, prompt)) is not None:
+    others: set[str] = set()
+    priced = {name: price for name, price in prices.items() if price is not None}
+    for name, price in priced.items():
+        if (rate := rate_at(price, prompt)) is None:
+            return None
+        if name in PLAIN_RATES:
             rates[name] = Fraction(rate) / PER
+        elif (other := name_of_count(name)) is not None:
+            others.add(other)
         else:
             return None
-    if "input_mtok" not in rates:
+    if "input_mtok" not in rates or (others and not fit_together(*priced)):
         return None
     per_dollar = lcm(*(rate.denominator for rate in rates.values()))
     whole = {name: int(rate * per_dollar) for name, rate in rates.items()}
     of_cache = whole.get("cache_read_mtok"), whole.get("cache_write_mtok")
-    return PlainRates(whole["input_mtok"], whole.get("output_mtok", 0), *of_cache, per_dollar, tuple(others))
+    return PlainRates(whole["input_mtok"], whole.get("output_mtok", 0), *of_cache, per_dollar, frozenset(others))
 
 
 def rate_at(price: Any, prompt: Any) -> Decimal | None:
-    """Return the rate of a price for a prompt of so many tokens; None of a price that is none."""
-    if type(price) is not Decimal and type(prompt) is int and type(price).__module__ == LIST:
-        longer_than = [tier for tier in price.tiers if prompt > tier.start]
-        price = longer_than[-1].price if longer_than else price.base
-    return price if type(price) is Decimal and price.is_finite() and price >= 0 else None
+    """Return the rate of a price for a prompt of so many tokens; None of a price that the list refuses."""
+    if is_rate(price):
+        return price  # type: ignore[no-any-return]  # a Decimal
+    if (type(price).__module__, type(price).__name__) != (LIST, "TieredPrices") or type(prompt) is not int:
+        return None
+    starts, rates = [tier.start for tier in price.tiers], [price.base, *(tier.price for tier in price.tiers)]
+    if not all(map(is_rate, rates)) or not all(type(start) is int and start >= 0 for start in starts):
+        return None
+    return rates[bisect_left(starts, prompt)] if starts == sorted(starts) else None
+
+
+def is_rate(value: Any) -> bool:
+    """Return whether a value is a rate by the list's rules."""
+    return type(value) is Decimal and value.is_finite() and value >= 0
+
+
+@lru_cache(256)  # a list has few such combinations
+def fit_together(*names: str) -> bool:
+    """Return whether the list takes rates of these names for one model: some of them need others beside them."""
+    from genai_prices.types import ModelPrice  # it is installed: a price is in its list
+
+    try:
+        ModelPrice(**dict.fromkeys(names, Decimal(0))).calc_price({})
+    except ValueError:
+        return False
+    return True
 
 
 def name_of_count(rate: str) -> str | None:

@@ -34,10 +34,12 @@ def list_price(provider: str, model: str, usage: RequestUsage, response: ModelRe
         return None
     seller, priced_model = found
     context = {} if response is None else price_context(response)
-    at = response.timestamp if response is not None else datetime.now(UTC)
+    at = getattr(response, "timestamp", None) or datetime.now(UTC)  # as the list takes it
     try:
-        if (cost := plain_cost(priced_model, seller, vars(usage), at, context)) is not None:
-            return cost
+        if type(usage) is RequestUsage:  # one that is derived from it may compute its counts
+            cost = plain_cost(priced_model, seller, vars(usage), at, context)
+            if cost is not None:
+                return cost
         price = priced_model.calc_price(usage, seller, genai_request_timestamp=at, price_context=context)
         return split_cost(usage, price)
     except ValueError as error:  # counts that contradict each other, such as more cached tokens than tokens

@@ -22,11 +22,8 @@ FINISH_REASONS: dict[str, FinishReason] = {
 
 def finish_reason(response: ModelResponse) -> FinishReason:
     """Return why the model stopped; ``unknown`` where the provider does not say."""
-    return "error" if has_failed(response) else unfailed_reason(response)
-
-
-def unfailed_reason(response: ModelResponse) -> FinishReason:
-    """Return the same of a response that is known not to have failed."""
+    if has_failed(response):
+        return "error"
     if response.finish_reason is None:
         return "other" if (response.provider_details or {}).get("finish_reason") else "unknown"
     return "unknown" if is_made_up(response) else FINISH_REASONS.get(response.finish_reason, "other")

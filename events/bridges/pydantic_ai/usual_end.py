@@ -18,7 +18,7 @@ from .answers import add_answer
 from .billing import NO_BILLING
 from .call_state import AnyResponse
 from .emit import fault_of
-from .response import response_fault, unfailed_reason
+from .response import finish_reason, response_fault
 
 if TYPE_CHECKING:
     from .calls import OngoingRequest
@@ -31,7 +31,7 @@ def is_usual(request: OngoingRequest, response: AnyResponse | None) -> bool:
     call, sent = request.call, request.http_requests
     if call.attempts or not call.is_timed or len(request.members) > 1:
         return False
-    if sent and (len(sent) > 1 or sent[0].pool_wait or sent[0].error):
+    if sent and (len(sent) > 1 or sent[0].pool_wait or sent[0].error is not None):
         return False
     return response_fault(response) is None
 
@@ -41,8 +41,8 @@ def emit_usual_end(request: OngoingRequest, response: ModelResponse, ended_at: f
     call, asked_model = request.call, request.model
     model, provider = call.names_of(asked_model)
     call_id, duration = call.id, max(0.0, ended_at - request.started_at)
-    response_model = truncate_name(response.model_name) or None
-    add_answer(call, asked_model, response, complete=True)  # first, as a price takes time: both end together
+    # First, as a price takes time: both end together. What the price function changes of the response is read after it.
+    add_answer(call, asked_model, response, complete=True)
     call.attempts = 1
     if is_heard(llm_attempted):
         attempted: dict[str, Any] = {
@@ -53,7 +53,7 @@ def emit_usual_end(request: OngoingRequest, response: ModelResponse, ended_at: f
             "outcome": "success",
             "duration": duration,
             "status_code": request.status_code,
-            "response_model": response_model,
+            "response_model": truncate_name(response.model_name) or None,
         }
         if request.headers:
             attempted.update(rate_limits(request.headers))
@@ -70,8 +70,8 @@ def emit_usual_end(request: OngoingRequest, response: ModelResponse, ended_at: f
             "duration": duration,
             "backoff": 0.0,
             "queue_wait": 0.0,
-            "response_model": response_model,
-            "finish_reason": unfailed_reason(response),
+            "response_model": truncate_name(response.model_name) or None,
+            "finish_reason": finish_reason(response),
             **vars(billing.usage),
         }
         if billing.cost_source is not None:

@@ -50,6 +50,8 @@ few = st.integers(0, 2_000_000)
             "input_audio_tokens": few,
             "output_audio_tokens": few,
             "input_image_tokens": few,
+            "output_reasoning_tokens": few,
+            "cache_audio_read_tokens": few,
             "web_searches": st.integers(0, 3),
         },
     ),
@@ -75,11 +77,21 @@ def made(**prices: Any) -> ModelInfo:
 
 
 PLAIN = {"input_mtok": Decimal("1.5"), "output_mtok": Decimal(6)}
-COUNTED = {"input_tokens": 1000, "output_tokens": 100}
+COUNTED: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 100}
+
+
+def tiered(*tiers: tuple[Any, Any]) -> TieredPrices:
+    return TieredPrices(base=Decimal(1), tiers=[Tier(start, price) for start, price in tiers])
+
+
+def out_of_order(*tiers: tuple[int, int]) -> TieredPrices:
+    prices = tiered(*((start, Decimal(price)) for start, price in tiers))
+    prices.tiers.reverse()  # as an application may do that changes them
+    return prices
 
 
 def test_a_rate_is_that_of_the_longest_tier_that_the_prompt_exceeds() -> None:
-    tiers = TieredPrices(base=Decimal(1), tiers=[Tier(500, Decimal(2)), Tier(1000, Decimal(3))])
+    tiers = tiered((500, Decimal(2)), (1000, Decimal(3)))
     for prompt, rate in ((500, 1), (501, 2), (1000, 2), (1001, 3)):
         cost = plain_cost(made(input_mtok=tiers), SELLER, {"input_tokens": prompt}, NOW, {})
         assert cost == pytest.approx(prompt * rate / 1e6)
@@ -99,10 +111,53 @@ def test_a_rate_is_that_of_the_longest_tier_that_the_prompt_exceeds() -> None:
         ({**PLAIN, "input_audio_mtok": Decimal(9)}, {**COUNTED, "input_audio_tokens": 1}),
         ({**PLAIN, "web_searches_kcount": Decimal(9)}, {**COUNTED, "web_searches": 1}),
         ({**PLAIN, "requests_kcount": Decimal(9)}, COUNTED),  # a call is one
+        (PLAIN, {**COUNTED, "cache_read_tokens": -1}),  # no rate is of them
+        (PLAIN, {**COUNTED, "input_audio_tokens": "many"}),
+        (PLAIN, {**COUNTED, "output_tokens": False}),
+        (PLAIN, {**COUNTED, "output_tokens": 10**400}),
+        (PLAIN, {"input_tokens": 10**400}),
+        ({**PLAIN, "output_mtok": Decimal("1e400")}, COUNTED),
+        ({**PLAIN, "web_searches_kcount": 9.5}, COUNTED),  # none was made
+        ({**PLAIN, "input_audio_mtok": Decimal("NaN")}, COUNTED),
+        ({"input_mtok": Decimal(1), "output_audio_mtok": Decimal(9)}, COUNTED),  # which has to have one of output too
+        ({"input_mtok": Tier(1, Decimal(1))}, COUNTED),
+        ({"input_mtok": tiered((500, Decimal(2)), (2000, 3.5))}, COUNTED),  # more than the prompt has
+        ({"input_mtok": tiered((500.0, Decimal(2)))}, COUNTED),
+        ({"input_mtok": out_of_order((500, 2), (800, 3))}, COUNTED),
     ],
 )
 def test_what_is_not_plain_is_left_to_the_list(prices: dict[str, Any], usage: dict[str, Any]) -> None:
     assert plain_cost(made(**prices), SELLER, usage, NOW, {}) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_mtok": 1.5},  # equals the rate that there was, and is none
+        {"input_mtok": Decimal("sNaN")},  # refuses to be compared
+        {"input_mtok": Decimal(2)},
+        {"output_mtok": None, "cache_read_mtok": PLAIN["output_mtok"]},
+    ],
+)
+def test_a_rate_that_is_changed_between_two_calls_is_the_lists_in_the_second(change: dict[str, Any]) -> None:
+    model, usage = made(**PLAIN), RequestUsage(**COUNTED, cache_read_tokens=50)
+    assert plain_cost(model, SELLER, vars(usage), NOW, {}) is not None
+    prices = {name: rate for name, rate in {**PLAIN, **change}.items() if rate is not None}
+    vars(model.prices).clear()
+    vars(model.prices).update(prices)
+    cost = plain_cost(model, SELLER, vars(usage), NOW, {})
+    expected = by_the_list(model, SELLER, usage, NOW, {})
+    assert (None if cost is None else parts(cost)) == expected
+
+
+def own_price(*_: Any, **__: Any) -> None:
+    """Compute a price as an application does."""
+
+
+def with_own_price() -> ModelInfo:
+    model = made(**PLAIN)
+    model.calc_price = own_price  # type: ignore[method-assign,assignment]
+    return model
 
 
 class OtherModel(ModelInfo):
@@ -117,6 +172,7 @@ class OtherPrice(ModelPrice):
     "model",
     [
         SimpleNamespace(),
+        with_own_price(),
         OtherModel(id="m", match=ClauseEquals("m"), prices=ModelPrice(**PLAIN)),
         ModelInfo(id="m", match=ClauseEquals("m"), prices=OtherPrice(**PLAIN)),
     ],

@@ -154,6 +154,32 @@ def test_a_price_is_that_of_the_time_of_the_response(snapshot: Snapshot, monkeyp
     assert asked[1] >= response.timestamp
 
 
+class Halved(RequestUsage):
+    """A usage that computes a count: half of the prompt was in the cache."""
+
+    @property
+    def cache_read_tokens(self) -> int:  # type: ignore[override]
+        """Half of the prompt."""
+        return self.input_tokens // 2
+
+
+def test_a_usage_that_computes_its_counts_is_priced_by_them() -> None:
+    counts: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 10}
+    computed = list_price("openai", "gpt-4o-mini", Halved(**counts))
+    counted = list_price("openai", "gpt-4o-mini", RequestUsage(**counts, cache_read_tokens=500))
+    assert computed is not None and counted is not None  # noqa: PT018
+    assert (float(computed), computed.cache_read) == (float(counted), counted.cache_read)
+    assert computed.cache_read
+
+
+def test_a_response_whose_time_was_taken_off_has_the_price_of_now() -> None:
+    """Of a model whose price depends on the time: else nobody would look at it."""
+    response = ModelResponse(parts=[])
+    dated = list_price("openai", "o3", USAGE, response)
+    response.timestamp = None  # type: ignore[assignment]
+    assert list_price("openai", "o3", USAGE, response) == dated
+
+
 def test_without_genai_prices_there_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices.data_snapshot", None)
     assert find_model("gpt-4o-mini", "openai", None) is None

@@ -222,3 +222,8 @@ def _differences() -> Iterator[str]:
 
 values_are_replaceable = self_test(_differences, otherwise="the values of several workers are not added up")
 """Whether updates of a collector reach the value objects that were put into it."""
+
+
+def settable(gauge: Any) -> Any:
+    """Return an object whose ``set`` takes a float as that of a gauge does, without its checks: the gauge's value."""
+    return values_of(gauge)[0] if values_are_replaceable() else gauge

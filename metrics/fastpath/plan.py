@@ -45,10 +45,13 @@ class SpanUpdate:
 
 @dataclass(frozen=True, slots=True)
 class EventUpdate:
-    """A function that needs the whole event, or all fields that are set: it sets a gauge."""
+    """A function that needs the whole event, or all fields that are set: it sets a gauge to a field."""
 
     metric: str
     update: Callable[[Any], object]
+    field: str
+    keeps: bool
+    """Whether the gauge keeps what it was set to where the field is None."""
 
 
 @dataclass(frozen=True, slots=True)

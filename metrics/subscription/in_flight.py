@@ -26,7 +26,10 @@ class InFlightTable:
         self._sizes.clear()
 
     def open(self, key: str, gauge: Any) -> None:
-        """Add a key and count it in a gauge; a key that is there already stays in the gauge that it was opened in."""
+        """Add a key and count it in a gauge; a key that is there already stays in the gauge that it was opened in.
+
+        Of the gauge only ``set`` is called, with a float.
+        """
         with LOCK:  # the gauge's too, and reentrant: the garbage collector may end a span in here
             if key not in self._gauges:
                 self._gauges[key] = gauge
@@ -40,8 +43,8 @@ class InFlightTable:
                 self._change_size(gauge, -1)
 
     def _change_size(self, gauge: Any, change: int) -> None:
-        self._sizes[gauge] = self._sizes.get(gauge, 0) + change
-        size = None
-        while size != self._sizes[gauge]:  # it changed again if the garbage collector ended a span meanwhile
-            size = self._sizes[gauge]
-            gauge.set(size)
+        size = self._sizes[gauge] = self._sizes.get(gauge, 0) + change
+        gauge.set(float(size))
+        while (now := self._sizes[gauge]) != size:  # the garbage collector ended a span meanwhile
+            size = now
+            gauge.set(float(size))

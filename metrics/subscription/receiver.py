@@ -13,6 +13,7 @@ from events.bus.emitters import BindableReceiver, DeliverFn
 from events.bus.failures import report_failure
 
 from ..event_fields import AnySignal, is_wanted, label_text, pairing_field
+from ..fastpath.children import settable
 from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, SpanUpdate, UpdatePlan
 from ..fastpath.public_update import Expected, SetArguments, UpdateFn
 from ..fastpath.set_fields import ReadField, SetFields
@@ -176,7 +177,9 @@ class MetricsReceiver(BindableReceiver):
             elif row.kind == "gauge":
                 is_other = bool(others) or (family.combined.combines and has_other(row, label_values))
                 setter = gauge_setter(row, family, label_values, is_other=is_other, reader=reader)
-                gauges.append(EventUpdate(family.name, setter))
+                gauges.append(
+                    EventUpdate(family.name, setter, field=str(row.value), keeps=row.expires_after is not None)
+                )
             elif row.kind == "in_flight":
                 spans.append(self._span_update(row, family, label_values))
             elif row.value is None:
@@ -204,14 +207,16 @@ class MetricsReceiver(BindableReceiver):
     ) -> CompiledUpdate:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``.
 
-        It takes an event, or some fields that are set; then it leaves out amounts that are None for sure.
+        It takes an event, or some fields that are set; then it leaves out what is None for sure.
         """
         if arguments is None:
             plan, overflows = self.plan(fields, past)
         else:
-            set_fields = arguments.set_fields
-            plan, overflows = self.plan(fields, past, set_fields.reader)
-            plan = replace(plan, amounts=tuple(each for each in plan.amounts if not set_fields.is_none(each.field)))
+            is_none = arguments.set_fields.is_none
+            plan, overflows = self.plan(fields, past, arguments.set_fields.reader)
+            amounts = tuple(each for each in plan.amounts if not is_none(each.field))
+            gauges = tuple(each for each in plan.gauges if not (each.keeps and is_none(each.field)))
+            plan = replace(plan, amounts=amounts, gauges=gauges)
         return self._update_function(self._counting(plan, overflows), None, arguments, expected), plan.gauges
 
     def report_failure(self, metric: str, error: Exception) -> None:
@@ -265,7 +270,7 @@ class MetricsReceiver(BindableReceiver):
         key, table = pairing_field(self._signal), family.in_flight
         if self._signal in {row.finished, row.released}:
             return SpanUpdate(family.name, table.close, key)
-        return SpanUpdate(family.name, partial(table.open, gauge=family.child(row, label_values)), key)
+        return SpanUpdate(family.name, partial(table.open, gauge=settable(family.child(row, label_values))), key)
 
 
 def is_outside(closed_set: Collection[str], value: object) -> bool:

@@ -87,6 +87,13 @@ class Cost(float):
         cost.cache_write = None if cache_write is None else float(cache_write)
         return cost
 
+    @classmethod
+    def of_floats(cls, total: float, *parts: float) -> Self:
+        """Return a cost whose parts are all known, in the order above: other numbers take longer."""
+        cost = super().__new__(cls, total)
+        cost.input, cost.output, cost.cache_read, cost.cache_write = parts
+        return cost
+
 
 NO_COST = Cost(0.0, input=0.0, output=0.0, cache_read=0.0, cache_write=0.0)
 
@@ -138,14 +145,23 @@ def cost_fields(cost: SupportsFloat | None, source: CostSource) -> dict[str, Any
     valid = valid_cost(cost)
     if valid is None:
         return {"cost_source": "unpriced"}
-    fields: dict[str, Any] = {"cost": valid, "cost_source": source}
-    if isinstance(cost, Cost):
-        amounts: tuple[Any, ...] = (cost.input, cost.output, cost.cache_read, cost.cache_write)
-        if None in amounts or not min(amounts) >= 0.0 <= fsum(amounts) < MAX_COST:
-            amounts = tuple(map(valid_cost, amounts))
-        if fsum(filter(None, amounts)) <= valid * (1 + 1e-9):
-            fields.update(zip(PART_FIELDS, amounts, strict=True))
-    return fields
+    if not isinstance(cost, Cost):
+        return {"cost": valid, "cost_source": source}
+    most = valid * (1 + 1e-9)
+    amounts: tuple[Any, ...] = (cost.input, cost.output, cost.cache_read, cost.cache_write)
+    if None in amounts or not (min(amounts) >= 0.0 and fsum(amounts) <= most < MAX_COST):
+        amounts = tuple(map(valid_cost, amounts))
+        if not fsum(filter(None, amounts)) <= most:
+            return {"cost": valid, "cost_source": source}
+    of_input, of_output, of_read, of_write = amounts
+    return {
+        "cost": valid,
+        "cost_source": source,
+        "input_cost": of_input,
+        "output_cost": of_output,
+        "cache_read_cost": of_read,
+        "cache_write_cost": of_write,
+    }
 
 
 def valid_cost(cost: SupportsFloat | None) -> float | None:

@@ -8,13 +8,12 @@ another one with a rate of its own, such as audio or searches, is left to the li
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
-from operator import is_
 from typing import Any, NamedTuple
 
 from .cost import Cost
@@ -28,8 +27,13 @@ LIST = "genai_prices.types"
 """Where the classes are whose rules these are; one that is derived from them may have others."""
 
 MAX_KNOWN = 1024
-_known: dict[int, tuple[tuple[str, ...], tuple[Any, ...], PlainRates | None]] = {}
-"""By the identity of a price: the names and the values that it had, and its rates."""
+_known: dict[tuple[str | int, ...], tuple[PlainRates | None, tuple[Decimal, ...]]] = {}
+"""The rates of prices by the names in them and the identities of their values, and these values, which stay theirs.
+
+By identity: the float 1.5 equals a decimal that it replaces, and is no rate.
+"""
+
+COUNT = {int}
 
 
 class PlainRates(NamedTuple):  # a frozen dataclass takes four times as long to read
@@ -57,46 +61,37 @@ def plain_cost(
     Args:
         model: The model in the list.
         seller: Who sells it, in the list.
-        usage: The counts that are known, by the list's names.
+        usage: The counts that are known, by the list's names, and nothing else.
         at: When the answer was given.
         context: What the answer says of its tier.
     """
     rates = plain_rates(model, seller, usage, at, context)
     if rates is None:
         return None
-    if not is_plain(usage, rates.others):
+    of_input, of_output, of_read, of_write, per_dollar, others = rates
+    get = usage.get
+    if {*map(type, usage.values())} != COUNT or min(usage.values()) < 0 or (prompt := get("input_tokens")) is None:
+        return None  # the list says what is wrong with it
+    if not others.isdisjoint(usage) and any(map(get, others)):
         return None
-    prompt, output = usage["input_tokens"], (usage.get("output_tokens") or 0) * rates.output
-    read = write = 0
-    if rates.cache_read is not None and (cached := usage.get("cache_read_tokens")):
-        prompt, read = prompt - cached, cached * rates.cache_read
-    if rates.cache_write is not None and (cached := usage.get("cache_write_tokens")):
-        prompt, write = prompt - cached, cached * rates.cache_write
-    if prompt < 0:  # the list says what is wrong with it
+    output, read, write = get("output_tokens", 0) * of_output, 0, 0
+    if of_read is not None and (cached := get("cache_read_tokens")):
+        prompt, read = prompt - cached, cached * of_read
+    if of_write is not None and (cached := get("cache_write_tokens")):
+        prompt, write = prompt - cached, cached * of_write
+    if prompt < 0:  # the same
         return None
-    prompt *= rates.input
-    per_dollar = rates.per_dollar
+    prompt *= of_input
     try:  # whole numbers, since their quotient is exact to the last digit, as the list's decimals are
-        return Cost(
+        return Cost.of_floats(
             (prompt + output + read + write) / per_dollar,
-            input=prompt / per_dollar,
-            output=output / per_dollar,
-            cache_read=read / per_dollar,
-            cache_write=write / per_dollar,
+            prompt / per_dollar,
+            output / per_dollar,
+            read / per_dollar,
+            write / per_dollar,
         )
     except OverflowError:  # more than a float can be
         return None
-
-
-def is_plain(usage: Mapping[str, Any], others: Container[str]) -> bool:
-    """Return whether a usage has a prompt and is of whole numbers, none of which is of what has another rate."""
-    for name, count in usage.items():
-        if type(count) is int and count >= 0:
-            if count and name in others:
-                return False
-        elif count is not None and name != "details":  # the list says what is wrong with it
-            return False
-    return usage.get("input_tokens") is not None
 
 
 def plain_rates(
@@ -111,16 +106,15 @@ def plain_rates(
     if type(price).__module__ != LIST:
         return None
     prices = vars(price)
-    known = _known.get(id(price))
-    # By identity: the float 1.5 equals the decimal that it replaced, and is no rate.
-    if known is not None and known[0] == (*prices,) and all(map(is_, known[1], prices.values())):
-        return known[2]
+    key = (*prices, *map(id, prices.values()))
+    known = _known.get(key)
+    if known is not None:
+        return known[0]
     rates = read_rates(prices, usage.get("input_tokens"))
-    # Those of a context are made for this call, and tiers may be changed in place.
-    if not context and all(type(each) is Decimal for each in prices.values()):
+    if all(type(each) is Decimal for each in prices.values()):  # tiers may be changed in place
         if len(_known) >= MAX_KNOWN:
             _known.clear()
-        _known[id(price)] = (*prices,), (*prices.values(),), rates
+        _known[key] = rates, (*prices.values(),)
     return rates
 
 

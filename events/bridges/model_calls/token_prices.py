@@ -96,8 +96,8 @@ def search_snapshot(snapshot: Any, model: str, provider: str, url: str | None) -
     return None
 
 
-def _counts_of(usage: TokenUsage) -> dict[str, int | None]:
-    return {
+def _counts_of(usage: TokenUsage) -> dict[str, int]:
+    counts = {
         "input_tokens": usage.prompt_tokens,
         "output_tokens": usage.completion_tokens,
         "cache_read_tokens": usage.cache_read_tokens,
@@ -105,9 +105,10 @@ def _counts_of(usage: TokenUsage) -> dict[str, int | None]:
         "input_audio_tokens": usage.prompt_audio_tokens,
         "output_audio_tokens": usage.completion_audio_tokens,
     }
+    return {name: count for name, count in counts.items() if count is not None}
 
 
-def _usage_of(counts: Mapping[str, int | None]) -> Any:
+def _usage_of(counts: Mapping[str, int]) -> Any:
     from genai_prices import Usage  # it is installed: a model was found in its list
 
     return Usage(**counts)

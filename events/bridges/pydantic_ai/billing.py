@@ -93,8 +93,10 @@ def billing_of(
     if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return make_frozen(Billing, {"usage": usage})
     try:
-        counted = corrected if price is list_price else copy_of(corrected)  # an application's may change it
-        priced = ask(with_response(price), provider, model, counted, response)
+        if price is list_price:
+            priced = ask(price, provider, model, corrected, response)
+        else:
+            priced = ask(with_response(price), provider, model, copy_of(corrected), response)  # it may change the usage
         fields = cost_fields(priced, "price_table")
     except Interrupted:
         fields = cost_fields(None, "price_table")

@@ -37,7 +37,9 @@ def list_price(provider: str, model: str, usage: RequestUsage, response: ModelRe
     at = getattr(response, "timestamp", None) or datetime.now(UTC)  # as the list takes it
     try:
         if type(usage) is RequestUsage:  # one that is derived from it may compute its counts
-            cost = plain_cost(priced_model, seller, vars(usage), at, context)
+            counts = {**vars(usage)}
+            counts.pop("details", None)
+            cost = plain_cost(priced_model, seller, counts, at, context)
             if cost is not None:
                 return cost
         price = priced_model.calc_price(usage, seller, genai_request_timestamp=at, price_context=context)

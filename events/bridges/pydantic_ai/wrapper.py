@@ -60,7 +60,7 @@ class InstrumentedModel(WrapperModel):
         self._suspended = SuspendedRequests(wrapped)
         self._failed_batches = FailedBatches()
 
-    async def request(
+    async def _request(
         self,
         messages: list[ModelMessage],
         model_settings: ModelSettings | None,
@@ -193,3 +193,7 @@ class InstrumentedModel(WrapperModel):
             price=self._price,
             is_valid_output=self._is_valid_output,
         )
+
+
+# Not in the class: pydantic-ai wraps each `request` that a class has, and the wrapped model's is wrapped already.
+InstrumentedModel.request = InstrumentedModel._request  # type: ignore[method-assign,assignment]  # noqa: SLF001  # its own

@@ -45,6 +45,16 @@ def test_updates_reach_the_value_that_is_exported(
     workers.close()
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_what_is_set_of_a_gauge_is_what_it_shows(works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "values_are_replaceable", lambda: works)
+    gauge = Gauge("moved", "m", ["a"], registry=None).labels("b")
+    settable = children.settable(gauge)
+    assert (settable is gauge) is not works
+    settable.set(2.0)
+    assert [sample.value for sample in gauge._child_samples()] == [2.0]
+
+
 def test_a_version_that_works_otherwise_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its updates do not reach the value objects that were put into it, so each process shows its own."""
 

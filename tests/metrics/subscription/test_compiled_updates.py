@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import partial
 from math import inf, nan
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from blinker import Namespace
@@ -18,10 +19,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from events import LLMCalled, Signal, llm_call_started, llm_called, query_executed, receiver_failed, value_dropped
+from events import (
+    LLMCalled,
+    Signal,
+    llm_attempted,
+    llm_call_started,
+    llm_called,
+    query_executed,
+    receiver_failed,
+    value_dropped,
+)
 from events.bus import prepared_receivers
 from events.bus.prepared_receivers import PreparedReceivers
 from metrics import DATABASE, LLM, counter, subscribe
+from metrics.subscription import compiled_updates
 from metrics.subscription.compiled_updates import CompiledUpdates
 from metrics.subscription.receiver import MetricsReceiver
 
@@ -264,3 +275,22 @@ def test_updates_are_prepared_for_a_bounded_number_of_sets_of_names(registry: Co
         for number in range(MetricsReceiver.MAX_PREPARED):
             receiver.prepare(("model", f"field_{number}"))
         assert len(receiver._prepared) <= MetricsReceiver.MAX_PREPARED
+
+
+def test_a_gauge_that_keeps_what_it_was_set_to_is_left_alone_where_its_field_is_never_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As those of the limits of a provider that does not say them."""
+    set_gauges = Mock(wraps=compiled_updates.set_gauges)
+    monkeypatch.setattr(compiled_updates, "set_gauges", set_gauges)
+    attempt: Any = {"model": "m", "provider": "p", "outcome": "success", "duration": 0.5}
+    registry = CollectorRegistry()
+    with subscribe(LLM, registry, namespace="acme"):
+        llm_attempted.emit(**attempt, limit_requests=9)
+        for _ in range(PreparedReceivers.CALLS_BEFORE_PREPARING):  # until then each event is built
+            llm_attempted.emit(**attempt)
+        set_gauges.reset_mock()
+        llm_attempted.emit(**attempt)
+        set_gauges.assert_not_called()
+        labels = {"model": "m", "provider": "p", "resource": "requests"}
+        assert registry.get_sample_value("acme_llm_rate_limit", labels) == 9

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from genai_prices.data_snapshot import get_snapshot
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai.usage import RequestUsage
 
+from events.bridges.model_calls import plain_rates
 from events.bridges.model_calls.plain_rates import plain_cost
 from events.bridges.model_calls.token_prices import split_cost
 
@@ -30,6 +32,10 @@ def by_the_list(model: Any, seller: Any, usage: RequestUsage, at: datetime, cont
     except ValueError:
         return None
     return parts(split_cost(usage, price))
+
+
+def counts_of(usage: RequestUsage) -> dict[str, int]:
+    return {name: count for name, count in vars(usage).items() if name != "details"}
 
 
 def parts(cost: Any) -> tuple[Any, ...]:
@@ -61,14 +67,14 @@ few = st.integers(0, 2_000_000)
 def test_a_cost_is_the_lists_to_the_last_digit(sold: Any, counts: Any, at: datetime, context: dict[str, str]) -> None:
     model, seller = sold
     usage = RequestUsage(**counts)
-    cost = plain_cost(model, seller, vars(usage), at, context)
+    cost = plain_cost(model, seller, counts_of(usage), at, context)
     assert cost is None or parts(cost) == by_the_list(model, seller, usage, at, context)
 
 
 def test_nearly_every_models_usual_call_has_plain_rates() -> None:
     """Else the list would be asked, and no test would fail but the benchmark."""
     usage = RequestUsage(input_tokens=1200, output_tokens=85, cache_read_tokens=1024)
-    computed = [plain_cost(model, seller, vars(usage), NOW, {}) is not None for model, seller in SOLD]
+    computed = [plain_cost(model, seller, counts_of(usage), NOW, {}) is not None for model, seller in SOLD]
     assert sum(computed) > 0.85 * len(computed)
 
 
@@ -141,13 +147,35 @@ def test_what_is_not_plain_is_left_to_the_list(prices: dict[str, Any], usage: di
 )
 def test_a_rate_that_is_changed_between_two_calls_is_the_lists_in_the_second(change: dict[str, Any]) -> None:
     model, usage = made(**PLAIN), RequestUsage(**COUNTED, cache_read_tokens=50)
-    assert plain_cost(model, SELLER, vars(usage), NOW, {}) is not None
+    assert plain_cost(model, SELLER, counts_of(usage), NOW, {}) is not None
     prices = {name: rate for name, rate in {**PLAIN, **change}.items() if rate is not None}
     vars(model.prices).clear()
     vars(model.prices).update(prices)
-    cost = plain_cost(model, SELLER, vars(usage), NOW, {})
+    cost = plain_cost(model, SELLER, counts_of(usage), NOW, {})
     expected = by_the_list(model, SELLER, usage, NOW, {})
     assert (None if cost is None else parts(cost)) == expected
+
+
+def test_the_rates_of_a_tier_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list makes a price of its own for each call that says its tier, as each of OpenAI's does."""
+    seller, model = get_snapshot().find_provider_model("gpt-4o-mini", None, provider_id="openai", provider_api_url=None)
+    read = Mock(wraps=plain_rates.read_rates)
+    monkeypatch.setattr(plain_rates, "read_rates", read)
+    monkeypatch.setattr(plain_rates, "_known", {})
+    contexts = {"service_tier": "default"}, {"service_tier": "priority"}
+    for _ in range(3):
+        costs = [plain_cost(model, seller, COUNTED, NOW, context) for context in contexts]
+        assert None not in costs
+        assert costs[0] != costs[1]
+    assert read.call_count == 2
+
+
+def test_rates_are_known_of_a_bounded_number_of_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_rates, "_known", {})
+    monkeypatch.setattr(plain_rates, "MAX_KNOWN", 3)
+    for number in range(10):
+        assert plain_cost(made(input_mtok=Decimal(number)), SELLER, COUNTED, NOW, {}) is not None
+        assert len(plain_rates._known) == number % 3 + 1
 
 
 def own_price(*_: Any, **__: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction, unwrap
 from typing import Any
 
 import pytest
@@ -74,6 +75,13 @@ async def test_nothing_is_done_for_a_request_whose_events_nobody_would_get() -> 
         async for _ in stream:
             pass
     assert stream.get().parts
+
+
+def test_a_request_is_a_coroutine_function_with_nothing_around_it() -> None:
+    """As such tenacity knows it. What pydantic-ai puts around each is around that of the wrapped model."""
+    request = type(instrument(TestModel())).request
+    assert iscoroutinefunction(request)
+    assert unwrap(request) is request
 
 
 @pytest.mark.usefixtures("not_strict")

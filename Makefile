@@ -6,16 +6,16 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
 # The files are complete; with dependencies, pip would refuse the pin of one that is asked for with an extra.
 HASHED := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --require-hashes --no-deps
 PYTEST := $(BIN)/python -m pytest
-# Workers take whole files, in the order of tests/conftest.py: the longest first. Two more than cores, as tests wait too.
-WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(os.cpu_count() + 2)') \
+# Workers take whole files, in the order of tests/conftest.py: the longest first. More than cores, as tests wait too.
+WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(os.cpu_count() + 4)') \
 	--dist=loadfile --no-loadscope-reorder
 
 # Python starts some ten times a minute in the tests, and would compile all of the code each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run worker quick quick-static quick-library quick-studio test test-library test-studio test-slow \
-	environments test-others test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
+.PHONY: help setup run worker quick quick-static quick-library quick-studio test test-fast test-library test-studio \
+	test-slow environments test-matrix test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues \
 	test-schemathesis test-deploy check mutants chaos chaos-hosts soak monitor demo pictures bench bench-short sizing sizing-newest docs docs-build docs-serve lock wheel audit clean
 
 help: ## List the commands
@@ -55,15 +55,14 @@ quick-studio:
 	@$(PYTEST) -q $(STUDIO) $(FASTEST) -o cache_dir=.pytest_cache/test-studio
 
 # Coverage is that of the fast tests: it doubles the time of whatever runs Python, and the slow ones run in minutes.
-# Those run beside all others, as they wait much: for processes to start, and for time to pass.
+# Those run beside the fast ones, as they wait much: for processes to start, and for time to pass.
 ifdef T
-test: .venv/dev ## Run the whole suite, or a part: `make test T=tests/events/bus/test_span.py`
+test: .venv/dev ## Run the suite, or a part: `make test T=tests/events/bus/test_span.py`
 	$(PYTEST) $(T)
 else
-test: .venv/dev
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target environments
-	@echo "The fast tests, and those with SQLAlchemy 2.0, SDKs, servers, drivers, schemathesis and schemas of environments of their own, beside the slow ones: minutes"
-	@$(MAKE) --no-print-directory --jobs=2 test-slow test-others
+test: .venv/dev .venv/wheelhouse
+	@echo "The fast tests beside the slow ones: minutes"
+	@$(MAKE) --no-print-directory --jobs=2 test-slow test-fast
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 endif
@@ -71,9 +70,13 @@ endif
 # What the tests of other libraries and versions need, each in a folder of its own, two at a time: half of it is waiting.
 ENVIRONMENTS := \
 	.venv/sqlalchemy-2.0 .venv/sdks .venv/sdks-oldest .venv/models .venv/servers .venv/drivers .venv/queues \
-	.venv/schemathesis .venv/deploy .venv/wheelhouse
+	.venv/schemathesis .venv/deploy
 
-environments: $(ENVIRONMENTS)
+environments: .venv/wheelhouse $(ENVIRONMENTS)
+
+test-matrix: .venv/dev ## Run the tests of SQLAlchemy 2.0, SDKs, models, servers, drivers, queues, schemathesis and schemas, each with an environment of its own
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target environments
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(ENVIRONMENTS:.venv/%=test-%)
 
 # A test that fails is run once more: on a busy machine one that waits for processes and deadlines may fail by time alone.
 # Both outcomes are shown; what fails twice is broken, and so is a run that did not come to its end (pytest's codes but 1).
@@ -91,9 +94,8 @@ test-slow:
 	$(call tests,$(PYTEST),$(WORKERS) -m slow)
 
 # One after the other, as the slow tests are the second job. Only these show their output at their end.
-test-others:
-	@$(MAKE) --no-print-directory --output-sync=target test-library test-studio test-sqlalchemy-2.0 test-servers \
-		test-drivers test-queues test-sdks test-sdks-oldest test-models test-schemathesis test-deploy
+test-fast:
+	@$(MAKE) --no-print-directory --output-sync=target test-library test-studio
 
 test-sqlalchemy-2.0 test-sdks test-sdks-oldest test-models test-servers test-drivers test-queues test-deploy: \
 	export PYTHONPATH = .venv/$(@:test-%=%)

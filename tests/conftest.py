@@ -110,7 +110,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileSch
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests whose program or module is not here, programs never in CI; put slow files first.
 
-    Modules are those of environments of their own, with which `make test` runs the tests of them.
+    Modules are those of environments of their own, with which `make test-matrix` runs the tests of them.
 
     Workers take whole files, or several that share something, in this order: one that starts last and takes a minute
     would leave the others idle.

@@ -1,7 +1,7 @@
 """Every provider is measured alike, through its own SDK: what its server did, and what its documentation says it bills.
 
-SDKs that are not among the development tools are in an environment of their own; ``make test-matrix`` runs these tests with it
-as well. After an intended change run ``UPDATE_GOLDEN=1`` with both, and read the difference.
+SDKs that are not among the development tools are in an environment of their own; ``make test-matrix`` runs these tests
+with it. After an intended change run ``UPDATE_GOLDEN=1`` with both, and read the difference.
 """
 
 from __future__ import annotations

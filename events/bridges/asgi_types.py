@@ -16,7 +16,8 @@ _SPEC_BEFORE_2_4 = frozenset({"2.0", "2.1", "2.2", "2.3"})
 
 def send_raises_on_disconnect(scope: Scope) -> bool:
     """Return whether `send` raises `OSError` once the client is gone (ASGI 2.4); before that it did nothing."""
-    return scope.get("asgi", {}).get("spec_version", "2.4") not in _SPEC_BEFORE_2_4
+    asgi = scope.get("asgi")
+    return asgi is None or asgi.get("spec_version", "2.4") not in _SPEC_BEFORE_2_4
 
 
 def paths_of(scope: Scope) -> Iterator[str]:
@@ -36,14 +37,20 @@ def paths_of(scope: Scope) -> Iterator[str]:
 
 
 def content_length(headers: Any) -> int | None:
-    """Return the ``Content-Length`` in bytes, None where it is absent or no number.
+    """Return the ``Content-Length`` in bytes, None where it is absent or no number; see `content_length_digits`."""
+    digits = content_length_digits(headers)
+    return None if digits is None else int(digits)
+
+
+def content_length_digits(headers: Any) -> bytes | None:
+    """Return the ``Content-Length`` as it was sent, None where it is absent or no number.
 
     Headers in an iterable that can be consumed only once are left to the server, and count as absent.
     """
-    if isinstance(headers, (list, tuple)):
+    if type(headers) is list or isinstance(headers, (list, tuple)):  # to compare the type takes a third as long
         for name, value in headers:
             if name == b"content-length":
-                return int(value) if value.isdigit() else None
+                return value if value.isdigit() else None
     return None
 
 

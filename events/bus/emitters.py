@@ -74,6 +74,7 @@ def make_emitter(
     # replaced together, so that no thread sees one without the others.
     compiled: tuple[list[Any], ReceiveFn | None, str] = [], None, ""
     calls_left = calls_before_compiling
+    name = signal.name
 
     def emit(values: tuple[Any, ...]) -> Scope | None:
         nonlocal calls_left, compiled
@@ -93,13 +94,14 @@ def make_emitter(
             return scope
         try:
             if strict_blocks:
-                check_closed_values(signal.name, signal.event, {**fixed, **dict(zip(variable, values, strict=True))})
+                check_closed_values(name, signal.event, {**fixed, **dict(zip(variable, values, strict=True))})
             if (
                 scope is not None
                 and (scope := scope.effective() if scope.in_generator else scope)
-                and (scope.is_summing(signal.name))
+                # `Scope.is_summing`, without a call where there is no scope around.
+                and (name in scope.sums or (scope.parent and scope.parent.is_summing(name)))
             ):
-                scope.add(signal.name, {**fixed, **dict(zip(variable, values, strict=True))})
+                scope.add(name, {**fixed, **dict(zip(variable, values, strict=True))})
             receive(values)
         except Exception as error:
             if receiver_name == "emit":  # it is none: the receivers of a fan-out are reported by themselves
@@ -150,9 +152,13 @@ class EmitterCache(dict[tuple[Any, ...], EmitFn]):
         """Bind, store and return the emitter for values that are looked up for the first time."""
         if len(self) >= self.MAX_SIZE:
             self.clear()
-        fixed = {**self._fixed, **dict(zip(self._by, values, strict=True))}
+        fixed = {**self._fixed, **self.fields_of(values)}
         emit = self[values] = make_emitter(self._signal, self._variable, fixed, self.CALLS_BEFORE_COMPILING)
         return emit
+
+    def fields_of(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the fields of the event for values that are looked up: each is that of one field."""
+        return dict(zip(self._by, values, strict=True))
 
 
 def default_values(signal: Signal[..., Any], variable: tuple[str, ...]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Scope:
         sums: Mapping[str, tuple[tuple[str, str | None], ...]],
         kind: str = "",
     ) -> None:
-        self.fields: dict[str, Any] = {**parent.fields, **fields} if parent else dict(fields)
+        self.fields: dict[str, Any] = {**parent.fields, **fields} if parent else {**fields}
         self.parent = parent
         self.sums = sums
         self.totals: dict[str, float] = {}
@@ -237,6 +237,9 @@ current_scope: ContextVar[Scope | None] = ContextVar("events.bus.scope", default
 get_current_scope = current_scope.get
 """Return the scope that the running code is in, None outside of all; bound once, as `emit` calls it each time."""
 
+set_current_scope = current_scope.set
+"""Make a scope the one that the running code is in; bound once, as each look-up in an imported name makes a method."""
+
 
 def find_outer(parent: Scope, kind: str) -> tuple[Scope, ...]:
     """Return the scopes around a new one that have another of their kind inside, in which events add to its totals."""
@@ -318,7 +321,7 @@ def exit_scope(scope: Scope, previous: Scope | None) -> None:
     back an ended scope in the second.
     """
     scope_now = current_scope.get()
-    while scope_now is not None and scope_now is not scope:
+    while scope_now is not scope and scope_now is not None:
         scope_now = scope_now.parent
     if scope_now is scope:
         while previous is not None and previous.ended and previous.in_generator:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import ceil, isfinite
 from typing import Any, NamedTuple
 
@@ -172,10 +173,19 @@ def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate], together
             arguments[f"native{i}"] = native_buckets(each.child, each.native, each.limit)
         elif isinstance(each.child, Histogram):
             arguments[f"sum{i}"] = each.child._sum
-            arguments |= {f"bounds{i}": each.child._upper_bounds, f"buckets{i}": each.child._buckets}
+            are_integers = each.field in together and isinstance(each.minimum, int)
+            bounds = each.child._upper_bounds
+            arguments[f"bounds{i}"] = bounds_of_integers(tuple(bounds)) if are_integers else bounds
+            arguments[f"buckets{i}"] = each.child._buckets
         else:
             arguments[f"sum{i}"] = each.child._value
     return arguments
+
+
+@lru_cache(512)  # one for all children of a histogram
+def bounds_of_integers(bounds: tuple[float, ...]) -> Sequence[float]:
+    """Return the upper bounds of buckets, whole ones as integers: these compare with one in half of a float's time."""
+    return [int(bound) if bound.is_integer() else bound for bound in bounds]
 
 
 def int_at(bound: float) -> float:

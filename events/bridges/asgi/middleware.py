@@ -98,7 +98,8 @@ class HTTPEventsMiddleware:
             await self.app(scope, receive, send)
             return
         try:
-            await self.app(scope, tracker.receive, tracker.send)
+            app = self.app  # a call of `self.app` would look for a method first
+            await app(scope, tracker.receive, tracker.send)
         except BaseException as error:
             tracker.finish(error)
             raise
@@ -109,7 +110,12 @@ class HTTPEventsMiddleware:
             kind = scope["type"]
             if self._announces:
                 self.announce_routes(scope)
-            if kind not in _TRACKED_TYPES:
+            tracker: type[RequestTracker | WebsocketTracker]
+            if kind == "http":
+                tracker = RequestTrackerASGI24 if send_raises_on_disconnect(scope) else RequestTracker
+            elif kind == "websocket":
+                tracker = WebsocketTracker
+            else:
                 return None
             if scope["path"] in self.exclude or (
                 scope.get("root_path") and not self.exclude.isdisjoint(paths_of(scope))
@@ -121,9 +127,6 @@ class HTTPEventsMiddleware:
                     scope[_TRACKED].append(application)
                 return None
             names = scope[_TRACKED] = [application] if application else []
-            if kind == "websocket":
-                return WebsocketTracker(scope, receive, send, self.route_templates, names)
-            tracker = RequestTrackerASGI24 if send_raises_on_disconnect(scope) else RequestTracker
             return tracker(scope, receive, send, self.route_templates, names)
         except Exception as failure:  # a scope that breaks the specification: the application may refuse it
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)

@@ -8,10 +8,24 @@ from typing import Any
 from ...bus.emitters import EmitFn, EmitterCache
 from ...database import database_used
 from ...http import http_request_finished, http_request_waited
+from .outcomes import outcome_of_status
+
+METHOD_NOT_ALLOWED = 405
 
 
 class RequestEmitters(EmitterCache):
     """Emitters of `http_request_finished`; what an endpoint may do to a database is announced with its first answer."""
+
+    def fields_of(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the fields for a method, an endpoint, a status code, whether it was streamed, and a failure or None.
+
+        A method that the route does not have is the client's choice: a scanner would fill the limit of series.
+        """
+        method, endpoint, status, streamed, failure = values
+        code, outcome, error = failure or (status, outcome_of_status(status), "")
+        return super().fields_of(
+            ("other" if status == METHOD_NOT_ALLOWED else method, endpoint, int(code), outcome, streamed, error)
+        )
 
     def __missing__(self, values: tuple[Any, ...]) -> EmitFn:
         """Bind, store and return the emitter for values that are looked up for the first time."""

@@ -179,15 +179,17 @@ class RouterIndex:
 def matched_path(scope: MutableMapping[str, Any], endpoint: Any) -> str | None:
     """Return the path of the matched route if it is in the scope; a route around it may be there instead."""
     fastapi = scope.get("fastapi")
-    if fastapi:
-        context = fastapi.get("effective_route_context")
-        route = getattr(context, "starlette_route", None) or context
-        if getattr(route, "endpoint", None) is endpoint:
-            path: str = getattr(route, "path")  # noqa: B009  # whatever has an endpoint has a path
-            return path
+    if fastapi and (context := fastapi.get("effective_route_context")) is not None:
+        try:
+            route: Any = context.starlette_route or context
+            if route.endpoint is endpoint:
+                path: str = route.path
+                return path
+        except AttributeError:
+            pass  # a mount, which has no endpoint
     route = scope.get("route")
     if getattr(route, "endpoint", None) is endpoint:
-        path = getattr(route, "path")  # noqa: B009  # the same
+        path = route.path  # whatever has an endpoint has a path
         return path  # noqa: RET504  # typed above
     return None
 

@@ -12,7 +12,7 @@ from ..asgi_types import Message, Receive, Scope, Send
 from . import inbox, open_requests
 from .declared_routes import ABNORMAL_CLOSURE, announce_closure
 from .inbox import Inbox
-from .outcomes import CLIENT_CLOSED_REQUEST, outcome_of_failure, outcome_of_status, unwrap_group
+from .outcomes import CLIENT_CLOSED_REQUEST, error_name, outcome_of_failure, outcome_of_status
 from .routes import RouteTemplates
 from .surrounding import surrounding_scope
 
@@ -177,8 +177,3 @@ class WebsocketTracker:
 
     def _report(self, failure: Exception) -> None:
         report_failure(websocket_finished.name, "HTTPEventsMiddleware", failure)
-
-
-def error_name(error: BaseException | None) -> str:
-    """Return the class of an exception, "" for None; of a group with a single member, that member's."""
-    return "" if error is None else type(unwrap_group(error)).__name__

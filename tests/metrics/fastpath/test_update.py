@@ -182,6 +182,17 @@ def test_fast_and_public_updates_lead_to_the_same_text(
     assert fast.last._value.get() == pytest.approx(public.last._value.get(), abs=60)
 
 
+def test_whole_bounds_of_integer_amounts_are_integers() -> None:
+    """Where the amounts are checked together, so that each is known to be one."""
+    child = Histogram("size", "Sizes.", buckets=[0.5, 1, 1024], registry=None)
+    for minimum, together, whole in ((0, {"size"}, int), (0.0, {"size"}, float), (0, set(), float)):
+        amounts = (AmountUpdate("size", child, "size", minimum, 10**15),)
+        plan = UpdatePlan(amounts=amounts, on_dropped=lambda *_: None, on_failure=lambda *_: None)
+        arguments = update.update_arguments(plan, amounts, together)
+        assert arguments["bounds0"] == [0.5, 1, 1024, float("inf")]
+        assert [type(bound) for bound in arguments["bounds0"]] == [float, whole, whole, float]
+
+
 def test_a_version_that_works_otherwise_is_updated_by_its_public_methods(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextvars import Context, copy_context
 from math import isclose
 
 import httpx
@@ -19,11 +21,14 @@ from starlette.routing import Route
 
 import events
 from events import DatabaseUsed, HTTPRequestFinished, HTTPRequestWaited, llm_called, tool_called
+from events.bridges.asgi import HTTPEventsMiddleware
+from events.bridges.asgi.request import RequestTracker
+from events.bridges.asgi_types import Message, Receive, Send
 from events.bridges.sqlalchemy import instrument
-from events.bus.scope import current_scope
+from events.bus.scope import Scope, current_scope
 from events.request_phases import RequestPhases
 from metrics import DATABASE, HTTP, subscribe
-from tests.support.asgi_apps import with_middleware
+from tests.support.asgi_apps import receive_nothing, send_nowhere, with_middleware
 from tests.support.asgi_server import running_server
 from tests.support.wait import until
 
@@ -171,6 +176,26 @@ async def test_a_request_of_a_pipeline_is_in_no_scope_of_the_one_before(
         writer.close()
     assert depths == [1, 1, 1]
     assert sorted(each.queries for each in used) == [1, 2, 3]
+
+
+async def test_what_outlives_a_request_of_a_pipeline_holds_none_of_those_before() -> None:
+    contexts: list[Context | None] = [None]
+    outliving: list[Scope | None] = []
+
+    async def respond(_: Message, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+        outliving[:] = [current_scope.get()]
+        contexts[:] = [copy_context()]
+
+    app = HTTPEventsMiddleware(respond, application="pipeline")
+    for _ in range(5):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "asgi": {"spec_version": "2.3"}}
+        await asyncio.create_task(app(scope, receive_nothing, send_nowhere), context=contexts.pop())
+    await asyncio.sleep(0)  # by then the loop has let go of the last task, and of its context
+    gc.collect()
+    alive = [each for each in gc.get_objects() if type(each) is RequestTracker and each.applications == ["pipeline"]]
+    assert alive == outliving
 
 
 async def test_a_request_that_another_one_makes_is_in_its_scope(engine: sa.Engine, used: list[DatabaseUsed]) -> None:

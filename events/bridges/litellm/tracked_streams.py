@@ -37,7 +37,7 @@ class Reading:
     def __init__(self, call: LiteLLMCall) -> None:
         self.call = call
         self.is_waiting = False
-        """Whether the reader waits for a chunk: what LiteLLM closes meanwhile is not closed by the reader."""
+        """Whether the reader waits for a chunk, or has had the last: what LiteLLM closes then, the reader does not."""
 
     def begin(self) -> Running:
         """Return a block in which the next chunk is waited for."""
@@ -47,7 +47,6 @@ class Reading:
 
     def end(self, error: BaseException) -> None:
         """Record that there is no next chunk: the stream is exhausted, or it raised."""
-        self.is_waiting = False
         if isinstance(error, (StopIteration, StopAsyncIteration)):
             self.call.finish()
         else:

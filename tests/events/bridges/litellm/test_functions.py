@@ -34,6 +34,7 @@ NAMES: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     ("openrouter/openai/gpt-4o",        {},                                     "openai/gpt-4o",      "openrouter"),
     ("meta/llama-3",                    {"custom_llm_provider": "together_ai"}, "meta/llama-3",       "together"),
     ("together_ai/meta",                {"custom_llm_provider": "together_ai"}, "meta",               "together"),
+    ("openai/gpt-4o",                   {"custom_llm_provider": "openrouter"},  "openai/gpt-4o",      "openrouter"),
     ("mine",                            {"api_base": "https://api.x.ai/v1"},    "mine",               "xai"),
     ("mine",                            {"api_base": "http://127.0.0.1:8000"},  "mine",               "unknown"),
     ("mine",                            {},                                     "mine",               "unknown"),

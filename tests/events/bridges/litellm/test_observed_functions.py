@@ -10,6 +10,7 @@ import pytest
 
 from events import agent_finished, agent_run, receiver_failed
 from events.bridges.litellm import observed_functions
+from events.bridges.litellm.litellm_call import LiteLLMCall
 from events.bridges.litellm.reported_usage import merged_usage
 from events.bridges.litellm.rerank_answer import RerankAnswer
 from events.bridges.model_calls.model_call import start_call
@@ -23,7 +24,14 @@ def test_an_answer_is_told_with_its_tokens_and_its_cost(library: Any, told: Told
     call = told.call
     assert (call.model, call.provider, call.response_model, call.status) == ("m", "openai", "m-1", "success")
     assert (call.prompt_tokens, call.completion_tokens, call.finish_reason) == (30, 5, "stop")
-    assert (call.cost, call.cost_source) == (0.5, "price_table")
+    assert (call.cost, call.cost_source, call.streamed) == (0.5, "price_table", False)
+
+
+def test_a_stream_that_is_refused_is_one_that_failed(library: Any, told: Told) -> None:
+    library.does = lambda **options: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        library.completion(model="openai/m", stream=True)
+    assert (told.call.status, told.call.streamed) == ("error", True)
 
 
 async def test_an_asynchronous_answer_is_told(library: Any, told: Told) -> None:
@@ -143,7 +151,9 @@ def test_a_stream_is_read_on_after_a_look_at_its_beginning(library: Any, told: T
 
 async def test_a_stream_that_is_closed_is_cancelled(library: Any, told: Told) -> None:
     library.does = lambda **options: words()
-    library.completion(model="openai/m", stream=True).close()
+    unread = library.completion(model="openai/m", stream=True)
+    unread.close()
+    assert told.call.status == "cancelled"
     stream = await library.acompletion(model="openai/m", stream=True)
     async for _ in stream:
         break
@@ -211,6 +221,23 @@ def test_a_failure_of_the_bridge_is_reported_and_the_call_is_made(
         assert library.completion(model="openai/m").model == "m-1"
     assert [(failure.signal, failure.receiver) for failure in failures] == [("llm_called", "litellm")]
     assert told.called == []
+
+
+@pytest.mark.lenient
+def test_a_failure_of_the_bridge_hides_no_error_of_the_call(
+    library: Any, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError
+
+    def refuse(**options: Any) -> None:
+        raise ConnectionRefusedError
+
+    library.does = refuse
+    monkeypatch.setattr(LiteLLMCall, "fail", fail)
+    with receiver_failed.captured() as failures, pytest.raises(ConnectionRefusedError):
+        library.completion(model="openai/m")
+    assert [(failure.signal, failure.receiver) for failure in failures] == [("llm_called", "litellm")]
 
 
 @pytest.mark.lenient

@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_COMMENT_END = re.compile(r"\*/")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
@@ -90,8 +91,8 @@ def skip_comment(sql: str, position: int, comments_nest: bool) -> tuple[int, boo
             depth += 1 if mark.group() == "/*" else -1
             if not depth:
                 return mark.end(), True
-    end = sql.find("*/", position)
-    return (end + 2 if end >= 0 else len(sql)), False
+    closing = _COMMENT_END.search(sql, position)
+    return (len(sql) if closing is None else closing.end()), False
 
 
 def unquote(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from events.bridges.sqlalchemy.sql.lexer import END, MAX_TOKENS, VALUE, tokenize, unquote
+from events.bridges.sqlalchemy.sql.lexer import END, MAX_TOKENS, VALUE, skip_comment, tokenize, unquote
 from events.bridges.sqlalchemy.sql.token_reader import TokenReader
 
 
@@ -96,3 +96,21 @@ def test_after_a_dot_every_word_is_a_name() -> None:
 )
 def test_a_quoted_name_is_what_stands_between_its_quotes(text: str, name: str) -> None:
     assert unquote(text) == name
+
+
+@pytest.mark.parametrize(
+    ("sql", "nests", "end"),
+    [
+        ("/* a */ b", True, (7, True)),
+        ("/* a */ b", False, (7, False)),
+        ("/**/b", True, (4, True)),
+        ("/**/b", False, (4, False)),
+        ("/* a /* b */ c */ d", True, (17, True)),
+        ("/* a /* b */ c */ d", False, (12, False)),
+        ("/* a /* b */ c", True, (12, False)),  # not all are closed: none nests
+        ("/* a", True, (4, False)),
+        ("/* a", False, (4, False)),
+    ],
+)
+def test_comments_nest_as_long_as_all_are_closed(sql: str, nests: bool, end: tuple[int, bool]) -> None:
+    assert skip_comment(sql, 2, nests) == end

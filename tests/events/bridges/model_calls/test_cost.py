@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from events.bridges.model_calls.cost import billed_cost, check_price
+from events import value_dropped
+from events.bridges.model_calls.cost import NO_COST, PART_FIELDS, Cost, billed_cost, check_price, cost_fields
 
 HEADER = {"x-litellm-response-cost": "0.5"}
 
@@ -36,6 +37,36 @@ def test_the_cost_is_what_the_seller_says_that_it_bills(
     usage: Any, headers: dict[str, str], cost: float | None
 ) -> None:
     assert billed_cost(usage, headers) == cost
+
+
+@pytest.mark.parametrize(
+    ("cost", "kept"), [(0.0, 0.0), (999_999.0, 999_999.0), (10**6, None), (-1.0, None), (None, None)]
+)
+def test_a_cost_that_cannot_be_is_no_price(cost: float | None, kept: float | None) -> None:
+    with value_dropped.captured() as dropped:
+        fields = cost_fields(cost, "price_table")
+    assert fields == ({"cost_source": "unpriced"} if kept is None else {"cost": kept, "cost_source": "price_table"})
+    assert len(dropped) == (kept is None and cost is not None)
+
+
+@pytest.mark.parametrize(
+    ("cost", "parts"),
+    [
+        (NO_COST, [0.0, 0.0, 0.0, 0.0]),
+        (Cost(1.0, input=0.25, output=0.5, cache_read=0.25, cache_write=0.0), [0.25, 0.5, 0.25, 0.0]),
+        (Cost(1.0, input=0.25, output=None, cache_read=0.25, cache_write=0.0), [0.25, None, 0.25, 0.0]),
+        (Cost(1.0, input=-0.25, output=0.75, cache_read=0.0, cache_write=0.0), [None, 0.75, 0.0, 0.0]),
+        (Cost(1.0, input=-1.0, output=0.75, cache_read=0.0, cache_write=0.0), [None, 0.75, 0.0, 0.0]),
+        (Cost(1.0, input=1e6, output=0.75, cache_read=0.0, cache_write=0.0), [None, 0.75, 0.0, 0.0]),
+        (Cost(1.0, input=0.75, output=0.5, cache_read=0.0, cache_write=0.0), None),  # after a discount
+        (Cost(0.3, input=0.1, output=0.1, cache_read=0.1, cache_write=0.0), [0.1, 0.1, 0.1, 0.0]),
+    ],
+)
+def test_a_part_of_a_cost_that_cannot_be_spoils_no_other(cost: Cost, parts: list[float | None] | None) -> None:
+    fields = cost_fields(cost, "price_table")
+    assert fields["cost"] == cost
+    assert [fields.get(name) for name in PART_FIELDS] == (parts or [None] * 4)
+    assert (PART_FIELDS[0] in fields) is (parts is not None)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,13 @@ def test_a_status_code_has_a_word(code: object, word: str | None) -> None:
         (error_named("APIError", provider_error_code="content_filter_x"), "content_filtered"),
         (error_named("APIError", provider_error_code="content_policy_violation"), "content_filtered"),
         (error_named("APIError", provider_error_code="no_content_filter"), "other"),
+        (error_named("APIError", body={"error": {"code": "insufficient_quota"}}), "quota_exceeded"),
+        (error_named("APIError", body={"type": "authentication_error"}), "auth"),
+        (
+            error_named("APIError", body={"error": {"type": "billing_error"}, "code": "invalid_api_key"}),
+            "quota_exceeded",
+        ),
+        (error_named("APIError", body={"error": "insufficient_quota", "code": 7}), "other"),
         (ExceptionGroup("of one", [ConnectionError()]), "connection"),
         (ExceptionGroup("the last", [ConnectionError(), error_named("APIError", status_code=401)]), "auth"),
         (ExceptionGroup("of timeouts", [TimeoutError(), ExceptionGroup("in it", [TimeoutError()])]), "timeout"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
+from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
 
-from events.bridges.model_calls.token_prices import list_price
+from events.bridges.model_calls import token_prices
+from events.bridges.model_calls.token_prices import find_model, list_price
 from events.bridges.model_calls.token_usage import counted_usage
 
 
@@ -40,6 +42,31 @@ def test_an_embedding_has_a_price() -> None:
 def test_who_is_not_in_the_list_has_no_price(provider: str, model: str) -> None:
     assert list_price(provider, model, counted_usage(10, 1)) is None
     assert list_price(provider, model, counted_usage(10, 1)) is None, "and it is remembered"
+
+
+def test_the_address_says_who_sells_but_for_a_service_that_shares_it() -> None:
+    url = "https://api.openai.com/v1"
+    assert find_model("gpt-4o", "mine", url) is not None
+    assert find_model("gpt-4o", "mine") is None
+    assert find_model("gpt-4o", "openai", "https://example.com/v1") is not None
+    assert find_model("gpt-4o", "openai-decisions", url) is None
+
+
+def test_what_was_found_is_kept_for_one_list_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_prices, "MAX_FOUND", 3)
+    token_prices._found.clear()
+    sizes = []
+    for number in range(5):
+        find_model(f"none-{number}", "openai")
+        sizes.append(len(token_prices._found))
+    assert sizes == [1, 2, 3, 1, 2]
+    assert find_model("gpt-4o", "openai") is find_model("gpt-4o", "openai") is not None
+    set_custom_snapshot(DataSnapshot([], from_auto_update=False))
+    try:
+        assert find_model("gpt-4o", "openai") is None
+    finally:
+        set_custom_snapshot(None)
+    assert find_model("gpt-4o", "openai") is not None
 
 
 def test_a_server_of_ones_own_costs_nothing() -> None:

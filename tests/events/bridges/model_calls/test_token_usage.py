@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from events import value_dropped
 from events.bridges.anthropic.message_answer import anthropic_usage
@@ -14,7 +15,12 @@ from events.bridges.model_calls.token_usage import (
     NO_USAGE,
     TokenUsage,
     counted_usage,
+    first_of,
+    getter_of,
     openai_usage,
+    sum_of_counts,
+    whole_counts,
+    with_items,
 )
 
 
@@ -125,6 +131,63 @@ def test_a_part_is_no_more_than_its_whole() -> None:
         usage = counted_usage(10, 5, cache_read_tokens=11, reasoning_tokens=5)
     assert (usage.cache_read_tokens, usage.reasoning_tokens) == (None, 5)
     assert [each.metric for each in dropped] == ["llm_called.cache_read_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "whole"),
+    [
+        ((10, 5, 0, None), 15, (10, 5, None)),
+        ((10, 5, 0, None), None, (10, 5, None)),
+        ((10, 5, 4, None), 19, (14, 5, None)),  # cached tokens beside the prompt
+        ((10, 5, 0, 3), 18, (10, 8, 3)),  # reasoning beside the completion
+        ((10, 5, 4, 4), 19, (10, 9, 4)),  # of the two, reasoning
+        ((10, 5, 0, None), 16, (10, 6, 1)),  # reasoning that nothing else is said of
+        ((10, 5, 2, None), 16, (10, 5, None)),
+        ((1, 5, 0, None), 7, (1, 6, 1)),
+        ((10, 0, 4, None), 14, (14, 0, None)),
+        ((10, 5, 1, None), 16, (11, 5, None)),
+        ((10, 5, 0, 1), 16, (10, 6, 1)),
+        ((10, 5, 0, 1), None, (10, 5, 1)),
+        ((10, 0, 0, None), 16, (10, 0, None)),
+        ((10, 5, 0, 7), None, (10, 12, 7)),
+        ((10, 5, 0, 7), 22, (10, 12, 7)),
+        ((10, 5, 0, 5), None, (10, 5, 5)),
+        ((10, 1, 0, 7), None, (10, 8, 7)),
+        ((10, 0, 0, 7), None, (10, 0, 7)),
+        ((10, 5, 0, MAX_TOKENS), None, (10, 5, MAX_TOKENS)),
+        ((0, 5, 0, None), 9, (0, 5, None)),
+        ((10, -1, 0, None), 12, (10, -1, None)),
+    ],
+)
+def test_what_stands_beside_a_prompt_or_a_completion_is_seen_by_the_total(
+    counts: tuple[int, int, int, int | None], total: int | None, whole: tuple[int, int, int | None]
+) -> None:
+    prompt, completion, cached, reasoning = counts
+    assert whole_counts(prompt, completion, cached=cached, reasoning=reasoning, total=total) == whole
+
+
+class Reported(BaseModel, extra="allow"):
+    """A usage as an SDK has it, with what its version does not know yet."""
+
+    prompt_tokens: int
+
+
+def test_a_value_has_its_items_whatever_it_is_of() -> None:
+    assert with_items(Reported(prompt_tokens=1)) == {"prompt_tokens": 1}
+    assert with_items(Reported.model_validate({"prompt_tokens": 1, "more": 2})) == {"prompt_tokens": 1, "more": 2}
+    plain, named = {"prompt_tokens": 1}, SimpleNamespace(prompt_tokens=1)
+    assert (with_items(plain), with_items(named), with_items(None)) == (plain, named, None)
+    for value in (plain, named, Reported(prompt_tokens=1), MappingProxyType(plain)):
+        assert [getter_of(value)(name) for name in ("prompt_tokens", "none")] == [1, None]
+
+
+def test_what_is_no_count_is_in_no_sum() -> None:
+    assert sum_of_counts([1, 0, None, -1, 2.5, "7", MAX_TOKENS + 1, MAX_TOKENS]) == 1 + MAX_TOKENS
+
+
+def test_of_several_names_the_first_that_says_something_counts() -> None:
+    assert first_of({"a": None, "b": 0, "c": 1}, ("a", "b", "c")) == 0
+    assert first_of({"a": None}, ("a", "b")) is None
 
 
 def test_usages_add_up_and_what_is_unknown_in_both_stays_so() -> None:

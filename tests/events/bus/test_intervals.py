@@ -57,6 +57,14 @@ def test_ten_thousand_intervals_are_held_in_bounded_memory_and_stay_exact() -> N
     assert timeline.seconds(100_000.0) == {"llm": 40_000.0, "tool": 10_000.0, "backoff": 20_000.0}
 
 
+def test_one_that_comes_late_is_exact_as_long_as_all_intervals_are_held() -> None:
+    timeline = Timeline(KINDS, start=0.0)
+    for number in range(Timeline.MAX_INTERVALS - 1):
+        timeline.add("tool", 2.0 * number, 2.0 * number + 1)
+    timeline.add("llm", 0.0, 1.0)
+    assert timeline.seconds(1e4) == {"llm": 1.0, "tool": Timeline.MAX_INTERVALS - 2.0, "backoff": 0.0}
+
+
 def test_one_interval_over_all_that_was_settled_takes_what_later_kinds_and_nobody_had() -> None:
     timeline = Timeline(KINDS, start=0.0)
     add_rounds(timeline, 10_000)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from decimal import Decimal
 from fractions import Fraction
-from threading import Barrier, Thread
+from threading import Barrier, Thread, get_ident
 from typing import Any, NamedTuple
 
 import pytest
@@ -360,6 +360,19 @@ def test_a_scope_that_ends_while_an_inner_one_is_current_ends_that_too() -> None
     with agent_run(agent_name="around") as around:
         copy_context().run(around.__exit__, None, None, None)  # in a context of its own
         assert current_scope.get() is not None
+
+
+async def test_a_scope_that_has_ended_holds_neither_the_generator_nor_the_task_that_entered_it() -> None:
+    def work() -> Iterator[Scope | None]:
+        with agent_run(agent_name="writer"):
+            yield current_scope.get()
+
+    steps: Any = work()
+    scope = next(steps)
+    assert scope is not None
+    assert (scope.frame, scope.owner) == (steps.gi_frame, (get_ident(), asyncio.current_task()))
+    assert list(steps) == []
+    assert (scope.frame, scope.owner) == (None, None)
 
 
 class Agent(NamedTuple):

@@ -52,6 +52,28 @@ def test_literals_enums_and_booleans_are_closed_labels() -> None:
     assert row.closed_label_values == (None, ("red",), ("false", "true"), ("up", "down"))
 
 
+@pytest.mark.parametrize(
+    ("options", "directions"),
+    [
+        ({}, ("up", "down")),
+        ({"expected": {"direction": ("up",)}}, ("up",)),
+        ({"initialize": False}, ()),
+        ({"initialize": False, "expected": {"direction": ("up",)}}, ("up",)),
+    ],
+)
+def test_the_values_of_a_closed_label_exist_at_0_unless_the_row_says_which(
+    options: Any, directions: tuple[str, ...]
+) -> None:
+    row = counter("things_total", "Things.", thing_done, labels=("name", "direction"), **options)
+    assert row.initial_label_values == (None, directions)
+
+
+def test_series_of_a_histogram_begin_with_their_first_observation_unless_it_says_otherwise() -> None:
+    plain = histogram("seconds", "h", thing_done, value="duration", buckets=(1.0,))
+    assert (plain.initialize, plain.native_schema, plain.native_max_buckets) == (False, 3, 160)
+    assert histogram("seconds", "h", thing_done, value="duration", buckets=(1.0,), initialize=True).initialize
+
+
 def test_most_series_counts_every_label_at_its_limit_and_the_reserved_values() -> None:
     row = counter("things_total", "Things.", thing_done, labels=("name", "direction"))
     assert row.most_series({"name": 5}) == (5 + 2) * (2 + 1)

@@ -75,6 +75,7 @@ def test_an_interval_without_observations_has_neither_quantile_nor_mean() -> Non
         (0.75, {1.0: 10, 2.0: 20, math.inf: 20}, 1.5),
         (0.25, {1.0: 10, 2.0: 20, math.inf: 20}, 0.5),
         (0.95, {1.0: 10, 2.0: 10, math.inf: 20}, 2.0),
+        (1.0, {1.0: 10, 2.0: 20, math.inf: 20}, 2.0),
         (0.5, {1.0: 0, 2.0: 0, math.inf: 0}, None),
         (0.5, {}, None),
         (0.0, {1.0: 0, 2.0: 4, math.inf: 4}, 1.0),

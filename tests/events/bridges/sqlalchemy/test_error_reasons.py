@@ -140,6 +140,15 @@ def test_what_is_exact_wins_over_the_phase_and_the_phase_over_the_lost_connectio
     assert error_reason(CancelledError(), "connect", disconnected=True) == "cancelled"
 
 
+@pytest.mark.parametrize(("depth", "reason"), [(0, "deadlock"), (9, "deadlock"), (10, "other")])
+def test_ten_errors_of_a_chain_are_looked_at(depth: int, reason: str) -> None:
+    error: Exception = errors.DeadlockDetected("no")
+    for _ in range(depth):
+        outer = LookupError()
+        outer.__cause__, error = error, outer
+    assert error_reason(error, "execute", disconnected=False) == reason
+
+
 @pytest.mark.parametrize("attribute", ["sqlstate", "pgcode"])
 @pytest.mark.parametrize(("state", "reason"), [("40P01", "deadlock"), ("23999", "integrity"), (None, "other")])
 def test_a_sqlstate_is_found_under_the_names_of_each_driver(attribute: str, state: Any, reason: str) -> None:

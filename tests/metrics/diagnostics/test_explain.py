@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from events import agent_finished, agent_run, llm_called
+from events import LLMCalled, agent_finished, agent_run, llm_called
 from metrics import CATALOGUE, LABEL_LIMITS, OPTIONAL, counter, gauge, histogram, in_flight
 from metrics.diagnostics.explain import FamilyNotFound, explain, find_family, format_explanation
 
@@ -48,7 +48,8 @@ def test_the_code_that_emits_is_named_by_line(tmp_path: Path, monkeypatch: pytes
     (row,) = explain(ROWS, "cost_usd_total", sources=["shop.py"])["rows"]
     assert row["emitted"] == ["shop.py:3"]
     assert row["event"].rpartition("/")[2].startswith("llm.py:")
-    assert row["says"].endswith(".")
+    assert LLMCalled.__doc__ is not None
+    assert row["says"] == LLMCalled.__doc__.splitlines()[0]
     assert row["effect"] == "adds its cost"
 
 

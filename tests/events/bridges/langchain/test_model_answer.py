@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from events.bridges.langchain.model_answer import FROM_CACHE, ModelAnswer, metadata_usage, read_answer
+from events.bridges.langchain.model_answer import ModelAnswer, metadata_usage, read_answer
 from events.bridges.model_calls.token_usage import NO_USAGE, TokenUsage
 
 
@@ -82,7 +82,8 @@ def test_the_end_is_in_the_words_of_events(metadata: dict[str, Any], reason: str
 
 def test_an_answer_of_a_cache_has_no_tokens() -> None:
     answer = read_answer(result({**USAGE, "total_cost": 0}, finish_reason="stop"))
-    assert (answer.usage, answer.is_from_cache, answer.finish_reason) == (FROM_CACHE, True, "stop")
+    assert answer.usage == TokenUsage(usage_source="provider", prompt_tokens=0, completion_tokens=0)
+    assert (answer.is_from_cache, answer.finish_reason) == (True, "stop")
 
 
 def test_an_answer_without_an_end_is_cut_off_where_ends_are_always_said() -> None:

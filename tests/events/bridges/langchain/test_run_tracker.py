@@ -167,6 +167,21 @@ def test_a_thread_without_the_context_is_inside_by_its_parent(tracker: RunTracke
     assert told.tools[0].agent_name == told.calls[0].agent_name == "outer"
 
 
+def test_a_call_is_of_what_its_code_began_inside_of_the_graph_else_of_the_graph(
+    tracker: RunTracker, told: Recorded
+) -> None:
+    graph = chain(tracker, name="team", metadata=GRAPH)
+    node = chain(tracker, graph, "write", tags=["graph:step:1"], metadata=GRAPH)
+    with agent_run(agent_name="helper"):
+        tracker.end(model(tracker, node), answer(), None)
+    thread = Thread(target=lambda: tracker.end(model(tracker, node), answer(), None))  # without the context
+    thread.start()
+    thread.join()
+    tracker.end(node, None, None)
+    tracker.end(graph, None, None)
+    assert [call.agent_name for call in told.calls] == ["helper", "team"]
+
+
 @pytest.mark.parametrize(
     ("output", "error", "ended"),
     [

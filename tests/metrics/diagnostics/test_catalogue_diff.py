@@ -102,7 +102,13 @@ def test_what_breaks_nothing_is_named_too(old: tuple[Metric, ...], new: tuple[Me
 
 def test_breaking_changes_come_first_and_the_sums_last() -> None:
     old, new = families(RUNS, seconds(1)), families(seconds(1, 2))
-    text = format_changes(compare(old, new), old, new).splitlines()
+    changes = compare(old, new)
+    assert [(change.family, change.breaks) for change in changes] == [
+        ("acme_runs_total", True),
+        ("acme_run_seconds", False),
+        ("acme_run_seconds", False),
+    ]
+    text = format_changes(changes, old, new).splitlines()
     assert text[:2] == ["Breaking", "  acme_runs_total  removed"]
     assert text[3:5] == ["Compatible", "  acme_run_seconds  new bucket 2"]
     assert text[-1].startswith("1 of 3 changes break queries; 2 -> 1 families, at most ")
@@ -110,6 +116,7 @@ def test_breaking_changes_come_first_and_the_sums_last() -> None:
 
 def test_a_listing_is_read_back(tmp_path: Path) -> None:
     listing = families(RUNS)
+    assert format_json(listing).startswith('[\n  {\n    "name": "acme_runs_total"')  # as a person reads it
     (tmp_path / "old.json").write_text(format_json(listing))
     assert load_listing(str(tmp_path / "old.json")) == listing
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import openai
 import pytest
 
 from events.bridges.model_calls.token_usage import NO_USAGE, TokenUsage
 from events.bridges.opentelemetry.call_ends import call_end
-from events.bridges.opentelemetry.span_outcomes import SpanOutcome, outcome_of
+from events.bridges.opentelemetry.span_outcomes import STATUS_BY_CLASS, SpanOutcome, outcome_of
 from events.bridges.opentelemetry.span_reading import SpanUsage
 
 
@@ -72,6 +73,26 @@ def failed(
 )  # fmt: skip
 def test_why_a_span_failed(outcome: SpanOutcome, status: str, error: str, error_type: str) -> None:
     assert (outcome.status, outcome.error, outcome.error_type) == (status, error, error_type)
+
+
+@pytest.mark.parametrize(
+    ("name", "error_type"),
+    [
+        ("ServiceUnavailableError", "provider_5xx"),
+        ("OverloadedError", "provider_5xx"),
+        ("ThrottlingException", "rate_limited"),
+        ("ResourceExhausted", "rate_limited"),
+        ("BudgetExceededError", "quota_exceeded"),
+    ],
+)
+def test_why_a_request_was_refused_is_said_by_the_class_of_its_error(name: str, error_type: str) -> None:
+    outcome = failed(f"library.{name}")
+    assert (outcome.status, outcome.error, outcome.error_type) == ("error", name, error_type)
+
+
+def test_a_class_of_an_sdks_errors_has_the_status_code_that_it_has_there() -> None:
+    codes = {name: getattr(getattr(openai, name, None), "status_code", code) for name, code in STATUS_BY_CLASS.items()}
+    assert codes == STATUS_BY_CLASS
 
 
 def said(

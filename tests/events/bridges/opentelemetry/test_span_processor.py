@@ -6,6 +6,7 @@ import gc
 from contextvars import copy_context
 from threading import Thread
 from time import time_ns
+from typing import Any
 from weakref import ref
 
 import pytest
@@ -428,6 +429,16 @@ def test_a_retrieval_has_its_documents(spans: SpanMaker) -> None:
     ]
 
 
+def test_a_retrieval_is_of_the_agent_whose_span_it_is_in(spans: SpanMaker) -> None:
+    with documents_retrieved.captured() as retrieved:
+        agent = spans.start(
+            "invoke_agent writer", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
+        )
+        spans.end(spans.start("retrieval", {"gen_ai.operation.name": "retrieval"}, parent=agent))
+        spans.end(agent)
+    assert [each.agent_name for each in retrieved] == ["writer"]
+
+
 def test_a_guardrail_says_what_it_checks_and_what_it_decides(spans: SpanMaker) -> None:
     """In the words that are proposed for the conventions, and those of a distribution that has them already."""
 
@@ -601,6 +612,20 @@ def test_a_failure_of_the_bridge_is_reported_and_not_raised(processor: GenAISpan
         processor.on_start(object())
         processor.on_end(object())
     assert {failure.receiver for failure in failures} == {"opentelemetry bridge"}
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        (tool_called, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}),
+        (agent_finished, {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}),
+    ],
+)
+def test_who_listens_to_no_calls_is_told_the_rest(signal: Any, said: dict[str, Any], spans: SpanMaker) -> None:
+    with signal.captured() as told:
+        spans.end(spans.start("work", said))
+    assert len(told) == 1
 
 
 @pytest.mark.lenient

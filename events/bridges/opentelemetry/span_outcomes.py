@@ -35,7 +35,6 @@ STATUS_BY_CLASS: Mapping[str, int] = {
     "BadRequestError": 400, "AuthenticationError": 401, "PermissionDeniedError": 403, "NotFoundError": 404,
     "ConflictError": 409, "UnprocessableEntityError": 422, "RateLimitError": 429, "InternalServerError": 500,
     "ServiceUnavailableError": 503, "OverloadedError": 529, "ThrottlingException": 429, "ResourceExhausted": 429,
-    "BudgetExceededError": 402,
 }
 # fmt: on
 TYPE_OF_CODE: Mapping[str, ErrorType] = {

@@ -145,3 +145,6 @@ def test_the_innermost_library_that_counts_says_what_was_used() -> None:
 def test_costs_of_attempts_are_added_up_where_the_outermost_has_none() -> None:
     inner = [said(tokens(1, 1), "sdk", n, f"r{n}", cost=0.5) for n in (1, 2)]
     assert call_end(WELL, said(), inner, is_streamed=False, ended_at=0.0).cost == 1.0
+    assert call_end(WELL, said(cost=0.75), inner, is_streamed=False, ended_at=0.0).cost == 0.75
+    free = [said(tokens(1, 1), "sdk", n, f"r{n}") for n in (1, 2)]
+    assert call_end(WELL, said(), free, is_streamed=False, ended_at=0.0).cost is None

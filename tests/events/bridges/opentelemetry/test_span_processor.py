@@ -26,6 +26,7 @@ from events.bridges.model_calls.guardrail_check import GuardrailCheck
 from events.bridges.model_calls.model_call import CallEnd, start_call
 from events.bridges.model_calls.tool_use import ToolUse
 from events.bridges.opentelemetry import GenAISpanProcessor
+from events.bridges.opentelemetry.spans_of_models import ModelSpans
 from tests.support.gen_ai_spans import OPENAI, LightSpans, SpanMaker
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m"}
@@ -611,6 +612,23 @@ def test_a_failure_of_the_bridge_is_reported_and_not_raised(processor: GenAISpan
     with receiver_failed.captured() as failures, llm_called.captured():
         processor.on_start(object())
         processor.on_end(object())
+    assert {failure.receiver for failure in failures} == {"opentelemetry bridge"}
+
+
+@pytest.mark.lenient
+def test_a_failure_of_the_bridge_as_it_ends_what_is_open_is_reported_too(
+    processor: GenAISpanProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from events import receiver_failed
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    with receiver_failed.captured() as failures, llm_called.captured():
+        span = LightSpans(processor).start("chat m", CHAT)
+        monkeypatch.setattr(ModelSpans, "drop", fail)
+        processor.shutdown()
+    assert span is not None
     assert {failure.receiver for failure in failures} == {"opentelemetry bridge"}
 
 

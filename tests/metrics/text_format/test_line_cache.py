@@ -8,10 +8,10 @@ from metrics.text_format.line_cache import ChildLines, LinePrefixes, RenderedChi
 
 
 def test_labels_are_sorted_with_the_bucket_bound_among_them() -> None:
-    prefixes = LinePrefixes(["z", "a"], [("took_bucket", 'le="1.0"'), ("took_sum", "")], "underscores")
-    assert prefixes(("last", "first")) == [
-        'took_bucket{a="first",le="1.0",z="last"} ',
-        'took_sum{a="first",z="last"} ',
+    prefixes = LinePrefixes(["z", "b", "a"], [("took_bucket", 'le="1.0"'), ("took_sum", "")], "underscores")
+    assert prefixes(("last", "second", "first")) == [
+        'took_bucket{a="first",b="second",le="1.0",z="last"} ',
+        'took_sum{a="first",b="second",z="last"} ',
     ]
 
 

@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from .aggregation import Aggregator
-from .amount_limits import MAX_AMOUNT, drop_reason
+from .amount_limits import MAX_AMOUNT, drop_reason, exact_number
 from .failures import report_failed_emission
 
 _LIMIT = int(MAX_AMOUNT)  # ints compare faster with an int than with a float
@@ -185,8 +185,8 @@ class Scope:
                         kind = type(amount)
                         if 0 <= amount < _LIMIT if kind is int else kind is float and 0.0 <= amount < MAX_AMOUNT:
                             totals[name] = totals[name] + amount if name in totals else amount
-                        elif amount is not None and drop_reason(amount) is None:
-                            totals[name] = totals.get(name, 0) + (amount if isinstance(amount, int) else float(amount))
+                        elif amount is not None:
+                            add_unusual(totals, name, amount)
                     if scope.aggregator is not None or scope.aggregator_maker is not None:
                         try:
                             scope._aggregate(signal, values)  # noqa: SLF001  # of the same class
@@ -239,6 +239,13 @@ get_current_scope = current_scope.get
 
 set_current_scope = current_scope.set
 """Make a scope the one that the running code is in; bound once, as each look-up in an imported name makes a method."""
+
+
+def add_unusual(totals: dict[str, float], name: str, amount: Any) -> None:
+    """Add an amount to a total as the number that it is, if that is a sensible one."""
+    number = exact_number(amount)
+    if drop_reason(number) is None:
+        totals[name] = totals.get(name, 0) + number
 
 
 def find_outer(parent: Scope, kind: str) -> tuple[Scope, ...]:

@@ -57,18 +57,12 @@ def update_source(shape: UpdateShape) -> list[str]:
     for leading, alike in shape.checked_alike():
         for i in alike:
             parameters += amount_parameters(i, shape.amounts[i])
-        parameters += [] if leading.together else [f"{name}{alike[0]}" for name in ("minimum", "limit", "floor", "top")]
+        parameters += [f"{name}{alike[0]}" for name in ("minimum", "limit", "floor", "top")] * (leading.number is None)
         updates += amount_source(shape, leading, alike)
-    alone = not all(each.together for each in shape.amounts)
+    amounts = ", ".join(map(shape.variable, shape.amount_fields()))
+    alone = any(each.number is None for each in shape.amounts)
     functions = [*(["count_other"] if shape.counts_other else []), "slow_path"]
-    body = [
-        *(["count_other()"] if shape.counts_other else []),
-        *(
-            [f"[{', '.join(map(shape.variable, shape.field_names or ()))}] = values"]
-            if shape.argument == "values"
-            else []
-        ),
-        *check_source(shape),
+    update = [
         *(["unusual = False"] if alone else []),
         *(["now = time()"] if timestamps else []),
         "try:",
@@ -78,8 +72,17 @@ def update_source(shape: UpdateShape) -> list[str]:
         "    release_if_held()",
         "    raise",
         "release()",
-        *(["if unusual:", f"    slow_path.update_unusual({shape.argument})"] if alone else []),
+        *(["if unusual:", f"    slow_path.update_unusual({amounts})"] if alone else []),
     ]
+    condition = check_source(shape)
+    if condition:
+        update = [
+            *condition,
+            *(f"    {line}" for line in update),
+            "else:",
+            f"    slow_path.update_each({amounts})",
+        ]
+    body = [*read_source(shape), *(["count_other()"] if shape.counts_other else []), *update]
     for i, field in enumerate(shape.spans):
         body += ["try:", f"    span{i}({shape.expression(field)})"]
         body += ["except Exception as error:", f"    slow_path.span_failed({i}, error)"]
@@ -108,40 +111,41 @@ def amount_parameters(i: int, amount: AmountShape) -> list[str]:
     )
 
 
-def check_source(shape: UpdateShape) -> list[str]:
-    """Return the lines that check at once the amounts which are there each time: one that is not has all checked alone.
+def read_source(shape: UpdateShape) -> list[str]:
+    """Return the lines that read every amount, once and before anything is counted: to compute one may fail."""
+    values = shape.argument == "values"
+    lines = [f"[{', '.join(map(shape.variable, shape.field_names or ()))}] = values"] if values else []
+    fields = shape.amount_fields()
+    expressions = {shape.variable(field): shape.expression(field) for field in fields}
+    if reads := [f"    {name} = {expression}" for name, expression in expressions.items() if name != expression]:
+        lines += ["try:", *reads, "except Exception:"]
+        lines += [f"    [{', '.join(map(shape.variable, fields))}] = slow_path.read_each({shape.argument})"]
+    return lines
 
-    None is below a limit unless their sum is, since none is negative; and a sum is a float or an integer if they all
-    are numbers that may be added to a float.
+
+def check_source(shape: UpdateShape) -> list[str]:
+    """Return the lines before what is done if amounts which are checked together are valid; else each is checked alone.
+
+    Nothing but the exact types is compared: what another one, such as a subclass of theirs, makes of that says nothing
+    of the number that is counted for it. Comparisons stand last, and what follows them is short: the interpreter
+    specialises none whose jump goes far.
     """
-    groups = shape.together()
-    if not groups:
+    types, bounds = [], []
+    for each in shape.together():
+        variable = shape.variable(each.field)
+        types.append(f"type({variable}) is {each.number}")
+        bounds.append(f"{variable} >= {each.minimum!r} and {variable} < {each.limit!r}")
+    if not types:
         return []
-    lines, sums, conditions = [], [], []
-    for i, (limit, amounts) in enumerate(groups.items()):
-        variables = [shape.variable(each.field) for each in amounts]
-        total = variables[0] if len(variables) == 1 else f"total{i}"
-        lines += [f"{total} = {' + '.join(variables)}"] if len(variables) > 1 else []
-        sums.append(total)
-        conditions += [f"{shape.variable(each.field)} >= {each.minimum!r}" for each in amounts]
-        conditions += [f"{total} < {limit!r}"]
-    computed = dict(shape.computed)
-    fields = [each.field for amounts in groups.values() for each in amounts]
+    first, *others = types + bounds
     return [
         "usual = False",
-        "try:",
-        *(f"    {shape.variable(field)} = {computed[field]}" for field in fields if field in computed),
-        *(f"    {line}" for line in lines),
-        "    if (",
-        f"        type({' + '.join(sums)}) is float",
-        *(f"        and {condition}" for condition in conditions),
-        "    ):",
-        "        usual = True",
-        "except Exception:",
-        "    pass",
-        "if not usual:",
-        f"    slow_path.update_each({shape.argument})",
-        "    return",
+        "if (",
+        f"    {first}",
+        *(f"    and {condition}" for condition in others),
+        "):",
+        "    usual = True",
+        "if usual:",
     ]
 
 
@@ -155,12 +159,8 @@ def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) ->
     """
     add = addition(shape)
     is_observed = any(shape.amounts[i].kind != "counter" for i in alike)
-    if leading.together:
-        value = shape.variable(leading.field)
-        is_converted = isinstance(leading.minimum, int) and len(alike) > 1
-    else:
-        value = expression if (expression := shape.expression(leading.field)).isidentifier() else "amount"
-        is_converted = is_observed
+    value = shape.variable(leading.field)
+    is_converted = is_observed if leading.number is None else leading.number == "int" and len(alike) > 1
     number = "amount" if is_converted else value
     lines = [f"amount = {value} + 0.0"] if is_converted else []
     for i in alike:
@@ -175,11 +175,10 @@ def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) ->
             lines += [add.format("bucket", "1.0"), add.format("exponential", "1.0"), add.format("total", number)]
         elif shape.amounts[i].kind == "histogram":
             lines += [f"bucket = buckets{i}[bisect_left(bounds{i}, {number})]", add.format("bucket", "1.0")]
-    if leading.together:
+    if leading.number is not None:
         return lines
     first = alike[0]
     return [
-        *([f"amount = {expression}"] if value == "amount" else []),
         f"if {value} is not None:",
         f"    if {value} >= minimum{first} and {value} < limit{first} if type({value}) is float"
         f" else type({value}) is int and {value} >= floor{first} and {value} < top{first}:",

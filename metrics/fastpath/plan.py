@@ -23,6 +23,7 @@ class AmountUpdate:
     """A child that takes a field of the event: a counter adds it, a histogram observes it.
 
     The amount has to be ``minimum <= amount < limit``, see `events.bus.amount_limits.drop_reason`; None is left out.
+    Both are finite, and of the type that the field is declared as: ``int``, or ``float``.
     """
 
     metric: str

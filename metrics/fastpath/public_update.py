@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
-from events.bus.amount_limits import drop_reason
+from events.bus.amount_limits import drop_reason, exact_number
 
 from .native_buckets import native_buckets
 from .plan import AmountUpdate, UpdatePlan
@@ -37,15 +37,15 @@ class SetArguments:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The amounts that are expected each time, to be checked all at once: those that are not optional.
+    """The amounts that are expected each time, of the type that they are declared as, to be checked all at once.
 
     Attributes:
-        on_none: Called with the names of amounts that were None and not among the optional ones.
-        optional: The names of amounts that may be None.
+        on_other: Called with the names of amounts that were None or of another type, though not among those below.
+        alone: The names of amounts that may be so, and are checked each alone.
     """
 
-    on_none: Callable[[Collection[str]], object]
-    optional: frozenset[str] = frozenset()
+    on_other: Callable[[Collection[str]], object]
+    alone: frozenset[str] = frozenset()
 
 
 def public_update(
@@ -54,38 +54,52 @@ def public_update(
     """Return a function that calls prometheus_client's documented methods."""
 
     def update(*values: Any) -> None:
+        read = field_reader(values, field_names, arguments)
+        amounts = read_amounts(plan, read)
         if plan.count_other is not None:
             plan.count_other()
-        event = as_event(plan, values, field_names, arguments)
         for counter in plan.counters:
             call(plan, counter.metric, counter.child.inc)
         for timestamp in plan.timestamps:
             call(plan, timestamp.metric, timestamp.child.set_to_current_time)
-        update_amounts(plan, event, plan.amounts)
-        report_dropped(plan, event)
+        update_amounts(plan, plan.amounts, amounts)
+        report_dropped(plan, amounts)
         for span in plan.spans:
             try:
-                span.change(getattr(event, span.field))
+                span.change(read(span.field))
             except Exception as error:
                 plan.on_failure(span.metric, error)
 
     return update
 
 
-def update_amounts(plan: UpdatePlan, event: Any, amounts: Sequence[AmountUpdate]) -> None:
-    """Add or observe those of the event's amounts that are valid, by prometheus_client's methods."""
-    for each in amounts:
-        amount = getattr(event, each.field)
+def read_amounts(plan: UpdatePlan, read: Callable[[str], Any]) -> dict[str, Any]:
+    """Return every amount by its field; one that cannot be computed is None, and reported for each of its metrics."""
+    amounts: dict[str, Any] = dict.fromkeys(each.field for each in plan.amounts)
+    for field in amounts:
+        try:
+            amounts[field] = exact_number(read(field))
+        except Exception as error:
+            for each in plan.amounts:
+                if each.field == field:
+                    plan.on_failure(each.metric, error)
+    return amounts
+
+
+def update_amounts(plan: UpdatePlan, updates: Sequence[AmountUpdate], amounts: Mapping[str, Any]) -> None:
+    """Add or observe those amounts that are valid, by prometheus_client's methods."""
+    for each in updates:
+        amount = amounts[each.field]
         if amount is not None and drop_reason(amount, each.minimum, each.limit) is None:
             call(plan, each.metric, getattr(each.child, "observe", None) or each.child.inc, amount)
             if each.native is not None:
                 call(plan, each.metric, native_buckets(each.child, each.native, each.limit).add, amount)
 
 
-def report_dropped(plan: UpdatePlan, event: Any) -> None:
-    """Call the plan's ``on_dropped`` for each of the event's amounts that is not valid."""
+def report_dropped(plan: UpdatePlan, amounts: Mapping[str, Any]) -> None:
+    """Call the plan's ``on_dropped`` for each amount that is not valid."""
     for each in plan.amounts:
-        amount = getattr(event, each.field)
+        amount = amounts[each.field]
         if amount is not None and drop_reason(amount, each.minimum, each.limit):
             plan.on_dropped(each, amount)
 
@@ -98,13 +112,18 @@ def call(plan: UpdatePlan, metric: str, method: Callable[..., object], *amount: 
         plan.on_failure(metric, error)
 
 
-def as_event(
-    plan: UpdatePlan, values: tuple[Any, ...], field_names: Sequence[str] | None, arguments: SetArguments | None
-) -> Any:
-    """Return what has the fields that a plan reads as attributes, by what an update takes."""
+def field_reader(
+    values: tuple[Any, ...], field_names: Sequence[str] | None, arguments: SetArguments | None
+) -> Callable[[str], Any]:
+    """Return what reads a field by its name, of what an update is called with.
+
+    Raises:
+        ValueError: there are more values than fields, or fewer.
+    """
     if arguments is not None:
-        fields = dict(zip(arguments.names, values, strict=True))
-        computed = {name: arguments.set_fields.reader(name)(fields) for name in arguments.computed(plan)}
-        return SimpleNamespace(**fields, **computed)
+        set_fields, fields = arguments.set_fields, dict(zip(arguments.names, values, strict=True))
+        return lambda name: set_fields.reader(name)(fields)
     (event,) = values
-    return event if field_names is None else SimpleNamespace(**dict(zip(field_names, event, strict=True)))
+    if field_names is None:
+        return partial(getattr, event)
+    return dict(zip(field_names, event, strict=True)).__getitem__

@@ -8,6 +8,8 @@ from typing import Literal
 
 from .set_fields import VALUE
 
+Number = Literal["float", "int"]
+
 
 @dataclass(frozen=True, slots=True)
 class AmountShape:
@@ -17,21 +19,23 @@ class AmountShape:
         field: The name of the field.
         kind: A counter, a histogram, or one that has exponential buckets too.
         is_joined: It is of the same field as the one before, within the same limits, so that it needs no check.
-        together: It is there each time, and checked together with others that are; else it may be None.
-        minimum: The least that it may be, an int where the field is declared to be one; of ``together`` alone.
-        limit: What it is below; of those alone.
+        number: The exact type that it has each time, as its field is declared: it is checked together with others that
+            have theirs. None where it may be of another one, or None, and is checked alone.
+        minimum: The least that it may be, of that type; of those that are checked together alone.
+        limit: What it is below; the same.
     """
 
     field: str
     kind: Literal["counter", "histogram", "native"] = "counter"
     is_joined: bool = False
-    together: bool = False
+    number: Number | None = None
     minimum: float = 0
     limit: float = 0
 
     def __str__(self) -> str:
         """Return it as it stands in tracebacks."""
-        return f"{'joined ' * self.is_joined}{self.field}:{self.kind}{f' below {self.limit}' * self.together}"
+        checked = "" if self.number is None else f" of {self.number} below {self.limit}"
+        return f"{'joined ' * self.is_joined}{self.field}:{self.kind}{checked}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +104,10 @@ class UpdateShape:
                     alike.append(alike[-1] + 1)
                 yield amount, alike
 
-    def together(self) -> dict[float, list[AmountShape]]:
-        """Return the amounts that are checked together, by their limit; integers first, whose sums take longer."""
-        found: dict[float, list[AmountShape]] = {}
-        together = [amount for amount, _ in self.checked_alike() if amount.together]
-        for amount in sorted(together, key=lambda each: not isinstance(each.minimum, int)):
-            found.setdefault(amount.limit, []).append(amount)
-        return found
+    def amount_fields(self) -> tuple[str, ...]:
+        """Return the fields that amounts are read from, each once."""
+        return (*dict.fromkeys(each.field for each in self.amounts),)
+
+    def together(self) -> list[AmountShape]:
+        """Return the amounts that are checked together."""
+        return [amount for amount, _ in self.checked_alike() if amount.number is not None]

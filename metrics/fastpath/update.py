@@ -19,14 +19,27 @@ from typing import Any, NamedTuple
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.values import MutexValue
 
+from events.bus.amount_limits import exact_number
+
 from .children import values_of
 from .codegen import generate_update_function
 from .lock import LOCK
 from .native_buckets import native_buckets
 from .plan import AmountUpdate, ChildUpdate, UpdatePlan
-from .public_update import Expected, SetArguments, UpdateFn, as_event, public_update, report_dropped, update_amounts
+from .public_update import (
+    Expected,
+    SetArguments,
+    UpdateFn,
+    field_reader,
+    public_update,
+    read_amounts,
+    report_dropped,
+    update_amounts,
+)
 from .self_test import self_test
-from .shape import AmountShape, UpdateShape
+from .shape import AmountShape, Number, UpdateShape
+
+NUMBERS: dict[Number, type] = {"float": float, "int": int}
 
 
 class SharedCell:
@@ -87,7 +100,7 @@ def fast_update(
         computed=tuple(computed.items()),
         constants=tuple(constants),
     )
-    slow_path = SlowPath(plan, field_names, arguments, expected, shared_cells)
+    slow_path = SlowPath(plan, shape, arguments, expected)
     counts_other = {} if plan.count_other is None else {"count_other": plan.count_other}
     return generate_update_function(shape)(
         **counts_other, slow_path=slow_path, **update_arguments(plan, amounts, together), **constants
@@ -95,44 +108,49 @@ def fast_update(
 
 
 class SlowPath:
-    """The slow path of generated code: updates of amounts that are not as it expects, and reports of failures."""
+    """The slow path of generated code: updates of amounts that are not as it expects, and reports of failures.
 
-    __slots__ = ("_alone", "_arguments", "_expected", "_field_names", "_plan", "_shared_cells")
+    Amounts are those of `UpdateShape.amount_fields`, as generated code has read them.
+    """
+
+    __slots__ = ("_alone", "_arguments", "_expected", "_plan", "_shape")
 
     def __init__(
-        self,
-        plan: UpdatePlan,
-        field_names: Sequence[str] | None,
-        arguments: SetArguments | None,
-        expected: Expected | None,
-        shared_cells: bool,
+        self, plan: UpdatePlan, shape: UpdateShape, arguments: SetArguments | None, expected: Expected | None
     ) -> None:
         self._plan = plan
-        self._field_names = field_names
+        self._shape = shape
         self._arguments = arguments
         self._expected = expected
-        self._shared_cells = shared_cells
         self._alone: UpdateFn | None = None
 
+    def read_each(self, *values: Any) -> list[Any]:
+        """Return the amounts, by what the update is called with; one that cannot be computed is None, and reported."""
+        read = field_reader(values, self._shape.field_names, self._arguments)
+        amounts = read_amounts(self._plan, read)
+        return [amounts[field] for field in self._shape.amount_fields()]
+
     def update_unusual(self, *values: Any) -> None:
-        """Update those of the amounts that are not of the exact types float and int, and report what is not valid."""
-        event = as_event(self._plan, values, self._field_names, self._arguments)
-        # Those of these exact types are added already, if they are valid.
-        others = [each for each in self._plan.amounts if type(getattr(event, each.field)) not in (float, int)]
-        update_amounts(self._plan, event, others)
-        report_dropped(self._plan, event)
+        """Update those of the amounts that are numbers of other types than float and int; report what is not valid."""
+        read = dict(zip(self._shape.amount_fields(), values, strict=True))
+        amounts = {field: exact_number(amount) for field, amount in read.items()}
+        # Those that are of these types have been added already, if they are valid.
+        others = [each for each in self._plan.amounts if amounts[each.field] is not read[each.field]]
+        update_amounts(self._plan, others, amounts)
+        report_dropped(self._plan, amounts)
 
     def update_each(self, *values: Any) -> None:
-        """Update all that the plan has, by code that checks each amount alone."""
-        plan, arguments, expected = self._plan, self._arguments, self._expected
+        """Update all that the plan has but spans, by code that checks each amount alone."""
+        fields = self._shape.amount_fields()
         if self._alone is None:
-            counted = replace(plan, count_other=None)
-            self._alone = fast_update(counted, self._field_names, arguments, shared_cells=self._shared_cells)
-        self._alone(*values)
-        if expected is not None:
-            event = as_event(plan, values, self._field_names, arguments)
-            if absent := [field for field in checked_together(plan, expected) if getattr(event, field) is None]:
-                expected.on_none(absent)
+            plan = replace(self._plan, spans=(), count_other=None)
+            self._alone = fast_update(plan, fields, shared_cells=self._shape.shared_cells)
+        self._alone(values)
+        if self._expected is not None:
+            types = {each.field: NUMBERS[each.number] for each in self._shape.amounts if each.number is not None}
+            amounts = dict(zip(fields, values, strict=True))
+            if others := [field for field, number in types.items() if type(amounts[field]) is not number]:
+                self._expected.on_other(others)
 
     def span_failed(self, place: int, error: Exception) -> None:
         """Report that a span could not be opened or closed."""
@@ -141,7 +159,7 @@ class SlowPath:
 
 def checked_together(plan: UpdatePlan, expected: Expected) -> frozenset[str]:
     """Return the names of the amounts that are expected each time, if there are several."""
-    found = {each.field for each in plan.amounts if each.minimum >= 0} - expected.optional
+    found = {each.field for each in plan.amounts if each.minimum >= 0} - expected.alone
     return frozenset(found) if len(found) > 1 else frozenset()
 
 
@@ -151,7 +169,8 @@ def amount_shape(amount: AmountUpdate, *, is_joined: bool, together: Collection[
     shape = AmountShape(amount.field, kind if amount.native is None else "native", is_joined=is_joined)
     if amount.field not in together:
         return shape
-    return replace(shape, together=True, minimum=amount.minimum, limit=amount.limit)
+    number: Number = "int" if isinstance(amount.minimum, int) else "float"
+    return replace(shape, number=number, minimum=amount.minimum, limit=amount.limit)
 
 
 def checked_by(amount: AmountUpdate) -> tuple[str, float, float]:

@@ -77,7 +77,7 @@ class CompiledUpdates:
                 set_fields,
                 tuple(name for name in set_fields.names if name in arguments),
             )
-            self._expected = Expected(self._expect_none)
+            self._expected = Expected(self._check_alone)
         self._names = (*self._fields, *self._determined)
         # The place of each label among them, the values of it that were compiled, and what tells the others.
         self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
@@ -109,10 +109,10 @@ class CompiledUpdates:
         """Compile anew from now on."""
         self.compiled, self.folded = {}, {}
 
-    def _expect_none(self, amounts: Collection[str]) -> None:
-        """Compile anew, once for each amount that is None at times: those that never are can be checked faster."""
+    def _check_alone(self, amounts: Collection[str]) -> None:
+        """Compile anew, once for each amount that is None or of another type at times: the rest is checked faster."""
         if self._expected is not None:
-            self._expected = replace(self._expected, optional=self._expected.optional.union(amounts))
+            self._expected = replace(self._expected, alone=self._expected.alone.union(amounts))
         self.compiled.clear()
         self.folded.clear()
 
@@ -150,8 +150,8 @@ class CompiledUpdates:
         """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
         expected = self._expected
         if expected is not None:
-            absent = {name for name, read in self._amounts.items() if is_absent(read, event)} - expected.optional
-            expected = replace(expected, optional=expected.optional | absent) if absent else expected
+            absent = {name for name, read in self._amounts.items() if is_absent(read, event)} - expected.alone
+            expected = replace(expected, alone=expected.alone | absent) if absent else expected
         fields = {**self._defaults, **dict(zip(self._names, values, strict=True))}
         compiled = self._receiver.compiled(fields, past, self._arguments, expected)
         if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from sys import float_info
 from typing import Any
 
@@ -23,10 +22,11 @@ def value_range(row: Metric) -> tuple[float, float]:
     """
     field_type = field_types(row.signal)[str(row.value)]
     measure = find_annotation(field_type, Measure)
-    limit = measure.max_amount if measure else MAX_AMOUNT
+    # Those of units without a limit too: of an integer that fits into no float nothing can be made.
+    limit = min(measure.max_amount, float_info.max) if measure else MAX_AMOUNT
     if row.kind == "gauge":
         return MIN_GAUGE_VALUE, limit
-    return (0, int(limit)) if is_integer(field_type) and isfinite(limit) else (0.0, limit)
+    return (0, int(limit)) if is_integer(field_type) else (0.0, limit)
 
 
 def report_dropped_value(metric: str, value: Any, minimum: float, limit: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client.samples import Exemplar
 
-from events.bus.amount_limits import drop_reason
+from events.bus.amount_limits import drop_reason, exact_number
 
 from ..fastpath.children import bounds_of, children_are_readable, values_of
 from ..fastpath.plan import AmountUpdate, UpdatePlan
@@ -87,7 +87,7 @@ class HistogramExemplars:
 
     def bucket_due(self, event: Any, now: float) -> int | None:
         """Return the place of the bucket that an event is in; None if its exemplar is new, or the event in none."""
-        amount = self._amount_of(event)
+        amount = exact_number(self._amount_of(event))
         if amount is None or drop_reason(amount, *self._limits) is not None:
             return None
         place = bisect_left(self._bounds, amount)
@@ -96,7 +96,7 @@ class HistogramExemplars:
     def store(self, place: int, event: Any, labels: Mapping[str, str], now: float) -> None:
         """Store the exemplar of an event in its bucket."""
         self._stored_at[place] = now
-        self._buckets[place].set_exemplar(Exemplar(dict(labels), float(self._amount_of(event)), now))
+        self._buckets[place].set_exemplar(Exemplar(dict(labels), float(exact_number(self._amount_of(event))), now))
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from events import value_dropped
-from events.bus.amount_limits import drop_reason
+from events.bus.amount_limits import drop_reason, exact_number
 
 from ..event_fields import label_text
 from ..fastpath.set_fields import ReadField
@@ -39,7 +39,7 @@ def gauge_setter(
     expires_after = row.expires_after
 
     def set_gauge(event: Any) -> None:
-        value = read_value(event)
+        value = exact_number(read_value(event))
         if value is None and expires_after is not None:
             return
         is_usual = type(value) is int and minimum <= value < limit  # as the rule says, without a call

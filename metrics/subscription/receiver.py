@@ -75,7 +75,8 @@ class MetricsReceiver(BindableReceiver):
         self._prepared: dict[tuple[str, ...], CompiledUpdates] = {}
         self._overflows: dict[tuple[tuple[str, str], ...], Overflows] = {}  # by what is counted
         self._find_exemplar: FindExemplar | None = None
-        self._optional: frozenset[str] = frozenset()  # amounts of bound emitters that are None at times
+        # Amounts of bound emitters that are None at times, or of another type than they are declared as.
+        self._alone: frozenset[str] = frozenset()
 
     def __call__(self, event: Any) -> None:
         """Update every series that an event changes; a metric that fails does not starve the others."""
@@ -111,7 +112,7 @@ class MetricsReceiver(BindableReceiver):
         if plan.gauges or plan.spans or any(amount.field not in variable for amount in amounts):
             return None
         plan = replace(self._counting(plan, overflows), amounts=amounts)
-        return self._update_function(plan, variable, None, Expected(self._expect_none, self._optional))
+        return self._update_function(plan, variable, None, Expected(self._check_alone, self._alone))
 
     def set_exemplars(self, find: FindExemplar | None) -> None:
         """Set the function that finds the exemplars of histograms from now on; None for none.
@@ -223,9 +224,9 @@ class MetricsReceiver(BindableReceiver):
         """Report that a metric could not be updated."""
         report_failure(self._signal.name, metric, error)
 
-    def _expect_none(self, amounts: Collection[str]) -> None:
-        """Have emitters bind anew, once for each amount that is None at times."""
-        self._optional = self._optional.union(amounts)
+    def _check_alone(self, amounts: Collection[str]) -> None:
+        """Have emitters bind anew, once for each amount that is None or of another type at times."""
+        self._alone = self._alone.union(amounts)
         self._signal.rebind()
 
     def _new_updates(self, set_fields: SetFields | None) -> CompiledUpdates:

@@ -68,6 +68,40 @@ class Float64(float):
     """A subclass of float, as ``numpy.float64`` is."""
 
 
+class Odd(float):
+    """A float whose sums, comparisons and conversion say something else than its value."""
+
+    def __radd__(self, _: float) -> float:
+        return 0.0
+
+    def __lt__(self, _: float) -> bool:
+        return True
+
+    def __float__(self) -> float:
+        return nan
+
+
+class OddCount(int):
+    """An integer whose sums say something else than its value."""
+
+    def __radd__(self, _: float) -> float:  # type: ignore[override]
+        return 0.0
+
+
+class Changing:
+    """A registered number that is another one each time it is asked for."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __float__(self) -> float:
+        self.times += 1
+        return 5.0 if self.times == 1 else nan
+
+
+Real.register(Changing)
+
+
 NUMBERS = (
     st.integers()
     | st.integers(2**62, 2**65)
@@ -113,6 +147,9 @@ def test_anything_else_is_not_a_number(amount: Any) -> None:
         (-0.0, None),
         (True, None),
         (Float64(0.5), None),
+        (Odd(0.5), "not_finite"),
+        (OddCount(1), None),
+        (OddCount(2**63), "too_large"),
         (2**63 - 1, None),
         (2**63, "too_large"),
         (10**400, "too_large"),
@@ -151,3 +188,10 @@ def test_a_scope_adds_exactly_the_amounts_that_the_rule_lets_through(amounts: li
     accepted = [plain(amount) for amount in amounts if drop_reason(amount) is None]
     expected = reduce(add, accepted, 0)  # `sum` would compensate for rounding, from Python 3.12 on
     assert scope.totals == ({"weight": expected} if accepted else {})
+
+
+def test_what_is_added_is_the_number_that_was_checked_whatever_its_type_makes_of_it() -> None:
+    scope = Scope({}, None, {"weighed": (("weight", "kilograms"),)})
+    for amount in (2.0, OddCount(3), Odd(4.0), 1, OddCount(-1), Changing()):
+        scope.add("weighed", {"kilograms": amount})
+    assert scope.totals == {"weight": 11.0}

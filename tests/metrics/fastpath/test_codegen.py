@@ -29,11 +29,11 @@ SHAPES = {
     "together": UpdateShape(
         counters=1,
         amounts=(
-            AmountShape("cost", together=True, minimum=0.0, limit=1e6),
-            AmountShape("rest", together=True, minimum=0.0, limit=1e6),
+            AmountShape("cost", number="float", minimum=0.0, limit=1e6),
+            AmountShape("rest", number="float", minimum=0.0, limit=1e6),
             AmountShape("rows"),
-            AmountShape("tokens", together=True, minimum=0, limit=10**9),
-            AmountShape("tokens", "histogram", is_joined=True, together=True, minimum=0, limit=10**9),
+            AmountShape("tokens", number="int", minimum=0, limit=10**9),
+            AmountShape("tokens", "histogram", is_joined=True, number="int", minimum=0, limit=10**9),
         ),
         spans=("call_id",),
         field_names=("tokens", "cost", "rows", "call_id"),
@@ -60,8 +60,9 @@ def test_every_shape_has_a_name_of_its_own() -> None:
         "1 counter, 1 timestamp, duration:histogram, in shared cells",
         "0 counters, 0 timestamps, tokens:counter, joined tokens:histogram, cost:counter",
         "0 counters, 0 timestamps, duration:native",
-        "1 counter, 0 timestamps, cost:counter below 1000000.0, rest:counter below 1000000.0, rows:counter,"
-        " tokens:counter below 1000000000, joined tokens:histogram below 1000000000, span of call_id,"
+        "1 counter, 0 timestamps, cost:counter of float below 1000000.0, rest:counter of float below 1000000.0,"
+        " rows:counter, tokens:counter of int below 1000000000, joined tokens:histogram of int below 1000000000,"
+        " span of call_id,"
         " by each of (tokens, cost, rows, call_id), rest is derive_rest(cost_)",
     ]
 

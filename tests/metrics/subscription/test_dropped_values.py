@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from math import nan
 from numbers import Real
 from typing import Any
 
@@ -40,6 +41,13 @@ class Few(IntEnum):
 
 class Float64(float):
     """A subclass of float, as numpy.float64 is."""
+
+
+class Unconvertible(float):
+    """A subclass of float that compares as its value, and is converted to no number."""
+
+    def __float__(self) -> float:
+        return nan
 
 
 class Int64:
@@ -76,6 +84,7 @@ VALUES = st.one_of(
     st.text(max_size=3),
     st.complex_numbers(),
     st.sampled_from([Few.TWO, Float64(2.5), Float64("nan"), Int64(), -(10**400), 10**400, LIMIT, -0.0, 2**63]),
+    st.just(Unconvertible(2.5)),
 )
 
 

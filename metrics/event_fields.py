@@ -85,7 +85,8 @@ def possible_values(field_type: Any) -> tuple[str, ...] | None:
 def label_text(value: object) -> str:
     """Return a field's value as the text of a label; None and the empty string are ``unknown``."""
     if isinstance(value, str) and not isinstance(value, Enum):
-        return value or "unknown"
+        text = value if type(value) is str else str.__str__(value)  # a subclass may hash and compare as it likes
+        return text or "unknown"
     if value is None:
         return "unknown"
     if isinstance(value, bool):

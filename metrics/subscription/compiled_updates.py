@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
-from operator import attrgetter
+from numbers import Number
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from ..fastpath.plan import EventUpdate
 from ..fastpath.public_update import Expected, SetArguments, UpdateFn
 from ..fastpath.set_fields import ReadField, SetFields
 from ..rows import OTHER
-from .receive_code import receive_function
+from .receive_code import key_function, receive_function
 
 if TYPE_CHECKING:
     from .receiver import MetricsReceiver
@@ -29,6 +29,8 @@ class CompiledUpdates:
     The key that is looked up has no field that always has its default, nor one that is derived from others of the key,
     and amounts that are always None are not looked at: of the forty fields of a model call, some ten are set.
 
+    It ends with the type of each value that may be a number: 1, 1.0 and True are equal, yet as labels they differ.
+
     Args:
         receiver: What the updates are made by.
         fields: The fields, and properties, that choose what an event updates.
@@ -39,9 +41,6 @@ class CompiledUpdates:
 
     MAX_CACHED = 4096
     """Combinations that are cached; label limits and closed sets keep them far fewer."""
-
-    # Only values of these types are cached: others may be equal as text yet never as keys.
-    _CACHED_TYPES = frozenset((str, int, bool, NoneType))
 
     def __init__(
         self,
@@ -55,12 +54,11 @@ class CompiledUpdates:
         self._defaults: dict[str, Any] = {}
         self._fields = tuple(fields)
         self._determined: dict[str, ReadField] = {}  # what computes fields from those of the key
-        self._key: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: ()
-        self._is_single = set_fields is None and len(self._fields) == 1  # then the key is the value, and no tuple
         self._arguments: SetArguments | None = None
         self._expected: Expected | None = None
         self._amounts: dict[str, ReadField] = {}
-        # By the values of these fields, and by those with ``other`` for each that is past its limit.
+        # By the key; and by `unambiguous_key` where a value is past its limit, which is ``other`` then, or is a number
+        # whose type is not in the key.
         self.compiled: dict[Any, CompiledUpdate] = {}
         self.folded: dict[Any, CompiledUpdate] = {}
         if set_fields is not None:
@@ -70,7 +68,6 @@ class CompiledUpdates:
             determined = [name for name in fields if name not in own and sources[name] and sources[name] <= own]
             self._fields = tuple(name for name in fields if name not in self._defaults and name not in determined)
             self._determined = {name: set_fields.reader(name) for name in determined}
-            self._key = set_fields.tuple_reader(self._fields)
             self._amounts = {name: set_fields.reader(name) for name in read}
             arguments = frozenset[str]().union(*map(set_fields.sources, read))
             self._arguments = SetArguments(
@@ -79,14 +76,18 @@ class CompiledUpdates:
             )
             self._expected = Expected(self._check_alone)
         self._names = (*self._fields, *self._determined)
+        key = {name: receiver.may_be_number(name) for name in self._fields}
+        self._may_be_number = tuple(key.values())
         # The place of each label among them, the values of it that were compiled, and what tells the others.
         self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
             (place, name, {None}, labels[name]) for place, name in enumerate(self._names) if name in labels
         )
-        if self._arguments is not None:
+        if self._arguments is None:
+            self._key = key_function(key)
+        else:
             self.receive = receive_function(
                 self._arguments,
-                self._fields,
+                key,
                 get=self.compiled.get,
                 find=self._find,
                 uncached=self._uncached,
@@ -98,7 +99,7 @@ class CompiledUpdates:
         key = self._key(event)
         try:
             compiled = self.compiled.get(key)
-        except TypeError:
+        except Exception:
             compiled = self._uncached(key, event)
         update, gauges = compiled or self._find(key, event)
         update(event)
@@ -129,39 +130,70 @@ class CompiledUpdates:
             if value not in known and is_other(value):
                 values[place] = OTHER
                 past = (*past, name)
-        if not past:
-            return self._compile(event, values, (), self.compiled, key)
-        folded = tuple(values)
-        return self.folded.get(folded) or self._compile(event, values, past, self.folded, folded)
+        if not all(map(is_cacheable, values)):
+            return self._compile(event, values, past)
+        if not past and self._is_unambiguous(values):
+            return self._cache(self.compiled, key, values, past, self._compile(event, values, past))
+        folded = unambiguous_key(values)
+        found = self.folded.get(folded)
+        return found or self._cache(self.folded, folded, values, past, self._compile(event, values, past))
 
     def _uncached(self, key: Any, event: Any) -> CompiledUpdate:
         """Return the update for values that are not hashable."""
-        return self._compile(event, self._values(key, event), (), {}, None)
+        return self._compile(event, self._values(key, event), ())
+
+    def _is_unambiguous(self, values: Iterable[Any]) -> bool:
+        """Return whether no others have the same key: a number may only be where its type is in the key."""
+        return all(
+            may_be_number or not isinstance(value, Number)
+            for value, may_be_number in zip(values, self._may_be_number, strict=False)  # the rest depends on these
+        )
 
     def _values(self, key: Any, event: Any) -> list[Any]:
-        values = [key] if self._is_single else [*key]
+        values = [*key[: len(self._fields)]]
         if self._determined:
             values += [compute(event) for compute in self._determined.values()]
         return values
 
-    def _compile(
-        self, event: Any, values: Sequence[Any], past: Sequence[str], cache: dict[Any, CompiledUpdate], key: Any
-    ) -> CompiledUpdate:
-        """Return the update for these values of the fields, of which those of ``past`` are ``other``, and cache it."""
+    def _compile(self, event: Any, values: Sequence[Any], past: Sequence[str]) -> CompiledUpdate:
+        """Return the update for these values of the fields, of which those of ``past`` are ``other``."""
         expected = self._expected
         if expected is not None:
             absent = {name for name, read in self._amounts.items() if is_absent(read, event)} - expected.alone
             expected = replace(expected, alone=expected.alone | absent) if absent else expected
         fields = {**self._defaults, **dict(zip(self._names, values, strict=True))}
-        compiled = self._receiver.compiled(fields, past, self._arguments, expected)
-        if all(type(value) in self._CACHED_TYPES or isinstance(value, Enum) for value in values):
-            if len(cache) >= self.MAX_CACHED:
-                cache.clear()
-            cache[key] = compiled
-            for place, name, known, _ in self._labels:
-                if name not in past:
-                    known.add(values[place])
+        return self._receiver.compiled(fields, past, self._arguments, expected)
+
+    def _cache(
+        self,
+        cache: dict[Any, CompiledUpdate],
+        key: Any,
+        values: Sequence[Any],
+        past: Sequence[str],
+        compiled: CompiledUpdate,
+    ) -> CompiledUpdate:
+        """Enter the update for these values in one of the caches, and return it."""
+        if len(cache) >= self.MAX_CACHED:
+            cache.clear()
+        cache[key] = compiled
+        for place, name, known, _ in self._labels:
+            if name not in past:
+                known.add(values[place])
         return compiled
+
+
+CACHED_TYPES = frozenset((str, int, bool, NoneType))
+"""The types of values that are cached, beside members of enums: others may be equal as text yet never as keys."""
+
+
+def is_cacheable(value: Any) -> bool:
+    """Return whether an update is cached by a value."""
+    return type(value) in CACHED_TYPES or isinstance(value, Enum)
+
+
+def unambiguous_key(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return values with the type of each that is no text."""
+    return (*values, *(type(value) for value in values if type(value) is not str))
 
 
 def is_absent(read: ReadField, event: Any) -> bool:

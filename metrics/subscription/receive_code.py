@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from events.bus.emitters import DeliverFn
@@ -15,7 +16,7 @@ from ..fastpath.set_fields import VALUE
 
 def receive_function(
     arguments: SetArguments,
-    key: Sequence[str],
+    key: Mapping[str, bool],
     *,
     get: Callable[[Any], Any],
     find: Callable[[Any, Any], Any],
@@ -26,14 +27,14 @@ def receive_function(
 
     Args:
         arguments: The fields that are set, and those that updates take.
-        key: The fields that choose the update.
+        key: The fields that choose the update, and of each whether it may be a number, whose type is in the key then.
         get: Returns the update by the values of these, None for values that come for the first time.
         find: Returns it then, by these values and all fields.
         uncached: The same where one is not hashable.
         set_gauges: Sets gauges by all fields; None if there are none.
     """
     set_fields = arguments.set_fields
-    expressions = tuple(set_fields.expression(name, VALUE) for name in key)
+    expressions = key_expressions({set_fields.expression(name, VALUE): typed for name, typed in key.items()})
     constants = set_fields.constants(key)
     make = generate_receive_function(
         set_fields.event.__name__,
@@ -66,7 +67,7 @@ def generate_receive_function(
         f"        key = ({''.join(f'{each}, ' for each in key)})",
         "        try:",
         "            compiled = get(key)",
-        "        except TypeError:",
+        "        except Exception:",
         "            compiled = uncached(key, fields)",
         "        update, gauges = compiled or find(key, fields)",
         f"        update({', '.join(VALUE.format(name=name) for name in arguments)})",
@@ -75,3 +76,25 @@ def generate_receive_function(
     ]
     file_name = f"<{__name__.partition('.subscription')[0]} receive {event}({', '.join(names)}) by ({', '.join(key)})>"
     return compile_source(lines, file_name, {})["make_receive"]  # type: ignore[no-any-return]  # the function above
+
+
+def key_function(key: Mapping[str, bool]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that returns the key of an event, by its fields and whether the type of each is in the key."""
+    if not any(key.values()) and len(key) > 1:
+        return attrgetter(*key)
+    return generate_key_function(key_expressions({f"event.{name}": typed for name, typed in key.items()}))
+
+
+@lru_cache(512)
+def generate_key_function(key: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that returns the values of these expressions of an event."""
+    return eval(f"lambda event: ({''.join(f'{each}, ' for each in key)})")  # type: ignore[no-any-return]  # noqa: S307  # of names of fields alone
+
+
+def key_expressions(values: Mapping[str, bool]) -> tuple[str, ...]:
+    """Return the expressions of a key: values, and the types of those of which this is wanted, each computed once."""
+    typed = [number for number, is_typed in enumerate(values.values()) if is_typed]
+    return (
+        *(f"(value{i} := {each})" if i in typed else each for i, each in enumerate(values)),
+        *(f"type(value{i})" for i in typed),
+    )

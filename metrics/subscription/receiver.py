@@ -11,8 +11,9 @@ from typing import Any
 from events import label_overflowed
 from events.bus.emitters import BindableReceiver, DeliverFn
 from events.bus.failures import report_failure
+from events.bus.fields import may_be_number
 
-from ..event_fields import AnySignal, is_wanted, label_text, pairing_field
+from ..event_fields import AnySignal, field_types, is_wanted, label_text, pairing_field
 from ..fastpath.children import settable
 from ..fastpath.plan import AmountUpdate, ChildUpdate, EventUpdate, SpanUpdate, UpdatePlan
 from ..fastpath.public_update import Expected, SetArguments, UpdateFn
@@ -219,6 +220,10 @@ class MetricsReceiver(BindableReceiver):
             gauges = tuple(each for each in plan.gauges if not (each.keeps and is_none(each.field)))
             plan = replace(plan, amounts=amounts, gauges=gauges)
         return self._update_function(self._counting(plan, overflows), None, arguments, expected), plan.gauges
+
+    def may_be_number(self, field: str) -> bool:
+        """Return whether a field of the events can have a number as its value, by its type."""
+        return may_be_number(field_types(self._signal).get(field, Any))
 
     def report_failure(self, metric: str, error: Exception) -> None:
         """Report that a metric could not be updated."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import linecache
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from http import HTTPStatus
 from itertools import combinations
 from math import inf, nan
 from numbers import Real
@@ -34,7 +36,7 @@ from events import (
 )
 from events.bus import prepared_receivers
 from events.bus.derived_fields import derived
-from events.bus.fields import Dollars, Measure
+from events.bus.fields import Code, Dollars, Label, Measure
 from events.bus.prepared_receivers import PreparedReceivers
 from metrics import DATABASE, LLM, counter, histogram, subscribe
 from metrics.fastpath import update
@@ -217,7 +219,7 @@ def test_a_derived_field_is_computed_where_a_source_of_it_may_be_another_each_ti
         assert registry.get_sample_value("acme_llm_usage_missing_total", {"model": "m"}) == 2
         [updates] = receiver._prepared.values()
     assert shown == {"input": 1.0, "unsplit": 3.0}
-    assert [*updates.compiled] == [("m", "success", True), ("m", "success", False)]
+    assert [*updates.compiled] == [("m", "success", True, bool), ("m", "success", False, bool)]
 
 
 class OddlyAdded(float):
@@ -438,6 +440,96 @@ def test_an_integer_for_a_float_is_checked_alone_from_then_on_without_the_slow_p
             receive({**USUAL, "cost": cost})
         assert registry.get_sample_value("acme_llm_cost_usd_total", {"model": "m1", "source": "provider"}) == 4.0
     assert len(slow) == 1
+
+
+LOOKALIKES: dict[str, list[Any]] = {
+    "express": [True, 1, 0, False, 1.0, True, 1, Decimal(1), None],
+    "code": [200, 200.0, HTTPStatus.OK, 1, True, 1, Fraction(200), 200],
+    "to": ["1", 1, True, 1.0, 1, True, None, "None"],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """An event with labels that may be numbers, and one that may not."""
+
+    express: bool | None = False
+    code: Code = 0
+    to: Label = "nowhere"
+
+    @derived
+    @staticmethod
+    def is_fast(express: Any) -> bool:
+        """Return what it is called with, which may be no bool."""
+        return express  # type: ignore[no-any-return]
+
+
+def posts(calls: Iterable[Mapping[str, Any]], calls_before_preparing: float) -> dict[Any, float]:
+    """Return what a subscription shows after some events; with a limit of labels that none of them reaches."""
+    registry = CollectorRegistry()
+    posted: Signal[..., Posted] = Signal(Posted, Namespace())
+    row = counter("posts_total", "Posts.", posted, labels=("express", "code", "to", "is_fast"))
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subscribe([row], registry, namespace="acme", label_limits={"code": 20, "to": 20}),
+    ):
+        patch.setattr(PreparedReceivers, "CALLS_BEFORE_PREPARING", calls_before_preparing)
+        for call in calls:
+            posted.emit(**call)
+        [family] = registry.collect()
+        return {(*sorted(each.labels.items()),): each.value for each in family.samples if each.value < 1e9}
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize("calls_before_preparing", [0, inf])
+@pytest.mark.parametrize("label", LOOKALIKES)
+def test_values_that_are_equal_and_no_label_value_in_common_are_counted_apart(
+    label: str, calls_before_preparing: float
+) -> None:
+    calls = [{label: value} for value in LOOKALIKES[label]]
+    expected: Counter[Any] = Counter()
+    for call in calls:  # each is the first that its subscription sees
+        expected.update(posts([call], inf))
+    assert posts(calls, calls_before_preparing) == dict(expected)
+
+
+class Unhashed(str):
+    """A text that has no hash."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+
+class Incomparable:
+    """What has the hash of a text, and cannot be compared with it."""
+
+    def __hash__(self) -> int:
+        return hash("m1")
+
+    def __eq__(self, _: object) -> bool:
+        raise ZeroDivisionError
+
+    def __str__(self) -> str:
+        return "m2"
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize("calls_before_preparing", [0, inf])
+def test_labels_that_cannot_be_looked_up_are_counted_by_their_text(
+    registry: CollectorRegistry, calls_before_preparing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PreparedReceivers, "CALLS_BEFORE_PREPARING", calls_before_preparing)
+    with subscribe(LLM, registry, namespace="acme"), receiver_failed.captured() as failures:
+        for model in ("m1", Unhashed("m1"), Incomparable(), Unhashed("m1")):
+            llm_called.emit(**{**USUAL, "model": model})
+        counted = [
+            registry.get_sample_value("acme_llm_tokens_total", {"model": model, "token_type": "prompt"})
+            for model in ("m1", "m2")
+        ]
+    assert counted == [21, 7]
+    assert failures == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

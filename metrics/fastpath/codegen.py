@@ -162,6 +162,7 @@ def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) ->
     value = shape.variable(leading.field)
     is_converted = is_observed if leading.number is None else leading.number == "int" and len(alike) > 1
     number = "amount" if is_converted else value
+    searched = number if leading.number is None else value  # of integers, the bounds are too
     lines = [f"amount = {value} + 0.0"] if is_converted else []
     for i in alike:
         lines.append(add.format(f"sum{i}", number))
@@ -174,7 +175,7 @@ def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) ->
             ]
             lines += [add.format("bucket", "1.0"), add.format("exponential", "1.0"), add.format("total", number)]
         elif shape.amounts[i].kind == "histogram":
-            lines += [f"bucket = buckets{i}[bisect_left(bounds{i}, {number})]", add.format("bucket", "1.0")]
+            lines += [f"bucket = buckets{i}[bisect_left(bounds{i}, {searched})]", add.format("bucket", "1.0")]
     if leading.number is not None:
         return lines
     first = alike[0]

@@ -5,7 +5,8 @@ to do is rolled back, and done again when it goes on: the error that it gets is 
 
 The isolation level is READ COMMITTED, which the studio's statements and the workflow engine's are written for: by a
 higher one, requests at once with the same idempotency key would fail, as each sees that another has changed the rows.
-Times are written by ISO 8601, which is all that the driver reads.
+Times are written by ISO 8601, which is all that the driver reads. A lock is waited for, as PostgreSQL does by default:
+requests at once with the same idempotency key wait for each other, and none is to fail for that.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ NO_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 READ_COMMITTED = "SET default_transaction_isolation = 'read committed'"
 """A statement after which each transaction of a session is of that level, and each statement outside of one."""
 
-_PARAMETER = "idle_in_transaction_session_timeout"
+_TIMEOUTS = {"idle_in_transaction_session_timeout": int(IDLE_TIMEOUT * 1000), "lock_timeout": 0}
+"""In milliseconds; 0 is none."""
 
 
 def prepare_sessions(engine: Engine) -> None:
-    """Have each session of an engine have its isolation level, and an end of idling unless the URL gives one."""
-    statements = [f"SET {_PARAMETER} = {int(IDLE_TIMEOUT * 1000)}", READ_COMMITTED, "SET datestyle = 'ISO'"]
-    if _PARAMETER in str(engine.url.query.get("options")):
-        del statements[0]
-    together = "; ".join(statements)
+    """Have each session of an engine have its isolation level, and its timeouts unless the URL gives them."""
+    given = str(engine.url.query.get("options"))
+    timeouts = [f"SET {name} = {value}" for name, value in _TIMEOUTS.items() if name not in given]
+    together = "; ".join([*timeouts, READ_COMMITTED, "SET datestyle = 'ISO'"])
 
     def prepare(connection: Any, _record: Any) -> None:
         connection.autocommit = True  # in a transaction of its own, which the pool's rollback does not undo

@@ -17,7 +17,10 @@ from events import connection_closed, connection_released, database_failed, quer
 from events.bridges.sqlalchemy import instrument
 from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
 from tests.support.openai_server import OpenAIServer
+from tests.support.postgresql import set_default
 from tests.support.wait import until
+
+TIMEOUTS = ("idle_in_transaction_session_timeout", "lock_timeout")
 
 REFUSE = """
 CREATE SEQUENCE refusals;
@@ -51,12 +54,13 @@ def configuration_of(engine: sa.Engine) -> dict[str, object]:
         "ping": pool._pre_ping,
     }
     with engine.connect() as connection:
+        asked: tuple[str, ...]
         if engine.dialect.name == "sqlite":
             driver_connection = connection.connection.dbapi_connection
             found["isolation"] = getattr(driver_connection, "isolation_level", None)
             asked = ("PRAGMA busy_timeout", "PRAGMA foreign_keys")
         else:
-            asked = ("SHOW idle_in_transaction_session_timeout", "SHOW application_name")
+            asked = (*(f"SHOW {timeout}" for timeout in TIMEOUTS), "SHOW application_name")
             found["driver"] = engine.driver
         found |= {question: connection.scalar(sa.text(question)) for question in asked}
     return found
@@ -80,10 +84,20 @@ def test_the_engine_is_like_the_one_that_dbos_creates_itself(engine: sa.Engine, 
 
 
 @pytest.mark.slow
-def test_a_timeout_in_the_url_stays(new_postgres: Callable[[], str]) -> None:
-    address = sa.make_url(new_postgres()).update_query_dict({"options": "-c idle_in_transaction_session_timeout=7000"})
+@pytest.mark.parametrize("timeout", TIMEOUTS)
+def test_a_timeout_in_the_url_stays(timeout: str, new_postgres: Callable[[], str]) -> None:
+    address = sa.make_url(new_postgres()).update_query_dict({"options": f"-c {timeout}=7000"})
     engine = dbos_engine.create(address.render_as_string(hide_password=False))
-    assert configuration_of(engine)["SHOW idle_in_transaction_session_timeout"] == "7s"
+    assert configuration_of(engine)[f"SHOW {timeout}"] == "7s"
+    engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_lock_is_waited_for_whatever_the_database_has_as_default(new_postgres: Callable[[], str]) -> None:
+    url = new_postgres()
+    set_default(url, "lock_timeout", "1ms")
+    engine = dbos_engine.create(url)
+    assert configuration_of(engine)["SHOW lock_timeout"] == "0"
     engine.dispose()
 
 

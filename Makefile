@@ -6,8 +6,8 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
 # The files are complete; with dependencies, pip would refuse the pin of one that is asked for with an extra.
 HASHED := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --require-hashes --no-deps
 PYTEST := $(BIN)/python -m pytest
-# Workers take whole files, in the order of tests/conftest.py: the longest first. More than cores, as tests wait too.
-WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(os.cpu_count() + 4)') \
+# Workers take whole files, in the order of tests/conftest.py: the longest first. Two more than cores, as tests wait too.
+WORKERS = --numprocesses=$(shell $(BIN)/python -c 'import os; print(os.cpu_count() + 2)') \
 	--dist=loadfile --no-loadscope-reorder
 
 # Python starts some ten times a minute in the tests, and would compile all of the code each time.

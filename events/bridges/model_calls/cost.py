@@ -87,12 +87,12 @@ class Cost(float):
         cost.cache_write = None if cache_write is None else float(cache_write)
         return cost
 
-    @classmethod
-    def of_floats(cls, total: float, *parts: float) -> Self:
-        """Return a cost whose parts are all known, in the order above: other numbers take longer."""
-        cost = super().__new__(cls, total)
-        cost.input, cost.output, cost.cache_read, cost.cache_write = parts
-        return cost
+
+def cost_of_floats(total: float, *parts: float) -> Cost:
+    """Return a cost whose parts are all known, in the order of the class: other numbers take longer."""
+    cost = float.__new__(Cost, total)
+    cost.input, cost.output, cost.cache_read, cost.cache_write = parts
+    return cost
 
 
 NO_COST = Cost(0.0, input=0.0, output=0.0, cache_read=0.0, cache_write=0.0)

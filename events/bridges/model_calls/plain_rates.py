@@ -16,7 +16,7 @@ from functools import lru_cache
 from math import lcm
 from typing import Any, NamedTuple
 
-from .cost import Cost
+from .cost import Cost, cost_of_floats
 
 PER = 1_000_000
 
@@ -83,7 +83,7 @@ def plain_cost(
         return None
     prompt *= of_input
     try:  # whole numbers, since their quotient is exact to the last digit, as the list's decimals are
-        return Cost.of_floats(
+        return cost_of_floats(
             (prompt + output + read + write) / per_dollar,
             prompt / per_dollar,
             output / per_dollar,

@@ -57,8 +57,8 @@ class CompiledUpdates:
         self._arguments: SetArguments | None = None
         self._expected: Expected | None = None
         self._amounts: dict[str, ReadField] = {}
-        # By the key; and by `unambiguous_key` where a value is past its limit, which is ``other`` then, or is a number
-        # whose type is not in the key.
+        # By the key; and by the key with ``other`` for what is past its limit, or with all types where a value is a
+        # number whose type is not in it.
         self.compiled: dict[Any, CompiledUpdate] = {}
         self.folded: dict[Any, CompiledUpdate] = {}
         if set_fields is not None:
@@ -78,6 +78,7 @@ class CompiledUpdates:
         self._names = (*self._fields, *self._determined)
         key = {name: receiver.may_be_number(name) for name in self._fields}
         self._may_be_number = tuple(key.values())
+        self._types = len(key) if any(key.values()) else None  # where they begin in a key that has some
         # The place of each label among them, the values of it that were compiled, and what tells the others.
         self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
             (place, name, {None}, labels[name]) for place, name in enumerate(self._names) if name in labels
@@ -130,11 +131,15 @@ class CompiledUpdates:
             if value not in known and is_other(value):
                 values[place] = OTHER
                 past = (*past, name)
+        folded = (*values, *key[self._types :]) if self._types else tuple(values)
+        if found := self.folded.get(folded):
+            return found
         if not all(map(is_cacheable, values)):
             return self._compile(event, values, past)
-        if not past and self._is_unambiguous(values):
-            return self._cache(self.compiled, key, values, past, self._compile(event, values, past))
-        folded = unambiguous_key(values)
+        if self._is_unambiguous(values):
+            cache, key = (self.folded, folded) if past else (self.compiled, key)
+            return self._cache(cache, key, values, past, self._compile(event, values, past))
+        folded = (*folded, *map(type, values))
         found = self.folded.get(folded)
         return found or self._cache(self.folded, folded, values, past, self._compile(event, values, past))
 
@@ -150,7 +155,7 @@ class CompiledUpdates:
         )
 
     def _values(self, key: Any, event: Any) -> list[Any]:
-        values = [*key[: len(self._fields)]]
+        values = [*key[: self._types]] if self._types else [*key]
         if self._determined:
             values += [compute(event) for compute in self._determined.values()]
         return values
@@ -189,11 +194,6 @@ CACHED_TYPES = frozenset((str, int, bool, NoneType))
 def is_cacheable(value: Any) -> bool:
     """Return whether an update is cached by a value."""
     return type(value) in CACHED_TYPES or isinstance(value, Enum)
-
-
-def unambiguous_key(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return values with the type of each that is no text."""
-    return (*values, *(type(value) for value in values if type(value) is not str))
 
 
 def is_absent(read: ReadField, event: Any) -> bool:

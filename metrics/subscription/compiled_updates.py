@@ -132,14 +132,15 @@ class CompiledUpdates:
                 values[place] = OTHER
                 past = (*past, name)
         folded = (*values, *key[self._types :]) if self._types else tuple(values)
-        if found := self.folded.get(folded):
+        # Not where none is past: a value that is the text ``other`` itself has not overflowed.
+        if past and (found := self.folded.get(folded)):
             return found
         if not all(map(is_cacheable, values)):
             return self._compile(event, values, past)
         if self._is_unambiguous(values):
             cache, key = (self.folded, folded) if past else (self.compiled, key)
             return self._cache(cache, key, values, past, self._compile(event, values, past))
-        folded = (*folded, *map(type, values))
+        folded = (*folded, *map(type, values), past)
         found = self.folded.get(folded)
         return found or self._cache(self.folded, folded, values, past, self._compile(event, values, past))
 

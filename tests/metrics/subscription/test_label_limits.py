@@ -50,6 +50,17 @@ def test_an_overflow_is_counted(registry: CollectorRegistry, read: Read) -> None
         assert read("label_overflows_total", metric=metric, label="agent_name") == 2
 
 
+@pytest.mark.parametrize("workflow_type", ["text", 1])
+def test_the_text_other_is_no_overflow(workflow_type: Any, registry: CollectorRegistry, read: Read) -> None:
+    """Not after one either, nor beside a number in a field of text."""
+    row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "workflow_type"))
+    with subscribe([row, OVERFLOWS], registry, namespace="sparklio", label_limits={"agent_name": 1}):
+        for name in ("first", "second", OTHER):
+            agent_finished.emit(agent_name=name, status="success", duration=1.0, workflow_type=workflow_type)
+        assert read("runs_total", agent_name=OTHER, workflow_type=str(workflow_type)) == 2
+        assert read("label_overflows_total", metric="sparklio_runs_total", label="agent_name") == 1
+
+
 def test_ever_new_values_past_the_limit_take_one_entry() -> None:
     row = counter("runs_total", HELP, agent_finished, labels=("agent_name", "status"))
     labels = LabelLimiter({"agent_name": 1})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
 import pytest
@@ -26,6 +29,7 @@ from tests.support.browser import (
     troubles,
     wait_for,
 )
+from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer
 from tests.support.outages import children_of, suspended
 from tests.support.studio import StudioProcess
@@ -35,10 +39,27 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.t
 NONE = "\N{EN DASH}"
 MODEL = b"app.llm.embedded.llama_process"
 
+NewStudio = Callable[[Path], StudioProcess]
+
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[StudioProcess]:
-    with StudioProcess(tmp_path_factory.mktemp("studio"), free_port(), health_interval=1) as running:
+def model() -> Iterator[OpenAIServer]:
+    """Return a model that replies at once: the page shows the same of one that computes for seconds."""
+    with OpenAIServer(matching_reply) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def new_studio(model: OpenAIServer, free_port: Callable[[], int]) -> NewStudio:
+    """Return a function that returns a studio in a folder, which asks that model."""
+    return lambda directory: StudioProcess(
+        directory, free_port(), health_interval=1, llm="openai:scripted", llm_base_url=model.base_url
+    )
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, new_studio: NewStudio) -> Iterator[StudioProcess]:
+    with new_studio(tmp_path_factory.mktemp("studio")) as running:
         yield running
 
 
@@ -56,7 +77,7 @@ def check_console(studio: StudioProcess, browser: Chrome) -> Iterator[None]:
     requested(browser)
     yield
     assert troubles(browser) == []
-    assert {url for url in requested(browser) if not url.startswith(f"{studio.url}/")} == set()
+    check_requests(browser, studio)
     leave_page(browser)  # it would go on drawing what the next test prepares
 
 
@@ -93,6 +114,12 @@ def lane(run_id: str, inside: str = "") -> str:
     return f".lane[data-run='{run_id}'] {inside}"
 
 
+def check_requests(browser: Chrome, *studios: StudioProcess) -> None:
+    """Fail where the browser has asked others than these: a page's own, and that of the page before, once more."""
+    own = tuple(f"{studio.url}/" for studio in studios)
+    assert {url for url in requested(browser) if not url.startswith(own)} == set()
+
+
 def end_all(studio: StudioProcess) -> None:
     """Cancel what is queued or runs, and wait until nothing does."""
     for run in studio.client.get("/api/v1/runs", params={"limit": 100}).json()["items"]:
@@ -101,11 +128,23 @@ def end_all(studio: StudioProcess) -> None:
     wait_for(lambda: studio.total("active_workflows") == 0)
 
 
-@pytest.fixture
-def campaign(studio: StudioProcess) -> Iterator[str]:
-    """A long run, cancelled at the end: what it does would be seen by the next test."""
-    yield studio.submit("campaign")
+@contextmanager
+def holding(studio: StudioProcess, model: OpenAIServer, after: int = 0) -> Iterator[None]:
+    """Have the model hold its replies, after so many, and cancel the runs at the end: the next test would see them."""
+    requests, never = count(), Event()
+    model.behaviour = lambda request: replace(
+        matching_reply(request), wait_for=None if next(requests) < after else never
+    )
+    yield
     end_all(studio)
+    model.behaviour = matching_reply
+
+
+@pytest.fixture
+def campaign(studio: StudioProcess, model: OpenAIServer) -> Iterator[str]:
+    """A run in the middle of its steps."""
+    with holding(studio, model, after=2):
+        yield studio.submit("campaign")
 
 
 def test_a_run_is_seen_from_its_start_to_its_end(studio: StudioProcess, browser: Chrome) -> None:
@@ -122,14 +161,21 @@ def test_a_run_is_seen_from_its_start_to_its_end(studio: StudioProcess, browser:
     panel = text_of(browser, lane(run_id, ".panel"))
     assert panel.count("success") == 6, "of three steps and their attempts"
     assert "Acme <b>Audio</b>" in panel
-    assert "smollm2" in panel
+    assert "scripted" in panel, "the model"
     wait_for(lambda: tokens_shown(browser) - before == run["tokens"]["total"])
     take_picture(browser, "a-run")
+
+
+def moments_known(studio: StudioProcess) -> int:
+    """Return of how many moments the server has the number of runs: there is one every five seconds."""
+    [values] = studio.client.get("/api/v1/live").json()["history"]["values"]["runs"].values()
+    return len(values) - values.count(None)
 
 
 def test_a_reload_shows_what_was_there(studio: StudioProcess, browser: Chrome) -> None:
     run_id = studio.submit("brand_identity")
     studio.wait_for_end(run_id, within=90)
+    wait_for(lambda: moments_known(studio) > 1)
     open_live(studio, browser)
     wait_for(lambda: count_of(browser, lane(run_id, "g.step")) == 3)
     wait_for(lambda: count_of(browser, lane(run_id, ".model")) >= 3)
@@ -179,6 +225,14 @@ def test_the_stream_is_filtered_and_paused(studio: StudioProcess, browser: Chrom
     wait_for(lambda: "/api/v1/brands" in text_of(browser, "#events"))
 
 
+@pytest.fixture
+def held(studio: StudioProcess, model: OpenAIServer) -> Iterator[None]:
+    """Have no run end."""
+    with holding(studio, model):
+        yield
+
+
+@pytest.mark.usefixtures("held")
 def test_ten_runs_are_started_and_one_of_them_is_cancelled(studio: StudioProcess, browser: Chrome) -> None:
     before = studio.client.get("/api/v1/runs").json()["total"]
     open_live(studio, browser)
@@ -197,7 +251,6 @@ def test_ten_runs_are_started_and_one_of_them_is_cancelled(studio: StudioProcess
     wait_for(lambda: "cancelled" in text_of(browser, lane(first, ".lane-facts")))
     click(browser, "#pause")
     assert browser.find_element(By.ID, "pause").text == "Go on"
-    end_all(studio)
 
 
 @pytest.mark.parametrize("path", ["live", ""])
@@ -274,15 +327,21 @@ def test_each_tab_draws_its_charts(studio: StudioProcess, browser: Chrome) -> No
     assert "doctor" in text_of(browser, "#findings") or count_of(browser, "#findings b") > 0
 
 
-def test_a_model_that_hangs_is_seen_to_be_down_and_to_come_back(studio: StudioProcess, browser: Chrome) -> None:
+def test_an_embedded_model_that_hangs_is_seen_to_be_down_and_to_come_back(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chrome, studio: StudioProcess
+) -> None:
     """One that is killed is started again by the next check, before anybody sees that it was gone."""
-    open_live(studio, browser)
-    wait_for(lambda: count_of(browser, "[data-part=model].up") == 1)
-    with suspended(*children_of(studio.process.pid, MODEL)):
-        wait_for(lambda: count_of(browser, "[data-part=model].down") == 1)
-        assert "model down" in text_of(browser, "#parts")
-        take_picture(browser, "model-down", 900)
-    wait_for(lambda: count_of(browser, "[data-part=model].up") == 1)
+    with StudioProcess(tmp_path, free_port(), health_interval=1) as embedded:
+        open_live(embedded, browser)
+        wait_for(lambda: count_of(browser, "[data-part=model].up") == 1)
+        with suspended(*children_of(embedded.process.pid, MODEL)):
+            wait_for(lambda: count_of(browser, "[data-part=model].down") == 1)
+            assert "model down" in text_of(browser, "#parts")
+            take_picture(browser, "model-down", 900)
+        wait_for(lambda: count_of(browser, "[data-part=model].up") == 1)
+        check_requests(browser, embedded, studio)
+        leave_page(browser)
+    assert troubles(browser) == []
 
 
 def test_the_model_whose_server_is_killed_is_seen_to_be_down(
@@ -304,10 +363,10 @@ def test_the_model_whose_server_is_killed_is_seen_to_be_down(
 
 
 def test_a_listener_that_fails_is_red_and_harms_nothing(
-    tmp_path: Path, free_port: Callable[[], int], browser: Chrome, studio: StudioProcess
+    tmp_path: Path, new_studio: NewStudio, browser: Chrome, studio: StudioProcess
 ) -> None:
     (tmp_path / studio_with_faults.FAILS).touch()
-    failing = StudioProcess(tmp_path, free_port())
+    failing = new_studio(tmp_path)
     failing.module = studio_with_faults.__name__
     with failing:
         open_live(failing, browser)
@@ -318,8 +377,7 @@ def test_a_listener_that_fails_is_red_and_harms_nothing(
         wait_for(lambda: count_of(browser, "#map-edges path.failing") >= 1)
         wait_for(lambda: "receiver_failed" in text_of(browser, "#events"))
         take_picture(browser, "failing-listener", 8000)
-        own = (f"{failing.url}/", f"{studio.url}/")  # the page before this one may have asked once more
-        assert {url for url in requested(browser) if not url.startswith(own)} == set()
+        check_requests(browser, failing, studio)
         leave_page(browser)
     requested(browser)
     troubles(browser)

@@ -16,8 +16,10 @@ _SPEC_BEFORE_2_4 = frozenset({"2.0", "2.1", "2.2", "2.3"})
 
 def send_raises_on_disconnect(scope: Scope) -> bool:
     """Return whether `send` raises `OSError` once the client is gone (ASGI 2.4); before that it did nothing."""
-    asgi = scope.get("asgi")
-    return asgi is None or asgi.get("spec_version", "2.4") not in _SPEC_BEFORE_2_4
+    try:  # most servers say it
+        return scope["asgi"]["spec_version"] not in _SPEC_BEFORE_2_4
+    except (KeyError, TypeError):
+        return True
 
 
 def paths_of(scope: Scope) -> Iterator[str]:

@@ -148,7 +148,8 @@ class Scope:
         call.
         """
         self.ended = True
-        self.span = None  # no cycle is left to the garbage collector
+        if self.span is not None:
+            self.span = None  # no cycle is left to the garbage collector
         if self.in_generator:
             self.frame = self.owner = None  # the same
         if self.hooks:

@@ -45,7 +45,13 @@ def test_a_header_that_was_sent_twice_is_joined_by_a_comma() -> None:
 
 @pytest.mark.parametrize(
     ("asgi", "raises"),
-    [({"spec_version": "2.3"}, False), ({"spec_version": "2.4"}, True), ({"spec_version": "2.5"}, True), ({}, True)],
+    [
+        ({"spec_version": "2.3"}, False),
+        ({"spec_version": "2.4"}, True),
+        ({"spec_version": "2.5"}, True),
+        ({}, True),
+        (None, True),
+    ],
 )
-def test_send_raises_on_disconnect_since_asgi_2_4(asgi: dict[str, str], raises: bool) -> None:
+def test_send_raises_on_disconnect_since_asgi_2_4(asgi: dict[str, str] | None, raises: bool) -> None:
     assert send_raises_on_disconnect({"type": "http", "asgi": asgi}) is raises

@@ -168,6 +168,7 @@ def test_a_run_is_seen_from_its_start_to_its_end(studio: StudioProcess, browser:
 
 def moments_known(studio: StudioProcess) -> int:
     """Return of how many moments the server has the number of runs: there is one every five seconds."""
+    values: list[float | None]
     [values] = studio.client.get("/api/v1/live").json()["history"]["values"]["runs"].values()
     return len(values) - values.count(None)
 

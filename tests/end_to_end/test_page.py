@@ -12,6 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from tests.support.browser import leave_page, open_browser, requested, text_of, troubles, wait_for
+from tests.support.scripted_studio import scripted_studios
 from tests.support.studio import StudioProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.timeout(240)]
@@ -21,6 +22,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("chromedriver"), pytest.mark.t
 def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[StudioProcess]:
     with StudioProcess(tmp_path_factory.mktemp("studio"), free_port()) as running:
         yield running
+
+
+@pytest.fixture
+def new_studio(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., StudioProcess]]:
+    with scripted_studios(tmp_path, free_port) as make:
+        yield make
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +110,9 @@ def test_the_steps_of_a_run_say_what_they_do(studio: StudioProcess, browser: Chr
 
 
 def test_without_a_feed_the_page_asks_again_and_again(
-    tmp_path: Path, free_port: Callable[[], int], browser: Chrome
+    new_studio: Callable[..., StudioProcess], browser: Chrome
 ) -> None:
-    with StudioProcess(tmp_path, free_port(), live="false") as studio:
+    with new_studio(live="false") as studio:
         troubles(browser)
         requested(browser)
         browser.get(studio.url)
@@ -123,10 +130,10 @@ def test_without_a_feed_the_page_asks_again_and_again(
 
 
 def test_with_keys_the_pages_ask_for_a_login_and_then_work(
-    tmp_path: Path, free_port: Callable[[], int], browser: Chrome
+    new_studio: Callable[..., StudioProcess], browser: Chrome
 ) -> None:
     key = "a-key-for-this-test-alone"
-    with StudioProcess(tmp_path, free_port(), api_keys=f"alice:{key}") as studio:
+    with new_studio(api_keys=f"alice:{key}") as studio:
         browser.get(f"{studio.url}/live")
         assert browser.current_url == f"{studio.url}/login?page=live"
         troubles(browser)

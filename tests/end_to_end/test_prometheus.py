@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.scripted_studio import scripted_studios
 from tests.support.studio import StudioProcess
 from tests.support.wait import wait_until
 
@@ -21,7 +22,7 @@ CONFIG = Path(__file__).parents[2] / "monitoring" / "prometheus.yml"
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[StudioProcess]:
-    with StudioProcess(tmp_path_factory.mktemp("studio"), free_port()) as running:
+    with scripted_studios(tmp_path_factory.mktemp("studio"), free_port) as make, make() as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from itertools import combinations
 from math import inf, nan
 from numbers import Real
 from sys import float_info
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 from unittest.mock import Mock
 
 import pytest
@@ -294,6 +294,12 @@ class Changing(AnyNumber):
     def __float__(self) -> float:
         self.value += 1
         return self.value
+
+    def __sub__(self, other: Any) -> NoReturn:
+        """Raise, where a fraction would convert it: whether before or after it is counted is not promised."""
+        raise TypeError("it is only converted")
+
+    __rsub__ = __sub__
 
 
 Real.register(Scalar)

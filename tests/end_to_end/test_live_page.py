@@ -149,7 +149,8 @@ def campaign(studio: StudioProcess, model: OpenAIServer) -> Iterator[str]:
 
 def test_a_run_is_seen_from_its_start_to_its_end(studio: StudioProcess, browser: Chrome) -> None:
     open_live(studio, browser)
-    before = tokens_shown(browser)
+    before = studio.total("llm_tokens_total")
+    wait_for(lambda: tokens_shown(browser) == before)  # those of the test before this one too
     run_id = studio.submit("product_content", brand="Acme <b>Audio</b>")
     wait_for(lambda: count_of(browser, lane(run_id, "g.step")) >= 1)
     wait_for(lambda: count_of(browser, lane(run_id, ".model")) >= 1)

@@ -31,7 +31,8 @@ BARS = {
 }
 """By variant what it is, what it is compared with, and at most how many thousand instructions it may add.
 
-Unheard they are a quarter, and with listeners 0.35, of what it added where each call read all that there is to read.
+Unheard they are a quarter, and with one listener 0.35, of what it added where each call read all that there is to read.
+Priced it is a little more than what it adds now: an eighth of what it added where each call asked the price list.
 """
 
 

@@ -6,7 +6,7 @@ import linecache
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from math import inf
+from math import ceil
 from time import time
 from typing import Any
 
@@ -24,7 +24,6 @@ def generate_update_function(shape: UpdateShape) -> Callable[..., Callable[..., 
     scope = {
         "time": time,
         "bisect_left": bisect_left,
-        "inf": inf,
         "acquire": LOCK.acquire,
         "release": LOCK.release,
         "release_if_held": release_if_held,
@@ -57,10 +56,9 @@ def update_source(shape: UpdateShape) -> list[str]:
     for leading, alike in shape.checked_alike():
         for i in alike:
             parameters += amount_parameters(i, shape.amounts[i])
-        parameters += [f"{name}{alike[0]}" for name in ("minimum", "limit", "floor", "top")] * (leading.number is None)
         updates += amount_source(shape, leading, alike)
     amounts = ", ".join(map(shape.variable, shape.amount_fields()))
-    alone = any(each.number is None for each in shape.amounts)
+    alone = not all(each.is_together for each in shape.amounts)
     functions = [*(["count_other"] if shape.counts_other else []), "slow_path"]
     update = [
         *(["unusual = False"] if alone else []),
@@ -153,16 +151,16 @@ def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) ->
     """Return the lines that add an amount to all that it goes into, having checked it unless that is done.
 
     Amounts that are not of the exact types int and float, or not within their limits, go to ``slow_path``,
-    so one rule holds for all: `events.bus.amount_limits.drop_reason`. Integers have limits of their own, and are
-    observed as floats: to compare one with a float, or to add it to one, takes twice as long. So do comparisons that
-    are chained.
+    so one rule holds for all: `events.bus.amount_limits.drop_reason`. Integers have limits of their own, and those of a
+    field that is declared as ``int`` are observed as floats: to compare one with a float, or to add it to one, takes
+    twice as long. So do comparisons that are chained.
     """
     add = addition(shape)
     is_observed = any(shape.amounts[i].kind != "counter" for i in alike)
     value = shape.variable(leading.field)
-    is_converted = is_observed if leading.number is None else leading.number == "int" and len(alike) > 1
+    is_converted = is_observed and leading.number == "int" and not (leading.is_together and len(alike) == 1)
     number = "amount" if is_converted else value
-    searched = number if leading.number is None else value  # of integers, the bounds are too
+    searched = value if leading.is_together else number  # of integers, the bounds are too
     lines = [f"amount = {value} + 0.0"] if is_converted else []
     for i in alike:
         lines.append(add.format(f"sum{i}", number))
@@ -176,14 +174,24 @@ def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) ->
             lines += [add.format("bucket", "1.0"), add.format("exponential", "1.0"), add.format("total", number)]
         elif shape.amounts[i].kind == "histogram":
             lines += [f"bucket = buckets{i}[bisect_left(bounds{i}, {searched})]", add.format("bucket", "1.0")]
-    if leading.number is not None:
+    if leading.is_together:
         return lines
-    first = alike[0]
     return [
         f"if {value} is not None:",
-        f"    if {value} >= minimum{first} and {value} < limit{first} if type({value}) is float"
-        f" else type({value}) is int and {value} >= floor{first} and {value} < top{first}:",
+        f"    if {alone_condition(leading, value)}:",
         *(f"        {line}" for line in lines),
         "    else:",
         "        unusual = True",
     ]
+
+
+def alone_condition(amount: AmountShape, value: str) -> str:
+    """Return the condition that an amount of an exact type is within its limits; the declared type is tried first."""
+    within = {
+        "float": f"{value} >= {float(amount.minimum)!r} and {value} < {float(amount.limit)!r}",
+        "int": f"{value} >= {ceil(amount.minimum)} and {value} < {ceil(amount.limit)}",
+    }
+    other = "int" if amount.number == "float" else "float"
+    return (
+        f"{within[amount.number]} if type({value}) is {amount.number} else type({value}) is {other} and {within[other]}"
+    )

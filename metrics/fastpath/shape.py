@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from events.bus.amount_limits import MAX_AMOUNT
+
 from .set_fields import VALUE
 
 Number = Literal["float", "int"]
@@ -18,24 +20,26 @@ class AmountShape:
     Attributes:
         field: The name of the field.
         kind: A counter, a histogram, or one that has exponential buckets too.
+        number: The exact type that the field is declared as.
+        minimum: The least that it may be, finite.
+        limit: What it is below, finite.
         is_joined: It is of the same field as the one before, within the same limits, so that it needs no check.
-        number: The exact type that it has each time, as its field is declared: it is checked together with others that
-            have theirs. None where it may be of another one, or None, and is checked alone.
-        minimum: The least that it may be, of that type; of those that are checked together alone.
-        limit: What it is below; the same.
+        is_together: It has its type each time, and is checked together with others that have theirs. Else it may be of
+            another type, or None, and is checked alone.
     """
 
     field: str
     kind: Literal["counter", "histogram", "native"] = "counter"
+    number: Number = "float"
+    minimum: float = 0.0
+    limit: float = MAX_AMOUNT
     is_joined: bool = False
-    number: Number | None = None
-    minimum: float = 0
-    limit: float = 0
+    is_together: bool = False
 
     def __str__(self) -> str:
         """Return it as it stands in tracebacks."""
-        checked = "" if self.number is None else f" of {self.number} below {self.limit}"
-        return f"{'joined ' * self.is_joined}{self.field}:{self.kind}{checked}"
+        checked = f" of {self.number} from {self.minimum} below {self.limit}"
+        return f"{'joined ' * self.is_joined}{self.field}:{self.kind}{checked}{' together' * self.is_together}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +114,4 @@ class UpdateShape:
 
     def together(self) -> list[AmountShape]:
         """Return the amounts that are checked together."""
-        return [amount for amount, _ in self.checked_alike() if amount.number is not None]
+        return [amount for amount, _ in self.checked_alike() if amount.is_together]

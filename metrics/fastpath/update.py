@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from math import ceil, isfinite
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -147,7 +146,7 @@ class SlowPath:
             self._alone = fast_update(plan, fields, shared_cells=self._shape.shared_cells)
         self._alone(values)
         if self._expected is not None:
-            types = {each.field: NUMBERS[each.number] for each in self._shape.amounts if each.number is not None}
+            types = {each.field: NUMBERS[each.number] for each in self._shape.together()}
             amounts = dict(zip(fields, values, strict=True))
             if others := [field for field, number in types.items() if type(amounts[field]) is not number]:
                 self._expected.on_other(others)
@@ -166,11 +165,15 @@ def checked_together(plan: UpdatePlan, expected: Expected) -> frozenset[str]:
 def amount_shape(amount: AmountUpdate, *, is_joined: bool, together: Collection[str]) -> AmountShape:
     """Return the shape of an amount."""
     kind: Any = "histogram" if isinstance(amount.child, Histogram) else "counter"
-    shape = AmountShape(amount.field, kind if amount.native is None else "native", is_joined=is_joined)
-    if amount.field not in together:
-        return shape
-    number: Number = "int" if isinstance(amount.minimum, int) else "float"
-    return replace(shape, number=number, minimum=amount.minimum, limit=amount.limit)
+    return AmountShape(
+        amount.field,
+        kind if amount.native is None else "native",
+        "int" if isinstance(amount.minimum, int) else "float",
+        amount.minimum,
+        amount.limit,
+        is_joined=is_joined,
+        is_together=amount.field in together,
+    )
 
 
 def checked_by(amount: AmountUpdate) -> tuple[str, float, float]:
@@ -184,9 +187,6 @@ def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate], together
     arguments |= {f"timestamp{i}": each.child._value for i, each in enumerate(plan.timestamps)}
     arguments |= {f"span{i}": each.change for i, each in enumerate(plan.spans)}
     for i, each in enumerate(amounts):
-        if each.field not in together and (i == 0 or checked_by(each) != checked_by(amounts[i - 1])):
-            arguments |= {f"minimum{i}": each.minimum, f"limit{i}": each.limit}
-            arguments |= {f"floor{i}": int_at(each.minimum), f"top{i}": int_at(each.limit)}
         if each.native is not None:
             arguments[f"sum{i}"] = each.child._sum
             arguments[f"native{i}"] = native_buckets(each.child, each.native, each.limit)
@@ -205,11 +205,6 @@ def update_arguments(plan: UpdatePlan, amounts: Sequence[AmountUpdate], together
 def bounds_of_integers(bounds: tuple[float, ...]) -> Sequence[float]:
     """Return the upper bounds of buckets, whole ones as integers: these compare with one in half of a float's time."""
     return [int(bound) if bound.is_integer() else bound for bound in bounds]
-
-
-def int_at(bound: float) -> float:
-    """Return the integer that an integer compares with as with a bound, but faster; infinity itself."""
-    return ceil(bound) if isfinite(bound) else bound
 
 
 class _Tried(NamedTuple):

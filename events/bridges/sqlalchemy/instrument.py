@@ -78,9 +78,8 @@ def instrument(
     ``hold_seconds`` that it was made with. An engine made of it by
     ``execution_options`` is the same engine.
 
-    Statements are executed by a listener to SQLAlchemy's events ``do_execute``, ``do_executemany`` and
-    ``do_execute_no_params``, which calls the listeners that were added later first. A statement that an earlier
-    listener executes itself is not emitted: SQLAlchemy calls no other listener then.
+    Statements are timed around the dialect's methods ``do_execute``, ``do_executemany`` and ``do_execute_no_params``. A
+    statement that a listener to the events of these names answers without calling them is not emitted.
 
     Args:
         engine: what to listen to, sync or async.
@@ -238,13 +237,15 @@ class Instrumentation:
         )
         self._pool = PoolTracker(name, statements=statements, own=own, on_recreate=self._connections.forget_used)
         self._transactions = TransactionTracker(name, own=own)
+        self._statements: StatementTracker | None = None
         self._context_classes: tuple[Any, Any] | None = None  # of the dialect: before, and since
         self._listeners: list[Listener] = [*self._connections.listeners(), *self._pool.listeners()]
         if statements:
-            tracker = StatementTracker(name, metadata, slow_seconds, self._transactions, own=own)
+            self._statements = tracker = StatementTracker(name, metadata, slow_seconds, self._transactions, own=own)
             self._listeners += tracker.listeners()
             if computes_rows(engine.dialect):
                 self._context_classes = replace_context_class(engine.dialect, tracker.on_fetched)
+            tracker.wrap(engine.dialect)
             self._transactions.wrap(engine.dialect)
         for hook, listener, options in self._listeners:
             event.listen(engine, hook, listener, **options)
@@ -296,6 +297,8 @@ class Instrumentation:
                 return
             for hook, listener, _ in listeners:
                 event.remove(engine, hook, listener)
+            if self._statements is not None:
+                self._statements.unwrap(engine.dialect)
             self._transactions.unwrap(engine.dialect)
             if self._context_classes is not None and engine.dialect.execution_ctx_cls is self._context_classes[1]:
                 engine.dialect.execution_ctx_cls = self._context_classes[0]

@@ -43,14 +43,18 @@ class StatementPlan:
 
 
 class StatementState:
-    """The state stored on a compiled statement, as ``events_statement``, for as long as SQLAlchemy caches that."""
+    """The state stored on a compiled statement, as ``events_statement``, for as long as SQLAlchemy caches that.
 
-    __slots__ = ("info", "key", "plan")
+    ``plain_plan`` is the plan where the statement neither begins nor ends a transaction.
+    """
+
+    __slots__ = ("info", "key", "plain_plan", "plan")
 
     def __init__(self) -> None:
         self.info: StatementInfo | None = None
         self.key: tuple[object, str] | None = None
         self.plan: StatementPlan | None = None
+        self.plain_plan: StatementPlan | None = None
 
 
 def statement_state(compiled: Any) -> StatementState:

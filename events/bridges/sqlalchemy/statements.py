@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import dropwhile
 from time import perf_counter
 from typing import Any, Literal
 
 from sqlalchemy import Dialect, MetaData
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.exc import DBAPIError
 
 from ...bus.failures import report_failure
@@ -22,10 +20,10 @@ from .connection_state import BRIDGE, ConnectionState, find_state, is_pooled
 from .error_reasons import error_reason, phase_of_failure
 from .fetch import FetchedStatement, FetchTimer, continue_fetching, time_fetching
 from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, fetched_of, has_computed_rows, is_computed
-from .internals.engines import listeners_are_known, listeners_of
 from .internals.execution import context_is_readable, context_reader
 from .internals.lazy_loading import lazy_loads
 from .n_plus_one import emit_lazy_load, is_batch
+from .replaced_methods import Method, ReplacedMethods
 from .slow_query_log import log_slow_statement
 from .sql.keywords import NONE
 from .statement_info import StatementPlan, cache_outcome, classify_statement, statement_key, statement_state
@@ -60,6 +58,8 @@ class StatementTracker:
         self._transactions = transactions
         self._slow_seconds = slow_seconds
         self._tables = TableLabels(metadata)
+        self._methods = ReplacedMethods()
+        self._owner_of_plans: StatementTracker | None = self  # nobody's are used once the methods are restored
         self._reads_attributes = context_is_readable()
         self._read_context = context_reader()
         self._lazy_loads = lazy_loads()
@@ -69,78 +69,110 @@ class StatementTracker:
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Return event names, listeners and options."""
-        if listeners_are_known():
-            for hook in ("do_execute", "do_executemany", "do_execute_no_params"):
-                yield hook, self._executing_listener(hook), {}
-        else:
-            yield "before_cursor_execute", self._before_execute, {}
-            yield "after_cursor_execute", self._after_execute, {}
         yield "handle_error", self._on_error, {}
 
-    def _executing_listener(self, hook: str) -> Callable[..., bool | None]:  # calls would cost
-        """Return a listener that executes in the dialect's place, as these events allow, and takes the time.
+    def wrap(self, dialect: Dialect) -> None:
+        """Put a timer around the dialect's methods that execute statements.
 
-        The events before and after a statement would do; but any listener to a connection's events makes each new
-        connection gather all of them, which takes longer than all that is done here.
+        Listeners to SQLAlchemy's events would do. But any listener to a connection's makes each new connection gather
+        all of them, and the events of a dialect, which it calls in the place of these methods, take a statement half a
+        microsecond more.
         """
-        is_many, has_no_parameters = hook == "do_executemany", hook == "do_execute_no_params"
-        is_usual = hook == "do_execute"
-        emit_executed = self._emit_executed
-        listeners: Sequence[Any] = (None,)  # all listeners to this hook, in order, once that was looked up
+        self._methods.replace(dialect, "do_execute", self._timed_execute(dialect.do_execute))
+        self._methods.replace(dialect, "do_executemany", self._timed_executemany(dialect.do_executemany))
+        self._methods.replace(dialect, "do_execute_no_params", self._timed_no_params(dialect.do_execute_no_params))
 
-        def execute(cursor: Any, statement: str, parameters: Any, context: Any = None) -> bool | None:
-            if has_no_parameters:
-                context = parameters  # it comes third then
+    def unwrap(self, dialect: Dialect) -> None:
+        """Restore the dialect's methods; a wrapper that was itself wrapped stays, and only passes calls on."""
+        self._owner_of_plans = None
+        self._methods.restore(dialect)
+
+    def _timed_execute(self, plain: Method) -> Method:  # in one piece: every statement pays for each call
+        """Return a method that executes, takes the time, and emits what is usual of a statement."""
+
+        def do_execute(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:
             if context is None:
-                return None
-            dialect = context.dialect
+                return plain(cursor, statement, parameters)
             began = perf_counter()
             try:
-                if listeners[-1] is not execute and later_executes(dialect, cursor, statement, parameters, context):
-                    pass
-                elif is_usual:
-                    dialect.do_execute(cursor, statement, parameters, context)
-                elif is_many:
-                    dialect.do_executemany(cursor, statement, parameters, context)
-                else:
-                    dialect.do_execute_no_params(cursor, statement, context)
+                returned = plain(cursor, statement, parameters, context)
             except BaseException:
                 context.events_unanswered = UnansweredStatement(began, statement)  # `_on_error` gets the error
                 raise
             duration = perf_counter() - began
             try:
-                emit_executed(context, cursor, statement, duration, len(parameters) if is_many else 0)
+                try:
+                    # Private attributes, where a self-test found them: no plan is stored otherwise.
+                    plan = context.compiled.events_statement.plain_plan
+                    state = context._dbapi_connection.events_state  # noqa: SLF001
+                    own_statement = context.statement
+                    options = context.execution_options
+                except AttributeError:  # executed for the first time, or never stored
+                    plan = None
+                if (
+                    plan is not None
+                    and plan.owner is self._owner_of_plans
+                    and statement is own_statement
+                    and duration < slow_seconds
+                    and (not options or _STREAMING_OPTIONS.isdisjoint(options))
+                    and not context._is_server_side  # noqa: SLF001
+                    and state.autocommit_checked
+                ):
+                    state.busy_seconds += duration
+                    state.statements += 1
+                    emit = plan.emit  # called at once, it would be looked up as a method each time
+                    rows = row_count(cursor, context.dialect, 0, plan.operation) if plan.counts_rows else None
+                    if emit((duration, rows)) is not None or options:
+                        self._emit_details(context, statement, plan.operation, plan.table, duration)
+                    if plan.computes_rows:
+                        context.events_fetched = [state, duration, 0.0, 0]
+                else:
+                    self._emit_executed(context, cursor, statement, duration, 0)
             except Exception as error:
                 report_failure(query_executed.name, BRIDGE, error)
-            return True
+            return returned
 
-        def later_executes(dialect: Any, *arguments: Any) -> bool:
-            """Call the listeners that were added later; return whether one executed, which ends the calls."""
-            nonlocal listeners
-            listeners = listeners_of(dialect, hook)
-            later = dropwhile(lambda each: each is not execute, tuple(listeners))
-            passed_on = arguments[:-1] if has_no_parameters else arguments
-            return any(each(*passed_on) for each in later if each is not execute)
+        slow_seconds = self._slow_seconds
+        return do_execute
 
-        return execute
+    def _timed_executemany(self, plain: Method) -> Method:
+        def do_executemany(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:
+            execute = partial(plain, cursor, statement, parameters, context)
+            return self._execute_timed(execute, context, cursor, statement, parameters)
 
-    def _before_execute(
-        self, _connection: Any, _cursor: Any, statement: str, _: Any, context: Any, _many: bool
-    ) -> None:
-        if context is not None:
-            context.events_unanswered = UnansweredStatement(perf_counter(), statement)
+        return do_executemany
 
-    def _after_execute(self, _connection: Any, cursor: Any, statement: str, _: Any, context: Any, _many: bool) -> None:
-        ended = perf_counter()
+    def _timed_no_params(self, plain: Method) -> Method:
+        def do_execute_no_params(cursor: Any, statement: str, context: Any = None) -> Any:
+            return self._execute_timed(partial(plain, cursor, statement, context), context, cursor, statement, ())
+
+        return do_execute_no_params
+
+    def _execute_timed(self, execute: Method, context: Any, cursor: Any, statement: str, sets: Sequence[object]) -> Any:
+        """Execute; emit that, unless the dialect did it by ``do_execute``, and it was emitted there."""
+        executed_before = self._statements_of(context)
+        began = perf_counter()
         try:
-            sent: UnansweredStatement | None = getattr(context, "events_unanswered", None)
-            if sent is not None:
-                context.events_unanswered = None
-                is_many = context.execute_style is ExecuteStyle.EXECUTEMANY
-                sets = len(context.parameters) if is_many else 0
-                self._emit_executed(context, cursor, statement, ended - sent.began, sets)
+            returned = execute()
+        except BaseException:
+            if context is not None:
+                context.events_unanswered = UnansweredStatement(began, statement)
+            raise
+        duration = perf_counter() - began
+        try:
+            if context is not None and self._statements_of(context) == executed_before:
+                self._emit_executed(context, cursor, statement, duration, len(sets))
         except Exception as error:
             report_failure(query_executed.name, BRIDGE, error)
+        return returned
+
+    def _statements_of(self, context: Any) -> int | None:
+        """Return how many statements a context's connection has executed, None where that is not known."""
+        try:
+            state = find_state(self._read_context(context)[0])
+        except AttributeError:
+            return None
+        return None if state is None else state.statements
 
     def _on_error(self, failure: ExceptionContext) -> None:
         """Emit a failure, and the statement that failed unless it was answered and fails as its rows are fetched."""
@@ -182,38 +214,12 @@ class StatementTracker:
             report_failure(database_failed.name, BRIDGE, error)
 
     def _emit_executed(self, context: Any, cursor: Any, statement: str, duration: float, sets: int) -> None:
-        """Emit a statement that was answered; every statement pays for what is looked up and called here.
+        """Emit a statement that was answered, whichever it is.
 
         ``sets`` is the number of the sets of parameters of an ``executemany``.
         """
-        try:
-            # Private attributes, where a self-test found them: no plan is stored otherwise.
-            plan, state = context.compiled.events_statement.plan, context._dbapi_connection.events_state  # noqa: SLF001
-            options = context.execution_options
-            is_usual = (
-                plan.owner is self
-                and statement is context.statement
-                and duration < self._slow_seconds
-                and (not options or _STREAMING_OPTIONS.isdisjoint(options))
-                and not context._is_server_side  # noqa: SLF001
-                and state.autocommit_checked
-                and not plan.steps
-            )
-        except AttributeError:  # executed for the first time, or never stored
-            is_usual = False
-        if not is_usual:
-            self._emit_unusual(context, cursor, statement, duration, sets)
+        if self._owner_of_plans is None:
             return
-        state.busy_seconds += duration
-        state.statements += 1
-        rows = row_count(cursor, context.dialect, sets, plan.operation) if plan.counts_rows else None
-        if plan.emit((duration, rows)) is not None or options:
-            self._emit_details(context, statement, plan.operation, plan.table, duration)
-        if plan.computes_rows:
-            context.events_fetched = [state, duration, 0.0, 0]
-
-    def _emit_unusual(self, context: Any, cursor: Any, statement: str, duration: float, sets: int) -> None:
-        """Emit a statement that was answered, and that has no plan, is slow, streams rows, or is of a transaction."""
         connection, is_server_side, options = self._read_context(context)
         state = find_state(connection)
         if state is None and not is_pooled(connection):
@@ -295,7 +301,8 @@ class StatementTracker:
                 self._plans[*key, steps] = plan
         is_own = statement is getattr(context, "statement", None)
         if self._reads_attributes and is_own and self._tables.is_final(table) and cache == "hit" and not slow:
-            statement_state(context.compiled).plan = plan
+            stored = statement_state(context.compiled)
+            stored.plan, stored.plain_plan = plan, None if steps else plan
         return plan
 
     def _emit_failed(self, context: Any, statement: str, duration: float, error: str) -> tuple[Operation, str]:

@@ -5,7 +5,6 @@ They are timed around the dialect's own methods: SQLAlchemy's events come before
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from ...database import savepoint_ended, transaction_ended
 from .connection_state import ConnectionState, find_state
 from .internals.driver_transactions import driver_transaction
 from .internals.engines import autocommits, driver_autocommits
+from .replaced_methods import Method, ReplacedMethods
 from .transaction_steps import Steps
 
 BEGIN_METHODS = ("do_begin", "do_begin_twophase")
@@ -29,7 +29,6 @@ SAVEPOINT_METHODS: dict[str, Literal["released", "rollback"]] = {
     "do_rollback_to_savepoint": "rollback",
 }
 
-Method = Callable[..., Any]
 Outcome = Literal["commit", "rollback", "released", "failed"]
 
 
@@ -39,31 +38,22 @@ class TransactionTracker:
     def __init__(self, name: str, *, own: bool) -> None:
         self._name = name
         self._own = own
-        self._replaced: dict[str, tuple[Method | None, Method]] = {}  # the dialect's own attribute, and the wrapper
+        self._methods = ReplacedMethods()
         self._is_open = True
 
     def wrap(self, dialect: Dialect) -> None:
         """Put a timer around the dialect's methods that begin and end transactions and savepoints."""
         for name in BEGIN_METHODS:
-            self._replace(dialect, name, self._timed_begin(getattr(dialect, name)))
+            self._methods.replace(dialect, name, self._timed_begin(getattr(dialect, name)))
         for name, ending in END_METHODS.items():
-            self._replace(dialect, name, self._timed_end(getattr(dialect, name), ending))
+            self._methods.replace(dialect, name, self._timed_end(getattr(dialect, name), ending))
         for name, outcome in SAVEPOINT_METHODS.items():
-            self._replace(dialect, name, self._watched_savepoint(getattr(dialect, name), outcome))
-
-    def _replace(self, dialect: Dialect, name: str, wrapper: Method) -> None:
-        self._replaced[name] = vars(dialect).get(name), wrapper
-        setattr(dialect, name, wrapper)
+            self._methods.replace(dialect, name, self._watched_savepoint(getattr(dialect, name), outcome))
 
     def unwrap(self, dialect: Dialect) -> None:
         """Restore the dialect's methods; a wrapper that was itself wrapped stays, and only passes calls on."""
         self._is_open = False
-        for name, (before, wrapper) in self._replaced.items():
-            if vars(dialect).get(name) is wrapper:
-                if before is None:
-                    delattr(dialect, name)
-                else:
-                    setattr(dialect, name, before)
+        self._methods.restore(dialect)
 
     def _timed_begin(self, begin: Method) -> Method:
         def timed_begin(connection: Any, *args: Any) -> Any:

@@ -1,11 +1,10 @@
-"""Which engine another was made of, who listens to a dialect, and whether a connection commits by itself."""
+"""Which engine another was made of, and whether a connection commits by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, NullPool, event, make_url
+from sqlalchemy import Connection, Dialect, Engine, NullPool, make_url
 from sqlalchemy.engine.default import DefaultDialect
 
 from .self_tests import self_test
@@ -46,26 +45,6 @@ def options_engines_are_unwrapped() -> bool:
 def no_connection() -> Any:
     """Stand for what opens a pool's connections; tests open none."""
     raise NotImplementedError
-
-
-def listeners_of(dialect: Any, hook: str) -> Sequence[Callable[..., Any]]:
-    """Return what listens to one of a dialect's events, in the order in which it is called."""
-    listeners: Sequence[Callable[..., Any]] = getattr(dialect.dispatch, hook).listeners
-    return listeners
-
-
-@self_test("statements are timed by the events before and after them, which makes connections slower to open")
-def listeners_are_known() -> bool:
-    """Return whether a dialect's listeners are found: one that executes in its place has to call the others first.
-
-    The public alternative is the pair of events ``before_cursor_execute`` and ``after_cursor_execute``.
-    """
-    dialect = DefaultDialect()
-
-    def listener(*_: Any) -> None: ...
-
-    event.listen(dialect, "do_execute", listener)
-    return list(listeners_of(dialect, "do_execute"))[-1] is listener
 
 
 def autocommits(connection: Connection) -> bool:

@@ -45,6 +45,16 @@ class UnansweredStatement:
 
     began: float
     statement: str
+    error: BaseException
+
+    def failed_by(self, error: BaseException | None) -> bool:
+        """Return whether an error is the statement's, or was raised in its place.
+
+        It may be another one's: whoever sends a statement again has caught the first error.
+        """
+        while error is not None and error is not self.error:
+            error = error.__cause__ or error.__context__
+        return error is not None
 
 
 class StatementTracker:
@@ -96,8 +106,8 @@ class StatementTracker:
             began = perf_counter()
             try:
                 returned = plain(cursor, statement, parameters, context)
-            except BaseException:
-                context.events_unanswered = UnansweredStatement(began, statement)  # `_on_error` gets the error
+            except BaseException as error:
+                context.events_unanswered = UnansweredStatement(began, statement, error)  # `_on_error` gets the error
                 raise
             duration = perf_counter() - began
             try:
@@ -154,9 +164,10 @@ class StatementTracker:
         began = perf_counter()
         try:
             returned = execute()
-        except BaseException:
-            if context is not None:
-                context.events_unanswered = UnansweredStatement(began, statement)
+        except BaseException as error:
+            unanswered: UnansweredStatement | None = getattr(context, "events_unanswered", None)
+            if context is not None and (unanswered is None or not unanswered.failed_by(error)):
+                context.events_unanswered = UnansweredStatement(began, statement, error)
             raise
         duration = perf_counter() - began
         try:
@@ -186,12 +197,14 @@ class StatementTracker:
             # Reading the state of a connection that is lost would open a new one.
             state = None if connection is None or is_lost else find_state(connection.connection)
             unanswered: UnansweredStatement | None = getattr(context, "events_unanswered", None)
+            if unanswered is not None:
+                context.events_unanswered = None
+                unanswered = unanswered if unanswered.failed_by(failure.original_exception) else None
             exception = type(failure.sqlalchemy_exception or failure.original_exception).__name__
             operation: Operation | Literal["none"] = "none"
             table = NONE
             phase = phase_of_failure(failure, state, answered=unanswered is None)
             if unanswered is not None:
-                context.events_unanswered = None
                 duration = ended - unanswered.began
                 operation, table = self._emit_failed(context, unanswered.statement, duration, exception)
             elif phase == "fetch":

@@ -7,7 +7,6 @@ import gc
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -266,111 +265,6 @@ def test_statements_that_a_listener_rewrites_are_still_recognized(engine: sa.Eng
         assert operations(seen) == [("select", "users"), ("insert", "users")]
         handle.close()
         sa.event.remove(engine, "before_cursor_execute", add_comment)
-
-
-HOOKS = ("do_execute", "do_executemany", "do_execute_no_params")
-
-
-@pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("by", ["the dialect", "itself"])
-@pytest.mark.parametrize("executes", ["", "before", "after"])
-def test_other_listeners_to_executions_are_called_too(engine: sa.Engine, hook: str, by: str, executes: str) -> None:
-    """Each statement is sent once, and emitted if it was executed by the dialect, whoever called that."""
-    called: list[str] = []
-
-    def listen(name: str, cursor: Any, statement: str, *more: Any) -> bool:
-        called.append(name)
-        if name == executes and by == "itself":
-            (cursor.executemany if hook == "do_executemany" else cursor.execute)(statement, *more[:-1])
-        elif name == executes:
-            getattr(engine.dialect, hook)(cursor, statement, *more)
-        return name == executes
-
-    sa.event.listen(engine, hook, partial(listen, "before"))
-    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
-        sa.event.listen(engine, hook, partial(listen, "after"))
-        rows = [{"name": "a"}, {"name": "b"}] if hook == "do_executemany" else None
-        names = "'x'" if rows is None else ":name"
-        changed = connection.execution_options(no_parameters=hook == "do_execute_no_params")
-        changed.execute(sa.text(f"insert into users (name) values ({names})"), rows)
-        sent = connection.scalar(sa.select(sa.func.count()).where(USERS.c.name.in_(["x", "a", "b"])))
-    assert set(called) == ({"before"} if executes == "before" else {"before", "after"})
-    assert sent == (1 if rows is None else 2)
-    assert operations(seen).count(("insert", "users")) == (0 if executes and by == "itself" else 1)
-
-
-def execute_by(hook: str, connection: sa.Connection) -> None:
-    """Execute an INSERT by one of the dialect's methods."""
-    is_many = hook == "do_executemany"
-    changed = connection.execution_options(no_parameters=hook == "do_execute_no_params")
-    name = ":name" if is_many else "'c'"
-    rows = [{"name": "a"}, {"name": "b"}] if is_many else None
-    changed.execute(sa.text(f"insert or replace into users (name) values ({name})"), rows)
-
-
-@pytest.mark.parametrize(("hook", "executions"), [("do_executemany", 2), ("do_execute_no_params", 1)])
-def test_a_dialect_that_executes_by_another_method_of_its_own_has_each_statement_emitted_once(
-    engine: sa.Engine, hook: str, executions: int
-) -> None:
-    def by_do_execute(cursor: Any, statement: str, *parameters_and_context: Any) -> None:
-        *parameters, context = parameters_and_context
-        for one in parameters[0] if parameters else [()]:
-            engine.dialect.do_execute(cursor, statement, one, context=context)
-
-    setattr(engine.dialect, hook, by_do_execute)
-    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
-        for _ in range(3):  # it has a plan from the second on
-            execute_by(hook, connection)
-    assert operations(seen) == 3 * executions * [("insert", "users")]
-    assert getattr(engine.dialect, hook) is by_do_execute
-
-
-@pytest.mark.parametrize("hook", HOOKS)
-def test_a_method_is_called_as_the_dialect_defines_it_without_a_context_too(engine: sa.Engine, hook: str) -> None:
-    """A dialect's own code may do that, with names or without; nothing is emitted, and what is returned is kept."""
-    parameters: dict[str, Any] = {"do_execute": {"parameters": ()}, "do_executemany": {"parameters": [()]}}
-    more = parameters.get(hook, {})
-    returned = object()
-
-    def executing(*_: Any, **__: Any) -> object:
-        return returned
-
-    setattr(engine.dialect, hook, executing)
-    with instrument(engine), events.query_executed.captured() as seen:
-        assert getattr(engine.dialect, hook)(cursor=None, statement="select 1", **more) is returned
-        assert getattr(engine.dialect, hook)(None, "select 1", *more.values(), context=None) is returned
-    assert seen == []
-
-
-@pytest.mark.parametrize("hook", HOOKS)
-def test_a_wrapper_that_was_wrapped_emits_nothing_once_the_handle_is_closed(engine: sa.Engine, hook: str) -> None:
-    handle = instrument(engine)
-    setattr(engine.dialect, hook, partial(getattr(engine.dialect, hook)))
-    with engine.connect() as connection, events.query_executed.captured() as seen:
-        for _ in range(3):
-            execute_by(hook, connection)
-        handle.close()
-        execute_by(hook, connection)
-    assert operations(seen) == 3 * [("insert", "users")]
-
-
-def test_a_dialect_method_that_is_replaced_later_is_called_while_it_is_in_place(
-    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And not called any more once it is gone."""
-    statements: list[str] = []
-    with instrument(engine), engine.connect() as connection:
-        plain = engine.dialect.do_execute
-
-        def recording(cursor: Any, statement: str, *more: Any) -> None:
-            statements.append(statement)
-            plain(cursor, statement, *more)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(engine.dialect, "do_execute", recording)
-            connection.execute(sa.text("select 1"))
-        connection.execute(sa.text("select 2"))
-    assert statements == ["select 1"]
 
 
 def test_a_connection_that_is_in_no_pool_is_ignored(engine: sa.Engine) -> None:

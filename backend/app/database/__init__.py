@@ -9,7 +9,7 @@ from .postgresql_sessions import READ_COMMITTED, prepare_sessions
 from .psycopg_options import psycopg_options
 from .repositories.brand_library import BrandLibrary
 from .repositories.runs import UnfinishedRun
-from .sqlite_connections import file_identity
+from .sqlite_connections import FileState, file_identity, file_state
 
 __all__ = [
     "POSTGRESQL_OPTIONS",
@@ -19,6 +19,7 @@ __all__ = [
     "BrandLibrary",
     "Database",
     "DatabaseUnavailable",
+    "FileState",
     "Run",
     "RunStatus",
     "Step",
@@ -26,6 +27,7 @@ __all__ = [
     "UnfinishedRun",
     "database_time",
     "file_identity",
+    "file_state",
     "is_passing",
     "lost_studio_table",
     "prepare_sessions",

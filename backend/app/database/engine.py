@@ -28,7 +28,7 @@ from .migrations import upgrade_to_head
 from .models import Attempt, Brand, Executor, Run, Step
 from .postgresql_sessions import NO_TIMEOUT, prepare_sessions
 from .silent_ping import ping_where_something_came
-from .sqlite_connections import file_identity, prepare_connection
+from .sqlite_connections import FileState, file_identity, file_state, prepare_connection
 
 log = logging.getLogger(__name__)
 
@@ -218,6 +218,10 @@ class Database:
             raise self._unavailable("the file was replaced by another", "restart the studio")
         if not os.access(self._file, os.W_OK):
             raise self._unavailable("the file is read-only")
+
+    def state(self) -> FileState | None:
+        """Return the state of a SQLite database, another one after each change; None where that cannot be known."""
+        return None if self._file is None else file_state(self._file)
 
     async def clock_skew(self) -> float | None:
         """Return by how many seconds at least the server's clock is ahead of ours; None for SQLite or on an error."""

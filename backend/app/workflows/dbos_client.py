@@ -112,7 +112,7 @@ async def launch(
         dbos_queue.hold_total(dbos, engine, slots=slots, total=total)
     dbos_reads.commit_nothing(dbos)
     dbos_pace.wake_all()
-    dbos_pace.slow_down(dbos, QUEUE, partial(dbos_tables.is_any_queued, engine, QUEUE), offer)
+    dbos_pace.slow_down(dbos, QUEUE, dbos_tables.queue_question(engine, QUEUE), offer)
 
 
 async def restore_tables(url: str, engine: Engine) -> None:

@@ -6,8 +6,9 @@ complete set that the migrations create elsewhere. What the lost ones held is in
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -16,6 +17,8 @@ from time import sleep
 from dbos import DBOS
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
+
+from app.database import FileState, file_state
 
 SCHEMA = "dbos"
 PREFIX = f"{SCHEMA}."
@@ -130,6 +133,25 @@ def is_any_queued(engine: Engine, queue: str) -> bool:
             return connection.scalar(_ANY_QUEUED[dialect], {"queue": queue}) is not None
     except SQLAlchemyError:
         return True
+
+
+def queue_question(engine: Engine, queue: str) -> Callable[[], bool]:
+    """Return `is_any_queued` of a queue; it reads a SQLite file in which there was none again once that has changed."""
+    if engine.dialect.name != "sqlite":
+        return partial(is_any_queued, engine, queue)
+    file = Path(str(engine.url.database))
+    empty: FileState | None = None
+
+    def ask() -> bool:
+        nonlocal empty
+        state = file_state(file)  # before it is read
+        if state is not None and state == empty:
+            return False
+        found = is_any_queued(engine, queue)
+        empty = None if found else state
+        return found
+
+    return ask
 
 
 def move_to_version(  # noqa: PLR0917 - what is moved, whence and where to

@@ -20,6 +20,7 @@ log = logging.getLogger("app.workflows")
 
 CHANNEL = "sparklio_runs"
 _RETRY_DELAY = 3.0  # seconds until a lost connection is made again; meanwhile the queue is asked as often
+_READ_TIMEOUT = 0.1  # seconds to read what has begun to come, which may be no notice
 _QUEUED = text(f"SELECT pg_notify('{CHANNEL}', '') WHERE EXISTS ({dbos_tables.any_queued(dbos_tables.PREFIX)})")
 _CANCELLED = text(f"SELECT pg_notify('{CHANNEL}', :run_id)")  # earlier releases take it for one of a queued run
 
@@ -53,14 +54,33 @@ async def _listen(connection: psycopg.AsyncConnection, on_cancelled: Callable[[s
     await connection.execute(f"LISTEN {CHANNEL}".encode())
     # Behind a proxy that shares connections among clients nothing would ever come: the first notice is our own.
     await connection.execute(f"NOTIFY {CHANNEL}".encode())
-    notices = connection.notifies()
-    await anext(notices)
+    await _read(connection, on_cancelled)
     with dbos_pace.queue.listening():
-        async for notice in notices:
-            if notice.payload:
-                on_cancelled(notice.payload)
-            else:
-                dbos_pace.queue.told()
+        while True:
+            await _until_readable(connection)
+            await _read(connection, on_cancelled, within=_READ_TIMEOUT)
+
+
+async def _read(
+    connection: psycopg.AsyncConnection, on_cancelled: Callable[[str], None], within: float | None = None
+) -> None:
+    """Take the notices that come next, with those that come with them, if any come ``within`` so many seconds."""
+    async for notice in connection.notifies(stop_after=1, timeout=within):
+        if notice.payload:
+            on_cancelled(notice.payload)
+        else:
+            dbos_pace.queue.told()
+
+
+async def _until_readable(connection: psycopg.AsyncConnection) -> None:
+    """Wait until the server has sent something; psycopg's own wait for it wakes up ten times a second."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    descriptor = connection.fileno()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def _send(engine: Engine, notice: TextClause, **values: str) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from app.database import Database, Run, Step, UnfinishedRun, database_time, retry_passing
+from app.database import Database, FileState, Run, Step, UnfinishedRun, database_time, retry_passing
 from app.database.repositories import attempts, runs
 from events import oldest_workflow_read
 from events.bus.fields import WorkflowStatus
@@ -72,6 +72,7 @@ class RunTransitions:
         self._active: dict[str, Run] = {}  # runs whose start was emitted in this process, but not yet their end
         self._started: set[str] = set()  # those of them that had never been started before
         self._stopping = asyncio.Event()
+        self._resting_state: FileState | None = None  # of the database, as no run was unfinished
 
     def stop_retrying(self) -> None:
         """Have transitions raise the next error instead of repeating: the process stops."""
@@ -172,9 +173,16 @@ class RunTransitions:
         return run is not None and run.finished_at is None
 
     async def list_unfinished(self) -> tuple[datetime, list[UnfinishedRun]]:
-        """Return the runs that have not ended, and the time by the database's clock."""
+        """Return the runs that have not ended, and the time by the database's clock.
+
+        A SQLite file in which there were none is read again once it has changed.
+        """
+        state = self._database.state()  # before it is read
+        if state is not None and state == self._resting_state:
+            return datetime.now(UTC), []
         async with self._database.reading() as session:
             unfinished = await runs.list_unfinished(session)
+            self._resting_state = None if unfinished else state
             # Where there are none, nothing is compared with the time.
             return await database_time(session) if unfinished else datetime.now(UTC), unfinished
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.workflows import dbos_engine, dbos_tables
+from tests.support.sqlite_files import let_settle
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +151,25 @@ def test_where_a_queue_cannot_be_read_the_engine_is_to_look(engine: Engine) -> N
     with engine.begin() as connection:
         connection.execute(text(f"DROP TABLE {qualified(engine, 'workflow_status')} {cascade}"))
     assert dbos_tables.is_any_queued(engine, "runs")
+
+
+def test_a_queue_that_was_empty_is_read_again_once_the_file_has_changed(engine: Engine) -> None:
+    is_on_sqlite, statements = engine.dialect.name == "sqlite", list[str]()
+    is_any_queued = dbos_tables.queue_question(engine, "runs")
+
+    def asked() -> tuple[bool, int]:
+        """Return the answer, and how many statements it took."""
+        if is_on_sqlite:
+            let_settle(Path(str(engine.url.database)))
+        statements.clear()
+        return is_any_queued(), len(statements)
+
+    event.listen(engine, "before_cursor_execute", lambda _connection, _cursor, text, *_: statements.append(text))
+    assert asked() == (False, 1)
+    assert asked() == (False, 0 if is_on_sqlite else 1)
+    queue_a_workflow(engine, "ENQUEUED")
+    assert asked() == (True, 1)
+    assert asked() == (True, 1)
 
 
 def test_the_look_at_a_queue_reads_an_index_of_what_is_not_ended(engine: Engine) -> None:

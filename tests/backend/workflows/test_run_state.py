@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.event import listen
 from sqlalchemy.exc import OperationalError
 
 from app.database import Database, passing_errors
@@ -28,6 +29,7 @@ from events import (
     workflow_step_finished,
 )
 from tests.support.in_process_studio import BRIEF, RecordedEvents, record_events
+from tests.support.sqlite_files import let_settle
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +47,10 @@ def recorded() -> Iterator[RecordedEvents]:
 @pytest.fixture
 async def run_id(database: Database) -> str:
     """The id of a queued run."""
+    return await create_run(database)
+
+
+async def create_run(database: Database) -> str:
     async with database.session() as session, session.begin():
         brand = await brands.get_or_create(session, "Acme Audio")
         run = await runs.create(
@@ -259,3 +265,29 @@ async def test_a_call_that_was_under_way_is_counted_as_interrupted(
     run = await transitions.get_run(run_id)
     assert run is not None
     assert [(step.llm_calls, step.prompt_tokens) for step in run.steps] == ([(2, 22)] if calls else [])
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_file_in_which_no_run_was_unfinished_is_read_again_once_it_has_changed(database: Database) -> None:
+    transitions, statements = RunTransitions(database), list[str]()
+    listen(
+        database.engine.sync_engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: statements.append(statement),
+    )
+
+    async def looks() -> tuple[list[str], int]:
+        """Return the ids of the unfinished runs, and how many statements it took."""
+        let_settle(Path(str(database.engine.url.database)))
+        statements.clear()
+        _, found = await transitions.list_unfinished()
+        return [run.id for run in found], len(statements)
+
+    assert await looks() == ([], 1)
+    assert await looks() == ([], 0)
+    run_id = await create_run(database)
+    assert await looks() == ([run_id], 1)
+    assert await looks() == ([run_id], 1)
+    assert await transitions.finish_queued(run_id, CANCELLED)
+    assert await looks() == ([], 1)
+    assert await looks() == ([], 0)

@@ -32,7 +32,7 @@ _CACHE_OUTCOMES: dict[CacheStats, Cache] = {
 class StatementPlan:
     """How to emit the executions of a compiled statement: the same each time, so it is worked out once."""
 
-    owner: object  # the tracker that made the plan; another one makes its own
+    owner: object  # the `StatementPlans` that made it; another one makes its own
     operation: Operation
     table: str
     steps: Steps

@@ -14,27 +14,25 @@ from sqlalchemy.exc import DBAPIError
 
 from ...bus.failures import report_failure
 from ...bus.scope import get_effective_scope
-from ...database import Cache, Operation, database_failed, query_executed, rows_streamed
+from ...database import Operation, database_failed, query_executed, rows_streamed
 from .attribution import account_fetching, account_query, innermost_caller
 from .connection_state import BRIDGE, ConnectionState, find_state, is_pooled
 from .error_reasons import error_reason, phase_of_failure
-from .fetch import FetchedStatement, FetchTimer, continue_fetching, time_fetching
-from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, fetched_of, has_computed_rows, is_computed
-from .internals.execution import context_is_readable, context_reader
+from .fetch import FetchTimer, continue_fetching, time_fetching
+from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, fetched_of, is_computed
+from .internals.execution import context_reader
 from .internals.lazy_loading import lazy_loads
 from .n_plus_one import emit_lazy_load, is_batch
 from .replaced_methods import Method, ReplacedMethods
 from .slow_query_log import log_slow_statement
 from .sql.keywords import NONE
-from .statement_info import StatementPlan, cache_outcome, classify_statement, statement_key, statement_state
-from .table_labels import TableLabels
-from .transaction_steps import Steps, transaction_steps
+from .statement_info import cache_outcome, statement_key
+from .statement_plans import StatementPlans
+from .transaction_steps import transaction_steps
 from .transactions import TransactionTracker
 
-_READ_ONLY = frozenset({"select", "set", "savepoint"})
 _MAY_REPEAT = frozenset({"set", "savepoint"})
 _STREAMING_OPTIONS = frozenset({"stream_results", "yield_per"})
-_MOST_PLANS = 1000  # without metadata, any text names tables
 # Phases in which SQLAlchemy has no statement, and yet sends one: BEGIN, COMMIT, ROLLBACK, PREPARE TRANSACTION.
 _TRANSACTION_PHASES = frozenset({"execute", "commit", "rollback"})
 
@@ -67,15 +65,11 @@ class StatementTracker:
         self._own = own
         self._transactions = transactions
         self._slow_seconds = slow_seconds
-        self._tables = TableLabels(metadata)
         self._methods = ReplacedMethods()
-        self._owner_of_plans: StatementTracker | None = self  # nobody's are used once the methods are restored
-        self._reads_attributes = context_is_readable()
+        self._plans = StatementPlans(name, metadata, slow_seconds, own=own)
+        self._plans_in_use: StatementPlans | None = self._plans  # none once the methods are restored
         self._read_context = context_reader()
         self._lazy_loads = lazy_loads()
-        labels = ("operation", "table", "cache", "slow")
-        self._plans: dict[tuple[Operation, str, Cache, bool, Steps], StatementPlan] = {}
-        self._emitters = query_executed.bind_by(labels, ("duration", "rows"), engine=name, own=own)
 
     def listeners(self) -> Iterator[tuple[str, Any, dict[str, bool]]]:
         """Return event names, listeners and options."""
@@ -94,7 +88,7 @@ class StatementTracker:
 
     def unwrap(self, dialect: Dialect) -> None:
         """Restore the dialect's methods; a wrapper that was itself wrapped stays, and only passes calls on."""
-        self._owner_of_plans = None
+        self._plans_in_use = None
         self._methods.restore(dialect)
 
     def _timed_execute(self, plain: Method) -> Method:  # in one piece: every statement pays for each call
@@ -121,7 +115,7 @@ class StatementTracker:
                     plan = None
                 if (
                     plan is not None
-                    and plan.owner is self._owner_of_plans
+                    and plan.owner is self._plans_in_use
                     and statement is own_statement
                     and duration < slow_seconds
                     and (not options or _STREAMING_OPTIONS.isdisjoint(options))
@@ -208,8 +202,7 @@ class StatementTracker:
                 duration = ended - unanswered.began
                 operation, table = self._emit_failed(context, unanswered.statement, duration, exception)
             elif phase == "fetch":
-                operation, table = classify_statement(context, context.statement)
-                table = self._tables.label(table)
+                operation, table = self._plans.classify(context, context.statement)
                 if state is not None:
                     self._transactions.record_failed(state, context, (), 0.0)
             elif context is None and phase in _TRANSACTION_PHASES:
@@ -231,16 +224,16 @@ class StatementTracker:
 
         ``sets`` is the number of the sets of parameters of an ``executemany``.
         """
-        if self._owner_of_plans is None:
+        if self._plans_in_use is None:
             return
         connection, is_server_side, options = self._read_context(context)
         state = find_state(connection)
         if state is None and not is_pooled(connection):
             return
         is_slow = duration >= self._slow_seconds
-        plan = self._plan_of(context, statement)
+        plan = self._plans.stored(context, statement)
         if plan is None or is_slow:
-            plan = self._make_plan(context, statement, slow=is_slow)
+            plan = self._plans.make(context, statement, slow=is_slow)
         if state is not None:
             state.busy_seconds += duration
             state.statements += 1
@@ -257,13 +250,6 @@ class StatementTracker:
                 return
         if plan.computes_rows and state is not None:
             context.events_fetched = [state, duration, 0.0, 0]
-
-    def _plan_of(self, context: Any, statement: str) -> StatementPlan | None:
-        """Return the plan that is stored for a context's own statement, if it is of this tracker."""
-        stored = getattr(context.compiled, "events_statement", None)
-        plan: StatementPlan | None = None if stored is None else stored.plan
-        is_own = plan is not None and plan.owner is self and statement is getattr(context, "statement", None)
-        return plan if is_own else None
 
     def on_fetched(self, result: Any, state: ConnectionState, seconds: float) -> None:
         """Account for a fetch of rows that are computed meanwhile: one that took long, or in a scope.
@@ -284,48 +270,16 @@ class StatementTracker:
             report_failure(rows_streamed.name, BRIDGE, error)
 
     def _make_timer(self, context: Any, state: ConnectionState, executed: float) -> FetchTimer:
-        operation, table = classify_statement(context, context.statement)
-        fetched = FetchedStatement(self._name, operation, self._tables.label(table), self._slow_seconds, self._own)
+        fetched = self._plans.fetched(*self._plans.classify(context, context.statement))
         return FetchTimer(fetched, context.statement, state, executed)
-
-    def _make_plan(self, context: Any, statement: str, *, slow: bool) -> StatementPlan:
-        """Return what to emit of a statement; stored on its compiled form if that holds each time it is executed."""
-        operation, table = classify_statement(context, statement)
-        table = self._tables.label(table)
-        cache = cache_outcome(context)
-        key = operation, table, cache, slow
-        steps = transaction_steps(operation, statement)
-        plan = self._plans.get((*key, steps))
-        if plan is None:
-            # SQLite never says how many it reads.
-            counts_rows = not (operation in _READ_ONLY and context.dialect.name == "sqlite")
-            fetched = FetchedStatement(self._name, operation, table, self._slow_seconds, self._own)
-            plan = StatementPlan(
-                self,
-                operation,
-                table,
-                steps,
-                counts_rows,
-                self._emitters[key],
-                fetched,
-                has_computed_rows(context),
-            )
-            if len(self._plans) < _MOST_PLANS:
-                self._plans[*key, steps] = plan
-        is_own = statement is getattr(context, "statement", None)
-        if self._reads_attributes and is_own and self._tables.is_final(table) and cache == "hit" and not slow:
-            stored = statement_state(context.compiled)
-            stored.plan, stored.plain_plan = plan, None if steps else plan
-        return plan
 
     def _emit_failed(self, context: Any, statement: str, duration: float, error: str) -> tuple[Operation, str]:
         """Emit a statement that failed; return its operation and its table."""
-        operation, table = classify_statement(context, statement)
+        operation, table = self._plans.classify(context, statement)
         connection = self._read_context(context)[0]
         state = find_state(connection)
         if state is None and not is_pooled(connection):
             return operation, NONE
-        table = self._tables.label(table)
         if state is not None:
             state.busy_seconds += duration
             state.statements += 1

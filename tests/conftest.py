@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
-import re
 import shutil
 import signal
 import sys
@@ -26,11 +26,11 @@ from events.bus import announcements, pollers
 from tests.support import file_seconds, ports
 from tests.support.garbage import collect_all
 from tests.support.shortest_times import ShortestTimes
+from tests.support.slow_files import is_all_slow, may_have_slow
 from tools.wheel.staging import stage
 
 gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
 
-ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?(pytest\.mark\.\w+\(.*\),\s*)?pytest\.mark\.slow\b", re.MULTILINE)
 SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life", "test_operators_kit.py": "scraped"}
 """Files whose tests share what takes a minute to make: one worker takes all of them."""
 ENVIRONMENTS = ("sdk", "models", "servers", "drivers", "queues", "schemathesis", "deploy")
@@ -86,10 +86,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import a file of nothing but slow tests where slow ones are left out: what it imports is slow too."""
-    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
-        return True if ALL_SLOW.search(collection_path.read_text()) else None
+    """Do not import a file of which no test is run: what it imports is slow too."""
+    if collection_path.suffix == ".py":
+        match config.option.markexpr:
+            case "not slow":
+                return is_all_slow(collection_path) or None
+            case "slow":
+                return not may_have_slow(collection_path) or None
     return None
+
+
+def pytest_deselected(items: Iterable[pytest.Item]) -> None:
+    """Fail where a slow test is left out that would not be found by a run of the slow ones either."""
+    lost = {item.path for item in items if item.get_closest_marker("slow") and not may_have_slow(item.path)}
+    if lost:
+        raise pytest.UsageError(f"has slow tests, but not the word: {', '.join(map(str, sorted(lost)))}")
 
 
 class FileScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
@@ -226,5 +237,15 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def sparklio_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for ``PYTHONPATH`` which has the package as the wheel installs it."""
-    return stage(Path(__file__).parents[1], tmp_path_factory.mktemp("installed"), "0.0").parent
+    """Return a folder for ``PYTHONPATH`` which has the package as the wheel installs it: all workers' own.
+
+    To write it takes three seconds, and so does what Python compiles of it, once each.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "installed"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            staged = stage(Path(__file__).parents[1], tmp_path_factory.mktemp("staged"), "0.0").parent
+            staged.rename(folder)
+    return folder

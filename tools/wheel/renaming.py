@@ -78,7 +78,7 @@ class Renaming:
             pieces += [text[last : edit.start], edit.replacement]
             last = edit.end
         renamed = "".join([*pieces, text[last:]])
-        if code_of(ast.parse(renamed)) != code_of(tree):
+        if renamed != text and code_of(ast.parse(renamed)) != code_of(tree):
             raise NameUnclear("an f-string names something that looks like a package's: name it otherwise")
         return renamed
 

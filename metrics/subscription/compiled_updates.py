@@ -61,6 +61,10 @@ class CompiledUpdates:
         # number whose type is not in it.
         self.compiled: dict[Any, CompiledUpdate] = {}
         self.folded: dict[Any, CompiledUpdate] = {}
+        # Of each label that has overflowed: its place in the key, what tells the values past its limit, and the updates
+        # for these by the rest of the key. Replaced as a whole, as another thread may look through it.
+        self._overflowed: tuple[tuple[int, Callable[[Any], bool], dict[Any, CompiledUpdate]], ...] = ()
+        depended_on: set[str] = set()  # fields that those which are computed are computed from
         if set_fields is not None:
             sources = {name: set_fields.sources(name) for name in fields}
             self._defaults = {name: set_fields.reader(name)({}) for name in fields if not sources[name]}
@@ -68,6 +72,7 @@ class CompiledUpdates:
             determined = [name for name in fields if name not in own and sources[name] and sources[name] <= own]
             self._fields = tuple(name for name in fields if name not in self._defaults and name not in determined)
             self._determined = {name: set_fields.reader(name) for name in determined}
+            depended_on.update(*(sources[name] for name in determined))
             self._amounts = {name: set_fields.reader(name) for name in read}
             arguments = frozenset[str]().union(*map(set_fields.sources, read))
             self._arguments = SetArguments(
@@ -83,6 +88,7 @@ class CompiledUpdates:
         self._labels: tuple[tuple[int, str, set[Any], Callable[[Any], bool]], ...] = tuple(
             (place, name, {None}, labels[name]) for place, name in enumerate(self._names) if name in labels
         )
+        self._separable = frozenset(self._fields) - depended_on
         if self._arguments is None:
             self._key = key_function(key)
         else:
@@ -109,7 +115,7 @@ class CompiledUpdates:
 
     def clear(self) -> None:
         """Compile anew from now on."""
-        self.compiled, self.folded = {}, {}
+        self.compiled, self.folded, self._overflowed = {}, {}, ()
 
     def _check_alone(self, amounts: Collection[str]) -> None:
         """Compile anew, once for each amount that is None or of another type at times: the rest is checked faster."""
@@ -117,12 +123,16 @@ class CompiledUpdates:
             self._expected = replace(self._expected, alone=self._expected.alone.union(amounts))
         self.compiled.clear()
         self.folded.clear()
+        self._overflowed = ()
 
     def _find(self, key: Any, event: Any) -> CompiledUpdate:
         """Return the update for values that come for the first time, or of which some are past a limit.
 
         Ever new values past a limit share one update, so they cost little more than known ones, and no memory.
         """
+        for place, is_other, by_rest in self._overflowed:
+            if (found := by_rest.get(key[:place] + key[place + 1 :])) and is_other(key[place]):
+                return found
         values = self._values(key, event)
         past: tuple[str, ...] = ()
         for place, name, known, is_other in self._labels:
@@ -134,6 +144,8 @@ class CompiledUpdates:
         folded = (*values, *key[self._types :]) if self._types else tuple(values)
         # Not where none is past: a value that is the text ``other`` itself has not overflowed.
         if past and (found := self.folded.get(folded)):
+            if len(past) == 1 and past[0] in self._separable:
+                self._note_overflow(key, past[0], found)
             return found
         if not all(map(is_cacheable, values)):
             return self._compile(event, values, past)
@@ -143,6 +155,17 @@ class CompiledUpdates:
         folded = (*folded, *map(type, values), past)
         found = self.folded.get(folded)
         return found or self._cache(self.folded, folded, values, past, self._compile(event, values, past))
+
+    def _note_overflow(self, key: Any, label: str, compiled: CompiledUpdate) -> None:
+        """Enter the update for all values past the limit of a label, and the rest of a key, of which none is past."""
+        place, is_other = next((place, is_other) for place, name, _, is_other in self._labels if name == label)
+        by_rest = next((by_rest for noted, _, by_rest in self._overflowed if noted == place), None)
+        if by_rest is None:
+            by_rest = {}
+            self._overflowed += ((place, is_other, by_rest),)
+        if len(by_rest) >= self.MAX_CACHED:
+            by_rest.clear()
+        by_rest[key[:place] + key[place + 1 :]] = compiled
 
     def _uncached(self, key: Any, event: Any) -> CompiledUpdate:
         """Return the update for values that are not hashable."""

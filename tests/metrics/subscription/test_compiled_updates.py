@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from math import inf, nan
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import Mock
 
@@ -63,13 +64,17 @@ calls = st.fixed_dictionaries(
 
 
 def samples(
-    calls: Iterable[Mapping[str, Any]], calls_before_preparing: float, *, with_listener: bool = False
+    calls: Iterable[Mapping[str, Any]],
+    calls_before_preparing: float,
+    *,
+    with_listener: bool = False,
+    limits: Mapping[str, int] = MappingProxyType({"agent_name": 1}),
 ) -> tuple[dict[Any, float], list[Any]]:
     """Return what a subscription shows after some calls, each of which is emitted three times, and what it dropped."""
     registry = CollectorRegistry()
     with (
         pytest.MonkeyPatch.context() as patch,
-        subscribe(LLM, registry, namespace="acme", label_limits={"agent_name": 1}),
+        subscribe(LLM, registry, namespace="acme", label_limits=limits),
         value_dropped.captured() as dropped,
         llm_called.captured() if with_listener else nullcontext(),
     ):
@@ -265,6 +270,63 @@ def test_ever_new_values_past_the_limit_take_one_prepared_update(registry: Colle
         assert registry.get_sample_value("acme_llm_requests_total", labels) == 99
     assert len(updates.folded) == 1
     assert not updates.compiled  # the first came before names were prepared for
+
+
+NAMES = [*(f"n{number}" for number in range(6)), "other", "unknown", "", 1, True, "a\0b", ["unhashable"]]
+many_names = st.fixed_dictionaries(
+    {"model": st.sampled_from(NAMES), "status": st.sampled_from(["success", "error", "unheard of"])},
+    optional={
+        "provider": st.sampled_from(NAMES),
+        "agent_name": st.sampled_from(NAMES),
+        "duration": st.sampled_from([None, 0.5, 3]),
+        "prompt_tokens": st.sampled_from([None, 1, 2.5]),
+        "cost": st.sampled_from([None, 0.25]),
+        "input_cost": st.sampled_from([None, 0.125]),
+    },
+)
+
+
+@pytest.mark.lenient
+@settings(max_examples=40, deadline=None)
+@given(st.lists(many_names.map(lambda call: {"duration": 1.0, **call}), max_size=25), st.sampled_from([0, inf]))
+def test_values_past_limits_count_the_same_where_the_rest_is_known(calls: list[dict[str, Any]], prepare: float) -> None:
+    limits = {"model": 2, "provider": 2, "agent_name": 1}
+    found = samples(calls, prepare, limits=limits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CompiledUpdates, "_note_overflow", Mock())
+        assert found == samples(calls, prepare, limits=limits)
+
+
+def test_past_a_limit_nothing_but_the_rest_of_the_key_is_looked_up(registry: CollectorRegistry) -> None:
+    asked: list[Any] = []
+    with subscribe(LLM, registry, namespace="acme", label_limits={"model": 1}) as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+        is_other = receiver._labels["provider"]
+
+        def noting(value: Any) -> bool:
+            asked.append(value)
+            return is_other(value)
+
+        labels = {**receiver._labels, "provider": noting}
+        updates = CompiledUpdates(receiver, receiver._fields, labels, (), None)
+        for number in range(100):
+            updates(LLMCalled(model=f"m{number}", provider="p" if number % 2 else "q", status="success", duration=1.0))
+        [(_, _, by_rest)] = updates._overflowed
+        assert len(by_rest) == 2
+        updates.clear()
+        assert updates._overflowed == ()
+    assert asked == ["q", "p"]
+
+
+def test_the_rests_of_keys_past_a_limit_are_bounded(registry: CollectorRegistry) -> None:
+    with subscribe(LLM, registry, namespace="acme", label_limits={"model": 1, "agent_name": 20}) as subscription:
+        [receiver] = [each for signal, each in subscription._receivers if signal is llm_called]
+        updates = CompiledUpdates(receiver, receiver._fields, receiver._labels, (), None)
+        updates.MAX_CACHED = 8
+        for number in range(100):
+            updates(LLMCalled(model=f"m{number}", agent_name=f"a{number // 5}", status="success", duration=1.0))
+        [(_, _, by_rest)] = updates._overflowed
+    assert 0 < len(by_rest) <= 8
 
 
 def test_a_value_that_was_counted_is_not_looked_for_among_the_limits_again(registry: CollectorRegistry) -> None:

@@ -38,7 +38,7 @@ class Scraped:
         return self.prometheus.query_range(expression, self.start, self.end)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # one has tests of it, and they would scrape on until a worker's end
 def scraped_by(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[dict[str, Scraped]]:
     """Return the Prometheus that takes classic histograms and the one that takes native ones, after the same life."""
     directory, script, port = tmp_path_factory.mktemp("studio"), Script(), free_port()

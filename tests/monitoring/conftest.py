@@ -114,7 +114,7 @@ def prometheus(directory: Path, port: int, targets: dict[str, str]) -> Iterator[
         yield query
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # one has tests of it, and it would scrape on until a worker's end
 def scenario(
     tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int], sparklio_path: Path
 ) -> Iterator[Scenario]:

@@ -14,7 +14,7 @@ from .bus.background import Background
 from .bus.emitters import BindableReceiver
 from .bus.failures import failure_hooks
 from .bus.fields import Label
-from .bus.receivers import callable_name
+from .bus.receiver_inspection import callable_name
 from .bus.signal import Signal
 
 WorkerFileFault = Literal["empty", "torn", "unreadable", "unknown", "full", "unshared"]

@@ -5,7 +5,7 @@
 - `scope`: the scope that the running code is in; `thread_propagation`: how it gets into threads and executors.
 - `fields`: the types of fields, which say what a listener may do with them; `amount_limits`: which can be added up.
 - `closed_values`: the values that fields with a closed set may have, which `strict` checks.
-- `receivers`, `background`: what is called, at once or in a thread of its own.
+- `receiver_inspection`: what is called, and how; `background`: receivers with a thread of their own.
 - `failures`, `log_throttle`: what becomes of a receiver that raises.
 - `event_construction`: builds immutable events fast.
 - `field_views`: what stands for an event where its fields alone are read.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .failures import report_failure
-from .receivers import callable_name
+from .receiver_inspection import callable_name
 
 Announcer = Callable[[], object]
 """Calls `Signal.announce` for all that it knows."""

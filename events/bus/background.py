@@ -16,7 +16,7 @@ from weakref import WeakSet
 from .after_fork import call_after_fork
 from .event_classes import snake_case
 from .failures import report_drop, report_failure
-from .receivers import callable_name
+from .receiver_inspection import callable_name
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .closed_values import check_closed_values
 from .failures import report_failed_emission, report_failure, strict_blocks
-from .receivers import callable_name
+from .receiver_inspection import callable_name
 from .scope import Scope, get_current_scope
 
 if TYPE_CHECKING:

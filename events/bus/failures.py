@@ -1,4 +1,7 @@
-"""The failure of a receiver, which its caller catches: logged and reported, or raised in strict mode."""
+"""The failure of a receiver: logged and reported, or raised in strict mode.
+
+It is caught where receivers are called: `signal`, `emitters`, `prepared_receivers`, and `background` in a thread.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .failures import report_failure
-from .receivers import callable_name
+from .receiver_inspection import callable_name
 
 Poller = Callable[[], object]
 """Reads some state of the process and emits it as an event. It must be quick, and wait for no other process."""

@@ -12,7 +12,7 @@ from typing import Any
 from .emitters import BindableReceiver, DeliverFn
 from .event_construction import construct_function_for, fits, is_plain, mutable_twin
 from .failures import report_failure
-from .receivers import callable_name, refuse_awaitable
+from .receiver_inspection import callable_name, refuse_awaitable
 
 Construct = Callable[[dict[str, Any]], Any]
 """Returns an event of the fields that are set."""

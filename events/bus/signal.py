@@ -35,7 +35,7 @@ from .failures import (
 )
 from .fields import inherited_fields
 from .prepared_receivers import PreparedReceivers
-from .receivers import (
+from .receiver_inspection import (
     EventList,
     accepts,
     callable_name,

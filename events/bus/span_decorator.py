@@ -8,7 +8,7 @@ from functools import partial, wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from .receivers import called_function
+from .receiver_inspection import called_function
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from blinker import ANY
 
 from events.bus.background import Background
-from events.bus.receivers import callable_name
+from events.bus.receiver_inspection import callable_name
 
 from ..catalogue import GROUPS, every_signal
 from ..diagnostics.listing import describe_families

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from prometheus_client import CollectorRegistry
 
-from events.bus.receivers import callable_name
+from events.bus.receiver_inspection import callable_name
 from events.pipeline import SetupFault
 
 from ..kit.placeholders import Names

@@ -11,7 +11,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from events.bus.pollers import Poller, note_scrape, run_pollers
-from events.bus.receivers import callable_name
+from events.bus.receiver_inspection import callable_name
 
 _last_of: WeakKeyDictionary[CollectorRegistry, ref[Pollers]] = WeakKeyDictionary()
 """The last one that was registered in each registry: once it has run, all of that scrape's have."""

@@ -20,7 +20,7 @@ from ..fastpath.public_update import Expected, SetArguments, UpdateFn
 from ..fastpath.set_fields import ReadField, SetFields
 from ..fastpath.update import update_function
 from ..rows import OTHER, Metric
-from .announced import create_announced, create_failures
+from .announced_series import create_announced, create_failures
 from .compiled_updates import CompiledUpdate, CompiledUpdates
 from .dropped_values import report_dropped_value, value_range
 from .exemplar_updates import FindExemplar, with_exemplars

@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 
 from events import Signal
 from events.bus.event_classes import is_equivalent
-from events.bus.receivers import EventList
+from events.bus.receiver_inspection import EventList
 
 from ..subscription.subscribe import declared_signals
 

@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from app.monitoring.processes import DEPLOYMENT_ADVICE
-from events.bus.receivers import callable_name, unwrap_partial
+from events.bus.receiver_inspection import callable_name, unwrap_partial
 from metrics import Subscription
 from metrics.kit.placeholders import Names
 from metrics.live import Chart, Increase, Latest, LiveNumbers, Quantile, Rate, Ratio, Tile

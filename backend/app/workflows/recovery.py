@@ -1,8 +1,9 @@
-"""The sweep: it finds the unfinished runs that nobody executes, and has each of them executed, or ends it.
+"""The recovery: each sweep finds the unfinished runs that nobody executes, and has each executed, or ends it.
 
-It runs at the start and then periodically. DBOS itself resumes at most the workflows of this executor at the start.
-That leaves the runs whose row and whose DBOS workflow disagree (a process ended, or a database was away, between the
-two), those that DBOS gave up, those of executors that are gone, and those of a version that nobody executes any more.
+There is one at the start and then one every few seconds (`sweep_loop`). DBOS itself resumes at most the workflows of
+this executor at the start. That leaves the runs whose row and whose DBOS workflow disagree (a process ended, or a
+database was away, between the two), those that DBOS gave up, those of executors that are gone, and those of a version
+that nobody executes any more.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from app.database import UnfinishedRun, is_passing
 from events.bus.failures import error_location
 
 from . import dbos_client
-from .backlog_reading import emit_backlog, emit_unknown_backlog, is_being_submitted
+from .backlog_events import emit_backlog, emit_unknown_backlog, is_being_submitted
 from .executor import RunExecutor
 from .leases import Lease
 from .liveness import Liveness
-from .queue_reading import emit_queue
+from .queue_events import emit_queue
 from .run_events import emit_requeued
 from .run_state import CANCELLED, RunOutcome, RunTransitions
 from .usage_recovery import store_usage_of_dead_processes

@@ -20,18 +20,18 @@ from app.settings import Settings
 from events import limit_reached
 
 from . import dbos_client, dbos_engine, dbos_tables, notices, trace_carrier
-from .backlog_reading import ENQUEUE_TIMEOUT
+from .backlog_events import ENQUEUE_TIMEOUT
 from .definitions import WORKFLOWS
 from .executor import RunExecutor
 from .liveness import Liveness
 from .membership import Membership
-from .queue_reading import emit_limits, emit_unknown_queue
+from .queue_events import emit_limits, emit_unknown_queue
 from .recovery import Recovery
 from .retention import delete_forever
 from .run_state import CANCELLED, RunTransitions
 from .shield import wait_within
 from .steps import StepRunner
-from .sweep import sweep_forever
+from .sweep_loop import sweep_forever
 from .total_agreement import TotalAgreement
 from .workflow_errors import (
     IdempotencyConflict,

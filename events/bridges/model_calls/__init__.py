@@ -9,7 +9,7 @@
 - `token_usage`: the tokens that a provider counted
 - `cost`: what they cost, by the seller or by a price function
 - `token_prices`: a price function, by the list of genai-prices
-- `plain_rates`: what it says of most calls, computed here
+- `cost_by_rates`: what it says of most calls, computed here
 - `error_types`: the class of an error as one of the words of `events.bus.fields.ErrorType`
 - `finish_reasons`: why an answer ends, in the words of `events.llm.FinishReason`
 - `response_headers`: rate limits, and how long to wait

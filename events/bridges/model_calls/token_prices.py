@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from .cost import NO_COST, OWN_SERVERS, Cost
-from .plain_rates import plain_cost
+from .cost_by_rates import plain_cost
 from .token_usage import TokenUsage
 
 log = logging.getLogger(__name__)

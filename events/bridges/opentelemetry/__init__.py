@@ -16,7 +16,7 @@ read.
   wrote it
 - `spans_of_models`, `spans_of_tools`, `spans_of_agents`, `spans_of_retrievals`, `spans_of_guardrails`: what spans of
   each emit
-- `open_spans`: the spans that are open; `observed_calls`: which of them are of one `observed_call`, by `call_places`
+- `open_spans`: the spans that are open; `spans_of_a_call`: which of them are of one `observed_call`, by `call_places`
   too; `call_ends`: how that ended
 - `agent_runs`: runs of agents, and the scopes that they are
 - `sampling`: what samplers drop

@@ -1,4 +1,4 @@
-"""Spans of calls of models: what they emit, once for all spans of a call; see `observed_calls`."""
+"""Spans of calls of models: what they emit, once for all spans of a call; see `spans_of_a_call`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .attribute_names import Said, read
 from .call_ends import call_end
 from .conventions import BRIDGE
 from .observed_call import ObservedCall, SpanClaim, is_claim_of
-from .observed_calls import ObservedCalls
 from .open_spans import OpenSpan
 from .span_outcomes import DROPPED, SpanOutcome
 from .span_reading import is_streamed, provider_in, read_usage, requested_model
+from .spans_of_a_call import ObservedCalls
 
 
 class ModelSpans:

@@ -9,7 +9,7 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.usage import RequestUsage
 
 from ..model_calls.cost import NO_COST, OWN_SERVERS, Cost
-from ..model_calls.plain_rates import plain_cost
+from ..model_calls.cost_by_rates import plain_cost
 from ..model_calls.token_prices import find_model, split_cost
 from .reported import reported_by
 

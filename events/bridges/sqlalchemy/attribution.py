@@ -1,4 +1,7 @@
-"""Callers of queries: the request, agent or workflow that the bus's context says is running, and how much it used."""
+"""Callers of queries: the request, agent or workflow that the bus's context says is running, and how much it used.
+
+A query that one caller sends again and again is emitted as repeated here; `n_plus_one` has how often that is.
+"""
 
 from __future__ import annotations
 

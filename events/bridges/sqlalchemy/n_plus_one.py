@@ -1,4 +1,7 @@
-"""N+1 detection: statements that one caller sends again and again, and relationships that are loaded lazily."""
+"""N+1 detection: statements that one caller sends again and again, and relationships that are loaded lazily.
+
+Repeats are counted and emitted where statements are attributed to their callers: `attribution.account_query`.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.database import Database
 from app.database.repositories import brands, runs
 from app.settings import Settings
-from app.workflows import backlog_reading, dbos_client, executor_locks, recovery
+from app.workflows import backlog_events, dbos_client, executor_locks, recovery
 from events import workflow_backlog_read, workflow_requeued
 from tests.support.in_process_studio import (
     BRIEF,
@@ -116,7 +116,7 @@ async def test_a_run_stored_but_never_queued_is_queued_at_the_start(
     assert run.status == "completed"
     assert [(event.run_id, event.reason) for event in requeued] == [("left-over", "not_queued")]
     assert run.started_at is not None
-    assert run.started_at - run.queued_at >= timedelta(seconds=backlog_reading.ENQUEUE_TIMEOUT)
+    assert run.started_at - run.queued_at >= timedelta(seconds=backlog_events.ENQUEUE_TIMEOUT)
 
 
 async def test_a_run_of_a_host_whose_clock_was_ahead_is_queued_too(

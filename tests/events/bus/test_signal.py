@@ -19,7 +19,7 @@ from blinker import Namespace
 
 import events
 from events import Signal, ToolCalled, agent_run, background, llm_called, receiver_failed, tool_called
-from events.bus.receivers import callable_name
+from events.bus.receiver_inspection import callable_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .inputs import BrandName, OptionalLine, RequestBody, Text
+from .shared_types import BrandName, OptionalLine, RequestBody, Text
 
 
 class BrandCreate(RequestBody):

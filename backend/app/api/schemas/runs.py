@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 
 from app.database import RunStatus, StepStatus
 
-from .inputs import BrandName, Feature, Line, RequestBody
+from .shared_types import BrandName, Feature, Line, RequestBody
 
 _EXAMPLE: JsonDict = {
     "brand": "Acme Audio",

@@ -12,7 +12,7 @@ from app.database import UnfinishedRun
 from app.settings import Settings
 from events import workflow_limits_read, workflow_queue_read
 
-from .backlog_reading import emit_unknown_backlog
+from .backlog_events import emit_unknown_backlog
 from .definitions import WORKFLOWS
 
 

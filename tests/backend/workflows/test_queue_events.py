@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from app.database import UnfinishedRun
 from app.database.models import RunStatus
 from app.workflows.definitions import WORKFLOWS
-from app.workflows.queue_reading import emit_queue, emit_unknown_queue
+from app.workflows.queue_events import emit_queue, emit_unknown_queue
 from metrics import CATALOGUE, subscribe
 from tests.support.samples import samples
 

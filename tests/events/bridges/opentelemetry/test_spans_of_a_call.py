@@ -9,8 +9,8 @@ import pytest
 
 from events.bridges.model_calls.claims import Claim
 from events.bridges.opentelemetry.observed_call import ObservedCall
-from events.bridges.opentelemetry.observed_calls import ObservedCalls
 from events.bridges.opentelemetry.open_spans import OpenSpan
+from events.bridges.opentelemetry.spans_of_a_call import ObservedCalls
 from events.bus.scope import Scope
 
 MICROSECOND = 1_000

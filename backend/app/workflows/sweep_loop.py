@@ -1,4 +1,4 @@
-"""The periodic sweep: reconciliation every few seconds, for as long as the process runs and whatever fails."""
+"""The loop of sweeps: `recovery` every few seconds, for as long as the process runs and whatever fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.database import lost_studio_table
 from events.bus.failures import error_location
 
 from . import dbos_tables
-from .queue_reading import emit_unknown_queue
+from .queue_events import emit_unknown_queue
 
 log = logging.getLogger("app.workflows")
 

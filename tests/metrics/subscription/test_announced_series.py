@@ -340,7 +340,7 @@ def test_an_announcement_that_creates_nothing_says_what_it_lacks_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("metrics.subscription.announced._throttle", LogThrottle())
+    monkeypatch.setattr("metrics.subscription.announced_series._throttle", LogThrottle())
     with subscribe([row for row in TOOLS if "calls" in row.name], registry, namespace="sparklio"):
         for _ in range(2):
             tool_called.announce(**fields)
@@ -361,7 +361,7 @@ def test_a_field_that_the_event_does_not_have_is_refused(announced: str) -> None
 def test_what_bridges_announce_is_understood_by_every_group(
     name: str, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metrics.subscription.announced._throttle", LogThrottle())
+    monkeypatch.setattr("metrics.subscription.announced_series._throttle", LogThrottle())
     engine = create_engine("sqlite://")
     app = FastAPI()
     app.get("/items")(lambda: None)

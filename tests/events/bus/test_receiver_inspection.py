@@ -8,7 +8,7 @@ from typing import Any, Optional, Protocol
 
 import pytest
 
-from events.bus.receivers import accepts, callable_name, is_async
+from events.bus.receiver_inspection import accepts, callable_name, is_async
 
 
 def plain(event: object) -> None: ...

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from app.database import UnfinishedRun
 from app.database.models import RunStatus
-from app.workflows.backlog_reading import emit_backlog, emit_unknown_backlog
+from app.workflows.backlog_events import emit_backlog, emit_unknown_backlog
 from metrics import CATALOGUE, subscribe
 from tests.support.in_process_studio import NewSettings, running_studio
 from tests.support.samples import samples

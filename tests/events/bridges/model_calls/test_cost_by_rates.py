@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai.usage import RequestUsage
 
-from events.bridges.model_calls import plain_rates
-from events.bridges.model_calls.plain_rates import plain_cost
+from events.bridges.model_calls import cost_by_rates
+from events.bridges.model_calls.cost_by_rates import plain_cost
 from events.bridges.model_calls.token_prices import split_cost
 
 SOLD = [(model, seller) for seller in get_snapshot().providers for model in seller.models]
@@ -159,9 +159,9 @@ def test_a_rate_that_is_changed_between_two_calls_is_the_lists_in_the_second(cha
 def test_the_rates_of_a_tier_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The list makes a price of its own for each call that says its tier, as each of OpenAI's does."""
     seller, model = get_snapshot().find_provider_model("gpt-4o-mini", None, provider_id="openai", provider_api_url=None)
-    read = Mock(wraps=plain_rates.read_rates)
-    monkeypatch.setattr(plain_rates, "read_rates", read)
-    monkeypatch.setattr(plain_rates, "_known", {})
+    read = Mock(wraps=cost_by_rates.read_rates)
+    monkeypatch.setattr(cost_by_rates, "read_rates", read)
+    monkeypatch.setattr(cost_by_rates, "_known", {})
     contexts = {"service_tier": "default"}, {"service_tier": "priority"}
     for _ in range(3):
         costs = [plain_cost(model, seller, COUNTED, NOW, context) for context in contexts]
@@ -171,11 +171,11 @@ def test_the_rates_of_a_tier_are_read_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_rates_are_known_of_a_bounded_number_of_prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain_rates, "_known", {})
-    monkeypatch.setattr(plain_rates, "MAX_KNOWN", 3)
+    monkeypatch.setattr(cost_by_rates, "_known", {})
+    monkeypatch.setattr(cost_by_rates, "MAX_KNOWN", 3)
     for number in range(10):
         assert plain_cost(made(input_mtok=Decimal(number)), SELLER, COUNTED, NOW, {}) is not None
-        assert len(plain_rates._known) == number % 3 + 1
+        assert len(cost_by_rates._known) == number % 3 + 1
 
 
 def own_price(*_: Any, **__: Any) -> None:

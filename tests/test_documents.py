@@ -55,20 +55,13 @@ def test_the_snippets_of_the_readme_run(sparklio_path: Path) -> None:
     "document", [page for page in OTHERS if page not in (*PAGES_OF_PROCESSES, COMPARED)], ids=lambda path: path.name
 )
 def test_each_snippet_of_the_other_documents_runs_by_itself(
-    document: Path, tmp_path: Path, with_sparklio: dict[str, str]
+    document: Path, tmp_path: Path, sparklio_path: Path
 ) -> None:
     """One that begins with a file's name is in that file for those after it."""
     for snippet in code_blocks("python", document):
         if file := re.match(r"# (\w+\.py)\n", snippet):
             (tmp_path / file[1]).write_text(snippet)
-        ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", snippet],
-            cwd=tmp_path,
-            env=with_sparklio,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ran = run_snippet(snippet, sparklio_path, "-W", "error", folder=tmp_path)
         assert (ran.returncode, ran.stderr) == (0, "")
 
 
@@ -131,19 +124,10 @@ asyncio.run(drive())
 
 
 @pytest.mark.slow
-def test_the_complete_application_serves_the_samples_that_its_page_shows(
-    tmp_path: Path, with_sparklio: dict[str, str]
-) -> None:
+def test_the_complete_application_serves_the_samples_that_its_page_shows(tmp_path: Path, sparklio_path: Path) -> None:
     page = ROOT / "docs" / "application.md"
     [code], [shown] = code_blocks("python", page), code_blocks("text", page)
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code + APPLICATION],
-        cwd=tmp_path,
-        env=with_sparklio,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = run_snippet(code + APPLICATION, sparklio_path, "-W", "error", folder=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert {*shown.splitlines()} <= {*ran.stdout.splitlines()}
 

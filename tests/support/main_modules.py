@@ -26,6 +26,11 @@ def run_as_main(module: str, arguments: Sequence[str]) -> NoReturn:
         code = end.code
     else:
         code = 0
+    end_process(code)
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process as the interpreter does, but for taking apart what was imported."""
     threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter's end: first the threads, then the functions
     atexit._run_exitfuncs()
     gc.collect()  # what is not closed yet says so

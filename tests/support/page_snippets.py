@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.preloaded import LIBRARIES, run_preloaded
+
 
 def code_blocks(language: str, page: Path) -> list[str]:
     """Return the code blocks of a page that are in a language."""
@@ -24,11 +26,5 @@ def run_snippet(
 ) -> subprocess.CompletedProcess[str]:
     """Run code by Python with options, where the package is that of a folder, and return how it went."""
     path = os.pathsep.join([str(sparklio_path), *sys.path])
-    return subprocess.run(
-        [sys.executable, *options, "-c", code],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {**os.environ, "PYTHONPATH": path, **(environment or {})}
+    return run_preloaded(*options, "-c", code, modules=LIBRARIES, cwd=folder or Path.cwd(), env=env, timeout=100)

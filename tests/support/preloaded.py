@@ -1,10 +1,11 @@
-"""Processes of the studio that are forked from one that has imported it: a start is three CPU seconds of imports.
+"""Processes forked from one that has imported what they do: the start of a studio is three CPU seconds of imports.
 
     python -m tests.support.preloaded CONTROL_FD MODULE...
 
-A pytest process has one such process (and one for studios that share their metrics, which is set by a variable that is
-read when the studio is imported), from its first studio to its own end. Each child runs ``python -m app`` as if it
-had been executed: with its own directory, environment, standard streams and exit code. A launcher forks its workers.
+A pytest process has one such process for studios (and one for those that share their metrics, set by a variable
+that is read when the studio is imported), from its first studio to its own end, and one for programs that import other
+people's libraries. Each child runs a command line of Python as if it had been executed: with its own directory,
+environment, standard streams and exit code. A launcher forks its workers.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from tests.support.command_lines import WARNINGS_ARE_ERRORS, run_command_line
 from tests.support.forked_workers import fork_workers
 from tests.support.main_modules import run_as_main
 
@@ -51,6 +53,17 @@ WITHOUT_METRICS = (
     *LATER,
 )
 """What is imported for a studio with one of these settings: all but what subscribes the process."""
+LIBRARIES = (
+    "anthropic",
+    "fastapi.testclient",
+    "httpx",
+    "openai.resources.chat.completions",
+    "prometheus_client",
+    "pydantic_ai.models.test",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "sqlalchemy.ext.asyncio",
+)
+"""What is imported for programs that are no studio: other people's libraries alone."""
 READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS", "SPARKLIO_WORKERS"})
 _MAX_REQUEST = 1 << 20  # bytes
 
@@ -59,8 +72,8 @@ class PreloadedProcess:
     """A child, with what `subprocess.Popen` offers that tests need.
 
     Args:
-        module: What it runs as its main module.
-        arguments: Its command line, without the program's name.
+        command: Its command line, without the program's name: ``-m``, ``-c`` or a file, after ``-W error`` or nothing.
+        modules: What is imported before: `LIBRARIES`, or what a studio needs, which then is the only ``-m`` there is.
         cwd: Its working directory.
         env: Its whole environment.
         output: The descriptor of a file or a pipe for its standard output, and for its standard error.
@@ -71,12 +84,11 @@ class PreloadedProcess:
     """
 
     def __init__(
-        self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], output: tuple[int, int]
+        self, *command: str, modules: tuple[str, ...], cwd: Path, env: Mapping[str, str], output: tuple[int, int]
     ) -> None:
         self.returncode: int | None = None
-        modules = PRELOADED if READ_BEFORE_SUBSCRIBING.isdisjoint(env) else WITHOUT_METRICS
         self._status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        request = json.dumps({"module": module, "arguments": arguments, "cwd": str(cwd), "env": dict(env)})
+        request = json.dumps({"command": command, "cwd": str(cwd), "env": dict(env)})
         socket.send_fds(_preloader(modules), [request.encode()], [theirs.fileno(), *output])
         theirs.close()
         self.pid = int(self._status.recv(32))
@@ -108,32 +120,38 @@ class PreloadedProcess:
             os.kill(self.pid, number)
 
 
+def modules_of_studio(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what is imported before a studio starts."""
+    return PRELOADED if READ_BEFORE_SUBSCRIBING.isdisjoint(environment) else WITHOUT_METRICS
+
+
 def run_preloaded(
-    module: str, *arguments: str, cwd: Path, env: Mapping[str, str], timeout: float
+    *command: str, modules: tuple[str, ...], cwd: Path, env: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module to its end and return its exit code and what it has written.
+    """Run a command line of Python to its end and return its exit code and what it has written.
 
     Raises:
         subprocess.TimeoutExpired: It takes longer than ``timeout`` seconds.
     """
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         output = (stdout.fileno(), stderr.fileno())
-        process = PreloadedProcess(module, *arguments, cwd=cwd, env=env, output=output)
+        process = PreloadedProcess(*command, modules=modules, cwd=cwd, env=env, output=output)
         try:
             code = process.wait(timeout)
         finally:
             process.send_signal(signal.SIGKILL)
         for stream in (stdout, stderr):
             stream.seek(0)
-        return subprocess.CompletedProcess([module, *arguments], code, stdout.read(), stderr.read())
+        return subprocess.CompletedProcess(command, code, stdout.read(), stderr.read())
 
 
 @cache
 def _preloader(modules: tuple[str, ...]) -> socket.socket:
     """Start the process that imports and forks, and return the socket that takes requests; it ends when that does."""
+    options = WARNINGS_ARE_ERRORS if modules == LIBRARIES else ()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(theirs.fileno()), *modules],
+        [sys.executable, *options, "-m", __name__, str(theirs.fileno()), *modules],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         env={
@@ -147,13 +165,14 @@ def _preloader(modules: tuple[str, ...]) -> socket.socket:
     return ours
 
 
-def main(control: socket.socket, modules: Sequence[str]) -> None:
-    """Import the studio, then fork a child for each request, until no more can come."""
+def main(control: socket.socket, modules: tuple[str, ...]) -> None:
+    """Import the modules, then fork a child for each request, until no more can come."""
     gc.disable()
     for module in modules:
         __import__(module)
     gc.enable()
     gc.freeze()
+    run = partial(run_command_line, installed=_installed_path()) if modules == LIBRARIES else _run_studio
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, _MAX_REQUEST, 3)
         if not request:
@@ -161,7 +180,7 @@ def main(control: socket.socket, modules: Sequence[str]) -> None:
         keeper = os.fork()
         if keeper == 0:
             control.close()
-            _keep(json.loads(request), *descriptors)
+            _keep(run, json.loads(request), *descriptors)
             return
         for descriptor in descriptors:
             os.close(descriptor)
@@ -170,13 +189,22 @@ def main(control: socket.socket, modules: Sequence[str]) -> None:
                 pass
 
 
-def _keep(request: dict[str, Any], status_descriptor: int, *output: int) -> None:
+def _installed_path() -> list[str]:
+    """Return Python's path of modules without those of ``PYTHONPATH`` and of a program's own folder."""
+    command = [sys.executable, "-P", "-c", "import json, sys; print(json.dumps(sys.path))"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    path: list[str] = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    return path
+
+
+def _keep(run: Callable[[Sequence[str]], None], request: dict[str, Any], status_descriptor: int, *output: int) -> None:
     """Fork the child and report its process id, then its exit code; return in the child, once it is done."""
     status = socket.socket(fileno=status_descriptor)
     child = os.fork()
     if child == 0:
         status.close()
-        _run(**request, output=output)
+        _settle(request["cwd"], request["env"], output)
+        run(request["command"])
         return
     for descriptor in output:
         os.close(descriptor)
@@ -188,8 +216,8 @@ def _keep(request: dict[str, Any], status_descriptor: int, *output: int) -> None
     os._exit(0)
 
 
-def _run(module: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str], output: Sequence[int]) -> None:
-    """Run a module as the main one, in a process that looks as if it had been executed."""
+def _settle(cwd: str, env: Mapping[str, str], output: Sequence[int]) -> None:
+    """Have this process look as if it had been executed there, with this environment and standard streams."""
     for descriptor, stream in zip(output, (1, 2), strict=True):
         os.dup2(descriptor, stream)
         os.close(descriptor)
@@ -197,9 +225,15 @@ def _run(module: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str]
     os.environ.clear()
     os.environ.update(env)
     tempfile.tempdir = None  # so that it is where TMPDIR says here
+
+
+def _run_studio(command: Sequence[str]) -> None:
+    """Run a module of a studio, which forks its workers."""
+    option, module, *arguments = command
+    assert option == "-m"
     fork_workers()
     run_as_main(module, arguments)
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    main(socket.socket(fileno=int(sys.argv[1])), tuple(sys.argv[2:]))

@@ -16,7 +16,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from tests.support.preloaded import PreloadedProcess, run_preloaded
+from tests.support.preloaded import PreloadedProcess, modules_of_studio, run_preloaded
 from tests.support.wait import wait_until
 
 READY = "ready at "
@@ -39,7 +39,10 @@ def environment_of(**settings: object) -> dict[str, str]:
 
 def run_studio(directory: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run a studio that ends by itself, and return its exit code and what it has written."""
-    return run_preloaded("app", *arguments, cwd=directory, env=environment_of(**settings), timeout=60)
+    environment = environment_of(**settings)
+    return run_preloaded(
+        "-m", "app", *arguments, modules=modules_of_studio(environment), cwd=directory, env=environment, timeout=60
+    )
 
 
 class StudioProcess:
@@ -80,14 +83,18 @@ class StudioProcess:
         """Create the process."""
         read, write = os.pipe()
         self._output = os.fdopen(read, encoding="utf-8")
+        command = ["-m", self.module]
         if self.preloaded:
             self.process = PreloadedProcess(
-                self.module, cwd=self.directory, env=self.environment, output=(write, write)
+                *command,
+                modules=modules_of_studio(self.environment),
+                cwd=self.directory,
+                env=self.environment,
+                output=(write, write),
             )
         else:
-            command = [sys.executable, "-m", self.module]
             self.process = subprocess.Popen(
-                command, cwd=self.directory, env=self.environment, stdout=write, stderr=write
+                [sys.executable, *command], cwd=self.directory, env=self.environment, stdout=write, stderr=write
             )
         os.close(write)
         self._reader = Thread(target=self._read, daemon=True)

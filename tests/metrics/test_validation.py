@@ -273,6 +273,7 @@ def test_a_series_expires_after_a_time_above_zero(seconds: float) -> None:
     ("options", "message"),
     [
         ({"native_schema": 9}, "native_schema is a whole number from -4 to 8, got 9"),
+        ({"native_schema": -5}, "native_schema is a whole number from -4 to 8, got -5"),
         ({"native_schema": 2.5}, "native_schema is a whole number from -4 to 8"),
         ({"native_schema": True}, "native_schema is a whole number from -4 to 8, got True"),
         ({"native_max_buckets": True}, "native_max_buckets is a whole number of buckets, got True"),
@@ -311,6 +312,9 @@ def test_a_measure_that_may_be_unknown_keeps_its_unit() -> None:
         lambda: info("thing_info", "h", thing_done, labels=("name",), nested_in={}, value="present"),
         lambda: histogram("x_seconds", "h", thing_done, value="duration", buckets=(1,)),
         lambda: histogram("second_of_x", "h", thing_done, value="duration", buckets=(1, 2)),
+        lambda: histogram("x_seconds", "h", thing_done, value="duration", buckets=(1, 2), native_schema=-4),
+        lambda: histogram("x_seconds", "h", thing_done, value="duration", buckets=(1, 2), native_schema=8),
+        lambda: histogram("x_seconds", "h", thing_done, value="duration", buckets=(1, 2), native_max_buckets=1),
     ],
 )
 def test_a_row_that_works_is_none(declare: Any) -> None:

@@ -102,3 +102,35 @@ def test_work_that_ends_while_others_is_merged_is_not_lost(monkeypatch: pytest.M
     timeline.add("llm", 1.0, 2.0)
     timeline._added.append(("llm", EndsOther(3.0), 4.0))
     assert timeline.seconds(10.0) == {"llm": 2.0, "tool": 1.0, "backoff": 0.0}
+
+
+def test_intervals_are_merged_by_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each merge takes as long as all that are held."""
+    merges: list[int] = []
+    merge = Timeline._merge
+
+    def counted(timeline: Timeline) -> None:
+        merges.append(len(timeline._added))
+        merge(timeline)
+
+    monkeypatch.setattr(Timeline, "_merge", counted)
+    timeline = Timeline(KINDS, start=0.0)
+    for number in range(1000):
+        timeline.add("llm", 2.0 * number, 2.0 * number + 1)
+    assert merges == [256, 256, 256]
+    assert timeline.seconds(2000.0)["llm"] == 1000.0
+
+
+def test_a_whole_batch_that_ends_while_others_are_merged_is_merged_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline = Timeline(KINDS, start=0.0)
+
+    class EndsOthers(float):
+        def __lt__(self, other: object) -> bool:
+            monkeypatch.setattr(EndsOthers, "__lt__", float.__lt__)
+            for number in range(300):
+                timeline.add("tool", 10.0 + 2 * number, 11.0 + 2 * number)
+            assert len(timeline._added) == 300
+            return float(self) < other  # type: ignore[operator]  # a number
+
+    timeline._added.append(("llm", EndsOthers(3.0), 4.0))
+    assert timeline.seconds(1000.0) == {"llm": 1.0, "tool": 300.0, "backoff": 0.0}

@@ -174,6 +174,18 @@ def test_past_its_size_the_newest_is_dropped_and_counted(letter_sent: Post, stuc
     assert drops == [EventDropped(signal="letter_sent", receiver="Stuck")] * 4
 
 
+def test_ten_thousand_events_wait_by_default(letter_sent: Post, stuck: Stuck) -> None:
+    with event_dropped.captured() as drops, background(stuck) as receiver:
+        letter_sent.connect(receiver)
+        letter_sent.emit(number=0)
+        assert stuck.entered.wait(5)
+        for number in range(1, 10_003):
+            letter_sent.emit(number=number)
+        stuck.released.set()
+    assert len(drops) == 2
+    assert stuck.received == [*range(10_001)]
+
+
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_size_that_would_drop_everything_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"size={size}"):

@@ -96,6 +96,11 @@ def test_some_signals_are_played_alone(recording: Path, capsys: pytest.CaptureFi
     assert "no signal is named 'llm_caled'; did you mean llm_called" in capsys.readouterr().err
 
 
+def test_of_many_names_that_are_alike_three_are_proposed(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(recording), "--signal", "workflow_finish"]) == 2
+    assert capsys.readouterr().err.count(" or ") == 2
+
+
 def test_rows_and_namespace_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

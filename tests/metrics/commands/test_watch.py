@@ -188,6 +188,11 @@ def test_a_name_stays_whole_up_to_half_the_width_and_a_number_always(length: int
     assert rows[0][3].strip() == "1,234,567"
 
 
+def test_numbers_are_whole_where_names_have_no_room() -> None:
+    rows = shown(50, Line("n" * 40, (("label", "v" * 90),), 1234567.0, mean=7654321.0))
+    assert any({"1,234,567", "7,654,321"} <= {*row.replace(" ", "").split("│")} for row in rows)
+
+
 def test_without_rich_the_error_says_what_to_install(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,6 +137,13 @@ def eventually_answers(client: httpx.Client, url: str) -> bool:
     return False
 
 
+def test_without_a_port_each_takes_a_free_one(server: MetricsServer, counted: CollectorRegistry) -> None:
+    with serve(counted) as other:
+        assert httpx.get(other.url).status_code == 200
+        assert {server.port, other.port}.isdisjoint(range(1024))
+        assert other.port != server.port
+
+
 def test_closing_frees_the_port_and_doing_it_again_does_nothing(counted: CollectorRegistry) -> None:
     with serve(counted) as server:
         assert httpx.get(server.url).status_code == 200

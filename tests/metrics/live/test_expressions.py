@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from metrics.kit.expression_check import check_expression
 from metrics.kit.placeholders import Names
 from metrics.kit.vocabulary import vocabulary_of
 from metrics.live import Expression, Increase, Latest, Quantile, Rate, Ratio
+from metrics.live.increases import increases
 from metrics.live.sources import matchers
 from tests.metrics.live.conftest import Watched
 
@@ -186,3 +188,14 @@ def test_a_selector_that_is_none_is_refused_where_it_is_written(where: str) -> N
 def test_a_window_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="as 5m is, got '5 minutes'"):
         Rate("x_total", window="5 minutes").span  # noqa: B018  # it is read there
+
+
+@pytest.mark.parametrize("by", ["", "status"])
+def test_what_one_of_two_snapshots_could_not_read_is_not_known(watched: Watch, by: str) -> None:
+    runs = watched(Increase("workflows_total", by=by))
+    [source] = runs.expression.sources
+    nothing = replace(runs.before, values={})
+    unknown = {} if by else {"value": ()}
+    assert increases(source, nothing, runs.before) == unknown
+    assert increases(source, runs.before, nothing) == unknown
+    assert increases(source, nothing, nothing) == unknown

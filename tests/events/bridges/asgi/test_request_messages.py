@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from events import HTTPRequestFinished
 from events.bridges.asgi import HTTPEventsMiddleware, disconnects, open_requests, request
@@ -18,6 +19,11 @@ from events.bridges.asgi.disconnects import (
 from events.bridges.asgi.outcomes import outcome_of_status
 from events.bridges.asgi.request import unread_body_size
 from tests.support.asgi_apps import receive_nothing
+
+
+def test_so_much_of_a_body_is_read_ahead_as_the_server_holds() -> None:
+    assert MAX_PREFETCH_BYTES == HIGH_WATER_LIMIT
+
 
 Requests = list[HTTPRequestFinished]
 

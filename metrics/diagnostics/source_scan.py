@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -86,6 +88,19 @@ class SourceScan:
     scoped: set[str] = field(default_factory=set)  # of spans that are entered for their scope, which emits nothing
 
 
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Collect no garbage: it would search the syntax trees of hundreds of files again and again, and find none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@collection_paused()
 def scan_sources(sources: Iterable[str], *, bridges: Iterable[str] = ()) -> SourceScan:
     """Return what `events`, `metrics`, the given sources and the bridges that they import emit and declare.
 
@@ -228,7 +243,7 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
     """Return what the text of a file imports, calls and assigns; a second scan of the same text costs nothing."""
     file = SourceFile(path)
     tree = ast.parse(text, str(path))
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             for alias in node.names:
@@ -250,6 +265,19 @@ def parse_source(path: Path, text: bytes) -> SourceFile:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             file.assignments.extend((target, node.value) for target in targets)
     return file
+
+
+def nodes_of(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a syntax tree that have any field, in the order of `ast.walk`, in half of its time."""
+    nodes = [tree]
+    for node in nodes:  # it grows meanwhile
+        yield node
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                nodes += [each for each in value if isinstance(each, ast.AST) and each._fields]
+            elif isinstance(value, ast.AST) and value._fields:
+                nodes.append(value)
 
 
 def is_of(package: str, module: str) -> bool:

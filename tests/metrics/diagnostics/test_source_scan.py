@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import gc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -288,3 +291,21 @@ def test_without_that_call_no_bridge_is_taken(code: str, tmp_path: Path) -> None
     scan = scan_sources([str(tmp_path / "shop.py")])
     assert scan.bridges == OF_METRICS
     assert not scan.emitted.keys() & {"http_request_finished", "build_read"}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("source", ["metrics.rows", "nosuch"])
+def test_garbage_is_collected_after_a_scan_as_it_was_before(source: str, enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with suppress(SourceNotFound):
+            scan_sources([source])
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_nodes_are_those_of_ast_walk_in_its_order_without_those_that_have_no_field() -> None:
+    tree = ast.parse(Path(source_scan.__file__).read_text())
+    assert [*source_scan.nodes_of(tree)] == [node for node in ast.walk(tree) if node._fields]

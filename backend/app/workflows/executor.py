@@ -17,7 +17,7 @@ from . import dbos_client
 from .active_run import READ_TIME, ActiveRun
 from .definitions import WORKFLOWS
 from .leases import Lease
-from .run_state import CANCELLED, RunOutcome, RunTransitions
+from .run_transitions import CANCELLED, RunOutcome, RunTransitions
 from .steps import StepFailed, StepRunner
 
 log = logging.getLogger("app.workflows")

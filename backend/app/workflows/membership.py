@@ -11,7 +11,7 @@ from app.settings import Settings
 from . import dbos_client, executor_locks
 from .leases import Holder, Lease
 from .queue_events import emit_unknown_queue
-from .run_state import RunTransitions
+from .run_transitions import RunTransitions
 from .usage_journal import SUFFIX, UsageJournal
 from .usage_recovery import store_usage_of
 from .workflow_errors import WorkflowEngineUnavailable

@@ -26,7 +26,7 @@ from .leases import Lease
 from .liveness import Liveness
 from .queue_events import emit_queue
 from .run_events import emit_requeued
-from .run_state import CANCELLED, RunOutcome, RunTransitions
+from .run_transitions import CANCELLED, RunOutcome, RunTransitions
 from .usage_recovery import store_usage_of_dead_processes
 
 log = logging.getLogger("app.workflows")

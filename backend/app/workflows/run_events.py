@@ -1,4 +1,4 @@
-"""The events of runs, filled from their rows; `run_state` says which transition emits which."""
+"""The events of runs, filled from their rows; `run_transitions` says which transition emits which."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from .membership import Membership
 from .queue_events import emit_limits, emit_unknown_queue
 from .recovery import Recovery
 from .retention import delete_forever
-from .run_state import CANCELLED, RunTransitions
+from .run_transitions import CANCELLED, RunTransitions
 from .shield import wait_within
 from .steps import StepRunner
 from .sweep_loop import sweep_forever

@@ -27,7 +27,7 @@ from . import dbos_client
 from .definitions import WORKFLOWS, StepDefinition
 from .error_causes import step_error_type
 from .journal_entries import AttemptUsage
-from .run_state import RunTransitions
+from .run_transitions import RunTransitions
 
 log = logging.getLogger("app.workflows")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .journal_entries import Transition
 from .liveness import Liveness
-from .run_state import RunTransitions
+from .run_transitions import RunTransitions
 from .usage_journal import SUFFIX, clear_journal, journals_in, mark_settled, read_journal
 
 log = logging.getLogger("app.workflows")

@@ -13,7 +13,7 @@ from weakref import ref
 from ...bus.scope import Scope, running_task
 from ...bus.span import ActiveSpan
 from ..model_calls.claims import Claim
-from ..model_calls.lookup import Lookup
+from ..model_calls.document_retrieval import Lookup
 from ..model_calls.model_call import ModelCall
 from ..model_calls.tool_use import ToolUse
 from .run_scope import RunScope

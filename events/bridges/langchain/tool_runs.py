@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 from ...bus.span import outcome_of
-from ..model_calls.lookup import Lookup
+from ..model_calls.document_retrieval import Lookup
 from ..model_calls.model_call import error_name
 from ..model_calls.names import truncate_name
 from ..model_calls.tool_use import ToolUse

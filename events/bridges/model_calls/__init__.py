@@ -3,8 +3,8 @@
 - `claims`: which of several bridges tells a call
 - `model_call`: a call while it is under way, its attempts and its end
 - `openai_chat_answer`, `openai_response_answer`: an answer of Chat Completions or of Responses, as it comes
-- `lookup`, `guardrail_check`: a lookup of documents, or the check of a guardrail, told by one of several bridges
-- `tool_use`: the use of a tool while it is under way, told once too
+- `document_retrieval`, `guardrail_check`: a lookup of documents and the check of a guardrail, each told once too
+- `tool_use`: the use of a tool while it is under way, told once by one of several bridges
 - `event_scope`: the scope that the events of these three are of
 - `token_usage`: the tokens that a provider counted
 - `cost`: what they cost, by the seller or by a price function

@@ -1,4 +1,4 @@
-"""When the tokens of a stream were seen to come."""
+"""When the tokens of a stream were seen to come: what a call takes the time to its first token from at its end."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from weakref import ref
 from ...bus.after_fork import clear_after_fork
 from ...bus.scope import Scope
 from ..model_calls.claims import Claim
+from ..model_calls.document_retrieval import Lookup
 from ..model_calls.guardrail_check import GuardrailCheck
-from ..model_calls.lookup import Lookup
 from ..model_calls.tool_use import ToolUse
 from .conventions import Operation
 

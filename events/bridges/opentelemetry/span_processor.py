@@ -18,8 +18,8 @@ from ...retrieval import documents_retrieved
 from ...tools import tool_called
 from ..model_calls.claims import Claim, current_claim, observers
 from ..model_calls.cost import UsagePriceFunction, check_price
+from ..model_calls.document_retrieval import current_lookup, lookup_under_way
 from ..model_calls.guardrail_check import check_under_way, current_check
-from ..model_calls.lookup import current_lookup, lookup_under_way
 from ..model_calls.model_call import is_idle
 from ..model_calls.token_prices import list_price
 from ..model_calls.tool_use import current_tool_use, use_under_way

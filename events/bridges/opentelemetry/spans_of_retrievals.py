@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...bus.signal import NO_SCOPE
-from ..model_calls.lookup import Lookup
+from ..model_calls.document_retrieval import Lookup
 from ..model_calls.names import label_of
 from .attribute_names import Said
 from .conventions import BRIDGE

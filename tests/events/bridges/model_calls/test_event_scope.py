@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from events import agent_finished, agent_run, documents_retrieved, llm_called, tool_called
-from events.bridges.model_calls.lookup import Lookup
+from events.bridges.model_calls.document_retrieval import Lookup
 from events.bridges.model_calls.model_call import CallEnd, start_call
 from events.bridges.model_calls.tool_use import ToolUse
 

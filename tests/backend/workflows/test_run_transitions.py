@@ -17,9 +17,9 @@ from sqlalchemy.exc import OperationalError
 from app.database import Database, passing_errors
 from app.database.repositories import brands, runs
 from app.llm_usage import LLMUsage
-from app.workflows import run_state
+from app.workflows import run_transitions
 from app.workflows.journal_entries import AttemptUsage
-from app.workflows.run_state import CANCELLED, RunOutcome, RunTransitions
+from app.workflows.run_transitions import CANCELLED, RunOutcome, RunTransitions
 from app.workflows.usage_journal import SUFFIX, UsageJournal
 from app.workflows.usage_recovery import store_usage_of
 from events import (
@@ -212,7 +212,7 @@ async def test_events_that_a_killed_process_left_are_emitted_once(
     transitions.record(replace(attempt, status="success"))
     with monkeypatch.context() as patch:
         for name in ("emit_started", "emit_step_finished", "emit_finished"):
-            patch.setattr(run_state, name, kill)
+            patch.setattr(run_transitions, name, kill)
         with pytest.raises(Killed):
             await transitions.start(run_id)
         [run] = transitions._active.values()

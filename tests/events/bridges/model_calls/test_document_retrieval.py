@@ -8,7 +8,7 @@ from contextvars import copy_context
 import pytest
 
 from events import DocumentsRetrieved, agent_run, documents_retrieved, receiver_failed
-from events.bridges.model_calls.lookup import Lookup, current_lookup, lookup_under_way
+from events.bridges.model_calls.document_retrieval import Lookup, current_lookup, lookup_under_way
 
 
 @pytest.fixture

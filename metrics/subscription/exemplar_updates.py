@@ -21,7 +21,7 @@ from ..fastpath.plan import AmountUpdate, UpdatePlan
 from ..fastpath.public_update import UpdateFn
 
 FindExemplar = Callable[[], Mapping[str, str] | None]
-"""Returns the labels of the exemplar of what the running code does, as `traces.current_exemplar`; None where there is none."""
+"""Returns the labels of the exemplar of what the running code does, as `traces.current_exemplar`; None for none."""
 
 RENEWED_AFTER = 1.0
 """Seconds for which a bucket keeps its exemplar: a scrape takes the newest one alone, and comes more seldom."""

@@ -15,6 +15,7 @@ from events.bridges.sqlalchemy.sql import describe, describe_cached
 from events.bridges.sqlalchemy.sql.keywords import MAX_NAME_LENGTH
 from events.bridges.sqlalchemy.sql.lexer import tokenize
 from events.bridges.sqlalchemy.sql.literals import without_literals
+from events.bridges.sqlalchemy.sql.parser import MAX_DEPTH
 from events.database import Operation
 
 OPERATIONS = frozenset(get_args(Operation))
@@ -36,6 +37,17 @@ def test_a_name_without_quotes_has_one_label_in_any_case() -> None:
     """SQL folds such names; a quoted name keeps its case."""
     assert {describe(f"select * from {name}")[1] for name in ("users", "Users", "USERS")} == {"users"}
     assert describe('select * from "Users"')[1] == "Users"
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 2 * MAX_DEPTH])
+def test_what_follows_a_group_that_is_too_deep_to_be_read_is_read(depth: int) -> None:
+    group = f"{'(' * depth}SELECT 1 FROM letters{')' * depth}"
+    assert describe(f"SELECT {'(' * depth}1{')' * depth} FROM parcels") == ("select", "parcels")
+    assert describe(f"WITH sent AS {group} SELECT * FROM parcels") == ("select", "parcels")
+    assert describe(f"WITH sent AS (SELECT 1 FROM letters WHERE id IN {group}) DELETE FROM parcels") == (
+        "delete",
+        "parcels",
+    )
 
 
 def test_a_table_past_the_bounds_is_other_and_not_none() -> None:

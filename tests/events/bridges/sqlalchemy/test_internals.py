@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 import events
 from events.bridges.sqlalchemy import instrument
@@ -284,6 +284,19 @@ def test_lazy_loads_are_marked_by_one_listener_for_all_engines(
     ):
         assert session.get_one(User, 1).posts
     assert [event.relationship for event in seen] == ["User.posts"]
+
+
+def test_no_statement_is_an_eager_load_where_its_options_say_nothing(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contexts: list[Any] = []
+    sa.event.listen(engine, "after_cursor_execute", lambda *arguments: contexts.append(arguments[4]))
+    with Session(engine) as session:
+        assert session.scalars(sa.select(User).options(selectinload(User.posts))).all()
+    assert [*map(lazy_loading.is_eager_load, contexts)] == [False, True]
+    gone = lazy_loading.LazyLoads(lazy_loading.PRIVATE.option, attrgetter("_gone"), attrgetter("_gone"))
+    monkeypatch.setattr(lazy_loading, "PRIVATE", gone)
+    assert [*map(lazy_loading.is_eager_load, contexts)] == [False, False]
 
 
 def test_a_static_pool_that_opens_otherwise_is_left_as_it_is(

@@ -50,6 +50,11 @@ def test_what_follows_a_group_that_is_too_deep_to_be_read_is_read(depth: int) ->
     )
 
 
+def test_groups_side_by_side_are_not_deep() -> None:
+    groups = ", ".join(["(1)"] * (MAX_DEPTH + 5))
+    assert describe(f"SELECT {groups} FROM (SELECT * FROM (SELECT * FROM parcels))") == ("select", "parcels")
+
+
 def test_a_table_past_the_bounds_is_other_and_not_none() -> None:
     """`none` would say that there is no table, which nobody knows."""
     far = "select " + "a, " * 100_000 + "b from users"

@@ -31,8 +31,13 @@ from tools.wheel.staging import stage
 
 gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
 
-SHARED = {"test_every_family.py": "life", "test_reconciled.py": "life"}
-"""Files whose tests share what takes a minute to make: one worker takes all of them."""
+SHARED = {
+    "test_every_family.py": "life",
+    "test_reconciled.py": "life",
+    "test_documents.py": "libraries",
+    "test_command_lines.py": "libraries",
+}
+"""Files whose tests share what takes seconds to make, or a minute: one worker takes all of them."""
 ENVIRONMENTS = ("sdk", "models", "servers", "drivers", "queues", "schemathesis", "deploy")
 """Markers of tests that need modules of an environment of their own."""
 PACKAGES = {

@@ -61,9 +61,9 @@ class CompiledUpdates:
         # number whose type is not in it.
         self.compiled: dict[Any, CompiledUpdate] = {}
         self.folded: dict[Any, CompiledUpdate] = {}
-        # Of each label that has overflowed: its place in the key, what tells the values past its limit, and the updates
-        # for these by the rest of the key. Replaced as a whole, as another thread may look through it.
-        self._overflowed: tuple[tuple[int, Callable[[Any], bool], dict[Any, CompiledUpdate]], ...] = ()
+        # Of each label that has overflowed: its place in the key, its values that were compiled, what tells those past
+        # its limit, and the updates for these by the rest of the key. Replaced as a whole: another thread may read it.
+        self._overflowed: tuple[tuple[int, set[Any], Callable[[Any], bool], dict[Any, CompiledUpdate]], ...] = ()
         depended_on: set[str] = set()  # fields that those which are computed are computed from
         if set_fields is not None:
             sources = {name: set_fields.sources(name) for name in fields}
@@ -130,8 +130,9 @@ class CompiledUpdates:
 
         Ever new values past a limit share one update, so they cost little more than known ones, and no memory.
         """
-        for place, is_other, by_rest in self._overflowed:
-            if (found := by_rest.get(key[:place] + key[place + 1 :])) and is_other(key[place]):
+        for place, known, is_other, by_rest in self._overflowed:
+            value = key[place]
+            if value not in known and (found := by_rest.get(key[:place] + key[place + 1 :])) and is_other(value):
                 return found
         values = self._values(key, event)
         past: tuple[str, ...] = ()
@@ -158,11 +159,11 @@ class CompiledUpdates:
 
     def _note_overflow(self, key: Any, label: str, compiled: CompiledUpdate) -> None:
         """Enter the update for all values past the limit of a label, and the rest of a key, of which none is past."""
-        place, is_other = next((place, is_other) for place, name, _, is_other in self._labels if name == label)
-        by_rest = next((by_rest for noted, _, by_rest in self._overflowed if noted == place), None)
+        by_rest = next((by_rest for place, *_, by_rest in self._overflowed if self._names[place] == label), None)
+        place, _, known, is_other = next(each for each in self._labels if each[1] == label)
         if by_rest is None:
             by_rest = {}
-            self._overflowed += ((place, is_other, by_rest),)
+            self._overflowed += ((place, known, is_other, by_rest),)
         if len(by_rest) >= self.MAX_CACHED:
             by_rest.clear()
         by_rest[key[:place] + key[place + 1 :]] = compiled

@@ -103,7 +103,7 @@ class LabelLimiter:
         limit = self.limits[label]
 
         def is_other(value: object) -> bool:
-            text = value if type(value) is str else label_text(value)
+            text = value if type(value) is str and value else label_text(value)
             if text in admitted or text in RESERVED:
                 return False
             return len(admitted) >= limit or not is_valid(text)

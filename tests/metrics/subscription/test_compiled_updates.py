@@ -311,7 +311,7 @@ def test_past_a_limit_nothing_but_the_rest_of_the_key_is_looked_up(registry: Col
         updates = CompiledUpdates(receiver, receiver._fields, labels, (), None)
         for number in range(100):
             updates(LLMCalled(model=f"m{number}", provider="p" if number % 2 else "q", status="success", duration=1.0))
-        [(_, _, by_rest)] = updates._overflowed
+        [(*_, by_rest)] = updates._overflowed
         assert len(by_rest) == 2
         updates.clear()
         assert updates._overflowed == ()
@@ -325,7 +325,7 @@ def test_the_rests_of_keys_past_a_limit_are_bounded(registry: CollectorRegistry)
         updates.MAX_CACHED = 8
         for number in range(100):
             updates(LLMCalled(model=f"m{number}", agent_name=f"a{number // 5}", status="success", duration=1.0))
-        [(_, _, by_rest)] = updates._overflowed
+        [(*_, by_rest)] = updates._overflowed
     assert 0 < len(by_rest) <= 8
 
 

@@ -177,6 +177,15 @@ def test_a_missing_value_is_unknown(read: Read, nothing: Any) -> None:
     assert read("agent_executions_total", agent_name="unknown", status="success") == 1
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_missing_value_is_unknown_past_the_limit_too(registry: CollectorRegistry, read: Read, nothing: Any) -> None:
+    with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 1}):
+        for name in ("writer", "judge", "editor", nothing):
+            finish_agent(name)
+        assert read("agent_executions_total", agent_name=OTHER, status="success") == 2
+        assert read("agent_executions_total", agent_name="unknown", status="success") == 1
+
+
 def test_an_overflow_of_the_overflow_counter_emits_nothing(registry: CollectorRegistry) -> None:
     with subscribe(CATALOGUE, registry, namespace="sparklio", label_limits={"agent_name": 0, "metric": 0, "label": 0}):
         finish_agent()
@@ -301,8 +310,8 @@ def test_a_value_is_other_once_the_label_is_full_and_not_one_that_it_has() -> No
     assert not limiter.other_test("model")("b")
     assert not limiter.other_test("model")("c")  # nothing was admitted by that
     limiter.admit("model", "b")
-    assert [limiter.other_test("model")(each) for each in ("a", "b", "c", "unknown", "other", 7)] == [
-        False, False, True, False, False, True,
+    assert [limiter.other_test("model")(each) for each in ("a", "b", "c", "unknown", "other", 7, "", None)] == [
+        False, False, True, False, False, True, False, False,
     ]  # fmt: skip
 
 

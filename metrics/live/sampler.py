@@ -16,7 +16,7 @@ from events.bus.log_throttle import LogThrottle
 log = logging.getLogger("metrics")
 _throttle = LogThrottle()
 
-RESTING, WATCHED = 5.0, 1.0
+RESTING, WATCHED = 15.0, 1.0
 """Seconds between two calls: while nobody watches, and while somebody does."""
 
 RESTING_SHARE, WATCHED_SHARE = 0.003, 0.02

@@ -58,18 +58,23 @@ async def _listen(connection: psycopg.AsyncConnection, on_cancelled: Callable[[s
     with dbos_pace.queue.listening():
         while True:
             await _until_readable(connection)
-            await _read(connection, on_cancelled, within=_READ_TIMEOUT)
+            # Until there are none: what the TLS library has decrypted already makes no socket readable.
+            while await _read(connection, on_cancelled, within=_READ_TIMEOUT):
+                pass
 
 
 async def _read(
     connection: psycopg.AsyncConnection, on_cancelled: Callable[[str], None], within: float | None = None
-) -> None:
-    """Take the notices that come next, with those that come with them, if any come ``within`` so many seconds."""
+) -> int:
+    """Take the notices that come next, if any come ``within`` so many seconds; return how many they are."""
+    count = 0
     async for notice in connection.notifies(stop_after=1, timeout=within):
+        count += 1
         if notice.payload:
             on_cancelled(notice.payload)
         else:
             dbos_pace.queue.told()
+    return count
 
 
 async def _until_readable(connection: psycopg.AsyncConnection) -> None:

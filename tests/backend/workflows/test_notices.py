@@ -37,12 +37,12 @@ async def listening(engine: sa.Engine) -> AsyncIterator[list[str]]:
 
 
 async def test_all_notices_are_taken_in_their_order(engine: sa.Engine) -> None:
-    runs = [f"run {number}" for number in range(50)]
+    runs = [f"run {number} {'x' * 200}" for number in range(500)]  # more than is read at once
     async with listening(engine) as cancelled:
         with engine.begin() as connection:  # they come at once, when it is committed
-            for run in runs[:40]:
+            for run in runs[:490]:
                 connection.execute(sa.text("SELECT pg_notify('sparklio_runs', :run)"), {"run": run})
-        for run in runs[40:]:
+        for run in runs[490:]:
             await asyncio.to_thread(notices.tell_cancelled, engine, run)
         await until(lambda: len(cancelled) >= len(runs))
     assert cancelled == runs

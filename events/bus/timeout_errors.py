@@ -8,10 +8,15 @@ def is_timeout(error: BaseException | None) -> bool:
 
     The SDKs have classes of their own (httpx's ``ReadTimeout``, OpenAI's ``APITimeoutError``), matched by name.
     """
-    while error is not None:
+    return _is_timeout(error, set())
+
+
+def _is_timeout(error: BaseException | None, seen: set[int]) -> bool:
+    while error is not None and id(error) not in seen:  # a chain may be a circle
+        seen.add(id(error))
         if isinstance(error, TimeoutError) or any("Timeout" in parent.__name__ for parent in type(error).__mro__):
             return True
         if isinstance(error, BaseExceptionGroup):
-            return all(is_timeout(member) for member in error.exceptions)
+            return all(_is_timeout(member, {*seen}) for member in error.exceptions)
         error = error.__cause__
     return False

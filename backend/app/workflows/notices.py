@@ -54,21 +54,20 @@ async def _listen(connection: psycopg.AsyncConnection, on_cancelled: Callable[[s
     await connection.execute(f"LISTEN {CHANNEL}".encode())
     # Behind a proxy that shares connections among clients nothing would ever come: the first notice is our own.
     await connection.execute(f"NOTIFY {CHANNEL}".encode())
-    await _read(connection, on_cancelled)
+    while not await _read(connection, on_cancelled):
+        await _until_readable(connection)
     with dbos_pace.queue.listening():
         while True:
-            await _until_readable(connection)
             # Until there are none: what the TLS library has decrypted already makes no socket readable.
-            while await _read(connection, on_cancelled, within=_READ_TIMEOUT):
+            while await _read(connection, on_cancelled):
                 pass
+            await _until_readable(connection)
 
 
-async def _read(
-    connection: psycopg.AsyncConnection, on_cancelled: Callable[[str], None], within: float | None = None
-) -> int:
-    """Take the notices that come next, if any come ``within`` so many seconds; return how many they are."""
+async def _read(connection: psycopg.AsyncConnection, on_cancelled: Callable[[str], None]) -> int:
+    """Take the notices that have come, with those that come with them; return how many they are."""
     count = 0
-    async for notice in connection.notifies(stop_after=1, timeout=within):
+    async for notice in connection.notifies(stop_after=1, timeout=_READ_TIMEOUT):
         count += 1
         if notice.payload:
             on_cancelled(notice.payload)

@@ -50,9 +50,15 @@ class UnansweredStatement:
 
         It may be another one's: whoever sends a statement again has caught the first error.
         """
-        while error is not None and error is not self.error:
-            error = error.__cause__ or error.__context__
-        return error is not None
+        pending, seen = [error], set[int]()  # a chain may be a circle: `raise first from second`, which came of it
+        while pending:
+            each = pending.pop()
+            if each is self.error:
+                return True
+            if each is not None and id(each) not in seen:
+                seen.add(id(each))
+                pending += (each.__cause__, each.__context__)
+        return False
 
 
 class StatementTracker:

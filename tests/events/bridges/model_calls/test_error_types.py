@@ -131,3 +131,18 @@ def test_a_request_that_succeeded_has_no_word(status: Any, error: BaseException 
 )
 def test_a_timeout_is_one_whoever_raised_it(error: BaseException | None, expected: bool) -> None:
     assert is_timeout(error) is expected
+
+
+@pytest.mark.parametrize("kind", ["cause", "group"])
+def test_errors_that_lead_to_each_other_are_looked_through_once(kind: str) -> None:
+    """As of `raise first from second`, where the second was raised from the first."""
+    first = ValueError()
+    first.__cause__ = second = ExceptionGroup("several", [first]) if kind == "group" else LookupError()
+    second.__cause__ = first
+    assert not is_timeout(first)
+    assert not is_timeout(second)
+    shared = TimeoutError()
+    members = [ValueError(), LookupError()]
+    for member in members:
+        member.__cause__ = shared
+    assert is_timeout(ExceptionGroup("several", members))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -185,6 +186,40 @@ def test_an_error_that_is_raised_in_place_of_the_drivers_is_one_of_the_execution
             connection.execute(sa.text("select * from nowhere"))
     assert [(event.operation, event.error) for event in seen] == [("select", "DatabaseError")]
     assert [event.phase for event in failed] == ["execute"]
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_errors_that_lead_to_each_other_are_looked_through_once(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, is_own: bool
+) -> None:
+    """An error that is raised from one that came of it is in a circle, which is the statement's or not."""
+    with (
+        instrument(engine),
+        engine.connect() as connection,
+        events.query_executed.captured() as seen,
+        events.database_failed.captured() as failed,
+    ):
+        timed = engine.dialect.do_execute
+
+        def failing_in_a_circle(cursor: Any, statement: str, *more: Any) -> None:
+            with suppress(sqlite3.OperationalError):
+                timed(cursor, "select * from nowhere", *more)
+            first = sqlite3.DatabaseError("first")
+            try:
+                try:
+                    if is_own:
+                        timed(cursor, "select * from nowhere", *more)
+                    raise first
+                except sqlite3.Error as error:
+                    raise LookupError from error
+            except LookupError as second:
+                raise first from second
+
+        monkeypatch.setattr(engine.dialect, "do_execute", failing_in_a_circle)
+        with pytest.raises(sa.exc.DatabaseError, match="first"):
+            connection.execute(sa.text("select 1"))
+    assert [event.phase for event in failed] == ["execute" if is_own else "compile"]
+    assert [event.error for event in seen] == (["DatabaseError"] if is_own else [])
 
 
 def test_the_duration_of_a_failure_is_of_the_statement_that_failed(

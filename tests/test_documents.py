@@ -384,6 +384,12 @@ def outline(document: Path) -> tuple[list[int], list[str], list[str]]:
     )
 
 
+def test_each_test_that_a_page_of_what_is_held_names_is_there() -> None:
+    there = {file.name for file in (ROOT / "tests").rglob("test_*.py")}
+    for page in ("reliability.md", "hosts.md", "security.md"):
+        assert {*re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / page).read_text())} <= there, page
+
+
 def test_the_korean_readme_has_the_headings_the_code_and_the_links_of_the_english_one() -> None:
     (levels, code, links), (english_levels, english_code, english_links) = outline(README_KO), outline(README)
     assert levels == english_levels

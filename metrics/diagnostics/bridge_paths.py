@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,8 +30,9 @@ def bridge_paths(bridge: str) -> list[Path]:
     return sorted(module.parent.rglob("*.py")) if spec.submodule_search_locations else [module]
 
 
-def imported_paths(path: Path, level: int, name: str) -> Iterator[Path]:
-    """Yield the files of bridges that a relative import brings in, as ``from ..model_calls.tool_use import ToolUse``.
+@cache  # the files of a package stay where they are, and each bridge imports much that others import too
+def imported_paths(path: Path, level: int, name: str) -> tuple[Path, ...]:
+    """Return the files of bridges that a relative import brings in, as ``from ..model_calls.tool_use import ToolUse``.
 
     Args:
         path: The file that imports.
@@ -39,7 +41,9 @@ def imported_paths(path: Path, level: int, name: str) -> Iterator[Path]:
     """
     folder = path.parents[level - 1]
     parts = name.split(".")
-    for module in (folder.joinpath(*parts), folder.joinpath(*parts[:-1])):
-        for file in (module.with_suffix(".py"), module / "__init__.py"):
-            if ROOT in file.parents and module != folder and file.is_file():
-                yield file
+    return tuple(
+        file
+        for module in (folder.joinpath(*parts), folder.joinpath(*parts[:-1]))
+        for file in (module.with_suffix(".py"), module / "__init__.py")
+        if ROOT in file.parents and module != folder and file.is_file()
+    )

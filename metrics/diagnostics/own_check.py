@@ -7,8 +7,10 @@ words: each has to be fed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from ..catalogue import CATALOGUE, GROUPS, LABEL_LIMITS, OPTIONAL
 from ..event_fields import AnySignal
@@ -93,20 +95,25 @@ def families_of(group: Collection[Metric], catalogue: Iterable[Metric]) -> set[s
 def ways_out(signals: Sequence[AnySignal]) -> str:
     """Return how signals come to be emitted: by which bridges, else by the application itself."""
     names = {signal.name for signal in signals}
-    bridges = [f"{EVENTS}.bridges.{bridge}" for bridge, emitted in emitted_by_bridges() if names & emitted]
+    bridges = [f"{EVENTS}.bridges.{bridge}" for bridge, emitted in emitted_by_bridges().items() if names & emitted]
     emit = f"emit {in_words([signal.name for signal in signals], 'signals')}"
     if not bridges:
         return emit
     return f"import {in_words(bridges, 'bridges', 'or')}" + ("" if len(bridges) == 1 else f", {emit}")
 
 
-def emitted_by_bridges() -> Iterator[tuple[str, set[str]]]:
-    """Yield each bridge, with the signals that its files emit, those that it shares with others included."""
+@cache  # of each of several groups that nothing feeds it is asked which bridge would
+def emitted_by_bridges() -> Mapping[str, set[str]]:
+    """Return the signals that the files of each bridge emit, those that it shares with others included."""
     bridges = [*bridge_names()]
-    places = scan_sources((), bridges=bridges).emitted
-    for bridge in bridges:
-        files = {file.path for file in bridge_files([bridge])}
-        yield bridge, {signal for signal, emitted in places.items() if any(path in files for path, _ in emitted)}
+    emitted_in: dict[Path, set[str]] = {}
+    for signal, places in scan_sources((), bridges=bridges).emitted.items():
+        for path, _ in places:
+            emitted_in.setdefault(path, set()).add(signal)
+    return {
+        bridge: {signal for file in bridge_files([bridge]) for signal in emitted_in.get(file.path, ())}
+        for bridge in bridges
+    }
 
 
 def in_words(names: Sequence[str], what: str, conjunction: str = "and") -> str:

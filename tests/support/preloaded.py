@@ -3,9 +3,10 @@
     python -m tests.support.preloaded CONTROL_FD MODULE...
 
 A pytest process has one such process for studios (and one for those that share their metrics, set by a variable
-that is read when the studio is imported), from its first studio to its own end, and one for programs that import other
-people's libraries. Each child runs a command line of Python as if it had been executed: with its own directory,
-environment, standard streams and exit code. A launcher forks its workers.
+that is read when the studio is imported), from its first studio to its own end, one for programs that import other
+people's libraries, and one for our own command line and for pytest with our plugin. Each child runs a command line of
+Python as if it had been executed: with its own directory, environment, standard streams and exit code. A launcher
+forks its workers.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ LIBRARIES = (
     "sqlalchemy.ext.asyncio",
 )
 """What is imported for programs that are no studio: other people's libraries alone."""
+COMMANDS = ("tests.support.preloaded_commands",)
+"""What is imported for ``python -m metrics``, and for ``python -m pytest`` with our plugin: all but the plugins."""
 READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS", "SPARKLIO_WORKERS"})
 _MAX_REQUEST = 1 << 20  # bytes
 
@@ -73,7 +76,8 @@ class PreloadedProcess:
 
     Args:
         command: Its command line, without the program's name: ``-m``, ``-c`` or a file, after ``-W error`` or nothing.
-        modules: What is imported before: `LIBRARIES`, or what a studio needs, which then is the only ``-m`` there is.
+        modules: What is imported before: `LIBRARIES`, `COMMANDS`, or what a studio needs, which then is the only ``-m``
+            there is.
         cwd: Its working directory.
         env: Its whole environment.
         output: The descriptor of a file or a pipe for its standard output, and for its standard error.
@@ -125,6 +129,11 @@ def modules_of_studio(environment: Mapping[str, str]) -> tuple[str, ...]:
     return PRELOADED if READ_BEFORE_SUBSCRIBING.isdisjoint(environment) else WITHOUT_METRICS
 
 
+def is_studio(modules: tuple[str, ...]) -> bool:
+    """Return whether modules are those of a studio, which are run by the name of one alone."""
+    return modules in (PRELOADED, WITHOUT_METRICS)
+
+
 def run_preloaded(
     *command: str, modules: tuple[str, ...], cwd: Path, env: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
@@ -148,7 +157,7 @@ def run_preloaded(
 @cache
 def _preloader(modules: tuple[str, ...]) -> socket.socket:
     """Start the process that imports and forks, and return the socket that takes requests; it ends when that does."""
-    options = WARNINGS_ARE_ERRORS if modules == LIBRARIES else ()
+    options = () if is_studio(modules) else WARNINGS_ARE_ERRORS
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
         [sys.executable, *options, "-m", __name__, str(theirs.fileno()), *modules],
@@ -172,7 +181,7 @@ def main(control: socket.socket, modules: tuple[str, ...]) -> None:
         __import__(module)
     gc.enable()
     gc.freeze()
-    run = partial(run_command_line, installed=_installed_path()) if modules == LIBRARIES else _run_studio
+    run = _run_studio if is_studio(modules) else partial(run_command_line, installed=_installed_path())
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, _MAX_REQUEST, 3)
         if not request:
@@ -236,4 +245,5 @@ def _run_studio(command: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), tuple(sys.argv[2:]))
+    with socket.socket(fileno=int(sys.argv[1])) as requests:
+        main(requests, tuple(sys.argv[2:]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.wheel.renaming import NameUnclear, Renaming
+from tools.wheel.renaming import NameUnclear, Renaming, is_same_code
 
 BOUND_NAMES = {
     "events": {"llm_called", "Signal", "failures"},
@@ -90,6 +90,39 @@ def test_strings_and_comments_are_prose_and_lines_keep_their_numbers() -> None:
 def test_what_would_change_the_code_is_refused(source: str, reason: str) -> None:
     with pytest.raises(NameUnclear, match=reason):
         RENAMING.source(source)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("import a\nf('b', 1)", "from c import d\nf('e', 1)", True),
+        ("f'{a} b'", "f'{a} c'", True),
+        ("f'{a}'", "f'{b}'", False),
+        ("f('b', 1)", "f('b', 2)", False),
+        ("f(0.0)", "f(-0.0)", False),
+        ("x = 0.0", "x = 0", False),
+        ("x = True", "x = 1", False),
+        ("x = b'a'", "x = b'b'", False),
+        ("f(a)", "f(a, b)", False),
+        ("f(a)", "f(x=a)", False),
+        ("if a:\n    import b", "if a:\n    pass", False),
+        ("a.b", "a.c", False),
+        ("a + b", "a - b", False),
+    ],
+)
+def test_code_is_the_same_where_strings_and_imports_alone_differ(one: str, other: str, same: bool) -> None:
+    assert is_same_code(ast.parse(one), ast.parse(other)) is same
+
+
+STRINGS = (r"'it \'s # not'", '"""a "quoted" #\nword"""', r"rf'{a!r} \d'", "b'a'", "'''x''' 'y'", '""', r"'\\'")
+
+
+@pytest.mark.parametrize("string", STRINGS)
+def test_after_any_kind_of_string_the_next_string_and_the_comment_are_found(string: str) -> None:
+    source = f"x = {string} or'events.Signal'  # 'metrics.CATALOGUE'\ny = events.Signal"
+    assert RENAMING.source(source) == (
+        f"x = {string} or'acme.events.Signal'  # 'acme.metrics.CATALOGUE'\ny = events.Signal"
+    )
 
 
 def test_names_are_read_from_the_files_of_the_packages(tmp_path: Path) -> None:

@@ -13,12 +13,25 @@ keep their numbers. What a file does cannot change: its syntax tree is compared 
 from __future__ import annotations
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+STRING_OR_COMMENT = re.compile(
+    r"""
+      \#[^\n]*
+    | (?:(?<!\w)[A-Za-z]{1,2})?  # what an f-string or one of bytes begins with
+      (?: \"{3}(?:[^\\]|\\.)*?\"{3} | '{3}(?:[^\\]|\\.)*?'{3} | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""Each string and comment of a source; an f-string as a whole, as Python 3.11 has it.
+
+`tokenize` would take longer for the package than everything else does. The syntax tree is compared in the end.
+"""
+IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class NameUnclear(ValueError):
@@ -34,7 +47,7 @@ class Edit:
     replacement: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Renaming:
     """A renaming of top-level packages.
 
@@ -56,7 +69,7 @@ class Renaming:
                 bound_names[module] = frozenset(names_bound_by(ast.parse(path.read_text("utf-8")).body))
         return cls(parent, bound_names)
 
-    @property
+    @cached_property
     def packages(self) -> list[str]:
         """The names of the packages."""
         return [name for name in self.bound_names if "." not in name]
@@ -68,22 +81,28 @@ class Renaming:
             NameUnclear: an import binds the name of a package in a way that cannot be kept, or a replacement in an
                 f-string changes what it does.
         """
+        if not self._any_name.search(text):
+            return text
         tree = ast.parse(text)
         lines = Lines(text)
-        edits = {edit.start: edit for node in ast.walk(tree) for edit in self._edits_of(node, lines)}
-        for start, end in strings_and_comments(lines):
-            edits.setdefault(start, Edit(start, end, self.prose(text[start:end])))
+        nodes = ast.walk(tree) if "getLogger" in text else statements_of(tree.body)
+        edits = {edit.start: edit for node in nodes for edit in self._edits_of(node, lines)}
+        for found in STRING_OR_COMMENT.finditer(text):
+            if self._any_name.search(found[0]):
+                edits.setdefault(found.start(), Edit(found.start(), found.end(), self.prose(found[0])))
         pieces, last = [], 0
         for edit in sorted(edits.values(), key=lambda edit: edit.start):
             pieces += [text[last : edit.start], edit.replacement]
             last = edit.end
         renamed = "".join([*pieces, text[last:]])
-        if renamed != text and code_of(ast.parse(renamed)) != code_of(tree):
+        if renamed != text and not is_same_code(ast.parse(renamed), tree):
             raise NameUnclear("an f-string names something that looks like a package's: name it otherwise")
         return renamed
 
     def prose(self, text: str) -> str:
         """Return a docstring, a message, a comment or a document with the names inside of the other package."""
+        if not self._any_name.search(text):
+            return text
         name = f"(?P<name>{'|'.join(self.packages)})"
         inside = rf"{self.parent}.\g<name>"
         text = re.sub(rf"(?<![\w./-]){name}(?:\.\w+)+", lambda found: self._dotted(found[0]), text)
@@ -92,6 +111,11 @@ class Renaming:
         text = re.sub(rf"(?<=-m ){name}\b(?!\.\w)", inside, text)
         text = re.sub(rf"(?<![\w./-]){name}(?=:[A-Z])", inside, text)
         return re.sub(rf"(?<!`)`{name}`(?!`)", f"`{inside}`", text)
+
+    @cached_property
+    def _any_name(self) -> re.Pattern[str]:
+        """A pattern that finds the name of a package: most texts have none."""
+        return re.compile("|".join(self.packages))
 
     def _edits_of(self, node: ast.AST, lines: Lines) -> Iterator[Edit]:
         """Yield the edits of an import, and of the name of a logger."""
@@ -153,36 +177,29 @@ class Lines:
         return self.starts[node.lineno - 1] + len(line.encode()[: node.col_offset].decode())
 
 
-def strings_and_comments(lines: Lines) -> Iterator[tuple[int, int]]:
-    """Yield where each string and each comment begins and ends; an f-string as a whole, as Python 3.11 has it."""
-    depth, begin = 0, 0
-    for token in tokenize.generate_tokens(io.StringIO(lines.text).readline):
-        start, end = (lines.starts[line - 1] + column for line, column in (token.start, token.end))
-        kind = tokenize.tok_name[token.type]
-        if kind == "FSTRING_START":
-            begin = begin if depth else start
-            depth += 1
-        elif kind == "FSTRING_END":
-            depth -= 1
-            if not depth:
-                yield begin, end
-        elif not depth and kind in ("STRING", "COMMENT"):
-            yield start, end
+def statements_of(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield statements and those inside of them, without looking into their expressions."""
+    for node in body:
+        yield node
+        for name in ("body", "orelse", "handlers", "finalbody", "cases"):
+            yield from statements_of(getattr(node, name, ()))
 
 
-class CodeAlone(ast.NodeTransformer):
-    """Takes the text of strings and the names of imports out of a syntax tree."""
+def is_same_code(one: object, other: object) -> bool:
+    """Return whether syntax trees, or parts of them, differ in the text of strings and the names of imports alone."""
+    if isinstance(one, IMPORTS) and isinstance(other, IMPORTS):
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, ast.Constant) and isinstance(other, ast.Constant):
+        return is_same_value(one.value, other.value)
+    if isinstance(one, ast.AST):
+        return all(is_same_code(getattr(one, name, None), getattr(other, name, None)) for name in one._fields)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same_code, one, other))
+    return one == other
 
-    def visit_Import(self, _: ast.Import) -> ast.stmt:
-        return ast.Pass()
 
-    def visit_ImportFrom(self, _: ast.ImportFrom) -> ast.stmt:
-        return ast.Pass()
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return ast.Constant("") if isinstance(node.value, str) else node
-
-
-def code_of(tree: ast.Module) -> str:
-    """Return a syntax tree as text, without the text of strings and the names of imports."""
-    return ast.dump(CodeAlone().visit(tree))
+def is_same_value(one: object, other: object) -> bool:
+    """Return whether constants are two strings, or the same; 0.0 and -0.0, which are equal, are not."""
+    return type(one) is type(other) and (isinstance(one, str) or repr(one) == repr(other))

@@ -89,7 +89,10 @@ def test_each_alert_fires_when_it_should_and_is_silent_when_it_should_be() -> No
 
 @cache
 def checks_of_alerts() -> tuple[tuple[str, set[str]], ...]:
-    """Return the name of each test and the alerts that it expects to fire, at each of its times."""
+    """Return the name of each scenario and the alerts that it expects to fire, at each of its times.
+
+    A scenario is that of a test, or of the jobs whose alerts are asked for.
+    """
     return tuple(read_checks())
 
 
@@ -98,8 +101,9 @@ def read_checks() -> Iterator[tuple[str, set[str]]]:
         for test in yaml.safe_load(file.read_text())["tests"]:
             for check in test.get("promql_expr_test", ()):
                 if "ALERTS" in check["expr"]:
+                    jobs = re.search(r'job=~?"[^"]+"', check["expr"])
                     yield (
-                        test["name"],
+                        f"{test['name']} {jobs and jobs[0]}",
                         {name for name in NAMES for sample in check["exp_samples"] if f'"{name}"' in sample["labels"]},
                     )
             for check in test.get("alert_rule_test", ()):

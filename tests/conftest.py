@@ -147,8 +147,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Collect garbage from here on, but never search what has been imported and collected: it stays."""
+    exempt_what_is_there()  # before the first collection, which would search all of it
     gc.enable()
-    exempt_what_is_there()
 
 
 def exempt_what_is_there() -> None:

@@ -1,27 +1,22 @@
 """Models of every provider, each of its own SDK, in front of a loopback server of the tests.
 
 ``retries`` are those of the SDK, where it has any: Google's and Mistral's do none unless they are told how.
-Modules of SDKs that may be missing are imported where a model is made of them. xAI's SDK speaks gRPC, Bedrock's boto3,
-Groq's and Mistral's their own; OpenRouter, DeepSeek, Azure, Ollama and a plain server are reached by OpenAI's, as
-pydantic-ai does.
+SDKs that may be missing, or take a second to import, are imported where a model is made of them. xAI's speaks gRPC,
+Bedrock's boto3, Groq's and Mistral's their own; OpenRouter, DeepSeek, Azure, Ollama and a plain server are reached by
+OpenAI's, as pydantic-ai does.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from anthropic import AsyncAnthropic
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 from pydantic_ai.models import Model
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.google import GoogleModel
 from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.models.openrouter import OpenRouterModel
-from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.azure import AzureProvider
 from pydantic_ai.providers.deepseek import DeepSeekProvider
-from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
@@ -58,11 +53,18 @@ def azure(server: OpenAIServer, retries: int = 0) -> Model:
 
 
 def anthropic(server: AnthropicServer, retries: int = 0) -> Model:
+    from anthropic import AsyncAnthropic
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
     client = AsyncAnthropic(base_url=server.address, api_key="none", max_retries=retries)
     return AnthropicModel("claude-haiku-4-5", provider=AnthropicProvider(anthropic_client=client))
 
 
 def gemini(server: GeminiServer, retries: int = 0) -> Model:
+    from pydantic_ai.models.google import GoogleModel
+    from pydantic_ai.providers.google import GoogleProvider
+
     provider = GoogleProvider(base_url=server.address, api_key="none")
     return GoogleModel("gemini-2.5-flash", provider=provider)
 

@@ -12,13 +12,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from google.genai.types import HttpRetryOptions
 from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
-from pydantic_ai.models.google import GoogleModel
 from pydantic_ai.models.openai import OpenAIResponsesModel
-from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from events import LLMAttempted, LLMCalled, llm_attempted, llm_called, receiver_failed
@@ -31,7 +28,6 @@ from tests.support.openai_server import ChatRequest, OpenAIServer, fails, says, 
 pytestmark = pytest.mark.slow  # importing the SDKs takes seconds
 
 PROMPT: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Say something.")])]
-RETRIES = HttpRetryOptions(attempts=3, initial_delay=0.02, max_delay=0.05)
 PROVIDERS = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
 
 
@@ -70,9 +66,13 @@ def model_of(provider: str, server: OpenAIServer, client: Any) -> Model:
         openai = OpenAIProvider(base_url=server.base_url, api_key="none", http_client=client)
         return OpenAIResponsesModel("gpt-5-mini", provider=openai)
     if provider == "gemini":  # its SDK retries where it is told to
-        google = GoogleProvider(
-            base_url=server.base_url.removesuffix("/v1"), api_key="none", http_client=client, retry_options=RETRIES
-        )
+        from google.genai.types import HttpRetryOptions
+        from pydantic_ai.models.google import GoogleModel
+        from pydantic_ai.providers.google import GoogleProvider
+
+        retries = HttpRetryOptions(attempts=3, initial_delay=0.02, max_delay=0.05)
+        url = server.base_url.removesuffix("/v1")
+        google = GoogleProvider(base_url=url, api_key="none", http_client=client, retry_options=retries)
         return GoogleModel("gemini-2.5-flash", provider=google)
     return model_at(provider, server, client)
 

@@ -36,6 +36,8 @@ SHARED = {
     "test_reconciled.py": "life",
     "test_documents.py": "libraries",
     "test_command_lines.py": "libraries",
+    "test_own_check.py": "commands",
+    "test_pytest_plugin.py": "commands",
 }
 """Files whose tests share what takes seconds to make, or a minute: one worker takes all of them."""
 ENVIRONMENTS = ("sdk", "models", "servers", "drivers", "queues", "schemathesis", "deploy")

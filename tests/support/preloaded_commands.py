@@ -17,6 +17,6 @@ from metrics.diagnostics.own_check import emitted_by_bridges
 for package in (commands, diagnostics, kit, testing):
     for module in walk_packages(package.__path__, f"{package.__name__}."):
         import_module(module.name)
-for name in default_plugins:
-    import_module(f"_pytest.{name}")
+for name in (*(f"_pytest.{name}" for name in default_plugins), "coverage", "execnet", "trio"):  # what plugins import
+    import_module(name)
 emitted_by_bridges()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.preloaded import COMMANDS, run_preloaded
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.slow
@@ -53,9 +57,17 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, test: str, *arguments: str) -> pytest.RunResult:
-    """Return how a test file ends."""
+    """Return how a test file ends, in a process forked from one that has pytest and the library imported."""
     project.makepyfile(test_shop=test)
-    return project.runpytest_subprocess(*arguments)
+    ran = run_preloaded("-m", "pytest", *arguments, modules=COMMANDS, cwd=project.path, env=os.environ, timeout=100)
+    sys.stdout.write(ran.stdout + ran.stderr)  # pytest shows it where the test fails
+    return pytest.RunResult(ran.returncode, ran.stdout.splitlines(), ran.stderr.splitlines(), 0.0)
+
+
+def execute(installed: pytest.Pytester, test: str) -> pytest.RunResult:
+    """Return how a test file ends, in a process that has imported nothing before."""
+    installed.makepyfile(test_shop=test)
+    return installed.runpytest_subprocess()
 
 
 COUNTED = """
@@ -277,13 +289,13 @@ def test_a_signal_that_is_declared_late_is_not_taken_for_a_silent_one(events_cap
 def installed(pytester: pytest.Pytester, sparklio_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """Return a project that has the package as the wheel installs it, whose plugin imports nothing else."""
     monkeypatch.setenv("PYTHONPATH", str(sparklio_path))
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p sparklio.pytest_plugin -p no:randomly")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p sparklio.pytest_plugin -p no:randomly -p no:hypothesispytest")
     return pytester
 
 
 def test_a_failure_is_seen_in_the_test_that_imports_the_package_first(installed: pytest.Pytester) -> None:
     installed.makepyfile(shop=re.sub(r"from (events|metrics)", r"from sparklio.\1", SHOP))
-    ran = run(installed, IMPORTED_LATE)
+    ran = execute(installed, IMPORTED_LATE)
     ran.assert_outcomes(passed=1, failed=1)
     ran.stdout.fnmatch_lines(["E *ValueError: no country XX"])
 
@@ -418,7 +430,7 @@ def test_nothing_of_the_package_is_imported():
 
 
 def test_where_no_test_uses_it_nothing_is_imported(installed: pytest.Pytester) -> None:
-    run(installed, UNUSED).assert_outcomes(passed=1)
+    execute(installed, UNUSED).assert_outcomes(passed=1)
 
 
 def code_blocks(language: str) -> list[str]:

@@ -28,16 +28,17 @@ def test_the_bridge_emits_the_same_events_on_every_version(pins: tuple[str, str]
 
 def test_an_overlay_has_the_pinned_version() -> None:
     """Otherwise the tests above would run with the installed version."""
-    source = "import fastapi, starlette; print(fastapi.__version__, starlette.__version__)"
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", source],
-            env={"PYTHONPATH": str(overlay(*pins))},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()[0]
-        for pins in VERSIONS
-    }
-    assert found == {"0.115.0", "0.136.3", "0.137.0"}
-    assert version("fastapi") not in found
+    source = """
+from importlib.metadata import version
+from importlib.util import find_spec
+for name in ("fastapi", "starlette"):
+    print(f"{name}=={version(name)}", find_spec(name).origin)
+"""
+    for pins in VERSIONS:
+        folder = overlay(*pins)
+        command = [sys.executable, "-c", source]
+        environment = {"PYTHONPATH": str(folder)}
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found = [line.split() for line in ran.stdout.splitlines()]
+        assert found == [[pin, str(folder / pin.partition("=")[0] / "__init__.py")] for pin in pins]
+        assert f"fastapi=={version('fastapi')}" not in pins

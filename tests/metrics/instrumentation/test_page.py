@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from metrics import GROUPS
 from metrics.instrumentation.instrument_application import ALWAYS, WITH_CLIENTS, WITH_ENGINE, instrument
 from tests.support.openai_server import OpenAIServer, says
 from tests.support.page_snippets import code_blocks, run_snippet
+from tests.support.preloaded import LIBRARIES, run_preloaded
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "instrument.md"
@@ -131,11 +131,9 @@ def test_the_application_passes_the_check_with_the_configuration_of_its_page(
 
 
 def check(folder: Path, sparklio_path: Path) -> str:
-    path = os.pathsep.join([str(sparklio_path), *sys.path])
-    command = [sys.executable, "-m", "sparklio.metrics", "check"]
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    ).stdout
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sparklio_path), *sys.path])}
+    command = ("-m", "sparklio.metrics", "check")
+    return run_preloaded(*command, modules=LIBRARIES, cwd=folder, env=environment, timeout=100).stdout
 
 
 def test_the_readme_has_the_same_lines() -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from app.database import Database
 from app.database.migrations import upgrade_to_head
 from app.settings import Settings
+from tests.support.migrated_databases import create_migrated_template
 from tests.support.postgresql import create_database, running_postgresql
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ def postgres_server() -> Iterator[PostgresServer]:
 def new_postgres(postgres_server: PostgresServer) -> Callable[[], str]:
     """Return a function that creates empty PostgreSQL databases and returns their URLs."""
     return partial(create_database, postgres_server)
+
+
+@pytest.fixture(scope="session")
+def new_migrated_postgres(postgres_server: PostgresServer) -> Callable[[], str]:
+    """Return a function that creates PostgreSQL databases with all tables, as a studio that was there leaves them."""
+    return partial(create_database, postgres_server, create_migrated_template(postgres_server))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

@@ -56,11 +56,11 @@ def _initialized() -> Path:
     return data
 
 
-def create_database(server: PostgresServer) -> str:
-    """Create an empty database with a name of its own, and return its URL."""
+def create_database(server: PostgresServer, template: str = "template1") -> str:
+    """Create a database with a name of its own, empty or as a template that nobody is connected to; return its URL."""
     name = f"studio_{uuid.uuid4().hex}"
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     url: str = server.get_uri(database=name)
     return url
 

@@ -48,11 +48,11 @@ def test_doctor_finds_a_clock_that_differs_from_the_databases(
     seconds: int,
     direction: str,
     new_studio: Callable[..., StudioProcess],
-    new_postgres: Callable[[], str],
+    new_migrated_postgres: Callable[[], str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The studio compares its clock with PostgreSQL's at its start, and `doctor` with the one of this machine."""
-    studio = new_studio(database_url=new_postgres())
+    studio = new_studio(database_url=new_migrated_postgres())
     studio.environment |= environment_with_shifted_clock(seconds, studio.directory)
     studio.preloaded = False
     with studio:

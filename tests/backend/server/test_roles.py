@@ -38,10 +38,10 @@ def model() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def new_studio(
-    model: OpenAIServer, tmp_path: Path, free_port: Callable[[], int], new_postgres: Callable[[], str]
+    model: OpenAIServer, tmp_path: Path, free_port: Callable[[], int], new_migrated_postgres: Callable[[], str]
 ) -> NewStudio:
     """Return a function that makes studios of one database, each with a data directory of its own."""
-    url = new_postgres()
+    url = new_migrated_postgres()
 
     def make(role: str, **settings: object) -> StudioProcess:
         port = free_port()

@@ -41,10 +41,15 @@ def model() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def new_studio(
-    model: OpenAIServer, tmp_path: Path, free_port: Callable[[], int], new_postgres: Callable[[], str]
+    model: OpenAIServer, tmp_path: Path, free_port: Callable[[], int], new_migrated_postgres: Callable[[], str]
 ) -> Callable[..., StudioProcess]:
     def make(**settings: object) -> StudioProcess:
-        given = {"llm": "openai:scripted", "llm_base_url": model.base_url, "database_url": new_postgres(), **settings}
+        given = {
+            "llm": "openai:scripted",
+            "llm_base_url": model.base_url,
+            "database_url": new_migrated_postgres(),
+            **settings,
+        }
         return StudioProcess(tmp_path, free_port(), **given)
 
     return make
@@ -103,13 +108,13 @@ def workers_of(studio: StudioProcess) -> list[int]:
 
 @pytest.mark.timeout(480)  # half a minute on an idle machine; four minutes were seen on one with six busy loops
 def test_every_worker_shows_the_stored_truth_before_and_after_a_kill(
-    new_studio: Callable[..., StudioProcess], model: OpenAIServer
+    new_studio: Callable[..., StudioProcess], model: OpenAIServer, new_postgres: Callable[[], str]
 ) -> None:
     """Runs, tokens and calls agree with the rows and with the model server, before and after a worker is killed.
 
     Nothing here depends on timing: what has to be in progress is held, and who must not act is suspended.
     """
-    with new_studio(workers=4, concurrency=1) as studio:
+    with new_studio(workers=4, concurrency=1, database_url=new_postgres()) as studio:
 
         def active() -> float:
             return scrape(studio.url, "active_workflows")["active_workflows", "brand_identity"]

@@ -117,10 +117,10 @@ def test_what_cannot_be_read_has_no_series(registry: CollectorRegistry) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_what_was_read_holds_no_longer_than_the_lease_of_who_read_it(
-    registry: CollectorRegistry, new_settings: NewSettings, new_postgres: Callable[[], str]
+    registry: CollectorRegistry, new_settings: NewSettings, new_migrated_postgres: Callable[[], str]
 ) -> None:
     """A sweep may wait for the database for ever."""
-    settings = new_settings(database_url=new_postgres(), lease=3, sweep_interval=0.2)
+    settings = new_settings(database_url=new_migrated_postgres(), lease=3, sweep_interval=0.2)
     async with running_studio(settings):
         assert shown(registry, "workflow_executors") == {"alive": 1}
         with psycopg.connect(settings.database_url or "") as other:

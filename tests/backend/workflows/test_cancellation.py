@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 @pytest.fixture
-def settings(new_settings: NewSettings, new_postgres: Callable[[], str]) -> Settings:
-    return new_settings(database_url=new_postgres())
+def settings(new_settings: NewSettings, new_migrated_postgres: Callable[[], str]) -> Settings:
+    return new_settings(database_url=new_migrated_postgres())
 
 
 async def test_the_process_that_executes_a_run_is_told_of_its_cancellation(  # noqa: PLR0917 - fixtures

@@ -143,10 +143,14 @@ async def test_the_statements_of_the_engine_are_told_from_the_studios_own(
 @pytest.mark.slow
 @pytest.mark.parametrize("code", ["25006", "57014"], ids=["read-only", "statement timeout"])
 async def test_the_engine_repeats_what_fails_for_a_reason_that_passes(
-    model: OpenAIServer, recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str], code: str
+    model: OpenAIServer,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
+    new_migrated_postgres: Callable[[], str],
+    code: str,
 ) -> None:
     """No run is queued again for it, and no workflow stays under way, which would take a place of all processes."""
-    url = new_postgres()
+    url = new_migrated_postgres()
     async with running_studio(new_settings(database_url=url, sweep_interval=0.3)) as studio:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(REFUSE.format(code=code).encode())

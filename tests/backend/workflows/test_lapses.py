@@ -36,8 +36,8 @@ LEASE = 3.0
 
 
 @pytest.fixture
-def settings(new_settings: NewSettings, new_postgres: Callable[[], str]) -> Settings:
-    return new_settings(database_url=new_postgres(), lease=LEASE, concurrency=2, sweep_interval=0.3)
+def settings(new_settings: NewSettings, new_migrated_postgres: Callable[[], str]) -> Settings:
+    return new_settings(database_url=new_migrated_postgres(), lease=LEASE, concurrency=2, sweep_interval=0.3)
 
 
 @asynccontextmanager

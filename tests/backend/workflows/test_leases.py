@@ -30,9 +30,9 @@ HOLDER = Holder(id="host-a.1", host="host-a", version="1", concurrency=2, total_
 
 
 @pytest.fixture
-async def address(new_settings: NewSettings, new_postgres: Callable[[], str]) -> URL:
+async def address(new_settings: NewSettings, new_migrated_postgres: Callable[[], str]) -> URL:
     """The address of a database with the studio's tables."""
-    settings = new_settings(database_url=new_postgres())
+    settings = new_settings(database_url=new_migrated_postgres())
     database = Database(settings)
     await database.upgrade()
     await database.close()

@@ -68,9 +68,9 @@ class Scene:
 
 @pytest.fixture
 async def scene(
-    new_settings: NewSettings, new_postgres: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_settings: NewSettings, new_migrated_postgres: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Scene]:
-    settings = new_settings(database_url=new_postgres())
+    settings = new_settings(database_url=new_migrated_postgres())
     database = Database(settings)
     await database.upgrade()
     clock = [1000.0]

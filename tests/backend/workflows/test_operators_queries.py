@@ -21,9 +21,9 @@ TOTALS, TABLES, HOLDER = code_blocks("sql", Path(__file__).parents[3] / "docs" /
 
 
 async def test_the_database_knows_the_totals_its_version_and_who_has_a_run(
-    new_settings: NewSettings, new_postgres: Callable[[], str], model: OpenAIServer
+    new_settings: NewSettings, new_migrated_postgres: Callable[[], str], model: OpenAIServer
 ) -> None:
-    url = new_postgres()
+    url = new_migrated_postgres()
 
     def ask(query: str) -> list[tuple[object, ...]]:
         with psycopg.connect(url) as connection:

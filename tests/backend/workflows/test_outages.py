@@ -66,11 +66,11 @@ async def test_runs_go_on_when_postgresql_is_back(  # noqa: PLR0917 - fixtures
     recorded: RecordedEvents,
     run_metrics: RunMetrics,
     new_settings: NewSettings,
-    new_postgres: Callable[[], str],
+    new_migrated_postgres: Callable[[], str],
     postgres_server: PostgresServer,
 ) -> None:
     """The server is stopped while all runs wait for the model, and started when the answers are there."""
-    settings = new_settings(database_url=new_postgres(), concurrency=4, sweep_interval=SWEEP)
+    settings = new_settings(database_url=new_migrated_postgres(), concurrency=4, sweep_interval=SWEEP)
     async with running_studio(settings) as studio:
         run_ids = await start_runs(studio, model)
         await asyncio.to_thread(postgres_server.stop)
@@ -131,9 +131,9 @@ async def test_runs_go_on_although_the_tables_of_the_engine_are_lost(
 
 @pytest.mark.parametrize("table", ["executors", "runs"])
 async def test_a_lost_table_of_the_studio_is_named_and_not_taken_for_one_of_the_engine(
-    table: str, new_settings: NewSettings, new_postgres: Callable[[], str], caplog: pytest.LogCaptureFixture
+    table: str, new_settings: NewSettings, new_migrated_postgres: Callable[[], str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = new_settings(database_url=new_postgres(), sweep_interval=0.1)
+    settings = new_settings(database_url=new_migrated_postgres(), sweep_interval=0.1)
     async with running_studio(settings):
         with workflow_queue_read.captured() as read, psycopg.connect(settings.database_url or "") as other:
             other.execute(f"ALTER TABLE {table} RENAME TO away".encode())

@@ -248,12 +248,12 @@ async def test_a_raised_version_leaves_no_run_behind(  # noqa: PLR0917 - fixture
     model: OpenAIServer,
     recorded: RecordedEvents,
     new_settings: NewSettings,
-    new_postgres: Callable[[], str],
+    new_migrated_postgres: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
     on_postgresql: bool,
 ) -> None:
     """What is queued, and what is under way: finished steps are not repeated. And so on the way back."""
-    more = {"database_url": new_postgres()} if on_postgresql else {}
+    more = {"database_url": new_migrated_postgres()} if on_postgresql else {}
     settings = new_settings(concurrency=1, sweep_interval=0.3, **more)
     for version in ("2", "1"):
         model.behaviour = replies_in_order(None, stalls())
@@ -294,11 +294,11 @@ async def test_a_run_that_nobody_executes_is_moved_by_a_process_that_does(
     model: OpenAIServer,
     recorded: RecordedEvents,
     new_settings: NewSettings,
-    new_postgres: Callable[[], str],
+    new_migrated_postgres: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those that serve the API alone, of two versions, would move it back and forth at each sweep."""
-    url = new_postgres()
+    url = new_migrated_postgres()
     serving = new_settings(database_url=url, role="api", sweep_interval=0.1)
     with workflow_requeued.captured() as requeued, workflow_backlog_read.captured() as read:
         async with running_studio(serving) as studio:

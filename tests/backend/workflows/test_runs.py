@@ -235,9 +235,13 @@ async def test_a_repeated_idempotency_key_gives_the_first_run(
     ],
 )
 async def test_keys_of_requests_at_once_give_a_run_each_whatever_sessions_of_the_database_have_as_default(
-    parameter: str, value: str, recorded: RecordedEvents, new_settings: NewSettings, new_postgres: Callable[[], str]
+    parameter: str,
+    value: str,
+    recorded: RecordedEvents,
+    new_settings: NewSettings,
+    new_migrated_postgres: Callable[[], str],
 ) -> None:
-    url = new_postgres()
+    url = new_migrated_postgres()
     set_default(url, parameter, value)
     async with running_studio(new_settings(database_url=url)) as studio:
         keys = [f"key-{number % 4}" for number in range(32)]

@@ -56,10 +56,10 @@ def is_of_a_run(statement: LoggedStatement) -> bool:
 async def test_a_run_of_each_workflow_takes_so_many_statements_and_transactions(
     recorded: RecordedEvents,
     new_settings: NewSettings,
-    new_postgres: Callable[[], str],
+    new_migrated_postgres: Callable[[], str],
     postgres_server: PostgresServer,
 ) -> None:
-    url = new_postgres()
+    url = new_migrated_postgres()
     log = StatementLog(postgres_server, url)
     async with running_studio(new_settings(database_url=url, sweep_interval=NEVER)) as studio:
         await until(rests)
@@ -102,11 +102,11 @@ def ends_in_dbos(statements: Iterable[LoggedStatement]) -> bool:
 async def test_a_run_that_another_process_has_no_place_for_is_heard_of(
     recorded: RecordedEvents,
     new_settings: NewSettings,
-    new_postgres: Callable[[], str],
+    new_migrated_postgres: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing else would find it: this process never asks by itself."""
-    async with running_studio(new_settings(database_url=new_postgres(), sweep_interval=NEVER)) as studio:
+    async with running_studio(new_settings(database_url=new_migrated_postgres(), sweep_interval=NEVER)) as studio:
         await until(rests)
         monkeypatch.setattr(dbos_pace, "look_now", lambda: None)  # as if it were queued elsewhere
         run_id = await studio.submit()
@@ -120,12 +120,12 @@ async def test_a_run_that_another_process_has_no_place_for_is_heard_of(
 async def test_listening_is_begun_again_when_the_server_is_back(
     recorded: RecordedEvents,
     new_settings: NewSettings,
-    new_postgres: Callable[[], str],
+    new_migrated_postgres: Callable[[], str],
     postgres_server: PostgresServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(notices, "_RETRY_DELAY", 0.05)
-    async with running_studio(new_settings(database_url=new_postgres())):
+    async with running_studio(new_settings(database_url=new_migrated_postgres())):
         await until(lambda: dbos_pace.queue.is_listening)
         await asyncio.to_thread(postgres_server.stop)
         await until(lambda: not dbos_pace.queue.is_listening)
@@ -138,10 +138,13 @@ WINDOW = 20.0  # seconds
 
 
 async def test_processes_at_rest_make_less_than_two_transactions_a_second(
-    tmp_path: Path, free_port: Callable[[], int], new_postgres: Callable[[], str], postgres_server: PostgresServer
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    new_migrated_postgres: Callable[[], str],
+    postgres_server: PostgresServer,
 ) -> None:
     """All that a studio does at rest: sweeps, its own health checks, the engine's threads, what asks for runs."""
-    url = new_postgres()
+    url = new_migrated_postgres()
     log = StatementLog(postgres_server, url)
     with scripted_studios(tmp_path, free_port) as make, make(database_url=url, workers=2, metrics_port=free_port()):
         await asyncio.sleep(dbos_pace.STARTING_TIME + 1)

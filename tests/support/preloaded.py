@@ -4,9 +4,9 @@
 
 A pytest process has one such process for studios (and one for those that share their metrics, set by a variable
 that is read when the studio is imported), from its first studio to its own end, one for programs that import other
-people's libraries, and one for our own command line and for pytest with our plugin. Each child runs a command line of
-Python as if it had been executed: with its own directory, environment, standard streams and exit code. A launcher
-forks its workers.
+people's libraries, one for our own command line and for pytest with our plugin, and one for workers that only count.
+Each child runs a command line of Python as if it had been executed: with its own directory, environment, standard
+streams and exit code. A launcher forks its workers.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ LIBRARIES = (
 """What is imported for programs that are no studio: other people's libraries alone."""
 COMMANDS = ("tests.support.preloaded_commands",)
 """What is imported for ``python -m metrics``, and for ``python -m pytest`` with our plugin: all but the plugins."""
+METRICS = ("events", "metrics", "metrics.multiprocess.archive")
+"""What is imported for workers that count and are no studio."""
 READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS", "SPARKLIO_WORKERS"})
 _MAX_REQUEST = 1 << 20  # bytes
 
@@ -76,8 +78,8 @@ class PreloadedProcess:
 
     Args:
         command: Its command line, without the program's name: ``-m``, ``-c`` or a file, after ``-W error`` or nothing.
-        modules: What is imported before: `LIBRARIES`, `COMMANDS`, or what a studio needs, which then is the only ``-m``
-            there is.
+        modules: What is imported before: `LIBRARIES`, `COMMANDS`, `METRICS`, or what a studio needs, which then is the
+            only ``-m`` there is.
         cwd: Its working directory.
         env: Its whole environment.
         output: The descriptor of a file or a pipe for its standard output, and for its standard error.

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,6 +20,8 @@ from metrics import CATALOGUE
 from metrics.commands.parser import build_parser
 from metrics.diagnostics.project_config import parse_table
 from tests.support.page_snippets import code_blocks, run_snippet
+from tests.support.preloaded import LIBRARIES, run_preloaded
+from tests.support.typed_programs import check_types
 
 ROOT = Path(__file__).parents[1]
 README, *OTHERS = [
@@ -67,17 +67,8 @@ def test_each_snippet_of_the_other_documents_runs_by_itself(
 
 @pytest.mark.slow
 def test_the_snippets_of_the_readme_are_well_typed(tmp_path: Path, sparklio_path: Path) -> None:
-    program = tmp_path / "snippets.py"
-    program.write_text("\n".join(code_blocks("python", README)))
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--follow-imports=silent", program],
-        cwd=ROOT,
-        env=os.environ | {"MYPYPATH": str(sparklio_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (checked.returncode, checked.stdout) == (0, "")
+    (tmp_path / "snippets.py").write_text("\n".join(code_blocks("python", README)))
+    assert check_types(tmp_path, ["snippets.py"], sparklio_path, tmp_path / "mypy.ini") == (0, "")
 
 
 def test_the_configuration_in_the_readme_is_one_that_is_read() -> None:
@@ -96,18 +87,18 @@ def test_the_check_of_the_readme_passes_where_its_rows_are_fed(tmp_path: Path, w
     bridges = "sparklio.events.bridges"
     (package / "web.py").write_text(f"import {bridges}.asgi\nimport {bridges}.sqlalchemy\n")
     (tmp_path / "pyproject.toml").write_text(*code_blocks("toml", README))
-    assert run_check(tmp_path, "sparklio.metrics", with_sparklio).startswith("ok: ")
+    assert run_check(tmp_path, with_sparklio).startswith("ok: ")
     (package / "web.py").write_text(f"import {bridges}.asgi\n")
     assert (
         f"- sparklio.metrics:DATABASE: nothing feeds any of its 35 families: import {bridges}.sqlalchemy, or "
-        in run_check(tmp_path, "sparklio.metrics", with_sparklio)
+        in run_check(tmp_path, with_sparklio)
     )
 
 
-def run_check(folder: Path, package: str = "metrics", environment: dict[str, str] | None = None) -> str:
-    """Return what ``python -m metrics check`` prints in a folder."""
-    command = [sys.executable, "-m", package, "check"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False).stdout
+def run_check(folder: Path, environment: dict[str, str]) -> str:
+    """Return what ``python -m sparklio.metrics check`` prints in a folder."""
+    command = ("-m", "sparklio.metrics", "check")
+    return run_preloaded(*command, modules=LIBRARIES, cwd=folder, env=environment, timeout=100).stdout
 
 
 APPLICATION = """
@@ -139,7 +130,7 @@ def test_the_complete_application_passes_the_check_with_the_configuration_of_its
     page = ROOT / "docs" / "application.md"
     (tmp_path / "shop.py").write_text(*code_blocks("python", page))
     (tmp_path / "pyproject.toml").write_text(*code_blocks("toml", page))
-    assert run_check(tmp_path, "sparklio.metrics", with_sparklio).startswith("ok: ")
+    assert run_check(tmp_path, with_sparklio).startswith("ok: ")
 
 
 @pytest.mark.slow
@@ -155,7 +146,7 @@ def test_an_application_passes_the_check_with_the_spans_that_the_page_of_who_pay
     (tmp_path / "pyproject.toml").write_text(
         "[tool.sparklio.metrics]\nsource = ['./shop']\ncatalogue = ['sparklio.metrics:EXPOSITION']\n"
     )
-    assert run_check(tmp_path, "sparklio.metrics", with_sparklio).startswith("ok: ")
+    assert run_check(tmp_path, with_sparklio).startswith("ok: ")
 
 
 def files_of(page: Path, folder: Path) -> dict[str, str]:

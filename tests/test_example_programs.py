@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.page_snippets import code_blocks
+from tests.support.typed_programs import check_types
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHOP = EXAMPLES / "shop"
@@ -43,19 +44,10 @@ def test_the_programs_pass_the_check(tmp_path: Path, sparklio_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_programs_are_well_typed(sparklio_path: Path) -> None:
-    """But for the notebook, which is read, not imported.
-
-    What `make check` has found out about the libraries is in a cache, and holds where the options are the same.
-    """
+def test_the_programs_are_well_typed(tmp_path: Path, sparklio_path: Path) -> None:
+    """But for the notebook, which is read, not imported."""
     typed = [path.name for path in PROGRAMS if path.name not in ("forecast.py", "test_shop.py")]
-    options = ("--strict", "--warn-unreachable", "--no-error-summary", "--cache-dir", EXAMPLES.parent / ".mypy_cache")
-    mypy = [sys.executable, "-m", "mypy", *map(str, options)]
-    ran = subprocess.run(
-        [*mypy, *typed],
-        cwd=SHOP, env={**os.environ, "MYPYPATH": str(sparklio_path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (ran.returncode, ran.stdout) == (0, "")
+    assert check_types(SHOP, typed, sparklio_path, tmp_path / "mypy.ini") == (0, "")
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)

@@ -17,13 +17,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 MARK = "<!-- from here on written by `make docs` -->\n"
 
 
-def test_the_page_is_current() -> None:
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """Return the lines of the reference."""
+    return [*event_reference.reference()]
+
+
+def test_the_page_is_current(lines: list[str]) -> None:
     written = PAGE.read_text().partition(MARK)[2]
-    assert written == "\n".join(event_reference.reference()) + "\n", "run `make docs`"
+    assert written == "\n".join(lines) + "\n", "run `make docs`"
 
 
-def test_every_signal_is_in_it_and_somebody_emits_it() -> None:
-    lines = [*event_reference.reference()]
+def test_every_signal_is_in_it_and_somebody_emits_it(lines: list[str]) -> None:
     exported = {each.name for each in vars(events).values() if isinstance(each, Signal)}
     described = [line.removeprefix("#### ") for line in lines if line.startswith("#### ")]
     assert {*described} == exported
@@ -40,8 +45,7 @@ def test_who_emits_an_event_is_read_from_the_source() -> None:
     assert event_reference.find_spans()["agent_finished"] == "agent_run"
 
 
-def test_a_field_is_described_by_its_type_and_its_default() -> None:
-    lines = [*event_reference.reference()]
+def test_a_field_is_described_by_its_type_and_its_default(lines: list[str]) -> None:
     for line in (
         "| `status_code` | open label | number | required |",
         "| `first_byte` | measure | seconds | unknown |",

@@ -36,6 +36,7 @@ SHARED = {
     "test_reconciled.py": "life",
     "test_documents.py": "libraries",
     "test_command_lines.py": "libraries",
+    "test_prometheus_metrics.py": "libraries",
     "test_own_check.py": "commands",
     "test_pytest_plugin.py": "commands",
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from tests.support.preloaded import LIBRARIES, run_preloaded
 
 pytestmark = pytest.mark.slow
 
@@ -45,10 +47,15 @@ PROGRAM = """
 """
 
 
+def run(*options: str, program: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a program, in a process that has imported libraries alone, and return how it went."""
+    environment = {**os.environ, **settings}
+    command = (*options, "-c", dedent(program))
+    return run_preloaded(*command, modules=LIBRARIES, cwd=Path.cwd(), env=environment, timeout=100)
+
+
 def test_the_named_collectors_are_live() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", dedent(PROGRAM)], capture_output=True, text=True, check=False
-    )
+    ran = run("-W", "error", program=PROGRAM)
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
@@ -65,7 +72,5 @@ EXPONENTIAL = """
 
 @pytest.mark.parametrize(("setting", "expected"), [("", "False True"), ("true", "True True")])
 def test_exponential_buckets_are_counted_where_the_setting_asks_for_them(setting: str, expected: str) -> None:
-    environment = {**os.environ, "SPARKLIO_NATIVE_HISTOGRAMS": setting}
-    command = [sys.executable, "-c", dedent(EXPONENTIAL)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == expected.split()
+    ran = run(program=EXPONENTIAL, SPARKLIO_NATIVE_HISTOGRAMS=setting)
+    assert (ran.returncode, ran.stdout.split()) == (0, expected.split()), ran.stderr

@@ -182,9 +182,7 @@ def test_the_workers_of_a_killed_launcher_stop(
     place = tmp_path / "t"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
-    studio = new_studio(workers=2)
-    studio.preloaded = False
-    with studio:
+    with new_studio(workers=2) as studio:
         [left] = place.glob(f"{METRICS_DIR_PREFIX}*")
         workers = workers_of(studio)
         studio.stop(signal.SIGKILL)

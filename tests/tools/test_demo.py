@@ -99,7 +99,7 @@ def test_what_follows_the_first_ctrl_c_does_not_disturb_the_end() -> None:
 
 @pytest.mark.slow
 def test_a_studio_lives_through_acts_and_its_runs_end(free_port: Callable[[], int]) -> None:
-    options = ["--minutes", "0.3", "--port", str(free_port()), "--act", "ordinary morning", "--act", "killed"]
+    options = ["--minutes", "0.2", "--port", str(free_port()), "--act", "ordinary morning", "--act", "killed"]
     shown = subprocess.run(
         [sys.executable, "-m", "tools.demo", *options], capture_output=True, text=True, check=True, timeout=110
     ).stdout

@@ -14,6 +14,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.page_snippets import code_blocks
+from tests.support.preloaded import PROMETHEUS_CLIENT, run_preloaded
 from tests.support.wait import wait_until
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -42,8 +43,14 @@ class PageFolder:
             timeout=90,
             check=False,
         )
-        assert (ran.returncode, ran.stderr if stderr is not None else None) == (code, stderr), ran.stderr
-        return ran.stdout
+        return output_of(ran, code, stderr)
+
+    def run_forked(self, *words: str, code: int = 0, stderr: str | None = "", **variables: str) -> str:
+        """Run a program as `run` does, in a process forked from one that has imported prometheus_client."""
+        command = ("-W", "error", *words)
+        environment = {**self.environment, **variables}
+        ran = run_preloaded(*command, modules=PROMETHEUS_CLIENT, cwd=self.path, env=environment, timeout=90)
+        return output_of(ran, code, stderr)
 
     @contextmanager
     def started(self, *words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
@@ -72,6 +79,12 @@ class PageFolder:
                         process.wait(20)
                     except subprocess.TimeoutExpired:
                         os.killpg(process.pid, 9)
+
+
+def output_of(ran: subprocess.CompletedProcess[str], code: int, stderr: str | None) -> str:
+    """Return what a program has printed; it has to have ended with a code and, unless None, this standard error."""
+    assert (ran.returncode, ran.stderr if stderr is not None else None) == (code, stderr), ran.stderr
+    return ran.stdout
 
 
 def write_programs(folder: Path, pages: Sequence[Path], sparklio_path: Path, port: int) -> PageFolder:

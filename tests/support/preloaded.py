@@ -4,7 +4,8 @@
 
 A pytest process has one such process for studios (and one for those that share their metrics, set by a variable
 that is read when the studio is imported), from its first studio to its own end, one for programs that import other
-people's libraries, one for our own command line and for pytest with our plugin, and one for workers that only count.
+people's libraries, one for those that need prometheus_client alone, one for our own command line and for pytest with
+our plugin, and one for workers that only count.
 Each child runs a command line of Python as if it had been executed: with its own directory, environment, standard
 streams and exit code. A launcher forks its workers.
 """
@@ -65,6 +66,8 @@ LIBRARIES = (
     "sqlalchemy.ext.asyncio",
 )
 """What is imported for programs that are no studio: other people's libraries alone."""
+PROMETHEUS_CLIENT = ("blinker", "prometheus_client")
+"""What is imported for small programs that count: the libraries that ours needs, and much of Python's own with them."""
 COMMANDS = ("tests.support.preloaded_commands",)
 """What is imported for ``python -m metrics``, and for ``python -m pytest`` with our plugin: all but the plugins."""
 METRICS = ("events", "metrics", "metrics.multiprocess.archive")
@@ -78,8 +81,8 @@ class PreloadedProcess:
 
     Args:
         command: Its command line, without the program's name: ``-m``, ``-c`` or a file, after ``-W error`` or nothing.
-        modules: What is imported before: `LIBRARIES`, `COMMANDS`, `METRICS`, or what a studio needs, which then is the
-            only ``-m`` there is.
+        modules: What is imported before: `LIBRARIES`, `PROMETHEUS_CLIENT`, `COMMANDS`, `METRICS`, or what a studio
+            needs, which then is the only ``-m`` there is.
         cwd: Its working directory.
         env: Its whole environment.
         output: The descriptor of a file or a pipe for its standard output, and for its standard error.

@@ -87,7 +87,7 @@ def test_of_one_series_in_two_files_node_exporter_shows_one_and_says_so_in_a_cou
     for name in ("a", "b"):
         (textfiles / name).mkdir()
         folder = textfiles / name
-        programs.run("nightly.py", TEXTFILE_DIR=str(folder), METRICS_DIR=str(folder / "shared"))
+        programs.run_forked("nightly.py", TEXTFILE_DIR=str(folder), METRICS_DIR=str(folder / "shared"))
         (textfiles / name / "nightly.prom").rename(textfiles / f"{name}.prom")
     metrics_of(node_exporter)
     text = metrics_of(node_exporter)
@@ -97,7 +97,7 @@ def test_of_one_series_in_two_files_node_exporter_shows_one_and_says_so_in_a_cou
 
 
 def test_a_directory_that_cannot_be_written_fails_no_batch(programs: PageFolder) -> None:
-    programs.run("nightly.py", TEXTFILE_DIR="/nowhere", stderr=None)
+    programs.run_forked("nightly.py", TEXTFILE_DIR="/nowhere", stderr=None)
 
 
 @pytest.mark.needs("prometheus-pushgateway")
@@ -105,7 +105,7 @@ def test_the_pushgateway_shows_the_totals_of_all_runs_under_the_name_of_the_batc
     programs: PageFolder, pushgateway: str
 ) -> None:
     for _ in range(2):
-        programs.run("pushed.py", PUSHGATEWAY=pushgateway)
+        programs.run_forked("pushed.py", PUSHGATEWAY=pushgateway)
     [group] = httpx.get(f"{pushgateway}/api/v1/metrics").json()["data"]
     assert group["labels"] == {"job": "nightly"}
     shown = samples_of(metrics_of(pushgateway))
@@ -134,14 +134,14 @@ PUSH(os.environ["PUSHGATEWAY"], job="nightly", registry=registry)
 def test_a_push_replaces_its_group_unless_it_adds_and_the_group_goes_when_it_is_deleted(
     programs: PageFolder, pushgateway: str
 ) -> None:
-    programs.run("pushed.py", PUSHGATEWAY=pushgateway)
-    programs.run("-c", OTHER_PROGRAM.replace("PUSH", "pushadd_to_gateway", 1), PUSHGATEWAY=pushgateway)
+    programs.run_forked("pushed.py", PUSHGATEWAY=pushgateway)
+    programs.run_forked("-c", OTHER_PROGRAM.replace("PUSH", "pushadd_to_gateway", 1), PUSHGATEWAY=pushgateway)
     both = metrics_of(pushgateway)
     assert 'other{instance="",job="nightly"} 1' in both
     assert ("tasks_total", "", "nightly", "success", "pushed") in samples_of(both)
-    programs.run("-c", OTHER_PROGRAM.replace("PUSH", "push_to_gateway", 1), PUSHGATEWAY=pushgateway)
+    programs.run_forked("-c", OTHER_PROGRAM.replace("PUSH", "push_to_gateway", 1), PUSHGATEWAY=pushgateway)
     assert samples_of(metrics_of(pushgateway)) == {}
-    programs.run("-c", DELETED, PUSHGATEWAY=pushgateway)
+    programs.run_forked("-c", DELETED, PUSHGATEWAY=pushgateway)
     assert httpx.get(f"{pushgateway}/api/v1/metrics").json()["data"] == []
 
 
@@ -153,12 +153,12 @@ def test_without_a_folder_the_time_of_the_last_success_stays_where_a_failed_run_
     counting.write_text(counting.read_text().replace(", workers=workers", ""))
     pushed = (programs.path / "pushed.py").read_text()
     success = ("task_last_success_timestamp_seconds", "", "nightly", "pushed")
-    programs.run("-c", pushed, PUSHGATEWAY=pushgateway)
+    programs.run_forked("-c", pushed, PUSHGATEWAY=pushgateway)
     first = samples_of(metrics_of(pushgateway))[success]
     failing = pushed.replace("rows=3", "rows=1 // 0")
     for function, left in (("pushadd_to_gateway", first), ("push_to_gateway", None)):
         program = failing.replace("push_to_gateway", function)
-        programs.run("-c", program, PUSHGATEWAY=pushgateway, code=1, stderr=None)
+        programs.run_forked("-c", program, PUSHGATEWAY=pushgateway, code=1, stderr=None)
         assert samples_of(metrics_of(pushgateway)).get(success) == left
 
 
@@ -179,4 +179,4 @@ def test_the_gateway_overwrites_a_label_job_and_refuses_a_family_of_another_type
 
 
 def test_a_gateway_that_is_away_fails_no_batch(programs: PageFolder, port: int) -> None:
-    programs.run("pushed.py", PUSHGATEWAY=f"http://127.0.0.1:{port}", stderr=None)
+    programs.run_forked("pushed.py", PUSHGATEWAY=f"http://127.0.0.1:{port}", stderr=None)

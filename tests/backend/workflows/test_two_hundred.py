@@ -144,8 +144,10 @@ async def test_every_count_agrees_with_the_model_server(
         )
         runs = [await studio.wait_for_end(run_id, within=120) for run_id in run_ids]
 
+    scraped = [sample for family in registry.collect() for sample in family.samples]
+
     def counts(name: str, *by: str) -> dict[tuple[str, ...], float]:
-        return summed((sample for family in registry.collect() for sample in family.samples), name, *by)
+        return summed(scraped, name, *by)
 
     good = RUNS["plain"] + RUNS["streamed"] + RUNS["retried"]
     bad = sum(RUNS.values()) - good

@@ -229,4 +229,5 @@ async def test_a_cancellation_that_cannot_be_stored_is_answered_and_goes_on(
             with pytest.raises(DatabaseUnavailable):
                 await studio.service.cancel(run_id)
         assert (await studio.wait_for_end(run_id)).status == "cancelled"
+        await until(lambda: recorded.finished)  # it is emitted once it is stored
         run_metrics.assert_balanced()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -200,7 +201,9 @@ def test_a_program_that_does_not_start_is_shown_with_its_log(
     (tmp_path / "prometheus").write_text("in the place of its folder")
     ports = {name: str(free_port()) for name in ("--port", "--alertmanager-port", "--webhook-port")}
     options = [word for pair in ports.items() for word in pair]
+    before = set(threading.enumerate())
     assert main([metrics_url, "--data", str(tmp_path), *options]) == 1
     error = capsys.readouterr().err
     assert "prometheus ended with " in error
     assert "query_logger" in error
+    wait_until(lambda: before.issuperset(threading.enumerate()))

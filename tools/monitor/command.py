@@ -105,8 +105,10 @@ def webhook(port: int) -> Iterator[None]:
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield
-        server.shutdown()
+        try:
+            yield
+        finally:
+            server.shutdown()  # else its thread would look at a closed socket again and again
 
 
 def addresses(options: argparse.Namespace, token: Mapping[str, str], *, has_alertmanager: bool) -> Iterator[str]:

@@ -94,8 +94,10 @@ def served() -> Iterator[str]:
     """Serve the page for a ``with`` block, and yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(BUILT))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

@@ -11,13 +11,10 @@ CONFIGURATION = """\
 [mypy]
 strict = True
 warn_unreachable = True
-[mypy-sparklio.*]
-follow_imports = silent
 """
-"""The package is the code that `make check` looks through: of it the signatures are read alone.
+"""The options of `make check` for libraries, so that what it has found out about them, which is in a cache, holds.
 
-What `make check` has found out about libraries is in the repository's cache, and holds where the options for a library
-are the same: with other ones, each run would look through thousands of files anew, and the next `make check` too.
+With other ones, each run would look through thousands of files anew, and the next `make check` too.
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import median
+from threading import Event
 from time import monotonic, sleep
 
 import pytest
@@ -64,6 +65,13 @@ def held_by_the_first(hosts: TwoHosts, delay: float) -> str:
     return product
 
 
+def answer_now(hosts: TwoHosts) -> None:
+    """Have the model give the first answer, and wait until it has."""
+    assert hosts.model.may_answer is not None
+    hosts.model.may_answer.set()
+    wait_until(lambda: hosts.tally.completed == 1)
+
+
 def states(hosts: TwoHosts, product: str) -> list[tuple[str, str]]:
     return hosts.rows(
         "SELECT runs.status, dbos.workflow_status.status FROM runs JOIN dbos.workflow_status"
@@ -86,10 +94,12 @@ def test_a_run_of_a_host_that_was_killed(tmp_path: Path) -> None:
 def test_a_run_of_a_host_that_is_suspended_whose_answer_is_paid(tmp_path: Path) -> None:
     """The answer has come when the host goes on: it counts, and nothing else does."""
     with two_hosts(tmp_path, lease=LEASE) as hosts:
-        product = held_by_the_first(hosts, 1.0)
+        hosts.model.may_answer = Event()
+        product = held_by_the_first(hosts, 0.0)
         hosts.first.freeze()
         assert cancel(hosts, product, hosts.second) < LIMIT
         assert hosts.rows("SELECT FROM attempts") == []
+        answer_now(hosts)
         hosts.first.thaw()
         wait_until(lambda: f"run {hosts.runs[product]} was cancelled by another process" in hosts.first.output)
         wait_for_sums(hosts, started=1)
@@ -101,9 +111,11 @@ def test_a_run_of_a_host_that_is_suspended_whose_answer_is_paid(tmp_path: Path) 
 
 def test_a_run_of_a_host_that_is_suspended_for_longer_than_its_lease(tmp_path: Path) -> None:
     with two_hosts(tmp_path, lease=3) as hosts:
-        product = held_by_the_first(hosts, 1.0)
+        hosts.model.may_answer = Event()
+        product = held_by_the_first(hosts, 0.0)
         hosts.first.freeze()
         assert cancel(hosts, product, hosts.second) < LIMIT
+        answer_now(hosts)
         sleep(3.5)
         hosts.first.thaw()
         wait_until(lambda: "the lease on the database is renewed" in hosts.first.output)

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
 
 from tests.support.hosts import Cluster, Host, open_cluster
 from tests.support.in_process_studio import matching_reply
-from tests.support.openai_server import ChatRequest, OpenAIServer, Reply
+from tests.support.openai_server import ChatRequest, OpenAIServer, Reply, Tally
 from tests.support.studio import BRIEF, ENDED
 from tests.support.wait import wait_until
 
@@ -32,13 +33,14 @@ class Model:
     """The model's behaviour, and the requests that it has had, each by the host's name and the run's product."""
 
     delay: float = 0.05
+    may_answer: Event | None = None
     requests: list[tuple[str, str]] = field(default_factory=list)
 
     def __call__(self, request: ChatRequest) -> Reply:
         host = request.headers.get("authorization", "").removeprefix("Bearer ")
         text = json.dumps(request.messages)
         self.requests.append((host, next((f"p-{n}" for n in range(100) if f"p-{n}." in text), "")))
-        return replace(matching_reply(request), delay=self.delay)
+        return replace(matching_reply(request), delay=self.delay, wait_for=self.may_answer)
 
     def calls(self, product: str) -> Counter[str]:
         """Return how many calls each host has made for a run."""
@@ -51,6 +53,7 @@ class TwoHosts:
 
     cluster: Cluster
     model: Model
+    tally: Tally
     runs: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -110,7 +113,7 @@ def two_hosts(directory: Path, **settings: object) -> Iterator[TwoHosts]:
         ) as cluster,
     ):
         try:
-            yield TwoHosts(cluster, model)
+            yield TwoHosts(cluster, model, server.tally)
         finally:
             for host in cluster.hosts.values():
                 print(f"{host.name}:\n{host.output}")  # noqa: T201  # shown with a failure

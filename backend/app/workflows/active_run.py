@@ -27,12 +27,14 @@ class ActiveRun:
         task: The task that executes it.
         check_lease: Raises CancelledError once the lease has lapsed since the execution began.
         cancelled: Through which process it was cancelled; None if it was not.
+        ending: Whether this process has begun to end it, because another has cancelled it or has taken it over.
         released: Is set when this process no longer executes it.
     """
 
     task: asyncio.Task[Any]
     check_lease: Callable[[], None]
     cancelled: Literal["here", "elsewhere"] | None = None
+    ending: bool = False
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def check(self) -> None:
@@ -42,11 +44,11 @@ class ActiveRun:
         self.check_lease()
 
     def stop_in(self, seconds: float) -> None:
-        """Cancel its task after some time, unless that has released it; what has come already is read before."""
+        """Cancel its task after some time, unless that is ending it; what has come already is read before."""
         self._turn(seconds / _TURNS, _TURNS)
 
     def _turn(self, pause: float, left: int) -> None:
         if left:
             asyncio.get_running_loop().call_later(pause, self._turn, pause, left - 1)
-        elif not self.released.is_set():
+        elif not self.ending and not self.released.is_set():
             self.task.cancel()

@@ -223,6 +223,16 @@ async def get_status(run_id: str) -> WorkflowStatus | None:
     return (await loop.create_task(get_statuses([run_id]), context=contextvars.Context())).get(run_id)
 
 
+async def cancelled_among(run_ids: Sequence[str]) -> list[str]:
+    """Return which of these runs are cancelled for DBOS."""
+    if not run_ids:
+        return []
+    cancelled = await DBOS.list_workflows_async(
+        workflow_ids=list(run_ids), status="CANCELLED", load_input=False, load_output=False
+    )
+    return [status.workflow_id for status in cancelled]
+
+
 async def is_claimed_here(run_id: str) -> bool:
     """Return whether a run is this process's to execute."""
     status = await get_status(run_id)
@@ -249,9 +259,9 @@ def durable_step(name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> Calla
     """Return ``work`` as a DBOS step: once done it is not repeated after a crash, because its result is stored.
 
     The step's number is reserved here, before anything is awaited, so that parallel steps have the same numbers at each
-    attempt. A cancellation by another process reaches the step within a second or two.
+    attempt. DBOS does not preempt it, as that would break off an answer that has come: `RunExecutor` cancels it.
     """
-    return partial(DBOS.reserve_step().run_async, {"name": name, "preemptible": True}, work)
+    return partial(DBOS.reserve_step().run_async, {"name": name}, work)
 
 
 def claimed_at(status: WorkflowStatus) -> datetime | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,8 @@ from .run_transitions import CANCELLED, RunOutcome, RunTransitions
 from .steps import StepFailed, StepRunner
 
 log = logging.getLogger("app.workflows")
+
+_CANCELLATION_CHECK = 1.0  # seconds between two looks for cancellations that no notice came of
 
 
 class RunExecutor:
@@ -46,6 +49,7 @@ class RunExecutor:
         self._lease = lease
         self._time_limit = time_limit
         self._active: dict[str, ActiveRun] = {}
+        self._any_active = asyncio.Event()
         self._closing = False
 
     @property
@@ -75,6 +79,7 @@ class RunExecutor:
         if self._closing or task is None or self._steps is None:
             raise asyncio.CancelledError
         active = self._active[run_id] = ActiveRun(task, self._lease.check_from_now())
+        self._any_active.set()
         try:
             await self._check_claim(run_id)
             await self._execute_to_end(run_id, active)
@@ -85,6 +90,8 @@ class RunExecutor:
             raise dbos_client.EngineFailed from None
         finally:
             del self._active[run_id]
+            if not self._active:
+                self._any_active.clear()
             self._transitions.release(run_id)
             active.released.set()
 
@@ -108,6 +115,16 @@ class RunExecutor:
         if active is not None and active.cancelled is None:
             active.cancelled = "elsewhere"
             active.stop_in(READ_TIME)
+
+    async def watch_cancellations(self) -> None:
+        """Cancel the runs that were cancelled through another process whose notice did not come; until cancelled."""
+        while await self._any_active.wait():
+            await asyncio.sleep(_CANCELLATION_CHECK)
+            executed = dict(self._active)
+            with suppress(SQLAlchemyError, dbos_client.EngineError):  # a later look may find it
+                for run_id in await dbos_client.cancelled_among(tuple(executed)):
+                    if self._active.get(run_id) is executed[run_id]:  # and not resumed meanwhile
+                        self.cancelled_elsewhere(run_id)
 
     def give_back(self) -> int:
         """Stop executing all runs, as other processes may take them over, and return how many there are.
@@ -156,24 +173,26 @@ class RunExecutor:
                 raise
             active.task.uncancel()  # the cancellation is dealt with here: what follows must not be cancelled
             if active.cancelled == "elsewhere":
-                await self._end_cancelled_elsewhere(run_id)
+                await self._end_cancelled_elsewhere(run_id, active)
             outcome = CANCELLED
         except dbos_client.CancelledElsewhere:
-            await self._end_cancelled_elsewhere(run_id)
+            await self._end_cancelled_elsewhere(run_id, active)
         except dbos_client.TakenOver:
+            active.ending = True
             # So does a step's end that meets a cancellation by another process.
             status = await dbos_client.get_status(run_id)
             if status is not None and status.status == "CANCELLED":
-                await self._end_cancelled_elsewhere(run_id)
+                await self._end_cancelled_elsewhere(run_id, active)
             log.warning("run %s was taken over by another process", run_id)
             raise asyncio.CancelledError from None
         await self._transitions.finish(run_id, outcome)
 
-    async def _end_cancelled_elsewhere(self, run_id: str) -> NoReturn:
+    async def _end_cancelled_elsewhere(self, run_id: str, active: ActiveRun) -> NoReturn:
         """End a run that another process has cancelled, unless that one has, and raise CancelledError.
 
         DBOS knows of the cancellation, and would wait for a result.
         """
+        active.ending = True
         await self._transitions.finish(run_id, CANCELLED)
         log.info("run %s was cancelled by another process", run_id)
         raise asyncio.CancelledError

@@ -115,6 +115,8 @@ class WorkflowService:
             await sweep()
             self._identity = None if self._engine_file is None else file_identity(self._engine_file)
             self._go_on(sweep_forever(settings.sweep_interval, sweep, self._restore_tables))
+            if settings.slots:
+                self._go_on(self._executor.watch_cancellations())
             if self._engine_file is None and settings.slots:
                 self._go_on(notices.listen_forever(self.dbos_engine, self._executor.cancelled_elsewhere))
             if settings.retention_days:

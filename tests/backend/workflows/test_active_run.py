@@ -54,3 +54,12 @@ async def test_a_task_that_has_released_its_run_is_not_cancelled() -> None:
     run.stop_in(0.05)
     run.released.set()
     assert await task == "done"
+
+
+async def test_a_task_that_is_ending_its_run_is_not_cancelled() -> None:
+    """As when the answer came before the stop was due: the run ends as it was cancelled, and that is not broken off."""
+    task: asyncio.Task[object] = asyncio.create_task(asyncio.sleep(0.2, "done"))
+    run = active(task)
+    run.stop_in(0.05)
+    run.ending = True
+    assert await task == "done"

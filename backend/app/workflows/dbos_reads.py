@@ -17,7 +17,7 @@ from dbos import DBOS
 from sqlalchemy import Connection, Engine
 
 READS = (
-    "get_queue", "list_queues", "get_workflow_statuses", "get_cancelled_workflow_ids", "check_operation_execution",
+    "get_queue", "list_queues", "get_workflow_statuses", "list_workflows", "check_operation_execution",
 )  # fmt: skip
 """Methods of DBOS's database that read, and need no transaction to read the same twice."""
 

@@ -23,7 +23,7 @@ from .steps import StepFailed, StepRunner
 
 log = logging.getLogger("app.workflows")
 
-_CANCELLATION_CHECK = 1.0  # seconds between two looks for cancellations that no notice came of
+CANCELLATION_CHECK = 1.0  # seconds between two looks for cancellations that no notice came of
 
 
 class RunExecutor:
@@ -119,7 +119,7 @@ class RunExecutor:
     async def watch_cancellations(self) -> None:
         """Cancel the runs that were cancelled through another process whose notice did not come; until cancelled."""
         while await self._any_active.wait():
-            await asyncio.sleep(_CANCELLATION_CHECK)
+            await asyncio.sleep(CANCELLATION_CHECK)
             executed = dict(self._active)
             with suppress(SQLAlchemyError, dbos_client.EngineError):  # a later look may find it
                 for run_id in await dbos_client.cancelled_among(tuple(executed)):

@@ -43,7 +43,7 @@ async def test_the_process_that_executes_a_run_is_told_of_its_cancellation(  # n
 ) -> None:
     """It does not wait until it looks for one."""
     caplog.set_level("INFO", "app.workflows")
-    monkeypatch.setattr("app.workflows.executor._CANCELLATION_CHECK", 600.0)
+    monkeypatch.setattr("app.workflows.executor.CANCELLATION_CHECK", 600.0)
     model.behaviour = lambda request: replace(matching_reply(request), delay=600.0)
     async with running_studio(settings) as studio:
         await until(lambda: dbos_pace.queue.is_listening)

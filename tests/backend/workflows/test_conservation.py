@@ -148,7 +148,7 @@ async def test_a_step_that_ends_as_its_run_is_cancelled_elsewhere_ends_the_run_a
 ) -> None:
     """DBOS says that another process has taken the run over."""
     caplog.set_level("INFO", "app.workflows")
-    monkeypatch.setattr("dbos._core._PREEMPTIBLE_POLL_INTERVAL_SEC", 600.0)
+    monkeypatch.setattr("app.workflows.executor.CANCELLATION_CHECK", 600.0)
     answer = Event()
     model.behaviour = lambda request: replace(matching_reply(request), wait_for=answer)
     async with running_studio(new_settings()) as studio:

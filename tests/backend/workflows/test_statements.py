@@ -8,9 +8,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
-from dbos import _core as dbos_core
 
-from app.workflows import dbos_pace, notices, queue_watch
+from app.workflows import dbos_pace, executor, notices, queue_watch
 from app.workflows.definitions import WORKFLOWS
 from tests.support.in_process_studio import NewSettings, RecordedEvents, running_studio
 from tests.support.scripted_studio import scripted_studios
@@ -38,7 +37,7 @@ def only_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dbos_pace, "REST", NEVER)
     monkeypatch.setattr(queue_watch, "REST", NEVER)
     monkeypatch.setattr(queue_watch, "LISTENING_REST", NEVER)
-    monkeypatch.setattr(dbos_core, "_PREEMPTIBLE_POLL_INTERVAL_SEC", NEVER)
+    monkeypatch.setattr(executor, "CANCELLATION_CHECK", NEVER)
 
 
 def rests() -> bool:

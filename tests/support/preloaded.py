@@ -1,11 +1,10 @@
 """Processes forked from one that has imported what they do: the start of a studio is three CPU seconds of imports.
 
-    python -m tests.support.preloaded CONTROL_FD MODULE...
-
-A pytest process has one such process for studios (and one for those that share their metrics, set by a variable
-that is read when the studio is imported), from its first studio to its own end, one for programs that import other
-people's libraries, one for those that need prometheus_client alone, one for our own command line and for pytest with
-our plugin, and one for workers that only count.
+All pytest processes of a run have one such process (`tests.support.preloader`) for studios, from the first studio to
+the end of the last pytest that has started one (and one, forked from it, for those that do not share their metrics,
+which is set by a variable that is read when the studio is imported), one for programs that import other people's
+libraries, one for those that need prometheus_client alone, one for our own command line and for pytest with our plugin,
+and one for workers that only count.
 Each child runs a command line of Python as if it had been executed: with its own directory, environment, standard
 streams and exit code. A launcher forks its workers.
 """
@@ -13,7 +12,7 @@ streams and exit code. A launcher forks its workers.
 from __future__ import annotations
 
 import atexit
-import gc
+import errno
 import json
 import os
 import signal
@@ -21,15 +20,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
-from tests.support.command_lines import WARNINGS_ARE_ERRORS, run_command_line
-from tests.support.forked_workers import fork_workers
-from tests.support.main_modules import run_as_main
+from tests.support.command_lines import WARNINGS_ARE_ERRORS
 
 LATER = (
     "pydantic_ai.models.openai",
@@ -73,7 +71,9 @@ COMMANDS = ("tests.support.preloaded_commands",)
 METRICS = ("events", "metrics", "metrics.multiprocess.archive")
 """What is imported for workers that count and are no studio."""
 READ_BEFORE_SUBSCRIBING = frozenset({"SPARKLIO_METRICS_DIR", "SPARKLIO_NATIVE_HISTOGRAMS", "SPARKLIO_WORKERS"})
-_MAX_REQUEST = 1 << 20  # bytes
+_SHARED = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+_RUN = _SHARED or uuid4().hex
+"""What all pytest processes of one run have in common."""
 
 
 class PreloadedProcess:
@@ -161,94 +161,46 @@ def run_preloaded(
 
 @cache
 def _preloader(modules: tuple[str, ...]) -> socket.socket:
-    """Start the process that imports and forks, and return the socket that takes requests; it ends when that does."""
-    options = () if is_studio(modules) else WARNINGS_ARE_ERRORS
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    process = subprocess.Popen(
-        [sys.executable, *options, "-m", __name__, str(theirs.fileno()), *modules],
-        pass_fds=[theirs.fileno()],
-        stdin=subprocess.DEVNULL,
-        env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")},
-            "PYTHONUNBUFFERED": "1",
-        },
-    )
-    theirs.close()
-    atexit.register(process.wait)
-    atexit.register(ours.close)  # before the wait: the last that is registered is the first to be called
-    return ours
-
-
-def main(control: socket.socket, modules: tuple[str, ...]) -> None:
-    """Import the modules, then fork a child for each request, until no more can come."""
-    gc.disable()
-    for module in modules:
-        __import__(module)
-    gc.enable()
-    gc.freeze()
-    run = _run_studio if is_studio(modules) else partial(run_command_line, installed=_installed_path())
+    """Return a connection to the process that has imported modules, which is started if there is none."""
+    address = f"\0sparklio.tests.{_RUN}.{sha256(' '.join(modules).encode()).hexdigest()[:16]}"
     while True:
-        request, descriptors, _, _ = socket.recv_fds(control, _MAX_REQUEST, 3)
-        if not request:
-            return
-        keeper = os.fork()
-        if keeper == 0:
-            control.close()
-            _keep(run, json.loads(request), *descriptors)
-            return
-        for descriptor in descriptors:
-            os.close(descriptor)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG) != (0, 0):
-                pass
+        is_started_here = _start_preloader(address, modules)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with suppress(ConnectionError):
+            connection.connect(address)
+            if connection.recv(1):
+                break
+        connection.close()  # the last that was connected was going, and that process with it
+        assert not is_started_here, f"it did not start: {modules}"
+    atexit.register(connection.close)  # before the wait: the last that is registered is the first to be called
+    return connection
 
 
-def _installed_path() -> list[str]:
-    """Return Python's path of modules without those of ``PYTHONPATH`` and of a program's own folder."""
-    command = [sys.executable, "-P", "-c", "import json, sys; print(json.dumps(sys.path))"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    path: list[str] = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
-    return path
-
-
-def _keep(run: Callable[[Sequence[str]], None], request: dict[str, Any], status_descriptor: int, *output: int) -> None:
-    """Fork the child and report its process id, then its exit code; return in the child, once it is done."""
-    status = socket.socket(fileno=status_descriptor)
-    child = os.fork()
-    if child == 0:
-        status.close()
-        _settle(request["cwd"], request["env"], output)
-        run(request["command"])
-        return
-    for descriptor in output:
-        os.close(descriptor)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the child
-    status.send(str(child).encode())
-    _, ended = os.waitpid(child, 0)
-    with suppress(BrokenPipeError):
-        status.send(str(os.waitstatus_to_exitcode(ended)).encode())
-    os._exit(0)
-
-
-def _settle(cwd: str, env: Mapping[str, str], output: Sequence[int]) -> None:
-    """Have this process look as if it had been executed there, with this environment and standard streams."""
-    for descriptor, stream in zip(output, (1, 2), strict=True):
-        os.dup2(descriptor, stream)
-        os.close(descriptor)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(env)
-    tempfile.tempdir = None  # so that it is where TMPDIR says here
-
-
-def _run_studio(command: Sequence[str]) -> None:
-    """Run a module of a studio, which forks its workers."""
-    option, module, *arguments = command
-    assert option == "-m"
-    fork_workers()
-    run_as_main(module, arguments)
-
-
-if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as requests:
-        main(requests, tuple(sys.argv[2:]))
+def _start_preloader(address: str, modules: tuple[str, ...]) -> bool:
+    """Start the process that imports modules and forks, unless there is one at an address; return whether it was."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        try:
+            listener.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        listener.listen()
+        if modules == PRELOADED:  # the other kind of studio and a little more
+            request = json.dumps({"modules": modules}).encode()
+            socket.send_fds(_preloader(WITHOUT_METRICS), [request], [listener.fileno()])
+            return True
+        options = () if is_studio(modules) else WARNINGS_ARE_ERRORS
+        listener.set_inheritable(True)
+        started = os.posix_spawn(
+            sys.executable,
+            [sys.executable, *options, "-m", "tests.support.preloader", str(listener.fileno()), *modules],
+            {
+                **{name: value for name, value in os.environ.items() if not name.startswith("SPARKLIO_")},
+                "PYTHONUNBUFFERED": "1",
+            },
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+        )
+    if _SHARED is None:  # others may need it for longer than this process does
+        atexit.register(os.waitpid, started, 0)
+    return True

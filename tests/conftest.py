@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ import events
 from events.bridges.asgi import open_requests
 from events.bus import announcements, pollers
 from tests.support import file_seconds, ports
+from tests.support.environments import is_missing, modules_of_file, needed_modules
 from tests.support.garbage import collect_all
 from tests.support.shortest_times import ShortestTimes
 from tests.support.slow_files import is_all_slow, may_have_slow
@@ -41,8 +41,6 @@ SHARED = {
     "test_pytest_plugin.py": "commands",
 }
 """Files whose tests share what takes seconds to make, or a minute: one worker takes all of them."""
-ENVIRONMENTS = ("sdk", "models", "servers", "drivers", "queues", "schemathesis", "deploy")
-"""Markers of tests that need modules of an environment of their own."""
 PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
@@ -98,17 +96,22 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.suffix == ".py":
         match config.option.markexpr:
             case "not slow":
-                return is_all_slow(collection_path) or None
+                return is_all_slow(collection_path) or lacks_modules(collection_path) or None
             case "slow":
-                return not may_have_slow(collection_path) or None
+                return not may_have_slow(collection_path) or lacks_modules(collection_path) or None
     return None
+
+
+def lacks_modules(file: Path) -> bool:
+    """Return whether no test of a file can run here, since each needs a module of another environment."""
+    return any(map(is_missing, modules_of_file(file)))
 
 
 def pytest_deselected(items: Iterable[pytest.Item]) -> None:
     """Fail where a slow test is left out that would not be found by a run of the slow ones either."""
     lost = {item.path for item in items if item.get_closest_marker("slow") and not may_have_slow(item.path)}
     if lost:
-        raise pytest.UsageError(f"has slow tests, but not the word: {', '.join(map(str, sorted(lost)))}")
+        raise pytest.UsageError(f"has slow tests, but does not say so: {', '.join(map(str, sorted(lost)))}")
 
 
 class FileScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
@@ -137,7 +140,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     needless = [item for item in items if any(map(is_missing, needed_modules(item)))]
     if needless:
         config.hook.pytest_deselected(items=needless)
-        items[:] = [item for item in items if item not in needless]
+        left_out = set(needless)
+        items[:] = [item for item in items if item not in left_out]
     weights = file_weights(items)
     items.sort(key=lambda item: -weights[item.path])
     for item in items:
@@ -159,20 +163,6 @@ def exempt_what_is_there() -> None:
     global exempt_modules  # noqa: PLW0603 - the process has one collector
     gc.freeze()
     exempt_modules = len(sys.modules)
-
-
-def is_missing(module: str) -> bool:
-    """Return whether a module, or a package that it is in, is not here."""
-    try:
-        return find_spec(module) is None
-    except ModuleNotFoundError:  # what it is in
-        return True
-
-
-def needed_modules(item: pytest.Item) -> list[str]:
-    """Return the modules that a test needs of environments beside that of the development tools."""
-    marks = [mark for name in ENVIRONMENTS for mark in item.iter_markers(name)]
-    return [module for mark in marks for module in mark.args]
 
 
 def file_weights(items: Iterable[pytest.Item]) -> dict[Path, float]:

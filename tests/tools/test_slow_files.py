@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ports
-from tests.support.slow_files import ON_EACH_DATABASE, is_all_slow, may_have_slow
+from tests.support.slow_files import STUDIO, is_all_slow, may_have_slow
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,9 @@ from tests.support.slow_files import ON_EACH_DATABASE, is_all_slow, may_have_slo
         ("pytestmark = pytest.mark.slow", True, True),
         ("pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]", True, True),
         ("@pytest.mark.slow\ndef test_one(): ...\ndef test_two(): ...", False, True),
+        ("@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.slow)])\ndef test_one(x): ...", False, True),
         ("def test_one(): ...", False, False),
+        ("def test_a_slow_query(database: Database): ...", False, False),
     ],
 )
 def test_a_file_says_what_it_has(text: str, all_slow: bool, has_slow: bool, tmp_path: Path) -> None:
@@ -27,7 +29,8 @@ def test_a_file_says_what_it_has(text: str, all_slow: bool, has_slow: bool, tmp_
 
 
 def test_a_file_whose_tests_run_on_each_database_may_have_slow_ones() -> None:
-    assert may_have_slow(ON_EACH_DATABASE / "database" / "test_column_types.py")
+    assert may_have_slow(STUDIO / "database" / "test_column_types.py")
+    assert not may_have_slow(STUDIO / "api" / "test_host_check.py")
 
 
 def test_a_slow_test_in_a_file_without_the_word_fails_the_run_that_leaves_it_out(pytestconfig: pytest.Config) -> None:
@@ -40,5 +43,5 @@ def test_a_slow_test_in_a_file_without_the_word_fails_the_run_that_leaves_it_out
 
     leave_out = pytestconfig.hook.pytest_deselected
     leave_out(items=[SlowTest(Path(__file__))])
-    with pytest.raises(pytest.UsageError, match=r"but not the word: .*ports\.py"):
+    with pytest.raises(pytest.UsageError, match=r"but does not say so: .*ports\.py"):
         leave_out(items=[SlowTest(Path(ports.__file__))])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http.client import BadStatusLine, HTTPException, InvalidURL, responses
 from time import time
 from typing import Any
@@ -103,12 +104,31 @@ def parse_samples(text: str, address: str) -> tuple[Sample, ...]:
         Unreachable: the text is in another format, or holds no sample.
     """
     try:
-        samples = tuple(sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        samples = tuple(sample for part in _split_families(text) for sample in _parse_part(part))
     except (ValueError, LookupError):  # the parser raises either, depending on what the foreign text holds
         samples = ()
     if not samples:
         raise Unreachable(f"{address} answers, but not with metrics: {_WAYS_OUT[404]}")
     return samples
+
+
+_FAMILY_END = re.compile(r"^[^#\s].*\n+(?=# (?:HELP|TYPE) )", re.MULTILINE)
+"""Samples that are followed by the first line of another family; a mere comment between samples ends none."""
+
+
+def _split_families(text: str) -> Iterator[str]:
+    """Yield the parts of a text that can be parsed alone."""
+    start = 0
+    for match in _FAMILY_END.finditer(text):
+        yield text[start : match.end()]
+        start = match.end()
+    yield text[start:]
+
+
+@lru_cache(1024)
+def _parse_part(text: str) -> tuple[Sample, ...]:
+    """Return the samples of a part of a text; most families are the same in the next scrape, and parsing is slow."""
+    return tuple(sample for family in text_string_to_metric_families(text) for sample in family.samples)
 
 
 def parse_date(header: str | None) -> float | None:

@@ -99,13 +99,14 @@ def emulate(browser: Chrome, size: tuple[int, int], scheme: Literal["light", "da
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def axe_findings(browser: Chrome, *rules: str) -> list[str]:
-    """Return what axe finds in the page that is serious or critical, by all of its rules or by these."""
+def axe_findings(browser: Chrome, *rules: str, within: str = "html") -> list[str]:
+    """Return what axe finds in the page, or in a part of it, that is serious or critical, by all rules or by these."""
     browser.execute_script(_axe())
     options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
     violations: list[dict[str, Any]] = browser.execute_async_script(
-        "const [options, done] = arguments;"
-        "axe.run(options).then((found) => done(found.violations), (error) => { throw error; });",
+        "const [within, options, done] = arguments;"
+        "axe.run(within, options).then((found) => done(found.violations), (error) => { throw error; });",
+        within,
         options,
     )
     return [

@@ -311,7 +311,7 @@ FOLLOW = 'document.getElementById("map-body").classList.add("pinning")'
 def test_a_node_of_the_map_can_be_read_in_each_of_its_states(
     studio: StudioProcess, browser: Chrome, scheme: Literal["light", "dark"]
 ) -> None:
-    """Lit while its signal comes, grey before the first, red, followed, all of them at once, and beside a followed one."""
+    """Lit while its signal comes, grey before the first, red, followed, all at once, and beside one that is so."""
     emulate(browser, DESKTOP, scheme)
     studio.wait_for_end(studio.submit("product_content"))
     open_live(studio, browser)

@@ -17,11 +17,11 @@ from threading import Event, Thread
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from app.llm.embedded.server import MODEL_NAME
 from app.server.metrics_dir import METRICS_DIR_PREFIX
 from metrics.__main__ import main
+from metrics.diagnostics.scrape_client import parse_samples
 from tests.support.in_process_studio import matching_reply
 from tests.support.openai_server import OpenAIServer
 from tests.support.outages import children_of, suspended
@@ -61,8 +61,7 @@ def scrape(url: str, name: str = "") -> Series:
     text = httpx.get(f"{url}/metrics{selected}", timeout=30).text
     return {
         (sample.name.removeprefix("sparklio_"), *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
+        for sample in parse_samples(text, url)
     }
 
 

@@ -150,6 +150,7 @@ def written(name: str, labels: Labels) -> str:
     return name + "{" + ",".join(f'{label}="{value}"' for label, value in labels.items()) + "}"
 
 
+@pytest.mark.slow
 @pytest.mark.needs("promtool")
 def test_the_rules_record_under_the_old_names_what_the_new_families_have(tmp_path: Path) -> None:
     """As a real Prometheus evaluates them, on what `/metrics` shows."""

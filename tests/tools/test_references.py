@@ -16,6 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 MARK = "<!-- from here on written by `make docs` -->\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "reference"),
     [

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import file_seconds
 from tests.support.shortest_times import KEY
 
@@ -40,6 +42,7 @@ def times(directory: Path) -> Path:
     return directory / ".pytest_cache" / "v" / KEY
 
 
+@pytest.mark.slow
 def test_what_took_longer_each_time_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_three.py").write_text(TESTS)
@@ -56,6 +59,7 @@ def test_what_took_longer_each_time_is_left_out(tmp_path: Path) -> None:
     assert run(tmp_path, "--shorter-than", "0.07") == "test_two test_new", "two has run, and was quick"
 
 
+@pytest.mark.slow
 def test_a_test_that_was_quick_once_comes_back(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_three.py").write_text(TESTS)

@@ -66,6 +66,7 @@ def test_any_prompt_fits_the_window(texts: list[str], window: int | None, agent_
     assert byte_size(spec.instructions) + byte_size(prompt) <= max_prompt_bytes(window)
 
 
+@pytest.mark.slow
 @given(brand=st.text(max_size=50), product=st.text(max_size=50), audience=st.text(max_size=50))
 def test_a_brief_of_usual_length_is_not_shortened(brand: str, product: str, audience: str) -> None:
     prompt, _ = compose(AGENTS["copywriter"], Assignment(brand, product, (), audience, "Do it."), {}, 2048)

@@ -144,6 +144,7 @@ async def test_a_stream_that_is_left_is_closed(server: OpenAIServer) -> None:
     await until(lambda: server.tally.disconnects == 1)
 
 
+@pytest.mark.slow
 def test_the_studio_with_its_own_model_imports_no_sdk_of_a_provider() -> None:
     script = (
         "import sys, app.main; print(*sorted({'openai', 'anthropic', 'google.genai', 'groq'} & sys.modules.keys()))"

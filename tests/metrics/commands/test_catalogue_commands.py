@@ -90,6 +90,7 @@ def test_a_namespace_that_no_alert_can_begin_with_has_no_kit(
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.slow
 def test_two_rows_whose_alerts_would_have_one_name_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

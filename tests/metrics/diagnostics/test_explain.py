@@ -53,6 +53,7 @@ def test_the_code_that_emits_is_named_by_line(tmp_path: Path, monkeypatch: pytes
     assert row["effect"] == "adds its cost"
 
 
+@pytest.mark.slow
 def test_labels_are_explained_by_their_values_or_limits() -> None:
     assert explain(ROWS, "cost_usd_total")["values"] == {"llm": f"at most {LABEL_LIMITS['model']}, then 'other'"}
     values = explain(ROWS, "runs_total")["values"]

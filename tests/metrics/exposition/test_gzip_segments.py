@@ -90,6 +90,7 @@ def test_a_part_that_changes_each_time_costs_its_segment_alone(deflated: list[tu
     assert (size <= SEGMENT, level) == (True, 5)
 
 
+@pytest.mark.slow
 def test_a_page_stays_as_small_as_one_compressed_anew_whatever_has_changed_and_when() -> None:
     random, registry = Random(1), CollectorRegistry()
     names, kinds = [f"{word}_{number}" for word in ("shop", "mail") for number in range(12)], "abcdef"

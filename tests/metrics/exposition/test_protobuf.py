@@ -65,6 +65,7 @@ def assert_same_samples(registry: CollectorRegistry, names: Iterable[str] | None
         assert times == pytest.approx(created, abs=1.1e-3)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_registry_has_the_same_samples(data: st.DataObject) -> None:
@@ -78,6 +79,7 @@ def test_any_registry_has_the_same_samples(data: st.DataObject) -> None:
     assert_same_samples(registry, data.draw(st.sets(st.sampled_from(names or ["none"]))))
 
 
+@pytest.mark.slow
 def test_the_catalogue_has_the_same_samples(registry: CollectorRegistry, subscription: Subscription) -> None:
     """After each of two rounds of events: what is cached is written anew where it has changed."""
     assert write_protobuf.fast_write_works()

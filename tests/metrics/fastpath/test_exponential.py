@@ -48,6 +48,7 @@ def test_two_buckets_are_one_at_the_next_lower_schema(amount: float, schema: int
     assert coarser_index(bucket_index(amount, schema), 1) == bucket_index(amount, schema - 1)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(AMOUNTS, SCHEMAS), max_size=40), SCHEMAS, st.integers(1, 12))
 def test_counts_of_several_schemas_add_up_at_the_finest_that_has_few_enough(
     observed: list[tuple[float, int]], schema: int, limit: int

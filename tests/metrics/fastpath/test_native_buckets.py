@@ -49,6 +49,7 @@ def scraped(registry: CollectorRegistry) -> Any:
     return metric.histogram
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(AMOUNTS, max_size=60), st.integers(-4, 5), st.integers(1, 20))
 def test_each_amount_is_in_its_bucket_at_the_resolution_that_the_limit_leaves(

@@ -35,6 +35,7 @@ def test_the_committed_files_are_current(monkeypatch: pytest.MonkeyPatch, capsys
     assert (code, shown.splitlines()[-1].rpartition(", ")[2]) == (0, "0 kept"), shown
 
 
+@pytest.mark.slow
 def test_a_second_build_changes_nothing_and_the_runbook_of_an_alert_that_is_gone_goes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from metrics.kit.vocabulary import Vocabulary, vocabulary_of
 from tests.metrics.kit.conftest import expressions
 
 
+@pytest.mark.slow
 def test_every_expression_of_the_repository_names_what_exists(vocabulary: Vocabulary) -> None:
     every = list(expressions())
     assert {"docs/http.md", "docs/own-events.md", "docs/metrics.md", "SparklioRunStuck"} <= {

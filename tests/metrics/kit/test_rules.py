@@ -133,6 +133,7 @@ def test_every_alert_has_a_severity_a_summary_and_a_runbook_that_is_there() -> N
         assert all(f"## {part}\n" in text for part in ("What it means", "Who is hurt", "Confirm", "Do"))
 
 
+@pytest.mark.slow
 def test_kubernetes_gets_the_same_rules() -> None:
     rule = yaml.safe_load((MONITORING / "kubernetes" / "prometheus-rule.yml").read_text())
     assert rule["spec"]["groups"] == [*load_rules("recording.yml")["groups"], *load_rules("alerts.yml")["groups"]]

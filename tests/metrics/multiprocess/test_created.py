@@ -64,6 +64,7 @@ def test_the_first_of_several_processes_says_when_a_series_began(folder: Path) -
         assert created(later) == began
 
 
+@pytest.mark.slow
 def test_the_archive_keeps_it_when_others_are_added(folder: Path) -> None:
     for _ in range(2):
         with LocalWorker(folder):

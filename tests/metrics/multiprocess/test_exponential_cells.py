@@ -65,6 +65,7 @@ class Observer:
 def ignore(*_: object) -> None: ...
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(

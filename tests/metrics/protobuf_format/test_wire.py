@@ -36,6 +36,7 @@ def test_packed_numbers_are_a_repeated_field(numbers: list[int]) -> None:
     assert schema().Histogram.parse(packed_field(13, map(zigzag, numbers))).positive_delta == numbers
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_a_stream_is_split_at_its_lengths(texts: list[str]) -> None:
     body = b"".join(delimited(text_field(2, text)) for text in texts)
@@ -47,6 +48,7 @@ def test_a_lone_surrogate_is_refused() -> None:
         text_field(1, "\ud800")
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.integers(-200, 200), st.integers(1, 10**9)), st.integers(-4, 8), st.integers(0, 5))
 def test_exponential_buckets_are_read_back(counts: dict[int, int], finest: int, zeroes: int) -> None:
     message = schema().Histogram.parse(native_fields(finest, 0.5, zeroes, sorted(counts.items())))

@@ -90,6 +90,7 @@ def samples(
         }, sorted((each.metric, each.reason) for each in dropped)
 
 
+@pytest.mark.slow
 @pytest.mark.lenient
 @settings(max_examples=15, deadline=None)
 @given(st.lists(calls, max_size=5))
@@ -114,6 +115,7 @@ UNUSUAL: list[Any] = [None, 0, -0.0, 3, 0.5, nan, inf, -inf, -1, -0.5, True, 10*
 UNUSUAL += ["3", 1j, Decimal("0.25"), Decimal("nan"), Fraction(1, 2), []]
 
 
+@pytest.mark.slow
 @pytest.mark.lenient
 @pytest.mark.parametrize("field", ["duration", "prompt_tokens", "cost", "input_cost"])
 def test_an_unusual_amount_among_usual_ones_counts_the_same_from_fields_as_from_events(field: str) -> None:
@@ -286,6 +288,7 @@ many_names = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.lenient
 @settings(max_examples=40, deadline=None)
 @given(st.lists(many_names.map(lambda call: {"duration": 1.0, **call}), max_size=25), st.sampled_from([0, inf]))

@@ -82,6 +82,7 @@ def test_a_name_of_no_group_is_refused(registry: CollectorRegistry) -> None:
         subscribe(("http", "shipping"), registry, namespace="acme")
 
 
+@pytest.mark.slow
 def test_every_group_can_be_subscribed_alone(registry: CollectorRegistry) -> None:
     for name in GROUPS:
         with subscribe(name, registry, namespace="acme") as subscription:

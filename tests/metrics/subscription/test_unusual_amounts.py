@@ -222,6 +222,7 @@ def test_several_unusual_amounts_count_the_same_as_each_alone(odd: str, how: str
     assert shipments(how, calls) == (samples, faults)
 
 
+@pytest.mark.slow
 @pytest.mark.lenient
 @settings(max_examples=30, deadline=None)
 @given(

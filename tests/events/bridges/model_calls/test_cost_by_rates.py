@@ -45,6 +45,7 @@ def parts(cost: Any) -> tuple[Any, ...]:
 few = st.integers(0, 2_000_000)
 
 
+@pytest.mark.slow
 @given(
     sold=st.sampled_from(SOLD),
     counts=st.fixed_dictionaries(

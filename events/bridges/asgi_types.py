@@ -11,15 +11,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_SPEC_BEFORE_2_4 = frozenset({"2.0", "2.1", "2.2", "2.3"})
-
-
-def send_raises_on_disconnect(scope: Scope) -> bool:
-    """Return whether `send` raises `OSError` once the client is gone (ASGI 2.4); before that it did nothing."""
-    try:  # most servers say it
-        return scope["asgi"]["spec_version"] not in _SPEC_BEFORE_2_4
-    except (KeyError, TypeError):
-        return True
+SPEC_BEFORE_2_4 = frozenset({"2.0", "2.1", "2.2", "2.3"})
+"""The versions of ASGI whose `send` does nothing once the client is gone; since 2.4 it raises `OSError`."""
 
 
 def paths_of(scope: Scope) -> Iterator[str]:
@@ -39,20 +32,14 @@ def paths_of(scope: Scope) -> Iterator[str]:
 
 
 def content_length(headers: Any) -> int | None:
-    """Return the ``Content-Length`` in bytes, None where it is absent or no number; see `content_length_digits`."""
-    digits = content_length_digits(headers)
-    return None if digits is None else int(digits)
-
-
-def content_length_digits(headers: Any) -> bytes | None:
-    """Return the ``Content-Length`` as it was sent, None where it is absent or no number.
+    """Return the ``Content-Length`` in bytes, None where it is absent or no number.
 
     Headers in an iterable that can be consumed only once are left to the server, and count as absent.
     """
-    if type(headers) is list or isinstance(headers, (list, tuple)):  # to compare the type takes a third as long
+    if isinstance(headers, (list, tuple)):
         for name, value in headers:
             if name == b"content-length":
-                return value if value.isdigit() else None
+                return int(value) if value.isdigit() else None
     return None
 
 

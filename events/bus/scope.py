@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_ITERABLE_COROUTINE
 from threading import RLock, get_ident
-from types import FrameType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import Any, Protocol
 
 from .aggregation import Aggregator
@@ -51,6 +51,10 @@ class AggregatorMaker(Protocol):
         """Return a new one; must not raise."""
 
 
+NO_HOOKS: Mapping[str, ScopeHook] = MappingProxyType({})
+"""The hooks of a scope that has none, as most: an empty dict for each takes as long as an instrument's update."""
+
+
 class Scope:
     """A stretch of work: the fields that events emitted in it inherit, and the totals that they add to.
 
@@ -61,7 +65,7 @@ class Scope:
             are added, or None where events are counted.
         kind: What sort of work it is: ``agent``, ``workflow``, ``http_request``.
 
-    ``hooks`` holds, under a name of its owner's choice, what other code attaches for as long as the scope lasts, and
+    ``hooks`` holds, under a name of its owner's choice, what other code has given to `attach`, and
     ``span`` the span whose scope it is, and ``aggregator`` what else takes the events of some of the signals in
     ``sums``, until the span ends. Where most scopes of a kind have no such event, ``aggregator_maker`` makes it for the
     first one. ``totals`` are of the events emitted in the scope, ``nested_totals`` of those that a
@@ -99,7 +103,7 @@ class Scope:
         self.totals: dict[str, float] = {}
         self.kind = kind
         self.ended = False
-        self.hooks: dict[str, ScopeHook] = {}
+        self.hooks = NO_HOOKS
         self.span: Any = None
         self.aggregator: Aggregator | None = None
         self.aggregator_maker: AggregatorMaker | None = None
@@ -113,6 +117,14 @@ class Scope:
         for name in names:  # `Signal.emit_fields` has the same inlined: each emission in a scope runs it
             if name not in fields and name in around:
                 fields[name] = around[name]
+
+    def attach(self, name: str, hook: ScopeHook) -> ScopeHook:
+        """Attach a hook for as long as the scope lasts; return it, or the one that is there under this name already."""
+        with _totals_lock:
+            attached = self.hooks.get(name)
+            if attached is None:
+                self.hooks = {**self.hooks, name: hook}
+        return attached or hook
 
     def enter_from(self, frame: FrameType) -> None:
         """Note that the code of a frame enters the scope, which is in effect only while that runs, if it yields.
@@ -153,7 +165,7 @@ class Scope:
         if self.in_generator:
             self.frame = self.owner = None  # the same
         if self.hooks:
-            hooks, self.hooks = self.hooks, {}
+            hooks, self.hooks = self.hooks, NO_HOOKS
             for hook in hooks.values():
                 hook.end()
 

@@ -13,6 +13,8 @@ from typing import Any
 from .lock import LOCK, release_if_held
 from .shape import AmountShape, UpdateShape
 
+_FAST_INT = 2**30  # CPython compares integers below it without a call
+
 
 @cache
 def generate_update_function(shape: UpdateShape) -> Callable[..., Callable[..., None]]:
@@ -74,12 +76,7 @@ def update_source(shape: UpdateShape) -> list[str]:
     ]
     condition = check_source(shape)
     if condition:
-        update = [
-            *condition,
-            *(f"    {line}" for line in update),
-            "else:",
-            f"    slow_path.update_each({amounts})",
-        ]
+        update = [*condition, f"    slow_path.update_each({amounts})", "else:", *(f"    {line}" for line in update)]
     body = [*read_source(shape), *(["count_other()"] if shape.counts_other else []), *update]
     for i, field in enumerate(shape.spans):
         body += ["try:", f"    span{i}({shape.expression(field)})"]
@@ -126,25 +123,28 @@ def check_source(shape: UpdateShape) -> list[str]:
 
     Nothing but the exact types is compared: what another one, such as a subclass of theirs, makes of that says nothing
     of the number that is counted for it. Comparisons stand last, and what follows them is short: the interpreter
-    specialises none whose jump goes far.
+    specialises none whose jump goes far, and none of larger integers, which `SlowPath.update_each` adds as well. Of
+    times of which one is often another, such as that of an answer's first byte and that of all of it, each is compared
+    with the first one before.
     """
     types, bounds = [], []
+    first: AmountShape | None = None
     for each in shape.together():
         variable = shape.variable(each.field)
-        types.append(f"type({variable}) is {each.number}")
-        bounds.append(f"{variable} >= {each.minimum!r} and {variable} < {each.limit!r}")
+        is_number = f"type({variable}) is {each.number}"
+        limit = min(each.limit, _FAST_INT) if each.number == "int" else each.limit
+        is_within = f"{variable} >= {each.minimum!r} and {variable} < {limit!r}"
+        if shape.argument == "values" and each.number == "float":
+            if first is not None and (first.minimum, first.limit) == (each.minimum, each.limit):
+                bounds.append(f"({variable} is {shape.variable(first.field)} or {is_number} and {is_within})")
+                continue
+            first = first or each
+        types.append(is_number)
+        bounds.append(is_within)
     if not types:
         return []
-    first, *others = types + bounds
-    return [
-        "usual = False",
-        "if (",
-        f"    {first}",
-        *(f"    and {condition}" for condition in others),
-        "):",
-        "    usual = True",
-        "if usual:",
-    ]
+    start, *others = types + bounds
+    return ["if not (", f"    {start}", *(f"    and {condition}" for condition in others), "):"]
 
 
 def amount_source(shape: UpdateShape, leading: AmountShape, alike: list[int]) -> list[str]:

@@ -11,7 +11,7 @@ from ...bus.announcements import add_announcer
 from ...bus.failures import report_failure
 from ...bus.pollers import add_poller
 from ...http import http_request_finished
-from ..asgi_types import ASGIApp, Receive, Scope, Send, paths_of, send_raises_on_disconnect
+from ..asgi_types import SPEC_BEFORE_2_4, ASGIApp, Receive, Scope, Send, paths_of
 from . import open_requests
 from .declared_routes import announce_failures, find_router
 from .middleware_arguments import check_application_name, excluded_paths
@@ -70,6 +70,8 @@ class HTTPEventsMiddleware:
     def __init__(self, app: ASGIApp, exclude: Iterable[str] = SCRAPES, application: str = "") -> None:
         self.app = app
         self.exclude = excluded_paths(exclude)
+        # To compare a path with two others takes less than its hash, which nobody else asks for.
+        self._excluded = tuple(self.exclude) if len(self.exclude) <= 2 else self.exclude
         check_application_name(application)
         self.application = application
         if application:
@@ -112,14 +114,20 @@ class HTTPEventsMiddleware:
                 self.announce_routes(scope)
             tracker: type[RequestTracker | WebsocketTracker]
             if kind == "http":
-                tracker = RequestTrackerASGI24 if send_raises_on_disconnect(scope) else RequestTracker
+                try:
+                    is_older = scope["asgi"]["spec_version"] in SPEC_BEFORE_2_4  # most servers say it
+                except (KeyError, TypeError):
+                    is_older = False
+                tracker = RequestTracker if is_older else RequestTrackerASGI24
             elif kind == "websocket":
                 tracker = WebsocketTracker
             else:
                 return None
-            if scope["path"] in self.exclude or (
-                scope.get("root_path") and not self.exclude.isdisjoint(paths_of(scope))
-            ):
+            try:
+                root_path = scope["root_path"]  # most servers say it, and `get` is a call
+            except KeyError:
+                root_path = ""
+            if scope["path"] in self._excluded or (root_path and not self.exclude.isdisjoint(paths_of(scope))):
                 return None
             application = self.application
             if _TRACKED in scope:

@@ -19,6 +19,7 @@ class OpenRequest(Protocol):
 # Sets of the open ones, not counters: an end that is missed or seen twice can't make their sizes drift.
 requests: set[OpenRequest] = set()
 websockets: set[OpenRequest] = set()
+add_request, discard_request = requests.add, requests.discard  # bound once: each request calls both
 _middlewares: dict[ref[object], str] = {}
 """The names of the applications that are instrumented, by the middlewares that have them, while those are there."""
 _shown: set[str] = set()

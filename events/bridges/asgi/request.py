@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from time import perf_counter
-from typing import get_args
+from typing import Any, get_args
 
 from ...bus.failures import report_failure
+from ...bus.scope import NO_HOOKS, exit_scope, find_outer, get_current_scope, set_current_scope
 from ...bus.scope import Scope as EventScope
-from ...bus.scope import exit_scope, find_outer, get_current_scope, set_current_scope
 from ...http import Method, http_request_finished
 from ...request_phases import EMITTED_SIGNALS, RequestPhases
-from ..asgi_types import Message, Receive, Scope, Send, content_length_digits
+from ..asgi_types import Message, Receive, Scope, Send
 from . import disconnects, inbox, open_requests
+from .bodies import FILE_MESSAGES, PATHSEND, STATUSES_WITHOUT_BODY, BodyParts, unread_body_size
 from .inbox import Inbox
 from .outcomes import failure_of
 from .request_emitters import FINISHED, WAITED, emitters_of
@@ -20,13 +21,10 @@ from .routes import UNMATCHED, RouteTemplates
 from .surrounding import REQUEST, surrounding_scope
 
 METHODS: dict[str, Method] = {method: method for method in get_args(Method) if method != "other"}
-STATUSES_WITHOUT_BODY = frozenset((204, 304))  # RFC 9110, sections 15.3.5 and 15.4.5
-PATHSEND = "http.response.pathsend"
-HEADERS_OF_BODY = frozenset((b"content-length", b"transfer-encoding"))
-HTTP_1 = frozenset(("1.0", "1.1"))
+_OK = 200
+_ZERO = ord("0")
 _NO_TOTALS: dict[str, float] = {}
 _NOTHING_SUMMED: dict[str, tuple[tuple[str, str | None], ...]] = dict.fromkeys(EMITTED_SIGNALS, ())
-FILE_MESSAGES = (PATHSEND, "http.response.zerocopysend")  # ASGI extensions: the server reads the file itself
 
 
 class RequestTracker(EventScope):
@@ -36,10 +34,9 @@ class RequestTracker(EventScope):
     sizes and takes the time. What it cannot read in a message is left for the server to refuse.
     """
 
-    __slots__ = ("_disconnected", "_emitted", "_endpoint", "_first_byte", "_inbox", "_length_digits", "_outer",
-                 "_receive", "_receiving", "_request_bytes", "_request_complete", "_response_bytes", "_route_templates",
-                 "_scope", "_send", "_sent_by_server", "_started_at", "_status", "_streamed",
-                 "applications")  # fmt: skip
+    __slots__ = ("_disconnected", "_emitted", "_endpoint", "_inbox", "_length", "_outer", "_parts", "_receive",
+                 "_receiving", "_request_bytes", "_request_complete", "_response_bytes", "_route_templates", "_scope",
+                 "_send", "_started_at", "_status", "applications")  # fmt: skip
 
     # The same of the scope of every request, so that none has to set it: nothing is summed, an aggregator takes events.
     kind = REQUEST
@@ -50,14 +47,14 @@ class RequestTracker(EventScope):
         self, scope: Scope, receive: Receive, send: Send, route_templates: RouteTemplates, applications: list[str]
     ) -> None:
         self._started_at = perf_counter()
-        self._outer = outer = get_current_scope()
+        self._outer = get_current_scope()
         # What `EventScope.__init__` does, but for what the class has: 1,100 instructions less for each request.
-        self.parent = parent = None if outer is None else surrounding_scope()
-        self.fields = {**parent.fields} if parent else {}
-        self.outer_of_a_kind = find_outer(parent, REQUEST) if parent else ()
+        self.parent = None
+        self.fields = {}
+        self.outer_of_a_kind = ()
         self.sums = _NOTHING_SUMMED
         self.in_generator = False
-        self.hooks = {}
+        self.hooks = NO_HOOKS
         self.aggregator = None
         self.aggregator_maker = self
         self.ended = False
@@ -68,16 +65,18 @@ class RequestTracker(EventScope):
         self._send = send
         self._route_templates = route_templates
         self._status = self._response_bytes = self._request_bytes = 0
-        self._length_digits: bytes | None = None  # of the response, as its header says
-        self._first_byte: float | None = None  # seconds until the first of several chunks of the body
+        self._length: bytes | None = None  # of the response's body, as its header says
+        self._parts: BodyParts | None = None  # of a body that is not sent as a whole
         self._inbox: Inbox | None = None  # from a check on
-        self._streamed = False
-        self._sent_by_server = False  # some of the response: the server reads it from a file
         self._request_complete = False  # the application has received the whole request body
         self._disconnected = False
         self._receiving = False  # the application awaits a message
         self._emitted = False
-        open_requests.requests.add(self)
+        if self._outer is not None and (parent := surrounding_scope()) is not None:
+            self.parent = parent
+            self.fields = {**parent.fields}
+            self.outer_of_a_kind = find_outer(parent, REQUEST)
+        open_requests.add_request(self)
         set_current_scope(self)
 
     @property
@@ -96,7 +95,7 @@ class RequestTracker(EventScope):
             self._inbox.close()
         if not self._emitted:
             self._emit(perf_counter() - self._started_at, error, complete=False)
-        if self.hooks:  # somebody accounts for what the request did
+        if self.hooks is not NO_HOOKS:  # somebody accounts for what the request did
             self.fields["endpoint"] = self._endpoint or UNMATCHED
             self.fields["applications"] = "/".join(self.applications)
             self.end()
@@ -137,15 +136,14 @@ class RequestTracker(EventScope):
                 if kind == "http.response.body":
                     size = len(message["body"]) if "body" in message else 0  # no call, as `get` is one
                     self._response_bytes += size
-                    is_last = "more_body" not in message or not message["more_body"]
-                    is_complete = is_last or self._is_complete_after(size)
+                    is_complete = (
+                        "more_body" not in message or not message["more_body"] or self._is_complete_after(size)
+                    )
                 elif kind == "http.response.start":
-                    status = self._status = message["status"]
-                    digits = self._length_digits = content_length_digits(message.get("headers"))
-                    is_empty = digits is not None and not digits.strip(b"0")
-                    is_complete = is_empty or status in STATUSES_WITHOUT_BODY or self._scope["method"] == "HEAD"
+                    is_complete = self._is_complete_from_start(message)
                 elif kind in FILE_MESSAGES:
-                    self._sent_by_server = True
+                    parts = self._parts = self._parts or BodyParts()
+                    parts.sent_by_server = True
                     is_complete = kind == PATHSEND or not message.get("more_body", False)
                 else:
                     is_complete = False  # a push, an early hint, trailers
@@ -159,17 +157,41 @@ class RequestTracker(EventScope):
         send = self._send  # a call of `self._send` would look for a method first
         return send(message)
 
+    def _is_complete_from_start(self, message: Message) -> bool:
+        """Note the status and the length of the body; return whether there is none, or one of no bytes."""
+        status = self._status = message["status"]
+        try:
+            headers = message["headers"]
+        except KeyError:
+            headers = ()
+        length: Any = None
+        if type(headers) is list or isinstance(headers, (list, tuple)):  # others can be consumed only once
+            for name, value in headers:
+                if name == b"content-length":
+                    length = value
+                    break
+        self._length = length
+        if (length and length[0] == _ZERO and not length.strip(b"0")) or self._scope["method"] == "HEAD":
+            return True
+        return status != _OK and status in STATUSES_WITHOUT_BODY
+
     def _is_complete_after(self, size: int) -> bool:
         """Note a chunk of so many bytes that is not the last; return whether the client needs no other.
 
         It has the whole response once it has as many bytes as Content-Length says, and may read the metrics then. The
         empty last chunk that some middlewares send after that comes too late.
         """
-        if size and self._first_byte is None:
-            self._first_byte = perf_counter() - self._started_at
-        digits = self._length_digits
-        self._streamed = digits is None
-        return digits is not None and self._response_bytes >= int(digits)
+        parts = self._parts = self._parts or BodyParts()
+        if size and parts.first_byte is None:
+            parts.first_byte = perf_counter() - self._started_at
+        length = self._content_length()
+        parts.streamed = length is None
+        return length is not None and self._response_bytes >= length
+
+    def _content_length(self) -> int | None:
+        """Return the bytes of the response's body, as its header says; None where it does not."""
+        length = self._length
+        return int(length) if isinstance(length, bytes) and length.isdigit() else None
 
     async def _check_and_send(self, message: Message) -> None:
         if not self._disconnected:
@@ -201,32 +223,45 @@ class RequestTracker(EventScope):
     def _emit(self, duration: float, error: BaseException | None = None, *, complete: bool = True) -> None:
         self._emitted = True
         self.aggregator_maker = None  # it is answered: what comes now is not the client's waiting time
-        open_requests.requests.discard(self)
+        open_requests.discard_request(self)
         status = self._status
-        try:  # disconnects.client_disconnected, inlined
-            disconnected = self._disconnected or self._receive.__self__.disconnected is True  # type: ignore[attr-defined]
-        except AttributeError:  # another server than uvicorn
-            disconnected = False
+        disconnected, has_rest = self._disconnected, not self._request_complete
+        try:  # `disconnects.client_disconnected`, inlined
+            server: Any = self._receive.__self__  # type: ignore[attr-defined]
+            disconnected = disconnected or server.disconnected is True
+            # uvicorn has received the whole request, and given all of it: most requests have no body.
+            has_rest = has_rest and (server.more_body is not False or bool(server.body))
+        except AttributeError:
+            pass  # another server than uvicorn
         failure = None
         if disconnected or not (complete and status):
             failure = failure_of(error, status, disconnected=disconnected)
         try:
             scope = self._scope
-            method = METHODS.get(scope["method"], "other")
+            # Most are GET; to look it up would take the hash of the server's string, which is another one each time.
+            method: Method = "GET" if scope["method"] == "GET" else METHODS.get(scope["method"], "other")
             endpoint = self._route_templates.endpoint(scope, status)
-            first_byte = duration if complete and self._first_byte is None else self._first_byte
             received = self._request_bytes
-            request_size = received if self._request_complete else unread_body_size(scope, received)
+            request_size = unread_body_size(scope, received) if has_rest else received
+            first_byte = duration if complete else None
             response_size: int | None = self._response_bytes
-            if self._sent_by_server:
-                response_size = None if self._length_digits is None else int(self._length_digits)
-            applications = "/".join(self.applications) if self.applications else ""
+            streamed = False
+            parts = self._parts
+            if parts is not None:
+                streamed = parts.streamed
+                if parts.first_byte is not None:
+                    first_byte = parts.first_byte
+                if parts.sent_by_server:
+                    response_size = self._content_length()
             self._endpoint = endpoint
+            applications, emitters = "", FINISHED
+            if self.applications:
+                applications = "/".join(self.applications)
+                emitters = emitters_of(applications)
             own = duration
             if self.aggregator is not None:
                 own = self._emit_waited(endpoint, applications, duration)
-            emitters = emitters_of(applications) if applications else FINISHED
-            emitters[method, endpoint, status, self._streamed, failure](
+            emitters[method, endpoint, status, streamed, failure](
                 (duration, first_byte, request_size, response_size, own)
             )
         except Exception as raised:
@@ -259,14 +294,3 @@ class RequestTrackerASGI24(RequestTracker):
         except OSError:
             self._disconnected = True
             raise
-
-
-def unread_body_size(scope: Scope, received: int) -> int | None:
-    """Return the bytes of a request body that was not read to its end: as announced, None where it may be any number.
-
-    ``received`` is how many of them were read.
-    """
-    for name, value in scope["headers"]:
-        if name in HEADERS_OF_BODY:
-            return int(value) if name == b"content-length" and value.isdigit() else None
-    return received if scope.get("http_version") in HTTP_1 else None  # HTTP/2 may leave Content-Length out

@@ -55,11 +55,20 @@ class RouteTemplates:
         can be found. It never raises: a change inside a framework may cost the label, but no request.
         """
         try:
-            if "app_root_path" not in scope:  # no mount on the way: most of them
-                endpoint = scope.get("endpoint")
-                path = None if endpoint is None else matched_path(scope, endpoint)
-                if path is not None:
+            # `matched_path`, inlined for what FastAPI leaves where no mount is on the way: most requests.
+            endpoint = scope.get("endpoint")
+            if endpoint is not None and "app_root_path" not in scope:
+                fastapi = scope.get("fastapi")
+                if fastapi and (context := fastapi.get("effective_route_context")) is not None:
+                    route: Any = context.starlette_route or context
+                else:
+                    route = scope.get("route")
+                if route is not None and route.endpoint is endpoint:
+                    path: str = route.path
                     return path
+        except Exception:  # noqa: S110 - `_find` reads the same, and reports what it cannot read
+            pass  # a mount, which has no endpoint, or a change inside a framework
+        try:
             return self._find(scope, status)
         except Exception as failure:
             report_failure(http_request_finished.name, "HTTPEventsMiddleware", failure)

@@ -33,7 +33,7 @@ class AgentSpan:
         self._step.__enter__()
         scope = get_current_scope()
         if scope is not None:
-            scope.hooks[MARK] = OwnRun()
+            scope.attach(MARK, OwnRun())
 
     def end(self, span: Any, error: BaseException | None) -> None:
         """Emit the end of the run; what a streamed run is stopped by, such as a guardrail, is cancelled in the SDK."""

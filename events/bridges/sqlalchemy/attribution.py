@@ -65,7 +65,7 @@ def account_query(seconds: float, key: Any, table: str) -> None:
         if caller is not None and not scope.ended:
             account: Any = scope.hooks.get(_HOOK)
             if account is None:
-                account = scope.hooks.setdefault(_HOOK, QueryAccount(scope, caller))
+                account = scope.attach(_HOOK, QueryAccount(scope, caller))
             with account.lock:
                 account.queries += 1
                 account.seconds += seconds
@@ -90,7 +90,7 @@ def account_fetching(scope: Scope | None, seconds: float) -> None:
         if caller is not None and not scope.ended:
             account: Any = scope.hooks.get(_HOOK)
             if account is None:
-                account = scope.hooks.setdefault(_HOOK, QueryAccount(scope, caller))
+                account = scope.attach(_HOOK, QueryAccount(scope, caller))
             with account.lock:
                 account.seconds += seconds
             if caller == "http":

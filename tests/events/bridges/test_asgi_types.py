@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from events.bridges.asgi_types import content_length, has_header, header_text, send_raises_on_disconnect
+from events.bridges.asgi_types import content_length, has_header, header_text
 
 
 @pytest.mark.parametrize(
@@ -41,17 +41,3 @@ def test_a_header_that_was_sent_twice_is_joined_by_a_comma() -> None:
     headers = [(b"Accept", b"text/plain"), (b"host", b"x"), (b"accept", b"*/*")]
     assert header_text(headers, b"accept") == "text/plain, */*"
     assert header_text(headers, b"authorization") == ""
-
-
-@pytest.mark.parametrize(
-    ("asgi", "raises"),
-    [
-        ({"spec_version": "2.3"}, False),
-        ({"spec_version": "2.4"}, True),
-        ({"spec_version": "2.5"}, True),
-        ({}, True),
-        (None, True),
-    ],
-)
-def test_send_raises_on_disconnect_since_asgi_2_4(asgi: dict[str, str] | None, raises: bool) -> None:
-    assert send_raises_on_disconnect({"type": "http", "asgi": asgi}) is raises

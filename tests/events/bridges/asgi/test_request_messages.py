@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,13 +12,13 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from events import HTTPRequestFinished
 from events.bridges.asgi import HTTPEventsMiddleware, disconnects, open_requests, request
+from events.bridges.asgi.bodies import unread_body_size
 from events.bridges.asgi.disconnects import (
     MAX_PREFETCH_BYTES,
     client_disconnected,
     may_prefetch_body,
 )
 from events.bridges.asgi.outcomes import outcome_of_status
-from events.bridges.asgi.request import unread_body_size
 from tests.support.asgi_apps import receive_nothing
 
 
@@ -287,3 +288,29 @@ def test_a_server_that_says_nothing_of_its_client_has_one() -> None:
     server.disconnected = "yes"
     assert not client_disconnected(server)
     assert not client_disconnected(None)
+
+
+@pytest.mark.parametrize(
+    ("asgi", "raises"),
+    [
+        ({"spec_version": "2.3"}, False),
+        ({"spec_version": "2.4"}, True),
+        ({"spec_version": "2.5"}, True),
+        ({}, True),
+        (None, True),
+    ],
+)
+async def test_a_send_that_raises_is_a_disconnect_since_asgi_2_4(
+    requests: list[HTTPRequestFinished], asgi: dict[str, str] | None, raises: bool
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with suppress(OSError):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Any) -> None:
+        raise OSError("the client is gone")
+
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": [], "asgi": asgi}
+    await HTTPEventsMiddleware(app)(scope, receive_nothing, send)
+    [request] = requests
+    assert request.outcome == ("client_disconnect" if raises else "stream_aborted")

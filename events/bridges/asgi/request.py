@@ -13,8 +13,8 @@ from ...http import Method, http_request_finished
 from ...request_phases import EMITTED_SIGNALS, RequestPhases
 from ..asgi_types import Message, Receive, Scope, Send
 from . import disconnects, inbox, open_requests
-from .bodies import FILE_MESSAGES, PATHSEND, STATUSES_WITHOUT_BODY, BodyParts, unread_body_size
 from .inbox import Inbox
+from .message_bodies import FILE_MESSAGES, PATHSEND, STATUSES_WITHOUT_BODY, BodyParts, unread_body_size
 from .outcomes import failure_of
 from .request_emitters import FINISHED, WAITED, emitters_of
 from .routes import UNMATCHED, RouteTemplates

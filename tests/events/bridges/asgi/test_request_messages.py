@@ -12,12 +12,12 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from events import HTTPRequestFinished
 from events.bridges.asgi import HTTPEventsMiddleware, disconnects, open_requests, request
-from events.bridges.asgi.bodies import unread_body_size
 from events.bridges.asgi.disconnects import (
     MAX_PREFETCH_BYTES,
     client_disconnected,
     may_prefetch_body,
 )
+from events.bridges.asgi.message_bodies import unread_body_size
 from events.bridges.asgi.outcomes import outcome_of_status
 from tests.support.asgi_apps import receive_nothing
 

@@ -12,7 +12,7 @@ HTTP_1 = frozenset(("1.0", "1.1"))
 
 
 class BodyParts:
-    """What is known of a body that is sent in several parts, or by the server from a file.
+    """A body that is sent in several parts, or by the server from a file, as far as it is known.
 
     Attributes:
         first_byte: Seconds until the first of several chunks was sent; None before.

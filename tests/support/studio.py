@@ -165,8 +165,12 @@ class StudioProcess:
         return run
 
     def wait_for_end(self, run_id: str, within: float = 60.0) -> dict[str, Any]:
-        """Wait until a run has ended and return it as the API shows it."""
-        run: dict[str, Any] = wait_until(lambda: run if (run := self.run(run_id))["status"] in ENDED else None, within)
+        """Wait until a run has ended and return it as the API shows it: each question is work for the studio too."""
+
+        def ended() -> dict[str, Any] | None:
+            return run if (run := self.run(run_id))["status"] in ENDED else None
+
+        run: dict[str, Any] = wait_until(ended, within, every=0.1)
         return run
 
     def scrape(self, name: str = "") -> list[Sample]:

@@ -41,4 +41,4 @@ def wait_until(condition: Callable[[], Any], within: float = 60.0, every: float 
 
 def pause(waited: float, least: float, most: float = 0.1) -> float:
     """Return for how many seconds to wait before a condition is asked again that was not true for so many."""
-    return max(least, min(waited / 20, most))
+    return max(least, min(waited / 10, most))

@@ -48,7 +48,7 @@ def wait_for_sums(hosts: TwoHosts, *, started: int) -> None:
         [[stored]] = hosts.rows("SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM attempts")
         return begun, ended, active, tokens - stored
 
-    wait_until(lambda: found() == (started, started, 0, 0))
+    wait_until(lambda: found() == (started, started, 0, 0), every=0.1)
     sleep(1.5)  # nothing more is counted
     assert found() == (started, started, 0, 0)
 

@@ -68,7 +68,7 @@ class Hosts:
 
     def until_value(self, expression: str, value: float) -> None:
         """Wait until an expression has a value."""
-        wait_until(lambda: self.prometheus.query(expression).get(()) == value, WITHIN)
+        wait_until(lambda: self.prometheus.query(expression).get(()) == value, WITHIN, every=0.1)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class TwoHosts:
             run = self.run(product, host)
             return run if run["status"] in ENDED else None
 
-        run: dict[str, Any] = wait_until(ended, within)
+        run: dict[str, Any] = wait_until(ended, within, every=0.1)
         return run
 
     def rows(self, statement: str) -> list[Any]:

@@ -27,6 +27,7 @@ from tests.support.environments import is_missing, modules_of_file, needed_modul
 from tests.support.garbage import collect_all
 from tests.support.shortest_times import ShortestTimes
 from tests.support.slow_files import is_all_slow, may_have_slow
+from tests.support.traced_parts import TracedParts
 from tools.wheel.staging import stage
 
 gc.disable()  # until the tests are collected: a third of the time would go into searching what they import for garbage
@@ -87,8 +88,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep how long tests take."""
+    """Keep how long tests take, and trace no more than them."""
     config.pluginmanager.register(ShortestTimes(config))
+    if sys.gettrace() is not None:
+        config.pluginmanager.register(TracedParts())
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

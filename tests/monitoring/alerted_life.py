@@ -178,6 +178,6 @@ def watched(folder: Callable[[str], Path], free_port: Callable[[], int]) -> Iter
         life = Life(studio(), studio(), script, server, database, prometheus, router, webhook)
         with life.studio:
             # It finds its targets five seconds after its start, and there is an alert on one that is absent so long.
-            wait_until(lambda: life.prometheus.query("up == 1") and not life.firing())
+            wait_until(lambda: life.prometheus.query("up == 1") and not life.firing(), every=0.1)
             stack.enter_context(router)
             yield life

@@ -16,13 +16,15 @@ def trace(frame: FrameType, event: str, argument: object) -> None:
     """Trace nothing, as a function that can be told from others."""
 
 
-@pytest.fixture(autouse=True)
+@contextmanager
 def tracing() -> Iterator[None]:
-    """Trace by another function than coverage's for a while."""
+    """Trace by another function than coverage's for a while: no fixture, as what it sets ends with the setup."""
     before = sys.gettrace()
     sys.settrace(trace)
-    yield
-    sys.settrace(before)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 @contextmanager
@@ -37,17 +39,23 @@ def inside(hook: Generator[None, object, object]) -> Iterator[None]:
 @pytest.mark.parametrize("part", ["setup", "call", "teardown"])
 def test_the_parts_of_a_test_are_traced_and_nothing_between_them(part: str) -> None:
     plugin = TracedParts()
-    with inside(plugin.pytest_runtest_protocol()):
+    with tracing(), inside(plugin.pytest_runtest_protocol()):
         assert sys.gettrace() is None
         with inside(getattr(plugin, f"pytest_runtest_{part}")()):
             assert sys.gettrace() is trace
         assert sys.gettrace() is None
-    assert sys.gettrace() is trace
+
+
+def test_what_comes_after_a_test_is_traced_as_before() -> None:
+    with tracing():
+        with inside(TracedParts().pytest_runtest_protocol()):
+            pass
+        assert sys.gettrace() is trace
 
 
 def test_a_part_that_fails_ends_the_tracing_too() -> None:
     plugin = TracedParts()
-    with inside(plugin.pytest_runtest_protocol()):
+    with tracing(), inside(plugin.pytest_runtest_protocol()):
         part = plugin.pytest_runtest_call()
         next(part)
         with pytest.raises(ValueError, match="of the test"):

@@ -20,6 +20,7 @@ from .connection_state import BRIDGE, ConnectionState, find_state, is_pooled
 from .error_reasons import error_reason, phase_of_failure
 from .fetch import FetchTimer, continue_fetching, time_fetching
 from .internals.computed_rows import SHORTEST_OBSERVED, fetch_as_usual, fetched_of, is_computed
+from .internals.engines import executes_by_cursor
 from .internals.execution import context_reader
 from .internals.lazy_loading import lazy_loads
 from .n_plus_one import emit_lazy_load, is_batch
@@ -105,7 +106,11 @@ class StatementTracker:
                 return plain(cursor, statement, parameters)
             began = perf_counter()
             try:
-                returned = plain(cursor, statement, parameters, context)
+                if by_cursor:
+                    returned = None
+                    cursor.execute(statement, parameters)
+                else:
+                    returned = plain(cursor, statement, parameters, context)
             except BaseException as error:
                 context.events_unanswered = UnansweredStatement(began, statement, error)  # `_on_error` gets the error
                 raise
@@ -142,7 +147,7 @@ class StatementTracker:
                 report_failure(query_executed.name, BRIDGE, error)
             return returned
 
-        slow_seconds = self._slow_seconds
+        slow_seconds, by_cursor = self._slow_seconds, executes_by_cursor(plain)
         return do_execute
 
     def _timed_executemany(self, plain: Method) -> Method:

@@ -1,7 +1,8 @@
-"""Which engine another was made of, and whether a connection commits by itself."""
+"""Which engine another was made of, whether a connection commits by itself, and how a dialect executes."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, NullPool, make_url
@@ -105,3 +106,22 @@ def engine_isolation_is_known() -> bool:
     levels = ("AUTOCOMMIT", None)
     dialect: Any = DefaultDialect
     return all(engine_isolation(dialect(isolation_level=level)) == level for level in levels)
+
+
+def executes_by_cursor(method: Any) -> bool:
+    """Return whether a dialect's ``do_execute`` is SQLAlchemy's own, which calls the cursor and nothing else.
+
+    Who calls the cursor itself instead saves each statement a call.
+    """
+    return getattr(method, "__func__", None) is DefaultDialect.do_execute and do_execute_calls_the_cursor()
+
+
+@self_test("statements are executed by the dialect's method, which takes one call more")
+def do_execute_calls_the_cursor() -> bool:
+    """Return whether ``DefaultDialect.do_execute`` calls its cursor's ``execute``, and returns and reads nothing."""
+    calls: list[tuple[Any, ...]] = []
+    cursor: Any = SimpleNamespace(execute=lambda *arguments: calls.append(arguments))
+    dialect: Any = DefaultDialect
+    nothing = object()
+    returned = dialect.do_execute(nothing, cursor, "SELECT 1", {"a": 1}, nothing)
+    return returned is None and calls == [("SELECT 1", {"a": 1})]

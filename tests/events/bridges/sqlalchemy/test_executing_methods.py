@@ -91,6 +91,23 @@ def test_a_dialect_that_executes_by_another_method_of_its_own_has_each_statement
     assert getattr(engine.dialect, hook) is by_do_execute
 
 
+def test_a_dialect_whose_way_of_executing_is_its_own_is_asked_to(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of other databases may be; the one of SQLAlchemy only calls the cursor, which is done in its place."""
+    executed: list[str] = []
+
+    def do_execute(cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        executed.append(statement)
+        cursor.execute(statement, parameters)
+
+    monkeypatch.setattr(engine.dialect, "do_execute", do_execute)
+    with instrument(engine), engine.connect() as connection, events.query_executed.captured() as seen:
+        assert connection.scalar(sa.text("select 1")) == 1
+    assert executed == ["select 1"]
+    assert operations(seen) == [("select", "none")]
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_method_is_called_as_the_dialect_defines_it_without_a_context_too(engine: sa.Engine, hook: str) -> None:
     """A dialect's own code may do that, with names or without; nothing is emitted, and what is returned is kept."""

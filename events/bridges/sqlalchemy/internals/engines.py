@@ -16,6 +16,9 @@ MADE_OF = "_proxied"
 ENGINE_ISOLATION = "_on_connect_isolation_level"
 """The attribute of a dialect: the isolation level that its engine was made with."""
 
+DO_EXECUTE: Any = DefaultDialect.do_execute
+"""SQLAlchemy's own way of executing, of which nothing says that it only calls the cursor."""
+
 
 def root_engine(engine: Engine) -> Engine:
     """Return the engine that one with ``execution_options`` was made of, or the engine itself.
@@ -113,15 +116,14 @@ def executes_by_cursor(method: Any) -> bool:
 
     Who calls the cursor itself instead saves each statement a call.
     """
-    return getattr(method, "__func__", None) is DefaultDialect.do_execute and do_execute_calls_the_cursor()
+    return do_execute_calls_the_cursor() and getattr(method, "__func__", None) is DO_EXECUTE
 
 
 @self_test("statements are executed by the dialect's method, which takes one call more")
 def do_execute_calls_the_cursor() -> bool:
-    """Return whether ``DefaultDialect.do_execute`` calls its cursor's ``execute``, and returns and reads nothing."""
+    """Return whether SQLAlchemy's ``do_execute`` calls its cursor's ``execute``, and returns and reads nothing."""
     calls: list[tuple[Any, ...]] = []
     cursor: Any = SimpleNamespace(execute=lambda *arguments: calls.append(arguments))
-    dialect: Any = DefaultDialect
     nothing = object()
-    returned = dialect.do_execute(nothing, cursor, "SELECT 1", {"a": 1}, nothing)
+    returned = DO_EXECUTE(nothing, cursor, "SELECT 1", {"a": 1}, nothing)
     return returned is None and calls == [("SELECT 1", {"a": 1})]

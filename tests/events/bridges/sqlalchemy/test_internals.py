@@ -120,6 +120,7 @@ GONE: dict[str, tuple[ModuleType, str, Any]] = {
     "fetch_strategies_are_replaceable": (execution, "RESULT_FACTORY", "_gone"),
     "contexts_are_replaceable": (computed_rows, "FETCH_STRATEGY", "_gone"),
     "options_engines_are_unwrapped": (engines, "MADE_OF", "_gone"),
+    "do_execute_calls_the_cursor": (engines, "DO_EXECUTE", lambda *_: None),
     "engine_isolation_is_known": (engines, "ENGINE_ISOLATION", "_gone"),
     "pool_methods_are_called": (pools, "METHODS", pools.PoolMethods(take="_gone", open="_gone_as_well")),
     "static_opening_is_known": (pools, "STATIC_OPENING", "_gone"),

@@ -21,6 +21,7 @@ BENCHMARKS = (
     "memory",          # what is cached for it
     "flat_memory",     # what ever new statements, tables, engines, endpoints, models and tools leave
     "database",        # instrumenting a database engine
+    "database_instructions",  # the shortest statements of it in instructions
     "workers",         # several processes: a scrape and an update
     "bad_listeners",   # what business code notices of listeners that misbehave
     "span_processor",  # what OpenTelemetry's spans of models, tools and agents cost as events

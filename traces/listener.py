@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import time_ns
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,16 +121,16 @@ class Tracing:
         key = getattr(event, work.key)
         if not key:
             return  # its end cannot be told from others'
-        started_at = time_ns()
+        started_at = self._open.now()
         span = self._start_span(work, event, self._open.parent_context(), started_at)
         self._open.add((work.kind, key), span, started_at)
 
     def _finish(self, work: TracedWork, event: Any) -> None:
         opened = self._open.pop((work.kind, getattr(event, work.key)))
         if opened is not None:
-            span, ended_at = opened.span, opened.end_time()
+            span, ended_at = opened.span, opened.now()
         else:  # its start was not seen, or nobody told it
-            ended_at = time_ns()
+            ended_at = self._open.now()
             duration = nanoseconds_of(event.duration)
             if duration is None:
                 return
@@ -157,7 +156,7 @@ class Tracing:
         opened = self._open.pop((WORKFLOW.kind, event.run_id))
         if opened is not None:
             describe(opened.span, "released", attributes={"sparklio.released": True})
-            opened.span.end(opened.end_time())
+            opened.span.end(opened.now())
 
     def _add_attempt(self, event: LLMAttempted) -> None:
         call = self._open.get((LLM_CALL.kind, event.call_id))
@@ -171,7 +170,7 @@ class Tracing:
         span = self._add(name_of("attempt", event.model), parent, SpanKind.CLIENT, attributes, event.duration)
         if span is not None:
             describe(span, event.outcome, event.error, event.error_type)
-            span.end(time_ns())
+            span.end(self._open.now())
 
     def _add_tool_call(self, event: ToolCalled) -> None:
         self._add_finished("execute_tool", event.tool_name, SpanKind.INTERNAL, TOOL_CALLED, event)
@@ -185,7 +184,7 @@ class Tracing:
         span = self._add(name_of(operation, name), parent, kind, attributes, event.duration)
         if span is not None:
             describe(span, event.status, event.error)
-            span.end(time_ns())
+            span.end(self._open.now())
 
     def _add(
         self, name: str, parent: Context, kind: SpanKind, attributes: Attributes, duration: float | None
@@ -194,7 +193,7 @@ class Tracing:
         nanoseconds = nanoseconds_of(duration)
         if nanoseconds is None:
             return None
-        return self._tracer.start_span(name, parent, kind, attributes, start_time=time_ns() - nanoseconds)
+        return self._tracer.start_span(name, parent, kind, attributes, start_time=self._open.now() - nanoseconds)
 
     def _enter(self, scope: Scope) -> Callable[[], object] | None:
         try:

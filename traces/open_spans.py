@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, get_current_span, set_span_in_context
@@ -31,8 +31,8 @@ class OpenSpan:
         self.started_at = started_at
         self._started = perf_counter_ns()
 
-    def end_time(self) -> int:
-        """Return now, in nanoseconds, by a clock that nobody sets back."""
+    def now(self) -> int:
+        """Return now, in nanoseconds, by a clock that nobody sets: that of the wall at the start, and what passed."""
         return self.started_at + perf_counter_ns() - self._started
 
     def is_around(self, context: Context) -> bool:
@@ -99,6 +99,14 @@ class OpenSpans:
                 return found
             scope = scope.parent
         return None
+
+    def now(self) -> int:
+        """Return now, in nanoseconds, by the clock of the innermost open span, or by the wall clock outside of all.
+
+        So no span begins before the one that it is in, or ends after it, where the wall clock is set meanwhile.
+        """
+        around = self.innermost()
+        return time_ns() if around is None else around.now()
 
     def parent_context(self) -> Context:
         """Return the context of a span that starts here.

@@ -261,6 +261,26 @@ class TestTimes:
         assert call.end_time <= agent.end_time <= after + 1_000_000
         assert 0.02 <= agent.seconds < 5
 
+    @pytest.mark.parametrize("step", [-60, 60])
+    def test_spans_are_inside_the_one_that_they_are_in_though_the_wall_clock_is_set(
+        self, step: int, provider: RecordedSpans, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with agent_run(agent_name="writer"):
+            now = time_ns() + step * 10**9
+            monkeypatch.setattr("traces.open_spans.time_ns", lambda: now)
+            with agent_run(agent_name="helper"):
+                tool_called.emit(tool_name="search", status="success", duration=0.0)
+                call_model()
+        outer = provider["invoke_agent writer"]
+        for name in ("invoke_agent helper", "execute_tool search", "chat gpt-5"):
+            span = provider[name]
+            assert span.end_time is not None
+            assert outer.end_time is not None
+            assert outer.start_time <= span.start_time <= span.end_time <= outer.end_time
+        with agent_run(agent_name="later"):
+            pass
+        assert provider["invoke_agent later"].start_time == now
+
     def test_what_is_told_at_its_end_alone_began_as_long_before_as_it_took(self, provider: RecordedSpans) -> None:
         tool_called.emit(tool_name="search", status="success", duration=1.5)
         llm_called.emit(model="m", status="success", duration=Decimal("2.5"))  # type: ignore[arg-type]  # any number

@@ -32,7 +32,7 @@ BENCHMARKS = (
 # fmt: off
 OF_THIS_MACHINE = frozenset({
     "emit_instructions", "model_calls", "pydantic_ai_calls", "pydantic_ai_instructions", "span_processor",
-    "studio_scrape",
+    "studio_scrape", "database_instructions",
 })
 # fmt: on
 """Those with bars in seconds or in instructions of this build of Python, which are others on another machine: the short

@@ -12,9 +12,10 @@ from ...bus.scope import Scope as EventScope
 from ...http import Method, http_request_finished
 from ...request_phases import EMITTED_SIGNALS, RequestPhases
 from ..asgi_types import Message, Receive, Scope, Send
-from . import disconnects, inbox, open_requests
+from . import disconnects, inbox
 from .inbox import Inbox
 from .message_bodies import FILE_MESSAGES, PATHSEND, STATUSES_WITHOUT_BODY, BodyParts, unread_body_size
+from .open_requests import add_request, discard_request
 from .outcomes import failure_of
 from .request_emitters import FINISHED, WAITED, emitters_of
 from .routes import UNMATCHED, RouteTemplates
@@ -76,7 +77,7 @@ class RequestTracker(EventScope):
             self.parent = parent
             self.fields = {**parent.fields}
             self.outer_of_a_kind = find_outer(parent, REQUEST)
-        open_requests.add_request(self)
+        add_request(self)
         set_current_scope(self)
 
     @property
@@ -128,7 +129,7 @@ class RequestTracker(EventScope):
         except Exception as failure:
             self._report(failure)
 
-    def send(self, message: Message) -> Awaitable[None]:
+    def send(self, message: Message) -> Awaitable[None]:  # noqa: C901, PLR0912 - in one piece: each request pays for calls
         """Pass the application's next message on to the server."""
         if not self._emitted:
             try:
@@ -140,7 +141,23 @@ class RequestTracker(EventScope):
                         "more_body" not in message or not message["more_body"] or self._is_complete_after(size)
                     )
                 elif kind == "http.response.start":
-                    is_complete = self._is_complete_from_start(message)
+                    status = self._status = message["status"]
+                    try:
+                        headers = message["headers"]
+                    except KeyError:
+                        headers = ()
+                    length: Any = None
+                    if type(headers) is list or isinstance(headers, (list, tuple)):  # others can be consumed only once
+                        for name, value in headers:
+                            if name == b"content-length":
+                                length = value
+                                break
+                    self._length = length
+                    # The client has all of it: a body of no bytes, or none at all.
+                    if (length and length[0] == _ZERO and not length.strip(b"0")) or self._scope["method"] == "HEAD":
+                        is_complete = True
+                    else:
+                        is_complete = status != _OK and status in STATUSES_WITHOUT_BODY
                 elif kind in FILE_MESSAGES:
                     parts = self._parts = self._parts or BodyParts()
                     parts.sent_by_server = True
@@ -156,24 +173,6 @@ class RequestTracker(EventScope):
                 self._report(failure)
         send = self._send  # a call of `self._send` would look for a method first
         return send(message)
-
-    def _is_complete_from_start(self, message: Message) -> bool:
-        """Note the status and the length of the body; return whether there is none, or one of no bytes."""
-        status = self._status = message["status"]
-        try:
-            headers = message["headers"]
-        except KeyError:
-            headers = ()
-        length: Any = None
-        if type(headers) is list or isinstance(headers, (list, tuple)):  # others can be consumed only once
-            for name, value in headers:
-                if name == b"content-length":
-                    length = value
-                    break
-        self._length = length
-        if (length and length[0] == _ZERO and not length.strip(b"0")) or self._scope["method"] == "HEAD":
-            return True
-        return status != _OK and status in STATUSES_WITHOUT_BODY
 
     def _is_complete_after(self, size: int) -> bool:
         """Note a chunk of so many bytes that is not the last; return whether the client needs no other.
@@ -223,14 +222,14 @@ class RequestTracker(EventScope):
     def _emit(self, duration: float, error: BaseException | None = None, *, complete: bool = True) -> None:
         self._emitted = True
         self.aggregator_maker = None  # it is answered: what comes now is not the client's waiting time
-        open_requests.discard_request(self)
+        discard_request(self)
         status = self._status
         disconnected, has_rest = self._disconnected, not self._request_complete
         try:  # `disconnects.client_disconnected`, inlined
             server: Any = self._receive.__self__  # type: ignore[attr-defined]
             disconnected = disconnected or server.disconnected is True
             # uvicorn has received the whole request, and given all of it: most requests have no body.
-            has_rest = has_rest and (server.more_body is not False or bool(server.body))
+            has_rest = has_rest and not (server.more_body is False and not server.body)
         except AttributeError:
             pass  # another server than uvicorn
         failure = None

@@ -35,5 +35,5 @@ OF_THIS_MACHINE = frozenset({
     "studio_scrape", "database_instructions",
 })
 # fmt: on
-"""Those with bars in seconds or in instructions of this build of Python, which are others on another machine: the short
-form has none of them."""
+"""Those with bars in seconds or in instructions of this build of Python, which are others on another machine, and one
+of ratios of instructions, which takes a minute beside the times of `database`: the short form has none of them."""

@@ -165,7 +165,8 @@ def serve(name: str, fd: int) -> None:
     VARIANTS[name](app)
     # The connection is idle while other servers start and are measured.
     config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_keep_alive=3600)
-    # A search for garbage in all that was imported takes as long as two requests, and falls among the measured or not.
+    # Else a search for garbage in all that was imported falls among the measured requests, or not: some thousand
+    # instructions of each.
     gc.collect()
     gc.freeze()
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])

@@ -167,10 +167,11 @@ class Tracing:
         attributes = attributes_of(event, ATTEMPTED)
         if event.attempt > 1:
             attributes["http.request.resend_count"] = event.attempt - 1
-        span = self._add(name_of("attempt", event.model), parent, SpanKind.CLIENT, attributes, event.duration)
+        now = self._open.now()
+        span = self._add(name_of("attempt", event.model), parent, SpanKind.CLIENT, attributes, event.duration, now=now)
         if span is not None:
             describe(span, event.outcome, event.error, event.error_type)
-            span.end(self._open.now())
+            span.end(now)
 
     def _add_tool_call(self, event: ToolCalled) -> None:
         self._add_finished("execute_tool", event.tool_name, SpanKind.INTERNAL, TOOL_CALLED, event)
@@ -181,19 +182,20 @@ class Tracing:
     def _add_finished(self, operation: str, name: str, kind: SpanKind, fields: Fields, event: Any) -> None:
         attributes = {"gen_ai.operation.name": operation} | attributes_of(event, fields)
         parent = self._open.parent_context()
-        span = self._add(name_of(operation, name), parent, kind, attributes, event.duration)
+        now = self._open.now()
+        span = self._add(name_of(operation, name), parent, kind, attributes, event.duration, now=now)
         if span is not None:
             describe(span, event.status, event.error)
-            span.end(self._open.now())
+            span.end(now)
 
     def _add(
-        self, name: str, parent: Context, kind: SpanKind, attributes: Attributes, duration: float | None
+        self, name: str, parent: Context, kind: SpanKind, attributes: Attributes, duration: float | None, *, now: int
     ) -> Span | None:
-        """Return a span that ends now; None where it is not known when it started."""
+        """Return a span that is to end ``now``; None where it is not known when it started."""
         nanoseconds = nanoseconds_of(duration)
         if nanoseconds is None:
             return None
-        return self._tracer.start_span(name, parent, kind, attributes, start_time=self._open.now() - nanoseconds)
+        return self._tracer.start_span(name, parent, kind, attributes, start_time=now - nanoseconds)
 
     def _enter(self, scope: Scope) -> Callable[[], object] | None:
         try:

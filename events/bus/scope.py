@@ -65,7 +65,7 @@ class Scope:
             are added, or None where events are counted.
         kind: What sort of work it is: ``agent``, ``workflow``, ``http_request``.
 
-    ``hooks`` holds, under a name of its owner's choice, what other code has given to `attach`, and
+    ``hooks`` holds, under a name of its owner's choice, what other code has given to `attach`,
     ``span`` the span whose scope it is, and ``aggregator`` what else takes the events of some of the signals in
     ``sums``, until the span ends. Where most scopes of a kind have no such event, ``aggregator_maker`` makes it for the
     first one. ``totals`` are of the events emitted in the scope, ``nested_totals`` of those that a
@@ -124,7 +124,7 @@ class Scope:
             attached = self.hooks.get(name)
             if attached is None:
                 self.hooks = {**self.hooks, name: hook}
-        return attached or hook
+        return hook if attached is None else attached
 
     def enter_from(self, frame: FrameType) -> None:
         """Note that the code of a frame enters the scope, which is in effect only while that runs, if it yields.
@@ -165,7 +165,8 @@ class Scope:
         if self.in_generator:
             self.frame = self.owner = None  # the same
         if self.hooks:
-            hooks, self.hooks = self.hooks, NO_HOOKS
+            with _totals_lock:  # another thread may attach one just now
+                hooks, self.hooks = self.hooks, NO_HOOKS
             for hook in hooks.values():
                 hook.end()
 

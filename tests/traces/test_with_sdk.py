@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from events import agent_finished, agent_run, llm_called, workflow_run
 from metrics import CATALOGUE, scrape, subscribe
 from tests.support.openai_server import OpenAIServer, Reply, fails, says
-from tests.traces.test_listener import call_model
+from tests.support.retried_call import call_model
 from traces import current_exemplar, trace_events
 from traces.spans import INSTRUMENTATION_SCOPE
 

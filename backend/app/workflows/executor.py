@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -121,10 +120,18 @@ class RunExecutor:
         while await self._any_active.wait():
             await asyncio.sleep(CANCELLATION_CHECK)
             executed = dict(self._active)
-            with suppress(SQLAlchemyError, dbos_client.EngineError):  # a later look may find it
-                for run_id in await dbos_client.cancelled_among(tuple(executed)):
-                    if self._active.get(run_id) is executed[run_id]:  # and not resumed meanwhile
-                        self.cancelled_elsewhere(run_id)
+            try:
+                found = await dbos_client.cancelled_among(tuple(executed))
+            except (
+                Exception
+            ) as error:  # whatever failed, the next look tries again; sweeps report the database's errors
+                if not isinstance(error, (SQLAlchemyError, dbos_client.EngineError)):
+                    name = type(error).__name__
+                    log.warning("a look for cancellations failed with %s at %s", name, error_location(error))
+                continue
+            for run_id in found:
+                if self._active.get(run_id) is executed[run_id]:  # and not resumed meanwhile
+                    self.cancelled_elsewhere(run_id)
 
     def give_back(self) -> int:
         """Stop executing all runs, as other processes may take them over, and return how many there are.

@@ -70,8 +70,6 @@ class HTTPEventsMiddleware:
     def __init__(self, app: ASGIApp, exclude: Iterable[str] = SCRAPES, application: str = "") -> None:
         self.app = app
         self.exclude = excluded_paths(exclude)
-        # To compare a path with two others takes less than its hash, which nobody else asks for.
-        self._excluded = tuple(self.exclude) if len(self.exclude) <= 2 else self.exclude
         check_application_name(application)
         self.application = application
         if application:
@@ -127,7 +125,7 @@ class HTTPEventsMiddleware:
                 root_path = scope["root_path"]  # most servers say it, and `get` is a call
             except KeyError:
                 root_path = ""
-            if scope["path"] in self._excluded or (root_path and not self.exclude.isdisjoint(paths_of(scope))):
+            if scope["path"] in self.exclude or (root_path and not self.exclude.isdisjoint(paths_of(scope))):
                 return None
             application = self.application
             if _TRACKED in scope:

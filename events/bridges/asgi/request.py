@@ -146,7 +146,7 @@ class RequestTracker(EventScope):
                         headers = message["headers"]
                     except KeyError:
                         headers = ()
-                    length: Any = None
+                    length: Any = None  # `content_length`, inlined, of which few responses need the number
                     if type(headers) is list or isinstance(headers, (list, tuple)):  # others can be consumed only once
                         for name, value in headers:
                             if name == b"content-length":

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings import Settings
 from app.workflows import dbos_client, dbos_pace, notices
+from app.workflows.executor import CANCELLATION_CHECK
 from tests.support.in_process_studio import (
     NewSettings,
     RecordedEvents,
@@ -94,7 +95,7 @@ async def test_an_answer_that_came_before_the_cancellation_was_found_is_paid(
         may_answer.set()
         while not model.tally.completed:
             time.sleep(0.01)  # noqa: ASYNC251  # nothing runs here
-        time.sleep(1.2)  # noqa: ASYNC251  # until it looks
+        time.sleep(1.2 * CANCELLATION_CHECK)  # noqa: ASYNC251  # until it looks
         run = await studio.wait_for_end(run_id)
         assert (run.status, [step.status for step in run.steps]) == ("cancelled", ["cancelled"])
         assert run.usage.completion_tokens > 0
